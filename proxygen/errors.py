@@ -1,0 +1,174 @@
+"""What can go wrong, as one tree; each kind has its exit code.
+
+ProxygenError             1  never raised itself; an error that is not in this tree is our bug
+├── UsageError            2  the command line asks for something that is not there
+├── ModelError            3  the model is wrong; nothing was touched
+├── ServiceError          4  a service refused, or cannot be worked with
+│   └── CheckFailed       4  a service refused the new configuration
+├── IssueFailed           5  a certificate could not be obtained
+├── NotServed             6  done, but a client does not see what is wanted
+└── LockHeld              7  another run is at work
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, ClassVar
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Origin:
+    """Where a value was written: *line* and *column* count from 1."""
+
+    file: str
+    line: int
+    column: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """One thing wrong in the model: where, in which field, why, and what to do about it."""
+
+    where: Origin
+    field: str
+    reason: str
+    remedy: str
+
+    def __str__(self) -> str:
+        field = f"{self.field}: " if self.field else ""
+        return f"{field}{self.reason}\n  at: {self.where}\n  do: {self.remedy}"
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the mistake as ``proxygen validate --json`` prints it."""
+        return {
+            "file": self.where.file,
+            "line": self.where.line,
+            "column": self.where.column,
+            "field": self.field,
+            "reason": self.reason,
+            "remedy": self.remedy,
+        }
+
+
+class ProxygenError(Exception):
+    """What happened, where it stands, what to do, and the other program's own words."""
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: Origin | str | None = None,
+        remedy: str = "",
+        words: str = "",
+    ) -> None:
+        super().__init__(what)
+        self.what = what
+        self.where = where
+        self.remedy = remedy
+        self.words = words.strip()
+
+    def __str__(self) -> str:
+        lines = [self.what]
+        if self.where:
+            lines.append(f"  at: {self.where}")
+        if self.remedy:
+            lines.append(f"  do: {self.remedy}")
+        if self.words:
+            lines.extend(f"  | {line}" for line in self.words.splitlines())
+        return "\n".join(lines)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the error as ``--json`` prints it."""
+        return {
+            "what": self.what,
+            "where": str(self.where) if self.where else None,
+            "remedy": self.remedy or None,
+            "words": self.words or None,
+        }
+
+
+class UsageError(ProxygenError):
+    """The command line asks for something that is not there."""
+
+    exit_code = 2
+
+
+class ModelError(ProxygenError):
+    """The model is wrong; *mistakes* holds every one, in the order of the files."""
+
+    exit_code = 3
+
+    def __init__(self, mistakes: tuple[Mistake, ...]) -> None:
+        count = "1 mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
+        super().__init__(f"the model has {count}; nothing was touched")
+        self.mistakes = mistakes
+
+    def __str__(self) -> str:
+        return "\n".join([*map(str, self.mistakes), self.what])
+
+    def as_json(self) -> dict[str, Any]:
+        return super().as_json() | {"mistakes": [mistake.as_json() for mistake in self.mistakes]}
+
+
+class ServiceError(ProxygenError):
+    """A service refused, or cannot be worked with."""
+
+    exit_code = 4
+
+
+class CheckFailed(ServiceError):
+    """A service refused the new configuration, which is not in place.
+
+    *foreign* says that it refuses its configuration without ours too.
+    """
+
+    def __init__(self, what: str, *, foreign: bool = False, **more: Any) -> None:
+        super().__init__(what, **more)
+        self.foreign = foreign
+
+
+class IssueFailed(ProxygenError):
+    """A certificate could not be obtained.
+
+    *problem* is the type of the authority's problem document (RFC 8555 section 6.7);
+    *retry_at* is the earliest moment at which trying again makes sense, if the authority
+    named one; *final* means that it makes none before the model or the world has changed.
+    """
+
+    exit_code = 5
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        problem: str | None = None,
+        retry_at: datetime | None = None,
+        final: bool = False,
+        **more: Any,
+    ) -> None:
+        super().__init__(what, **more)
+        self.problem = problem
+        self.retry_at = retry_at
+        self.final = final
+
+    def as_json(self) -> dict[str, Any]:
+        retry_at = self.retry_at.isoformat() if self.retry_at else None
+        return super().as_json() | {"problem": self.problem, "retry_at": retry_at}
+
+
+class NotServed(ProxygenError):
+    """Everything was done, but a client does not see what is wanted."""
+
+    exit_code = 6
+
+
+class LockHeld(ProxygenError):
+    """Another run is at work."""
+
+    exit_code = 7

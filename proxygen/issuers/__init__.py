@@ -1,0 +1,22 @@
+"""The contract of an issuer: from a wanted certificate to key and chain."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from proxygen.model.certificate import Certificate, KeyAndChain
+
+
+class Issuer(Protocol):
+    """Obtains certificates from one source."""
+
+    concurrency: int
+    """How many calls of ``issue`` may run at once."""
+
+    def issue(self, wanted: Certificate, former: KeyAndChain | None) -> KeyAndChain:
+        """Return key and chain for *wanted*; blocks, and is called from several threads.
+
+        *former* is what was stored before. Its key is used again where ``wanted.keep_key``
+        asks for it and it is of the wanted type. Raise IssueFailed, with the source's own
+        words, when it cannot be had. Calling again after a crash continues what was begun.
+        """

@@ -1,0 +1,134 @@
+"""Certificate (what is wanted) and Bundle (what was issued and is stored)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+
+from proxygen.errors import Origin
+
+GLOBAL = "global"
+"""The owner of the global certificate; no domain can be called so, as a domain has a dot."""
+
+
+class KeyType(StrEnum):
+    """The kinds of private key that can be asked for."""
+
+    ECDSA_P256 = "ecdsa-p256"
+    ECDSA_P384 = "ecdsa-p384"
+    RSA_2048 = "rsa-2048"
+    RSA_3072 = "rsa-3072"
+    RSA_4096 = "rsa-4096"
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A reference to a secret: ``env:NAME`` or ``file:PATH``; never the secret itself."""
+
+    kind: str
+    place: str
+
+
+@dataclass(frozen=True, slots=True)
+class FileSource:
+    """A certificate that the administrator supplies: PEM files, or one PKCS#12 file.
+
+    Paths are absolute. In PEM files leaf, chain and key may stand in any order and in any of
+    the files.
+    """
+
+    certificate: Path
+    key: Path | None
+    chain: Path | None
+    password: Secret | None
+    origin: Origin
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The files to read, each once."""
+        return tuple(
+            dict.fromkeys(path for path in (self.certificate, self.key, self.chain) if path)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """A certificate that the model wants.
+
+    *names* are A-labels, the name of the URL first. *issuer* is the word of the model:
+    ``acme``, ``file`` or ``selfsigned``. *authority* is the ACME directory's URL, else empty.
+    *keep_key* asks a renewal to keep the private key (the global certificate: published
+    TLSA 3 1 1 records name it).
+    """
+
+    owner: str
+    names: tuple[str, ...]
+    issuer: str
+    origin: Origin
+    key_type: KeyType = KeyType.ECDSA_P256
+    authority: str = ""
+    file: FileSource | None = None
+    keep_key: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class KeyAndChain:
+    """The secret half of a bundle: *key* (PKCS#8 PEM) and *fullchain* (leaf first, PEM)."""
+
+    key: bytes
+    fullchain: bytes
+
+    @property
+    def pem(self) -> bytes:
+        """Key, then leaf, then chain: one file is a pair that cannot come apart."""
+        return self.key.rstrip(b"\n") + b"\n" + self.fullchain.rstrip(b"\n") + b"\n"
+
+    def __repr__(self) -> str:
+        return "KeyAndChain(…)"
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """What is known of an issued and stored certificate, without its key.
+
+    *names* are its SANs, sorted; *digest* is the SHA-256 (hex) of ``KeyAndChain.pem``,
+    *fingerprint* that of the leaf's DER form, *spki* that of its SubjectPublicKeyInfo;
+    *issued_by* is the common name of the CA. *issuer*, *authority*: as in ``Certificate``.
+    *stand_in* marks the self-signed certificate that serves until the first real one arrives.
+    """
+
+    owner: str
+    names: tuple[str, ...]
+    issuer: str
+    issued_by: str
+    not_before: datetime
+    not_after: datetime
+    serial: str
+    fingerprint: str
+    spki: str
+    digest: str
+    key_type: str
+    authority: str = ""
+    stand_in: bool = False
+
+    @property
+    def lifetime(self) -> timedelta:
+        """From ``not_before`` to ``not_after``."""
+        return self.not_after - self.not_before
+
+    def covers(self, name: str) -> bool:
+        """Return whether a client that asks for *name* accepts this certificate's names."""
+        return any(matches(pattern, name) for pattern in self.names)
+
+
+def matches(pattern: str, name: str) -> bool:
+    """Return whether the SAN *pattern* stands for *name* (RFC 9525 section 6.3).
+
+    A wildcard is the whole leftmost label and stands for exactly one label.
+    """
+    if pattern.startswith("*."):
+        _, dot, parent = name.partition(".")
+        return bool(dot) and parent == pattern[2:]
+    return pattern == name

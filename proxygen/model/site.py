@@ -1,0 +1,137 @@
+"""Site, Owner, Backend, Location: the installation that a model describes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from proxygen.errors import Origin
+from proxygen.model.certificate import GLOBAL, Certificate, KeyType, Secret
+
+
+class Role(StrEnum):
+    """What a service is for; it decides which view of the model the service is handed."""
+
+    WEB = "web"
+    MAIL = "mail"
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """How the requests below one path are passed on.
+
+    *path* starts with ``/``; it matches as a prefix, and exactly when *exact* is set.
+    *upstream* names one of the backend's upstreams. Timeouts are seconds, sizes are bytes
+    (0: no limit). *rewrite* replaces the matched prefix in the request that is passed on.
+    """
+
+    path: str
+    upstream: str
+    exact: bool = False
+    rewrite: str | None = None
+    websocket: bool = False
+    connect_timeout: int = 10
+    read_timeout: int = 60
+    send_timeout: int = 60
+    body_size: int = 50 * 1024 * 1024
+    buffering: bool = True
+    request_buffering: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """A group of equal servers: ``http://HOST:PORT`` or ``https://HOST:PORT``, all one scheme."""
+
+    name: str
+    servers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """Where requests go: upstreams, and the locations that lead to them, longest path first."""
+
+    name: str
+    upstreams: tuple[Upstream, ...]
+    locations: tuple[Location, ...]
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The owner of names: the global URL (key ``global``) or a domain (key: its name).
+
+    *host* is the name of its URL, None for a domain that is reached through the global URL.
+    *certificate* is None where the global certificate serves. All names are A-labels.
+    """
+
+    key: str
+    host: str | None
+    extra_names: tuple[str, ...]
+    certificate: Certificate | None
+    backend: str | None
+    contact: str | None
+    origin: Origin
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every name it answers for: that of the URL first, then the extra names."""
+        return () if self.host is None else (self.host, *self.extra_names)
+
+
+@dataclass(frozen=True, slots=True)
+class ExternalAccount:
+    """What binds a new ACME account to one at the authority (RFC 8555 section 7.3.4)."""
+
+    key_identifier: str
+    hmac_key: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Acme:
+    """How ACME certificates are obtained; *trusted_roots* are absolute paths."""
+
+    directory: str
+    contact: str | None
+    key_type: KeyType
+    profile: str | None
+    external_account: ExternalAccount | None
+    trusted_roots: tuple[Path, ...]
+    http_port: int
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """The whole installation, every reference resolved.
+
+    *services* maps the name of each service to its settings (the type that the service's
+    module calls ``Settings``); None where the model does not name any: those found serve.
+    """
+
+    main: Owner
+    domains: tuple[Owner, ...]
+    backends: Mapping[str, Backend]
+    acme: Acme
+    services: Mapping[str, Any] | None
+    contact: str | None
+
+    @property
+    def owners(self) -> Iterator[Owner]:
+        """The owner of the global URL, then the domains in the model's order."""
+        yield self.main
+        yield from self.domains
+
+    @property
+    def certificates(self) -> Iterator[Certificate]:
+        """Every certificate the model wants, the global one first."""
+        return (owner.certificate for owner in self.owners if owner.certificate)
+
+    @property
+    def global_certificate(self) -> Certificate:
+        """The certificate of the global URL; there always is one (rule 1)."""
+        if self.main.certificate is None:
+            raise ValueError(f"the site has no {GLOBAL} certificate")
+        return self.main.certificate

@@ -1,0 +1,71 @@
+"""What each role sees of the site; mail sees the global certificate alone (rule 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from proxygen.model.certificate import GLOBAL, Bundle
+from proxygen.model.site import Backend, Owner, Site
+
+
+@dataclass(frozen=True, slots=True)
+class WebSite:
+    """One owner's names as the web serves them: *bundle* is what a client gets by SNI."""
+
+    owner: str
+    names: tuple[str, ...]
+    bundle: Bundle
+    backend: Backend | None
+
+
+@dataclass(frozen=True, slots=True)
+class WebView:
+    """What an HTTP server sees: every site, the global one first."""
+
+    sites: tuple[WebSite, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MailView:
+    """What a mail server sees: the global host and the global certificate, nothing of a domain.
+
+    *host* is the name of the global URL.
+    """
+
+    host: str
+    bundle: Bundle
+
+
+def mail_view(site: Site, bundles: Mapping[str, Bundle]) -> MailView:
+    """Return what mail services see; *bundles* by owner must hold the global one."""
+    return MailView(site.main.names[0], bundles[GLOBAL])
+
+
+def web_view(site: Site, bundles: Mapping[str, Bundle]) -> WebView:
+    """Return what web services see; *bundles* by owner must hold the global one.
+
+    A domain's own bundle serves only while the model wants one; else the global one does
+    (rule 3).
+    """
+    return WebView(tuple(web_sites(site, bundles)))
+
+
+def web_sites(site: Site, bundles: Mapping[str, Bundle]) -> list[WebSite]:
+    """Return each owner that has names with the bundle that serves it."""
+    fallback = bundles[GLOBAL]
+    return [
+        WebSite(owner.key, owner.names, serving(owner, bundles) or fallback, backend(owner, site))
+        for owner in site.owners
+        if owner.names
+    ]
+
+
+def serving(owner: Owner, bundles: Mapping[str, Bundle]) -> Bundle | None:
+    """Return the owner's own bundle if the model wants one and it was obtained."""
+    return bundles.get(owner.key) if owner.certificate else None
+
+
+def backend(owner: Owner, site: Site) -> Backend | None:
+    """Return where the owner's requests go; None answers 404 to all but challenges."""
+    return site.backends[owner.backend] if owner.backend else None

@@ -1,0 +1,185 @@
+"""What a service is to proxygen: a description, without effects.
+
+Each module of this folder describes one service by the names listed in ``Service``; the
+module's name is the word in the model. What it says is done by ``observe`` and ``apply``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+from pydantic import BaseModel, ConfigDict
+
+from proxygen.model.certificate import Bundle
+from proxygen.model.layout import Layout
+from proxygen.model.site import Role
+
+
+class ServiceSettings(BaseModel):
+    """What the model may say about a service; every service has these two."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+    program: str | None = None
+    configuration: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A program to run, without a shell."""
+
+    argv: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return " ".join(self.argv)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a command said: its exit code, standard output and standard error."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def words(self) -> str:
+        """All it said, errors first."""
+        return "\n".join(part for part in (self.err.strip(), self.out.strip()) if part)
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where a client meets a certificate.
+
+    *starttls* is None for TLS from the first byte, else the protocol that is spoken first:
+    ``smtp``, ``imap``, ``pop3``, ``sieve``. *server_name* is what the client asks for (SNI).
+    *bundle* is the certificate it must be shown; None: the handshake must be refused.
+    *proxy_protocol*: the server expects a PROXY protocol header first.
+    """
+
+    service: str
+    address: str
+    port: int
+    server_name: str
+    bundle: Bundle | None
+    starttls: str | None = None
+    proxy_protocol: bool = False
+
+    def __str__(self) -> str:
+        address = f"[{self.address}]" if ":" in self.address else self.address
+        how = f" STARTTLS {self.starttls}" if self.starttls else ""
+        return f"{self.service} {address}:{self.port}{how} as {self.server_name or '(no name)'}"
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What was found out about a service on this host.
+
+    *version* as numbers, such as (1, 22, 1). *openssl*: the version of the OpenSSL it uses,
+    empty when unknown. *main* is its main configuration file (postfix: ``main.cf``).
+    *pid_file* is where its master process leaves its id. *user* is the system user whose
+    processes read certificates at each handshake, None when only root does. *listeners*:
+    what a client may connect to, as far as the service itself tells. *parameters*: what the
+    service's parameters are, where proxygen sets some of them. *ipv6*: this host speaks it.
+    *local*: names of the administrator's folders with additions (nginx.d/NAME/).
+    """
+
+    program: str
+    version: tuple[int, ...]
+    main: Path
+    openssl: tuple[int, ...] = ()
+    pid_file: Path | None = None
+    user: str | None = None
+    listeners: tuple[Listener, ...] = ()
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    ipv6: bool = True
+    local: frozenset[str] = frozenset()
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """An address and port that the service listens on; *starttls* as in ``Endpoint``."""
+
+    address: str
+    port: int
+    starttls: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A file to be rendered: *template* (below ``templates/``) with *context* to *name*."""
+
+    template: str
+    name: str
+    context: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """All that a service should have installed.
+
+    *files*: the files of the generation. *links*: names in the generation that lead to a
+    certificate with its key. *certificates*: every bundle whose file the generation needs.
+    *pointer*: the one file of ours among the service's own, and its line that includes the
+    generation; None where the service has no includes. *parameters*: what is set in the
+    service's own configuration instead. *readers*: the system user who must be able to read
+    the certificates beside root.
+    """
+
+    files: tuple[Rendered, ...] = ()
+    links: Mapping[str, Bundle] = field(default_factory=dict)
+    certificates: tuple[Bundle, ...] = ()
+    pointer: Pointer | None = None
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    readers: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pointer:
+    """The file *path* among the service's own, holding only *directive* and the *target*.
+
+    ``directive.format(target)`` is the line; *include* is a regular expression whose group
+    ``mask`` is the argument of an include directive in the service's configuration (comments
+    and strings are skipped by its other branches).
+    """
+
+    path: Path
+    directive: str
+    include: str
+
+
+class Service(Protocol):
+    """The names that each module of this folder has."""
+
+    ROLE: ClassVar[Role]
+    PROGRAMS: ClassVar[tuple[str, ...]]
+    """Where its program is looked for, besides the PATH: absolute paths or names."""
+    Settings: ClassVar[type[ServiceSettings]]
+
+    def questions(self, program: str, settings: Any, layout: Layout) -> Mapping[str, Command]:
+        """Return the commands whose answers ``facts`` needs."""
+
+    def facts(
+        self, program: str, settings: Any, layout: Layout, answers: Mapping[str, Answer]
+    ) -> Facts:
+        """Return what the answers tell; raise ServiceError when it cannot be worked with."""
+
+    def wanted(self, view: Any, settings: Any, facts: Facts, layout: Layout) -> Wanted:
+        """Return all that should be installed for *view*."""
+
+    def check(self, facts: Facts, settings: Any, main: Path) -> tuple[Command, ...]:
+        """Return the commands that check the complete configuration whose main file is *main*."""
+
+    def refused(self, answers: Iterable[Answer]) -> str | None:
+        """Return the service's words if one of the answers of ``check`` is a refusal."""
+
+    def reload(self, facts: Facts, settings: Any) -> Command:
+        """Return the command that makes the running service read its configuration again."""
+
+    def endpoints(self, view: Any, settings: Any, facts: Facts) -> Iterator[Endpoint]:
+        """Return every place and name at which a client meets a certificate."""

@@ -1,0 +1,22 @@
+"""The contract of a store: small values by key, durable and whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+
+class Store(Protocol):
+    """Keeps values; a key is a path of plain parts, such as ``bundles/a.example/current``."""
+
+    def get(self, key: str) -> bytes | None:
+        """Return the value, None when there is none."""
+
+    def put(self, key: str, value: bytes) -> None:
+        """Keep *value*: when this returns it survives a power cut; it is never seen in part."""
+
+    def delete(self, key: str) -> None:
+        """Forget the value; nothing happens when there is none."""
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        """Return the keys below the folder *prefix*, sorted."""
