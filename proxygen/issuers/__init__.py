@@ -20,3 +20,6 @@ class Issuer(Protocol):
         asks for it and it is of the wanted type. Raise IssueFailed, with the source's own
         words, when it cannot be had. Calling again after a crash continues what was begun.
         """
+
+    def finished(self, owner: str) -> None:
+        """Forget what was kept to continue: the owner's certificate is stored. May be repeated."""

@@ -97,6 +97,7 @@ class Bundle:
     *fingerprint* that of the leaf's DER form, *spki* that of its SubjectPublicKeyInfo;
     *issued_by* is the common name of the CA. *issuer*, *authority*: as in ``Certificate``.
     *stand_in* marks the self-signed certificate that serves until the first real one arrives.
+    *source* is a hash of the files that it was read from, empty for other issuers.
     """
 
     owner: str
@@ -112,6 +113,7 @@ class Bundle:
     key_type: str
     authority: str = ""
     stand_in: bool = False
+    source: str = ""
 
     @property
     def lifetime(self) -> timedelta:

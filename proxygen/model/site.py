@@ -65,6 +65,7 @@ class Owner:
 
     *host* is the name of its URL, None for a domain that is reached through the global URL.
     *certificate* is None where the global certificate serves. All names are A-labels.
+    *path* leads to its fields in the file where it stands.
     """
 
     key: str
@@ -74,6 +75,7 @@ class Owner:
     backend: str | None
     contact: str | None
     origin: Origin
+    path: tuple[str, ...]
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -62,8 +62,9 @@ def web_sites(site: Site, bundles: Mapping[str, Bundle]) -> list[WebSite]:
 
 
 def serving(owner: Owner, bundles: Mapping[str, Bundle]) -> Bundle | None:
-    """Return the owner's own bundle if the model wants one and it was obtained."""
-    return bundles.get(owner.key) if owner.certificate else None
+    """Return the owner's own bundle if the model wants one and the one it has fits its URL."""
+    bundle = bundles.get(owner.key) if owner.certificate else None
+    return bundle if bundle and owner.host and bundle.covers(owner.host) else None
 
 
 def backend(owner: Owner, site: Site) -> Backend | None:

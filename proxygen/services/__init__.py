@@ -38,6 +38,21 @@ class Command:
 
 
 @dataclass(frozen=True, slots=True)
+class Reading:
+    """A file to read instead; the answer has code 0 and its text, or another code when absent.
+
+    With *include* (as in ``Pointer``) the texts of all files that it includes follow, except
+    those that proxygen wrote.
+    """
+
+    path: Path
+    include: str | None = None
+
+
+Question = Command | Reading
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """What a command said: its exit code, standard output and standard error."""
 
@@ -56,9 +71,9 @@ class Endpoint:
     """Where a client meets a certificate.
 
     *starttls* is None for TLS from the first byte, else the protocol that is spoken first:
-    ``smtp``, ``imap``, ``pop3``, ``sieve``. *server_name* is what the client asks for (SNI).
-    *bundle* is the certificate it must be shown; None: the handshake must be refused.
-    *proxy_protocol*: the server expects a PROXY protocol header first.
+    ``smtp``, ``lmtp``, ``imap``, ``pop3``, ``sieve``. *server_name* is what the client asks for
+    (SNI), empty for none. *bundle* is the certificate it must be shown; None: the handshake must
+    be refused. *proxy_protocol*: the server expects a PROXY protocol header first.
     """
 
     service: str
@@ -103,11 +118,12 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """An address and port that the service listens on; *starttls* as in ``Endpoint``."""
+    """An address and port that the service listens on; the others are as in ``Endpoint``."""
 
     address: str
     port: int
     starttls: str | None
+    proxy_protocol: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +140,8 @@ class Wanted:
     """All that a service should have installed.
 
     *files*: the files of the generation. *links*: names in the generation that lead to a
-    certificate with its key. *certificates*: every bundle whose file the generation needs.
+    certificate with its key, *chains* those of files that hold the chain alone, leaf first.
+    *certificates*: every bundle whose file the generation needs.
     *pointer*: the one file of ours among the service's own, and its line that includes the
     generation; None where the service has no includes. *parameters*: what is set in the
     service's own configuration instead. *readers*: the system user who must be able to read
@@ -133,41 +150,57 @@ class Wanted:
 
     files: tuple[Rendered, ...] = ()
     links: Mapping[str, Bundle] = field(default_factory=dict)
+    chains: Mapping[str, Bundle] = field(default_factory=dict)
     certificates: tuple[Bundle, ...] = ()
-    pointer: Pointer | None = None
     parameters: Mapping[str, str] = field(default_factory=dict)
     readers: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Pointer:
-    """The file *path* among the service's own, holding only *directive* and the *target*.
+    """The file *path* among the service's own, which includes the generation that serves.
 
-    ``directive.format(target)`` is the line; *include* is a regular expression whose group
-    ``mask`` is the argument of an include directive in the service's configuration (comments
-    and strings are skipped by its other branches).
+    ``directive.format(mask)`` is the line that includes the files of a mask; *include* is a
+    regular expression whose group ``mask`` is the argument of such a directive in the service's
+    configuration (its other branches skip comments and strings). *relative_to_main*: a relative
+    mask is below the folder of the main file, else below that of the including file.
     """
 
     path: Path
     directive: str
     include: str
+    relative_to_main: bool = True
 
 
 class Service(Protocol):
-    """The names that each module of this folder has."""
+    """The names that each module of this folder has.
+
+    A service that is given ``Wanted.parameters`` has besides
+    ``set_parameters(facts, main: Path, values: Mapping[str, str]) -> Command`` and
+    ``unset_parameters(facts, main: Path, names: Iterable[str]) -> Command``, which change the
+    configuration whose main file is *main*.
+
+    A service that answers ACME challenges has besides
+    ``challenge_listener(settings, facts) -> Listener``: where it listens for HTTP.
+    """
 
     ROLE: ClassVar[Role]
     PROGRAMS: ClassVar[tuple[str, ...]]
     """Where its program is looked for, besides the PATH: absolute paths or names."""
     Settings: ClassVar[type[ServiceSettings]]
 
-    def questions(self, program: str, settings: Any, layout: Layout) -> Mapping[str, Command]:
-        """Return the commands whose answers ``facts`` needs."""
+    def questions(
+        self, program: str, settings: Any, layout: Layout
+    ) -> Mapping[str, Command | Reading]:
+        """Return the commands and files whose answers ``facts`` needs."""
 
     def facts(
         self, program: str, settings: Any, layout: Layout, answers: Mapping[str, Answer]
     ) -> Facts:
         """Return what the answers tell; raise ServiceError when it cannot be worked with."""
+
+    def pointer(self, facts: Facts) -> Pointer | None:
+        """Return the one file of ours among the service's own, None where it has no includes."""
 
     def wanted(self, view: Any, settings: Any, facts: Facts, layout: Layout) -> Wanted:
         """Return all that should be installed for *view*."""

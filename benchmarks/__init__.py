@@ -1,0 +1,1 @@
+"""Measurements of what the design promises; `python -m benchmarks.NAME` runs one."""

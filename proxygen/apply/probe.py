@@ -1,0 +1,285 @@
+"""What a client is shown: connect as one would and look at the leaf that is served."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+import socket
+import ssl
+import time
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+
+from proxygen.services import Endpoint
+
+LONGEST_LINE, MOST_BYTES, MOST_LINES = 8192, 65536, 200
+"""What a server may say before TLS begins; a capability line takes a few hundred bytes."""
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0
+ALERT = re.compile(r"SSLV3_ALERT|TLSV1")
+"""How OpenSSL calls the alerts that a server sends (TLSV1_UNRECOGNIZED_NAME, TLSV13_ALERT_…)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a client saw: SHA-256 (hex) of the served leaf's DER form, or in *words* why none.
+
+    *refused*: the server spoke TLS and refused the handshake, as opposed to not answering.
+    """
+
+    fingerprint: str | None
+    words: str = ""
+    refused: bool = False
+
+
+UNASKED = Seen(None, "not asked: the time for all was over")
+
+
+class Unmet(Exception):
+    """The server did not come as far as TLS; the message says where it stopped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """The moment, of the monotonic clock, at which a probe ends."""
+
+    at: float
+
+    def left(self) -> float:
+        """Return the seconds that are left; raise TimeoutError when none are."""
+        if (left := self.at - time.monotonic()) > 0:
+            return left
+        raise TimeoutError
+
+
+class Conversation:
+    """Lines exchanged before TLS, bounded in length, number and time."""
+
+    def __init__(self, connection: socket.socket, deadline: Deadline) -> None:
+        self.connection = connection
+        self.deadline = deadline
+        self.received = b""
+        self.bytes = self.lines = 0
+
+    def say(self, line: str) -> None:
+        """Send a line."""
+        self.connection.settimeout(self.deadline.left())
+        self.connection.sendall(line.encode("ascii") + b"\r\n")
+
+    def line(self) -> str:
+        """Return the next line without its end; raise Unmet when the server says too much."""
+        while b"\n" not in self.received:
+            if len(self.received) > LONGEST_LINE:
+                raise Unmet("the server sent an endless line")
+            self.receive()
+        line, _, self.received = self.received.partition(b"\n")
+        self.lines += 1
+        if self.lines > MOST_LINES:
+            raise Unmet("the server sent too many lines")
+        return line.rstrip(b"\r").decode("ascii", "replace")
+
+    def receive(self) -> None:
+        """Wait for more bytes; raise Unmet at their end, or when they are too many."""
+        self.connection.settimeout(self.deadline.left())
+        more = self.connection.recv(4096)
+        if not more:
+            raise Unmet("the server closed the connection before TLS")
+        self.received += more
+        self.bytes += len(more)
+        if self.bytes > MOST_BYTES:
+            raise Unmet("the server sent too much before TLS")
+
+    def until(self, *beginnings: str) -> list[str]:
+        """Return the lines up to one that starts with one of *beginnings*, upper case."""
+        lines = [self.line()]
+        while not lines[-1].upper().startswith(beginnings):
+            lines.append(self.line())
+        return lines
+
+    def expect(self, wanted: str, *others: str, what: str) -> list[str]:
+        """Return the lines up to *wanted*; raise Unmet when one of *others* comes instead."""
+        lines = self.until(wanted, *others)
+        if not lines[-1].upper().startswith(wanted):
+            raise Unmet(f"{what}: {shown(lines[-1])}")
+        return lines
+
+
+SMTP_ENDS = tuple(f"{digit}{rest:02} " for digit in (2, 3, 4, 5) for rest in range(100))
+
+
+def smtp(talk: Conversation, greeting: str = "EHLO") -> None:
+    """Bring SMTP to TLS (RFC 3207)."""
+    talk.expect("220 ", *SMTP_ENDS, what="the server's banner refuses")
+    talk.say(f"{greeting} [127.0.0.1]")
+    offered = talk.expect("250 ", *SMTP_ENDS, what=f"{greeting} is refused")
+    if "STARTTLS" not in {line[4:].strip().upper() for line in offered}:
+        raise Unmet("STARTTLS is not offered")
+    talk.say("STARTTLS")
+    talk.expect("220 ", *SMTP_ENDS, what="STARTTLS is refused")
+
+
+def imap(talk: Conversation) -> None:
+    """Bring IMAP to TLS (RFC 9051 section 6.2.1)."""
+    talk.expect("* OK", "* ", what="the server's banner refuses")
+    talk.say("a1 STARTTLS")
+    talk.expect("A1 OK", "A1 ", "* BYE", what="STARTTLS is not offered")
+
+
+def pop3(talk: Conversation) -> None:
+    """Bring POP3 to TLS (RFC 2595 section 4)."""
+    talk.expect("+OK", "-ERR", what="the server's banner refuses")
+    talk.say("STLS")
+    talk.expect("+OK", "-ERR", what="STLS is not offered")
+
+
+def sieve(talk: Conversation) -> None:
+    """Bring ManageSieve to TLS (RFC 5804 section 2.2)."""
+    offered = talk.expect("OK", "NO", "BYE", what="the server's banner refuses")
+    if '"STARTTLS"' not in {line.strip().upper() for line in offered}:
+        raise Unmet("STARTTLS is not offered")
+    talk.say("STARTTLS")
+    talk.expect("OK", "NO", "BYE", what="STARTTLS is refused")
+
+
+STARTTLS: Mapping[str, Callable[[Conversation], None]] = {
+    "smtp": smtp,
+    "lmtp": partial(smtp, greeting="LHLO"),
+    "imap": imap,
+    "pop3": pop3,
+    "sieve": sieve,
+}
+
+
+def any_certificate() -> ssl.SSLContext:
+    """Return what a current client speaks, without asking whom to trust."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
+CLIENT = any_certificate()
+
+
+def probe(endpoint: Endpoint, timeout: float = 5.0) -> Seen:
+    """Return what a client of *endpoint* sees within *timeout* seconds; never raises."""
+    deadline = Deadline(time.monotonic() + timeout)
+    try:
+        with connected(endpoint, deadline) as connection:
+            prepare(connection, endpoint, deadline)
+            return handshake(connection, endpoint.server_name, deadline)
+    except TimeoutError:
+        return Seen(None, f"no answer within {timeout:g} s")
+    except Unmet as unmet:
+        return Seen(None, str(unmet))
+    except (OSError, ValueError) as error:  # ValueError: not an address or a name at all
+        return Seen(None, str(getattr(error, "strerror", None) or error).lower())
+
+
+def connected(endpoint: Endpoint, deadline: Deadline) -> socket.socket:
+    """Return a connection to the endpoint's address; for a name, to its first one."""
+    found = socket.getaddrinfo(endpoint.address, endpoint.port, type=socket.SOCK_STREAM)
+    family, kind, protocol, _, address = found[0]
+    connection = socket.socket(family, kind, protocol)
+    try:
+        connection.settimeout(deadline.left())
+        connection.connect(address)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def prepare(connection: socket.socket, endpoint: Endpoint, deadline: Deadline) -> None:
+    """Say what comes before TLS there; raise Unmet when the server does not go along."""
+    if endpoint.proxy_protocol:
+        connection.sendall(proxy_header(connection))
+    if endpoint.starttls is None:
+        return
+    talk = Conversation(connection, deadline)
+    STARTTLS[endpoint.starttls](talk)
+    if talk.received:
+        raise Unmet("the server went on in plain text after it agreed to TLS")
+
+
+def proxy_header(connection: socket.socket) -> bytes:
+    """Return version 1 of the PROXY protocol's header for *connection*."""
+    source, target = connection.getsockname(), connection.getpeername()
+    family = "TCP6" if connection.family == socket.AF_INET6 else "TCP4"
+    return f"PROXY {family} {source[0]} {target[0]} {source[1]} {target[1]}\r\n".encode("ascii")
+
+
+def handshake(connection: socket.socket, server_name: str, deadline: Deadline) -> Seen:
+    """Return the leaf that the server presents, or how it refuses (RFC 8446 section 6)."""
+    connection.settimeout(deadline.left())
+    try:
+        with CLIENT.wrap_socket(connection, server_hostname=server_name or None) as secured:
+            leaf = secured.getpeercert(binary_form=True)
+    except ssl.SSLError as error:
+        reason = error.reason or str(error)
+        words = f"the handshake failed: {reason.lower().replace('_', ' ')}"
+        return Seen(None, words, refused=bool(ALERT.match(reason)))
+    if not leaf:
+        return Seen(None, "the server presented no certificate")
+    return Seen(hashlib.sha256(leaf).hexdigest())
+
+
+def shown(line: str) -> str:
+    """Return the beginning of what a server said, in printable characters."""
+    return "".join(letter if letter.isprintable() else "?" for letter in line[:200])
+
+
+def probe_all(
+    endpoints: Iterable[Endpoint],
+    concurrency: int = 16,
+    timeout: float = 5.0,
+    end: float = math.inf,
+) -> dict[Endpoint, Seen]:
+    """Return what clients see at each endpoint, *concurrency* at a time.
+
+    From the moment *end* of the monotonic clock on no more are asked: UNASKED.
+    """
+    asked = tuple(dict.fromkeys(endpoints))
+    with ThreadPoolExecutor(concurrency, "probe") as threads:
+        seen = threads.map(lambda endpoint: probe_before(end, endpoint, timeout), asked)
+        return dict(zip(asked, seen, strict=True))
+
+
+def probe_before(end: float, endpoint: Endpoint, timeout: float) -> Seen:
+    """Return what a client sees, UNASKED from the moment *end* on."""
+    return probe(endpoint, timeout) if time.monotonic() < end else UNASKED
+
+
+def wrong(
+    endpoints: Iterable[Endpoint], timeout: float = 5.0, deadline: float = 30.0
+) -> tuple[tuple[Endpoint, Seen], ...]:
+    """Return the endpoints at which clients do not see what is wanted, and what they see.
+
+    A reload takes a moment, so those are asked again, with growing pauses, until all are
+    right or *deadline* seconds have passed (and *timeout* for those being asked just then).
+    """
+    end = time.monotonic() + deadline
+    pause = FIRST_PAUSE
+    bad = wrong_of(probe_all(endpoints, timeout=timeout, end=end))
+    while bad and time.monotonic() + pause < end:
+        time.sleep(pause)
+        pause = min(2 * pause, LONGEST_PAUSE)
+        again = probe_all(bad, timeout=timeout, end=end)
+        bad = wrong_of(bad | {each: seen for each, seen in again.items() if seen != UNASKED})
+    return tuple(bad.items())
+
+
+def wrong_of(seen: Mapping[Endpoint, Seen]) -> dict[Endpoint, Seen]:
+    """Return those at which a client does not see what is wanted."""
+    return {endpoint: what for endpoint, what in seen.items() if not right(endpoint, what)}
+
+
+def right(endpoint: Endpoint, seen: Seen) -> bool:
+    """Return whether a client sees what *endpoint* wants."""
+    if endpoint.bundle is None:
+        return seen.refused
+    return seen.fingerprint == endpoint.bundle.fingerprint

@@ -1,0 +1,372 @@
+"""One service: from what serves to what is wanted, or back; never in between.
+
+The new files are built beside the old ones, checked by the service itself, switched by one
+rename, and only then is the service reloaded and looked at from outside. Until that was
+right, ``begun`` stands in its folder: the next run finishes what a killed one began.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from proxygen.apply import staging
+from proxygen.apply.probe import Seen, wrong
+from proxygen.bundles import Bundles
+from proxygen.errors import CheckFailed, NotServed, ServiceError
+from proxygen.host import files, processes
+from proxygen.model.layout import Live
+from proxygen.observe import MANIFEST, group_of, manifest_of
+from proxygen.plan.installation import Installation, file_of, pointing
+from proxygen.plan.observed import ServiceState
+from proxygen.services import Command, Endpoint
+
+PATIENCE = 15.0
+"""Seconds within which a reloaded service must serve what is wanted."""
+
+Wrong = tuple[tuple[Endpoint, Seen], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Former:
+    """What served before a switch: the generation, and the parameters as they were."""
+
+    generation: str | None
+    parameters: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What to switch to; a *generation* of None takes all of ours out."""
+
+    generation: str | None
+    parameters: Mapping[str, str]
+
+
+class LiveService:
+    """One service as this host has it, with the means to change it."""
+
+    def __init__(self, module: Any, state: ServiceState, live: Live) -> None:
+        if state.facts is None:
+            raise state.error or ServiceError(f"{state.name} was not looked at")
+        self.name = state.name
+        self.module = module
+        self.state = state
+        self.facts = state.facts
+        self.settings = state.settings
+        self.live = live
+        self.pointer = module.pointer(state.facts)
+        self.former = Former(self.former_generation(), state.facts.parameters)
+
+    def former_generation(self) -> str | None:
+        """Return the generation to go back to; a killed run noted it before it switched."""
+        installed = self.state.installed
+        if not installed.begun:
+            return installed.generation
+        noted = json.loads(files.read(self.live.folder / "begun") or b"{}").get("former")
+        return noted if noted and (self.live.generations / noted).is_dir() else None
+
+    def noted_former(self) -> str | None:
+        """Return the generation that served before the present one, as far as is known."""
+        noted = files.read(self.live.folder / "former")
+        return noted.decode("ascii", "replace").strip() if noted else None
+
+    def note_former(self) -> None:
+        """Note the generation that served until now, for `rollback`."""
+        if self.former.generation:
+            files.write(self.live.folder / "former", self.former.generation.encode())
+
+    # Building beside what serves.
+
+    def build(self, wanted: Installation, bundles: Bundles) -> None:
+        """Write the certificates and the generation that are not there yet, durably."""
+        group = group_of(wanted.readers)
+        files.folder(self.live.folder, 0o711)
+        files.folder(self.live.generations, 0o711)
+        files.folder(self.live.certificates, 0o700 if group is None else 0o750, group)
+        for bundle in wanted.certificates:
+            if file_of(bundle) not in self.state.installed.certificates:
+                self.write_certificate(bundle, bundles, group)
+        installed = self.state.installed
+        if installed.generation != wanted.id or installed.files != wanted.files:
+            self.write_generation(wanted)
+
+    def write_certificate(self, bundle: Any, bundles: Bundles, group: int | None) -> None:
+        """Write one certificate with its key; the mode is there before the content."""
+        material = bundles.material(bundle)
+        if material is None:
+            raise ServiceError(
+                f"the key of {bundle.owner} is gone from the store",
+                remedy=f"run `proxygen apply {bundle.owner}` to obtain a new certificate",
+            )
+        path = self.live.certificate(bundle.owner, bundle.digest)
+        files.write(path, material.pem, 0o600 if group is None else 0o640, group)
+
+    def write_generation(self, wanted: Installation) -> None:
+        """Write a whole generation under a passing name, then give it its own."""
+        path = self.live.generations / wanted.id
+        new = path.with_name(f"{wanted.id}.new")
+        files.remove(new)
+        files.folder(new, 0o755)
+        for name, text in wanted.files.items():
+            files.write(new / name, files.encoded(text), 0o644)
+        for name, certificate in wanted.links.items():
+            files.link(new / name, f"../../certificates/{certificate}")
+        files.write(new / MANIFEST, json.dumps(noted(wanted)).encode(), 0o644)
+        files.remove(path)
+        new.rename(path)
+        files.sync_folder(self.live.generations)
+
+    # Checking, while what serves is untouched.
+
+    def check(self, target: Target) -> None:
+        """Have the service check its complete configuration; raise CheckFailed."""
+        words = self.refusal(target)
+        if words is None:
+            return
+        if foreign := self.refusal_without_ours():
+            raise CheckFailed(
+                f"{self.name} refuses its configuration even without proxygen's part",
+                foreign=True,
+                where=str(self.facts.main),
+                remedy="correct it (the words below name the place), then run `proxygen apply`; "
+                "proxygen changed nothing",
+                words=foreign,
+            )
+        raise CheckFailed(
+            f"{self.name} refused the new configuration",
+            where=str(self.facts.main),
+            remedy="correct what it names, then run `proxygen apply`; the former files still serve",
+            words=words,
+        )
+
+    def refusal(self, target: Target) -> str | None:
+        """Return why the service refuses the configuration with *target*, None if it does not."""
+        folder = self.live.generations / target.generation if target.generation else None
+        if self.pointer:
+            with staging.included(self.facts.main, self.pointer, folder) as main:
+                return self.asked(main)
+        with staging.copied(self.facts.main, self.live.folder / "check") as main:
+            values = {
+                name: value.replace(str(self.live.current), str(folder))
+                for name, value in target.parameters.items()
+            }
+            self.set_parameters(values, main)
+            return self.asked(main)
+
+    def refusal_without_ours(self) -> str | None:
+        """Return why the service refuses what is the administrator's alone."""
+        if self.pointer:
+            return self.refusal(Target(None, {}))
+        return self.asked(self.facts.main)
+
+    def asked(self, main: Path) -> str | None:
+        """Return the refusal of the configuration whose main file is *main*."""
+        commands = self.module.check(self.facts, self.settings, main)
+        words: str | None = self.module.refused([processes.run(each) for each in commands])
+        return words and words.replace(f"/{staging.PREFIX}", "/")
+
+    # Switching.
+
+    def switch(self, target: Target) -> None:
+        """Put *target* in place. The order keeps every instant one from which a start works."""
+        if target.generation is None:
+            self.take_out()
+            return
+        files.link(self.live.current, f"generations/{target.generation}")
+        if self.pointer:
+            text = pointing(self.pointer, self.live.current)
+            if files.text(self.pointer.path) != text:
+                files.write(self.pointer.path, files.encoded(text), 0o644)
+        else:
+            self.set_parameters(target.parameters, self.facts.main)
+
+    def take_out(self) -> None:
+        """Take ours out of the service's own configuration, the pointer first."""
+        if self.pointer:
+            files.remove(self.pointer.path)
+        else:
+            self.give_back()
+        files.remove(self.live.current)
+
+    def put_back(self) -> None:
+        """Make what served before serve again."""
+        if self.former.generation is None:
+            self.take_out()
+        else:
+            self.switch(Target(self.former.generation, self.parameters_of(self.former.generation)))
+
+    # Parameters of a service that has no includes.
+
+    def set_parameters(self, values: Mapping[str, str], main: Path) -> None:
+        """Set parameters; what ours were before is noted first, once, durably."""
+        if main == self.facts.main:
+            self.note_former_parameters(values)
+        if values:
+            self.must(self.module.set_parameters(self.facts, main, values))
+
+    def note_former_parameters(self, names: Iterable[str]) -> None:
+        """Note the administrator's values of parameters that were not ours until now."""
+        path = self.live.folder / "former.json"
+        noted = json.loads(files.read(path) or b"{}")
+        new = {name: self.former.parameters.get(name) for name in names if name not in noted}
+        if new:
+            files.write(path, json.dumps(noted | new, indent=1).encode())
+
+    def give_back(self) -> None:
+        """Give every parameter the value that it had before proxygen."""
+        path = self.live.folder / "former.json"
+        noted = json.loads(files.read(path) or b"{}")
+        set_again = {name: value for name, value in noted.items() if value is not None}
+        absent = [name for name, value in noted.items() if value is None]
+        if set_again:
+            self.must(self.module.set_parameters(self.facts, self.facts.main, set_again))
+        if absent:
+            self.must(self.module.unset_parameters(self.facts, self.facts.main, absent))
+        files.remove(path)
+
+    def parameters_of(self, generation: str) -> Mapping[str, str]:
+        """Return the parameters that went with a generation."""
+        found = manifest_of(self.live.generations / generation).get("parameters", {})
+        return {str(name): str(value) for name, value in found.items()}
+
+    def must(self, command: Command) -> None:
+        """Run a command that has to succeed."""
+        answer = processes.run(command)
+        if answer.code != 0:
+            raise ServiceError(
+                f"`{' '.join(command.argv[:3])}` failed", where=self.name, words=answer.words
+            )
+
+    # The running service.
+
+    def reload(self) -> None:
+        """Reload, and be sure that it happened; raise ServiceError."""
+        if self.state.pid is None:
+            return
+        workers = processes.workers(self.state.pid) if self.module.WORKERS else frozenset()
+        answer = processes.run(self.module.reload(self.facts, self.settings))
+        if answer.code != 0:
+            raise ServiceError(f"{self.name} did not reload", words=answer.words)
+        if self.module.WORKERS and not processes.replaced(self.state.pid, workers):
+            command = self.module.reload(self.facts, self.settings)
+            raise ServiceError(
+                f"{self.name} was told to reload, but its old workers still serve",
+                remedy=f"look into its error log, then run `{command}`",
+            )
+
+    def purge(self) -> None:
+        """Keep what serves and what served before it; remove all else, certificates too."""
+        present = Path(files.linked(self.live.current) or "").name
+        keep = {present, self.noted_former()}
+        for path in self.live.generations.iterdir():
+            if path.name not in keep:
+                files.remove(path)
+        kept = list(self.live.generations.iterdir())
+        needed = {name for path in kept for name in manifest_of(path).get("certificates", ())}
+        for name in files.names(self.live.certificates):
+            if name not in needed:
+                (self.live.certificates / name).unlink()
+
+
+def noted(wanted: Installation) -> dict[str, Any]:
+    """Return what is noted about a generation beside its files."""
+    return {
+        "certificates": sorted(file_of(bundle) for bundle in wanted.certificates),
+        "served": wanted.served,
+        "parameters": dict(wanted.parameters),
+        "readers": wanted.readers,
+    }
+
+
+def bring(
+    service: LiveService,
+    target: Target,
+    endpoints: tuple[Endpoint, ...],
+    say: Callable[[str], None],
+) -> None:
+    """Check *target*, switch to it, reload and verify; put back what served when it fails.
+
+    Raises CheckFailed when the service refuses (nothing was switched), ServiceError when it
+    was put back, NotServed when *target* is in place but a client sees something else for a
+    reason that is not ours.
+    """
+    service.check(target)
+    begun = service.live.folder / "begun"
+    files.write(begun, json.dumps({"former": service.former.generation}).encode())
+    try:
+        service.switch(target)
+        say(f"reload {service.name}")
+        service.reload()
+        bad = verified(service, endpoints, say)
+    except ServiceError as error:
+        undo(service, begun)
+        error.remedy = f"the former files are back in place; {error.remedy}".rstrip("; ")
+        raise
+    if bad:
+        blame(service, target, bad)
+    if target.generation not in (None, service.former.generation):
+        service.note_former()
+    files.remove(begun)
+    service.purge()
+    if service.state.pid is None:
+        raise NotServed(
+            f"{service.name} is not running; its new files are in place for its next start",
+            remedy=f"start it, for instance with `systemctl start {service.name}`",
+        )
+    if bad:
+        raise not_served(service.name, bad)
+
+
+def verified(
+    service: LiveService, endpoints: tuple[Endpoint, ...], say: Callable[[str], None]
+) -> Wrong:
+    """Return the endpoints at which a client does not see what is wanted."""
+    if service.state.pid is None or not endpoints:
+        return ()
+    say(f"verify {service.name}: {len(endpoints)} connections as a client")
+    return wrong(endpoints, deadline=PATIENCE)
+
+
+def undo(service: LiveService, begun: Path) -> None:
+    """Put back and reload; what served before was fine with the service."""
+    service.put_back()
+    service.reload()
+    files.remove(begun)
+
+
+def blame(service: LiveService, target: Target, bad: Wrong) -> None:
+    """Find out whether the change is to blame for what clients see; put it back if so.
+
+    With the former files back, an endpoint that shows the same as with the new ones is
+    somebody else's doing (another program on the port, an override in a foreign file): then
+    the new files serve again, since they harm nobody.
+    """
+    service.put_back()
+    service.reload()
+    before = dict(wrong(tuple(endpoint for endpoint, _ in bad), deadline=2.0))
+    ours = tuple((endpoint, seen) for endpoint, seen in bad if before.get(endpoint) != seen)
+    if ours:
+        files.remove(service.live.folder / "begun")
+        error = not_served(service.name, ours)
+        raise ServiceError(
+            f"{service.name} took the new configuration, but serves something else",
+            remedy="the former files are back in place; look into its log for the reason",
+            words=error.words,
+        )
+    service.switch(target)
+    service.reload()
+
+
+def not_served(name: str, bad: Wrong) -> NotServed:
+    """Return the error that tells what clients see instead."""
+    lines = [f"{endpoint}: {seen.words or f'shows {seen.fingerprint}'}" for endpoint, seen in bad]
+    more = [f"… and {len(lines) - 20} more"] if len(lines) > 20 else []
+    return NotServed(
+        f"{name} does not serve what is wanted at {len(bad)} places",
+        remedy="see what else listens there or overrides the certificate; then `proxygen apply`",
+        words="\n".join(lines[:20] + more),
+    )

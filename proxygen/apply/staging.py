@@ -1,0 +1,109 @@
+"""Staging: the service's complete configuration as it would be, for its own check.
+
+A service that includes files is checked with a copy of its main file that stands beside the
+real one, so that relative paths keep their meaning, and in which the include that leads to
+our pointer is spelled out: every other file as it is, the new generation in the place of ours.
+"""
+
+from __future__ import annotations
+
+import glob
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from proxygen.errors import ServiceError
+from proxygen.host import files
+from proxygen.plan.installation import MASK
+from proxygen.services import Pointer
+
+PREFIX = ".proxygen-check-"
+DEEPEST = 8
+
+
+@dataclass(slots=True)
+class Staging:
+    """Rewrites the files that lead from a main file to the pointer.
+
+    *target* is the generation to include instead, None to include nothing.
+    """
+
+    folder: Path
+    pointer: Pointer
+    target: Path | None
+    stack: ExitStack
+    reached: bool = False
+
+    def stage(self, path: Path, depth: int = 0) -> Path:
+        """Return a copy of *path* that includes the target, or *path* if it leads nowhere."""
+        text = files.text(path)
+        if text is None or depth > DEEPEST:
+            return path
+        changed = re.sub(
+            self.pointer.include,
+            lambda match: self.include(match, path, depth),
+            text,
+            flags=re.DOTALL,
+        )
+        if changed == text:
+            return path
+        copy = path.with_name(PREFIX + path.name)
+        self.stack.enter_context(files.temporarily(copy, changed))
+        return copy
+
+    def include(self, match: re.Match[str], path: Path, depth: int) -> str:
+        """Return what stands for one match: an include spelled out where it leads to us."""
+        if not match["mask"]:
+            return match[0]
+        base = self.folder if self.pointer.relative_to_main else path.parent
+        found = self.files_of(base / match["mask"])
+        lines = []
+        for each in found:
+            if each == self.pointer.path:
+                self.reached = True
+                if self.target is not None:
+                    lines.append(self.pointer.directive.format(self.target / MASK))
+                continue
+            lines.append(self.pointer.directive.format(self.stage(each, depth + 1)))
+        unchanged = [self.pointer.directive.format(each) for each in found]
+        return match[0] if lines == unchanged else "\n".join(lines)
+
+    def files_of(self, mask: Path) -> list[Path]:
+        """Return the files that a mask names, ours among them though it may not be there yet."""
+        found = {Path(name) for name in glob.glob(str(mask))}  # noqa: PTH207 absolute masks
+        if fnmatchcase(str(self.pointer.path), str(mask)):
+            found.add(self.pointer.path)
+        return sorted(found)
+
+
+@contextmanager
+def included(main: Path, pointer: Pointer, target: Path | None) -> Iterator[Path]:
+    """Have a main file for the time of a block that leads to *target* in the pointer's place."""
+    with ExitStack() as stack:
+        staging = Staging(main.parent, pointer, target, stack)
+        staged = staging.stage(main)
+        if not staging.reached:
+            raise ServiceError(
+                f"{main} does not include {pointer.path}",
+                where=str(main),
+                remedy=f"add an include of {pointer.path.parent}/*{pointer.path.suffix} to it",
+            )
+        yield staged
+
+
+@contextmanager
+def copied(main: Path, folder: Path) -> Iterator[Path]:
+    """Have a copy of a configuration folder's own files, for a service without includes."""
+    files.remove(folder)
+    files.folder(folder, 0o700)
+    try:
+        for path in main.parent.iterdir():
+            if path.is_file() and (path.suffix == main.suffix or "." not in path.name):
+                shutil.copy2(path, folder / path.name)
+        yield folder / main.name
+    finally:
+        files.remove(folder)

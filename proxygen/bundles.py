@@ -1,0 +1,146 @@
+"""Bundles: what was issued, on any store; this alone knows keys.
+
+``certificates/OWNER`` holds the facts (JSON) and, by its digest, names the secret half,
+``bundles/OWNER/DIGEST`` (PEM). The secret is written first and the facts last, so facts never
+lead to a pair that is not there whole.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from proxygen.errors import IssueFailed
+from proxygen.model.certificate import Bundle, Certificate, KeyAndChain
+from proxygen.model.layout import stem
+from proxygen.stores import Store
+
+KEY_END = b"-----END PRIVATE KEY-----\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """The last failure to obtain an owner's certificate, since when, and how often in a row."""
+
+    owner: str
+    at: datetime
+    since: datetime
+    count: int
+    what: str
+    words: str
+    problem: str | None
+
+
+class Bundles:
+    """The bundles of one installation."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def all(self) -> dict[str, Bundle]:
+        """Return the facts of every stored bundle by owner; unreadable ones are absent."""
+        return {
+            bundle.owner: bundle
+            for key in self.store.keys("certificates")
+            if (bundle := bundle_from(self.store.get(key)))
+        }
+
+    def facts(self, owner: str) -> Bundle | None:
+        """Return the facts of an owner's stored bundle, None when there is none."""
+        return bundle_from(self.store.get(facts_key(owner)))
+
+    def material(self, bundle: Bundle) -> KeyAndChain | None:
+        """Return key and chain of a bundle, None when they are gone."""
+        pem = self.store.get(secret_key(bundle.owner, bundle.digest))
+        if pem is None or KEY_END not in pem:
+            return None
+        key, end, fullchain = pem.partition(KEY_END)
+        return KeyAndChain(key + end, fullchain)
+
+    def save(self, pair: KeyAndChain, bundle: Bundle) -> None:
+        """Keep a pair and its facts, durably; what was there before is forgotten."""
+        former = self.facts(bundle.owner)
+        self.store.put(secret_key(bundle.owner, bundle.digest), pair.pem)
+        self.store.put(facts_key(bundle.owner), facts_of(bundle))
+        self.store.delete(attempt_key(bundle.owner))
+        if former and former.digest != bundle.digest:
+            self.store.delete(secret_key(former.owner, former.digest))
+
+    def forget(self, bundle: Bundle) -> None:
+        """Remove a bundle with its key."""
+        self.store.delete(facts_key(bundle.owner))
+        self.store.delete(secret_key(bundle.owner, bundle.digest))
+        self.store.delete(attempt_key(bundle.owner))
+
+    def failed(self, wanted: Certificate, error: IssueFailed, now: datetime) -> None:
+        """Remember that obtaining *wanted* failed."""
+        former = attempt_from(self.store.get(attempt_key(wanted.owner)))
+        attempt = Attempt(
+            owner=wanted.owner,
+            at=now,
+            since=former.since if former else now,
+            count=former.count + 1 if former else 1,
+            what=error.what,
+            words=error.words,
+            problem=error.problem,
+        )
+        self.store.put(attempt_key(wanted.owner), json.dumps(asdict(attempt), default=str).encode())
+
+    def attempts(self) -> dict[str, Attempt]:
+        """Return the last failure of every owner whose certificate could not be obtained."""
+        found = (self.store.get(key) for key in self.store.keys("attempts"))
+        return {each.owner: each for value in found if (each := attempt_from(value))}
+
+
+def facts_key(owner: str) -> str:
+    return f"certificates/{stem(owner)}"
+
+
+def secret_key(owner: str, digest: str) -> str:
+    return f"bundles/{stem(owner)}/{digest[:32]}"
+
+
+def attempt_key(owner: str) -> str:
+    return f"attempts/{stem(owner)}"
+
+
+def facts_of(bundle: Bundle) -> bytes:
+    """Return the facts as they are stored."""
+    return json.dumps(asdict(bundle), default=str).encode()
+
+
+def bundle_from(value: bytes | None) -> Bundle | None:
+    """Return the facts that were stored; None for none, or for what is not ours."""
+    fields = decoded(value)
+    try:
+        return Bundle(
+            **fields
+            | {
+                "names": tuple(fields["names"]),
+                "not_before": datetime.fromisoformat(fields["not_before"]),
+                "not_after": datetime.fromisoformat(fields["not_after"]),
+            }
+        )
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def attempt_from(value: bytes | None) -> Attempt | None:
+    """Return the failure that was stored; None for none, or for what is not ours."""
+    fields = decoded(value)
+    try:
+        at, since = (datetime.fromisoformat(fields[name]) for name in ("at", "since"))
+        return replace(Attempt(**fields), at=at, since=since)
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def decoded(value: bytes | None) -> dict[str, Any]:
+    """Return a stored JSON object; an empty one for what is not one."""
+    try:
+        fields = json.loads(value or b"{}")
+    except ValueError:
+        return {}
+    return fields if isinstance(fields, dict) else {}

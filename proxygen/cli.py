@@ -1,0 +1,92 @@
+"""Arguments -> one command; errors -> a message and an exit code."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import os
+import pkgutil
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+import click
+
+from proxygen import __version__
+from proxygen.errors import ProxygenError
+
+MODEL = "/etc/proxygen/proxygen.yaml"
+INTERRUPTED = 130
+OUR_BUG = 1
+
+
+class Commands(click.Group):
+    """The commands; a module is imported only when its command is the one."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """Return the name of every command, sorted."""
+        package = importlib.import_module("proxygen.commands")
+        names = (module.name for module in pkgutil.iter_modules(package.__path__))
+        return sorted(name for name in names if "_" not in name)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return one command, None for an unknown name."""
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        module = importlib.import_module(f"proxygen.commands.{cmd_name}")
+        command: click.Command = module.command
+        return command
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="proxygen", message="%(prog)s %(version)s")
+@click.option("--config", metavar="FILE", type=click.Path(path_type=Path), help="The model file.")
+@click.option(
+    "--root",
+    metavar="DIR",
+    default="/",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Put every path that proxygen writes below DIR.",
+)
+@click.pass_context
+def entry(ctx: click.Context, config: Path | None, root: Path) -> None:
+    """From one model file to certificates served by nginx, postfix and dovecot."""
+    from proxygen.model.layout import Layout
+
+    root = root.absolute()
+    ctx.obj = Layout(root, config or root / MODEL.lstrip("/"))
+
+
+def main() -> NoReturn:
+    """Run the command line; every way out has its exit code (DESIGN section 6)."""
+    try:
+        code = entry.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except click.exceptions.Abort:
+        click.echo("interrupted; nothing is half done", err=True)
+        leave(INTERRUPTED)
+    except ProxygenError as error:
+        told(error)
+        code = error.exit_code
+    except BrokenPipeError:
+        leave(0)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def told(error: ProxygenError) -> None:
+    """Say what went wrong: words on standard error, or JSON where that was asked for."""
+    if "--json" in sys.argv[1:]:
+        click.echo(json.dumps(error.as_json() | {"exit_code": error.exit_code}, indent=2))
+    else:
+        click.echo(str(error), err=True)
+
+
+def leave(code: int) -> NoReturn:
+    """End at once: whatever a thread still waits for, it may be killed at any instant."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError):
+            stream.flush()
+    os._exit(code)

@@ -1,0 +1,99 @@
+"""apply: make what is into what the model says."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+import click
+
+from proxygen import assemble
+from proxygen.apply.walk import Outcome, Progress
+from proxygen.errors import UsageError
+from proxygen.host import lock
+from proxygen.model.certificate import GLOBAL
+from proxygen.model.hosts import BadName, host_name
+from proxygen.model.layout import Layout
+from proxygen.model.site import Site
+from proxygen.reconcile import reconcile
+
+
+@click.command
+@click.argument("domains", nargs=-1, metavar="[DOMAIN]...")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_obj
+def command(layout: Layout, domains: tuple[str, ...], as_json: bool) -> int:
+    """Obtain what is due, install, reload and verify.
+
+    With a DOMAIN (or `global`) only its certificate is obtained; the configuration is always
+    made for all. Exit code 4: a service refused and its former state is back; 5: a certificate
+    could not be obtained, everything else is done; 6: done, but not served as wanted.
+    """
+    site = assemble.site(layout)
+    only = tuple(owner(domain, site) for domain in domains)
+    with lock.held(layout.lock), progress(quiet=as_json) as shown:
+        parts = assemble.parts(layout, lambda: datetime.now(UTC))
+        outcome = reconcile(site, parts, shown, only)
+    if as_json:
+        click.echo(json.dumps(outcome.as_json(), indent=2))
+    else:
+        summary(outcome)
+    return outcome.exit_code
+
+
+def owner(typed: str, site: Site) -> str:
+    """Return the owner that was typed; raise UsageError for one that the model has not."""
+    try:
+        name = typed if typed == GLOBAL else host_name(typed)
+    except BadName as error:
+        raise UsageError(f"{typed}: {error.reason}", remedy=error.remedy) from error
+    if name not in {each.key for each in site.owners}:
+        raise UsageError(f"the model has no domain {typed}", remedy="write it as in `domains:`")
+    return name
+
+
+@contextmanager
+def progress(*, quiet: bool) -> Iterator[Progress]:
+    """Have a progress bar on a terminal, else a line a step."""
+    if quiet:
+        yield Progress(lambda words: None, lambda done, of: None)  # noqa: ARG005
+    elif sys.stderr.isatty():
+        with bar() as shown:
+            yield shown
+    else:
+        yield Progress(click.echo, lambda done, of: None)  # noqa: ARG005
+
+
+@contextmanager
+def bar() -> Iterator[Progress]:
+    """Have a progress bar of the certificates, with the steps scrolling above it."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bar
+
+    columns = (TextColumn("certificates"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+    with Bar(*columns, console=console, transient=True) as shown:
+        task = shown.add_task("", total=None, visible=False)
+
+        def count(done: int, of: int) -> None:
+            shown.update(task, completed=done, total=of, visible=True)
+
+        yield Progress(lambda words: console.print(words), count)
+
+
+def summary(outcome: Outcome) -> None:
+    """Say in the end what failed, what is worth knowing, and that all is well when it is."""
+    for warning in outcome.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    if outcome.failures:
+        click.echo(f"{len(outcome.done)} steps done; not done:", err=True)
+        for what, error in outcome.failures:
+            click.echo(f"  {what}: {error.what}", err=True)
+    elif outcome.done:
+        click.echo(f"{len(outcome.done)} steps done")
+    else:
+        click.echo("nothing to do")

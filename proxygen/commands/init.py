@@ -1,0 +1,154 @@
+"""init: a few questions, a look at the host, and a first commented model."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import click
+
+from proxygen import registry
+from proxygen.errors import UsageError
+from proxygen.host import files, processes
+from proxygen.model.hosts import BadName, host_name, mail_address, url_host
+from proxygen.model.layout import Layout
+
+MODEL = """\
+# The model of this installation: what proxygen makes nginx, postfix and dovecot serve.
+# `proxygen validate` tells every mistake, `proxygen plan` what would be done,
+# `proxygen apply` does it. Every field: docs/model.md; for editors: `proxygen schema`.
+
+contact: {contact}    # ACME account contact, and who is warned
+
+global:               # its certificate is what postfix and dovecot present, always
+  url: https://{host}
+  extra_names: []     # other names of this host: [smtp.{domain}, imap.{domain}]
+  certificate: {certificate}    # acme, selfsigned, or file: {{certificate: PATH, key: PATH}}
+{backend_line}
+domains: {{}}
+#  customer.example:                              # reached through the global URL, or:
+#    url: https://webmail.customer.example        # a URL of its own
+#    extra_names: [autodiscover.customer.example]
+#    certificate: acme                            # without it the global certificate serves
+
+{backends}
+acme:
+  directory: {directory}
+  terms_of_service_agreed: {agreed}
+
+# Found on this host: {found}. Without `services:` every one that is found is used.
+
+include: [domains.d/*.yaml]    # each file holds a `domains:` mapping
+"""
+
+BACKENDS = """\
+backends:
+  groupware:
+    application: {application}
+    upstreams: {{{upstreams}}}
+"""
+
+UPSTREAMS = {
+    "bluemind": (
+        'web: ["http://127.0.0.1:8080"], core: ["http://127.0.0.1:8090"], '
+        'mapi: ["http://127.0.0.1:5001"], eas: ["http://127.0.0.1:8082"]'
+    ),
+    "generic": 'web: ["http://127.0.0.1:8080"]',
+}
+
+
+@click.command
+@click.option("--url", help="The global URL.")
+@click.option("--contact", help="The mail address of who looks after this installation.")
+@click.option("--certificate", type=click.Choice(["acme", "selfsigned"]))
+@click.option("--agree-to-terms/--no-agree-to-terms", default=None, help="Of the authority.")
+@click.option("--application", type=click.Choice(["generic", "bluemind", "none"]))
+@click.pass_obj
+def command(
+    layout: Layout,
+    url: str | None,
+    contact: str | None,
+    certificate: str | None,
+    agree_to_terms: bool | None,
+    application: str | None,
+) -> int:
+    """Write a first model file; what is not given as an option is asked for."""
+    path = layout.config
+    if path.exists():
+        raise UsageError(f"{path} is there already", remedy="edit it, or move it away first")
+    host = ask_checked("The global URL", url, url_host, f"https://{own_name()}")
+    domain = host.partition(".")[2]
+    address = ask_checked("Contact", contact, mail_address, f"hostmaster@{domain}")
+    kind = certificate or click.prompt(
+        "Global certificate", type=click.Choice(["acme", "selfsigned"]), default="acme"
+    )
+    agreed = kind == "acme" and (
+        agree_to_terms
+        if agree_to_terms is not None
+        else click.confirm("Let's Encrypt's terms of service (letsencrypt.org/repository): agree?")
+    )
+    serves = application or click.prompt(
+        "Application behind the URL",
+        type=click.Choice(["generic", "bluemind", "none"]),
+        default="bluemind" if layout.host("/etc/bm").is_dir() else "generic",
+    )
+    write(path, model(host, domain, address, kind, serves, agreed=agreed))
+    click.echo(f"wrote {path}; next: look through it, then `proxygen plan`")
+    return 0
+
+
+def ask_checked(question: str, given: str | None, check: object, default: str) -> str:
+    """Return an answer that *check* accepts; ask again until it does, unless it was given."""
+    while True:
+        answer = given or click.prompt(question, default=default)
+        try:
+            return str(check(answer))  # type: ignore[operator]
+        except BadName as error:
+            if given:
+                raise UsageError(f"{question}: {error.reason}", remedy=error.remedy) from error
+            click.echo(f"{error.reason}; {error.remedy}")
+
+
+def own_name() -> str:
+    """Return this host's full name, or an example where it has none."""
+    try:
+        return host_name(socket.getfqdn())
+    except BadName:
+        return "mail.example.net"
+
+
+def model(
+    host: str, domain: str, contact: str, certificate: str, application: str, *, agreed: bool
+) -> str:
+    """Return the text of a first model."""
+    found = [
+        word
+        for word, module in registry.services().items()
+        if processes.found((word, *module.PROGRAMS))
+    ]
+    served = application in UPSTREAMS
+    return MODEL.format(
+        contact=contact,
+        host=host,
+        domain=domain,
+        certificate=certificate,
+        backend_line="  backend: groupware\n\ndefaults:\n  backend: groupware\n" if served else "",
+        backends=BACKENDS.format(application=application, upstreams=UPSTREAMS[application])
+        if served
+        else "# backends: where requests go; without one a URL answers 404 to all but challenges\n",
+        directory="letsencrypt",
+        agreed=str(agreed).lower(),
+        found=", ".join(found) or "none of nginx, postfix, dovecot",
+    )
+
+
+def write(path: Path, text: str) -> None:
+    """Write the model file, readable by all as it holds no secret."""
+    try:
+        files.folder(path.parent)
+        files.folder(path.parent / "domains.d")
+        files.write(path, text.encode(), 0o644)
+    except OSError as error:
+        raise UsageError(
+            f"{path} cannot be written: {error.strerror}", remedy="run it as root, or with --config"
+        ) from error

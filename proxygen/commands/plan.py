@@ -1,0 +1,53 @@
+"""plan: what would be done and why, with diffs; nothing is touched."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+import click
+
+from proxygen import assemble
+from proxygen.model.layout import Layout
+from proxygen.observe import observe
+from proxygen.plan.steps import Install, Plan
+from proxygen.reconcile import make_plan, unusable_services
+
+
+@click.command
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--no-diff", is_flag=True, help="Leave the diffs out.")
+@click.pass_obj
+def command(layout: Layout, as_json: bool, no_diff: bool) -> int:
+    """Show what `apply` would do and why, with a diff of every file.
+
+    What follows an issue is planned again once the certificate is there, so the diff after it
+    shows the configuration as it is known now.
+    """
+    site = assemble.site(layout)
+    parts = assemble.parts(layout, lambda: datetime.now(UTC))
+    observed = observe(site, parts)
+    plan = make_plan(site, parts, observed)
+    errors = unusable_services(observed)
+    if as_json:
+        failures = [{"of": name} | error.as_json() for name, error in errors]
+        click.echo(json.dumps(plan.as_json() | {"failures": failures}, indent=2))
+    else:
+        show(plan, diffs=not no_diff)
+        for _, error in errors:
+            click.echo(str(error), err=True)
+    return max((error.exit_code for _, error in errors), default=0)
+
+
+def show(plan: Plan, *, diffs: bool) -> None:
+    """Print a plan for people."""
+    for step in plan.steps:
+        click.echo(str(step))
+        if diffs and isinstance(step, Install):
+            for change in step.changes:
+                for line in change.diff():
+                    click.echo(f"    {line}")
+    for warning in plan.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    if not plan.steps:
+        click.echo("nothing to do")

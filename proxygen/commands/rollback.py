@@ -1,0 +1,79 @@
+"""rollback: the configuration that served before the last change serves again."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from proxygen import assemble
+from proxygen.apply.service import LiveService, Target, bring
+from proxygen.apply.walk import Outcome
+from proxygen.assemble import Parts
+from proxygen.commands.apply import summary
+from proxygen.errors import NotServed, ServiceError, UsageError
+from proxygen.host import lock
+from proxygen.model.layout import Layout
+from proxygen.observe import states
+from proxygen.plan.observed import ServiceState
+
+
+@click.command
+@click.argument("services", nargs=-1, metavar="[SERVICE]...")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_obj
+def command(layout: Layout, services: tuple[str, ...], as_json: bool) -> int:
+    """Let the configuration serve again that served before the last change.
+
+    Called twice it goes forward again. The model stays as it is: correct it, or the next
+    `apply` makes it true once more.
+    """
+    site = assemble.site(layout)
+    outcome = Outcome()
+    with lock.held(layout.lock):
+        parts = assemble.parts(layout, lambda: datetime.now(UTC))
+        found = dict(states(site, parts))
+        if unknown := set(services) - set(found):
+            raise UsageError(f"the model has no service {', '.join(sorted(unknown))}")
+        for name, state in found.items():
+            if not services or name in services:
+                one(state, parts, outcome, explicit=bool(services), quiet=as_json)
+    if as_json:
+        click.echo(json.dumps(outcome.as_json(), indent=2))
+    else:
+        summary(outcome)
+    return outcome.exit_code
+
+
+def one(
+    state: ServiceState, parts: Parts, outcome: Outcome, *, explicit: bool, quiet: bool
+) -> None:
+    """Take one service back; one without a former state is an error only when it was named."""
+    try:
+        service = LiveService(parts.services[state.name], state, parts.layout.live(state.name))
+        former = before(service)
+        if former is None:
+            if explicit:
+                raise ServiceError(f"{state.name} has no former configuration to go back to")
+            return
+        target = Target(former, service.parameters_of(former))
+        bring(service, target, (), (lambda words: None) if quiet else click.echo)  # noqa: ARG005
+    except (ServiceError, NotServed) as error:
+        outcome.failures.append((state.name, error))
+        return
+    outcome.done.append(f"{state.name} serves its former configuration again ({former})")
+
+
+def before(service: LiveService) -> str | None:
+    """Return the generation that served before the present one, None without one."""
+    present = service.state.installed.generation
+    noted = service.noted_former()
+    return noted if noted != present and noted and exists(service, noted) else None
+
+
+def exists(service: LiveService, generation: str) -> bool:
+    """Return whether a generation is still there."""
+    path: Path = service.live.generations / generation
+    return path.is_dir()

@@ -1,0 +1,67 @@
+"""uninstall: every service as it was before proxygen."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+import click
+
+from proxygen import assemble
+from proxygen.apply.service import LiveService, Target, bring
+from proxygen.apply.walk import Outcome
+from proxygen.assemble import Parts
+from proxygen.commands.apply import summary
+from proxygen.errors import NotServed, ServiceError
+from proxygen.host import files, lock
+from proxygen.model.layout import Layout
+from proxygen.observe import states
+from proxygen.plan.observed import ServiceState
+
+
+@click.command
+@click.option("--purge", is_flag=True, help="Remove keys, certificates and the account as well.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_obj
+def command(layout: Layout, purge: bool, yes: bool, as_json: bool) -> int:
+    """Take proxygen's part out of every service and give back what was changed.
+
+    The model and the administrator's own directives stay, and so do keys and certificates
+    unless --purge is given.
+    """
+    site = assemble.site(layout)
+    if purge and not yes:
+        click.confirm(f"Remove every key and certificate below {layout.var}?", abort=True)
+    outcome = Outcome()
+    with lock.held(layout.lock):
+        parts = assemble.parts(layout, lambda: datetime.now(UTC))
+        for _, state in states(site, parts):
+            one(state, parts, outcome)
+    if purge and not outcome.failures:
+        files.remove(layout.var)
+        outcome.done.append(f"removed {layout.var}")
+    if as_json:
+        click.echo(json.dumps(outcome.as_json(), indent=2))
+    else:
+        for words in outcome.done:
+            click.echo(words)
+        summary(outcome)
+    return outcome.exit_code
+
+
+def one(state: ServiceState, parts: Parts, outcome: Outcome) -> None:
+    """Take proxygen's part out of one service: checked, switched, reloaded as any change."""
+    live = parts.layout.live(state.name)
+    if state.installed.generation is None and state.installed.pointer is None:
+        return
+    try:
+        service = LiveService(parts.services[state.name], state, live)
+        bring(service, Target(None, {}), (), lambda words: None)  # noqa: ARG005
+    except NotServed:
+        pass
+    except ServiceError as error:
+        outcome.failures.append((state.name, error))
+        return
+    files.remove(live.folder)
+    outcome.done.append(f"{state.name}: as it was before proxygen")

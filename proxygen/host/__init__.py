@@ -1,0 +1,1 @@
+"""This machine: the only door to its files and processes."""

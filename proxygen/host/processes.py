@@ -1,0 +1,126 @@
+"""Processes: programs found, run without a shell and watched; none is started to stay."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psutil
+
+from proxygen.errors import ServiceError
+from proxygen.services import Answer, Command
+
+LONGEST_ANSWER = 4 * 1024 * 1024
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def found(programs: Iterable[str]) -> str | None:
+    """Return the path of the first program that is there."""
+    search = os.pathsep.join(part for part in (os.environ.get("PATH", ""), PATH) if part)
+    return next((path for name in programs if (path := shutil.which(name, path=search))), None)
+
+
+def run(command: Command, timeout: float = 120.0) -> Answer:
+    """Run a command to its end and return what it said.
+
+    It gets no standard input, an environment of our own (no language but C) and a process
+    group of its own, which is killed after *timeout* seconds. Raises ServiceError when it
+    cannot be started or does not end.
+    """
+    environment = {"PATH": PATH, "LC_ALL": "C", "HOME": os.environ.get("HOME", "/")}
+    try:
+        process = subprocess.Popen(
+            command.argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise ServiceError(
+            f"`{command}` cannot be started: {error.strerror}",
+            remedy="install the program, or name its path in `services`",
+        ) from error
+    try:
+        out, err = process.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired as error:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        raise ServiceError(
+            f"`{command}` did not end within {timeout:.0f} seconds", remedy="see what holds it up"
+        ) from error
+    return Answer(process.returncode, decoded(out), decoded(err))
+
+
+def decoded(said: bytes) -> str:
+    return said[:LONGEST_ANSWER].decode("utf-8", "replace")
+
+
+def run_all(commands: Mapping[str, Command]) -> dict[str, Answer]:
+    """Run commands side by side; return their answers by the same keys."""
+    if not commands:
+        return {}
+    with ThreadPoolExecutor(len(commands)) as pool:
+        return dict(zip(commands, pool.map(run, commands.values()), strict=True))
+
+
+def master(pid_file: Path | None, program: str) -> int | None:
+    """Return the process id in *pid_file* while a process of that program runs under it.
+
+    A pid file survives a crash and its number may belong to somebody else by then, so the
+    process must look like the service: its name, or the program it runs.
+    """
+    try:
+        pid = int(pid_file.read_text(encoding="ascii").strip() or 0) if pid_file else 0
+        process = psutil.Process(pid) if pid > 0 else None
+        if process is None or process.status() == psutil.STATUS_ZOMBIE:
+            return None
+        names = {process.name(), Path(process.exe()).name, *map(name_of, process.cmdline()[:1])}
+    except (OSError, ValueError, psutil.Error):
+        return None
+    known = {name_of(program), "master"} if name_of(program) == "postfix" else {name_of(program)}
+    return pid if names & known else None
+
+
+def name_of(argument: str) -> str:
+    """Return the program's name in the first word of a command line or process title."""
+    return Path(argument.split(":")[0].split(" ")[0]).name
+
+
+def workers(pid: int) -> frozenset[int]:
+    """Return the ids of a master's children that take new connections."""
+    try:
+        children = psutil.Process(pid).children()
+    except psutil.Error:
+        return frozenset()
+    return frozenset(child.pid for child in children if is_worker(child))
+
+
+def is_worker(process: psutil.Process) -> bool:
+    """Return whether a child of nginx's master is a worker that is not shutting down."""
+    try:
+        title = " ".join(process.cmdline())
+        return "worker process" in title and "shutting down" not in title
+    except psutil.Error:
+        return False
+
+
+def replaced(pid: int, former: frozenset[int], deadline: float = 30.0) -> bool:
+    """Wait until new workers run and no former one takes connections; False after *deadline*.
+
+    A process has no event that one could wait on from outside, so this looks every 5 ms.
+    """
+    end = time.monotonic() + deadline
+    while time.monotonic() < end:
+        present = workers(pid)
+        if present and not present & former:
+            return True
+        time.sleep(0.005)
+    return False

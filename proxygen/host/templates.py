@@ -1,0 +1,30 @@
+"""Templates: those of the package, and the administrator's in their place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import proxygen
+from proxygen.errors import ServiceError
+from proxygen.host import files
+from proxygen.plan.render import Template, Templates
+
+PACKAGE = Path(proxygen.__file__).parent
+
+
+def load(overrides: Path) -> Templates:
+    """Return every template by its name; a file below *overrides* stands in for ours."""
+    own = next(
+        path for path in (PACKAGE / "templates", PACKAGE.parent / "templates") if path.is_dir()
+    )
+    return Templates({name: found for folder in (own, overrides) for name, found in below(folder)})
+
+
+def below(folder: Path) -> Iterator[tuple[str, Template]]:
+    """Yield (name, template) for each template below a folder."""
+    for path in sorted(folder.glob("*/*.j2")):
+        text = files.text(path)
+        if text is None:
+            raise ServiceError(f"the template {path} vanished", remedy="run the command again")
+        yield path.relative_to(folder).as_posix(), Template(text, str(path))

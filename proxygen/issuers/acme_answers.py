@@ -1,0 +1,183 @@
+"""What an ACME authority says, read as hostile input: types, sizes and characters are bounded."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from enum import StrEnum
+from typing import Annotated, Self, TypeVar
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from proxygen.errors import IssueFailed
+
+URN = "urn:ietf:params:acme:error:"
+LONGEST_TEXT = 1000
+MOST_NAMES = 1000
+TOKEN = re.compile(r"[A-Za-z0-9_-]{22,200}", re.ASCII)
+"""RFC 8555 section 8.3: base64url of at least 128 bits; bounded, as it becomes a file name."""
+
+
+def https(url: str) -> str:
+    """Return *url* unless it is no plain HTTPS URL; the host may be any (RFC 8555 section 7.1)."""
+    parts = urlsplit(url)
+    plain = url.isascii() and url.isprintable() and " " not in url
+    if not plain or parts.scheme != "https" or not parts.hostname or parts.username is not None:
+        raise ValueError("not an https:// URL")
+    return url
+
+
+def printable(text: str) -> str:
+    """Return *text* as it may be shown to a person: one line, bounded, nothing invisible."""
+    shown = text[: 2 * LONGEST_TEXT]
+    visible = "".join(letter if letter.isprintable() else " " for letter in shown)
+    return " ".join(visible.split())[:LONGEST_TEXT]
+
+
+Url = Annotated[str, Field(max_length=2000), AfterValidator(https)]
+Text = Annotated[str, AfterValidator(printable)]
+Word = Annotated[str, Field(max_length=200), AfterValidator(printable)]
+
+
+class Said(BaseModel):
+    """One JSON object of the authority; fields that we do not know are left aside."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
+
+    @classmethod
+    def read(cls, body: bytes) -> Self:
+        """Return the object in *body*; raise IssueFailed when it is none of this kind."""
+        try:
+            return cls.model_validate_json(body)
+        except ValidationError as error:
+            flaw = error.errors(include_input=False, include_url=False)[0]
+            where = ".".join(map(str, flaw["loc"])) or "JSON"
+            raise IssueFailed(
+                f"the authority sent no valid {cls.__name__.lower()}",
+                remedy="check that `acme.directory` is the URL of an ACME directory (RFC 8555)",
+                words=printable(f"{where}: {flaw['msg']}"),
+            ) from error
+
+
+class Identifier(Said):
+    """A name as the authority writes it (RFC 8555 section 9.7.7)."""
+
+    type: Word
+    value: Annotated[str, Field(max_length=300), AfterValidator(printable)]
+
+
+class Problem(Said):
+    """A problem document (RFC 8555 section 6.7)."""
+
+    type: Word = "about:blank"
+    title: Text = ""
+    detail: Text = ""
+    instance: Word | None = None
+    identifier: Identifier | None = None
+    subproblems: Annotated[tuple[Problem, ...], Field(max_length=MOST_NAMES)] = ()
+
+    @property
+    def kind(self) -> str:
+        """The last part of an ACME error's type, such as ``rateLimited``; else empty."""
+        return self.type.removeprefix(URN) if self.type.startswith(URN) else ""
+
+    @property
+    def leaves(self) -> Iterator[Problem]:
+        """The problem itself, or those that it is made of."""
+        if not self.subproblems:
+            yield self
+        for part in self.subproblems:
+            yield from part.leaves
+
+    def about(self, name: str) -> Problem:
+        """Return the same problem as one with *name*."""
+        return self.model_copy(update={"identifier": Identifier(type="dns", value=name)})
+
+
+class Status(StrEnum):
+    """The states of orders, authorizations and challenges (RFC 8555 section 7.1.6)."""
+
+    PENDING = "pending"
+    READY = "ready"
+    PROCESSING = "processing"
+    VALID = "valid"
+    INVALID = "invalid"
+    DEACTIVATED = "deactivated"
+    EXPIRED = "expired"
+    REVOKED = "revoked"
+
+
+class Meta(Said):
+    """What a directory tells about its authority (RFC 8555 section 9.7.6)."""
+
+    terms: Annotated[Word | None, Field(alias="termsOfService")] = None
+    binding: Annotated[bool, Field(alias="externalAccountRequired")] = False
+    profiles: dict[Word, Text] = {}
+
+
+class Directory(Said):
+    """Where the requests go (RFC 8555 section 7.1.1)."""
+
+    new_nonce: Annotated[Url, Field(alias="newNonce")]
+    new_account: Annotated[Url, Field(alias="newAccount")]
+    new_order: Annotated[Url, Field(alias="newOrder")]
+    meta: Meta = Meta()
+
+
+class Order(Said):
+    """An order (RFC 8555 section 7.1.3)."""
+
+    status: Status
+    identifiers: Annotated[tuple[Identifier, ...], Field(max_length=MOST_NAMES)]
+    authorizations: Annotated[tuple[Url, ...], Field(max_length=MOST_NAMES)]
+    finalize: Url
+    certificate: Url | None = None
+    error: Problem | None = None
+
+    def is_for(self, names: tuple[str, ...]) -> bool:
+        """Return whether it is for exactly *names*."""
+        asked = {("dns", name) for name in names}
+        return {(one.type, one.value.lower()) for one in self.identifiers} == asked
+
+
+class Challenge(Said):
+    """One way to prove an authorization (RFC 8555 section 7.1.5)."""
+
+    type: Word
+    url: Url | None = None
+    token: Annotated[str, Field(max_length=500)] | None = None
+    status: Status = Status.PENDING
+    error: Problem | None = None
+
+
+class Authorization(Said):
+    """What must be proven for one identifier (RFC 8555 section 7.1.4)."""
+
+    identifier: Identifier
+    status: Status
+    challenges: Annotated[tuple[Challenge, ...], Field(max_length=50)]
+
+    @property
+    def name(self) -> str:
+        """The name to prove."""
+        return self.identifier.value.lower()
+
+    @property
+    def problem(self) -> Problem:
+        """Why it is not valid, as far as the authority says."""
+        told = next((one.error for one in self.challenges if one.error), None)
+        unsaid = Problem(detail=f"the authorization is {self.status.value}, without a reason")
+        return (told or unsaid).about(self.name)
+
+
+S = TypeVar("S", bound=Said)
+
+
+def problem(body: bytes) -> Problem:
+    """Return the problem document in *body*; anything else becomes one, shortened."""
+    try:
+        return Problem.model_validate_json(body)
+    except ValidationError:
+        text = body[: 2 * LONGEST_TEXT].decode("utf-8", "replace")
+        return Problem(detail=printable(text)[:200])

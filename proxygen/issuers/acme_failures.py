@@ -1,0 +1,148 @@
+"""From an authority's refusal to an error that a person can act on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from proxygen.errors import IssueFailed
+from proxygen.issuers.acme_answers import Problem
+
+MOST_WORDS = 100
+
+
+class Refused(Exception):
+    """The authority answered with a problem document; it stays inside the ACME modules."""
+
+    def __init__(self, problem: Problem, status: int = 0, retry_at: datetime | None = None) -> None:
+        super().__init__(f"{status} {problem.type}: {problem.detail}")
+        self.problem = problem
+        self.status = status
+        self.retry_at = retry_at
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """What a type of problem means, what to do about it, and whether waiting cannot help."""
+
+    says: str
+    remedy: str
+    final: bool = False
+
+
+REACHED = Meaning(
+    "it got another answer than ours at the name",
+    "point every A and AAAA record of the name to this host, and let"
+    " http://NAME/.well-known/acme-challenge/ on port 80 reach it",
+)
+CONTACT = Meaning("it does not accept the contact", "correct `contact`", final=True)
+KEY = Meaning("it does not accept the key", "choose another `acme.key_type`", final=True)
+NAME = Meaning(
+    "it does not issue for such a name", "take the name out of the model, or correct it", final=True
+)
+
+MEANINGS = {
+    "accountDoesNotExist": Meaning("it lost our account", "run proxygen again"),
+    "alreadyReplaced": Meaning("it replaced the certificate before", "run proxygen again"),
+    "badCSR": KEY,
+    "badNonce": Meaning("it rejected our requests as repeated", "run proxygen again"),
+    "badPublicKey": KEY,
+    "badSignatureAlgorithm": KEY,
+    "caa": Meaning(
+        "a CAA record of the domain forbids this authority",
+        "allow this authority in the CAA records of the domain and its parents, or remove them",
+    ),
+    "connection": Meaning(
+        "it could not connect to the name's web server",
+        "let port 80 of every A and AAAA address of the name reach this host: check these records,"
+        " firewalls, and what stands in front",
+    ),
+    "dns": Meaning(
+        "it could not look up the name",
+        "publish A (and AAAA) records for the name that lead to this host, on every name server",
+    ),
+    "dnssec": Meaning(
+        "the DNSSEC signatures of the domain are wrong",
+        "repair the domain's DNSSEC (DS record, signatures), or take the DS record away",
+    ),
+    "externalAccountRequired": Meaning(
+        "it wants accounts to be bound to one that exists there",
+        "set `acme.external_account` to what the authority gave you",
+        final=True,
+    ),
+    "incorrectResponse": REACHED,
+    "invalidContact": CONTACT,
+    "invalidProfile": Meaning(
+        "it does not know the profile", "correct or remove `acme.profile`", final=True
+    ),
+    "malformed": Meaning("it did not understand the request", "see what it says below"),
+    "rateLimited": Meaning(
+        "a rate limit is reached", "nothing: try again later, not more often than it says"
+    ),
+    "rejectedIdentifier": NAME,
+    "serverInternal": Meaning("it has trouble of its own", "try again later"),
+    "tls": REACHED,
+    "unauthorized": REACHED,
+    "unsupportedContact": CONTACT,
+    "unsupportedIdentifier": NAME,
+    "userActionRequired": Meaning(
+        "somebody must act first", "open {place}, agree to it, and run proxygen again", final=True
+    ),
+}
+UNKNOWN = Meaning("see what it says below", "see the authority's documentation")
+BANNED = Meaning(
+    "it does not accept our account",
+    "see what it says below; the account is kept in the store below `accounts/`",
+)
+
+
+def of_names(names: tuple[str, ...], refused: Refused) -> IssueFailed:
+    """Return the error for a certificate for *names*.
+
+    It blames the names that the problem names, all of them when it names none.
+    """
+    leaves = tuple(refused.problem.leaves)
+    blamed = tuple(dict.fromkeys(leaf.identifier.value for leaf in leaves if leaf.identifier))
+    special = {} if blamed else {"unauthorized": BANNED}
+    return failure(f"the authority refused {listed(blamed or names)}", refused, special)
+
+
+def of_account(refused: Refused, terms: str | None) -> IssueFailed:
+    """Return the error for an account that could not be registered; *terms* is their URL."""
+    special = {"malformed": CONTACT, "unauthorized": BANNED}
+    return failure("the authority refused the account", refused, special, terms)
+
+
+def failure(
+    what: str, refused: Refused, special: Mapping[str, Meaning], terms: str | None = None
+) -> IssueFailed:
+    """Return *what* happened, what it means and the authority's own words.
+
+    *special* meanings come before those that MEANINGS tells.
+    """
+    leaves = tuple(refused.problem.leaves)
+    table = {**MEANINGS, **special}
+    meanings = tuple(dict.fromkeys(table.get(leaf.kind, UNKNOWN) for leaf in leaves))
+    place = refused.problem.instance or terms or "the page named below"
+    return IssueFailed(
+        f"{what}: {'; '.join(meaning.says for meaning in meanings)}",
+        problem=leaves[0].type,
+        retry_at=refused.retry_at,
+        final=all(meaning.final for meaning in meanings),
+        remedy="; ".join(meaning.remedy for meaning in meanings).replace("{place}", place),
+        words="\n".join(words(leaf) for leaf in leaves[:MOST_WORDS]),
+    )
+
+
+def words(problem: Problem) -> str:
+    """Return one line: the name if there is one, the type, and the authority's own words."""
+    name = f"{problem.identifier.value}: " if problem.identifier else ""
+    return f"{name}{problem.detail or problem.title} ({problem.type})"
+
+
+def listed(names: tuple[str, ...]) -> str:
+    """Return names for a sentence, at most three by name."""
+    if len(names) > 3:
+        return f"{', '.join(names[:2])} and {len(names) - 2} more names"
+    return " and ".join(", ".join(names).rsplit(", ", 1))

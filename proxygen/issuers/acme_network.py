@@ -1,0 +1,99 @@
+"""Signed requests to an ACME authority, and the nonces they use up (RFC 8555 section 6)."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import deque
+
+from acme.jws import JWS
+from josepy.b64 import b64decode
+from josepy.jwa import ES256
+from josepy.jwk import JWK
+
+from proxygen.errors import IssueFailed
+from proxygen.issuers.acme_answers import problem
+from proxygen.issuers.acme_failures import Refused
+from proxygen.issuers.acme_transport import Answer, Broken, Transport
+
+NONCE = re.compile(r"[A-Za-z0-9_-]{1,500}", re.ASCII)
+MOST_NONCES = 200
+NONCE_TRIES = 10
+"""Pebble rejects one nonce of twenty: ten in a row are no chance any more."""
+
+
+class Network:
+    """Speaks with one authority; many threads share it and its nonces."""
+
+    def __init__(self, transport: Transport) -> None:
+        self.transport = transport
+        self.new_nonce = ""
+        self.nonces: deque[str] = deque(maxlen=MOST_NONCES)
+
+    def get(self, url: str) -> Answer:
+        """Return what *url* answers without a signature; raise Refused or IssueFailed."""
+        return self.accepted(self.send("GET", url))
+
+    def post(self, url: str, payload: bytes, key: JWK, account: str | None) -> Answer:
+        """Return the answer to *payload*, signed as *account*, or with the key itself if None.
+
+        A rejected nonce is replaced (RFC 8555 section 6.5). Raise Refused or IssueFailed.
+        """
+        for _ in range(NONCE_TRIES):
+            answer = self.send("POST", url, self.signed(url, payload, key, account))
+            try:
+                return self.accepted(answer)
+            except Refused as refused:
+                if refused.problem.kind != "badNonce":
+                    raise
+                last = refused
+        raise last
+
+    def look(self, url: str, key: JWK, account: str) -> Answer:
+        """Return what stands at *url* (POST-as-GET, RFC 8555 section 6.3).
+
+        Asked again once when the connection breaks, as servers close idle ones at any time.
+        """
+        try:
+            return self.post(url, b"", key, account)
+        except Broken:
+            return self.post(url, b"", key, account)
+
+    def signed(self, url: str, payload: bytes, key: JWK, account: str | None) -> bytes:
+        """Return the request's body (RFC 8555 section 6.2)."""
+        nonce = b64decode(self.nonce())
+        signature = JWS.sign(payload, key, ES256, nonce, url, account)
+        return json.dumps(signature.to_json()).encode()
+
+    def nonce(self) -> str:
+        """Return a nonce that was not used before."""
+        try:
+            return self.nonces.pop()
+        except IndexError:
+            answer = self.accepted(self.send("HEAD", self.new_nonce))
+        try:
+            return self.nonces.pop()
+        except IndexError:
+            raise IssueFailed(
+                "the authority gave no nonce",
+                where=self.new_nonce,
+                remedy="check that `acme.directory` is the URL of an ACME directory",
+                words=f"HTTP status {answer.status}",
+            ) from None
+
+    def accepted(self, answer: Answer) -> Answer:
+        """Return *answer* if it is a success; raise Refused."""
+        if 200 <= answer.status < 300:
+            return answer
+        refused = problem(answer.body)
+        if not refused.detail and not refused.title:
+            refused = refused.model_copy(update={"detail": f"HTTP status {answer.status}"})
+        raise Refused(refused, answer.status, answer.retry_at)
+
+    def send(self, method: str, url: str, body: bytes | None = None) -> Answer:
+        """Return the answer to one request, and keep the nonce that it brought."""
+        answer = self.transport.send(method, url, body)
+        nonce = answer.headers.get("Replay-Nonce", "")
+        if NONCE.fullmatch(nonce):
+            self.nonces.append(nonce)
+        return answer

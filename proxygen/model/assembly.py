@@ -1,0 +1,84 @@
+"""Key, leaf and chain put together out of whatever files an administrator has."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes as PrivateKey
+
+from proxygen.model.certificate import KeyAndChain
+from proxygen.model.material import SUPPLY, Material, files, read, readable, refusal
+from proxygen.model.x509 import (
+    certificate_pem,
+    der,
+    is_self_signed,
+    issued,
+    key_pem,
+    public_key,
+    spki,
+    title,
+)
+
+
+def assemble(contents: Sequence[tuple[str, bytes]], password: bytes | None = None) -> KeyAndChain:
+    """Return the key, its certificate and the chain out of *contents*, (file name, bytes) pairs.
+
+    PEM blocks may stand in any order in any of the files; PKCS#12 and DER are told by
+    their content. The chain goes issuer by issuer as far as the certificates link, without
+    the root; what does not belong to it is left out. Raise IssueFailed (final) that says which
+    file is wrong in what.
+    """
+    material = read(contents, password)
+    with readable(files(contents)):
+        key = the_key(material, contents)
+        leaf = the_leaf(material, key, contents)
+        chain = linked(leaf, [certificate for _, certificate in material.certificates])
+        return KeyAndChain(key_pem(key), b"".join(map(certificate_pem, chain)))
+
+
+def the_key(material: Material, contents: Sequence[tuple[str, bytes]]) -> PrivateKey:
+    """Return the one private key; the same key found twice is one."""
+    different = {spki(key.public_key()): key for _, key in material.keys}
+    if not different:
+        raise refusal(f"no private key found in {files(contents)}{instead(material)}", SUPPLY)
+    if len(different) > 1:
+        where = " and ".join(dict.fromkeys(file for file, _ in material.keys))
+        raise refusal(f"{where}: two different private keys", "leave the certificate's key only")
+    return material.keys[0][1]
+
+
+def the_leaf(
+    material: Material, key: PrivateKey, contents: Sequence[tuple[str, bytes]]
+) -> x509.Certificate:
+    """Return the certificate of the key; the newest when several were issued for it."""
+    found = [certificate for _, certificate in material.certificates]
+    if not found:
+        raise refusal(f"no certificate found in {files(contents)}{instead(material)}", SUPPLY)
+    wanted = spki(key.public_key())
+    candidates = [certificate for certificate in found if public_key(certificate) == wanted]
+    if not candidates:
+        present = "; ".join(sorted({title(certificate) for certificate in found}))
+        raise refusal(
+            f"no certificate belongs to the private key in {material.keys[0][0]}; "
+            f"there are: {present}",
+            "supply the key for which the certificate was requested",
+        )
+    return max(candidates, key=lambda leaf: (leaf.not_valid_before_utc, der(leaf)))
+
+
+def instead(material: Material) -> str:
+    """Return what was found besides, for a message: a request is often taken for the answer."""
+    return f" (there is: {', '.join(material.others[:5])})" if material.others else ""
+
+
+def linked(leaf: x509.Certificate, others: Sequence[x509.Certificate]) -> list[x509.Certificate]:
+    """Return the leaf, its issuer, the issuer's issuer and so on, without a root."""
+    chain = [leaf]
+    while not is_self_signed(chain[-1]):
+        issuers = [other for other in others if other not in chain and issued(chain[-1], other)]
+        if not issuers:
+            return chain
+        # A CA may be there both as a root and cross-signed: the one that lives longest serves.
+        chain.append(max(issuers, key=lambda issuer: (issuer.not_valid_after_utc, der(issuer))))
+    return chain[:-1] or chain

@@ -1,0 +1,94 @@
+"""Host names, URLs and mail addresses as they are typed -> as they are compared."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+
+LONGEST_NAME = 253
+PLAIN = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?")
+LOCAL_PART = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}")
+
+
+class BadName(ValueError):
+    """A value that is not what it should be: *reason* and *remedy* say why and what to do."""
+
+    def __init__(self, reason: str, remedy: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.remedy = remedy
+
+
+def host_name(text: str) -> str:
+    """Return a host name as A-labels in lower case (IDNA 2008, RFC 5891; RFC 1123 section 2.1).
+
+    Accepts U-labels, any case and a final dot. Raises BadName for anything else: addresses,
+    wildcards, single labels, names over 253 octets.
+    """
+    name = text.lower().removesuffix(".")
+    if not (PLAIN.fullmatch(name) and "xn--" not in name and "--" not in name):
+        name = a_labels(name)
+    if len(name) > LONGEST_NAME:
+        raise BadName(f"a name of {len(name)} octets; DNS allows {LONGEST_NAME}", "shorten it")
+    return name
+
+
+def a_labels(name: str) -> str:
+    """Return *name* in A-labels, checked label by label."""
+    import idna
+
+    shown = repr(name[:80])
+    if is_address(name):
+        raise BadName(f"{shown} is an IP address, not a host name", "write the host's name")
+    if name.startswith("*."):
+        raise BadName(
+            f"{shown} is a wildcard, which needs the challenge dns-01; only http-01 is known",
+            "name each host in `extra_names`",
+        )
+    if "." not in name:
+        raise BadName(f"{shown} is not a full host name", "write it with its domain: host.domain")
+    if len(name) > 4 * LONGEST_NAME:
+        raise BadName(f"a name of {len(name)} characters", "shorten it")
+    try:
+        encoded = idna.encode(name, uts46=True, std3_rules=True).decode("ascii").lower()
+    except (idna.IDNAError, UnicodeError) as error:
+        raise BadName(f"{shown} is not a host name: {error}", HOST_REMEDY) from error
+    if not PLAIN.fullmatch(encoded):
+        raise BadName(f"{shown} is not a host name", HOST_REMEDY)
+    return encoded
+
+
+HOST_REMEDY = "write letters, digits and hyphens, with dots between: host.domain.example"
+
+
+def is_address(name: str) -> bool:
+    """Return whether *name* is an IPv4 or IPv6 address, also in the brackets of a URL."""
+    try:
+        ipaddress.ip_address(name.strip("[]"))
+    except ValueError:
+        return False
+    return True
+
+
+def url_host(text: str) -> str:
+    """Return the host of ``https://HOST`` or ``HOST``; a URL of the model has nothing else."""
+    scheme, separator, rest = text.partition("://")
+    if not separator:
+        rest = text
+    elif scheme.lower() != "https":
+        raise BadName(f"`{scheme[:20]}://` is not served", "write https:// and the host name")
+    rest = rest.removesuffix("/")
+    if extra := re.search(r"[/?#@:\s]", rest):
+        raise BadName(
+            f"{text[:120]!r} has more than a host name (from {extra.group()!r} on)",
+            "write https:// and the host name, without port, path or user",
+        )
+    return host_name(rest)
+
+
+def mail_address(text: str) -> str:
+    """Return a mail address, its domain in A-labels (RFC 5321 section 4.1.2, dot-atom only)."""
+    local, at, domain = text.rpartition("@")
+    if not at or not LOCAL_PART.fullmatch(local) or ".." in f".{local}.":
+        raise BadName(f"{text[:120]!r} is not a mail address", "write it as name@domain")
+    return f"{local}@{host_name(domain)}"

@@ -1,0 +1,222 @@
+"""What certificate files hold: keys and certificates, from PEM, DER and PKCS#12."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes as PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    load_der_private_key,
+    load_pem_private_key,
+    pkcs12,
+)
+
+from proxygen.errors import IssueFailed
+
+LARGEST = 1024 * 1024
+MOST_CERTIFICATES = 20
+# Checking an RSA key takes time in the fourth power of its length: 8192 bits are a few seconds.
+LARGEST_KEY = 8 * 1024
+MOST_KEYS = 4
+
+DECRYPT = (
+    "give the right `password:` beside the file in the model, "
+    "or supply the key without one: `openssl pkey -in FILE -out NEW`"
+)
+SUPPLY = "supply the private key, its certificate and the chain as PEM, or all in one PKCS#12 file"
+
+DELIMITER = re.compile(rb"-----(BEGIN|END) ([A-Z0-9 #]{1,40})-----")
+SEQUENCE = rb"\x30(?:[\x00-\x80]|\x81.|\x82..|\x83...|\x84....)"
+# PFX ::= SEQUENCE { version INTEGER (3), authSafe SEQUENCE … (RFC 7292 section 4).
+PFX = re.compile(SEQUENCE + rb"\x02\x01\x03\x30", re.DOTALL)
+# A key begins with a version, an encrypted one with its algorithm (RFC 5958, 5915, 8017).
+DER_KEY = re.compile(SEQUENCE + rb"[\x02\x30]", re.DOTALL)
+CERTIFICATES = ("CERTIFICATE", "X509 CERTIFICATE", "TRUSTED CERTIFICATE")
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One PEM block: its label, and the text between its delimiters."""
+
+    label: str
+    body: bytes
+
+    @property
+    def pem(self) -> bytes:
+        """The block as every reader accepts it, whatever became of its line ends."""
+        lines = [line.strip() for line in self.body.splitlines()]
+        headers = [line for line in lines if b":" in line]
+        text = b"".join(b"".join(line.split()) for line in lines if b":" not in line)
+        wrapped = [text[start : start + 64] for start in range(0, len(text), 64)]
+        label = self.label.encode()
+        begin, end = b"-----BEGIN %b-----" % label, b"-----END %b-----" % label
+        return b"\n".join([begin, *headers, *([b""] if headers else []), *wrapped, end, b""])
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """Everything found, each with the name of its file; *others* are labels of no use here."""
+
+    keys: tuple[tuple[str, PrivateKey], ...]
+    certificates: tuple[tuple[str, x509.Certificate], ...]
+    others: tuple[str, ...]
+
+
+def read(contents: Sequence[tuple[str, bytes]], password: bytes | None) -> Material:
+    """Return what the files hold, in their order; *contents* are file names with bytes.
+
+    Raise IssueFailed, naming the file, for what cannot be read, for a wrong or missing
+    password, and for more than anybody needs.
+    """
+    if sum(len(data) for _, data in contents) > LARGEST:
+        raise refusal(f"{files(contents)}: more than {LARGEST // 1024} KiB", SUPPLY)
+    keys: list[tuple[str, PrivateKey]] = []
+    certificates: list[tuple[str, x509.Certificate]] = []
+    others: list[str] = []
+    for file, data in contents:
+        for thing in things(file, data, password):
+            if isinstance(thing, x509.Certificate):
+                certificates.append((file, thing))
+            elif isinstance(thing, str):
+                others.append(thing)
+            else:
+                keys.append((file, thing))
+        if len(certificates) > MOST_CERTIFICATES:
+            raise refusal(f"{file}: more than {MOST_CERTIFICATES} certificates", SUPPLY)
+    return Material(tuple(keys), tuple(certificates), tuple(dict.fromkeys(others)))
+
+
+def things(
+    file: str, data: bytes, password: bytes | None
+) -> Iterator[PrivateKey | x509.Certificate | str]:
+    """Return the keys and certificates of one file, told by its content, not by its name."""
+    if not data.strip():
+        raise refusal(f"{file} is empty", SUPPLY)
+    if DELIMITER.search(data):
+        yield from from_pem(file, data, password)
+    elif PFX.match(data):
+        yield from from_pkcs12(file, data, password)
+    else:
+        yield from_der(file, data, password)
+
+
+def from_pem(
+    file: str, data: bytes, password: bytes | None
+) -> Iterator[PrivateKey | x509.Certificate | str]:
+    """Return what the PEM blocks hold; a label that is of no use stands for its block."""
+    found = tuple(blocks(file, data))
+    if sum("PRIVATE KEY" in block.label for block in found) > MOST_KEYS:
+        raise refusal(f"{file}: more than {MOST_KEYS} private keys", SUPPLY)
+    if sum(block.label in CERTIFICATES for block in found) > MOST_CERTIFICATES:
+        raise refusal(f"{file}: more than {MOST_CERTIFICATES} certificates", SUPPLY)
+    for block in found:
+        if block.label.endswith("PRIVATE KEY"):
+            yield key(file, block.pem, password)
+        elif block.label in CERTIFICATES:
+            yield certificate(file, block)
+        else:
+            yield block.label
+
+
+def blocks(file: str, data: bytes) -> Iterator[Block]:
+    """Return the PEM blocks (RFC 7468) and skip the text around them, in one pass."""
+    begin: re.Match[bytes] | None = None
+    for mark in DELIMITER.finditer(data):
+        is_end = mark[1] == b"END"
+        if is_end and begin and begin[2] == mark[2]:
+            yield Block(mark[2].decode(), data[begin.end() : mark.start()])
+        elif begin or is_end:
+            label = (begin or mark)[2].decode()
+            raise refusal(f"{file}: a {label} block is incomplete", "copy the whole file again")
+        begin = None if is_end else mark
+    if begin:
+        label = begin[2].decode()
+        raise refusal(f"{file}: a {label} block has no end", "copy the whole file again")
+
+
+def certificate(file: str, block: Block) -> x509.Certificate:
+    """Return the certificate of a block."""
+    if block.label == "TRUSTED CERTIFICATE":
+        raise refusal(
+            f"{file}: a TRUSTED CERTIFICATE block, which only OpenSSL reads",
+            "convert it: `openssl x509 -in FILE -out NEW`",
+        )
+    with readable(f"{file}: a certificate"):
+        return x509.load_pem_x509_certificate(Block("CERTIFICATE", block.body).pem)
+
+
+def key(file: str, data: bytes, password: bytes | None) -> PrivateKey:
+    """Return the private key in PEM or DER form; a password that is not needed is ignored."""
+    load = load_pem_private_key if data.startswith(b"-----") else load_der_private_key
+    if len(data) > LARGEST_KEY:
+        raise refusal(f"{file}: the private key is larger than {LARGEST_KEY // 1024} KiB", SUPPLY)
+    with readable(f"{file}: the private key"):
+        try:
+            return load(data, None)
+        except TypeError:  # it is encrypted
+            if not password:
+                what = f"{file}: the private key is encrypted, and no password is given"
+                raise refusal(what, DECRYPT) from None
+    with readable(f"{file}: the private key, with the password given,", DECRYPT):
+        return load(data, password)
+
+
+def from_pkcs12(
+    file: str, data: bytes, password: bytes | None
+) -> Iterator[PrivateKey | x509.Certificate]:
+    """Return what a PKCS#12 file holds; one without a password opens with any."""
+    loaded = opened(file, data, password)
+    if loaded.key:
+        yield loaded.key
+    for entry in (loaded.cert, *loaded.additional_certs):
+        if entry:
+            yield entry.certificate
+
+
+def opened(file: str, data: bytes, password: bytes | None) -> pkcs12.PKCS12KeyAndCertificates:
+    """Return the contents of a PKCS#12 file."""
+    how = "with the password given" if password else "without a password"
+    with readable(f"{file} (PKCS#12), {how},", DECRYPT):
+        try:
+            return pkcs12.load_pkcs12(data, password or None)
+        except ValueError:
+            if not password:
+                raise
+            return pkcs12.load_pkcs12(data, None)
+
+
+def from_der(file: str, data: bytes, password: bytes | None) -> PrivateKey | x509.Certificate:
+    """Return the one certificate, or the one key."""
+    try:
+        return x509.load_der_x509_certificate(data)
+    except Exception as error:
+        # See `readable`: no certificate, whatever the reason.
+        if not DER_KEY.match(data):
+            raise refusal(f"{file} is neither PEM nor PKCS#12", SUPPLY) from error
+    return key(file, data, password)
+
+
+@contextmanager
+def readable(what: str, remedy: str = SUPPLY) -> Iterator[None]:
+    """Raise IssueFailed, with the library's words, when *what* cannot be read."""
+    try:
+        yield
+    except IssueFailed:
+        raise
+    except Exception as error:
+        # Input from outside: the library names neither all its errors nor a common parent.
+        raise refusal(f"{what} cannot be read", remedy, words=str(error)[:300]) from error
+
+
+def refusal(what: str, remedy: str, words: str = "") -> IssueFailed:
+    """Return the error for material that stays wrong until somebody changes it."""
+    return IssueFailed(what, final=True, remedy=remedy, words=words)
+
+
+def files(contents: Sequence[tuple[str, bytes]]) -> str:
+    """Return the names of the files, for a message."""
+    return ", ".join(dict.fromkeys(file for file, _ in contents)) or "no file"

@@ -1,0 +1,132 @@
+"""What pydantic found wrong -> mistakes with a place, a reason and a remedy."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from proxygen.errors import Mistake
+from proxygen.model.yaml import Document, Map, Seq
+
+EXPECTED = {
+    "bool_type": ("not a boolean", "write true or false"),
+    "string_type": ("not a text", "write a word; put numbers and true/false in quotes"),
+    "int_type": ("not a whole number", "write a whole number"),
+    "list_type": ("not a list", "write a list: [a, b], or one `- item` a line"),
+    "dict_type": ("not a mapping", "write `key: value` lines, or {}"),
+    "model_type": ("not a mapping", "write `key: value` lines, or {}"),
+}
+
+
+def mistakes_of(
+    document: Document, error: ValidationError, grammar: type[BaseModel]
+) -> Iterator[Mistake]:
+    """Yield a mistake for each error that validating the document against *grammar* gave."""
+    for detail in error.errors(include_url=False):
+        yield mistake_of(document, detail, grammar)
+
+
+def mistake_of(document: Document, detail: ErrorDetails, grammar: type[BaseModel]) -> Mistake:
+    """Return one error as a mistake."""
+    path = path_in(document, detail["loc"])
+    reason, remedy = words(detail, path, grammar)
+    at_key = detail["type"] == "extra_forbidden" or detail["loc"][-1:] == ("[key]",)
+    where = document.key_origin(*path) if at_key and path else document.origin(*path)
+    missing = detail["type"] == "missing"
+    return Mistake(where, dotted([*path, detail["loc"][-1]] if missing else path), reason, remedy)
+
+
+def path_in(document: Document, loc: Sequence[str | int]) -> tuple[str | int, ...]:
+    """Return pydantic's *loc* without the steps that are not in the file (tags, keys)."""
+    node, path = document.value, []
+    for step in loc:
+        if (isinstance(node, Map) and step in node) or (isinstance(node, Seq) and step != "[key]"):
+            path.append(step)
+            node = node[step]  # type: ignore[index]
+    return tuple(path)
+
+
+def words(
+    detail: ErrorDetails, path: Sequence[str | int], grammar: type[BaseModel]
+) -> tuple[str, str]:
+    """Return reason and remedy."""
+    kind, context = detail["type"], detail.get("ctx", {})
+    if "remedy" in context:
+        return context["reason"], context["remedy"]
+    if kind == "extra_forbidden":
+        return unknown(str(path[-1]), known_fields(grammar, path[:-1]))
+    if kind == "missing":
+        return f"`{detail['loc'][-1]}` is missing", "add it"
+    if kind == "literal_error":
+        return f"{shown(detail['input'])} is not known here", f"write {context['expected']}"
+    if kind == "value_error":
+        return f"{shown(detail['input'])} cannot stand here", str(context["error"])
+    if kind in EXPECTED:
+        reason, remedy = EXPECTED[kind]
+        return f"{shown(detail['input'])} is {reason}", remedy
+    return detail["msg"], "correct the value"
+
+
+def shown(value: Any) -> str:
+    """Return a value as a message shows it, bounded."""
+    if isinstance(value, Map):
+        return "a mapping"
+    if isinstance(value, Seq):
+        return "a list"
+    if value is None:
+        return "an empty value"
+    return repr(value)[:80] if not isinstance(value, bool) else str(value).lower()
+
+
+def unknown(name: str, known: Sequence[str]) -> tuple[str, str]:
+    """Return reason and remedy for an unknown field, with the nearest known one."""
+    near = difflib.get_close_matches(name, known, 1, 0.6)
+    remedy = f"did you mean `{near[0]}`?" if near else f"known here: {', '.join(known)}"
+    return f"unknown field `{name[:80]}`", remedy
+
+
+def known_fields(grammar: type[BaseModel], path: Sequence[str | int]) -> list[str]:
+    """Return the fields that *grammar* knows at *path*, found in its JSON Schema."""
+    schema = grammar.model_json_schema()
+    nodes = [schema]
+    for step in path:
+        nodes = [below for node in nodes for below in step_into(expanded(schema, node), step)]
+    return sorted(
+        {
+            name
+            for node in nodes
+            for form in expanded(schema, node)
+            for name in form.get("properties", {})
+        }
+    )
+
+
+def expanded(schema: Mapping[str, Any], node: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the forms that a schema node can take: references and alternatives resolved."""
+    if "$ref" in node:
+        return expanded(schema, schema["$defs"][node["$ref"].rpartition("/")[2]])
+    for word in ("anyOf", "oneOf", "allOf"):
+        if word in node:
+            return [form for part in node[word] for form in expanded(schema, part)]
+    return [dict(node)]
+
+
+def step_into(forms: list[dict[str, Any]], step: str | int) -> Iterator[dict[str, Any]]:
+    """Yield the schema of what stands at *step*."""
+    for form in forms:
+        if step in form.get("properties", {}):
+            yield form["properties"][step]
+        elif isinstance(form.get("additionalProperties"), dict):
+            yield form["additionalProperties"]
+        elif isinstance(step, int) and "items" in form:
+            yield form["items"]
+
+
+def dotted(path: Sequence[str | int]) -> str:
+    """Return a path as a field's name: ``domains.a.example.extra_names[0]``."""
+    text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
+    return text.removeprefix(".")[:300]

@@ -1,0 +1,93 @@
+"""What must hold for the site as a whole (DESIGN section 1)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from proxygen.errors import Mistake, Origin
+from proxygen.model.certificate import GLOBAL
+from proxygen.model.hosts import BadName, host_name, url_host
+from proxygen.model.mistakes import unknown
+from proxygen.model.site import Owner, Site
+from proxygen.model.yaml import Document
+
+Files = Mapping[str, Document]
+
+
+def broken(site: Site, main: Document, files: Files) -> Iterator[Mistake]:
+    """Yield a mistake for each rule that does not hold."""
+    yield from names_with_two_owners(site, files)
+    yield from unknown_backends(site, main, files)
+    yield from terms_not_agreed(site, main)
+
+
+def names_with_two_owners(site: Site, files: Files) -> Iterator[Mistake]:
+    """A name belongs to exactly one owner (rule 8); both places are named."""
+    owners: dict[str, Owner] = {}
+    for owner in site.owners:
+        for name in owner.names:
+            first = owners.setdefault(name, owner)
+            if first is not owner:
+                here, there = place(owner, name, files), place(first, name, files)
+                reason = f"the name {name} belongs to {title(first)} already, at {there}"
+                yield Mistake(here, title(owner), reason, "remove the name at one of the places")
+
+
+def title(owner: Owner) -> str:
+    """Return an owner as messages call it."""
+    return "the global URL" if owner.key == GLOBAL else owner.key
+
+
+def place(owner: Owner, name: str, files: Files) -> Origin:
+    """Return where *name* was typed, in whatever spelling."""
+    document = files[owner.origin.file]
+    fields = document.value
+    for step in owner.path:
+        fields = fields[step]
+    for index, typed in enumerate(fields.get("extra_names") or []):
+        if same(typed, name):
+            return document.origin(*owner.path, "extra_names", index)
+    return document.origin(*owner.path, "url")
+
+
+def same(typed: str, name: str) -> bool:
+    """Return whether *typed* is a spelling of *name*."""
+    try:
+        return name in (host_name(typed), url_host(typed))
+    except BadName:
+        return False
+
+
+def unknown_backends(site: Site, main: Document, files: Files) -> Iterator[Mistake]:
+    """A backend that an owner or the defaults name is there."""
+    named = set(main.value.get("backends") or {})
+    default = (main.value.get("defaults") or {}).get("backend")
+    if default and default not in named:
+        where = main.origin("defaults", "backend")
+        yield Mistake(where, "defaults.backend", *missing(default, named))
+    for owner in site.owners:
+        if owner.backend and owner.backend not in named and owner.backend != default:
+            document = files[owner.origin.file]
+            where = document.origin(*owner.path, "backend")
+            yield Mistake(where, f"{title(owner)}: backend", *missing(owner.backend, named))
+
+
+def missing(name: str, known: set[str]) -> tuple[str, str]:
+    """Return reason and remedy for a backend that is not there."""
+    reason, remedy = unknown(name, sorted(known))
+    remedy = remedy if known else "add it below `backends:`"
+    return reason.replace("field", "backend"), remedy
+
+
+def terms_not_agreed(site: Site, main: Document) -> Iterator[Mistake]:
+    """An ACME certificate needs the authority's terms agreed to (RFC 8555 section 7.3)."""
+    asked = next((each for each in site.certificates if each.issuer == "acme"), None)
+    fields = main.value.get("acme") or {}
+    if asked and fields.get("terms_of_service_agreed") is not True:
+        yield Mistake(
+            main.origin("acme", "terms_of_service_agreed") if fields else asked.origin,
+            "acme.terms_of_service_agreed",
+            f"an ACME certificate is wanted (for {asked.names[0]}), but the authority's terms "
+            "of service were not agreed to",
+            "read them, then write `acme: {terms_of_service_agreed: true}`",
+        )

@@ -1,0 +1,274 @@
+"""Keys, certificates and requests: described, made, and told apart."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.types import (
+    CertificateIssuerPrivateKeyTypes as SigningKey,
+)
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes as PrivateKey
+from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes as PublicKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from proxygen.errors import IssueFailed
+from proxygen.model.certificate import Bundle, Certificate, KeyAndChain, KeyType
+from proxygen.model.material import LARGEST, SUPPLY, readable, refusal
+
+MOST_NAMES = 1000
+LONGEST_COMMON_NAME = 64
+DNS_NAME = re.compile(r"[a-z0-9*_-][a-z0-9._-]{0,252}")
+CURVES: dict[KeyType, ec.EllipticCurve] = {
+    KeyType.ECDSA_P256: ec.SECP256R1(),
+    KeyType.ECDSA_P384: ec.SECP384R1(),
+}
+CURVE_NAMES = {"secp256r1": "p256", "secp384r1": "p384", "secp521r1": "p521"}
+RSA_BITS = {KeyType.RSA_2048: 2048, KeyType.RSA_3072: 3072, KeyType.RSA_4096: 4096}
+WEAK_HASHES = frozenset({"md5", "sha1"})
+E = TypeVar("E", bound=x509.ExtensionType)
+BACKDATED = timedelta(hours=1)
+"""A self-signed certificate starts before now, as the clock of a client may be late."""
+
+
+def describe(pair: KeyAndChain, wanted: Certificate, *, stand_in: bool = False) -> Bundle:
+    """Return the facts about *pair*, which was issued for *wanted*; raise IssueFailed."""
+    with readable(f"the certificate of {wanted.owner}"):
+        leaf = chain_of(pair)[0]
+        return Bundle(
+            owner=wanted.owner,
+            names=dns_names(leaf),
+            issuer=wanted.issuer,
+            issued_by=said(leaf.issuer, NameOID.COMMON_NAME, NameOID.ORGANIZATION_NAME),
+            not_before=leaf.not_valid_before_utc,
+            not_after=leaf.not_valid_after_utc,
+            serial=f"{leaf.serial_number:x}"[:64],
+            fingerprint=leaf.fingerprint(SHA256()).hex(),
+            spki=hashlib.sha256(spki(leaf.public_key())).hexdigest(),
+            digest=hashlib.sha256(pair.pem).hexdigest(),
+            key_type=kind(leaf.public_key()),
+            authority=wanted.authority,
+            stand_in=stand_in,
+        )
+
+
+def new_key(key_type: KeyType) -> bytes:
+    """Return a new private key as PKCS#8 PEM."""
+    if bits := RSA_BITS.get(key_type):
+        return key_pem(rsa.generate_private_key(public_exponent=65537, key_size=bits))
+    return key_pem(ec.generate_private_key(CURVES[key_type]))
+
+
+def key_type_of(pem: bytes) -> KeyType | None:
+    """Return the type of a private key; None for one that cannot be asked for or read."""
+    try:
+        return KeyType(kind(key_of(pem).public_key()))
+    except (IssueFailed, ValueError):
+        return None
+
+
+def key_for(wanted: Certificate, former: KeyAndChain | None) -> bytes:
+    """Return the former key where it is to be kept and of the wanted type, else a new one."""
+    if wanted.keep_key and former and key_type_of(former.key) == wanted.key_type:
+        return former.key
+    return new_key(wanted.key_type)
+
+
+def signing_request(key: bytes, names: Sequence[str]) -> bytes:
+    """Return a certificate signing request for *names* as PEM; *key* is PEM too.
+
+    The subject is empty: authorities take the names from the SANs, and the newer profiles
+    refuse a common name.
+    """
+    builder = x509.CertificateSigningRequestBuilder(x509.Name([]))
+    request = builder.add_extension(alternative_names(names), critical=False)
+    return request.sign(signing_key(key), SHA256()).public_bytes(Encoding.PEM)
+
+
+def self_signed(
+    names: Sequence[str], key: bytes, now: datetime, lifetime: timedelta
+) -> KeyAndChain:
+    """Return a certificate for *names*, signed by its own *key* (PEM), from *now* on.
+
+    A client accepts it after it was told to trust it.
+    """
+    signer = signing_key(key)
+    identifier = x509.SubjectKeyIdentifier.from_public_key(signer.public_key())
+    builder = (
+        x509.CertificateBuilder(subject(names), subject(names), signer.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - BACKDATED)
+        .not_valid_after(now + lifetime)
+        .add_extension(alternative_names(names), critical=False)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(SIGNATURE_ONLY, critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(identifier, critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier(identifier.key_identifier, None, None), critical=False
+        )
+    )
+    return KeyAndChain(key, certificate_pem(builder.sign(signer, SHA256())))
+
+
+SIGNATURE_ONLY = x509.KeyUsage(
+    digital_signature=True,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=False,
+    crl_sign=False,
+    encipher_only=False,
+    decipher_only=False,
+)
+
+
+def subject(names: Sequence[str]) -> x509.Name:
+    """Return the name of a self-signed certificate; it must not be empty (RFC 5280 4.1.2.4)."""
+    attributes = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, "proxygen self-signed")]
+    if len(names[0]) <= LONGEST_COMMON_NAME:
+        attributes.append(x509.NameAttribute(NameOID.COMMON_NAME, names[0]))
+    return x509.Name(attributes)
+
+
+def alternative_names(names: Sequence[str]) -> x509.SubjectAlternativeName:
+    """Return *names* (A-labels) as SANs, each once."""
+    return x509.SubjectAlternativeName([x509.DNSName(name) for name in dict.fromkeys(names)])
+
+
+def signing_key(pem: bytes) -> SigningKey:
+    """Return a private key that can sign with SHA-256; raise IssueFailed for another one."""
+    key = key_of(pem)
+    if not isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):
+        raise IssueFailed("the private key is neither RSA nor ECDSA", final=True)
+    return key
+
+
+def chain_of(pair: KeyAndChain) -> tuple[x509.Certificate, ...]:
+    """Return the certificates of *pair*, at least one, leaf first; raise IssueFailed."""
+    if len(pair.fullchain) > LARGEST:
+        raise refusal(f"the certificate chain has more than {LARGEST // 1024} KiB", SUPPLY)
+    with readable("the certificate chain"):
+        return tuple(x509.load_pem_x509_certificates(pair.fullchain))
+
+
+def key_of(pem: bytes) -> PrivateKey:
+    """Return the private key in *pem*, which is not encrypted; raise IssueFailed."""
+    with readable("the private key"):
+        return load_pem_private_key(pem, None)
+
+
+def key_pem(key: PrivateKey) -> bytes:
+    """Return a private key as PKCS#8 PEM, without a password."""
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+def certificate_pem(certificate: x509.Certificate) -> bytes:
+    """Return a certificate as PEM."""
+    return certificate.public_bytes(Encoding.PEM)
+
+
+def der(certificate: x509.Certificate) -> bytes:
+    """Return a certificate as DER; it also puts equal ones into an order."""
+    return certificate.public_bytes(Encoding.DER)
+
+
+def spki(key: PublicKey) -> bytes:
+    """Return the SubjectPublicKeyInfo of a public key as DER."""
+    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def public_key(certificate: x509.Certificate) -> bytes | None:
+    """Return the SubjectPublicKeyInfo, None when the key is of an unknown kind."""
+    try:
+        return spki(certificate.public_key())
+    except Exception:  # noqa: BLE001 - the certificate comes from outside; see `readable`
+        return None
+
+
+def issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    """Return whether *certificate* names *issuer* as its own, and was signed with its key.
+
+    With a weak hash the key's identifier counts instead: roots are still signed so, and the
+    library verifies no such signature. Of others than roots the verdict on signatures tells.
+    """
+    if certificate.issuer != issuer.subject:
+        return False
+    try:
+        if has_weak_signature(certificate):
+            return identifies(certificate, issuer)
+        certificate.verify_directly_issued_by(issuer)
+    except Exception:  # noqa: BLE001 - whatever the reason, a client cannot verify it either
+        return False
+    return True
+
+
+def has_weak_signature(certificate: x509.Certificate) -> bool:
+    """Return whether it was signed with a hash that can be forged (RFC 9155)."""
+    algorithm = certificate.signature_hash_algorithm
+    return algorithm is not None and algorithm.name in WEAK_HASHES
+
+
+def identifies(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    """Return whether the key identifiers, as far as present, link the two."""
+    authority = extension(certificate, x509.AuthorityKeyIdentifier)
+    own = extension(issuer, x509.SubjectKeyIdentifier)
+    named = authority.key_identifier if authority else None
+    return named is None or own is None or named == own.digest
+
+
+def is_self_signed(certificate: x509.Certificate) -> bool:
+    """Return whether the certificate is its own issuer."""
+    return issued(certificate, certificate)
+
+
+def extension(certificate: x509.Certificate, kind: type[E]) -> E | None:
+    """Return the certificate's extension of that kind, None when it has none."""
+    try:
+        return certificate.extensions.get_extension_for_class(kind).value
+    except x509.ExtensionNotFound:
+        return None
+
+
+def dns_names(certificate: x509.Certificate) -> tuple[str, ...]:
+    """Return the DNS names among the SANs, in lower case and sorted."""
+    sans = extension(certificate, x509.SubjectAlternativeName)
+    present = sans.get_values_for_type(x509.DNSName)[:MOST_NAMES] if sans else []
+    return tuple(sorted(filter(DNS_NAME.fullmatch, {name.lower() for name in present})))
+
+
+def said(name: x509.Name, *oids: x509.ObjectIdentifier) -> str:
+    """Return the first of the attributes that *name* has, as one printable line."""
+    for oid in oids:
+        for attribute in name.get_attributes_for_oid(oid):
+            return "".join(filter(str.isprintable, str(attribute.value)))[:100]
+    return ""
+
+
+def title(certificate: x509.Certificate) -> str:
+    """Return what a certificate is called in a message."""
+    common_name = said(certificate.subject, NameOID.COMMON_NAME, NameOID.ORGANIZATION_NAME)
+    return common_name or next(iter(dns_names(certificate)), "") or "one without a name"
+
+
+def kind(key: PublicKey) -> str:
+    """Return the type of a public key, in the words of ``KeyType`` where it has one."""
+    if isinstance(key, rsa.RSAPublicKey):
+        return f"rsa-{key.key_size}"
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        return f"ecdsa-{CURVE_NAMES.get(key.curve.name, key.curve.name)}"
+    return type(key).__name__.removesuffix("PublicKey").lower()

@@ -1,0 +1,235 @@
+"""WHAT IS: stored bundles, supplied files, services and what they have installed."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import pwd
+import socket
+import stat
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from proxygen.assemble import Parts
+from proxygen.errors import ServiceError
+from proxygen.host import files, processes
+from proxygen.model.layout import Layout, Live
+from proxygen.model.site import Site
+from proxygen.plan.observed import Installed, Observed, ServiceState
+from proxygen.services import Answer, Command, Facts, Listener, Question, Reading
+
+PROBE_PATH = "/.well-known/acme-challenge/proxygen"
+PROBE_ANSWER = b"proxygen\n"
+
+
+def observe(site: Site, parts: Parts) -> Observed:
+    """Return what is, as far as a plan needs to know."""
+    return Observed(
+        bundles=parts.bundles.all(),
+        services=dict(states(site, parts)),
+        sources=sources(site),
+    )
+
+
+def sources(site: Site) -> dict[str, str]:
+    """Return the hash of each supplied certificate's files by owner; empty: unreadable."""
+    supplied = [each for each in site.certificates if each.file]
+    if not supplied:
+        return {}
+    from proxygen.issuers.file import fingerprint
+
+    return {each.owner: fingerprint(each.file) for each in supplied if each.file}
+
+
+def states(site: Site, parts: Parts) -> list[tuple[str, ServiceState]]:
+    """Return the state of each service that the model names, or that is found on this host."""
+    named = wanted_services(site, parts.services)
+    if not named:
+        return []
+    with ThreadPoolExecutor(len(named)) as pool:
+        found = pool.map(lambda name: state(name, named[name], parts), named)
+        return list(zip(named, found, strict=True))
+
+
+def wanted_services(site: Site, known: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of the services to work with, by name."""
+    if site.services is not None:
+        return {name: given or known[name].Settings() for name, given in site.services.items()}
+    return {
+        name: module.Settings()
+        for name, module in known.items()
+        if processes.found((name, *module.PROGRAMS))
+    }
+
+
+def state(name: str, settings: Any, parts: Parts) -> ServiceState:
+    """Return what was found out about one service; an error is part of it."""
+    module = parts.services[name]
+    live = parts.layout.live(name)
+    try:
+        facts = found_out(name, module, settings, parts.layout)
+    except ServiceError as error:
+        return ServiceState(name, settings, error=error)
+    return ServiceState(
+        name=name,
+        settings=settings,
+        facts=facts,
+        installed=installed(live, pointer_of(module, facts)),
+        pid=processes.master(facts.pid_file, facts.program),
+    )
+
+
+def pointer_of(module: Any, facts: Facts) -> Path | None:
+    """Return the file of ours among the service's own."""
+    pointer = module.pointer(facts)
+    return pointer.path if pointer else None
+
+
+def found_out(name: str, module: Any, settings: Any, layout: Layout) -> Facts:
+    """Return the facts of one service; raise ServiceError when it cannot be worked with."""
+    programs = (settings.program,) if settings.program else (name, *module.PROGRAMS)
+    program = processes.found(programs)
+    if program is None:
+        raise ServiceError(
+            f"{name} is in the model but was not found on this host",
+            remedy=f"install {name}, name its `program`, or take it out of `services`",
+        )
+    questions = module.questions(program, settings, layout)
+    facts: Facts = module.facts(program, settings, layout, answers(questions))
+    return replace(facts, ipv6=speaks_ipv6(), local=local_additions(layout))
+
+
+def answers(questions: Mapping[str, Question]) -> dict[str, Answer]:
+    """Return the answers to questions, commands run side by side."""
+    commands = {key: each for key, each in questions.items() if isinstance(each, Command)}
+    readings = {key: each for key, each in questions.items() if isinstance(each, Reading)}
+    return processes.run_all(commands) | {key: read(each) for key, each in readings.items()}
+
+
+def read(question: Reading) -> Answer:
+    """Return a file's text as an answer."""
+    try:
+        text = files.text(question.path)
+    except OSError as error:
+        return Answer(1, "", f"{question.path}: {error.strerror}")
+    return Answer(1, "", f"{question.path} is not there") if text is None else Answer(0, text, "")
+
+
+def speaks_ipv6() -> bool:
+    """Return whether a server on this host can listen on IPv6 addresses."""
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
+def local_additions(layout: Layout) -> frozenset[str]:
+    """Return the domains for which the administrator has nginx directives of their own."""
+    folder = layout.etc / "nginx.d"
+    return frozenset(name for name in files.names(folder) if (folder / name).is_dir())
+
+
+def installed(live: Live, pointer: Path | None) -> Installed:
+    """Return what of ours a service has."""
+    target = files.linked(live.current)
+    manifest = manifest_of(live.current)
+    return Installed(
+        generation=Path(target).name if target else None,
+        files=texts(live.current),
+        links=links(live.current),
+        certificates=certificates(live, manifest.get("readers")),
+        served=manifest.get("served", {}),
+        pointer=files.text(pointer) if pointer else None,
+        begun=(live.folder / "begun").exists(),
+    )
+
+
+MANIFEST = "generation.json"
+
+
+def manifest_of(generation: Path) -> dict[str, Any]:
+    """Return what was noted about a generation when it was made; empty for none."""
+    try:
+        noted = json.loads(files.read(generation / MANIFEST) or b"{}")
+    except (OSError, ValueError):
+        return {}
+    return noted if isinstance(noted, dict) else {}
+
+
+def texts(folder: Path) -> dict[str, str]:
+    """Return the texts of a generation's files."""
+    paths = [folder / name for name in files.names(folder) if name != MANIFEST]
+    return {
+        path.name: text
+        for path in paths
+        if path.is_file() and not path.is_symlink() and (text := files.text(path)) is not None
+    }
+
+
+def links(folder: Path) -> dict[str, str]:
+    """Return the names of the certificate files that a generation's links lead to."""
+    found = {name: files.linked(folder / name) for name in files.names(folder)}
+    return {name: Path(target).name for name, target in found.items() if target}
+
+
+def certificates(live: Live, readers: str | None) -> frozenset[str]:
+    """Return the certificate files that are there and that exactly those may read who should."""
+    if not live.certificates.is_dir():
+        return frozenset()
+    group = group_of(readers)
+    with os.scandir(live.certificates) as entries:
+        return frozenset(entry.name for entry in entries if proper(entry, group))
+
+
+def proper(entry: os.DirEntry[str], group: int | None) -> bool:
+    """Return whether a certificate file has the mode and group that it should have."""
+    status = entry.stat(follow_symlinks=False)
+    mode = 0o600 if group is None else 0o640
+    return (
+        stat.S_ISREG(status.st_mode)
+        and stat.S_IMODE(status.st_mode) == mode
+        and (group is None or status.st_gid == group)
+    )
+
+
+def group_of(user: str | None) -> int | None:
+    """Return the primary group of the user who reads certificates beside root.
+
+    None where nobody does, or where we are not root: then all run as the same user.
+    """
+    if user is None or os.geteuid() != 0:
+        return None
+    try:
+        return pwd.getpwnam(user).pw_gid
+    except KeyError:
+        return None
+
+
+def unanswered(listener: Listener, names: Iterable[str], *, proxy_protocol: bool) -> str | None:
+    """Return the first name for which the web server does not answer challenges yet.
+
+    It is asked as the authority will ask, but on this host: a fixed file below the challenge
+    path. None when every name is answered for.
+    """
+    connection = http.client.HTTPConnection(listener.address, listener.port, timeout=5)
+    try:
+        if proxy_protocol:
+            connection.connect()
+            connection.sock.sendall(b"PROXY TCP4 127.0.0.1 127.0.0.1 1 80\r\n")
+        for name in names:
+            connection.request("GET", PROBE_PATH, headers={"Host": name})
+            answer = connection.getresponse()
+            if answer.status != 200 or answer.read(64) != PROBE_ANSWER:
+                return name
+            answer.read()
+    except (OSError, http.client.HTTPException):
+        return "any name"
+    finally:
+        connection.close()
+    return None

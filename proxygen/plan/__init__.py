@@ -1,0 +1,1 @@
+"""WHAT TO DO: from wanted and observed to ordered steps; nothing here has an effect."""

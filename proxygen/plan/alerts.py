@@ -1,0 +1,84 @@
+"""What is worth a warning although nothing failed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from proxygen.model.certificate import GLOBAL
+from proxygen.model.site import Owner, Site
+from proxygen.model.views import serving
+from proxygen.plan.observed import Observed
+
+MOST_TOLD = 10
+
+
+def warnings(site: Site, observed: Observed, now: datetime) -> tuple[str, ...]:
+    """Return the warnings of the whole site, the gravest first."""
+    return (
+        *stand_in_serves(observed),
+        *ended(site, observed, now),
+        *bounded(not_covered(site, observed)),
+        *from_services(observed),
+    )
+
+
+def stand_in_serves(observed: Observed) -> Iterator[str]:
+    """A stand-in is no certificate that a client accepts."""
+    bundle = observed.bundles.get(GLOBAL)
+    if bundle and bundle.stand_in:
+        yield (
+            "a self-signed stand-in serves as the global certificate until the real one arrives: "
+            "clients refuse or ask"
+        )
+
+
+def ended(site: Site, observed: Observed, now: datetime) -> Iterator[str]:
+    """A certificate that has ended still serves, since any is better than none."""
+    for wanted in site.certificates:
+        bundle = observed.bundles.get(wanted.owner)
+        if bundle and bundle.not_after < now:
+            yield f"the certificate of {wanted.owner} ended {bundle.not_after:%Y-%m-%d %H:%M} UTC"
+
+
+def not_covered(site: Site, observed: Observed) -> Iterator[str]:
+    """A name that is served with the global certificate, which does not cover it (rule 3)."""
+    bundle = observed.bundles.get(GLOBAL)
+    if bundle is None or bundle.stand_in:
+        return
+    for owner in site.domains:
+        if owner.names and serving(owner, observed.bundles) is None:
+            missing = [name for name in owner.names if not bundle.covers(name)]
+            if missing:
+                yield words_for(owner, missing)
+
+
+def words_for(owner: Owner, missing: list[str]) -> str:
+    """Return the warning about the names of one owner, with what to do."""
+    names = ", ".join(missing[:3]) + (" …" if len(missing) > 3 else "")
+    remedy = (
+        "until its own certificate is obtained"
+        if owner.certificate
+        else "add `certificate:` to the domain, or the names to the global certificate"
+    )
+    return (
+        f"{owner.key}: {names} served with the global certificate, which does not cover "
+        f"{'it' if len(missing) == 1 else 'them'}: browsers will warn; {remedy}"
+    )
+
+
+def bounded(told: Iterator[str]) -> Iterator[str]:
+    """Yield the first warnings of a kind, and how many more there are."""
+    every = list(told)
+    yield from every[:MOST_TOLD]
+    if len(every) > MOST_TOLD:
+        yield f"… and {len(every) - MOST_TOLD} more of this kind; `proxygen status` lists them"
+
+
+def from_services(observed: Observed) -> Iterator[str]:
+    """What a service's own configuration holds that is not ours but works against us."""
+    for state in observed.services.values():
+        if state.facts:
+            yield from state.facts.warnings
+        if state.error is None and state.pid is None:
+            yield f"{state.name} is not running; proxygen starts no service"

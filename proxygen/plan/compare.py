@@ -1,0 +1,187 @@
+"""Wanted against observed -> steps, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from datetime import datetime
+
+from proxygen.model.certificate import GLOBAL, Certificate
+from proxygen.model.site import Site
+from proxygen.plan.installation import Installation, file_of
+from proxygen.plan.observed import Installed, Observed, ServiceState
+from proxygen.plan.renewal import Reason, why_issue
+from proxygen.services import Endpoint
+from proxygen.plan.steps import Change, Forget, Install, Issue, Reload, Step, Verify
+
+SAMPLE = 200
+"""How many unchanged names are verified besides the changed ones."""
+
+LOCAL = frozenset({"file", "selfsigned"})
+"""Issuers that ask nobody."""
+
+
+def issues(
+    site: Site, observed: Observed, now: datetime, given_up: Collection[str] = ()
+) -> tuple[Issue, ...]:
+    """Return every certificate to obtain, those that ask nobody first.
+
+    *given_up* are the owners for whom it failed already in this run.
+    """
+    due = [
+        Issue(wanted, reason)
+        for wanted in site.certificates
+        if wanted.owner not in given_up and (reason := reason_for(wanted, observed, now))
+    ]
+    return tuple(sorted(due, key=lambda step: step.certificate.issuer not in LOCAL))
+
+
+def reason_for(wanted: Certificate, observed: Observed, now: datetime) -> Reason | None:
+    """Return why a certificate must be obtained now, None while the stored one serves."""
+    owner = wanted.owner
+    return why_issue(wanted, observed.bundles.get(owner), observed.sources.get(owner, ""), now)
+
+
+def stand_in(site: Site, observed: Observed) -> Issue | None:
+    """Return the step that makes a stand-in while there is no global certificate at all."""
+    if GLOBAL in observed.bundles:
+        return None
+    reason = Reason("stand-in", "so that every file loads until the real one arrives")
+    return Issue(site.global_certificate, reason, stand_in=True)
+
+
+def compare(
+    due: tuple[Issue, ...],
+    site: Site,
+    wanted: Mapping[str, Installation],
+    observed: Observed,
+    now: datetime,
+    *,
+    answered: bool,
+) -> tuple[Step, ...]:
+    """Return the steps from what is to what should be.
+
+    An order comes before the services are touched, unless the challenges of its names are
+    not *answered* yet: then the services come first.
+    """
+    installs = [
+        step
+        for name, installation in wanted.items()
+        for step in changes_of(installation, observed.services[name])
+    ]
+    forgets = list(forgotten(site, observed, now))
+    local = [step for step in due if step.stand_in or step.certificate.issuer in LOCAL]
+    orders = [step for step in due if step not in local]
+    if answered or not orders:
+        return (*local, *orders, *installs, *forgets)
+    return (*local, *installs, *orders, *forgets)
+
+
+def changes_of(installation: Installation, state: ServiceState) -> Iterator[Step]:
+    """Yield the steps for one service; none where all is as it should be."""
+    reason = why_install(installation, state)
+    if reason is None:
+        return
+    yield Install(installation, reason, tuple(changes(installation, state)))
+    yield Reload(installation.service)
+    yield Verify(installation.service, to_verify(installation, state.installed))
+
+
+def why_install(installation: Installation, state: ServiceState) -> Reason | None:
+    """Return the first reason to install, None where everything is in place."""
+    installed = state.installed
+    if installed.generation is None:
+        return Reason("first", "not yet set up by proxygen")
+    if installed.begun:
+        return Reason("interrupted", "a former run was interrupted")
+    if installed.generation != installation.id or damaged(installation, installed):
+        return Reason("changed", words_for(installation, state))
+    if installation.pointer and installed.pointer != installation.pointer_text:
+        return Reason("pointer", f"{installation.pointer.path} was changed by somebody else")
+    if parameters_changed(installation, state):
+        return Reason("parameters", "parameters were changed by somebody else")
+    return None
+
+
+def damaged(installation: Installation, installed: Installed) -> bool:
+    """Return whether what was installed is not what it was."""
+    needed = {file_of(bundle) for bundle in installation.certificates}
+    return (
+        installed.files != installation.files
+        or installed.links != installation.links
+        or not needed <= installed.certificates
+    )
+
+
+def words_for(installation: Installation, state: ServiceState) -> str:
+    """Return in words what differs."""
+    before, after = state.installed.served, installation.served
+    told = [
+        f"{what} {len(names)}" if len(names) > 3 else f"{what} {', '.join(sorted(names))}"
+        for what, names in (
+            ("new names:", after.keys() - before.keys()),
+            ("names gone:", before.keys() - after.keys()),
+            (
+                "new certificate for",
+                {name for name in after.keys() & before.keys() if after[name] != before[name]},
+            ),
+        )
+        if names
+    ]
+    return "; ".join(told) or "its configuration differs"
+
+
+def parameters_changed(installation: Installation, state: ServiceState) -> list[str]:
+    """Return the parameters whose present value is not the wanted one."""
+    present = state.facts.parameters if state.facts else {}
+    return [name for name, value in installation.parameters.items() if present.get(name) != value]
+
+
+def changes(installation: Installation, state: ServiceState) -> Iterator[Change]:
+    """Yield what an administrator would see change: files, links and parameters."""
+    installed, folder = state.installed, installation.live.current
+    for name in sorted(installation.files.keys() | installed.files.keys()):
+        before, after = installed.files.get(name), installation.files.get(name)
+        if before != after:
+            yield Change(str(folder / name), before, after)
+    for name in sorted(installation.links.keys() | installed.links.keys()):
+        before, after = installed.links.get(name), installation.links.get(name)
+        if before != after:
+            yield Change(str(folder / name), before, after)
+    if installation.pointer and installed.pointer != installation.pointer_text:
+        path = str(installation.pointer.path)
+        yield Change(path, installed.pointer, installation.pointer_text)
+    yield from changed_parameters(installation, state)
+
+
+def changed_parameters(installation: Installation, state: ServiceState) -> Iterator[Change]:
+    """Yield the change of the service's own parameters, as one file."""
+    names = parameters_changed(installation, state)
+    if names and state.facts:
+        present = state.facts.parameters
+        before = "\n".join(f"{name} = {present[name]}" for name in names if name in present)
+        after = "\n".join(f"{name} = {installation.parameters[name]}" for name in names)
+        yield Change(str(state.facts.main), before, after)
+
+
+def to_verify(installation: Installation, installed: Installed) -> tuple[Endpoint, ...]:
+    """Return the endpoints to connect to: every changed name, and a sample of the others.
+
+    After a run that was interrupted nobody knows what was verified, so all of them.
+    """
+    if installed.begun:
+        return installation.endpoints
+    before = installed.served
+    changed: list[Endpoint] = []
+    same: list[Endpoint] = []
+    for each in installation.endpoints:
+        served = each.bundle.fingerprint[:16] if each.bundle else None
+        (same if before.get(each.server_name) == served else changed).append(each)
+    return (*changed, *same[:SAMPLE])
+
+
+def forgotten(site: Site, observed: Observed, now: datetime) -> Iterator[Forget]:
+    """Yield the stored bundles that have ended and that nobody wants any more."""
+    wanted = {certificate.owner for certificate in site.certificates}
+    for owner, bundle in observed.bundles.items():
+        if owner not in wanted and bundle.not_after < now:
+            yield Forget(bundle, Reason("gone", "it has ended and the model does not want it"))

@@ -1,0 +1,95 @@
+"""Installation: the exact files, links and parameters that a service should have."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from proxygen.model.certificate import Bundle
+from proxygen.model.layout import Live, certificate_file
+from proxygen.plan.render import Templates, render
+from proxygen.services import Endpoint, Pointer, Wanted
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """What one service should have; *id* names its generation and is a hash of all of it.
+
+    *files*: text by name. *links*: name in the generation -> name of a certificate file.
+    *parameters*: what is set in the service's own configuration. *endpoints*: where clients
+    must see it.
+    """
+
+    service: str
+    live: Live
+    files: Mapping[str, str]
+    links: Mapping[str, str]
+    certificates: tuple[Bundle, ...]
+    pointer: Pointer | None
+    parameters: Mapping[str, str]
+    readers: str | None
+    endpoints: tuple[Endpoint, ...] = field(repr=False)
+    id: str
+
+    @property
+    def pointer_text(self) -> str:
+        """The content of the one file of ours among the service's own."""
+        return pointing(self.pointer, self.live.current) if self.pointer else ""
+
+    @property
+    def served(self) -> dict[str, str]:
+        """What a client is shown for each name: the beginning of the leaf's fingerprint."""
+        return {
+            each.server_name: each.bundle.fingerprint[:16] for each in self.endpoints if each.bundle
+        }
+
+
+NOBODYS = ".invalid"
+"""Names below it are only asked for to see that they are nobody's (RFC 6761 section 6.4)."""
+
+MASK = "*.conf"
+"""The files of a generation that a service includes."""
+
+HEADER = "# Written by proxygen; `proxygen uninstall` removes it. What it includes is proxygen's.\n"
+
+
+def pointing(pointer: Pointer, target: Path) -> str:
+    """Return the pointer's text: the include of the generation at *target*."""
+    return f"{HEADER}{pointer.directive.format(target / MASK)}\n"
+
+
+def installation(
+    service: str,
+    wanted: Wanted,
+    pointer: Pointer | None,
+    endpoints: Iterator[Endpoint],
+    templates: Templates,
+    live: Live,
+) -> Installation:
+    """Return what *service* should have, rendered."""
+    files = {each.name: render(templates, each) for each in wanted.files}
+    links = {name: file_of(bundle) for name, bundle in wanted.links.items()}
+    needed = {file_of(bundle): bundle for bundle in (*wanted.certificates, *wanted.links.values())}
+    parameters = dict(sorted(wanted.parameters.items()))
+    parts = [files, links, sorted(needed), parameters, wanted.readers or ""]
+    content = json.dumps(parts, sort_keys=True).encode()
+    return Installation(
+        service=service,
+        live=live,
+        files=files,
+        links=links,
+        certificates=tuple(needed.values()),
+        pointer=pointer,
+        parameters=parameters,
+        readers=wanted.readers,
+        endpoints=tuple(endpoints),
+        id=hashlib.sha256(content).hexdigest()[:16],
+    )
+
+
+def file_of(bundle: Bundle) -> str:
+    """Return the name of the file that holds a bundle with its key."""
+    return certificate_file(bundle.owner, bundle.digest)

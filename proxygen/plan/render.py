@@ -1,0 +1,124 @@
+"""Rendered and the loaded templates -> the text of a file; every value passes one gate."""
+
+from __future__ import annotations
+
+import re
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import PurePath
+
+from jinja2 import Environment, FunctionLoader, StrictUndefined, TemplateError, nodes
+from jinja2.exceptions import TemplateNotFound, TemplateSyntaxError
+from jinja2.runtime import Undefined
+
+from proxygen.errors import ServiceError
+from proxygen.services import Rendered
+
+LONGEST_VALUE = 1024
+BARE = re.compile(r"[A-Za-z0-9._/:@%+,=~\[\]*-]+")
+"""What stands for itself, without quotes, in the files of nginx, postfix and dovecot."""
+
+BYPASSES = (nodes.FilterBlock, nodes.CallBlock, nodes.Import, nodes.FromImport)
+"""Blocks whose output, or whose arguments, would not pass ``quote``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """The text of a template; *label* is what an error calls it, such as its file's path."""
+
+    text: str
+    label: str
+
+
+class Templates:
+    """The loaded templates by name, such as ``nginx/proxygen.conf.j2``.
+
+    An administrator's template takes the place of ours under the same name.
+    """
+
+    def __init__(self, templates: Mapping[str, Template]) -> None:
+        self.templates = templates
+        self.environment = Environment(
+            loader=FunctionLoader(self.load),
+            undefined=StrictUndefined,
+            finalize=quote,
+            autoescape=False,  # noqa: S701  (no HTML; what ``quote`` lets pass needs no escape)
+            trim_blocks=True,
+            lstrip_blocks=True,
+            keep_trailing_newline=True,
+        )
+
+    def load(self, name: str) -> tuple[str, str, None] | None:
+        """Return a template as Jinja wants it, None when there is none of that name."""
+        template = self.templates.get(name)
+        if template is None:
+            return None
+        tree = self.environment.parse(template.text, name, template.label)
+        for block in tree.find_all(BYPASSES):
+            what = f"`{type(block).__name__}` is not allowed: values would pass unquoted"
+            raise TemplateSyntaxError(what, block.lineno, name, template.label)
+        return template.text, template.label, None
+
+    def line_of(self, error: Exception) -> str | None:
+        """Return the place in a template at which *error* arose, as ``label:line``."""
+        if isinstance(error, TemplateSyntaxError):
+            return f"{error.filename or error.name}:{error.lineno}"
+        labels = {template.label for template in self.templates.values()}
+        frames = traceback.extract_tb(error.__traceback__)
+        places = [
+            f"{frame.filename}:{frame.lineno}" for frame in frames if frame.filename in labels
+        ]
+        return places[-1] if places else None
+
+
+class Unquotable(TemplateError):
+    """A value that must not stand in a configuration file."""
+
+
+def render(templates: Templates, rendered: Rendered) -> str:
+    """Return the text of the file; raise ServiceError with the template's path and line."""
+    try:
+        template = templates.environment.get_template(rendered.template)
+        return template.render(rendered.context)
+    except TemplateNotFound as error:
+        raise ServiceError(
+            f"there is no template {error.name}",
+            where=rendered.template,
+            remedy="put it back, or remove the template that includes it",
+        ) from error
+    except Unquotable as error:
+        raise ServiceError(
+            f"{rendered.name} cannot be written: {error}",
+            where=templates.line_of(error) or rendered.template,
+            remedy="correct that value in the model; if it is not yours, report it as our bug",
+        ) from error
+    except Exception as error:
+        raise ServiceError(
+            f"the template {rendered.template} cannot be rendered: {error}",
+            where=templates.line_of(error) or rendered.template,
+            remedy="correct it, or remove it so that proxygen's own is used",
+        ) from error
+
+
+def quote(value: object) -> str:
+    """Return *value* as it may stand bare in a configuration file.
+
+    That is a number that is not negative, or letters, digits and ``._/:@%+,=~[]*-``, also as
+    a path. Everything else raises Unquotable: nothing needs it, so it can only do harm.
+    """
+    if isinstance(value, Undefined):
+        str(value)  # raises, and names the variable
+    if isinstance(value, PurePath):
+        value = str(value)
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 63:
+        return format(value, "d")
+    if isinstance(value, str) and len(value) <= LONGEST_VALUE and BARE.fullmatch(value):
+        return str(value)
+    raise Unquotable(f"the {type(value).__name__} {shown(value)} may not stand there")
+
+
+def shown(value: object) -> str:
+    """Return the beginning of a value, without control characters."""
+    text = ascii(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -1,0 +1,125 @@
+"""Issue, Forget, Install, Reload, Verify: the steps of a plan, each with its reason."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from proxygen.model.certificate import Bundle, Certificate
+from proxygen.plan.installation import Installation
+from proxygen.plan.renewal import Reason
+from proxygen.services import Endpoint
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A file or parameter that changes; None: it is not there."""
+
+    path: str
+    before: str | None
+    after: str | None
+
+    def diff(self) -> Iterator[str]:
+        """Yield the lines of a unified diff."""
+        before = (self.before or "").splitlines()
+        after = (self.after or "").splitlines()
+        old = "/dev/null" if self.before is None else self.path
+        new = "/dev/null" if self.after is None else self.path
+        yield from difflib.unified_diff(before, after, old, new, lineterm="")
+
+
+@dataclass(frozen=True, slots=True)
+class Issue:
+    """Obtain a certificate; a *stand_in* is self-signed until the real one arrives."""
+
+    certificate: Certificate
+    reason: Reason
+    stand_in: bool = False
+
+    def __str__(self) -> str:
+        what = "a stand-in for" if self.stand_in else "the certificate of"
+        issuer = "selfsigned" if self.stand_in else self.certificate.issuer
+        return f"issue {what} {self.certificate.owner} ({issuer}): {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """Remove a stored bundle with its key."""
+
+    bundle: Bundle
+    reason: Reason
+
+    def __str__(self) -> str:
+        return f"forget the certificate of {self.bundle.owner}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class Install:
+    """Give a service its files: checked, then switched as a whole."""
+
+    installation: Installation
+    reason: Reason
+    changes: tuple[Change, ...] = field(repr=False)
+
+    def __str__(self) -> str:
+        return f"install {self.installation.service}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class Reload:
+    """Make a service read its configuration again."""
+
+    service: str
+
+    def __str__(self) -> str:
+        return f"reload {self.service}"
+
+
+@dataclass(frozen=True, slots=True)
+class Verify:
+    """Connect to a service as a client would."""
+
+    service: str
+    endpoints: tuple[Endpoint, ...] = field(repr=False)
+
+    def __str__(self) -> str:
+        return f"verify {self.service}: {len(self.endpoints)} connections as a client"
+
+
+Step = Issue | Forget | Install | Reload | Verify
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be done, in order, and what is worth knowing beside it.
+
+    What follows an Issue is planned again once it is known what was issued.
+    """
+
+    steps: tuple[Step, ...]
+    warnings: tuple[str, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the plan as ``--json`` prints it."""
+        return {"steps": [step_json(step) for step in self.steps], "warnings": list(self.warnings)}
+
+
+def step_json(step: Step) -> dict[str, Any]:
+    """Return a step as ``--json`` prints it."""
+    said: dict[str, Any] = {"step": type(step).__name__.lower(), "words": str(step)}
+    match step:
+        case Issue(certificate, reason, stand_in):
+            said |= {"owner": certificate.owner, "names": list(certificate.names)}
+            said |= {"reason": reason.code, "stand_in": stand_in}
+        case Forget(bundle, reason):
+            said |= {"owner": bundle.owner, "reason": reason.code}
+        case Install(installation, reason, changes):
+            said |= {"service": installation.service, "reason": reason.code}
+            said["diff"] = "\n".join(line for each in changes for line in each.diff())
+        case Reload(service):
+            said["service"] = service
+        case Verify(service, endpoints):
+            said |= {"service": service, "endpoints": [str(each) for each in endpoints]}
+    return said

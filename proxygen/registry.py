@@ -1,0 +1,66 @@
+"""A word in the YAML -> the module of that name; there is no list to extend."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from proxygen.errors import ModelError
+from proxygen.model.mistakes import mistakes_of
+from proxygen.model.schema import Application
+from proxygen.model.yaml import parse
+
+
+def words(folder: str) -> tuple[str, ...]:
+    """Return the words that a folder of the package knows, sorted.
+
+    A module with an underscore in its name belongs to the word before it.
+    """
+    package = importlib.import_module(f"proxygen.{folder}")
+    names = (module.name for module in pkgutil.iter_modules(package.__path__))
+    return tuple(sorted(name for name in names if "_" not in name))
+
+
+def part(folder: str, word: str) -> Any:
+    """Return the module of that word."""
+    if word not in words(folder):
+        raise LookupError(f"no {word} in {folder}")
+    return importlib.import_module(f"proxygen.{folder}.{word}")
+
+
+@cache
+def services() -> dict[str, ModuleType]:
+    """Return the description of every known service by its word."""
+    return {word: part("services", word) for word in words("services")}
+
+
+def settings() -> dict[str, type[BaseModel]]:
+    """Return the settings of every known service by its word."""
+    return {word: module.Settings for word, module in services().items()}
+
+
+@cache
+def applications() -> dict[str, Application]:
+    """Return every known application by its word; raise ModelError for a broken one."""
+    folder = resources.files("proxygen") / "applications"
+    files = sorted(Path(str(each)) for each in folder.iterdir() if each.name.endswith(".yaml"))
+    return {path.stem: application(path) for path in files}
+
+
+def application(path: Path) -> Application:
+    """Return one application, read as the model is."""
+    document = parse(str(path), path.read_bytes())
+    try:
+        found = Application.model_validate(document.value)
+    except ValidationError as error:
+        document.mistakes += mistakes_of(document, error, Application)
+    if document.mistakes:
+        raise ModelError(tuple(document.mistakes))
+    return found

@@ -1,0 +1,303 @@
+"""dovecot: the global certificate on IMAP, POP3, ManageSieve, submission and LMTP."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from proxygen.errors import ServiceError
+from proxygen.model.layout import Layout
+from proxygen.model.site import Role
+from proxygen.model.views import MailView
+from proxygen.services import (
+    Answer,
+    Command,
+    Endpoint,
+    Facts,
+    Listener,
+    Pointer,
+    Reading,
+    Rendered,
+    ServiceSettings,
+    Wanted,
+)
+
+ROLE = Role.MAIL
+PROGRAMS = ("/usr/sbin/dovecot", "dovecot")
+Settings = ServiceSettings
+WORKERS = False
+"""Login processes come and go with the connections, so new ones prove nothing about a reload."""
+
+LINK, CHAIN, FILE = "global.pem", "global-chain.pem", "tls.conf"
+OTHER_NAME = "proxygen-other.invalid"
+"""A name that nobody has (RFC 6761): asked for to find out whether SNI changes anything."""
+
+OLDEST, RENAMED = (2, 3), (2, 4)
+CURVES = "X25519:prime256v1:secp384r1"
+HYBRID, HYBRID_SINCE = "X25519MLKEM768", (3, 5)
+
+LOGINS = {
+    "imap-login": ("imap", "imap"),
+    "pop3-login": ("pop3", "pop3"),
+    "managesieve-login": ("sieve", "sieve"),
+    "submission-login": ("submission", "smtp"),
+    "lmtp": ("lmtp", "lmtp"),
+}
+"""The services that clients meet: the protocol that must be enabled, and what is spoken."""
+
+INCLUDE = r"(?m)^[ \t]*!include(?:_try)?[ \t]+(?P<mask>[^\r\n#]*[^\s#])"
+"""A comment starts with another character, and strings do not stand at a line's beginning."""
+
+PRESENTS = re.compile(r"(ssl_|ssl_server_)?(alt_)?(cert|key)(_file)?")
+FILTERS = ("local_name", "local", "remote", "protocol")
+SWITCHED_ON = re.compile(r"(?m)^ssl = yes$")
+
+
+@dataclass(slots=True)
+class Block:
+    """A block of dovecot's configuration: ``kind name { settings and further blocks }``."""
+
+    kind: str = ""
+    name: str = ""
+    settings: dict[str, str] = field(default_factory=dict)
+    blocks: list[Block] = field(default_factory=list)
+
+    def named(self, kind: str) -> Iterator[Block]:
+        """Return the blocks of *kind* in it."""
+        return (block for block in self.blocks if block.kind == kind)
+
+    def words(self, setting: str) -> list[str]:
+        """Return a list: ``a = b, c`` as 2.3 prints it, or 2.4's block ``a { b = yes }``."""
+        found = re.split(r"[\s,]+", self.settings.get(setting, ""))
+        for block in self.named(setting):
+            found += [name for name, value in block.settings.items() if value == "yes"]
+        return [word for word in found if word]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}".strip()
+
+
+def parse(text: str) -> Block:
+    """Return what ``doveconf`` printed: one setting, one ``{`` or one ``}`` a line.
+
+    A line that is none of these, such as one of a value of several lines, is passed over.
+    """
+    root = Block()
+    open_blocks = [root]
+    for line in map(str.strip, text.splitlines()):
+        if line == "}":
+            open_blocks = open_blocks[:-1] or [root]
+        elif found := re.fullmatch(r"(\w+) *= *(.*)", line):
+            open_blocks[-1].settings[found[1]] = unquoted(found[2])
+        elif found := re.fullmatch(r"(\w+)(?: +(.*?))? *\{", line):
+            block = Block(found[1], unquoted(found[2] or ""))
+            open_blocks[-1].blocks.append(block)
+            open_blocks.append(block)
+    return root
+
+
+def unquoted(value: str) -> str:
+    """Return *value* without its quotes."""
+    if len(value) > 1 and value[0] == value[-1] == '"':
+        return re.sub(r"\\(.)", r"\1", value[1:-1])
+    return value
+
+
+def questions(
+    program: str, settings: ServiceSettings, layout: Layout
+) -> Mapping[str, Command | Reading]:
+    """Return the commands and the file whose answers ``facts`` needs."""
+    main = str(main_file(settings, layout))
+    return {
+        "version": Command((program, "--version")),
+        "openssl": Command(("openssl", "version")),
+        "settings": Command((beside(program, "doveconf"), "-c", main, "-a")),
+        "ours": Reading(layout.live("dovecot").current / FILE),
+    }
+
+
+def beside(program: str, name: str) -> str:
+    """Return ``bin/doveconf`` for ``sbin/dovecot``, which every packaging keeps together."""
+    path = Path(program)
+    return str(path.parent.parent / "bin" / name) if path.is_absolute() else name
+
+
+def main_file(settings: ServiceSettings, layout: Layout) -> Path:
+    """Return dovecot.conf."""
+    if settings.configuration is None:
+        return layout.host("/etc/dovecot/dovecot.conf")
+    return Path(settings.configuration)
+
+
+def facts(
+    program: str, settings: ServiceSettings, layout: Layout, answers: Mapping[str, Answer]
+) -> Facts:
+    """Return what the answers tell; raise ServiceError when it cannot be worked with."""
+    main = main_file(settings, layout)
+    version = version_of(answers["version"])
+    answer = answers["settings"]
+    if answer.code:
+        raise ServiceError(
+            "dovecot's configuration cannot be read",
+            where=str(main),
+            remedy=f"correct it until `doveconf -c {main} -n` succeeds",
+            words=answer.err,
+        )
+    root = parse(answer.out)
+    return Facts(
+        program=program,
+        version=version,
+        main=main,
+        openssl=openssl_of(answers.get("openssl")),
+        pid_file=Path(root.settings.get("base_dir", "/run/dovecot"), "master.pid"),
+        listeners=tuple(dict.fromkeys(listeners(root))),
+        parameters={"ssl": ssl_without_us(root, answers.get("ours"))},
+        warnings=tuple(foreign(root)),
+    )
+
+
+def version_of(answer: Answer) -> tuple[int, ...]:
+    """Return the version; raise ServiceError for one whose settings had other names."""
+    found = re.match(r"\s*(\d{1,3}(?:\.\d{1,4}){1,3})", answer.out)
+    if answer.code or not found:
+        raise ServiceError(
+            "dovecot does not tell its version",
+            remedy="see what `dovecot --version` says",
+            words=answer.words,
+        )
+    version = tuple(map(int, found[1].split(".")))
+    if version < OLDEST:
+        raise ServiceError(
+            f"dovecot {found[1]} is too old",
+            remedy="upgrade dovecot to 2.3 or later, or leave `dovecot` out of `services`",
+        )
+    return version
+
+
+def openssl_of(answer: Answer | None) -> tuple[int, ...]:
+    """Return the version of the host's OpenSSL, empty when unknown."""
+    found = re.match(r"OpenSSL (\d+)\.(\d+)\.(\d+)", answer.out) if answer else None
+    return tuple(map(int, found.groups())) if found else ()
+
+
+def ssl_without_us(root: Block, ours: Answer | None) -> str:
+    """Return the administrator's ``ssl``.
+
+    Ours is written only where theirs is ``no``: repeating it always would undo a later
+    ``ssl = required`` of theirs, as ours is read last.
+    """
+    if ours and not ours.code and SWITCHED_ON.search(ours.out):
+        return "no"
+    return root.settings.get("ssl", "yes")
+
+
+def listeners(root: Block) -> Iterator[Listener]:
+    """Return what clients connect to, for the protocols that are enabled."""
+    enabled = root.words("protocols")
+    for service in root.named("service"):
+        protocol, spoken = LOGINS.get(service.name, ("", ""))
+        if protocol in enabled:
+            for inet in service.named("inet_listener"):
+                yield from listener(inet, spoken, root.words("listen"))
+
+
+def listener(inet: Block, spoken: str, everywhere: list[str]) -> Iterator[Listener]:
+    """Return one listener, or none where it is switched off or for trusted proxies only."""
+    port = port_of(inet.settings.get("port", ""))
+    if port is None or inet.settings.get("haproxy") == "yes":
+        return
+    addresses = inet.words("address") or inet.words("listen") or everywhere
+    wrapped = inet.settings.get("ssl") == "yes"
+    yield Listener(reached(addresses), port, None if wrapped else spoken)
+
+
+def port_of(text: str) -> int | None:
+    """Return the port; None for 0, which switches a listener off, and for anything odd."""
+    port = int(text) if re.fullmatch(r"[0-9]{1,5}", text) else 0
+    return port if 0 < port < 65536 else None
+
+
+def reached(addresses: list[str]) -> str:
+    """Return the address at which this host reaches what listens on *addresses*."""
+    address = addresses[0].strip("[]") if addresses else "*"
+    return {"*": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)
+
+
+def foreign(block: Block, path: tuple[str, ...] = ()) -> Iterator[str]:
+    """Return a warning for each filter that presents another certificate."""
+    for inner in block.blocks:
+        inside = (*path, str(inner))
+        if inner.kind in FILTERS or (path and inner.kind == "ssl_server"):
+            names = [name for name, value in inner.settings.items() if presents(name, value)]
+            if names:
+                yield (
+                    f"dovecot: `{' / '.join(inside)}` sets {', '.join(names)}, so clients may be"
+                    " shown another certificate than the global one; remove these settings"
+                )
+            yield from foreign(inner, inside)
+
+
+def presents(name: str, value: str) -> bool:
+    """Return whether a setting names a certificate or a key that is shown to clients."""
+    return bool(PRESENTS.fullmatch(name) and value)
+
+
+def pointer(facts: Facts) -> Pointer:
+    """Return our file in ``conf.d``, which is read last.
+
+    It says ``!include_try``: delivery agents read the configuration as the mail's user, who may
+    not enter our folder, and a generation that is gone must not stop dovecot from starting.
+    That the certificate is served is verified from outside.
+    """
+    path = facts.main.parent / "conf.d" / "99-proxygen.conf"
+    return Pointer(path, "!include_try {}", INCLUDE, relative_to_main=False)
+
+
+def wanted(view: MailView, settings: ServiceSettings, facts: Facts, layout: Layout) -> Wanted:  # noqa: ARG001
+    """Return the file with the TLS settings; the rest of dovecot is the administrator's."""
+    syntax = "2.4" if facts.version >= RENAMED else "2.3"
+    context = {"switch_on": facts.parameters.get("ssl") == "no", "curves": curves(facts.openssl)}
+    return Wanted(
+        files=(Rendered(f"dovecot/tls-{syntax}.conf.j2", FILE, context),),
+        links={LINK: view.bundle},
+        chains={CHAIN: view.bundle},
+        certificates=(view.bundle,),
+    )
+
+
+def curves(openssl: tuple[int, ...]) -> str:
+    """Return the groups that this OpenSSL knows; an unknown one fails every handshake."""
+    return f"{HYBRID}:{CURVES}" if openssl >= HYBRID_SINCE else CURVES
+
+
+def check(facts: Facts, settings: ServiceSettings, main: Path) -> tuple[Command, ...]:  # noqa: ARG001
+    """Return the command that checks the complete configuration whose main file is *main*.
+
+    ``-x`` makes it open the certificate files as well.
+    """
+    return (Command((beside(facts.program, "doveconf"), "-c", str(main), "-x", "-n")),)
+
+
+def refused(answers: Iterable[Answer]) -> str | None:
+    """Return dovecot's words if one of the answers of ``check`` is a refusal.
+
+    Its standard output is never shown: it holds the whole configuration.
+    """
+    for answer in answers:
+        if answer.code:
+            return answer.err.strip() or f"exit code {answer.code}"
+    return None
+
+
+def reload(facts: Facts, settings: ServiceSettings) -> Command:  # noqa: ARG001
+    """Return the command that makes the running dovecot read its configuration again."""
+    return Command((beside(facts.program, "doveadm"), "-c", str(facts.main), "reload"))
+
+
+def endpoints(view: MailView, settings: ServiceSettings, facts: Facts) -> Iterator[Endpoint]:  # noqa: ARG001
+    """Return every listener, asked for the global host and for a name that nobody has."""
+    for at in facts.listeners:
+        for name in (view.host, OTHER_NAME):
+            yield Endpoint("dovecot", at.address, at.port, name, view.bundle, at.starttls)

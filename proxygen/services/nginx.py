@@ -1,0 +1,289 @@
+"""nginx: a server block for every URL, the certificate chosen by SNI."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from proxygen.errors import ServiceError
+from proxygen.model.certificate import GLOBAL, Bundle
+from proxygen.model.layout import Layout
+from proxygen.model.site import Role
+from proxygen.model.views import WebView
+from proxygen.services import (
+    Answer,
+    Command,
+    Endpoint,
+    Facts,
+    Listener,
+    Pointer,
+    Reading,
+    Rendered,
+    Wanted,
+)
+from proxygen.services.nginx_blocks import blocks, certificates, distinct_bundles, owners, upstreams
+from proxygen.services.nginx_settings import AT_START_AT_MOST, Settings
+
+__all__ = [
+    "PROGRAMS",
+    "ROLE",
+    "Settings",
+    "check",
+    "endpoints",
+    "facts",
+    "pointer",
+    "questions",
+    "refused",
+    "reload",
+    "wanted",
+]
+
+ROLE = Role.WEB
+WORKERS = True
+PROGRAMS = ("nginx", "/usr/sbin/nginx", "/usr/local/sbin/nginx", "/usr/local/nginx/sbin/nginx")
+
+OLDEST = (1, 19, 5)
+"""``ssl_reject_handshake`` came with 1.19.4, the option ``-e`` with 1.19.5."""
+HTTP2_DIRECTIVE = (1, 25, 1)
+CERTIFICATE_CACHE = (1, 27, 4)
+KEEPALIVE_BY_DEFAULT = (1, 29, 7)
+POST_QUANTUM_OPENSSL = (3, 5)
+
+UNKNOWN = "proxygen-unknown.invalid"
+"""A name that is nobody's (RFC 6761 section 6.4)."""
+
+SKIPPED = r"""\#[^\n]*|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'"""
+INCLUDE = r"""(?<![^\s;{}])include\s+(?P<quote>["']?)(?P<mask>[^\s;"']+)(?P=quote)\s*;|""" + SKIPPED
+
+
+def main_file(settings: Settings, layout: Layout) -> Path:
+    """Return the main configuration file."""
+    if settings.configuration:
+        return Path(settings.configuration)
+    return layout.host("/etc/nginx/nginx.conf")
+
+
+def pointer_file(main: Path) -> Path:
+    """Return the one file of ours among nginx's own; the first that is included."""
+    return main.parent / "conf.d" / "00-proxygen.conf"
+
+
+def pointer(facts: Facts) -> Pointer:
+    """Return the one file of ours among nginx's own."""
+    return Pointer(pointer_file(facts.main), "include {};", INCLUDE)
+
+
+def questions(program: str, settings: Settings, layout: Layout) -> Mapping[str, Command | Reading]:
+    """Return the commands and files whose answers ``facts`` needs."""
+    return {
+        "built": Command((program, "-V")),
+        "configuration": Reading(main_file(settings, layout), INCLUDE),
+    }
+
+
+def facts(program: str, settings: Settings, layout: Layout, answers: Mapping[str, Answer]) -> Facts:
+    """Return what the answers tell; raise ServiceError when it cannot be worked with."""
+    built = answers["built"].words
+    main = main_file(settings, layout)
+    text = configuration(answers["configuration"], main, built)
+    running = numbers(r"running with OpenSSL ([0-9.]+)", built)
+    return Facts(
+        program=program,
+        version=able(program, settings, built),
+        main=main,
+        openssl=running or numbers(r"built with OpenSSL ([0-9.]+)", built),
+        pid_file=pid_file(text, built, layout),
+        user=directive("user", text) or option("user", built) or "nobody",
+        parameters={"default_server": " ".join(sorted(default_ports(text)))},
+    )
+
+
+def able(program: str, settings: Settings, built: str) -> tuple[int, ...]:
+    """Return nginx's version; raise ServiceError when it lacks what we need."""
+    version = numbers(r"nginx version: \S+?/([0-9.]+)", built)
+    if version < OLDEST:
+        raise ServiceError(
+            f"nginx {dotted(version) or '(of unknown version)'} is too old",
+            where=program,
+            remedy=f"install nginx {dotted(OLDEST)} or later, or set `services.nginx.program`",
+            words=built[:1000],
+        )
+    if settings.proxy_protocol and "http_realip_module" not in built:
+        raise ServiceError(
+            "this nginx was built without its module realip, which `proxy_protocol` needs",
+            where=program,
+            remedy="remove `proxy_protocol`, or set `services.nginx.program`",
+        )
+    return version
+
+
+def configuration(answer: Answer, main: Path, built: str) -> str:
+    """Return nginx's configuration without comments and strings; it must include our file."""
+    if answer.code:
+        compiled = option("conf-path", built) or "another file"
+        raise ServiceError(
+            "nginx's configuration cannot be read",
+            where=str(main),
+            remedy=f"set `services.nginx.configuration` (nginx itself looks for {compiled})",
+            words=answer.words,
+        )
+    ours = pointer_file(main)
+    masks = (match["mask"] for match in re.finditer(INCLUDE, answer.out) if match["mask"])
+    if not any(ours.match(str(main.parent / mask)) for mask in masks):
+        raise ServiceError(
+            f"nginx's configuration does not include {ours.parent}/*.conf",
+            where=str(main),
+            remedy=f"write `include {ours.parent}/*.conf;` into its `http` block",
+        )
+    return re.sub(SKIPPED, "", answer.out)
+
+
+def numbers(pattern: str, text: str) -> tuple[int, ...]:
+    """Return the dotted number that *pattern* finds; empty when it finds none."""
+    match = re.search(pattern, text)
+    return tuple(int(part) for part in match[1].split(".") if part) if match else ()
+
+
+def dotted(version: tuple[int, ...]) -> str:
+    """Return a version as it is written."""
+    return ".".join(map(str, version))
+
+
+def directive(name: str, text: str) -> str | None:
+    """Return the first argument of a directive of the configuration."""
+    match = re.search(rf"(?<![^\s;{{}}]){name}\s+([^\s;]+)[^;]*;", text)
+    return match[1] if match else None
+
+
+def option(name: str, built: str) -> str | None:
+    """Return what nginx was built with (``nginx -V``)."""
+    match = re.search(rf"--{name}=(\S+)", built)
+    return match[1] if match else None
+
+
+def pid_file(text: str, built: str, layout: Layout) -> Path:
+    """Return where the master process leaves its id; a relative path is below the prefix."""
+    if written := directive("pid", text):
+        return layout.host(option("prefix", built) or "/") / written
+    return layout.host(option("pid-path", built) or "/run/nginx.pid")
+
+
+def default_ports(text: str) -> set[str]:
+    """Return the ports for which somebody else's server block is the default."""
+    listens = re.findall(r"(?<![^\s;{}])listen\s+([^\s;]+)([^;]*);", text)
+    defaults = (address for address, more in listens if "default" in more)
+    return {match[1] if (match := re.search(r"(?:^|:)(\d+)$", a)) else "80" for a in defaults}
+
+
+def http_sockets(settings: Settings, facts: Facts) -> tuple[str, ...]:
+    """Return where HTTP is listened to."""
+    return settings.listen.http or (("80", "[::]:80") if facts.ipv6 else ("80",))
+
+
+def https_sockets(settings: Settings, facts: Facts) -> tuple[str, ...]:
+    """Return where HTTPS is listened to."""
+    return settings.listen.https or (("443", "[::]:443") if facts.ipv6 else ("443",))
+
+
+def challenge_listener(settings: Settings, facts: Facts) -> Listener:
+    """Return where a client on this host asks for the answers to ACME challenges."""
+    sockets = http_sockets(settings, facts)
+    first = next((socket for socket in sockets if not socket.startswith("[")), sockets[0])
+    return Listener(client_address(first), port_of(first), None)
+
+
+def port_of(socket: str) -> int:
+    """Return the port of an item of ``listen``."""
+    return int(socket.rpartition(":")[2])
+
+
+def client_address(socket: str) -> str:
+    """Return the address by which a client on this host reaches a socket."""
+    address = socket.rpartition(":")[0].strip("[]")
+    return {"": "127.0.0.1", "::": "::1"}.get(address, address)
+
+
+def on_demand(view: WebView, settings: Settings) -> bool:
+    """Return whether certificates are loaded at each handshake instead of at the start."""
+    if settings.certificates == "auto":
+        return len(distinct_bundles(view)) > AT_START_AT_MOST
+    return settings.certificates == "on_demand"
+
+
+def wanted(view: WebView, settings: Settings, facts: Facts, layout: Layout) -> Wanted:
+    """Return all that should be installed for *view*."""
+    live = layout.live("nginx")
+    late = on_demand(view, settings)
+    https = https_sockets(settings, facts)
+    context = {
+        "http": http_sockets(settings, facts),
+        "https": https,
+        "https_port": port_of(https[0]),
+        "http2_directive": facts.version >= HTTP2_DIRECTIVE,
+        "keepalive_by_default": facts.version >= KEEPALIVE_BY_DEFAULT,
+        "proxies": settings.proxy_protocol.sources if settings.proxy_protocol else (),
+        "reject": settings.unknown_names == "reject",
+        "hsts": settings.hsts,
+        "post_quantum": facts.openssl >= POST_QUANTUM_OPENSSL,
+        "challenges": layout.challenges,
+        "local": layout.etc / "nginx.d",
+        "on_demand": late,
+        "certificate_cache": late and facts.version >= CERTIFICATE_CACHE,
+        "default_certificate": live.certificate(GLOBAL, view.sites[0].bundle.digest),
+        "certificates": certificates(view, live) if late else None,
+        "owners": owners(view),
+        "upstreams": upstreams(view),
+        "blocks": blocks(view, live, facts.local, late),
+    }
+    return Wanted(
+        files=(Rendered("nginx/proxygen.conf.j2", "proxygen.conf", context),),
+        certificates=distinct_bundles(view),
+        readers=facts.user if late else None,
+    )
+
+
+def check(facts: Facts, settings: Settings, main: Path) -> tuple[Command, ...]:  # noqa: ARG001
+    """Return the command that checks the complete configuration whose main file is *main*."""
+    return (Command((facts.program, "-t", "-q", "-c", str(main), "-e", "stderr")),)
+
+
+def refused(answers: Iterable[Answer]) -> str | None:
+    """Return nginx's words if one of the answers of ``check`` is a refusal."""
+    for answer in answers:
+        if answer.code != 0:
+            return answer.words or f"nginx -t ended with {answer.code}"
+    return None
+
+
+def reload(facts: Facts, settings: Settings) -> Command:  # noqa: ARG001
+    """Return the command that makes the running nginx read its configuration again."""
+    return Command((facts.program, "-c", str(facts.main), "-e", "stderr", "-s", "reload"))
+
+
+def endpoints(view: WebView, settings: Settings, facts: Facts) -> Iterator[Endpoint]:
+    """Yield every name once, on the first socket; the global one over each address family."""
+    https = https_sockets(settings, facts)
+    first = next((socket for socket in https if not socket.startswith("[")), https[0])
+    for site in view.sites:
+        for name in site.names:
+            yield endpoint(first, name, site.bundle, settings)
+    main = view.sites[0]
+    over_ipv6 = next((socket for socket in https if socket.startswith("[")), first)
+    if over_ipv6 != first:
+        yield endpoint(over_ipv6, main.names[0], main.bundle, settings)
+    if str(port_of(first)) not in facts.parameters.get("default_server", "").split():
+        served = None if settings.unknown_names == "reject" else main.bundle
+        yield endpoint(first, UNKNOWN, served, settings)
+
+
+def endpoint(socket: str, name: str, bundle: Bundle | None, settings: Settings) -> Endpoint:
+    """Return one place at which a client meets *bundle*."""
+    return Endpoint(
+        service="nginx",
+        address=client_address(socket),
+        port=port_of(socket),
+        server_name=name,
+        bundle=bundle,
+        proxy_protocol=settings.proxy_protocol is not None,
+    )

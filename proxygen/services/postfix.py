@@ -1,0 +1,319 @@
+"""postfix: the global certificate on 25, 465 and 587; a few parameters, as it has no include."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from proxygen.errors import ServiceError
+from proxygen.model.layout import Layout
+from proxygen.model.site import Role
+from proxygen.model.views import MailView
+from proxygen.services import Answer, Command, Endpoint, Facts, Listener, ServiceSettings, Wanted
+
+ROLE = Role.MAIL
+PROGRAMS = ("/usr/sbin/postfix", "postfix")
+Settings = ServiceSettings
+WORKERS = False
+"""smtpd processes end and begin with the mail, so new ones prove nothing about a reload."""
+
+LINK = "global.pem"
+OTHER_NAME = "proxygen-other.invalid"
+"""A name that nobody has (RFC 6761): asked for to find out whether SNI changes anything."""
+
+CHAIN_FILES_SINCE = (3, 4)
+COMPARISONS_SINCE = (3, 6)
+
+EXCLUDED = "kRSA, kDHE, PSK, SHA1, SHA256, SHA384, AESCCM, ARIAGCM"
+"""What turns OpenSSL's HIGH into ECDHE with AES-GCM or CHACHA20: Mozilla's six for TLS 1.2.
+
+The usual way, rewriting ``tls_medium_cipherlist``, changes the SMTP client as well. SHA256 and
+SHA384 name the MACs of CBC ciphers; those of AEAD ciphers are called AEAD. In the way postfix
+applies it this concerns wrapper mode (465) and the level ``encrypt`` (587), not the
+opportunistic TLS of port 25, where the alternative to a weak cipher is plain text.
+"""
+
+LEVEL = "smtpd_tls_security_level"
+ENFORCE = "smtpd_enforce_tls"
+"""How TLS was made mandatory before postfix 2.3; it counts while LEVEL is empty."""
+
+OURS = (
+    "smtpd_tls_chain_files",
+    LEVEL,
+    "smtpd_tls_mandatory_protocols",
+    "smtpd_tls_mandatory_ciphers",
+    "smtpd_tls_mandatory_exclude_ciphers",
+    "tls_server_sni_maps",
+    "tls_session_ticket_cipher",
+)
+HOW_REACHED = ("queue_directory", "inet_interfaces", "inet_protocols")
+DISCARDED = "smtpd_discard_ehlo_keywords"
+
+PORTS = {"smtp": 25, "mail": 25, "smtps": 465, "submissions": 465, "urd": 465, "submission": 587}
+"""The services of /etc/services that mail is accepted on."""
+
+PRESENTS = re.compile(r"(smtpd|tlsproxy)_tls_(chain_files|\w*(cert|key)_file)|tls_server_sni_maps")
+COMPLAINT = re.compile(r"\b(warning|error|fatal|panic):", re.IGNORECASE)
+
+Overrides = Mapping[tuple[str, str], Mapping[str, str]]
+"""The ``-o`` options of master.cf, by name and type of the service."""
+
+
+def questions(program: str, settings: ServiceSettings, layout: Layout) -> Mapping[str, Command]:
+    """Return the commands whose answers ``facts`` needs."""
+    postconf = (sibling(program), "-c", folder_of(main_file(settings, layout)))
+    return {
+        "version": Command((*postconf, "-d", "-h", "mail_version")),
+        "parameters": Command((*postconf, "-n")),
+        "expanded": Command((*postconf, "-x", *HOW_REACHED, DISCARDED)),
+        "services": Command((*postconf, "-M")),
+        "overrides": Command((*postconf, "-x", "-P")),
+    }
+
+
+def sibling(program: str) -> str:
+    """Return the ``postconf`` that belongs to the ``postfix`` found."""
+    return str(Path(program).with_name("postconf"))
+
+
+def main_file(settings: ServiceSettings, layout: Layout) -> Path:
+    """Return main.cf; ``configuration`` may name it or its folder."""
+    if settings.configuration is None:
+        return layout.host("/etc/postfix/main.cf")
+    path = Path(settings.configuration)
+    return path if path.name == "main.cf" else path / "main.cf"
+
+
+def facts(
+    program: str, settings: ServiceSettings, layout: Layout, answers: Mapping[str, Answer]
+) -> Facts:
+    """Return what the answers tell; raise ServiceError when it cannot be worked with."""
+    main = main_file(settings, layout)
+    version = version_of(answers["version"])
+    for name in ("parameters", "expanded", "services", "overrides"):
+        understood(answers[name], main)
+    present = assignments(answers["parameters"].out)
+    expanded = assignments(answers["expanded"].out)
+    overrides = overrides_of(answers["overrides"].out)
+    listeners, unknown = listeners_of(answers["services"].out, present, expanded, overrides)
+    return Facts(
+        program=program,
+        version=version,
+        main=main,
+        pid_file=Path(expanded.get("queue_directory", ""), "pid/master.pid"),
+        listeners=listeners,
+        parameters={name: present[name] for name in (*OURS, ENFORCE) if name in present},
+        warnings=(*unknown, *foreign(overrides)),
+    )
+
+
+def version_of(answer: Answer) -> tuple[int, ...]:
+    """Return the version; raise ServiceError when it has no ``smtpd_tls_chain_files``."""
+    found = re.match(r"\s*(\d{1,3})\.(\d{1,3})(?:\.(\d{1,3}))?", answer.out)
+    if answer.code or not found:
+        raise ServiceError(
+            "postfix does not tell its version",
+            remedy="see what `postconf -d mail_version` says",
+            words=answer.words,
+        )
+    version = tuple(int(part) for part in found.groups() if part)
+    if version < CHAIN_FILES_SINCE:
+        raise ServiceError(
+            f"postfix {found[0].strip()} is too old: it cannot read key and chain from one file",
+            remedy="upgrade postfix to 3.4 or later, or leave `postfix` out of `services`",
+        )
+    return version
+
+
+def understood(answer: Answer, main: Path) -> None:
+    """Raise ServiceError when postconf could not read postfix's configuration."""
+    if answer.code:
+        raise ServiceError(
+            "postfix's configuration cannot be read",
+            where=str(main),
+            remedy=f"correct it until `postconf -c {main.parent} -n` succeeds",
+            words=answer.err,
+        )
+
+
+def assignments(text: str) -> dict[str, str]:
+    """Return postconf's ``name = value`` lines as a mapping."""
+    pairs = (line.partition("=") for line in text.splitlines() if "=" in line)
+    return {name.strip(): value.strip() for name, _, value in pairs}
+
+
+def overrides_of(text: str) -> Overrides:
+    """Return what ``postconf -P`` prints: lines such as ``smtps/inet/NAME = value``."""
+    found: dict[tuple[str, str], dict[str, str]] = {}
+    for place, value in assignments(text).items():
+        service, _, parameter = place.rpartition("/")
+        name, _, kind = service.rpartition("/")
+        found.setdefault((name, kind), {})[parameter] = value
+    return found
+
+
+def listeners_of(
+    services: str, present: Mapping[str, str], expanded: Mapping[str, str], overrides: Overrides
+) -> tuple[tuple[Listener, ...], tuple[str, ...]]:
+    """Return what smtpd and postscreen listen on, and a warning for each unknown port."""
+    found: dict[Listener, None] = {}
+    warnings = []
+    for name, program in internet_services(services):
+        options = {**present, **expanded, **overrides.get((name, "inet"), {})}
+        host, _, service = name.rpartition(":")
+        port = port_of(service)
+        if port is None:
+            warnings.append(f"master.cf: the port of `{name}` is unknown, so it is not verified")
+        elif offers_tls(program, options, overrides.get((name, "inet"), {})):
+            found[listener(program, reached(host, expanded), port, options)] = None
+    return tuple(found), tuple(warnings)
+
+
+def port_of(service: str) -> int | None:
+    """Return the port that a service's name or number stands for, None when unknown."""
+    if not re.fullmatch(r"[0-9]{1,5}", service):
+        return PORTS.get(service)
+    return int(service) if 0 < int(service) < 65536 else None
+
+
+def internet_services(services: str) -> Iterator[tuple[str, str]]:
+    """Return name and program of master.cf's services that accept mail from the network."""
+    for line in services.splitlines():
+        fields = line.split(None, 8)
+        if len(fields) > 7 and fields[1] == "inet" and fields[7] in ("smtpd", "postscreen"):
+            yield fields[0], fields[7]
+
+
+def offers_tls(program: str, options: Mapping[str, str], own: Mapping[str, str]) -> bool:
+    """Return whether a client is offered TLS once our parameters are set.
+
+    Only the service's *own* level can switch it off then, or hiding the keyword.
+    """
+    if program == "postscreen":
+        level = options.get("postscreen_tls_security_level", "may")
+    else:
+        level = own.get(LEVEL, "may")
+    hidden = re.split(r"[\s,]+", options.get(DISCARDED, "").lower())
+    return level not in ("", "none") and "starttls" not in hidden
+
+
+def listener(program: str, address: str, port: int, options: Mapping[str, str]) -> Listener:
+    """Return how a client meets TLS there."""
+    wrapped = program == "smtpd" and options.get("smtpd_tls_wrappermode") == "yes"
+    proxied = bool(options.get(f"{program}_upstream_proxy_protocol"))
+    return Listener(address, port, None if wrapped else "smtp", proxied)
+
+
+def reached(host: str, expanded: Mapping[str, str]) -> str:
+    """Return the address at which this host reaches a service that listens on *host*."""
+    families = expanded.get("inet_protocols", "all")
+    loopback = "127.0.0.1" if "ipv4" in families or "all" in families else "::1"
+    interfaces = (host or expanded.get("inet_interfaces", "all")).replace(",", " ").split()
+    if not interfaces or {"all", "loopback-only", "localhost"} & set(interfaces):
+        return loopback
+    address = interfaces[0].strip("[]")
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)
+
+
+def foreign(overrides: Overrides) -> tuple[str, ...]:
+    """Return a warning for each service of master.cf that presents another certificate."""
+    return tuple(
+        f"master.cf: `{name}` sets {parameter}, so clients may be shown another certificate"
+        " than the global one; remove that option"
+        for (name, _), options in overrides.items()
+        for parameter, value in options.items()
+        if PRESENTS.fullmatch(parameter) and value
+    )
+
+
+def wanted(view: MailView, settings: ServiceSettings, facts: Facts, layout: Layout) -> Wanted:  # noqa: ARG001
+    """Return the link to the certificate, and the parameters, which never change."""
+    chain = layout.live("postfix").current / LINK
+    modern = facts.version >= COMPARISONS_SINCE
+    values = (
+        str(chain),
+        level(facts.parameters),
+        ">=TLSv1.2" if modern else "!SSLv2, !SSLv3, !TLSv1, !TLSv1.1",
+        "high",
+        EXCLUDED,
+        "",  # rule 5: no name that a client asks for leads to another certificate
+        "",  # the SMTP server alone has session tickets to give
+    )
+    return Wanted(
+        links={LINK: view.bundle},
+        certificates=(view.bundle,),
+        parameters=dict(zip(OURS, values, strict=True)),
+    )
+
+
+def level(present: Mapping[str, str]) -> str:
+    """Return the security level: what the administrator chose, unless that is no TLS."""
+    chosen = present.get(LEVEL, "")
+    if not chosen and present.get(ENFORCE) == "yes":
+        return "encrypt"
+    return "may" if chosen in ("", "none") else chosen
+
+
+def pointer(facts: Facts) -> None:
+    """Return None: main.cf includes no files."""
+
+
+def set_parameters(facts: Facts, main: Path, values: Mapping[str, str]) -> Command:
+    """Return the command that sets parameters in *main*; it leaves all other lines alone."""
+    pairs = (f"{name}={value}" for name, value in values.items())
+    return Command((sibling(facts.program), "-c", folder_of(main), "-e", *pairs))
+
+
+def unset_parameters(facts: Facts, main: Path, names: Iterable[str]) -> Command:
+    """Return the command that removes parameters from *main*."""
+    return Command((sibling(facts.program), "-c", folder_of(main), "-X", *names))
+
+
+def folder_of(main: Path) -> str:
+    """Return the folder that ``-c`` wants; ``postfix check`` fails for a relative one."""
+    return str(main.parent.absolute())
+
+
+def check(facts: Facts, settings: ServiceSettings, main: Path) -> tuple[Command, ...]:  # noqa: ARG001
+    """Return the commands that check the complete configuration whose main file is *main*."""
+    return (
+        Command((sibling(facts.program), "-c", folder_of(main), "-n")),
+        Command((facts.program, "-c", folder_of(main), "check")),
+    )
+
+
+def refused(answers: Iterable[Answer]) -> str | None:
+    """Return postfix's words if one of the answers of ``check`` is a refusal.
+
+    Both commands exit 0 in cases that break mail, so what they say about our parameters
+    counts as well; what they say about others is the administrator's.
+    """
+    for answer in answers:
+        ours = [line for line in answer.err.splitlines() if about_ours(line)]
+        if answer.code:
+            return answer.err.strip() or f"exit code {answer.code}"
+        if ours:
+            return "\n".join(ours)
+    return None
+
+
+def about_ours(line: str) -> bool:
+    """Return whether *line* complains about a parameter that we set."""
+    words = set(re.findall(r"\w+", line))
+    return bool(COMPLAINT.search(line)) and not words.isdisjoint(OURS)
+
+
+def reload(facts: Facts, settings: ServiceSettings) -> Command:  # noqa: ARG001
+    """Return the command that makes the running postfix read its configuration again."""
+    return Command((facts.program, "-c", folder_of(facts.main), "reload"))
+
+
+def endpoints(view: MailView, settings: ServiceSettings, facts: Facts) -> Iterator[Endpoint]:  # noqa: ARG001
+    """Return every listener, asked for the global host and for a name that nobody has."""
+    for at in facts.listeners:
+        for name in (view.host, OTHER_NAME):
+            yield Endpoint(
+                *("postfix", at.address, at.port, name, view.bundle, at.starttls),
+                proxy_protocol=at.proxy_protocol,
+            )

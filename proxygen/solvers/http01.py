@@ -1,0 +1,256 @@
+"""http-01 (RFC 8555 section 8.3): answers as files for the nginx that runs, or by a listener."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import re
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Self
+
+import psutil
+
+from proxygen.errors import IssueFailed
+from proxygen.host import files
+
+PLACE = ".well-known/acme-challenge"
+TOKEN = re.compile(r"[A-Za-z0-9_-]{1,200}", re.ASCII)
+ANSWER = re.compile(r"[A-Za-z0-9_.-]{1,400}", re.ASCII)
+STALE = timedelta(days=1)
+
+LONGEST_REQUEST = 8 * 1024
+PATIENCE = 10.0
+"""Seconds in which a client must have sent its request and read the answer."""
+MOST_CLIENTS = 32
+WEB = re.compile(rb"(GET|HEAD) /\.well-known/acme-challenge/([A-Za-z0-9_-]{1,200}) HTTP/1\.[01]\r?")
+
+
+class Webroot:
+    """Presents answers as files below *folder*, which the web server serves as its root."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.swept = False
+        self.lock = threading.Lock()
+
+    @property
+    def place(self) -> Path:
+        """The folder of the answers."""
+        return self.folder / PLACE
+
+    def present(self, name: str, token: str, key_authorization: str) -> None:
+        """Write the answer, readable by all; the first call removes what is stale."""
+        checked(name, token, key_authorization)
+        try:
+            self.prepare()
+            files.write(self.place / token, key_authorization.encode(), 0o644)
+        except OSError as error:
+            raise IssueFailed(
+                f"the answer to the challenge for {name} cannot be written",
+                where=str(self.place),
+                remedy="run as root, and see that the file system is writable and not full",
+                words=str(error),
+            ) from error
+
+    def cleanup(self, name: str, token: str) -> None:  # noqa: ARG002 - the contract's argument
+        """Remove the answer."""
+        if TOKEN.fullmatch(token):
+            with contextlib.suppress(OSError):  # `sweep` comes later; the certificate is here
+                (self.place / token).unlink(missing_ok=True)
+
+    def prepare(self) -> None:
+        """Make the folders, and remove once what a killed run left."""
+        with self.lock:
+            for folder in (*missing(self.folder), self.folder, self.place.parent, self.place):
+                files.folder(folder, 0o755)
+            if not self.swept:
+                self.sweep(datetime.now(UTC))
+                self.swept = True
+
+    def sweep(self, now: datetime) -> None:
+        """Remove answers that are older than a day."""
+        for name in files.names(self.place):
+            with contextlib.suppress(FileNotFoundError):
+                file = self.place / name
+                if now - datetime.fromtimestamp(file.lstat().st_mtime, UTC) > STALE:
+                    files.remove(file)
+
+
+class Listener:
+    """Presents answers by listening itself, for a host on which no web server does.
+
+    It listens from the first answer on to the end of its ``with`` block, and knows nothing but
+    the answers: there is no folder that a request could reach.
+    """
+
+    def __init__(self, port: int, addresses: tuple[str, ...] = ("0.0.0.0", "::")) -> None:
+        self.port = port
+        self.addresses = addresses
+        self.answers: dict[str, bytes] = {}
+        self.sockets: tuple[socket.socket, ...] = ()
+        self.lock = threading.Lock()
+        self.clients = threading.BoundedSemaphore(MOST_CLIENTS)
+        self.threads = ThreadPoolExecutor(MOST_CLIENTS + len(addresses), "http-01")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        with self.lock:
+            for listening in self.sockets:
+                with contextlib.suppress(OSError):
+                    listening.shutdown(socket.SHUT_RDWR)
+                listening.close()
+            self.sockets = ()
+        self.threads.shutdown(wait=True)
+
+    def present(self, name: str, token: str, key_authorization: str) -> None:
+        """Answer requests for *token* from now on; raise IssueFailed when the port is taken."""
+        checked(name, token, key_authorization)
+        with self.lock:
+            if not self.sockets:
+                self.sockets = opened(self.addresses, self.port)
+                for listening in self.sockets:
+                    self.threads.submit(self.accept, listening)
+            self.answers[token] = key_authorization.encode()
+
+    def cleanup(self, name: str, token: str) -> None:  # noqa: ARG002 - the contract's argument
+        """Answer no more."""
+        self.answers.pop(token, None)
+
+    def accept(self, listening: socket.socket) -> None:
+        """Serve clients until the socket is closed; too many wait in the kernel's queue."""
+        while True:
+            self.clients.acquire()
+            try:
+                client, _ = listening.accept()
+            except OSError as error:
+                self.clients.release()
+                if listening.fileno() < 0 or error.errno == errno.EINVAL:
+                    return
+                time.sleep(0.1)  # no descriptors left, or a client that was gone at once
+                continue
+            self.threads.submit(self.serve, client)
+
+    def serve(self, client: socket.socket) -> None:
+        """Answer one request and close."""
+        try:
+            with client, contextlib.suppress(OSError):
+                reply = self.reply(request_line(client, time.monotonic() + PATIENCE))
+                client.settimeout(PATIENCE)
+                client.sendall(reply)
+                client.shutdown(socket.SHUT_WR)
+        finally:
+            self.clients.release()
+
+    def reply(self, line: bytes) -> bytes:
+        """Return the whole answer to a request line."""
+        asked = WEB.fullmatch(line)
+        body = self.answers.get(asked[2].decode()) if asked else None
+        status = b"404 Not Found" if body is None else b"200 OK"
+        head = (
+            b"HTTP/1.1 %b\r\nContent-Type: application/octet-stream\r\n"
+            b"Content-Length: %d\r\nConnection: close\r\n\r\n" % (status, len(body or b""))
+        )
+        return head + (body or b"" if asked and asked[1] == b"GET" else b"")
+
+
+def checked(name: str, token: str, key_authorization: str) -> None:
+    """Raise IssueFailed for a token or answer with other characters than base64url and a dot.
+
+    The token comes from the authority and becomes a file name.
+    """
+    if not TOKEN.fullmatch(token) or not ANSWER.fullmatch(key_authorization):
+        raise IssueFailed(
+            f"the authority sent a challenge for {name} whose token is not base64url",
+            remedy="ask the authority's operators: RFC 8555 section 8.3 forbids it",
+        )
+
+
+def missing(folder: Path) -> tuple[Path, ...]:
+    """Return the folders above *folder* that are not there, outermost first."""
+    return tuple(parent for parent in reversed(folder.parents) if not parent.is_dir())
+
+
+def request_line(client: socket.socket, deadline: float) -> bytes:
+    """Return the first line once the whole head arrived; empty when it is none, or too late."""
+    head = b""
+    while b"\r\n\r\n" not in head and b"\n\n" not in head:
+        left = deadline - time.monotonic()
+        if left <= 0 or len(head) > LONGEST_REQUEST:
+            return b""
+        client.settimeout(left)
+        piece = client.recv(4096)
+        if not piece:
+            return b""
+        head += piece
+    return head.split(b"\n", 1)[0]
+
+
+def opened(addresses: tuple[str, ...], port: int) -> tuple[socket.socket, ...]:
+    """Return a listening socket per address; one family may be missing on this host."""
+    sockets: list[socket.socket] = []
+    failed: OSError | None = None
+    for address in addresses:
+        try:
+            sockets.append(listening_on(address, port))
+        except OSError as error:
+            failed = error
+            if error.errno not in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
+                break
+    else:
+        if sockets:
+            return tuple(sockets)
+    for one in sockets:
+        one.close()
+    raise taken(port, failed)
+
+
+def listening_on(address: str, port: int) -> socket.socket:
+    """Return a listening socket; raise OSError."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    opening = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        opening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            opening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        opening.bind((address, port))
+        opening.listen(128)
+    except BaseException:
+        opening.close()
+        raise
+    return opening
+
+
+def taken(port: int, error: OSError | None) -> IssueFailed:
+    """Return the error for a port that cannot be listened on."""
+    if error and error.errno == errno.EACCES:
+        remedy = "run as root, or give the service CAP_NET_BIND_SERVICE"
+    else:
+        remedy = (
+            f"stop what listens there ({', '.join(holders(port)) or 'another web server?'}), or"
+            " let nginx answer: name `nginx` below `services`"
+        )
+    return IssueFailed(
+        f"port {port} cannot be listened on to answer the authority's challenges",
+        remedy=remedy,
+        words=str(error or ""),
+    )
+
+
+def holders(port: int) -> Iterator[str]:
+    """Return the programs that listen on *port*, as far as this user may know."""
+    with contextlib.suppress(psutil.Error, OSError):
+        pids = {
+            one.pid
+            for one in psutil.net_connections("tcp")
+            if one.status == psutil.CONN_LISTEN and one.laddr and one.laddr.port == port and one.pid
+        }
+        for pid in sorted(pids):
+            yield f"{psutil.Process(pid).name()}, process {pid}"

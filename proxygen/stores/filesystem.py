@@ -1,0 +1,48 @@
+"""The store of one server: a folder for root alone, a file a value."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from proxygen.host import files
+
+PART = re.compile(r"[a-zA-Z0-9_*-][a-zA-Z0-9._*-]{0,219}")
+
+
+class FileStore:
+    """Keeps each value in a file of mode 0600 below *root*, itself of mode 0700."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def get(self, key: str) -> bytes | None:
+        """Return the value, None when there is none."""
+        return files.read(self.path(key))
+
+    def put(self, key: str, value: bytes) -> None:
+        """Keep *value*, durably."""
+        path = self.path(key)
+        if not path.parent.is_dir():
+            files.folder(self.root, 0o700)
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        files.write(path, value)
+
+    def delete(self, key: str) -> None:
+        """Forget the value."""
+        files.remove(self.path(key))
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        """Return the keys below the folder *prefix*, sorted; files being written are not seen."""
+        folder = self.path(prefix)
+        for path in sorted(folder.rglob("*")):
+            if PART.fullmatch(path.name) and not path.is_dir():
+                yield path.relative_to(self.root).as_posix()
+
+    def path(self, key: str) -> Path:
+        """Return the file of a key; a key that could leave the folder is our own bug."""
+        parts = key.split("/")
+        if not all(PART.fullmatch(part) for part in parts):
+            raise ValueError(f"not a key of a store: {key!r}")
+        return self.root.joinpath(*parts)

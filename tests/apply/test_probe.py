@@ -1,0 +1,311 @@
+"""The client that verifies: every protocol, every refusal, and servers that mean harm."""
+
+from __future__ import annotations
+
+import hashlib
+import socket
+import ssl
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from proxygen.apply.probe import UNASKED, Seen, probe, probe_all, wrong
+from proxygen.model.certificate import Bundle
+from proxygen.services import Endpoint
+from tests.live.authority import Authority
+
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+Act = Callable[[socket.socket], None]
+
+
+@pytest.fixture(scope="module")
+def authority() -> Authority:
+    return Authority()
+
+
+@pytest.fixture(scope="module")
+def server(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> Tls:
+    return Tls(authority, tmp_path_factory.mktemp("tls"))
+
+
+class Tls:
+    """The server's side of TLS, with one certificate."""
+
+    def __init__(self, authority: Authority, folder: Path) -> None:
+        issued = authority.issue("mail.example.net")
+        self.fingerprint = hashlib.sha256(issued.certificate.public_bytes(Encoding.DER)).hexdigest()
+        file = folder / "pair.pem"
+        file.write_bytes(issued.key + issued.fullchain)
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(file)
+        self.names: list[str | None] = []
+        self.context.sni_callback = lambda _, name, __: self.names.append(name)
+
+    def shake(self, connection: socket.socket) -> None:
+        with self.context.wrap_socket(connection, server_side=True) as secured:
+            secured.recv(1)
+
+    @property
+    def bundle(self) -> Bundle:
+        names = ("mail.example.net",)
+        key = ("1", self.fingerprint, "", "", "ecdsa-p256")
+        return Bundle("global", names, "file", "Test CA", NOON, NOON, *key)
+
+
+@contextmanager
+def listening(act: Act, family: socket.AddressFamily = socket.AF_INET) -> Iterator[int]:
+    """Serve connections, one after the other, until the block ends."""
+    host = "::1" if family == socket.AF_INET6 else "127.0.0.1"
+    with socket.create_server((host, 0), family=family) as listener:
+        ended = threading.Event()
+        thread = threading.Thread(target=serve, args=(listener, act, ended))
+        thread.start()
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            ended.set()
+            socket.create_connection(listener.getsockname()[:2]).close()
+            thread.join()
+
+
+def serve(listener: socket.socket, act: Act, ended: threading.Event) -> None:
+    while True:
+        connection, _ = listener.accept()
+        with connection:
+            if ended.is_set():
+                return
+            connection.settimeout(5)
+            try:
+                act(connection)
+            except OSError:
+                continue
+
+
+def script(*lines: bytes, then: Act | None = None) -> Act:
+    """Answer with the first line, then one line for each that the client says."""
+
+    def act(connection: socket.socket) -> None:
+        connection.sendall(lines[0])
+        for line in lines[1:]:
+            assert connection.recv(1000).endswith(b"\r\n")
+            connection.sendall(line)
+        if then:
+            then(connection)
+
+    return act
+
+
+def at(port: int, starttls: str | None = None, **more: object) -> Endpoint:
+    return Endpoint("test", "127.0.0.1", port, "mail.example.net", None, starttls, **more)
+
+
+GREETINGS = {
+    "smtp": (b"220-mail ESMTP\r\n220 ready\r\n", b"250-mail\r\n250 STARTTLS\r\n", b"220 go\r\n"),
+    "lmtp": (b"220 mail LMTP\r\n", b"250-mail\r\n250-STARTTLS\r\n250 SIZE\r\n", b"220 go\r\n"),
+    "imap": (b"* OK [CAPABILITY IMAP4rev1 STARTTLS] ready\r\n", b"* X\r\na1 OK go\r\n"),
+    "pop3": (b"+OK ready\r\n", b"+OK go\r\n"),
+    "sieve": (b'"IMPLEMENTATION" "x"\r\n"STARTTLS"\r\nOK "ready"\r\n', b'OK "go"\r\n'),
+}
+
+
+@pytest.mark.parametrize("starttls", GREETINGS)
+def test_each_protocol_leads_to_the_served_leaf(server: Tls, starttls: str) -> None:
+    with listening(script(*GREETINGS[starttls], then=server.shake)) as port:
+        assert probe(at(port, starttls)) == Seen(server.fingerprint)
+
+
+def test_tls_from_the_first_byte_and_the_name_that_is_asked_for(server: Tls) -> None:
+    server.names.clear()
+    with listening(server.shake) as port:
+        assert probe(at(port)) == Seen(server.fingerprint)
+        assert probe(Endpoint("test", "127.0.0.1", port, "", None)) == Seen(server.fingerprint)
+    assert server.names == ["mail.example.net", None]
+
+
+def test_ipv6(server: Tls) -> None:
+    with listening(server.shake, socket.AF_INET6) as port:
+        assert probe(Endpoint("test", "::1", port, "a.example", None)) == Seen(server.fingerprint)
+
+
+def test_proxy_protocol_goes_first(server: Tls) -> None:
+    headers = []
+
+    def act(connection: socket.socket) -> None:
+        header = b""
+        while not header.endswith(b"\r\n"):
+            header += connection.recv(1)
+        headers.append(header.split())
+        server.shake(connection)
+
+    with listening(act) as port:
+        assert probe(at(port, proxy_protocol=True)) == Seen(server.fingerprint)
+    (words,) = headers
+    assert words[:4] == [b"PROXY", b"TCP4", b"127.0.0.1", b"127.0.0.1"]
+    assert int(words[5]) == port
+
+
+@pytest.mark.parametrize(
+    ("starttls", "act", "words"),
+    [
+        ("smtp", script(b"554 go away\r\n"), "the server's banner refuses: 554 go away"),
+        ("smtp", script(b"220 x\r\n", b"250 SIZE\r\n"), "STARTTLS is not offered"),
+        ("smtp", script(b"220 x\r\n", b"502 what\r\n"), "EHLO is refused: 502 what"),
+        ("smtp", script(b"220 x\r\n", b"250 STARTTLS\r\n", b"454 no\r\n"), "is refused: 454 no"),
+        ("imap", script(b"* BYE full\r\n"), "banner refuses: * BYE full"),
+        ("imap", script(b"* OK x\r\n", b"a1 BAD what\r\n"), "not offered: a1 BAD what"),
+        ("pop3", script(b"+OK x\r\n", b"-ERR what\r\n"), "STLS is not offered: -ERR what"),
+        ("sieve", script(b'"SASL" ""\r\nOK\r\n'), "STARTTLS is not offered"),
+        ("imap", script(b"* OK \x1b[31m\r\n", b"a1 NO \x1b[2Jred\r\n"), "a1 NO ?[2Jred"),
+        ("pop3", script(b""), "closed the connection before TLS"),
+        ("pop3", script(b"+OK x\r\n", b"+OK go\r\n+OK injected\r\n"), "went on in plain text"),
+    ],
+)
+def test_a_server_that_does_not_come_to_tls_is_quoted(starttls: str, act: Act, words: str) -> None:
+    with listening(act) as port:
+        seen = probe(at(port, starttls))
+    assert seen.fingerprint is None
+    assert not seen.refused
+    assert words in seen.words
+
+
+def test_nobody_listens() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        port = gone.getsockname()[1]
+    assert probe(at(port)) == Seen(None, "connection refused")
+
+
+@pytest.mark.parametrize("address", ["", "a\0b", "[::1]", "no.such.host.invalid", "x" * 300])
+def test_what_is_no_address_is_told(address: str) -> None:
+    assert probe(Endpoint("test", address, 1, "a.example", None)).words
+
+
+def flood(what: bytes) -> Act:
+    def act(connection: socket.socket) -> None:
+        while True:
+            connection.sendall(what)
+
+    return act
+
+
+def silent(connection: socket.socket) -> None:
+    connection.recv(10_000)
+    connection.recv(10_000)
+
+
+def dripping(connection: socket.socket) -> None:
+    """One byte now and then: each of them in time, all of them never."""
+    connection.settimeout(0.05)
+    for _ in range(200):
+        try:
+            if not connection.recv(1000):
+                return
+        except TimeoutError:
+            connection.sendall(b"2")
+
+
+@pytest.mark.parametrize("starttls", [None, *GREETINGS])
+@pytest.mark.parametrize(
+    "act",
+    [
+        pytest.param(silent, id="silence"),
+        pytest.param(dripping, id="one byte now and then"),
+        pytest.param(flood(b"x" * 4096), id="an endless line"),
+        pytest.param(flood(b"220-\r\n* X\r\n"), id="endless lines"),
+        pytest.param(script(b"\x00\xff\n\r" * 50), id="garbage"),
+        pytest.param(script(b""), id="closed at once"),
+    ],
+)
+def test_a_hostile_server_neither_hangs_nor_floods(starttls: str | None, act: Act) -> None:
+    with listening(act) as port:
+        began = time.monotonic()
+        seen = probe(at(port, starttls), timeout=0.4)
+        took = time.monotonic() - began
+    assert (seen.fingerprint, seen.refused) == (None, False)
+    assert seen.words
+    assert took < 1.5
+
+
+def test_a_refused_handshake_is_told_from_no_answer(server: Tls) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.sni_callback = lambda *_: ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME
+
+    def refuse(connection: socket.socket) -> None:
+        with context.wrap_socket(connection, server_side=True):
+            pass
+
+    with listening(refuse) as port:
+        seen = probe(at(port))
+        assert seen.refused
+        assert "unrecognized name" in seen.words
+        assert wrong([at(port)], deadline=0.2) == ()
+    with listening(server.shake) as port:
+        assert wrong([at(port)], deadline=0.2) == ((at(port), Seen(server.fingerprint)),)
+
+
+def test_no_answer_is_not_a_refusal() -> None:
+    with listening(script(b"")) as port:
+        ((endpoint, seen),) = wrong([at(port)], deadline=0.2)
+    assert endpoint == at(port)
+    assert not seen.refused
+
+
+def test_old_protocols_are_not_spoken(authority: Authority, tmp_path: Path) -> None:
+    old = Tls(authority, tmp_path)
+    with warnings.catch_warnings(action="ignore"):
+        old.context.maximum_version = ssl.TLSVersion.TLSv1_1
+    with listening(old.shake) as port:
+        assert probe(at(port)).fingerprint is None
+
+
+def test_wrong_asks_again_until_the_wanted_leaf_is_served(
+    server: Tls, authority: Authority, tmp_path: Path
+) -> None:
+    before, count = Tls(authority, tmp_path), iter(range(100))
+
+    def act(connection: socket.socket) -> None:
+        (before if next(count) < 3 else server).shake(connection)
+
+    with listening(act) as port:
+        wanted = Endpoint("test", "127.0.0.1", port, "mail.example.net", server.bundle)
+        assert wrong([wanted], deadline=10) == ()
+    assert next(count) == 4
+
+
+def test_wrong_gives_up_at_its_deadline(server: Tls) -> None:
+    with listening(silent) as port:
+        began = time.monotonic()
+        others = [
+            Endpoint("test", "127.0.0.1", port, f"{number}.example", server.bundle)
+            for number in range(100)
+        ]
+        bad = wrong(others, timeout=0.4, deadline=0.6)
+        took = time.monotonic() - began
+    assert [endpoint for endpoint, _ in bad] == others
+    assert bad[-1][1] == UNASKED
+    assert took < 2
+
+
+def test_what_was_seen_last_is_told_although_the_time_is_over(server: Tls) -> None:
+    with listening(server.shake) as port:
+        wanted = replace(at(port), bundle=replace(server.bundle, fingerprint="0" * 64))
+        assert wrong([wanted], deadline=0.3) == ((wanted, Seen(server.fingerprint)),)
+
+
+def test_all_are_asked_at_once(server: Tls) -> None:
+    meet = threading.Barrier(4, timeout=5)
+
+    def act(connection: socket.socket) -> None:
+        meet.wait()
+        server.shake(connection)
+
+    with listening(act) as a, listening(act) as b, listening(act) as c, listening(act) as d:
+        seen = probe_all([at(a), at(b), at(c), at(d), at(a)], concurrency=4)
+    assert seen == {at(port): Seen(server.fingerprint) for port in (a, b, c, d)}

@@ -1,0 +1,46 @@
+"""Fixtures for all tests, and what happens to those whose program is missing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.live.machine import PROGRAMS, Machine, temporary_root
+from tests.live.needs import missing
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the mark known."""
+    config.addinivalue_line("markers", "needs(*programs): real programs that the test runs")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test whose program is missing; fail it where CI is set, which has them all."""
+    require(name for mark in item.iter_markers("needs") for name in mark.args)
+
+
+def require(programs: Iterable[str]) -> None:
+    """Skip, or fail under CI, unless all *programs* can be run."""
+    reasons = [reason for name in programs if (reason := missing(name))]
+    if reasons and os.environ.get("CI"):
+        pytest.fail("; ".join(reasons), pytrace=False)
+    if reasons:
+        pytest.skip("; ".join(reasons))
+
+
+@pytest.fixture
+def root() -> Iterator[Path]:
+    """Return an empty folder for ``--root``: short, and open to the services' users."""
+    with temporary_root() as folder:
+        yield folder
+
+
+@pytest.fixture
+def machine(root: Path) -> Iterator[Machine]:
+    """Return a machine on which nginx, postfix, dovecot and Pebble run privately."""
+    require(PROGRAMS)
+    with Machine(root) as running:
+        yield running

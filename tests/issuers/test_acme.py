@@ -1,0 +1,768 @@
+"""ACME against the real Pebble: orders, accounts, refusals, kills, hostile answers."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import pytest
+from cryptography import x509
+
+from proxygen.errors import IssueFailed, Origin
+from proxygen.issuers.acme import AcmeIssuer
+from proxygen.issuers.acme_transport import Pace
+from proxygen.model.certificate import Certificate, KeyAndChain, KeyType, Secret
+from proxygen.model.site import Acme, ExternalAccount
+from proxygen.model.x509 import dns_names, key_of, key_type_of, spki
+from proxygen.solvers import Solver
+from proxygen.solvers.http01 import Webroot
+from proxygen.stores import Store
+from proxygen.stores.filesystem import FileStore
+from tests.live import needs, ports
+from tests.live.authority import Authority
+from tests.live.between import Between, Hold, Reply
+from tests.live.machine import temporary_root
+from tests.live.pebble import Manners, Pebble
+from tests.standins import MemoryStore
+
+pytestmark = needs("pebble", "pebble-challtestsrv")
+
+HERE = Origin("proxygen.yaml", 40, 1)
+URN = "urn:ietf:params:acme:error:"
+PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+MAC = "cHJveHlnZW4tdGVzdHMtYmluZC1hbi1hY2NvdW50LTAx"
+
+
+@pytest.fixture(autouse=True)
+def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the environment of the tests says of proxies and CAs is not part of them."""
+    for name in (*PROXIES, "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    """Serves files, as the nginx of an installation does."""
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where Pebble runs, and the folder whose files it is shown as answers."""
+
+    pebble: Pebble
+    challenges: Path
+
+
+def place(root: Path, manners: Manners) -> Iterator[Place]:
+    """Run Pebble, and a web server at the port that it validates at."""
+    folder = root / "challenges"
+    folder.mkdir()
+    port = ports.reserve()
+    server = ThreadingHTTPServer(("127.0.0.1", port), partial(Quiet, directory=str(folder)))
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    try:
+        with Pebble(root, http_port=port, manners=manners) as pebble:
+            yield Place(pebble, folder)
+    finally:
+        server.shutdown()
+        server.server_close()
+        ports.release(port)
+
+
+@pytest.fixture(scope="module")
+def common() -> Iterator[Place]:
+    """A Pebble for many tests, with its usual bad manners: one nonce of twenty is rejected."""
+    with temporary_root() as root:
+        yield from place(root, Manners(nonces_rejected=5))
+
+
+@pytest.fixture
+def own(request: pytest.FixtureRequest) -> Iterator[Place]:
+    """A Pebble for one test; the parameter is its manners."""
+    with temporary_root() as root:
+        yield from place(root, getattr(request, "param", Manners()))
+
+
+@pytest.fixture
+def between(common: Place, tmp_path: Path) -> Iterator[Between]:
+    """A server before Pebble that changes what it says."""
+    with Between(common.pebble, tmp_path) as server:
+        yield server
+
+
+def settings(authority: Pebble | Between, **more: Any) -> Acme:
+    """Return what a model says of *authority*."""
+    given = Acme(
+        directory=authority.directory,
+        contact="admin@proxygen.test",
+        key_type=KeyType.ECDSA_P256,
+        profile=None,
+        external_account=None,
+        trusted_roots=(authority.trusted_root,),
+        http_port=80,
+        origin=HERE,
+    )
+    return replace(given, **more)
+
+
+def issuer(
+    given: Acme, solver: Solver, store: Store | None = None, pace: Pace | None = None
+) -> AcmeIssuer:
+    """Return an issuer as a new process has it; its only secret is MAC."""
+
+    def secret(_: Secret) -> bytes:
+        return MAC.encode() + b"\n"
+
+    return AcmeIssuer(
+        given,
+        MemoryStore() if store is None else store,
+        solver,
+        lambda: datetime.now(UTC),
+        secret,
+        pace,
+    )
+
+
+def usual(common: Place, **more: Any) -> AcmeIssuer:
+    """Return an issuer without an account, at the common Pebble."""
+    return issuer(settings(common.pebble, **more), Webroot(common.challenges))
+
+
+def behind(between: Between, common: Place, **more: Any) -> AcmeIssuer:
+    """Return an issuer without an account, at the server before the common Pebble."""
+    return issuer(settings(between), Webroot(common.challenges), **more)
+
+
+def wanted(*names: str, **more: Any) -> Certificate:
+    """Return a certificate that a model wants."""
+    return Certificate(names[0], names, "acme", HERE, **more)
+
+
+def leaf(pair: KeyAndChain) -> x509.Certificate:
+    """Return the leaf."""
+    return x509.load_pem_x509_certificates(pair.fullchain)[0]
+
+
+def answers(common: Place) -> list[Path]:
+    """Return the answers that are visible."""
+    return [path for path in common.challenges.rglob("*") if path.is_file()]
+
+
+# What it is for
+
+
+def test_a_certificate_for_one_name_matches_its_key(common: Place) -> None:
+    pair = usual(common).issue(wanted("one.example"), None)
+    assert dns_names(leaf(pair)) == ("one.example",)
+    assert spki(leaf(pair).public_key()) == spki(key_of(pair.key).public_key())
+
+
+def test_one_certificate_covers_all_its_names(common: Place) -> None:
+    names = ("webmail.many.example", "autodiscover.many.example", "autoconfig.many.example")
+    pair = usual(common).issue(wanted(*names), None)
+    assert dns_names(leaf(pair)) == tuple(sorted(names))
+
+
+def test_the_chain_leads_to_the_root(common: Place) -> None:
+    pair = usual(common).issue(wanted("chain.example"), None)
+    chain = x509.load_pem_x509_certificates(pair.fullchain)
+    root = x509.load_pem_x509_certificate(common.pebble.issuing_root)
+    for below, above in zip(chain, [*chain[1:], root], strict=True):
+        below.verify_directly_issued_by(above)
+
+
+@pytest.mark.parametrize("key_type", [KeyType.RSA_2048, KeyType.ECDSA_P384])
+def test_the_key_is_of_the_wanted_type(common: Place, key_type: KeyType) -> None:
+    pair = usual(common).issue(wanted("type.example", key_type=key_type), None)
+    assert key_type_of(pair.key) == key_type
+
+
+def test_a_kept_key_is_used_again_and_another_is_not(common: Place) -> None:
+    first = usual(common).issue(wanted("keep.example"), None)
+    kept = usual(common).issue(wanted("keep.example", keep_key=True), first)
+    renewed = usual(common).issue(wanted("keep.example"), first)
+    assert kept.key == first.key
+    assert renewed.key != first.key
+
+
+def test_answers_are_taken_back(common: Place) -> None:
+    usual(common).issue(wanted("a.tidy.example", "b.tidy.example"), None)
+    assert answers(common) == []
+
+
+# The account
+
+
+def test_many_orders_at_once_share_one_account_and_one_fails_alone(common: Place) -> None:
+    accounts, orders = made(common.pebble, "accounts"), made(common.pebble, "orders")
+    common.pebble.dns.add_a("bad.crowd.example", "127.0.0.66")
+    names = [f"n{number}.crowd.example" for number in range(30)] + ["bad.crowd.example"]
+    one = usual(common)
+
+    def outcome(name: str) -> KeyAndChain | IssueFailed:
+        try:
+            return one.issue(wanted(name), None)
+        except IssueFailed as error:
+            return error
+
+    with ThreadPoolExecutor(one.concurrency) as threads:
+        outcomes = dict(zip(names, threads.map(outcome, names), strict=True))
+    failed = [name for name, result in outcomes.items() if isinstance(result, IssueFailed)]
+    assert failed == ["bad.crowd.example"]
+    assert made(common.pebble, "accounts") == accounts + 1
+    assert made(common.pebble, "orders") == orders + len(names)
+    assert answers(common) == []
+
+
+@pytest.mark.parametrize("own", [Manners(authorizations_reused=100)], indirect=True)
+def test_a_later_process_finds_the_account_and_what_it_proved(own: Place) -> None:
+    store = MemoryStore()
+    for _ in range(2):
+        later = issuer(settings(own.pebble), Webroot(own.challenges), store)
+        later.issue(wanted("later.example"), None)
+        later.finished("later.example")
+    assert (own.pebble.new_accounts, own.pebble.new_orders) == (1, 2)
+    assert own.pebble.requests("chalZ") == 1
+
+
+def test_many_threads_register_once(own: Place) -> None:
+    one = issuer(settings(own.pebble), Webroot(own.challenges))
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda n: one.issue(wanted(f"t{n}.example"), None), range(8)))
+    assert own.pebble.new_accounts == 1
+
+
+def test_an_authority_that_forgot_us_gets_the_same_key_again(own: Place) -> None:
+    store = MemoryStore()
+    given = settings(own.pebble)
+    one = issuer(given, Webroot(own.challenges), store)
+    one.issue(wanted("before.example"), None)
+    keys = {key: value for key, value in store.values.items() if key.endswith("/key")}
+    own.pebble.stop()
+    own.pebble.start()
+    one.issue(wanted("after.example"), None)
+    own.pebble.stop()
+    own.pebble.start()
+    issuer(given, Webroot(own.challenges), store).issue(wanted("later.example"), None)
+    assert {key: value for key, value in store.values.items() if key.endswith("/key")} == keys
+    assert own.pebble.new_accounts == 3
+
+
+def test_the_account_key_is_stored_before_the_authority_hears_of_it(
+    between: Between, common: Place
+) -> None:
+    store = MemoryStore()
+    stored_then: list[list[str]] = []
+
+    def look(step: str, reply: Reply) -> Reply:
+        if step == "sign-me-up":
+            stored_then.append(list(store.keys("accounts")))
+        return reply
+
+    between.tamper = look
+    behind(between, common, store=store).issue(wanted("early.example"), None)
+    assert [key.rsplit("/", 1)[1] for key in stored_then[0]] == ["key"]
+
+
+def test_a_changed_contact_is_told_to_the_same_account(between: Between, common: Place) -> None:
+    store = MemoryStore()
+    behind(between, common, store=store).issue(wanted("old.example"), None)
+    for _ in range(2):
+        changed = settings(between, contact="new@proxygen.test")
+        issuer(changed, Webroot(common.challenges), store).issue(wanted("new.example"), None)
+    assert len(between.times("my-account")) >= 1
+    [account] = [value for key, value in store.values.items() if key.endswith("/account")]
+    assert json.loads(account)["contact"] == "new@proxygen.test"
+
+
+@pytest.mark.parametrize("own", [Manners(external_accounts={"kid-1": MAC})], indirect=True)
+def test_an_account_is_bound_to_an_external_one(own: Place) -> None:
+    bound = settings(own.pebble, external_account=external("kid-1"))
+    assert issuer(bound, Webroot(own.challenges)).issue(wanted("bound.example"), None)
+
+
+@pytest.mark.parametrize("own", [Manners(external_accounts={"kid-1": MAC})], indirect=True)
+def test_a_missing_or_unknown_binding_is_said_to_be_that(own: Place) -> None:
+    with pytest.raises(IssueFailed, match="bound") as none:
+        issuer(settings(own.pebble), Webroot(own.challenges)).issue(wanted("x.example"), None)
+    assert "acme.external_account" in none.value.remedy
+    assert none.value.final
+    unknown = settings(own.pebble, external_account=external("kid-2"))
+    with pytest.raises(IssueFailed, match="refused the account"):
+        issuer(unknown, Webroot(own.challenges)).issue(wanted("x.example"), None)
+
+
+def external(key_identifier: str) -> ExternalAccount:
+    """Return an external account whose secret is MAC."""
+    return ExternalAccount(key_identifier, Secret("env", "MAC"))
+
+
+# Refusals
+
+
+def test_a_failed_name_is_blamed_in_the_authoritys_words(common: Place) -> None:
+    common.pebble.dns.add_a("lost.blame.example", "127.0.0.66")
+    with pytest.raises(IssueFailed) as failed:
+        usual(common).issue(wanted("good.blame.example", "lost.blame.example"), None)
+    error = failed.value
+    assert error.what.startswith("the authority refused lost.blame.example: ")
+    assert error.problem == URN + "connection"
+    assert "127.0.0.66" in error.words
+    assert "good.blame.example" not in str(error)
+    assert "port 80" in error.remedy
+    assert not error.final
+    assert answers(common) == []
+
+
+def test_every_failed_name_has_its_own_words(common: Place) -> None:
+    for name in ("x.both.example", "y.both.example"):
+        common.pebble.dns.add_a(name, "127.0.0.66")
+    with pytest.raises(IssueFailed) as failed:
+        usual(common).issue(wanted("x.both.example", "y.both.example"), None)
+    assert "x.both.example and y.both.example" in failed.value.what
+    assert [line.split(":")[0] for line in failed.value.words.splitlines()] == [
+        "x.both.example",
+        "y.both.example",
+    ]
+
+
+def test_after_a_refusal_the_next_try_is_a_new_order(common: Place) -> None:
+    one = usual(common)
+    common.pebble.dns.add_a("again.example", "127.0.0.66")
+    with pytest.raises(IssueFailed):
+        one.issue(wanted("again.example"), None)
+    common.pebble.dns.clear_a("again.example")
+    assert one.issue(wanted("again.example"), None)
+
+
+def test_a_rate_limit_says_when_to_come_again(between: Between, common: Place) -> None:
+    between.tamper = problem_at("order-plz", 429, "rateLimited", {"Retry-After": "3600"})
+    with pytest.raises(IssueFailed, match="rate limit") as failed:
+        behind(between, common).issue(wanted("limited.example"), None)
+    assert failed.value.retry_at
+    off = failed.value.retry_at - datetime.now(UTC)
+    assert timedelta(minutes=59) < off <= timedelta(hours=1)
+    assert failed.value.problem == URN + "rateLimited"
+    assert not failed.value.final
+
+
+def test_terms_to_agree_to_are_named(between: Between, common: Place) -> None:
+    instance = {"instance": "https://authority.example/agree"}
+    between.tamper = problem_at("sign-me-up", 403, "userActionRequired", {}, **instance)
+    with pytest.raises(IssueFailed) as failed:
+        behind(between, common).issue(wanted("terms.example"), None)
+    assert "https://authority.example/agree" in failed.value.remedy
+    assert failed.value.final
+
+
+def test_an_unknown_profile_is_refused_before_any_order(common: Place) -> None:
+    orders = common.pebble.new_orders
+    with pytest.raises(IssueFailed, match="no profile 'fast'") as failed:
+        usual(common, profile="fast").issue(wanted("profile.example"), None)
+    assert failed.value.final
+    assert common.pebble.new_orders == orders
+
+
+def test_words_of_the_authority_are_bounded_and_printable(between: Between, common: Place) -> None:
+    detail = "\x1b[2J\u202egone\r\n" + "x" * 100_000
+    between.tamper = problem_at("order-plz", 400, "malformed", {}, detail=detail)
+    with pytest.raises(IssueFailed) as failed:
+        behind(between, common).issue(wanted("words.example"), None)
+    assert len(failed.value.words) < 1500
+    assert failed.value.words.isprintable()
+
+
+def problem_at(
+    step: str, status: int, kind: str, headers: dict[str, str], **more: str
+) -> Callable[[str, Reply], Reply]:
+    """Return what makes a step fail with a problem document."""
+    body = json.dumps({"type": URN + kind, "detail": "because", **more}).encode()
+
+    def tamper(at: str, reply: Reply) -> Reply:
+        if at != step:
+            return reply
+        return Reply(status, {**reply.headers, **headers}, body)
+
+    return tamper
+
+
+# Authorities that cannot be reached or trusted
+
+
+def test_an_authority_that_is_down_fails_clearly(common: Place) -> None:
+    port = ports.reserve()
+    down = usual(common, directory=f"https://127.0.0.1:{port}/dir")
+    with pytest.raises(IssueFailed, match="cannot be used") as failed:
+        down.issue(wanted("down.example"), None)
+    assert "could not be reached" in failed.value.words
+    ports.release(port)
+
+
+def test_the_next_certificates_do_not_wait_for_an_authority_that_hangs(common: Place) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        directory = f"https://127.0.0.1:{silent.getsockname()[1]}/dir"
+        given = settings(common.pebble, directory=directory)
+        hanging = issuer(given, Webroot(common.challenges), pace=Pace(connect=1, read=1))
+        begun = monotonic()
+        for number in range(20):
+            with pytest.raises(IssueFailed, match="cannot be used"):
+                hanging.issue(wanted(f"hang{number}.example"), None)
+        assert monotonic() - begun < 3
+
+
+def test_an_authority_that_dies_within_a_run_is_not_waited_for_by_each(own: Place) -> None:
+    one = issuer(settings(own.pebble), Webroot(own.challenges))
+    one.issue(wanted("alive.example"), None)
+    own.pebble.stop()
+    for number in range(20):
+        with pytest.raises(IssueFailed, match=r"could not be reached|broke the connection"):
+            one.issue(wanted(f"dead{number}.example"), None)
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [
+        pytest.param(b"<html>Welcome</html>", "text/html", id="a web page"),
+        pytest.param(b"{}", "application/json", id="another JSON"),
+        pytest.param(b'{"newNonce": "http://x/", "newAccount": 1}', "application/json", id="http"),
+    ],
+)
+def test_what_is_no_directory_is_said_to_be_none(
+    between: Between, common: Place, body: bytes, content_type: str
+) -> None:
+    between.tamper = lambda _, reply: replace(
+        reply, body=body, headers={"Content-Type": content_type}
+    )
+    with pytest.raises(IssueFailed, match="cannot be used") as failed:
+        behind(between, common).issue(wanted("html.example"), None)
+    assert "acme.directory" in failed.value.remedy
+
+
+def test_http_is_refused(common: Place) -> None:
+    plain = common.pebble.directory.replace("https", "http")
+    with pytest.raises(IssueFailed, match="cannot be used") as failed:
+        usual(common, directory=plain).issue(wanted("plain.example"), None)
+    assert "https" in failed.value.remedy
+
+
+def test_a_redirect_is_not_followed(between: Between, common: Place) -> None:
+    headers = {"Location": common.pebble.directory}
+    between.tamper = lambda step, reply: replace(reply, status=302, headers=headers)
+    with pytest.raises(IssueFailed, match="cannot be used"):
+        behind(between, common).issue(wanted("redirect.example"), None)
+    assert [step for step, _ in between.seen] == ["dir"]
+
+
+def test_another_root_is_not_trusted_whatever_the_environment_says(
+    common: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "other.pem"
+    other.write_bytes(Authority("Other").root_pem)
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.setenv(name, str(common.pebble.trusted_root))
+    with pytest.raises(IssueFailed, match="cannot be used") as failed:
+        usual(common, trusted_roots=(other,)).issue(wanted("root.example"), None)
+    assert "trusted_roots" in failed.value.remedy
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.setenv(name, str(other))
+    assert usual(common).issue(wanted("root.example"), None)
+
+
+def test_without_trusted_roots_those_of_the_system_are_trusted(common: Place) -> None:
+    with pytest.raises(IssueFailed) as failed:
+        usual(common, trusted_roots=()).issue(wanted("system.example"), None)
+    assert "ca-certificates" in failed.value.remedy
+
+
+def test_a_trusted_root_that_cannot_be_read_is_named(common: Place, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.pem"
+    broken.write_text("no certificate")
+    with pytest.raises(IssueFailed) as failed:
+        usual(common, trusted_roots=(broken,)).issue(wanted("broken.example"), None)
+    assert str(broken) in str(failed.value)
+
+
+def test_the_proxy_of_the_environment_is_used(
+    common: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = ports.reserve()
+    monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{port}")
+    with pytest.raises(IssueFailed, match="cannot be used"):
+        usual(common).issue(wanted("proxy.example"), None)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    assert usual(common).issue(wanted("proxy.example"), None)
+    ports.release(port)
+
+
+# Killed at any instant
+
+MOMENTS = [
+    ("sign-me-up", "after"),
+    ("authZ", "before"),
+    ("chalZ", "before"),
+    ("chalZ", "after"),
+    ("finalize-order", "before"),
+    ("finalize-order", "after"),
+    ("certZ", "before"),
+    ("certZ", "after"),
+]
+
+
+@pytest.mark.parametrize(("step", "moment"), MOMENTS)
+def test_a_killed_run_is_finished_by_the_next_with_the_same_order(
+    own: Place, tmp_path: Path, step: str, moment: str
+) -> None:
+    with Between(own.pebble, tmp_path) as between:
+        between.hold = Hold(step, moment)
+        kill_at(between.hold, between, own.challenges.parent, "a.killed.example")
+        store = FileStore(own.challenges.parent / "store")
+        given = settings(between)
+        pair = issuer(given, Webroot(own.challenges), store).issue(wanted("a.killed.example"), None)
+    assert dns_names(leaf(pair)) == ("a.killed.example",)
+    assert made(own.pebble, "orders") == 1
+    assert made(own.pebble, "accounts") == 1
+
+
+def made(pebble: Pebble, what: str) -> int:
+    """Return how many orders, or accounts, Pebble made: its log tells of each."""
+    return len(re.findall(rf"There are now \d+ {what} in ", pebble.log))
+
+
+def kill_at(hold: Hold, between: Between, folder: Path, *names: str) -> None:
+    """Have another process issue, and kill it at the held step."""
+    script = Path(__file__).with_name("issue_once.py")
+    place = (between.directory, str(between.trusted_root), str(folder))
+    child = subprocess.Popen(
+        [sys.executable, str(script), *place, *names],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+    try:
+        assert hold.reached.wait(20), f"the step {hold.step} was never reached"
+    finally:
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+        between.hold = None
+        hold.released.set()
+
+
+def test_what_was_not_finished_gives_the_same_certificate_again(common: Place) -> None:
+    orders = made(common.pebble, "orders")
+    one = usual(common)
+    first = one.issue(wanted("same.example"), None)
+    assert one.issue(wanted("same.example"), None) == first
+    assert made(common.pebble, "orders") == orders + 1
+
+
+def test_what_was_stored_but_not_said_to_be_finished_is_not_given_again(common: Place) -> None:
+    one = usual(common)
+    first = one.issue(wanted("stored.example"), None)
+    assert leaf(one.issue(wanted("stored.example"), first)) != leaf(first)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        pytest.param({"names": ("else.example", "more.example")}, id="names"),
+        pytest.param({"key_type": KeyType.ECDSA_P384}, id="key type"),
+    ],
+)
+def test_an_order_for_something_else_is_not_continued(common: Place, other: dict[str, Any]) -> None:
+    one = usual(common)
+    first = one.issue(wanted("else.example"), None)
+    asked = replace(wanted("else.example"), **other)
+    second = one.issue(asked, None)
+    assert leaf(second) != leaf(first)
+    assert dns_names(leaf(second)) == tuple(sorted(asked.names))
+    assert key_type_of(second.key) == asked.key_type
+
+
+def test_finished_forgets_the_order_and_its_key(common: Place) -> None:
+    store = MemoryStore()
+    one = issuer(settings(common.pebble), Webroot(common.challenges), store)
+    pair = one.issue(wanted("forget.example"), None)
+    assert pair.key.decode().splitlines()[1] in store.values["orders/forget.example"].decode()
+    one.finished("forget.example")
+    one.finished("forget.example")
+    assert list(store.keys("orders")) == []
+
+
+@pytest.mark.parametrize("stored", [b"", b"{", b'{"purpose": "", "url": "http://x", "key": ""}'])
+def test_a_damaged_memory_of_an_order_is_ignored(common: Place, stored: bytes) -> None:
+    store = MemoryStore()
+    store.put("orders/damaged.example", stored)
+    one = issuer(settings(common.pebble), Webroot(common.challenges), store)
+    assert one.issue(wanted("damaged.example"), None)
+
+
+# Retry-After
+
+
+@pytest.mark.parametrize("form", ["seconds", "date"])
+def test_retry_after_is_obeyed(between: Between, common: Place, form: str) -> None:
+    def tamper(step: str, reply: Reply) -> Reply:
+        if step != "finalize-order" or reply.status != 200:
+            return reply
+        # Seconds in a date are whole: two of them are more than one from now.
+        then = format_datetime(datetime.now(UTC) + timedelta(seconds=2), usegmt=True)
+        asked = reply.saying(status="processing")
+        return asked.with_header("Retry-After", "1" if form == "seconds" else then)
+
+    between.tamper = tamper
+    behind(between, common).issue(wanted(f"{form}.wait.example"), None)
+    assert between.times("my-order")[-1] - between.times("finalize-order")[-1] >= 1
+
+
+def test_a_longer_wait_than_a_run_is_left_to_the_next(between: Between, common: Place) -> None:
+    def tamper(step: str, reply: Reply) -> Reply:
+        if step != "finalize-order" or reply.status != 200:
+            return reply
+        return reply.saying(status="processing").with_header("Retry-After", "7200")
+
+    between.tamper = tamper
+    one = behind(between, common)
+    with pytest.raises(IssueFailed, match="not finished") as failed:
+        one.issue(wanted("long.example"), None)
+    assert failed.value.retry_at
+    assert failed.value.retry_at - datetime.now(UTC) > timedelta(minutes=119)
+    sent = len(between.times("order-plz"))
+    assert one.issue(wanted("long.example"), None)
+    assert len(between.times("order-plz")) == sent
+
+
+def test_an_order_that_never_ends_is_given_up(between: Between, common: Place) -> None:
+    def tamper(step: str, reply: Reply) -> Reply:
+        if step == "authZ" and reply.status == 200:
+            return reply.saying(status="pending")
+        return reply
+
+    between.tamper = tamper
+    with pytest.raises(IssueFailed, match="not finished"):
+        behind(between, common, pace=Pace(order=1)).issue(wanted("ever.example"), None)
+    assert answers(common) == []
+
+
+# Hostile answers
+
+
+def at(step: str, change: Callable[[Reply], Reply]) -> Callable[[str, Reply], Reply]:
+    """Return what changes the successful answers of one step."""
+
+    def tamper(seen: str, reply: Reply) -> Reply:
+        return change(reply) if seen == step and reply.status < 300 else reply
+
+    return tamper
+
+
+def saying(**fields: Any) -> Callable[[Reply], Reply]:
+    """Return what changes fields of an answer."""
+    return lambda reply: reply.saying(**fields)
+
+
+def with_body(body: bytes) -> Callable[[Reply], Reply]:
+    """Return what puts *body* in place of an answer's."""
+    return lambda reply: replace(reply, body=body)
+
+
+def with_token(token: str) -> Callable[[Reply], Reply]:
+    """Return what gives every challenge the same token."""
+
+    def change(reply: Reply) -> Reply:
+        given = reply.said["challenges"]
+        return reply.saying(challenges=[{**one, "token": token} for one in given])
+
+    return change
+
+
+def foreign_certificate() -> bytes:
+    """Return a certificate for the right name with somebody else's key."""
+    return Authority("Foreign").issue("hostile.example").fullchain
+
+
+DNS = {"type": "dns", "value": "hostile.example"}
+OTHER = {"type": "dns", "value": "bank.example"}
+HTTP = "http://127.0.0.1/x"
+LARGE = b"[" + b" " * 3_000_000 + b"]"
+DEEP = b"[" * 100_000
+
+
+@pytest.mark.parametrize(
+    ("step", "change"),
+    [
+        *[
+            pytest.param(step, with_body(body), id=f"{step}: {kind}")
+            for step in ("dir", "order-plz", "authZ", "finalize-order", "certZ")
+            for kind, body in {
+                "garbage": b"\xff\x00garbage",
+                "a list": b"[]",
+                "giant": LARGE,
+                "deep": DEEP,
+                "nothing": b"",
+            }.items()
+        ],
+        pytest.param("order-plz", saying(identifiers=[OTHER]), id="an order for another name"),
+        pytest.param("order-plz", saying(identifiers=[DNS, OTHER]), id="an order for more"),
+        pytest.param("order-plz", saying(authorizations=[HTTP]), id="an http URL"),
+        pytest.param("order-plz", saying(authorizations=["file:///etc/passwd"]), id="a file URL"),
+        pytest.param("order-plz", saying(finalize="https://x\r\nHost: y/"), id="a split header"),
+        pytest.param("order-plz", saying(status=7), id="a status that is none"),
+        pytest.param("authZ", saying(identifier=OTHER), id="proof of another name"),
+        pytest.param("authZ", saying(identifier={"type": "ip", "value": "1.2.3.4"}), id="an IP"),
+        pytest.param("authZ", saying(challenges=[]), id="no challenge"),
+        pytest.param("authZ", saying(challenges=[{"type": "dns-01"}]), id="dns-01 alone"),
+        pytest.param("authZ", with_token("../../../../tmp/escaped-the-folder"), id="a path"),
+        pytest.param("authZ", with_token("short"), id="a short token"),
+        pytest.param("authZ", with_token("x" * 400), id="a long token"),
+        pytest.param("finalize-order", saying(status="invalid"), id="invalid at the end"),
+        pytest.param("finalize-order", saying(status="valid"), id="valid without a certificate"),
+        pytest.param("certZ", with_body(foreign_certificate()), id="a foreign certificate"),
+        pytest.param(
+            "certZ", lambda reply: replace(reply, body=reply.body * 20), id="a long chain"
+        ),
+    ],
+)
+def test_a_hostile_answer_is_refused(
+    between: Between, common: Place, step: str, change: Callable[[Reply], Reply]
+) -> None:
+    between.tamper = at(step, change)
+    store = MemoryStore()
+    with pytest.raises(IssueFailed) as failed:
+        behind(between, common, store=store).issue(wanted("hostile.example"), None)
+    assert len(str(failed.value)) < 5000
+    assert "PRIVATE" not in str(failed.value)
+    assert answers(common) == []
+
+
+def test_text_around_the_certificates_is_not_kept(between: Between, common: Place) -> None:
+    noise = b"-----BEGIN X-----\nnoise\n-----END X-----\nmore\n"
+    between.tamper = at("certZ", lambda reply: replace(reply, body=noise + reply.body + noise))
+    pair = behind(between, common).issue(wanted("noise.example"), None)
+    assert b"noise" not in pair.fullchain
+
+
+def test_an_answer_that_drips_is_given_up(common: Place, tmp_path: Path) -> None:
+    with Between(common.pebble, tmp_path) as between:
+        endless = b"x" * 900_000
+        between.tamper = at("dir", with_body(endless))
+        slow = issuer(settings(between), Webroot(common.challenges), pace=Pace(answer=0))
+        with pytest.raises(IssueFailed) as failed:
+            slow.issue(wanted("drip.example"), None)
+    assert "does not end" in failed.value.words

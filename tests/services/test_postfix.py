@@ -1,0 +1,243 @@
+"""postfix: what its answers tell, and the few parameters that it is given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from proxygen.errors import ServiceError
+from proxygen.model.certificate import Bundle
+from proxygen.model.layout import Layout
+from proxygen.model.views import MailView
+from proxygen.services import Answer, Facts, Listener, ServiceSettings, postfix
+
+LAYOUT = Layout(Path("/"), Path("/etc/proxygen/proxygen.yaml"))
+SETTINGS = ServiceSettings()
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+BUNDLE = Bundle(
+    *("global", ("mail.example.net",), "file", "CA", NOON, NOON, "1"),
+    *("f" * 64, "5" * 64, "d" * 64, "ecdsa-p256"),
+)
+VIEW = MailView("mail.example.net", BUNDLE)
+
+EXPANDED = """\
+queue_directory = /var/spool/postfix
+inet_interfaces = all
+inet_protocols = all
+smtpd_discard_ehlo_keywords =
+"""
+DEBIAN = """\
+smtp       inet  n       -       y       -       -       smtpd
+submission inet  n       -       y       -       -       smtpd -o smtpd_tls_security_level=encrypt
+smtps      inet  n       -       y       -       -       smtpd -o smtpd_tls_wrappermode=yes
+pickup     unix  n       -       y       60      1       pickup
+smtp       unix  -       -       y       -       -       smtp
+"""
+DEBIAN_OVERRIDES = """\
+submission/inet/smtpd_tls_security_level = encrypt
+smtps/inet/smtpd_tls_wrappermode = yes
+"""
+
+
+def answers(**said: str) -> dict[str, Answer]:
+    defaults = {
+        "version": "3.7.11\n",
+        "parameters": "",
+        "expanded": EXPANDED,
+        "services": DEBIAN,
+        "overrides": DEBIAN_OVERRIDES,
+    }
+    return {name: Answer(0, text, "") for name, text in (defaults | said).items()}
+
+
+def found(**said: str) -> Facts:
+    return postfix.facts("/usr/sbin/postfix", SETTINGS, LAYOUT, answers(**said))
+
+
+def parameters(facts: Facts) -> Mapping[str, str]:
+    return postfix.wanted(VIEW, SETTINGS, facts, LAYOUT).parameters
+
+
+def test_facts_of_a_debian_postfix() -> None:
+    facts = found(parameters="smtpd_tls_security_level = may\nmyhostname = x\n")
+    assert facts.version == (3, 7, 11)
+    assert facts.main == Path("/etc/postfix/main.cf")
+    assert facts.pid_file == Path("/var/spool/postfix/pid/master.pid")
+    assert facts.parameters == {"smtpd_tls_security_level": "may"}
+    assert facts.listeners == (
+        Listener("127.0.0.1", 25, "smtp"),
+        Listener("127.0.0.1", 587, "smtp"),
+        Listener("127.0.0.1", 465, None),
+    )
+    assert facts.warnings == ()
+
+
+@pytest.mark.parametrize("configuration", ["/srv/mail/main.cf", "/srv/mail"])
+def test_another_configuration_is_asked_for(configuration: str) -> None:
+    settings = ServiceSettings(configuration=configuration)
+    asked = postfix.questions("/opt/sbin/postfix", settings, LAYOUT)
+    assert asked["parameters"].argv == ("/opt/sbin/postconf", "-c", "/srv/mail", "-n")
+
+
+@pytest.mark.parametrize(
+    ("service", "overrides", "listeners"),
+    [
+        pytest.param("smtp", "", [("127.0.0.1", 25, "smtp")], id="a name"),
+        pytest.param("2525", "", [("127.0.0.1", 2525, "smtp")], id="a number"),
+        pytest.param("192.0.2.1:smtp", "", [("192.0.2.1", 25, "smtp")], id="one address"),
+        pytest.param("0.0.0.0:25", "", [("127.0.0.1", 25, "smtp")], id="all of IPv4"),
+        pytest.param("[::1]:26", "", [("::1", 26, "smtp")], id="IPv6"),
+        pytest.param("[::]:26", "", [("::1", 26, "smtp")], id="all of IPv6"),
+        pytest.param(
+            "465", "465/inet/smtpd_tls_wrappermode = yes", [("127.0.0.1", 465, None)], id="wrapped"
+        ),
+        pytest.param("465", "465/inet/smtpd_tls_security_level = none", [], id="TLS is off"),
+        pytest.param(
+            "10025",
+            "10025/inet/smtpd_discard_ehlo_keywords = dsn, STARTTLS",
+            [],
+            id="STARTTLS is hidden",
+        ),
+    ],
+)
+def test_how_a_listener_is_reached(
+    service: str, overrides: str, listeners: list[tuple[str, int, str | None]]
+) -> None:
+    facts = found(services=f"{service} inet n - n - - smtpd -o x=y\n", overrides=overrides)
+    assert facts.listeners == tuple(Listener(*each) for each in listeners)
+
+
+@pytest.mark.parametrize(
+    ("interfaces", "protocols", "address"),
+    [
+        ("all", "all", "127.0.0.1"),
+        ("all", "ipv6", "::1"),
+        ("loopback-only", "ipv4", "127.0.0.1"),
+        ("mail.example.net, localhost", "all", "127.0.0.1"),
+        ("192.0.2.7, 192.0.2.8", "all", "192.0.2.7"),
+        ("[2001:db8::1]", "all", "2001:db8::1"),
+    ],
+)
+def test_inet_interfaces_decide_the_address(interfaces: str, protocols: str, address: str) -> None:
+    expanded = f"inet_interfaces = {interfaces}\ninet_protocols = {protocols}\n"
+    assert found(expanded=expanded).listeners[0].address == address
+
+
+def test_postscreen_is_a_listener_and_may_expect_the_proxy_protocol() -> None:
+    services = "smtp inet n - y - 1 postscreen\nsmtpd pass - - y - - smtpd\n"
+    parameters = "postscreen_upstream_proxy_protocol = haproxy\n"
+    facts = found(services=services, overrides="", parameters=parameters)
+    assert facts.listeners == (Listener("127.0.0.1", 25, "smtp", proxy_protocol=True),)
+
+
+def test_an_unknown_port_is_told() -> None:
+    facts = found(services="lunch inet n - y - - smtpd\n", overrides="")
+    assert facts.listeners == ()
+    assert "`lunch` is unknown" in facts.warnings[0]
+
+
+@pytest.mark.parametrize(
+    "parameter", ["smtpd_tls_chain_files", "smtpd_tls_cert_file", "tls_server_sni_maps"]
+)
+def test_a_service_with_another_certificate_is_told(parameter: str) -> None:
+    facts = found(overrides=f"smtps/inet/{parameter} = /x\nsmtp/inet/tls_server_sni_maps = \n")
+    (warning,) = facts.warnings
+    assert "`smtps`" in warning
+    assert parameter in warning
+
+
+def test_too_old() -> None:
+    with pytest.raises(ServiceError, match=r"3\.3\.2 is too old") as refused:
+        found(version="3.3.2\n")
+    assert "3.4" in refused.value.remedy
+
+
+@pytest.mark.parametrize("said", ["", "what?", "9" * 50])
+def test_no_version(said: str) -> None:
+    with pytest.raises(ServiceError, match="does not tell its version"):
+        found(version=said)
+
+
+def test_an_unreadable_configuration_is_quoted() -> None:
+    said = answers() | {"parameters": Answer(1, "", "postconf: fatal: line 7: missing '='")}
+    with pytest.raises(ServiceError, match="missing '='"):
+        postfix.facts("postfix", SETTINGS, LAYOUT, said)
+
+
+def test_parameters_that_are_set() -> None:
+    assert parameters(found()) == {
+        "smtpd_tls_chain_files": "/var/lib/proxygen/live/postfix/current/global.pem",
+        "smtpd_tls_security_level": "may",
+        "smtpd_tls_mandatory_protocols": ">=TLSv1.2",
+        "smtpd_tls_mandatory_ciphers": "high",
+        "smtpd_tls_mandatory_exclude_ciphers": postfix.EXCLUDED,
+        "tls_server_sni_maps": "",
+        "tls_session_ticket_cipher": "",
+    }
+
+
+def test_the_smtp_client_and_port_25_keep_theirs() -> None:
+    theirs = (
+        "smtp_",
+        "lmtp_",
+        "tls_medium",
+        "tls_high",
+        "smtpd_tls_ciphers",
+        "smtpd_tls_protocols",
+    )
+    assert not [name for name in parameters(found()) if name.startswith(theirs)]
+
+
+def test_protocols_in_the_words_of_older_versions() -> None:
+    old = replace(found(), version=(3, 5, 25))
+    assert parameters(old)["smtpd_tls_mandatory_protocols"] == "!SSLv2, !SSLv3, !TLSv1, !TLSv1.1"
+
+
+@pytest.mark.parametrize(
+    ("present", "level"),
+    [
+        ("", "may"),
+        ("smtpd_tls_security_level = none", "may"),
+        ("smtpd_tls_security_level =", "may"),
+        ("smtpd_tls_security_level = may", "may"),
+        ("smtpd_tls_security_level = encrypt", "encrypt"),
+        ("smtpd_tls_security_level = $our_level", "$our_level"),
+        ("smtpd_enforce_tls = yes", "encrypt"),
+    ],
+)
+def test_mandatory_tls_is_never_weakened(present: str, level: str) -> None:
+    assert parameters(found(parameters=present))["smtpd_tls_security_level"] == level
+
+
+def test_only_the_global_bundle_is_installed_and_expected() -> None:
+    facts = found()
+    wanted = postfix.wanted(VIEW, SETTINGS, facts, LAYOUT)
+    assert (wanted.links, wanted.certificates) == ({"global.pem": BUNDLE}, (BUNDLE,))
+    assert postfix.pointer(facts) is None
+    endpoints = list(postfix.endpoints(VIEW, SETTINGS, facts))
+    assert {each.bundle for each in endpoints} == {BUNDLE}
+    assert {each.server_name for each in endpoints} == {"mail.example.net", postfix.OTHER_NAME}
+    assert len(endpoints) == 2 * len(facts.listeners)
+
+
+FINE = Answer(0, "", "postconf: warning: /etc/postfix/main.cf: unused parameter: foo=1")
+ABOUT_OURS = Answer(
+    0, "", "postconf: warning: /x/main.cf: unused parameter: smtpd_tls_chain_files=/y"
+)
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ([FINE, Answer(0, "", "")], None),
+        ([FINE, Answer(1, "secret", "postfix: fatal: bad")], "postfix: fatal: bad"),
+        ([Answer(1, "secret", "")], "exit code 1"),
+        ([ABOUT_OURS], ABOUT_OURS.err),
+    ],
+)
+def test_what_is_a_refusal(said: list[Answer], words: str | None) -> None:
+    assert postfix.refused(said) == words

@@ -1,0 +1,34 @@
+"""Stand-ins: small real implementations of the contracts, for tests."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+
+class MemoryStore:
+    """A store on a dict; threads may share it."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, bytes] = {}
+        self.lock = threading.Lock()
+
+    def get(self, key: str) -> bytes | None:
+        """Return the value, None when there is none."""
+        with self.lock:
+            return self.values.get(key)
+
+    def put(self, key: str, value: bytes) -> None:
+        """Keep *value*."""
+        with self.lock:
+            self.values[key] = value
+
+    def delete(self, key: str) -> None:
+        """Forget the value."""
+        with self.lock:
+            self.values.pop(key, None)
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        """Return the keys below the folder *prefix*, sorted."""
+        with self.lock:
+            return iter(sorted(key for key in self.values if key.startswith(f"{prefix}/")))
