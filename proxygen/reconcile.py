@@ -32,17 +32,11 @@ def reconcile(site: Site, parts: Parts, progress: Progress, only: Collection[str
     from the whole state. A certificate that could not be obtained is not tried twice.
     """
     outcome = Outcome()
-    given_up: set[str] = set()
     for _ in range(MOST_PASSES):
         observed = observe(site, parts)
-        plan = make_plan(site, parts, observed, only, given_up)
+        plan = make_plan(site, parts, observed, only, outcome.tried)
         again = walk(plan, site, observed, parts, outcome, progress)
         outcome.warnings = list(plan.warnings)
-        given_up |= {
-            step.certificate.owner
-            for step in plan.steps
-            if isinstance(step, Issue) and not step.stand_in
-        }
         if not again:
             break
     outcome.failures += unusable_services(observed)
@@ -59,11 +53,11 @@ def make_plan(
     parts: Parts,
     observed: Observed,
     only: Collection[str] = (),
-    given_up: Collection[str] = (),
+    tried: Collection[str] = (),
 ) -> Plan:
     """Return what is to be done now; reads and asks, but changes nothing."""
     now = parts.now()
-    due = issues(site, observed, now, given_up)
+    due = issues(site, observed, now, tried)
     if only:
         due = tuple(step for step in due if step.certificate.owner in only)
     first = stand_in(site, observed)

@@ -43,11 +43,11 @@ STOP = """\
 #!/bin/sh
 # Ends what the quickstart left running, and removes its folder.
 root={root}
-for pid in {pids}; do
-    # The number may belong to another process by now: ours has a file open below the folder.
-    if ls -l "/proc/$pid/fd" 2>/dev/null | grep -qF "$root/"; then kill "$pid"; fi
-done
-sleep 1
+ours() {{ # the number may be another process's by now: ours has a file open below the folder
+    ls -l "/proc/$1/fd" 2>/dev/null | grep -qF "$root/"
+}}
+for pid in {pids}; do ours $pid && kill $pid; done
+for pid in {pids}; do while ours $pid; do sleep 0.1; done; done
 rm -rf "$root"
 """
 
@@ -98,17 +98,24 @@ def main() -> int:
     keep = parser.parse_args().keep
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: sys.exit(130))
+    try:
+        return attempt(keep=keep)
+    except KeyboardInterrupt:
+        return 130
+    except NotReady as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+def attempt(*, keep: bool) -> int:
+    """Do every step below a new folder, then end and remove all, unless it is to be kept."""
     with ExitStack() as ends:
         root = new_root()
+        ends.callback(print, f"\nEnded what was started; {root} is removed.")
         ends.callback(rmtree, root, ignore_errors=True)
-        try:
-            served = walk(root, ends, keep=keep)
-        except NotReady as error:
-            print(error, file=sys.stderr)
-            return 1
+        served = walk(root, ends, keep=keep)
         if keep and served:
             ends.pop_all()
-    print("" if keep and served else f"\nEnded what was started; {root} is removed.")
     return 0 if served else 1
 
 
@@ -120,7 +127,7 @@ def walk(root: Path, ends: ExitStack, *, keep: bool) -> bool:
     applied = tell("Make it so", *command, "apply")
     known = tell("What proxygen knows now", *command, "status")
     seen = clients_see(machine)
-    if keep:
+    if keep and applied and known and seen:
         say_how_to_go_on(machine, groupware, command)
     return applied and known and seen
 
@@ -277,7 +284,7 @@ def say_how_to_go_on(machine: Machine, groupware: Groupware, command: Sequence[s
     stop.chmod(0o755)
     title("It is left running")
     print(f"  change the model  {machine.config}")
-    print(f"  then              {shlex.join(command)} plan   (or: apply, status)")
+    print(f"  look, apply       {shlex.join(command)} plan|apply|status")
     print(f"  logs              {machine.root}/var/log")
     print(f"  end and remove    {stop}")
 

@@ -8,34 +8,30 @@ right, ``begun`` stands in its folder: the next run finishes what a killed one b
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from proxygen.apply import staging
+from proxygen.apply.parameters import Parameters
 from proxygen.apply.probe import Seen, wrong
 from proxygen.bundles import Bundles
 from proxygen.errors import CheckFailed, NotServed, ServiceError
 from proxygen.host import files, processes
+from proxygen.model.certificate import Bundle
 from proxygen.model.layout import Live
 from proxygen.observe import MANIFEST, group_of, manifest_of
-from proxygen.plan.installation import Installation, file_of, pointing
+from proxygen.plan.installation import Installation, chain_of, pointing
 from proxygen.plan.observed import ServiceState
-from proxygen.services import Command, Endpoint
+from proxygen.services import Endpoint
 
 PATIENCE = 15.0
-"""Seconds within which a reloaded service must serve what is wanted."""
+"""Seconds within which a reloaded service must serve what is wanted, and a bit more for many."""
+A_SECOND = 300
+"""Endpoints for which it is given one second more; a loaded core looks at 600 in that time."""
 
 Wrong = tuple[tuple[Endpoint, Seen], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Former:
-    """What served before a switch: the generation, and the parameters as they were."""
-
-    generation: str | None
-    parameters: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +55,8 @@ class LiveService:
         self.settings = state.settings
         self.live = live
         self.pointer = module.pointer(state.facts)
-        self.former = Former(self.former_generation(), state.facts.parameters)
+        self.parameters = Parameters(module, state.facts, live.folder / "former.json")
+        self.former = self.former_generation()
 
     def former_generation(self) -> str | None:
         """Return the generation to go back to; a killed run noted it before it switched."""
@@ -76,8 +73,8 @@ class LiveService:
 
     def note_former(self) -> None:
         """Note the generation that served until now, for `rollback`."""
-        if self.former.generation:
-            files.write(self.live.folder / "former", self.former.generation.encode())
+        if self.former:
+            files.write(self.live.folder / "former", self.former.encode())
 
     # Building beside what serves.
 
@@ -87,23 +84,26 @@ class LiveService:
         files.folder(self.live.folder, 0o711)
         files.folder(self.live.generations, 0o711)
         files.folder(self.live.certificates, 0o700 if group is None else 0o750, group)
-        for bundle in wanted.certificates:
-            if file_of(bundle) not in self.state.installed.certificates:
-                self.write_certificate(bundle, bundles, group)
+        for name, bundle in wanted.certificates.items():
+            if name not in self.state.installed.certificates:
+                self.write_certificate(name, bundle, bundles, group)
         installed = self.state.installed
         if installed.generation != wanted.id or installed.files != wanted.files:
             self.write_generation(wanted)
 
-    def write_certificate(self, bundle: Any, bundles: Bundles, group: int | None) -> None:
-        """Write one certificate with its key; the mode is there before the content."""
+    def write_certificate(
+        self, name: str, bundle: Bundle, bundles: Bundles, group: int | None
+    ) -> None:
+        """Write one certificate, with its key or alone; the mode is there before the content."""
         material = bundles.material(bundle)
         if material is None:
             raise ServiceError(
                 f"the key of {bundle.owner} is gone from the store",
                 remedy=f"run `proxygen apply {bundle.owner}` to obtain a new certificate",
             )
-        path = self.live.certificate(bundle.owner, bundle.digest)
-        files.write(path, material.pem, 0o600 if group is None else 0o640, group)
+        content = material.fullchain if name == chain_of(bundle) else material.pem
+        mode = 0o600 if group is None else 0o640
+        files.write(self.live.certificates / name, content, mode, group)
 
     def write_generation(self, wanted: Installation) -> None:
         """Write a whole generation under a passing name, then give it its own."""
@@ -154,7 +154,7 @@ class LiveService:
                 name: value.replace(str(self.live.current), str(folder))
                 for name, value in target.parameters.items()
             }
-            self.set_parameters(values, main)
+            self.parameters.set_in(main, values)
             return self.asked(main)
 
     def refusal_without_ours(self) -> str | None:
@@ -182,64 +182,27 @@ class LiveService:
             if files.text(self.pointer.path) != text:
                 files.write(self.pointer.path, files.encoded(text), 0o644)
         else:
-            self.set_parameters(target.parameters, self.facts.main)
+            self.parameters.set(target.parameters)
 
     def take_out(self) -> None:
         """Take ours out of the service's own configuration, the pointer first."""
         if self.pointer:
             files.remove(self.pointer.path)
         else:
-            self.give_back()
+            self.parameters.give_back()
         files.remove(self.live.current)
 
     def put_back(self) -> None:
         """Make what served before serve again."""
-        if self.former.generation is None:
+        if self.former is None:
             self.take_out()
         else:
-            self.switch(Target(self.former.generation, self.parameters_of(self.former.generation)))
-
-    # Parameters of a service that has no includes.
-
-    def set_parameters(self, values: Mapping[str, str], main: Path) -> None:
-        """Set parameters; what ours were before is noted first, once, durably."""
-        if main == self.facts.main:
-            self.note_former_parameters(values)
-        if values:
-            self.must(self.module.set_parameters(self.facts, main, values))
-
-    def note_former_parameters(self, names: Iterable[str]) -> None:
-        """Note the administrator's values of parameters that were not ours until now."""
-        path = self.live.folder / "former.json"
-        noted = json.loads(files.read(path) or b"{}")
-        new = {name: self.former.parameters.get(name) for name in names if name not in noted}
-        if new:
-            files.write(path, json.dumps(noted | new, indent=1).encode())
-
-    def give_back(self) -> None:
-        """Give every parameter the value that it had before proxygen."""
-        path = self.live.folder / "former.json"
-        noted = json.loads(files.read(path) or b"{}")
-        set_again = {name: value for name, value in noted.items() if value is not None}
-        absent = [name for name, value in noted.items() if value is None]
-        if set_again:
-            self.must(self.module.set_parameters(self.facts, self.facts.main, set_again))
-        if absent:
-            self.must(self.module.unset_parameters(self.facts, self.facts.main, absent))
-        files.remove(path)
+            self.switch(Target(self.former, self.parameters_of(self.former)))
 
     def parameters_of(self, generation: str) -> Mapping[str, str]:
         """Return the parameters that went with a generation."""
         found = manifest_of(self.live.generations / generation).get("parameters", {})
         return {str(name): str(value) for name, value in found.items()}
-
-    def must(self, command: Command) -> None:
-        """Run a command that has to succeed."""
-        answer = processes.run(command)
-        if answer.code != 0:
-            raise ServiceError(
-                f"`{' '.join(command.argv[:3])}` failed", where=self.name, words=answer.words
-            )
 
     # The running service.
 
@@ -275,7 +238,7 @@ class LiveService:
 def noted(wanted: Installation) -> dict[str, Any]:
     """Return what is noted about a generation beside its files."""
     return {
-        "certificates": sorted(file_of(bundle) for bundle in wanted.certificates),
+        "certificates": sorted(wanted.certificates),
         "served": wanted.served,
         "parameters": dict(wanted.parameters),
         "readers": wanted.readers,
@@ -296,7 +259,7 @@ def bring(
     """
     service.check(target)
     begun = service.live.folder / "begun"
-    files.write(begun, json.dumps({"former": service.former.generation}).encode())
+    files.write(begun, json.dumps({"former": service.former}).encode())
     try:
         service.switch(target)
         say(f"reload {service.name}")
@@ -308,7 +271,7 @@ def bring(
         raise
     if bad:
         blame(service, target, bad)
-    if target.generation not in (None, service.former.generation):
+    if target.generation not in (None, service.former):
         service.note_former()
     files.remove(begun)
     service.purge()
@@ -328,7 +291,7 @@ def verified(
     if service.state.pid is None or not endpoints:
         return ()
     say(f"verify {service.name}: {len(endpoints)} connections as a client")
-    return wrong(endpoints, deadline=PATIENCE)
+    return wrong(endpoints, deadline=PATIENCE + len(endpoints) / A_SECOND)
 
 
 def undo(service: LiveService, begun: Path) -> None:

@@ -25,11 +25,15 @@ Say = Callable[[str], None]
 
 @dataclass(slots=True)
 class Outcome:
-    """What a run did: the words of each step done, and each failure with what it concerns."""
+    """What a run did: the words of each step done, and each failure with what it concerns.
+
+    *tried* are the owners whose certificate was asked for.
+    """
 
     done: list[str] = field(default_factory=list)
     failures: list[tuple[str, ProxygenError]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    tried: set[str] = field(default_factory=set)
 
     @property
     def exit_code(self) -> int:
@@ -104,6 +108,7 @@ def issued(
         tell(result, outcome, progress)
         progress.count(count, many)
 
+    outcome.tried |= {step.certificate.owner for step in steps if not step.stand_in}
     listen = not serves_challenges(observed, parts.services)
     try:
         with assemble.issuers(parts, site, words, listen=listen) as issuers:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 LARGEST = 64 * 1024 * 1024
+PORTION = 1024 * 1024
 
 
 def read(path: Path, largest: int = LARGEST) -> bytes | None:
@@ -22,11 +23,16 @@ def read(path: Path, largest: int = LARGEST) -> bytes | None:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    with os.fdopen(descriptor, "rb") as file:
-        content = file.read(largest + 1)
-    if len(content) > largest:
-        raise OSError(errno.EFBIG, f"larger than {largest} octets", str(path))
-    return content
+    try:
+        parts = []
+        while part := os.read(descriptor, PORTION):
+            parts.append(part)
+            largest -= len(part)
+            if largest < 0:
+                raise OSError(errno.EFBIG, "too large", str(path))
+        return b"".join(parts)
+    finally:
+        os.close(descriptor)
 
 
 def text(path: Path) -> str | None:

@@ -17,10 +17,10 @@ from acme import messages
 from proxygen.errors import IssueFailed
 from proxygen.issuers import acme_failures
 from proxygen.issuers.acme_account import Account, location
-from proxygen.issuers.acme_answers import Directory, Order, Problem, Said, Status, Url, https
-from proxygen.issuers.acme_failures import Refused
+from proxygen.issuers.acme_answers import Directory, Order, Said, Status, Url, https
+from proxygen.issuers.acme_failures import Over, Refused, Wrong
 from proxygen.issuers.acme_network import Network
-from proxygen.issuers.acme_order import Course, Over, encoded
+from proxygen.issuers.acme_order import Course, encoded
 from proxygen.issuers.acme_transport import Pace, Transport
 from proxygen.model import verdicts, x509
 from proxygen.model.certificate import Certificate, KeyAndChain, Secret
@@ -74,6 +74,9 @@ class AcmeIssuer:
             raise acme_failures.of_names(wanted.names, over) from over
         except Refused as refused:
             raise acme_failures.of_names(wanted.names, refused) from refused
+        except Wrong:
+            self.finished(wanted.owner)
+            raise
 
     def finished(self, owner: str) -> None:
         """Forget the owner's order."""
@@ -155,16 +158,24 @@ class AcmeIssuer:
         self.store.put(order_key(wanted.owner), kept.model_dump_json().encode())
         order = Order.read(answer.body)
         if not order.is_for(wanted.names):
-            raise Over(Problem(detail="the order it made is not for the names asked for"))
+            raise Wrong(
+                f"the authority made an order for other names than {', '.join(wanted.names[:3])}",
+                where=url,
+                remedy="ask its operators",
+            )
         return Begun(url, key, order)
 
     def received(self, pem: bytes, key: bytes, wanted: Certificate) -> KeyAndChain:
-        """Return what the authority sent if a client would accept it; raise Over."""
+        """Return what the authority sent if a client would accept it; raise Wrong."""
         try:
             pair = KeyAndChain(key, certificates_alone(pem))
             verdicts.require(pair, wanted.names, self.now())
         except IssueFailed as error:
-            raise Over(Problem(detail=f"it sent a wrong certificate: {error.what}")) from error
+            raise Wrong(
+                f"the authority sent a wrong certificate for {wanted.names[0]}: {error.what}",
+                remedy="check this host's clock; if it is right, ask the authority's operators",
+                words=error.words,
+            ) from error
         return pair
 
 

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from proxygen.errors import IssueFailed
 
 URN = "urn:ietf:params:acme:error:"
+UNTYPED = "about:blank"
 LONGEST_TEXT = 1000
 MOST_NAMES = 1000
 TOKEN = re.compile(r"[A-Za-z0-9_-]{22,200}", re.ASCII)
@@ -70,7 +71,7 @@ class Identifier(Said):
 class Problem(Said):
     """A problem document (RFC 8555 section 6.7)."""
 
-    type: Word = "about:blank"
+    type: Word = UNTYPED
     title: Text = ""
     detail: Text = ""
     instance: Word | None = None

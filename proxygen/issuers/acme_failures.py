@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from proxygen.errors import IssueFailed
-from proxygen.issuers.acme_answers import Problem
+from proxygen.issuers.acme_answers import UNTYPED, Problem
 
 MOST_WORDS = 100
 
@@ -20,6 +20,14 @@ class Refused(Exception):
         self.problem = problem
         self.status = status
         self.retry_at = retry_at
+
+
+class Over(Refused):
+    """The order came to nothing: the next try needs a new one."""
+
+
+class Wrong(IssueFailed):
+    """What the authority answered cannot be right: the order is given up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +135,7 @@ def failure(
     place = refused.problem.instance or terms or "the page named below"
     return IssueFailed(
         f"{what}: {'; '.join(meaning.says for meaning in meanings)}",
-        problem=leaves[0].type,
+        problem=None if leaves[0].type == UNTYPED else leaves[0].type,
         retry_at=refused.retry_at,
         final=all(meaning.final for meaning in meanings),
         remedy="; ".join(meaning.remedy for meaning in meanings).replace("{place}", place),
@@ -138,7 +146,8 @@ def failure(
 def words(problem: Problem) -> str:
     """Return one line: the name if there is one, the type, and the authority's own words."""
     name = f"{problem.identifier.value}: " if problem.identifier else ""
-    return f"{name}{problem.detail or problem.title} ({problem.type})"
+    kind = "" if problem.type == UNTYPED else f" ({problem.type})"
+    return f"{name}{problem.detail or problem.title}{kind}"
 
 
 def listed(names: tuple[str, ...]) -> str:

@@ -21,15 +21,11 @@ from proxygen.issuers.acme_answers import (
     Problem,
     Status,
 )
-from proxygen.issuers.acme_failures import Refused
+from proxygen.issuers.acme_failures import Over, Refused, Wrong
 from proxygen.issuers.acme_transport import Answer, Pace
 from proxygen.solvers import Solver
 
 CHALLENGE = "http-01"
-
-
-class Over(Refused):
-    """The order came to nothing: the next try needs a new one."""
 
 
 class Course:
@@ -77,7 +73,7 @@ class Course:
     def certificate(self, order: Order) -> bytes:
         """Return the certificate of a valid order as it was sent."""
         if order.certificate is None:
-            raise Over(Problem(detail="the order is valid, but names no certificate"))
+            raise Wrong("the authority's order is valid, but names no certificate", where=self.url)
         return self.account.look(order.certificate).body
 
     def order(self, passing: Status) -> Order:
@@ -168,30 +164,39 @@ def encoded(message: JSONObjectWithFields) -> bytes:
 
 
 def http01(authorization: Authorization) -> Challenge:
-    """Return the http-01 challenge; raise Over when there is none that can be used."""
-    offered = [one for one in authorization.challenges if one.type == CHALLENGE]
-    if not offered:
-        kinds = ", ".join(one.type for one in authorization.challenges) or "nothing"
-        what = f"it offers no {CHALLENGE} challenge, only {kinds}"
-        raise Over(Problem(detail=what).about(authorization.name))
-    challenge = offered[0]
+    """Return the http-01 challenge; raise Wrong when there is none that can be used."""
+    offered = {one.type: one for one in authorization.challenges}
+    challenge = offered.get(CHALLENGE)
+    if challenge is None:
+        raise Wrong(
+            f"the authority does not offer {CHALLENGE} for {authorization.name}",
+            remedy="use an authority that does; none does for wildcard names",
+            final=True,
+            words=f"offered: {', '.join(offered) or 'nothing'}",
+        )
     if challenge.url is None or not TOKEN.fullmatch(challenge.token or ""):
-        what = "the token of its challenge is not base64url (RFC 8555 section 8.3)"
-        raise Over(Problem(detail=what).about(authorization.name))
+        raise Wrong(
+            f"the authority's challenge for {authorization.name} has no URL or no token",
+            remedy="ask its operators: a token is base64url (RFC 8555 section 8.3)",
+        )
     return challenge
 
 
 def check_names(order: Order, authorizations: list[Authorization]) -> None:
-    """Raise Over unless the authorizations are for names of the order, each once."""
-    asked = {one.value.lower().removeprefix("*.") for one in order.identifiers}
-    names = [one.name for one in authorizations]
-    foreign = set(names) - asked
-    if foreign or any(one.identifier.type != "dns" for one in authorizations):
-        raise Over(Problem(detail="it wants proof of names that were not asked for"))
+    """Raise Wrong unless the authorizations are for names of the order."""
+    asked = {("dns", one.value.lower().removeprefix("*.")) for one in order.identifiers}
+    foreign = {(one.identifier.type, one.name) for one in authorizations} - asked
+    if foreign:
+        raise Wrong(
+            "the authority wants proof of what was not asked for",
+            remedy="ask its operators",
+            words=", ".join(f"{kind} {name}" for kind, name in sorted(foreign)[:10]),
+        )
 
 
 def check_valid(authorizations: list[Authorization]) -> None:
     """Raise Over, with every name's own problem, unless all are valid."""
-    failed = tuple(one.problem for one in authorizations if one.status is not Status.VALID)
+    failed = [one for one in authorizations if one.status is not Status.VALID]
     if failed:
-        raise Over(Problem(subproblems=failed))
+        failed.sort(key=lambda one: one.name)
+        raise Over(Problem(subproblems=tuple(one.problem for one in failed)))

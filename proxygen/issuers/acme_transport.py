@@ -222,6 +222,8 @@ def trouble(error: Exception) -> str:
             return f"sent {error}"
         case SSLError():
             return "could not be reached safely"
+        case NewConnectionError() | ProxyError():
+            return "could not be reached"
         case ConnectTimeoutError() | ReadTimeoutError():
             return "did not answer in time"
         case ProtocolError() | ConnectionError():

@@ -87,6 +87,11 @@ def certificate_file(owner: str, digest: str) -> str:
     return f"{stem(owner)}-{digest[:16]}.pem"
 
 
+def chain_file(owner: str, digest: str) -> str:
+    """Return the name of the file that holds the chain of that digest alone, without the key."""
+    return f"{stem(owner)}-{digest[:16]}.chain.pem"
+
+
 def stem(owner: str) -> str:
     """Return a file name for *owner*, bounded in length and different for different owners.
 

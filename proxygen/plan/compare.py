@@ -7,11 +7,11 @@ from datetime import datetime
 
 from proxygen.model.certificate import GLOBAL, Certificate
 from proxygen.model.site import Site
-from proxygen.plan.installation import Installation, file_of
+from proxygen.plan.installation import Installation
 from proxygen.plan.observed import Installed, Observed, ServiceState
 from proxygen.plan.renewal import Reason, why_issue
-from proxygen.services import Endpoint
 from proxygen.plan.steps import Change, Forget, Install, Issue, Reload, Step, Verify
+from proxygen.services import Endpoint
 
 SAMPLE = 200
 """How many unchanged names are verified besides the changed ones."""
@@ -21,16 +21,16 @@ LOCAL = frozenset({"file", "selfsigned"})
 
 
 def issues(
-    site: Site, observed: Observed, now: datetime, given_up: Collection[str] = ()
+    site: Site, observed: Observed, now: datetime, tried: Collection[str] = ()
 ) -> tuple[Issue, ...]:
     """Return every certificate to obtain, those that ask nobody first.
 
-    *given_up* are the owners for whom it failed already in this run.
+    *tried* are the owners for whom it was tried already in this run.
     """
     due = [
         Issue(wanted, reason)
         for wanted in site.certificates
-        if wanted.owner not in given_up and (reason := reason_for(wanted, observed, now))
+        if wanted.owner not in tried and (reason := reason_for(wanted, observed, now))
     ]
     return tuple(sorted(due, key=lambda step: step.certificate.issuer not in LOCAL))
 
@@ -104,11 +104,10 @@ def why_install(installation: Installation, state: ServiceState) -> Reason | Non
 
 def damaged(installation: Installation, installed: Installed) -> bool:
     """Return whether what was installed is not what it was."""
-    needed = {file_of(bundle) for bundle in installation.certificates}
     return (
         installed.files != installation.files
         or installed.links != installation.links
-        or not needed <= installed.certificates
+        or not installation.certificates.keys() <= installed.certificates
     )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from proxygen.model.certificate import Bundle
-from proxygen.model.layout import Live, certificate_file
+from proxygen.model.layout import Live, certificate_file, chain_file
 from proxygen.plan.render import Templates, render
 from proxygen.services import Endpoint, Pointer, Wanted
 
@@ -18,16 +18,16 @@ from proxygen.services import Endpoint, Pointer, Wanted
 class Installation:
     """What one service should have; *id* names its generation and is a hash of all of it.
 
-    *files*: text by name. *links*: name in the generation -> name of a certificate file.
-    *parameters*: what is set in the service's own configuration. *endpoints*: where clients
-    must see it.
+    *files*: text by name. *certificates*: each certificate file by its name, with its bundle.
+    *links*: name in the generation -> name of a certificate file. *parameters*: what is set in
+    the service's own configuration. *endpoints*: where clients must see it.
     """
 
     service: str
     live: Live
     files: Mapping[str, str]
     links: Mapping[str, str]
-    certificates: tuple[Bundle, ...]
+    certificates: Mapping[str, Bundle]
     pointer: Pointer | None
     parameters: Mapping[str, str]
     readers: str | None
@@ -43,7 +43,9 @@ class Installation:
     def served(self) -> dict[str, str]:
         """What a client is shown for each name: the beginning of the leaf's fingerprint."""
         return {
-            each.server_name: each.bundle.fingerprint[:16] for each in self.endpoints if each.bundle
+            each.server_name: each.bundle.fingerprint[:16]
+            for each in self.endpoints
+            if each.bundle and not each.server_name.endswith(NOBODYS)
         }
 
 
@@ -72,7 +74,9 @@ def installation(
     """Return what *service* should have, rendered."""
     files = {each.name: render(templates, each) for each in wanted.files}
     links = {name: file_of(bundle) for name, bundle in wanted.links.items()}
+    links |= {name: chain_of(bundle) for name, bundle in wanted.chains.items()}
     needed = {file_of(bundle): bundle for bundle in (*wanted.certificates, *wanted.links.values())}
+    needed |= {chain_of(bundle): bundle for bundle in wanted.chains.values()}
     parameters = dict(sorted(wanted.parameters.items()))
     parts = [files, links, sorted(needed), parameters, wanted.readers or ""]
     content = json.dumps(parts, sort_keys=True).encode()
@@ -81,13 +85,18 @@ def installation(
         live=live,
         files=files,
         links=links,
-        certificates=tuple(needed.values()),
+        certificates=needed,
         pointer=pointer,
         parameters=parameters,
         readers=wanted.readers,
         endpoints=tuple(endpoints),
         id=hashlib.sha256(content).hexdigest()[:16],
     )
+
+
+def chain_of(bundle: Bundle) -> str:
+    """Return the name of the file that holds a bundle's chain alone."""
+    return chain_file(bundle.owner, bundle.digest)
 
 
 def file_of(bundle: Bundle) -> str:

@@ -141,11 +141,9 @@ class Wanted:
 
     *files*: the files of the generation. *links*: names in the generation that lead to a
     certificate with its key, *chains* those of files that hold the chain alone, leaf first.
-    *certificates*: every bundle whose file the generation needs.
-    *pointer*: the one file of ours among the service's own, and its line that includes the
-    generation; None where the service has no includes. *parameters*: what is set in the
-    service's own configuration instead. *readers*: the system user who must be able to read
-    the certificates beside root.
+    *certificates*: every bundle whose file the generation needs. *parameters*: what is set in
+    the service's own configuration, where it has no includes. *readers*: the system user who
+    must be able to read the certificates beside root.
     """
 
     files: tuple[Rendered, ...] = ()
@@ -187,6 +185,8 @@ class Service(Protocol):
     ROLE: ClassVar[Role]
     PROGRAMS: ClassVar[tuple[str, ...]]
     """Where its program is looked for, besides the PATH: absolute paths or names."""
+    WORKERS: ClassVar[bool]
+    """Whether a reload replaces all worker processes at once, which then proves it."""
     Settings: ClassVar[type[ServiceSettings]]
 
     def questions(

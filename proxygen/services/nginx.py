@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from proxygen.errors import ServiceError
 from proxygen.model.certificate import GLOBAL, Bundle
 from proxygen.model.layout import Layout
 from proxygen.model.site import Role
@@ -18,17 +16,32 @@ from proxygen.services import (
     Facts,
     Listener,
     Pointer,
+    Question,
     Reading,
     Rendered,
     Wanted,
 )
 from proxygen.services.nginx_blocks import blocks, certificates, distinct_bundles, owners, upstreams
+from proxygen.services.nginx_facts import (
+    INCLUDE,
+    able,
+    configuration,
+    default_ports,
+    directive,
+    main_file,
+    numbers,
+    option,
+    pid_file,
+    pointer_file,
+)
 from proxygen.services.nginx_settings import AT_START_AT_MOST, Settings
 
 __all__ = [
     "PROGRAMS",
     "ROLE",
+    "WORKERS",
     "Settings",
+    "challenge_listener",
     "check",
     "endpoints",
     "facts",
@@ -43,8 +56,6 @@ ROLE = Role.WEB
 WORKERS = True
 PROGRAMS = ("nginx", "/usr/sbin/nginx", "/usr/local/sbin/nginx", "/usr/local/nginx/sbin/nginx")
 
-OLDEST = (1, 19, 5)
-"""``ssl_reject_handshake`` came with 1.19.4, the option ``-e`` with 1.19.5."""
 HTTP2_DIRECTIVE = (1, 25, 1)
 CERTIFICATE_CACHE = (1, 27, 4)
 KEEPALIVE_BY_DEFAULT = (1, 29, 7)
@@ -53,28 +64,8 @@ POST_QUANTUM_OPENSSL = (3, 5)
 UNKNOWN = "proxygen-unknown.invalid"
 """A name that is nobody's (RFC 6761 section 6.4)."""
 
-SKIPPED = r"""\#[^\n]*|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'"""
-INCLUDE = r"""(?<![^\s;{}])include\s+(?P<quote>["']?)(?P<mask>[^\s;"']+)(?P=quote)\s*;|""" + SKIPPED
 
-
-def main_file(settings: Settings, layout: Layout) -> Path:
-    """Return the main configuration file."""
-    if settings.configuration:
-        return Path(settings.configuration)
-    return layout.host("/etc/nginx/nginx.conf")
-
-
-def pointer_file(main: Path) -> Path:
-    """Return the one file of ours among nginx's own; the first that is included."""
-    return main.parent / "conf.d" / "00-proxygen.conf"
-
-
-def pointer(facts: Facts) -> Pointer:
-    """Return the one file of ours among nginx's own."""
-    return Pointer(pointer_file(facts.main), "include {};", INCLUDE)
-
-
-def questions(program: str, settings: Settings, layout: Layout) -> Mapping[str, Command | Reading]:
+def questions(program: str, settings: Settings, layout: Layout) -> Mapping[str, Question]:
     """Return the commands and files whose answers ``facts`` needs."""
     return {
         "built": Command((program, "-V")),
@@ -99,81 +90,9 @@ def facts(program: str, settings: Settings, layout: Layout, answers: Mapping[str
     )
 
 
-def able(program: str, settings: Settings, built: str) -> tuple[int, ...]:
-    """Return nginx's version; raise ServiceError when it lacks what we need."""
-    version = numbers(r"nginx version: \S+?/([0-9.]+)", built)
-    if version < OLDEST:
-        raise ServiceError(
-            f"nginx {dotted(version) or '(of unknown version)'} is too old",
-            where=program,
-            remedy=f"install nginx {dotted(OLDEST)} or later, or set `services.nginx.program`",
-            words=built[:1000],
-        )
-    if settings.proxy_protocol and "http_realip_module" not in built:
-        raise ServiceError(
-            "this nginx was built without its module realip, which `proxy_protocol` needs",
-            where=program,
-            remedy="remove `proxy_protocol`, or set `services.nginx.program`",
-        )
-    return version
-
-
-def configuration(answer: Answer, main: Path, built: str) -> str:
-    """Return nginx's configuration without comments and strings; it must include our file."""
-    if answer.code:
-        compiled = option("conf-path", built) or "another file"
-        raise ServiceError(
-            "nginx's configuration cannot be read",
-            where=str(main),
-            remedy=f"set `services.nginx.configuration` (nginx itself looks for {compiled})",
-            words=answer.words,
-        )
-    ours = pointer_file(main)
-    masks = (match["mask"] for match in re.finditer(INCLUDE, answer.out) if match["mask"])
-    if not any(ours.match(str(main.parent / mask)) for mask in masks):
-        raise ServiceError(
-            f"nginx's configuration does not include {ours.parent}/*.conf",
-            where=str(main),
-            remedy=f"write `include {ours.parent}/*.conf;` into its `http` block",
-        )
-    return re.sub(SKIPPED, "", answer.out)
-
-
-def numbers(pattern: str, text: str) -> tuple[int, ...]:
-    """Return the dotted number that *pattern* finds; empty when it finds none."""
-    match = re.search(pattern, text)
-    return tuple(int(part) for part in match[1].split(".") if part) if match else ()
-
-
-def dotted(version: tuple[int, ...]) -> str:
-    """Return a version as it is written."""
-    return ".".join(map(str, version))
-
-
-def directive(name: str, text: str) -> str | None:
-    """Return the first argument of a directive of the configuration."""
-    match = re.search(rf"(?<![^\s;{{}}]){name}\s+([^\s;]+)[^;]*;", text)
-    return match[1] if match else None
-
-
-def option(name: str, built: str) -> str | None:
-    """Return what nginx was built with (``nginx -V``)."""
-    match = re.search(rf"--{name}=(\S+)", built)
-    return match[1] if match else None
-
-
-def pid_file(text: str, built: str, layout: Layout) -> Path:
-    """Return where the master process leaves its id; a relative path is below the prefix."""
-    if written := directive("pid", text):
-        return layout.host(option("prefix", built) or "/") / written
-    return layout.host(option("pid-path", built) or "/run/nginx.pid")
-
-
-def default_ports(text: str) -> set[str]:
-    """Return the ports for which somebody else's server block is the default."""
-    listens = re.findall(r"(?<![^\s;{}])listen\s+([^\s;]+)([^;]*);", text)
-    defaults = (address for address, more in listens if "default" in more)
-    return {match[1] if (match := re.search(r"(?:^|:)(\d+)$", a)) else "80" for a in defaults}
+def pointer(facts: Facts) -> Pointer:
+    """Return the one file of ours among nginx's own."""
+    return Pointer(pointer_file(facts.main), "include {};", INCLUDE)
 
 
 def http_sockets(settings: Settings, facts: Facts) -> tuple[str, ...]:
@@ -190,7 +109,8 @@ def challenge_listener(settings: Settings, facts: Facts) -> Listener:
     """Return where a client on this host asks for the answers to ACME challenges."""
     sockets = http_sockets(settings, facts)
     first = next((socket for socket in sockets if not socket.startswith("[")), sockets[0])
-    return Listener(client_address(first), port_of(first), None)
+    behind_proxy = settings.proxy_protocol is not None
+    return Listener(client_address(first), port_of(first), None, behind_proxy)
 
 
 def port_of(socket: str) -> int:
@@ -213,10 +133,20 @@ def on_demand(view: WebView, settings: Settings) -> bool:
 
 def wanted(view: WebView, settings: Settings, facts: Facts, layout: Layout) -> Wanted:
     """Return all that should be installed for *view*."""
+    values = context(view, settings, facts, layout)
+    return Wanted(
+        files=(Rendered("nginx/proxygen.conf.j2", "proxygen.conf", values),),
+        certificates=distinct_bundles(view),
+        readers=facts.user if on_demand(view, settings) else None,
+    )
+
+
+def context(view: WebView, settings: Settings, facts: Facts, layout: Layout) -> dict[str, object]:
+    """Return what the template is given."""
     live = layout.live("nginx")
     late = on_demand(view, settings)
     https = https_sockets(settings, facts)
-    context = {
+    return {
         "http": http_sockets(settings, facts),
         "https": https,
         "https_port": port_of(https[0]),
@@ -236,11 +166,6 @@ def wanted(view: WebView, settings: Settings, facts: Facts, layout: Layout) -> W
         "upstreams": upstreams(view),
         "blocks": blocks(view, live, facts.local, late),
     }
-    return Wanted(
-        files=(Rendered("nginx/proxygen.conf.j2", "proxygen.conf", context),),
-        certificates=distinct_bundles(view),
-        readers=facts.user if late else None,
-    )
 
 
 def check(facts: Facts, settings: Settings, main: Path) -> tuple[Command, ...]:  # noqa: ARG001
@@ -252,7 +177,9 @@ def refused(answers: Iterable[Answer]) -> str | None:
     """Return nginx's words if one of the answers of ``check`` is a refusal."""
     for answer in answers:
         if answer.code != 0:
-            return answer.words or f"nginx -t ended with {answer.code}"
+            lines = answer.words.splitlines()
+            errors = [line for line in lines if "[warn]" not in line and "[notice]" not in line]
+            return "\n".join(errors) or f"nginx -t ended with {answer.code}"
     return None
 
 

@@ -24,14 +24,16 @@ OTHER_NAME = "proxygen-other.invalid"
 
 CHAIN_FILES_SINCE = (3, 4)
 COMPARISONS_SINCE = (3, 6)
+TLS_1_2 = "!SSLv2, !SSLv3, !TLSv1, !TLSv1.1"
+"""What versions before COMPARISONS_SINCE understand."""
 
 EXCLUDED = "kRSA, kDHE, PSK, SHA1, SHA256, SHA384, AESCCM, ARIAGCM"
-"""What turns OpenSSL's HIGH into ECDHE with AES-GCM or CHACHA20: Mozilla's six for TLS 1.2.
+"""What leaves of every grade only ECDHE with AES-GCM or CHACHA20: Mozilla's six for TLS 1.2.
 
 The usual way, rewriting ``tls_medium_cipherlist``, changes the SMTP client as well. SHA256 and
-SHA384 name the MACs of CBC ciphers; those of AEAD ciphers are called AEAD. In the way postfix
-applies it this concerns wrapper mode (465) and the level ``encrypt`` (587), not the
-opportunistic TLS of port 25, where the alternative to a weak cipher is plain text.
+SHA384 name the MACs of CBC ciphers; those of AEAD ciphers are called AEAD. Mandatory TLS is
+wrapper mode (465) and the level ``encrypt`` (587), not the opportunistic TLS of port 25, where
+the alternative to a weak cipher is plain text.
 """
 
 LEVEL = "smtpd_tls_security_level"
@@ -42,11 +44,12 @@ OURS = (
     "smtpd_tls_chain_files",
     LEVEL,
     "smtpd_tls_mandatory_protocols",
-    "smtpd_tls_mandatory_ciphers",
     "smtpd_tls_mandatory_exclude_ciphers",
     "tls_server_sni_maps",
     "tls_session_ticket_cipher",
 )
+"""Every parameter that ``wanted`` sets."""
+
 HOW_REACHED = ("queue_directory", "inet_interfaces", "inet_protocols")
 DISCARDED = "smtpd_discard_ehlo_keywords"
 
@@ -231,19 +234,19 @@ def wanted(view: MailView, settings: ServiceSettings, facts: Facts, layout: Layo
     """Return the link to the certificate, and the parameters, which never change."""
     chain = layout.live("postfix").current / LINK
     modern = facts.version >= COMPARISONS_SINCE
-    values = (
-        str(chain),
-        level(facts.parameters),
-        ">=TLSv1.2" if modern else "!SSLv2, !SSLv3, !TLSv1, !TLSv1.1",
-        "high",
-        EXCLUDED,
-        "",  # rule 5: no name that a client asks for leads to another certificate
-        "",  # the SMTP server alone has session tickets to give
-    )
     return Wanted(
         links={LINK: view.bundle},
         certificates=(view.bundle,),
-        parameters=dict(zip(OURS, values, strict=True)),
+        parameters={
+            "smtpd_tls_chain_files": str(chain),
+            LEVEL: level(facts.parameters),
+            "smtpd_tls_mandatory_protocols": ">=TLSv1.2" if modern else TLS_1_2,
+            "smtpd_tls_mandatory_exclude_ciphers": EXCLUDED,
+            # Rule 5: no name that a client asks for leads to another certificate.
+            "tls_server_sni_maps": "",
+            # Not tls_ssl_options, which is the SMTP client's as well.
+            "tls_session_ticket_cipher": "",
+        },
     )
 
 

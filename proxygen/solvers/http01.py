@@ -25,8 +25,6 @@ ANSWER = re.compile(r"[A-Za-z0-9_.-]{1,400}", re.ASCII)
 STALE = timedelta(days=1)
 
 LONGEST_REQUEST = 8 * 1024
-PATIENCE = 10.0
-"""Seconds in which a client must have sent its request and read the answer."""
 MOST_CLIENTS = 32
 WEB = re.compile(rb"(GET|HEAD) /\.well-known/acme-challenge/([A-Za-z0-9_-]{1,200}) HTTP/1\.[01]\r?")
 
@@ -86,11 +84,15 @@ class Listener:
     """Presents answers by listening itself, for a host on which no web server does.
 
     It listens from the first answer on to the end of its ``with`` block, and knows nothing but
-    the answers: there is no folder that a request could reach.
+    the answers: there is no folder that a request could reach. *patience*: the seconds in which
+    a client must have sent its request, and then have read the answer.
     """
 
-    def __init__(self, port: int, addresses: tuple[str, ...] = ("0.0.0.0", "::")) -> None:
+    def __init__(
+        self, port: int, addresses: tuple[str, ...] = ("0.0.0.0", "::"), patience: float = 10
+    ) -> None:
         self.port = port
+        self.patience = patience
         self.addresses = addresses
         self.answers: dict[str, bytes] = {}
         self.sockets: tuple[socket.socket, ...] = ()
@@ -142,8 +144,8 @@ class Listener:
         """Answer one request and close."""
         try:
             with client, contextlib.suppress(OSError):
-                reply = self.reply(request_line(client, time.monotonic() + PATIENCE))
-                client.settimeout(PATIENCE)
+                reply = self.reply(request_line(client, time.monotonic() + self.patience))
+                client.settimeout(self.patience)
                 client.sendall(reply)
                 client.shutdown(socket.SHUT_WR)
         finally:

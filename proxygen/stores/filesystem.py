@@ -35,14 +35,18 @@ class FileStore:
 
     def keys(self, prefix: str) -> Iterator[str]:
         """Return the keys below the folder *prefix*, sorted; files being written are not seen."""
-        folder = self.path(prefix)
-        for path in sorted(folder.rglob("*")):
-            if PART.fullmatch(path.name) and not path.is_dir():
-                yield path.relative_to(self.root).as_posix()
+        for name in files.names(self.path(prefix)):
+            key = f"{prefix}/{name}"
+            if PART.fullmatch(name) is None:
+                continue
+            if self.path(key).is_dir():
+                yield from self.keys(key)
+            else:
+                yield key
 
     def path(self, key: str) -> Path:
         """Return the file of a key; a key that could leave the folder is our own bug."""
         parts = key.split("/")
         if not all(PART.fullmatch(part) for part in parts):
             raise ValueError(f"not a key of a store: {key!r}")
-        return self.root.joinpath(*parts)
+        return self.root / key

@@ -233,6 +233,19 @@ def test_a_hostile_server_neither_hangs_nor_floods(starttls: str | None, act: Ac
     assert took < 1.5
 
 
+@pytest.mark.parametrize(
+    ("what", "words"),
+    [
+        (b"220-" + b"x" * 4096, "the server sent an endless line"),
+        (b"220-\r\n", "the server sent too many lines"),
+        (b"220-" + b"x" * 4000 + b"\r\n", "the server sent too much before TLS"),
+    ],
+)
+def test_what_a_server_may_say_is_bounded(what: bytes, words: str) -> None:
+    with listening(flood(what)) as port:
+        assert probe(at(port, "smtp")).words == words
+
+
 def test_a_refused_handshake_is_told_from_no_answer(server: Tls) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.sni_callback = lambda *_: ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME

@@ -16,13 +16,13 @@ from types import ModuleType
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from proxygen.apply.probe import probe_all, wrong
+from proxygen.apply.probe import wrong
 from proxygen.model.certificate import Bundle, KeyAndChain
 from proxygen.model.layout import Layout
 from proxygen.model.views import MailView
 from proxygen.plan.render import Template, Templates, render
 from proxygen.services import Answer, Command, Facts, ServiceSettings, dovecot, postfix
-from tests.live import needs
+from tests.live import needs, ports
 from tests.live.authority import Authority, write_private
 from tests.live.dovecot import Dovecot
 from tests.live.machine import temporary_root
@@ -413,9 +413,40 @@ def test_a_generation_without_its_certificate_is_refused(root: Path) -> None:
         assert "global-chain.pem" in (mail.refusal or "")
 
 
+PROXIED = """\
+service imap-login {{
+  inet_listener proxied {{
+    port = {proxied}
+    haproxy = yes
+  }}
+}}
+"""
+LMTP = """\
+protocols = $protocols lmtp
+service lmtp {{
+  inet_listener lmtp {{
+    port = {lmtp}
+  }}
+}}
+"""
+
+
 @needs("dovecot")
-def test_lmtp_and_proxied_listeners(root: Path) -> None:
-    program = Dovecot(root)
+def test_a_listener_for_trusted_proxies_is_left_alone(root: Path) -> None:
+    program, proxied = Dovecot(root), ports.reserve()
     with serving(dovecot, program) as mail:
-        endpoints = probe_all(dovecot.endpoints(mail.install("1", HOST), SETTINGS, mail.facts))
-        assert all(seen.fingerprint for seen in endpoints.values())
+        program.write("conf.d/90-more.conf", PROXIED.format(proxied=proxied))
+        mail.reload()
+        assert proxied not in {each.port for each in mail.facts.listeners}
+        assert mail.wrong(mail.install("1", HOST)) == ()
+
+
+@needs("dovecot")
+@pytest.mark.skipif(not Path("/usr/lib/dovecot/lmtp").exists(), reason="no dovecot-lmtpd")
+def test_lmtp(root: Path) -> None:
+    program, lmtp = Dovecot(root), ports.reserve()
+    with serving(dovecot, program) as mail:
+        program.write("conf.d/90-more.conf", LMTP.format(lmtp=lmtp))
+        mail.reload()
+        assert (lmtp, "lmtp") in {(each.port, each.starttls) for each in mail.facts.listeners}
+        assert mail.wrong(mail.install("1", HOST)) == ()

@@ -173,11 +173,16 @@ def test_parameters_that_are_set() -> None:
         "smtpd_tls_chain_files": "/var/lib/proxygen/live/postfix/current/global.pem",
         "smtpd_tls_security_level": "may",
         "smtpd_tls_mandatory_protocols": ">=TLSv1.2",
-        "smtpd_tls_mandatory_ciphers": "high",
         "smtpd_tls_mandatory_exclude_ciphers": postfix.EXCLUDED,
         "tls_server_sni_maps": "",
         "tls_session_ticket_cipher": "",
     }
+
+
+def test_former_values_are_known_of_all_that_is_set() -> None:
+    before = dict.fromkeys(parameters(found()), "x")
+    present = "".join(f"{name} = x\n" for name in before)
+    assert found(parameters=present).parameters == before
 
 
 def test_the_smtp_client_and_port_25_keep_theirs() -> None:

@@ -1,0 +1,106 @@
+"""nginx: what ``nginx -V`` and its configuration tell about it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from proxygen.errors import ServiceError
+from proxygen.model.layout import Layout
+from proxygen.services import Answer
+from proxygen.services.nginx_settings import Settings
+
+OLDEST = (1, 19, 5)
+"""``ssl_reject_handshake`` came with 1.19.4, the option ``-e`` with 1.19.5."""
+
+SKIPPED = r"""\#[^\n]*|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'"""
+INCLUDE = r"""(?<![^\s;{}])include\s+(?P<quote>["']?)(?P<mask>[^\s;"']+)(?P=quote)\s*;|""" + SKIPPED
+
+
+def main_file(settings: Settings, layout: Layout) -> Path:
+    """Return the main configuration file."""
+    if settings.configuration:
+        return Path(settings.configuration)
+    return layout.host("/etc/nginx/nginx.conf")
+
+
+def pointer_file(main: Path) -> Path:
+    """Return the one file of ours among nginx's own; the first that is included."""
+    return main.parent / "conf.d" / "00-proxygen.conf"
+
+
+def able(program: str, settings: Settings, built: str) -> tuple[int, ...]:
+    """Return nginx's version; raise ServiceError when it lacks what we need."""
+    version = numbers(r"nginx version: \S+?/([0-9.]+)", built)
+    if version < OLDEST:
+        raise ServiceError(
+            f"nginx {dotted(version) or '(of unknown version)'} is too old",
+            where=program,
+            remedy=f"install nginx {dotted(OLDEST)} or later, or set `services.nginx.program`",
+            words=built[:1000],
+        )
+    if settings.proxy_protocol and "http_realip_module" not in built:
+        raise ServiceError(
+            "this nginx was built without its module realip, which `proxy_protocol` needs",
+            where=program,
+            remedy="remove `proxy_protocol`, or set `services.nginx.program`",
+        )
+    return version
+
+
+def configuration(answer: Answer, main: Path, built: str) -> str:
+    """Return nginx's configuration without comments and strings; it must include our file."""
+    if answer.code:
+        compiled = option("conf-path", built) or "another file"
+        raise ServiceError(
+            "nginx's configuration cannot be read",
+            where=str(main),
+            remedy=f"set `services.nginx.configuration` (nginx itself looks for {compiled})",
+            words=answer.words,
+        )
+    ours = pointer_file(main)
+    masks = (match["mask"] for match in re.finditer(INCLUDE, answer.out) if match["mask"])
+    if not any(ours.match(str(main.parent / mask)) for mask in masks):
+        raise ServiceError(
+            f"nginx's configuration does not include {ours.parent}/*.conf",
+            where=str(main),
+            remedy=f"write `include {ours.parent}/*.conf;` into its `http` block",
+        )
+    return re.sub(SKIPPED, "", answer.out)
+
+
+def numbers(pattern: str, text: str) -> tuple[int, ...]:
+    """Return the dotted number that *pattern* finds; empty when it finds none."""
+    match = re.search(pattern, text)
+    return tuple(int(part) for part in match[1].split(".") if part) if match else ()
+
+
+def dotted(version: tuple[int, ...]) -> str:
+    """Return a version as it is written."""
+    return ".".join(map(str, version))
+
+
+def directive(name: str, text: str) -> str | None:
+    """Return the first argument of a directive of the configuration."""
+    match = re.search(rf"(?<![^\s;{{}}]){name}\s+([^\s;]+)[^;]*;", text)
+    return match[1] if match else None
+
+
+def option(name: str, built: str) -> str | None:
+    """Return what nginx was built with (``nginx -V``)."""
+    match = re.search(rf"--{name}=(\S+)", built)
+    return match[1] if match else None
+
+
+def pid_file(text: str, built: str, layout: Layout) -> Path:
+    """Return where the master process leaves its id; a relative path is below the prefix."""
+    if written := directive("pid", text):
+        return layout.host(option("prefix", built) or "/") / written
+    return layout.host(option("pid-path", built) or "/run/nginx.pid")
+
+
+def default_ports(text: str) -> set[str]:
+    """Return the ports for which somebody else's server block is the default."""
+    listens = re.findall(r"(?<![^\s;{}])listen\s+([^\s;]+)([^;]*);", text)
+    defaults = (address for address, more in listens if "default" in more)
+    return {match[1] if (match := re.search(r"(?:^|:)(\d+)$", a)) else "80" for a in defaults}

@@ -1,0 +1,538 @@
+"""What proxygen wants of nginx, for every kind of model, version and host."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from proxygen import registry
+from proxygen.errors import Origin, ServiceError
+from proxygen.model.backends import backend as built
+from proxygen.model.certificate import GLOBAL, Bundle
+from proxygen.model.layout import Layout
+from proxygen.model.schema import BackendFields
+from proxygen.model.site import Backend, Location, Upstream
+from proxygen.model.views import WebSite, WebView
+from proxygen.plan.render import Template, Templates, render
+from proxygen.services import Answer, Command, Facts, Reading, nginx
+from tests.certificates import NOON
+
+TEMPLATES = Path(__file__).parents[2] / "templates"
+HERE = Origin("proxygen.yaml", 1, 1)
+LAYOUT = Layout(Path("/"), Path("/etc/proxygen/proxygen.yaml"))
+FACTS = Facts("/usr/sbin/nginx", (1, 22, 1), Path("/etc/nginx/nginx.conf"), (3, 0, 22), user="www")
+MAIN, SHOP, POST = "mail.example.net", "shop.example", "post.example"
+APP = Backend("app", (Upstream("web", ("http://10.0.0.1",)),), (Location("/", "web"),), HERE)
+BUILT = """nginx version: nginx/1.22.1
+built with OpenSSL 3.0.2 15 Mar 2022 (running with OpenSSL 3.5.1 1 Jul 2025)
+TLS SNI support enabled
+configure arguments: --prefix=/usr/share/nginx --conf-path=/etc/nginx/nginx.conf \
+--pid-path=/run/compiled.pid --user=builder --with-http_realip_module
+"""
+CONFIGURATION = """user www-data www;
+pid /run/own.pid;
+http {
+    include /etc/nginx/mime.types;
+    include conf.d/*.conf;
+}
+"""
+
+
+def settings(**fields: Any) -> nginx.Settings:
+    """Return settings as the model gives them."""
+    return nginx.Settings.model_validate(fields)
+
+
+def bundle(owner: str) -> Bundle:
+    """Return a bundle of that owner."""
+    digest = owner.encode().hex().ljust(64, "0")
+    return Bundle(owner, (), "acme", "CA", NOON, NOON, "1", "", "", digest, "ecdsa-p256")
+
+
+def site(owner: str, *names: str, own: bool = True, backend: Backend | None = APP) -> WebSite:
+    """Return a site; without a certificate of its own it has the global one."""
+    return WebSite(owner, names or (owner,), bundle(owner if own else GLOBAL), backend)
+
+
+MAIN_SITE = site(GLOBAL, MAIN)
+
+
+def text(*sites: WebSite, facts: Facts = FACTS, **fields: Any) -> str:
+    """Return the file that is wanted for the global URL and *sites*."""
+    view = WebView((MAIN_SITE, *sites))
+    (file,) = nginx.wanted(view, settings(**fields), facts, LAYOUT).files
+    loaded = {
+        str(path.relative_to(TEMPLATES)): Template(path.read_text(), str(path))
+        for path in TEMPLATES.glob("nginx/*.j2")
+    }
+    return render(Templates(loaded), file)
+
+
+def served(configuration: str) -> list[str]:
+    """Return the HTTPS server blocks that serve sites."""
+    blocks = re.findall(r"^server \{\n(.*?)^\}\n", configuration, re.MULTILINE | re.DOTALL)
+    return [block for block in blocks if " ssl" in block and "ssl_certificate " in block]
+
+
+# Settings.
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        (443, "443"),
+        ("443", "443"),
+        ("*:443", "443"),
+        ("0.0.0.0:443", "443"),
+        ("127.0.0.1:8443", "127.0.0.1:8443"),
+        ("[::]:443", "[::]:443"),
+        ("[2001:DB8:0::1]:443", "[2001:db8::1]:443"),
+    ],
+)
+def test_sockets_have_one_spelling(written: object, meant: str) -> None:
+    assert settings(listen={"https": [written]}).listen.https == (meant,)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        *(0, 65536, -1, True, None, 4.5, "", "x", "host:443", "1.2.3:443", "256.1.1.1:443"),
+        *("::1:443", "[127.0.0.1]:443", "[::1]", "443 default_server", "443;", "unix:/x", "443\n"),
+    ],
+)
+def test_other_sockets_are_mistakes(written: object) -> None:
+    with pytest.raises(ValidationError):
+        settings(listen={"https": [written]})
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"listen": {"https": []}},
+        {"listen": {"https": [443, "*:443"]}},
+        {"listen": {"quic": [443]}},
+        {"unknown_names": "accept"},
+        {"hsts": -1},
+        {"hsts": 10**10},
+        {"hsts": "1"},
+        {"hsts": True},
+        {"proxy_protocol": {}},
+        {"proxy_protocol": {"from": []}},
+        {"proxy_protocol": {"from": ["10.0.0.1/8"]}},
+        {"proxy_protocol": {"from": ["balancer"]}},
+        {"certificates": "never"},
+        {"snippet": "x"},
+    ],
+)
+def test_other_settings_are_mistakes(fields: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        settings(**fields)
+
+
+def test_settings_have_a_schema() -> None:
+    schema = TypeAdapter(nginx.Settings).json_schema()
+    assert schema["additionalProperties"] is False
+    assert {"program", "configuration", "listen", "hsts"} <= set(schema["properties"])
+
+
+# Facts.
+
+
+def facts(
+    built_as: str = BUILT,
+    configuration: Answer | str = CONFIGURATION,
+    layout: Layout = LAYOUT,
+    **fields: Any,
+) -> Facts:
+    """Return what is told by these answers."""
+    read = Answer(0, configuration, "") if isinstance(configuration, str) else configuration
+    answers = {"built": Answer(0, "", built_as), "configuration": read}
+    return nginx.facts("/usr/sbin/nginx", settings(**fields), layout, answers)
+
+
+def test_questions_ask_the_program_and_read_its_main_file() -> None:
+    asked = nginx.questions("/usr/sbin/nginx", settings(), Layout(Path("/r"), Path("/m")))
+    assert asked["built"] == Command(("/usr/sbin/nginx", "-V"))
+    reading = asked["configuration"]
+    assert isinstance(reading, Reading)
+    assert reading.path == Path("/r/etc/nginx/nginx.conf")
+
+
+def test_the_model_may_name_the_main_file() -> None:
+    asked = nginx.questions("nginx", settings(configuration="/opt/nginx.conf"), LAYOUT)
+    reading = asked["configuration"]
+    assert isinstance(reading, Reading)
+    assert reading.path == Path("/opt/nginx.conf")
+
+
+def test_facts_of_a_debian() -> None:
+    assert facts() == Facts(
+        program="/usr/sbin/nginx",
+        version=(1, 22, 1),
+        main=Path("/etc/nginx/nginx.conf"),
+        openssl=(3, 5, 1),
+        pid_file=Path("/run/own.pid"),
+        user="www-data",
+        parameters={"default_server": ""},
+    )
+
+
+@pytest.mark.parametrize(
+    ("written", "pid_file", "user"),
+    [
+        ("", "/r/run/compiled.pid", "builder"),
+        ("# pid /run/not.pid; user root;\n", "/r/run/compiled.pid", "builder"),
+        ("pid logs/x.pid;user a;", "/r/usr/share/nginx/logs/x.pid", "a"),
+        ("log_format x 'pid /run/not.pid;'; pid /run/x.pid;", "/run/x.pid", "builder"),
+    ],
+)
+def test_pid_file_and_user(written: str, pid_file: str, user: str) -> None:
+    text = f"{written} include /r/etc/nginx/conf.d/*.conf;"
+    found = facts(configuration=text, layout=Layout(Path("/r"), Path("/m")))
+    assert (str(found.pid_file), found.user) == (pid_file, user)
+
+
+def test_an_nginx_built_without_a_user_serves_as_nobody() -> None:
+    text = "include conf.d/*.conf;"
+    found = facts("nginx version: openresty/1.25.3.1\nbuilt with BoringSSL", text)
+    assert (found.user, found.version, found.openssl) == ("nobody", (1, 25, 3, 1), ())
+    assert found.pid_file == Path("/run/nginx.pid")
+
+
+@pytest.mark.parametrize("built_as", ["nginx version: nginx/1.18.0\n", "nginx/1.19.3", "", "?"])
+def test_an_nginx_that_cannot_refuse_handshakes_is_refused(built_as: str) -> None:
+    with pytest.raises(ServiceError, match="too old") as refused:
+        facts(built_as)
+    assert "1.19.5" in refused.value.remedy
+
+
+def test_an_nginx_without_realip_cannot_stand_behind_a_proxy() -> None:
+    without = BUILT.replace("--with-http_realip_module", "")
+    assert facts(without).version == (1, 22, 1)
+    with pytest.raises(ServiceError, match="realip"):
+        facts(without, proxy_protocol={"from": ["10.0.0.0/8"]})
+
+
+def test_a_main_file_that_is_elsewhere_is_told() -> None:
+    with pytest.raises(ServiceError, match="cannot be read") as refused:
+        facts(configuration=Answer(1, "", "not there"))
+    assert "/etc/nginx/nginx.conf" in refused.value.remedy
+    assert refused.value.words == "not there"
+
+
+@pytest.mark.parametrize(
+    ("include", "included"),
+    [
+        ("include conf.d/*.conf;", True),
+        ("include /etc/nginx/conf.d/*.conf;", True),
+        ('include "/etc/nginx/conf.d/*.conf";', True),
+        ("include /etc/nginx/conf.d/00-proxygen.conf;", True),
+        ("http{include /etc/nginx/conf.d/*;}", True),
+        ("# include conf.d/*.conf;", False),
+        ("log_format x 'include conf.d/*.conf;';", False),
+        ("include /etc/nginx/sites-enabled/*;", False),
+        ("include other/conf.d/*.conf;", False),
+        ("", False),
+    ],
+)
+def test_the_configuration_must_include_our_file(include: str, included: bool) -> None:
+    if included:
+        assert facts(configuration=include)
+        return
+    with pytest.raises(ServiceError, match="does not include") as refused:
+        facts(configuration=include)
+    assert "include /etc/nginx/conf.d/*.conf;" in refused.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("listen", "ports"),
+    [
+        ("listen 443 ssl default_server;", "443"),
+        ("listen [::]:443 default_server ssl; listen 80 default_server;", "443 80"),
+        ("listen 127.0.0.1 default_server;", "80"),
+        ("# listen 443 default_server;", ""),
+        ("listen 443 ssl;", ""),
+    ],
+)
+def test_somebody_elses_default_server_is_noticed(listen: str, ports: str) -> None:
+    found = facts(configuration=f"include conf.d/*.conf; server {{ {listen} }}")
+    assert found.parameters["default_server"] == ports
+
+
+# What is wanted.
+
+
+def test_the_pointer_is_the_first_file_of_conf_d() -> None:
+    pointer = nginx.pointer(FACTS)
+    assert pointer.path == Path("/etc/nginx/conf.d/00-proxygen.conf")
+    assert pointer.directive.format("/live/*.conf") == "include /live/*.conf;"
+    text = "include a;\n# include b;\nx 'include c;';include  \"d\" ;noinclude e;"
+    found = [match["mask"] for match in re.finditer(pointer.include, text)]
+    assert [mask for mask in found if mask] == ["a", "d"]
+
+
+def test_every_certificate_that_is_served_is_wanted_once() -> None:
+    view = WebView((MAIN_SITE, site(SHOP), site(POST, own=False)))
+    wanted = nginx.wanted(view, settings(), FACTS, LAYOUT)
+    assert wanted.certificates == (bundle(GLOBAL), bundle(SHOP))
+
+
+def test_workers_read_certificates_only_on_demand() -> None:
+    view = WebView((MAIN_SITE,))
+    assert nginx.wanted(view, settings(), FACTS, LAYOUT).readers is None
+    late = nginx.wanted(view, settings(certificates="on_demand"), FACTS, LAYOUT)
+    assert late.readers == "www"
+
+
+def test_at_start_sites_share_a_block_with_their_certificate_and_backend() -> None:
+    sites = [site(SHOP), site(POST, own=False), site("c.example", own=False, backend=None)]
+    blocks = served(text(*sites))
+    names = [re.findall(r"server_name (\S+);", block) for block in blocks]
+    assert names == [[MAIN, POST], [SHOP], ["c.example"]]
+    files = [re.findall(r"ssl_certificate(?:_key)? (\S+);", block) for block in blocks]
+    folder = LAYOUT.live("nginx")
+    wanted = [folder.certificate(owner, bundle(owner).digest) for owner in (GLOBAL, SHOP, GLOBAL)]
+    assert files == [[str(file)] * 2 for file in wanted]
+
+
+def test_on_demand_sites_share_a_block_with_their_backend() -> None:
+    other = replace(APP, name="other")
+    sites = [site(SHOP), site(POST, own=False), site("c.example", backend=other)]
+    blocks = served(text(*sites, certificates="on_demand"))
+    names = [re.findall(r"server_name (\S+);", block) for block in blocks]
+    assert names == [[MAIN, SHOP, POST], ["c.example"]]
+    assert all("ssl_certificate $proxygen_certificate;" in block for block in blocks)
+
+
+def test_local_additions_get_their_own_block() -> None:
+    local = replace(FACTS, local=frozenset({SHOP, "gone.example"}))
+    written = text(site(SHOP), site(POST), facts=local, certificates="on_demand")
+    own, shared = f"include /etc/proxygen/nginx.d/{SHOP}/*.conf;", served(written)
+    assert [own in block for block in shared] == [False, True]
+    assert "gone.example" not in written
+    assert written.count("include /etc/proxygen/nginx.d/*.conf;") == written.count("\nserver {")
+
+
+@pytest.mark.parametrize(("count", "late"), [(199, False), (200, True)])
+def test_many_certificates_are_loaded_on_demand(count: int, late: bool) -> None:
+    sites = [site(f"c{number}.example") for number in range(count)]
+    assert ("$proxygen_certificate" in text(*sites)) is late
+
+
+def test_many_sites_with_one_certificate_are_few_certificates() -> None:
+    sites = [site(f"c{number}.example", own=False) for number in range(300)]
+    written = text(*sites)
+    assert "$proxygen_certificate" not in written
+    assert len(served(written)) == 1
+
+
+@pytest.mark.parametrize(
+    ("version", "openssl", "there", "missing"),
+    [
+        ((1, 22, 1), (3, 0), "listen 443 ssl http2;", "http2 on;"),
+        ((1, 25, 0), (3, 0), "listen 443 ssl http2;", "http2 on;"),
+        ((1, 25, 1), (3, 0), "http2 on;", "ssl http2;"),
+        ((1, 27, 3), (3, 0), "http2 on;", "ssl_certificate_cache"),
+        ((1, 27, 4), (3, 0), "ssl_certificate_cache max=", "ssl http2;"),
+        ((1, 27, 4), (3, 4, 9), "ssl_ecdh_curve X25519:prime256v1:secp384r1;", "MLKEM"),
+        ((1, 27, 4), (), "ssl_ecdh_curve X25519:prime256v1:secp384r1;", "MLKEM"),
+        ((1, 27, 4), (3, 5), "ssl_ecdh_curve X25519MLKEM768:X25519:", "ssl http2;"),
+    ],
+)
+def test_each_version_is_given_what_it_knows(
+    version: tuple[int, ...], openssl: tuple[int, ...], there: str, missing: str
+) -> None:
+    known = replace(FACTS, version=version, openssl=openssl)
+    written = text(facts=known, certificates="on_demand")
+    assert there in written
+    assert missing not in written
+
+
+def test_a_host_without_ipv6_listens_on_ipv4_alone() -> None:
+    assert "listen [::]:443 ssl" in text()
+    assert "listen [::]:80;" in text()
+    assert "[::]" not in text(facts=replace(FACTS, ipv6=False))
+
+
+@pytest.mark.parametrize(("port", "url"), [(443, "https://$host$"), (8443, "https://$host:8443$")])
+def test_the_redirect_leads_to_the_first_https_port(port: int, url: str) -> None:
+    assert f"return 301 {url}request_uri;" in text(listen={"https": [port, 9443]})
+
+
+def test_only_upstreams_that_are_used_are_there() -> None:
+    unused = Upstream("core", ("http://10.0.0.9:1",))
+    backend = replace(APP, upstreams=(*APP.upstreams, unused))
+    written = text(site(SHOP, backend=backend), site(POST, backend=None))
+    assert written.count("upstream proxygen.app.web {") == 1
+    assert "10.0.0.9" not in written
+
+
+@pytest.mark.parametrize(
+    ("url", "server"),
+    [
+        ("http://10.0.0.1", "10.0.0.1:80"),
+        ("https://app.example", "app.example:443"),
+        ("http://app.example:8080", "app.example:8080"),
+        ("http://[2001:db8::1]", "[2001:db8::1]:80"),
+        ("https://[2001:db8::1]:8443", "[2001:db8::1]:8443"),
+    ],
+)
+def test_upstream_servers_have_the_port_of_their_scheme(url: str, server: str) -> None:
+    backend = replace(APP, name="other", upstreams=(Upstream("web", (url,)),))
+    written = text(site(SHOP, backend=backend))
+    assert f"    server {server} max_fails=1" in written
+    assert f"proxy_pass {url.partition(':')[0]}://proxygen.other.web;" in written
+
+
+@pytest.mark.parametrize("name", ["a;b", "a b", "$host", "{", "a\nb", '"', "~(", "é"])
+def test_no_hostile_value_reaches_the_file(name: str) -> None:
+    hostile = [
+        site(SHOP, name),
+        replace(site(SHOP), owner=name, bundle=bundle(SHOP)),
+        site(SHOP, backend=replace(APP, locations=(Location(f"/{name}", "web"),))),
+        site(SHOP, backend=replace(APP, locations=(Location("/", "web", rewrite=name),))),
+        site(SHOP, backend=replace(APP, upstreams=(Upstream("web", (f"http://{name}",)),))),
+    ]
+    for one in hostile[:4]:
+        with pytest.raises(ServiceError, match="cannot be written"):
+            text(replace(one, backend=one.backend and replace(one.backend, name="other")))
+
+
+# Running it.
+
+
+def test_check_and_reload_name_the_main_file() -> None:
+    staged = Path("/stage/nginx.conf")
+    (check,) = nginx.check(FACTS, settings(), staged)
+    assert str(check) == "/usr/sbin/nginx -t -q -c /stage/nginx.conf -e stderr"
+    reload = nginx.reload(FACTS, settings())
+    assert str(reload) == "/usr/sbin/nginx -c /etc/nginx/nginx.conf -e stderr -s reload"
+
+
+def test_a_refusal_is_told_without_warnings() -> None:
+    said = "nginx: [warn] could not build optimal map_hash\nnginx: [emerg] unknown directive"
+    assert nginx.refused([Answer(0, "", said)]) is None
+    assert nginx.refused([Answer(1, "", said)]) == "nginx: [emerg] unknown directive"
+    assert nginx.refused([Answer(-9, "", "")]) == "nginx -t ended with -9"
+
+
+def endpoints(*sites: WebSite, facts: Facts = FACTS, **fields: Any) -> list[tuple[Any, ...]]:
+    """Return address, port, name and owner of each endpoint."""
+    found = nginx.endpoints(WebView((MAIN_SITE, *sites)), settings(**fields), facts)
+    return [
+        (each.address, each.port, each.server_name, each.bundle and each.bundle.owner)
+        for each in found
+    ]
+
+
+def test_every_name_is_looked_at_once_and_the_global_one_over_ipv6_too() -> None:
+    assert endpoints(site(SHOP, SHOP, f"www.{SHOP}"), site(POST, own=False)) == [
+        ("127.0.0.1", 443, MAIN, GLOBAL),
+        ("127.0.0.1", 443, SHOP, SHOP),
+        ("127.0.0.1", 443, f"www.{SHOP}", SHOP),
+        ("127.0.0.1", 443, POST, GLOBAL),
+        ("::1", 443, MAIN, GLOBAL),
+        ("127.0.0.1", 443, nginx.UNKNOWN, None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("fields", "places"),
+    [
+        ({"listen": {"https": ["192.0.2.1:8443"]}}, [("192.0.2.1", 8443)]),
+        ({"listen": {"https": ["[::]:443"]}}, [("::1", 443)]),
+        ({"listen": {"https": ["[2001:db8::1]:443"]}}, [("2001:db8::1", 443)]),
+        ({"listen": {"https": ["[::]:443", 8443]}}, [("127.0.0.1", 8443), ("::1", 443)]),
+    ],
+)
+def test_endpoints_are_where_nginx_listens(
+    fields: dict[str, Any], places: list[tuple[str, int]]
+) -> None:
+    found = [place[:2] for place in endpoints(unknown_names="global", **fields)]
+    assert list(dict.fromkeys(found)) == places
+
+
+def test_what_a_name_that_is_nobodys_is_shown() -> None:
+    assert endpoints()[-1][2:] == (nginx.UNKNOWN, None)
+    assert endpoints(unknown_names="global")[-1][2:] == (nginx.UNKNOWN, GLOBAL)
+    foreign = replace(FACTS, parameters={"default_server": "443 80"})
+    assert nginx.UNKNOWN not in [name for _, _, name, _ in endpoints(facts=foreign)]
+
+
+def test_endpoints_know_of_the_proxy_protocol() -> None:
+    view, behind = WebView((MAIN_SITE,)), settings(proxy_protocol={"from": ["::1"]})
+    assert all(each.proxy_protocol for each in nginx.endpoints(view, behind, FACTS))
+    assert nginx.challenge_listener(behind, FACTS).proxy_protocol
+    assert not any(each.proxy_protocol for each in nginx.endpoints(view, settings(), FACTS))
+
+
+# Applications.
+
+
+def location_of(application: str, path: str, **upstreams: list[str]) -> Location:
+    """Return where nginx takes requests for *path*: the longest location that begins it."""
+    fields = BackendFields(application=application, upstreams=upstreams)
+    backend = built("app", fields, registry.applications()[application], HERE)
+    fitting = [each for each in backend.locations if path.startswith(each.path)]
+    return max(fitting, key=lambda each: len(each.path))
+
+
+BLUEMIND = {
+    name: [f"http://10.0.0.1:{port}"]
+    for name, port in {"web": 8080, "core": 8090, "mapi": 5001, "eas": 8082}.items()
+}
+MIB = 1024 * 1024
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/", {"upstream": "web"}),
+        ("/webapp/mail/", {"upstream": "web"}),
+        ("/api/users", {"upstream": "core", "read_timeout": 210, "buffering": False}),
+        ("/api/attachment/x", {"upstream": "core", "body_size": 200 * MIB}),
+        ("/api/filehosting/x", {"upstream": "core", "request_buffering": False}),
+        ("/eventbus/websocket", {"upstream": "core", "websocket": True}),
+        ("/mapi/emsmdb/", {"upstream": "mapi", "buffering": False, "request_buffering": False}),
+        ("/EWS/Exchange.asmx", {"upstream": "mapi", "rewrite": "/ews"}),
+        ("/ews/exchange.asmx", {"upstream": "mapi", "rewrite": None}),
+        ("/Autodiscover/Autodiscover.xml", {"upstream": "mapi", "rewrite": "/autodiscover"}),
+        ("/autodiscover/autodiscover.xml", {"upstream": "mapi", "rewrite": None}),
+        ("/OAB/x", {"upstream": "mapi"}),
+        ("/Microsoft-Server-ActiveSync", {"upstream": "eas", "read_timeout": 1200}),
+        ("/dav/principals/", {"upstream": "web"}),
+        ("/.well-known/caldav", {"upstream": "web"}),
+        ("/settings/index.html", {"upstream": "web", "body_size": 10 * MIB}),
+    ],
+)
+def test_bluemind_requests_go_where_bluemind_wants_them(
+    path: str, expected: dict[str, Any]
+) -> None:
+    location = location_of("bluemind", path, **BLUEMIND)
+    assert {key: getattr(location, key) for key in expected} == expected
+
+
+def test_bluemind_with_the_web_alone_has_no_other_locations() -> None:
+    assert location_of("bluemind", "/api/users", web=["http://10.0.0.1:8080"]).upstream == "web"
+
+
+def test_generic_takes_everything_and_websockets() -> None:
+    location = location_of("generic", "/any", web=["http://10.0.0.1"])
+    assert (location.path, location.websocket) == ("/", True)
+
+
+@pytest.mark.parametrize("application", sorted(registry.applications()))
+def test_every_application_renders(application: str) -> None:
+    known = registry.applications()[application]
+    names = {str(each.upstream) for each in known.locations.values()}
+    fields = BackendFields(
+        application=application, upstreams={name: ["http://10.0.0.1:80"] for name in names}
+    )
+    written = text(site(SHOP, backend=built("other", fields, known, HERE)))
+    for path in known.locations:
+        assert f" {path} {{\n" in written
