@@ -40,7 +40,8 @@ class Parameters:
 
     def set_in(self, main: Path, values: Mapping[str, str]) -> None:
         """Set parameters in a configuration, be it a copy; nothing is noted."""
-        self.must(self.module.set_parameters(self.facts, main, values))
+        if values:
+            self.must(self.module.set_parameters(self.facts, main, values))
 
     def give_back(self) -> None:
         """Make the main file what it was before proxygen.

@@ -124,7 +124,7 @@ def tell(result: Result, outcome: Outcome, progress: Progress) -> None:
     step, found = result
     if isinstance(found, IssueFailed):
         outcome.failures.append((step.certificate.owner, found))
-        progress.say(f"failed: {step}\n{found}")
+        progress.say(f"failed: {step}: {found.what}")
         return
     outcome.done.append(str(step))
     progress.say(f"{step}\n  until {found.not_after:%Y-%m-%d %H:%M} UTC, from {found.issued_by}")
@@ -162,6 +162,6 @@ def install(
         bring(service, Target(wanted.id, wanted.parameters), endpoints, progress.say)
     except (ServiceError, NotServed) as error:
         outcome.failures.append((wanted.service, error))
-        progress.say(f"failed: {step}\n{error}")
+        progress.say(f"failed: {step}: {error.what}")
         return
     outcome.done += [str(each) for each in steps]

@@ -90,10 +90,15 @@ def summary(outcome: Outcome) -> None:
     for warning in outcome.warnings:
         click.echo(f"warning: {warning}", err=True)
     if outcome.failures:
-        click.echo(f"{len(outcome.done)} steps done; not done:", err=True)
+        click.echo(f"{steps(outcome)} done; not done:", err=True)
         for what, error in outcome.failures:
-            click.echo(f"  {what}: {error.what}", err=True)
+            click.echo(f"{what}: {error}", err=True)
     elif outcome.done:
-        click.echo(f"{len(outcome.done)} steps done")
+        click.echo(f"{steps(outcome)} done")
     else:
         click.echo("nothing to do")
+
+
+def steps(outcome: Outcome) -> str:
+    """Return how many steps were done, in words."""
+    return "1 step" if len(outcome.done) == 1 else f"{len(outcome.done)} steps"

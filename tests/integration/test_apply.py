@@ -12,15 +12,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from tests.conftest import require
 from tests.live import client
-from tests.live.machine import Machine, temporary_root
+from tests.live.machine import Machine
 from tests.live.needs import path_of
 from tests.live.processes import environment
 
 MAIN = {"url": "https://mail.example.net", "certificate": "acme"}
 A = {"a.example": {"url": "https://www.a.example", "certificate": "acme"}}
 B = {"b.example": {"url": "https://www.b.example", "certificate": "acme"}}
+REFUSED = r"(?i)unrecognized|alert|EOF"
 WEB = ("nginx", "pebble")
 
 
@@ -66,7 +68,7 @@ def test_a_failed_order_leaves_its_domain_on_the_global_certificate(web: Machine
     run = web.proxygen("apply")
     assert run.returncode == 5
     assert "b.example" in run.stderr
-    assert "urn:ietf:params:acme:error:" in run.stdout  # the authority's own words
+    assert "urn:ietf:params:acme:error:" in run.stderr  # the authority's own words
     assert names(web, "www.a.example") == {"www.a.example"}
     assert names(web, "www.b.example") == {"mail.example.net"}
     status = json.loads(web.proxygen("status", "--json").stdout)
@@ -88,7 +90,7 @@ def test_a_certificate_taken_out_of_the_model_is_served_no_more(web: Machine) ->
     assert names(web, "www.a.example") == {"mail.example.net"}
     web.model({}, main=MAIN)
     succeeded(web.proxygen("apply"))
-    with pytest.raises(OSError, match="(?i)unrecognized|alert|EOF"):
+    with pytest.raises(OSError, match=REFUSED):
         names(web, "www.a.example")
 
 
@@ -143,7 +145,7 @@ def test_what_nginx_refuses_never_takes_the_place_of_what_serves(web: Machine) -
     (local / "wrong.conf").write_text("no_such_directive on;\n")
     run = web.proxygen("apply")
     assert run.returncode == 4
-    assert "no_such_directive" in run.stdout
+    assert "no_such_directive" in run.stderr
     assert web.nginx.workers == before
     assert names(web, "www.a.example") == {"www.a.example"}
     current = web.root / "var/lib/proxygen/live/nginx/current/proxygen.conf"
@@ -159,8 +161,8 @@ def test_a_foreign_broken_file_is_told_as_foreign_and_costs_no_certificate(web: 
     web.model(A | B, main=MAIN)
     run = web.proxygen("apply")
     assert run.returncode == 4
-    assert "even without proxygen's part" in run.stdout
-    assert "zz-foreign.conf" in run.stdout
+    assert "even without proxygen's part" in run.stderr
+    assert "zz-foreign.conf" in run.stderr
     assert foreign.read_text() == "server { listen nonsense; }\n"
     assert names(web, "www.a.example") == {"www.a.example"}
     foreign.unlink()
@@ -181,7 +183,7 @@ def test_a_configuration_that_is_accepted_but_not_served_is_put_back(web: Machin
     web.model(A, main=MAIN, services={"nginx": {"listen": listen, "certificates": "on_demand"}})
     run = web.proxygen("apply")
     assert run.returncode == 4
-    assert "put back" in run.stdout + run.stderr or "back in place" in run.stdout + run.stderr
+    assert "the former files are back in place" in run.stderr
     assert (web.root / "var/lib/proxygen/live/nginx/current").readlink() == current
     assert names(web, "www.a.example") == {"www.a.example"}
 
@@ -200,7 +202,7 @@ def test_a_foreign_server_block_for_our_name_is_told_and_ours_stays(web: Machine
     web.model(A, main=MAIN)
     run = web.proxygen("apply")
     assert run.returncode == 6
-    assert "www.a.example" in run.stdout
+    assert "www.a.example" in run.stderr
     assert (
         "www.a.example"
         in (web.root / "var/lib/proxygen/live/nginx/current/proxygen.conf").read_text()
@@ -357,7 +359,7 @@ def test_rollback_goes_to_what_served_before_and_forward_again(web: Machine) -> 
     succeeded(web.proxygen("rollback"))
     assert names(web, "www.a.example") == {"www.a.example"}
     succeeded(web.proxygen("rollback"))
-    with pytest.raises(OSError, match="(?i)unrecognized|alert|EOF"):
+    with pytest.raises(OSError, match=REFUSED):
         names(web, "www.a.example")
 
 
@@ -365,13 +367,13 @@ def test_uninstall_gives_every_service_back_as_it_was(machine: Machine) -> None:
     assert machine.postfix
     assert machine.dovecot
     before = foreign(machine)
-    shown = client.leaf(machine.dovecot.imaps).fingerprint
+    shown = client.leaf(machine.dovecot.imaps)
     machine.model(A, main=MAIN)
     succeeded(machine.proxygen("apply"))
     assert foreign(machine) != before
     succeeded(machine.proxygen("uninstall"))
     assert foreign(machine) == before
-    assert client.leaf(machine.dovecot.imaps).fingerprint == shown
+    assert client.leaf(machine.dovecot.imaps) == shown
     assert (machine.root / "var/lib/proxygen/store").is_dir()
     succeeded(machine.proxygen("uninstall", "--purge", "--yes"))
     assert not (machine.root / "var/lib/proxygen").exists()

@@ -330,6 +330,7 @@ def test_another_owners_name_is_misdirected(site: Site, mode: str, app: Server) 
     for sni, host in (
         (SHOP, f"www.{SHOP}"),
         (LONG, POST),
+        (LONG.upper(), POST),
         (SHOP.upper(), SHOP),
         (SHOP, "SHOP.example."),
     ):
@@ -345,7 +346,11 @@ def test_http_is_redirected_to_a_url_that_works(site: Site, app: Server) -> None
 
 
 def test_challenges_are_answered_everywhere(site: Site, mode: str, app: Server) -> None:
-    site.local("all.conf", "auth_basic secret;\nauth_basic_user_file /nowhere;\ndeny all;\n")
+    site.local(
+        "all.conf",
+        "auth_basic secret; auth_basic_user_file /nowhere; deny all;\n"
+        "location ~ acme { return 500; }\n",
+    )
     site.install(
         [site.site(GLOBAL, backend=backend(app.url)), site.site(SHOP, SHOP)], certificates=mode
     )

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+
 from tests.conftest import require
 from tests.live import client
 from tests.live.authority import Authority
 from tests.live.machine import PROGRAMS, Machine, temporary_root
 from tests.live.pebble import Manners
 
+REFUSED = r"(?i)unrecognized|alert|EOF"
 GLOBAL_NAMES = frozenset({"mail.example.net", "smtp.example.net", "imap.example.net"})
 OWN_NAMES = frozenset({"webmail.customer-a.example", "autodiscover.customer-a.example"})
 
@@ -93,7 +95,7 @@ def test_the_global_certificate_is_one_that_clients_of_the_authority_accept(
 
 
 def test_a_domain_without_a_url_has_no_server_block(served: Machine) -> None:
-    with pytest.raises(OSError, match="(?i)unrecognized|alert|EOF"):
+    with pytest.raises(OSError, match=REFUSED):
         client.leaf(served.nginx.https, "customer-c.example")
 
 

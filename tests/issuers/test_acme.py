@@ -436,13 +436,27 @@ def test_the_next_certificates_do_not_wait_for_an_authority_that_hangs(common: P
         assert monotonic() - begun < 3
 
 
-def test_an_authority_that_dies_within_a_run_is_not_waited_for_by_each(own: Place) -> None:
-    one = issuer(settings(own.pebble), Webroot(own.challenges))
+def test_nobody_waits_again_for_an_authority_that_hangs_within_a_run(
+    between: Between, common: Place
+) -> None:
+    one = behind(between, common, pace=replace(QUICK, read=1))
     one.issue(wanted("alive.example"), None)
-    own.pebble.stop()
+    between.hold = Hold("order-plz", "before")
+    begun = monotonic()
     for number in range(20):
-        with pytest.raises(IssueFailed, match=r"could not be reached|broke the connection"):
+        with pytest.raises(IssueFailed, match="did not answer in time"):
             one.issue(wanted(f"dead{number}.example"), None)
+    assert monotonic() - begun < 3
+
+
+def test_a_refused_account_is_not_asked_for_by_each(between: Between, common: Place) -> None:
+    between.tamper = problem_at("sign-me-up", 400, "invalidContact", {})
+    one = behind(between, common)
+    for number in range(5):
+        with pytest.raises(IssueFailed, match="contact"):
+            one.issue(wanted(f"refused{number}.example"), None)
+    # Pebble had made the account, so that a rejected nonce is never the last word.
+    assert len(between.times("sign-me-up")) == 1
 
 
 @pytest.mark.parametrize(
@@ -689,6 +703,11 @@ def with_body(body: bytes) -> Callable[[Reply], Reply]:
     return lambda reply: replace(reply, body=body)
 
 
+def padded(reply: Reply) -> Reply:
+    """Return an answer that is right, but larger than any honest one."""
+    return replace(reply, body=reply.body + b"\n" * 2_000_000)
+
+
 def with_token(token: str) -> Callable[[Reply], Reply]:
     """Return what gives every challenge the same token."""
 
@@ -707,7 +726,6 @@ def foreign_certificate() -> bytes:
 DNS = {"type": "dns", "value": "hostile.example"}
 OTHER = {"type": "dns", "value": "bank.example"}
 HTTP = "http://127.0.0.1/x"
-LARGE = b"[" + b" " * 3_000_000 + b"]"
 DEEP = b"[" * 100_000
 
 
@@ -720,10 +738,13 @@ DEEP = b"[" * 100_000
             for kind, body in {
                 "garbage": b"\xff\x00garbage",
                 "a list": b"[]",
-                "giant": LARGE,
                 "deep": DEEP,
                 "nothing": b"",
             }.items()
+        ],
+        *[
+            pytest.param(step, padded, id=f"{step}: giant")
+            for step in ("dir", "order-plz", "authZ", "finalize-order", "certZ")
         ],
         pytest.param("order-plz", saying(identifiers=[OTHER]), id="an order for another name"),
         pytest.param("order-plz", saying(identifiers=[DNS, OTHER]), id="an order for more"),
@@ -735,9 +756,6 @@ DEEP = b"[" * 100_000
         pytest.param("authZ", saying(identifier={"type": "ip", "value": "1.2.3.4"}), id="an IP"),
         pytest.param("authZ", saying(challenges=[]), id="no challenge"),
         pytest.param("authZ", saying(challenges=[{"type": "dns-01"}]), id="dns-01 alone"),
-        pytest.param("authZ", with_token("../../../../tmp/escaped-the-folder"), id="a path"),
-        pytest.param("authZ", with_token("short"), id="a short token"),
-        pytest.param("authZ", with_token("x" * 400), id="a long token"),
         pytest.param("finalize-order", saying(status="invalid"), id="invalid at the end"),
         pytest.param("finalize-order", saying(status="valid"), id="valid without a certificate"),
         pytest.param("certZ", with_body(foreign_certificate()), id="a foreign certificate"),
@@ -756,6 +774,27 @@ def test_a_hostile_answer_is_refused(
     assert len(str(failed.value)) < 5000
     assert "PRIVATE" not in str(failed.value)
     assert answers(common) == []
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        pytest.param("../../../../tmp/escaped-the-folder", id="a path"),
+        pytest.param("short", id="short"),
+        pytest.param("x" * 400, id="long"),
+    ],
+)
+def test_a_hostile_token_is_not_even_answered(between: Between, common: Place, token: str) -> None:
+    between.tamper = at("authZ", with_token(token))
+    with pytest.raises(IssueFailed, match="has no URL or no token"):
+        behind(between, common).issue(wanted("hostile.example"), None)
+    assert between.times("chalZ") == []
+
+
+def test_an_endless_chain_is_refused(between: Between, common: Place) -> None:
+    between.tamper = at("certZ", lambda reply: replace(reply, body=reply.body * 20))
+    with pytest.raises(IssueFailed, match="a chain of 40 certificates"):
+        behind(between, common).issue(wanted("hostile.example"), None)
 
 
 def test_text_around_the_certificates_is_not_kept(between: Between, common: Place) -> None:

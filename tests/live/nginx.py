@@ -11,7 +11,6 @@ from pathlib import Path
 
 import psutil
 
-from tests.live import ports
 from tests.live.needs import path_of
 from tests.live.processes import Program, children, made
 
@@ -124,11 +123,6 @@ class Nginx(Program):
     def workers(self) -> frozenset[int]:
         """The process ids of its workers; all of them change with a reload that succeeds."""
         return frozenset(one.pid for one in children(self.pid) if is_worker(one))
-
-    def choose_again(self) -> None:
-        """Reserve other ports for HTTP and HTTPS, keeping the configuration as it is."""
-        ports.release(self.http, self.https)
-        self.ports = (ports.reserve(), ports.reserve(), self.own)
 
 
 def is_worker(process: psutil.Process) -> bool:

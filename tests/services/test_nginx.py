@@ -353,6 +353,13 @@ def test_each_version_is_given_what_it_knows(
     assert missing not in written
 
 
+def test_the_file_is_laid_out_to_be_read() -> None:
+    written = text(site(SHOP), certificates="on_demand")
+    inside = [line for line in written.splitlines() if line.endswith(";")]
+    assert all(line.startswith("    ") for line in inside)
+    assert "\n\n\n" not in written
+
+
 def test_a_host_without_ipv6_listens_on_ipv4_alone() -> None:
     assert "listen [::]:443 ssl" in text()
     assert "listen [::]:80;" in text()
