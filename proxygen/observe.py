@@ -6,9 +6,10 @@ import http.client
 import json
 import os
 import pwd
+import re
 import socket
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -19,11 +20,15 @@ from proxygen.errors import ServiceError
 from proxygen.host import files, processes
 from proxygen.model.layout import Layout, Live
 from proxygen.model.site import Site
+from proxygen.plan.installation import HEADER
 from proxygen.plan.observed import Installed, Observed, ServiceState
 from proxygen.services import Answer, Command, Facts, Listener, Question, Reading
 
 PROBE_PATH = "/.well-known/acme-challenge/proxygen"
 PROBE_ANSWER = b"proxygen\n"
+
+DEEPEST = 8
+"""Includes below includes that are followed."""
 
 
 def observe(site: Site, parts: Parts) -> Observed:
@@ -111,12 +116,26 @@ def answers(questions: Mapping[str, Question]) -> dict[str, Answer]:
 
 
 def read(question: Reading) -> Answer:
-    """Return a file's text as an answer."""
+    """Return a file's text as an answer, followed by those of the files that it includes."""
     try:
         text = files.text(question.path)
+        if text is None:
+            return Answer(1, "", f"{question.path} is not there")
+        return Answer(0, "\n".join([text, *included(text, question)]), "")
     except OSError as error:
-        return Answer(1, "", f"{question.path}: {error.strerror}")
-    return Answer(1, "", f"{question.path} is not there") if text is None else Answer(0, text, "")
+        return Answer(1, "", f"{error.filename or question.path}: {error.strerror}")
+
+
+def included(text: str, question: Reading, depth: int = 0) -> Iterator[str]:
+    """Yield the texts of all files that *text* includes, but none that proxygen wrote."""
+    if question.include is None or depth > DEEPEST:
+        return
+    for match in re.finditer(question.include, text, re.DOTALL):
+        for path in files.matching(question.path.parent / (match["mask"] or "/dev/null")):
+            below = files.text(path) if path.is_file() else None
+            if below and not below.startswith(HEADER):
+                yield below
+                yield from included(below, question, depth + 1)
 
 
 def speaks_ipv6() -> bool:

@@ -7,7 +7,6 @@ our pointer is spelled out: every other file as it is, the new generation in the
 
 from __future__ import annotations
 
-import glob
 import re
 import shutil
 from collections.abc import Iterator
@@ -74,7 +73,7 @@ class Staging:
 
     def files_of(self, mask: Path) -> list[Path]:
         """Return the files that a mask names, ours among them though it may not be there yet."""
-        found = {Path(name) for name in glob.glob(str(mask))}  # noqa: PTH207 absolute masks
+        found = set(files.matching(mask))
         if fnmatchcase(str(self.pointer.path), str(mask)):
             found.add(self.pointer.path)
         return sorted(found)

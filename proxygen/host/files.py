@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import glob
 import os
 import secrets
 import shutil
@@ -118,6 +119,11 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
     if path.parent.is_dir():
         sync_folder(path.parent)
+
+
+def matching(mask: Path) -> list[Path]:
+    """Return what a mask with wildcards names, sorted; glob(3) does it likewise."""
+    return sorted(map(Path, glob.glob(str(mask))))  # noqa: PTH207 the mask may be absolute
 
 
 def names(path: Path) -> list[str]:

@@ -78,6 +78,7 @@ def facts(program: str, settings: Settings, layout: Layout, answers: Mapping[str
     built = answers["built"].words
     main = main_file(settings, layout)
     text = configuration(answers["configuration"], main, built)
+    defaults = default_ports(text)
     running = numbers(r"running with OpenSSL ([0-9.]+)", built)
     return Facts(
         program=program,
@@ -86,8 +87,19 @@ def facts(program: str, settings: Settings, layout: Layout, answers: Mapping[str
         openssl=running or numbers(r"built with OpenSSL ([0-9.]+)", built),
         pid_file=pid_file(text, built, layout),
         user=directive("user", text) or option("user", built) or "nobody",
-        parameters={"default_server": " ".join(sorted(default_ports(text)))},
+        parameters={"default_server": " ".join(sorted(defaults))},
+        warnings=tuple(elsewhere(settings, defaults)),
     )
+
+
+def elsewhere(settings: Settings, defaults: set[str]) -> Iterator[str]:
+    """Yield a warning for each of our ports on which unknown names are not ours to answer."""
+    listened = (*(settings.listen.http or ("80",)), *(settings.listen.https or ("443",)))
+    for port in sorted({str(port_of(socket)) for socket in listened} & defaults):
+        yield (
+            f"nginx: on port {port} somebody else's `default_server` answers for unknown names; "
+            "take it away (Debian: /etc/nginx/sites-enabled/default) and proxygen does"
+        )
 
 
 def pointer(facts: Facts) -> Pointer:
