@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import glob
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -66,12 +68,11 @@ def including(layout: Layout) -> Callable[[str], Sequence[Source]]:
 
     def load(mask: str) -> Sequence[Source]:
         folder = layout.config.parent
-        anchor, relative = (Path("/"), mask[1:]) if mask.startswith("/") else (folder, mask)
-        try:
-            paths = sorted(path for path in anchor.glob(relative) if path.is_file())
-        except (ValueError, NotImplementedError):
-            return ()
-        return tuple(source(path) for path in paths[:MOST_FILES])
+        found = glob.iglob(mask, root_dir=folder, recursive=True)  # noqa: PTH207 not hidden ones
+        paths = sorted({folder / name for name in islice(found, MOST_FILES + 1)})
+        if len(paths) > MOST_FILES:
+            raise UsageError(f"{mask} names more than {MOST_FILES} files", where=str(layout.config))
+        return tuple(source(path) for path in paths if not path.is_dir())
 
     return load
 

@@ -14,7 +14,7 @@ from typing import NoReturn
 import click
 
 from proxygen import __version__
-from proxygen.errors import ProxygenError
+from proxygen.errors import ProxygenError, UsageError
 
 MODEL = "/etc/proxygen/proxygen.yaml"
 INTERRUPTED = 130
@@ -73,7 +73,17 @@ def main() -> NoReturn:
         code = error.exit_code
     except BrokenPipeError:
         leave(0)
+    except PermissionError as error:
+        refused = not_allowed(error)
+        told(refused)
+        code = refused.exit_code
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def not_allowed(error: PermissionError) -> UsageError:
+    """Return what to say to somebody who is not root."""
+    what = f"{error.filename or 'this'}: {error.strerror}"
+    return UsageError(what, remedy="run it as root, or put what it writes below --root DIR")
 
 
 def told(error: ProxygenError) -> None:

@@ -17,6 +17,19 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 
+def visible(text: str) -> str:
+    """Return *text* as it may go to a terminal: what is not printable is escaped.
+
+    Lines and tabs stay. Names of files and fields, and other programs' words, are quoted in
+    messages; escape sequences and bidirectional marks in them would rewrite what is read.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        each if each in "\n\t" or each.isprintable() else ascii(each)[1:-1] for each in text
+    )
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Origin:
     """Where a value was written: *line* and *column* count from 1."""
@@ -40,7 +53,7 @@ class Mistake:
 
     def __str__(self) -> str:
         field = f"{self.field}: " if self.field else ""
-        return f"{field}{self.reason}\n  at: {self.where}\n  do: {self.remedy}"
+        return visible(f"{field}{self.reason}\n  at: {self.where}\n  do: {self.remedy}")
 
     def as_json(self) -> dict[str, Any]:
         """Return the mistake as ``proxygen validate --json`` prints it."""
@@ -81,7 +94,7 @@ class ProxygenError(Exception):
             lines.append(f"  do: {self.remedy}")
         if self.words:
             lines.extend(f"  | {line}" for line in self.words.splitlines())
-        return "\n".join(lines)
+        return visible("\n".join(lines))
 
     def as_json(self) -> dict[str, Any]:
         """Return the error as ``--json`` prints it."""

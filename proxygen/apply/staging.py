@@ -11,7 +11,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -36,10 +36,21 @@ class Staging:
     target: Path | None
     stack: ExitStack
     reached: bool = False
+    staged: dict[Path, Path] = field(default_factory=dict)
 
     def stage(self, path: Path, depth: int = 0) -> Path:
-        """Return a copy of *path* that includes the target, or *path* if it leads nowhere."""
-        text = files.text(path)
+        """Return a copy of *path* that includes the target, or *path* if it leads nowhere.
+
+        Each file is looked at once, however many includes lead to it, and be it itself.
+        """
+        if path not in self.staged:
+            self.staged[path] = path
+            self.staged[path] = self.copy(path, depth)
+        return self.staged[path]
+
+    def copy(self, path: Path, depth: int) -> Path:
+        """Return a copy of *path* with its includes spelled out, or *path* if nothing changes."""
+        text = files.text(path) if path.is_file() else None
         if text is None or depth > DEEPEST:
             return path
         changed = re.sub(
@@ -62,7 +73,7 @@ class Staging:
         found = self.files_of(base / match["mask"])
         lines = []
         for each in found:
-            if each == self.pointer.path:
+            if self.is_ours(each):
                 self.reached = True
                 if self.target is not None:
                     lines.append(self.pointer.directive.format(self.target / MASK))
@@ -73,10 +84,16 @@ class Staging:
 
     def files_of(self, mask: Path) -> list[Path]:
         """Return the files that a mask names, ours among them though it may not be there yet."""
-        found = set(files.matching(mask))
-        if fnmatchcase(str(self.pointer.path), str(mask)):
-            found.add(self.pointer.path)
+        found, ours = set(files.matching(mask)), self.pointer.path
+        if fnmatchcase(ours.name, mask.name):
+            there = {folder / ours.name for folder in (mask.parent, *files.matching(mask.parent))}
+            found |= {path for path in there if self.is_ours(path)}
         return sorted(found)
+
+    def is_ours(self, path: Path) -> bool:
+        """Return whether *path* is our file, be it by way of a linked folder."""
+        ours = self.pointer.path
+        return path.name == ours.name and path.parent.resolve() == ours.parent.resolve()
 
 
 @contextmanager

@@ -59,6 +59,13 @@ class Progress:
     count: Callable[[int, int], None]
 
 
+def nothing(*told: object) -> None:  # noqa: ARG001
+    """Do nothing with what is told."""
+
+
+SILENT = Progress(nothing, nothing)
+
+
 def walk(
     plan: Plan, site: Site, observed: Observed, parts: Parts, outcome: Outcome, progress: Progress
 ) -> bool:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 import click
 
 from proxygen import assemble
-from proxygen.apply.walk import Outcome, Progress
+from proxygen.apply.walk import SILENT, Outcome, Progress, nothing
 from proxygen.errors import UsageError
 from proxygen.host import lock
 from proxygen.model.certificate import GLOBAL
@@ -59,12 +59,12 @@ def owner(typed: str, site: Site) -> str:
 def progress(*, quiet: bool) -> Iterator[Progress]:
     """Have a progress bar on a terminal, else a line a step."""
     if quiet:
-        yield Progress(lambda words: None, lambda done, of: None)  # noqa: ARG005
+        yield SILENT
     elif sys.stderr.isatty():
         with bar() as shown:
             yield shown
     else:
-        yield Progress(click.echo, lambda done, of: None)  # noqa: ARG005
+        yield Progress(click.echo, nothing)
 
 
 @contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import socket
 from pathlib import Path
 
@@ -47,6 +49,9 @@ backends:
     application: {application}
     upstreams: {{{upstreams}}}
 """
+
+PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9.@+_-]*")
+"""What YAML reads as it is typed; a mail address may begin with much that it does not."""
 
 UPSTREAMS = {
     "bluemind": (
@@ -128,7 +133,7 @@ def model(
     ]
     served = application in UPSTREAMS
     return MODEL.format(
-        contact=contact,
+        contact=contact if PLAIN.fullmatch(contact) else json.dumps(contact),
         host=host,
         domain=domain,
         certificate=certificate,
@@ -145,8 +150,9 @@ def model(
 def write(path: Path, text: str) -> None:
     """Write the model file, readable by all as it holds no secret."""
     try:
-        files.folder(path.parent)
-        files.folder(path.parent / "domains.d")
+        for folder in (path.parent, path.parent / "domains.d"):
+            if not folder.is_dir():  # one that is there stays as it is, be it /tmp
+                files.folder(folder)
         files.write(path, text.encode(), 0o644)
     except OSError as error:
         raise UsageError(

@@ -10,7 +10,7 @@ import click
 
 from proxygen import assemble
 from proxygen.apply.service import LiveService, Target, bring
-from proxygen.apply.walk import Outcome
+from proxygen.apply.walk import Outcome, nothing
 from proxygen.assemble import Parts
 from proxygen.commands.apply import summary
 from proxygen.errors import NotServed, ServiceError, UsageError
@@ -59,7 +59,7 @@ def one(
                 raise ServiceError(f"{state.name} has no former configuration to go back to")
             return
         target = Target(former, service.parameters_of(former))
-        bring(service, target, (), (lambda words: None) if quiet else click.echo)  # noqa: ARG005
+        bring(service, target, (), nothing if quiet else click.echo)
     except (ServiceError, NotServed) as error:
         outcome.failures.append((state.name, error))
         return

@@ -11,6 +11,7 @@ import click
 
 from proxygen import assemble
 from proxygen.bundles import Attempt
+from proxygen.errors import visible
 from proxygen.model.certificate import GLOBAL, Bundle
 from proxygen.model.layout import Layout
 from proxygen.model.site import Owner, Site
@@ -86,7 +87,7 @@ def command(layout: Layout, as_json: bool) -> int:
         said["services"] = [service(name, observed) for name in observed.services]
         click.echo(json.dumps(said, indent=2))
         return 0
-    click.echo(table(lines, now))
+    click.echo(visible(table(lines, now)))
     for name in observed.services:
         click.echo(service_line(service(name, observed)))
     for warning in told:
@@ -96,18 +97,10 @@ def command(layout: Layout, as_json: bool) -> int:
 
 def gathered(site: Site, observed: Observed, attempts: dict[str, Attempt]) -> list[Line]:
     """Return a line for every owner, the global one first."""
-    where = {
-        fingerprint: tuple(
-            sorted(
-                name
-                for name, state in observed.services.items()
-                if fingerprint in state.installed.served.values()
-            )
-        )
-        for fingerprint in {
-            each for state in observed.services.values() for each in state.installed.served.values()
-        }
-    }
+    where: dict[str, tuple[str, ...]] = {}
+    for name, state in sorted(observed.services.items()):
+        for fingerprint in set(state.installed.served.values()):
+            where[fingerprint] = (*where.get(fingerprint, ()), name)
     return [line(owner, observed, attempts.get(owner.key), where) for owner in site.owners]
 
 

@@ -9,7 +9,7 @@ import click
 
 from proxygen import assemble
 from proxygen.apply.service import LiveService, Target, bring
-from proxygen.apply.walk import Outcome
+from proxygen.apply.walk import Outcome, nothing
 from proxygen.assemble import Parts
 from proxygen.commands.apply import summary
 from proxygen.errors import NotServed, ServiceError
@@ -57,7 +57,7 @@ def one(state: ServiceState, parts: Parts, outcome: Outcome) -> None:
         return
     try:
         service = LiveService(parts.services[state.name], state, live)
-        bring(service, Target(None, {}), (), lambda words: None)  # noqa: ARG005
+        bring(service, Target(None, {}), (), nothing)
     except NotServed:
         pass
     except ServiceError as error:

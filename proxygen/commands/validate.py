@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from proxygen import assemble
-from proxygen.errors import IssueFailed
+from proxygen.errors import IssueFailed, visible
 from proxygen.model.certificate import Certificate, FileSource
 from proxygen.model.layout import Layout
 
@@ -32,7 +32,7 @@ def command(layout: Layout, as_json: bool) -> int:
         click.echo(json.dumps({"model": summary, "mistakes": [], "files": supplied}, indent=2))
     else:
         for each in supplied:
-            click.echo("\n".join(lines(each)))
+            click.echo(visible("\n".join(lines(each))))
         click.echo(f"{summary}; {'the model is right' if usable else 'see above'}")
     return 0 if usable else IssueFailed.exit_code
 

@@ -7,8 +7,9 @@ import glob
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 LARGEST = 64 * 1024 * 1024
@@ -25,6 +26,10 @@ def read(path: Path, largest: int = LARGEST) -> bytes | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     try:
+        if stat.S_ISDIR(mode := os.fstat(descriptor).st_mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        if not stat.S_ISREG(mode):
+            raise OSError(errno.EINVAL, "not a regular file", str(path))
         parts = []
         while part := os.read(descriptor, PORTION):
             parts.append(part)
@@ -83,10 +88,16 @@ def encoded(content: str) -> bytes:
 
 
 def folder(path: Path, mode: int = 0o755, group: int | None = None) -> Path:
-    """Make sure that the folder is there with *mode*; folders above it are made for all."""
-    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    """Make sure that the folder is there with *mode*; folders above it are made for all.
+
+    Whatever the umask is. A new folder survives a power cut, as the files in it will.
+    """
     if not path.is_dir():
-        path.mkdir(mode=0o700)
+        if not path.parent.is_dir():
+            folder(path.parent)
+        with suppress(FileExistsError):
+            path.mkdir(mode=0o700)
+        sync_folder(path.parent)
     status = path.stat()
     if group is not None and status.st_gid != group:
         os.chown(path, -1, group)
@@ -99,7 +110,11 @@ def link(path: Path, target: str) -> None:
     """Make *path* a symbolic link to *target*, replacing what was there in one rename."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.new")
     temporary.symlink_to(target)
-    temporary.rename(path)
+    try:
+        temporary.rename(path)
+    except BaseException:
+        temporary.unlink()
+        raise
     sync_folder(path.parent)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import selectors
 import shutil
 import signal
 import subprocess
@@ -14,9 +15,11 @@ from pathlib import Path
 import psutil
 
 from proxygen.errors import ServiceError
+from proxygen.host import files
 from proxygen.services import Answer, Command
 
 LONGEST_ANSWER = 4 * 1024 * 1024
+PORTION = 64 * 1024
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -49,18 +52,56 @@ def run(command: Command, timeout: float = 120.0) -> Answer:
             remedy="install the program, or name its path in `services`",
         ) from error
     try:
-        out, err = process.communicate(timeout=timeout)
-    except subprocess.TimeoutExpired as error:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
+        out, err = said(process, time.monotonic() + timeout)
+    except TimeoutError as error:
         raise ServiceError(
             f"`{command}` did not end within {timeout:.0f} seconds", remedy="see what holds it up"
         ) from error
-    return Answer(process.returncode, decoded(out), decoded(err))
+    finally:
+        let_go(process)
+    return Answer(process.returncode, out, err)
 
 
-def decoded(said: bytes) -> str:
-    return said[:LONGEST_ANSWER].decode("utf-8", "replace")
+def said(process: subprocess.Popen[bytes], end: float) -> tuple[str, str]:
+    """Return what a process writes until it ends; raise TimeoutError at the moment *end*.
+
+    Of each stream the beginning is kept; a program that does not stop fills no memory.
+    """
+    streams = [stream for stream in (process.stdout, process.stderr) if stream]
+    kept = [bytearray() for _ in streams]
+    with selectors.DefaultSelector() as open_ones:
+        for stream, text in zip(streams, kept, strict=True):
+            open_ones.register(stream, selectors.EVENT_READ, text)
+        while open_ones.get_map():
+            for key, _ in open_ones.select(left(end)):
+                part = os.read(key.fd, PORTION)
+                key.data.extend(part[: LONGEST_ANSWER - len(key.data)])
+                if not part:
+                    open_ones.unregister(key.fileobj)
+    try:
+        process.wait(left(end))
+    except subprocess.TimeoutExpired as error:
+        raise TimeoutError from error
+    out, err = (text.decode("utf-8", "replace") for text in kept)
+    return out, err
+
+
+def left(end: float) -> float:
+    """Return the seconds until the moment *end*; raise TimeoutError when it is over."""
+    seconds = end - time.monotonic()
+    if seconds <= 0:
+        raise TimeoutError
+    return seconds
+
+
+def let_go(process: subprocess.Popen[bytes]) -> None:
+    """Close what is open; a process that was not waited for is killed with its group."""
+    if process.returncode is None:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    for stream in (process.stdout, process.stderr):
+        if stream:
+            stream.close()
 
 
 def run_all(commands: Mapping[str, Command]) -> dict[str, Answer]:
@@ -78,7 +119,7 @@ def master(pid_file: Path | None, program: str) -> int | None:
     process must look like the service: its name, or the program it runs.
     """
     try:
-        pid = int(pid_file.read_text(encoding="ascii").strip() or 0) if pid_file else 0
+        pid = int(files.read(pid_file, 100) or 0) if pid_file else 0
         process = psutil.Process(pid) if pid > 0 else None
         if process is None or process.status() == psutil.STATUS_ZOMBIE:
             return None

@@ -24,7 +24,12 @@ def load(overrides: Path) -> Templates:
 def below(folder: Path) -> Iterator[tuple[str, Template]]:
     """Yield (name, template) for each template below a folder."""
     for path in sorted(folder.glob("*/*.j2")):
-        text = files.text(path)
+        try:
+            text = files.text(path)
+        except OSError as error:
+            raise ServiceError(
+                f"the template {path} cannot be read: {error.strerror}", remedy="correct it"
+            ) from error
         if text is None:
             raise ServiceError(f"the template {path} vanished", remedy="run the command again")
         yield path.relative_to(folder).as_posix(), Template(text, str(path))

@@ -84,8 +84,9 @@ class Transport:
 
         While the authority is down nobody waits for it again.
         """
-        if self.down and time.monotonic() < self.down[0]:
-            raise copy.copy(self.down[1])
+        down = self.down  # once, as other threads change it
+        if down and time.monotonic() < down[0]:
+            raise copy.copy(down[1])
         try:
             answer = self.exchange(method, url, body)
         except (HTTPError, OSError, ValueError) as error:
@@ -235,7 +236,7 @@ def trouble(error: Exception) -> str:
 def remedy(error: Exception, roots: tuple[Path, ...]) -> str:
     """Return what to do about a request without an answer."""
     if not isinstance(error, SSLError):
-        return "check `acme.directory`, this host's way to it (DNS, firewall, https_proxy)"
+        return "check `acme.directory` and this host's way to it (DNS, firewall, https_proxy)"
     if roots:
         return "check `acme.trusted_roots`: the authority's certificate must come from one of them"
     return (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,9 @@ from pydantic_core import ErrorDetails
 
 from proxygen.errors import Mistake
 from proxygen.model.yaml import Document, Map, Seq
+
+MOST_KNOWN = 100
+"""Known words that are compared and told: a model may name thousands of backends."""
 
 EXPECTED = {
     "bool_type": ("not a boolean", "write true or false"),
@@ -44,10 +48,15 @@ def path_in(document: Document, loc: Sequence[str | int]) -> tuple[str | int, ..
     """Return pydantic's *loc* without the steps that are not in the file (tags, keys)."""
     node, path = document.value, []
     for step in loc:
-        if (isinstance(node, Map) and step in node) or (isinstance(node, Seq) and step != "[key]"):
+        if (isinstance(node, Map) and step in node) or (isinstance(node, Seq) and is_index(step)):
             path.append(step)
             node = node[step]  # type: ignore[index]
     return tuple(path)
+
+
+def is_index(step: str | int) -> bool:
+    """Return whether a step is that to an item of a list, not a tag of pydantic's own."""
+    return isinstance(step, int)
 
 
 def words(
@@ -84,14 +93,16 @@ def shown(value: Any) -> str:
 
 def unknown(name: str, known: Sequence[str]) -> tuple[str, str]:
     """Return reason and remedy for an unknown field, with the nearest known one."""
-    near = difflib.get_close_matches(name, known, 1, 0.6)
-    remedy = f"did you mean `{near[0]}`?" if near else f"known here: {', '.join(known)}"
+    near = difflib.get_close_matches(name[:80], known[:MOST_KNOWN], 1, 0.6)
+    more = ", …" if len(known) > MOST_KNOWN else ""
+    told = f"known here: {', '.join(known[:MOST_KNOWN])}{more}"
+    remedy = f"did you mean `{near[0]}`?" if near else told
     return f"unknown field `{name[:80]}`", remedy
 
 
 def known_fields(grammar: type[BaseModel], path: Sequence[str | int]) -> list[str]:
     """Return the fields that *grammar* knows at *path*, found in its JSON Schema."""
-    schema = grammar.model_json_schema()
+    schema = schema_of(grammar)
     nodes = [schema]
     for step in path:
         nodes = [below for node in nodes for below in step_into(expanded(schema, node), step)]
@@ -103,6 +114,12 @@ def known_fields(grammar: type[BaseModel], path: Sequence[str | int]) -> list[st
             for name in form.get("properties", {})
         }
     )
+
+
+@functools.lru_cache(maxsize=8)
+def schema_of(grammar: type[BaseModel]) -> dict[str, Any]:
+    """Return the JSON Schema of *grammar*, made once: thousands of mistakes may ask for it."""
+    return grammar.model_json_schema()
 
 
 def expanded(schema: Mapping[str, Any], node: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -163,10 +163,10 @@ class Building:
 
     def services(self) -> Mapping[str, Any] | None:
         """Return the settings of the services that the model names."""
-        named = self.first.document.value.get("services")
-        if named is None:
+        settings = self.content.services
+        if settings is None:
             return None
-        return {name: getattr(self.content.services, name) or None for name in named}
+        return {name: getattr(settings, name) for name in self.first.document.value["services"]}
 
     def main(self) -> Owner:
         """Return the owner of the global URL."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping
 
 from proxygen.errors import Mistake, Origin
 from proxygen.model.certificate import GLOBAL
-from proxygen.model.hosts import BadName, host_name, url_host
+from proxygen.model.hosts import host_name
 from proxygen.model.mistakes import unknown
 from proxygen.model.site import Owner, Site
-from proxygen.model.yaml import Document
+from proxygen.model.yaml import Document, Map
 
 Files = Mapping[str, Document]
 
@@ -45,23 +46,19 @@ def place(owner: Owner, name: str, files: Files) -> Origin:
     for step in owner.path:
         fields = fields[step]
     for index, typed in enumerate(fields.get("extra_names") or []):
-        if same(typed, name):
+        if spelled(typed) == name:
             return document.origin(*owner.path, "extra_names", index)
     return document.origin(*owner.path, "url")
 
 
-def same(typed: str, name: str) -> bool:
-    """Return whether *typed* is a spelling of *name*."""
-    try:
-        return name in (host_name(typed), url_host(typed))
-    except BadName:
-        return False
+spelled = functools.lru_cache(maxsize=4096)(host_name)
+"""The name that was typed; kept, as each of many mistakes looks at all names of two owners."""
 
 
 def unknown_backends(site: Site, main: Document, files: Files) -> Iterator[Mistake]:
     """A backend that an owner or the defaults name is there."""
-    named = set(main.value.get("backends") or {})
-    default = (main.value.get("defaults") or {}).get("backend")
+    named = set(mapping(main, "backends"))
+    default = mapping(main, "defaults").get("backend")
     if default and default not in named:
         where = main.origin("defaults", "backend")
         yield Mistake(where, "defaults.backend", *missing(default, named))
@@ -70,6 +67,12 @@ def unknown_backends(site: Site, main: Document, files: Files) -> Iterator[Mista
             document = files[owner.origin.file]
             where = document.origin(*owner.path, "backend")
             yield Mistake(where, f"{title(owner)}: backend", *missing(owner.backend, named))
+
+
+def mapping(document: Document, name: str) -> Map:
+    """Return a field of the file that should hold a mapping, an empty one where it does not."""
+    value = document.value.get(name)
+    return value if isinstance(value, Map) else Map()
 
 
 def missing(name: str, known: set[str]) -> tuple[str, str]:
@@ -82,7 +85,7 @@ def missing(name: str, known: set[str]) -> tuple[str, str]:
 def terms_not_agreed(site: Site, main: Document) -> Iterator[Mistake]:
     """An ACME certificate needs the authority's terms agreed to (RFC 8555 section 7.3)."""
     asked = next((each for each in site.certificates if each.issuer == "acme"), None)
-    fields = main.value.get("acme") or {}
+    fields = mapping(main, "acme")
     if asked and fields.get("terms_of_service_agreed") is not True:
         yield Mistake(
             main.origin("acme", "terms_of_service_agreed") if fields else asked.origin,

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
     Tag,
+    WithJsonSchema,
     create_model,
 )
 from pydantic_core import PydanticCustomError
 
-from proxygen.model.hosts import BadName, host_name, mail_address, url_host
+from proxygen.model.hosts import BadName, host_name, is_address, mail_address, url_host
 
 MOST_NAMES = 100
 """Names in one certificate (Let's Encrypt's limit for the profile `classic`)."""
@@ -30,14 +32,19 @@ DIRECTORIES = {
 
 def checked(check: Callable[[str], Any]) -> AfterValidator:
     """Return a validator from a function that raises BadName."""
+    return AfterValidator(reporting(check))
 
-    def validate(text: str) -> Any:
+
+def reporting(check: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return *check* with its BadName as pydantic wants it."""
+
+    def validate(value: Any) -> Any:
         try:
-            return check(text)
+            return check(value)
         except BadName as error:
             raise PydanticCustomError("value", "{reason}", vars_of(error)) from error
 
-    return AfterValidator(validate)
+    return validate
 
 
 def vars_of(error: BadName) -> dict[str, Any]:
@@ -119,17 +126,26 @@ RequestPath = Annotated[
         )
     ),
 ]
-UpstreamServer = Annotated[
-    str,
-    checked(
-        pattern(
-            r"https?://(?:[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?"
-            r"|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?",
-            "the address of an upstream server",
-            "write http://HOST:PORT or https://HOST:PORT",
-        )
-    ),
-]
+SERVER = re.compile(
+    r"https?://(?:[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[(?P<ipv6>[0-9A-Fa-f:.]{2,45})\])"
+    r"(?::(?P<port>[0-9]{1,5}))?"
+)
+
+
+def upstream_server(text: str) -> str:
+    """Return the address of an upstream server if nginx can read it."""
+    match = SERVER.fullmatch(text)
+    if (
+        not match
+        or not 1 <= int(match["port"] or 80) <= 65535
+        or (match["ipv6"] and not is_address(match["ipv6"]))
+    ):
+        what = f"{text[:80]!r} is not the address of an upstream server"
+        raise BadName(what, "write http://HOST:PORT or https://HOST:PORT")
+    return text
+
+
+UpstreamServer = Annotated[str, checked(upstream_server)]
 Directory = Annotated[
     str,
     checked(
@@ -146,8 +162,9 @@ Glob = Annotated[
         pattern(r"[^\x00-\x1f\x7f]{1,500}", "a file or glob", "write a path such as domains.d/*")
     ),
 ]
-Seconds = Annotated[int | str, checked(cast(Callable[[str], Any], seconds))]
-Octets = Annotated[int | str, checked(cast(Callable[[str], Any], octets))]
+Quantity = WithJsonSchema({"type": ["integer", "string"]})
+Seconds = Annotated[int, BeforeValidator(reporting(seconds)), Quantity]
+Octets = Annotated[int, BeforeValidator(reporting(octets)), Quantity]
 Key = Literal["ecdsa-p256", "ecdsa-p384", "rsa-2048", "rsa-3072", "rsa-4096"]
 
 

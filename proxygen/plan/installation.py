@@ -77,7 +77,7 @@ def installation(
     links |= {name: chain_of(bundle) for name, bundle in wanted.chains.items()}
     needed = {file_of(bundle): bundle for bundle in (*wanted.certificates, *wanted.links.values())}
     needed |= {chain_of(bundle): bundle for bundle in wanted.chains.values()}
-    parameters = dict(sorted(wanted.parameters.items()))
+    parameters = assigned(render(templates, wanted.parameters)) if wanted.parameters else {}
     parts = [files, links, sorted(needed), parameters, wanted.readers or ""]
     content = json.dumps(parts, sort_keys=True).encode()
     return Installation(
@@ -92,6 +92,13 @@ def installation(
         endpoints=tuple(endpoints),
         id=hashlib.sha256(content).hexdigest()[:16],
     )
+
+
+def assigned(text: str) -> dict[str, str]:
+    """Return the parameters that a rendered template assigns, one `name = value` a line."""
+    lines = (line for line in text.splitlines() if line.strip() and not line.startswith("#"))
+    pairs = (line.partition("=") for line in lines)
+    return {name.strip(): value.strip() for name, _, value in sorted(pairs)}
 
 
 def chain_of(bundle: Bundle) -> str:

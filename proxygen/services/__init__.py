@@ -142,15 +142,15 @@ class Wanted:
     *files*: the files of the generation. *links*: names in the generation that lead to a
     certificate with its key, *chains* those of files that hold the chain alone, leaf first.
     *certificates*: every bundle whose file the generation needs. *parameters*: what is set in
-    the service's own configuration, where it has no includes. *readers*: the system user who
-    must be able to read the certificates beside root.
+    the service's own configuration, where it has no includes, one ``name = value`` a line.
+    *readers*: the system user who must be able to read the certificates beside root.
     """
 
     files: tuple[Rendered, ...] = ()
     links: Mapping[str, Bundle] = field(default_factory=dict)
     chains: Mapping[str, Bundle] = field(default_factory=dict)
     certificates: tuple[Bundle, ...] = ()
-    parameters: Mapping[str, str] = field(default_factory=dict)
+    parameters: Rendered | None = None
     readers: str | None = None
 
 

@@ -10,7 +10,16 @@ from proxygen.errors import ServiceError
 from proxygen.model.layout import Layout
 from proxygen.model.site import Role
 from proxygen.model.views import MailView
-from proxygen.services import Answer, Command, Endpoint, Facts, Listener, ServiceSettings, Wanted
+from proxygen.services import (
+    Answer,
+    Command,
+    Endpoint,
+    Facts,
+    Listener,
+    Rendered,
+    ServiceSettings,
+    Wanted,
+)
 
 ROLE = Role.MAIL
 PROGRAMS = ("/usr/sbin/postfix", "postfix")
@@ -24,17 +33,7 @@ OTHER_NAME = "proxygen-other.invalid"
 
 CHAIN_FILES_SINCE = (3, 4)
 COMPARISONS_SINCE = (3, 6)
-TLS_1_2 = "!SSLv2, !SSLv3, !TLSv1, !TLSv1.1"
-"""What versions before COMPARISONS_SINCE understand."""
-
-EXCLUDED = "kRSA, kDHE, PSK, SHA1, SHA256, SHA384, AESCCM, ARIAGCM"
-"""What leaves of every grade only ECDHE with AES-GCM or CHACHA20: Mozilla's six for TLS 1.2.
-
-The usual way, rewriting ``tls_medium_cipherlist``, changes the SMTP client as well. SHA256 and
-SHA384 name the MACs of CBC ciphers; those of AEAD ciphers are called AEAD. Mandatory TLS is
-wrapper mode (465) and the level ``encrypt`` (587), not the opportunistic TLS of port 25, where
-the alternative to a weak cipher is plain text.
-"""
+"""The version from which ``>=TLSv1.2`` is understood."""
 
 LEVEL = "smtpd_tls_security_level"
 ENFORCE = "smtpd_enforce_tls"
@@ -48,7 +47,7 @@ OURS = (
     "tls_server_sni_maps",
     "tls_session_ticket_cipher",
 )
-"""Every parameter that ``wanted`` sets."""
+"""The parameters that our template sets."""
 
 HOW_REACHED = ("queue_directory", "inet_interfaces", "inet_protocols")
 DISCARDED = "smtpd_discard_ehlo_keywords"
@@ -106,7 +105,7 @@ def facts(
         main=main,
         pid_file=Path(expanded.get("queue_directory", ""), "pid/master.pid"),
         listeners=listeners,
-        parameters={name: present[name] for name in (*OURS, ENFORCE) if name in present},
+        parameters=present,
         warnings=(*unknown, *foreign(overrides)),
     )
 
@@ -232,30 +231,29 @@ def foreign(overrides: Overrides) -> tuple[str, ...]:
 
 def wanted(view: MailView, settings: ServiceSettings, facts: Facts, layout: Layout) -> Wanted:  # noqa: ARG001
     """Return the link to the certificate, and the parameters, which never change."""
-    chain = layout.live("postfix").current / LINK
-    modern = facts.version >= COMPARISONS_SINCE
+    context = {
+        "chain": layout.live("postfix").current / LINK,
+        "level": level(facts.parameters),
+        "comparisons": facts.version >= COMPARISONS_SINCE,
+    }
     return Wanted(
         links={LINK: view.bundle},
         certificates=(view.bundle,),
-        parameters={
-            "smtpd_tls_chain_files": str(chain),
-            LEVEL: level(facts.parameters),
-            "smtpd_tls_mandatory_protocols": ">=TLSv1.2" if modern else TLS_1_2,
-            "smtpd_tls_mandatory_exclude_ciphers": EXCLUDED,
-            # Rule 5: no name that a client asks for leads to another certificate.
-            "tls_server_sni_maps": "",
-            # Not tls_ssl_options, which is the SMTP client's as well.
-            "tls_session_ticket_cipher": "",
-        },
+        parameters=Rendered("postfix/main.cf.j2", "main.cf", context),
     )
 
 
-def level(present: Mapping[str, str]) -> str:
-    """Return the security level: what the administrator chose, unless that is no TLS."""
+def level(present: Mapping[str, str]) -> str | None:
+    """Return the security level: what the administrator chose, unless that is no TLS.
+
+    None leaves alone what is not a plain word, such as ``$our_level``.
+    """
     chosen = present.get(LEVEL, "")
     if not chosen and present.get(ENFORCE) == "yes":
         return "encrypt"
-    return "may" if chosen in ("", "none") else chosen
+    if chosen in ("", "none"):
+        return "may"
+    return chosen if chosen.isalpha() else None
 
 
 def pointer(facts: Facts) -> None:

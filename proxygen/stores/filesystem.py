@@ -25,8 +25,9 @@ class FileStore:
         """Keep *value*, durably."""
         path = self.path(key)
         if not path.parent.is_dir():
-            files.folder(self.root, 0o700)
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            above = path.relative_to(self.root).parents
+            for folder in reversed(above):
+                files.folder(self.root / folder, 0o700)
         files.write(path, value)
 
     def delete(self, key: str) -> None:

@@ -17,10 +17,12 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from proxygen.apply.probe import wrong
+from proxygen.host import templates as host_templates
 from proxygen.model.certificate import Bundle, KeyAndChain
 from proxygen.model.layout import Layout
 from proxygen.model.views import MailView
-from proxygen.plan.render import Template, Templates, render
+from proxygen.plan.installation import assigned
+from proxygen.plan.render import Templates, render
 from proxygen.services import Answer, Command, Facts, ServiceSettings, dovecot, postfix
 from tests.live import needs, ports
 from tests.live.authority import Authority, write_private
@@ -30,7 +32,6 @@ from tests.live.postfix import Postfix
 from tests.live.processes import environment
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
-TEMPLATES = Path(__file__).parents[2] / "templates"
 SETTINGS = ServiceSettings()
 HOST = "mail.example.net"
 AUTHORITY = Authority()
@@ -97,7 +98,8 @@ class Mail:
         if pointer := self.module.pointer(facts):
             pointer.path.write_text(pointer.directive.format(live.current / "*.conf") + "\n")
         if wanted.parameters:
-            self.must(self.module.set_parameters(facts, facts.main, wanted.parameters))
+            values = assigned(render(templates(), wanted.parameters))
+            self.must(self.module.set_parameters(facts, facts.main, values))
             settled(facts.main)
         self.reload()
         return view
@@ -122,8 +124,7 @@ class Mail:
 
 
 def templates() -> Templates:
-    names = [f"dovecot/{path.name}" for path in (TEMPLATES / "dovecot").iterdir()]
-    return Templates({name: Template((TEMPLATES / name).read_text(), name) for name in names})
+    return host_templates.load(Path("/nowhere"))
 
 
 def settled(main: Path) -> None:

@@ -31,7 +31,7 @@ from proxygen.model.certificate import Certificate, KeyAndChain, KeyType, Secret
 from proxygen.model.site import Acme, ExternalAccount
 from proxygen.model.x509 import dns_names, key_of, key_type_of, spki
 from proxygen.solvers import Solver
-from proxygen.solvers.http01 import Webroot
+from proxygen.solvers.http01 import Listener, Webroot
 from proxygen.stores import Store
 from proxygen.stores.filesystem import FileStore
 from tests.live import needs, ports
@@ -216,6 +216,14 @@ def test_answers_are_taken_back(common: Place) -> None:
     assert answers(common) == []
 
 
+def test_the_listener_answers_where_no_web_server_runs(root: Path) -> None:
+    port = ports.reserve()
+    with Listener(port, ("127.0.0.1",)) as listener, Pebble(root, http_port=port) as pebble:
+        pair = issuer(settings(pebble), listener).issue(wanted("a.alone.example"), None)
+    ports.release(port)
+    assert dns_names(leaf(pair)) == ("a.alone.example",)
+
+
 # The account
 
 
@@ -353,10 +361,12 @@ def test_every_failed_name_has_its_own_words(common: Place) -> None:
 
 
 def test_after_a_refusal_the_next_try_is_a_new_order(common: Place) -> None:
-    one = usual(common)
+    store = MemoryStore()
+    one = issuer(settings(common.pebble), Webroot(common.challenges), store)
     common.pebble.dns.add_a("again.example", "127.0.0.66")
     with pytest.raises(IssueFailed):
         one.issue(wanted("again.example"), None)
+    assert list(store.keys("orders")) == []
     common.pebble.dns.clear_a("again.example")
     assert one.issue(wanted("again.example"), None)
 
@@ -455,7 +465,6 @@ def test_a_refused_account_is_not_asked_for_by_each(between: Between, common: Pl
     for number in range(5):
         with pytest.raises(IssueFailed, match="contact"):
             one.issue(wanted(f"refused{number}.example"), None)
-    # Pebble had made the account, so that a rejected nonce is never the last word.
     assert len(between.times("sign-me-up")) == 1
 
 
@@ -583,6 +592,33 @@ def kill_at(hold: Hold, between: Between, folder: Path, *names: str) -> None:
         child.wait()
         between.hold = None
         hold.released.set()
+
+
+def test_a_challenge_that_is_being_looked_at_is_not_answered_again(
+    between: Between, common: Place
+) -> None:
+    def processing(reply: Reply) -> Reply:
+        given = reply.said["challenges"]
+        return reply.saying(challenges=[{**one, "status": "processing"} for one in given])
+
+    between.tamper = at("authZ", processing)
+    with pytest.raises(IssueFailed, match="not finished"):
+        behind(between, common, pace=replace(QUICK, order=0.3)).issue(wanted("busy.example"), None)
+    assert between.times("chalZ") == []
+
+
+def test_a_challenge_that_was_settled_just_now_needs_no_answer(
+    between: Between, common: Place
+) -> None:
+    late = problem_at("chalZ", 400, "malformed", {})
+
+    def tamper(step: str, reply: Reply) -> Reply:
+        if step == "authZ" and between.times("chalZ") and reply.status == 200:
+            return reply.saying(status="valid")
+        return late(step, reply)
+
+    between.tamper = tamper
+    assert behind(between, common).issue(wanted("settled.example"), None)
 
 
 def test_what_was_not_finished_gives_the_same_certificate_again(common: Place) -> None:

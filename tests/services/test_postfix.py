@@ -10,9 +10,12 @@ from pathlib import Path
 import pytest
 
 from proxygen.errors import ServiceError
+from proxygen.host import templates
 from proxygen.model.certificate import Bundle
 from proxygen.model.layout import Layout
 from proxygen.model.views import MailView
+from proxygen.plan.installation import assigned
+from proxygen.plan.render import render
 from proxygen.services import Answer, Facts, Listener, ServiceSettings, postfix
 
 LAYOUT = Layout(Path("/"), Path("/etc/proxygen/proxygen.yaml"))
@@ -22,6 +25,7 @@ BUNDLE = Bundle(
     *("global", ("mail.example.net",), "file", "CA", NOON, NOON, "1"),
     *("f" * 64, "5" * 64, "d" * 64, "ecdsa-p256"),
 )
+TEMPLATES = templates.load(Path("/nowhere"))
 VIEW = MailView("mail.example.net", BUNDLE)
 
 EXPANDED = """\
@@ -59,7 +63,9 @@ def found(**said: str) -> Facts:
 
 
 def parameters(facts: Facts) -> Mapping[str, str]:
-    return postfix.wanted(VIEW, SETTINGS, facts, LAYOUT).parameters
+    wanted = postfix.wanted(VIEW, SETTINGS, facts, LAYOUT).parameters
+    assert wanted
+    return assigned(render(TEMPLATES, wanted))
 
 
 def test_facts_of_a_debian_postfix() -> None:
@@ -67,7 +73,7 @@ def test_facts_of_a_debian_postfix() -> None:
     assert facts.version == (3, 7, 11)
     assert facts.main == Path("/etc/postfix/main.cf")
     assert facts.pid_file == Path("/var/spool/postfix/pid/master.pid")
-    assert facts.parameters == {"smtpd_tls_security_level": "may"}
+    assert facts.parameters == {"smtpd_tls_security_level": "may", "myhostname": "x"}
     assert facts.listeners == (
         Listener("127.0.0.1", 25, "smtp"),
         Listener("127.0.0.1", 587, "smtp"),
@@ -173,10 +179,16 @@ def test_parameters_that_are_set() -> None:
         "smtpd_tls_chain_files": "/var/lib/proxygen/live/postfix/current/global.pem",
         "smtpd_tls_security_level": "may",
         "smtpd_tls_mandatory_protocols": ">=TLSv1.2",
-        "smtpd_tls_mandatory_exclude_ciphers": postfix.EXCLUDED,
+        "smtpd_tls_mandatory_exclude_ciphers": (
+            "kRSA, kDHE, PSK, SHA1, SHA256, SHA384, AESCCM, ARIAGCM"
+        ),
         "tls_server_sni_maps": "",
         "tls_session_ticket_cipher": "",
     }
+
+
+def test_our_parameters_are_those_of_the_template() -> None:
+    assert set(parameters(found())) == set(postfix.OURS)
 
 
 def test_former_values_are_known_of_all_that_is_set() -> None:
@@ -210,12 +222,12 @@ def test_protocols_in_the_words_of_older_versions() -> None:
         ("smtpd_tls_security_level =", "may"),
         ("smtpd_tls_security_level = may", "may"),
         ("smtpd_tls_security_level = encrypt", "encrypt"),
-        ("smtpd_tls_security_level = $our_level", "$our_level"),
+        ("smtpd_tls_security_level = $our_level", None),
         ("smtpd_enforce_tls = yes", "encrypt"),
     ],
 )
-def test_mandatory_tls_is_never_weakened(present: str, level: str) -> None:
-    assert parameters(found(parameters=present))["smtpd_tls_security_level"] == level
+def test_mandatory_tls_is_never_weakened(present: str, level: str | None) -> None:
+    assert parameters(found(parameters=present)).get("smtpd_tls_security_level") == level
 
 
 def test_only_the_global_bundle_is_installed_and_expected() -> None:

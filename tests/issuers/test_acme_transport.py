@@ -1,0 +1,35 @@
+"""Retry-After, as authorities and hostile ones write it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from proxygen.issuers.acme_transport import moment
+
+NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("asked", "wait"),
+    [
+        ("120", timedelta(minutes=2)),
+        (" 7 ", timedelta(seconds=7)),
+        ("0", timedelta(seconds=1)),
+        ("9" * 5000, timedelta(days=1)),
+        ("Fri, 20 Nov 2026 12:05:00 GMT", timedelta(minutes=5)),
+        ("Fri, 20 Nov 2026 14:05:00 +0200", timedelta(minutes=5)),
+        ("Thu, 19 Nov 2026 12:00:00 GMT", timedelta(seconds=1)),
+        ("Sat, 20 Nov 2027 12:00:00 GMT", timedelta(days=1)),
+    ],
+)
+def test_retry_after_is_seconds_or_a_date_between_a_second_and_a_day(
+    asked: str, wait: timedelta
+) -> None:
+    assert moment(asked, NOON) == NOON + wait
+
+
+@pytest.mark.parametrize("asked", ["soon", "-5", "1.5", "²", "Fri, 99 Nov 2026 12:00:00 GMT", ","])
+def test_what_is_neither_is_ignored(asked: str) -> None:
+    assert moment(asked, NOON) is None
