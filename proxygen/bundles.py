@@ -7,6 +7,7 @@ lead to a pair that is not there whole.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
@@ -52,9 +53,9 @@ class Bundles:
         return bundle_from(self.store.get(facts_key(owner)))
 
     def material(self, bundle: Bundle) -> KeyAndChain | None:
-        """Return key and chain of a bundle, None when they are gone."""
+        """Return key and chain of a bundle, None when they are gone or not what was stored."""
         pem = self.store.get(secret_key(bundle.owner, bundle.digest))
-        if pem is None or KEY_END not in pem:
+        if pem is None or hashlib.sha256(pem).hexdigest() != bundle.digest:
             return None
         key, end, fullchain = pem.partition(KEY_END)
         return KeyAndChain(key + end, fullchain)

@@ -14,11 +14,10 @@ from typing import NoReturn
 import click
 
 from proxygen import __version__
-from proxygen.errors import ProxygenError, UsageError
+from proxygen.errors import ProxygenError, ServiceError, UsageError
 
 MODEL = "/etc/proxygen/proxygen.yaml"
 INTERRUPTED = 130
-OUR_BUG = 1
 
 
 class Commands(click.Group):
@@ -41,13 +40,18 @@ class Commands(click.Group):
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="proxygen", message="%(prog)s %(version)s")
-@click.option("--config", metavar="FILE", type=click.Path(path_type=Path), help="The model file.")
+@click.option(
+    "--config",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help=f"The model file (default: {MODEL}).",
+)
 @click.option(
     "--root",
     metavar="DIR",
     default="/",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Put every path that proxygen writes below DIR.",
+    help="Put every path below DIR instead of /, for trials.",
 )
 @click.pass_context
 def entry(ctx: click.Context, config: Path | None, root: Path) -> None:
@@ -59,39 +63,44 @@ def entry(ctx: click.Context, config: Path | None, root: Path) -> None:
 
 
 def main() -> NoReturn:
-    """Run the command line; every way out has its exit code (DESIGN section 6)."""
+    """Run the command line; every way out has its exit code (DESIGN section 6).
+
+    What others must be able to read is made readable whatever the caller's umask is; what they
+    must not is created with a mode of its own.
+    """
+    os.umask(0o022)
     try:
         code = entry.main(standalone_mode=False)
     except click.ClickException as error:
         error.show()
         code = error.exit_code
     except click.exceptions.Abort:
-        click.echo("interrupted; nothing is half done", err=True)
+        click.echo("interrupted; the next `proxygen apply` finishes what was begun", err=True)
         leave(INTERRUPTED)
     except ProxygenError as error:
-        told(error)
-        code = error.exit_code
+        code = told(error)
     except BrokenPipeError:
         leave(0)
-    except PermissionError as error:
-        refused = not_allowed(error)
-        told(refused)
-        code = refused.exit_code
+    except OSError as error:
+        code = told(refused_by_the_system(error))
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def not_allowed(error: PermissionError) -> UsageError:
-    """Return what to say to somebody who is not root."""
-    what = f"{error.filename or 'this'}: {error.strerror}"
-    return UsageError(what, remedy="run it as root, or put what it writes below --root DIR")
+def refused_by_the_system(error: OSError) -> ProxygenError:
+    """Return what to say when the system refused a file."""
+    what = f"{error.filename or 'a file'}: {error.strerror or error}"
+    if isinstance(error, PermissionError):
+        return UsageError(what, remedy="run it as root, or put what it writes below --root DIR")
+    return ServiceError(what, remedy="make room or repair it, then run the command again")
 
 
-def told(error: ProxygenError) -> None:
-    """Say what went wrong: words on standard error, or JSON where that was asked for."""
+def told(error: ProxygenError) -> int:
+    """Say what went wrong, in words or as JSON where asked for; return the exit code."""
     if "--json" in sys.argv[1:]:
         click.echo(json.dumps(error.as_json() | {"exit_code": error.exit_code}, indent=2))
     else:
         click.echo(str(error), err=True)
+    return error.exit_code
 
 
 def leave(code: int) -> NoReturn:

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime
 
-from proxygen.apply.walk import Outcome, Progress, walk
+from proxygen.apply.walk import ANSWERS, Outcome, Progress, Walk
 from proxygen.assemble import Parts
 from proxygen.errors import ProxygenError
 from proxygen.model.certificate import GLOBAL, Bundle
@@ -35,7 +35,7 @@ def reconcile(site: Site, parts: Parts, progress: Progress, only: Collection[str
     for _ in range(MOST_PASSES):
         observed = observe(site, parts)
         plan = make_plan(site, parts, observed, only, outcome.tried)
-        again = walk(plan, site, observed, parts, outcome, progress)
+        again = Walk(site, observed, parts, outcome, progress).steps(plan)
         outcome.warnings = list(plan.warnings)
         if not again:
             break
@@ -135,7 +135,7 @@ def challenges_answered(due: tuple[Issue, ...], observed: Observed, parts: Parts
     ]
     for name, state in observed.services.items():
         module = parts.services[name]
-        if names and state.pid and state.facts and hasattr(module, "challenge_listener"):
+        if names and state.pid and state.facts and hasattr(module, ANSWERS):
             listener = module.challenge_listener(state.settings, state.facts)
             proxied = bool(state.settings.proxy_protocol)
             if unanswered(listener, names, proxy_protocol=proxied):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import replace
@@ -95,4 +96,5 @@ def remember(result: Result, bundles: Bundles, now: datetime) -> None:
     """Keep a failure, for `proxygen status`."""
     step, failure = result
     if isinstance(failure, IssueFailed):
-        bundles.failed(step.certificate, failure, now)
+        with contextlib.suppress(OSError):  # the failure is told in any case
+            bundles.failed(step.certificate, failure, now)

@@ -19,7 +19,8 @@ class Parameters:
     """The parameters of a service that has no includes; *note* is where we note what they were.
 
     The note holds the administrator's value of each (None: it was not set), the text of the
-    main file before proxygen, and the hash of the text that proxygen left.
+    main file before proxygen, and the hash of the text that proxygen left. Once somebody else
+    *edited* the file, the text is of no use any more.
     """
 
     module: Any
@@ -33,7 +34,10 @@ class Parameters:
         noted = self.noted()
         former = {name: self.facts.parameters.get(name) for name in values}
         noted["parameters"] = former | noted.get("parameters", {})
-        noted.setdefault("text", self.text())
+        if not noted.keys() & {"text", "edited"}:
+            noted["text"] = self.text()
+        elif noted.get("left") != digest(self.text()):
+            noted = {"parameters": noted["parameters"], "edited": True}
         self.write(noted)
         self.set_in(self.facts.main, values)
         self.write(noted | {"left": digest(self.text())})
@@ -51,7 +55,7 @@ class Parameters:
         noted = self.noted()
         if not noted:
             return
-        if noted.get("left") == digest(self.text()):
+        if "text" in noted and noted.get("left") == digest(self.text()):
             files.replace_text(self.facts.main, noted["text"])
         else:
             self.give_back_each(noted["parameters"])

@@ -22,6 +22,7 @@ from proxygen.host import files, processes
 from proxygen.model.certificate import Bundle
 from proxygen.model.layout import Live
 from proxygen.observe import MANIFEST, group_of, manifest_of
+from proxygen.plan.compare import SECOND, damaged
 from proxygen.plan.installation import Installation, chain_of, pointing
 from proxygen.plan.observed import ServiceState
 from proxygen.services import Endpoint
@@ -78,7 +79,7 @@ class LiveService:
 
     # Building beside what serves.
 
-    def build(self, wanted: Installation, bundles: Bundles) -> None:
+    def build(self, wanted: Installation, bundles: Bundles) -> Target:
         """Write the certificates and the generation that are not there yet, durably."""
         group = group_of(wanted.readers)
         files.folder(self.live.folder, 0o711)
@@ -87,9 +88,20 @@ class LiveService:
         for name, bundle in wanted.certificates.items():
             if name not in self.state.installed.certificates:
                 self.write_certificate(name, bundle, bundles, group)
-        installed = self.state.installed
-        if installed.generation != wanted.id or installed.files != wanted.files:
-            self.write_generation(wanted)
+        return Target(self.generation(wanted), wanted.parameters)
+
+    def generation(self, wanted: Installation) -> str:
+        """Return the name of the whole generation on disk, written if it is not there.
+
+        The one that serves is never written again: where somebody changed its files, a second
+        one of the same content takes its place.
+        """
+        present = self.state.installed
+        if not damaged(wanted, present) and present.generation is not None:
+            return present.generation
+        name = f"{wanted.id}{SECOND}" if present.generation == wanted.id else wanted.id
+        self.write_generation(name, wanted)
+        return name
 
     def write_certificate(
         self, name: str, bundle: Bundle, bundles: Bundles, group: int | None
@@ -105,16 +117,16 @@ class LiveService:
         mode = 0o600 if group is None else 0o640
         files.write(self.live.certificates / name, content, mode, group)
 
-    def write_generation(self, wanted: Installation) -> None:
+    def write_generation(self, name: str, wanted: Installation) -> None:
         """Write a whole generation under a passing name, then give it its own."""
-        path = self.live.generations / wanted.id
-        new = path.with_name(f"{wanted.id}.new")
+        path = self.live.generations / name
+        new = path.with_name(f"{name}.new")
         files.remove(new)
         files.folder(new, 0o755)
-        for name, text in wanted.files.items():
-            files.write(new / name, files.encoded(text), 0o644)
-        for name, certificate in wanted.links.items():
-            files.link(new / name, f"../../certificates/{certificate}")
+        for file, text in wanted.files.items():
+            files.write(new / file, files.encoded(text), 0o644)
+        for file, certificate in wanted.links.items():
+            files.link(new / file, f"../../certificates/{certificate}")
         files.write(new / MANIFEST, json.dumps(noted(wanted)).encode(), 0o644)
         files.remove(path)
         new.rename(path)
@@ -265,10 +277,9 @@ def bring(
         say(f"reload {service.name}")
         service.reload()
         bad = verified(service, endpoints, say)
-    except ServiceError as error:
+    except (ServiceError, OSError) as error:
         undo(service, begun)
-        error.remedy = f"the former files are back in place; {error.remedy}".rstrip("; ")
-        raise
+        raise put_back(service.name, error) from error
     if bad:
         blame(service, target, bad)
     if target.generation not in (None, service.former):
@@ -292,6 +303,15 @@ def verified(
         return ()
     say(f"verify {service.name}: {len(endpoints)} connections as a client")
     return wrong(endpoints, deadline=PATIENCE + len(endpoints) / A_SECOND)
+
+
+def put_back(name: str, error: ServiceError | OSError) -> ServiceError:
+    """Return the error of a change that was taken back."""
+    if isinstance(error, OSError):
+        remedy = "make room or repair it, then run `proxygen apply`"
+        error = ServiceError(f"{name} could not be changed: {error}", remedy=remedy)
+    remedy = f"the former files are back in place; {error.remedy}".rstrip("; ")
+    return ServiceError(error.what, where=error.where, remedy=remedy, words=error.words)
 
 
 def undo(service: LiveService, begun: Path) -> None:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import itertools
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
 from proxygen import assemble
 from proxygen.apply.issue import Result, issue_all, issuer_of
-from proxygen.apply.service import LiveService, Target, bring
+from proxygen.apply.service import LiveService, bring
 from proxygen.assemble import Parts
 from proxygen.errors import IssueFailed, NotServed, ProxygenError, ServiceError
 from proxygen.model.site import Site
 from proxygen.plan.compare import LOCAL
 from proxygen.plan.observed import Observed
 from proxygen.plan.steps import Forget, Install, Issue, Plan, Step, Verify
+from proxygen.services import Endpoint
 
 SEVERITY = (ServiceError, IssueFailed, NotServed)
 """Which failure gives the exit code where there are several: what was not done comes first."""
@@ -59,28 +61,126 @@ class Progress:
     count: Callable[[int, int], None]
 
 
-def nothing(*told: object) -> None:  # noqa: ARG001
+def nothing(*told: object) -> None:
     """Do nothing with what is told."""
 
 
 SILENT = Progress(nothing, nothing)
 
 
-def walk(
-    plan: Plan, site: Site, observed: Observed, parts: Parts, outcome: Outcome, progress: Progress
-) -> bool:
-    """Do the steps; return whether what was issued makes the rest worth planning again."""
-    for kind, group in groupby(plan.steps, key=of_kind):
-        steps = list(group)
-        if kind in (LOCAL, Issue):
-            issue_steps = [step for step in steps if isinstance(step, Issue)]
-            if issued(issue_steps, site, observed, parts, outcome, progress):
-                return True
-        elif kind is Forget:
-            forget(steps, parts, outcome, progress)
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """The steps of a plan in order; *observed* is what it was made from."""
+
+    site: Site
+    observed: Observed
+    parts: Parts
+    outcome: Outcome
+    progress: Progress
+
+    def steps(self, plan: Plan) -> bool:
+        """Do the steps; return whether what was issued makes the rest worth planning again."""
+        for kind, group in groupby(plan.steps, key=of_kind):
+            if kind in (LOCAL, Issue):
+                due = [step for step in group if isinstance(step, Issue)]
+                if self.may_issue(kind, due) and self.issue(due):
+                    return True
+            elif kind is Forget:
+                self.forget(step for step in group if isinstance(step, Forget))
+            else:
+                self.install(list(group))
+        return False
+
+    def may_issue(self, kind: object, due: list[Issue]) -> bool:
+        """Return whether to ask the authority.
+
+        Not if the web server had to be set up first, to answer the challenges, and was not: the
+        authority counts failed validations.
+        """
+        refused = {of for of, error in self.outcome.failures if isinstance(error, ServiceError)}
+        failed = sorted(refused & set(self.challenge_services()))
+        if kind is LOCAL or not failed:
+            return True
+        self.outcome.tried.update(step.certificate.owner for step in due)
+        for step in due:
+            error = IssueFailed(
+                f"not asked for: {', '.join(failed)} does not answer the authority's challenges",
+                remedy="correct what is said of it, then run `proxygen apply`",
+            )
+            self.failed(step.certificate.owner, step, error)
+        return False
+
+    def issue(self, due: list[Issue]) -> bool:
+        """Obtain certificates; return whether any was."""
+        self.outcome.tried.update(step.certificate.owner for step in due if not step.stand_in)
+        many = itertools.count(1)
+
+        def done(result: Result) -> None:
+            self.tell(result)
+            self.progress.count(next(many), len(due))
+
+        words = {issuer_of(step) for step in due}
+        listen = not any(self.observed.services[name].pid for name in self.challenge_services())
+        with assemble.issuers(self.parts, self.site, words, listen=listen) as issuers:
+            sources, bundles = self.observed.sources, self.parts.bundles
+            results = issue_all(due, issuers, bundles, sources, self.parts.now, done)
+        return any(not isinstance(found, IssueFailed) for _, found in results)
+
+    def challenge_services(self) -> list[str]:
+        """Return the services that answer challenges."""
+        known = self.parts.services
+        return [name for name in self.observed.services if hasattr(known[name], ANSWERS)]
+
+    def tell(self, result: Result) -> None:
+        """Note the result of one issue and say it."""
+        step, found = result
+        if isinstance(found, IssueFailed):
+            self.failed(step.certificate.owner, step, found)
+            return
+        self.outcome.done.append(str(step))
+        until = f"until {found.not_after:%Y-%m-%d %H:%M} UTC, from {found.issued_by}"
+        self.progress.say(f"{step}\n  {until}")
+
+    def forget(self, steps: Iterable[Forget]) -> None:
+        """Remove bundles that nobody wants."""
+        for step in steps:
+            self.parts.bundles.forget(step.bundle)
+            self.outcome.done.append(str(step))
+            self.progress.say(str(step))
+
+    def install(self, steps: list[Step]) -> None:
+        """Bring one service to what is wanted: its Install, Reload and Verify are one."""
+        step = next(each for each in steps if isinstance(each, Install))
+        endpoints = next((each.endpoints for each in steps if isinstance(each, Verify)), ())
+        self.progress.say(str(step))
+        try:
+            self.bring(step, endpoints)
+        except (ServiceError, NotServed) as error:
+            self.failed(step.installation.service, step, error)
+        except OSError as error:
+            remedy = "make room or correct the permissions, then run `proxygen apply`"
+            name = step.installation.service
+            self.failed(
+                name, step, ServiceError(f"{name} cannot be set up: {error}", remedy=remedy)
+            )
         else:
-            install(steps, observed, parts, outcome, progress)
-    return False
+            self.outcome.done += [str(each) for each in steps]
+
+    def bring(self, step: Install, endpoints: tuple[Endpoint, ...]) -> None:
+        """Build what is wanted beside what serves, then bring the service to it."""
+        wanted = step.installation
+        state = self.observed.services[wanted.service]
+        service = LiveService(self.parts.services[wanted.service], state, wanted.live)
+        bring(service, service.build(wanted, self.parts.bundles), endpoints, self.progress.say)
+
+    def failed(self, of: str, step: Step, error: ProxygenError) -> None:
+        """Note a failure and say it."""
+        self.outcome.failures.append((of, error))
+        self.progress.say(f"failed: {step}: {error.what}")
+
+
+ANSWERS = "challenge_listener"
+"""What a service has that answers challenges."""
 
 
 def of_kind(step: Step) -> Any:
@@ -94,81 +194,3 @@ def of_kind(step: Step) -> Any:
     if isinstance(step, Forget):
         return Forget
     return step.installation.service if isinstance(step, Install) else step.service
-
-
-def issued(
-    steps: list[Issue],
-    site: Site,
-    observed: Observed,
-    parts: Parts,
-    outcome: Outcome,
-    progress: Progress,
-) -> bool:
-    """Obtain certificates; return whether any was."""
-    words = {issuer_of(step) for step in steps}
-    count = 0
-    many = len(steps)
-
-    def done(result: Result) -> None:
-        nonlocal count
-        count += 1
-        tell(result, outcome, progress)
-        progress.count(count, many)
-
-    outcome.tried |= {step.certificate.owner for step in steps if not step.stand_in}
-    listen = not serves_challenges(observed, parts.services)
-    try:
-        with assemble.issuers(parts, site, words, listen=listen) as issuers:
-            results = issue_all(steps, issuers, parts.bundles, observed.sources, parts.now, done)
-    except IssueFailed as error:
-        outcome.failures += [(step.certificate.owner, error) for step in steps]
-        return False
-    return any(not isinstance(result, IssueFailed) for _, result in results)
-
-
-def tell(result: Result, outcome: Outcome, progress: Progress) -> None:
-    """Note one result and say it."""
-    step, found = result
-    if isinstance(found, IssueFailed):
-        outcome.failures.append((step.certificate.owner, found))
-        progress.say(f"failed: {step}: {found.what}")
-        return
-    outcome.done.append(str(step))
-    progress.say(f"{step}\n  until {found.not_after:%Y-%m-%d %H:%M} UTC, from {found.issued_by}")
-
-
-def serves_challenges(observed: Observed, services: Mapping[str, Any]) -> bool:
-    """Return whether a web server runs that answers challenges."""
-    return any(
-        state.pid is not None and hasattr(services[name], "challenge_listener")
-        for name, state in observed.services.items()
-    )
-
-
-def forget(steps: list[Step], parts: Parts, outcome: Outcome, progress: Progress) -> None:
-    """Remove bundles that nobody wants."""
-    for step in steps:
-        if isinstance(step, Forget):
-            parts.bundles.forget(step.bundle)
-            outcome.done.append(str(step))
-            progress.say(str(step))
-
-
-def install(
-    steps: list[Step], observed: Observed, parts: Parts, outcome: Outcome, progress: Progress
-) -> None:
-    """Bring one service to what is wanted: its Install, Reload and Verify are one."""
-    step = next(each for each in steps if isinstance(each, Install))
-    endpoints = next((each.endpoints for each in steps if isinstance(each, Verify)), ())
-    wanted = step.installation
-    module = parts.services[wanted.service]
-    progress.say(str(step))
-    try:
-        service = LiveService(module, observed.services[wanted.service], wanted.live)
-        service.build(wanted, parts.bundles)
-        bring(service, Target(wanted.id, wanted.parameters), endpoints, progress.say)
-    except (ServiceError, NotServed) as error:
-        outcome.failures.append((wanted.service, error))
-        progress.say(f"failed: {step}: {error.what}")
-        return
-    outcome.done += [str(each) for each in steps]

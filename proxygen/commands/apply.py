@@ -26,11 +26,12 @@ from proxygen.reconcile import reconcile
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
 def command(layout: Layout, domains: tuple[str, ...], as_json: bool) -> int:
-    """Obtain what is due, install, reload and verify.
+    """Make nginx, postfix and dovecot match the model.
 
-    With a DOMAIN (or `global`) only its certificate is obtained; the configuration is always
-    made for all. Exit code 4: a service refused and its former state is back; 5: a certificate
-    could not be obtained, everything else is done; 6: done, but not served as wanted.
+    Obtains the certificates that are due, installs, reloads and verifies what changed. With a
+    DOMAIN (or `global`) only its certificate is obtained; the configuration is made for all.
+    Exit code 4: a service refused and its former state is back; 5: a certificate could not be
+    obtained, everything else is done; 6: done, but not served as wanted.
     """
     site = assemble.site(layout)
     only = tuple(owner(domain, site) for domain in domains)

@@ -63,11 +63,23 @@ UPSTREAMS = {
 
 
 @click.command
-@click.option("--url", help="The global URL.")
-@click.option("--contact", help="The mail address of who looks after this installation.")
-@click.option("--certificate", type=click.Choice(["acme", "selfsigned"]))
-@click.option("--agree-to-terms/--no-agree-to-terms", default=None, help="Of the authority.")
-@click.option("--application", type=click.Choice(["generic", "bluemind", "none"]))
+@click.option("--url", metavar="URL", help="The global URL.")
+@click.option("--contact", metavar="ADDRESS", help="Mail address of the ACME account's contact.")
+@click.option(
+    "--certificate",
+    type=click.Choice(["acme", "selfsigned"]),
+    help="Where the global certificate comes from.",
+)
+@click.option(
+    "--agree-to-terms/--no-agree-to-terms",
+    default=None,
+    help="Whether you agree to Let's Encrypt's terms of service.",
+)
+@click.option(
+    "--application",
+    type=click.Choice(["generic", "bluemind", "none"]),
+    help="What runs behind the global URL.",
+)
 @click.pass_obj
 def command(
     layout: Layout,
@@ -77,7 +89,10 @@ def command(
     agree_to_terms: bool | None,
     application: str | None,
 ) -> int:
-    """Write a first model file; what is not given as an option is asked for."""
+    """Write a first model file.
+
+    What is not given as an option is asked for. A model file that is there is never overwritten.
+    """
     path = layout.config
     if path.exists():
         raise UsageError(f"{path} is there already", remedy="edit it, or move it away first")

@@ -19,10 +19,10 @@ from proxygen.reconcile import make_plan, unusable_services
 @click.option("--no-diff", is_flag=True, help="Leave the diffs out.")
 @click.pass_obj
 def command(layout: Layout, as_json: bool, no_diff: bool) -> int:
-    """Show what `apply` would do and why, with a diff of every file.
+    """Show what `apply` would do, and why.
 
-    What follows an issue is planned again once the certificate is there, so the diff after it
-    shows the configuration as it is known now.
+    With a diff of every file. Nothing is touched. `apply` plans again once a certificate is
+    obtained; the diffs show the configuration with those that are there now.
     """
     site = assemble.site(layout)
     parts = assemble.parts(layout, lambda: datetime.now(UTC))

@@ -25,10 +25,10 @@ from proxygen.plan.observed import ServiceState
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
 def command(layout: Layout, services: tuple[str, ...], as_json: bool) -> int:
-    """Let the configuration serve again that served before the last change.
+    """Let the former configuration serve again.
 
-    Called twice it goes forward again. The model stays as it is: correct it, or the next
-    `apply` makes it true once more.
+    That is what a SERVICE (default: all of them) had before the last switch. Called twice it goes
+    forward again. The model stays as it is: correct it, or the next `apply` makes it true again.
     """
     site = assemble.site(layout)
     outcome = Outcome()

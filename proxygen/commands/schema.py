@@ -15,8 +15,10 @@ from proxygen.model.schema import Included, main_type
 def command(included: bool) -> int:
     """Print the JSON Schema of the model file.
 
-    An editor with a YAML language server takes it by a first line such as
-    `# yaml-language-server: $schema=proxygen.schema.json`.
+    An editor with a YAML language server takes it by a first line in the model such as
+
+    \b
+    # yaml-language-server: $schema=proxygen.schema.json
     """
     grammar = Included if included else main_type(registry.settings())
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema"}

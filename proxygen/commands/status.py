@@ -75,7 +75,11 @@ class Line:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
 def command(layout: Layout, as_json: bool) -> int:
-    """Show every certificate: source, issuer, days left, renewal, where served, last error."""
+    """Show every certificate and service.
+
+    Of a certificate: source, issuer, time left, renewal, where it is installed, last error.
+    Nothing is connected to. The exit code is 0 also when a certificate is missing.
+    """
     site = assemble.site(layout)
     now = datetime.now(UTC)
     parts = assemble.parts(layout, lambda: now)

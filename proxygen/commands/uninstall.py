@@ -21,14 +21,14 @@ from proxygen.plan.observed import ServiceState
 
 @click.command
 @click.option("--purge", is_flag=True, help="Remove keys, certificates and the account as well.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask before --purge removes them.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
 def command(layout: Layout, purge: bool, yes: bool, as_json: bool) -> int:
-    """Take proxygen's part out of every service and give back what was changed.
+    """Take proxygen's part out of every service.
 
-    The model and the administrator's own directives stay, and so do keys and certificates
-    unless --purge is given.
+    What was changed is given back. The model and your own directives stay, and so do keys and
+    certificates unless --purge is given.
     """
     site = assemble.site(layout)
     if purge and not yes:

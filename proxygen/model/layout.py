@@ -17,7 +17,12 @@ class Layout:
     config: Path
 
     def host(self, path: str) -> Path:
-        """Return an absolute path of the host, such as ``/etc/nginx``, below the root."""
+        """Return an absolute path of the host, such as ``/etc/nginx``, below the root.
+
+        A path that is below the root already stays as it is.
+        """
+        if Path(path).is_relative_to(self.root):
+            return Path(path)
         return self.root / path.lstrip("/")
 
     @property

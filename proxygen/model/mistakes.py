@@ -31,7 +31,8 @@ def mistakes_of(
 ) -> Iterator[Mistake]:
     """Yield a mistake for each error that validating the document against *grammar* gave."""
     for detail in error.errors(include_url=False):
-        yield mistake_of(document, detail, grammar)
+        if detail["type"] != "too_short" or not detail["input"]:  # only wrong items is not none
+            yield mistake_of(document, detail, grammar)
 
 
 def mistake_of(document: Document, detail: ErrorDetails, grammar: type[BaseModel]) -> Mistake:

@@ -14,7 +14,7 @@ from proxygen.model import rules
 from proxygen.model.backends import Applications, backends
 from proxygen.model.certificate import GLOBAL, Certificate, FileSource, KeyType, Secret
 from proxygen.model.hosts import BadName, host_name
-from proxygen.model.mistakes import mistakes_of
+from proxygen.model.mistakes import mistakes_of, path_in
 from proxygen.model.schema import (
     DIRECTORIES,
     Defaults,
@@ -65,12 +65,17 @@ def read(
     files = [first, *included]
     mistakes = [mistake for file in files for mistake in file.document.mistakes] + missing
     if content is None:
-        raise ModelError(tuple(mistakes))
+        raise ModelError(ordered(mistakes))
     site = Building(first, content, files, mistakes).site(applications)
     mistakes += rules.broken(site, first.document, files_by_name(files))
     if mistakes:
-        raise ModelError(tuple(sorted(set(mistakes), key=lambda mistake: mistake.where)))
+        raise ModelError(ordered(mistakes))
     return site
+
+
+def ordered(mistakes: Sequence[Mistake]) -> tuple[Mistake, ...]:
+    """Return the mistakes in the order of the files, each once."""
+    return tuple(sorted(dict.fromkeys(mistakes), key=lambda mistake: mistake.where))
 
 
 def files_by_name(files: list[Read]) -> dict[str, Document]:
@@ -98,25 +103,45 @@ def validated(document: Document, grammar: type[T]) -> T | None:
     except ValidationError as error:
         wrong = list(mistakes_of(document, error, grammar))
         document.mistakes += wrong
-        kept = without(document.value, error)
+        kept = without(document, error)
     try:
         return grammar.model_validate(kept)
     except ValidationError:
         return None
 
 
-def without(value: Map, error: ValidationError) -> dict[str, Any]:
-    """Return a file's value without the domains, backends and fields that are wrong."""
-    kept: dict[str, Any] = {
-        key: dict(below) if isinstance(below, Map) else below for key, below in value.items()
-    }
+DIVIDED = ("domains", "backends")
+"""Fields of a file whose parts stand for themselves: one may be wrong and another right."""
+
+
+def without(document: Document, error: ValidationError) -> dict[str, Any]:
+    """Return a file's value without what is wrong: an unknown field, a domain, a backend.
+
+    Of the other fields, and of a domain or backend, nothing is kept when a part is wrong.
+    """
+    kept: dict[str, Any] = copied(document.value)
     for detail in error.errors(include_url=False, include_context=False, include_input=False):
-        top, *below = detail["loc"] or ("",)
-        if top in ("domains", "backends") and below and isinstance(kept.get(str(top)), dict):
-            kept[str(top)].pop(below[0], None)
-        else:
-            kept.pop(str(top), None)
+        path = path_in(document, detail["loc"])
+        if detail["type"] != "extra_forbidden":
+            path = path[: 2 if path[:1] and path[0] in DIVIDED else 1]
+        drop(kept, path)
     return kept
+
+
+def copied(value: Any) -> Any:
+    """Return a copy of a value from which fields can be dropped."""
+    if isinstance(value, Map):
+        return {key: copied(below) for key, below in value.items()}
+    return value
+
+
+def drop(value: dict[str, Any], path: Sequence[str | int]) -> None:
+    """Drop what stands at *path*, if it still does."""
+    for step in path[:-1]:
+        value = value.get(str(step), {}) if isinstance(value, dict) else {}
+    for last in path[-1:]:
+        if isinstance(value, dict):
+            value.pop(str(last), None)
 
 
 def read_included(first: Read, load: Load) -> tuple[list[Read], list[Mistake]]:
@@ -166,7 +191,10 @@ class Building:
         settings = self.content.services
         if settings is None:
             return None
-        return {name: getattr(settings, name) for name in self.first.document.value["services"]}
+        named = self.first.document.value["services"]
+        return {
+            name: getattr(settings, name) for name in named if name in settings.model_fields_set
+        }
 
     def main(self) -> Owner:
         """Return the owner of the global URL."""

@@ -16,6 +16,9 @@ from proxygen.services import Endpoint
 SAMPLE = 200
 """How many unchanged names are verified besides the changed ones."""
 
+SECOND = ".2"
+"""What the name of a generation ends with that took the place of a damaged one."""
+
 LOCAL = frozenset({"file", "selfsigned"})
 """Issuers that ask nobody."""
 
@@ -93,7 +96,7 @@ def why_install(installation: Installation, state: ServiceState) -> Reason | Non
         return Reason("first", "not yet set up by proxygen")
     if installed.begun:
         return Reason("interrupted", "a former run was interrupted")
-    if installed.generation != installation.id or damaged(installation, installed):
+    if damaged(installation, installed):
         return Reason("changed", words_for(installation, state))
     if installation.pointer and installed.pointer != installation.pointer_text:
         return Reason("pointer", f"{installation.pointer.path} was changed by somebody else")
@@ -103,9 +106,10 @@ def why_install(installation: Installation, state: ServiceState) -> Reason | Non
 
 
 def damaged(installation: Installation, installed: Installed) -> bool:
-    """Return whether what was installed is not what it was."""
+    """Return whether what is installed is not what is wanted, to the letter."""
     return (
-        installed.files != installation.files
+        (installed.generation or "").removesuffix(SECOND) != installation.id
+        or installed.files != installation.files
         or installed.links != installation.links
         or not installation.certificates.keys() <= installed.certificates
     )

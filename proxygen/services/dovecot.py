@@ -128,7 +128,7 @@ def main_file(settings: ServiceSettings, layout: Layout) -> Path:
     """Return dovecot.conf."""
     if settings.configuration is None:
         return layout.host("/etc/dovecot/dovecot.conf")
-    return Path(settings.configuration)
+    return layout.host(settings.configuration)
 
 
 def facts(

@@ -20,7 +20,7 @@ INCLUDE = r"""(?<![^\s;{}])include\s+(?P<quote>["']?)(?P<mask>[^\s;"']+)(?P=quot
 def main_file(settings: Settings, layout: Layout) -> Path:
     """Return the main configuration file."""
     if settings.configuration:
-        return Path(settings.configuration)
+        return layout.host(settings.configuration)
     return layout.host("/etc/nginx/nginx.conf")
 
 

@@ -83,7 +83,7 @@ def main_file(settings: ServiceSettings, layout: Layout) -> Path:
     """Return main.cf; ``configuration`` may name it or its folder."""
     if settings.configuration is None:
         return layout.host("/etc/postfix/main.cf")
-    path = Path(settings.configuration)
+    path = layout.host(settings.configuration)
     return path if path.name == "main.cf" else path / "main.cf"
 
 

@@ -405,3 +405,69 @@ def test_json_is_one_object_whatever_happens(web: Machine) -> None:
     wrong = json.loads(web.proxygen("apply", "--json").stdout)
     assert wrong["exit_code"] == 3
     assert {"file", "line", "column", "field", "reason", "remedy"} <= wrong["mistakes"][0].keys()
+
+
+def test_no_order_is_placed_while_nginx_cannot_be_set_up_to_answer(web: Machine) -> None:
+    (web.nginx.conf_d / "foreign.conf").write_text("server { listen nonsense; }\n")
+    web.model(A, main=MAIN)
+    run = web.proxygen("apply")
+    assert run.returncode == 4
+    assert "not asked for" in run.stderr
+    assert web.pebble.new_orders == 0
+    (web.nginx.conf_d / "foreign.conf").unlink()
+    succeeded(web.proxygen("apply"))
+    assert web.pebble.new_orders == 2
+
+
+def test_files_that_somebody_changed_are_put_right(web: Machine) -> None:
+    web.model(A, main=MAIN)
+    succeeded(web.proxygen("apply"))
+    live = web.root / "var/lib/proxygen/live/nginx"
+    for _ in range(2):
+        (live / "current/proxygen.conf").write_text("# emptied\n")
+        next((live / "certificates").glob("a.example-*.pem")).chmod(0o644)
+        succeeded(web.proxygen("apply"))
+        assert "server_name" in (live / "current/proxygen.conf").read_text()
+        assert names(web, "www.a.example") == {"www.a.example"}
+        pem = next((live / "certificates").glob("a.example-*.pem"))
+        assert pem.stat().st_mode & 0o777 == 0o600
+    assert web.proxygen("apply").stdout == "nothing to do\n"
+
+
+def test_uninstall_keeps_what_others_wrote_since(machine: Machine) -> None:
+    assert machine.postfix
+    machine.model({}, main={"url": "https://mail.example.net", "certificate": "selfsigned"})
+    succeeded(machine.proxygen("apply"))
+    main = machine.postfix.main
+    main.write_text(main.read_text() + "message_size_limit = 12345678\n")
+    succeeded(machine.proxygen("apply"))
+    succeeded(machine.proxygen("uninstall"))
+    assert "message_size_limit = 12345678" in main.read_text()
+    assert "proxygen" not in main.read_text()
+
+
+def test_an_unreadable_root_of_the_authority_is_told(web: Machine) -> None:
+    web.model(A, main=MAIN, acme={"trusted_roots": ["/nowhere/root.pem"]})
+    run = web.proxygen("apply")
+    assert run.returncode == 5
+    assert "/nowhere/root.pem" in run.stderr
+    assert names(web, "www.a.example") == {"mail.example.net"}
+
+
+@pytest.mark.parametrize("mask", [0o000, 0o077])
+def test_any_umask_of_the_caller_will_do(web: Machine, mask: int) -> None:
+    listen = {"http": [f"127.0.0.1:{web.nginx.http}"], "https": [f"127.0.0.1:{web.nginx.https}"]}
+    web.model(A, main=MAIN, services={"nginx": {"listen": listen, "certificates": "on_demand"}})
+    former = os.umask(mask)
+    try:
+        run = web.proxygen("apply")
+    finally:
+        os.umask(former)
+    succeeded(run)
+    assert names(web, "www.a.example") == {"www.a.example"}
+    others = [
+        path
+        for path in (web.root / "var/lib/proxygen").rglob("*")
+        if path.is_file() and b"PRIVATE KEY" in path.read_bytes() and path.stat().st_mode & 0o7
+    ]
+    assert others == []

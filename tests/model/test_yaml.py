@@ -1,0 +1,134 @@
+"""YAML is read with the place of everything, and refused with the place of what is wrong."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from proxygen.errors import Origin
+from proxygen.model.yaml import parse, scalar
+
+TEXT = """\
+first: 1
+list:
+  - one
+  - {deep: [a, b]}
+"quoted": "yes"
+"""
+
+
+def wrong(text: str | bytes) -> list[tuple[int, int, str]]:
+    """Return line, column and reason of each mistake."""
+    found = parse("f.yaml", text).mistakes
+    return [(each.where.line, each.where.column, each.reason) for each in found]
+
+
+def test_every_value_and_key_knows_its_place() -> None:
+    document = parse("f.yaml", TEXT)
+    assert document.value == {
+        "first": 1,
+        "list": ["one", {"deep": ["a", "b"]}],
+        "quoted": "yes",
+    }
+    assert document.origin("first") == Origin("f.yaml", 1, 8)
+    assert document.origin("list", 1, "deep", 1) == Origin("f.yaml", 4, 16)
+    assert document.key_origin("list", 1, "deep") == Origin("f.yaml", 4, 6)
+    assert document.key_origin("quoted") == Origin("f.yaml", 5, 1)
+
+
+def test_what_is_not_there_is_placed_at_what_is_above_it() -> None:
+    document = parse("f.yaml", TEXT)
+    assert document.origin("list", 1, "missing") == document.origin("list", 1)
+    assert document.origin("list", 7) == document.origin("list")
+    assert document.key_origin("first", "x", "y") == document.origin("first")
+    assert document.origin("nothing") == Origin("f.yaml", 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        *(("true", True), ("False", False), ("TRUE", True), ("null", None), ("~", None)),
+        *(("yes", "yes"), ("on", "on"), ("No", "No"), ("tRue", "tRue"), ("nan", "nan")),
+        *(("0", 0), ("-12", -12), ("+3", 3), ("999999999999999999", 10**18 - 1)),
+        *(("007", "007"), ("0x1f", "0x1f"), ("1_0", "1_0"), ("1.5", "1.5"), ("1e9", "1e9")),
+        *(("9" * 5000, "9" * 5000), ("12:30", "12:30"), ("2026-01-01", "2026-01-01")),
+    ],
+)
+def test_a_plain_scalar_means_what_the_core_schema_says(text: str, value: object) -> None:
+    assert scalar(text) == value
+    assert type(scalar(text)) is type(value)
+
+
+def test_quotes_make_a_text_of_anything() -> None:
+    assert parse("f.yaml", "['true', '1', \"null\"]").value == ["true", "1", "null"]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("a: &x 1", [(1, 4, "an anchor (&x)")]),
+        ("a: 1\nb: *x", [(2, 4, "an alias (*x)")]),
+        ("a: !!str 1", [(1, 4, "a tag (tag:yaml.org,2002:str)")]),
+        ("a: !ruby/object {}", [(1, 4, "a tag (!ruby/object)")]),
+        ("a: 1\n---\nb: 1", [(2, 1, "a second document in one file")]),
+        ("a: 1\n--- !t\n", [(2, 1, "a second document in one file")]),
+        ("a: 1\n  \na: 2", [(3, 1, "`a` stands here again, first in line 1")]),
+        ("? [a]\n: 1", [(1, 3, "a key that is not a word")]),
+        ("{{a: b}: c}", [(1, 2, "a key that is not a word")]),
+        ("&x a: 1", [(1, 1, "an anchor (&x)")]),
+        ("*x : 1", [(1, 1, "a key that is not a word"), (1, 1, "an alias (*x)")]),
+        (b"a: 1\nb: \xff", [(2, 1, "this is not UTF-8 text")]),
+        (b"\xff\xfea\x00", [(1, 1, "this is not UTF-8 text")]),
+        (b"a: \x00", [(1, 1, "a character YAML forbids: control characters are not allowed")]),
+        (b"a: \x1b[2J", [(1, 1, "a character YAML forbids: control characters are not allowed")]),
+    ],
+)
+def test_what_a_model_does_not_need_is_a_mistake(
+    text: str | bytes, found: list[tuple[int, int, str]]
+) -> None:
+    assert wrong(text) == found
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a: [", "a: {b", "\tb: 1", "a: b: c", "- a\nb: c", "a: 'x", 'a: "\\q"', 'a: "\\ud800"', "%X"],
+)
+def test_broken_syntax_is_one_mistake_and_no_value(text: str) -> None:
+    document = parse("f.yaml", text)
+    assert document.value is None
+    (mistake,) = document.mistakes
+    assert mistake.reason.startswith("this is not YAML: ")
+    assert mistake.remedy
+
+
+def test_a_byte_order_mark_is_no_mistake() -> None:
+    assert parse("f.yaml", b"\xef\xbb\xbfa: 1").value == {"a": 1}
+
+
+def test_an_empty_file_has_no_value_and_no_mistake() -> None:
+    for text in ("", "\n", "# nothing\n", "---\n"):
+        document = parse("f.yaml", text)
+        assert (document.value, document.mistakes) == (None, [])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: " + "[" * 200_000,
+        "a: " + "{a: " * 200_000,
+        "".join(f"{' ' * depth}a:\n" for depth in range(2000)),
+        "- " * 100_000,
+    ],
+    ids=["lists", "mappings", "indented", "dashes"],
+)
+def test_deep_nesting_is_refused_at_once(text: str) -> None:
+    start = time.monotonic()
+    assert [reason for _, _, reason in wrong(text)] == ["this is not YAML: nested too deeply"]
+    assert time.monotonic() - start < 2
+
+
+def test_the_same_key_ten_thousand_times_is_told_in_time() -> None:
+    start = time.monotonic()
+    assert len(wrong("a: 1\n" * 10_000)) == 9_999
+    assert time.monotonic() - start < 5
