@@ -9,15 +9,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, replace
+import re
+from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
+from typing import TypeVar
+
+from pydantic import TypeAdapter, ValidationError
 
 from proxygen.errors import IssueFailed
 from proxygen.model.certificate import Bundle, Certificate, KeyAndChain
 from proxygen.model.layout import stem
 from proxygen.stores import Store
 
+T = TypeVar("T")
+DIGEST = re.compile("[0-9a-f]{64}")
 KEY_END = b"-----END PRIVATE KEY-----\n"
 
 
@@ -34,6 +39,10 @@ class Attempt:
     problem: str | None
 
 
+BUNDLE = TypeAdapter(Bundle)
+ATTEMPT = TypeAdapter(Attempt)
+
+
 class Bundles:
     """The bundles of one installation."""
 
@@ -45,12 +54,13 @@ class Bundles:
         return {
             bundle.owner: bundle
             for key in self.store.keys("certificates")
-            if (bundle := bundle_from(self.store.get(key)))
+            if (bundle := bundle_from(self.store.get(key))) and kept_as(key, bundle.owner)
         }
 
     def facts(self, owner: str) -> Bundle | None:
         """Return the facts of an owner's stored bundle, None when there is none."""
-        return bundle_from(self.store.get(facts_key(owner)))
+        bundle = bundle_from(self.store.get(facts_key(owner)))
+        return bundle if bundle and bundle.owner == owner else None
 
     def material(self, bundle: Bundle) -> KeyAndChain | None:
         """Return key and chain of a bundle, None when they are gone or not what was stored."""
@@ -114,34 +124,29 @@ def facts_of(bundle: Bundle) -> bytes:
 
 def bundle_from(value: bytes | None) -> Bundle | None:
     """Return the facts that were stored; None for none, or for what is not ours."""
-    fields = decoded(value)
-    try:
-        return Bundle(
-            **fields
-            | {
-                "names": tuple(fields["names"]),
-                "not_before": datetime.fromisoformat(fields["not_before"]),
-                "not_after": datetime.fromisoformat(fields["not_after"]),
-            }
-        )
-    except (KeyError, TypeError, ValueError):
+    bundle = read(BUNDLE, value)
+    if bundle is None or not DIGEST.fullmatch(bundle.digest):
         return None
+    return bundle if bundle.not_before.tzinfo and bundle.not_after.tzinfo else None
 
 
 def attempt_from(value: bytes | None) -> Attempt | None:
     """Return the failure that was stored; None for none, or for what is not ours."""
-    fields = decoded(value)
+    attempt = read(ATTEMPT, value)
+    return attempt if attempt and attempt.at.tzinfo and attempt.since.tzinfo else None
+
+
+def read(stored: TypeAdapter[T], value: bytes | None) -> T | None:
+    """Return a stored value, every field of its type; one that is damaged harms no other."""
     try:
-        at, since = (datetime.fromisoformat(fields[name]) for name in ("at", "since"))
-        return replace(Attempt(**fields), at=at, since=since)
-    except (KeyError, TypeError, ValueError):
+        return stored.validate_json(value or b"", strict=True)
+    except ValidationError:
         return None
 
 
-def decoded(value: bytes | None) -> dict[str, Any]:
-    """Return a stored JSON object; an empty one for what is not one."""
+def kept_as(key: str, owner: str) -> bool:
+    """Return whether *key* is where the facts about *owner* are kept."""
     try:
-        fields = json.loads(value or b"{}")
+        return facts_key(owner) == key
     except ValueError:
-        return {}
-    return fields if isinstance(fields, dict) else {}
+        return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import http.client
 import json
 import os
@@ -27,15 +28,13 @@ from proxygen.services import Answer, Command, Facts, Listener, Question, Readin
 PROBE_PATH = "/.well-known/acme-challenge/proxygen"
 PROBE_ANSWER = b"proxygen\n"
 
-DEEPEST = 8
-"""Includes below includes that are followed."""
-
 
 def observe(site: Site, parts: Parts) -> Observed:
     """Return what is, as far as a plan needs to know."""
     return Observed(
         bundles=parts.bundles.all(),
         services=dict(states(site, parts)),
+        abandoned=abandoned(site, parts),
         sources=sources(site),
     )
 
@@ -58,6 +57,28 @@ def states(site: Site, parts: Parts) -> list[tuple[str, ServiceState]]:
     with ThreadPoolExecutor(len(named)) as pool:
         found = pool.map(lambda name: state(name, named[name], parts), named)
         return list(zip(named, found, strict=True))
+
+
+def set_up(parts: Parts) -> dict[str, ServiceState]:
+    """Return the state of every service that has something of ours, whatever the model says."""
+    return {
+        name: state(name, settings_of(module, parts.layout.live(name)), parts)
+        for name, module in parts.services.items()
+        if parts.layout.live(name).folder.is_dir()
+    }
+
+
+def abandoned(site: Site, parts: Parts) -> tuple[str, ...]:
+    """Return the services that have something of ours but are in the model no more."""
+    named = site.services
+    ours = files.names(parts.layout.live("any").folder.parent)
+    return tuple(name for name in ours if named is not None and name not in named)
+
+
+def settings_of(module: Any, live: Live) -> Any:
+    """Return the settings with which a service was set up."""
+    noted = files.read(live.folder / SETTINGS)
+    return module.Settings.model_validate_json(noted) if noted else module.Settings()
 
 
 def wanted_services(site: Site, known: Mapping[str, Any]) -> dict[str, Any]:
@@ -83,7 +104,7 @@ def state(name: str, settings: Any, parts: Parts) -> ServiceState:
         name=name,
         settings=settings,
         facts=facts,
-        installed=installed(live, pointer_of(module, facts)),
+        installed=installed(live, pointer_of(module, facts), facts.user),
         pid=processes.master(facts.pid_file, facts.program),
     )
 
@@ -105,7 +126,8 @@ def found_out(name: str, module: Any, settings: Any, layout: Layout) -> Facts:
         )
     questions = module.questions(program, settings, layout)
     facts: Facts = module.facts(program, settings, layout, answers(questions))
-    return replace(facts, ipv6=speaks_ipv6(), local=local_additions(layout))
+    names, digest = local_additions(layout)
+    return replace(facts, ipv6=speaks_ipv6(), local=names, local_digest=digest)
 
 
 def answers(questions: Mapping[str, Question]) -> dict[str, Answer]:
@@ -121,21 +143,26 @@ def read(question: Reading) -> Answer:
         text = files.text(question.path)
         if text is None:
             return Answer(1, "", f"{question.path} is not there")
-        return Answer(0, "\n".join([text, *included(text, question)]), "")
+        return Answer(0, "\n".join([text, *included(text, question, set())]), "")
     except OSError as error:
         return Answer(1, "", f"{error.filename or question.path}: {error.strerror}")
 
 
-def included(text: str, question: Reading, depth: int = 0) -> Iterator[str]:
-    """Yield the texts of all files that *text* includes, but none that proxygen wrote."""
-    if question.include is None or depth > DEEPEST:
+def included(text: str, question: Reading, seen: set[Path]) -> Iterator[str]:
+    """Yield the texts of all files that *text* includes, each once, but none of proxygen's own.
+
+    *seen* are those that were yielded: files may include each other.
+    """
+    if question.include is None:
         return
     for match in re.finditer(question.include, text, re.DOTALL):
-        for path in files.matching(question.path.parent / (match["mask"] or "/dev/null")):
-            below = files.text(path) if path.is_file() else None
+        found = files.matching(question.path.parent / match["mask"]) if match["mask"] else []
+        for path in found:
+            below = files.text(path) if path.is_file() and path not in seen else None
+            seen.add(path)
             if below and not below.startswith(HEADER):
                 yield below
-                yield from included(below, question, depth + 1)
+                yield from included(below, question, seen)
 
 
 def speaks_ipv6() -> bool:
@@ -148,28 +175,39 @@ def speaks_ipv6() -> bool:
     return True
 
 
-def local_additions(layout: Layout) -> frozenset[str]:
-    """Return the domains for which the administrator has nginx directives of their own."""
+def local_additions(layout: Layout) -> tuple[frozenset[str], str]:
+    """Return the domains with local nginx directives, and a hash of all of these directives."""
     folder = layout.etc / "nginx.d"
-    return frozenset(name for name in files.names(folder) if (folder / name).is_dir())
+    names = frozenset(name for name in files.names(folder) if (folder / name).is_dir())
+    paths = sorted([*folder.glob("*.conf"), *folder.glob("*/*.conf")])
+    if not paths:
+        return names, ""
+    said = hashlib.sha256()
+    for path in paths:
+        said.update(f"{path}\n{files.text(path) if path.is_file() else ''}\n".encode())
+    return names, said.hexdigest()
 
 
-def installed(live: Live, pointer: Path | None) -> Installed:
-    """Return what of ours a service has."""
+def installed(live: Live, pointer: Path | None, user: str | None) -> Installed:
+    """Return what of ours a service has; *user* is its own system user."""
     target = files.linked(live.current)
     manifest = manifest_of(live.current)
     return Installed(
         generation=Path(target).name if target else None,
         files=texts(live.current),
         links=links(live.current),
-        certificates=certificates(live, manifest.get("readers")),
+        certificates=certificates(live, None),
+        shared=certificates(live, group_of(user)),
         served=manifest.get("served", {}),
         pointer=files.text(pointer) if pointer else None,
         begun=(live.folder / "begun").exists(),
+        unserved=(live.folder / UNSERVED).exists(),
     )
 
 
 MANIFEST = "generation.json"
+SETTINGS = "settings.json"
+UNSERVED = "unserved"
 
 
 def manifest_of(generation: Path) -> dict[str, Any]:
@@ -197,11 +235,10 @@ def links(folder: Path) -> dict[str, str]:
     return {name: Path(target).name for name, target in found.items() if target}
 
 
-def certificates(live: Live, readers: str | None) -> frozenset[str]:
-    """Return the certificate files that are there and that exactly those may read who should."""
+def certificates(live: Live, group: int | None) -> frozenset[str]:
+    """Return the certificate files that root and *group* can read, and nobody else."""
     if not live.certificates.is_dir():
         return frozenset()
-    group = group_of(readers)
     with os.scandir(live.certificates) as entries:
         return frozenset(entry.name for entry in entries if proper(entry, group))
 

@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator
+
+PART = "[a-zA-Z0-9_*-][a-zA-Z0-9._*-]{0,219}"
+
+
+def plain(key: str) -> str:
+    """Return a key; raise ValueError for one that no store has."""
+    if re.fullmatch(f"{PART}(?:/{PART})*", key) is None:
+        raise ValueError(f"not a key of a store: {key!r}")
+    return key
 
 
 class MemoryStore:
@@ -16,17 +26,17 @@ class MemoryStore:
     def get(self, key: str) -> bytes | None:
         """Return the value, None when there is none."""
         with self.lock:
-            return self.values.get(key)
+            return self.values.get(plain(key))
 
     def put(self, key: str, value: bytes) -> None:
         """Keep *value*."""
         with self.lock:
-            self.values[key] = value
+            self.values[plain(key)] = value
 
     def delete(self, key: str) -> None:
         """Forget the value."""
         with self.lock:
-            self.values.pop(key, None)
+            self.values.pop(plain(key), None)
 
     def keys(self, prefix: str) -> Iterator[str]:
         """Return the keys below the folder *prefix*, sorted."""

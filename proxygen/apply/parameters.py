@@ -18,9 +18,9 @@ from proxygen.services import Command, Facts
 class Parameters:
     """The parameters of a service that has no includes; *note* is where we note what they were.
 
-    The note holds the administrator's value of each (None: it was not set), the text of the
-    main file before proxygen, and the hash of the text that proxygen left. Once somebody else
-    *edited* the file, the text is of no use any more.
+    The note holds the administrator's value of each (None: it was not set) and ours, the text of
+    the main file before proxygen, and the hash of the text that proxygen left. Once somebody
+    else *edited* the file, the text is of no use any more.
     """
 
     module: Any
@@ -34,10 +34,12 @@ class Parameters:
         noted = self.noted()
         former = {name: self.facts.parameters.get(name) for name in values}
         noted["parameters"] = former | noted.get("parameters", {})
+        noted["ours"] = noted.get("ours", {}) | dict(values)
         if not noted.keys() & {"text", "edited"}:
             noted["text"] = self.text()
         elif noted.get("left") != digest(self.text()):
-            noted = {"parameters": noted["parameters"], "edited": True}
+            noted.pop("text", None)
+            noted["edited"] = True
         self.write(noted)
         self.set_in(self.facts.main, values)
         self.write(noted | {"left": digest(self.text())})
@@ -58,13 +60,22 @@ class Parameters:
         if "text" in noted and noted.get("left") == digest(self.text()):
             files.replace_text(self.facts.main, noted["text"])
         else:
-            self.give_back_each(noted["parameters"])
+            self.give_back_each(noted["parameters"], noted["ours"])
         files.remove(self.note)
 
-    def give_back_each(self, former: Mapping[str, str | None]) -> None:
-        """Give every parameter the value that it had, and none to those that had none."""
-        values = {name: value for name, value in former.items() if value is not None}
-        absent = [name for name, value in former.items() if value is None]
+    def give_back_each(self, former: Mapping[str, str | None], ours: Mapping[str, str]) -> None:
+        """Give every parameter the value that it had, and none to those that had none.
+
+        One that has another value than ours was set by somebody else since, and stays.
+        """
+        present = self.facts.parameters
+        still = {
+            name: value
+            for name, value in former.items()
+            if present.get(name) in (value, ours[name])
+        }
+        values = {name: value for name, value in still.items() if value is not None}
+        absent = [name for name, value in still.items() if value is None]
         if values:
             self.must(self.module.set_parameters(self.facts, self.facts.main, values))
         if absent:

@@ -21,7 +21,7 @@ from proxygen.errors import CheckFailed, NotServed, ServiceError
 from proxygen.host import files, processes
 from proxygen.model.certificate import Bundle
 from proxygen.model.layout import Live
-from proxygen.observe import MANIFEST, group_of, manifest_of
+from proxygen.observe import MANIFEST, SETTINGS, UNSERVED, group_of, manifest_of
 from proxygen.plan.compare import SECOND, damaged
 from proxygen.plan.installation import Installation, chain_of, pointing
 from proxygen.plan.observed import ServiceState
@@ -72,10 +72,24 @@ class LiveService:
         noted = files.read(self.live.folder / "former")
         return noted.decode("ascii", "replace").strip() if noted else None
 
-    def note_former(self) -> None:
-        """Note the generation that served until now, for `rollback`."""
-        if self.former:
-            files.write(self.live.folder / "former", self.former.encode())
+    def note_former(self, generation: str | None) -> None:
+        """Note the generation that served before this run, for `rollback`."""
+        if generation:
+            files.write(self.live.folder / "former", generation.encode())
+
+    def note_settings(self) -> None:
+        """Note the settings, with which the service can be given back without the model."""
+        text = self.settings.model_dump_json(by_alias=True).encode()
+        if files.read(self.live.folder / SETTINGS) != text:
+            files.write(self.live.folder / SETTINGS, text)
+
+    def note_served(self, *, well: bool) -> None:
+        """Note whether clients see what is wanted, so that the next run looks again if not."""
+        path = self.live.folder / UNSERVED
+        if well:
+            path.unlink(missing_ok=True)
+        else:
+            files.write(path, b"")
 
     # Building beside what serves.
 
@@ -85,8 +99,9 @@ class LiveService:
         files.folder(self.live.folder, 0o711)
         files.folder(self.live.generations, 0o711)
         files.folder(self.live.certificates, 0o700 if group is None else 0o750, group)
+        present = self.state.installed.readable(wanted.readers)
         for name, bundle in wanted.certificates.items():
-            if name not in self.state.installed.certificates:
+            if name not in present:
                 self.write_certificate(name, bundle, bundles, group)
         return Target(self.generation(wanted), wanted.parameters)
 
@@ -262,14 +277,17 @@ def bring(
     target: Target,
     endpoints: tuple[Endpoint, ...],
     say: Callable[[str], None],
+    before: str | None,
 ) -> None:
     """Check *target*, switch to it, reload and verify; put back what served when it fails.
 
-    Raises CheckFailed when the service refuses (nothing was switched), ServiceError when it
-    was put back, NotServed when *target* is in place but a client sees something else for a
-    reason that is not ours.
+    *before* is the generation that served before this run, to which `rollback` leads. Raises
+    CheckFailed when the service refuses (nothing was switched), ServiceError when it was put
+    back, NotServed when *target* is in place but a client sees something else for a reason that
+    is not ours.
     """
     service.check(target)
+    service.note_settings()
     begun = service.live.folder / "begun"
     files.write(begun, json.dumps({"former": service.former}).encode())
     try:
@@ -282,13 +300,27 @@ def bring(
         raise put_back(service.name, error) from error
     if bad:
         blame(service, target, bad)
-    if target.generation not in (None, service.former):
-        service.note_former()
+    if target.generation not in (None, before):
+        service.note_former(before)
     files.remove(begun)
     service.purge()
-    if service.state.pid is None:
+    conclude(service, bad)
+
+
+def look_again(
+    service: LiveService, endpoints: tuple[Endpoint, ...], say: Callable[[str], None]
+) -> None:
+    """See whether clients are shown by now what they were not; raise NotServed while not."""
+    conclude(service, verified(service, endpoints, say))
+
+
+def conclude(service: LiveService, bad: Wrong) -> None:
+    """Note whether all is served as wanted; raise NotServed if not."""
+    running = service.state.pid is not None
+    service.note_served(well=running and not bad)
+    if not running:
         raise NotServed(
-            f"{service.name} is not running; its new files are in place for its next start",
+            f"{service.name} is not running; its files are in place for its next start",
             remedy=f"start it, for instance with `systemctl start {service.name}`",
         )
     if bad:

@@ -10,7 +10,7 @@ from typing import Any
 
 from proxygen import assemble
 from proxygen.apply.issue import Result, issue_all, issuer_of
-from proxygen.apply.service import LiveService, bring
+from proxygen.apply.service import LiveService, bring, look_again
 from proxygen.assemble import Parts
 from proxygen.errors import IssueFailed, NotServed, ProxygenError, ServiceError
 from proxygen.model.site import Site
@@ -29,13 +29,15 @@ Say = Callable[[str], None]
 class Outcome:
     """What a run did: the words of each step done, and each failure with what it concerns.
 
-    *tried* are the owners whose certificate was asked for.
+    *tried* are the owners whose certificate was asked for, *before* the generation of each
+    service that served when the run began.
     """
 
     done: list[str] = field(default_factory=list)
     failures: list[tuple[str, ProxygenError]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     tried: set[str] = field(default_factory=set)
+    before: dict[str, str | None] = field(default_factory=dict)
 
     @property
     def exit_code(self) -> int:
@@ -150,16 +152,19 @@ class Walk:
 
     def install(self, steps: list[Step]) -> None:
         """Bring one service to what is wanted: its Install, Reload and Verify are one."""
-        step = next(each for each in steps if isinstance(each, Install))
-        endpoints = next((each.endpoints for each in steps if isinstance(each, Verify)), ())
-        self.progress.say(str(step))
+        step = steps[0]
+        name = str(of_kind(step))
+        verify = next(each for each in steps if isinstance(each, Verify))
         try:
-            self.bring(step, endpoints)
+            if isinstance(step, Install):
+                self.progress.say(str(step))
+                self.bring(step, verify.endpoints)
+            else:
+                look_again(self.live(name), verify.endpoints, self.progress.say)
         except (ServiceError, NotServed) as error:
-            self.failed(step.installation.service, step, error)
+            self.failed(name, step, error)
         except OSError as error:
             remedy = "make room or correct the permissions, then run `proxygen apply`"
-            name = step.installation.service
             self.failed(
                 name, step, ServiceError(f"{name} cannot be set up: {error}", remedy=remedy)
             )
@@ -169,9 +174,15 @@ class Walk:
     def bring(self, step: Install, endpoints: tuple[Endpoint, ...]) -> None:
         """Build what is wanted beside what serves, then bring the service to it."""
         wanted = step.installation
-        state = self.observed.services[wanted.service]
-        service = LiveService(self.parts.services[wanted.service], state, wanted.live)
-        bring(service, service.build(wanted, self.parts.bundles), endpoints, self.progress.say)
+        service = self.live(wanted.service)
+        target = service.build(wanted, self.parts.bundles)
+        before = self.outcome.before.setdefault(wanted.service, service.former)
+        bring(service, target, endpoints, self.progress.say, before)
+
+    def live(self, name: str) -> LiveService:
+        """Return a service as it is now, with the means to change it."""
+        state = self.observed.services[name]
+        return LiveService(self.parts.services[name], state, self.parts.layout.live(name))
 
     def failed(self, of: str, step: Step, error: ProxygenError) -> None:
         """Note a failure and say it."""

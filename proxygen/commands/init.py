@@ -27,7 +27,7 @@ global:               # its certificate is what postfix and dovecot present, alw
   extra_names: []     # other names of this host: [smtp.{domain}, imap.{domain}]
   certificate: {certificate}    # acme, selfsigned, or file: {{certificate: PATH, key: PATH}}
 {backend_line}
-domains: {{}}
+domains:
 #  customer.example:                              # reached through the global URL, or:
 #    url: https://webmail.customer.example        # a URL of its own
 #    extra_names: [autodiscover.customer.example]

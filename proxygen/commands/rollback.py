@@ -16,7 +16,7 @@ from proxygen.commands.apply import summary
 from proxygen.errors import NotServed, ServiceError, UsageError
 from proxygen.host import lock
 from proxygen.model.layout import Layout
-from proxygen.observe import states
+from proxygen.observe import set_up
 from proxygen.plan.observed import ServiceState
 
 
@@ -30,21 +30,27 @@ def command(layout: Layout, services: tuple[str, ...], as_json: bool) -> int:
     That is what a SERVICE (default: all of them) had before the last switch. Called twice it goes
     forward again. The model stays as it is: correct it, or the next `apply` makes it true again.
     """
-    site = assemble.site(layout)
     outcome = Outcome()
     with lock.held(layout.lock):
         parts = assemble.parts(layout, lambda: datetime.now(UTC))
-        found = dict(states(site, parts))
-        if unknown := set(services) - set(found):
-            raise UsageError(f"the model has no service {', '.join(sorted(unknown))}")
-        for name, state in found.items():
-            if not services or name in services:
-                one(state, parts, outcome, explicit=bool(services), quiet=as_json)
+        found = named(services, set_up(parts))
+        for state in found:
+            one(state, parts, outcome, explicit=bool(services), quiet=as_json)
     if as_json:
         click.echo(json.dumps(outcome.as_json(), indent=2))
     else:
         summary(outcome)
     return outcome.exit_code
+
+
+def named(services: tuple[str, ...], found: dict[str, ServiceState]) -> list[ServiceState]:
+    """Return the states of the services that were named, of all when none was."""
+    if unknown := sorted(set(services) - set(found)):
+        raise UsageError(
+            f"proxygen has not set up {', '.join(unknown)}",
+            remedy=f"name one of: {', '.join(found) or '(none is set up)'}",
+        )
+    return [state for name, state in found.items() if not services or name in services]
 
 
 def one(
@@ -59,7 +65,7 @@ def one(
                 raise ServiceError(f"{state.name} has no former configuration to go back to")
             return
         target = Target(former, service.parameters_of(former))
-        bring(service, target, (), nothing if quiet else click.echo)
+        bring(service, target, (), nothing if quiet else click.echo, service.former)
     except (ServiceError, NotServed) as error:
         outcome.failures.append((state.name, error))
         return

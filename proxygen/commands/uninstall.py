@@ -12,31 +12,37 @@ from proxygen.apply.service import LiveService, Target, bring
 from proxygen.apply.walk import Outcome, nothing
 from proxygen.assemble import Parts
 from proxygen.commands.apply import summary
-from proxygen.errors import NotServed, ServiceError
+from proxygen.commands.rollback import named
+from proxygen.errors import NotServed, ServiceError, UsageError
 from proxygen.host import files, lock
 from proxygen.model.layout import Layout
-from proxygen.observe import states
+from proxygen.observe import set_up
 from proxygen.plan.observed import ServiceState
 
 
 @click.command
+@click.argument("services", nargs=-1, metavar="[SERVICE]...")
 @click.option("--purge", is_flag=True, help="Remove keys, certificates and the account as well.")
 @click.option("--yes", is_flag=True, help="Do not ask before --purge removes them.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
-def command(layout: Layout, purge: bool, yes: bool, as_json: bool) -> int:
+def command(
+    layout: Layout, services: tuple[str, ...], purge: bool, yes: bool, as_json: bool
+) -> int:
     """Take proxygen's part out of every service.
 
-    What was changed is given back. The model and your own directives stay, and so do keys and
-    certificates unless --purge is given.
+    Or out of each SERVICE that is named. What was changed is given back. The model is neither
+    needed nor touched, your own directives stay, and so do keys and certificates unless --purge
+    is given.
     """
-    site = assemble.site(layout)
+    if purge and services:
+        raise UsageError("--purge is for all services at once", remedy="name no service")
     if purge and not yes:
         click.confirm(f"Remove every key and certificate below {layout.var}?", abort=True)
     outcome = Outcome()
     with lock.held(layout.lock):
         parts = assemble.parts(layout, lambda: datetime.now(UTC))
-        for _, state in states(site, parts):
+        for state in named(services, set_up(parts)):
             one(state, parts, outcome)
     if purge and not outcome.failures:
         files.remove(layout.var)
@@ -53,11 +59,9 @@ def command(layout: Layout, purge: bool, yes: bool, as_json: bool) -> int:
 def one(state: ServiceState, parts: Parts, outcome: Outcome) -> None:
     """Take proxygen's part out of one service: checked, switched, reloaded as any change."""
     live = parts.layout.live(state.name)
-    if state.installed.generation is None and state.installed.pointer is None:
-        return
     try:
         service = LiveService(parts.services[state.name], state, live)
-        bring(service, Target(None, {}), (), nothing)
+        bring(service, Target(None, {}), (), nothing, None)
     except NotServed:
         pass
     except ServiceError as error:

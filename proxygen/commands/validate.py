@@ -26,7 +26,9 @@ def command(layout: Layout, as_json: bool) -> int:
     site = assemble.site(layout)
     supplied = [looked_at(each, each.file) for each in site.certificates if each.file]
     count = len(list(site.certificates))
-    summary = f"{layout.config}: {len(site.domains)} domains, {count} certificates"
+    summary = (
+        f"{layout.config}: {counted(len(site.domains), 'domain')}, {counted(count, 'certificate')}"
+    )
     usable = all(each["usable"] for each in supplied)
     if as_json:
         click.echo(json.dumps({"model": summary, "mistakes": [], "files": supplied}, indent=2))
@@ -35,6 +37,11 @@ def command(layout: Layout, as_json: bool) -> int:
             click.echo(visible("\n".join(lines(each))))
         click.echo(f"{summary}; {'the model is right' if usable else 'see above'}")
     return 0 if usable else IssueFailed.exit_code
+
+
+def counted(count: int, what: str) -> str:
+    """Return a number of things in words."""
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def looked_at(wanted: Certificate, file: FileSource) -> dict[str, Any]:

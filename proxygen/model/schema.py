@@ -284,10 +284,21 @@ class Application(Part):
     locations: dict[RequestPath, LocationFields]
 
 
+def empty_for_none(value: Any) -> Any:
+    """Return what a key with nothing below it means: an empty mapping."""
+    return {} if value is None else value
+
+
+Domains = Annotated[
+    dict[Host, Domain | None],
+    BeforeValidator(empty_for_none, json_schema_input_type=dict[Host, Domain | None] | None),
+]
+
+
 class Included(Part):
     """An included file."""
 
-    domains: dict[Host, Domain | None] = {}
+    domains: Domains = {}
 
 
 class Main(Included):

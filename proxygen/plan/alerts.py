@@ -19,6 +19,7 @@ def warnings(site: Site, observed: Observed, now: datetime) -> tuple[str, ...]:
         *stand_in_serves(observed),
         *ended(site, observed, now),
         *bounded(not_covered(site, observed)),
+        *bounded(two_server_blocks(site, observed)),
         *from_services(observed),
     )
 
@@ -75,6 +76,17 @@ def bounded(told: Iterator[str]) -> Iterator[str]:
         yield f"… and {len(every) - MOST_TOLD} more of this kind; `proxygen status` lists them"
 
 
+def two_server_blocks(site: Site, observed: Observed) -> Iterator[str]:
+    """A name for which the administrator's own configuration has a server block, too."""
+    for state in observed.services.values():
+        others = state.facts.names if state.facts else frozenset()
+        for name in (name for owner in site.owners for name in owner.names if name in others):
+            yield (
+                f"{state.name}: a server block of yours has the name {name} as well; "
+                "proxygen's comes first and answers; take the name out of one of them"
+            )
+
+
 def from_services(observed: Observed) -> Iterator[str]:
     """What a service's own configuration holds that is not ours but works against us."""
     for state in observed.services.values():
@@ -82,3 +94,8 @@ def from_services(observed: Observed) -> Iterator[str]:
             yield from state.facts.warnings
         if state.error is None and state.pid is None:
             yield f"{state.name} is not running; proxygen starts no service"
+    for name in observed.abandoned:
+        yield (
+            f"{name} is in `services` no more, so its certificate is renewed no more; "
+            f"`proxygen uninstall {name}` gives it back as it was"
+        )

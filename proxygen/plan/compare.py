@@ -72,17 +72,24 @@ def compare(
         for step in changes_of(installation, observed.services[name])
     ]
     forgets = list(forgotten(site, observed, now))
-    local = [step for step in due if step.stand_in or step.certificate.issuer in LOCAL]
-    orders = [step for step in due if step not in local]
+    local = [step for step in due if is_local(step)]
+    orders = [step for step in due if not is_local(step)]
     if answered or not orders:
         return (*local, *orders, *installs, *forgets)
     return (*local, *installs, *orders, *forgets)
+
+
+def is_local(step: Issue) -> bool:
+    """Return whether a step asks nobody."""
+    return step.stand_in or step.certificate.issuer in LOCAL
 
 
 def changes_of(installation: Installation, state: ServiceState) -> Iterator[Step]:
     """Yield the steps for one service; none where all is as it should be."""
     reason = why_install(installation, state)
     if reason is None:
+        if state.installed.unserved:
+            yield Verify(installation.service, installation.endpoints)
         return
     yield Install(installation, reason, tuple(changes(installation, state)))
     yield Reload(installation.service)
@@ -111,7 +118,7 @@ def damaged(installation: Installation, installed: Installed) -> bool:
         (installed.generation or "").removesuffix(SECOND) != installation.id
         or installed.files != installation.files
         or installed.links != installation.links
-        or not installation.certificates.keys() <= installed.certificates
+        or not installation.certificates.keys() <= installed.readable(installation.readers)
     )
 
 
@@ -149,11 +156,16 @@ def changes(installation: Installation, state: ServiceState) -> Iterator[Change]
     for name in sorted(installation.links.keys() | installed.links.keys()):
         before, after = installed.links.get(name), installation.links.get(name)
         if before != after:
-            yield Change(str(folder / name), before, after)
+            yield Change(str(folder / name), link_to(before), link_to(after))
     if installation.pointer and installed.pointer != installation.pointer_text:
         path = str(installation.pointer.path)
         yield Change(path, installed.pointer, installation.pointer_text)
     yield from changed_parameters(installation, state)
+
+
+def link_to(target: str | None) -> str | None:
+    """Return how a diff shows a link."""
+    return None if target is None else f"link to {target}"
 
 
 def changed_parameters(installation: Installation, state: ServiceState) -> Iterator[Change]:

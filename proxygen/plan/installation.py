@@ -78,7 +78,7 @@ def installation(
     needed = {file_of(bundle): bundle for bundle in (*wanted.certificates, *wanted.links.values())}
     needed |= {chain_of(bundle): bundle for bundle in wanted.chains.values()}
     parameters = assigned(render(templates, wanted.parameters)) if wanted.parameters else {}
-    parts = [files, links, sorted(needed), parameters, wanted.readers or ""]
+    parts = [files, links, sorted(needed), parameters, wanted.readers or "", wanted.depends]
     content = json.dumps(parts, sort_keys=True).encode()
     return Installation(
         service=service,

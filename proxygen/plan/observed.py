@@ -16,18 +16,25 @@ class Installed:
     """What of ours a service has.
 
     *generation* is the one that serves, None before the first; *files*, *links* and *served*
-    are as in ``Installation``; *certificates* are the certificate files that are there with
-    the right mode; *pointer* is the text of the pointer file; *begun* tells that a run
-    was interrupted between switching and being sure.
+    are as in ``Installation``; *certificates* are the certificate files that only root can
+    read, *shared* those that the service's own user can read besides; *pointer* is the text of
+    the pointer file; *begun* tells that a run was interrupted between switching and being sure,
+    *unserved* that the last look from outside did not see what is wanted.
     """
 
     generation: str | None = None
     files: Mapping[str, str] = field(default_factory=dict)
     links: Mapping[str, str] = field(default_factory=dict)
     certificates: frozenset[str] = frozenset()
+    shared: frozenset[str] = frozenset()
     served: Mapping[str, str] = field(default_factory=dict)
     pointer: str | None = None
     begun: bool = False
+    unserved: bool = False
+
+    def readable(self, by: str | None) -> frozenset[str]:
+        """Return the certificate files that root and the user *by* can read, and nobody else."""
+        return self.shared if by else self.certificates
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +54,12 @@ class ServiceState:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """What is: stored bundles, services, and the hashes of supplied certificate files."""
+    """What is: stored bundles, services, and the hashes of supplied certificate files.
+
+    *abandoned* are services that have something of ours, but are in the model no more.
+    """
 
     bundles: Mapping[str, Bundle]
     services: Mapping[str, ServiceState]
     sources: Mapping[str, str]
+    abandoned: tuple[str, ...] = ()

@@ -100,7 +100,8 @@ class Facts:
     processes read certificates at each handshake, None when only root does. *listeners*:
     what a client may connect to, as far as the service itself tells. *parameters*: what the
     service's parameters are, where proxygen sets some of them. *ipv6*: this host speaks it.
-    *local*: names of the administrator's folders with additions (nginx.d/NAME/).
+    *local*: names of the administrator's folders with additions (nginx.d/NAME/), and
+    *local_digest* a hash of all additions. *names*: what its other server blocks answer for.
     """
 
     program: str
@@ -113,6 +114,8 @@ class Facts:
     parameters: Mapping[str, str] = field(default_factory=dict)
     ipv6: bool = True
     local: frozenset[str] = frozenset()
+    local_digest: str = ""
+    names: frozenset[str] = frozenset()
     warnings: tuple[str, ...] = ()
 
 
@@ -144,6 +147,8 @@ class Wanted:
     *certificates*: every bundle whose file the generation needs. *parameters*: what is set in
     the service's own configuration, where it has no includes, one ``name = value`` a line.
     *readers*: the system user who must be able to read the certificates beside root.
+    *depends*: a hash of what it includes that is not ours; when that changes it is checked and
+    reloaded.
     """
 
     files: tuple[Rendered, ...] = ()
@@ -152,6 +157,7 @@ class Wanted:
     certificates: tuple[Bundle, ...] = ()
     parameters: Rendered | None = None
     readers: str | None = None
+    depends: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from proxygen.services.nginx_blocks import blocks, certificates, distinct_bundle
 from proxygen.services.nginx_facts import (
     INCLUDE,
     able,
+    addresses,
     configuration,
     default_ports,
     directive,
@@ -33,6 +34,7 @@ from proxygen.services.nginx_facts import (
     option,
     pid_file,
     pointer_file,
+    server_names,
 )
 from proxygen.services.nginx_settings import AT_START_AT_MOST, Settings
 
@@ -79,6 +81,7 @@ def facts(program: str, settings: Settings, layout: Layout, answers: Mapping[str
     main = main_file(settings, layout)
     text = configuration(answers["configuration"], main, built)
     defaults = default_ports(text)
+    narrower = addresses(text)
     running = numbers(r"running with OpenSSL ([0-9.]+)", built)
     return Facts(
         program=program,
@@ -88,7 +91,8 @@ def facts(program: str, settings: Settings, layout: Layout, answers: Mapping[str
         pid_file=pid_file(text, built, layout),
         user=directive("user", text) or option("user", built) or "nobody",
         parameters={"default_server": " ".join(sorted(defaults))},
-        warnings=tuple(elsewhere(settings, defaults)),
+        names=server_names(text),
+        warnings=(*elsewhere(settings, defaults), *taken(settings, narrower)),
     )
 
 
@@ -100,6 +104,20 @@ def elsewhere(settings: Settings, defaults: set[str]) -> Iterator[str]:
             f"nginx: on port {port} somebody else's `default_server` answers for unknown names; "
             "take it away (Debian: /etc/nginx/sites-enabled/default) and proxygen does"
         )
+
+
+def taken(settings: Settings, narrower: Mapping[str, set[str]]) -> Iterator[str]:
+    """Yield a warning for each address on which others listen more narrowly than we do.
+
+    A listener for one address takes every connection to it from one for all addresses.
+    """
+    for ours in (*(settings.listen.http or ("80",)), *(settings.listen.https or ("443",))):
+        if client_address(ours) in ("127.0.0.1", "::1") and ours.rpartition(":")[0] in ("", "[::]"):
+            for address in sorted(narrower.get(str(port_of(ours)), ())):
+                yield (
+                    f"nginx: somebody else's server block listens on {address} and takes every "
+                    "name there; name that address in `services.nginx.listen` too"
+                )
 
 
 def pointer(facts: Facts) -> Pointer:
@@ -150,6 +168,7 @@ def wanted(view: WebView, settings: Settings, facts: Facts, layout: Layout) -> W
         files=(Rendered("nginx/proxygen.conf.j2", "proxygen.conf", values),),
         certificates=distinct_bundles(view),
         readers=facts.user if on_demand(view, settings) else None,
+        depends=facts.local_digest,
     )
 
 

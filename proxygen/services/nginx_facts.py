@@ -104,3 +104,19 @@ def default_ports(text: str) -> set[str]:
     listens = re.findall(r"(?<![^\s;{}])listen\s+([^\s;]+)([^;]*);", text)
     defaults = (address for address, more in listens if "default" in more)
     return {match[1] if (match := re.search(r"(?:^|:)(\d+)$", a)) else "80" for a in defaults}
+
+
+def addresses(text: str) -> dict[str, set[str]]:
+    """Return where somebody else's server blocks listen on one address alone, by port."""
+    found: dict[str, set[str]] = {}
+    for listen in re.findall(r"(?<![^\s;{}])listen\s+([^\s;]+)", text):
+        match = re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[0-9.]+)(?::(\d+))?", listen)
+        if match and not match[1].isdigit() and match[1] not in ("0.0.0.0", "[::]"):
+            found.setdefault(match[2] or "80", set()).add(f"{match[1]}:{match[2] or 80}")
+    return found
+
+
+def server_names(text: str) -> frozenset[str]:
+    """Return the names that somebody else's server blocks answer for."""
+    lists = re.findall(r"(?<![^\s;{}])server_name\s+([^;]+);", text)
+    return frozenset(name.lower() for names in lists for name in names.split())

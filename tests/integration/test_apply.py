@@ -471,3 +471,85 @@ def test_any_umask_of_the_caller_will_do(web: Machine, mask: int) -> None:
         if path.is_file() and b"PRIVATE KEY" in path.read_bytes() and path.stat().st_mode & 0o7
     ]
     assert others == []
+
+
+def test_certificates_that_were_loaded_at_the_start_can_be_loaded_on_demand(web: Machine) -> None:
+    web.model(A, main=MAIN)
+    succeeded(web.proxygen("apply"))
+    listen = {"http": [f"127.0.0.1:{web.nginx.http}"], "https": [f"127.0.0.1:{web.nginx.https}"]}
+    for certificates in ("on_demand", "at_start"):
+        web.model(
+            A, main=MAIN, services={"nginx": {"listen": listen, "certificates": certificates}}
+        )
+        succeeded(web.proxygen("apply"))
+        assert names(web, "www.a.example") == {"www.a.example"}
+        assert web.proxygen("apply").stdout == "nothing to do\n"
+
+
+def test_what_is_not_served_is_looked_at_again_until_it_is(web: Machine) -> None:
+    web.model({}, main={"url": "https://mail.example.net", "certificate": "selfsigned"})
+    web.nginx.stop()
+    assert web.proxygen("apply").returncode == 6
+    assert web.proxygen("apply").returncode == 6
+    web.nginx.start()
+    succeeded(web.proxygen("apply"))
+    assert web.proxygen("apply").stdout == "nothing to do\n"
+
+
+def test_changed_local_directives_are_checked_and_reloaded(web: Machine) -> None:
+    web.model(A, main=MAIN)
+    local = web.root / "etc/proxygen/nginx.d"
+    local.mkdir()
+    (local / "header.conf").write_text("add_header X-Ours one always;\n")
+    succeeded(web.proxygen("apply"))
+    (local / "header.conf").write_text("add_header X-Ours two always;\n")
+    succeeded(web.proxygen("apply"))
+    assert client.get(web.nginx.https, "www.a.example").headers["x-ours"] == "two"
+
+
+def test_the_way_back_needs_no_model(web: Machine) -> None:
+    web.model(A, main=MAIN)
+    succeeded(web.proxygen("apply"))
+    web.model({}, main=MAIN)
+    succeeded(web.proxygen("apply"))
+    web.config.write_text("global: [")
+    succeeded(web.proxygen("rollback"))
+    assert names(web, "www.a.example") == {"www.a.example"}
+    web.config.unlink()
+    succeeded(web.proxygen("uninstall"))
+    assert not list(web.nginx.conf_d.iterdir())
+
+
+def test_a_first_apply_has_nothing_to_roll_back_to(web: Machine) -> None:
+    web.model(A, main=MAIN)
+    succeeded(web.proxygen("apply"))
+    assert web.proxygen("rollback", "nginx").returncode == 4
+    assert names(web, "www.a.example") == {"www.a.example"}
+
+
+def test_a_server_block_of_the_administrator_for_our_name_is_warned_about(web: Machine) -> None:
+    (web.nginx.conf_d / "site.conf").write_text(
+        f"server {{ listen 127.0.0.1:{web.nginx.http}; server_name www.a.example; }}\n"
+    )
+    web.model(A, main=MAIN)
+    run = web.proxygen("apply")
+    succeeded(run)
+    assert "a server block of yours has the name www.a.example as well" in run.stderr
+
+
+def test_a_service_that_left_the_model_is_warned_about_and_can_be_given_back(root: Path) -> None:
+    require(("nginx", "pebble", "dovecot"))
+    with Machine(root, ("nginx", "pebble", "dovecot")) as machine:
+        assert machine.dovecot
+        shown = client.leaf(machine.dovecot.imaps)
+        path = machine.model(
+            {}, main={"url": "https://mail.example.net", "certificate": "selfsigned"}
+        )
+        succeeded(machine.proxygen("apply"))
+        model = json.loads(path.read_text())
+        del model["services"]["dovecot"]
+        path.write_text(json.dumps(model))
+        assert "dovecot is in `services` no more" in machine.proxygen("apply").stderr
+        succeeded(machine.proxygen("uninstall", "dovecot"))
+        assert client.leaf(machine.dovecot.imaps) == shown
+        assert machine.proxygen("apply").stderr == ""

@@ -90,9 +90,8 @@ BAD_PATHS = [
 def test_a_path_that_nginx_could_read_otherwise_is_a_mistake(path: str, place: str) -> None:
     text = f"'{path}'" if '"' in path else f'"{path}"'
     location = f"{text}: {{upstream: web}}" if place == "path" else f"/: {{rewrite: {text}}}"
-    (mistake,) = mistakes(
-        f"{SMALLEST}backends: {{app: {{upstreams: {{web: ['http://a']}}, locations: {{{location}}}}}}}"
-    )
+    fields = f"upstreams: {{web: ['http://a']}}, locations: {{{location}}}"
+    (mistake,) = mistakes(f"{SMALLEST}backends: {{app: {{{fields}}}}}")
     assert "is not the path of a location" in mistake.reason
 
 

@@ -1,0 +1,283 @@
+"""The command line: exit codes, JSON, and nothing imported that a command does not use."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.live.machine import temporary_root
+
+MODEL = """\
+contact: hostmaster@example.net
+global: {url: https://mail.example.net, certificate: selfsigned}
+domains:
+  a.example: {url: https://www.a.example, certificate: selfsigned}
+services: {}
+"""
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Return a root with a model file."""
+    (tmp_path / "etc/proxygen").mkdir(parents=True)
+    (tmp_path / "etc/proxygen/proxygen.yaml").write_text(MODEL)
+    return tmp_path
+
+
+def proxygen(*arguments: str | Path, **more: object) -> subprocess.CompletedProcess[str]:
+    """Run the command line."""
+    return subprocess.run(
+        [sys.executable, "-P", "-m", "proxygen", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+        **more,  # type: ignore[call-overload]
+    )
+
+
+def imported(*arguments: str | Path) -> set[str]:
+    """Return the packages that a command imports."""
+    program = (
+        "import sys, os\n"
+        "from proxygen import cli\n"
+        "try:\n    cli.main()\n"
+        "except SystemExit as end:\n    print('code', end.code)\n"
+        "print('modules', *{each.partition('.')[0] for each in sys.modules})\n"
+    )
+    command = [sys.executable, "-P", "-c", program, *map(str, arguments)]
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "code 0" in run.stdout, run.stdout + run.stderr
+    return set(run.stdout.rpartition("modules ")[2].split())
+
+
+HEAVY = {"acme", "requests", "josepy", "rich", "watchdog", "dns"}
+
+
+@pytest.mark.parametrize(
+    ("command", "unused"),
+    [
+        (("--version",), {*HEAVY, "pydantic", "cryptography", "jinja2", "yaml", "psutil", "idna"}),
+        (("--help",), {"acme", "requests", "josepy"}),
+        (("validate",), HEAVY),
+        (("schema",), HEAVY),
+        (("status",), HEAVY),
+        (("plan",), HEAVY),
+    ],
+    ids=lambda value: "".join(value) if isinstance(value, tuple) else "",
+)
+def test_a_command_imports_only_what_it_uses(
+    root: Path, command: tuple[str, ...], unused: set[str]
+) -> None:
+    assert not imported("--root", root, *command) & unused
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    run = proxygen("--version")
+    assert (run.returncode, run.stdout) == (0, "proxygen 0.1.0\n")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("nonsense",), ("--nonsense",), ("plan", "--nonsense"), ("__init__",), ("../cli",), ()],
+)
+def test_a_wrong_command_line_is_two(arguments: tuple[str, ...]) -> None:
+    run = proxygen(*arguments)
+    assert run.returncode == 2
+    assert "Traceback" not in run.stderr
+
+
+def test_a_missing_model_is_two_and_says_what_to_do(tmp_path: Path) -> None:
+    run = proxygen("--root", tmp_path, "validate")
+    assert run.returncode == 2
+    assert "proxygen init" in run.stderr
+    said = json.loads(proxygen("--root", tmp_path, "validate", "--json").stdout)
+    assert said["exit_code"] == 2
+    assert said["remedy"]
+
+
+def test_a_right_model_is_zero(root: Path) -> None:
+    run = proxygen("--root", root, "validate")
+    assert (run.returncode, run.stderr) == (0, "")
+    assert "2 certificates; the model is right" in run.stdout
+    assert json.loads(proxygen("--root", root, "validate", "--json").stdout)["mistakes"] == []
+
+
+@pytest.mark.parametrize("command", ["validate", "plan", "apply", "status"])
+def test_a_wrong_model_is_three_and_nothing_is_touched(root: Path, command: str) -> None:
+    model = root / "etc/proxygen/proxygen.yaml"
+    model.write_text('global: {url: a}\n"x\\e[31m": 1\n')
+    run = proxygen("--root", root, command)
+    assert run.returncode == 3
+    assert "\x1b" not in run.stderr
+    assert f"{model}:2:1" in run.stderr
+    said = json.loads(proxygen("--root", root, command, "--json").stdout)
+    assert said["exit_code"] == 3
+    assert {each["line"] for each in said["mistakes"]} == {1, 2}
+    assert not (root / "var").exists()
+
+
+def test_an_unreadable_supplied_certificate_is_five_and_its_place_is_named(root: Path) -> None:
+    model = root / "etc/proxygen/proxygen.yaml"
+    file = '{file: {certificate: "d\\u202e.pem"}}'
+    model.write_text(
+        MODEL.replace(
+            "www.a.example, certificate: selfsigned", f"www.a.example, certificate: {file}"
+        )
+    )
+    run = proxygen("--root", root, "validate")
+    assert run.returncode == 5
+    assert f"{model}:4:" in run.stdout
+    assert "\u202e" not in run.stdout
+    said = json.loads(proxygen("--root", root, "validate", "--json").stdout)
+    assert [each["usable"] for each in said["files"]] == [False]
+
+
+# Included files, whatever somebody puts there.
+
+
+def including(root: Path) -> Path:
+    """Let the model include a folder; return it."""
+    model = root / "etc/proxygen/proxygen.yaml"
+    model.write_text(MODEL + "include: [domains.d/*.yaml]\n")
+    folder = model.parent / "domains.d"
+    folder.mkdir()
+    return folder
+
+
+def test_hidden_files_folders_and_other_files_are_not_included(root: Path) -> None:
+    folder = including(root)
+    (folder / "b.yaml").write_text("domains: {b.example: {}}")
+    (folder / ".half.yaml").write_text("domains: {")
+    (folder / ".#b.yaml").symlink_to("somebody@editing")
+    (folder / "notes.txt").write_text("no model")
+    (folder / "folder.yaml").mkdir()
+    run = proxygen("--root", root, "validate")
+    assert "2 domains" in run.stdout, run.stderr
+
+
+@pytest.mark.parametrize("kind", ["fifo", "dangling", "device"])
+def test_what_is_no_file_is_refused_and_waited_for_by_nobody(root: Path, kind: str) -> None:
+    evil = including(root) / "evil.yaml"
+    if kind == "fifo":
+        os.mkfifo(evil)
+    else:
+        evil.symlink_to("nowhere" if kind == "dangling" else "/dev/zero")
+    run = proxygen("--root", root, "validate", timeout=20)
+    assert run.returncode == 2
+    assert "evil.yaml" in run.stderr
+    assert "Traceback" not in run.stderr
+
+
+def test_a_file_name_that_is_no_text_is_shown_escaped(root: Path) -> None:
+    folder = os.fsencode(including(root))
+    for name in (b"\xff.yaml", b"\x1b[31m.yaml"):
+        Path(os.fsdecode(folder + b"/" + name)).write_text("domain: {}")
+    run = proxygen("--root", root, "validate")
+    assert run.returncode == 3, run.stderr
+    assert "\\udcff.yaml:1:1" in run.stderr
+    assert "\\x1b[31m.yaml:1:1" in run.stderr
+    assert json.loads(proxygen("--root", root, "validate", "--json").stdout)["exit_code"] == 3
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+@pytest.mark.parametrize("command", ["status", "plan", "apply"])
+def test_somebody_who_is_not_root_is_told_so(command: str) -> None:
+    for place in (
+        Path(sys.executable).resolve().parent,
+        Path(sys.prefix),
+        Path(__file__).parents[2],
+    ):
+        if not all(folder.stat().st_mode & 5 == 5 for folder in (place, *place.parents)):
+            pytest.skip(f"nobody else may enter {place}")
+    with temporary_root() as root:
+        model = root / "etc/proxygen/proxygen.yaml"
+        model.parent.mkdir(parents=True)
+        model.write_text(MODEL)
+        (root / "var/lib/proxygen/store/certificates").mkdir(parents=True)
+        (root / "var/lib/proxygen/store").chmod(0o700)
+        run = proxygen("--root", root, command, user="nobody", group="nogroup", cwd="/")
+    assert run.returncode == 2, run.stderr
+    assert "run it as root" in run.stderr
+
+
+# schema, init, status.
+
+
+def test_the_schema_knows_every_field(root: Path) -> None:
+    schema = json.loads(proxygen("schema").stdout)
+    assert {"contact", "global", "domains", "backends", "acme", "services", "include"} <= set(
+        schema["properties"]
+    )
+    location = schema["$defs"]["LocationFields"]["properties"]
+    assert "integer" in json.dumps(location["read_timeout"])
+    assert "string" in json.dumps(location["read_timeout"])
+    included = json.loads(proxygen("schema", "--included").stdout)
+    assert set(included["properties"]) == {"domains"}
+
+
+def init(root: Path, *more: str) -> subprocess.CompletedProcess[str]:
+    """Write a first model without questions."""
+    given = (
+        "--url",
+        "mail.example.net",
+        "--certificate",
+        "selfsigned",
+        "--application",
+        "bluemind",
+    )
+    return proxygen("--root", root, "init", *given, *more)
+
+
+@pytest.mark.parametrize(
+    "contact", ["hostmaster@example.net", "&x@example.net", "*x@example.net", "!x@example.net",
+                "'x@example.net", "{x}@example.net", "|x@example.net", "#x@example.net",
+                "%x@example.net", "`x`@example.net", "?x@example.net", "-@example.net"]
+)  # fmt: skip
+def test_a_first_model_is_right_whatever_the_contact(tmp_path: Path, contact: str) -> None:
+    run = init(tmp_path, "--contact", contact)
+    assert run.returncode == 0, run.stderr
+    assert proxygen("--root", tmp_path, "validate").returncode == 0
+    assert init(tmp_path, "--contact", contact).returncode == 2  # nothing is overwritten
+
+
+@pytest.mark.parametrize("contact", ["nobody", "a@b.example\nglobal: x"])
+def test_a_wrong_answer_writes_nothing(tmp_path: Path, contact: str) -> None:
+    assert init(tmp_path, "--contact", contact).returncode == 2
+    assert not (tmp_path / "etc").exists()
+
+
+def test_init_leaves_the_mode_of_a_folder_that_is_there(tmp_path: Path) -> None:
+    folder = tmp_path / "shared"
+    folder.mkdir()
+    folder.chmod(0o1777)
+    given = ("--url", "mail.example.net", "--certificate", "selfsigned", "--application", "none")
+    run = proxygen("--config", folder / "p.yaml", "init", *given, "--contact", "a@example.net")
+    assert run.returncode == 0, run.stderr
+    assert folder.stat().st_mode & 0o7777 == 0o1777
+    assert (folder / "p.yaml").stat().st_mode & 0o777 == 0o644
+
+
+def test_status_before_the_first_apply(root: Path) -> None:
+    run = proxygen("--root", root, "status")
+    assert run.returncode == 0
+    assert "nothing yet" in run.stdout
+    said = json.loads(proxygen("--root", root, "status", "--json").stdout)
+    assert [each["owner"] for each in said["owners"]] == ["global", "a.example"]
+    assert said["owners"][1]["certificate"] is None
+
+
+def test_nothing_to_do_is_said_and_touches_nothing(root: Path) -> None:
+    assert proxygen("--root", root, "apply").returncode == 0
+    before = {str(path): path.stat().st_mtime_ns for path in root.rglob("*") if path.name != "lock"}
+    run = proxygen("--root", root, "apply")
+    assert (run.returncode, run.stdout) == (0, "nothing to do\n")
+    after = {str(path): path.stat().st_mtime_ns for path in root.rglob("*") if path.name != "lock"}
+    assert after == before
+    status = json.loads(proxygen("--root", root, "status", "--json").stdout)
+    assert status["owners"][1]["served_with"] == "own"

@@ -1,0 +1,146 @@
+"""Every example is read, and rendered to the letter as it was looked at and committed.
+
+``GOLDEN=update pytest tests/golden`` writes the files anew; look at the difference.
+"""
+
+from __future__ import annotations
+
+import os
+import string
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from proxygen import assemble, registry
+from proxygen.host import templates
+from proxygen.model.layout import Layout
+from proxygen.model.reading import Source, read
+from proxygen.model.site import Role, Site
+from proxygen.model.views import mail_view, web_view
+from proxygen.plan.installation import Installation, installation
+from proxygen.services import Facts, Listener
+from tests.models import bundles
+
+HOUSE = Path(__file__).parents[2]
+EXAMPLES = {
+    "quickstart": "quickstart/proxygen.yaml",
+    "first-server": "first-server.yaml",
+    "bluemind": "bluemind.yaml",
+    "many-domains": "many-domains/proxygen.yaml",
+}
+LAYOUT = Layout(Path("/"), Path("/etc/proxygen/proxygen.yaml"))
+TEMPLATES = templates.load(Path("/nonexistent"))
+MAIN = {
+    "nginx": Path("/etc/nginx/nginx.conf"),
+    "postfix": Path("/etc/postfix/main.cf"),
+    "dovecot": Path("/etc/dovecot/dovecot.conf"),
+}
+KNOWN = {
+    "nginx-1.22": ("nginx", (1, 22, 1), (3, 0, 17)),
+    "nginx-1.31": ("nginx", (1, 31, 3), (3, 5, 0)),
+    "postfix-3.7": ("postfix", (3, 7, 11), (3, 0, 17)),
+    "dovecot-2.3": ("dovecot", (2, 3, 19), (3, 0, 17)),
+    "dovecot-2.4": ("dovecot", (2, 4, 1), (3, 5, 0)),
+}
+LISTENERS = {
+    "postfix": (
+        *(Listener("127.0.0.1", 25, "smtp"), Listener("127.0.0.1", 587, "smtp")),
+        Listener("127.0.0.1", 465, None),
+    ),
+    "dovecot": (Listener("127.0.0.1", 143, "imap"), Listener("127.0.0.1", 993, None)),
+}
+WORDS: defaultdict[str, str] = defaultdict(
+    lambda: "8080",
+    DIRECTORY="https://127.0.0.1:14000/dir",
+    AUTHORITY_ROOT="/etc/ssl/pebble.pem",
+    HTTP="5080",
+    HTTPS="5443",
+)
+
+
+def source(path: Path) -> Source:
+    """Return a file of an example, with the words that a run fills in."""
+    text = path.read_text(encoding="utf-8")
+    if "$" in text:
+        text = string.Template(text).substitute(WORDS)
+    return Source(path.name, Path("/etc/proxygen"), text.encode())
+
+
+def site(example: str) -> Site:
+    """Return what an example describes."""
+    path = HOUSE / "examples" / EXAMPLES[example]
+    find = assemble.including(Layout(Path("/"), path))
+    main = source(path)
+    return read(main, find, registry.settings(), registry.applications())
+
+
+def wanted(of: Site, kind: str) -> Installation:
+    """Return what a service of that kind should have."""
+    name, version, openssl = KNOWN[kind]
+    module: ModuleType = registry.part("services", name)
+    chosen: Any = (of.services or {}).get(name) or module.Settings()
+    facts = Facts(
+        program=f"/usr/sbin/{name}",
+        version=version,
+        main=MAIN[name],
+        openssl=openssl,
+        user="www-data" if name == "nginx" else None,
+        listeners=LISTENERS.get(name, ()),
+    )
+    view = (web_view if module.ROLE is Role.WEB else mail_view)(of, bundles(of))
+    return installation(
+        name,
+        module.wanted(view, chosen, facts, LAYOUT),
+        module.pointer(facts),
+        module.endpoints(view, chosen, facts),
+        TEMPLATES,
+        LAYOUT.live(name),
+    )
+
+
+def told(found: Installation) -> str:
+    """Return all of an installation as one text."""
+    return "\n".join(parts(found))
+
+
+def parts(found: Installation) -> Iterator[str]:
+    """Yield what a service has, part by part."""
+    if found.pointer:
+        yield f"==> {found.pointer.path}\n{found.pointer_text}"
+    for name, text in sorted(found.files.items()):
+        yield f"==> {found.live.current / name}\n{text}"
+    if found.parameters:
+        yield "==> parameters"
+        yield from (f"{name} = {value}" for name, value in sorted(found.parameters.items()))
+        yield ""
+    yield "==> certificates, for " + (found.readers or "nobody but root")
+    yield from sorted(found.certificates)
+    yield from (f"{name} -> {target}" for name, target in sorted(found.links.items()))
+    yield "\n==> seen from outside"
+    for each in found.endpoints:
+        yield f"{each}: {each.bundle.owner if each.bundle else 'refused'}"
+    yield ""
+
+
+@pytest.mark.parametrize("kind", KNOWN)
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_an_example_is_rendered_as_it_was_committed(example: str, kind: str) -> None:
+    golden = Path(__file__).parent / example / f"{kind}.txt"
+    text = told(wanted(site(example), kind))
+    if os.environ.get("GOLDEN") == "update":
+        golden.parent.mkdir(exist_ok=True)
+        golden.write_text(text, encoding="utf-8")
+    assert text == golden.read_text(encoding="utf-8")
+
+
+def test_every_example_is_compared() -> None:
+    models = {
+        path.relative_to(HOUSE / "examples").as_posix()
+        for path in (HOUSE / "examples").rglob("*.yaml")
+        if "global:" in path.read_text(encoding="utf-8")
+    }
+    assert models == set(EXAMPLES.values())

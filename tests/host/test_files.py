@@ -1,0 +1,230 @@
+"""Files: whole or not at all, with their mode from the first moment on."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import stat
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from proxygen.host import files
+
+
+def mode(path: Path) -> int:
+    """Return the permission bits of a file or folder."""
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@pytest.fixture(params=[0o000, 0o077], ids=oct)
+def umask(request: pytest.FixtureRequest) -> Iterator[int]:
+    """Have that umask for the time of a test."""
+    former = os.umask(request.param)
+    yield request.param
+    os.umask(former)
+
+
+# Reading.
+
+
+def test_what_is_not_there_is_none(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert files.read(tmp_path / "missing") is None
+    assert files.read(tmp_path / "file/below") is None
+    assert files.read(tmp_path / "missing/below") is None
+    assert files.text(tmp_path / "missing") is None
+
+
+def test_only_a_regular_file_is_read_and_nothing_waits(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "folder").mkdir()
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(tmp_path / "socket"))
+        for name in ("fifo", "folder", "socket"):
+            with pytest.raises(OSError, match=r".") as caught:
+                files.read(tmp_path / name)
+            assert caught.value.strerror
+    for device in ("/dev/zero", "/dev/null"):
+        with pytest.raises(OSError, match="not a regular file"):
+            files.read(Path(device))
+
+
+def test_a_fifo_with_a_writer_is_refused_too(tmp_path: Path) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    writer = os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)
+    os.write(writer, b"evil")
+    try:
+        with pytest.raises(OSError, match="not a regular file"):
+            files.read(fifo)
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+
+def test_a_file_is_read_up_to_its_bound(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"12345")
+    assert files.read(tmp_path / "file", 5) == b"12345"
+    with pytest.raises(OSError, match="too large") as caught:
+        files.read(tmp_path / "file", 4)
+    assert caught.value.errno == errno.EFBIG
+
+
+def test_text_that_is_not_utf8_survives_a_round_trip(tmp_path: Path) -> None:
+    octets = bytes(range(1, 256))
+    (tmp_path / "file").write_bytes(octets)
+    text = files.text(tmp_path / "file")
+    assert text is not None
+    files.replace_text(tmp_path / "file", text)
+    assert (tmp_path / "file").read_bytes() == octets
+
+
+# Writing.
+
+
+@pytest.mark.parametrize("asked", [0o600, 0o640, 0o644])
+def test_a_file_has_its_mode_whatever_the_umask(tmp_path: Path, umask: int, asked: int) -> None:
+    files.write(tmp_path / "file", b"secret", asked)
+    assert mode(tmp_path / "file") == asked
+    assert files.names(tmp_path) == ["file"]
+
+
+def test_a_file_is_never_open_to_others_before_it_has_its_content(
+    tmp_path: Path, umask: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+    created = os.open
+    monkeypatch.setattr(
+        os,
+        "open",
+        lambda path, flags, mode=0o777: seen.append((flags, mode)) or created(path, flags, mode),
+    )
+    files.write(tmp_path / "file", b"secret", 0o644)
+    flags, at_creation = seen[0]
+    assert at_creation == 0o600
+    assert flags & os.O_EXCL
+    assert flags & os.O_NOFOLLOW
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files to groups")
+def test_a_group_may_read_a_file_that_is_for_it(tmp_path: Path) -> None:
+    files.write(tmp_path / "file", b"", 0o640, 12345)
+    assert (tmp_path / "file").stat().st_gid == 12345
+    assert mode(tmp_path / "file") == 0o640
+
+
+def test_writing_replaces_a_link_and_does_not_follow_it(tmp_path: Path) -> None:
+    (tmp_path / "outside").write_bytes(b"foreign")
+    (tmp_path / "file").symlink_to("outside")
+    files.write(tmp_path / "file", b"ours")
+    assert (tmp_path / "outside").read_bytes() == b"foreign"
+    assert (tmp_path / "file").read_bytes() == b"ours"
+
+
+def test_a_reader_sees_the_former_or_the_new_content_whole(tmp_path: Path) -> None:
+    contents = (b"a" * 300_000, b"b" * 100_000)
+    path = tmp_path / "file"
+    files.write(path, contents[0])
+    seen: set[bytes | None] = set()
+    done = threading.Event()
+    reader = threading.Thread(
+        target=lambda: [seen.add(files.read(path)) for _ in iter(done.is_set, True)]
+    )
+    reader.start()
+    for number in range(100):
+        files.write(path, contents[number % 2])
+    done.set()
+    reader.join()
+    assert seen <= set(contents)
+
+
+def test_what_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(IsADirectoryError):
+        files.write(tmp_path / "folder", b"x")
+    with pytest.raises(IsADirectoryError):
+        files.link(tmp_path / "folder", "x")
+    with pytest.raises(FileNotFoundError):
+        files.write(tmp_path / "missing/file", b"x")
+    assert files.names(tmp_path) == ["folder"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_replacing_text_keeps_mode_owner_and_group(tmp_path: Path) -> None:
+    path = tmp_path / "main.cf"
+    path.write_text("before")
+    os.chown(path, 1234, 2345)
+    path.chmod(0o640)
+    files.replace_text(path, "after")
+    status = path.stat()
+    assert (path.read_text(), stat.S_IMODE(status.st_mode)) == ("after", 0o640)
+    assert (status.st_uid, status.st_gid) == (1234, 2345)
+
+
+def test_a_new_configuration_file_is_readable_by_all(tmp_path: Path, umask: int) -> None:
+    files.replace_text(tmp_path / "new", "x")
+    assert mode(tmp_path / "new") == 0o644
+
+
+# Folders, links, removal.
+
+
+def test_folders_above_are_open_and_the_folder_has_its_mode(tmp_path: Path, umask: int) -> None:
+    tmp_path.chmod(0o711)
+    files.folder(tmp_path / "a/b/c", 0o700)
+    assert [mode(tmp_path / each) for each in ("a", "a/b", "a/b/c")] == [0o755, 0o755, 0o700]
+    assert mode(tmp_path) == 0o711
+
+
+def test_a_folder_that_is_there_gets_its_mode_and_keeps_its_content(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir(mode=0o777)
+    (tmp_path / "a/file").touch()
+    files.folder(tmp_path / "a", 0o711)
+    files.folder(tmp_path / "a", 0o711)
+    assert mode(tmp_path / "a") == 0o711
+    assert files.names(tmp_path / "a") == ["file"]
+
+
+def test_a_file_in_the_place_of_a_folder_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "a").touch()
+    with pytest.raises(OSError, match=r"."):
+        files.folder(tmp_path / "a/b")
+    assert (tmp_path / "a").is_file()
+
+
+def test_a_link_is_replaced_in_one_rename(tmp_path: Path) -> None:
+    files.link(tmp_path / "current", "one")
+    files.link(tmp_path / "current", "two")
+    assert files.linked(tmp_path / "current") == "two"
+    assert files.names(tmp_path) == ["current"]
+    assert files.linked(tmp_path / "missing") is None
+    (tmp_path / "file").touch()
+    assert files.linked(tmp_path / "file") is None
+
+
+def test_removing_a_link_leaves_what_it_leads_to(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder/file").touch()
+    (tmp_path / "link").symlink_to("folder")
+    files.remove(tmp_path / "link")
+    assert files.names(tmp_path) == ["folder"]
+    files.remove(tmp_path / "folder")
+    files.remove(tmp_path / "folder")
+    files.remove(tmp_path / "missing/file")
+    assert files.names(tmp_path) == []
+    assert files.names(tmp_path / "missing") == []
+
+
+def test_a_temporary_file_is_private_and_goes_also_after_an_error(
+    tmp_path: Path, umask: int
+) -> None:
+    file = tmp_path / "file"
+    with pytest.raises(ZeroDivisionError), files.temporarily(file, "x") as path:  # noqa: PT012
+        assert (mode(path), path.read_text()) == (0o600, "x")
+        raise ZeroDivisionError
+    assert files.names(tmp_path) == []

@@ -1,0 +1,68 @@
+"""One run at a time; the lock goes with the process, however that ends."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from proxygen.errors import LockHeld
+from proxygen.host import lock
+from tests.live.processes import until
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from proxygen.host import lock
+with lock.held(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_the_lock_is_exclusive_and_names_its_holder(tmp_path: Path) -> None:
+    path = tmp_path / "var/lock"
+    with lock.held(path):
+        with pytest.raises(LockHeld) as caught, lock.held(path):
+            pass
+        assert f"process {path.read_text().strip()})" in caught.value.what
+    with lock.held(path):
+        pass
+
+
+def test_the_lock_is_given_back_after_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), lock.held(tmp_path / "lock"):
+        raise ZeroDivisionError
+    with lock.held(tmp_path / "lock"):
+        pass
+
+
+def test_a_killed_holder_holds_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    command = [sys.executable, "-c", HOLDER, str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
+        try:
+            assert holder.stdout
+            assert holder.stdout.readline() == "held\n"
+            with pytest.raises(LockHeld, match=f"process {holder.pid}"), lock.held(path):
+                pass
+        finally:
+            holder.kill()
+    until(lambda: taken(path), "the lock of a killed process")
+
+
+def taken(path: Path) -> bool:
+    """Return whether the lock can be taken now."""
+    try:
+        with lock.held(path):
+            return True
+    except LockHeld:
+        return False
+
+
+def test_what_an_old_holder_left_in_the_file_does_not_matter(tmp_path: Path) -> None:
+    (tmp_path / "lock").write_bytes(b"\xff\x1b[2J" * 1000)
+    with lock.held(tmp_path / "lock"):
+        assert (tmp_path / "lock").read_text().strip().isdigit()

@@ -1,0 +1,28 @@
+"""Templates: those of the package, and the administrator's in their place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from proxygen.errors import ServiceError
+from proxygen.host import templates
+
+
+def test_an_override_stands_in_for_ours_and_the_others_stay(tmp_path: Path) -> None:
+    own = templates.load(tmp_path / "none").templates
+    (tmp_path / "nginx").mkdir()
+    (tmp_path / "nginx/proxygen.conf.j2").write_text("mine")
+    (tmp_path / "nginx/notes.txt").write_text("no template")
+    found = templates.load(tmp_path).templates
+    assert found.keys() == own.keys()
+    assert found["nginx/proxygen.conf.j2"].text == "mine"
+    assert found["nginx/proxygen.conf.j2"].label == str(tmp_path / "nginx/proxygen.conf.j2")
+    assert found["dovecot/tls-2.3.conf.j2"] == own["dovecot/tls-2.3.conf.j2"]
+
+
+def test_an_override_that_cannot_be_read_is_told_with_its_path(tmp_path: Path) -> None:
+    (tmp_path / "nginx/proxygen.conf.j2").mkdir(parents=True)
+    with pytest.raises(ServiceError, match=r"nginx/proxygen\.conf\.j2 cannot be read"):
+        templates.load(tmp_path)

@@ -1,0 +1,91 @@
+"""What is worth a warning although nothing failed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from proxygen.errors import ServiceError
+from proxygen.model.certificate import GLOBAL, Bundle
+from proxygen.model.site import Site
+from proxygen.plan.alerts import warnings
+from proxygen.plan.observed import Observed, ServiceState
+from proxygen.services import Facts
+from tests.certificates import DAY, NOON
+from tests.models import bundle, bundles, site, stand_in
+
+TEXT = """\
+global: {url: mail.example.net, certificate: selfsigned}
+domains:
+  own.example: {url: www.own.example, certificate: selfsigned}
+  shared.example: {url: www.shared.example, extra_names: [b.shared.example]}
+  none.example: {}
+"""
+SITE = site(TEXT)
+ALL = bundles(SITE)
+FACTS = Facts("/usr/sbin/nginx", (1, 22, 1), Path("/etc/nginx/nginx.conf"))
+
+
+def told(
+    of: Site = SITE, issued: dict[str, Bundle] | None = None, *states: ServiceState
+) -> tuple[str, ...]:
+    """Return the warnings."""
+    services = {state.name: state for state in states}
+    return warnings(of, Observed(ALL if issued is None else issued, services, {}), NOON)
+
+
+def test_names_that_the_global_certificate_does_not_cover_are_named_with_what_to_do() -> None:
+    assert told() == (
+        "shared.example: www.shared.example, b.shared.example served with the global certificate, "
+        "which does not cover them: browsers will warn; add `certificate:` to the domain, or the "
+        "names to the global certificate",
+    )
+
+
+def test_a_domain_without_a_url_is_not_warned_about() -> None:
+    assert not [words for words in told() if "none.example" in words]
+
+
+def test_nothing_is_said_when_the_global_certificate_covers_all() -> None:
+    covering = replace(ALL[GLOBAL], names=("*.shared.example", "mail.example.net"))
+    assert told(issued=ALL | {GLOBAL: covering}) == ()
+
+
+def test_a_certificate_that_is_not_there_yet_is_told_as_such() -> None:
+    (own, _) = told(issued={GLOBAL: ALL[GLOBAL]})
+    assert own.startswith("own.example: www.own.example served with the global certificate")
+    assert own.endswith("until its own certificate is obtained")
+
+
+def test_a_stand_in_is_told_once_and_not_for_every_name() -> None:
+    (words,) = told(issued={GLOBAL: stand_in(SITE)})
+    assert words.startswith("a self-signed stand-in serves")
+
+
+def test_an_ended_certificate_is_told_before_what_is_less_grave() -> None:
+    past = bundle(SITE.global_certificate, ends=NOON - DAY)
+    assert told(issued=ALL | {GLOBAL: past})[0] == (
+        "the certificate of global ended 2026-11-19 12:00 UTC"
+    )
+    still = bundle(SITE.global_certificate, ends=NOON)
+    assert not [words for words in told(issued=ALL | {GLOBAL: still}) if "ended" in words]
+
+
+def test_a_thousand_names_are_ten_warnings_and_a_count() -> None:
+    lines = "\n".join(f"  d{each}.example: {{url: w{each}.example}}" for each in range(1000))
+    many = site(TEXT.partition("domains:")[0] + "domains:\n" + lines)
+    found = told(many, bundles(many))
+    assert len(found) == 11
+    assert found[-1] == "… and 990 more of this kind; `proxygen status` lists them"
+
+
+def test_services_that_do_not_run_or_work_against_us_are_told() -> None:
+    warned = replace(FACTS, warnings=("smtpd_tls_cert_file is set",))
+    running = ServiceState("postfix", None, warned, pid=7)
+    stopped = ServiceState("nginx", None, FACTS)
+    unusable = ServiceState("dovecot", None, error=ServiceError("too old"))
+    covering = {GLOBAL: replace(ALL[GLOBAL], names=("*.shared.example",))}
+    assert told(SITE, ALL | covering, running, stopped, unusable) == (
+        "smtpd_tls_cert_file is set",
+        "nginx is not running; proxygen starts no service",
+    )

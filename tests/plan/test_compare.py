@@ -1,0 +1,230 @@
+"""Wanted against observed: the right steps in the right order, and none when nothing is due."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from proxygen.model.certificate import GLOBAL
+from proxygen.model.layout import Layout
+from proxygen.model.site import Site
+from proxygen.plan.compare import SAMPLE, compare, issues, stand_in
+from proxygen.plan.installation import Installation
+from proxygen.plan.observed import Installed, Observed, ServiceState
+from proxygen.plan.renewal import Reason
+from proxygen.plan.steps import Change, Forget, Install, Issue, Plan, Reload, Step, Verify
+from proxygen.services import Endpoint, Facts, Pointer
+from tests.certificates import DAY, NOON
+from tests.models import bundle, bundles, site
+
+TEXT = """\
+global: {url: mail.example.net, certificate: acme}
+acme: {terms_of_service_agreed: true}
+domains:
+  a.example: {url: www.a.example, certificate: acme}
+  b.example: {url: www.b.example, certificate: selfsigned}
+"""
+SITE = site(TEXT)
+ALL = bundles(SITE)
+LIVE = Layout(Path("/"), Path("/etc/proxygen/proxygen.yaml")).live("nginx")
+FACTS = Facts("nginx", (1, 22, 1), Path("/etc/nginx/nginx.conf"), parameters={"level": "may"})
+POINTER = Pointer(Path("/etc/nginx/conf.d/00-proxygen.conf"), "include {};", "")
+
+
+def endpoint(name: str, owner: str) -> Endpoint:
+    """Return a place where a client meets an owner's certificate."""
+    return Endpoint("nginx", "127.0.0.1", 443, name, ALL[owner])
+
+
+WANTED = Installation(
+    service="nginx",
+    live=LIVE,
+    files={"proxygen.conf": "new\n"},
+    links={"global.pem": "global-1.pem"},
+    certificates={"global-1.pem": ALL[GLOBAL]},
+    pointer=POINTER,
+    parameters={"level": "may"},
+    readers=None,
+    endpoints=(endpoint("mail.example.net", GLOBAL), endpoint("www.a.example", "a.example")),
+    id="0123456789abcdef",
+)
+IN_PLACE = Installed(
+    generation=WANTED.id,
+    files=WANTED.files,
+    links=WANTED.links,
+    certificates=frozenset(WANTED.certificates),
+    served=WANTED.served,
+    pointer=WANTED.pointer_text,
+)
+
+
+def observed(installed: Installed = IN_PLACE, facts: Facts = FACTS, **issued: object) -> Observed:
+    """Return what is; *issued* takes the place of all bundles."""
+    state = ServiceState("nginx", None, facts, installed, pid=1)
+    return Observed(issued.get("issued", ALL), {"nginx": state}, {})  # type: ignore[arg-type]
+
+
+def steps(
+    what: Observed, due: tuple[Issue, ...] = (), *, answered: bool = True, of: Site = SITE
+) -> tuple[Step, ...]:
+    """Return the steps."""
+    return compare(due, of, {"nginx": WANTED}, what, NOON, answered=answered)
+
+
+def kinds(found: tuple[Step, ...]) -> list[str]:
+    """Return what kinds of steps there are, an issue with its owner."""
+    return [
+        f"Issue {step.certificate.owner}" if isinstance(step, Issue) else type(step).__name__
+        for step in found
+    ]
+
+
+def test_nothing_due_is_no_step() -> None:
+    assert issues(SITE, observed(), NOON) == ()
+    assert stand_in(SITE, observed()) is None
+    assert steps(observed()) == ()
+    assert Plan((), ()).as_json() == {"steps": [], "warnings": []}
+
+
+def test_what_asks_nobody_is_issued_first() -> None:
+    due = issues(SITE, observed(issued={}), NOON)
+    assert kinds(due) == ["Issue b.example", "Issue global", "Issue a.example"]
+
+
+def test_what_was_tried_in_this_run_is_not_due_again() -> None:
+    due = issues(SITE, observed(issued={}), NOON, tried={GLOBAL, "b.example"})
+    assert kinds(due) == ["Issue a.example"]
+
+
+def test_orders_come_before_the_services_when_challenges_are_answered() -> None:
+    what = observed(Installed(), issued={})
+    due = issues(SITE, what, NOON)
+    services = ["Install", "Reload", "Verify"]
+    assert kinds(steps(what, due)) == [
+        *("Issue b.example", "Issue global", "Issue a.example"),
+        *services,
+    ]
+    assert kinds(steps(what, due, answered=False)) == [
+        *("Issue b.example", *services, "Issue global", "Issue a.example"),
+    ]
+
+
+def test_a_stand_in_comes_before_services_that_must_answer_challenges() -> None:
+    what = observed(Installed(), issued={})
+    first = stand_in(SITE, what)
+    assert first
+    due = (first, *(each for each in issues(SITE, what, NOON) if each.certificate.owner == GLOBAL))
+    found = steps(what, due, answered=False)
+    assert kinds(found) == ["Issue global", "Install", "Reload", "Verify", "Issue global"]
+    assert isinstance(found[0], Issue)
+    assert found[0].stand_in
+    assert str(found[0]).startswith("issue a stand-in for global (selfsigned)")
+
+
+@pytest.mark.parametrize(
+    ("installed", "code"),
+    [
+        (Installed(), "first"),
+        (replace(IN_PLACE, begun=True), "interrupted"),
+        (replace(IN_PLACE, files={"proxygen.conf": "old\n"}), "changed"),
+        (replace(IN_PLACE, files=IN_PLACE.files | {"more.conf": ""}), "changed"),
+        (replace(IN_PLACE, links={}), "changed"),
+        (replace(IN_PLACE, certificates=frozenset()), "changed"),
+        (replace(IN_PLACE, pointer=None), "pointer"),
+        (replace(IN_PLACE, pointer="# mine\n"), "pointer"),
+    ],
+)
+def test_whatever_is_not_as_it_should_be_is_installed_again(
+    installed: Installed, code: str
+) -> None:
+    install, reload, verify = steps(observed(installed))
+    assert isinstance(install, Install)
+    assert install.reason.code == code
+    assert (reload, type(verify)) == (Reload("nginx"), Verify)
+
+
+def test_a_parameter_that_somebody_changed_is_set_again_and_shown() -> None:
+    facts = replace(FACTS, parameters={"level": "none"})
+    install = steps(observed(facts=facts))[0]
+    assert isinstance(install, Install)
+    assert install.reason.code == "parameters"
+    assert install.changes == (Change("/etc/nginx/nginx.conf", "level = none", "level = may"),)
+
+
+def test_spare_certificate_files_are_no_reason() -> None:
+    more = replace(IN_PLACE, certificates=IN_PLACE.certificates | {"old.pem"})
+    assert steps(observed(more)) == ()
+
+
+def test_the_changes_are_those_an_administrator_would_see() -> None:
+    install = steps(observed(replace(IN_PLACE, files={"gone.conf": "x"}, pointer=None)))[0]
+    assert isinstance(install, Install)
+    assert [(each.path, each.before, each.after) for each in install.changes] == [
+        (str(LIVE.current / "gone.conf"), "x", None),
+        (str(LIVE.current / "proxygen.conf"), None, "new\n"),
+        (str(POINTER.path), None, WANTED.pointer_text),
+    ]
+    assert list(install.changes[0].diff())[:2] == [
+        f"--- {LIVE.current}/gone.conf",
+        "+++ /dev/null",
+    ]
+
+
+def test_the_reason_names_what_joined_left_and_was_renewed() -> None:
+    served = {"mail.example.net": "0" * 16, "old.example": "1" * 16}
+    before = replace(IN_PLACE, files={}, served=served)
+    install = steps(observed(before))[0]
+    assert isinstance(install, Install)
+    assert str(install.reason) == (
+        "new names: www.a.example; names gone: old.example; new certificate for mail.example.net"
+    )
+
+
+def test_changed_names_are_verified_and_a_sample_of_the_others() -> None:
+    many = tuple(endpoint(f"n{number}.example", GLOBAL) for number in range(SAMPLE + 50))
+    wanted = replace(WANTED, endpoints=(*many, endpoint("www.a.example", "a.example")))
+    served = {each.server_name: ALL[GLOBAL].fingerprint[:16] for each in many}
+    for begun, count in ((False, SAMPLE + 1), (True, SAMPLE + 51)):
+        state = replace(IN_PLACE, files={}, served=served, begun=begun)
+        found = compare((), SITE, {"nginx": wanted}, observed(state), NOON, answered=True)
+        assert isinstance(found[2], Verify)
+        assert len(found[2].endpoints) == count
+    assert isinstance(found[2], Verify)
+
+
+def test_only_what_has_ended_and_nobody_wants_is_forgotten() -> None:
+    without = site(TEXT.replace("  a.example: {url: www.a.example, certificate: acme}\n", ""))
+    ended = bundle(replace(SITE.global_certificate, owner="gone.example"), ends=NOON - DAY)
+    wanted_and_ended = bundle(without.global_certificate, ends=NOON - DAY)
+    found = steps(
+        observed(issued={**ALL, "gone.example": ended, GLOBAL: wanted_and_ended}), of=without
+    )
+    assert found == (Forget(ended, Reason("gone", "it has ended and the model does not want it")),)
+
+
+def test_a_plan_of_ten_thousand_issues_is_made_in_time() -> None:
+    lines = "\n".join(
+        f"  d{number}.example: {{url: w{number}.example, certificate: {issuer}}}"
+        for number, issuer in enumerate(["acme", "selfsigned"] * 5000)
+    )
+    many = site(TEXT + lines)
+    what = observed(issued={})
+    start = time.monotonic()
+    due = issues(many, what, NOON)
+    assert len(compare(due, many, {}, what, NOON, answered=True)) == 10_003
+    assert time.monotonic() - start < 3
+
+
+def test_a_plan_as_json_has_a_word_for_every_step() -> None:
+    what = observed(Installed(), issued={})
+    plan = Plan(steps(what, issues(SITE, what, NOON)), ("careful",))
+    said = plan.as_json()
+    assert [each["step"] for each in said["steps"]] == [
+        *("issue", "issue", "issue", "install", "reload", "verify")
+    ]
+    assert said["steps"][1]["names"] == ["mail.example.net"]
+    assert "+new" in said["steps"][3]["diff"]
+    assert said["warnings"] == ["careful"]

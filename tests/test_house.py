@@ -1,0 +1,169 @@
+"""The shape of the house (STYLE.md): imports point left, pure parts touch nothing."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+HOUSE = Path(__file__).parents[1]
+PACKAGE = HOUSE / "proxygen"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+LAYERS = (
+    ("__init__",),
+    ("errors",),
+    ("model",),
+    ("services",),
+    ("plan",),
+    ("host",),
+    ("stores",),
+    ("bundles",),
+    ("solvers",),
+    ("issuers", "notifiers"),
+    ("registry",),
+    ("assemble",),
+    ("observe",),
+    ("apply",),
+    ("reconcile",),
+    ("watch",),
+    ("commands",),
+    ("cli",),
+    ("__main__",),
+)
+"""From left to right; a module imports what stands left of it, or beside it in its own folder."""
+
+PURE = ("model", "services", "plan", "applications")
+FORBIDDEN = frozenset(
+    {
+        *("os", "io", "subprocess", "socket", "shutil", "tempfile", "time", "glob", "threading"),
+        *("requests", "urllib", "http", "psutil", "asyncio", "ssl", "acme", "click", "rich"),
+        *("random", "secrets", "fcntl", "signal", "multiprocessing", "concurrent", "pwd", "grp"),
+    }
+)
+BUILTINS = frozenset({"open", "input", "print", "exec", "eval", "__import__", "breakpoint"})
+METHODS = frozenset(
+    {
+        *("read_text", "read_bytes", "write_text", "write_bytes", "exists", "is_file", "is_dir"),
+        *("iterdir", "rglob", "unlink", "mkdir", "touch", "chmod", "stat", "lstat", "readlink"),
+        *("now", "utcnow", "today", "resolve", "expanduser", "symlink_to", "rename"),
+    }
+)
+
+
+def name_of(path: Path) -> str:
+    """Return a module's path in the package, as a parametrized test is called."""
+    return path.relative_to(PACKAGE).as_posix()
+
+
+def part_of(path: Path) -> str:
+    """Return the folder, or the module, that stands in LAYERS."""
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def layer(part: str) -> int | None:
+    """Return where a part stands, None for one that imports nothing and stands nowhere."""
+    return next((index for index, parts in enumerate(LAYERS) if part in parts), None)
+
+
+def tree(path: Path) -> ast.Module:
+    """Return a module's syntax tree."""
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Yield every module that is imported anywhere in a module, late imports among them."""
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            yield from (each.name for each in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import"
+            yield str(node.module)
+            if node.module == "proxygen":
+                yield from (f"proxygen.{each.name}" for each in node.names)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_imports_point_left(path: Path) -> None:
+    own = layer(part_of(path))
+    wrong = []
+    for imported in imports(path):
+        top, _, below = imported.partition(".")
+        part = below.partition(".")[0]
+        there = layer(part)
+        if top != "proxygen" or not part or part == "__version__":
+            continue
+        known = own is not None and there is not None
+        if not known or there > own or (there == own and part != part_of(path)):
+            wrong.append(imported)
+    assert not wrong
+
+
+@pytest.mark.parametrize("path", [each for each in MODULES if part_of(each) in PURE], ids=name_of)
+def test_pure_parts_import_nothing_that_acts(path: Path) -> None:
+    assert not {each.partition(".")[0] for each in imports(path)} & FORBIDDEN
+
+
+@pytest.mark.parametrize("path", [each for each in MODULES if part_of(each) in PURE], ids=name_of)
+def test_pure_parts_call_nothing_that_acts(path: Path) -> None:
+    calls = [node.func for node in ast.walk(tree(path)) if isinstance(node, ast.Call)]
+    names = {each.id for each in calls if isinstance(each, ast.Name)}
+    methods = {each.attr for each in calls if isinstance(each, ast.Attribute)}
+    assert not names & BUILTINS
+    assert not methods & METHODS
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_every_module_opens_with_one_line_that_says_what_it_is(path: Path) -> None:
+    docstring = ast.get_docstring(tree(path))
+    assert docstring
+    assert docstring.splitlines()[0].rstrip().endswith((".", "?", "!")) or "->" in docstring
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_every_public_function_and_class_says_what_it_is(path: Path) -> None:
+    silent = [
+        f"{node.name}:{node.lineno}"
+        for node in tree(path).body
+        if isinstance(node, ast.FunctionDef | ast.ClassDef)
+        and not node.name.startswith("_")
+        and not ast.get_docstring(node)
+        and len(node.body) > 2
+    ]
+    assert not silent
+
+
+SHIPPED = [
+    *MODULES,
+    *sorted((HOUSE / "templates").rglob("*.j2")),
+    *sorted(each for each in (HOUSE / "examples").rglob("*") if each.suffix in (".yaml", ".md")),
+    *(HOUSE / name for name in ("pyproject.toml", "README.md", "CHANGELOG.md")),
+]
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.relative_to(HOUSE).as_posix())
+def test_no_path_of_a_developers_machine_is_in_what_is_shipped(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert not re.search(r"/home/|/Users/|/work/|/root/|/tmp/[a-z]", text)
+
+
+def test_a_process_is_started_in_one_place_and_never_by_a_shell() -> None:
+    starting = [name_of(path) for path in MODULES if "subprocess" in set(imports(path))]
+    assert starting == ["host/processes.py"]
+    for path in MODULES:
+        text = path.read_text(encoding="utf-8")
+        assert "shell=True" not in text, path
+        assert "os.system" not in text, path
+
+
+VALUE = re.compile(r"\{\{(.*?)\}\}")
+
+
+@pytest.mark.parametrize("path", sorted((HOUSE / "templates").rglob("*.j2")), ids=lambda p: p.name)
+def test_no_template_lets_a_value_pass_unquoted(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert not [each for each in VALUE.findall(text) if "safe" in each or "|" in each]
+    assert not re.search(r"\{%-?\s*(filter|call|import|from|autoescape|macro)\b", text)
