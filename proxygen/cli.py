@@ -7,6 +7,7 @@ import importlib
 import json
 import os
 import pkgutil
+import re
 import sys
 from pathlib import Path
 from typing import NoReturn
@@ -17,6 +18,8 @@ from proxygen import __version__
 from proxygen.errors import ProxygenError, ServiceError, UsageError
 
 MODEL = "/etc/proxygen/proxygen.yaml"
+PLAIN = re.compile(r"[A-Za-z0-9._/+=@~-]+")
+"""Paths that stand for themselves in every configuration file."""
 INTERRUPTED = 130
 
 
@@ -59,6 +62,11 @@ def entry(ctx: click.Context, config: Path | None, root: Path) -> None:
     from proxygen.model.layout import Layout
 
     root = root.absolute()
+    if not PLAIN.fullmatch(str(root)):
+        raise UsageError(
+            f"--root {root}: services cannot be told of such a path",
+            remedy="use one of letters, digits and . _ - + = @ ~",
+        )
     ctx.obj = Layout(root, config or root / MODEL.lstrip("/"))
 
 

@@ -99,6 +99,7 @@ class Staging:
 @contextmanager
 def included(main: Path, pointer: Pointer, target: Path | None) -> Iterator[Path]:
     """Have a main file for the time of a block that leads to *target* in the pointer's place."""
+    clear(main, pointer.path)
     with ExitStack() as stack:
         staging = Staging(main.parent, pointer, target, stack)
         staged = staging.stage(main)
@@ -109,6 +110,13 @@ def included(main: Path, pointer: Pointer, target: Path | None) -> Iterator[Path
                 remedy=f"add an include of {pointer.path.parent}/*{pointer.path.suffix} to it",
             )
         yield staged
+
+
+def clear(main: Path, pointer: Path) -> None:
+    """Remove what a killed run left of ours among the service's own files."""
+    unfinished = pointer.parent.glob(f".{pointer.name}.*.new")
+    for left in (*main.parent.glob(f"{PREFIX}*"), *pointer.parent.glob(f"{PREFIX}*"), *unfinished):
+        left.unlink(missing_ok=True)
 
 
 @contextmanager

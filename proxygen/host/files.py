@@ -14,6 +14,8 @@ from pathlib import Path
 
 LARGEST = 64 * 1024 * 1024
 PORTION = 1024 * 1024
+UNFINISHED = ".*.new"
+"""How files are called until they are whole."""
 
 
 def read(path: Path, largest: int = LARGEST) -> bytes | None:
@@ -134,6 +136,12 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
     if path.parent.is_dir():
         sync_folder(path.parent)
+
+
+def sweep(path: Path) -> None:
+    """Remove the files below a folder that a killed run was writing; none had its name yet."""
+    for left in path.rglob(UNFINISHED):
+        left.unlink(missing_ok=True)
 
 
 def matching(mask: Path) -> list[Path]:

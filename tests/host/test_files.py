@@ -181,6 +181,16 @@ def test_folders_above_are_open_and_the_folder_has_its_mode(tmp_path: Path, umas
     assert mode(tmp_path) == 0o711
 
 
+def test_a_private_folder_is_never_open_to_others(
+    tmp_path: Path, umask: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+    make = os.mkdir
+    monkeypatch.setattr(os, "mkdir", lambda path, mode: seen.append(mode) or make(path, mode))
+    files.folder(tmp_path / "a/b", 0o700)
+    assert seen == [0o700, 0o700]
+
+
 def test_a_folder_that_is_there_gets_its_mode_and_keeps_its_content(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir(mode=0o777)
     (tmp_path / "a/file").touch()

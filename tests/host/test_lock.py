@@ -66,3 +66,14 @@ def test_what_an_old_holder_left_in_the_file_does_not_matter(tmp_path: Path) -> 
     (tmp_path / "lock").write_bytes(b"\xff\x1b[2J" * 1000)
     with lock.held(tmp_path / "lock"):
         assert (tmp_path / "lock").read_text().strip().isdigit()
+
+
+def test_what_a_killed_run_was_writing_is_removed(tmp_path: Path) -> None:
+    left = tmp_path / "store/bundles/.abc.0123456789ab.new"
+    left.parent.mkdir(parents=True)
+    left.write_text("half a key")
+    with lock.held(tmp_path / "lock"):
+        assert left.exists()  # the former run, if any, ended by itself
+    (tmp_path / "lock").write_text("12345\n")
+    with lock.held(tmp_path / "lock"):
+        assert not left.exists()
