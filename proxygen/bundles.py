@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TypeVar
@@ -50,16 +51,45 @@ class Bundles:
         self.store = store
 
     def all(self) -> dict[str, Bundle]:
-        """Return the facts of every stored bundle by owner; unreadable ones are absent."""
+        """Return the facts of every stored bundle by owner.
+
+        Unreadable ones are absent, and so are those whose key is gone: they are issued anew.
+        """
         return {
             bundle.owner: bundle
             for key in self.store.keys("certificates")
-            if (bundle := bundle_from(self.store.get(key))) and kept_as(key, bundle.owner)
+            if (bundle := bundle_from(self.readable(key)))
+            and kept_as(key, bundle.owner)
+            and self.store.has(secret_key(bundle.owner, bundle.digest))
         }
+
+    def readable(self, key: str) -> bytes | None:
+        """Return a stored value, None also for one that cannot be read."""
+        try:
+            return self.store.get(key)
+        except OSError:
+            return None
+
+    def tidy(self, owners: Iterable[str]) -> None:
+        """Remove the secrets that no facts name, and what is kept for owners that are gone.
+
+        Facts that cannot be read may name any secret of their owner: these stay.
+        """
+        named = {}
+        for key in self.store.keys("certificates"):
+            bundle = bundle_from(self.readable(key))
+            named[key.partition("/")[2]] = bundle and secret_key(bundle.owner, bundle.digest)
+        for key in list(self.store.keys("bundles")):
+            if named.get(key.split("/")[1], "") not in (None, key):
+                self.store.delete(key)
+        wanted = {stem(owner) for owner in owners}
+        for key in (*self.store.keys("orders"), *self.store.keys("attempts")):
+            if key.partition("/")[2] not in wanted:
+                self.store.delete(key)
 
     def facts(self, owner: str) -> Bundle | None:
         """Return the facts of an owner's stored bundle, None when there is none."""
-        bundle = bundle_from(self.store.get(facts_key(owner)))
+        bundle = bundle_from(self.readable(facts_key(owner)))
         return bundle if bundle and bundle.owner == owner else None
 
     def material(self, bundle: Bundle) -> KeyAndChain | None:
@@ -87,7 +117,7 @@ class Bundles:
 
     def failed(self, wanted: Certificate, error: IssueFailed, now: datetime) -> None:
         """Remember that obtaining *wanted* failed."""
-        former = attempt_from(self.store.get(attempt_key(wanted.owner)))
+        former = attempt_from(self.readable(attempt_key(wanted.owner)))
         attempt = Attempt(
             owner=wanted.owner,
             at=now,
@@ -101,7 +131,7 @@ class Bundles:
 
     def attempts(self) -> dict[str, Attempt]:
         """Return the last failure of every owner whose certificate could not be obtained."""
-        found = (self.store.get(key) for key in self.store.keys("attempts"))
+        found = (self.readable(key) for key in self.store.keys("attempts"))
         return {each.owner: each for value in found if (each := attempt_from(value))}
 
 

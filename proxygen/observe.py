@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import http.client
-import json
 import os
 import pwd
 import re
@@ -12,9 +11,12 @@ import socket
 import stat
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from pydantic import ValidationError
 
 from proxygen.assemble import Parts
 from proxygen.errors import ServiceError
@@ -61,11 +63,19 @@ def states(site: Site, parts: Parts) -> list[tuple[str, ServiceState]]:
 
 def set_up(parts: Parts) -> dict[str, ServiceState]:
     """Return the state of every service that has something of ours, whatever the model says."""
-    return {
+    found = {
         name: state(name, settings_of(module, parts.layout.live(name)), parts)
         for name, module in parts.services.items()
-        if parts.layout.live(name).folder.is_dir()
+        if parts.layout.live(name).folder.is_dir() or processes.found((name, *module.PROGRAMS))
     }
+    return {name: each for name, each in found.items() if is_ours(each, parts.layout.live(name))}
+
+
+def is_ours(state: ServiceState, live: Live) -> bool:
+    """Return whether anything of a service is ours: our folder, pointer, or a parameter."""
+    values = state.facts.parameters.values() if state.facts else ()
+    leading = any(str(live.folder) in value for value in values)
+    return live.folder.is_dir() or state.installed.pointer is not None or leading
 
 
 def abandoned(site: Site, parts: Parts) -> tuple[str, ...]:
@@ -77,8 +87,10 @@ def abandoned(site: Site, parts: Parts) -> tuple[str, ...]:
 
 def settings_of(module: Any, live: Live) -> Any:
     """Return the settings with which a service was set up."""
-    noted = files.read(live.folder / SETTINGS)
-    return module.Settings.model_validate_json(noted) if noted else module.Settings()
+    try:
+        return module.Settings.model_validate_json(files.read(live.folder / SETTINGS) or b"{}")
+    except ValidationError:
+        return module.Settings()
 
 
 def wanted_services(site: Site, known: Mapping[str, Any]) -> dict[str, Any]:
@@ -98,15 +110,14 @@ def state(name: str, settings: Any, parts: Parts) -> ServiceState:
     live = parts.layout.live(name)
     try:
         facts = found_out(name, module, settings, parts.layout)
+        present = installed(live, pointer_of(module, facts), facts.user)
     except ServiceError as error:
         return ServiceState(name, settings, error=error)
-    return ServiceState(
-        name=name,
-        settings=settings,
-        facts=facts,
-        installed=installed(live, pointer_of(module, facts), facts.user),
-        pid=processes.master(facts.pid_file, facts.program),
-    )
+    except OSError as error:
+        what = f"{name} cannot be looked at: {error}"
+        return ServiceState(name, settings, error=ServiceError(what, remedy="repair that file"))
+    pid = processes.master(facts.pid_file, facts.program)
+    return ServiceState(name=name, settings=settings, facts=facts, installed=present, pid=pid)
 
 
 def pointer_of(module: Any, facts: Facts) -> Path | None:
@@ -184,7 +195,8 @@ def local_additions(layout: Layout) -> tuple[frozenset[str], str]:
         return names, ""
     said = hashlib.sha256()
     for path in paths:
-        said.update(f"{path}\n{files.text(path) if path.is_file() else ''}\n".encode())
+        with suppress(OSError):  # what nginx cannot read either, it will tell
+            said.update(bytes(path) + b"\n" + (files.read(path) or b"") + b"\n")
     return names, said.hexdigest()
 
 
@@ -198,7 +210,7 @@ def installed(live: Live, pointer: Path | None, user: str | None) -> Installed:
         links=links(live.current),
         certificates=certificates(live, None),
         shared=certificates(live, group_of(user)),
-        served=manifest.get("served", {}),
+        manifest=manifest,
         pointer=files.text(pointer) if pointer else None,
         begun=(live.folder / "begun").exists(),
         unserved=(live.folder / UNSERVED).exists(),
@@ -211,12 +223,14 @@ UNSERVED = "unserved"
 
 
 def manifest_of(generation: Path) -> dict[str, Any]:
-    """Return what was noted about a generation when it was made; empty for none."""
-    try:
-        noted = json.loads(files.read(generation / MANIFEST) or b"{}")
-    except (OSError, ValueError):
-        return {}
-    return noted if isinstance(noted, dict) else {}
+    """Return what was noted about a generation when it was made; empty for none of ours."""
+    noted = files.noted(generation / MANIFEST)
+    endpoints = noted.get("endpoints")
+    shaped = isinstance(endpoints, list) and all(
+        isinstance(each, list) and list(map(type, each))[:3] == [str, int, str] and len(each) == 6
+        for each in endpoints
+    )
+    return noted if shaped and isinstance(noted.get("certificates"), list) else {}
 
 
 def texts(folder: Path) -> dict[str, str]:
@@ -245,7 +259,10 @@ def certificates(live: Live, group: int | None) -> frozenset[str]:
 
 def proper(entry: os.DirEntry[str], group: int | None) -> bool:
     """Return whether a certificate file has the mode and group that it should have."""
-    status = entry.stat(follow_symlinks=False)
+    try:
+        status = entry.stat(follow_symlinks=False)
+    except FileNotFoundError:
+        return False  # another run took it away just now
     mode = 0o600 if group is None else 0o640
     return (
         stat.S_ISREG(status.st_mode)
@@ -267,7 +284,7 @@ def group_of(user: str | None) -> int | None:
         return None
 
 
-def unanswered(listener: Listener, names: Iterable[str], *, proxy_protocol: bool) -> str | None:
+def unanswered(listener: Listener, names: Iterable[str]) -> str | None:
     """Return the first name for which the web server does not answer challenges yet.
 
     It is asked as the authority will ask, but on this host: a fixed file below the challenge
@@ -275,7 +292,7 @@ def unanswered(listener: Listener, names: Iterable[str], *, proxy_protocol: bool
     """
     connection = http.client.HTTPConnection(listener.address, listener.port, timeout=5)
     try:
-        if proxy_protocol:
+        if listener.proxy_protocol:
             connection.connect()
             connection.sock.sendall(b"PROXY TCP4 127.0.0.1 127.0.0.1 1 80\r\n")
         for name in names:

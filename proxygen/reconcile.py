@@ -8,7 +8,7 @@ from datetime import datetime
 
 from proxygen.apply.walk import ANSWERS, Outcome, Progress, Walk
 from proxygen.assemble import Parts
-from proxygen.errors import ProxygenError
+from proxygen.errors import ProxygenError, ServiceError
 from proxygen.model.certificate import GLOBAL, Bundle
 from proxygen.model.site import Role, Site
 from proxygen.model.views import mail_view, web_view
@@ -39,13 +39,10 @@ def reconcile(site: Site, parts: Parts, progress: Progress, only: Collection[str
         outcome.warnings = list(plan.warnings)
         if not again:
             break
-    outcome.failures += unusable_services(observed)
+    outcome.failures += plan.failures
+    if outcome.done:
+        parts.bundles.tidy(owner.key for owner in site.owners)
     return outcome
-
-
-def unusable_services(observed: Observed) -> list[tuple[str, ProxygenError]]:
-    """Return the services that could not be worked with at all, each with the reason."""
-    return [(name, state.error) for name, state in observed.services.items() if state.error]
 
 
 def make_plan(
@@ -63,10 +60,10 @@ def make_plan(
     first = stand_in(site, observed)
     if first and not only_local_global(due):
         due = (first, *due)
-    wanted = installations(site, parts, provisional(site, observed, now))
+    wanted, failures = installations(site, parts, provisional(site, observed, now))
     answered = challenges_answered(due, observed, parts)
     steps = compare(due, site, wanted, observed, now, answered=answered)
-    return Plan(steps, warnings(site, observed, now))
+    return Plan(steps, warnings(site, observed, now), answered, failures)
 
 
 def provisional(site: Site, observed: Observed, now: datetime) -> Observed:
@@ -101,13 +98,20 @@ def only_local_global(due: tuple[Issue, ...]) -> bool:
     )
 
 
-def installations(site: Site, parts: Parts, observed: Observed) -> dict[str, Installation]:
-    """Return what each usable service should have."""
-    return {
-        name: wanted_of(name, site, parts, observed)
-        for name, state in observed.services.items()
-        if state.facts
-    }
+def installations(
+    site: Site, parts: Parts, observed: Observed
+) -> tuple[dict[str, Installation], tuple[tuple[str, ProxygenError], ...]]:
+    """Return what each usable service should have, and why the others are not usable."""
+    wanted: dict[str, Installation] = {}
+    failures: list[tuple[str, ProxygenError]] = []
+    for name, state in observed.services.items():
+        try:
+            if state.error:
+                raise state.error
+            wanted[name] = wanted_of(name, site, parts, observed)
+        except ServiceError as error:
+            failures.append((name, error))
+    return wanted, tuple(failures)
 
 
 def wanted_of(name: str, site: Site, parts: Parts, observed: Observed) -> Installation:
@@ -126,7 +130,10 @@ def wanted_of(name: str, site: Site, parts: Parts, observed: Observed) -> Instal
 
 
 def challenges_answered(due: tuple[Issue, ...], observed: Observed, parts: Parts) -> bool:
-    """Return whether every name of a due order is answered for by the web server that runs."""
+    """Return whether every name of a due order is answered for by the web server that runs.
+
+    One whose configuration cannot be worked with at present may still run and answer.
+    """
     names = [
         name
         for step in due
@@ -135,9 +142,8 @@ def challenges_answered(due: tuple[Issue, ...], observed: Observed, parts: Parts
     ]
     for name, state in observed.services.items():
         module = parts.services[name]
-        if names and state.pid and state.facts and hasattr(module, ANSWERS):
-            listener = module.challenge_listener(state.settings, state.facts)
-            proxied = bool(state.settings.proxy_protocol)
-            if unanswered(listener, names, proxy_protocol=proxied):
+        if names and (state.pid or state.error) and hasattr(module, ANSWERS):
+            listener = module.challenge_listener(state.settings)
+            if unanswered(listener, names):
                 return False
     return True

@@ -28,6 +28,11 @@ class MemoryStore:
         with self.lock:
             return self.values.get(plain(key))
 
+    def has(self, key: str) -> bool:
+        """Return whether there is a value."""
+        with self.lock:
+            return plain(key) in self.values
+
     def put(self, key: str, value: bytes) -> None:
         """Keep *value*."""
         with self.lock:

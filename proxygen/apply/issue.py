@@ -46,7 +46,13 @@ def issue_all(
             waiting = {pool.submit(one, step): step for step in group}
             while waiting:
                 for future in wait(waiting, return_when=FIRST_COMPLETED).done:
-                    result = waiting.pop(future), outcome(future)
+                    step = waiting.pop(future)
+                    try:
+                        result = step, outcome(future)
+                    except Exception:
+                        # Our own bug: the orders that are under way end first, then it is told.
+                        pool.shutdown(wait=True, cancel_futures=True)
+                        raise
                     remember(result, bundles, now())
                     results.append(result)
                     done(result)
@@ -87,7 +93,7 @@ def outcome(future: Future[Bundle]) -> Bundle | IssueFailed:
         return error
     except OSError as error:
         return IssueFailed(
-            f"what was obtained could not be stored: {error}",
+            f"nothing can be stored: {error}",
             remedy="make room or correct the permissions, then run `proxygen apply`",
         )
 

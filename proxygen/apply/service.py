@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from proxygen.bundles import Bundles
 from proxygen.errors import CheckFailed, NotServed, ServiceError
 from proxygen.host import files, processes
 from proxygen.model.certificate import Bundle
-from proxygen.model.layout import Live
+from proxygen.model.layout import Layout
 from proxygen.observe import MANIFEST, SETTINGS, UNSERVED, group_of, manifest_of
 from proxygen.plan.compare import SECOND, damaged
 from proxygen.plan.installation import Installation, chain_of, pointing
@@ -46,7 +47,7 @@ class Target:
 class LiveService:
     """One service as this host has it, with the means to change it."""
 
-    def __init__(self, module: Any, state: ServiceState, live: Live) -> None:
+    def __init__(self, module: Any, state: ServiceState, layout: Layout) -> None:
         if state.facts is None:
             raise state.error or ServiceError(f"{state.name} was not looked at")
         self.name = state.name
@@ -54,9 +55,11 @@ class LiveService:
         self.state = state
         self.facts = state.facts
         self.settings = state.settings
-        self.live = live
+        self.live = layout.live(state.name)
         self.pointer = module.pointer(state.facts)
-        self.parameters = Parameters(module, state.facts, live.folder / "former.json")
+        self.parameters = Parameters(
+            module, state.facts, self.live.folder, layout.former(state.name)
+        )
         self.former = self.former_generation()
 
     def former_generation(self) -> str | None:
@@ -64,11 +67,20 @@ class LiveService:
         installed = self.state.installed
         if not installed.begun:
             return installed.generation
-        noted = json.loads(files.read(self.live.folder / "begun") or b"{}").get("former")
-        return noted if noted and (self.live.generations / noted).is_dir() else None
+        noted = files.noted(self.live.folder / "begun").get("former")
+        return noted if noted in files.names(self.live.generations) else None
+
+    def before_present(self) -> str | None:
+        """Return the generation that served before the present one, as far as is known.
+
+        After a run that was killed this is the one that served before it.
+        """
+        noted = self.former if self.state.installed.begun else self.noted_former()
+        there = noted in files.names(self.live.generations)
+        return noted if there and noted != self.state.installed.generation else None
 
     def noted_former(self) -> str | None:
-        """Return the generation that served before the present one, as far as is known."""
+        """Return the generation that was noted for `rollback`."""
         noted = files.read(self.live.folder / "former")
         return noted.decode("ascii", "replace").strip() if noted else None
 
@@ -94,11 +106,15 @@ class LiveService:
     # Building beside what serves.
 
     def build(self, wanted: Installation, bundles: Bundles) -> Target:
-        """Write the certificates and the generation that are not there yet, durably."""
+        """Write the certificates and the generation that are not there yet, durably.
+
+        Whoever reads certificates for what serves now may go on to until another one does.
+        """
         group = group_of(wanted.readers)
+        entering = group or group_of(self.state.installed.manifest.get("readers"))
         files.folder(self.live.folder, 0o711)
         files.folder(self.live.generations, 0o711)
-        files.folder(self.live.certificates, 0o700 if group is None else 0o750, group)
+        files.folder(self.live.certificates, 0o700 if entering is None else 0o750, entering)
         present = self.state.installed.readable(wanted.readers)
         for name, bundle in wanted.certificates.items():
             if name not in present:
@@ -124,9 +140,10 @@ class LiveService:
         """Write one certificate, with its key or alone; the mode is there before the content."""
         material = bundles.material(bundle)
         if material is None:
+            bundles.forget(bundle)
             raise ServiceError(
-                f"the key of {bundle.owner} is gone from the store",
-                remedy=f"run `proxygen apply {bundle.owner}` to obtain a new certificate",
+                f"the stored key of {bundle.owner} is damaged, and was forgotten",
+                remedy="run `proxygen apply`: it obtains a new certificate",
             )
         content = material.fullchain if name == chain_of(bundle) else material.pem
         mode = 0o600 if group is None else 0o640
@@ -142,7 +159,7 @@ class LiveService:
             files.write(new / file, files.encoded(text), 0o644)
         for file, certificate in wanted.links.items():
             files.link(new / file, f"../../certificates/{certificate}")
-        files.write(new / MANIFEST, json.dumps(noted(wanted)).encode(), 0o644)
+        files.write(new / MANIFEST, json.dumps(wanted.manifest).encode(), 0o644)
         files.remove(path)
         new.rename(path)
         files.sync_folder(self.live.generations)
@@ -181,7 +198,7 @@ class LiveService:
                 name: value.replace(str(self.live.current), str(folder))
                 for name, value in target.parameters.items()
             }
-            self.parameters.set_in(main, values)
+            self.parameters.change(main, self.parameters.changes(values))
             return self.asked(main)
 
     def refusal_without_ours(self) -> str | None:
@@ -226,6 +243,15 @@ class LiveService:
         else:
             self.switch(Target(self.former, self.parameters_of(self.former)))
 
+    def endpoints_of(self, generation: str) -> tuple[Endpoint, ...]:
+        """Return where clients saw a generation, and what."""
+        return tuple(
+            Endpoint(self.name, address, port, name, shown and known(shown), starttls, proxied)
+            for address, port, name, starttls, proxied, shown in manifest_of(
+                self.live.generations / generation
+            ).get("endpoints", ())
+        )
+
     def parameters_of(self, generation: str) -> Mapping[str, str]:
         """Return the parameters that went with a generation."""
         found = manifest_of(self.live.generations / generation).get("parameters", {})
@@ -238,6 +264,7 @@ class LiveService:
         if self.state.pid is None:
             return
         workers = processes.workers(self.state.pid) if self.module.WORKERS else frozenset()
+        logged = files.size(self.facts.log)
         answer = processes.run(self.module.reload(self.facts, self.settings))
         if answer.code != 0:
             raise ServiceError(f"{self.name} did not reload", words=answer.words)
@@ -245,31 +272,56 @@ class LiveService:
             command = self.module.reload(self.facts, self.settings)
             raise ServiceError(
                 f"{self.name} was told to reload, but its old workers still serve",
-                remedy=f"look into its error log, then run `{command}`",
+                remedy=f"see its error log {self.facts.log or ''}, then run `{command}`",
+                words=self.complaints(logged),
             )
+
+    def complaints(self, since: int) -> str:
+        """Return the grave lines that the service wrote into its log, each once."""
+        lines = files.added(self.facts.log, since).splitlines() if self.facts.log else []
+        grave = (line for line in lines if "[emerg]" in line or "[alert]" in line)
+        return "\n".join(dict.fromkeys(line.partition("] ")[2] or line for line in grave))
 
     def purge(self) -> None:
         """Keep what serves and what served before it; remove all else, certificates too."""
-        present = Path(files.linked(self.live.current) or "").name
-        keep = {present, self.noted_former()}
-        for path in self.live.generations.iterdir():
-            if path.name not in keep:
-                files.remove(path)
-        kept = list(self.live.generations.iterdir())
-        needed = {name for path in kept for name in manifest_of(path).get("certificates", ())}
+        keep = {Path(files.linked(self.live.current) or "").name, self.noted_former()}
+        for name in files.names(self.live.generations):
+            if name not in keep:
+                files.remove(self.live.generations / name)
+        kept = [manifest_of(self.live.generations / each) for each in keep if each]
+        if not all(kept):
+            return  # without its manifest nobody knows what a generation needs
+        needed = {name for manifest in kept for name in manifest["certificates"]}
         for name in files.names(self.live.certificates):
             if name not in needed:
                 (self.live.certificates / name).unlink()
+        if not any(manifest["readers"] for manifest in kept):
+            self.close_certificates()
+
+    def close_certificates(self) -> None:
+        """Let only root read the certificates, now that no kept generation needs more."""
+        for name in self.state.installed.shared & set(files.names(self.live.certificates)):
+            (self.live.certificates / name).chmod(0o600)
+        if self.live.certificates.is_dir():
+            self.live.certificates.chmod(0o700)
 
 
-def noted(wanted: Installation) -> dict[str, Any]:
-    """Return what is noted about a generation beside its files."""
-    return {
-        "certificates": sorted(wanted.certificates),
-        "served": wanted.served,
-        "parameters": dict(wanted.parameters),
-        "readers": wanted.readers,
-    }
+def known(fingerprint: str) -> Bundle:
+    """Return a bundle of which only the leaf's fingerprint is known."""
+    never = datetime.fromtimestamp(0, UTC)
+    return Bundle(
+        owner="",
+        names=(),
+        issuer="",
+        issued_by="",
+        not_before=never,
+        not_after=never,
+        serial="",
+        fingerprint=fingerprint,
+        spki="",
+        digest="",
+        key_type="",
+    )
 
 
 def bring(
@@ -286,13 +338,15 @@ def bring(
     back, NotServed when *target* is in place but a client sees something else for a reason that
     is not ours.
     """
+    files.folder(service.live.folder, 0o711)
     service.check(target)
     service.note_settings()
     begun = service.live.folder / "begun"
     files.write(begun, json.dumps({"former": service.former}).encode())
     try:
         service.switch(target)
-        say(f"reload {service.name}")
+        if service.state.pid is not None:
+            say(f"reload {service.name}")
         service.reload()
         bad = verified(service, endpoints, say)
     except (ServiceError, OSError) as error:

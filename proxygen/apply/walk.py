@@ -39,6 +39,10 @@ class Outcome:
     tried: set[str] = field(default_factory=set)
     before: dict[str, str | None] = field(default_factory=dict)
 
+    def settle(self, of: str) -> None:
+        """Forget the failure of something that was done in the end."""
+        self.failures = [(each, error) for each, error in self.failures if each != of]
+
     @property
     def exit_code(self) -> int:
         """Return the exit code of the gravest failure, 0 without any."""
@@ -85,7 +89,7 @@ class Walk:
         for kind, group in groupby(plan.steps, key=of_kind):
             if kind in (LOCAL, Issue):
                 due = [step for step in group if isinstance(step, Issue)]
-                if self.may_issue(kind, due) and self.issue(due):
+                if (kind is LOCAL or self.may_order(plan, due)) and self.issue(due):
                     return True
             elif kind is Forget:
                 self.forget(step for step in group if isinstance(step, Forget))
@@ -93,15 +97,16 @@ class Walk:
                 self.install(list(group))
         return False
 
-    def may_issue(self, kind: object, due: list[Issue]) -> bool:
+    def may_order(self, plan: Plan, due: list[Issue]) -> bool:
         """Return whether to ask the authority.
 
         Not if the web server had to be set up first, to answer the challenges, and was not: the
         authority counts failed validations.
         """
-        refused = {of for of, error in self.outcome.failures if isinstance(error, ServiceError)}
+        failures = (*plan.failures, *self.outcome.failures)
+        refused = {of for of, error in failures if isinstance(error, ServiceError)}
         failed = sorted(refused & set(self.challenge_services()))
-        if kind is LOCAL or not failed:
+        if plan.answered or not failed:
             return True
         self.outcome.tried.update(step.certificate.owner for step in due)
         for step in due:
@@ -122,7 +127,7 @@ class Walk:
             self.progress.count(next(many), len(due))
 
         words = {issuer_of(step) for step in due}
-        listen = not any(self.observed.services[name].pid for name in self.challenge_services())
+        listen = not any(self.may_run(name) for name in self.challenge_services())
         with assemble.issuers(self.parts, self.site, words, listen=listen) as issuers:
             sources, bundles = self.observed.sources, self.parts.bundles
             results = issue_all(due, issuers, bundles, sources, self.parts.now, done)
@@ -132,6 +137,11 @@ class Walk:
         """Return the services that answer challenges."""
         known = self.parts.services
         return [name for name in self.observed.services if hasattr(known[name], ANSWERS)]
+
+    def may_run(self, name: str) -> bool:
+        """Return whether a service runs, or may do although it cannot be worked with."""
+        state = self.observed.services[name]
+        return state.pid is not None or state.error is not None
 
     def tell(self, result: Result) -> None:
         """Note the result of one issue and say it."""
@@ -169,6 +179,7 @@ class Walk:
                 name, step, ServiceError(f"{name} cannot be set up: {error}", remedy=remedy)
             )
         else:
+            self.outcome.settle(name)
             self.outcome.done += [str(each) for each in steps]
 
     def bring(self, step: Install, endpoints: tuple[Endpoint, ...]) -> None:
@@ -182,10 +193,11 @@ class Walk:
     def live(self, name: str) -> LiveService:
         """Return a service as it is now, with the means to change it."""
         state = self.observed.services[name]
-        return LiveService(self.parts.services[name], state, self.parts.layout.live(name))
+        return LiveService(self.parts.services[name], state, self.parts.layout)
 
     def failed(self, of: str, step: Step, error: ProxygenError) -> None:
-        """Note a failure and say it."""
+        """Note a failure and say it; a later one of the same takes its place."""
+        self.outcome.settle(of)
         self.outcome.failures.append((of, error))
         self.progress.say(f"failed: {step}: {error.what}")
 

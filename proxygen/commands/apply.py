@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from typing import Any
 
 import click
 
@@ -65,7 +66,7 @@ def progress(*, quiet: bool) -> Iterator[Progress]:
         with bar() as shown:
             yield shown
     else:
-        yield Progress(click.echo, nothing)
+        yield Progress(echo, nothing)
 
 
 @contextmanager
@@ -83,21 +84,34 @@ def bar() -> Iterator[Progress]:
         def count(done: int, of: int) -> None:
             shown.update(task, completed=done, total=of, visible=True)
 
-        yield Progress(lambda words: console.print(words), count)
+        yield Progress(unheard(console.print), count)
+
+
+def unheard(say: Callable[..., None]) -> Callable[..., None]:
+    """Return *say* such that it is no reason to stop the work when nobody listens any more."""
+
+    def quietly(*words: Any, **how: Any) -> None:
+        with suppress(OSError):
+            say(*words, **how)
+
+    return quietly
+
+
+echo = unheard(click.echo)
 
 
 def summary(outcome: Outcome) -> None:
     """Say in the end what failed, what is worth knowing, and that all is well when it is."""
     for warning in outcome.warnings:
-        click.echo(f"warning: {warning}", err=True)
+        echo(f"warning: {warning}", err=True)
     if outcome.failures:
-        click.echo(f"{steps(outcome)} done; not done:", err=True)
+        echo(f"{steps(outcome)} done; not done:", err=True)
         for what, error in outcome.failures:
-            click.echo(f"{what}: {error}", err=True)
+            echo(f"{what}: {error}", err=True)
     elif outcome.done:
-        click.echo(f"{steps(outcome)} done")
+        echo(f"{steps(outcome)} done")
     else:
-        click.echo("nothing to do")
+        echo("nothing to do")
 
 
 def steps(outcome: Outcome) -> str:

@@ -8,10 +8,11 @@ from datetime import UTC, datetime
 import click
 
 from proxygen import assemble
+from proxygen.errors import visible
 from proxygen.model.layout import Layout
 from proxygen.observe import observe
 from proxygen.plan.steps import Install, Plan
-from proxygen.reconcile import make_plan, unusable_services
+from proxygen.reconcile import make_plan
 
 
 @click.command
@@ -28,15 +29,13 @@ def command(layout: Layout, as_json: bool, no_diff: bool) -> int:
     parts = assemble.parts(layout, lambda: datetime.now(UTC))
     observed = observe(site, parts)
     plan = make_plan(site, parts, observed)
-    errors = unusable_services(observed)
     if as_json:
-        failures = [{"of": name} | error.as_json() for name, error in errors]
-        click.echo(json.dumps(plan.as_json() | {"failures": failures}, indent=2))
+        click.echo(json.dumps(plan.as_json(), indent=2))
     else:
         show(plan, diffs=not no_diff)
-        for _, error in errors:
+        for _, error in plan.failures:
             click.echo(str(error), err=True)
-    return max((error.exit_code for _, error in errors), default=0)
+    return max((error.exit_code for _, error in plan.failures), default=0)
 
 
 def show(plan: Plan, *, diffs: bool) -> None:
@@ -46,8 +45,8 @@ def show(plan: Plan, *, diffs: bool) -> None:
         if diffs and isinstance(step, Install):
             for change in step.changes:
                 for line in change.diff():
-                    click.echo(f"    {line}")
+                    click.echo(f"    {visible(line)}")
     for warning in plan.warnings:
-        click.echo(f"warning: {warning}", err=True)
+        click.echo(f"warning: {visible(warning)}", err=True)
     if not plan.steps:
         click.echo("nothing to do")

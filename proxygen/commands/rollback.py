@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from pathlib import Path
 
 import click
 
@@ -12,7 +11,7 @@ from proxygen import assemble
 from proxygen.apply.service import LiveService, Target, bring
 from proxygen.apply.walk import Outcome, nothing
 from proxygen.assemble import Parts
-from proxygen.commands.apply import summary
+from proxygen.commands.apply import echo, summary
 from proxygen.errors import NotServed, ServiceError, UsageError
 from proxygen.host import lock
 from proxygen.model.layout import Layout
@@ -58,28 +57,19 @@ def one(
 ) -> None:
     """Take one service back; one without a former state is an error only when it was named."""
     try:
-        service = LiveService(parts.services[state.name], state, parts.layout.live(state.name))
-        former = before(service)
+        service = LiveService(parts.services[state.name], state, parts.layout)
+        former = service.before_present()
         if former is None:
             if explicit:
                 raise ServiceError(f"{state.name} has no former configuration to go back to")
             return
         target = Target(former, service.parameters_of(former))
-        bring(service, target, (), nothing if quiet else click.echo, service.former)
+        say = nothing if quiet else echo
+        bring(service, target, service.endpoints_of(former), say, service.former)
     except (ServiceError, NotServed) as error:
         outcome.failures.append((state.name, error))
         return
+    except OSError as error:
+        outcome.failures.append((state.name, ServiceError(f"{state.name}: {error}")))
+        return
     outcome.done.append(f"{state.name} serves its former configuration again ({former})")
-
-
-def before(service: LiveService) -> str | None:
-    """Return the generation that served before the present one, None without one."""
-    present = service.state.installed.generation
-    noted = service.noted_former()
-    return noted if noted != present and noted and exists(service, noted) else None
-
-
-def exists(service: LiveService, generation: str) -> bool:
-    """Return whether a generation is still there."""
-    path: Path = service.live.generations / generation
-    return path.is_dir()

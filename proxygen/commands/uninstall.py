@@ -11,7 +11,7 @@ from proxygen import assemble
 from proxygen.apply.service import LiveService, Target, bring
 from proxygen.apply.walk import Outcome, nothing
 from proxygen.assemble import Parts
-from proxygen.commands.apply import summary
+from proxygen.commands.apply import echo, summary
 from proxygen.commands.rollback import named
 from proxygen.errors import NotServed, ServiceError, UsageError
 from proxygen.host import files, lock
@@ -44,14 +44,14 @@ def command(
         parts = assemble.parts(layout, lambda: datetime.now(UTC))
         for state in named(services, set_up(parts)):
             one(state, parts, outcome)
-    if purge and not outcome.failures:
-        files.remove(layout.var)
-        outcome.done.append(f"removed {layout.var}")
+        if purge and not outcome.failures:
+            files.remove(layout.var)
+            outcome.done.append(f"removed {layout.var}")
     if as_json:
         click.echo(json.dumps(outcome.as_json(), indent=2))
     else:
         for words in outcome.done:
-            click.echo(words)
+            echo(words)
         summary(outcome)
     return outcome.exit_code
 
@@ -60,12 +60,15 @@ def one(state: ServiceState, parts: Parts, outcome: Outcome) -> None:
     """Take proxygen's part out of one service: checked, switched, reloaded as any change."""
     live = parts.layout.live(state.name)
     try:
-        service = LiveService(parts.services[state.name], state, live)
+        service = LiveService(parts.services[state.name], state, parts.layout)
         bring(service, Target(None, {}), (), nothing, None)
     except NotServed:
         pass
     except ServiceError as error:
         outcome.failures.append((state.name, error))
+        return
+    except OSError as error:
+        outcome.failures.append((state.name, ServiceError(f"{state.name}: {error}")))
         return
     files.remove(live.folder)
     outcome.done.append(f"{state.name}: as it was before proxygen")

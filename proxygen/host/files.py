@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import glob
+import json
 import os
 import secrets
 import shutil
@@ -11,6 +12,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 LARGEST = 64 * 1024 * 1024
 PORTION = 1024 * 1024
@@ -41,6 +43,34 @@ def read(path: Path, largest: int = LARGEST) -> bytes | None:
         return b"".join(parts)
     finally:
         os.close(descriptor)
+
+
+def noted(path: Path) -> dict[str, Any]:
+    """Return the JSON object that was noted in a file; empty for none, or for anything else."""
+    try:
+        found = json.loads(read(path) or b"{}")
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def added(path: Path, since: int, most: int = 8192) -> str:
+    """Return what was added to a log since it had that many octets, at most the last *most*."""
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(since if since <= size else 0, size - most))
+            return file.read(most).decode("utf-8", "replace")
+    except OSError:
+        return ""
+
+
+def size(path: Path | None) -> int:
+    """Return how many octets a file has, 0 when it is not there."""
+    try:
+        return path.stat().st_size if path else 0
+    except OSError:
+        return 0
 
 
 def text(path: Path) -> str | None:

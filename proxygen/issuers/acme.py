@@ -8,11 +8,12 @@ import json
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from acme import messages
+from pydantic import Field
 
 from proxygen.errors import IssueFailed
 from proxygen.issuers import acme_failures
@@ -152,6 +153,8 @@ class AcmeIssuer:
     def begin(self, account: Account, wanted: Certificate, former: KeyAndChain | None) -> Begun:
         """Make a new order, and store it before anything else is sent."""
         key = x509.key_for(wanted, former)
+        # Without room for what must be remembered there is no order.
+        self.store.put(order_key(wanted.owner), b"{}")
         answer = account.post(account.directory.new_order, new_order(self.settings, wanted))
         url = location(answer, "order")
         kept = Kept(purpose=purpose(self.settings, wanted, former), url=url, key=key.decode())
@@ -184,7 +187,7 @@ class Kept(Said):
 
     purpose: str
     url: Url
-    key: str
+    key: str = Field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +195,7 @@ class Begun:
     """An order at the authority, and the private key of its certificate."""
 
     url: str
-    key: bytes
+    key: bytes = field(repr=False)
     order: Order
 
 

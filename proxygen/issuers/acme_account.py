@@ -167,7 +167,7 @@ class Account:
         """Return the secret of the binding as base64url, without padding."""
         secret = self.secrets(external.hmac_key).strip().rstrip(b"=")
         given = secret.translate(bytes.maketrans(b"+/", b"-_"))  # some hand out plain base64
-        if not BASE64URL.fullmatch(given):
+        if not BASE64URL.fullmatch(given) or len(given) % 4 == 1:
             raise IssueFailed(
                 "the secret of the external account is not base64url",
                 where=self.settings.origin,

@@ -7,7 +7,7 @@ import re
 from collections import deque
 
 from acme.jws import JWS
-from josepy.b64 import b64decode
+from josepy.b64 import b64decode, b64encode
 from josepy.jwa import ES256
 from josepy.jwk import JWK
 
@@ -94,6 +94,14 @@ class Network:
         """Return the answer to one request, and keep the nonce that it brought."""
         answer = self.transport.send(method, url, body)
         nonce = answer.headers.get("Replay-Nonce", "")
-        if NONCE.fullmatch(nonce):
+        if NONCE.fullmatch(nonce) and survives(nonce):
             self.nonces.append(nonce)
         return answer
+
+
+def survives(nonce: str) -> bool:
+    """Return whether a nonce is still the same after it was decoded and encoded to be signed."""
+    try:
+        return b64encode(b64decode(nonce)) == nonce.encode()
+    except ValueError:
+        return False

@@ -50,6 +50,13 @@ class Layout:
         """The file whose lock a run holds."""
         return self.var / "lock"
 
+    def former(self, service: str) -> Path:
+        """Return where is noted what a service's parameters were before proxygen.
+
+        It is in the store, since it is needed as long as anything of ours is.
+        """
+        return self.store / "former" / f"{service}.json"
+
     def live(self, service: str) -> Live:
         """Return the places of what one service reads."""
         return Live(self.var / "live" / service)

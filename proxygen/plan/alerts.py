@@ -73,7 +73,7 @@ def bounded(told: Iterator[str]) -> Iterator[str]:
     every = list(told)
     yield from every[:MOST_TOLD]
     if len(every) > MOST_TOLD:
-        yield f"… and {len(every) - MOST_TOLD} more of this kind; `proxygen status` lists them"
+        yield f"… and {len(every) - MOST_TOLD} more of this kind"
 
 
 def two_server_blocks(site: Site, observed: Observed) -> Iterator[str]:
@@ -82,8 +82,8 @@ def two_server_blocks(site: Site, observed: Observed) -> Iterator[str]:
         others = state.facts.names if state.facts else frozenset()
         for name in (name for owner in site.owners for name in owner.names if name in others):
             yield (
-                f"{state.name}: a server block of yours has the name {name} as well; "
-                "proxygen's comes first and answers; take the name out of one of them"
+                f"{state.name}: a server block of yours has the name {name} as well, and only "
+                "the first of the two answers; take the name out of one of them"
             )
 
 
@@ -94,6 +94,8 @@ def from_services(observed: Observed) -> Iterator[str]:
             yield from state.facts.warnings
         if state.error is None and state.pid is None:
             yield f"{state.name} is not running; proxygen starts no service"
+        if state.installed.unserved:
+            yield f"{state.name} did not serve what is wanted when it was last looked at"
     for name in observed.abandoned:
         yield (
             f"{name} is in `services` no more, so its certificate is renewed no more; "

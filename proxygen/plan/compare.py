@@ -118,6 +118,7 @@ def damaged(installation: Installation, installed: Installed) -> bool:
         (installed.generation or "").removesuffix(SECOND) != installation.id
         or installed.files != installation.files
         or installed.links != installation.links
+        or installed.manifest != installation.manifest
         or not installation.certificates.keys() <= installed.readable(installation.readers)
     )
 

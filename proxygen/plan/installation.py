@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from proxygen.model.certificate import Bundle
 from proxygen.model.layout import Live, certificate_file, chain_file
@@ -42,11 +43,32 @@ class Installation:
     @property
     def served(self) -> dict[str, str]:
         """What a client is shown for each name: the beginning of the leaf's fingerprint."""
+        return served(self.manifest)
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """What is noted beside the files of a generation, in JSON's types."""
         return {
-            each.server_name: each.bundle.fingerprint[:16]
-            for each in self.endpoints
-            if each.bundle and not each.server_name.endswith(NOBODYS)
+            "certificates": sorted(self.certificates),
+            "parameters": dict(self.parameters),
+            "readers": self.readers,
+            "endpoints": [
+                [
+                    *(each.address, each.port, each.server_name, each.starttls),
+                    *(each.proxy_protocol, each.bundle.fingerprint if each.bundle else None),
+                ]
+                for each in self.endpoints
+            ],
         }
+
+
+def served(manifest: Mapping[str, Any]) -> dict[str, str]:
+    """Return what a client is shown for each name: the beginning of the leaf's fingerprint."""
+    return {
+        name: shown[:16]
+        for _, _, name, _, _, shown in manifest.get("endpoints", ())
+        if shown and not name.endswith(NOBODYS)
+    }
 
 
 NOBODYS = ".invalid"

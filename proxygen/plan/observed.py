@@ -8,6 +8,7 @@ from typing import Any
 
 from proxygen.errors import ServiceError
 from proxygen.model.certificate import Bundle
+from proxygen.plan.installation import served
 from proxygen.services import Facts
 
 
@@ -15,7 +16,7 @@ from proxygen.services import Facts
 class Installed:
     """What of ours a service has.
 
-    *generation* is the one that serves, None before the first; *files*, *links* and *served*
+    *generation* is the one that serves, None before the first; *files*, *links* and *manifest*
     are as in ``Installation``; *certificates* are the certificate files that only root can
     read, *shared* those that the service's own user can read besides; *pointer* is the text of
     the pointer file; *begun* tells that a run was interrupted between switching and being sure,
@@ -27,14 +28,23 @@ class Installed:
     links: Mapping[str, str] = field(default_factory=dict)
     certificates: frozenset[str] = frozenset()
     shared: frozenset[str] = frozenset()
-    served: Mapping[str, str] = field(default_factory=dict)
+    manifest: Mapping[str, Any] = field(default_factory=dict)
     pointer: str | None = None
     begun: bool = False
     unserved: bool = False
 
+    @property
+    def served(self) -> dict[str, str]:
+        """What a client is shown for each name, as in ``Installation``."""
+        return served(self.manifest)
+
     def readable(self, by: str | None) -> frozenset[str]:
-        """Return the certificate files that root and the user *by* can read, and nobody else."""
-        return self.shared if by else self.certificates
+        """Return the certificate files that nobody can read who should not.
+
+        Where only root should, the service's own user may still, until no former configuration
+        needs it.
+        """
+        return self.shared if by else self.certificates | self.shared
 
 
 @dataclass(frozen=True, slots=True)

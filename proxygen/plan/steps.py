@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from proxygen.errors import ProxygenError
 from proxygen.model.certificate import Bundle, Certificate
 from proxygen.plan.installation import Installation
 from proxygen.plan.renewal import Reason
@@ -95,15 +96,23 @@ Step = Issue | Forget | Install | Reload | Verify
 class Plan:
     """What is to be done, in order, and what is worth knowing beside it.
 
-    What follows an Issue is planned again once it is known what was issued.
+    What follows an Issue is planned again once it is known what was issued. *answered* tells
+    that a web server answers the challenges of every order already, and *failures* which
+    services cannot be worked with, and why.
     """
 
     steps: tuple[Step, ...]
     warnings: tuple[str, ...]
+    answered: bool = True
+    failures: tuple[tuple[str, ProxygenError], ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Return the plan as ``--json`` prints it."""
-        return {"steps": [step_json(step) for step in self.steps], "warnings": list(self.warnings)}
+        return {
+            "steps": [step_json(step) for step in self.steps],
+            "failures": [{"of": of} | error.as_json() for of, error in self.failures],
+            "warnings": list(self.warnings),
+        }
 
 
 def step_json(step: Step) -> dict[str, Any]:

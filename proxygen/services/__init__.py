@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from proxygen.model.certificate import Bundle
 from proxygen.model.layout import Layout
 from proxygen.model.site import Role
+from proxygen.model.types import HostPath
 
 
 class ServiceSettings(BaseModel):
@@ -23,8 +24,12 @@ class ServiceSettings(BaseModel):
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
 
-    program: str | None = None
-    configuration: str | None = None
+    program: HostPath | None = Field(
+        None, description="Absolute path of its program, where it is not found on its own."
+    )
+    configuration: HostPath | None = Field(
+        None, description="Absolute path of its main file; default: the usual one below /etc."
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +101,13 @@ class Facts:
 
     *version* as numbers, such as (1, 22, 1). *openssl*: the version of the OpenSSL it uses,
     empty when unknown. *main* is its main configuration file (postfix: ``main.cf``).
-    *pid_file* is where its master process leaves its id. *user* is the system user whose
-    processes read certificates at each handshake, None when only root does. *listeners*:
-    what a client may connect to, as far as the service itself tells. *parameters*: what the
-    service's parameters are, where proxygen sets some of them. *ipv6*: this host speaks it.
-    *local*: names of the administrator's folders with additions (nginx.d/NAME/), and
-    *local_digest* a hash of all additions. *names*: what its other server blocks answer for.
+    *pid_file* is where its master process leaves its id, *log* where it complains. *user* is the
+    system user whose processes read certificates at each handshake, None when only root does.
+    *listeners*: what a client may connect to, as far as the service itself tells.
+    *parameters*: what the service's parameters are, where proxygen sets some of them. *ipv6*:
+    this host speaks it. *local*: names of the administrator's folders with additions
+    (nginx.d/NAME/), and *local_digest* a hash of all additions. *names*: what its other server
+    blocks answer for.
     """
 
     program: str
@@ -109,6 +115,7 @@ class Facts:
     main: Path
     openssl: tuple[int, ...] = ()
     pid_file: Path | None = None
+    log: Path | None = None
     user: str | None = None
     listeners: tuple[Listener, ...] = ()
     parameters: Mapping[str, str] = field(default_factory=dict)
@@ -185,7 +192,7 @@ class Service(Protocol):
     configuration whose main file is *main*.
 
     A service that answers ACME challenges has besides
-    ``challenge_listener(settings, facts) -> Listener``: where it listens for HTTP.
+    ``challenge_listener(settings) -> Listener``: where it listens for HTTP.
     """
 
     ROLE: ClassVar[Role]

@@ -29,6 +29,7 @@ from proxygen.services.nginx_facts import (
     configuration,
     default_ports,
     directive,
+    error_log,
     main_file,
     numbers,
     option,
@@ -89,6 +90,7 @@ def facts(program: str, settings: Settings, layout: Layout, answers: Mapping[str
         main=main,
         openssl=running or numbers(r"built with OpenSSL ([0-9.]+)", built),
         pid_file=pid_file(text, built, layout),
+        log=error_log(text, built, layout),
         user=directive("user", text) or option("user", built) or "nobody",
         parameters={"default_server": " ".join(sorted(defaults))},
         names=server_names(text),
@@ -135,12 +137,12 @@ def https_sockets(settings: Settings, facts: Facts) -> tuple[str, ...]:
     return settings.listen.https or (("443", "[::]:443") if facts.ipv6 else ("443",))
 
 
-def challenge_listener(settings: Settings, facts: Facts) -> Listener:
+def challenge_listener(settings: Settings) -> Listener:
     """Return where a client on this host asks for the answers to ACME challenges."""
-    sockets = http_sockets(settings, facts)
+    sockets = settings.listen.http or ("80",)
     first = next((socket for socket in sockets if not socket.startswith("[")), sockets[0])
-    behind_proxy = settings.proxy_protocol is not None
-    return Listener(client_address(first), port_of(first), None, behind_proxy)
+    proxied = settings.proxy_protocol is not None
+    return Listener(client_address(first), port_of(first), None, proxied)
 
 
 def port_of(socket: str) -> int:

@@ -99,6 +99,12 @@ def pid_file(text: str, built: str, layout: Layout) -> Path:
     return layout.host(option("pid-path", built) or "/run/nginx.pid")
 
 
+def error_log(text: str, built: str, layout: Layout) -> Path | None:
+    """Return the file of the error log, None where it is no file."""
+    written = directive("error_log", text) or option("error-log-path", built) or ""
+    return layout.host(written) if written.startswith("/") else None
+
+
 def default_ports(text: str) -> set[str]:
     """Return the ports for which somebody else's server block is the default."""
     listens = re.findall(r"(?<![^\s;{}])listen\s+([^\s;]+)([^;]*);", text)

@@ -12,6 +12,9 @@ class Store(Protocol):
     def get(self, key: str) -> bytes | None:
         """Return the value, None when there is none."""
 
+    def has(self, key: str) -> bool:
+        """Return whether there is a value, without reading it."""
+
     def put(self, key: str, value: bytes) -> None:
         """Keep *value*: when this returns it survives a power cut; it is never seen in part."""
 

@@ -21,6 +21,10 @@ class FileStore:
         """Return the value, None when there is none."""
         return files.read(self.path(key))
 
+    def has(self, key: str) -> bool:
+        """Return whether there is a value."""
+        return self.path(key).is_file()
+
     def put(self, key: str, value: bytes) -> None:
         """Keep *value*, durably."""
         path = self.path(key)

@@ -18,8 +18,9 @@ import pytest
 from proxygen import assemble, registry
 from proxygen.host import templates
 from proxygen.model.layout import Layout
-from proxygen.model.reading import Source, read
+from proxygen.model.reading import read
 from proxygen.model.site import Role, Site
+from proxygen.model.sources import Source
 from proxygen.model.views import mail_view, web_view
 from proxygen.plan.installation import Installation, installation
 from proxygen.services import Facts, Listener

@@ -76,7 +76,7 @@ def test_a_thousand_names_are_ten_warnings_and_a_count() -> None:
     many = site(TEXT.partition("domains:")[0] + "domains:\n" + lines)
     found = told(many, bundles(many))
     assert len(found) == 11
-    assert found[-1] == "… and 990 more of this kind; `proxygen status` lists them"
+    assert found[-1] == "… and 990 more of this kind"
 
 
 def test_services_that_do_not_run_or_work_against_us_are_told() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -56,9 +57,15 @@ IN_PLACE = Installed(
     files=WANTED.files,
     links=WANTED.links,
     certificates=frozenset(WANTED.certificates),
-    served=WANTED.served,
+    manifest=WANTED.manifest,
     pointer=WANTED.pointer_text,
 )
+
+
+def serving(served: Mapping[str, str]) -> dict[str, object]:
+    """Return the manifest of a generation with which clients saw these fingerprints."""
+    shown = [["127.0.0.1", 443, name, None, False, print_] for name, print_ in served.items()]
+    return WANTED.manifest | {"endpoints": shown}
 
 
 def observed(installed: Installed = IN_PLACE, facts: Facts = FACTS, **issued: object) -> Observed:
@@ -86,7 +93,7 @@ def test_nothing_due_is_no_step() -> None:
     assert issues(SITE, observed(), NOON) == ()
     assert stand_in(SITE, observed()) is None
     assert steps(observed()) == ()
-    assert Plan((), ()).as_json() == {"steps": [], "warnings": []}
+    assert Plan((), ()).as_json() == {"steps": [], "failures": [], "warnings": []}
 
 
 def test_what_asks_nobody_is_issued_first() -> None:
@@ -175,7 +182,7 @@ def test_the_changes_are_those_an_administrator_would_see() -> None:
 
 def test_the_reason_names_what_joined_left_and_was_renewed() -> None:
     served = {"mail.example.net": "0" * 16, "old.example": "1" * 16}
-    before = replace(IN_PLACE, files={}, served=served)
+    before = replace(IN_PLACE, files={}, manifest=serving(served))
     install = steps(observed(before))[0]
     assert isinstance(install, Install)
     assert str(install.reason) == (
@@ -188,7 +195,7 @@ def test_changed_names_are_verified_and_a_sample_of_the_others() -> None:
     wanted = replace(WANTED, endpoints=(*many, endpoint("www.a.example", "a.example")))
     served = {each.server_name: ALL[GLOBAL].fingerprint[:16] for each in many}
     for begun, count in ((False, SAMPLE + 1), (True, SAMPLE + 51)):
-        state = replace(IN_PLACE, files={}, served=served, begun=begun)
+        state = replace(IN_PLACE, files={}, manifest=serving(served), begun=begun)
         found = compare((), SITE, {"nginx": wanted}, observed(state), NOON, answered=True)
         assert isinstance(found[2], Verify)
         assert len(found[2].endpoints) == count

@@ -474,7 +474,7 @@ def test_what_a_name_that_is_nobodys_is_shown() -> None:
 def test_endpoints_know_of_the_proxy_protocol() -> None:
     view, behind = WebView((MAIN_SITE,)), settings(proxy_protocol={"from": ["::1"]})
     assert all(each.proxy_protocol for each in nginx.endpoints(view, behind, FACTS))
-    assert nginx.challenge_listener(behind, FACTS).proxy_protocol
+    assert nginx.challenge_listener(behind).proxy_protocol
     assert not any(each.proxy_protocol for each in nginx.endpoints(view, settings(), FACTS))
 
 
