@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
+import errno
 import glob
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from proxygen import registry
 from proxygen.bundles import Bundles
 from proxygen.errors import IssueFailed, UsageError
-from proxygen.host import files, templates
+from proxygen.host import files
 from proxygen.issuers import Issuer
 from proxygen.model.certificate import Secret
 from proxygen.model.layout import Layout
-from proxygen.model.reading import Source, read
+from proxygen.model.reading import read
 from proxygen.model.site import Site
-from proxygen.plan.render import Templates
+from proxygen.model.sources import Source, Unreadable
 from proxygen.solvers import Solver
 from proxygen.stores import Store
 from proxygen.stores.filesystem import FileStore
+
+if TYPE_CHECKING:
+    from proxygen.plan.render import Templates
 
 MOST_FILES = 200_000
 
@@ -39,7 +43,6 @@ class Parts:
     templates: Templates
     services: Mapping[str, Any]
     now: Callable[[], datetime]
-    issuers: dict[str, Issuer] = field(default_factory=dict)
 
 
 def site(layout: Layout) -> Site:
@@ -63,22 +66,37 @@ def source(path: Path) -> Source:
     return Source(str(path), path.parent.absolute(), text)
 
 
-def including(layout: Layout) -> Callable[[str], Sequence[Source]]:
+def including(layout: Layout) -> Callable[[str], Sequence[Source | Unreadable]]:
     """Return how the files of an `include` are found, relative to the model file."""
 
-    def load(mask: str) -> Sequence[Source]:
+    def load(mask: str) -> Sequence[Source | Unreadable]:
         folder = layout.config.parent
         found = glob.iglob(mask, root_dir=folder, recursive=True)  # noqa: PTH207 not hidden ones
         paths = sorted({folder / name for name in islice(found, MOST_FILES + 1)})
         if len(paths) > MOST_FILES:
             raise UsageError(f"{mask} names more than {MOST_FILES} files", where=str(layout.config))
-        return tuple(source(path) for path in paths if not path.is_dir())
+        if "**" in mask:  # which names every folder besides
+            paths = [path for path in paths if not path.is_dir()]
+        return tuple(map(included, paths))
 
     return load
 
 
+def included(path: Path) -> Source | Unreadable:
+    """Return a file that an `include` found, or why it cannot be read."""
+    try:
+        text = files.read(path)
+    except OSError as error:
+        return Unreadable(str(path), error.strerror or str(error))
+    if text is None:
+        return Unreadable(str(path), os.strerror(errno.ENOENT))
+    return Source(str(path), path.parent.absolute(), text)
+
+
 def parts(layout: Layout, now: Callable[[], datetime]) -> Parts:
     """Return what every round needs; issuers come when one is due."""
+    from proxygen.host import templates
+
     store = FileStore(layout.store)
     return Parts(
         layout=layout,

@@ -78,12 +78,11 @@ def main() -> NoReturn:
     """
     os.umask(0o022)
     try:
-        code = entry.main(standalone_mode=False)
+        code = entry.main(prog_name="proxygen", standalone_mode=False)
     except click.ClickException as error:
-        error.show()
-        code = error.exit_code
+        code = refused_by_click(error)
     except click.exceptions.Abort:
-        click.echo("interrupted; the next `proxygen apply` finishes what was begun", err=True)
+        click.echo("interrupted; `proxygen apply` finishes whatever was begun", err=True)
         leave(INTERRUPTED)
     except ProxygenError as error:
         code = told(error)
@@ -92,6 +91,16 @@ def main() -> NoReturn:
     except OSError as error:
         code = told(refused_by_the_system(error))
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def refused_by_click(error: click.ClickException) -> int:
+    """Say what is wrong with the command line, as JSON where asked for; return the exit code."""
+    if "--json" not in sys.argv[1:]:
+        error.show()
+        return error.exit_code
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    command = context.command_path if context else "proxygen"
+    return told(UsageError(error.format_message(), remedy=f"see `{command} --help`"))
 
 
 def refused_by_the_system(error: OSError) -> ProxygenError:

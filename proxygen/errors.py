@@ -136,14 +136,7 @@ class ServiceError(ProxygenError):
 
 
 class CheckFailed(ServiceError):
-    """A service refused the new configuration, which is not in place.
-
-    *foreign* says that it refuses its configuration without ours too.
-    """
-
-    def __init__(self, what: str, *, foreign: bool = False, **more: Any) -> None:
-        super().__init__(what, **more)
-        self.foreign = foreign
+    """A service refused the new configuration, which is not in place."""
 
 
 class IssueFailed(ProxygenError):

@@ -13,8 +13,9 @@ import pytest
 from proxygen import registry
 from proxygen.errors import Mistake, ModelError
 from proxygen.model.certificate import Bundle, Certificate
-from proxygen.model.reading import Source, read
+from proxygen.model.reading import read
 from proxygen.model.site import Site
+from proxygen.model.sources import Source
 from tests.certificates import DAY, NOON
 
 FOLDER = Path("/etc/proxygen")

@@ -174,7 +174,6 @@ class LiveService:
         if foreign := self.refusal_without_ours():
             raise CheckFailed(
                 f"{self.name} refuses its configuration even without proxygen's part",
-                foreign=True,
                 where=str(self.facts.main),
                 remedy="correct it (the words below name the place), then run `proxygen apply`; "
                 "proxygen changed nothing",
@@ -351,7 +350,7 @@ def bring(
         bad = verified(service, endpoints, say)
     except (ServiceError, OSError) as error:
         undo(service, begun)
-        raise put_back(service.name, error) from error
+        raise taken_back(service.name, error) from error
     if bad:
         blame(service, target, bad)
     if target.generation not in (None, before):
@@ -391,7 +390,7 @@ def verified(
     return wrong(endpoints, deadline=PATIENCE + len(endpoints) / A_SECOND)
 
 
-def put_back(name: str, error: ServiceError | OSError) -> ServiceError:
+def taken_back(name: str, error: ServiceError | OSError) -> ServiceError:
     """Return the error of a change that was taken back."""
     if isinstance(error, OSError):
         remedy = "make room or repair it, then run `proxygen apply`"

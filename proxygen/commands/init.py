@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import socket
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -91,11 +93,21 @@ def command(
 ) -> int:
     """Write a first model file.
 
-    What is not given as an option is asked for. A model file that is there is never overwritten.
+    What is not given as an option is asked for, which needs a terminal. A model file that is
+    there is never overwritten.
     """
     path = layout.config
     if path.exists():
         raise UsageError(f"{path} is there already", remedy="edit it, or move it away first")
+    askable(
+        {
+            "--url": url,
+            "--contact": contact,
+            "--certificate": certificate,
+            AGREE: False if certificate == "selfsigned" else agree_to_terms,
+            "--application": application,
+        }
+    )
     host = ask_checked("The global URL", url, url_host, f"https://{own_name()}")
     domain = host.partition(".")[2]
     address = ask_checked("Contact", contact, mail_address, f"hostmaster@{domain}")
@@ -115,6 +127,17 @@ def command(
     write(path, model(host, domain, address, kind, serves, agreed=agreed))
     click.echo(f"wrote {path}; next: look through it, then `proxygen plan`")
     return 0
+
+
+AGREE = "--agree-to-terms or --no-agree-to-terms"
+
+
+def askable(given: Mapping[str, object]) -> None:
+    """Raise UsageError that names the options left open, where nobody can be asked for them."""
+    missing = [option for option, value in given.items() if value is None]
+    if missing and not (sys.stdin and sys.stdin.isatty()):
+        what = "there is no terminal on which questions could be asked"
+        raise UsageError(what, remedy=f"give {', '.join(missing)}")
 
 
 def ask_checked(question: str, given: str | None, check: object, default: str) -> str:

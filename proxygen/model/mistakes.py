@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from proxygen.errors import Mistake
-from proxygen.model.yaml import Document, Map, Seq
+from proxygen.model.yaml import Document
 
 MOST_KNOWN = 100
 """Known words that are compared and told: a model may name thousands of backends."""
@@ -21,9 +21,17 @@ EXPECTED = {
     "string_type": ("not a text", "write a word; put numbers and true/false in quotes"),
     "int_type": ("not a whole number", "write a whole number"),
     "list_type": ("not a list", "write a list: [a, b], or one `- item` a line"),
+    "tuple_type": ("not a list", "write a list: [a, b], or one `- item` a line"),
     "dict_type": ("not a mapping", "write `key: value` lines, or {}"),
     "model_type": ("not a mapping", "write `key: value` lines, or {}"),
 }
+LIMITS = {
+    "greater_than_equal": ("is too small", "write at least {ge}"),
+    "less_than_equal": ("is too large", "write at most {le}"),
+    "too_short": ("is not enough", "write at least {min_length} item"),
+    "too_long": ("has too many items", "write at most {max_length} of them"),
+}
+"""What the grammar bounds: each with its remedy, filled in with pydantic's context."""
 
 
 def mistakes_of(
@@ -37,7 +45,7 @@ def mistakes_of(
 
 def mistake_of(document: Document, detail: ErrorDetails, grammar: type[BaseModel]) -> Mistake:
     """Return one error as a mistake."""
-    path = path_in(document, detail["loc"])
+    path = path_in(document.value, detail["loc"])
     reason, remedy = words(detail, path, grammar)
     at_key = detail["type"] == "extra_forbidden" or detail["loc"][-1:] == ("[key]",)
     where = document.key_origin(*path) if at_key and path else document.origin(*path)
@@ -45,19 +53,17 @@ def mistake_of(document: Document, detail: ErrorDetails, grammar: type[BaseModel
     return Mistake(where, dotted([*path, detail["loc"][-1]] if missing else path), reason, remedy)
 
 
-def path_in(document: Document, loc: Sequence[str | int]) -> tuple[str | int, ...]:
-    """Return pydantic's *loc* without the steps that are not in the file (tags, keys)."""
-    node, path = document.value, []
+def path_in(value: Any, loc: Sequence[Any]) -> tuple[str | int, ...]:
+    """Return pydantic's *loc* without the steps that are not in *value* (tags, keys)."""
+    path: list[str | int] = []
     for step in loc:
-        if (isinstance(node, Map) and step in node) or (isinstance(node, Seq) and is_index(step)):
+        below = (isinstance(value, dict) and step in value) or (
+            isinstance(value, list) and isinstance(step, int)
+        )
+        if below:
             path.append(step)
-            node = node[step]  # type: ignore[index]
+            value = value[step]
     return tuple(path)
-
-
-def is_index(step: str | int) -> bool:
-    """Return whether a step is that to an item of a list, not a tag of pydantic's own."""
-    return isinstance(step, int)
 
 
 def words(
@@ -73,20 +79,20 @@ def words(
         return f"`{detail['loc'][-1]}` is missing", "add it"
     if kind == "literal_error":
         return f"{shown(detail['input'])} is not known here", f"write {context['expected']}"
-    if kind == "value_error":
-        return f"{shown(detail['input'])} cannot stand here", str(context["error"])
     if kind in EXPECTED:
         reason, remedy = EXPECTED[kind]
         return f"{shown(detail['input'])} is {reason}", remedy
-    return detail["msg"], "correct the value"
+    if kind in LIMITS:
+        reason, remedy = LIMITS[kind]
+        return f"{shown(detail['input'])} {reason}", remedy.format(**context)
+    return f"{shown(detail['input'])} cannot stand here", "see its row in docs/model.md"
 
 
 def shown(value: Any) -> str:
     """Return a value as a message shows it, bounded."""
-    if isinstance(value, Map):
-        return "a mapping"
-    if isinstance(value, Seq):
-        return "a list"
+    if isinstance(value, dict | list | tuple):
+        what = "mapping" if isinstance(value, dict) else "list"
+        return f"a {what}" if value else f"an empty {what}"
     if value is None:
         return "an empty value"
     return repr(value)[:80] if not isinstance(value, bool) else str(value).lower()

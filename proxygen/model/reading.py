@@ -2,54 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from proxygen.errors import Mistake, ModelError, Origin
 from proxygen.model import rules
 from proxygen.model.backends import Applications, backends
 from proxygen.model.certificate import GLOBAL, Certificate, FileSource, KeyType, Secret
 from proxygen.model.hosts import BadName, host_name
-from proxygen.model.mistakes import mistakes_of, path_in
 from proxygen.model.schema import (
     DIRECTORIES,
+    UNUSABLE,
     Defaults,
     Domain,
     FileCertificate,
-    Included,
     Main,
     main_type,
 )
 from proxygen.model.site import Acme, ExternalAccount, Owner, Site
-from proxygen.model.yaml import Document, Map, parse
-
-T = TypeVar("T", bound=BaseModel)
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """A file of the model: its *name* as messages show it, its *folder*, and what it holds."""
-
-    name: str
-    folder: Path
-    text: bytes
-
-
-Load = Callable[[str], Sequence[Source]]
-"""From an `include` (a path or glob) to the files it names, sorted."""
-
-
-@dataclass(slots=True)
-class Read:
-    """A file after reading: the document, and its content where the grammar accepts it."""
-
-    document: Document
-    folder: Path
-    content: Included | None
+from proxygen.model.sources import Load, Read, Source, read_file, read_included
+from proxygen.model.yaml import Document, Map
 
 
 def read(
@@ -61,16 +37,23 @@ def read(
     """Return the site that the files describe; raise ModelError with every mistake."""
     first = read_file(main, main_type(services))
     content = first.content if isinstance(first.content, Main) else None
-    included, missing = read_included(first, load)
-    files = [first, *included]
-    mistakes = [mistake for file in files for mistake in file.document.mistakes] + missing
     if content is None:
-        raise ModelError(ordered(mistakes))
+        raise ModelError(ordered(first.document.mistakes))
+    included, mistakes = read_included(first, content, load)
+    files = [first, *included]
+    for file in files:
+        mistakes += file.document.mistakes
     site = Building(first, content, files, mistakes).site(applications)
-    mistakes += rules.broken(site, first.document, files_by_name(files))
+    mistakes += not_said_yet(rules.broken(site, first.document, files_by_name(files)), mistakes)
     if mistakes:
         raise ModelError(ordered(mistakes))
     return site
+
+
+def not_said_yet(broken: Iterator[Mistake], mistakes: Sequence[Mistake]) -> Iterator[Mistake]:
+    """Yield what is wrong with fields of which nothing was said: those are as good as empty."""
+    said = {(mistake.where.file, mistake.field) for mistake in mistakes}
+    return (each for each in broken if (each.where.file, each.field) not in said)
 
 
 def ordered(mistakes: Sequence[Mistake]) -> tuple[Mistake, ...]:
@@ -81,87 +64,6 @@ def ordered(mistakes: Sequence[Mistake]) -> tuple[Mistake, ...]:
 def files_by_name(files: list[Read]) -> dict[str, Document]:
     """Return the documents by the names that origins carry."""
     return {file.document.name: file.document for file in files}
-
-
-def read_file(source: Source, grammar: type[T]) -> Read:
-    """Return one file, read against *grammar*; its mistakes are in its document."""
-    document = parse(source.name, source.text)
-    if document.value is None and not document.mistakes and grammar is Included:
-        document.value = Map()
-    content: BaseModel | None = None
-    if isinstance(document.value, Map):
-        content = validated(document, grammar)
-    elif not document.mistakes:
-        document.mistake((0, 0), "this file holds no mapping", "begin with `global:`")
-    return Read(document, source.folder, content if isinstance(content, Included) else None)
-
-
-def validated(document: Document, grammar: type[T]) -> T | None:
-    """Return the content; what is wrong is noted, and left out so that the rest is looked at."""
-    try:
-        return grammar.model_validate(document.value)
-    except ValidationError as error:
-        wrong = list(mistakes_of(document, error, grammar))
-        document.mistakes += wrong
-        kept = without(document, error)
-    try:
-        return grammar.model_validate(kept)
-    except ValidationError:
-        return None
-
-
-DIVIDED = ("domains", "backends")
-"""Fields of a file whose parts stand for themselves: one may be wrong and another right."""
-
-
-def without(document: Document, error: ValidationError) -> dict[str, Any]:
-    """Return a file's value without what is wrong: an unknown field, a domain, a backend.
-
-    Of the other fields, and of a domain or backend, nothing is kept when a part is wrong.
-    """
-    kept: dict[str, Any] = copied(document.value)
-    for detail in error.errors(include_url=False, include_context=False, include_input=False):
-        path = path_in(document, detail["loc"])
-        if detail["type"] != "extra_forbidden":
-            path = path[: 2 if path[:1] and path[0] in DIVIDED else 1]
-        drop(kept, path)
-    return kept
-
-
-def copied(value: Any) -> Any:
-    """Return a copy of a value from which fields can be dropped."""
-    if isinstance(value, Map):
-        return {key: copied(below) for key, below in value.items()}
-    return value
-
-
-def drop(value: dict[str, Any], path: Sequence[str | int]) -> None:
-    """Drop what stands at *path*, if it still does."""
-    for step in path[:-1]:
-        value = value.get(str(step), {}) if isinstance(value, dict) else {}
-    for last in path[-1:]:
-        if isinstance(value, dict):
-            value.pop(str(last), None)
-
-
-def read_included(first: Read, load: Load) -> tuple[list[Read], list[Mistake]]:
-    """Return the files that the main file includes, even if it has mistakes elsewhere."""
-    value = first.document.value
-    masks = value.get("include") if isinstance(value, Map) else None
-    found: dict[str, Read] = {}
-    missing = []
-    for index, mask in enumerate(masks if isinstance(masks, list) else []):
-        if not isinstance(mask, str):
-            continue
-        sources = load(mask)
-        if not sources and not set(mask) & set("*?["):
-            where = first.document.origin("include", index)
-            remedy = "correct the path; it is relative to this file"
-            missing.append(Mistake(where, f"include[{index}]", f"{mask} cannot be read", remedy))
-        for source in sources:
-            if source.name not in found and source.name != first.document.name:
-                found[source.name] = read_file(source, Included)
-    return list(found.values()), missing
 
 
 @dataclass(slots=True)
@@ -234,20 +136,23 @@ class Building:
 
     def domain(self, key: str, typed: str, fields: Domain, file: Read) -> Owner:
         """Return one domain, with the defaults for what it does not say."""
-        names = distinct((fields.url, *fields.extra_names)) if fields.url else ()
+        raw = file.document.value["domains"][typed]
+        url = UNUSABLE if lost("url", fields, raw) else fields.url
+        names = () if url is None else distinct((url, *fields.extra_names))
         defaults: Defaults = self.content.defaults
-        asked = fields.certificate or defaults.certificate
+        unsaid = GLOBAL if lost("certificate", fields, raw) else defaults.certificate
+        asked = fields.certificate or unsaid
         where = file.document.origin("domains", typed, "certificate")
         certificate = (
             self.certificate(key, names, asked, where, file.folder)
             if names and asked != GLOBAL
             else None
         )
-        if fields.url is None:
+        if url is None:
             self.mistakes += without_url(fields, typed, file.document)
         return Owner(
             key=key,
-            host=names[0] if names else None,
+            host=url,
             extra_names=names[1:],
             certificate=certificate,
             backend=(fields.backend or defaults.backend) if names else None,
@@ -315,6 +220,11 @@ def twice(typed: str, where: Origin, first: Origin) -> Mistake:
     """Return the mistake of a domain that stands in two places."""
     reason = f"the domain stands here again, first at {first}"
     return Mistake(where, f"domains.{typed}", reason, "keep one of the two")
+
+
+def lost(name: str, fields: Domain, raw: Any) -> bool:
+    """Return whether a domain says something for a field that was taken out as wrong."""
+    return getattr(fields, name) is None and isinstance(raw, Map) and raw.get(name) is not None
 
 
 def without_url(fields: Domain, typed: str, document: Document) -> Iterator[Mistake]:

@@ -7,12 +7,13 @@ from collections.abc import Iterator, Mapping
 
 from proxygen.errors import Mistake, Origin
 from proxygen.model.certificate import GLOBAL
-from proxygen.model.hosts import host_name
-from proxygen.model.mistakes import unknown
+from proxygen.model.hosts import BadName, host_name
+from proxygen.model.mistakes import dotted, unknown
 from proxygen.model.site import Owner, Site
 from proxygen.model.yaml import Document, Map
 
 Files = Mapping[str, Document]
+Path = tuple[str | int, ...]
 
 
 def broken(site: Site, main: Document, files: Files) -> Iterator[Mistake]:
@@ -30,8 +31,12 @@ def names_with_two_owners(site: Site, files: Files) -> Iterator[Mistake]:
             first = owners.setdefault(name, owner)
             if first is not owner:
                 here, there = place(owner, name, files), place(first, name, files)
-                reason = f"the name {name} belongs to {title(first)} already, at {there}"
-                yield Mistake(here, title(owner), reason, "remove the name at one of the places")
+                reason = (
+                    f"the name {name} belongs to {title(first)} already, "
+                    f"at {origin(first, there, files)}"
+                )
+                remedy = "remove the name at one of the places"
+                yield Mistake(origin(owner, here, files), dotted(here), reason, remedy)
 
 
 def title(owner: Owner) -> str:
@@ -39,34 +44,47 @@ def title(owner: Owner) -> str:
     return "the global URL" if owner.key == GLOBAL else owner.key
 
 
-def place(owner: Owner, name: str, files: Files) -> Origin:
-    """Return where *name* was typed, in whatever spelling."""
-    document = files[owner.origin.file]
-    fields = document.value
+def origin(owner: Owner, path: Path, files: Files) -> Origin:
+    """Return where *path* stands in the file of its owner."""
+    return files[owner.origin.file].origin(*path)
+
+
+def place(owner: Owner, name: str, files: Files) -> Path:
+    """Return the path to where *name* was typed, in whatever spelling."""
+    fields = files[owner.origin.file].value
     for step in owner.path:
         fields = fields[step]
-    for index, typed in enumerate(fields.get("extra_names") or []):
-        if spelled(typed) == name:
-            return document.origin(*owner.path, "extra_names", index)
-    return document.origin(*owner.path, "url")
+    extra = fields.get("extra_names")
+    for index, typed in enumerate(extra if isinstance(extra, list) else []):
+        if isinstance(typed, str) and spelled(typed) == name:
+            return (*owner.path, "extra_names", index)
+    return (*owner.path, "url")
 
 
-spelled = functools.lru_cache(maxsize=4096)(host_name)
-"""The name that was typed; kept, as each of many mistakes looks at all names of two owners."""
+@functools.lru_cache(maxsize=4096)
+def spelled(typed: str) -> str | None:
+    """Return the name that was typed, None for what is none.
+
+    Kept, as each of many mistakes looks at all names of two owners.
+    """
+    try:
+        return host_name(typed)
+    except BadName:
+        return None
 
 
 def unknown_backends(site: Site, main: Document, files: Files) -> Iterator[Mistake]:
     """A backend that an owner or the defaults name is there."""
     named = set(mapping(main, "backends"))
     default = mapping(main, "defaults").get("backend")
-    if default and default not in named:
+    if isinstance(default, str) and default not in named:
         where = main.origin("defaults", "backend")
         yield Mistake(where, "defaults.backend", *missing(default, named))
     for owner in site.owners:
         if owner.backend and owner.backend not in named and owner.backend != default:
-            document = files[owner.origin.file]
-            where = document.origin(*owner.path, "backend")
-            yield Mistake(where, f"{title(owner)}: backend", *missing(owner.backend, named))
+            path = (*owner.path, "backend")
+            where = origin(owner, path, files)
+            yield Mistake(where, dotted(path), *missing(owner.backend, named))
 
 
 def mapping(document: Document, name: str) -> Map:
@@ -87,10 +105,11 @@ def terms_not_agreed(site: Site, main: Document) -> Iterator[Mistake]:
     asked = next((each for each in site.certificates if each.issuer == "acme"), None)
     fields = mapping(main, "acme")
     if asked and fields.get("terms_of_service_agreed") is not True:
+        whom = asked.names[0] or asked.owner
         yield Mistake(
             main.origin("acme", "terms_of_service_agreed") if fields else asked.origin,
             "acme.terms_of_service_agreed",
-            f"an ACME certificate is wanted (for {asked.names[0]}), but the authority's terms "
+            f"an ACME certificate is wanted (for {whom}), but the authority's terms "
             "of service were not agreed to",
             "read them, then write `acme: {terms_of_service_agreed: true}`",
         )

@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
     Tag,
-    WithJsonSchema,
     create_model,
 )
-from pydantic_core import PydanticCustomError
 
-from proxygen.model.hosts import BadName, host_name, is_address, mail_address, url_host
+from proxygen.model.types import (
+    Contact,
+    Directory,
+    File,
+    Glob,
+    Host,
+    KeyIdentifier,
+    Name,
+    Octets,
+    Profile,
+    RequestPath,
+    Seconds,
+    SecretReference,
+    UpstreamServer,
+    Url,
+)
+
+T = TypeVar("T", bound=BaseModel)
 
 MOST_NAMES = 100
 """Names in one certificate (Let's Encrypt's limit for the profile `classic`)."""
@@ -28,143 +41,6 @@ DIRECTORIES = {
     "letsencrypt": "https://acme-v02.api.letsencrypt.org/directory",
     "letsencrypt-staging": "https://acme-staging-v02.api.letsencrypt.org/directory",
 }
-
-
-def checked(check: Callable[[str], Any]) -> AfterValidator:
-    """Return a validator from a function that raises BadName."""
-    return AfterValidator(reporting(check))
-
-
-def reporting(check: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Return *check* with its BadName as pydantic wants it."""
-
-    def validate(value: Any) -> Any:
-        try:
-            return check(value)
-        except BadName as error:
-            raise PydanticCustomError("value", "{reason}", vars_of(error)) from error
-
-    return validate
-
-
-def vars_of(error: BadName) -> dict[str, Any]:
-    return {"reason": error.reason, "remedy": error.remedy}
-
-
-def pattern(expression: str, what: str, remedy: str) -> Callable[[str], str]:
-    """Return a check that a text is *what*, that is, matches *expression* as a whole."""
-    compiled = re.compile(expression)
-
-    def check(text: str) -> str:
-        if not compiled.fullmatch(text):
-            raise BadName(f"{text[:80]!r} is not {what}", remedy)
-        return text
-
-    return check
-
-
-def quantity(units: Mapping[str, int], most: int, what: str) -> Callable[[Any], int]:
-    """Return a reader of numbers with a unit, such as ``20m``; a bare number has unit 1."""
-
-    def read(value: Any) -> int:
-        match = re.fullmatch(r"([0-9]{1,9})([a-z]?)", str(value).lower())
-        if isinstance(value, bool) or not match or match[2] not in {"", *units}:
-            raise BadName(f"{str(value)[:40]!r} is not {what}", "write a number and its unit")
-        amount = int(match[1]) * units.get(match[2], 1)
-        if amount > most:
-            raise BadName(f"{value} is more than anybody needs", f"write at most {most}")
-        return amount
-
-    return read
-
-
-seconds = quantity({"s": 1, "m": 60, "h": 3600, "d": 86400}, 7 * 86400, "a time like 60s or 20m")
-octets = quantity({"k": 1024, "m": 1024**2, "g": 1024**3}, 1024**4, "a size like 50m or 1g")
-
-Host = Annotated[str, checked(host_name)]
-Url = Annotated[
-    str,
-    Field(description="`https://` and a host name, nothing else; a bare host name is the same"),
-    checked(url_host),
-]
-Contact = Annotated[str, checked(mail_address)]
-Name = Annotated[
-    str,
-    checked(
-        pattern(
-            r"[a-z][a-z0-9_-]{0,40}",
-            "a name",
-            "begin with a letter; use lower-case letters, digits, `-` and `_`",
-        )
-    ),
-]
-File = Annotated[
-    str,
-    checked(
-        pattern(
-            r"[^\x00-\x1f\x7f]{1,1000}", "a path", "write a path relative to this file, or from /"
-        )
-    ),
-]
-SecretReference = Annotated[
-    str,
-    checked(
-        pattern(
-            r"(?:env:[A-Za-z_][A-Za-z0-9_]{0,99}|file:[^\x00-\x1f\x7f]{1,1000})",
-            "a reference to a secret",
-            "write env:NAME or file:PATH; a secret does not stand in the model itself",
-        )
-    ),
-]
-RequestPath = Annotated[
-    str,
-    checked(
-        pattern(
-            r"/(?!\.well-known/acme-challenge)[A-Za-z0-9._~/@:+=%-]{0,200}",
-            "the path of a location",
-            "begin with `/`; use letters, digits and . _ ~ / @ : + = % -",
-        )
-    ),
-]
-SERVER = re.compile(
-    r"https?://(?:[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[(?P<ipv6>[0-9A-Fa-f:.]{2,45})\])"
-    r"(?::(?P<port>[0-9]{1,5}))?"
-)
-
-
-def upstream_server(text: str) -> str:
-    """Return the address of an upstream server if nginx can read it."""
-    match = SERVER.fullmatch(text)
-    if (
-        not match
-        or not 1 <= int(match["port"] or 80) <= 65535
-        or (match["ipv6"] and not is_address(match["ipv6"]))
-    ):
-        what = f"{text[:80]!r} is not the address of an upstream server"
-        raise BadName(what, "write http://HOST:PORT or https://HOST:PORT")
-    return text
-
-
-UpstreamServer = Annotated[str, checked(upstream_server)]
-Directory = Annotated[
-    str,
-    checked(
-        pattern(
-            r"letsencrypt|letsencrypt-staging|https://[A-Za-z0-9.:\[\]-]{1,255}(?:/[!-~]{0,500})?",
-            "an ACME directory",
-            "write letsencrypt, letsencrypt-staging, or the https:// URL of a directory",
-        )
-    ),
-]
-Glob = Annotated[
-    str,
-    checked(
-        pattern(r"[^\x00-\x1f\x7f]{1,500}", "a file or glob", "write a path such as domains.d/*")
-    ),
-]
-Quantity = WithJsonSchema({"type": ["integer", "string"]})
-Seconds = Annotated[int, BeforeValidator(reporting(seconds)), Quantity]
-Octets = Annotated[int, BeforeValidator(reporting(octets)), Quantity]
 Key = Literal["ecdsa-p256", "ecdsa-p384", "rsa-2048", "rsa-3072", "rsa-4096"]
 
 
@@ -177,16 +53,18 @@ class Part(BaseModel):
 class FileFields(Part):
     """Where the administrator's certificate stands."""
 
-    certificate: File = Field(description="PEM (leaf, chain and key in any order) or PKCS#12")
-    key: File | None = Field(None, description="PEM; without it the key stands in `certificate`")
-    chain: File | None = Field(None, description="PEM; intermediates, where they stand apart")
-    password: SecretReference | None = Field(None, description="of an encrypted key or PKCS#12")
+    certificate: File = Field(description="PEM (leaf, chain and key in any order) or PKCS#12.")
+    key: File | None = Field(None, description="PEM; without it the key stands in `certificate`.")
+    chain: File | None = Field(None, description="PEM; intermediates, where they stand apart.")
+    password: SecretReference | None = Field(
+        None, description="Of an encrypted key or PKCS#12: env:NAME or file:PATH."
+    )
 
 
 class FileCertificate(Part):
     """A certificate that the administrator supplies."""
 
-    file: FileFields
+    file: FileFields = Field(description="The files of a certificate that you supply.")
 
 
 def kind_of(value: Any) -> str:
@@ -207,81 +85,133 @@ DomainCertificate = Annotated[
 class Global(Part):
     """The global URL and the global certificate."""
 
-    url: Url
-    extra_names: list[Host] = Field(default=[], max_length=MOST_NAMES - 1)
-    certificate: OwnCertificate
-    backend: Name | None = None
+    url: Url = Field(description="The global URL: `https://` and a host name, or the name alone.")
+    extra_names: list[Host] = Field(
+        default=[],
+        max_length=MOST_NAMES - 1,
+        description="Further names of its server block and certificate.",
+    )
+    certificate: OwnCertificate = Field(
+        description="Where the global certificate comes from: acme, selfsigned, or files."
+    )
+    backend: Name | None = Field(
+        None, description="Where its requests go; without one they get 404."
+    )
 
 
 class Domain(Part):
     """A domain; one without `url` is reached through the global URL."""
 
-    url: Url | None = None
-    extra_names: list[Host] = Field(default=[], max_length=MOST_NAMES - 1)
-    certificate: DomainCertificate | None = None
-    contact: Contact | None = None
-    backend: Name | None = None
+    url: Url | None = Field(
+        None, description="A URL of its own: `https://` and a host name, or the name alone."
+    )
+    extra_names: list[Host] = Field(
+        default=[],
+        max_length=MOST_NAMES - 1,
+        description="Further names of its server block and certificate.",
+    )
+    certificate: DomainCertificate | None = Field(
+        None, description="Where its certificate comes from; default: what `defaults` say."
+    )
+    contact: Contact | None = Field(
+        None, description="To be warned besides the global contact; not used yet."
+    )
+    backend: Name | None = Field(
+        None, description="Where its requests go; default: what `defaults` say."
+    )
 
 
 class Defaults(Part):
     """What holds for every domain with a URL that does not say otherwise."""
 
-    certificate: Literal["acme", "selfsigned", "global"] = "global"
-    backend: Name | None = None
-    contact: Contact | None = None
+    certificate: Literal["acme", "selfsigned", "global"] = Field(
+        "global", description="Where certificates come from; `global`: the global one serves."
+    )
+    backend: Name | None = Field(None, description="Where requests go; without one they get 404.")
+    contact: Contact | None = Field(
+        None, description="To be warned besides the global contact; not used yet."
+    )
 
 
 class LocationFields(Part):
     """How requests below one path are passed on; what is not said is the application's."""
 
-    upstream: Name | None = None
-    exact: bool | None = Field(None, description="match this path alone, not what is below it")
-    rewrite: RequestPath | None = Field(None, description="replaces the path that matched")
-    websocket: bool | None = None
-    connect_timeout: Seconds | None = None
-    read_timeout: Seconds | None = None
-    send_timeout: Seconds | None = None
-    body_size: Octets | None = Field(None, description="largest request body; 0: no limit")
-    buffering: bool | None = Field(None, description="whether answers are buffered")
-    request_buffering: bool | None = Field(None, description="whether requests are buffered")
+    upstream: Name | None = Field(None, description="Which of the backend's upstreams.")
+    exact: bool | None = Field(None, description="Match this path alone, not what is below it.")
+    rewrite: RequestPath | None = Field(None, description="Replaces the path that matched.")
+    websocket: bool | None = Field(
+        None, description="Whether websockets are passed on; default: false."
+    )
+    connect_timeout: Seconds | None = Field(
+        None, description="For the connection to an upstream server; seconds or 1m; default: 10s."
+    )
+    read_timeout: Seconds | None = Field(
+        None, description="Between two pieces of its answer; seconds or 20m; default: 60s."
+    )
+    send_timeout: Seconds | None = Field(
+        None, description="Between two pieces of the request; seconds or 20m; default: 60s."
+    )
+    body_size: Octets | None = Field(
+        None, description="Largest request body; bytes or 50m; 0: no limit; default: 50m."
+    )
+    buffering: bool | None = Field(None, description="Whether answers are buffered; default: true.")
+    request_buffering: bool | None = Field(
+        None, description="Whether requests are buffered; default: true."
+    )
 
 
 class BackendFields(Part):
     """Where requests go."""
 
-    application: Name = Field("generic", description="the locations of a known application")
+    application: Name = Field("generic", description="The locations of a known application.")
     upstreams: dict[Name, Annotated[list[UpstreamServer], Field(min_length=1, max_length=64)]] = (
-        Field(min_length=1)
+        Field(min_length=1, description="Servers by upstream: http://HOST:PORT or https://….")
     )
-    locations: dict[RequestPath, LocationFields] = {}
+    locations: dict[RequestPath, LocationFields] = Field(
+        {}, description="By path; added to the application's, or changing them field by field."
+    )
 
 
 class ExternalAccountFields(Part):
     """What the authority gave to bind the ACME account to one of its own."""
 
-    key_identifier: Annotated[str, Field(min_length=1, max_length=500)]
-    hmac_key: SecretReference
+    key_identifier: KeyIdentifier = Field(description="The key identifier that it gave.")
+    hmac_key: SecretReference = Field(
+        description="The HMAC key that it gave, base64url or base64: env:NAME or file:PATH."
+    )
 
 
 class AcmeFields(Part):
     """Where and how ACME certificates are obtained."""
 
-    directory: Directory = "letsencrypt"
-    terms_of_service_agreed: bool = False
-    challenge: Literal["http-01"] = "http-01"
-    key_type: Key = "ecdsa-p256"
-    profile: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,100}$")] | None = None
-    external_account: ExternalAccountFields | None = None
-    trusted_roots: list[File] = Field(default=[], description="for a private authority")
+    directory: Directory = Field(
+        "letsencrypt", description="The authority: letsencrypt, letsencrypt-staging or a URL."
+    )
+    terms_of_service_agreed: bool = Field(
+        False, description="Whether you agree to its terms; must be true for ACME certificates."
+    )
+    challenge: Literal["http-01"] = Field(
+        "http-01", description="How names are proven to the authority."
+    )
+    key_type: Key = Field("ecdsa-p256", description="Of all private keys that proxygen makes.")
+    profile: Profile | None = Field(
+        None, description="One of the authority's certificate profiles; default: its own choice."
+    )
+    external_account: ExternalAccountFields | None = Field(
+        None, description="What the authority gave to bind the account to one of its own."
+    )
+    trusted_roots: list[File] = Field(
+        default=[], description="CA files (PEM) that are trusted for a private authority."
+    )
     http_port: Annotated[int, Field(ge=1, le=65535)] = Field(
-        80, description="of the built-in listener, on a host without nginx"
+        80, description="Port of the built-in listener, on a host without nginx."
     )
 
 
 class Application(Part):
     """A known application: where its requests go; an upstream it names may be missing."""
 
-    locations: dict[RequestPath, LocationFields]
+    locations: dict[RequestPath, LocationFields] = Field(description="By path.")
 
 
 def empty_for_none(value: Any) -> Any:
@@ -298,19 +228,26 @@ Domains = Annotated[
 class Included(Part):
     """An included file."""
 
-    domains: Domains = {}
+    domains: Domains = Field({}, description="The domains, by name.")
 
 
 class Main(Included):
     """The model file."""
 
-    contact: Contact | None = Field(None, description="ACME account contact, expiry warnings")
-    global_: Global = Field(alias="global")
-    defaults: Defaults = Defaults()
-    backends: dict[Name, BackendFields] = {}
-    acme: AcmeFields = AcmeFields()
+    contact: Contact | None = Field(None, description="ACME account contact, expiry warnings.")
+    global_: Global = Field(alias="global", description="The global URL and its certificate.")
+    defaults: Defaults = Field(
+        Defaults(), description="For every domain with a URL that does not say otherwise."
+    )
+    backends: dict[Name, BackendFields] = Field({}, description="Where requests go, by name.")
+    acme: AcmeFields = Field(AcmeFields(), description="How ACME certificates are obtained.")
     services: Any = None
-    include: list[Glob] = []
+    include: list[Glob] = Field(
+        [], description="Further files (paths or globs), each with a `domains:` mapping."
+    )
+
+
+SERVICES = "The services to set up; default: those of nginx, postfix and dovecot that are found."
 
 
 def main_type(services: Mapping[str, type[BaseModel]]) -> type[Main]:
@@ -319,7 +256,28 @@ def main_type(services: Mapping[str, type[BaseModel]]) -> type[Main]:
         name: (settings | None, Field(None, description=settings.__doc__))
         for name, settings in services.items()
     }
-    known = create_model("Services", __base__=Part, **fields)
-    model = create_model("Main", __base__=Main, services=(known | None, None))
-    model.__doc__ = Main.__doc__
-    return model
+    known = create_model("Services", __base__=Part, __doc__=SERVICES, **fields)
+    return create_model(
+        "Main",
+        __base__=Main,
+        __doc__=Main.__doc__,
+        services=(known | None, Field(None, description=SERVICES)),
+    )
+
+
+UNUSABLE = ""
+"""Stands for the name of a URL that was typed wrong, of which nothing more is told."""
+
+
+class Rest(Global):
+    """What is left of `global` when the mistakes in it are taken out."""
+
+    url: Url = UNUSABLE
+    certificate: OwnCertificate = "selfsigned"
+
+
+def rest_type(grammar: type[T]) -> type[T]:
+    """Return *grammar* for what is left of a file: `global` may lack whatever it needs."""
+    if not issubclass(grammar, Main):
+        return grammar
+    return create_model("Rest", __base__=grammar, global_=(Rest, Field(Rest(), alias="global")))

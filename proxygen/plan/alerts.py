@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from proxygen.model.certificate import GLOBAL
+from proxygen.model.hosts import is_address
 from proxygen.model.site import Owner, Site
 from proxygen.model.views import serving
 from proxygen.plan.observed import Observed
@@ -20,6 +21,7 @@ def warnings(site: Site, observed: Observed, now: datetime) -> tuple[str, ...]:
         *ended(site, observed, now),
         *bounded(not_covered(site, observed)),
         *bounded(two_server_blocks(site, observed)),
+        *bounded(looked_up_at_the_start(site)),
         *from_services(observed),
     )
 
@@ -85,6 +87,18 @@ def two_server_blocks(site: Site, observed: Observed) -> Iterator[str]:
                 f"{state.name}: a server block of yours has the name {name} as well, and only "
                 "the first of the two answers; take the name out of one of them"
             )
+
+
+def looked_up_at_the_start(site: Site) -> Iterator[str]:
+    """An upstream server by name: nginx looks it up when it starts, and starts not without it."""
+    for backend in site.backends.values():
+        for server in (each for upstream in backend.upstreams for each in upstream.servers):
+            host = server.partition("://")[2].rpartition(":")[0] or server.partition("://")[2]
+            if not is_address(host) and host != "localhost":
+                yield (
+                    f"backend {backend.name}: nginx looks up {host} when it starts, and does not "
+                    "start while that fails; write its address, or have it in /etc/hosts"
+                )
 
 
 def from_services(observed: Observed) -> Iterator[str]:

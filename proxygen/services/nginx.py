@@ -80,6 +80,7 @@ def facts(program: str, settings: Settings, layout: Layout, answers: Mapping[str
     """Return what the answers tell; raise ServiceError when it cannot be worked with."""
     built = answers["built"].words
     main = main_file(settings, layout)
+    written = answers["configuration"].out
     text = configuration(answers["configuration"], main, built)
     defaults = default_ports(text)
     narrower = addresses(text)
@@ -89,9 +90,9 @@ def facts(program: str, settings: Settings, layout: Layout, answers: Mapping[str
         version=able(program, settings, built),
         main=main,
         openssl=running or numbers(r"built with OpenSSL ([0-9.]+)", built),
-        pid_file=pid_file(text, built, layout),
-        log=error_log(text, built, layout),
-        user=directive("user", text) or option("user", built) or "nobody",
+        pid_file=pid_file(written, built, layout),
+        log=error_log(written, built, layout),
+        user=directive("user", written) or option("user", built) or "nobody",
         parameters={"default_server": " ".join(sorted(defaults))},
         names=server_names(text),
         warnings=(*elsewhere(settings, defaults), *taken(settings, narrower)),
@@ -222,16 +223,16 @@ def reload(facts: Facts, settings: Settings) -> Command:  # noqa: ARG001
 
 
 def endpoints(view: WebView, settings: Settings, facts: Facts) -> Iterator[Endpoint]:
-    """Yield every name once, on the first socket; the global one over each address family."""
+    """Yield every name once, on the first socket; the global one on each of the others."""
     https = https_sockets(settings, facts)
     first = next((socket for socket in https if not socket.startswith("[")), https[0])
     for site in view.sites:
         for name in site.names:
             yield endpoint(first, name, site.bundle, settings)
     main = view.sites[0]
-    over_ipv6 = next((socket for socket in https if socket.startswith("[")), first)
-    if over_ipv6 != first:
-        yield endpoint(over_ipv6, main.names[0], main.bundle, settings)
+    for other in https:
+        if other != first:
+            yield endpoint(other, main.names[0], main.bundle, settings)
     if str(port_of(first)) not in facts.parameters.get("default_server", "").split():
         served = None if settings.unknown_names == "reject" else main.bundle
         yield endpoint(first, UNKNOWN, served, settings)

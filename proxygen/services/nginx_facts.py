@@ -81,9 +81,10 @@ def dotted(version: tuple[int, ...]) -> str:
 
 
 def directive(name: str, text: str) -> str | None:
-    """Return the first argument of a directive of the configuration."""
-    match = re.search(rf"(?<![^\s;{{}}]){name}\s+([^\s;]+)[^;]*;", text)
-    return match[1] if match else None
+    """Return the first argument of a directive in a configuration, without its quotes."""
+    text = re.sub(SKIPPED, lambda match: "" if match[0].startswith("#") else match[0], text)
+    match = re.search(rf"(?<![^\s;{{}}]){name}\s+(\"[^\"]*\"|'[^']*'|[^\s;]+)[^;]*;", text)
+    return match[1].strip("\"'") if match else None
 
 
 def option(name: str, built: str) -> str | None:

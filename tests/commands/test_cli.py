@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from proxygen.model.certificate import KeyType
+from proxygen.model.x509 import new_key, self_signed
+from tests.certificates import DAY, NOON
 from tests.live.machine import temporary_root
 
 MODEL = """\
@@ -64,8 +67,8 @@ HEAVY = {"acme", "requests", "josepy", "rich", "watchdog", "dns"}
     [
         (("--version",), {*HEAVY, "pydantic", "cryptography", "jinja2", "yaml", "psutil", "idna"}),
         (("--help",), {"acme", "requests", "josepy"}),
-        (("validate",), HEAVY),
-        (("schema",), HEAVY),
+        (("validate",), {*HEAVY, "jinja2"}),
+        (("schema",), {*HEAVY, "jinja2"}),
         (("status",), HEAVY),
         (("plan",), HEAVY),
     ],
@@ -90,6 +93,24 @@ def test_a_wrong_command_line_is_two(arguments: tuple[str, ...]) -> None:
     run = proxygen(*arguments)
     assert run.returncode == 2
     assert "Traceback" not in run.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what", "remedy"),
+    [
+        (("nonsense", "--json"), "No such command", "see `proxygen --help`"),
+        (("status", "--json", "x"), "Got unexpected extra argument", "see `proxygen status"),
+        (("plan", "--x", "--json"), "No such option", "see `proxygen plan --help`"),
+    ],
+)
+def test_a_wrong_command_line_is_told_as_json_where_asked_for(
+    arguments: tuple[str, ...], what: str, remedy: str
+) -> None:
+    run = proxygen(*arguments)
+    said = json.loads(run.stdout)
+    assert (run.returncode, run.stderr, said["exit_code"]) == (2, "", 2)
+    assert said["what"].startswith(what)
+    assert said["remedy"].startswith(remedy)
 
 
 def test_a_missing_model_is_two_and_says_what_to_do(tmp_path: Path) -> None:
@@ -138,6 +159,67 @@ def test_an_unreadable_supplied_certificate_is_five_and_its_place_is_named(root:
     assert [each["usable"] for each in said["files"]] == [False]
 
 
+ACME = """\
+acme:
+  trusted_roots: [ca.pem, /no/such.pem, key.pem, empty.pem, pipe.pem]
+  external_account: {key_identifier: kid, hmac_key: %s}
+"""
+
+
+def test_what_acme_names_and_cannot_be_used_is_five(root: Path) -> None:
+    model = root / "etc/proxygen/proxygen.yaml"
+    ca = self_signed(["ca.example"], new_key(KeyType.ECDSA_P256), NOON, DAY)
+    (model.parent / "ca.pem").write_bytes("# é\n".encode() + ca.fullchain)
+    (model.parent / "key.pem").write_bytes(ca.key)
+    (model.parent / "empty.pem").touch()
+    os.mkfifo(model.parent / "pipe.pem")
+    model.write_text(MODEL + ACME % "file:hmac")
+    run = proxygen("--root", root, "validate", timeout=20)
+    assert run.returncode == 5
+    assert (
+        f"acme.trusted_roots[1] ({model}:7:3):\n  cannot read /no/such.pem: No such file"
+        in run.stdout
+    )
+    assert "key.pem holds no CA certificate as PEM" in run.stdout
+    assert "pipe.pem: not a regular file" in run.stdout
+    assert "see above" in run.stdout
+    said = json.loads(proxygen("--root", root, "validate", "--json").stdout)
+    assert [each["field"] for each in said["acme"]] == [
+        *(f"acme.trusted_roots[{index}]" for index in range(5)),
+        "acme.external_account.hmac_key",
+    ]
+    assert [each["usable"] for each in said["acme"]] == [True, False, False, False, False, False]
+    assert f"the secret file:{model.parent}/hmac is not there" in said["acme"][5]["error"]
+
+
+def test_what_acme_names_and_can_be_used_is_zero(root: Path) -> None:
+    model = root / "etc/proxygen/proxygen.yaml"
+    (model.parent / "hmac").write_text("c2VjcmV0\n")
+    text = ACME.replace("ca.pem, /no/such.pem, key.pem, empty.pem, pipe.pem", "")
+    model.write_text(MODEL + text % "file:hmac")
+    run = proxygen("--root", root, "validate")
+    assert (run.returncode, run.stderr) == (0, "")
+    model.write_text(MODEL + text % "env:NO_SUCH_VARIABLE")
+    run = proxygen("--root", root, "validate")
+    assert run.returncode == 5
+    assert "the secret env:NO_SUCH_VARIABLE is not there" in run.stdout
+
+
+def test_a_missing_password_is_five(root: Path) -> None:
+    model = root / "etc/proxygen/proxygen.yaml"
+    ca = self_signed(["www.a.example"], new_key(KeyType.ECDSA_P256), NOON, DAY)
+    (model.parent / "all.pem").write_bytes(ca.pem)
+    file = '{file: {certificate: all.pem, password: "file:password"}}'
+    model.write_text(
+        MODEL.replace(
+            "www.a.example, certificate: selfsigned", f"www.a.example, certificate: {file}"
+        )
+    )
+    said = json.loads(proxygen("--root", root, "validate", "--json").stdout)
+    assert not said["files"][0]["usable"]
+    assert f"the secret file:{model.parent}/password is not there" in said["files"][0]["error"]
+
+
 # Included files, whatever somebody puts there.
 
 
@@ -156,22 +238,49 @@ def test_hidden_files_folders_and_other_files_are_not_included(root: Path) -> No
     (folder / ".half.yaml").write_text("domains: {")
     (folder / ".#b.yaml").symlink_to("somebody@editing")
     (folder / "notes.txt").write_text("no model")
-    (folder / "folder.yaml").mkdir()
+    (folder / "folder").mkdir()
     run = proxygen("--root", root, "validate")
     assert "2 domains" in run.stdout, run.stderr
 
 
-@pytest.mark.parametrize("kind", ["fifo", "dangling", "device"])
-def test_what_is_no_file_is_refused_and_waited_for_by_nobody(root: Path, kind: str) -> None:
+def test_folders_below_are_looked_into_where_the_glob_says_so(root: Path) -> None:
+    folder = including(root)
+    model = root / "etc/proxygen/proxygen.yaml"
+    model.write_text(MODEL + "include: ['domains.d/**']\n")
+    (folder / "b.yaml").write_text("domains: {b.example: {}}")
+    (folder / "below").mkdir()
+    (folder / "below/c.yaml").write_text("domains: {c.example: {}}")
+    run = proxygen("--root", root, "validate")
+    assert "3 domains" in run.stdout, run.stderr
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("fifo", "not a regular file"),
+        ("nowhere", "No such file or directory"),
+        ("evil.yaml", "Too many levels of symbolic links"),
+        ("/dev/zero", "not a regular file"),
+        ("folder", "Is a directory"),
+    ],
+)
+def test_what_is_no_file_is_told_with_all_else_and_waited_for_by_nobody(
+    root: Path, kind: str, words: str
+) -> None:
     evil = including(root) / "evil.yaml"
+    (evil.parent / "b.yaml").write_text("domain: {}")
     if kind == "fifo":
         os.mkfifo(evil)
+    elif kind == "folder":
+        evil.mkdir()
     else:
-        evil.symlink_to("nowhere" if kind == "dangling" else "/dev/zero")
-    run = proxygen("--root", root, "validate", timeout=20)
-    assert run.returncode == 2
-    assert "evil.yaml" in run.stderr
-    assert "Traceback" not in run.stderr
+        evil.symlink_to(kind)
+    run = proxygen("--root", root, "validate", "--json", timeout=20)
+    said = json.loads(run.stdout)
+    assert run.returncode == 3
+    assert [each["field"] for each in said["mistakes"]] == ["domain", "include[0]"]
+    assert said["mistakes"][1]["reason"] == f"{evil} cannot be read: {words}"
+    assert said["mistakes"][1]["line"] == 6
 
 
 def test_a_file_name_that_is_no_text_is_shown_escaped(root: Path) -> None:
@@ -244,6 +353,31 @@ def test_a_first_model_is_right_whatever_the_contact(tmp_path: Path, contact: st
     assert run.returncode == 0, run.stderr
     assert proxygen("--root", tmp_path, "validate").returncode == 0
     assert init(tmp_path, "--contact", contact).returncode == 2  # nothing is overwritten
+
+
+@pytest.mark.parametrize(
+    ("given", "missing"),
+    [
+        (
+            (),
+            "--url, --contact, --certificate, --agree-to-terms or --no-agree-to-terms, "
+            "--application",
+        ),
+        (("--certificate", "selfsigned", "--contact", "a@example.net"), "--url, --application"),
+        (
+            ("--certificate", "acme", "--url", "a.example", "--application", "none"),
+            "--contact, --agree-to-terms or --no-agree-to-terms",
+        ),
+    ],
+)
+def test_without_a_terminal_the_options_to_give_are_named(
+    tmp_path: Path, given: tuple[str, ...], missing: str
+) -> None:
+    run = proxygen("--root", tmp_path, "init", *given)
+    assert run.returncode == 2
+    assert run.stderr.endswith(f"\n  do: give {missing}\n")
+    assert "apply" not in run.stderr
+    assert not (tmp_path / "etc").exists()
 
 
 @pytest.mark.parametrize("contact", ["nobody", "a@b.example\nglobal: x"])

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
+import signal
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,6 +19,7 @@ from tests.integration.test_apply import MAIN, WEB, A, B, foreign, names, starte
 from tests.live import client
 from tests.live.machine import Machine
 from tests.live.needs import path_of
+from tests.live.processes import environment
 
 TRIAL = {"url": "https://mail.example.net", "certificate": "selfsigned"}
 
@@ -266,3 +270,70 @@ taken = socket.create_server(("127.0.0.1", 0))
 print(taken.getsockname()[1], flush=True)
 time.sleep(120)
 """
+
+
+# Killed before any change.
+
+
+def killed_before(machine: Machine, change: int, *arguments: str) -> bool:
+    """Run proxygen until that change; return whether it came so far."""
+    program = Path(__file__).with_name("kill_at.py")
+    command = [sys.executable, "-P", program, str(change), "--root", machine.root, *arguments]
+    run = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        env=environment(PYTHONPATH=str(Path.cwd())),
+        check=False,
+    )
+    assert run.returncode in (-signal.SIGKILL, 0), run.stdout + run.stderr
+    return run.returncode != 0
+
+
+def starts_cold(machine: Machine) -> None:
+    """Every service would start now, with a key beside its own certificate."""
+    assert machine.dovecot
+    assert machine.postfix
+    for check in (
+        [path_of("nginx"), "-t", "-q", "-c", machine.nginx.main, "-e", "stderr"],
+        [path_of("doveconf"), "-x", "-n", "-c", machine.dovecot.main],
+    ):
+        done = subprocess.run(check, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    set_to = re.search(r"(?m)^smtpd_tls_chain_files = (.+)$", machine.postfix.main.read_text())
+    for pem in (machine.root / "var/lib/proxygen/live").glob("*/certificates/*.pem"):
+        if not pem.name.endswith(".chain.pem"):
+            belongs(pem)
+    if set_to:
+        belongs(Path(set_to[1]))
+
+
+def belongs(pem: Path) -> None:
+    """The key of a file is that of the leaf in it."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pem)
+
+
+@pytest.mark.timeout(240)
+def test_killed_before_any_change_every_service_starts_and_the_next_run_finishes(
+    machine: Machine,
+) -> None:
+    assert machine.dovecot
+    before = foreign(machine)
+    change = 1
+    while True:  # each run goes on from where the one before was killed
+        machine.model(A if change % 2 else A | B, main=TRIAL)
+        if not killed_before(machine, change, "apply"):
+            break
+        starts_cold(machine)
+        change += 5
+    machine.model(A, main=TRIAL)
+    succeeded(machine.proxygen("apply"))
+    assert machine.proxygen("apply").stdout == "nothing to do\n"
+    assert names(machine, "www.a.example") == {"www.a.example"}
+    assert client.names(client.leaf(machine.dovecot.imaps)) == {"mail.example.net"}
+    change = 1
+    while killed_before(machine, change, "uninstall"):
+        starts_cold(machine)
+        change += 4
+    assert foreign(machine) == before

@@ -11,10 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from proxygen import registry
 from proxygen.errors import ModelError
 from proxygen.model.certificate import GLOBAL, KeyType, Secret
+from proxygen.model.reading import read
 from proxygen.model.schema import DIRECTORIES
-from tests.models import FOLDER, SMALLEST, mistakes, site, told
+from proxygen.model.sources import Source, Unreadable
+from tests.models import FOLDER, SMALLEST, mistakes, site, source, told
 
 ACME = """\
 global: {url: mail.example.net, certificate: acme}
@@ -251,7 +254,7 @@ ONE_MISTAKE = [
     ),
     (
         SMALLEST + "domains: {a.example: {url: www.a.example, backend: x}}",
-        *("2:52", "a.example: backend", "unknown backend `x`", "add it below `backends:`"),
+        *("2:52", "domains.a.example.backend", "unknown backend `x`", "add it below `backends:`"),
     ),
     (
         SMALLEST + "backends: {app: {application: bluemin, upstreams: {web: ['http://a']}}}",
@@ -261,8 +264,8 @@ ONE_MISTAKE = [
     (
         SMALLEST + "backends: {app: {upstreams: {web: []}}}",
         *("2:35", "backends.app.upstreams.web"),
-        "List should have at least 1 item after validation, not 0",
-        "correct the value",
+        "an empty list is not enough",
+        "write at least 1 item",
     ),
     (
         SMALLEST + "backends: {app: {upstreams: {other: ['http://a']}}}",
@@ -283,7 +286,7 @@ ONE_MISTAKE = [
     (
         SMALLEST + "include: [x.yaml]",
         *("2:11", "include[0]", "x.yaml cannot be read"),
-        "correct the path; it is relative to this file",
+        "correct the path, which is relative to this file, or what stands there",
     ),
     (
         SMALLEST + "include: x.yaml",
@@ -371,6 +374,147 @@ def test_an_included_file_cannot_say_more_than_domains() -> None:
         ]
 
 
+# What is wrong hides nothing else, and tells of nothing that is right.
+
+ELSEWHERE = """
+backends: {app: {upstreams: {web: ['http://a']}}}
+domains:
+  a.example: {url: a.example, extra_names: [imap.example.net]}
+  b.example: {url: b.example, extra_names: [a.example], backend: ap}
+  c.example: {url: c.example, certificate: acme}
+"""
+SEEN_ELSEWHERE = [
+    "domains.b.example.extra_names[0]",
+    "domains.b.example.backend",
+    "acme.terms_of_service_agreed",
+]
+
+
+@pytest.mark.parametrize(
+    ("broken", "fields"),
+    [
+        ("global: {url: mail.example.net, certificat: acme}", 2),
+        ("global: {url: mail.example.net, certificate: acmee}", 1),
+        ("global: {url: mail.example.net, certificate: {file: {key: k.pem}}}", 1),
+        ("global: {url: 'http://x', certificate: selfsigned}", 1),
+        ("global: {certificate: selfsigned}", 1),
+        ("global: {}", 2),
+        ("global:", 1),
+        ("global: acme", 1),
+        ("contact: me@example.net", 1),
+        (f"{SMALLEST}acme: {{directory: x, http_port: 0}}", 2),
+        (f"{SMALLEST}defaults: {{certificate: acm, backend: [1]}}", 2),
+        (f"{SMALLEST}services: {{nginx: {{hsts: x, program: nginx}}}}", 2),
+        (f"{SMALLEST}include: 5", 1),
+        (f"{SMALLEST}include: [5, {{}}]", 2),
+    ],
+)
+def test_what_is_wrong_at_the_top_hides_no_rule(broken: str, fields: int) -> None:
+    found = [each.field for each in mistakes(broken + ELSEWHERE)]
+    assert sorted(each for each in found if each in SEEN_ELSEWHERE) == sorted(SEEN_ELSEWHERE)
+    others = [each for each in found if each not in SEEN_ELSEWHERE]
+    assert len(others) == fields
+    assert not {each.partition(".")[0] for each in others} & {"domains", "backends"}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *("contact: x", "certificate: acm", "certificate: {file: {key: k}}", "backend: [1]"),
+        *("extra_names: [www.a.example, 5]", "extra_names: [x, www.a.example]", "unknown: 1"),
+        "certificate: [acme]",
+    ],
+)
+def test_a_domain_with_a_wrong_field_keeps_its_other_names(wrong: str) -> None:
+    found = mistakes(
+        f"""{SMALLEST}
+defaults: {{certificate: acme}}
+acme: {{terms_of_service_agreed: true}}
+domains:
+  a.example: {{url: a.example, {wrong}}}
+  b.example: {{url: b.example, extra_names: [a.example]}}
+"""
+    )
+    wrong_field, taken = sorted(each.field for each in found)
+    assert wrong_field.startswith("domains.a.example.")
+    assert taken == "domains.b.example.extra_names[0]"
+
+
+@pytest.mark.parametrize("url", ["'http://a.example'", "5", "[a.example]"])
+def test_a_domain_with_a_wrong_url_keeps_its_extra_names_and_lacks_no_url(url: str) -> None:
+    found = mistakes(
+        f"""{SMALLEST}
+domains:
+  a.example: {{url: {url}, extra_names: [x.example], certificate: selfsigned, backend: no}}
+  b.example: {{url: {url}}}
+  c.example: {{url: x.example}}
+"""
+    )
+    assert [each.field for each in found] == [
+        "domains.a.example.url",
+        "domains.a.example.backend",
+        "domains.b.example.url",
+        "domains.c.example.url",
+    ]
+
+
+def test_a_wrong_domain_asks_for_nothing_by_default() -> None:
+    text = (
+        f"{SMALLEST}defaults: {{certificate: acme}}\ndomains: {{a.example: {{url: a.example, %s}}}}"
+    )
+    assert [each.field for each in mistakes(text % "certificate: acmee")] == [
+        "domains.a.example.certificate"
+    ]
+    assert len(mistakes(text % "contact: x")) == 2
+
+
+def test_a_field_that_is_wrong_is_told_once() -> None:
+    (terms,) = mistakes(ACME.replace("true", "yes"))
+    assert terms.reason == "'yes' is not a boolean"
+    (default,) = mistakes(f"{SMALLEST}defaults: {{backend: A B}}")
+    assert default.reason == "'A B' is not a name"
+
+
+def test_a_location_with_a_wrong_field_hides_no_other_mistake_of_its_backend() -> None:
+    locations = "/: {upstream: web, read_timeout: x}, /a: {upstream: wbe}"
+    backend = f"{{upstreams: {{web: ['http://a']}}, locations: {{{locations}}}}}"
+    found = mistakes(f"{SMALLEST}backends: {{app: {backend}}}")
+    assert [each.field for each in found] == [
+        "backends.app.locations./.read_timeout",
+        "backends.app.locations./a",
+    ]
+
+
+@pytest.mark.parametrize(
+    "backend",
+    [
+        "upstreams: {web: [x], other: ['http://a']}",
+        "upstreams: {web: ['http://a']}, locations: {/: {upstream: [web]}}",
+        "upstreams: {other: ['http://a']}, locations: {/: {upstream: X Y}}",
+    ],
+)
+def test_a_wrong_upstream_is_one_mistake_and_its_backend_is_there(backend: str) -> None:
+    text = f"{SMALLEST}defaults: {{backend: app}}\nbackends: {{app: {{{backend}}}}}"
+    (mistake,) = mistakes(text)
+    assert "upstream" in mistake.field
+
+
+def test_a_file_that_cannot_be_read_hides_nothing() -> None:
+    def load(mask: str) -> list[Source | Unreadable]:
+        return [source("i.yaml", "domain: {}"), Unreadable("j.yaml", "Permission denied")]
+
+    main = source("proxygen.yaml", f"{SMALLEST}contact: x\ninclude: ['*.yaml']")
+    with pytest.raises(ModelError) as caught:
+        read(main, load, registry.settings(), registry.applications())
+    assert told(*caught.value.mistakes)[2] == (
+        "proxygen.yaml:3:11",
+        "include[0]",
+        "j.yaml cannot be read: Permission denied",
+        "correct the path, which is relative to this file, or what stands there",
+    )
+    assert [each.field for each in caught.value.mistakes] == ["domain", "contact", "include[0]"]
+
+
 # One name, two owners (rule 8).
 
 SPELLINGS = ("bücher.example", "BÜCHER.Example", "xn--bcher-kva.example", "Xn--Bcher-KVA.example.")
@@ -393,7 +537,9 @@ def test_two_owners_for_one_name_in_any_order_and_spelling(
     assert told(mistake) == [
         (
             f"proxygen.yaml:4:{columns[later]}",
-            later,
+            {"a.example": "domains.a.example.url", "b.example": "domains.b.example.extra_names[1]"}[
+                later
+            ],
             f"the name xn--bcher-kva.example belongs to {earlier} already, "
             f"at proxygen.yaml:3:{columns[earlier]}",
             "remove the name at one of the places",
@@ -410,6 +556,7 @@ def test_a_domain_cannot_take_a_name_of_the_global_url() -> None:
             f"{text}\ninclude: [i.yaml]", i=f"domains: {{a.example: {{url: {name}}}}}"
         )
         assert "belongs to the global URL already, at proxygen.yaml:1:" in mistake.reason
+        assert mistake.field == "domains.a.example.url"
         assert mistake.where.file == "i.yaml"
 
 

@@ -89,3 +89,12 @@ def test_services_that_do_not_run_or_work_against_us_are_told() -> None:
         "smtpd_tls_cert_file is set",
         "nginx is not running; proxygen starts no service",
     )
+
+
+def test_an_upstream_by_name_is_warned_about_and_one_by_address_is_not() -> None:
+    servers = '["http://app7.internal:8080", "http://10.0.0.1:80", "http://[::1]:80"]'
+    text = f"{TEXT}backends: {{b: {{upstreams: {{web: {servers}}}}}}}\n"
+    assert [words for words in told(site(text), ALL) if "looks up" in words] == [
+        "backend b: nginx looks up app7.internal when it starts, and does not start while that "
+        "fails; write its address, or have it in /etc/hosts"
+    ]

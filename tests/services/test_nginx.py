@@ -19,7 +19,7 @@ from proxygen.model.schema import BackendFields
 from proxygen.model.site import Backend, Location, Upstream
 from proxygen.model.views import WebSite, WebView
 from proxygen.plan.render import Template, Templates, render
-from proxygen.services import Answer, Command, Facts, Reading, nginx
+from proxygen.services import Answer, Command, Facts, Reading, nginx, nginx_facts
 from tests.certificates import NOON
 
 TEMPLATES = Path(__file__).parents[2] / "templates"
@@ -543,3 +543,9 @@ def test_every_application_renders(application: str) -> None:
     written = text(site(SHOP, backend=built("other", fields, known, HERE)))
     for path in known.locations:
         assert f" {path} {{\n" in written
+
+
+@pytest.mark.parametrize("pid", ["/srv/n.pid", '"/srv/n.pid"', "'/srv/n.pid'"])
+def test_quotes_around_a_path_are_not_part_of_it(pid: str) -> None:
+    text = f'# pid /no;\npid {pid}; # "x\nhttp {{ include conf.d/*.conf; }}\n'
+    assert nginx_facts.pid_file(text, "", LAYOUT) == Path("/srv/n.pid")

@@ -1,0 +1,148 @@
+"""A file of the model -> what it says, and what is left of that without its mistakes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from proxygen.errors import Mistake
+from proxygen.model.mistakes import mistakes_of, path_in
+from proxygen.model.schema import Included, Main, rest_type
+from proxygen.model.yaml import Document, Map, parse
+
+T = TypeVar("T", bound=BaseModel)
+FieldPath = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file of the model: its *name* as messages show it, its *folder*, and what it holds."""
+
+    name: str
+    folder: Path
+    text: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A file that an `include` found and nobody can read; *words* are the system's own."""
+
+    name: str
+    words: str
+
+
+Load = Callable[[str], Sequence[Source | Unreadable]]
+"""From an `include` (a path or glob) to the files it names, sorted."""
+
+
+@dataclass(slots=True)
+class Read:
+    """A file after reading: the document, and its content where the grammar accepts it."""
+
+    document: Document
+    folder: Path
+    content: Included | None
+
+
+def read_file(source: Source, grammar: type[T]) -> Read:
+    """Return one file, read against *grammar*; its mistakes are in its document."""
+    document = parse(source.name, source.text)
+    if document.value is None and not document.mistakes and grammar is Included:
+        document.value = Map()
+    content: BaseModel | None = None
+    if isinstance(document.value, Map):
+        content = validated(document, grammar)
+    elif not document.mistakes:
+        document.mistake((0, 0), "this file holds no mapping", "begin with `global:`")
+    return Read(document, source.folder, content if isinstance(content, Included) else None)
+
+
+def validated(document: Document, grammar: type[T]) -> T | None:
+    """Return the content; what is wrong is noted, and left out so that the rest is looked at."""
+    try:
+        return grammar.model_validate(document.value)
+    except ValidationError as error:
+        document.mistakes += mistakes_of(document, error, grammar)
+        return rest(document.value, rest_type(grammar))
+
+
+def rest(value: Any, grammar: type[T]) -> T | None:
+    """Return what is left of a file when all is taken out that is wrong, None for nothing.
+
+    A field goes alone; what cannot be without it goes with it, in the next round.
+    """
+    try:
+        return grammar.model_validate(value)
+    except ValidationError as error:
+        details = error.errors(include_url=False, include_context=False, include_input=False)
+    paths = [apart(path_in(value, each["loc"])) for each in details]
+    return None if () in paths else rest(without(value, tree(paths)), grammar)
+
+
+def apart(path: FieldPath) -> FieldPath:
+    """Return what is taken out for a mistake at *path*: that field, or the whole backend.
+
+    Whether a backend's upstreams and locations fit together can be told of all of them only.
+    """
+    fits = path[2:3] == ("locations",) and len(path) > 4 and path[4] != "upstream"
+    return path if fits or path[:1] != ("backends",) else path[:2]
+
+
+def tree(paths: Iterable[FieldPath]) -> dict[str | int, Any]:
+    """Return *paths* as one tree; None stands at the end of each."""
+    root: dict[str | int, Any] = {}
+    for *above, last in paths:
+        node: dict[str | int, Any] | None = root
+        for step in above:
+            node = None if node is None else node.setdefault(step, {})
+        if node is not None:
+            node[last] = None
+    return root
+
+
+def without(value: Any, wrong: Mapping[str | int, Any]) -> Any:
+    """Return a copy of *value* without what stands at the ends of the tree *wrong*."""
+    if not wrong:
+        return value
+    keys = value if isinstance(value, dict) else range(len(value))
+    below = {key: wrong.get(key, RIGHT) for key in keys}
+    kept = {key: without(value[key], each) for key, each in below.items() if each is not None}
+    return kept if isinstance(value, dict) else list(kept.values())
+
+
+RIGHT: Mapping[str | int, Any] = {}
+
+
+def read_included(first: Read, content: Main, load: Load) -> tuple[list[Read], list[Mistake]]:
+    """Return the files that the main file includes, and a mistake for each that cannot be read."""
+    found: dict[str, Read] = {}
+    mistakes = []
+    right = set(content.include)
+    masks = first.document.value.get("include") if right else []
+    for index, mask in enumerate(masks):
+        if not isinstance(mask, str) or mask not in right:
+            continue
+        sources = load(mask)
+        if not sources and not set(mask) & set("*?["):
+            mistakes.append(unreadable(first.document, index, f"{mask} cannot be read"))
+        for source in sources:
+            if isinstance(source, Unreadable):
+                what = f"{source.name} cannot be read: {source.words}"
+                mistakes.append(unreadable(first.document, index, what))
+            elif source.name not in found and source.name != first.document.name:
+                found[source.name] = read_file(source, Included)
+    return list(found.values()), mistakes
+
+
+def unreadable(document: Document, index: int, what: str) -> Mistake:
+    """Return the mistake of an `include` that leads to something that cannot be read."""
+    return Mistake(
+        document.origin("include", index),
+        f"include[{index}]",
+        what,
+        "correct the path, which is relative to this file, or what stands there",
+    )

@@ -1,0 +1,198 @@
+"""The types of what is typed into the model: each allow-listed, with reason and remedy."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    WithJsonSchema,
+)
+from pydantic_core import PydanticCustomError, core_schema
+
+from proxygen.model.hosts import BadName, host_name, is_address, mail_address, url_host
+
+
+def checked(check: Callable[[str], Any]) -> AfterValidator:
+    """Return a validator from a function that raises BadName."""
+    return AfterValidator(reporting(check))
+
+
+def reporting(check: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return *check* with its BadName as pydantic wants it."""
+
+    def validate(value: Any) -> Any:
+        try:
+            return check(value)
+        except BadName as error:
+            raise PydanticCustomError("value", "{reason}", vars_of(error)) from error
+
+    return validate
+
+
+def vars_of(error: BadName) -> dict[str, Any]:
+    return {"reason": error.reason, "remedy": error.remedy}
+
+
+def pattern(expression: str, what: str, remedy: str) -> Callable[[str], str]:
+    """Return a check that a text is *what*, that is, matches *expression* as a whole."""
+    compiled = re.compile(expression)
+
+    def check(text: str) -> str:
+        if not compiled.fullmatch(text):
+            raise BadName(f"{text[:80]!r} is not {what}", remedy)
+        return text
+
+    return check
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Marks a text as ``pattern`` does, and tells editors the expression.
+
+    Not for the keys of a mapping: in a JSON Schema those that do not match are let through.
+    """
+
+    expression: str
+    what: str
+    remedy: str
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        check = reporting(pattern(self.expression, self.what, self.remedy))
+        return core_schema.no_info_after_validator_function(check, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {"type": "string", "pattern": f"^(?:{self.expression})$"}
+
+
+def quantity(units: Mapping[str, int], most: str, remedy: str) -> Callable[[Any], int]:
+    """Return a reader of numbers with a unit, such as ``20m``; a bare number has unit 1."""
+    largest = int(most[:-1]) * units[most[-1]]
+
+    def read(value: Any) -> int:
+        match = re.fullmatch(r"([0-9]{1,9})([a-z]?)", str(value).lower())
+        if isinstance(value, bool) or not match or match[2] not in {"", *units}:
+            raise BadName(f"{str(value)[:40]!r} is not a number with a unit", remedy)
+        amount = int(match[1]) * units.get(match[2], 1)
+        if amount > largest:
+            raise BadName(f"{value} is more than anybody needs", f"write at most {most}")
+        return amount
+
+    return read
+
+
+def quantity_schema(units: str) -> WithJsonSchema:
+    """Return how editors are told of a number with one of the *units*, in either case."""
+    typed = {"type": "string", "pattern": f"^[0-9]{{1,9}}[{units}{units.upper()}]?$"}
+    return WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 0}, typed]})
+
+
+seconds = quantity(
+    {"s": 1, "m": 60, "h": 3600, "d": 86400},
+    "7d",
+    "write seconds, or a number with s, m, h or d, such as 20m",
+)
+octets = quantity(
+    {"k": 1024, "m": 1024**2, "g": 1024**3},
+    "1024g",
+    "write bytes, or a number with k, m or g, such as 50m",
+)
+
+SERVER = re.compile(
+    r"https?://(?:[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[(?P<ipv6>[0-9A-Fa-f:.]{2,45})\])"
+    r"(?::(?P<port>[0-9]{1,5}))?"
+)
+
+
+def upstream_server(text: str) -> str:
+    """Return the address of an upstream server if nginx can read it."""
+    match = SERVER.fullmatch(text)
+    if (
+        not match
+        or not 1 <= int(match["port"] or 80) <= 65535
+        or (match["ipv6"] and not is_address(match["ipv6"]))
+    ):
+        what = f"{text[:80]!r} is not the address of an upstream server"
+        raise BadName(what, "write http://HOST:PORT or https://HOST:PORT")
+    return text
+
+
+Host = Annotated[str, checked(host_name)]
+Url = Annotated[str, checked(url_host)]
+Contact = Annotated[str, checked(mail_address)]
+UpstreamServer = Annotated[str, checked(upstream_server)]
+Seconds = Annotated[int, BeforeValidator(reporting(seconds)), quantity_schema("smhd")]
+Octets = Annotated[int, BeforeValidator(reporting(octets)), quantity_schema("kmg")]
+Name = Annotated[
+    str,
+    checked(
+        pattern(
+            r"[a-z][a-z0-9_-]{0,40}",
+            "a name",
+            "begin with a letter; use lower-case letters, digits, `-` and `_`",
+        )
+    ),
+]
+RequestPath = Annotated[
+    str,
+    checked(
+        pattern(
+            r"/(?!\.well-known/acme-challenge)[A-Za-z0-9._~/@:+=%-]{0,200}",
+            "the path of a location",
+            "begin with `/`; use letters, digits and . _ ~ / @ : + = % -",
+        )
+    ),
+]
+File = Annotated[
+    str,
+    Text(r"[^\x00-\x1f\x7f]{1,1000}", "a path", "write a path relative to this file, or from /"),
+]
+HostPath = Annotated[
+    str,
+    Text(
+        r"/[^\x00-\x1f\x7f]{1,999}",
+        "an absolute path",
+        "write it from / on, such as /usr/sbin/nginx",
+    ),
+]
+Glob = Annotated[
+    str,
+    Text(r"[^\x00-\x1f\x7f]{1,500}", "a file or glob", "write a path such as domains.d/*.yaml"),
+]
+SecretReference = Annotated[
+    str,
+    Text(
+        r"env:[A-Za-z_][A-Za-z0-9_]{0,99}|file:[^\x00-\x1f\x7f]{1,1000}",
+        "a reference to a secret",
+        "write env:NAME or file:PATH; a secret does not stand in the model itself",
+    ),
+]
+Directory = Annotated[
+    str,
+    Text(
+        r"letsencrypt|letsencrypt-staging|https://[A-Za-z0-9.:\[\]-]{1,255}(?:/[!-~]{0,500})?",
+        "an ACME directory",
+        "write letsencrypt, letsencrypt-staging, or the https:// URL of a directory",
+    ),
+]
+Profile = Annotated[
+    str,
+    Text(
+        r"[A-Za-z0-9._-]{1,100}",
+        "the name of a certificate profile",
+        "write it as the authority does: letters, digits and . _ -",
+    ),
+]
+KeyIdentifier = Annotated[
+    str, Text(r"[ -~]{1,500}", "a key identifier", "write it exactly as the authority gave it")
+]
