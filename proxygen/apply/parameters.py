@@ -120,8 +120,11 @@ class Parameters:
 
     def replace(self, text: str) -> None:
         """Put *text* in the main file's place, which keeps its mode, owner, and being a link."""
+        main = self.facts.main.resolve()
+        for left in main.parent.glob(f".{main.name}.*.new"):  # by a run that was killed
+            left.unlink(missing_ok=True)
         if text != self.text():
-            files.replace_text(self.facts.main.resolve(), text)
+            files.replace_text(main, text)
 
     def text(self) -> str:
         """Return the main file as it is."""

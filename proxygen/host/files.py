@@ -198,9 +198,13 @@ def sync_folder(path: Path) -> None:
 
 @contextmanager
 def temporarily(path: Path, content: str) -> Iterator[Path]:
-    """Have a file for the time of a block; readable by its owner only."""
-    write(path, encoded(content))
+    """Have a file for the time of a block; readable by its owner only, and not made durable."""
+    path.unlink(missing_ok=True)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(path, flags, 0o600)
     try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(encoded(content))
         yield path
     finally:
-        remove(path)
+        path.unlink(missing_ok=True)

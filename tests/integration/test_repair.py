@@ -326,7 +326,7 @@ def test_killed_before_any_change_every_service_starts_and_the_next_run_finishes
         if not killed_before(machine, change, "apply"):
             break
         starts_cold(machine)
-        change += 5
+        change += 4
     machine.model(A, main=TRIAL)
     succeeded(machine.proxygen("apply"))
     assert machine.proxygen("apply").stdout == "nothing to do\n"
