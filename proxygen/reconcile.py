@@ -40,8 +40,6 @@ def reconcile(site: Site, parts: Parts, progress: Progress, only: Collection[str
         if not again:
             break
     outcome.failures += plan.failures
-    if outcome.done:
-        parts.bundles.tidy(owner.key for owner in site.owners)
     return outcome
 
 

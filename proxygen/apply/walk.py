@@ -9,8 +9,9 @@ from itertools import groupby
 from typing import Any
 
 from proxygen import assemble
+from proxygen.apply.change import bring, look_again
 from proxygen.apply.issue import Result, issue_all, issuer_of
-from proxygen.apply.service import LiveService, bring, look_again
+from proxygen.apply.service import LiveService, Target
 from proxygen.assemble import Parts
 from proxygen.errors import IssueFailed, NotServed, ProxygenError, ServiceError
 from proxygen.model.site import Site
@@ -186,7 +187,8 @@ class Walk:
         """Build what is wanted beside what serves, then bring the service to it."""
         wanted = step.installation
         service = self.live(wanted.service)
-        target = service.build(wanted, self.parts.bundles)
+        generation = service.generations.build(wanted, self.parts.bundles)
+        target = Target(generation, wanted.parameters)
         before = self.outcome.before.setdefault(wanted.service, service.former)
         bring(service, target, endpoints, self.progress.say, before)
 

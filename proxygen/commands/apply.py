@@ -36,8 +36,10 @@ def command(layout: Layout, domains: tuple[str, ...], as_json: bool) -> int:
     """
     site = assemble.site(layout)
     only = tuple(owner(domain, site) for domain in domains)
-    with lock.held(layout.lock), progress(quiet=as_json) as shown:
+    with lock.held(layout.lock) as killed, progress(quiet=as_json) as shown:
         parts = assemble.parts(layout, lambda: datetime.now(UTC))
+        if killed:
+            parts.bundles.tidy(each.key for each in site.owners)
         outcome = reconcile(site, parts, shown, only)
     if as_json:
         click.echo(json.dumps(outcome.as_json(), indent=2))

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 import click
 
 from proxygen import assemble
-from proxygen.apply.service import LiveService, Target, bring
+from proxygen.apply.change import bring
+from proxygen.apply.service import LiveService
 from proxygen.apply.walk import Outcome, nothing
 from proxygen.assemble import Parts
 from proxygen.commands.apply import echo, summary
@@ -58,14 +59,14 @@ def one(
     """Take one service back; one without a former state is an error only when it was named."""
     try:
         service = LiveService(parts.services[state.name], state, parts.layout)
-        former = service.before_present()
+        former = service.generations.before_present()
         if former is None:
             if explicit:
                 raise ServiceError(f"{state.name} has no former configuration to go back to")
             return
-        target = Target(former, service.parameters_of(former))
+        target, endpoints = service.target(former), service.generations.endpoints_of(former)
         say = nothing if quiet else echo
-        bring(service, target, service.endpoints_of(former), say, service.former)
+        bring(service, target, endpoints, say, service.former)
     except (ServiceError, NotServed) as error:
         outcome.failures.append((state.name, error))
         return

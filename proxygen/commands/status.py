@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -99,28 +100,34 @@ def command(layout: Layout, as_json: bool) -> int:
     return 0
 
 
+Served = Mapping[str, Mapping[str, str]]
+"""By service: what a client is shown for each name."""
+
+
 def gathered(site: Site, observed: Observed, attempts: dict[str, Attempt]) -> list[Line]:
     """Return a line for every owner, the global one first."""
-    where: dict[str, tuple[str, ...]] = {}
-    for name, state in sorted(observed.services.items()):
-        for fingerprint in set(state.installed.served.values()):
-            where[fingerprint] = (*where.get(fingerprint, ()), name)
-    return [line(owner, observed, attempts.get(owner.key), where) for owner in site.owners]
+    served = {name: state.installed.served for name, state in sorted(observed.services.items())}
+    shown = {name: set(names.values()) for name, names in served.items()}
+    return [line(owner, observed, attempts.get(owner.key), served, shown) for owner in site.owners]
 
 
 def line(
-    owner: Owner, observed: Observed, attempt: Attempt | None, where: dict[str, tuple[str, ...]]
+    owner: Owner,
+    observed: Observed,
+    attempt: Attempt | None,
+    served: Served,
+    shown: Mapping[str, set[str]],
 ) -> Line:
-    """Return the line of one owner."""
+    """Return the line of one owner; the global certificate counts wherever it is shown."""
     own = serving(owner, observed.bundles)
     bundle = own or observed.bundles.get(GLOBAL)
-    services = where.get(bundle.fingerprint[:16], ()) if bundle and owner.names else ()
-    web = tuple(
+    mark = bundle.fingerprint[:16] if bundle else ""
+    services = tuple(
         name
-        for name in services
-        if owner.key == GLOBAL or owner.host in observed.services[name].installed.served
+        for name, names in served.items()
+        if (mark in shown[name] if owner.key == GLOBAL else names.get(owner.host or "") == mark)
     )
-    return Line(owner, own is not None, bundle, web, attempt if owner.certificate else None)
+    return Line(owner, own is not None, bundle, services, attempt if owner.certificate else None)
 
 
 def renews(bundle: Bundle) -> bool:

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 import click
 
 from proxygen import assemble
-from proxygen.apply.service import LiveService, Target, bring
+from proxygen.apply.change import bring
+from proxygen.apply.service import LiveService, Target
 from proxygen.apply.walk import Outcome, nothing
 from proxygen.assemble import Parts
 from proxygen.commands.apply import echo, summary

@@ -13,11 +13,12 @@ from proxygen.host import files
 
 
 @contextmanager
-def held(path: Path) -> Iterator[None]:
+def held(path: Path) -> Iterator[bool]:
     """Hold the lock for a block; raise LockHeld at once while another run has it.
 
     The process id stands in the file as long as the block runs. One that is found there is of a
-    run that was killed: the files that it was writing are removed from the folder of the lock.
+    run that was killed: the block is given True, and the files that the run was writing are
+    removed from the folder of the lock.
     """
     files.folder(path.parent)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -31,12 +32,13 @@ def held(path: Path) -> Iterator[None]:
                 where=str(path),
                 remedy="wait until it ends",
             ) from error
-        if os.fstat(descriptor).st_size:
+        killed = os.fstat(descriptor).st_size > 0
+        if killed:
             files.sweep(path.parent)
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         try:
-            yield
+            yield killed
         finally:
             os.ftruncate(descriptor, 0)
     finally:

@@ -38,7 +38,7 @@ def printable(text: str) -> str:
 
 Url = Annotated[str, Field(max_length=2000), AfterValidator(https)]
 Text = Annotated[str, AfterValidator(printable)]
-Word = Annotated[str, Field(max_length=200), AfterValidator(printable)]
+Word = Annotated[str, Field(max_length=1000), AfterValidator(printable)]
 
 
 class Said(BaseModel):

@@ -223,19 +223,18 @@ def reload(facts: Facts, settings: Settings) -> Command:  # noqa: ARG001
 
 
 def endpoints(view: WebView, settings: Settings, facts: Facts) -> Iterator[Endpoint]:
-    """Yield every name once, on the first socket; the global one on each of the others."""
+    """Yield the global name on every socket, a name that is nobody's, then every other name."""
     https = https_sockets(settings, facts)
     first = next((socket for socket in https if not socket.startswith("[")), https[0])
-    for site in view.sites:
-        for name in site.names:
-            yield endpoint(first, name, site.bundle, settings)
     main = view.sites[0]
-    for other in https:
-        if other != first:
-            yield endpoint(other, main.names[0], main.bundle, settings)
+    for socket in dict.fromkeys((first, *https)):
+        yield endpoint(socket, main.names[0], main.bundle, settings)
     if str(port_of(first)) not in facts.parameters.get("default_server", "").split():
         served = None if settings.unknown_names == "reject" else main.bundle
         yield endpoint(first, UNKNOWN, served, settings)
+    for site in view.sites:
+        for name in site.names[1:] if site is main else site.names:
+            yield endpoint(first, name, site.bundle, settings)
 
 
 def endpoint(socket: str, name: str, bundle: Bundle | None, settings: Settings) -> Endpoint:

@@ -332,6 +332,9 @@ def test_killed_before_any_change_every_service_starts_and_the_next_run_finishes
     assert machine.proxygen("apply").stdout == "nothing to do\n"
     assert names(machine, "www.a.example") == {"www.a.example"}
     assert client.names(client.leaf(machine.dovecot.imaps)) == {"mail.example.net"}
+    store = machine.root / "var/lib/proxygen/store"
+    assert len(list((store / "bundles/a.example").iterdir())) == 1
+    assert not [path for path in store.rglob("*") if path.name.endswith(".new")]
     change = 1
     while killed_before(machine, change, "uninstall"):
         starts_cold(machine)

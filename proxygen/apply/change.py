@@ -1,0 +1,146 @@
+"""One change of a service: from what serves to what is wanted, or back; never in between.
+
+Until a client was seen to be shown what is wanted, ``begun`` stands in the service's folder:
+the next run finishes what a killed one began.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from proxygen.apply.probe import Seen, wrong
+from proxygen.apply.service import LiveService, Target
+from proxygen.errors import NotServed, ServiceError
+from proxygen.host import files
+from proxygen.services import Endpoint
+
+PATIENCE = 15.0
+"""Seconds within which a reloaded service must serve what is wanted, and a bit more for many."""
+A_SECOND = 300
+"""Endpoints for which it is given one second more; a loaded core looks at 600 in that time."""
+
+Wrong = tuple[tuple[Endpoint, Seen], ...]
+
+
+def bring(
+    service: LiveService,
+    target: Target,
+    endpoints: tuple[Endpoint, ...],
+    say: Callable[[str], None],
+    before: str | None,
+) -> None:
+    """Check *target*, switch to it, reload and verify; put back what served when it fails.
+
+    *before* is the generation that served before this run, to which `rollback` leads. Raises
+    CheckFailed when the service refuses (nothing was switched), ServiceError when it was put
+    back, NotServed when *target* is in place but a client sees something else for a reason that
+    is not ours.
+    """
+    files.folder(service.live.folder, 0o711)
+    service.check(target)
+    service.note_settings()
+    begun = service.live.folder / "begun"
+    files.write(begun, json.dumps({"former": service.former}).encode())
+    try:
+        service.switch(target)
+        if service.state.pid is not None:
+            say(f"reload {service.name}")
+        service.reload()
+        bad = verified(service, endpoints, say)
+    except (ServiceError, OSError) as error:
+        told = taken_back(service.name, error)
+        try:
+            undo(service, begun)
+        except (ServiceError, OSError) as second:
+            told.remedy = "it could not be taken back either: the next `proxygen apply` tries again"
+            told.words = f"{told.words}\n{second}".strip()
+        raise told from error
+    if bad:
+        blame(service, target, bad)
+    if target.generation not in (None, before):
+        service.generations.note_former(before)
+    files.remove(begun)
+    service.generations.purge()
+    conclude(service, bad)
+
+
+def look_again(
+    service: LiveService, endpoints: tuple[Endpoint, ...], say: Callable[[str], None]
+) -> None:
+    """See whether clients are shown by now what they were not; raise NotServed while not."""
+    conclude(service, verified(service, endpoints, say))
+
+
+def conclude(service: LiveService, bad: Wrong) -> None:
+    """Note whether all is served as wanted; raise NotServed if not."""
+    running = service.state.pid is not None
+    service.note_served(well=running and not bad)
+    if not running:
+        raise NotServed(
+            f"{service.name} is not running; its files are in place for its next start",
+            remedy=f"start it, for instance with `systemctl start {service.name}`",
+        )
+    if bad:
+        raise not_served(service.name, bad)
+
+
+def verified(
+    service: LiveService, endpoints: tuple[Endpoint, ...], say: Callable[[str], None]
+) -> Wrong:
+    """Return the endpoints at which a client does not see what is wanted."""
+    if service.state.pid is None or not endpoints:
+        return ()
+    say(f"verify {service.name}: {len(endpoints)} connections as a client")
+    return wrong(endpoints, deadline=PATIENCE + len(endpoints) / A_SECOND)
+
+
+def taken_back(name: str, error: ServiceError | OSError) -> ServiceError:
+    """Return the error of a change that was taken back."""
+    if isinstance(error, OSError):
+        remedy = "make room or repair it, then run `proxygen apply`"
+        error = ServiceError(f"{name} could not be changed: {error}", remedy=remedy)
+    remedy = f"the former files are back in place; {error.remedy}".rstrip("; ")
+    return ServiceError(error.what, where=error.where, remedy=remedy, words=error.words)
+
+
+def undo(service: LiveService, begun: Path) -> None:
+    """Put back and reload; what served before was fine with the service."""
+    service.put_back()
+    service.reload()
+    files.remove(begun)
+
+
+def blame(service: LiveService, target: Target, bad: Wrong) -> None:
+    """Find out whether the change is to blame for what clients see; put it back if so.
+
+    With the former files back, an endpoint that shows the same as with the new ones is
+    somebody else's doing (another program on the port, an override in a foreign file): then
+    the new files serve again, since they harm nobody.
+    """
+    service.put_back()
+    service.reload()
+    before = dict(wrong(tuple(endpoint for endpoint, _ in bad), deadline=2.0))
+    ours = tuple((endpoint, seen) for endpoint, seen in bad if before.get(endpoint) != seen)
+    if ours:
+        files.remove(service.live.folder / "begun")
+        error = not_served(service.name, ours)
+        raise ServiceError(
+            f"{service.name} took the new configuration, but serves something else",
+            remedy="the former files are back in place; look into its log for the reason",
+            words=error.words,
+        )
+    service.switch(target)
+    service.reload()
+
+
+def not_served(name: str, bad: Wrong) -> NotServed:
+    """Return the error that tells what clients see instead."""
+    lines = [f"{endpoint}: {seen.words or f'shows {seen.fingerprint}'}" for endpoint, seen in bad]
+    more = [f"… and {len(lines) - 20} more"] if len(lines) > 20 else []
+    return NotServed(
+        f"{name} does not serve what is wanted at {len(bad)} places",
+        remedy="see what else listens there or overrides the certificate; then `proxygen apply`",
+        words="\n".join(lines[:20] + more),
+    )

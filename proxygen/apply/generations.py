@@ -1,0 +1,180 @@
+"""Generations: what a service reads, built beside what serves, kept for the way back, purged."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from proxygen.bundles import Bundles
+from proxygen.errors import ServiceError
+from proxygen.host import files
+from proxygen.model.certificate import Bundle
+from proxygen.model.layout import Live
+from proxygen.observe import MANIFEST, group_of, links, manifest_of, texts
+from proxygen.plan.compare import SECOND, damaged
+from proxygen.plan.installation import Installation, chain_of
+from proxygen.plan.observed import Installed
+from proxygen.services import Endpoint
+
+
+@dataclass(frozen=True, slots=True)
+class Generations:
+    """The generations of one service; *installed* is what was found when the run began."""
+
+    service: str
+    live: Live
+    installed: Installed
+
+    # Building beside what serves.
+
+    def build(self, wanted: Installation, bundles: Bundles) -> str:
+        """Return the generation's name; write it and its certificates if not there yet.
+
+        Whoever reads certificates for what serves now may go on to until another one does.
+        """
+        group = group_of(wanted.readers)
+        entering = group or group_of(self.installed.manifest.get("readers"))
+        files.folder(self.live.folder, 0o711)
+        files.folder(self.live.generations, 0o711)
+        files.folder(self.live.certificates, 0o700 if entering is None else 0o750, entering)
+        present = self.installed.readable(wanted.readers)
+        for name, bundle in wanted.certificates.items():
+            if name not in present:
+                self.write_certificate(name, bundle, bundles, group)
+        return self.generation(wanted)
+
+    def generation(self, wanted: Installation) -> str:
+        """Return the name of the whole generation on disk, written if it is not there.
+
+        The one that serves is never written again: where somebody changed its files, a second
+        one of the same content takes its place.
+        """
+        present = self.installed
+        if not damaged(wanted, present) and present.generation is not None:
+            return present.generation
+        name = f"{wanted.id}{SECOND}" if present.generation == wanted.id else wanted.id
+        if not self.whole(name, wanted):
+            self.write_generation(name, wanted)
+        return name
+
+    def whole(self, name: str, wanted: Installation) -> bool:
+        """Return whether a generation that does not serve is on disk as it is wanted."""
+        path = self.live.generations / name
+        there = (texts(path), links(path), manifest_of(path))
+        return there == (wanted.files, wanted.links, wanted.manifest)
+
+    def write_certificate(
+        self, name: str, bundle: Bundle, bundles: Bundles, group: int | None
+    ) -> None:
+        """Write one certificate, with its key or alone; the mode is there before the content."""
+        material = bundles.material(bundle)
+        if material is None:
+            bundles.forget(bundle)
+            raise ServiceError(
+                f"the stored key of {bundle.owner} is damaged, and was forgotten",
+                remedy="run `proxygen apply`: it obtains a new certificate",
+            )
+        content = material.fullchain if name == chain_of(bundle) else material.pem
+        mode = 0o600 if group is None else 0o640
+        files.write(self.live.certificates / name, content, mode, group)
+
+    def write_generation(self, name: str, wanted: Installation) -> None:
+        """Write a whole generation under a passing name, then give it its own."""
+        path = self.live.generations / name
+        new = path.with_name(f"{name}.new")
+        files.remove(new)
+        files.folder(new, 0o755)
+        for file, text in wanted.files.items():
+            files.write(new / file, files.encoded(text), 0o644)
+        for file, certificate in wanted.links.items():
+            files.link(new / file, f"../../certificates/{certificate}")
+        files.write(new / MANIFEST, json.dumps(wanted.manifest).encode(), 0o644)
+        files.remove(path)
+        new.rename(path)
+        files.sync_folder(self.live.generations)
+
+    # The way back.
+
+    def former(self) -> str | None:
+        """Return the generation to go back to; a killed run noted it before it switched."""
+        if not self.installed.begun:
+            return self.installed.generation
+        noted = files.noted(self.live.folder / "begun").get("former")
+        return noted if noted in files.names(self.live.generations) else None
+
+    def before_present(self) -> str | None:
+        """Return the generation that served before the present one, as far as is known.
+
+        After a run that was killed this is the one that served before it.
+        """
+        noted = self.former() if self.installed.begun else self.noted_former()
+        there = noted in files.names(self.live.generations)
+        return noted if there and noted != self.installed.generation else None
+
+    def noted_former(self) -> str | None:
+        """Return the generation that was noted for `rollback`."""
+        noted = files.read(self.live.folder / "former")
+        return noted.decode("ascii", "replace").strip() if noted else None
+
+    def note_former(self, generation: str | None) -> None:
+        """Note the generation that served before this run, for `rollback`."""
+        if generation:
+            files.write(self.live.folder / "former", generation.encode())
+
+    def endpoints_of(self, generation: str) -> tuple[Endpoint, ...]:
+        """Return where clients saw a generation, and what."""
+        return tuple(
+            Endpoint(self.service, address, port, name, shown and known(shown), starttls, proxied)
+            for address, port, name, starttls, proxied, shown in manifest_of(
+                self.live.generations / generation
+            ).get("endpoints", ())
+        )
+
+    def parameters_of(self, generation: str) -> Mapping[str, str]:
+        """Return the parameters that went with a generation."""
+        found = manifest_of(self.live.generations / generation).get("parameters", {})
+        return {str(name): str(value) for name, value in found.items()}
+
+    def purge(self) -> None:
+        """Keep what serves and what served before it; remove all else, certificates too."""
+        keep = {Path(files.linked(self.live.current) or "").name, self.noted_former()}
+        for name in files.names(self.live.generations):
+            if name not in keep:
+                files.remove(self.live.generations / name)
+        kept = [manifest_of(self.live.generations / each) for each in keep if each]
+        if not all(kept):
+            return  # without its manifest nobody knows what a generation needs
+        needed = {name for manifest in kept for name in manifest["certificates"]}
+        for name in files.names(self.live.certificates):
+            if name not in needed:
+                (self.live.certificates / name).unlink()
+        if not any(manifest["readers"] for manifest in kept):
+            self.close_certificates()
+
+    def close_certificates(self) -> None:
+        """Let only root read the certificates, now that no kept generation needs more."""
+        for name in self.installed.shared & set(files.names(self.live.certificates)):
+            (self.live.certificates / name).chmod(0o600)
+        if self.live.certificates.is_dir():
+            self.live.certificates.chmod(0o700)
+
+
+def known(fingerprint: str) -> Bundle:
+    """Return a bundle of which only the leaf's fingerprint is known."""
+    never = datetime.fromtimestamp(0, UTC)
+    return Bundle(
+        owner="",
+        names=(),
+        issuer="",
+        issued_by="",
+        not_before=never,
+        not_after=never,
+        serial="",
+        fingerprint=fingerprint,
+        spki="",
+        digest="",
+        key_type="",
+    )
