@@ -82,12 +82,12 @@ def file_of(bundle: Bundle, live: Live) -> Path:
 def certificates(view: WebView, live: Live) -> list[tuple[Name, Path]]:
     """Return each name whose certificate is not the global one, with its file."""
     main = view.sites[0].bundle.digest
-    return [
-        (host_name(name), file_of(site.bundle, live))
+    own = (
+        (site.names, file_of(site.bundle, live))
         for site in view.sites
         if site.bundle.digest != main
-        for name in site.names
-    ]
+    )
+    return [(host_name(name), file) for names, file in own for name in names]
 
 
 def owners(view: WebView) -> list[tuple[Name, str]]:

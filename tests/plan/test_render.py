@@ -130,3 +130,18 @@ def test_a_wrong_template_is_told_with_path_and_line(text: str, where: str) -> N
 def test_a_missing_template_is_told_by_name() -> None:
     with pytest.raises(ServiceError, match=r"there is no template gone\.j2"):
         rendered("{% include 'gone.j2' %}")
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "value.__class__",
+        "value.__init__.__globals__",
+        "cycler.__init__.__globals__.os",
+        "().__class__.__mro__",
+    ],
+)
+def test_a_template_reaches_nothing_behind_its_values(expression: str) -> None:
+    templates = Templates({"t": Template(f"{{{{ {expression} }}}}", "t")})
+    with pytest.raises(ServiceError):
+        render(templates, Rendered("t", "t", {"value": Rendered("a", "b", {})}))
