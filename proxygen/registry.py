@@ -21,7 +21,7 @@ from proxygen.model.yaml import parse
 def words(folder: str) -> tuple[str, ...]:
     """Return the words that a folder of the package knows, sorted.
 
-    A module with an underscore in its name belongs to the word before it.
+    A module with an underscore in its name is no word: it belongs to those beside it.
     """
     package = importlib.import_module(f"proxygen.{folder}")
     names = (module.name for module in pkgutil.iter_modules(package.__path__))

@@ -147,7 +147,7 @@ SHIPPED = [
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.relative_to(HOUSE).as_posix())
 def test_no_path_of_a_developers_machine_is_in_what_is_shipped(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
-    assert not re.search(r"/home/|/Users/|/work/|/root/|/tmp/[a-z]", text)
+    assert not re.search(r"/(?:home|Users|work|root)/|/tmp/[a-z]", text)
 
 
 def test_a_process_is_started_in_one_place_and_never_by_a_shell() -> None:

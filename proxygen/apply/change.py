@@ -7,7 +7,8 @@ the next run finishes what a killed one began.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from proxygen.apply.probe import Seen, wrong
@@ -64,6 +65,18 @@ def bring(
     files.remove(begun)
     service.generations.purge()
     conclude(service, bad)
+
+
+@contextmanager
+def as_service_error(name: str) -> Iterator[None]:
+    """Raise what the system refuses within a block as a ServiceError of that service."""
+    try:
+        yield
+    except OSError as error:
+        raise ServiceError(
+            f"{name} cannot be set up: {error}",
+            remedy="make room or correct the permissions, then run `proxygen apply`",
+        ) from error
 
 
 def look_again(

@@ -9,7 +9,7 @@ from itertools import groupby
 from typing import Any
 
 from proxygen import assemble
-from proxygen.apply.change import bring, look_again
+from proxygen.apply.change import as_service_error, bring, look_again
 from proxygen.apply.issue import Result, issue_all, issuer_of
 from proxygen.apply.service import LiveService, Target
 from proxygen.assemble import Parts
@@ -167,18 +167,14 @@ class Walk:
         name = str(of_kind(step))
         verify = next(each for each in steps if isinstance(each, Verify))
         try:
-            if isinstance(step, Install):
-                self.progress.say(str(step))
-                self.bring(step, verify.endpoints)
-            else:
-                look_again(self.live(name), verify.endpoints, self.progress.say)
+            with as_service_error(name):
+                if isinstance(step, Install):
+                    self.progress.say(str(step))
+                    self.bring(step, verify.endpoints)
+                else:
+                    look_again(self.live(name), verify.endpoints, self.progress.say)
         except (ServiceError, NotServed) as error:
             self.failed(name, step, error)
-        except OSError as error:
-            remedy = "make room or correct the permissions, then run `proxygen apply`"
-            self.failed(
-                name, step, ServiceError(f"{name} cannot be set up: {error}", remedy=remedy)
-            )
         else:
             self.outcome.settle(name)
             self.outcome.done += [str(each) for each in steps]

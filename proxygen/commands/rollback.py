@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import click
 
 from proxygen import assemble
-from proxygen.apply.change import bring
+from proxygen.apply.change import as_service_error, bring
 from proxygen.apply.service import LiveService
 from proxygen.apply.walk import Outcome, nothing
 from proxygen.assemble import Parts
@@ -58,19 +58,17 @@ def one(
 ) -> None:
     """Take one service back; one without a former state is an error only when it was named."""
     try:
-        service = LiveService(parts.services[state.name], state, parts.layout)
-        former = service.generations.before_present()
-        if former is None:
-            if explicit:
-                raise ServiceError(f"{state.name} has no former configuration to go back to")
-            return
-        target, endpoints = service.target(former), service.generations.endpoints_of(former)
-        say = nothing if quiet else echo
-        bring(service, target, endpoints, say, service.former)
+        with as_service_error(state.name):
+            service = LiveService(parts.services[state.name], state, parts.layout)
+            former = service.generations.before_present()
+            if former is None:
+                if explicit:
+                    raise ServiceError(f"{state.name} has no former configuration to go back to")
+                return
+            target, endpoints = service.target(former), service.generations.endpoints_of(former)
+            say = nothing if quiet else echo
+            bring(service, target, endpoints, say, service.former)
     except (ServiceError, NotServed) as error:
         outcome.failures.append((state.name, error))
-        return
-    except OSError as error:
-        outcome.failures.append((state.name, ServiceError(f"{state.name}: {error}")))
         return
     outcome.done.append(f"{state.name} serves its former configuration again ({former})")

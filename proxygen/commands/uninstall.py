@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import click
 
 from proxygen import assemble
-from proxygen.apply.change import bring
+from proxygen.apply.change import as_service_error, bring
 from proxygen.apply.service import LiveService, Target
 from proxygen.apply.walk import Outcome, nothing
 from proxygen.assemble import Parts
@@ -61,15 +61,13 @@ def one(state: ServiceState, parts: Parts, outcome: Outcome) -> None:
     """Take proxygen's part out of one service: checked, switched, reloaded as any change."""
     live = parts.layout.live(state.name)
     try:
-        service = LiveService(parts.services[state.name], state, parts.layout)
-        bring(service, Target(None, {}), (), nothing, None)
+        with as_service_error(state.name):
+            service = LiveService(parts.services[state.name], state, parts.layout)
+            bring(service, Target(None, {}), (), nothing, None)
     except NotServed:
         pass
     except ServiceError as error:
         outcome.failures.append((state.name, error))
-        return
-    except OSError as error:
-        outcome.failures.append((state.name, ServiceError(f"{state.name}: {error}")))
         return
     files.remove(live.folder)
     outcome.done.append(f"{state.name}: as it was before proxygen")

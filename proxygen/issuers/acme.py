@@ -17,11 +17,11 @@ from pydantic import Field
 
 from proxygen.errors import IssueFailed
 from proxygen.issuers import acme_failures
-from proxygen.issuers.acme_account import Account, location
+from proxygen.issuers.acme_account import Account, encoded, location
 from proxygen.issuers.acme_answers import Directory, Order, Said, Status, Url, https
 from proxygen.issuers.acme_failures import Over, Refused, Wrong
 from proxygen.issuers.acme_network import Network
-from proxygen.issuers.acme_order import Course, encoded
+from proxygen.issuers.acme_order import Course
 from proxygen.issuers.acme_transport import Pace, Transport
 from proxygen.model import verdicts, x509
 from proxygen.model.certificate import Certificate, KeyAndChain, Secret

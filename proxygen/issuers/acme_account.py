@@ -12,6 +12,7 @@ from acme import messages
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from josepy.b64 import b64encode
+from josepy.json_util import JSONObjectWithFields
 from josepy.jwk import JWKEC
 
 from proxygen.errors import IssueFailed
@@ -181,9 +182,9 @@ class Account:
         return acme_failures.of_account(refused, self.directory.meta.terms)
 
 
-def encoded(registration: messages.Registration) -> bytes:
-    """Return the payload of a request about an account."""
-    return json.dumps(registration.to_json()).encode()
+def encoded(message: JSONObjectWithFields) -> bytes:
+    """Return the payload of a request."""
+    return json.dumps(message.to_json()).encode()
 
 
 def location(answer: Answer, what: str) -> str:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
 from acme import messages
 from cryptography import x509
-from josepy.json_util import JSONObjectWithFields
 
 from proxygen.errors import IssueFailed
-from proxygen.issuers.acme_account import Account
+from proxygen.issuers.acme_account import Account, encoded
 from proxygen.issuers.acme_answers import (
     TOKEN,
     Authorization,
@@ -156,11 +154,6 @@ class Course:
                 remedy="nothing: the next run continues the same order",
             )
         time.sleep(seconds)
-
-
-def encoded(message: JSONObjectWithFields) -> bytes:
-    """Return the payload of a request."""
-    return json.dumps(message.to_json()).encode()
 
 
 def http01(authorization: Authorization) -> Challenge:

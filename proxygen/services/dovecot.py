@@ -23,6 +23,7 @@ from proxygen.services import (
     ServiceSettings,
     Wanted,
 )
+from proxygen.services.mail_endpoints import asked_for_any_name
 
 ROLE = Role.MAIL
 PROGRAMS = ("/usr/sbin/dovecot", "dovecot")
@@ -31,8 +32,6 @@ WORKERS = False
 """Login processes come and go with the connections, so new ones prove nothing about a reload."""
 
 LINK, CHAIN, FILE = "global.pem", "global-chain.pem", "tls.conf"
-OTHER_NAME = "proxygen-other.invalid"
-"""A name that nobody has (RFC 6761): asked for to find out whether SNI changes anything."""
 
 OLDEST, RENAMED = (2, 3), (2, 4)
 CURVES = "X25519:prime256v1:secp384r1"
@@ -298,6 +297,4 @@ def reload(facts: Facts, settings: ServiceSettings) -> Command:  # noqa: ARG001
 
 def endpoints(view: MailView, settings: ServiceSettings, facts: Facts) -> Iterator[Endpoint]:  # noqa: ARG001
     """Return every listener, asked for the global host and for a name that nobody has."""
-    for at in facts.listeners:
-        for name in (view.host, OTHER_NAME):
-            yield Endpoint("dovecot", at.address, at.port, name, view.bundle, at.starttls)
+    return asked_for_any_name("dovecot", view, facts)

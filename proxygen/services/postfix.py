@@ -20,6 +20,7 @@ from proxygen.services import (
     ServiceSettings,
     Wanted,
 )
+from proxygen.services.mail_endpoints import asked_for_any_name
 
 ROLE = Role.MAIL
 PROGRAMS = ("/usr/sbin/postfix", "postfix")
@@ -28,8 +29,6 @@ WORKERS = False
 """smtpd processes end and begin with the mail, so new ones prove nothing about a reload."""
 
 LINK = "global.pem"
-OTHER_NAME = "proxygen-other.invalid"
-"""A name that nobody has (RFC 6761): asked for to find out whether SNI changes anything."""
 
 CHAIN_FILES_SINCE = (3, 4)
 COMPARISONS_SINCE = (3, 6)
@@ -312,9 +311,4 @@ def reload(facts: Facts, settings: ServiceSettings) -> Command:  # noqa: ARG001
 
 def endpoints(view: MailView, settings: ServiceSettings, facts: Facts) -> Iterator[Endpoint]:  # noqa: ARG001
     """Return every listener, asked for the global host and for a name that nobody has."""
-    for at in facts.listeners:
-        for name in (view.host, OTHER_NAME):
-            yield Endpoint(
-                *("postfix", at.address, at.port, name, view.bundle, at.starttls),
-                proxy_protocol=at.proxy_protocol,
-            )
+    return asked_for_any_name("postfix", view, facts)

@@ -65,7 +65,7 @@ class Webroot:
     def prepare(self) -> None:
         """Make the folders, and remove once what a killed run left."""
         with self.lock:
-            for folder in (*missing(self.folder), self.folder, self.place.parent, self.place):
+            for folder in (self.folder, self.place.parent, self.place):
                 files.folder(folder, 0o755)
             if not self.swept:
                 self.sweep(datetime.now(UTC))
@@ -173,11 +173,6 @@ def checked(name: str, token: str, key_authorization: str) -> None:
             f"the authority sent a challenge for {name} whose token is not base64url",
             remedy="ask the authority's operators: RFC 8555 section 8.3 forbids it",
         )
-
-
-def missing(folder: Path) -> tuple[Path, ...]:
-    """Return the folders above *folder* that are not there, outermost first."""
-    return tuple(parent for parent in reversed(folder.parents) if not parent.is_dir())
 
 
 def request_line(client: socket.socket, deadline: float) -> bytes:

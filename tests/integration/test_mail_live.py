@@ -24,6 +24,7 @@ from proxygen.model.views import MailView
 from proxygen.plan.installation import assigned
 from proxygen.plan.render import Templates, render
 from proxygen.services import Answer, Command, Facts, ServiceSettings, dovecot, postfix
+from proxygen.services.mail_endpoints import OTHER_NAME
 from tests.live import needs, ports
 from tests.live.authority import Authority, write_private
 from tests.live.dovecot import Dovecot
@@ -281,7 +282,7 @@ def test_an_sni_map_is_noticed_and_emptied() -> None:
         pair = root / "other.pem"
         write_private(pair, other.key + other.fullchain)
         table = root / "sni"
-        table.write_text(f"{postfix.OTHER_NAME} {pair}\n{HOST} {pair}\n")
+        table.write_text(f"{OTHER_NAME} {pair}\n{HOST} {pair}\n")
         subprocess.run(["postmap", "-F", f"texthash:{table}"], check=False, capture_output=True)
         subprocess.run(["postmap", "-F", f"hash:{table}"], check=True)
         main = mail.facts.main

@@ -16,6 +16,7 @@ from proxygen.model.layout import Layout
 from proxygen.model.views import MailView
 from proxygen.plan.render import Template, Templates, render
 from proxygen.services import Answer, Facts, Listener, ServiceSettings, dovecot
+from proxygen.services.mail_endpoints import OTHER_NAME
 
 LAYOUT = Layout(Path("/"), Path("/etc/proxygen/proxygen.yaml"))
 SETTINGS = ServiceSettings()
@@ -325,7 +326,7 @@ def test_programs_beside_the_one_found() -> None:
 def test_only_the_global_bundle_is_expected() -> None:
     endpoints = list(dovecot.endpoints(VIEW, SETTINGS, found()))
     assert {each.bundle for each in endpoints} == {BUNDLE}
-    assert {each.server_name for each in endpoints} == {"mail.example.net", dovecot.OTHER_NAME}
+    assert {each.server_name for each in endpoints} == {"mail.example.net", OTHER_NAME}
 
 
 def test_a_refusal_never_shows_the_configuration() -> None:

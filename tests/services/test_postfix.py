@@ -17,6 +17,7 @@ from proxygen.model.views import MailView
 from proxygen.plan.installation import assigned
 from proxygen.plan.render import render
 from proxygen.services import Answer, Facts, Listener, ServiceSettings, postfix
+from proxygen.services.mail_endpoints import OTHER_NAME
 
 LAYOUT = Layout(Path("/"), Path("/etc/proxygen/proxygen.yaml"))
 SETTINGS = ServiceSettings()
@@ -237,7 +238,7 @@ def test_only_the_global_bundle_is_installed_and_expected() -> None:
     assert postfix.pointer(facts) is None
     endpoints = list(postfix.endpoints(VIEW, SETTINGS, facts))
     assert {each.bundle for each in endpoints} == {BUNDLE}
-    assert {each.server_name for each in endpoints} == {"mail.example.net", postfix.OTHER_NAME}
+    assert {each.server_name for each in endpoints} == {"mail.example.net", OTHER_NAME}
     assert len(endpoints) == 2 * len(facts.listeners)
 
 

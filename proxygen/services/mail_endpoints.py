@@ -1,0 +1,21 @@
+"""Where clients meet a mail service: each listener, asked for more than one name (rule 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from proxygen.model.views import MailView
+from proxygen.services import Endpoint, Facts
+
+OTHER_NAME = "proxygen-other.invalid"
+"""A name that nobody has (RFC 6761): asked for to find out whether SNI changes anything."""
+
+
+def asked_for_any_name(service: str, view: MailView, facts: Facts) -> Iterator[Endpoint]:
+    """Yield every listener, asked for the global host and for a name that nobody has."""
+    for at in facts.listeners:
+        for name in (view.host, OTHER_NAME):
+            yield Endpoint(
+                *(service, at.address, at.port, name, view.bundle, at.starttls),
+                proxy_protocol=at.proxy_protocol,
+            )
