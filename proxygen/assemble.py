@@ -5,37 +5,82 @@ from __future__ import annotations
 import errno
 import glob
 import os
+import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from proxygen import registry
 from proxygen.bundles import Bundles
 from proxygen.errors import IssueFailed, UsageError
 from proxygen.host import files
+from proxygen.host.files import Stamp
 from proxygen.issuers import Issuer
-from proxygen.model.certificate import Secret
+from proxygen.ledger import Ledger
+from proxygen.model.certificate import Certificate, Secret
 from proxygen.model.layout import Layout
-from proxygen.model.reading import read
-from proxygen.model.site import Site
+from proxygen.model.reading import Before, read
+from proxygen.model.site import Acme, Site
 from proxygen.model.sources import Source, Unreadable
+from proxygen.plan.quota import Entry
 from proxygen.solvers import Solver
 from proxygen.stores import Store
 from proxygen.stores.filesystem import FileStore
 
 if TYPE_CHECKING:
+    from proxygen.issuers.acme import AcmeIssuer
     from proxygen.plan.render import Templates
 
+T = TypeVar("T")
 MOST_FILES = 200_000
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A file that an `include` found: what it held when it had *stamp*."""
+
+    path: Path
+    stamp: Stamp | None
+    source: Source | Unreadable
+
+
+@dataclass(slots=True)
+class ModelFiles:
+    """The files of a model as they were read the last time, for who reads them again and again.
+
+    What did not change is not read again. *found* by mask and name.
+    """
+
+    before: Before = field(default_factory=Before)
+    found: dict[str, dict[str, Found]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Latest:
+    """The latest value of each kind, with what it was made from."""
+
+    known: dict[str, tuple[object, Any]] = field(default_factory=dict)
+
+    def of(self, kind: str, given: object, make: Callable[[], T]) -> T:
+        """Return what *make* does, the latest value while *given* is what that was made from."""
+        known = self.known.get(kind)
+        if known is None or known[0] != given:
+            known = self.known[kind] = given, make()
+        value: T = known[1]
+        return value
 
 
 @dataclass(frozen=True)
 class Parts:
-    """All that a round works with; *now* is the only clock."""
+    """All that a round works with; *now* is the only clock, *draw* the only chance (0 to 1).
+
+    Who does round after round with the same parts reads and renders only what changed: *bundles*
+    know what they read, *latest* what was rendered, and from what.
+    """
 
     layout: Layout
     store: Store
@@ -43,12 +88,23 @@ class Parts:
     templates: Templates
     services: Mapping[str, Any]
     now: Callable[[], datetime]
+    draw: Callable[[], float] = random.random
+    latest: Latest = field(default_factory=Latest)
+
+    def ledger(self, authority: Acme) -> Ledger:
+        """Return what was used of an authority's limits."""
+        return Ledger(self.store, authority.directory)
 
 
-def site(layout: Layout) -> Site:
+def site(layout: Layout, known: ModelFiles | None = None) -> Site:
     """Return the site that the model file describes; raise ModelError or UsageError."""
+    known = known or ModelFiles()
     return read(
-        source(layout.config), including(layout), registry.settings(), registry.applications()
+        source(layout.config),
+        including(layout, known),
+        registry.settings(),
+        registry.applications(),
+        known.before,
     )
 
 
@@ -66,24 +122,43 @@ def source(path: Path) -> Source:
     return Source(str(path), path.parent.absolute(), text)
 
 
-def including(layout: Layout) -> Callable[[str], Sequence[Source | Unreadable]]:
-    """Return how the files of an `include` are found, relative to the model file."""
+def including(
+    layout: Layout, known: ModelFiles | None = None
+) -> Callable[[str], Sequence[Source | Unreadable]]:
+    """Return how the files of an `include` are found, relative to the model file.
+
+    For one reading of the model: what that does not come to is *known* no more.
+    """
+    known = known or ModelFiles()
+    before, known.found = known.found, {}
 
     def load(mask: str) -> Sequence[Source | Unreadable]:
-        folder = layout.config.parent
+        folder, former = layout.config.parent, before.get(mask, {})
         found = glob.iglob(mask, root_dir=folder, recursive=True)  # noqa: PTH207 not hidden ones
-        paths = sorted({folder / name for name in islice(found, MOST_FILES + 1)})
-        if len(paths) > MOST_FILES:
+        names = set(islice(found, MOST_FILES + 1))
+        if len(names) > MOST_FILES:
             raise UsageError(f"{mask} names more than {MOST_FILES} files", where=str(layout.config))
         if "**" in mask:  # which names every folder besides
-            paths = [path for path in paths if not path.is_dir()]
-        return tuple(map(included, paths))
+            names = {name for name in names if not (folder / name).is_dir()}
+        present = {name: included(folder, name, former.get(name)) for name in names}
+        known.found[mask] = present
+        in_order = sorted(present.values(), key=lambda each: each.path.parts)
+        return tuple(each.source for each in in_order)
 
     return load
 
 
-def included(path: Path) -> Source | Unreadable:
-    """Return a file that an `include` found, or why it cannot be read."""
+def included(folder: Path, name: str, known: Found | None) -> Found:
+    """Return a file that an `include` found, read unless it is as it was *known*."""
+    path = known.path if known else folder / name
+    stamp = files.stamp_of(path)
+    if known and stamp is not None and known.stamp == stamp:
+        return known
+    return Found(path, stamp, included_source(path))
+
+
+def included_source(path: Path) -> Source | Unreadable:
+    """Return what a file that an `include` found holds, or why it cannot be read."""
     try:
         text = files.read(path)
     except OSError as error:
@@ -93,10 +168,17 @@ def included(path: Path) -> Source | Unreadable:
     return Source(str(path), path.parent.absolute(), text)
 
 
-def parts(layout: Layout, now: Callable[[], datetime]) -> Parts:
-    """Return what every round needs; issuers come when one is due."""
+def parts(layout: Layout, now: Callable[[], datetime], former: Parts | None = None) -> Parts:
+    """Return what every round needs; issuers come when one is due.
+
+    The *former* parts of the same process give on what they know; templates are looked at anew.
+    """
     from proxygen.host import templates
 
+    if former:
+        return replace(
+            former, templates=templates.load(layout.etc / "templates", former.templates), now=now
+        )
     store = FileStore(layout.store)
     return Parts(
         layout=layout,
@@ -112,7 +194,10 @@ def parts(layout: Layout, now: Callable[[], datetime]) -> Parts:
 def issuers(
     parts: Parts, site: Site, words: set[str], *, listen: bool
 ) -> Iterator[dict[str, Issuer]]:
-    """Have the named issuers for a block; *listen*: no web server answers the challenges."""
+    """Have the named issuers for a block; *listen*: no web server answers the challenges.
+
+    *words* are those of the model, and the directory of each ACME authority that is asked.
+    """
     built: dict[str, Issuer] = {}
     if "file" in words:
         from proxygen.issuers.file import FileIssuer
@@ -122,18 +207,40 @@ def issuers(
         from proxygen.issuers.selfsigned import SelfSignedIssuer
 
         built["selfsigned"] = SelfSignedIssuer(parts.now)
-    if "acme" not in words:
+    asked = [each for each in site.authorities if each.directory in words]
+    if not asked:
         yield built
         return
-    from proxygen.issuers.acme import AcmeIssuer
     from proxygen.solvers.http01 import Listener, Webroot
 
     with ExitStack() as stack:
         solver: Solver = Webroot(parts.layout.challenges)
         if listen:
             solver = stack.enter_context(Listener(site.acme.http_port))
-        built["acme"] = AcmeIssuer(site.acme, parts.store, solver, parts.now, secret)
+        for each in asked:
+            built[each.directory] = acme(parts, each, solver)
         yield built
+
+
+def suggesting(parts: Parts, authority: Acme) -> AcmeIssuer:
+    """Return who tells what an authority suggests about renewals; it orders nothing."""
+    from proxygen.solvers.http01 import Webroot
+
+    return acme(parts, authority, Webroot(parts.layout.challenges))
+
+
+def acme(parts: Parts, authority: Acme, solver: Solver) -> AcmeIssuer:
+    """Return the issuer that asks one authority, and counts its orders."""
+    from proxygen.issuers.acme import AcmeIssuer
+
+    ledger = parts.ledger(authority)
+
+    def ordered(wanted: Certificate, exempt: bool) -> None:
+        former = parts.bundles.facts(wanted.owner)
+        renewal = former is not None and set(former.names) == set(wanted.names)
+        ledger.note(Entry(parts.now(), wanted.names, renewal=renewal, exempt=exempt))
+
+    return AcmeIssuer(authority, parts.store, solver, parts.now, secret, ordered=ordered)
 
 
 def secret(reference: Secret) -> bytes:

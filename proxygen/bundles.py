@@ -10,9 +10,10 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable
+import threading
+from collections.abc import Hashable, Iterable
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -20,6 +21,7 @@ from pydantic import TypeAdapter, ValidationError
 from proxygen.errors import IssueFailed
 from proxygen.model.certificate import Bundle, Certificate, KeyAndChain
 from proxygen.model.layout import stem
+from proxygen.plan.backoff import Attempt, pause, purpose
 from proxygen.stores import Store
 
 T = TypeVar("T")
@@ -27,41 +29,46 @@ DIGEST = re.compile("[0-9a-f]{64}")
 KEY_END = b"-----END PRIVATE KEY-----\n"
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """The last failure to obtain an owner's certificate, since when, and how often in a row."""
-
-    owner: str
-    at: datetime
-    since: datetime
-    count: int
-    what: str
-    words: str
-    problem: str | None
-
-
 BUNDLE = TypeAdapter(Bundle)
 ATTEMPT = TypeAdapter(Attempt)
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Facts that were read when their value had *stamp*; *secret* is the key of the other half."""
+
+    stamp: Hashable
+    bundle: Bundle
+    secret: str
+
+
 class Bundles:
-    """The bundles of one installation."""
+    """The bundles of one installation; facts that did not change are not read again."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
+        self.lock = threading.Lock()
+        self.known: dict[str, Known] = {}
 
     def all(self) -> dict[str, Bundle]:
         """Return the facts of every stored bundle by owner.
 
         Unreadable ones are absent, and so are those whose key is gone: they are issued anew.
         """
-        return {
-            bundle.owner: bundle
-            for key in self.store.keys("certificates")
-            if (bundle := bundle_from(self.readable(key)))
-            and kept_as(key, bundle.owner)
-            and self.store.has(secret_key(bundle.owner, bundle.digest))
-        }
+        stamps = self.store.stamps("certificates").items()
+        self.known = {key: each for key, stamp in stamps if (each := self.looked_up(key, stamp))}
+        found = [each for each in self.known.values() if self.store.has(each.secret)]
+        return {each.bundle.owner: each.bundle for each in found}
+
+    def looked_up(self, key: str, stamp: Hashable) -> Known | None:
+        """Return the facts below a key, None for none; read where *stamp* is not the known one."""
+        known = self.known.get(key)
+        if known and stamp is not None and known.stamp == stamp:
+            return known
+        bundle = bundle_from(self.readable(key))
+        if bundle is None or not kept_as(key, bundle.owner):
+            return None
+        return Known(stamp, bundle, secret_key(bundle.owner, bundle.digest))
 
     def readable(self, key: str) -> bytes | None:
         """Return a stored value, None also for one that cannot be read."""
@@ -109,30 +116,55 @@ class Bundles:
         if former and former.digest != bundle.digest:
             self.store.delete(secret_key(former.owner, former.digest))
 
+    def note(self, bundle: Bundle) -> None:
+        """Keep what became known of a stored bundle, whose key and chain stay as they are."""
+        self.store.put(facts_key(bundle.owner), facts_of(bundle))
+
     def forget(self, bundle: Bundle) -> None:
         """Remove a bundle with its key."""
         self.store.delete(facts_key(bundle.owner))
         self.store.delete(secret_key(bundle.owner, bundle.digest))
         self.store.delete(attempt_key(bundle.owner))
 
-    def failed(self, wanted: Certificate, error: IssueFailed, now: datetime) -> None:
-        """Remember that obtaining *wanted* failed."""
-        former = attempt_from(self.readable(attempt_key(wanted.owner)))
-        attempt = Attempt(
-            owner=wanted.owner,
-            at=now,
-            since=former.since if former else now,
-            count=former.count + 1 if former else 1,
-            what=error.what,
-            words=error.words,
-            problem=error.problem,
-        )
-        self.store.put(attempt_key(wanted.owner), json.dumps(asdict(attempt), default=str).encode())
+    def failed(self, wanted: Certificate, error: IssueFailed, now: datetime, draw: float) -> None:
+        """Remember that obtaining *wanted* failed; *draw*, from 0 to 1, varies the pause."""
+        key = attempt_key(wanted.owner)
+        former = attempt_from(self.readable(key))
+        about = purpose(wanted)
+        if former and former.purpose != about:
+            former = None
+        bundle = self.facts(wanted.owner)
+        lifetime = bundle.lifetime if bundle else None
+        failed = attempt(wanted.owner, about, former, error, now, draw, lifetime)
+        self.store.put(key, written(failed))
 
     def attempts(self) -> dict[str, Attempt]:
         """Return the last failure of every owner whose certificate could not be obtained."""
-        found = (self.readable(key) for key in self.store.keys("attempts"))
-        return {each.owner: each for value in found if (each := attempt_from(value))}
+        return self.held("attempts")
+
+    def hold(
+        self, prefix: str, directory: str, error: IssueFailed, now: datetime, draw: float
+    ) -> None:
+        """Remember why an authority is left alone.
+
+        ``troubles``: it issues for nobody; ``looks``: it gives no renewal information. What
+        fails while it is left alone was begun before, and is the same trouble.
+        """
+        key = authority_key(prefix, directory)
+        with self.lock:
+            former = attempt_from(self.readable(key))
+            if former is None or not former.holds(now):
+                self.store.put(key, written(attempt(directory, "", former, error, now, draw)))
+
+    def settled(self, directory: str) -> None:
+        """Forget the trouble of an authority: it issues."""
+        if self.store.has(key := authority_key("troubles", directory)):
+            self.store.delete(key)
+
+    def held(self, prefix: str) -> dict[str, Attempt]:
+        """Return the failures below *prefix* by what they are of."""
+        found = (self.readable(key) for key in self.store.keys(prefix))
+        return {each.of: each for value in found if (each := attempt_from(value))}
 
 
 def facts_key(owner: str) -> str:
@@ -147,6 +179,41 @@ def attempt_key(owner: str) -> str:
     return f"attempts/{stem(owner)}"
 
 
+def authority_key(prefix: str, directory: str) -> str:
+    return f"{prefix}/{hashlib.sha256(directory.encode()).hexdigest()[:16]}"
+
+
+def attempt(
+    of: str,
+    about: str,
+    former: Attempt | None,
+    error: IssueFailed,
+    now: datetime,
+    draw: float,
+    lifetime: timedelta | None = None,
+) -> Attempt:
+    """Return one failure more in a row."""
+    count = former.count + 1 if former else 1
+    return Attempt(
+        of=of,
+        at=now,
+        since=former.since if former else now,
+        count=count,
+        again=error.retry_at or now + pause(count, draw, lifetime),
+        what=error.what,
+        words=error.words,
+        remedy=error.remedy,
+        problem=error.problem,
+        purpose=about,
+        asked=error.retry_at is not None,
+    )
+
+
+def written(attempt: Attempt) -> bytes:
+    """Return a failure as it is stored."""
+    return json.dumps(asdict(attempt), default=str).encode()
+
+
 def facts_of(bundle: Bundle) -> bytes:
     """Return the facts as they are stored."""
     return json.dumps(asdict(bundle), default=str).encode()
@@ -157,13 +224,17 @@ def bundle_from(value: bytes | None) -> Bundle | None:
     bundle = read(BUNDLE, value)
     if bundle is None or not DIGEST.fullmatch(bundle.digest):
         return None
-    return bundle if bundle.not_before.tzinfo and bundle.not_after.tzinfo else None
+    told = bundle.renewal
+    moments = (told.look_at, told.start, told.end, told.moment) if told else ()
+    present = (bundle.not_before, bundle.not_after, *(each for each in moments if each))
+    return bundle if all(each.tzinfo for each in present) else None
 
 
 def attempt_from(value: bytes | None) -> Attempt | None:
     """Return the failure that was stored; None for none, or for what is not ours."""
-    attempt = read(ATTEMPT, value)
-    return attempt if attempt and attempt.at.tzinfo and attempt.since.tzinfo else None
+    found = read(ATTEMPT, value)
+    moments = (found.at, found.since, found.again) if found else ()
+    return found if found and all(each.tzinfo for each in moments) else None
 
 
 def read(stored: TypeAdapter[T], value: bytes | None) -> T | None:

@@ -6,8 +6,10 @@ ProxygenError             1  never raised itself; an error that is not in this t
 ├── ServiceError          4  a service refused, or cannot be worked with
 │   └── CheckFailed       4  a service refused the new configuration
 ├── IssueFailed           5  a certificate could not be obtained
+│   └── StoreFailed       5  nothing can be stored
 ├── NotServed             6  done, but a client does not see what is wanted
-└── LockHeld              7  another run is at work
+├── LockHeld              7  another run is at work
+└── Bug                   1  a bug of ours in one domain's work; the others went on
 """
 
 from __future__ import annotations
@@ -145,6 +147,8 @@ class IssueFailed(ProxygenError):
     *problem* is the type of the authority's problem document (RFC 8555 section 6.7);
     *retry_at* is the earliest moment at which trying again makes sense, if the authority
     named one; *final* means that it makes none before the model or the world has changed.
+    *everybody* tells that the authority issues for nobody at present, whatever the names are;
+    *unproven* are the names whose validation failed, which authorities count.
     """
 
     exit_code = 5
@@ -156,16 +160,31 @@ class IssueFailed(ProxygenError):
         problem: str | None = None,
         retry_at: datetime | None = None,
         final: bool = False,
+        everybody: bool = False,
+        unproven: tuple[str, ...] = (),
         **more: Any,
     ) -> None:
         super().__init__(what, **more)
         self.problem = problem
         self.retry_at = retry_at
         self.final = final
+        self.everybody = everybody
+        self.unproven = unproven
 
     def as_json(self) -> dict[str, Any]:
         retry_at = self.retry_at.isoformat() if self.retry_at else None
         return super().as_json() | {"problem": self.problem, "retry_at": retry_at}
+
+
+class StoreFailed(IssueFailed):
+    """Nothing can be stored, so nothing can be obtained: a disk is full, or a folder refuses."""
+
+
+class Bug(ProxygenError):
+    """One domain's work met a bug of ours; the others went on. *words* hold the traceback."""
+
+    def __init__(self, what: str, *, words: str) -> None:
+        super().__init__(what, remedy="report it with these words", words=words)
 
 
 class NotServed(ProxygenError):

@@ -18,7 +18,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from proxygen.assemble import Parts
+from proxygen.assemble import Latest, Parts
 from proxygen.errors import ServiceError
 from proxygen.host import files, processes
 from proxygen.model.layout import Layout, Live
@@ -38,6 +38,8 @@ def observe(site: Site, parts: Parts) -> Observed:
         services=dict(states(site, parts)),
         abandoned=abandoned(site, parts),
         sources=sources(site),
+        attempts=parts.bundles.attempts(),
+        troubles=parts.bundles.held("troubles"),
     )
 
 
@@ -110,7 +112,7 @@ def state(name: str, settings: Any, parts: Parts) -> ServiceState:
     live = parts.layout.live(name)
     try:
         facts = found_out(name, module, settings, parts.layout)
-        present = installed(live, pointer_of(module, facts), facts.user)
+        present = installed(live, pointer_of(module, facts), facts.user, parts.latest)
     except ServiceError as error:
         return ServiceState(name, settings, error=error)
     except OSError as error:
@@ -200,21 +202,34 @@ def local_additions(layout: Layout) -> tuple[frozenset[str], str]:
     return names, said.hexdigest()
 
 
-def installed(live: Live, pointer: Path | None, user: str | None) -> Installed:
+def installed(live: Live, pointer: Path | None, user: str | None, latest: Latest) -> Installed:
     """Return what of ours a service has; *user* is its own system user."""
     target = files.linked(live.current)
-    manifest = manifest_of(live.current)
+    texts_there, manifest = contents(live.current, latest)
+    private, shared = certificates(live, group_of(user))
     return Installed(
         generation=Path(target).name if target else None,
-        files=texts(live.current),
+        files=texts_there,
         links=links(live.current),
-        certificates=certificates(live, None),
-        shared=certificates(live, group_of(user)),
+        certificates=private,
+        shared=shared,
         manifest=manifest,
         pointer=files.text(pointer) if pointer else None,
         begun=(live.folder / "begun").exists(),
         unserved=(live.folder / UNSERVED).exists(),
     )
+
+
+def contents(folder: Path, latest: Latest) -> tuple[dict[str, str], dict[str, Any]]:
+    """Return texts and manifest of the generation in *folder*, read if its files changed."""
+
+    def read_all() -> tuple[dict[str, str], dict[str, Any]]:
+        return texts(folder), manifest_of(folder)
+
+    stamps = [(name, files.stamp_of(folder / name)) for name in files.names(folder)]
+    if not all(stamp for _, stamp in stamps):
+        return read_all()
+    return latest.of(f"contents of {folder}", (files.linked(folder), stamps), read_all)
 
 
 MANIFEST = "generation.json"
@@ -249,20 +264,28 @@ def links(folder: Path) -> dict[str, str]:
     return {name: Path(target).name for name, target in found.items() if target}
 
 
-def certificates(live: Live, group: int | None) -> frozenset[str]:
-    """Return the certificate files that root and *group* can read, and nobody else."""
+def certificates(live: Live, group: int | None) -> tuple[frozenset[str], frozenset[str]]:
+    """Return the certificate files that only root can read, and those that *group* can besides."""
     if not live.certificates.is_dir():
-        return frozenset()
+        return frozenset(), frozenset()
     with os.scandir(live.certificates) as entries:
-        return frozenset(entry.name for entry in entries if proper(entry, group))
+        found = [(entry.name, status) for entry in entries if (status := status_of(entry))]
+    private = frozenset(name for name, status in found if proper(status, None))
+    if group is None:
+        return private, private
+    return private, frozenset(name for name, status in found if proper(status, group))
 
 
-def proper(entry: os.DirEntry[str], group: int | None) -> bool:
-    """Return whether a certificate file has the mode and group that it should have."""
+def status_of(entry: os.DirEntry[str]) -> os.stat_result | None:
+    """Return the status of a file, None for one that another run took away just now."""
     try:
-        status = entry.stat(follow_symlinks=False)
+        return entry.stat(follow_symlinks=False)
     except FileNotFoundError:
-        return False  # another run took it away just now
+        return None
+
+
+def proper(status: os.stat_result, group: int | None) -> bool:
+    """Return whether a certificate file has the mode and group that it should have."""
     mode = 0o600 if group is None else 0o640
     return (
         stat.S_ISREG(status.st_mode)

@@ -2,45 +2,107 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import replace
+from collections.abc import Callable, Collection
+from dataclasses import asdict, replace
 from datetime import datetime
+from functools import partial
+from typing import Any
 
+from proxygen.apply.hooks import Hooks
+from proxygen.apply.look import look
 from proxygen.apply.walk import ANSWERS, Outcome, Progress, Walk
 from proxygen.assemble import Parts
 from proxygen.errors import ProxygenError, ServiceError
+from proxygen.host.suffixes import registered
 from proxygen.model.certificate import GLOBAL, Bundle
 from proxygen.model.site import Role, Site
 from proxygen.model.views import mail_view, web_view
 from proxygen.observe import observe, unanswered
 from proxygen.plan.alerts import warnings
-from proxygen.plan.compare import LOCAL, compare, issues, stand_in
+from proxygen.plan.compare import compare, is_local, issues, stand_in
 from proxygen.plan.installation import Installation, installation
 from proxygen.plan.observed import Observed
+from proxygen.plan.quota import Quota
+from proxygen.plan.schedule import Past, Schedule, forecast, schedule
 from proxygen.plan.steps import Issue, Plan
+from proxygen.services import Endpoint
 
 VIEWS = {Role.WEB: web_view, Role.MAIL: mail_view}
+
+
+def always(plan: Plan, observed: Observed) -> bool:  # noqa: ARG001
+    """Return that every plan is worth walking."""
+    return True
+
 
 MOST_PASSES = 5
 """A stand-in, supplied files, services for the challenges, orders, services: no round has more."""
 
 
-def reconcile(site: Site, parts: Parts, progress: Progress, only: Collection[str] = ()) -> Outcome:
+def reconcile(
+    site: Site,
+    parts: Parts,
+    progress: Progress,
+    only: Collection[str] = (),
+    worth: Callable[[Plan, Observed], bool] = always,
+) -> Outcome:
     """One round: make what is into what should be; *only*: owners to obtain certificates for.
 
     What is issued changes what must be installed, so after issuing the rest is planned again
-    from the whole state. A certificate that could not be obtained is not tried twice.
+    from the whole state. A certificate that could not be obtained is not tried twice. A plan
+    that is not *worth* it is not walked.
     """
     outcome = Outcome()
+    hooks = Hooks(parts, progress.say, progress.leave)
+    hooks.begin()
     for _ in range(MOST_PASSES):
-        observed = observe(site, parts)
-        plan = make_plan(site, parts, observed, only, outcome.tried)
-        again = Walk(site, observed, parts, outcome, progress).steps(plan)
-        outcome.warnings = list(plan.warnings)
-        if not again:
+        observed = look(site, parts, observe(site, parts), only, progress.stop)
+        plan = next_plan(site, parts, observed, only, outcome.tried)
+        outcome.warnings, outcome.waiting = list(plan.warnings), list(plan.waiting)
+        if not worth(plan, observed):
+            break
+        issued = Walk(site, observed, parts, outcome, progress, hooks.before).steps(plan)
+        if not issued and not only_issues(plan):
             break
     outcome.failures += plan.failures
+    attempts, troubles = parts.bundles.held("attempts"), parts.bundles.held("troubles")
+    outcome.observed = replace(observed, attempts=attempts, troubles=troubles)
+    hooks.after(site, outcome.observed, outcome.failures, lambda: met(site, parts, observed))
+    outcome.warnings += hooks.warnings
     return outcome
+
+
+def met(site: Site, parts: Parts, observed: Observed) -> list[Endpoint]:
+    """Return where clients meet certificates, at the services that can be worked with."""
+    found: list[Endpoint] = []
+    for name, state in observed.services.items():
+        if state.facts and GLOBAL in observed.bundles:
+            module = parts.services[name]
+            view = VIEWS[module.ROLE](site, observed.bundles)
+            found += module.endpoints(view, state.settings, state.facts)
+    return found
+
+
+def next_plan(
+    site: Site,
+    parts: Parts,
+    observed: Observed,
+    only: Collection[str],
+    tried: Collection[str],
+) -> Plan:
+    """Return what is to be done next: the certificates alone where these are obtained first.
+
+    What comes after them, and what is worth knowing, is planned anew in any case.
+    """
+    due, scheduled, answered = obtained(site, parts, observed, only, tried)
+    if due and answered and GLOBAL in observed.bundles:
+        return Plan(due, (), waiting=scheduled.waiting)
+    return whole_plan(site, parts, observed, due, scheduled, answered=answered)
+
+
+def only_issues(plan: Plan) -> bool:
+    """Return whether a plan obtains certificates and does nothing else."""
+    return bool(plan.steps) and all(isinstance(step, Issue) for step in plan.steps)
 
 
 def make_plan(
@@ -51,17 +113,70 @@ def make_plan(
     tried: Collection[str] = (),
 ) -> Plan:
     """Return what is to be done now; reads and asks, but changes nothing."""
-    now = parts.now()
-    due = issues(site, observed, now, tried)
+    due, scheduled, answered = obtained(site, parts, observed, only, tried)
+    return whole_plan(site, parts, observed, due, scheduled, answered=answered)
+
+
+def obtained(
+    site: Site,
+    parts: Parts,
+    observed: Observed,
+    only: Collection[str],
+    tried: Collection[str],
+) -> tuple[tuple[Issue, ...], Schedule, bool]:
+    """Return what is to be obtained, how its orders were scheduled, whether they are answered."""
+    due = issues(site, observed, parts.now(), tried)
     if only:
         due = tuple(step for step in due if step.certificate.owner in only)
+    due, scheduled = scheduling(due, site, parts, observed, only)
     first = stand_in(site, observed)
     if first and not only_local_global(due):
         due = (first, *due)
+    return due, scheduled, challenges_answered(due, observed, parts)
+
+
+def whole_plan(
+    site: Site,
+    parts: Parts,
+    observed: Observed,
+    due: tuple[Issue, ...],
+    scheduled: Schedule,
+    *,
+    answered: bool,
+) -> Plan:
+    """Return all there is to do, certificates and services."""
+    now = parts.now()
     wanted, failures = installations(site, parts, provisional(site, observed, now))
-    answered = challenges_answered(due, observed, parts)
-    steps = compare(due, site, wanted, observed, now, answered=answered)
-    return Plan(steps, warnings(site, observed, now), answered, failures)
+    return Plan(
+        compare(due, site, wanted, observed, now, answered=answered),
+        warnings(site, observed, now),
+        answered,
+        failures,
+        scheduled.waiting,
+        forecast(scheduled, sum(bool(each.authorities) for each in site.certificates)),
+    )
+
+
+def scheduling(
+    due: tuple[Issue, ...],
+    site: Site,
+    parts: Parts,
+    observed: Observed,
+    forced: Collection[str],
+) -> tuple[tuple[Issue, ...], Schedule]:
+    """Return what is obtained now, and how the orders among it were scheduled."""
+    orders = [step for step in due if not is_local(step)]
+    if not orders:
+        return due, Schedule()
+    now = parts.now()
+    quotas = {
+        each.directory: Quota(each.limits, parts.ledger(each).entries(now), registered, now)
+        for each in site.authorities
+        if any(asdict(each.limits).values())
+    }
+    past = Past(observed.bundles, observed.attempts, observed.troubles, quotas, forced)
+    scheduled = schedule(orders, past, now)
+    return (*(step for step in due if is_local(step)), *scheduled.now), scheduled
 
 
 def provisional(site: Site, observed: Observed, now: datetime) -> Observed:
@@ -113,15 +228,25 @@ def installations(
 
 
 def wanted_of(name: str, site: Site, parts: Parts, observed: Observed) -> Installation:
-    """Return what one service should have; it is handed its role's view and nothing else."""
+    """Return what one service should have; it is handed its role's view and nothing else.
+
+    It follows from that view and a few facts: while these are the same, so is it.
+    """
     module, state = parts.services[name], observed.services[name]
     view = VIEWS[module.ROLE](site, observed.bundles)
-    wanted = module.wanted(view, state.settings, state.facts, parts.layout)
+    given = (view, state.settings, state.facts)
+    make = partial(rendered, name, parts, *given)
+    return parts.latest.of(f"wanted {name}", (*given, parts.layout, parts.templates), make)
+
+
+def rendered(name: str, parts: Parts, view: Any, settings: Any, facts: Any) -> Installation:
+    """Return what one service should have for a view."""
+    module = parts.services[name]
     return installation(
         name,
-        wanted,
-        module.pointer(state.facts),
-        module.endpoints(view, state.settings, state.facts),
+        module.wanted(view, settings, facts, parts.layout),
+        module.pointer(facts),
+        module.endpoints(view, settings, facts),
         parts.templates,
         parts.layout.live(name),
     )
@@ -132,12 +257,7 @@ def challenges_answered(due: tuple[Issue, ...], observed: Observed, parts: Parts
 
     One whose configuration cannot be worked with at present may still run and answer.
     """
-    names = [
-        name
-        for step in due
-        if step.certificate.issuer not in LOCAL and not step.stand_in
-        for name in step.certificate.names
-    ]
+    names = [name for step in due if not is_local(step) for name in step.certificate.names]
     for name, state in observed.services.items():
         module = parts.services[name]
         if names and (state.pid or state.error) and hasattr(module, ANSWERS):

@@ -41,9 +41,19 @@ def services() -> dict[str, ModuleType]:
     return {word: part("services", word) for word in words("services")}
 
 
-def settings() -> dict[str, type[BaseModel]]:
-    """Return the settings of every known service by its word."""
-    return {word: module.Settings for word, module in services().items()}
+@cache
+def notifiers() -> dict[str, ModuleType]:
+    """Return every known notifier by its word."""
+    return {word: part("notifiers", word) for word in words("notifiers")}
+
+
+def settings() -> dict[str, dict[str, type[BaseModel]]]:
+    """Return the settings of every known service and notifier, by room and word."""
+    rooms = {"services": services(), "notifiers": notifiers()}
+    return {
+        room: {word: module.Settings for word, module in modules.items()}
+        for room, modules in rooms.items()
+    }
 
 
 @cache

@@ -3,104 +3,180 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Mapping
+import copy
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import replace
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from itertools import groupby
 
-from proxygen.bundles import Bundles
-from proxygen.errors import IssueFailed
+from proxygen.assemble import Parts
+from proxygen.errors import Bug, IssueFailed, StoreFailed
 from proxygen.issuers import Issuer
-from proxygen.model.certificate import Bundle, Certificate
+from proxygen.ledger import Ledger
+from proxygen.model.certificate import Authority, Bundle, Certificate, KeyAndChain
 from proxygen.model.x509 import describe
+from proxygen.plan.quota import Entry
+from proxygen.plan.schedule import replaced
 from proxygen.plan.steps import Issue
 
-Result = tuple[Issue, Bundle | IssueFailed]
+Result = tuple[Issue, Bundle | IssueFailed | Bug]
+
+LOOKS = 0.2
+"""Seconds after which it is looked again whether to begin no more."""
 
 
-def issue_all(
-    steps: Iterable[Issue],
-    issuers: Mapping[str, Issuer],
-    bundles: Bundles,
-    sources: Mapping[str, str],
-    now: Callable[[], datetime],
-    done: Callable[[Result], None],
-) -> list[Result]:
-    """Obtain every certificate; one failure is no reason not to obtain the others.
+@dataclass(slots=True)
+class Issuing:
+    """Obtains certificates; *issuers* by word, those that ask an authority by its directory.
 
-    *done* is told of each result as it comes, from this thread. A result is stored before it
-    is told.
+    *stop* tells whether to begin no more of them, *before* is called before each order. *down*
+    are the authorities that turned out to issue for nobody, with why: they are not asked again.
     """
-    results: list[Result] = []
-    by_issuer: dict[str, list[Issue]] = {}
-    for step in steps:
-        by_issuer.setdefault(issuer_of(step), []).append(step)
-    for word, group in by_issuer.items():
-        issuer = issuers[word]
 
-        def one(step: Issue, issuer: Issuer = issuer) -> Bundle:
-            return issue(step, issuer, bundles, sources)
+    parts: Parts
+    issuers: Mapping[str, Issuer]
+    sources: Mapping[str, str]
+    stop: Callable[[], bool]
+    before: Callable[[Certificate], None]
+    down: dict[str, IssueFailed] = field(default_factory=dict)
 
-        pool = ThreadPoolExecutor(issuer.concurrency, thread_name_prefix=f"issue-{word}")
-        try:
-            waiting = {pool.submit(one, step): step for step in group}
-            while waiting:
-                for future in wait(waiting, return_when=FIRST_COMPLETED).done:
-                    step = waiting.pop(future)
-                    try:
-                        result = step, outcome(future)
-                    except Exception:
-                        # Our own bug: the orders that are under way end first, then it is told.
-                        pool.shutdown(wait=True, cancel_futures=True)
-                        raise
-                    remember(result, bundles, now())
+    def all(self, steps: Iterable[Issue], done: Callable[[Result], None]) -> list[Result]:
+        """Obtain every certificate; one failure is no reason not to obtain the others.
+
+        *done* is told of each result as it comes, from this thread. A result is stored before
+        it is told.
+        """
+        results: list[Result] = []
+        for word, group in groupby(sorted(steps, key=issuer_of), key=issuer_of):
+            pool = ThreadPoolExecutor(self.issuers[word].concurrency, f"issue-{word[:20]}")
+            try:
+                waiting = {pool.submit(self.one, step): step for step in group}
+                for result in self.results(waiting):
+                    self.remember(result)
                     results.append(result)
                     done(result)
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-    return results
+            finally:
+                pool.shutdown(wait=False, cancel_futures=True)
+        return results
+
+    def results(self, waiting: dict[Future[Bundle], Issue]) -> Iterator[Result]:
+        """Yield each result as it comes; told to stop, only what was begun is waited for."""
+        while waiting:
+            if self.stop():
+                for future in [each for each in waiting if each.cancel()]:
+                    del waiting[future]
+            for future in wait(waiting, LOOKS, FIRST_COMPLETED).done:
+                yield waiting.pop(future), outcome(future)
+
+    def one(self, step: Issue) -> Bundle:
+        """Obtain one certificate from the first authority that issues it, and store it."""
+        if not step.authorities:
+            return self.issue(step, issuer_of(step), None)
+        failures: list[IssueFailed] = []
+        for authority in step.authorities:
+            try:
+                return self.asked(step, authority)
+            except IssueFailed as error:
+                failures.append(error)
+                if error.unproven:
+                    break  # no other authority would see what this one did not
+        raise together(failures)
+
+    def asked(self, step: Issue, authority: Authority) -> Bundle:
+        """Obtain a certificate from one authority; raise IssueFailed, and remember whose fault."""
+        directory = authority.directory
+        if known := self.down.get(directory):
+            raise copy.copy(known)
+        self.before(step.certificate)
+        try:
+            bundle = self.issue(step, directory, authority)
+        except IssueFailed as error:
+            self.blame(error, directory)
+            raise
+        self.parts.bundles.settled(directory)
+        return bundle
+
+    def blame(self, error: IssueFailed, directory: str) -> None:
+        """Remember what counts against the authority, or towards its limits."""
+        now = self.parts.now()
+        with contextlib.suppress(OSError):  # the failure is told in any case
+            if error.everybody:
+                self.down[directory] = error
+                self.parts.bundles.hold("troubles", directory, error, now, self.parts.draw())
+            if error.unproven:
+                entry = Entry(now, error.unproven, failed=True)
+                Ledger(self.parts.store, directory).note(entry)
+
+    def issue(self, step: Issue, word: str, authority: Authority | None) -> Bundle:
+        """Obtain one certificate and store it."""
+        bundles, issuer = self.parts.bundles, self.issuers[word]
+        former = bundles.facts(step.certificate.owner)
+        wanted = with_key_of(step.certificate, former)
+        pair = issuer.issue(
+            wanted,
+            bundles.material(former) if former else None,
+            replaced(former, authority) if authority else None,
+        )
+        bundle = self.described(step, pair, authority)
+        bundles.save(pair, bundle)
+        issuer.finished(wanted.owner)
+        return bundle
+
+    def described(self, step: Issue, pair: KeyAndChain, authority: Authority | None) -> Bundle:
+        """Return the facts about what was obtained."""
+        wanted = step.certificate
+        if step.stand_in:
+            return describe(pair, replace(wanted, issuer="selfsigned"), stand_in=True)
+        return replace(describe(pair, wanted, authority), source=self.sources.get(wanted.owner, ""))
+
+    def remember(self, result: Result) -> None:
+        """Keep a failure, for `proxygen status` and for the pause before the next try.
+
+        That an authority issues for nobody is no failure of this certificate.
+        """
+        step, failure = result
+        if isinstance(failure, IssueFailed) and not failure.everybody:
+            with contextlib.suppress(OSError):  # the failure is told in any case
+                parts = self.parts
+                parts.bundles.failed(step.certificate, failure, parts.now(), parts.draw())
 
 
 def issuer_of(step: Issue) -> str:
-    """Return the word of the issuer; a stand-in is always self-signed."""
-    return "selfsigned" if step.stand_in else step.certificate.issuer
-
-
-def issue(step: Issue, issuer: Issuer, bundles: Bundles, sources: Mapping[str, str]) -> Bundle:
-    """Obtain one certificate and store it."""
-    wanted = step.certificate
-    former = bundles.facts(wanted.owner)
-    pair = issuer.issue(wanted, bundles.material(former) if former else None)
-    described = describe(pair, as_issued(step), stand_in=step.stand_in)
-    bundle = replace(described, source=sources.get(wanted.owner, ""))
-    bundles.save(pair, bundle)
-    issuer.finished(wanted.owner)
-    return bundle
-
-
-def as_issued(step: Issue) -> Certificate:
-    """Return the certificate with the issuer that it is really from."""
+    """Return the word or directory of the issuer; a stand-in is always self-signed."""
     if step.stand_in:
-        return replace(step.certificate, issuer="selfsigned", authority="")
-    return step.certificate
+        return "selfsigned"
+    return step.authorities[0].directory if step.authorities else step.certificate.issuer
 
 
-def outcome(future: Future[Bundle]) -> Bundle | IssueFailed:
-    """Return the bundle or the failure; anything else is our own bug and rises."""
+def with_key_of(wanted: Certificate, former: Bundle | None) -> Certificate:
+    """Return what is wanted, with a new key where the former one is not to be trusted."""
+    return replace(wanted, keep_key=False) if former and former.replace else wanted
+
+
+def together(failures: list[IssueFailed]) -> IssueFailed:
+    """Return the failure of the first authority, with what the others said besides."""
+    first, *others = failures
+    if not others:
+        return first
+    told = copy.copy(first)
+    besides = (f"{each.what}\n{each.words}" for each in others)
+    told.words = "\n".join([first.words, *besides]).strip()
+    told.everybody = all(each.everybody for each in failures)
+    return told
+
+
+def outcome(future: Future[Bundle]) -> Bundle | IssueFailed | Bug:
+    """Return the bundle or the failure; our own bug in one domain's work harms no other."""
     try:
         return future.result()
     except IssueFailed as error:
         return error
     except OSError as error:
-        return IssueFailed(
+        return StoreFailed(
             f"nothing can be stored: {error}",
             remedy="make room or correct the permissions, then run `proxygen apply`",
         )
-
-
-def remember(result: Result, bundles: Bundles, now: datetime) -> None:
-    """Keep a failure, for `proxygen status`."""
-    step, failure = result
-    if isinstance(failure, IssueFailed):
-        with contextlib.suppress(OSError):  # the failure is told in any case
-            bundles.failed(step.certificate, failure, now)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the other domains go on
+        words = "".join(traceback.format_exception(error))
+        return Bug(f"a bug of proxygen: {error!r}", words=words)

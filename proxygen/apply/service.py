@@ -152,14 +152,14 @@ class LiveService:
             return
         workers = processes.workers(self.state.pid) if self.module.WORKERS else frozenset()
         logged = files.size(self.facts.log)
-        answer = processes.run(self.module.reload(self.facts, self.settings))
+        command = self.module.reload(self.facts, self.settings)
+        answer = processes.run(command) if command else processes.hang_up(self.state.pid)
         if answer.code != 0:
             raise ServiceError(f"{self.name} did not reload", words=answer.words)
         if self.module.WORKERS and not processes.replaced(self.state.pid, workers):
-            command = self.module.reload(self.facts, self.settings)
             raise ServiceError(
                 f"{self.name} was told to reload, but its old workers still serve",
-                remedy=f"see its error log {self.facts.log or ''}, then run `{command}`",
+                remedy=f"see its error log {self.facts.log or ''}, then reload it",
                 words=self.complaints(logged),
             )
 

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
 from proxygen import assemble
 from proxygen.apply.change import as_service_error, bring, look_again
-from proxygen.apply.issue import Result, issue_all, issuer_of
+from proxygen.apply.issue import Issuing, Result, issuer_of
 from proxygen.apply.service import LiveService, Target
 from proxygen.assemble import Parts
-from proxygen.errors import IssueFailed, NotServed, ProxygenError, ServiceError
+from proxygen.errors import Bug, IssueFailed, NotServed, ProxygenError, ServiceError
+from proxygen.host import files
+from proxygen.issuers import Issuer
+from proxygen.model.certificate import Bundle, Certificate
 from proxygen.model.site import Site
 from proxygen.plan.compare import LOCAL
 from proxygen.plan.observed import Observed
-from proxygen.plan.steps import Forget, Install, Issue, Plan, Step, Verify
+from proxygen.plan.steps import Forget, Install, Issue, Plan, Step, Verify, Waiting
 from proxygen.services import Endpoint
 
-SEVERITY = (ServiceError, IssueFailed, NotServed)
+SEVERITY = (Bug, ServiceError, IssueFailed, NotServed)
 """Which failure gives the exit code where there are several: what was not done comes first."""
 
 Say = Callable[[str], None]
@@ -30,15 +33,20 @@ Say = Callable[[str], None]
 class Outcome:
     """What a run did: the words of each step done, and each failure with what it concerns.
 
-    *tried* are the owners whose certificate was asked for, *before* the generation of each
-    service that served when the run began.
+    *waiting* are certificates that are due but must wait, *tried* the owners whose certificate
+    was asked for, *before* the generation of each service that served when the run began.
+    *observed* is what was there when the last plan was made. *terms* are new terms of service
+    (URL) by the directory of the authority whose they are.
     """
 
     done: list[str] = field(default_factory=list)
     failures: list[tuple[str, ProxygenError]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    waiting: list[Waiting] = field(default_factory=list)
     tried: set[str] = field(default_factory=set)
     before: dict[str, str | None] = field(default_factory=dict)
+    terms: dict[str, str] = field(default_factory=dict)
+    observed: Observed | None = None
 
     def settle(self, of: str) -> None:
         """Forget the failure of something that was done in the end."""
@@ -56,20 +64,33 @@ class Outcome:
             "done": self.done,
             "failures": [{"of": what} | error.as_json() for what, error in self.failures],
             "warnings": self.warnings,
+            "waiting": [each.as_json() for each in self.waiting],
             "exit_code": self.exit_code,
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """Who is told how it goes: *say* a line a step; *count* certificates done of all."""
-
-    say: Say
-    count: Callable[[int, int], None]
+def never() -> bool:
+    """Return that there is no reason to stop."""
+    return False
 
 
 def nothing(*told: object) -> None:
     """Do nothing with what is told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Who is told how it goes: *say* a line a step; *count* certificates done of all.
+
+    *stop* tells whether to begin no more orders; *result* is told of each certificate. *leave*
+    tells, also from other threads, whether to end hooks that run.
+    """
+
+    say: Say
+    count: Callable[[int, int], None]
+    stop: Callable[[], bool] = never
+    result: Callable[[Result], None] = nothing
+    leave: Callable[[], bool] = never
 
 
 SILENT = Progress(nothing, nothing)
@@ -77,13 +98,17 @@ SILENT = Progress(nothing, nothing)
 
 @dataclass(frozen=True, slots=True)
 class Walk:
-    """The steps of a plan in order; *observed* is what it was made from."""
+    """The steps of a plan in order; *observed* is what it was made from.
+
+    *before* is called before each order of a certificate.
+    """
 
     site: Site
     observed: Observed
     parts: Parts
     outcome: Outcome
     progress: Progress
+    before: Callable[[Certificate], None] = nothing
 
     def steps(self, plan: Plan) -> bool:
         """Do the steps; return whether what was issued makes the rest worth planning again."""
@@ -128,11 +153,14 @@ class Walk:
             self.progress.count(next(many), len(due))
 
         words = {issuer_of(step) for step in due}
+        words |= {each.directory for step in due for each in step.authorities}
         listen = not any(self.may_run(name) for name in self.challenge_services())
         with assemble.issuers(self.parts, self.site, words, listen=listen) as issuers:
-            sources, bundles = self.observed.sources, self.parts.bundles
-            results = issue_all(due, issuers, bundles, sources, self.parts.now, done)
-        return any(not isinstance(found, IssueFailed) for _, found in results)
+            sources, stop = self.observed.sources, self.progress.stop
+            issuing = Issuing(self.parts, issuers, sources, stop, self.before)
+            results = issuing.all(due, done)
+            self.outcome.terms |= new_terms(issuers)
+        return any(isinstance(found, Bundle) for _, found in results)
 
     def challenge_services(self) -> list[str]:
         """Return the services that answer challenges."""
@@ -147,7 +175,8 @@ class Walk:
     def tell(self, result: Result) -> None:
         """Note the result of one issue and say it."""
         step, found = result
-        if isinstance(found, IssueFailed):
+        self.progress.result(result)
+        if not isinstance(found, Bundle):
             self.failed(step.certificate.owner, step, found)
             return
         self.outcome.done.append(str(step))
@@ -183,6 +212,8 @@ class Walk:
         """Build what is wanted beside what serves, then bring the service to it."""
         wanted = step.installation
         service = self.live(wanted.service)
+        if wanted.service in self.challenge_services():
+            files.folder(self.parts.layout.challenges)  # other ACME clients expect their webroot
         generation = service.generations.build(wanted, self.parts.bundles)
         target = Target(generation, wanted.parameters)
         before = self.outcome.before.setdefault(wanted.service, service.former)
@@ -202,6 +233,12 @@ class Walk:
 
 ANSWERS = "challenge_listener"
 """What a service has that answers challenges."""
+
+
+def new_terms(issuers: Mapping[str, Issuer]) -> dict[str, str]:
+    """Return the new terms of service that authorities have, by their directory."""
+    found = {word: getattr(issuer, "new_terms", None) for word, issuer in issuers.items()}
+    return {directory: url for directory, url in found.items() if url}
 
 
 def of_kind(step: Step) -> Any:

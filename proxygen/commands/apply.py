@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import click
 
-from proxygen import assemble
+from proxygen import assemble, metrics
 from proxygen.apply.walk import SILENT, Outcome, Progress, nothing
-from proxygen.errors import UsageError
+from proxygen.assemble import Parts
+from proxygen.errors import ProxygenError, UsageError
 from proxygen.host import lock
 from proxygen.model.certificate import GLOBAL
 from proxygen.model.hosts import BadName, host_name
 from proxygen.model.layout import Layout
 from proxygen.model.site import Site
+from proxygen.plan.schedule import told
 from proxygen.reconcile import reconcile
+from proxygen.tell import tell
 
 
 @click.command
@@ -36,16 +40,49 @@ def command(layout: Layout, domains: tuple[str, ...], as_json: bool) -> int:
     """
     site = assemble.site(layout)
     only = tuple(owner(domain, site) for domain in domains)
-    with lock.held(layout.lock) as killed, progress(quiet=as_json) as shown:
+
+    def once(parts: Parts, shown: Progress) -> Outcome:
+        return reconcile(site, parts, shown, only)
+
+    return run(layout, site, once, as_json=as_json)
+
+
+def run(
+    layout: Layout,
+    site: Site,
+    once: Callable[[Parts, Progress], Outcome],
+    *,
+    as_json: bool,
+    wait: float = 0,
+) -> int:
+    """Do one round under the lock, tell people and print it; return the exit code.
+
+    *wait*: for how many seconds another run may still hold the lock.
+    """
+    began = time.monotonic()
+    with lock.awaited(layout.lock, wait) as killed, progress(quiet=as_json) as shown:
         parts = assemble.parts(layout, lambda: datetime.now(UTC))
         if killed:
             parts.bundles.tidy(each.key for each in site.owners)
-        outcome = reconcile(site, parts, shown, only)
+        outcome = once(parts, shown)
+        tell(site, parts, outcome)
+        tell_figures(site, parts, outcome, timedelta(seconds=time.monotonic() - began))
     if as_json:
         click.echo(json.dumps(outcome.as_json(), indent=2))
     else:
         summary(outcome)
     return outcome.exit_code
+
+
+def tell_figures(site: Site, parts: Parts, outcome: Outcome, took: timedelta) -> None:
+    """Write the figures for Prometheus where the model wants them; a failure is a warning."""
+    if site.metrics.file is None:
+        return
+    try:
+        if figures := metrics.figures(site, parts, outcome, took):
+            metrics.write(parts.layout, figures)
+    except ProxygenError as error:
+        outcome.warnings.append(str(error))
 
 
 def owner(typed: str, site: Site) -> str:
@@ -54,9 +91,11 @@ def owner(typed: str, site: Site) -> str:
         name = typed if typed == GLOBAL else host_name(typed)
     except BadName as error:
         raise UsageError(f"{typed}: {error.reason}", remedy=error.remedy) from error
-    if name not in {each.key for each in site.owners}:
-        raise UsageError(f"the model has no domain {typed}", remedy="write it as in `domains:`")
-    return name
+    if name in {each.key for each in site.owners}:
+        return name
+    whose = next((each.key for each in site.owners if name in each.names), None)
+    remedy = f"{typed} is a name of {whose}: write that" if whose else "write it as in `domains:`"
+    raise UsageError(f"the model has no domain {typed}", remedy=remedy)
 
 
 @contextmanager
@@ -106,14 +145,35 @@ def summary(outcome: Outcome) -> None:
     """Say in the end what failed, what is worth knowing, and that all is well when it is."""
     for warning in outcome.warnings:
         echo(f"warning: {warning}", err=True)
+    waiting(outcome)
     if outcome.failures:
         echo(f"{steps(outcome)} done; not done:", err=True)
-        for what, error in outcome.failures:
-            echo(f"{what}: {error}", err=True)
+        for error, whose in alike(outcome).items():
+            echo(f"{whose}: {error}", err=True)
     elif outcome.done:
         echo(f"{steps(outcome)} done")
     else:
-        echo("nothing to do")
+        echo("nothing to do now" if outcome.waiting else "nothing to do")
+
+
+def alike(outcome: Outcome) -> dict[str, str]:
+    """Return whose failure it is by what is to be said of it, as one cause may be everybody's."""
+    found: dict[str, list[str]] = {}
+    for what, error in outcome.failures:
+        found.setdefault(str(error), []).append(what)
+    return {
+        words: ", ".join(of[:3]) + (f" and {len(of) - 3} more" if len(of) > 3 else "")
+        for words, of in found.items()
+    }
+
+
+def waiting(outcome: Outcome) -> None:
+    """Say which certificates wait, and how a person can have one tried now."""
+    for words in told(outcome.waiting):
+        echo(words, err=True)
+    failed = next((each for each in outcome.waiting if each.code == "failed"), None)
+    if failed:
+        echo(f"  do: `proxygen apply {failed.owner}` tries it now", err=True)
 
 
 def steps(outcome: Outcome) -> str:

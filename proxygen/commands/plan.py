@@ -11,6 +11,7 @@ from proxygen import assemble
 from proxygen.errors import visible
 from proxygen.model.layout import Layout
 from proxygen.observe import observe
+from proxygen.plan.schedule import told
 from proxygen.plan.steps import Install, Plan
 from proxygen.reconcile import make_plan
 
@@ -46,6 +47,10 @@ def show(plan: Plan, *, diffs: bool) -> None:
             for change in step.changes:
                 for line in change.diff():
                     click.echo(f"    {visible(line)}")
+    for words in told(plan.waiting):
+        click.echo(visible(words))
+    if plan.forecast:
+        click.echo(f"forecast: {plan.forecast}")
     for warning in plan.warnings:
         click.echo(f"warning: {visible(warning)}", err=True)
     if not plan.steps:

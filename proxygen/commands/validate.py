@@ -18,7 +18,7 @@ from proxygen.errors import IssueFailed, Origin, visible
 from proxygen.host import files
 from proxygen.model.certificate import Certificate, FileSource
 from proxygen.model.layout import Layout
-from proxygen.model.site import Acme
+from proxygen.model.site import Site
 
 
 @click.command
@@ -31,7 +31,7 @@ def command(layout: Layout, as_json: bool) -> int:
     is looked for. Exit code 3: the model is wrong; 5: one of those things cannot be used.
     """
     site = assemble.site(layout)
-    authority = [*named(site.acme)]
+    authority = [*named(site)]
     supplied = [looked_at(each, each.file) for each in site.certificates if each.file]
     count = len(list(site.certificates))
     summary = (
@@ -56,13 +56,14 @@ def counted(count: int, what: str) -> str:
     return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
-def named(acme: Acme) -> Iterator[dict[str, Any]]:
+def named(site: Site) -> Iterator[dict[str, Any]]:
     """Yield what is to be said of each file and secret that `acme` names."""
-    for index, path in enumerate(acme.trusted_roots):
-        yield tried(f"acme.trusted_roots[{index}]", acme.origin, partial(trust, path))
-    if external := acme.external_account:
-        field = "acme.external_account.hmac_key"
-        yield tried(field, acme.origin, partial(assemble.secret, external.hmac_key))
+    for path, acme in zip(("acme", "acme.fallback"), site.authorities, strict=False):
+        for index, root in enumerate(acme.trusted_roots):
+            yield tried(f"{path}.trusted_roots[{index}]", acme.origin, partial(trust, root))
+        if external := acme.external_account:
+            field = f"{path}.external_account.hmac_key"
+            yield tried(field, acme.origin, partial(assemble.secret, external.hmac_key))
 
 
 def tried(field: str, where: Origin, use: Callable[[], object]) -> dict[str, Any]:

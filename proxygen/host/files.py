@@ -9,6 +9,7 @@ import os
 import secrets
 import shutil
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -43,6 +44,30 @@ def read(path: Path, largest: int = LARGEST) -> bytes | None:
         return b"".join(parts)
     finally:
         os.close(descriptor)
+
+
+Stamp = tuple[int, int, int, int, int]
+"""The status of a file by which a change of its content is told."""
+SETTLED = 1_000_000_000
+"""Nanoseconds: what was changed so shortly ago may change again and look the same, since file
+systems keep times in steps (git's index minds it likewise)."""
+
+
+def stamp_of(file: Path | os.DirEntry[str]) -> Stamp | None:
+    """Return what differs once the file's content does; None while nothing proves it.
+
+    Take it before reading: then what was read is never older.
+    """
+    try:
+        status = file.stat()
+    except OSError:
+        return None
+    if not status.st_ctime_ns + SETTLED < time.time_ns():
+        return None
+    return (
+        *(status.st_dev, status.st_ino, status.st_size),
+        *(status.st_mtime_ns, status.st_ctime_ns),
+    )
 
 
 def noted(path: Path) -> dict[str, Any]:
@@ -98,6 +123,22 @@ def write(path: Path, content: bytes, mode: int = 0o600, group: int | None = Non
         temporary.rename(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def create(path: Path, content: bytes) -> None:
+    """Write a new file for its owner alone, durably; raise FileExistsError where one is."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(path, flags, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            os.fchmod(file.fileno(), 0o600)
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        path.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
 
@@ -177,6 +218,15 @@ def sweep(path: Path) -> None:
 def matching(mask: Path) -> list[Path]:
     """Return what a mask with wildcards names, sorted; glob(3) does it likewise."""
     return sorted(map(Path, glob.glob(str(mask))))  # noqa: PTH207 the mask may be absolute
+
+
+def entries(path: Path) -> list[os.DirEntry[str]]:
+    """Return the entries of a folder, sorted by name; none when it is not there."""
+    try:
+        with os.scandir(path) as found:
+            return sorted(found, key=lambda entry: entry.name)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def names(path: Path) -> list[str]:

@@ -4,12 +4,32 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from proxygen.errors import LockHeld
 from proxygen.host import files
+
+LOOKS = 0.1
+"""Seconds after which a lock is tried again; it cannot be waited for with an end."""
+
+
+@contextmanager
+def awaited(path: Path, seconds: float) -> Iterator[bool]:
+    """Hold the lock for a block, as ``held``; wait for another run so long, then LockHeld."""
+    end = time.monotonic() + seconds
+    with ExitStack() as stack:
+        while True:
+            try:
+                killed = stack.enter_context(held(path))
+                break
+            except LockHeld:
+                if time.monotonic() > end:
+                    raise
+            time.sleep(LOOKS)
+        yield killed
 
 
 @contextmanager
@@ -20,7 +40,8 @@ def held(path: Path) -> Iterator[bool]:
     run that was killed: the block is given True, and the files that the run was writing are
     removed from the folder of the lock.
     """
-    files.folder(path.parent)
+    if not path.parent.is_dir():  # one that is there keeps its mode
+        files.folder(path.parent)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import select
 import selectors
 import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -20,7 +22,13 @@ from proxygen.services import Answer, Command
 
 LONGEST_ANSWER = 4 * 1024 * 1024
 PORTION = 64 * 1024
+LOOKS = 0.05
+"""Seconds after which it is looked again whether a program ended, or is to be ended."""
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+class ToldToStop(Exception):
+    """A program was ended since we are to stop."""
 
 
 def found(programs: Iterable[str]) -> str | None:
@@ -36,21 +44,7 @@ def run(command: Command, timeout: float = 120.0) -> Answer:
     group of its own, which is killed after *timeout* seconds. Raises ServiceError when it
     cannot be started or does not end.
     """
-    environment = {"PATH": PATH, "LC_ALL": "C", "HOME": os.environ.get("HOME", "/")}
-    try:
-        process = subprocess.Popen(
-            command.argv,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=environment,
-            start_new_session=True,
-        )
-    except OSError as error:
-        raise ServiceError(
-            f"`{command}` cannot be started: {error.strerror}",
-            remedy="install the program, or name its path in `services`",
-        ) from error
+    process = started(command, {"LC_ALL": "C"}, errors=subprocess.PIPE)
     try:
         out, err = said(process, time.monotonic() + timeout)
     except TimeoutError as error:
@@ -60,6 +54,82 @@ def run(command: Command, timeout: float = 120.0) -> Answer:
     finally:
         let_go(process)
     return Answer(process.returncode, out, err)
+
+
+def finish(
+    command: Command,
+    environment: Mapping[str, str],
+    *,
+    timeout: float,
+    largest: int,
+    stop: Callable[[], bool],
+) -> Answer:
+    """Run an administrator's program until it ends by itself; what it started may stay.
+
+    It gets *environment* besides PATH and HOME. Its output and errors come as one, the last
+    *largest* octets of them. It is killed with its group after *timeout* seconds (ServiceError,
+    whose words are what it said), and when told to *stop* (ToldToStop).
+    """
+    process = started(command, environment, errors=subprocess.STDOUT)
+    heard = bytearray()
+    end = time.monotonic() + timeout
+    try:
+        while process.poll() is None:
+            if stop():
+                raise ToldToStop(f"`{command}` was ended")
+            hear(process, heard, largest, min(left(end), LOOKS))
+        while hear(process, heard, largest, 0) and left(end):
+            pass
+    except TimeoutError as error:
+        raise ServiceError(
+            f"`{command}` did not end within {timeout:.0f} seconds and was killed",
+            remedy="see what holds it up",
+            words=heard.decode("utf-8", "replace"),
+        ) from error
+    finally:
+        let_go(process)
+    return Answer(process.returncode, heard.decode("utf-8", "replace"), "")
+
+
+def hear(process: subprocess.Popen[bytes], heard: bytearray, largest: int, seconds: float) -> bool:
+    """Wait for what a process writes, and add it to *heard*; return whether anything came.
+
+    A process that wrote its last is waited for.
+    """
+    if process.stdout is None or process.stdout.closed:
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(seconds)
+        return False
+    ready = select.poll()
+    ready.register(process.stdout, select.POLLIN)
+    if not ready.poll(seconds * 1000):
+        return False
+    part = os.read(process.stdout.fileno(), PORTION)
+    if not part:
+        process.stdout.close()
+    heard.extend(part)
+    del heard[:-largest]
+    return bool(part)
+
+
+def started(
+    command: Command, environment: Mapping[str, str], *, errors: int
+) -> subprocess.Popen[bytes]:
+    """Return the process of a command, its *errors* apart or not; raise ServiceError."""
+    try:
+        return subprocess.Popen(
+            command.argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            env={"PATH": PATH, "HOME": os.environ.get("HOME", "/"), **environment},
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise ServiceError(
+            f"`{command}` cannot be started: {error.strerror}",
+            remedy="install the program, or name its path in `services`",
+        ) from error
 
 
 def said(process: subprocess.Popen[bytes], end: float) -> tuple[str, str]:
@@ -123,16 +193,33 @@ def master(pid_file: Path | None, program: str) -> int | None:
         process = psutil.Process(pid) if pid > 0 else None
         if process is None or process.status() == psutil.STATUS_ZOMBIE:
             return None
-        names = {process.name(), Path(process.exe()).name, *map(name_of, process.cmdline()[:1])}
+        names = {process.name(), *map(name_of, (*program_of(process), *process.cmdline()[:1]))}
     except (OSError, ValueError, psutil.Error):
         return None
     known = {name_of(program), "master"} if name_of(program) == "postfix" else {name_of(program)}
     return pid if names & known else None
 
 
+def program_of(process: psutil.Process) -> tuple[str, ...]:
+    """Return the path of a process's program; none where we lack a capability that it has."""
+    try:
+        return (process.exe(),)
+    except psutil.AccessDenied:
+        return ()
+
+
 def name_of(argument: str) -> str:
     """Return the program's name in the first word of a command line or process title."""
     return Path(argument.split(":")[0].split(" ")[0]).name
+
+
+def hang_up(pid: int) -> Answer:
+    """Send SIGHUP to a process; return its refusal as a command's."""
+    try:
+        os.kill(pid, signal.SIGHUP)
+    except OSError as error:
+        return Answer(1, "", f"process {pid}: {error.strerror}")
+    return Answer(0, "", "")
 
 
 def workers(pid: int) -> frozenset[int]:

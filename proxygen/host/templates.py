@@ -13,12 +13,16 @@ from proxygen.plan.render import Template, Templates
 PACKAGE = Path(proxygen.__file__).parent
 
 
-def load(overrides: Path) -> Templates:
-    """Return every template by its name; a file below *overrides* stands in for ours."""
+def load(overrides: Path, former: Templates | None = None) -> Templates:
+    """Return every template by its name; a file below *overrides* stands in for ours.
+
+    These are the *former* ones, compiled already, while their texts are the same.
+    """
     own = next(
         path for path in (PACKAGE / "templates", PACKAGE.parent / "templates") if path.is_dir()
     )
-    return Templates({name: found for folder in (own, overrides) for name, found in below(folder)})
+    found = {name: each for folder in (own, overrides) for name, each in below(folder)}
+    return former if former and former.templates == found else Templates(found)
 
 
 def below(folder: Path) -> Iterator[tuple[str, Template]]:

@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import json
-import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 from acme import messages
-from pydantic import Field
 
 from proxygen.errors import IssueFailed
-from proxygen.issuers import acme_failures
-from proxygen.issuers.acme_account import Account, encoded, location
-from proxygen.issuers.acme_answers import Directory, Order, Said, Status, Url, https
+from proxygen.issuers import acme_failures, acme_renewal
+from proxygen.issuers.acme_account import Account, location
+from proxygen.issuers.acme_answers import Directory, Order, Status
 from proxygen.issuers.acme_failures import Over, Refused, Wrong
-from proxygen.issuers.acme_network import Network
+from proxygen.issuers.acme_kept import KeptOrder, KeptOrders
 from proxygen.issuers.acme_order import Course
-from proxygen.issuers.acme_transport import Pace, Transport
+from proxygen.issuers.acme_renewal import Suggested
+from proxygen.issuers.acme_server import Once, Server
+from proxygen.issuers.acme_transport import Answer, Pace
 from proxygen.model import verdicts, x509
 from proxygen.model.certificate import Certificate, KeyAndChain, Secret
-from proxygen.model.layout import stem
 from proxygen.model.site import Acme
 from proxygen.solvers import Solver
 from proxygen.stores import Store
@@ -33,13 +29,20 @@ from proxygen.stores import Store
 MOST_CERTIFICATES = 10
 AT_ONCE = 24
 
+Ordered = Callable[[Certificate, bool], None]
+"""Told of each new order; true when the authority took it as the replacement of a certificate."""
+
+
+def nobody(wanted: Certificate, exempt: bool) -> None:
+    """Keep no account of orders."""
+
 
 class AcmeIssuer:
     """Obtains certificates from one authority; many orders run at once.
 
     Nothing is sent before the first certificate is due. An order is remembered in the store
     from the moment the authority created it until ``finished``, so that a run that was killed
-    is continued with the same order and key.
+    is continued with the same order and key. *ordered* is told once of each new order.
     """
 
     concurrency = AT_ONCE
@@ -52,6 +55,7 @@ class AcmeIssuer:
         now: Callable[[], datetime],
         secrets: Callable[[Secret], bytes],
         pace: Pace | None = None,
+        ordered: Ordered = nobody,
     ) -> None:
         self.settings = settings
         self.store = store
@@ -59,58 +63,60 @@ class AcmeIssuer:
         self.now = now
         self.secrets = secrets
         self.pace = pace or Pace()
-        transport = Transport(settings.trusted_roots, self.concurrency, now, self.pace)
-        self.network = Network(transport)
-        self.lock = threading.Lock()
-        self.joined: Account | None = None
-        self.failed: tuple[float, IssueFailed] | None = None
+        self.ordered = ordered
+        self.server = Server(settings, self.concurrency, now, self.pace)
+        self.account = Once(self.join, self.pace.down)
+        self.orders = KeptOrders(store, settings.directory)
 
-    def issue(self, wanted: Certificate, former: KeyAndChain | None) -> KeyAndChain:
-        """Return key and chain for *wanted*; raise IssueFailed with the authority's words."""
+    @property
+    def new_terms(self) -> str | None:
+        """The URL of the authority's terms, once after they changed; an order finds it out."""
+        return self.account.made.new_terms if self.account.made else None
+
+    def issue(
+        self, wanted: Certificate, former: KeyAndChain | None, replaces: str | None = None
+    ) -> KeyAndChain:
+        """Return key and chain for *wanted*; raise IssueFailed with the authority's words.
+
+        *replaces* is told to an authority that offers renewal information; one that refuses an
+        order because of it is asked for an order without.
+        """
         account = self.account()
         try:
-            return self.ordered(account, wanted, former)
+            return self.obtained(account, wanted, former, replaces)
         except Over as over:
-            self.finished(wanted.owner)
+            self.orders.drop(wanted.owner)
             raise acme_failures.of_names(wanted.names, over) from over
         except Refused as refused:
             raise acme_failures.of_names(wanted.names, refused) from refused
         except Wrong:
-            self.finished(wanted.owner)
+            self.orders.drop(wanted.owner)
             raise
 
     def finished(self, owner: str) -> None:
-        """Forget the owner's order."""
-        self.store.delete(order_key(owner))
+        """Forget the owner's orders, those at other authorities among them: they are of no use."""
+        self.orders.drop_all(owner)
 
-    def account(self) -> Account:
-        """Return the account, which the first thread registers while the others wait.
+    def renewal_info(self, identifier: str) -> Suggested | None:
+        """Return what the authority suggests for the certificate with that unique identifier.
 
-        When that fails it fails for all: who asks within a minute is told the same at once.
+        None when it offers no renewal information; raise IssueFailed when it cannot be had for
+        this one, or for *everybody*. Many threads may ask; no account is needed.
         """
-        with self.lock:
-            if self.failed and time.monotonic() < self.failed[0]:
-                raise copy.copy(self.failed[1])
-            if self.joined is None:
-                try:
-                    self.joined = self.join()
-                except IssueFailed as error:
-                    self.failed = (time.monotonic() + self.pace.down, error)
-                    raise
-            return self.joined
+        return acme_renewal.suggested(self.server, identifier)
 
     def join(self) -> Account:
-        """Read the directory and return the account there."""
-        try:
-            directory = Directory.read(self.network.get(https(self.settings.directory)).body)
-        except (IssueFailed, Refused, ValueError) as error:
-            raise no_directory(self.settings, error) from error
-        self.network.new_nonce = directory.new_nonce
-        check_profile(self.settings, directory)
-        return Account(self.settings, self.store, self.network, directory, self.secrets)
+        """Return the account, which is registered where it must be; raise IssueFailed."""
+        with acme_failures.for_everybody():
+            check_profile(self.settings, self.server.directory())
+            return Account(self.server, self.store, self.secrets)
 
-    def ordered(
-        self, account: Account, wanted: Certificate, former: KeyAndChain | None
+    def obtained(
+        self,
+        account: Account,
+        wanted: Certificate,
+        former: KeyAndChain | None,
+        replaces: str | None,
     ) -> KeyAndChain:
         """Return key and chain by the order that was begun before, or by a new one."""
         if begun := self.continued(account, wanted, former):
@@ -118,7 +124,7 @@ class AcmeIssuer:
             if former is None or x509.chain_of(pair)[0] != x509.chain_of(former)[0]:
                 return pair
             # A killed run had stored this one, but not said that it was finished.
-        return self.walked(account, self.begin(account, wanted, former), wanted)
+        return self.walked(account, self.begin(account, wanted, former, replaces), wanted)
 
     def walked(self, account: Account, begun: Begun, wanted: Certificate) -> KeyAndChain:
         """Return key and chain by the order *begun*."""
@@ -130,8 +136,8 @@ class AcmeIssuer:
         self, account: Account, wanted: Certificate, former: KeyAndChain | None
     ) -> Begun | None:
         """Return the order that a killed run began, if it was for the same and still lives."""
-        kept = self.kept(wanted)
-        if kept is None or kept.purpose != purpose(self.settings, wanted, former):
+        kept = self.orders.get(wanted.owner)
+        if kept is None or kept.purpose != self.purpose(account, wanted, former):
             return None
         try:
             order = Order.read(account.look(kept.url).body)
@@ -142,23 +148,22 @@ class AcmeIssuer:
         lives = order.status is not Status.INVALID and order.is_for(wanted.names)
         return Begun(kept.url, kept.key.encode(), order) if lives else None
 
-    def kept(self, wanted: Certificate) -> Kept | None:
-        """Return what is stored about the owner's order."""
-        stored = self.store.get(order_key(wanted.owner))
-        try:
-            return Kept.read(stored) if stored else None
-        except IssueFailed:
-            return None
-
-    def begin(self, account: Account, wanted: Certificate, former: KeyAndChain | None) -> Begun:
+    def begin(
+        self,
+        account: Account,
+        wanted: Certificate,
+        former: KeyAndChain | None,
+        replaces: str | None,
+    ) -> Begun:
         """Make a new order, and store it before anything else is sent."""
         key = x509.key_for(wanted, former)
         # Without room for what must be remembered there is no order.
-        self.store.put(order_key(wanted.owner), b"{}")
-        answer = account.post(account.directory.new_order, new_order(self.settings, wanted))
+        self.orders.make_room(wanted.owner)
+        answer = self.made(account, wanted, replaces)
         url = location(answer, "order")
-        kept = Kept(purpose=purpose(self.settings, wanted, former), url=url, key=key.decode())
-        self.store.put(order_key(wanted.owner), kept.model_dump_json().encode())
+        kept = KeptOrder(purpose=self.purpose(account, wanted, former), url=url, key=key.decode())
+        self.orders.put(wanted.owner, kept)
+        self.ordered(wanted, took(answer, replaces))
         order = Order.read(answer.body)
         if not order.is_for(wanted.names):
             raise Wrong(
@@ -167,6 +172,36 @@ class AcmeIssuer:
                 remedy="ask its operators",
             )
         return Begun(url, key, order)
+
+    def made(self, account: Account, wanted: Certificate, replaces: str | None) -> Answer:
+        """Return the answer to a new order, made without *replaces* where it may be the trouble.
+
+        RFC 9773 section 5 has it sent to authorities alone that offer renewal information.
+        """
+        place = account.directory.new_order
+        if replaces and account.directory.renewal_info:
+            try:
+                return account.post(place, new_order(self.settings, wanted, replaces))
+            except Refused as refused:
+                if not acme_failures.may_be_replaces(refused):
+                    raise
+        return account.post(place, new_order(self.settings, wanted, None))
+
+    def purpose(self, account: Account, wanted: Certificate, former: KeyAndChain | None) -> str:
+        """Return what an order is for, so that it is never continued for anything else.
+
+        What it replaces does not matter: that it was begun is what counts.
+        """
+        kept = hashlib.sha256(former.key).hexdigest() if wanted.keep_key and former else None
+        facts = {
+            "directory": self.settings.directory,
+            "account": account.url,
+            "profile": self.settings.profile,
+            "names": sorted(wanted.names),
+            "key_type": wanted.key_type.value,
+            "kept_key": kept,
+        }
+        return json.dumps(facts, sort_keys=True)
 
     def received(self, pem: bytes, key: bytes, wanted: Certificate) -> KeyAndChain:
         """Return what the authority sent if a client would accept it; raise Wrong."""
@@ -182,14 +217,6 @@ class AcmeIssuer:
         return pair
 
 
-class Kept(Said):
-    """What is stored of an order: what it is for, its URL, and the key of the certificate."""
-
-    purpose: str
-    url: Url
-    key: str = Field(repr=False)
-
-
 @dataclass(frozen=True, slots=True)
 class Begun:
     """An order at the authority, and the private key of its certificate."""
@@ -199,31 +226,26 @@ class Begun:
     order: Order
 
 
-def order_key(owner: str) -> str:
-    """Return the key of the owner's order in the store."""
-    return f"orders/{stem(owner)}"
-
-
-def purpose(settings: Acme, wanted: Certificate, former: KeyAndChain | None) -> str:
-    """Return what an order is for, so that it is never continued for anything else."""
-    kept = hashlib.sha256(former.key).hexdigest() if wanted.keep_key and former else None
-    facts = {
-        "directory": settings.directory,
-        "profile": settings.profile,
-        "names": sorted(wanted.names),
-        "key_type": wanted.key_type.value,
-        "kept_key": kept,
-    }
-    return json.dumps(facts, sort_keys=True)
-
-
-def new_order(settings: Acme, wanted: Certificate) -> bytes:
-    """Return the payload of a new order (RFC 8555 section 7.4)."""
+def new_order(settings: Acme, wanted: Certificate, replaces: str | None) -> bytes:
+    """Return the payload of a new order (RFC 8555 section 7.4, RFC 9773 section 5)."""
     identifiers = [
         messages.Identifier(typ=messages.IDENTIFIER_FQDN, value=name)
         for name in dict.fromkeys(wanted.names)
     ]
-    return encoded(messages.NewOrder(identifiers=identifiers, profile=settings.profile))
+    order = messages.NewOrder(identifiers=identifiers, profile=settings.profile)
+    facts = order.to_json() | ({"replaces": replaces} if replaces else {})
+    return json.dumps(facts).encode()
+
+
+def took(answer: Answer, replaces: str | None) -> bool:
+    """Return whether an order was taken as a replacement: its *replaces* comes back then.
+
+    RFC 9773 section 5. An authority that does not know the field says nothing of it.
+    """
+    try:
+        return replaces is not None and Order.read(answer.body).replaces == replaces
+    except IssueFailed:
+        return False
 
 
 def check_profile(settings: Acme, directory: Directory) -> None:
@@ -245,21 +267,3 @@ def certificates_alone(pem: bytes) -> bytes:
     if len(chain) > MOST_CERTIFICATES:
         raise IssueFailed(f"a chain of {len(chain)} certificates")
     return b"".join(map(x509.certificate_pem, chain))
-
-
-def no_directory(settings: Acme, error: Exception) -> IssueFailed:
-    """Return the error for a directory that cannot be read."""
-    told: dict[str, Any] = {"remedy": "check `acme.directory`: it must be an https:// URL"}
-    if isinstance(error, IssueFailed):
-        said = (error.what, str(error.where or ""), error.words)
-        words = "\n".join(line for line in said if line)
-        told = {"remedy": error.remedy, "words": words, "final": error.final}
-    elif isinstance(error, Refused):
-        told = {
-            "remedy": "check `acme.directory`; if it is right, try again later",
-            "words": acme_failures.words(error.problem),
-            "retry_at": error.retry_at,
-        }
-    return IssueFailed(
-        f"the ACME directory {settings.directory} cannot be used", where=settings.origin, **told
-    )

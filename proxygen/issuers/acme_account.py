@@ -2,61 +2,54 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 from acme import messages
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
-from josepy.b64 import b64encode
+from acme.jws import JWS
 from josepy.json_util import JSONObjectWithFields
+from josepy.jwa import ES256
 from josepy.jwk import JWKEC
 
 from proxygen.errors import IssueFailed
 from proxygen.issuers import acme_failures
-from proxygen.issuers.acme_answers import Directory, Said, Url
 from proxygen.issuers.acme_failures import Refused
-from proxygen.issuers.acme_network import Network
+from proxygen.issuers.acme_kept import NEXT, KeptAccount, Registered, thumbprint
+from proxygen.issuers.acme_server import Server
 from proxygen.issuers.acme_transport import Answer
-from proxygen.model.certificate import KeyType, Secret
+from proxygen.model.certificate import Secret
 from proxygen.model.site import Acme, ExternalAccount
-from proxygen.model.x509 import new_key
 from proxygen.stores import Store
 
 BASE64URL = re.compile(rb"[A-Za-z0-9_-]+")
 
 
-class Registered(Said):
-    """What is stored about the account: its URL, and the contact it was told."""
-
-    url: Url
-    contact: str | None = None
-
-
 class Account:
-    """Signs requests; registers itself when it must, whichever thread notices first."""
+    """Signs requests; registers itself when it must, whichever thread notices first.
 
-    def __init__(
-        self,
-        settings: Acme,
-        store: Store,
-        network: Network,
-        directory: Directory,
-        secrets: Callable[[Secret], bytes],
-    ) -> None:
-        self.settings = settings
-        self.store = store
-        self.network = network
-        self.directory = directory
+    *new_terms* is the URL of the authority's terms when they are others than were agreed to
+    before; the model says that they are agreed to, and the authority was told so.
+    """
+
+    def __init__(self, server: Server, store: Store, secrets: Callable[[Secret], bytes]) -> None:
+        self.server = server
+        self.settings = server.settings
+        self.network = server.network
+        self.directory = server.directory()
+        self.kept = KeptAccount(store, server.settings.directory)
         self.secrets = secrets
         self.lock = threading.Lock()
-        self.folder = f"accounts/{hashlib.sha256(settings.directory.encode()).hexdigest()[:16]}"
-        self.key = JWKEC(key=self.stored_key())
-        self.thumbprint = b64encode(self.key.thumbprint()).decode()
+        self.new_terms: str | None = None
+        self.key = self.stored_key()
         self.url = self.stored_url() or self.register()
+
+    @property
+    def thumbprint(self) -> str:
+        """The thumbprint of its key."""
+        return thumbprint(self.key)
 
     def post(self, url: str, payload: bytes) -> Answer:
         """Return the answer to a signed request; raise Refused or IssueFailed.
@@ -77,53 +70,106 @@ class Account:
         except Refused as refused:
             if refused.problem.kind != "accountDoesNotExist":
                 raise
-        with self.lock:
+        with self.lock, acme_failures.for_everybody():
             if self.url == account:
                 self.url = self.register()
         return request(self.url)
 
-    def stored_key(self) -> ec.EllipticCurvePrivateKey:
-        """Return the account's key; a new one is stored before anybody hears of it."""
-        pem = self.store.get(f"{self.folder}/key")
-        if pem is None:
-            pem = new_key(KeyType.ECDSA_P256)
-            self.store.put(f"{self.folder}/key", pem)
-        try:
-            key = load_pem_private_key(pem, None)
-        except (ValueError, TypeError):
-            key = None
-        if not isinstance(key, ec.EllipticCurvePrivateKey) or key.curve.name != "secp256r1":
-            raise IssueFailed(
-                "the stored key of the ACME account is none",
-                where=f"{self.folder}/key in the store",
-                remedy="restore it from a backup, or delete it to have a new account",
-                final=True,
-            )
+    def stored_key(self) -> JWKEC:
+        """Return the account's key: a new one, or the stored one.
+
+        A roll-over that was cut short is finished, unless the authority does not want it.
+        """
+        key = self.kept.key() or self.kept.new_key()
+        coming = self.kept.key(NEXT)
+        if coming is None:
+            return key
+        if self.settled(key, coming):
+            self.kept.move()
+            return coming
+        self.kept.drop_next()
         return key
 
-    def stored_url(self) -> str | None:
-        """Return the URL of the account as it was registered, its contact brought up to date."""
-        kept = self.store.get(f"{self.folder}/account")
-        if kept is None:
-            return None
+    def settled(self, key: JWKEC, coming: JWKEC) -> bool:
+        """Return whether the account's key is the one that is coming, now at the latest.
+
+        The request of the run that was cut short may still be under way, so that it is not
+        enough to ask which key the authority knows: the key is changed once more. Whichever
+        request comes second is signed with a key that counts no more.
+        """
+        place, account = self.directory.key_change, found(self.server, key)
+        if place and account:
+            with suppress(Refused):
+                self.network.post(place, key_change(place, account, key, coming), key, account)
+                return True
+        return found(self.server, coming) is not None
+
+    def roll_over(self) -> None:
+        """Put a new key in the place of the account's (RFC 8555 section 7.3.5).
+
+        It is stored before the authority hears of it, and takes the other one's place once the
+        authority agreed. Raise IssueFailed; without a clear answer it is tried again when the
+        account is used next.
+        """
+        place = self.directory.key_change
+        if place is None:
+            raise IssueFailed(
+                "the authority cannot change the key of an account",
+                where=self.settings.origin,
+                remedy="nothing: go on with the present key",
+                final=True,
+            )
+        self.key = self.stored_key()
+        coming = self.kept.new_key(NEXT)
         try:
-            registered = Registered.read(kept)
-        except IssueFailed:
-            return None  # the authority knows it: registering the same key finds it again
+            self.known(
+                lambda account: self.network.post(
+                    place, key_change(place, account, self.key, coming), self.key, account
+                )
+            )
+        except Refused as refused:
+            if refused.problem.kind and refused.status < 500:
+                self.kept.drop_next()
+            raise self.refused(refused) from refused
+        self.kept.move()
+        self.key = coming
+
+    def stored_url(self) -> str | None:
+        """Return the URL of the account as it was registered, brought up to date there."""
+        registered = self.kept.registered()
+        if registered is None:
+            return None
+        terms = self.directory.meta.terms
+        if "terms" in registered.model_fields_set and terms != registered.terms:
+            self.new_terms = terms
         if registered.contact != self.settings.contact:
-            return self.tell_contact(registered.url)
+            return self.tell(registered.url, self.refused)
+        if terms != registered.terms:
+            return self.tell(registered.url, self.unless_it_must_be)
         return registered.url
 
-    def tell_contact(self, url: str) -> str | None:
-        """Change the contact (RFC 8555 section 7.3.2); None when the authority forgot us."""
-        update = messages.UpdateRegistration(contact=self.contact)
+    def tell(self, url: str, failed: Callable[[Refused], IssueFailed | None]) -> str | None:
+        """Tell contact and agreement (RFC 8555 section 7.3.2); None when it forgot us.
+
+        *failed* makes the error of a refusal, or None to go on all the same.
+        """
+        update = messages.UpdateRegistration(contact=self.contact, terms_of_service_agreed=True)
         try:
             self.network.post(url, encoded(update), self.key, url)
         except Refused as refused:
             if refused.problem.kind == "accountDoesNotExist":
                 return None
-            raise self.refused(refused) from refused
+            if error := failed(refused):
+                raise error from refused
         return self.keep(url)
+
+    def unless_it_must_be(self, refused: Refused) -> IssueFailed | None:
+        """Return the error when somebody must act before the account is of use again.
+
+        RFC 8555 has no way of agreeing to new terms: an authority that does not take it from
+        an update of the account is no reason to have no certificates.
+        """
+        return self.refused(refused) if refused.problem.kind == "userActionRequired" else None
 
     def register(self) -> str:
         """Create the account, or find the one of our key (RFC 8555 section 7.3)."""
@@ -140,9 +186,9 @@ class Account:
         return self.keep(location(answer, "account"))
 
     def keep(self, url: str) -> str:
-        """Store and return the account's URL."""
-        registered = Registered(url=url, contact=self.settings.contact)
-        self.store.put(f"{self.folder}/account", registered.model_dump_json().encode())
+        """Store what the authority was told of the account, and return its URL."""
+        contact, terms = self.settings.contact, self.directory.meta.terms
+        self.kept.register(Registered(url=url, contact=contact, terms=terms))
         return url
 
     @property
@@ -180,6 +226,26 @@ class Account:
     def refused(self, refused: Refused) -> IssueFailed:
         """Return the error for a registration that was refused."""
         return acme_failures.of_account(refused, self.directory.meta.terms)
+
+
+def found(server: Server, key: JWKEC) -> str | None:
+    """Return the URL of the account that a key is of, None for none (RFC 8555 section 7.3.1)."""
+    asked = messages.NewRegistration(only_return_existing=True)
+    directory = server.directory()
+    try:
+        answer = server.network.post(directory.new_account, encoded(asked), key, None)
+    except Refused as refused:
+        if refused.problem.kind == "accountDoesNotExist":
+            return None
+        raise acme_failures.of_account(refused, directory.meta.terms) from refused
+    return location(answer, "account")
+
+
+def key_change(place: str, account: str, present: JWKEC, coming: JWKEC) -> bytes:
+    """Return the payload that changes an account's key: signed with the one that is coming."""
+    facts = {"account": account, "oldKey": present.public_key().to_json()}
+    inner = JWS.sign(json.dumps(facts).encode(), coming, ES256, None, place)
+    return json.dumps(inner.to_json()).encode()
 
 
 def encoded(message: JSONObjectWithFields) -> bytes:

@@ -118,16 +118,18 @@ class Meta(Said):
 
 
 class Directory(Said):
-    """Where the requests go (RFC 8555 section 7.1.1)."""
+    """Where the requests go (RFC 8555 section 7.1.1, RFC 9773 section 3)."""
 
     new_nonce: Annotated[Url, Field(alias="newNonce")]
     new_account: Annotated[Url, Field(alias="newAccount")]
     new_order: Annotated[Url, Field(alias="newOrder")]
+    key_change: Annotated[Url | None, Field(alias="keyChange")] = None
+    renewal_info: Annotated[Url | None, Field(alias="renewalInfo")] = None
     meta: Meta = Meta()
 
 
 class Order(Said):
-    """An order (RFC 8555 section 7.1.3)."""
+    """An order (RFC 8555 section 7.1.3, RFC 9773 section 5)."""
 
     status: Status
     identifiers: Annotated[tuple[Identifier, ...], Field(max_length=MOST_NAMES)]
@@ -135,6 +137,7 @@ class Order(Said):
     finalize: Url
     certificate: Url | None = None
     error: Problem | None = None
+    replaces: Word | None = None
 
     def is_for(self, names: tuple[str, ...]) -> bool:
         """Return whether it is for exactly *names*."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from proxygen.errors import IssueFailed
 from proxygen.issuers.acme_answers import UNTYPED, Problem
@@ -23,7 +26,11 @@ class Refused(Exception):
 
 
 class Over(Refused):
-    """The order came to nothing: the next try needs a new one."""
+    """The order came to nothing: the next try needs a new one; *unproven*: as in IssueFailed."""
+
+    def __init__(self, problem: Problem, unproven: tuple[str, ...] = ()) -> None:
+        super().__init__(problem)
+        self.unproven = unproven
 
 
 class Wrong(IssueFailed):
@@ -105,6 +112,18 @@ BANNED = Meaning(
 )
 
 
+GENERAL = frozenset(
+    {
+        *("accountDoesNotExist", "badNonce", "externalAccountRequired", "invalidContact"),
+        *("invalidProfile", "serverInternal", "unsupportedContact", "userActionRequired"),
+    }
+)
+"""Types of problems that any other certificate would meet as well."""
+
+EXACT_SET = "exact set"
+"""How Let's Encrypt names its limit of certificates for the same names."""
+
+
 def of_names(names: tuple[str, ...], refused: Refused) -> IssueFailed:
     """Return the error for a certificate for *names*.
 
@@ -113,21 +132,28 @@ def of_names(names: tuple[str, ...], refused: Refused) -> IssueFailed:
     leaves = tuple(refused.problem.leaves)
     blamed = tuple(dict.fromkeys(leaf.identifier.value for leaf in leaves if leaf.identifier))
     special = {} if blamed else {"unauthorized": BANNED}
-    return failure(f"the authority refused {listed(blamed or names)}", refused, special)
+    return failure(
+        f"the authority refused {listed(blamed or names)}",
+        refused,
+        special,
+        everybody=met_by_all(refused, names),
+        unproven=refused.unproven if isinstance(refused, Over) else (),
+    )
 
 
 def of_account(refused: Refused, terms: str | None) -> IssueFailed:
-    """Return the error for an account that could not be registered; *terms* is their URL."""
+    """Return the error for an account that was refused; *terms* is the URL of the terms."""
     special = {"malformed": CONTACT, "unauthorized": BANNED}
-    return failure("the authority refused the account", refused, special, terms)
+    place = terms or ""
+    return failure("the authority refused the account", refused, special, place, everybody=True)
 
 
 def failure(
-    what: str, refused: Refused, special: Mapping[str, Meaning], terms: str | None = None
+    what: str, refused: Refused, special: Mapping[str, Meaning], terms: str = "", **more: Any
 ) -> IssueFailed:
     """Return *what* happened, what it means and the authority's own words.
 
-    *special* meanings come before those that MEANINGS tells.
+    *special* meanings come before those that MEANINGS tells; *more* is for the error.
     """
     leaves = tuple(refused.problem.leaves)
     table = {**MEANINGS, **special}
@@ -140,7 +166,65 @@ def failure(
         final=all(meaning.final for meaning in meanings),
         remedy="; ".join(meaning.remedy for meaning in meanings).replace("{place}", place),
         words="\n".join(words(leaf) for leaf in leaves[:MOST_WORDS]),
+        **more,
     )
+
+
+@contextmanager
+def for_everybody() -> Iterator[None]:
+    """Mark what fails in a block as everybody's failure."""
+    try:
+        yield
+    except IssueFailed as error:
+        error.everybody = True
+        raise
+
+
+def met_by_all(refused: Refused, names: tuple[str, ...]) -> bool:
+    """Return whether a request for any other names would be refused as well.
+
+    An order that came to nothing is no such refusal: the authority works, and accepted it.
+    """
+    leaves = tuple(refused.problem.leaves)
+    if isinstance(refused, Over) or any(leaf.identifier for leaf in leaves):
+        return False
+    return refused.status >= 500 or all(is_general(leaf, refused.status, names) for leaf in leaves)
+
+
+def is_general(problem: Problem, status: int, names: tuple[str, ...]) -> bool:
+    """Return whether a problem is about the authority or the account."""
+    text = f"{problem.title} {problem.detail}".lower()
+    if problem.kind == "rateLimited" or status == 429:
+        return EXACT_SET not in text and not any(map(mentioned_in(text), with_parents(names)))
+    if problem.kind == "unauthorized":  # RFC 8555 section 7.3.6: 401 for a deactivated account
+        return status == 401 or "account" in text
+    return problem.kind in GENERAL
+
+
+def with_parents(names: tuple[str, ...]) -> set[str]:
+    """Return names and the domains above them, without the topmost."""
+    parts = (name.removeprefix("*.").split(".") for name in names)
+    return {".".join(each[start:]) for each in parts for start in range(len(each) - 1)}
+
+
+def mentioned_in(text: str) -> Callable[[str], bool]:
+    """Return what tells whether a text names a domain, not merely one above or below it."""
+    return lambda domain: bool(
+        re.search(rf"(?<![\w-])(?<!\w\.){re.escape(domain)}(?![\w-]|\.\w)", text)
+    )
+
+
+def may_be_replaces(refused: Refused) -> bool:
+    """Return whether an order may have been refused because of what it replaces.
+
+    RFC 9773 section 5 has ``alreadyReplaced`` for one of the reasons; for the others (another
+    account's certificate, no name in common, one that is not known) any type may be used.
+    """
+    if refused.problem.kind == "alreadyReplaced":
+        return True
+    named = any(leaf.identifier for leaf in refused.problem.leaves)
+    other = refused.problem.kind in {*GENERAL, "rateLimited"} or refused.status in (401, 429)
+    return not (named or other or refused.status >= 500)
 
 
 def words(problem: Problem) -> str:

@@ -79,6 +79,7 @@ class Network:
                 where=self.new_nonce,
                 remedy="check that `acme.directory` is the URL of an ACME directory",
                 words=f"HTTP status {answer.status}",
+                everybody=True,
             ) from None
 
     def accepted(self, answer: Answer) -> Answer:

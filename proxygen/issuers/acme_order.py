@@ -192,4 +192,5 @@ def check_valid(authorizations: list[Authorization]) -> None:
     failed = [one for one in authorizations if one.status is not Status.VALID]
     if failed:
         failed.sort(key=lambda one: one.name)
-        raise Over(Problem(subproblems=tuple(one.problem for one in failed)))
+        unproven = tuple(one.name for one in failed if one.status is Status.INVALID)
+        raise Over(Problem(subproblems=tuple(one.problem for one in failed)), unproven)

@@ -146,6 +146,7 @@ class Transport:
             where=url,
             remedy=remedy(error, self.roots),
             words=printable(str(error)),
+            everybody=not isinstance(error, ValueError),  # which is about one answer, or one URL
         )
         if isinstance(error, DOWN):
             self.down = (time.monotonic() + self.pace.down, failed)
@@ -212,6 +213,7 @@ def load(context: ssl.SSLContext, root: Path) -> None:
             where=str(root),
             remedy="`acme.trusted_roots` must name readable PEM files with CA certificates",
             final=True,
+            everybody=True,
             words=printable(str(error)),
         ) from error
 

@@ -29,7 +29,12 @@ class FileIssuer:
         self.now = now
         self.secrets = secrets
 
-    def issue(self, wanted: Certificate, former: KeyAndChain | None) -> KeyAndChain:  # noqa: ARG002
+    def issue(
+        self,
+        wanted: Certificate,
+        former: KeyAndChain | None,  # noqa: ARG002
+        replaces: str | None = None,  # noqa: ARG002
+    ) -> KeyAndChain:
         """Return what the files hold, if clients would take it for the wanted names.
 
         The former key plays no part: the key is the one supplied.

@@ -19,7 +19,12 @@ class SelfSignedIssuer:
     def __init__(self, now: Callable[[], datetime]) -> None:
         self.now = now
 
-    def issue(self, wanted: Certificate, former: KeyAndChain | None) -> KeyAndChain:
+    def issue(
+        self,
+        wanted: Certificate,
+        former: KeyAndChain | None,
+        replaces: str | None = None,  # noqa: ARG002
+    ) -> KeyAndChain:
         """Return a new certificate for the wanted names."""
         return self_signed(wanted.names, key_for(wanted, former), self.now(), LIFETIME)
 

@@ -54,13 +54,22 @@ class FileSource:
 
 
 @dataclass(frozen=True, slots=True)
+class Authority:
+    """An ACME authority by its *directory* (URL); *profile* is what to ask it for, or empty."""
+
+    directory: str
+    profile: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Certificate:
     """A certificate that the model wants.
 
     *names* are A-labels, the name of the URL first. *issuer* is the word of the model:
-    ``acme``, ``file`` or ``selfsigned``. *authority* is the ACME directory's URL, else empty.
-    *keep_key* asks a renewal to keep the private key (the global certificate: published
-    TLSA 3 1 1 records name it).
+    ``acme``, ``file``, ``hook`` or ``selfsigned``. *authorities* are the ACME authorities to
+    ask, the preferred one first; the next takes over when it cannot issue. *keep_key* asks a
+    renewal to keep the private key (the global certificate: published TLSA 3 1 1 records
+    name it).
     """
 
     owner: str
@@ -68,7 +77,7 @@ class Certificate:
     issuer: str
     origin: Origin
     key_type: KeyType = KeyType.ECDSA_P256
-    authority: str = ""
+    authorities: tuple[Authority, ...] = ()
     file: FileSource | None = None
     keep_key: bool = False
 
@@ -90,14 +99,33 @@ class KeyAndChain:
 
 
 @dataclass(frozen=True, slots=True)
+class RenewalInfo:
+    """What an authority suggested about the renewal of one certificate (RFC 9773 section 4.2).
+
+    *start* and *end* bound the suggested window, and *moment* was drawn in it, once; all None
+    where the authority suggested nothing. *look_at* is when to ask again, *explanation* the
+    URL of a page that tells people why.
+    """
+
+    look_at: datetime
+    start: datetime | None = None
+    end: datetime | None = None
+    moment: datetime | None = None
+    explanation: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Bundle:
     """What is known of an issued and stored certificate, without its key.
 
     *names* are its SANs, sorted; *digest* is the SHA-256 (hex) of ``KeyAndChain.pem``,
     *fingerprint* that of the leaf's DER form, *spki* that of its SubjectPublicKeyInfo;
-    *issued_by* is the common name of the CA. *issuer*, *authority*: as in ``Certificate``.
+    *issued_by* is the common name of the CA. *issuer* is as in ``Certificate``, *authority* the
+    directory of the ACME authority that it is from and *profile* what that was asked for.
     *stand_in* marks the self-signed certificate that serves until the first real one arrives.
     *source* is a hash of the files that it was read from, empty for other issuers.
+    *identifier* is its unique identifier (RFC 9773 section 4.1), empty where it has none.
+    *replace* tells that it must be replaced, with a new key: it is revoked or compromised.
     """
 
     owner: str
@@ -114,6 +142,10 @@ class Bundle:
     authority: str = ""
     stand_in: bool = False
     source: str = ""
+    profile: str = ""
+    identifier: str = ""
+    renewal: RenewalInfo | None = None
+    replace: bool = False
 
     @property
     def lifetime(self) -> timedelta:
@@ -122,7 +154,7 @@ class Bundle:
 
     def covers(self, name: str) -> bool:
         """Return whether a client that asks for *name* accepts this certificate's names."""
-        return any(matches(pattern, name) for pattern in self.names)
+        return name in self.names or any(matches(pattern, name) for pattern in self.names)
 
 
 def matches(pattern: str, name: str) -> bool:

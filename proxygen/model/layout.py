@@ -50,6 +50,25 @@ class Layout:
         """The file whose lock a run holds."""
         return self.var / "lock"
 
+    @property
+    def hooks(self) -> Path:
+        """The administrator's executables, in ``before.d``, ``deploy.d`` and ``failed.d``."""
+        return self.etc / "hooks"
+
+    def lineage(self, host: str) -> Path:
+        """Return the link to the folder that hooks find a certificate in, named as its URL."""
+        return self.lineages / "live" / stem(host)
+
+    @property
+    def lineages(self) -> Path:
+        """All that is kept for hooks to read: for root alone."""
+        return self.var / "hooks"
+
+    @property
+    def watch(self) -> Path:
+        """What the daemon keeps, its own lock among it: for root alone."""
+        return self.var / "watch"
+
     def former(self, service: str) -> Path:
         """Return where is noted what a service's parameters were before proxygen.
 

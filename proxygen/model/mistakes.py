@@ -104,7 +104,15 @@ def unknown(name: str, known: Sequence[str]) -> tuple[str, str]:
     more = ", …" if len(known) > MOST_KNOWN else ""
     told = f"known here: {', '.join(known[:MOST_KNOWN])}{more}"
     remedy = f"did you mean `{near[0]}`?" if near else told
-    return f"unknown field `{name[:80]}`", remedy
+    return f"unknown field `{as_key(name)[:80]}`", remedy
+
+
+def as_key(name: str) -> str:
+    """Return a key as it is shown; what no key of ours looks like is not.
+
+    It may be a line of a file that was taken for a model, such as one with passwords.
+    """
+    return "…" if ":" in name or " " in name else name
 
 
 def known_fields(grammar: type[BaseModel], path: Sequence[str | int]) -> list[str]:
@@ -152,5 +160,5 @@ def step_into(forms: list[dict[str, Any]], step: str | int) -> Iterator[dict[str
 
 def dotted(path: Sequence[str | int]) -> str:
     """Return a path as a field's name: ``domains.a.example.extra_names[0]``."""
-    text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
+    text = "".join(f"[{step}]" if isinstance(step, int) else f".{as_key(step)}" for step in path)
     return text.removeprefix(".")[:300]

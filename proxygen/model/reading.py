@@ -3,47 +3,54 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-from pydantic import BaseModel
 
 from proxygen.errors import Mistake, ModelError, Origin
 from proxygen.model import rules
 from proxygen.model.backends import Applications, backends
-from proxygen.model.certificate import GLOBAL, Certificate, FileSource, KeyType, Secret
+from proxygen.model.certificate import GLOBAL, Authority, Certificate, FileSource, KeyType, Secret
 from proxygen.model.hosts import BadName, host_name
 from proxygen.model.schema import (
     DIRECTORIES,
+    LIMITS,
     UNUSABLE,
+    AuthorityFields,
     Defaults,
     Domain,
     FileCertificate,
+    Known,
     Main,
     main_type,
 )
-from proxygen.model.site import Acme, ExternalAccount, Owner, Site
-from proxygen.model.sources import Load, Read, Source, read_file, read_included
+from proxygen.model.site import Acme, ExternalAccount, Limits, Metrics, Owner, Site
+from proxygen.model.sources import Load, Read, ReadBefore, Source, read_included
 from proxygen.model.yaml import Document, Map
 
 
 def read(
     main: Source,
     load: Load,
-    services: Mapping[str, type[BaseModel]],
+    known: Known,
     applications: Applications,
+    before: Before | None = None,
 ) -> Site:
-    """Return the site that the files describe; raise ModelError with every mistake."""
-    first = read_file(main, main_type(services))
+    """Return the site that the files describe; raise ModelError with every mistake.
+
+    *before* spares who reads a model again and again all that did not change.
+    """
+    before = before or Before()
+    before.files.begin()
+    first = before.files.file(main, before.grammar(known))
     content = first.content if isinstance(first.content, Main) else None
     if content is None:
         raise ModelError(ordered(first.document.mistakes))
-    included, mistakes = read_included(first, content, load)
+    included, mistakes = read_included(first, content, load, before.files)
     files = [first, *included]
     for file in files:
         mistakes += file.document.mistakes
-    site = Building(first, content, files, mistakes).site(applications)
+    site = Building(first, content, files, mistakes, before).site(applications)
     mistakes += not_said_yet(rules.broken(site, first.document, files_by_name(files)), mistakes)
     if mistakes:
         raise ModelError(ordered(mistakes))
@@ -66,6 +73,38 @@ def files_by_name(files: list[Read]) -> dict[str, Document]:
     return {file.document.name: file.document for file in files}
 
 
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A domain where it stands; *owner* is None for one of which nothing right is left."""
+
+    key: str
+    typed: str
+    where: Origin
+    owner: Owner | None
+    mistakes: tuple[Mistake, ...]
+
+
+@dataclass(slots=True)
+class Before:
+    """What is known from the last time a model was read.
+
+    *placed* are the domains of each file by its name, built from that very file while the main
+    file *said* the same about what domains do not say themselves.
+    """
+
+    files: ReadBefore = field(default_factory=ReadBefore)
+    known: Known | None = None
+    main: type[Main] = Main
+    said: tuple[object, ...] = ()
+    placed: dict[str, tuple[Read, tuple[Placed, ...]]] = field(default_factory=dict)
+
+    def grammar(self, known: Known) -> type[Main]:
+        """Return the type of the main file, the very same while the same words are known."""
+        if self.known != known:
+            self.known, self.main = known, main_type(known)
+        return self.main
+
+
 @dataclass(slots=True)
 class Building:
     """Builds the site from the files that were read."""
@@ -74,6 +113,7 @@ class Building:
     content: Main
     files: list[Read]
     mistakes: list[Mistake]
+    before: Before
 
     def site(self, applications: Applications) -> Site:
         """Return the site; what cannot be built is noted as a mistake and left out."""
@@ -83,17 +123,21 @@ class Building:
             main=self.main(),
             domains=tuple(self.domains()),
             backends=built,
-            acme=self.acme(),
-            services=self.services(),
+            authorities=tuple(self.authorities()),
+            services=self.named("services"),
+            notifiers=self.named("notifiers") or {"email": None},
+            metrics=self.metrics(),
             contact=self.content.contact,
+            language=self.content.language,
+            folder=self.first.folder,
         )
 
-    def services(self) -> Mapping[str, Any] | None:
-        """Return the settings of the services that the model names."""
-        settings = self.content.services
+    def named(self, room: str) -> Mapping[str, Any] | None:
+        """Return the settings of the services or notifiers that the model names."""
+        settings = getattr(self.content, room)
         if settings is None:
             return None
-        named = self.first.document.value["services"]
+        named = self.first.document.value[room]
         return {
             name: getattr(settings, name) for name in named if name in settings.model_fields_set
         }
@@ -111,6 +155,7 @@ class Building:
             certificate=certificate,
             backend=fields.backend,
             contact=self.content.contact,
+            language=self.content.language,
             origin=document.key_origin("global"),
             path=("global",),
         )
@@ -118,21 +163,47 @@ class Building:
     def domains(self) -> Iterator[Owner]:
         """Yield every domain of every file; a domain that stands twice is a mistake."""
         seen: dict[str, Origin] = {}
-        for file in self.files:
-            raw = file.document.value.get("domains") if isinstance(file.document.value, Map) else 0
-            if file.content is None or not isinstance(raw, Map):
+        for each in self.all_placed():
+            if each.key in seen:
+                self.mistakes.append(twice(each.typed, each.where, seen[each.key]))
                 continue
-            for typed in raw:
-                where = file.document.key_origin("domains", typed)
-                key = canonical(typed)
-                if key is None:
-                    continue
-                if key in seen:
-                    self.mistakes.append(twice(typed, where, seen[key]))
-                    continue
-                seen[key] = where
-                if key in file.content.domains:
-                    yield self.domain(key, typed, file.content.domains[key] or Domain(), file)
+            seen[each.key] = each.where
+            self.mistakes += each.mistakes
+            if each.owner:
+                yield each.owner
+
+    def all_placed(self) -> Iterator[Placed]:
+        """Yield the domains of every file, those that did not change as they were."""
+        content = self.content
+        said = (content.defaults, content.language, content.acme)
+        former = self.before.placed if self.before.said == said else {}
+        self.before.said, self.before.placed = said, {}
+        for file in self.files:
+            name = file.document.name
+            known = former.get(name)
+            if known is None or known[0] is not file:
+                known = file, tuple(self.placed(file))
+            self.before.placed[name] = known
+            yield from known[1]
+
+    def placed(self, file: Read) -> Iterator[Placed]:
+        """Yield the domains of one file."""
+        raw = file.document.value.get("domains") if isinstance(file.document.value, Map) else 0
+        if file.content is None or not isinstance(raw, Map):
+            return
+        for typed in raw:
+            if key := canonical(typed):
+                yield self.one_placed(key, typed, file)
+
+    def one_placed(self, key: str, typed: str, file: Read) -> Placed:
+        """Return one domain, where it stands."""
+        where, content = file.document.key_origin("domains", typed), file.content
+        if content is None or key not in content.domains:
+            return Placed(key, typed, where, None, ())
+        fields = content.domains[key] or Domain()
+        owner = self.domain(key, typed, fields, file)
+        wrong = without_url(fields, typed, file.document) if owner.host is None else ()
+        return Placed(key, typed, where, owner, tuple(wrong))
 
     def domain(self, key: str, typed: str, fields: Domain, file: Read) -> Owner:
         """Return one domain, with the defaults for what it does not say."""
@@ -148,8 +219,6 @@ class Building:
             if names and asked != GLOBAL
             else None
         )
-        if url is None:
-            self.mistakes += without_url(fields, typed, file.document)
         return Owner(
             key=key,
             host=url,
@@ -157,6 +226,7 @@ class Building:
             certificate=certificate,
             backend=(fields.backend or defaults.backend) if names else None,
             contact=fields.contact or defaults.contact,
+            language=fields.language or defaults.language or self.content.language,
             origin=file.document.key_origin("domains", typed),
             path=("domains", typed),
         )
@@ -171,26 +241,48 @@ class Building:
     ) -> Certificate:
         """Return the certificate that is asked for."""
         issuer = asked if isinstance(asked, str) else "file"
-        directory = self.content.acme.directory
         return Certificate(
             owner=owner,
             names=names,
             issuer=issuer,
             origin=where,
             key_type=KeyType(self.content.acme.key_type),
-            authority=DIRECTORIES.get(directory, directory) if issuer == "acme" else "",
+            authorities=self.asked() if issuer == "acme" else (),
             file=file_source(asked, where, folder) if isinstance(asked, FileCertificate) else None,
             keep_key=owner == GLOBAL,
         )
 
-    def acme(self) -> Acme:
-        """Return how ACME certificates are obtained."""
-        fields, folder = self.content.acme, self.first.folder
-        external = fields.external_account
+    def asked(self) -> tuple[Authority, ...]:
+        """Return the authorities to ask for a certificate, the preferred one first."""
+        fields = self.content.acme
+        named = (fields, fields.fallback) if fields.fallback else (fields,)
+        return tuple(Authority(url_of(each.directory), each.profile or "") for each in named)
+
+    def metrics(self) -> Metrics:
+        """Return where figures are told."""
+        fields = self.content.metrics
+        address, _, port = (fields.listen or "").rpartition(":")
+        return Metrics(
+            file=Path(fields.file) if fields.file else None,
+            address=address.strip("[]") or None,
+            port=int(port) if port else None,
+        )
+
+    def authorities(self) -> Iterator[Acme]:
+        """Yield the ACME authorities, the preferred one first."""
+        yield self.authority(self.content.acme, "acme")
+        if fallback := self.content.acme.fallback:
+            yield self.authority(fallback, "acme", "fallback")
+
+    def authority(self, fields: AuthorityFields, *path: str) -> Acme:
+        """Return how one authority is asked."""
+        folder, external = self.first.folder, fields.external_account
+        directory = url_of(fields.directory)
+        limits = LIMITS.get(directory, {}) | fields.limits.model_dump(exclude_none=True)
         return Acme(
-            directory=DIRECTORIES.get(fields.directory, fields.directory),
+            directory=directory,
             contact=self.content.contact,
-            key_type=KeyType(fields.key_type),
+            key_type=KeyType(self.content.acme.key_type),
             profile=fields.profile,
             external_account=ExternalAccount(
                 external.key_identifier, secret(external.hmac_key, folder)
@@ -198,9 +290,15 @@ class Building:
             if external
             else None,
             trusted_roots=tuple(folder / path for path in fields.trusted_roots),
-            http_port=fields.http_port,
-            origin=self.first.document.origin("acme"),
+            http_port=self.content.acme.http_port,
+            limits=Limits(**limits),
+            origin=self.first.document.origin(*path),
         )
+
+
+def url_of(directory: str) -> str:
+    """Return the URL of an ACME directory that may be typed as a word."""
+    return DIRECTORIES.get(directory, directory)
 
 
 def canonical(typed: str) -> str | None:

@@ -89,7 +89,12 @@ def unknown_backends(site: Site, main: Document, files: Files) -> Iterator[Mista
 
 def mapping(document: Document, name: str) -> Map:
     """Return a field of the file that should hold a mapping, an empty one where it does not."""
-    value = document.value.get(name)
+    return below(document.value, name)
+
+
+def below(fields: Map, name: str) -> Map:
+    """Return the mapping below a field, an empty one where there is none."""
+    value = fields.get(name)
     return value if isinstance(value, Map) else Map()
 
 
@@ -103,13 +108,15 @@ def missing(name: str, known: set[str]) -> tuple[str, str]:
 def terms_not_agreed(site: Site, main: Document) -> Iterator[Mistake]:
     """An ACME certificate needs the authority's terms agreed to (RFC 8555 section 7.3)."""
     asked = next((each for each in site.certificates if each.issuer == "acme"), None)
-    fields = mapping(main, "acme")
-    if asked and fields.get("terms_of_service_agreed") is not True:
-        whom = asked.names[0] or asked.owner
-        yield Mistake(
-            main.origin("acme", "terms_of_service_agreed") if fields else asked.origin,
-            "acme.terms_of_service_agreed",
-            f"an ACME certificate is wanted (for {whom}), but the authority's terms "
-            "of service were not agreed to",
-            "read them, then write `acme: {terms_of_service_agreed: true}`",
-        )
+    for path in (("acme",), ("acme", "fallback"))[: len(site.authorities)]:
+        fields = functools.reduce(below, path, main.value)
+        if asked and fields.get("terms_of_service_agreed") is not True:
+            where = (*path, "terms_of_service_agreed")
+            whom = asked.names[0] or asked.owner
+            yield Mistake(
+                main.origin(*where) if fields else asked.origin,
+                dotted(where),
+                f"an ACME certificate is wanted (for {whom}), but the authority's terms "
+                "of service were not agreed to",
+                "read them, then write `terms_of_service_agreed: true` there",
+            )

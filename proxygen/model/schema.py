@@ -21,7 +21,9 @@ from proxygen.model.types import (
     File,
     Glob,
     Host,
+    HostPath,
     KeyIdentifier,
+    Listener,
     Name,
     Octets,
     Profile,
@@ -41,6 +43,18 @@ DIRECTORIES = {
     "letsencrypt": "https://acme-v02.api.letsencrypt.org/directory",
     "letsencrypt-staging": "https://acme-staging-v02.api.letsencrypt.org/directory",
 }
+LIMITS: dict[str, dict[str, int]] = {
+    DIRECTORIES["letsencrypt"]: {
+        "orders": 300,
+        "registered_domain": 50,
+        "name_set": 5,
+        "failed_validations": 5,
+    },
+    DIRECTORIES["letsencrypt-staging"]: {"orders": 1500, "failed_validations": 200},
+}
+"""The limits of known authorities by directory (letsencrypt.org/docs/rate-limits)."""
+
+Language = Literal["en", "de", "fr"]
 Key = Literal["ecdsa-p256", "ecdsa-p384", "rsa-2048", "rsa-3072", "rsa-4096"]
 
 
@@ -74,10 +88,11 @@ def kind_of(value: Any) -> str:
 
 Supplied = Annotated[FileCertificate, Tag("mapping")]
 OwnCertificate = Annotated[
-    Annotated[Literal["acme", "selfsigned"], Tag("word")] | Supplied, Discriminator(kind_of)
+    Annotated[Literal["acme", "hook", "selfsigned"], Tag("word")] | Supplied,
+    Discriminator(kind_of),
 ]
 DomainCertificate = Annotated[
-    Annotated[Literal["acme", "selfsigned", "global"], Tag("word")] | Supplied,
+    Annotated[Literal["acme", "hook", "selfsigned", "global"], Tag("word")] | Supplied,
     Discriminator(kind_of),
 ]
 
@@ -92,7 +107,7 @@ class Global(Part):
         description="Further names of its server block and certificate.",
     )
     certificate: OwnCertificate = Field(
-        description="Where the global certificate comes from: acme, selfsigned, or files."
+        description="Where the global certificate comes from: acme, hook, selfsigned, or files."
     )
     backend: Name | None = Field(
         None, description="Where its requests go; without one they get 404."
@@ -113,8 +128,9 @@ class Domain(Part):
     certificate: DomainCertificate | None = Field(
         None, description="Where its certificate comes from; default: what `defaults` say."
     )
-    contact: Contact | None = Field(
-        None, description="To be warned besides the global contact; not used yet."
+    contact: Contact | None = Field(None, description="Warned besides the global contact.")
+    language: Language | None = Field(
+        None, description="Of what its contact is told; default: what `defaults` say."
     )
     backend: Name | None = Field(
         None, description="Where its requests go; default: what `defaults` say."
@@ -124,12 +140,13 @@ class Domain(Part):
 class Defaults(Part):
     """What holds for every domain with a URL that does not say otherwise."""
 
-    certificate: Literal["acme", "selfsigned", "global"] = Field(
+    certificate: Literal["acme", "hook", "selfsigned", "global"] = Field(
         "global", description="Where certificates come from; `global`: the global one serves."
     )
     backend: Name | None = Field(None, description="Where requests go; without one they get 404.")
-    contact: Contact | None = Field(
-        None, description="To be warned besides the global contact; not used yet."
+    contact: Contact | None = Field(None, description="Warned besides the global contact.")
+    language: Language | None = Field(
+        None, description="Of what a domain's contact is told; default: the global one."
     )
 
 
@@ -172,6 +189,9 @@ class BackendFields(Part):
     )
 
 
+Count = Annotated[int, Field(ge=1, le=10_000_000)]
+
+
 class ExternalAccountFields(Part):
     """What the authority gave to bind the ACME account to one of its own."""
 
@@ -181,19 +201,30 @@ class ExternalAccountFields(Part):
     )
 
 
-class AcmeFields(Part):
-    """Where and how ACME certificates are obtained."""
+class LimitFields(Part):
+    """How much the authority allows; what is not said is as Let's Encrypt's, or unlimited."""
+
+    orders: Count | None = Field(None, description="New orders per account and 3 hours.")
+    registered_domain: Count | None = Field(
+        None, description="Certificates per registered domain and 7 days."
+    )
+    name_set: Count | None = Field(
+        None, description="Certificates for the same set of names per 7 days."
+    )
+    failed_validations: Count | None = Field(
+        None, description="Failed validations per name and hour."
+    )
+
+
+class AuthorityFields(Part):
+    """An authority and how it is asked."""
 
     directory: Directory = Field(
-        "letsencrypt", description="The authority: letsencrypt, letsencrypt-staging or a URL."
+        description="The authority: letsencrypt, letsencrypt-staging or a URL."
     )
     terms_of_service_agreed: bool = Field(
         False, description="Whether you agree to its terms; must be true for ACME certificates."
     )
-    challenge: Literal["http-01"] = Field(
-        "http-01", description="How names are proven to the authority."
-    )
-    key_type: Key = Field("ecdsa-p256", description="Of all private keys that proxygen makes.")
     profile: Profile | None = Field(
         None, description="One of the authority's certificate profiles; default: its own choice."
     )
@@ -203,8 +234,35 @@ class AcmeFields(Part):
     trusted_roots: list[File] = Field(
         default=[], description="CA files (PEM) that are trusted for a private authority."
     )
+    limits: LimitFields = Field(LimitFields(), description="How much the authority allows.")
+
+
+class AcmeFields(AuthorityFields):
+    """Where and how ACME certificates are obtained."""
+
+    directory: Directory = Field(
+        "letsencrypt", description="The authority: letsencrypt, letsencrypt-staging or a URL."
+    )
+    fallback: AuthorityFields | None = Field(
+        None, description="A second authority, which takes over when the first cannot issue."
+    )
+    challenge: Literal["http-01"] = Field(
+        "http-01", description="How names are proven to the authority."
+    )
+    key_type: Key = Field("ecdsa-p256", description="Of all private keys that proxygen makes.")
     http_port: Annotated[int, Field(ge=1, le=65535)] = Field(
         80, description="Port of the built-in listener, on a host without nginx."
+    )
+
+
+class MetricsFields(Part):
+    """Figures for Prometheus (package `prometheus-client`)."""
+
+    file: HostPath | None = Field(
+        None, description="A file that is rewritten after every run, for node_exporter: *.prom."
+    )
+    listen: Listener | None = Field(
+        None, description="Where `proxygen watch` answers over HTTP, such as 127.0.0.1:9780."
     )
 
 
@@ -235,6 +293,7 @@ class Main(Included):
     """The model file."""
 
     contact: Contact | None = Field(None, description="ACME account contact, expiry warnings.")
+    language: Language = Field("en", description="Of what the contact is told: en, de or fr.")
     global_: Global = Field(alias="global", description="The global URL and its certificate.")
     defaults: Defaults = Field(
         Defaults(), description="For every domain with a URL that does not say otherwise."
@@ -242,27 +301,39 @@ class Main(Included):
     backends: dict[Name, BackendFields] = Field({}, description="Where requests go, by name.")
     acme: AcmeFields = Field(AcmeFields(), description="How ACME certificates are obtained.")
     services: Any = None
+    notifiers: Any = None
+    metrics: MetricsFields = Field(MetricsFields(), description="Figures for Prometheus.")
     include: list[Glob] = Field(
         [], description="Further files (paths or globs), each with a `domains:` mapping."
     )
 
 
-SERVICES = "The services to set up; default: those of nginx, postfix and dovecot that are found."
+ROOMS = {
+    "services": "The services to set up; default: those of nginx, postfix and dovecot found.",
+    "notifiers": "Who tells people; default: e-mail through this host's mail server.",
+}
+"""The fields of the model below which each word is the name of one of our modules."""
+
+Known = Mapping[str, Mapping[str, type[BaseModel]]]
+"""By room and word: the type of its settings."""
 
 
-def main_type(services: Mapping[str, type[BaseModel]]) -> type[Main]:
-    """Return the type of the model file, with the settings of every known service."""
-    fields: dict[str, Any] = {
-        name: (settings | None, Field(None, description=settings.__doc__))
-        for name, settings in services.items()
+def main_type(known: Known) -> type[Main]:
+    """Return the type of the model file, with the settings of all that is known by a word."""
+    rooms: dict[str, Any] = {
+        room: (room_type(room, words) | None, Field(None, description=ROOMS[room]))
+        for room, words in known.items()
     }
-    known = create_model("Services", __base__=Part, __doc__=SERVICES, **fields)
-    return create_model(
-        "Main",
-        __base__=Main,
-        __doc__=Main.__doc__,
-        services=(known | None, Field(None, description=SERVICES)),
-    )
+    return create_model("Main", __base__=Main, __doc__=Main.__doc__, **rooms)
+
+
+def room_type(room: str, words: Mapping[str, type[BaseModel]]) -> type[Part]:
+    """Return the type of what stands below a room's name."""
+    fields: dict[str, Any] = {
+        word: (settings | None, Field(None, description=settings.__doc__))
+        for word, settings in words.items()
+    }
+    return create_model(room.title(), __base__=Part, __doc__=ROOMS[room], **fields)
 
 
 UNUSABLE = ""

@@ -65,6 +65,7 @@ class Owner:
 
     *host* is the name of its URL, None for a domain that is reached through the global URL.
     *certificate* is None where the global certificate serves. All names are A-labels.
+    *contact* is warned, in *language* (``en``, ``de``, ``fr``).
     *path* leads to its fields in the file where it stands.
     """
 
@@ -74,6 +75,7 @@ class Owner:
     certificate: Certificate | None
     backend: str | None
     contact: str | None
+    language: str
     origin: Origin
     path: tuple[str, ...]
 
@@ -92,8 +94,22 @@ class ExternalAccount:
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """How much an authority allows; None: as much as one likes.
+
+    New orders per account and 3 hours, certificates per registered domain and 7 days, and per
+    set of names and 7 days, failed validations per name and hour.
+    """
+
+    orders: int | None = None
+    registered_domain: int | None = None
+    name_set: int | None = None
+    failed_validations: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Acme:
-    """How ACME certificates are obtained; *trusted_roots* are absolute paths."""
+    """One ACME authority and how it is asked; *trusted_roots* are absolute paths."""
 
     directory: str
     contact: str | None
@@ -102,29 +118,50 @@ class Acme:
     external_account: ExternalAccount | None
     trusted_roots: tuple[Path, ...]
     http_port: int
+    limits: Limits
     origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """Where figures are told: a *file* that is rewritten, and a socket that `watch` answers on."""
+
+    file: Path | None = None
+    address: str | None = None
+    port: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
     """The whole installation, every reference resolved.
 
-    *services* maps the name of each service to its settings (the type that the service's
-    module calls ``Settings``); None where the model does not name any: those found serve.
+    *authorities* are the ACME authorities, the preferred one first. *services* maps the name
+    of each service to its settings (the type that the service's module calls ``Settings``);
+    None where the model does not name any: those found serve. *notifiers* does likewise, and
+    names all that are to be used. *folder* is that of the model file.
     """
 
     main: Owner
     domains: tuple[Owner, ...]
     backends: Mapping[str, Backend]
-    acme: Acme
+    authorities: tuple[Acme, ...]
     services: Mapping[str, Any] | None
+    notifiers: Mapping[str, Any]
+    metrics: Metrics
     contact: str | None
+    language: str
+    folder: Path
 
     @property
     def owners(self) -> Iterator[Owner]:
         """The owner of the global URL, then the domains in the model's order."""
         yield self.main
         yield from self.domains
+
+    @property
+    def acme(self) -> Acme:
+        """The preferred authority."""
+        return self.authorities[0]
 
     @property
     def certificates(self) -> Iterator[Certificate]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -46,6 +46,26 @@ class Read:
     document: Document
     folder: Path
     content: Included | None
+
+
+@dataclass(slots=True)
+class ReadBefore:
+    """Files as they were read the last time; one that says the same is not read again."""
+
+    former: dict[str, tuple[Source, type[BaseModel], Read]] = field(default_factory=dict)
+    present: dict[str, tuple[Source, type[BaseModel], Read]] = field(default_factory=dict)
+
+    def begin(self) -> None:
+        """Begin a reading of all files; those that it does not come to are forgotten."""
+        self.former, self.present = self.present, {}
+
+    def file(self, source: Source, grammar: type[BaseModel]) -> Read:
+        """Return one file, read against *grammar*: the very same value while it says the same."""
+        known = self.former.get(source.name)
+        if known is None or known[:2] != (source, grammar):
+            known = source, grammar, read_file(source, grammar)
+        self.present[source.name] = known
+        return known[2]
 
 
 def read_file(source: Source, grammar: type[T]) -> Read:
@@ -117,7 +137,9 @@ def without(value: Any, wrong: Mapping[str | int, Any]) -> Any:
 RIGHT: Mapping[str | int, Any] = {}
 
 
-def read_included(first: Read, content: Main, load: Load) -> tuple[list[Read], list[Mistake]]:
+def read_included(
+    first: Read, content: Main, load: Load, before: ReadBefore
+) -> tuple[list[Read], list[Mistake]]:
     """Return the files that the main file includes, and a mistake for each that cannot be read."""
     found: dict[str, Read] = {}
     mistakes = []
@@ -134,7 +156,7 @@ def read_included(first: Read, content: Main, load: Load) -> tuple[list[Read], l
                 what = f"{source.name} cannot be read: {source.words}"
                 mistakes.append(unreadable(first.document, index, what))
             elif source.name not in found and source.name != first.document.name:
-                found[source.name] = read_file(source, Included)
+                found[source.name] = before.file(source, Included)
     return list(found.values()), mistakes
 
 

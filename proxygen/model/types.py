@@ -133,6 +133,33 @@ Contact = Annotated[str, checked(mail_address)]
 UpstreamServer = Annotated[str, checked(upstream_server)]
 Seconds = Annotated[int, BeforeValidator(reporting(seconds)), quantity_schema("smhd")]
 Octets = Annotated[int, BeforeValidator(reporting(octets)), quantity_schema("kmg")]
+LISTENER = re.compile(
+    r"(?P<host>[A-Za-z0-9][A-Za-z0-9.-]{0,252}|\[[0-9A-Fa-f:.]{2,45}\]):(?P<port>[0-9]{1,5})"
+)
+
+
+def listener(text: str) -> str:
+    """Return a socket to listen on: an address or ``localhost``, and a port."""
+    match = LISTENER.fullmatch(text)
+    host = match["host"].strip("[]") if match else ""
+    if not match or not 1 <= int(match["port"]) <= 65535 or not is_listened_on(host):
+        what = f"{text[:80]!r} is not an address and port"
+        raise BadName(what, "write it as 127.0.0.1:9780 or '[::1]:9780'")
+    return text
+
+
+def is_listened_on(host: str) -> bool:
+    """Return whether *host* is an address, or this host's own name for itself."""
+    return host == "localhost" or is_address(host)
+
+
+def server(text: str) -> str:
+    """Return the name or address of a server; ``localhost`` is one."""
+    return text if is_listened_on(text) else host_name(text)
+
+
+Server = Annotated[str, checked(server)]
+Listener = Annotated[str, checked(listener)]
 Name = Annotated[
     str,
     checked(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from base64 import urlsafe_b64encode
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -26,7 +27,7 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from proxygen.errors import IssueFailed
-from proxygen.model.certificate import Bundle, Certificate, KeyAndChain, KeyType
+from proxygen.model.certificate import Authority, Bundle, Certificate, KeyAndChain, KeyType
 from proxygen.model.material import LARGEST, SUPPLY, readable, refusal
 
 MOST_NAMES = 1000
@@ -44,8 +45,14 @@ BACKDATED = timedelta(hours=1)
 """A self-signed certificate starts before now, as the clock of a client may be late."""
 
 
-def describe(pair: KeyAndChain, wanted: Certificate, *, stand_in: bool = False) -> Bundle:
-    """Return the facts about *pair*, which was issued for *wanted*; raise IssueFailed."""
+def describe(
+    pair: KeyAndChain,
+    wanted: Certificate,
+    authority: Authority | None = None,
+    *,
+    stand_in: bool = False,
+) -> Bundle:
+    """Return the facts about *pair*, which *authority* issued for *wanted*; raise IssueFailed."""
     with readable(f"the certificate of {wanted.owner}"):
         leaf = chain_of(pair)[0]
         return Bundle(
@@ -60,9 +67,30 @@ def describe(pair: KeyAndChain, wanted: Certificate, *, stand_in: bool = False) 
             spki=hashlib.sha256(spki(leaf.public_key())).hexdigest(),
             digest=hashlib.sha256(pair.pem).hexdigest(),
             key_type=kind(leaf.public_key()),
-            authority=wanted.authority,
+            authority=authority.directory if authority else "",
+            profile=authority.profile if authority else "",
             stand_in=stand_in,
+            identifier=unique_identifier(leaf),
         )
+
+
+def unique_identifier(leaf: x509.Certificate) -> str:
+    """Return by which renewal information is asked for (RFC 9773 section 4.1).
+
+    The key identifier of its issuer and its serial number, as DER has it; empty for a
+    certificate that does not name its issuer's key.
+    """
+    issuer = extension(leaf, x509.AuthorityKeyIdentifier)
+    if issuer is None or not issuer.key_identifier:
+        return ""
+    serial = leaf.serial_number
+    octets = serial.to_bytes(serial.bit_length() // 8 + 1, "big")  # one bit more for the sign
+    return f"{base64url(issuer.key_identifier)}.{base64url(octets)}"
+
+
+def base64url(octets: bytes) -> str:
+    """Return base64url without padding (RFC 4648 section 5)."""
+    return urlsafe_b64encode(octets).rstrip(b"=").decode("ascii")
 
 
 def new_key(key_type: KeyType) -> bytes:

@@ -9,6 +9,8 @@ from proxygen.model.certificate import GLOBAL
 from proxygen.model.hosts import is_address
 from proxygen.model.site import Owner, Site
 from proxygen.model.views import serving
+from proxygen.plan.alarms import Seen, ending
+from proxygen.plan.hooks import brought
 from proxygen.plan.observed import Observed
 
 MOST_TOLD = 10
@@ -19,6 +21,8 @@ def warnings(site: Site, observed: Observed, now: datetime) -> tuple[str, ...]:
     return (
         *stand_in_serves(observed),
         *ended(site, observed, now),
+        *bounded(ending_soon(site, observed, now)),
+        *bounded(brought(site, observed)),
         *bounded(not_covered(site, observed)),
         *bounded(two_server_blocks(site, observed)),
         *bounded(looked_up_at_the_start(site)),
@@ -42,6 +46,18 @@ def ended(site: Site, observed: Observed, now: datetime) -> Iterator[str]:
         bundle = observed.bundles.get(wanted.owner)
         if bundle and bundle.not_after < now:
             yield f"the certificate of {wanted.owner} ended {bundle.not_after:%Y-%m-%d %H:%M} UTC"
+
+
+def ending_soon(site: Site, observed: Observed, now: datetime) -> Iterator[str]:
+    """A certificate so near its end that people are warned by message, too."""
+    for alert in ending(site, Seen(observed), observed, now):
+        bundle, attempt = alert.bundle, alert.attempt
+        if bundle is None or bundle.not_after < now:
+            continue
+        why = f": {attempt.what}" if attempt else ""
+        what = "a new one is needed" if alert.kind == "supplied" else f"it is not renewed yet{why}"
+        until = f"{bundle.not_after:%Y-%m-%d %H:%M} UTC"
+        yield f"the certificate of {alert.of} is valid only until {until}; {what}"
 
 
 def not_covered(site: Site, observed: Observed) -> Iterator[str]:

@@ -10,7 +10,7 @@ from proxygen.model.site import Site
 from proxygen.plan.installation import Installation
 from proxygen.plan.observed import Installed, Observed, ServiceState
 from proxygen.plan.renewal import Reason, why_issue
-from proxygen.plan.steps import Change, Forget, Install, Issue, Reload, Step, Verify
+from proxygen.plan.steps import Change, Forget, Install, Issue, Plan, Reload, Step, Verify
 from proxygen.services import Endpoint
 
 SAMPLE = 200
@@ -28,14 +28,17 @@ def issues(
 ) -> tuple[Issue, ...]:
     """Return every certificate to obtain, those that ask nobody first.
 
-    *tried* are the owners for whom it was tried already in this run.
+    *tried* are the owners for whom it was tried already in this run. What another ACME client
+    brings (``hook``) is not obtained.
     """
     due = [
         Issue(wanted, reason)
         for wanted in site.certificates
-        if wanted.owner not in tried and (reason := reason_for(wanted, observed, now))
+        if wanted.issuer != "hook"
+        and wanted.owner not in tried
+        and (reason := reason_for(wanted, observed, now))
     ]
-    return tuple(sorted(due, key=lambda step: step.certificate.issuer not in LOCAL))
+    return tuple(sorted(due, key=lambda step: not is_local(step)))
 
 
 def reason_for(wanted: Certificate, observed: Observed, now: datetime) -> Reason | None:
@@ -94,6 +97,35 @@ def changes_of(installation: Installation, state: ServiceState) -> Iterator[Step
     yield Install(installation, reason, tuple(changes(installation, state)))
     yield Reload(installation.service)
     yield Verify(installation.service, to_verify(installation, state.installed))
+
+
+def is_renewal(plan: Plan, observed: Observed) -> bool:
+    """Return whether a plan obtains, brings or looks at certificates, and not just other changes.
+
+    A certificate that was obtained by a run that was killed is still to be brought.
+    """
+    return any(
+        (
+            isinstance(step, Issue | Forget | Verify)
+            and not (isinstance(step, Verify) and step.service in installed_in(plan))
+        )
+        or (isinstance(step, Install) and brings(step, observed))
+        for step in plan.steps
+    )
+
+
+def installed_in(plan: Plan) -> set[str]:
+    """Return the services that a plan installs something for."""
+    return {step.installation.service for step in plan.steps if isinstance(step, Install)}
+
+
+def brings(step: Install, observed: Observed) -> bool:
+    """Return whether an Install finishes an interrupted one, or changes a name's certificate."""
+    before = observed.services[step.installation.service].installed
+    after = step.installation.served
+    return before.begun or any(
+        after.get(name, mark) != mark for name, mark in before.served.items()
+    )
 
 
 def why_install(installation: Installation, state: ServiceState) -> Reason | None:

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from proxygen.plan.render import Templates, render
 from proxygen.services import Endpoint, Pointer, Wanted
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Installation:
     """What one service should have; *id* names its generation and is a hash of all of it.
 
@@ -40,12 +41,12 @@ class Installation:
         """The content of the one file of ours among the service's own."""
         return pointing(self.pointer, self.live.current) if self.pointer else ""
 
-    @property
+    @cached_property
     def served(self) -> dict[str, str]:
         """What a client is shown for each name: the beginning of the leaf's fingerprint."""
         return served(self.manifest)
 
-    @property
+    @cached_property
     def manifest(self) -> dict[str, Any]:
         """What is noted beside the files of a generation, in JSON's types."""
         return {

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from proxygen.errors import ServiceError
 from proxygen.model.certificate import Bundle
+from proxygen.plan.backoff import Attempt
 from proxygen.plan.installation import served
 from proxygen.services import Facts
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Installed:
     """What of ours a service has.
 
@@ -33,7 +35,7 @@ class Installed:
     begun: bool = False
     unserved: bool = False
 
-    @property
+    @cached_property
     def served(self) -> dict[str, str]:
         """What a client is shown for each name, as in ``Installation``."""
         return served(self.manifest)
@@ -66,10 +68,14 @@ class ServiceState:
 class Observed:
     """What is: stored bundles, services, and the hashes of supplied certificate files.
 
-    *abandoned* are services that have something of ours, but are in the model no more.
+    *attempts* are the last failures by owner, *troubles* those of whole authorities by
+    directory. *abandoned* are services that have something of ours, but are in the model no
+    more.
     """
 
     bundles: Mapping[str, Bundle]
     services: Mapping[str, ServiceState]
     sources: Mapping[str, str]
     abandoned: tuple[str, ...] = ()
+    attempts: Mapping[str, Attempt] = field(default_factory=dict)
+    troubles: Mapping[str, Attempt] = field(default_factory=dict)

@@ -6,6 +6,8 @@ import re
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import starmap
 from pathlib import PurePath
 from typing import Any
 
@@ -15,7 +17,7 @@ from jinja2.runtime import Undefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from proxygen.errors import ServiceError
-from proxygen.services import Rendered
+from proxygen.services import Lines, Rendered
 
 LONGEST_VALUE = 1024
 BARE = re.compile(r"[A-Za-z0-9._/:@%+,=~\[\]*-]+")
@@ -118,8 +120,11 @@ def quote(value: object) -> str:
     """Return *value* as it may stand bare in a configuration file.
 
     That is a number that is not negative, or letters, digits and ``._/:@%+,=~[]*-``, also as
-    a path. Everything else raises Unquotable: nothing needs it, so it can only do harm.
+    a path, or lines whose values are such. Everything else raises Unquotable: nothing needs it,
+    so it can only do harm.
     """
+    if isinstance(value, Lines):
+        return "\n".join(starmap(line, value.lines))
     if isinstance(value, Undefined):
         str(value)  # raises, and names the variable
     if isinstance(value, PurePath):
@@ -129,6 +134,12 @@ def quote(value: object) -> str:
     if isinstance(value, str) and len(value) <= LONGEST_VALUE and BARE.fullmatch(value):
         return str(value)
     raise Unquotable(f"the {type(value).__name__} {shown(value)} may not stand there")
+
+
+@lru_cache(maxsize=1 << 17)
+def line(form: str, *values: str) -> str:
+    """Return one of many lines; all but a few are as they were when they were rendered last."""
+    return form.format(*map(quote, values))
 
 
 def shown(value: object) -> str:

@@ -5,9 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from proxygen.model.certificate import Bundle, Certificate
+from proxygen.model.certificate import Authority, Bundle, Certificate, RenewalInfo
+from proxygen.plan.backoff import LONGEST
 
 SHORT = timedelta(days=10)
+WARNED = timedelta(days=5)
+LAST_PART = 0.2
+
+SUPPLIED = frozenset({"file", "hook"})
+"""Issuers whose certificates somebody else renews."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +60,21 @@ def source_differs(question: Question) -> Reason | None:
     wanted, bundle = question.wanted, question.bundle
     if wanted.issuer != bundle.issuer:
         return Reason("issuer", f"from {wanted.issuer}, until now from {bundle.issuer}")
-    if wanted.authority != bundle.authority:
-        return Reason("authority", f"the authority is now {wanted.authority}")
+    if wanted.authorities and asked_of(wanted, bundle) is None:
+        return Reason("authority", f"the authority is now {wanted.authorities[0].directory}")
     if wanted.issuer == "file" and question.source != bundle.source:
         return Reason("file", "the supplied files changed")
     return None
+
+
+def asked_of(wanted: Certificate, bundle: Bundle) -> Authority | None:
+    """Return the authority that a bundle is from, None when it is to be asked no more."""
+    return next((each for each in wanted.authorities if each.directory == bundle.authority), None)
+
+
+def told_to_replace(question: Question) -> Reason | None:
+    """It is revoked, or its key is told to be compromised."""
+    return Reason("replace", "told to replace it and its key") if question.bundle.replace else None
 
 
 def names_differ(question: Question) -> Reason | None:
@@ -70,25 +86,90 @@ def names_differ(question: Question) -> Reason | None:
 def key_type_differs(question: Question) -> Reason | None:
     """The key is of the type that the model asks for; a supplied one is as it is."""
     wanted, bundle = question.wanted, question.bundle
-    if wanted.issuer != "file" and wanted.key_type != bundle.key_type:
+    if wanted.issuer not in SUPPLIED and wanted.key_type != bundle.key_type:
         return Reason("key type", f"{bundle.key_type} becomes {wanted.key_type}")
     return None
 
 
-def due(question: Question) -> Reason | None:
-    """Its time to be renewed has come; a supplied one is the administrator's to renew."""
-    if question.wanted.issuer == "file" or question.now < renew_at(question.bundle):
+def profile_differs(question: Question) -> Reason | None:
+    """It was asked for with the profile that the model names for its authority."""
+    asked = asked_of(question.wanted, question.bundle)
+    if asked is None or asked.profile == question.bundle.profile:
         return None
-    return Reason("due", f"ends {question.bundle.not_after:%Y-%m-%d %H:%M} UTC")
+    former, now = question.bundle.profile or "none", asked.profile or "none"
+    return Reason("profile", f"the profile was {former} and is now {now}")
 
 
-CHECKS = (stand_in, source_differs, names_differ, key_type_differs, due)
+def not_valid_yet(question: Question) -> Reason | None:
+    """One that we signed while the clock was ahead; what others signed is right, the clock not."""
+    bundle = question.bundle
+    if bundle.issuer == "selfsigned" and question.now < bundle.not_before:
+        return Reason("dates", "not valid yet")
+    return None
+
+
+def due(question: Question) -> Reason | None:
+    """Its time to be renewed has come; a supplied one is somebody else's to renew."""
+    bundle = question.bundle
+    if question.wanted.issuer in SUPPLIED or question.now < renew_at(bundle):
+        return None
+    if bundle.renewal and bundle.renewal.moment == renew_at(bundle):
+        why = f" ({bundle.renewal.explanation})" if bundle.renewal.explanation else ""
+        return Reason("suggested", f"the authority asks for its renewal now{why}")
+    return Reason("due", f"ends {bundle.not_after:%Y-%m-%d %H:%M} UTC")
+
+
+CHECKS = (
+    stand_in,
+    source_differs,
+    told_to_replace,
+    names_differ,
+    key_type_differs,
+    profile_differs,
+    not_valid_yet,
+    due,
+)
 
 
 def renew_at(bundle: Bundle) -> datetime:
-    """Return when to renew: a third of the lifetime is left, a half of one below 10 days.
+    """Return when to renew: at the moment drawn in the window that the authority suggested.
 
-    Let's Encrypt's advice where an authority offers no renewal information (RFC 9773).
+    Without one (RFC 9773 section 4.2) when a third of the lifetime is left, a half of one below
+    10 days, which is Let's Encrypt's advice. Never later than people would be warned.
     """
+    if bundle.renewal and bundle.renewal.moment:
+        return min(bundle.renewal.moment, warned_from(bundle))
     left = bundle.lifetime / 2 if bundle.lifetime < SHORT else bundle.lifetime / 3
     return bundle.not_after - left
+
+
+def warned_from(bundle: Bundle) -> datetime:
+    """Return from when on people are warned: its last 5 days, the last 20 % of a shorter life."""
+    return bundle.not_after - min(WARNED, bundle.lifetime * LAST_PART)
+
+
+def to_look_at(bundle: Bundle, now: datetime) -> bool:
+    """Return whether it is time to ask for renewal information: Retry-After has passed.
+
+    A moment further away than any that is noted was noted while the clock was wrong.
+    """
+    if not bundle.identifier or bundle.stand_in:
+        return False
+    return bundle.renewal is None or not now < bundle.renewal.look_at <= now + LONGEST
+
+
+def drawn(
+    start: datetime,
+    end: datetime,
+    former: RenewalInfo | None,
+    look_at: datetime,
+    explanation: str | None,
+    draw: float,
+) -> RenewalInfo:
+    """Return renewal information with a moment in its window; *draw* is from 0 to 1.
+
+    The moment that was drawn before stays as long as it lies in the window.
+    """
+    kept = former.moment if former else None
+    moment = kept if kept and start <= kept <= end else start + (end - start) * draw
+    return RenewalInfo(look_at, start, end, moment, explanation)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from proxygen.errors import ProxygenError
-from proxygen.model.certificate import Bundle, Certificate
+from proxygen.model.certificate import Authority, Bundle, Certificate
 from proxygen.plan.installation import Installation
 from proxygen.plan.renewal import Reason
 from proxygen.services import Endpoint
@@ -33,11 +34,15 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Issue:
-    """Obtain a certificate; a *stand_in* is self-signed until the real one arrives."""
+    """Obtain a certificate; a *stand_in* is self-signed until the real one arrives.
+
+    *authorities* are asked in turn until one issues it.
+    """
 
     certificate: Certificate
     reason: Reason
     stand_in: bool = False
+    authorities: tuple[Authority, ...] = ()
 
     def __str__(self) -> str:
         what = "a stand-in for" if self.stand_in else "the certificate of"
@@ -89,6 +94,46 @@ class Verify:
         return f"verify {self.service}: {len(self.endpoints)} connections as a client"
 
 
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A certificate that is due but has to wait; *code*: ``failed``, ``authority`` or ``limit``."""
+
+    certificate: Certificate
+    until: datetime
+    code: str
+    words: str
+
+    def __str__(self) -> str:
+        return f"wait with {self.owner} until {self.until:%Y-%m-%d %H:%M} UTC: {self.words}"
+
+    @property
+    def owner(self) -> str:
+        """Whose certificate it is."""
+        return self.certificate.owner
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as ``--json`` prints it."""
+        until = self.until.isoformat()
+        return {"owner": self.owner, "until": until, "code": self.code, "words": self.words}
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """How many certificates are still to come, of how many, and when the *last* one does."""
+
+    due: int
+    wanted: int
+    last: datetime
+
+    def __str__(self) -> str:
+        when = f"{self.last:%A %H:%M} UTC ({self.last:%Y-%m-%d})"
+        return f"{self.due:,} of {self.wanted:,} certificates are to come; the last one {when}"
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as ``--json`` prints it."""
+        return {"due": self.due, "wanted": self.wanted, "last": self.last.isoformat()}
+
+
 Step = Issue | Forget | Install | Reload | Verify
 
 
@@ -98,13 +143,16 @@ class Plan:
 
     What follows an Issue is planned again once it is known what was issued. *answered* tells
     that a web server answers the challenges of every order already, and *failures* which
-    services cannot be worked with, and why.
+    services cannot be worked with, and why. *waiting* are certificates that are due but must
+    wait, and *forecast* tells when the last of those held up by limits will be there.
     """
 
     steps: tuple[Step, ...]
     warnings: tuple[str, ...]
     answered: bool = True
     failures: tuple[tuple[str, ProxygenError], ...] = ()
+    waiting: tuple[Waiting, ...] = ()
+    forecast: Forecast | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return the plan as ``--json`` prints it."""
@@ -112,6 +160,8 @@ class Plan:
             "steps": [step_json(step) for step in self.steps],
             "failures": [{"of": of} | error.as_json() for of, error in self.failures],
             "warnings": list(self.warnings),
+            "waiting": [each.as_json() for each in self.waiting],
+            "forecast": self.forecast.as_json() if self.forecast else None,
         }
 
 

@@ -146,6 +146,16 @@ class Rendered:
 
 
 @dataclass(frozen=True, slots=True)
+class Lines:
+    """Many lines of a file, which a template writes as one value.
+
+    Each is a form, with ``{}`` for every value, and the values, which are quoted as any.
+    """
+
+    lines: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Wanted:
     """All that a service should have installed.
 
@@ -224,8 +234,11 @@ class Service(Protocol):
     def refused(self, answers: Iterable[Answer]) -> str | None:
         """Return the service's words if one of the answers of ``check`` is a refusal."""
 
-    def reload(self, facts: Facts, settings: Any) -> Command:
-        """Return the command that makes the running service read its configuration again."""
+    def reload(self, facts: Facts, settings: Any) -> Command | None:
+        """Return the command that makes the running service read its configuration again.
+
+        None where SIGHUP to its master process does.
+        """
 
     def endpoints(self, view: Any, settings: Any, facts: Facts) -> Iterator[Endpoint]:
         """Return every place and name at which a client meets a certificate."""

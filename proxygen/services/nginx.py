@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from proxygen.model.certificate import GLOBAL, Bundle
@@ -217,9 +217,11 @@ def refused(answers: Iterable[Answer]) -> str | None:
     return None
 
 
-def reload(facts: Facts, settings: Settings) -> Command:  # noqa: ARG001
-    """Return the command that makes the running nginx read its configuration again."""
-    return Command((facts.program, "-c", str(facts.main), "-e", "stderr", "-s", "reload"))
+def reload(facts: Facts, settings: Settings) -> None:
+    """Return None: SIGHUP makes the master read its configuration again (nginx(8)).
+
+    `nginx -s reload` sends it as well, but reads the whole configuration before, once more.
+    """
 
 
 def endpoints(view: WebView, settings: Settings, facts: Facts) -> Iterator[Endpoint]:
@@ -228,22 +230,21 @@ def endpoints(view: WebView, settings: Settings, facts: Facts) -> Iterator[Endpo
     first = next((socket for socket in https if not socket.startswith("[")), https[0])
     main = view.sites[0]
     for socket in dict.fromkeys((first, *https)):
-        yield endpoint(socket, main.names[0], main.bundle, settings)
+        yield meeting(socket, settings)(main.names[0], main.bundle)
+    meet = meeting(first, settings)
     if str(port_of(first)) not in facts.parameters.get("default_server", "").split():
-        served = None if settings.unknown_names == "reject" else main.bundle
-        yield endpoint(first, UNKNOWN, served, settings)
+        yield meet(UNKNOWN, None if settings.unknown_names == "reject" else main.bundle)
     for site in view.sites:
         for name in site.names[1:] if site is main else site.names:
-            yield endpoint(first, name, site.bundle, settings)
+            yield meet(name, site.bundle)
 
 
-def endpoint(socket: str, name: str, bundle: Bundle | None, settings: Settings) -> Endpoint:
-    """Return one place at which a client meets *bundle*."""
-    return Endpoint(
-        service="nginx",
-        address=client_address(socket),
-        port=port_of(socket),
-        server_name=name,
-        bundle=bundle,
-        proxy_protocol=settings.proxy_protocol is not None,
-    )
+def meeting(socket: str, settings: Settings) -> Callable[[str, Bundle | None], Endpoint]:
+    """Return what gives the place at which a client meets a name's bundle."""
+    address, port = client_address(socket), port_of(socket)
+    proxied = settings.proxy_protocol is not None
+
+    def meet(name: str, bundle: Bundle | None) -> Endpoint:
+        return Endpoint("nginx", address, port, name, bundle, None, proxied)
+
+    return meet

@@ -5,25 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 from proxygen.model.certificate import Bundle
-from proxygen.model.layout import Live
+from proxygen.model.layout import Live, certificate_file
 from proxygen.model.site import Backend, Location, Upstream
 from proxygen.model.views import WebSite, WebView
+from proxygen.services import Lines
 
 LONGEST_HASHED = 46
 """The longest name that fits into nginx's hash tables as they are by default (buckets of 64
 octets hold two pointers, a length of two octets and the name). The directives that enlarge
 them may stand once in the whole configuration, so they are left to the administrator; a longer
 name is written as a regular expression, which needs none."""
-
-
-class Name(NamedTuple):
-    """A host name as nginx reads it; *text* is the body of an expression when *long*."""
-
-    text: str
-    long: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +39,12 @@ class Passing:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """The server blocks for *names*; *certificate* is None where it is chosen at the handshake.
+    """The server blocks for some names; *certificate* is None where it is chosen at the handshake.
 
     *local*: the administrator's folder of that name holds additions.
     """
 
-    names: tuple[Name, ...]
+    server_names: Lines
     certificate: Path | None
     local: str | None
     passings: tuple[Passing, ...]
@@ -62,16 +55,27 @@ class Block:
         return any(each.location.path == "/" and not each.location.exact for each in self.passings)
 
 
-def host_name(name: str) -> Name:
-    """Return *name* as nginx reads it; a dot in brackets stands for itself alone."""
+def entry(name: str, value: str) -> tuple[str, ...]:
+    """Return the line of a map that gives *value* for *name*; a dot in brackets is itself alone."""
     if len(name) <= LONGEST_HASHED:
-        return Name(name, long=False)
-    return Name(name.replace(".", "[.]"), long=True)
+        return "    {} {};", name, value
+    return "    ~*^{}$ {};", name.replace(".", "[.]"), value
+
+
+def server_name(name: str) -> tuple[str, ...]:
+    """Return the line by which a server block answers for *name*."""
+    if len(name) <= LONGEST_HASHED:
+        return "    server_name {};", name
+    return "    server_name ~^{}$;", name.replace(".", "[.]")
 
 
 def distinct_bundles(view: WebView) -> tuple[Bundle, ...]:
-    """Return the certificates that are served, each once."""
-    return tuple({site.bundle.digest: site.bundle for site in view.sites}.values())
+    """Return the certificates that are served, each once.
+
+    The same one at two owners is two files, as each block names that of its own first site.
+    """
+    bundles = (site.bundle for site in view.sites)
+    return tuple({(each.owner, each.digest): each for each in bundles}.values())
 
 
 def file_of(bundle: Bundle, live: Live) -> Path:
@@ -79,20 +83,17 @@ def file_of(bundle: Bundle, live: Live) -> Path:
     return live.certificate(bundle.owner, bundle.digest)
 
 
-def certificates(view: WebView, live: Live) -> list[tuple[Name, Path]]:
+def certificates(view: WebView, live: Live) -> Lines:
     """Return each name whose certificate is not the global one, with its file."""
-    main = view.sites[0].bundle.digest
-    own = (
-        (site.names, file_of(site.bundle, live))
-        for site in view.sites
-        if site.bundle.digest != main
-    )
-    return [(host_name(name), file) for names, file in own for name in names]
+    main, folder = view.sites[0].bundle.digest, str(live.certificates)
+    own = ((site, site.bundle) for site in view.sites if site.bundle.digest != main)
+    files = ((site, f"{folder}/{certificate_file(each.owner, each.digest)}") for site, each in own)
+    return Lines(tuple(entry(name, file) for site, file in files for name in site.names))
 
 
-def owners(view: WebView) -> list[tuple[Name, str]]:
+def owners(view: WebView) -> Lines:
     """Return each name with its owner."""
-    return [(host_name(name), site.owner) for site in view.sites for name in site.names]
+    return Lines(tuple(entry(name, site.owner) for site in view.sites for name in site.names))
 
 
 def upstreams(view: WebView) -> list[Group]:
@@ -165,7 +166,7 @@ def block(sites: list[WebSite], live: Live, local: str | None, on_demand: bool) 
     """Return the block of sites that differ in nothing but their names."""
     first = sites[0]
     return Block(
-        names=tuple(host_name(name) for site in sites for name in site.names),
+        server_names=Lines(tuple(server_name(name) for site in sites for name in site.names)),
         certificate=None if on_demand else file_of(first.bundle, live),
         local=local,
         passings=tuple(passings(first.backend)),

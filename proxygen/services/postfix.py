@@ -271,16 +271,17 @@ def unset_parameters(facts: Facts, main: Path, names: Iterable[str]) -> Command:
 
 
 def folder_of(main: Path) -> str:
-    """Return the folder that ``-c`` wants; ``postfix check`` fails for a relative one."""
+    """Return the folder that ``-c`` wants."""
     return str(main.parent.absolute())
 
 
 def check(facts: Facts, settings: ServiceSettings, main: Path) -> tuple[Command, ...]:  # noqa: ARG001
-    """Return the commands that check the complete configuration whose main file is *main*."""
-    return (
-        Command((sibling(facts.program), "-c", folder_of(main), "-n")),
-        Command((facts.program, "-c", folder_of(main), "check")),
-    )
+    """Return the commands that read the configuration whose main file is *main*, and master.cf.
+
+    `postfix check` refuses no more than these do, but looks through the whole queue besides.
+    """
+    postconf = (sibling(facts.program), "-c", folder_of(main))
+    return Command((*postconf, "-n")), Command((*postconf, "-M"))
 
 
 def refused(answers: Iterable[Answer]) -> str | None:
@@ -304,9 +305,12 @@ def about_ours(line: str) -> bool:
     return bool(COMPLAINT.search(line)) and not words.isdisjoint(OURS)
 
 
-def reload(facts: Facts, settings: ServiceSettings) -> Command:  # noqa: ARG001
-    """Return the command that makes the running postfix read its configuration again."""
-    return Command((facts.program, "-c", folder_of(facts.main), "reload"))
+def reload(facts: Facts, settings: ServiceSettings) -> None:
+    """Return None: SIGHUP is what makes the master read its configuration again (master(8)).
+
+    `postfix reload` looks through the whole queue first, as the user whose queue it is: a
+    service of systemd's that may become anybody is no sandbox.
+    """
 
 
 def endpoints(view: MailView, settings: ServiceSettings, facts: Facts) -> Iterator[Endpoint]:  # noqa: ARG001

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator, Mapping
 from typing import Protocol
 
 
@@ -23,3 +23,10 @@ class Store(Protocol):
 
     def keys(self, prefix: str) -> Iterator[str]:
         """Return the keys below the folder *prefix*, sorted."""
+
+    def stamps(self, prefix: str) -> Mapping[str, Hashable]:
+        """Return for each key that ``keys`` yields what differs once its value does.
+
+        None proves nothing: that value is to be read. Quicker than reading the values; one that
+        is read after its stamp was taken is never older than the stamp.
+        """

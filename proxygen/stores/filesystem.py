@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 from proxygen.host import files
 
-PART = re.compile(r"[a-zA-Z0-9_*-][a-zA-Z0-9._*-]{0,219}")
+PART = r"[a-zA-Z0-9_*-][a-zA-Z0-9._*-]{0,219}"
+NAME = re.compile(PART)
+KEY = re.compile(f"{PART}(?:/{PART})*")
 
 
 class FileStore:
@@ -23,7 +27,10 @@ class FileStore:
 
     def has(self, key: str) -> bool:
         """Return whether there is a value."""
-        return self.path(key).is_file()
+        try:
+            return stat.S_ISREG(os.stat(self.place(key)).st_mode)  # noqa: PTH116 ten thousands
+        except OSError:
+            return False
 
     def put(self, key: str, value: bytes) -> None:
         """Keep *value*, durably."""
@@ -40,18 +47,29 @@ class FileStore:
 
     def keys(self, prefix: str) -> Iterator[str]:
         """Return the keys below the folder *prefix*, sorted; files being written are not seen."""
-        for name in files.names(self.path(prefix)):
-            key = f"{prefix}/{name}"
-            if PART.fullmatch(name) is None:
+        return (key for key, _ in self.entries(prefix))
+
+    def stamps(self, prefix: str) -> dict[str, files.Stamp | None]:
+        """Return a stamp of each file below the folder *prefix*."""
+        return {key: files.stamp_of(entry) for key, entry in self.entries(prefix)}
+
+    def entries(self, prefix: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
+        """Yield each key below the folder *prefix* with its file, sorted."""
+        for entry in files.entries(self.path(prefix)):
+            if NAME.fullmatch(entry.name) is None:
                 continue
-            if self.path(key).is_dir():
-                yield from self.keys(key)
+            key = f"{prefix}/{entry.name}"
+            if entry.is_dir():
+                yield from self.entries(key)
             else:
-                yield key
+                yield key, entry
 
     def path(self, key: str) -> Path:
-        """Return the file of a key; a key that could leave the folder is our own bug."""
-        parts = key.split("/")
-        if not all(PART.fullmatch(part) for part in parts):
+        """Return the file of a key."""
+        return Path(self.place(key))
+
+    def place(self, key: str) -> str:
+        """Return the path of a key; a key that could leave the folder is our own bug."""
+        if KEY.fullmatch(key) is None:
             raise ValueError(f"not a key of a store: {key!r}")
-        return self.root / key
+        return f"{self.root}/{key}"

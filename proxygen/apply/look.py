@@ -1,0 +1,115 @@
+"""Look: what the authorities suggest about renewals (RFC 9773), asked when it is time to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from proxygen import assemble
+from proxygen.apply.issue import LOOKS
+from proxygen.assemble import Parts
+from proxygen.errors import IssueFailed
+from proxygen.model.certificate import Bundle, RenewalInfo
+from proxygen.model.site import Acme, Site
+from proxygen.plan.backoff import pause
+from proxygen.plan.observed import Observed
+from proxygen.plan.renewal import asked_of, drawn, to_look_at
+
+if TYPE_CHECKING:
+    from proxygen.issuers.acme import AcmeIssuer
+
+LATER = timedelta(days=1)
+"""How long an authority that offers no renewal information is not asked for it."""
+SPREAD = 0.1
+"""By how much of itself a wait grows at most, so that certificates are not looked at in a burst."""
+
+
+def look(
+    site: Site,
+    parts: Parts,
+    observed: Observed,
+    only: Collection[str],
+    stop: Callable[[], bool],
+) -> Observed:
+    """Return what is, with the renewal information that it was time to ask for; it is stored."""
+    bundles = dict(observed.bundles)
+    held = parts.bundles.held("looks")
+    for authority in site.authorities:
+        now = parts.now()
+        if (known := held.get(authority.directory)) and known.holds(now):
+            continue
+        due = list(looked_at(site, observed, authority, only, now))
+        if due:
+            looking = Looking(parts, authority, assemble.suggesting(parts, authority), stop)
+            bundles |= {bundle.owner: bundle for bundle in looking.all(due)}
+    return replace(observed, bundles=bundles)
+
+
+def looked_at(
+    site: Site, observed: Observed, authority: Acme, only: Collection[str], now: datetime
+) -> Iterator[Bundle]:
+    """Yield the bundles of an authority about which it is time to ask."""
+    for wanted in site.certificates:
+        bundle = observed.bundles.get(wanted.owner)
+        if bundle is None or (only and wanted.owner not in only):
+            continue
+        asked = asked_of(wanted, bundle)
+        if asked and asked.directory == authority.directory and to_look_at(bundle, now):
+            yield bundle
+
+
+@dataclass(frozen=True, slots=True)
+class Looking:
+    """Asks one authority about many certificates, side by side."""
+
+    parts: Parts
+    authority: Acme
+    issuer: AcmeIssuer
+    stop: Callable[[], bool]
+
+    def all(self, bundles: Iterable[Bundle]) -> Iterator[Bundle]:
+        """Yield each bundle with what the authority suggests, stored; ends when told to stop.
+
+        An authority that offers nothing, or cannot be asked, is left alone for a while.
+        """
+        with ThreadPoolExecutor(self.issuer.concurrency, "look") as pool:
+            asked = {pool.submit(self.one, bundle): bundle for bundle in bundles}
+            while asked:
+                over = self.stop()
+                for future in wait(asked, LOOKS, FIRST_COMPLETED).done:
+                    bundle, renewal = asked.pop(future), future.result()
+                    if renewal:
+                        yield self.noted(replace(bundle, renewal=renewal))
+                    over = over or renewal is None
+                for future in [each for each in asked if over and each.cancel()]:
+                    del asked[future]
+
+    def noted(self, bundle: Bundle) -> Bundle:
+        """Store what became known of a bundle."""
+        self.parts.bundles.note(bundle)
+        return bundle
+
+    def one(self, bundle: Bundle) -> RenewalInfo | None:
+        """Return the renewal information of one certificate, None where nobody gets any."""
+        now, draw = self.parts.now(), self.parts.draw()
+        try:
+            told = self.issuer.renewal_info(bundle.identifier)
+        except IssueFailed as error:
+            if error.everybody:
+                self.parts.bundles.hold("looks", self.authority.directory, error, now, draw)
+                return None
+            return later(bundle.renewal, error.retry_at or now + pause(2, draw))
+        if told is None:
+            offers_none = IssueFailed("it offers no renewal information", retry_at=now + LATER)
+            self.parts.bundles.hold("looks", self.authority.directory, offers_none, now, draw)
+            return None
+        look_at = told.look_at + (told.look_at - now) * SPREAD * self.parts.draw()
+        return drawn(told.start, told.end, bundle.renewal, look_at, told.explanation, draw)
+
+
+def later(former: RenewalInfo | None, look_at: datetime) -> RenewalInfo:
+    """Return what was known before, to be asked for again."""
+    return replace(former, look_at=look_at) if former else RenewalInfo(look_at)

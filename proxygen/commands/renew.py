@@ -1,0 +1,68 @@
+"""renew: obtain what is due, and bring it to the services; for a timer."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import click
+
+from proxygen import assemble
+from proxygen.apply.walk import Outcome, Progress
+from proxygen.assemble import Parts
+from proxygen.commands.apply import owner, run
+from proxygen.errors import UsageError
+from proxygen.model.layout import Layout
+from proxygen.model.site import Site
+from proxygen.plan.compare import is_renewal
+from proxygen.plan.renewal import SUPPLIED
+from proxygen.reconcile import always, reconcile
+
+
+@click.command
+@click.argument("domains", nargs=-1, metavar="[DOMAIN]...")
+@click.option(
+    "--replace", "anew", is_flag=True, help="Revoked or compromised: replace it and its key now."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_obj
+def command(layout: Layout, domains: tuple[str, ...], anew: bool, as_json: bool) -> int:
+    """Obtain the certificates that are due, and bring them to the services.
+
+    Unlike `apply` it does nothing while no certificate is due, whatever else was changed in the
+    model. With a DOMAIN (or `global`) no other certificate is obtained. Exit codes as of `apply`.
+    """
+    site = assemble.site(layout)
+    only = tuple(owner(domain, site) for domain in domains)
+    if anew and not only:
+        raise UsageError("--replace is for certificates that are named", remedy="name a DOMAIN")
+
+    def once(parts: Parts, shown: Progress) -> Outcome:
+        for name in only if anew else ():
+            to_replace(name, site, parts)
+        return reconcile(site, parts, shown, only, always if anew else is_renewal)
+
+    return run(layout, site, once, as_json=as_json)
+
+
+SOMEBODY_ELSES = {
+    "file": ("supplied by you", "have a new one issued, with a new key, and supply it"),
+    "hook": (
+        "obtained by another client",
+        "have that one renew it with a new key, and call `proxygen hook`",
+    ),
+}
+"""Whose a certificate is that proxygen does not obtain, and what to do, by the issuer's word."""
+
+
+def to_replace(name: str, site: Site, parts: Parts) -> None:
+    """Note that a certificate must be replaced, until it is; raise UsageError if we cannot."""
+    wanted = next((each for each in site.certificates if each.owner == name), None)
+    if wanted is None:
+        what = f"{name} has no certificate of its own"
+        raise UsageError(what, remedy="the global one serves it: `proxygen renew --replace global`")
+    if wanted.issuer in SUPPLIED:
+        theirs, remedy = SOMEBODY_ELSES[wanted.issuer]
+        what = f"the certificate of {name} is {theirs}"
+        raise UsageError(what, where=wanted.origin, remedy=remedy)
+    if bundle := parts.bundles.facts(name):
+        parts.bundles.note(replace(bundle, replace=True))

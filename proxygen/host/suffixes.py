@@ -1,0 +1,22 @@
+"""Registered domains, by the public suffix list (publicsuffix.org) of an installed package."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from publicsuffixlist import PublicSuffixList
+
+
+@cache
+def listed() -> PublicSuffixList:
+    """Return the list, which takes a moment to read."""
+    from publicsuffixlist import PublicSuffixList
+
+    return PublicSuffixList()
+
+
+def registered(name: str) -> str:
+    """Return the registered domain of a name in A-labels; a public suffix is its own."""
+    return listed().privatesuffix(name.removeprefix("*.")) or name

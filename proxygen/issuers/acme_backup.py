@@ -1,0 +1,102 @@
+"""A backup of the account at an ACME authority: made from the store, checked with the authority."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from proxygen.errors import IssueFailed, UsageError
+from proxygen.issuers.acme_account import found
+from proxygen.issuers.acme_answers import Url, Word
+from proxygen.issuers.acme_kept import NEXT, KeptAccount, account_key, thumbprint
+from proxygen.issuers.acme_server import Server
+
+AGAIN = "make a new backup with `proxygen account --export FILE`"
+
+
+class Backup(BaseModel):
+    """What is needed to have the same account elsewhere; *key* is a private key (PEM)."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+    directory: Url
+    url: Url
+    contact: Word | None
+    made: datetime
+    key: str = Field(repr=False)
+
+    @classmethod
+    def of(cls, kept: KeptAccount, directory: str, now: datetime) -> Backup:
+        """Return a backup of the account as it is stored; raise UsageError when there is none."""
+        registered, pem = kept.registered(), kept.pem()
+        if registered is None or kept.key() is None or pem is None:
+            raise no_account(directory)
+        if kept.key(NEXT):
+            raise UsageError(
+                f"a roll-over of the key at {directory} was cut short",
+                remedy="finish it with `proxygen account --roll-over`",
+            )
+        return cls(
+            directory=directory,
+            url=registered.url,
+            contact=registered.contact,
+            made=now,
+            key=pem.decode("ascii"),
+        )
+
+    @classmethod
+    def read(cls, content: bytes, name: str) -> Backup:
+        """Return the backup in a file called *name*; raise UsageError when it is none."""
+        try:
+            return cls.model_validate_json(content)
+        except ValidationError as error:
+            flaw = error.errors(include_input=False, include_url=False)[0]
+            where = ".".join(map(str, flaw["loc"])) or "JSON"
+            raise UsageError(
+                f"{name} is no backup of an account",
+                remedy=AGAIN,
+                words=f"{where}: {flaw['msg']}",
+            ) from error
+
+    @property
+    def content(self) -> bytes:
+        """What is written to its file."""
+        return self.model_dump_json(indent=2).encode() + b"\n"
+
+    def check(self, kept: KeptAccount, server: Server) -> None:
+        """Return if it is of the account in use and the authority knows its key.
+
+        Raise UsageError for a backup of something else, IssueFailed when the authority does
+        not know it, or cannot be asked.
+        """
+        directory = server.settings.directory
+        if self.directory != directory:
+            raise UsageError(
+                f"it is a backup of the account at {self.directory}, not at {directory}",
+                remedy="choose that authority with --authority",
+            )
+        key, present = account_key(self.key.encode()), kept.key()
+        if key is None:
+            raise UsageError("the key in the backup is damaged", remedy=AGAIN)
+        if present is None:
+            raise no_account(directory)
+        if thumbprint(key) != thumbprint(present):
+            raise UsageError("the key in the backup is not the one in use", remedy=AGAIN)
+        known = found(server, key)
+        if known != self.url:
+            raise IssueFailed(
+                f"the authority does not know the account {self.url} by the key in the backup",
+                where=directory,
+                remedy="run `proxygen apply`, which registers the key again if it must; then "
+                + AGAIN,
+                words=f"it knows the key as the account {known}" if known else "",
+            )
+
+
+def no_account(directory: str) -> UsageError:
+    """Return the error for an authority where there is no account yet."""
+    return UsageError(
+        f"there is no account at {directory} yet",
+        remedy="run `proxygen apply`: the first certificate creates it",
+    )

@@ -1,0 +1,171 @@
+"""What is kept of an authority between runs: our account there, and the orders under way."""
+
+from __future__ import annotations
+
+import hashlib
+
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from josepy.b64 import b64encode
+from josepy.jwk import JWKEC
+from pydantic import Field
+
+from proxygen.errors import IssueFailed
+from proxygen.issuers.acme_answers import Said, Url, Word
+from proxygen.model.certificate import KeyType
+from proxygen.model.layout import stem
+from proxygen.model.x509 import new_key
+from proxygen.stores import Store
+
+KEY, NEXT = "key", "key.next"
+"""The account's key, and the one that is to take its place (RFC 8555 section 7.3.5)."""
+
+
+class Registered(Said):
+    """The account's URL, the contact the authority was told, and the terms that were agreed to."""
+
+    url: Url
+    contact: str | None = None
+    terms: Word | None = None
+
+
+class KeptAccount:
+    """The account at one authority as the store has it; nobody else is asked."""
+
+    def __init__(self, store: Store, directory: str) -> None:
+        self.store = store
+        self.folder = f"accounts/{hashlib.sha256(directory.encode()).hexdigest()[:16]}"
+
+    def pem(self, which: str = KEY) -> bytes | None:
+        """Return a key as it is stored, None when there is none."""
+        return self.store.get(f"{self.folder}/{which}")
+
+    def key(self, which: str = KEY) -> JWKEC | None:
+        """Return a stored key, None when there is none; raise IssueFailed for a damaged one."""
+        pem = self.pem(which)
+        if pem is None:
+            return None
+        key = account_key(pem)
+        if key is None:
+            raise IssueFailed(
+                "the stored key of the ACME account is none",
+                where=f"{self.folder}/{which} in the store",
+                remedy="restore it from a backup, or delete it to have a new account",
+                final=True,
+            )
+        return key
+
+    def new_key(self, which: str = KEY) -> JWKEC:
+        """Return a new key; it is stored before anybody hears of it."""
+        pem = new_key(KeyType.ECDSA_P256)
+        self.store.put(f"{self.folder}/{which}", pem)
+        return JWKEC(key=load_pem_private_key(pem, None))
+
+    def move(self) -> None:
+        """Put the next key in the place of the key, which is forgotten."""
+        pem = self.pem(NEXT)
+        if pem is not None:
+            self.store.put(f"{self.folder}/{KEY}", pem)
+        self.drop_next()
+
+    def drop_next(self) -> None:
+        """Forget the next key."""
+        self.store.delete(f"{self.folder}/{NEXT}")
+
+    def registered(self) -> Registered | None:
+        """Return what is known of the account, None for nothing.
+
+        Something unreadable is nothing: registering the same key finds the account again.
+        """
+        kept = self.store.get(f"{self.folder}/account")
+        try:
+            return Registered.read(kept) if kept else None
+        except IssueFailed:
+            return None
+
+    def register(self, registered: Registered) -> None:
+        """Keep what is known of the account."""
+        self.store.put(f"{self.folder}/account", registered.model_dump_json().encode())
+
+
+def account_key(pem: bytes) -> JWKEC | None:
+    """Return the key of an account, None for what is none of ours (ES256 alone is signed with)."""
+    try:
+        key = load_pem_private_key(pem, None)
+    except (ValueError, TypeError):
+        return None
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or key.curve.name != "secp256r1":
+        return None
+    return JWKEC(key=key)
+
+
+def thumbprint(key: JWKEC) -> str:
+    """Return the thumbprint of a key as challenges have it (RFC 8555 section 8.1)."""
+    return b64encode(key.thumbprint()).decode()
+
+
+class KeptOrder(Said):
+    """What is stored of an order: what it is for, its URL, and the key of the certificate."""
+
+    purpose: str
+    url: Url
+    key: str = Field(repr=False)
+
+
+class Memory(Said):
+    """The orders for one owner by the directory of their authority."""
+
+    orders: dict[str, KeptOrder] = Field({}, repr=False)
+
+
+class KeptOrders:
+    """The orders under way at one authority; those at another one stay beside them."""
+
+    def __init__(self, store: Store, directory: str) -> None:
+        self.store = store
+        self.directory = directory
+
+    def get(self, owner: str) -> KeptOrder | None:
+        """Return what is stored about the owner's order."""
+        return self.memory(owner).get(self.directory)
+
+    def put(self, owner: str, order: KeptOrder) -> None:
+        """Keep the owner's order."""
+        self.write(owner, {**self.memory(owner), self.directory: order})
+
+    def make_room(self, owner: str) -> None:
+        """Forget the owner's order; raise OSError when another could not be remembered."""
+        self.write(owner, self.others(owner))
+
+    def drop(self, owner: str) -> None:
+        """Forget the owner's order."""
+        if others := self.others(owner):
+            self.write(owner, others)
+        else:
+            self.drop_all(owner)
+
+    def drop_all(self, owner: str) -> None:
+        """Forget the owner's orders, at every authority."""
+        self.store.delete(order_key(owner))
+
+    def others(self, owner: str) -> dict[str, KeptOrder]:
+        """Return the owner's orders at other authorities."""
+        known = self.memory(owner).items()
+        return {directory: order for directory, order in known if directory != self.directory}
+
+    def memory(self, owner: str) -> dict[str, KeptOrder]:
+        """Return the owner's orders; what cannot be read is forgotten."""
+        stored = self.store.get(order_key(owner))
+        try:
+            return dict(Memory.read(stored).orders) if stored else {}
+        except IssueFailed:
+            return {}
+
+    def write(self, owner: str, orders: dict[str, KeptOrder]) -> None:
+        """Keep the owner's orders."""
+        self.store.put(order_key(owner), Memory(orders=orders).model_dump_json().encode())
+
+
+def order_key(owner: str) -> str:
+    """Return the key of the owner's orders in the store."""
+    return f"orders/{stem(owner)}"

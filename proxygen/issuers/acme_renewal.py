@@ -1,0 +1,125 @@
+"""Renewal information (RFC 9773): when an authority suggests to renew a certificate."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field
+
+from proxygen.errors import IssueFailed
+from proxygen.issuers import acme_failures
+from proxygen.issuers.acme_answers import Said, https
+from proxygen.issuers.acme_failures import Refused
+from proxygen.issuers.acme_server import Server
+from proxygen.issuers.acme_transport import Answer
+
+IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{1,200}\.[A-Za-z0-9_-]{1,200}", re.ASCII)
+LONGEST_URL = 500
+SOONEST, LATEST, UNSAID = timedelta(minutes=1), timedelta(days=1), timedelta(hours=6)
+"""Bounds of when to ask again, and when to without a word of the authority (section 4.3)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Suggested:
+    """A suggested window, when to ask again, and the URL of a page that tells people why."""
+
+    start: datetime
+    end: datetime
+    explanation: str | None
+    look_at: datetime
+
+
+def utc(moment: datetime) -> datetime:
+    """Return a moment in UTC; raise ValueError for one at the edge of time."""
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("no moment") from error
+
+
+def explained(url: object) -> str | None:
+    """Return the URL of an explanation, None for what is no short https:// URL.
+
+    It is for people: what is wrong with it takes nothing away from the window.
+    """
+    try:
+        return https(url) if isinstance(url, str) and len(url) <= LONGEST_URL else None
+    except ValueError:
+        return None
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(utc)]
+
+
+class Window(Said):
+    """The suggested window (RFC 9773 section 4.2)."""
+
+    start: Moment
+    end: Moment
+
+
+class RenewalInfo(Said):
+    """What is answered about one certificate (RFC 9773 section 4.2)."""
+
+    window: Annotated[Window, Field(alias="suggestedWindow")]
+    explanation: Annotated[
+        str | None, Field(alias="explanationURL"), BeforeValidator(explained)
+    ] = None
+
+
+def suggested(server: Server, identifier: str) -> Suggested | None:
+    """Return what the authority suggests for the certificate with that unique identifier.
+
+    None when it offers no renewal information. Raise IssueFailed when there is no usable answer
+    for this one; *retry_at* tells when to ask again where the authority says so, or where
+    trying sooner is not allowed (RFC 9773 section 4.3.3).
+    """
+    place = server.directory().renewal_info
+    if place is None:
+        return None
+    if not IDENTIFIER.fullmatch(identifier):
+        raise unidentified(server.now())
+    try:
+        answer = server.network.get(f"{place.rstrip('/')}/{identifier}")
+        window = (said := RenewalInfo.read(answer.body)).window
+    except Refused as refused:
+        raise unsuggested(refused, server.now()) from refused
+    if window.start >= window.end:
+        raise IssueFailed(
+            "the authority suggested to renew in a window that ends before it starts",
+            where=place,
+            remedy="nothing: it is asked again, and renewed in time without it",
+            words=f"{window.start:%Y-%m-%d %H:%M} to {window.end:%Y-%m-%d %H:%M} UTC",
+        )
+    return Suggested(window.start, window.end, said.explanation, look_at(answer, server.now()))
+
+
+def look_at(answer: Answer, now: datetime) -> datetime:
+    """Return when to ask again (RFC 9773 section 4.3.2)."""
+    asked = answer.retry_at - now if answer.retry_at else UNSAID
+    return now + min(max(asked, SOONEST), LATEST)
+
+
+def unidentified(now: datetime) -> IssueFailed:
+    """Return the error for a certificate that does not tell the key of its issuer."""
+    return IssueFailed(
+        "the certificate has no unique identifier by which to ask about its renewal",
+        remedy="nothing: it is renewed in time without it",
+        retry_at=now + LATEST,
+    )
+
+
+def unsuggested(refused: Refused, now: datetime) -> IssueFailed:
+    """Return the error for an answer that is none; only trouble of its own may soon be over."""
+    lasting = now + UNSAID if refused.status < 500 and refused.status != 429 else None
+    return IssueFailed(
+        "the authority gave no renewal information",
+        problem=refused.problem.type if refused.problem.kind else None,
+        retry_at=refused.retry_at or lasting,
+        everybody=refused.status >= 500 or refused.status == 429,
+        remedy="nothing: it is asked again, and renewed in time without it",
+        words=acme_failures.words(refused.problem),
+    )

@@ -1,0 +1,52 @@
+"""The contract of a notifier: it tells people what is worth a message."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+from pydantic import BaseModel
+
+from proxygen.errors import ProxygenError
+from proxygen.model.certificate import Secret
+
+if TYPE_CHECKING:
+    from proxygen.plan.letters import Letter
+
+
+class Undelivered(ProxygenError):
+    """A letter was not delivered; *final*: trying this one again is of no use."""
+
+    def __init__(
+        self, what: str, *, final: bool = False, remedy: str = "", words: str = ""
+    ) -> None:
+        super().__init__(what, remedy=remedy, words=words)
+        self.final = final
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """With what letters are sent: the global *host*'s name, the model's *folder*, secrets."""
+
+    host: str
+    folder: Path
+    secret: Callable[[Secret], bytes]
+
+
+class Notifier(Protocol):
+    """The names that each module of this folder has; the module's name is the word."""
+
+    Settings: ClassVar[type[BaseModel]]
+
+    def deliver(
+        self, letters: Iterable[Letter], settings: Any, sending: Sending
+    ) -> Iterator[tuple[Letter, Undelivered | None]]:
+        """Deliver letters in their order; yield each with None, or with why it was not taken.
+
+        Once a letter is yielded with None, somebody else has it durably. Raises Undelivered when
+        no letter can be delivered at present, and yields no more. It may block as long as its
+        time limits say, between two letters the caller may stop it. A letter that is delivered
+        twice has the same identity both times.
+        """

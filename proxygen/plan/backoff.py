@@ -1,0 +1,77 @@
+"""When to try again what failed: 1, 10, 100 minutes, then a day; Retry-After always wins."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from proxygen.model.certificate import Certificate
+
+WAITS = (timedelta(minutes=1), timedelta(minutes=10), timedelta(minutes=100), timedelta(days=1))
+"""After the first failure in a row, the second, the third, and every later one."""
+
+LONGEST_PART = 0.05
+"""Of a certificate's lifetime: a day would be too much of one that lives for six."""
+
+JITTER = 0.25
+"""By how much of itself a pause grows at most, so that what failed together does not return so."""
+
+LONGEST = WAITS[-1] * (1 + JITTER)
+"""No pause is longer, so what is further away was noted while the clock was wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """The last failure, since when, how often in a row, and when to try *again*.
+
+    *of* is the owner whose certificate could not be obtained, or the directory of the
+    authority that could not issue for anybody. *purpose* is what was wanted: for anything else
+    nobody waits. *asked* tells that the authority named the moment itself (Retry-After).
+    """
+
+    of: str
+    at: datetime
+    since: datetime
+    count: int
+    again: datetime
+    what: str
+    words: str = ""
+    remedy: str = ""
+    problem: str | None = None
+    purpose: str = ""
+    asked: bool = False
+
+    def holds(self, now: datetime) -> bool:
+        """Return whether it is too early to try again.
+
+        A moment that no pause leads to was noted while the clock was wrong.
+        """
+        return now < self.again <= now + LONGEST
+
+
+def purpose(wanted: Certificate) -> str:
+    """Return what changes when anything about a wanted certificate does that an order is about."""
+    facts = (wanted.issuer, wanted.key_type.value, sorted(wanted.names), wanted.authorities)
+    return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
+
+
+def pause(count: int, draw: float, lifetime: timedelta | None = None) -> timedelta:
+    """Return how long to wait after *count* failures in a row; *draw* is from 0 to 1.
+
+    *lifetime* is that of the certificate to be renewed, if there is one.
+    """
+    wait = WAITS[min(max(count, 1), len(WAITS)) - 1]
+    if lifetime:
+        wait = min(wait, max(lifetime * LONGEST_PART, WAITS[0]))
+    return wait * (1 + JITTER * draw)
+
+
+def waits(attempt: Attempt | None, purpose: str, now: datetime) -> datetime | None:
+    """Return until when to wait because of a failure, None where it is no reason to.
+
+    What was wanted changed, the pause is over, or the clock was wrong when it was noted.
+    """
+    if attempt is None or attempt.purpose != purpose:
+        return None
+    return attempt.again if attempt.holds(now) else None

@@ -1,0 +1,309 @@
+"""Contents: what a message says of each alert, in words; nothing of how it looks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from proxygen.errors import visible
+from proxygen.model.certificate import GLOBAL, Bundle
+from proxygen.model.site import Owner
+from proxygen.plan.alarms import Alert
+from proxygen.plan.backoff import Attempt
+from proxygen.plan.digests import Digest, Solved
+from proxygen.plan.language import Language, one_line
+
+MOST_DETAILED, MOST_LISTED = 40, 200
+"""Alerts that are told with every fact, and how many more by name alone."""
+
+MOST_QUOTED, LONGEST_QUOTED = 15, 300
+"""Lines that are quoted of what others said, and the length of each."""
+
+GRAVE, WARNING, NOTE = "#c0392b", "#d98c00", "#3973ac"
+"""Colours: it does not work, it soon will not, and what is only worth knowing."""
+
+REASONS = {
+    **{name: name for name in ("dns", "dnssec", "connection", "unauthorized", "caa")},
+    **{name: name for name in ("rateLimited", "rejectedIdentifier", "userActionRequired")},
+    **dict.fromkeys(("incorrectResponse", "tls"), "unauthorized"),
+    **dict.fromkeys(("serverInternal", "badNonce"), "serverInternal"),
+    "unsupportedIdentifier": "rejectedIdentifier",
+    **dict.fromkeys(("accountDoesNotExist", "badCSR", "badPublicKey"), "account"),
+    **dict.fromkeys(("badSignatureAlgorithm", "externalAccountRequired"), "account"),
+    **dict.fromkeys(("invalidContact", "invalidProfile", "unsupportedContact"), "account"),
+}
+"""From the type of a problem (RFC 8555 section 6.7) to the phrases about it."""
+
+THEIRS = frozenset(
+    {"dns", "dnssec", "connection", "unauthorized", "caa", "rateLimited", "rejectedIdentifier"}
+)
+"""What the contact of a domain can do something about; the rest is the operator's matter."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One thing to know, with its name."""
+
+    label: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One matter: its title, what is to be known of it, and what others said (*quote*)."""
+
+    title: str
+    colour: str
+    facts: tuple[Fact, ...] = ()
+    heading: str = ""
+    quote: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """All that a message says, each text one paragraph; *good* is what is solved."""
+
+    subject: str
+    opening: tuple[str, ...]
+    good: tuple[str, ...]
+    entries: tuple[Entry, ...]
+    closing: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """Words for one reader; *operator*: they may act, and are told where things stand."""
+
+    language: Language
+    operator: bool
+    host: str
+    now: datetime
+
+    def entry(self, alert: Alert) -> Entry:
+        """Return what is said of one alert."""
+        return Entry(
+            title=self.about(alert, "title"),
+            colour=self.colour(alert),
+            facts=tuple(self.facts(alert)),
+            heading=self.language.say("label.quote"),
+            quote=self.quote(alert),
+        )
+
+    def about(self, alert: Alert, part: str) -> str:
+        """Return the title or subject of an alert."""
+        left = self.language.lasting(alert.bundle.not_after - self.now) if alert.bundle else ""
+        url = url_of(alert.owner)
+        values = {"url": url, "left": left, "service": alert.of, "directory": alert.of}
+        return self.language.say(f"{part}.{self.situation(alert)}", **values)
+
+    def situation(self, alert: Alert) -> str:
+        """Return how far it has come, as the phrases are called."""
+        if alert.bundle and alert.bundle.not_after <= self.now:
+            return f"{alert.kind}_ended"
+        if alert.kind == "renewal" and alert.attempt is None:
+            return "renewal_waiting"
+        return alert.kind
+
+    def colour(self, alert: Alert) -> str:
+        """Return how grave it is, for the eye."""
+        if alert.kind == "terms":
+            return NOTE
+        return WARNING if alert.bundle and alert.bundle.not_after > self.now else GRAVE
+
+    def facts(self, alert: Alert) -> Iterator[Fact]:
+        """Yield what is to be known of an alert."""
+        if alert.owner and alert.bundle:
+            yield from self.certificate(alert.owner, alert.bundle)
+            if alert.kind == "renewal":
+                yield from self.attempts(alert)
+            elif alert.attempt and self.operator:
+                yield self.fact("reason", self.language.say("reason.supplied"))
+        elif alert.kind == "terms":
+            yield self.fact("terms", one_line(alert.words))
+        elif alert.since:
+            yield self.fact("since", self.language.moment(alert.since))
+        if alert.bundle is None:
+            yield self.fact("means", self.language.say(f"means.{alert.kind}"))
+        yield self.fact("remedy", self.remedy(alert))
+        if alert.owner and self.operator:
+            yield self.fact("place", str(alert.owner.origin))
+
+    def certificate(self, owner: Owner, bundle: Bundle) -> Iterator[Fact]:
+        """Yield whose certificate it is, and until when it is valid."""
+        ended = bundle.not_after <= self.now
+        yield self.fact("url", url_of(owner))
+        yield self.fact("names", self.language.listed(owner.names))
+        yield self.fact("ended" if ended else "ends", self.language.moment(bundle.not_after))
+        who = GLOBAL if owner.key == GLOBAL else "operator" if self.operator else "contact"
+        yield self.fact("means", self.language.say(f"means.{who}{'_ended' if ended else ''}"))
+
+    def attempts(self, alert: Alert) -> Iterator[Fact]:
+        """Yield what was tried, why it failed, and when it is tried again."""
+        say = self.language.say
+        yield self.fact("tried", self.tried(alert))
+        if alert.attempt:
+            yield self.fact("reason", say(f"reason.{reason(alert)}"))
+        again = alert.again
+        when = self.language.moment(again) if again else say("next.soon")
+        yield self.fact("next", when)
+
+    def tried(self, alert: Alert) -> str:
+        """Return how often it was tried, and since when."""
+        attempt, language = alert.attempt, self.language
+        if attempt is None:
+            return language.say(f"tried.{'waiting' if alert.limited else 'nothing'}")
+        since, last = language.moment(attempt.since), language.moment(attempt.at)
+        if not alert.everybody:
+            return language.count("tried.own", attempt.count, since=since, last=last)
+        times = language.count("times", attempt.count)
+        return language.say("tried.everybody", authority=attempt.of, since=since, times=times)
+
+    def remedy(self, alert: Alert) -> str:
+        """Return what the reader can do."""
+        if alert.kind == "renewal":
+            known = renewal_remedy(alert)
+            key = known if self.operator or known in THEIRS else "contact"
+        elif alert.kind == "supplied":
+            key = supplied_remedy(alert, operator=self.operator)
+        else:
+            key = alert.kind
+        return self.language.say(f"remedy.{key}", host=self.host)
+
+    def quote(self, alert: Alert) -> tuple[str, ...]:
+        """Return what others said: all of it for the operator, else what the authority said.
+
+        Words that are not the authority's may name files of this host.
+        """
+        if alert.kind in ("unserved", "store", "model"):
+            return quoted(alert.words)
+        if alert.attempt is None:
+            return ()
+        if self.operator:
+            return quoted(words_of(alert.attempt))
+        theirs = alert.attempt.problem and not alert.everybody and reason(alert) in THEIRS
+        return quoted(alert.attempt.words) if theirs else ()
+
+    def fact(self, label: str, text: str) -> Fact:
+        """Return a fact with its name in the reader's language."""
+        return Fact(self.language.say(f"label.{label}"), text)
+
+    def good(self, solved: Solved) -> str:
+        """Return what is said of something that is solved."""
+        ends = self.language.moment(solved.bundle.not_after) if solved.bundle else ""
+        values = {"url": url_of(solved.owner), "ends": ends, "service": solved.of}
+        return self.language.say(f"solved.{solved.kind}", **values)
+
+
+def content(
+    digest: Digest, language: Language, host: str, contact: str | None, now: datetime
+) -> Content:
+    """Return all that one message says."""
+    operator = digest.reader.operator
+    wording = Wording(language, operator, host, now)
+    detailed, rest = digest.alerts[:MOST_DETAILED], digest.alerts[MOST_DETAILED:]
+    entries = [wording.entry(each) for each in detailed]
+    good = tuple(map(wording.good, digest.solved))
+    more = len(good) - MOST_LISTED
+    return Content(
+        subject=subject(digest, wording),
+        opening=tuple(opening(digest, wording)),
+        good=(*good[:MOST_LISTED], *([language.count("more", more)] if more > 0 else [])),
+        entries=(*entries, *([further(rest, wording)] if rest else [])),
+        closing=tuple(closing(digest, wording, contact)),
+    )
+
+
+def subject(digest: Digest, wording: Wording) -> str:
+    """Return the subject: what it is about if that is one thing, else how many there are."""
+    language = wording.language
+    if digest.alerts:
+        if len(digest.alerts) == 1:
+            return wording.about(digest.alerts[0], "subject")
+        return language.say("subject.many", number=len(digest.alerts))
+    first = digest.solved[0]
+    values = {"url": url_of(first.owner), "service": first.of}
+    what = language.say(f"solved_what.{first.kind}", **values)
+    return language.count("subject.solved", len(digest.solved), what=what)
+
+
+def opening(digest: Digest, wording: Wording) -> Iterator[str]:
+    """Yield why the reader gets this message."""
+    language = wording.language
+    if digest.reader.operator:
+        yield language.say("greeting.operator", host=wording.host)
+    else:
+        owners = [each.owner for each in digest.alerts] + [each.owner for each in digest.solved]
+        about = (each.key for each in owners if each)
+        domains = language.listed(tuple(dict.fromkeys(about)), most=5)
+        yield language.say("greeting.contact", domains=domains, host=wording.host)
+    if digest.alerts and digest.solved:
+        yield language.say("greeting.solved")
+
+
+def further(rest: tuple[Alert, ...], wording: Wording) -> Entry:
+    """Return what is said of the alerts that are too many to be told with every fact."""
+    lines = tuple(wording.about(each, "title") for each in rest[:MOST_LISTED])
+    more = len(rest) - MOST_LISTED
+    language = wording.language
+    return Entry(
+        title=language.say("title.more"),
+        colour=wording.colour(rest[0]),
+        heading=language.count("more", len(rest)),
+        facts=(wording.fact("means", language.say("means.more")),) if wording.operator else (),
+        quote=(*lines, *([language.count("more", more)] if more > 0 else [])),
+    )
+
+
+def closing(digest: Digest, wording: Wording, contact: str | None) -> Iterator[str]:
+    """Yield what stands below."""
+    say = wording.language.say
+    if any(each.daily for each in digest.alerts):
+        yield say("footer.operator" if wording.operator else "footer.contact")
+    elif wording.operator:
+        yield say("footer.operator_solved")
+    if contact and not wording.operator:
+        yield say("footer.contact_reply", contact=contact)
+    yield say("footer.automatic", host=wording.host)
+
+
+def url_of(owner: Owner | None) -> str:
+    """Return an owner's URL."""
+    return f"https://{owner.host}" if owner and owner.host else owner.key if owner else ""
+
+
+def reason(alert: Alert) -> str:
+    """Return what the phrases about the reason of a failure are called."""
+    kind = ((alert.attempt.problem if alert.attempt else None) or "").rpartition(":")[2]
+    if alert.everybody and kind == "unauthorized":
+        return "account"
+    return REASONS.get(kind, "away" if alert.everybody else "other")
+
+
+def renewal_remedy(alert: Alert) -> str:
+    """Return what the remedy of a renewal that fails, or waits, is called."""
+    if alert.attempt:
+        return reason(alert)
+    return "waiting" if alert.limited else "untried"
+
+
+def supplied_remedy(alert: Alert, *, operator: bool) -> str:
+    """Return what the remedy of a supplied certificate that nears its end is called."""
+    wanted = alert.owner.certificate if alert.owner else None
+    hook = wanted is not None and wanted.issuer == "hook"
+    if operator:
+        return "supplied_hook" if hook else "supplied"
+    return "contact" if hook else "supplied_contact"
+
+
+def words_of(attempt: Attempt) -> str:
+    """Return what failed, what the authority said, and what proxygen says to it."""
+    remedy = f"do: {attempt.remedy}" if attempt.remedy else ""
+    return "\n".join(part for part in (attempt.what, attempt.words, remedy) if part)
+
+
+def quoted(words: str) -> tuple[str, ...]:
+    """Return what others said as lines that can do no harm."""
+    lines = [visible(line).strip()[:LONGEST_QUOTED] for line in words[:20_000].splitlines()]
+    kept = tuple(line for line in lines if line)
+    return (*kept[:MOST_QUOTED], "…") if len(kept) > MOST_QUOTED else kept

@@ -1,0 +1,156 @@
+"""What a monitoring system is told: how bad it is, what is wrong, and figures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import IntEnum
+
+from proxygen.model.certificate import GLOBAL, Bundle, Certificate
+from proxygen.model.site import Acme, Site
+from proxygen.plan.observed import Observed
+from proxygen.plan.renewal import LAST_PART, SUPPLIED, renew_at, warned_from
+from proxygen.plan.unserved import owners_not_served
+
+LAST_CALL = 0.4
+"""Which part of the time in which people are warned is critical: 2 of 5 days."""
+SUPPLIED_WARNED = timedelta(days=14)
+"""How long before its end a supplied certificate is told about: somebody has to obtain one."""
+GRACE = timedelta(hours=25)
+"""How late a renewal may be: a timer looks twice a day."""
+
+
+class Level(IntEnum):
+    """The exit codes of a monitoring plugin (Monitoring Plugins Development Guidelines)."""
+
+    OK = 0
+    WARNING = 1
+    CRITICAL = 2
+    UNKNOWN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong."""
+
+    level: Level
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long before a certificate's end it is told about; None: in proportion to its life."""
+
+    warning: timedelta | None = None
+    critical: timedelta | None = None
+
+
+def findings(
+    site: Site, observed: Observed, now: datetime, limits: Limits = Limits()
+) -> tuple[Finding, ...]:
+    """Return all that is wrong, the gravest first."""
+    found = (
+        *the_global_one(observed),
+        *of_services(site, observed),
+        *(each for wanted in site.certificates for each in of(wanted, observed, now, limits)),
+        *(each for authority in site.authorities for each in troubled(authority, observed)),
+        *abandoned(observed),
+    )
+    return tuple(sorted(found, key=lambda each: -each.level))
+
+
+def the_global_one(observed: Observed) -> Iterator[Finding]:
+    """Clients refuse a stand-in, and what does not serve TLS at all."""
+    bundle = observed.bundles.get(GLOBAL)
+    if bundle is None:
+        yield Finding(Level.CRITICAL, "there is no global certificate yet")
+    elif bundle.stand_in:
+        yield Finding(Level.CRITICAL, "a self-signed stand-in serves as the global certificate")
+
+
+def of_services(site: Site, observed: Observed) -> Iterator[Finding]:
+    """A service that does not run, cannot be worked with, or shows something else."""
+    for name, state in sorted(observed.services.items()):
+        if state.error:
+            yield Finding(Level.CRITICAL, f"{name}: {state.error.what}")
+        elif state.pid is None:
+            yield Finding(Level.CRITICAL, f"{name} is not running")
+        elif state.installed.unserved:
+            yield Finding(Level.CRITICAL, f"{name} does not serve what is wanted")
+        elif late := owners_not_served(site, observed, name):
+            whose = ", ".join(late[:3]) + (f" and {len(late) - 3} more" if len(late) > 3 else "")
+            words = f"{name} does not serve the renewed certificate of {whose}"
+            yield Finding(Level.CRITICAL, f"{words}: see `proxygen apply`")
+        elif state.installed.generation is None:
+            yield Finding(Level.WARNING, f"{name} is not yet set up by proxygen")
+
+
+def of(wanted: Certificate, observed: Observed, now: datetime, limits: Limits) -> Iterator[Finding]:
+    """What is wrong with one certificate."""
+    bundle, attempt = observed.bundles.get(wanted.owner), observed.attempts.get(wanted.owner)
+    real = bundle if bundle and not bundle.stand_in else None
+    if attempt:
+        words = f"{wanted.owner}: not obtained since {attempt.since:%Y-%m-%d}: {attempt.what}"
+        yield Finding(Level.WARNING, words)
+    elif real is None and wanted.owner != GLOBAL:
+        yield Finding(Level.WARNING, f"{wanted.owner}: no certificate yet")
+    if real is None:
+        return
+    if (level := nearness(real, now, limits)) != Level.OK:
+        yield Finding(level, f"{wanted.owner}: {time_left(real, now)}")
+    elif real.issuer not in SUPPLIED and now > renew_at(real) + GRACE and not attempt:
+        yield Finding(Level.WARNING, f"{wanted.owner}: renewal due since {renew_at(real):%Y-%m-%d}")
+
+
+def nearness(bundle: Bundle, now: datetime, limits: Limits) -> Level:
+    """Return how bad it is that the end of a certificate is as near as it is."""
+    if now >= min(critical_from(bundle, limits), bundle.not_after):
+        return Level.CRITICAL
+    return Level.WARNING if now >= warning_from(bundle, limits) else Level.OK
+
+
+def warning_from(bundle: Bundle, limits: Limits) -> datetime:
+    """Return from when on a certificate's end is near."""
+    if limits.warning is not None:
+        return bundle.not_after - limits.warning
+    if bundle.issuer in SUPPLIED:
+        return bundle.not_after - min(SUPPLIED_WARNED, bundle.lifetime * LAST_PART)
+    return warned_from(bundle)
+
+
+def critical_from(bundle: Bundle, limits: Limits) -> datetime:
+    """Return from when on a certificate's end is an emergency: its last 2 days, or 8 %."""
+    if limits.critical is not None:
+        return bundle.not_after - limits.critical
+    return bundle.not_after - (bundle.not_after - warned_from(bundle)) * LAST_CALL
+
+
+def time_left(bundle: Bundle, now: datetime) -> str:
+    """Return in words how long a certificate lasts."""
+    left = bundle.not_after - now
+    if left <= timedelta(0):
+        return f"ended {bundle.not_after:%Y-%m-%d %H:%M} UTC"
+    if left < timedelta(days=2):
+        return f"ends in {int(left.total_seconds() // 3600)} hours"
+    return f"ends in {left.days} days"
+
+
+def troubled(authority: Acme, observed: Observed) -> Iterator[Finding]:
+    """An authority that issues for nobody."""
+    if trouble := observed.troubles.get(authority.directory):
+        since = f"{trouble.since:%Y-%m-%d %H:%M} UTC"
+        words = f"{authority.directory} issues for nobody since {since}: {trouble.what}"
+        yield Finding(Level.WARNING, words)
+
+
+def abandoned(observed: Observed) -> Iterator[Finding]:
+    """A service that is in the model no more keeps a certificate that nobody renews."""
+    for name in observed.abandoned:
+        yield Finding(Level.WARNING, f"{name} is in `services` no more; its certificate will end")
+
+
+def first_to_end(site: Site, observed: Observed) -> Bundle | None:
+    """Return the certificate in use that ends first."""
+    bundles = [observed.bundles.get(each.owner) for each in site.certificates]
+    return min((each for each in bundles if each), key=lambda each: each.not_after, default=None)

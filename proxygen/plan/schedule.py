@@ -1,0 +1,205 @@
+"""Which of the due certificates are asked for now, of whom, and which have to wait."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from proxygen.model.certificate import GLOBAL, Authority, Bundle, Certificate
+from proxygen.plan.backoff import Attempt, purpose, waits
+from proxygen.plan.quota import Entry, Quota
+from proxygen.plan.renewal import WARNED, warned_from
+from proxygen.plan.steps import Forecast, Issue, Waiting
+
+PATIENCE = 3
+"""Failures in a row after which a renewal goes to the next authority."""
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """What is asked for *now*, in order, and what is *waiting*."""
+
+    now: tuple[Issue, ...] = ()
+    waiting: tuple[Waiting, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What a schedule looks at: bundles and failures by owner, failures by authority, quotas.
+
+    *forced* are the owners for whom a person asks: earlier failures of theirs count only where
+    the authority itself named a moment.
+    """
+
+    bundles: Mapping[str, Bundle]
+    attempts: Mapping[str, Attempt] = field(default_factory=dict)
+    troubles: Mapping[str, Attempt] = field(default_factory=dict)
+    quotas: Mapping[str, Quota] = field(default_factory=dict)
+    forced: Collection[str] = ()
+
+
+def schedule(due: Iterable[Issue], past: Past, now: datetime) -> Schedule:
+    """Return who is asked for what, those first that end first; it uses up the quotas."""
+    asked: list[Issue] = []
+    waiting: list[Waiting] = []
+    for step in sorted(due, key=lambda each: urgency(each.certificate, past, now)):
+        answer = placed(step, past, now)
+        if isinstance(answer, Waiting):
+            waiting.append(answer)
+        else:
+            asked.append(answer)
+    return Schedule(tuple(asked), tuple(waiting))
+
+
+def urgency(wanted: Certificate, past: Past, now: datetime) -> tuple[bool, datetime]:
+    """Return the order of service: the global certificate, then those that end first.
+
+    One that is not there yet comes after those of which people are warned already.
+    """
+    bundle = past.bundles.get(wanted.owner)
+    there = bundle is not None and not bundle.stand_in
+    return wanted.owner != GLOBAL, bundle.not_after if bundle and there else now + WARNED
+
+
+def placed(step: Issue, past: Past, now: datetime) -> Issue | Waiting:
+    """Return an order with the authorities to ask in turn, or what it waits for."""
+    wanted = step.certificate
+    attempt = past.attempts.get(wanted.owner)
+    until = waits(attempt, purpose(wanted), now)
+    if attempt and until and (attempt.asked or wanted.owner not in past.forced):
+        return Waiting(wanted, until, "failed", f"after {failures(attempt)}: {attempt.what}")
+    able = [each for each in candidates(step, past, now) if not paused(each, past, now)]
+    if not able:
+        return at_fault(wanted, past, now)
+    return within_limits(step, able, past, now)
+
+
+def failures(attempt: Attempt) -> str:
+    """Return how often it failed, in words."""
+    return "1 failure" if attempt.count == 1 else f"{attempt.count} failures in a row"
+
+
+def candidates(step: Issue, past: Past, now: datetime) -> tuple[Authority, ...]:
+    """Return the authorities to ask in turn.
+
+    The others than the first only where it is urgent: nothing serves, the end is near, or
+    the first has failed for long. A renewal that fails once is no reason to change.
+    """
+    wanted = step.certificate
+    bundle = past.bundles.get(wanted.owner)
+    first = wanted.authorities[0].directory
+    failing = (past.attempts.get(wanted.owner), past.troubles.get(first))
+    urgent = (
+        bundle is None
+        or bundle.stand_in
+        or now >= warned_from(bundle)
+        or any(each.count >= PATIENCE for each in failing if each)
+    )
+    return wanted.authorities if urgent else wanted.authorities[:1]
+
+
+def paused(authority: Authority, past: Past, now: datetime) -> datetime | None:
+    """Return until when an authority is left alone, None when it may be asked."""
+    return waits(past.troubles.get(authority.directory), "", now)
+
+
+def at_fault(wanted: Certificate, past: Past, now: datetime) -> Waiting:
+    """Return the waiting for the first authority that may be asked again."""
+    trouble = min(
+        (past.troubles[each.directory] for each in wanted.authorities if paused(each, past, now)),
+        key=lambda each: each.again,
+    )
+    words = trouble.what if trouble.of in trouble.what else f"{trouble.of}: {trouble.what}"
+    said = trouble.words.splitlines()[:1]
+    return Waiting(wanted, trouble.again, "authority", " | ".join([words, *said]))
+
+
+def within_limits(
+    step: Issue, able: Sequence[Authority], past: Past, now: datetime
+) -> Issue | Waiting:
+    """Return the order if an authority's limits allow it, else until when it waits.
+
+    That the first is at a limit is a reason to ask the next if the certificate ends before.
+    """
+    wanted = step.certificate
+    bundle = past.bundles.get(wanted.owner)
+    moments = [free_at(wanted, each, past, now) for each in able]
+    free = [each for each, moment in zip(able, moments, strict=True) if moment <= now]
+    ends = bundle is not None and bundle.not_after < moments[0]
+    if free and (free[0] == able[0] or ends):
+        use(wanted, free[0], past, now)
+        return replace(step, authorities=tuple(free))
+    use(wanted, able[0], past, moments[0])
+    return Waiting(wanted, moments[0], "limit", f"the rate limits of {able[0].directory}")
+
+
+def free_at(wanted: Certificate, authority: Authority, past: Past, now: datetime) -> datetime:
+    """Return from when on an authority's limits allow the order."""
+    quota = past.quotas.get(authority.directory)
+    return quota.free_at(entry(wanted, authority, past, now), now) if quota else now
+
+
+def use(wanted: Certificate, authority: Authority, past: Past, at: datetime) -> None:
+    """Count the order as made at a moment."""
+    if quota := past.quotas.get(authority.directory):
+        quota.take(entry(wanted, authority, past, at), at)
+
+
+def entry(wanted: Certificate, authority: Authority, past: Past, at: datetime) -> Entry:
+    """Return what an order counts for.
+
+    One that replaces a certificate counts for nothing (RFC 9773 section 5; Let's Encrypt: exempt
+    from all rate limits), where the authority is known to offer renewal information.
+    """
+    bundle = past.bundles.get(wanted.owner)
+    same = bundle is not None and bundle.authority == authority.directory
+    return Entry(
+        at,
+        wanted.names,
+        renewal=bool(same and bundle and set(bundle.names) == set(wanted.names)),
+        exempt=bool(bundle and bundle.renewal and bundle.renewal.start)
+        and replaced(bundle, authority) is not None,
+    )
+
+
+def replaced(bundle: Bundle | None, authority: Authority) -> str | None:
+    """Return the identifier of the certificate that an order replaces (RFC 9773 section 5)."""
+    if bundle is None or bundle.stand_in or bundle.authority != authority.directory:
+        return None
+    return bundle.identifier or None
+
+
+def forecast(scheduled: Schedule, wanted: int) -> Forecast | None:
+    """Return when all will be there that limits hold up; None where they hold up none."""
+    held = [each.until for each in scheduled.waiting if each.code == "limit"]
+    due = len(scheduled.now) + len(scheduled.waiting)
+    return Forecast(due, wanted, max(held)) if held else None
+
+
+MOST_TOLD = 10
+
+
+def told(waiting: Collection[Waiting]) -> Iterator[str]:
+    """Yield a line for each certificate that failed, and one for all that wait for the same."""
+    failed = [each for each in waiting if each.code == "failed"]
+    yield from map(str, failed[:MOST_TOLD])
+    if len(failed) > MOST_TOLD:
+        yield f"… and {len(failed) - MOST_TOLD} more that failed and wait"
+    others: dict[str, list[Waiting]] = {}
+    for each in waiting:
+        if each.code != "failed":
+            others.setdefault(each.words, []).append(each)
+    for words, group in others.items():
+        yield together(words, group)
+
+
+def together(words: str, group: Sequence[Waiting]) -> str:
+    """Return the line about certificates that wait for the same."""
+    if len(group) == 1:
+        return str(group[0])
+    first, last = min(each.until for each in group), max(each.until for each in group)
+    until = f"until {first:%Y-%m-%d %H:%M} UTC"
+    if last > first:
+        until = f"the first {until}, the last until {last:%Y-%m-%d %H:%M} UTC"
+    return f"{len(group):,} certificates wait, {until}: {words}"

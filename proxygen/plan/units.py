@@ -1,0 +1,96 @@
+"""systemd's units for proxygen: the daemon, or the timer of those who want none."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from string import Template
+
+MARK = "# Written by proxygen install-service"
+"""How every unit of ours begins; one of the same name that does not is somebody else's."""
+
+DAEMON = ("proxygen.service",)
+TIMER = ("proxygen-renew.service", "proxygen-renew.timer")
+NOTIFY_RELOAD = 253
+"""The first systemd that waits for a reload that SIGHUP began (systemd.service(5))."""
+
+RELOADS = "Type=notify-reload"
+TOLD_TO_RELOAD = "Type=notify\nExecReload={} -HUP $MAINPID"
+
+BARE = re.compile(r"[A-Za-z0-9_@:=,.+/~-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the units depend on, on one host.
+
+    *command* is this program as it is started, without a command; *systemd* its version;
+    *kill* the path of kill(1); *writable* the folders to which must be written; *groups* those
+    whose members proxygen must belong to, so that it can give them files; *hour* (0 to 11) when
+    the timer looks first.
+    """
+
+    command: tuple[str, ...]
+    systemd: int
+    kill: str
+    writable: tuple[Path, ...]
+    groups: tuple[str, ...]
+    hour: int
+
+
+def units(texts: Mapping[str, str], around: Surroundings) -> dict[str, str]:
+    """Return the text of every unit by its name; *texts* are those of the package."""
+    sandbox = Template(texts["sandbox.conf"]).substitute(
+        groups=f"SupplementaryGroups={words(around.groups)}\n" if around.groups else "",
+        writable=words(f"-{path}" for path in around.writable),
+    )
+    values = {
+        "sandbox": sandbox,
+        "command": command(around.command),
+        "type": RELOADS if around.systemd >= NOTIFY_RELOAD else told_to_reload(around),
+        "hour": str(around.hour),
+    }
+    return {name: Template(texts[name]).substitute(values) for name in (*DAEMON, *TIMER)}
+
+
+def told_to_reload(around: Surroundings) -> str:
+    """Return how a systemd reloads that does not do so on its own."""
+    return TOLD_TO_RELOAD.format(quoted(around.kill))
+
+
+def command(argv: tuple[str, ...]) -> str:
+    """Return a command as ``ExecStart=`` wants it (systemd.service(5), "Command lines").
+
+    A dollar begins a variable in its arguments, but not in the path of its program.
+    """
+    program, *arguments = map(quoted, argv)
+    return " ".join([program, *(each.replace("$", "$$") for each in arguments)])
+
+
+def words(values: Iterable[str]) -> str:
+    """Return words as a setting wants them that holds a list."""
+    return " ".join(map(quoted, values))
+
+
+def quoted(word: str) -> str:
+    """Return a word as every unit may hold it (systemd.syntax(7), "Quoting").
+
+    A percent sign begins a specifier (systemd.unit(5)), in quotes too. What is not printable is
+    escaped octet by octet, as systemd undoes it.
+    """
+    if BARE.fullmatch(word):
+        return word
+    return f'"{"".join(map(escaped, word))}"'
+
+
+def escaped(character: str) -> str:
+    """Return one character as it stands within quotes."""
+    if character == "%":
+        return "%%"
+    if character in '"\\':
+        return f"\\{character}"
+    if character.isprintable():
+        return character
+    return "".join(f"\\x{octet:02x}" for octet in character.encode("utf-8", "surrogateescape"))

@@ -1,0 +1,61 @@
+"""When the calendar next wants a round."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from datetime import datetime, timedelta
+
+from proxygen.model.certificate import Bundle, Certificate
+from proxygen.model.site import Site
+from proxygen.plan.backoff import Attempt
+from proxygen.plan.observed import Observed
+from proxygen.plan.renewal import SUPPLIED, renew_at, why_issue
+from proxygen.plan.steps import Waiting
+
+LONGEST = timedelta(days=1)
+
+
+def wake_at(
+    site: Site, observed: Observed, waiting: Collection[Waiting], now: datetime
+) -> datetime:
+    """Return when something is next due, at most a day from *now*.
+
+    A certificate is due at its renewal, a look at its renewal information when the authority
+    asked to come again, and what failed or has to wait when its pause is over. Not before
+    *now*, which is the answer while something is due that was not tried.
+    """
+    held = {each.owner: each.until for each in waiting}
+    moments = [now + LONGEST]
+    for wanted in site.certificates:
+        if wanted.issuer not in SUPPLIED:
+            moments += moments_of(wanted, observed, held, now)
+    return max(now, min(moments))
+
+
+def moments_of(
+    wanted: Certificate, observed: Observed, held: Mapping[str, datetime], now: datetime
+) -> Iterator[datetime]:
+    """Yield the moments at which there is something to do about one certificate."""
+    bundle, attempt = observed.bundles.get(wanted.owner), observed.attempts.get(wanted.owner)
+    if wanted.owner in held:
+        yield held[wanted.owner]
+    elif why_issue(wanted, bundle, "", now):
+        yield tried_again(wanted, attempt, observed, now)
+    elif bundle:
+        yield renew_at(bundle)
+        yield from looks(bundle)
+
+
+def tried_again(
+    wanted: Certificate, attempt: Attempt | None, observed: Observed, now: datetime
+) -> datetime:
+    """Return when what failed just now is tried again."""
+    troubles = (observed.troubles.get(each.directory) for each in wanted.authorities)
+    moments = [each.again for each in (attempt, *troubles) if each and each.holds(now)]
+    return min(moments, default=now)
+
+
+def looks(bundle: Bundle) -> Iterator[datetime]:
+    """Yield when to ask for renewal information again, if there is any."""
+    if bundle.renewal:
+        yield bundle.renewal.look_at
