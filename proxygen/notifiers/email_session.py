@@ -1,0 +1,262 @@
+"""A session with a mail server (RFC 5321), whose answers are bounded in length and time."""
+
+from __future__ import annotations
+
+import smtplib
+import socket
+import ssl
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+from proxygen.errors import ProxygenError, visible
+from proxygen.model.reading import secret
+from proxygen.notifiers import Sending, Undelivered
+from proxygen.notifiers.email_message import message
+from proxygen.plan.letters import Letter
+
+if TYPE_CHECKING:
+    from proxygen.notifiers.email import EmailSettings
+
+PORTS = {"tls": 465, "starttls": 587}
+LONGEST_LINE, MOST_LINES = 2048, 100
+"""What a server may answer; a reply line has at most 512 octets (RFC 5321 section 4.5.3.1.5)."""
+
+LONGEST_WORDS = 500
+
+
+class Lines:
+    """The lines that a server answers, as smtplib reads them.
+
+    smtplib waits for each piece as long as the time limit is, and reads any number of lines.
+    """
+
+    def __init__(self, connection: socket.socket, seconds: float) -> None:
+        self.connection = connection
+        self.seconds = seconds
+        self.received = b""
+        self.begin()
+
+    def begin(self) -> None:
+        """Begin a new answer: it may take its time, and so many lines, again."""
+        self.deadline = time.monotonic() + self.seconds
+        self.lines = 0
+
+    def readline(self, most: int) -> bytes:
+        """Return the next line, with its end; empty at the end of the connection."""
+        self.lines += 1
+        while b"\n" not in self.received:
+            if len(self.received) > min(most, LONGEST_LINE):
+                raise OSError("a line of the server's answer has no end")
+            if not (more := self.receive()):
+                return b""
+            self.received += more
+        if self.lines > MOST_LINES:
+            raise OSError("the server's answer has no end")
+        line, _, self.received = self.received.partition(b"\n")
+        return line + b"\n"
+
+    def receive(self) -> bytes:
+        """Return what comes next within the time that is left."""
+        self.connection.settimeout(max(self.deadline - time.monotonic(), 0.001))
+        try:
+            return self.connection.recv(4096)
+        except TimeoutError as error:
+            raise TimeoutError("the server's answer takes too long") from error
+        finally:
+            self.connection.settimeout(self.seconds)
+
+    def close(self) -> None:
+        """Do nothing: the connection is closed by whom it belongs to."""
+
+
+class Bounded(smtplib.SMTP):
+    """A session in which each answer is read as ``Lines``."""
+
+    def getreply(self) -> tuple[int, bytes]:
+        """Return the next answer."""
+        if self.sock is not None:
+            if self.file is None:
+                self.file = Lines(self.sock, float(self.timeout or 0))
+            self.file.begin()
+        return super().getreply()
+
+
+class BoundedTls(Bounded):
+    """Likewise, with TLS from the first octet on (RFC 8314)."""
+
+    def __init__(self, context: ssl.SSLContext, **more: Any) -> None:
+        self.context = context
+        super().__init__(**more)
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        connection = super()._get_socket(host, port, timeout)  # type: ignore[misc]
+        return self.context.wrap_socket(connection, server_hostname=host)
+
+
+def delivered(
+    letters: Iterable[Letter], settings: EmailSettings, sending: Sending
+) -> Iterator[tuple[Letter, Undelivered | None]]:
+    """Deliver letters in one session; yield each with None, or with why it was not taken."""
+    waiting = list(letters)
+    if not waiting:
+        return
+    sender = settings.sender or f"proxygen@{sending.host}"
+    with session(settings, sending) as server:
+        for letter in waiting:
+            yield letter, one(server, letter, sender, settings, sending)
+
+
+def one(
+    server: smtplib.SMTP, letter: Letter, sender: str, settings: EmailSettings, sending: Sending
+) -> Undelivered | None:
+    """Deliver one letter; return why it was not taken, raise Undelivered if none will be."""
+    try:
+        with telling(settings):
+            server.send_message(message(letter, sender, sending.host), sender, [letter.recipient])
+    except Undelivered as error:
+        refused = error.__cause__
+        if isinstance(refused, smtplib.SMTPRecipientsRefused):
+            code, words = next(iter(refused.recipients.values()))
+            return not_taken(letter.recipient, code, words)
+        if isinstance(refused, smtplib.SMTPDataError) and refused.smtp_code != 421:
+            return not_taken(letter.recipient, refused.smtp_code, refused.smtp_error)
+        raise
+    return None
+
+
+def not_taken(recipient: str, code: int, words: bytes | str) -> Undelivered:
+    """Return the error for a letter that the server refused, for good (5xx) or for now."""
+    return Undelivered(
+        f"the mail server refused a message to {recipient}",
+        final=500 <= code < 600,
+        remedy="correct the contact in the model, or see why the mail server refuses it",
+        words=said(code, words),
+    )
+
+
+@contextmanager
+def session(settings: EmailSettings, sending: Sending) -> Iterator[smtplib.SMTP]:
+    """Have a session in which letters may be sent; raise Undelivered when there is none."""
+    with telling(settings):
+        server = opened(settings, sending.host)
+        try:
+            if settings.username is not None:
+                server.login(settings.username, password(settings, sending))
+        except BaseException:
+            server.close()
+            raise
+    try:
+        yield server
+    finally:
+        with suppress(OSError, smtplib.SMTPException):
+            server.quit()
+        server.close()
+
+
+def opened(settings: EmailSettings, own_name: str) -> smtplib.SMTP:
+    """Return a session as secure as it is asked for.
+
+    Where TLS is opportunistic and fails, the message goes without: the mail server's own
+    certificate may be what it is about.
+    """
+    server = greeted(settings, own_name)
+    try:
+        if settings.security == "starttls":
+            server.starttls(context=checking())
+        elif settings.security == "opportunistic" and server.has_extn("starttls"):
+            try:
+                server.starttls(context=unchecking())
+            except (OSError, smtplib.SMTPException):
+                server.close()
+                return greeted(settings, own_name)
+        server.ehlo_or_helo_if_needed()
+    except BaseException:
+        server.close()
+        raise
+    return server
+
+
+def greeted(settings: EmailSettings, own_name: str) -> smtplib.SMTP:
+    """Return a connection to the mail server that was greeted, before STARTTLS."""
+    where: dict[str, Any] = {
+        "host": settings.host,
+        "port": settings.port or PORTS.get(settings.security, 25),
+        "local_hostname": own_name,
+        "timeout": max(settings.timeout, 1),
+    }
+    server = BoundedTls(checking(), **where) if settings.security == "tls" else Bounded(**where)
+    try:
+        server.ehlo_or_helo_if_needed()
+    except BaseException:
+        server.close()
+        raise
+    return server
+
+
+def checking() -> ssl.SSLContext:
+    """Return what TLS needs where the server must prove who it is, to the system's CAs."""
+    return ssl.create_default_context()
+
+
+def unchecking() -> ssl.SSLContext:
+    """Return what TLS needs where any certificate is better than none (RFC 7435)."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def password(settings: EmailSettings, sending: Sending) -> str:
+    """Return the password, read when it is needed and not kept."""
+    reference = secret(settings.password or "", sending.folder)
+    return sending.secret(reference).decode("ascii")
+
+
+@contextmanager
+def telling(settings: EmailSettings) -> Iterator[None]:
+    """Raise what goes wrong in a block as Undelivered, in words that tell what to do."""
+    port = settings.port or PORTS.get(settings.security, 25)
+    where = f"the mail server {settings.host}, port {port},"
+    try:
+        yield
+    except ssl.SSLCertVerificationError as error:
+        raise Undelivered(
+            f"{where} shows a certificate that is not valid for it",
+            remedy="set `notifiers.email.host` to the name in its certificate, or repair that",
+            words=error.verify_message,
+        ) from error
+    except smtplib.SMTPAuthenticationError as error:
+        raise Undelivered(
+            f"{where} refused the login",
+            remedy="correct `notifiers.email.username` and what `password` refers to",
+            words=said(error.smtp_code, error.smtp_error),
+        ) from error
+    except UnicodeError:  # which quotes the password
+        raise Undelivered(
+            f"{where} cannot be logged in to: the name or password is not ASCII",
+            remedy="use a password of ASCII characters",
+        ) from None
+    except smtplib.SMTPResponseException as error:
+        raise Undelivered(
+            f"{where} refused to take messages",
+            remedy="see its log; `notifiers.email` in the model tells how it is used",
+            words=said(error.smtp_code, error.smtp_error),
+        ) from error
+    except (OSError, smtplib.SMTPException) as error:
+        raise Undelivered(
+            f"{where} cannot be used: {said(0, str(error))}",
+            remedy="start it, or correct `notifiers.email` in the model",
+        ) from error
+    except ProxygenError as error:
+        if isinstance(error, Undelivered):
+            raise
+        raise Undelivered(error.what, remedy=error.remedy, words=error.words) from error
+
+
+def said(code: int, words: bytes | str) -> str:
+    """Return what a server said, on one line and bounded."""
+    text = words.decode("utf-8", "replace") if isinstance(words, bytes) else words
+    text = visible(" ".join(text.split()))[:LONGEST_WORDS]
+    return f"{code} {text}" if code > 0 else text
