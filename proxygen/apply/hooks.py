@@ -1,0 +1,327 @@
+"""Hooks: the administrator's programs, run before an order, after a change, after a failure.
+
+In the store ``hooks/deployed/OWNER`` holds the fingerprint that deploy hooks were told of last,
+``hooks/since`` those that served already when the first hook was found, and
+``hooks/runs/OWNER`` how the last runs went.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from proxygen.apply import lineages
+from proxygen.apply.executables import Found, found
+from proxygen.apply.probe import wrong
+from proxygen.apply.walk import never, nothing
+from proxygen.assemble import Parts
+from proxygen.errors import IssueFailed, ProxygenError, ServiceError, visible
+from proxygen.host import processes
+from proxygen.model.certificate import Bundle, Certificate
+from proxygen.model.layout import stem
+from proxygen.model.site import Site
+from proxygen.plan import hooks as told
+from proxygen.plan.observed import Observed
+from proxygen.services import Answer, Command, Endpoint
+from proxygen.stores import Store
+
+TIME_LIMIT = 60.0
+"""Seconds for one hook."""
+ROUND_LIMIT = 300.0
+"""Seconds for all hooks of a round; deploy hooks that are left come in the next one."""
+KEPT_OUTPUT = 4_000
+KEPT_RUNS = 10
+SAMPLE = 200
+"""At how many places it is looked whether a certificate is served."""
+LOOKS = 3.0
+"""Seconds within which it must be seen at all of them."""
+SINCE = "hooks/since"
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """How one run of a hook went; *problem* is empty when all was well, *words* what it said."""
+
+    hook: str
+    event: str
+    at: datetime
+    seconds: float
+    problem: str
+    words: str
+
+    def __str__(self) -> str:
+        how = self.problem or "ok"
+        return f"hook {self.event}.d/{self.hook}: {how} ({self.seconds:.1f} s)"
+
+
+RUNS = TypeAdapter(tuple[Ran, ...])
+TOLD = TypeAdapter(dict[str, str])
+
+
+@dataclass(slots=True)
+class Hooks:
+    """The hooks of one round; *say* is told each run, *stop* tells whether to end them.
+
+    What goes wrong is in *warnings*: no hook harms a certificate, or another hook. One that
+    cannot be started or hangs is not run again in this round.
+    """
+
+    parts: Parts
+    say: Callable[[str], None] = nothing
+    stop: Callable[[], bool] = never
+    time_limit: float = TIME_LIMIT
+    round_limit: float = ROUND_LIMIT
+    warnings: list[str] = field(default_factory=list)
+    given_up: set[Path] = field(default_factory=set)
+    folders: dict[str, Found] = field(default_factory=dict)
+    one_at_a_time: threading.Lock = field(default_factory=threading.Lock)
+    spent: float = 0.0
+
+    def programs(self, event: str) -> tuple[Path, ...]:
+        """Return the hooks for an event, looked for once a round."""
+        if event not in self.folders:
+            self.folders[event] = found(self.parts.layout.hooks / f"{event}.d")
+            new = (each for each in self.folders[event].warnings if each not in self.warnings)
+            self.warnings += new
+        return self.folders[event].programs
+
+    def begin(self) -> None:
+        """Begin a round; call it before anything is obtained.
+
+        When the first deploy hook is found, what serves already was not obtained just now:
+        hooks are told of what comes after.
+        """
+        for event in ("before", "deploy", "failed"):
+            self.programs(event)
+        store = self.parts.store
+        if self.programs("deploy") and not store.has(SINCE):
+            with self.as_warning():
+                bundles = self.parts.bundles.all()
+                served = {owner: each.fingerprint for owner, each in bundles.items()}
+                store.put(SINCE, json.dumps(served).encode())
+
+    def before(self, wanted: Certificate) -> None:
+        """Run what is to be run before an order; it is placed whatever they answer.
+
+        As with certbot: a certificate that ends is worse than a hook that failed.
+        """
+        if self.programs("before"):
+            with self.one_at_a_time, contextlib.suppress(processes.ToldToStop):
+                self.run("before", wanted.owner, told.of("before", wanted), nothing)
+
+    def after(
+        self,
+        site: Site,
+        observed: Observed,
+        failures: Iterable[tuple[str, ProxygenError]],
+        endpoints: Callable[[], Iterable[Endpoint]],
+    ) -> None:
+        """Run what is to be run after a round, for what failed and what serves since.
+
+        *endpoints* tells where clients meet the certificates.
+        """
+        with self.as_warning(), contextlib.suppress(processes.ToldToStop):
+            self.failed(site, observed, failures)
+            self.deploy(site, observed.bundles, endpoints)
+            self.tidy(site)
+
+    @contextlib.contextmanager
+    def as_warning(self) -> Iterator[None]:
+        """Make a warning of what the system refuses."""
+        try:
+            yield
+        except OSError as error:
+            self.warnings.append(f"hooks: {error}; make room or correct the permissions")
+
+    def failed(
+        self,
+        site: Site,
+        observed: Observed,
+        failures: Iterable[tuple[str, ProxygenError]],
+    ) -> None:
+        """Tell hooks of each certificate that could not be obtained."""
+        if not self.programs("failed"):
+            return
+        wanted = {each.owner: each for each in site.certificates}
+        for of, error in failures:
+            if of not in wanted or not isinstance(error, IssueFailed):
+                continue
+            attempt = observed.attempts.get(of)
+            if wanted[of].issuer != "acme" and attempt and attempt.count > 1:
+                continue  # files are read by every run; the first failure was told
+            if self.exhausted("failed hooks are not run for the rest"):
+                return
+            facts = told.of_failed(wanted[of], observed.bundles.get(of), error, attempt)
+            self.run("failed", of, facts, self.say)
+
+    def deploy(
+        self,
+        site: Site,
+        bundles: Mapping[str, Bundle],
+        endpoints: Callable[[], Iterable[Endpoint]],
+    ) -> None:
+        """Tell hooks of each certificate that serves, but that they were not told of yet."""
+        if not self.programs("deploy"):
+            return
+        due = list(told.pending(site, bundles, self.deployed(site)))
+        unseen = not_seen([bundle for _, bundle in due], endpoints) if due else frozenset()
+        for wanted, bundle in due:
+            if bundle.fingerprint in unseen:
+                self.warnings.append(f"deploy hooks of {wanted.owner} wait until it is served")
+            elif self.exhausted("the next round runs deploy hooks for the rest"):
+                return
+            else:
+                self.deploy_one(wanted, bundle)
+
+    def deploy_one(self, wanted: Certificate, bundle: Bundle) -> None:
+        """Run the deploy hooks of a certificate, then note it.
+
+        Killed in between, they run again: at least once. One that failed is not repeated, as
+        with certbot; `proxygen status` shows it.
+        """
+        layout, host = self.parts.layout, wanted.names[0]
+        pair = self.parts.bundles.material(bundle)
+        if pair is None:
+            return  # the next round obtains it anew
+        lineage = lineages.place(layout, host, bundle, pair)
+        self.run("deploy", wanted.owner, told.of_deployed(wanted, bundle, lineage), self.say)
+        self.parts.store.put(note(wanted.owner), bundle.fingerprint.encode())
+        lineages.forget_former(layout, host)
+
+    def deployed(self, site: Site) -> dict[str, str]:
+        """Return the fingerprints that deploy hooks were told of, by owner."""
+        noted = told_since(self.parts.store)
+        for wanted in site.certificates:
+            if value := self.parts.store.get(note(wanted.owner)):
+                noted[wanted.owner] = value.decode("ascii", "replace")
+        return noted
+
+    def run(
+        self,
+        event: str,
+        owner: str,
+        environment: Mapping[str, str],
+        say: Callable[[str], None],
+    ) -> None:
+        """Run every hook for an event, and keep how that went."""
+        ran = []
+        for program in self.programs(event):
+            if program not in self.given_up:
+                ran.append(self.one(program, event, environment))
+                self.spent += ran[-1].seconds
+                say(f"{ran[-1]} for {owner}")
+                if ran[-1].problem:
+                    self.warnings.append(warning(ran[-1], owner))
+        if ran:
+            with self.as_warning():
+                keep(self.parts.store, owner, ran)
+
+    def one(self, program: Path, event: str, environment: Mapping[str, str]) -> Ran:
+        """Run one hook to its end, or to the end of its time."""
+        at, begun = self.parts.now(), time.monotonic()
+        try:
+            answer = self.answer(program, environment)
+            problem, words = ended(answer.code), answer.out
+        except ServiceError as error:
+            self.given_up.add(program)
+            problem, words = error.what, error.words
+        seconds = round(time.monotonic() - begun, 3)
+        return Ran(program.name, event, at, seconds, problem, visible(words)[-KEPT_OUTPUT:])
+
+    def answer(self, program: Path, environment: Mapping[str, str]) -> Answer:
+        """Return what a hook said; one without a first line ``#!`` is a script, as in execvp(3)."""
+        try:
+            return self.finished(Command((str(program),)), environment)
+        except ServiceError as error:
+            cause = error.__cause__
+            if not isinstance(cause, OSError) or cause.errno != errno.ENOEXEC:
+                raise
+        return self.finished(Command(("/bin/sh", str(program))), environment)
+
+    def finished(self, command: Command, environment: Mapping[str, str]) -> Answer:
+        """Return what a command said to its end."""
+        limits = {"timeout": self.time_limit, "largest": 4 * KEPT_OUTPUT}
+        return processes.finish(command, environment, stop=self.stop, **limits)  # type: ignore[arg-type]
+
+    def exhausted(self, consequence: str) -> bool:
+        """Return whether hooks took too long already; a warning tells the consequence."""
+        if self.spent < self.round_limit:
+            return False
+        self.warnings.append(f"hooks took more than {self.round_limit:.0f} s: {consequence}")
+        return True
+
+    def tidy(self, site: Site) -> None:
+        """Keep lineages only as long as there are hooks, and of what is wanted; notes likewise."""
+        hosts = {each.names[0] for each in site.certificates} if self.programs("deploy") else ()
+        lineages.tidy(self.parts.layout, hosts)
+        if self.spent:
+            wanted = {stem(each.owner) for each in site.certificates}
+            store = self.parts.store
+            for key in [*store.keys("hooks/deployed"), *store.keys("hooks/runs")]:
+                if key.rpartition("/")[2] not in wanted:
+                    store.delete(key)
+
+
+def not_seen(
+    bundles: Iterable[Bundle], endpoints: Callable[[], Iterable[Endpoint]]
+) -> frozenset[str]:
+    """Return the fingerprints of those that a client is not shown wherever it should be."""
+    places: dict[str, list[Endpoint]] = {each.fingerprint: [] for each in bundles}
+    for endpoint in endpoints():
+        if endpoint.bundle and endpoint.bundle.fingerprint in places:
+            places[endpoint.bundle.fingerprint].append(endpoint)
+    looked = [each for some in places.values() for each in some[:SAMPLE]]
+    bad = wrong(looked, deadline=LOOKS) if looked else ()
+    return frozenset(endpoint.bundle.fingerprint for endpoint, _ in bad if endpoint.bundle)
+
+
+def ended(code: int) -> str:
+    """Return how a program ended that did not end well, empty otherwise."""
+    if code == 0:
+        return ""
+    return f"ended with code {code}" if code > 0 else f"was killed by signal {-code}"
+
+
+def warning(ran: Ran, owner: str) -> str:
+    """Return the warning about a hook that failed, with the end of what it said."""
+    said = [line for line in ran.words.splitlines() if line.strip()][-1:]
+    return f"{ran} for {owner}" + "".join(f": {line[:300]}" for line in said)
+
+
+def note(owner: str) -> str:
+    return f"hooks/deployed/{stem(owner)}"
+
+
+def runs_key(owner: str) -> str:
+    return f"hooks/runs/{stem(owner)}"
+
+
+def told_since(store: Store) -> dict[str, str]:
+    """Return what served already when the first deploy hook was found."""
+    try:
+        return TOLD.validate_json(store.get(SINCE) or b"{}")
+    except ValidationError:
+        return {}
+
+
+def runs(store: Store, owner: str) -> tuple[Ran, ...]:
+    """Return how the last runs of hooks for an owner went, the latest last."""
+    try:
+        return RUNS.validate_json(store.get(runs_key(owner)) or b"[]")
+    except (OSError, ValidationError):
+        return ()
+
+
+def keep(store: Store, owner: str, ran: Iterable[Ran]) -> None:
+    """Keep how hooks went, with the last ones before."""
+    kept = [*runs(store, owner), *ran][-KEPT_RUNS:]
+    store.put(runs_key(owner), json.dumps([asdict(each) for each in kept], default=str).encode())

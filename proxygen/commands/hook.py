@@ -1,0 +1,174 @@
+"""hook: take over what another ACME client just obtained, and bring it to all services."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from proxygen import assemble
+from proxygen.apply.hooks import Hooks
+from proxygen.apply.walk import Outcome, Progress
+from proxygen.assemble import Parts
+from proxygen.commands.apply import run
+from proxygen.errors import IssueFailed, UsageError
+from proxygen.issuers.file import content
+from proxygen.model.assembly import assemble as put_together
+from proxygen.model.certificate import KeyAndChain
+from proxygen.model.hooks import Brought, recognised
+from proxygen.model.layout import Layout
+from proxygen.model.site import Site
+from proxygen.model.verdicts import require
+from proxygen.model.x509 import chain_of, dns_names
+from proxygen.plan.alerts import bounded
+from proxygen.plan.brought import Claim, claims
+from proxygen.reconcile import reconcile
+
+WAIT = 600
+FILE = click.Path(path_type=Path)
+
+
+@click.command
+@click.option("--certificate", type=FILE, metavar="FILE", help="By hand: the certificate.")
+@click.option("--key", type=FILE, metavar="FILE", help="By hand: its private key.")
+@click.option("--chain", type=FILE, metavar="FILE", help="By hand: the intermediates, if apart.")
+@click.option(
+    "--wait",
+    type=click.IntRange(0, 86_400),
+    default=WAIT,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to wait while another run is at work.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_obj
+def command(
+    layout: Layout,
+    certificate: Path | None,
+    key: Path | None,
+    chain: Path | None,
+    wait: int,
+    as_json: bool,
+) -> int:
+    """Take over what certbot, lego or acme.sh just obtained, and serve it.
+
+    They call it as their hook, and their environment tells what it is about:
+
+    \b
+      certbot … --deploy-hook "proxygen hook"
+      lego … run --run-hook "proxygen hook", renew --renew-hook "proxygen hook"
+          (lego 5: --deploy-hook "proxygen hook")
+      acme.sh --install-cert … --reloadcmd "proxygen hook"
+
+    For all of certbot's certificates: an executable file in /etc/letsencrypt/renewal-hooks/deploy
+    that calls it. The names of the certificate tell whose it is: every domain (or the global URL)
+    with `certificate: hook` all of whose names it covers. Exit codes as of `apply`; 2: nobody in
+    the model wants it.
+    """
+    brought = by_hand(certificate, key, chain) or recognised(os.environ)
+    if brought is None:
+        raise unknown_caller(os.environ)
+    site = assemble.site(layout)
+    read(brought)  # what is wrong with it is told without waiting for another run
+
+    def once(parts: Parts, shown: Progress) -> Outcome:
+        return taken_over(brought, site, parts, shown)
+
+    return run(layout, site, once, as_json=as_json, wait=wait)
+
+
+def by_hand(certificate: Path | None, key: Path | None, chain: Path | None) -> Brought | None:
+    """Return what the options name, None without any; raise UsageError for a part of them."""
+    if certificate is None and key is None and chain is None:
+        return None
+    if certificate is None or key is None:
+        raise UsageError("--certificate and --key belong together", remedy="name both")
+    return Brought("you", certificate, key, (chain,) if chain else ())
+
+
+def unknown_caller(environment: Iterable[str]) -> UsageError:
+    """Return the error for a call that tells of no certificate, with the ways to install it."""
+    if "RENEWED_DOMAINS" in environment:
+        what = "certbot calls this as a post hook, which is told of no certificate"
+    else:
+        what = "no ACME client's environment tells of a certificate"
+    return UsageError(
+        what,
+        remedy='have it called: certbot with --deploy-hook "proxygen hook" (or an executable file '
+        "in /etc/letsencrypt/renewal-hooks/deploy that calls it); lego with --run-hook and "
+        '--renew-hook "proxygen hook" (lego 5: --deploy-hook); acme.sh --install-cert with '
+        '--reloadcmd "proxygen hook"; or by hand: proxygen hook --certificate FILE --key FILE',
+    )
+
+
+def read(brought: Brought) -> tuple[KeyAndChain, list[str]]:
+    """Return key and chain as they were brought, and warnings; raise IssueFailed."""
+    chain = [path for path in brought.chain if brought.client == "you" or path.is_file()]
+    paths = dict.fromkeys((brought.certificate, brought.key, *chain))
+    try:
+        pair = put_together([(str(path), content(path)) for path in paths])
+        bad = require(pair, (), datetime.now(UTC))
+    except IssueFailed as error:
+        error.remedy = f"see what {brought.client} wrote there, then call `proxygen hook` again"
+        raise
+    return pair, [f"the certificate that was brought: {each}" for each in bad]
+
+
+def taken_over(brought: Brought, site: Site, parts: Parts, shown: Progress) -> Outcome:
+    """Store the certificate for those whose it is, and make what is into what should be."""
+    pair, doubts = read(brought)
+    found = list(claims(pair, files_of(brought), site, parts.bundles.all(), parts.now()))
+    accepted = [each for each in found if each.accepted]
+    if not accepted:
+        raise not_taken(pair, found)
+    Hooks(parts).begin()
+    done = [kept(each, brought, pair, parts) for each in accepted]
+    for words in done:
+        shown.say(words)
+    outcome = reconcile(site, parts, shown, [each.owner.key for each in accepted])
+    outcome.done[:0] = done
+    outcome.warnings[:0] = [*doubts, *bounded(each.refusal for each in found if each.refusal)]
+    return outcome
+
+
+def files_of(brought: Brought) -> set[Path]:
+    """Return the files of a certificate as a model may name them; certbot knows four of them."""
+    named = {brought.certificate, brought.key, *brought.chain}
+    if brought.client == "certbot":
+        named.add(brought.certificate.with_name("cert.pem"))
+    return {path.absolute() for path in named}
+
+
+def kept(claim: Claim, brought: Brought, pair: KeyAndChain, parts: Parts) -> str:
+    """Store the certificate for one owner; return that in words."""
+    owner, bundle = claim.owner.key, claim.bundle
+    if bundle is None:
+        return f"{owner}: its files were renewed by {brought.client}"
+    parts.bundles.save(pair, bundle)
+    until = f"until {bundle.not_after:%Y-%m-%d %H:%M} UTC, from {bundle.issued_by}"
+    own = "; proxygen renews it itself from now on" if bundle.issuer == "acme" else ""
+    return f"{owner}: certificate taken over from {brought.client}{own}\n  {until}"
+
+
+def not_taken(pair: KeyAndChain, found: Sequence[Claim]) -> UsageError | IssueFailed:
+    """Return the error for a certificate that is nobody's in the model, with what to write.
+
+    One that is brought to somebody who waits for it, but does not fit, is a certificate that
+    could not be obtained.
+    """
+    if not found:
+        names = dns_names(chain_of(pair)[0])
+        shown = ", ".join(names[:10]) + (" …" if len(names) > 10 else "")
+        return UsageError(
+            f"nobody in the model has a name of this certificate: {shown or 'it has none'}",
+            remedy="add the domain with `url:` and `certificate: hook`, or do not call "
+            "`proxygen hook` for this certificate",
+        )
+    kind = IssueFailed if any(each.waits for each in found) else UsageError
+    return kind(
+        "the certificate was not taken over: " + "; ".join(bounded(each.refusal for each in found)),
+        remedy="; ".join(bounded(iter(dict.fromkeys(each.remedy for each in found)))),
+    )
