@@ -27,16 +27,16 @@ class Commands(click.Group):
     """The commands; a module is imported only when its command is the one."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
-        """Return the name of every command, sorted."""
+        """Return the name of every command, sorted; a module's underscore is its hyphen."""
         package = importlib.import_module("proxygen.commands")
         names = (module.name for module in pkgutil.iter_modules(package.__path__))
-        return sorted(name for name in names if "_" not in name)
+        return sorted(name.replace("_", "-") for name in names)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return one command, None for an unknown name."""
         if cmd_name not in self.list_commands(ctx):
             return None
-        module = importlib.import_module(f"proxygen.commands.{cmd_name}")
+        module = importlib.import_module(f"proxygen.commands.{cmd_name.replace('-', '_')}")
         command: click.Command = module.command
         return command
 

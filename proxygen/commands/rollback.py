@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import click
@@ -13,7 +15,7 @@ from proxygen.apply.service import LiveService
 from proxygen.apply.walk import Outcome, nothing
 from proxygen.assemble import Parts
 from proxygen.commands.apply import echo, summary
-from proxygen.errors import NotServed, ServiceError, UsageError
+from proxygen.errors import LockHeld, NotServed, ServiceError, UsageError
 from proxygen.host import lock
 from proxygen.model.layout import Layout
 from proxygen.observe import set_up
@@ -31,7 +33,7 @@ def command(layout: Layout, services: tuple[str, ...], as_json: bool) -> int:
     forward again. The model stays as it is: correct it, or the next `apply` makes it true again.
     """
     outcome = Outcome()
-    with lock.held(layout.lock):
+    with undisturbed(layout), lock.held(layout.lock):
         parts = assemble.parts(layout, lambda: datetime.now(UTC))
         found = named(services, set_up(parts))
         for state in found:
@@ -41,6 +43,27 @@ def command(layout: Layout, services: tuple[str, ...], as_json: bool) -> int:
     else:
         summary(outcome)
     return outcome.exit_code
+
+
+@contextmanager
+def undisturbed(layout: Layout) -> Iterator[None]:
+    """Have a block that no daemon undoes; raise LockHeld while one runs."""
+    path = layout.watch / "lock"
+    if not path.parent.is_dir():
+        yield
+        return
+    try:
+        with lock.held(path):
+            yield
+    except LockHeld as error:
+        if error.where != str(path):
+            raise
+        raise LockHeld(
+            error.what.replace("another run of proxygen is at work", "`proxygen watch` runs")
+            + " and would make the model true again at once",
+            where=error.where,
+            remedy="stop it first: `systemctl stop proxygen`",
+        ) from error
 
 
 def named(services: tuple[str, ...], found: dict[str, ServiceState]) -> list[ServiceState]:

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 import click
 
 from proxygen import assemble
-from proxygen.bundles import Attempt
+from proxygen.assemble import Parts
 from proxygen.errors import visible
-from proxygen.model.certificate import GLOBAL, Bundle
+from proxygen.model.certificate import GLOBAL, Bundle, Certificate, RenewalInfo
 from proxygen.model.layout import Layout
 from proxygen.model.site import Owner, Site
 from proxygen.model.views import serving
 from proxygen.observe import observe
 from proxygen.plan.alerts import warnings
+from proxygen.plan.backoff import Attempt
+from proxygen.plan.compare import issues
 from proxygen.plan.observed import Observed
-from proxygen.plan.renewal import renew_at
+from proxygen.plan.renewal import SHORT, SUPPLIED, Reason, renew_at, warned_from
+from proxygen.plan.schedule import Schedule, forecast
+from proxygen.plan.steps import Forecast, Issue, Waiting
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,44 +36,81 @@ class Line:
     bundle: Bundle | None
     services: tuple[str, ...]
     attempt: Attempt | None
+    due: Reason | None = None
+    waiting: Waiting | None = None
 
     def as_json(self, now: datetime) -> dict[str, Any]:
         """Return the line as ``--json`` prints it."""
-        bundle, attempt, wanted = self.bundle, self.attempt, self.owner.certificate
+        bundle, wanted = self.bundle, self.owner.certificate
         return {
             "owner": self.owner.key,
             "url": f"https://{self.owner.host}" if self.owner.host else None,
             "names": list(self.owner.names),
+            "contact": self.owner.contact,
             "wanted": wanted.issuer if wanted else GLOBAL,
+            "authorities": authorities(wanted),
             "served_with": served_with(self),
-            "certificate": {
-                "names": list(bundle.names),
-                "source": bundle.issuer,
-                "authority": bundle.authority or None,
-                "issuer": bundle.issued_by,
-                "not_before": bundle.not_before.isoformat(),
-                "not_after": bundle.not_after.isoformat(),
-                "days_left": (bundle.not_after - now).days,
-                "renew_at": renew_at(bundle).isoformat() if renews(bundle) else None,
-                "serial": bundle.serial,
-                "fingerprint": bundle.fingerprint,
-                "key_type": bundle.key_type,
-                "stand_in": bundle.stand_in,
-            }
-            if bundle
-            else None,
+            "certificate": certificate(bundle, now) if bundle else None,
             "services": list(self.services),
-            "last_error": {
-                "at": attempt.at.isoformat(),
-                "since": attempt.since.isoformat(),
-                "count": attempt.count,
-                "what": attempt.what,
-                "problem": attempt.problem,
-                "words": attempt.words,
-            }
-            if attempt
-            else None,
+            "due": {"code": self.due.code, "words": self.due.words} if self.due else None,
+            "waiting": self.waiting.as_json() if self.waiting else None,
+            "last_error": error(self.attempt) if self.attempt else None,
         }
+
+
+def authorities(wanted: Certificate | None) -> list[dict[str, Any]]:
+    """Return the authorities to ask, the preferred one first."""
+    asked = wanted.authorities if wanted else ()
+    return [{"directory": each.directory, "profile": each.profile or None} for each in asked]
+
+
+def certificate(bundle: Bundle, now: datetime) -> dict[str, Any]:
+    """Return what is known of a certificate that was issued."""
+    return {
+        "owner": bundle.owner,
+        "names": list(bundle.names),
+        "source": bundle.issuer,
+        "authority": bundle.authority or None,
+        "profile": bundle.profile or None,
+        "issuer": bundle.issued_by,
+        "not_before": bundle.not_before.isoformat(),
+        "not_after": bundle.not_after.isoformat(),
+        "days_left": (bundle.not_after - now).days,
+        "renew_at": renew_at(bundle).isoformat() if renews(bundle) else None,
+        "warned_from": warned_from(bundle).isoformat(),
+        "renewal_info": suggested(bundle.renewal) if bundle.renewal else None,
+        "replace": bundle.replace,
+        "serial": bundle.serial,
+        "identifier": bundle.identifier or None,
+        "fingerprint": bundle.fingerprint,
+        "key_type": bundle.key_type,
+        "stand_in": bundle.stand_in,
+    }
+
+
+def suggested(told: RenewalInfo) -> dict[str, Any]:
+    """Return what the authority suggested (RFC 9773 section 4.2), and when it is asked again."""
+    return {
+        "window_start": told.start.isoformat() if told.start else None,
+        "window_end": told.end.isoformat() if told.end else None,
+        "moment": told.moment.isoformat() if told.moment else None,
+        "explanation": told.explanation,
+        "look_at": told.look_at.isoformat(),
+    }
+
+
+def error(attempt: Attempt) -> dict[str, Any]:
+    """Return the last failure, how often in a row, and when it is tried again."""
+    return {
+        "at": attempt.at.isoformat(),
+        "since": attempt.since.isoformat(),
+        "count": attempt.count,
+        "next_attempt": attempt.again.isoformat(),
+        "what": attempt.what,
+        "remedy": attempt.remedy or None,
+        "problem": attempt.problem,
+        "words": attempt.words,
+    }
 
 
 @click.command
@@ -85,39 +126,94 @@ def command(layout: Layout, as_json: bool) -> int:
     now = datetime.now(UTC)
     parts = assemble.parts(layout, lambda: now)
     observed = observe(site, parts)
-    lines = list(gathered(site, observed, parts.bundles.attempts()))
+    due = issues(site, observed, now)
+    scheduled = scheduled_of(due, site, parts, observed)
+    lines = gathered(site, observed, due, scheduled)
     told = warnings(site, observed, now)
     if as_json:
-        said = {"owners": [line.as_json(now) for line in lines], "warnings": list(told)}
-        said["services"] = [service(name, observed) for name in observed.services]
-        click.echo(json.dumps(said, indent=2))
+        click.echo(json.dumps(everything(site, observed, lines, scheduled, now), indent=2))
         return 0
     click.echo(visible(table(lines, now)))
     for name in observed.services:
         click.echo(service_line(service(name, observed)))
+    for each in troubles(site, observed):
+        click.echo(visible(trouble_line(each, now)))
+    if expected := forecast_of(site, scheduled):
+        click.echo(f"still to come: {expected}")
     for warning in told:
         click.echo(f"warning: {warning}", err=True)
     return 0
+
+
+def scheduled_of(due: tuple[Issue, ...], site: Site, parts: Parts, observed: Observed) -> Schedule:
+    """Return which of the due certificates would be asked for now, and which wait."""
+    if not due:
+        return Schedule()
+    from proxygen.reconcile import scheduling
+
+    return scheduling(due, site, parts, observed, ())[1]
+
+
+def everything(
+    site: Site, observed: Observed, lines: list[Line], scheduled: Schedule, now: datetime
+) -> dict[str, Any]:
+    """Return all there is to say, as ``--json`` prints it."""
+    expected = forecast_of(site, scheduled)
+    return {
+        "at": now.isoformat(),
+        "owners": [line.as_json(now) for line in lines],
+        "services": [service(name, observed) for name in observed.services],
+        "abandoned": list(observed.abandoned),
+        "troubles": [{"authority": each.of} | error(each) for each in troubles(site, observed)],
+        "forecast": expected.as_json() if expected else None,
+        "warnings": list(warnings(site, observed, now)),
+    }
+
+
+def forecast_of(site: Site, scheduled: Schedule) -> Forecast | None:
+    """Return when all will be there that limits hold up; None where they hold up none."""
+    return forecast(scheduled, sum(bool(each.authorities) for each in site.certificates))
+
+
+def troubles(site: Site, observed: Observed) -> list[Attempt]:
+    """Return the troubles of the authorities that the model names, in its order."""
+    found = (observed.troubles.get(each.directory) for each in site.authorities)
+    return [each for each in found if each]
+
+
+def trouble_line(trouble: Attempt, now: datetime) -> str:
+    """Return one authority's trouble as a line."""
+    times = "once" if trouble.count == 1 else f"{trouble.count} times in a row"
+    return f"authority {trouble.of}: failed {times}: {trouble.what}; {next_attempt(trouble, now)}"
+
+
+def next_attempt(attempt: Attempt, now: datetime) -> str:
+    """Return when it is tried again, in words."""
+    if attempt.again <= now:
+        return "next attempt now"
+    return f"next attempt {attempt.again:%Y-%m-%d %H:%M} UTC"
 
 
 Served = Mapping[str, Mapping[str, str]]
 """By service: what a client is shown for each name."""
 
 
-def gathered(site: Site, observed: Observed, attempts: dict[str, Attempt]) -> list[Line]:
+def gathered(
+    site: Site, observed: Observed, due: Iterable[Issue], scheduled: Schedule
+) -> list[Line]:
     """Return a line for every owner, the global one first."""
     served = {name: state.installed.served for name, state in sorted(observed.services.items())}
     shown = {name: set(names.values()) for name, names in served.items()}
-    return [line(owner, observed, attempts.get(owner.key), served, shown) for owner in site.owners]
+    reasons = {each.certificate.owner: each.reason for each in due}
+    waiting = {each.owner: each for each in scheduled.waiting}
+    lines = (line(owner, observed, served, shown) for owner in site.owners)
+    return [
+        replace(each, due=reasons.get(each.owner.key), waiting=waiting.get(each.owner.key))
+        for each in lines
+    ]
 
 
-def line(
-    owner: Owner,
-    observed: Observed,
-    attempt: Attempt | None,
-    served: Served,
-    shown: Mapping[str, set[str]],
-) -> Line:
+def line(owner: Owner, observed: Observed, served: Served, shown: Mapping[str, set[str]]) -> Line:
     """Return the line of one owner; the global certificate counts wherever it is shown."""
     own = serving(owner, observed.bundles)
     bundle = own or observed.bundles.get(GLOBAL)
@@ -127,12 +223,21 @@ def line(
         for name, names in served.items()
         if (mark in shown[name] if owner.key == GLOBAL else names.get(owner.host or "") == mark)
     )
-    return Line(owner, own is not None, bundle, services, attempt if owner.certificate else None)
+    attempt = observed.attempts.get(owner.key) if owner.certificate else None
+    return Line(owner, own is not None, bundle, services, attempt)
 
 
 def renews(bundle: Bundle) -> bool:
     """Return whether proxygen renews it; a supplied one is the administrator's."""
-    return bundle.issuer != "file"
+    return bundle.issuer not in SUPPLIED
+
+
+def renewed_by(bundle: Bundle) -> str:
+    """Return when proxygen renews it, to the minute where that matters, or who does."""
+    if renews(bundle):
+        day = f"{renew_at(bundle):%Y-%m-%d}"
+        return day if bundle.lifetime >= SHORT else f"{renew_at(bundle):%Y-%m-%d %H:%M}"
+    return "brought by `proxygen hook`" if bundle.issuer == "hook" else "by you"
 
 
 def served_with(line: Line) -> str:
@@ -158,16 +263,31 @@ def table(lines: list[Line], now: datetime) -> str:
         for row in rows
     ]
     for index in range(len(lines), 0, -1):
-        if attempt := lines[index - 1].attempt:
-            times = (
-                f", {attempt.count} times since {attempt.since:%Y-%m-%d %H:%M}"
-                if attempt.count > 1
-                else ""
-            )
-            words = [f"    last error {attempt.at:%Y-%m-%d %H:%M} UTC{times}: {attempt.what}"]
-            words += [f"      | {each}" for each in attempt.words.splitlines()]
-            text[index + 1 : index + 1] = words
+        text[index + 1 : index + 1] = below(lines[index - 1], now)
     return "\n".join(text)
+
+
+def below(line: Line, now: datetime) -> list[str]:
+    """Return what stands below a line: the last error, the next attempt, what it waits for."""
+    attempt, waiting = line.attempt, line.waiting
+    if attempt is None:
+        return (
+            [f"    waits until {waiting.until:%Y-%m-%d %H:%M} UTC: {waiting.words}"]
+            if waiting
+            else []
+        )
+    since = (
+        f", {attempt.count} times since {attempt.since:%Y-%m-%d %H:%M}" if attempt.count > 1 else ""
+    )
+    said = [f"    last error {attempt.at:%Y-%m-%d %H:%M} UTC{since}: {attempt.what}"]
+    said += [f"      | {each}" for each in attempt.words.splitlines()]
+    other = waiting if waiting and waiting.code != "failed" else None
+    then = (
+        f"waits until {other.until:%Y-%m-%d %H:%M} UTC: {other.words}"
+        if other
+        else next_attempt(attempt, now)
+    )
+    return [*said, f"      {then}"]
 
 
 def cells(line: Line, now: datetime) -> tuple[str, ...]:
@@ -178,7 +298,6 @@ def cells(line: Line, now: datetime) -> tuple[str, ...]:
         url += f" (+{extra})"
     if bundle is None or owner.host is None or not (line.own or owner.key == GLOBAL):
         return (owner.key, url, served_with(line), "", "", "", "", " ".join(line.services))
-    renewal = f"{renew_at(bundle):%Y-%m-%d}" if renews(bundle) else "by you"
     left = bundle.not_after - now
     lasting = f"{left.days} d" if left.days >= 2 else f"{int(left.total_seconds() // 3600)} h"
     return (
@@ -188,7 +307,7 @@ def cells(line: Line, now: datetime) -> tuple[str, ...]:
         bundle.issuer,
         bundle.issued_by,
         lasting,
-        renewal,
+        renewed_by(bundle),
         " ".join(line.services),
     )
 

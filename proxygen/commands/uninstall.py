@@ -13,7 +13,7 @@ from proxygen.apply.service import LiveService, Target
 from proxygen.apply.walk import Outcome, nothing
 from proxygen.assemble import Parts
 from proxygen.commands.apply import echo, summary
-from proxygen.commands.rollback import named
+from proxygen.commands.rollback import named, undisturbed
 from proxygen.errors import NotServed, ServiceError, UsageError
 from proxygen.host import files, lock
 from proxygen.model.layout import Layout
@@ -41,7 +41,7 @@ def command(
     if purge and not yes:
         click.confirm(f"Remove every key and certificate below {layout.var}?", abort=True)
     outcome = Outcome()
-    with lock.held(layout.lock):
+    with undisturbed(layout), lock.held(layout.lock):
         parts = assemble.parts(layout, lambda: datetime.now(UTC))
         for state in named(services, set_up(parts)):
             one(state, parts, outcome)

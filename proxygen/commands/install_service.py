@@ -1,0 +1,269 @@
+"""install-service: systemd's units for the daemon, or for a timer."""
+
+from __future__ import annotations
+
+import grp
+import hashlib
+import json
+import re
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import click
+
+from proxygen import assemble
+from proxygen.errors import ServiceError, UsageError, visible
+from proxygen.host import files, processes
+from proxygen.model.layout import Layout
+from proxygen.observe import group_of, states
+from proxygen.plan.units import DAEMON, MARK, TIMER, Surroundings, units
+from proxygen.services import Command
+
+WRITTEN = (
+    *("/etc/nginx", "/etc/postfix", "/etc/dovecot", "/run", "/var/log"),
+    *("/var/lib/nginx", "/var/cache/nginx", "/var/lib/proxygen"),
+)
+"""What proxygen and the checks of the services write to as Debian lays it out."""
+
+SYSTEMCTL = "systemctl"
+OLDEST = 247
+"""The first systemd that knows every setting of ours but the newest kind of reload."""
+
+
+@dataclass(slots=True)
+class Done:
+    """What was changed, in words, and what is left to a person."""
+
+    changed: list[str] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as ``--json`` prints it."""
+        return {"changed": self.changed, "left_to_you": self.left}
+
+
+@click.command("install-service")
+@click.option("--timer", is_flag=True, help="No daemon: `proxygen renew` twice a day.")
+@click.option("--no-start", is_flag=True, help="Write the units, but neither enable nor start.")
+@click.option("--remove", is_flag=True, help="Stop the service and take its units away.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_obj
+def command(layout: Layout, timer: bool, no_start: bool, remove: bool, as_json: bool) -> int:
+    """Have systemd run `proxygen watch`, from now on and after every start of this host.
+
+    Or, with --timer, `proxygen renew` twice a day. The other of the two is taken away. Nothing
+    changes when all is in place; run it again when a service was added, so that the service may
+    write where that one's files are.
+    """
+    if remove and (timer or no_start):
+        raise UsageError("--remove takes away all of it", remedy="give it alone")
+    folder, done = layout.host("/etc/systemd/system"), Done()
+    if remove:
+        take_away(folder, (*DAEMON, *TIMER), layout, done)
+    else:
+        wanted, other = (TIMER, DAEMON) if timer else (DAEMON, TIMER)
+        refuse_foreign(folder / name for name in wanted)
+        texts = units(package_texts(), surroundings(layout))
+        take_away(folder, other, layout, done)
+        put(folder, {name: texts[name] for name in wanted}, done)
+        start(wanted[-1], layout, done, begin=not no_start)
+    say(done, as_json=as_json)
+    return 0
+
+
+def say(done: Done, *, as_json: bool) -> None:
+    """Print what was changed, and what a person has to do."""
+    if as_json:
+        click.echo(json.dumps(done.as_json(), indent=2))
+        return
+    for words in done.changed or ["nothing to do"]:
+        click.echo(visible(words))
+    for words in done.left:
+        click.echo(visible(words), err=True)
+
+
+# What the units depend on.
+
+
+def package_texts() -> dict[str, str]:
+    """Return the texts of the package by name."""
+    folder = resources.files("proxygen") / "systemd"
+    return {each.name: each.read_text("utf-8") for each in folder.iterdir() if each.is_file()}
+
+
+def surroundings(layout: Layout) -> Surroundings:
+    """Return what the units depend on, on this host."""
+    folders, groups = asked_of_the_model(layout)
+    writable = {layout.host(path) for path in WRITTEN} | set(folders)
+    return Surroundings(
+        command=(*this_program(), *options(layout)),
+        systemd=version(),
+        kill=processes.found(["kill"]) or "/bin/kill",
+        writable=tuple(sorted(writable)),
+        groups=groups,
+        hour=hour(layout),
+    )
+
+
+def this_program() -> tuple[str, ...]:
+    """Return how this very program is started."""
+    path = Path(sys.argv[0])
+    if path.name == "__main__.py":
+        return (sys.executable, "-P", "-m", "proxygen")
+    return (processes.found([str(path)]) or str(path.absolute()),)
+
+
+def options(layout: Layout) -> tuple[str, ...]:
+    """Return the options before the command that lead to the same files."""
+    root = () if layout.root == Path("/") else ("--root", str(layout.root))
+    usual = layout.config == layout.etc / "proxygen.yaml"
+    return root if usual else (*root, "--config", str(layout.config.absolute()))
+
+
+def asked_of_the_model(layout: Layout) -> tuple[tuple[Path, ...], tuple[str, ...]]:
+    """Return the folders to write to and the groups to give files to, as the model has it.
+
+    Nothing before there is a model; raise ModelError for a wrong one.
+    """
+    if not layout.config.is_file():
+        return (), ()
+    site = assemble.site(layout)
+    parts = assemble.parts(layout, lambda: datetime.now(UTC))
+    found = {name: state.facts for name, state in states(site, parts) if state.facts}
+    paths = [layout.host(str(site.metrics.file))] if site.metrics.file else []
+    for name, facts in found.items():
+        pointer = parts.services[name].pointer(facts)
+        paths += [path for path in (facts.main, facts.log, facts.pid_file) if path]
+        paths += [pointer.path] if pointer else []
+    return tuple(path.parent for path in paths), groups(each.user for each in found.values())
+
+
+def groups(users: Iterable[str | None]) -> tuple[str, ...]:
+    """Return the primary groups of the users who read certificates at each handshake."""
+    numbers = {number for user in users if (number := group_of(user)) is not None}
+    return tuple(sorted(grp.getgrgid(number).gr_name for number in numbers))
+
+
+def version() -> int:
+    """Return the version of systemd; raise ServiceError where it is none that knows our units."""
+    systemctl = processes.found([SYSTEMCTL])
+    if systemctl is None:
+        raise ServiceError(
+            "systemd is not on this host",
+            remedy="have `proxygen watch` started as this host starts what is to stay, or "
+            "`proxygen renew` by cron twice a day",
+        )
+    answer = processes.run(Command((systemctl, "--version")))
+    found = re.search(r"systemd (\d+)", answer.out)
+    if found is None or int(found[1]) < OLDEST:
+        raise ServiceError(
+            f"this systemd is older than {OLDEST}, or of unknown version",
+            remedy="have cron run `proxygen renew` twice a day",
+            words=answer.words,
+        )
+    return int(found[1])
+
+
+def hour(layout: Layout) -> int:
+    """Return when this host's timer looks first, 0 to 11: other hosts have other hours."""
+    identity = files.read(layout.host("/etc/machine-id"), 1024) or b""
+    return hashlib.sha256(identity).digest()[0] % 12
+
+
+# The files, and systemd.
+
+
+def refuse_foreign(paths: Iterable[Path]) -> None:
+    """Raise UsageError when one of the units is somebody else's."""
+    for path in paths:
+        if not ours(path):
+            raise UsageError(
+                f"{path} was not written by proxygen, so it stays as it is",
+                remedy="move it away, then run the command again",
+            )
+
+
+def ours(path: Path) -> bool:
+    """Return whether a unit is ours to write: it is not there, or begins as ours do."""
+    return not there(path) or (path.is_file() and begins_as_ours(path))
+
+
+def there(path: Path) -> bool:
+    """Return whether anything is at *path*, be it a link that leads nowhere."""
+    return path.is_symlink() or path.exists()
+
+
+def begins_as_ours(path: Path) -> bool:
+    """Return whether a file begins as our units do; a link is somebody's own doing."""
+    return not path.is_symlink() and (files.text(path) or "").startswith(MARK)
+
+
+def put(folder: Path, texts: Mapping[str, str], done: Done) -> None:
+    """Write the units that are not there as they should be."""
+    for name, text in texts.items():
+        path = folder / name
+        if files.text(path) != text:
+            files.folder(folder)
+            files.write(path, text.encode(), 0o644)
+            done.changed.append(f"wrote {path}")
+
+
+def take_away(folder: Path, names: Iterable[str], layout: Layout, done: Done) -> None:
+    """Stop and remove the units of ours among *names*."""
+    found = [name for name in names if there(folder / name)]
+    mine = [name for name in found if ours(folder / name)]
+    done.left += [
+        f"{folder / name} is not proxygen's and stays" for name in found if name not in mine
+    ]
+    if mine and runs(layout):
+        systemctl("disable", "--now", *mine)
+    for name in mine:
+        files.remove(folder / name)
+        done.changed.append(f"removed {folder / name}")
+    if mine:
+        tell(layout, done, "daemon-reload")
+
+
+def start(name: str, layout: Layout, done: Done, *, begin: bool) -> None:
+    """Have systemd know a unit, start it with the host, and now; or run it as it is now."""
+    if done.changed:
+        tell(layout, done, "daemon-reload")
+    if not begin:
+        done.left.append(f"when it is to run: `systemctl enable --now {name}`")
+        return
+    enabled = runs(layout) and systemctl("is-active", "--quiet", name, must=False)
+    tell(layout, done, "enable", "--now", name)
+    if enabled and done.changed:
+        tell(layout, done, "restart", name)
+
+
+def tell(layout: Layout, done: Done, *words: str) -> None:
+    """Have systemd do something; where it does not run, leave it to a person."""
+    if runs(layout):
+        systemctl(*words)
+    elif (
+        left := f"systemd does not run here; later: `systemctl {' '.join(words)}`"
+    ) not in done.left:
+        done.left.append(left)
+
+
+def runs(layout: Layout) -> bool:
+    """Return whether systemd runs here (sd_booted(3)) and reads the folder of our units."""
+    return layout.root == Path("/") and Path("/run/systemd/system").is_dir()
+
+
+def systemctl(*words: str, must: bool = True) -> bool:
+    """Run systemctl; return whether it succeeded, raise ServiceError where it must."""
+    answer = processes.run(Command((processes.found([SYSTEMCTL]) or SYSTEMCTL, *words)))
+    if must and answer.code:
+        raise ServiceError(
+            f"`systemctl {' '.join(words)}` failed",
+            remedy="see `systemctl status` and `journalctl -u proxygen`, then run it again",
+            words=answer.words,
+        )
+    return answer.code == 0

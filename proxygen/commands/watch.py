@@ -1,0 +1,196 @@
+"""watch: the daemon; a round when the model, the calendar or a service gives reason for one."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import NoReturn
+
+import click
+
+from proxygen.errors import LockHeld
+from proxygen.host import files, lock, logs, systemd
+from proxygen.host.logs import event
+from proxygen.host.watching import Watching
+from proxygen.model.layout import Layout
+from proxygen.watch.bell import Bell
+from proxygen.watch.lines import INFO, WARNING
+from proxygen.watch.loop import Watch
+
+GRACE = 1.5
+"""Seconds in which what is under way may end by itself once we are asked to end."""
+PULSES = 0.5
+"""Of the time that a service manager waits for a sign of life (sd_watchdog_enabled(3))."""
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+@click.command
+@click.option(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    help="How events are logged to standard error.",
+)
+@click.option(
+    "--log-level",
+    type=click.Choice(logs.LEVELS),
+    default="info",
+    help="Which events are logged.",
+)
+@click.pass_obj
+def command(layout: Layout, log_format: str, log_level: str) -> None:
+    """Stay, and do what `apply` does whenever there is reason to.
+
+    When the model or any file that it names changes, a certificate is due, a service was
+    restarted or changed by somebody else, and on SIGHUP. While the model is wrong the last one
+    that was right goes on; without one, the daemon waits until it is corrected. Exit code 7:
+    it runs already.
+    """
+    logs.start(log_format, log_level, os.environ)
+    with alone(layout):
+        daemon(Layout(layout.root, layout.config.absolute()))
+
+
+@contextmanager
+def alone(layout: Layout) -> Iterator[None]:
+    """Have a block run in one process at a time; raise LockHeld in another one."""
+    files.folder(layout.watch, 0o700)
+    try:
+        with lock.held(layout.watch / "lock"):
+            yield
+    except LockHeld as error:
+        raise LockHeld(
+            error.what.replace("another run of proxygen is at work", "`proxygen watch` runs"),
+            where=error.where,
+            remedy="let it do the work, or stop it first: `systemctl stop proxygen`",
+        ) from error
+
+
+def daemon(layout: Layout) -> NoReturn:
+    """Watch until asked to end."""
+    manager = systemd.manager(os.environ)
+    clock = SystemClock()
+    bell = Bell(clock.ticks)
+    watch = Watch(layout, clock, bell, Watching(bell.ring, blind), manager)
+    with signals(Receiver(watch, manager).receive), pulse(manager, watch.lively):
+        event(INFO, "started", pid=os.getpid(), config=layout.config)
+        watch.run()
+    leave(layout)
+
+
+class SystemClock:
+    """The clock of this host."""
+
+    def now(self) -> datetime:
+        """Return the time of day."""
+        return datetime.now(UTC)
+
+    def ticks(self) -> float:
+        """Return seconds that never jump."""
+        return time.monotonic()
+
+    def spent(self) -> float:
+        """Return the seconds of a core that this process has used."""
+        return time.process_time()
+
+
+def blind(error: OSError) -> None:
+    """Say that the kernel does not tell of all changes, and what to do."""
+    event(
+        WARNING,
+        "cannot_watch",
+        what=f"{error.filename or 'some folders'}: {error.strerror or error}",
+        instead="all files are looked at again and again",
+        remedy="raise fs.inotify.max_user_watches and max_user_instances (sysctl), then restart",
+    )
+
+
+# Signals and the service manager.
+
+
+@dataclass(frozen=True, slots=True)
+class Receiver:
+    """Does what a signal asks for, from a thread of its own, whatever the loop is at."""
+
+    watch: Watch
+    manager: systemd.Manager
+
+    def receive(self, number: int) -> None:
+        """Take one signal."""
+        if number == signal.SIGHUP:
+            self.manager.reloading()
+            self.watch.ask()
+            return
+        if not self.watch.stopping:
+            event(INFO, "stopping", because=signal.Signals(number).name)
+            self.manager.stopping()
+            self.watch.stop()
+            timer = threading.Timer(GRACE, leave, [self.watch.layout])
+            timer.daemon = True
+            timer.start()
+
+
+@contextmanager
+def signals(receive: Callable[[int], None]) -> Iterator[None]:
+    """Have signals received by a thread: the main one may be waiting where none interrupts it."""
+    reading, writing = socket.socketpair()
+    writing.setblocking(False)
+    former = signal.set_wakeup_fd(writing.fileno(), warn_on_full_buffer=False)
+    for number in SIGNALS:
+        signal.signal(number, lambda *_: None)  # the byte in the socket is what counts
+
+    def read() -> None:
+        while numbers := reading.recv(64):
+            for number in numbers:
+                receive(number)
+
+    threading.Thread(target=read, name="signals", daemon=True).start()
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(former)
+        writing.close()
+
+
+@contextmanager
+def pulse(manager: systemd.Manager, lively: Callable[[], bool]) -> Iterator[None]:
+    """Give the service manager a sign of life again and again, while the loop gives one."""
+    over = threading.Event()
+
+    def beat(seconds: float) -> None:
+        while not over.wait(seconds):
+            if lively():
+                manager.alive()
+
+    if manager.patience is not None:
+        seconds = PULSES * manager.patience
+        threading.Thread(target=beat, args=[seconds], name="pulse", daemon=True).start()
+    try:
+        yield
+    finally:
+        over.set()
+
+
+def leave(layout: Layout) -> NoReturn:
+    """End at once: whatever a thread still waits for, it may be killed at any instant.
+
+    What answers challenges is removed: who began an order is about to be gone.
+    """
+    from proxygen.solvers.http01 import Webroot
+
+    place = Webroot(layout.challenges).place
+    with suppress(OSError):
+        for name in files.names(place):
+            (place / name).unlink(missing_ok=True)
+    event(INFO, "stopped")
+    with suppress(OSError):
+        sys.stderr.flush()
+    os._exit(0)

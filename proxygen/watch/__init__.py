@@ -1,0 +1,1 @@
+"""The daemon: a changed file, a due time or a restarted service starts a round."""

@@ -1,0 +1,139 @@
+"""Calendar: when a round is due, and how long to rest between rounds."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from proxygen.watch.bell import Clock
+
+SHORTEST_REST = 60.0
+"""Seconds between rounds that nobody asked for."""
+SHARE = 400
+"""Such a round may take one part in so many of a core: a quarter of a percent."""
+SERVICE_REST, SERVICE_SHARE = 5.0, 20
+"""The same while services restart over and over, or are changed by somebody else."""
+
+BACKOFF = (1.0, 10.0, 100.0, 600.0)
+"""Seconds after a round that could not even be done, by how often in a row."""
+TROUBLE = (60.0, 600.0, 3600.0)
+"""Seconds after a round in which a service could not be brought to what is wanted."""
+FULL = 3600.0
+"""Seconds after which there is a round in any case."""
+LOCKED = 0.5
+"""Seconds between looks at a lock that another run holds."""
+JUMP = 30.0
+"""Seconds by which the time of day may drift away from one look to the next."""
+
+OFFSET = timedelta(minutes=1)
+"""Moments are moved by up to so much, so that no two hosts ask an authority together."""
+HOUR = timedelta(minutes=2)
+"""What would be due in the first minutes of an hour waits for a random one after them."""
+
+CALENDAR = frozenset({"due", "again", "clock"})
+AT_ONCE = frozenset({"start", "asked", "model", "template", "directives", "certificate file"})
+"""Reasons for which a round begins without a rest; any other one is about a service."""
+
+NEVER = float("inf")
+
+
+@dataclass(slots=True)
+class Calendar:
+    """When there is a round; all moments but *wake* are of the clock that does not jump.
+
+    *wake* is when a certificate is due, *again_at* when to look again at a service that could
+    not be brought to what is wanted, *full_at* when there is a round in any case. *held_until*
+    and *locked_until* hold rounds back: after one that failed, and while another run is at work.
+    *idle* is what a round that found nothing to do costs, in seconds of a core.
+    """
+
+    clock: Clock
+    wake: datetime | None = None
+    again_at: float = NEVER
+    full_at: float = NEVER
+    held_until: float = 0.0
+    locked_until: float = 0.0
+    ended: float = 0.0
+    cut: bool = False
+    idle: float = 0.0
+    failures: int = 0
+    troubles: int = 0
+    shift: float | None = None
+
+    def reasons(self) -> Iterator[str]:
+        """Yield what the calendar wants now; each moment is told once."""
+        now = self.clock.ticks()
+        if self.jumped():
+            yield "clock"
+        if self.wake and self.clock.now() >= self.wake and (self.cut or now >= self.rested):
+            self.wake = None
+            yield "due"
+        if now >= min(self.again_at, self.full_at):
+            self.again_at, self.full_at = NEVER, now + FULL
+            yield "again"
+
+    def jumped(self) -> bool:
+        """Return whether the time of day jumped: what is due may be another."""
+        shift = self.clock.now().timestamp() - self.clock.ticks()
+        former, self.shift = self.shift, shift
+        return former is not None and abs(shift - former) > JUMP
+
+    @property
+    def rested(self) -> float:
+        """When a round may begin that only the calendar wants."""
+        return self.ended + max(SHORTEST_REST, SHARE * self.idle)
+
+    def begins(self, reasons: Collection[str]) -> float:
+        """Return when a round may begin for which there are these reasons."""
+        if AT_ONCE & set(reasons):
+            return self.locked_until
+        service = self.ended + max(SERVICE_REST, SERVICE_SHARE * self.idle)
+        return max(self.locked_until, self.held_until, 0.0 if CALENDAR & set(reasons) else service)
+
+    def next(self) -> float:
+        """Return when there is next something to do."""
+        moments = [self.again_at, self.full_at]
+        if self.wake:
+            due = self.clock.ticks() + (self.wake - self.clock.now()).total_seconds()
+            moments.append(due if self.cut else max(due, self.rested))
+        return min(moments)
+
+    # What became of a round.
+
+    def locked(self) -> None:
+        """Another run is at work: it is our turn later."""
+        self.locked_until = self.clock.ticks() + LOCKED
+
+    def failed(self) -> float:
+        """A round could not be done; return after how many seconds the next one may begin."""
+        self.failures += 1
+        pause = after(self.failures, BACKOFF)
+        self.ended = self.clock.ticks()
+        self.held_until, self.full_at = self.ended + pause, self.ended + FULL
+        return pause
+
+    def done(self, due: datetime, draw: float, *, trouble: bool) -> None:
+        """A round is done, and the next certificate is *due* then.
+
+        *trouble*: a service could not be brought to what is wanted. *draw*, from 0 to 1, moves
+        the moment.
+        """
+        self.failures, self.held_until = 0, 0.0
+        self.ended = self.clock.ticks()
+        self.full_at = self.ended + FULL
+        self.wake = due if self.cut else moved(due, draw)
+        self.troubles = self.troubles + 1 if trouble else 0
+        self.again_at = self.ended + after(self.troubles, TROUBLE) if trouble else NEVER
+
+
+def after(times: int, waits: tuple[float, ...]) -> float:
+    """Return how long to wait after so many failures in a row."""
+    return waits[min(times, len(waits)) - 1]
+
+
+def moved(moment: datetime, draw: float) -> datetime:
+    """Return a moment a little later: at no round minute, and never on the hour."""
+    later = moment + OFFSET * draw
+    hour = later.replace(minute=0, second=0, microsecond=0)
+    return later if later - hour >= HOUR else later + HOUR + 4 * OFFSET * draw

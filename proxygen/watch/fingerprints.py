@@ -1,0 +1,57 @@
+"""Fingerprints: whether what a file holds changed, without reading those that did not."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from proxygen.host import files
+
+ABSENT, UNREADABLE, FOLDER = "absent", "unreadable", "folder"
+
+
+class Fingerprints:
+    """Hashes of files; a file is read again only when its status changed."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, tuple[Path, files.Stamp | None, str]] = {}
+
+    def of(self, paths: Iterable[str]) -> dict[str, str]:
+        """Return the fingerprint of each path; what was known of others is forgotten."""
+        self.known = {path: self.one(path) for path in paths}
+        return {path: fingerprint for path, (_, _, fingerprint) in self.known.items()}
+
+    def one(self, name: str) -> tuple[Path, files.Stamp | None, str]:
+        """Return a file's path and status, and what changes when its content does."""
+        known = self.known.get(name)
+        path = known[0] if known else Path(name)
+        stamp = files.stamp_of(path)
+        if known and stamp is not None and stamp == known[1]:
+            return known
+        return path, stamp, content(path)
+
+
+def content(path: Path) -> str:
+    """Return the hash of what a file holds, or a word for what is none."""
+    try:
+        text = files.read(path)
+    except IsADirectoryError:
+        return FOLDER
+    except OSError:
+        return UNREADABLE
+    return ABSENT if text is None else of_text(text)
+
+
+def of_text(text: bytes) -> str:
+    """Return the fingerprint of a file that holds *text*."""
+    return hashlib.sha256(text).hexdigest()
+
+
+def differing(before: Mapping[str, str], after: Mapping[str, str]) -> set[str]:
+    """Return the paths whose fingerprints differ; one that is in neither is absent."""
+    return {
+        path
+        for path in before.keys() | after.keys()
+        if before.get(path, ABSENT) != after.get(path, ABSENT)
+    }

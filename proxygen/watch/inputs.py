@@ -1,0 +1,126 @@
+"""Inputs: the files whose change is a reason for a round, and what is watched for them."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path, PurePath
+
+from proxygen.host import files
+from proxygen.model.certificate import Secret
+from proxygen.model.layout import Layout
+from proxygen.model.site import Site
+from proxygen.plan.observed import ServiceState
+from proxygen.watch.fingerprints import of_text
+
+PLAIN = re.compile(r"(?!/)(?!.*//)(?!(.*/)?\.\.?/)")
+"""What an `include` looks like whose files are called as the paths to them."""
+DEPTH = ("*", "*/*")
+"""How far below the folder of its main file a service's configuration is looked at."""
+
+
+def of_model(layout: Layout, masks: Iterable[str]) -> set[str]:
+    """Return the files of the model, as they are now."""
+    folder = layout.config.parent
+    found = {str(layout.config)}
+    for mask in masks:
+        names = glob.iglob(mask, root_dir=folder, recursive=True)  # noqa: PTH207 not hidden ones
+        if PLAIN.match(mask):
+            found.update(f"{folder}/{name}" for name in names)  # ten times quicker than paths
+        else:
+            found.update(str(folder / name) for name in names)
+    return found
+
+
+def of_site(site: Site | None) -> set[str]:
+    """Return the other files that a model names: supplied certificates, secrets and roots."""
+    if site is None:
+        return set()
+    found: set[Path] = set()
+    secrets: list[Secret | None] = []
+    for wanted in site.certificates:
+        if wanted.file:
+            found.update(wanted.file.paths)
+            secrets.append(wanted.file.password)
+    for authority in site.authorities:
+        found.update(authority.trusted_roots)
+        if authority.external_account:
+            secrets.append(authority.external_account.hmac_key)
+    places = {each.place for each in secrets if each and each.kind == "file"}
+    return {str(each) for each in found} | places
+
+
+def of_administrator(layout: Layout) -> set[str]:
+    """Return the administrator's templates and local directives, folders included."""
+    masks = ("templates/*/*.j2", "nginx.d/*", "nginx.d/*/*.conf")
+    return {str(path) for mask in masks for path in layout.etc.glob(mask)}
+
+
+def folders(layout: Layout, masks: Iterable[str]) -> frozenset[str]:
+    """Return the folders in which a new name may be an input, whether they are there or not."""
+    above = [layout.etc / "templates", layout.etc / "nginx.d"]
+    found = [*above, *(each for folder in above for each in below(folder))]
+    for mask in masks:
+        found += searched(layout.config.parent, mask)
+    return frozenset(map(str, found))
+
+
+def below(folder: Path) -> Iterator[Path]:
+    """Yield the folders in a folder."""
+    return (folder / name for name in files.names(folder) if (folder / name).is_dir())
+
+
+def searched(folder: Path, mask: str) -> Iterator[Path]:
+    """Yield every folder that a mask with wildcards looks into."""
+    parts = PurePath(mask).parts
+    first = next((index for index, part in enumerate(parts) if glob.has_magic(part)), None)
+    if first is None:
+        return  # one file, which is watched by its name
+    yield folder.joinpath(*parts[:first])
+    for end in range(first + 1, len(parts)):
+        pattern = os.path.join("", *parts[:end], "")  # noqa: PTH118 its end matters: folders only
+        found = glob.iglob(pattern, root_dir=folder, recursive=True)  # noqa: PTH207
+        yield from (folder / name.rstrip("/") for name in found)
+
+
+def read_by(layout: Layout, state: ServiceState) -> list[str]:
+    """Return a service's own main files and those of ours that it reads."""
+    if state.facts is None:
+        return []
+    current = layout.live(state.name).current
+    return [*own(state.facts.main), *(str(current / name) for name in files.names(current))]
+
+
+def linked_by(layout: Layout, name: str) -> dict[str, str]:
+    """Return which generation of ours serves, and which certificates there are."""
+    live = layout.live(name)
+    serving = files.linked(live.current) or ""
+    return {str(live.current): serving, str(live.certificates): listed(live.certificates)}
+
+
+def own(main: Path) -> Iterator[str]:
+    """Yield a service's main files: those of one kind with its main file, beside and below it."""
+    yield str(main)
+    if main.suffix:
+        for depth in DEPTH:
+            for path in sorted(main.parent.glob(f"{depth}{main.suffix}")):
+                if path != main:
+                    yield str(path)
+
+
+def listed(folder: Path) -> str:
+    """Return what changes when a name joins or leaves a folder."""
+    return of_text("\n".join(files.names(folder)).encode())
+
+
+def of_services(layout: Layout, states: Iterable[ServiceState]) -> frozenset[str]:
+    """Return the folders in which a change may concern what services serve."""
+    found: list[Path] = []
+    for state in states:
+        if state.facts:
+            live = layout.live(state.name)
+            above = state.facts.main.parent
+            found += [above, *below(above), live.current, live.certificates]
+    return frozenset(map(str, found))

@@ -1,0 +1,140 @@
+"""Lines: what a round did, as events of the log; what did not change is not said again."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from proxygen.apply.issue import Result
+from proxygen.apply.walk import Outcome
+from proxygen.bundles import Bundles, attempt_from, attempt_key
+from proxygen.errors import Bug, IssueFailed, Mistake, NotServed, ProxygenError
+from proxygen.host.logs import event
+from proxygen.model.certificate import Bundle
+from proxygen.plan.alerts import MOST_TOLD
+from proxygen.plan.steps import Issue, Waiting
+
+DEBUG, INFO, WARNING, ERROR = logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR
+
+
+@dataclass(slots=True)
+class Lines:
+    """Writes events; remembers what was said and is still so."""
+
+    mistakes: frozenset[str] = frozenset()
+    warnings: frozenset[str] = frozenset()
+    waiting: frozenset[str] = frozenset()
+    owners: set[str] = field(default_factory=set)
+
+    def wrong(self, mistakes: Iterable[Mistake | ProxygenError], *, served: bool) -> None:
+        """Say each mistake of the model once; *served*: the last one that was right goes on."""
+        told = {str(each): each for each in mistakes}
+        for words in [each for each in told if each not in self.mistakes]:
+            event(ERROR, "model_mistake", **fields_of(told[words]))
+        if self.mistakes != told.keys():
+            until = "the last one that was right" if served else "nothing"
+            event(WARNING, "model_wrong", mistakes=len(told), goes_on_with=until)
+        self.mistakes = frozenset(told)
+
+    def right(self, domains: int) -> None:
+        """Say that the model was read."""
+        event(INFO, "model_read", domains=domains, was_wrong=bool(self.mistakes) or None)
+        self.mistakes = frozenset()
+
+    def certificate(self, result: Result, bundles: Bundles) -> None:
+        """Say what became of one certificate."""
+        step, found = result
+        if isinstance(found, Bundle):
+            obtained(step, found)
+            return
+        self.owners.add(step.certificate.owner)
+        attempt = attempt_from(bundles.readable(attempt_key(step.certificate.owner)))
+        event(
+            ERROR,
+            "certificate_failed",
+            owner=step.certificate.owner,
+            reason=step.reason.code,
+            problem=getattr(found, "problem", None),
+            next_try=attempt.again if attempt else None,
+            tries=attempt.count if attempt else None,
+            **fields_of(found),
+        )
+
+    def outcome(self, outcome: Outcome) -> None:
+        """Say what a round did to services, what failed, and what is new to know."""
+        failed = dict(outcome.failures)
+        for name in outcome.before.keys() - failed.keys():
+            event(INFO, "service_changed", service=name)
+        for of, error in outcome.failures:
+            if of not in self.owners:
+                event(ERROR, kind(error), of=of, **fields_of(error))
+        for words in [each for each in outcome.warnings if each not in self.warnings]:
+            event(WARNING, "warning", what=words)
+        self.warnings = frozenset(outcome.warnings)
+        self.owners = set()
+        self.held_up(outcome.waiting)
+
+    def ended(self, outcome: Outcome, seconds: float, due: datetime | None) -> None:
+        """Say how much a round did, how long it took, and when the next one is due."""
+        event(
+            INFO,
+            "round_ended",
+            seconds=seconds,
+            steps=len(outcome.done),
+            failures=len(outcome.failures),
+            waiting=len(outcome.waiting),
+            next=due,
+        )
+
+    def held_up(self, waiting: Iterable[Waiting]) -> None:
+        """Say which certificates wait that did not before."""
+        present = {str(each): each for each in waiting}
+        new = [each for words, each in present.items() if words not in self.waiting]
+        for each in new[:MOST_TOLD]:
+            said = {"owner": each.owner, "until": each.until, "reason": each.code}
+            event(INFO, "waiting", **said, what=each.words)
+        if len(new) > MOST_TOLD:
+            event(INFO, "waiting_more", certificates=len(new) - MOST_TOLD, of=len(present))
+        self.waiting = frozenset(present)
+
+
+def obtained(step: Issue, bundle: Bundle) -> None:
+    """Say that a certificate was obtained."""
+    event(
+        INFO,
+        "certificate_obtained",
+        owner=bundle.owner,
+        reason="stand-in" if step.stand_in else step.reason.code,
+        issuer=bundle.issuer,
+        issued_by=bundle.issued_by,
+        until=bundle.not_after,
+        names=len(bundle.names),
+    )
+
+
+def kind(error: ProxygenError) -> str:
+    """Return the event that a failure is."""
+    if isinstance(error, NotServed):
+        return "not_served"
+    if isinstance(error, Bug):
+        return "bug"
+    return "certificate_failed" if isinstance(error, IssueFailed) else "service_failed"
+
+
+def fields_of(error: Mistake | ProxygenError) -> dict[str, object]:
+    """Return what a failure or mistake says, as fields."""
+    if isinstance(error, Mistake):
+        return {
+            "where": error.where,
+            "field": error.field or None,
+            "what": error.reason,
+            "remedy": error.remedy,
+        }
+    return {
+        "where": error.where or None,
+        "what": error.what,
+        "remedy": error.remedy or None,
+        "words": error.words or None,
+    }

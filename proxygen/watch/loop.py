@@ -1,0 +1,334 @@
+"""The loop: what happened, what is due, and one round when there is reason for one.
+
+An event only wakes: whether there is reason is decided by what the files hold, and what is to
+be done by the round, from the whole state.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from proxygen.apply.walk import Outcome
+from proxygen.assemble import Parts
+from proxygen.errors import IssueFailed, LockHeld, ProxygenError
+from proxygen.host.logs import event, mishap
+from proxygen.host.memory import settle
+from proxygen.host.systemd import Manager
+from proxygen.host.watching import Watching
+from proxygen.model.layout import Layout
+from proxygen.model.site import Site
+from proxygen.plan.alarms import Wrong
+from proxygen.plan.alerts import MOST_TOLD
+from proxygen.plan.wake import wake_at
+from proxygen.tell import Memory
+from proxygen.watch import inputs
+from proxygen.watch.bell import Bell, Clock
+from proxygen.watch.calendar import Calendar
+from proxygen.watch.figures import Figures
+from proxygen.watch.following import Following
+from proxygen.watch.lines import ERROR, INFO, WARNING, Lines
+from proxygen.watch.outside import Outside
+from proxygen.watch.round import Round
+
+LOOK = 15.0
+"""Seconds between looks at the services' processes and at a few of their endpoints."""
+SECOND_LOOK = 2.0
+"""Seconds after which what looked wrong is looked at again."""
+SIGHTED, BLIND = 300.0, 10.0
+"""Seconds between looks at all files, where the kernel tells of changes and where it does not."""
+LOOKING_SHARE = 300
+"""Looking at all files may take one part in so many of a core."""
+PORTION = 120.0
+"""Seconds of ordering after which what was obtained is installed before the rest is ordered."""
+SILENCE = 1800.0
+"""Seconds without progress after which a round hangs; an order is given up after 600 seconds."""
+
+
+@dataclass(slots=True)
+class Watch:
+    """The daemon without its surroundings: ``step`` is called again and again.
+
+    *clock* is its only clock, *bell* what others wake it with, *watching* rings that bell;
+    *draw* is the only chance. *reasons* are those for the next round, *unserved* the services
+    that were seen to serve something else. *parts* know from round to round what they read.
+    """
+
+    layout: Layout
+    clock: Clock
+    bell: Bell
+    watching: Watching
+    manager: Manager = field(default_factory=Manager)
+    draw: Callable[[], float] = random.random
+    lines: Lines = field(default_factory=Lines)
+    memory: Memory = field(default_factory=Memory)
+
+    figures: Figures = field(init=False)
+    following: Following = field(init=False)
+    outside: Outside = field(init=False)
+    calendar: Calendar = field(init=False)
+    reasons: dict[str, None] = field(default_factory=dict)
+    unserved: set[str] = field(default_factory=set)
+    parts: Parts | None = None
+    started: bool = False
+    asked: bool = False
+    stopping: bool = False
+    waits_for_lock: bool = False
+    began: float = 0.0
+    progress_at: float = 0.0
+    look_at: float = 0.0
+    files_at: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.following = Following(self.layout, self.clock, self.watching, self.lines)
+        self.outside = Outside(self.layout)
+        self.figures = Figures(self.layout)
+        self.calendar = Calendar(self.clock)
+
+    # From any thread.
+
+    def ask(self) -> None:
+        """Ask for a round from the very beginning (SIGHUP)."""
+        self.asked = True
+        self.bell.wake()
+
+    def stop(self) -> None:
+        """Ask to end: no more orders are begun, and no other round."""
+        self.stopping = True
+        self.bell.wake()
+
+    def lively(self) -> bool:
+        """Return whether the loop goes round, or its round gets on."""
+        return self.clock.ticks() - self.progress_at < SILENCE
+
+    # The loop.
+
+    def run(self) -> None:
+        """Go on until asked to stop."""
+        while not self.stopping:
+            self.bell.wait(self.safely())
+
+    def safely(self) -> float:
+        """Do one step; whatever goes wrong, there is a next one, that looks at everything anew."""
+        try:
+            return self.step()
+        except Exception as error:  # noqa: BLE001 - a daemon that ends needs a person
+            pause = self.give_up(error)
+            self.following.seen.clear()
+            self.reasons["again"] = None
+            self.files_at = self.look_at = self.clock.ticks() + pause
+            return pause
+
+    def step(self) -> float:
+        """Do what there is reason for; return for how many seconds to wait for an event."""
+        self.alive()
+        if not self.started:
+            self.start()
+        if self.asked:
+            self.start_again()
+        self.notice()
+        site = self.following.site
+        if site and self.reasons and self.calendar.begins(self.reasons) <= self.clock.ticks():
+            self.round(site)
+        return self.wait()
+
+    def alive(self) -> None:
+        """Give a sign of life."""
+        self.progress_at = self.clock.ticks()
+
+    def start(self) -> None:
+        """Read the model, watch, and say that we are ready, before a first round that may be long.
+
+        Nothing waits for that round: services serve what they were given before.
+        """
+        self.following.start()
+        self.started = True
+        self.reasons["start"] = None
+        self.files_at = self.clock.ticks() + SIGHTED
+        self.look_at = self.clock.ticks() + LOOK
+        self.manager.ready()
+        self.tell()
+
+    def start_again(self) -> None:
+        """Read everything again, since somebody asks for it, and say so."""
+        event(INFO, "reloading")
+        self.parts = None
+        self.following.anew()
+        self.asked = False
+        self.reasons["asked"] = None
+        self.manager.ready()
+        self.tell()
+
+    def wait(self) -> float:
+        """Return for how many seconds there is nothing to do."""
+        now = self.clock.ticks()
+        moments = [self.calendar.next(), self.look_at, self.files_at, self.following.settled_at]
+        if (burst := self.bell.left()) is not None:
+            moments.append(now + burst)
+        if self.reasons and self.following.site:
+            moments.append(self.calendar.begins(self.reasons))
+        return 0.0 if self.asked or self.stopping else max(0.0, min(moments) - now)
+
+    # What happened.
+
+    def notice(self) -> None:
+        """Look at everything of which it is time, and note what is a reason for a round."""
+        now = self.clock.ticks()
+        if self.bell.heard() or now >= min(self.files_at, self.following.settled_at):
+            self.notice_files()
+        if now >= self.look_at:
+            self.notice_services()
+        for reason in self.calendar.reasons():
+            if reason == "clock":
+                event(WARNING, "clock_jumped", what="everything is looked at again")
+            self.reasons[reason] = None
+
+    def notice_files(self) -> None:
+        """Look at all files."""
+        spent = self.clock.spent()
+        self.reasons |= dict.fromkeys(self.following.changes())
+        for name in self.outside.changed():
+            event(INFO, "service_files_changed", service=name)
+            self.reasons[f"files of {name}"] = None
+        self.tell()
+        usual = BLIND if self.watching.blind else SIGHTED
+        spent = self.clock.spent() - spent
+        self.files_at = self.clock.ticks() + max(usual, LOOKING_SHARE * spent)
+
+    def notice_services(self) -> None:
+        """Look at the services from outside."""
+        now = self.clock.ticks()
+        for name, (former, pid) in self.outside.restarted().items():
+            happened = "service_restarted" if pid else "service_ended"
+            event(INFO if pid else WARNING, happened, service=name, former=former, pid=pid)
+            self.reasons[f"{name} restarted" if pid else f"{name} ended"] = None
+        for name in self.outside.sample(now):
+            event(ERROR, "not_served", service=name, what="clients are shown something else")
+            self.unserved.add(name)
+            self.reasons[f"{name} serves something else"] = None
+        self.look_at = now + (SECOND_LOOK if self.outside.suspect else LOOK)
+
+    # One round.
+
+    def round(self, site: Site) -> None:
+        """Do one round; whatever goes wrong in it, the next one comes."""
+        reasons, self.reasons = self.reasons, {}
+        unserved, self.unserved = self.unserved, set()
+        self.began, self.calendar.cut = self.clock.ticks(), False
+        spent = self.clock.spent()
+        try:
+            parts, outcome, more = self.made().run(site, self.parts, tuple(reasons), unserved)
+            self.parts = parts
+            self.finish(site, parts, outcome, more)
+            if not outcome.done:
+                self.calendar.idle = self.clock.spent() - spent
+            return
+        except LockHeld as error:
+            self.wait_for_lock(error)
+            self.reasons = reasons | self.reasons
+        except Exception as error:  # noqa: BLE001 - a daemon that ends needs a person
+            self.give_up(error)
+            self.reasons["again"] = None
+        finally:
+            self.following.keep()
+            self.alive()
+        self.unserved |= unserved
+
+    def made(self) -> Round:
+        """Return a round, connected with this loop."""
+        return Round(
+            *(self.layout, self.clock, self.lines, self.manager, self.memory),
+            *(self.enough, self.hurry, self.leave, self.alive),
+        )
+
+    def enough(self) -> bool:
+        """Return whether to begin no more orders: in a hurry, or to install what was obtained."""
+        if not self.calendar.cut:
+            late = self.clock.ticks() > self.began + PORTION
+            self.calendar.cut = late or self.hurry()
+        return self.calendar.cut
+
+    def leave(self) -> bool:
+        """Return whether the daemon is to end."""
+        return self.stopping
+
+    def hurry(self) -> bool:
+        """Return whether a round should come to its end: for ours, or for what changed."""
+        if self.bell.heard():
+            self.reasons |= dict.fromkeys(self.following.changes())
+        return self.stopping or self.asked or bool(self.reasons)
+
+    def wait_for_lock(self, error: LockHeld) -> None:
+        """Wait for our turn."""
+        if not self.waits_for_lock:
+            event(INFO, "waiting_for_lock", what=error.what)
+            self.manager.status(error.what)
+        self.waits_for_lock = True
+        self.calendar.locked()
+
+    def give_up(self, error: Exception) -> float:
+        """Say why a round could not be done; return after how many seconds the next try is."""
+        self.parts = None
+        pause = self.calendar.failed()
+        if isinstance(error, ProxygenError | OSError):
+            event(ERROR, "round_failed", what=str(error), again_in=pause)
+        else:
+            mishap("round_failed", what=repr(error), again_in=pause)
+        self.manager.status(f"a round failed: {error}; the next try is in {pause:.0f} s")
+        return pause
+
+    def finish(self, site: Site, parts: Parts, outcome: Outcome, more: datetime | None) -> None:
+        """Take over what a round left, and find out when the next one is due.
+
+        *more* is when there is more to tell people.
+        """
+        now = self.clock.now()
+        due = wake_at(site, outcome.observed, outcome.waiting, now) if outcome.observed else now
+        due = min(due, more or due)
+        trouble = any(not isinstance(error, IssueFailed) for _, error in outcome.failures)
+        self.waits_for_lock = False
+        self.lines.outcome(outcome)
+        self.outside.after(site, parts, outcome)
+        self.following.services = inputs.of_services(self.layout, self.outside.services.values())
+        self.calendar.done(due, self.draw(), trouble=trouble)
+        self.files_at = self.clock.ticks()
+        seconds = self.clock.ticks() - self.began
+        self.lines.ended(outcome, seconds, self.calendar.wake)
+        self.figures.tell(site, parts, outcome, seconds)
+        self.tell()
+        settle()
+
+    def tell(self) -> None:
+        """Tell how things are, whoever asks."""
+        self.tell_of_the_model()
+        self.manager.status(self.words())
+
+    def tell_of_the_model(self) -> None:
+        """Tell whether the model is right, and since when it is not."""
+        wrong = "; ".join(sorted(self.lines.mistakes)[:MOST_TOLD])
+        if not wrong:
+            self.memory.wrong = None
+        elif self.memory.wrong is None or self.memory.wrong.words != wrong:
+            former = self.memory.wrong
+            self.memory.wrong = Wrong(former.since if former else self.clock.now(), wrong)
+        self.figures.model(right=not wrong)
+
+    def words(self) -> str:
+        """Return in one line how things are."""
+        words = []
+        if count := len(self.lines.mistakes):
+            words.append(f"the model is wrong ({counted(count, 'mistake')})")
+        if site := self.following.site:
+            words.append(counted(len(site.domains), "domain"))
+        else:
+            words.append("waiting until it is corrected")
+        if self.calendar.wake:
+            words.append(f"next: {self.calendar.wake:%Y-%m-%d %H:%M} UTC")
+        return "; ".join(words)
+
+
+def counted(number: int, what: str) -> str:
+    """Return a number of things in words."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"

@@ -1,0 +1,139 @@
+"""Outside: services as others see them: processes, files, and what clients are shown."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from proxygen.apply.probe import probe_all, right
+from proxygen.apply.walk import Outcome
+from proxygen.assemble import Parts
+from proxygen.host import processes
+from proxygen.model.certificate import GLOBAL
+from proxygen.model.layout import Layout
+from proxygen.model.site import Site
+from proxygen.plan.observed import Observed, ServiceState
+from proxygen.reconcile import VIEWS
+from proxygen.services import Endpoint
+from proxygen.watch import inputs
+from proxygen.watch.fingerprints import Fingerprints
+
+AT_ONCE = 5
+"""Handshakes a look, with one look every 15 s: 20 a minute."""
+SOCKETS = 240.0
+"""Seconds between looks at every socket of the global name, by which alone mail is served."""
+PATIENCE = 2.0
+"""Seconds that a client gives a handshake: the loop waits for it."""
+
+Endpoints = tuple[Endpoint, ...]
+
+
+@dataclass(slots=True)
+class Outside:
+    """Where clients meet what a round installed, the processes that serve it and their files.
+
+    *endpoints* are those of services for which all was done; *sockets* those of the global
+    name. *suspect* are those at which a client saw something else; when it does so twice it is
+    told. *files* are the fingerprints of what each service reads.
+    """
+
+    layout: Layout
+    services: Mapping[str, ServiceState] = field(default_factory=dict)
+    pids: dict[str, int | None] = field(default_factory=dict)
+    endpoints: Endpoints = ()
+    sockets: Endpoints = ()
+    suspect: Endpoints = ()
+    position: int = 0
+    sockets_at: float = 0.0
+    files: dict[str, dict[str, str]] = field(default_factory=dict)
+    known: Fingerprints = field(default_factory=Fingerprints)
+
+    def after(self, site: Site, parts: Parts, outcome: Outcome) -> None:
+        """Take over what a round left; what it may have changed is no change of others."""
+        observed = outcome.observed
+        if observed is None:
+            return
+        failed = {of for of, _ in outcome.failures}
+        self.services = observed.services
+        self.pids = {name: state.pid for name, state in observed.services.items()}
+        self.endpoints = met(site, parts, observed, failed)
+        main = ("", site.main.host)
+        self.sockets = tuple(each for each in self.endpoints if each.server_name in main)
+        self.suspect = ()
+        if outcome.done or outcome.failures:
+            self.files = {}
+        present = self.read()
+        self.files = {name: self.files.get(name, present[name]) for name in present}
+
+    # Files.
+
+    def changed(self) -> list[str]:
+        """Return the services of which somebody else changed a file since this was asked."""
+        former, self.files = self.files, self.read()
+        return [name for name, present in self.files.items() if former.get(name) != present]
+
+    def read(self) -> dict[str, dict[str, str]]:
+        """Return the fingerprints of what each service reads."""
+        usable = [state for state in self.services.values() if state.facts]
+        paths = {state.name: inputs.read_by(self.layout, state) for state in usable}
+        found = self.known.of(path for each in paths.values() for path in each)
+        links = {name: inputs.linked_by(self.layout, name) for name in paths}
+        return {name: links[name] | {path: found[path] for path in paths[name]} for name in paths}
+
+    # Processes.
+
+    def restarted(self) -> Mapping[str, tuple[int | None, int | None]]:
+        """Return the services whose master process is another, with the former one and it."""
+        found = {}
+        for name, state in self.services.items():
+            facts = state.facts
+            pid = processes.master(facts.pid_file, facts.program) if facts else None
+            if facts and pid != self.pids[name]:
+                found[name] = self.pids[name], pid
+                self.pids[name] = pid
+                self.sockets_at = 0.0
+        return found
+
+    # Clients.
+
+    def sample(self, now: float) -> Collection[str]:
+        """Look at a few endpoints; return the services that serve something else.
+
+        What looks wrong once may be a reload: it is asked again at the next look.
+        """
+        if self.suspect:
+            wrong, self.suspect = self.wrong(self.suspect), ()
+            return {each.service for each in wrong}
+        self.suspect = self.wrong(self.next(now))
+        return ()
+
+    def next(self, now: float) -> Iterable[Endpoint]:
+        """Return the next few endpoints, all of them in turn, or now and then all sockets."""
+        if now >= self.sockets_at:
+            self.sockets_at = now + SOCKETS
+            return self.sockets
+        if self.position >= len(self.endpoints):
+            self.position = 0
+        first, self.position = self.position, self.position + AT_ONCE
+        return self.endpoints[first : self.position]
+
+    def wrong(self, endpoints: Iterable[Endpoint]) -> Endpoints:
+        """Return where clients of running services do not see what is wanted."""
+        asked = [each for each in endpoints if self.pids.get(each.service) is not None]
+        if not asked:
+            return ()
+        seen = probe_all(asked, concurrency=AT_ONCE, timeout=PATIENCE)
+        return tuple(each for each, what in seen.items() if not right(each, what))
+
+
+def met(site: Site, parts: Parts, observed: Observed, failed: Collection[str]) -> Endpoints:
+    """Return where clients meet what is wanted of every service for which all was done."""
+    if GLOBAL not in observed.bundles:
+        return ()
+    found: list[Endpoint] = []
+    for name, state in observed.services.items():
+        if state.facts and name not in failed:
+            module = parts.services[name]
+            view = VIEWS[module.ROLE](site, observed.bundles)
+            found += module.endpoints(view, state.settings, state.facts)
+    return tuple(found)
