@@ -18,8 +18,8 @@ from pathlib import Path
 
 from proxygen.errors import Origin
 from proxygen.issuers.acme import AcmeIssuer
-from proxygen.model.certificate import Certificate, KeyType
-from proxygen.model.site import Acme
+from proxygen.model.certificate import Authority, Certificate, KeyType
+from proxygen.model.site import Acme, Limits
 from proxygen.solvers.http01 import Webroot
 from proxygen.stores.filesystem import FileStore
 from tests.live.machine import temporary_root
@@ -72,6 +72,7 @@ def issuer_for(pebble: Pebble, nginx: ChallengeServer, store: FileStore) -> Acme
         external_account=None,
         trusted_roots=(pebble.trusted_root,),
         http_port=80,
+        limits=Limits(),
         origin=HERE,
     )
     return AcmeIssuer(
@@ -82,7 +83,7 @@ def issuer_for(pebble: Pebble, nginx: ChallengeServer, store: FileStore) -> Acme
 def obtain(issuer: AcmeIssuer, store: FileStore, number: int, authority: str) -> None:
     """Obtain and store one certificate."""
     name = f"webmail.customer-{number}.example"
-    wanted = Certificate(name, (name,), "acme", HERE, authority=authority)
+    wanted = Certificate(name, (name,), "acme", HERE, authorities=(Authority(authority),))
     pair = issuer.issue(wanted, None)
     store.put(f"bundles/{name}/current", pair.pem)
     issuer.finished(name)

@@ -65,7 +65,8 @@ def bundle(wanted: Certificate, *, ends: datetime = NOON + 60 * DAY, days: int =
         spki=mark,
         digest=mark,
         key_type=wanted.key_type,
-        authority=wanted.authority,
+        authority=wanted.authorities[0].directory if wanted.authorities else "",
+        profile=wanted.authorities[0].profile if wanted.authorities else "",
     )
 
 

@@ -47,3 +47,9 @@ class MemoryStore:
         """Return the keys below the folder *prefix*, sorted."""
         with self.lock:
             return iter(sorted(key for key in self.values if key.startswith(f"{prefix}/")))
+
+    def stamps(self, prefix: str) -> dict[str, bytes]:
+        """Return the values: they differ when they do."""
+        with self.lock:
+            found = sorted(self.values.items())
+            return {key: value for key, value in found if key.startswith(f"{prefix}/")}

@@ -113,7 +113,7 @@ def test_failures_are_counted_from_the_first_on_and_ended_by_success(store: Memo
     bundles = Bundles(store)
     for day in range(3):
         error = IssueFailed("no", problem="urn:x", words="the authority's words")
-        bundles.failed(WANTED, error, NOON + day * DAY)
+        bundles.failed(WANTED, error, NOON + day * DAY, 0)
     attempt = bundles.attempts()["a.example"]
     assert (attempt.count, attempt.since, attempt.at) == (3, NOON, NOON + 2 * DAY)
     assert (attempt.what, attempt.words, attempt.problem) == (
@@ -129,5 +129,84 @@ def test_failures_are_counted_from_the_first_on_and_ended_by_success(store: Memo
 def test_a_damaged_attempt_is_absent(store: MemoryStore, damage: bytes) -> None:
     store.put(attempt_key("a.example"), damage)
     assert Bundles(store).attempts() == {}
-    Bundles(store).failed(WANTED, IssueFailed("no"), NOON)
+    Bundles(store).failed(WANTED, IssueFailed("no"), NOON, 0)
     assert Bundles(store).attempts()["a.example"].count == 1
+
+
+@pytest.mark.parametrize("days", [-1, 1])
+def test_the_authoritys_own_moment_wins_over_a_shorter_and_a_longer_pause(
+    store: MemoryStore, days: int
+) -> None:
+    for _ in range(4):
+        Bundles(store).failed(WANTED, IssueFailed("no"), NOON, 0.5)
+    asked = NOON + DAY * (1 + 0.5 * days)
+    Bundles(store).failed(WANTED, IssueFailed("no", retry_at=asked), NOON, 0.5)
+    attempt = Bundles(store).attempts()["a.example"]
+    assert (attempt.again, attempt.asked) == (asked, True)
+
+
+class Counting(MemoryStore):
+    """Notes which values were read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.read: list[str] = []
+
+    def get(self, key: str) -> bytes | None:
+        """Return the value, and note it."""
+        self.read.append(key)
+        return super().get(key)
+
+
+def counting() -> Counting:
+    """Return a store that holds both bundles."""
+    store = Counting()
+    for each in (MAIN, OWN):
+        Bundles(store).save(PAIR, each)
+    return store
+
+
+def test_facts_are_read_again_when_they_changed_and_only_then() -> None:
+    store = counting()
+    bundles = Bundles(store)
+    assert bundles.all() == {GLOBAL: MAIN, "a.example": OWN}
+    store.read.clear()
+    again = bundles.all()
+    assert again == {GLOBAL: MAIN, "a.example": OWN}
+    assert not store.read
+    Bundles(store).note(replace(OWN, replace=True))  # as another process does
+    assert bundles.all()["a.example"].replace
+    assert store.read == [facts_key("a.example")]
+
+
+def test_known_facts_whose_key_is_gone_are_absent_until_it_is_back() -> None:
+    store = counting()
+    bundles = Bundles(store)
+    bundles.all()
+    store.delete(secret_key("a.example", OWN.digest))
+    assert bundles.all() == {GLOBAL: MAIN}
+    store.put(secret_key("a.example", OWN.digest), PAIR.pem)
+    assert bundles.all() == {GLOBAL: MAIN, "a.example": OWN}
+
+
+def test_known_facts_that_are_damaged_or_forgotten_meanwhile_are_absent() -> None:
+    store = counting()
+    bundles = Bundles(store)
+    bundles.all()
+    store.put(facts_key("a.example"), b"{")
+    assert bundles.all() == {GLOBAL: MAIN}
+    store.delete(facts_key(GLOBAL))
+    assert bundles.all() == {}
+
+
+def test_a_stamp_that_proves_nothing_is_not_relied_on() -> None:
+    class Unsure(Counting):
+        def stamps(self, prefix: str) -> dict[str, None]:  # type: ignore[override]
+            return dict.fromkeys(self.keys(prefix))
+
+    store = Unsure()
+    bundles = Bundles(store)
+    bundles.save(PAIR, OWN)
+    bundles.all()
+    bundles.note(replace(OWN, replace=True))
+    assert bundles.all()["a.example"].replace

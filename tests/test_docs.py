@@ -37,6 +37,8 @@ def fields(node: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[tup
     for form in expanded(SCHEMA, node):
         for name, below in form.get("properties", {}).items():
             path = (*above, name)
+            if above == ("acme", "fallback"):
+                continue  # told once, as fields of `acme`
             dotted = re.sub(
                 r"^(global|domains\.NAME)\.certificate\.", "certificate.", ".".join(path)
             )

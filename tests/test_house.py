@@ -21,13 +21,15 @@ LAYERS = (
     ("plan",),
     ("host",),
     ("stores",),
-    ("bundles",),
+    ("bundles", "ledger", "letterbox"),
     ("solvers",),
     ("issuers", "notifiers"),
     ("registry",),
     ("assemble",),
     ("observe",),
     ("apply",),
+    ("metrics",),
+    ("tell",),
     ("reconcile",),
     ("watch",),
     ("commands",),
@@ -36,7 +38,7 @@ LAYERS = (
 )
 """From left to right; a module imports what stands left of it, or beside it in its own folder."""
 
-PURE = ("model", "services", "plan", "applications")
+PURE = ("model", "services", "plan", "applications", "languages")
 FORBIDDEN = frozenset(
     {
         *("os", "io", "subprocess", "socket", "shutil", "tempfile", "time", "glob", "threading"),

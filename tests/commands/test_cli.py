@@ -192,6 +192,16 @@ def test_what_acme_names_and_cannot_be_used_is_five(root: Path) -> None:
     assert f"the secret file:{model.parent}/hmac is not there" in said["acme"][5]["error"]
 
 
+def test_what_the_second_authority_needs_is_looked_for_too(root: Path) -> None:
+    model = root / "etc/proxygen/proxygen.yaml"
+    other = "{directory: 'https://ca.example/dir', trusted_roots: [/no/such.pem]}"
+    model.write_text(MODEL + f"acme:\n  fallback: {other}\n")
+    run = proxygen("--root", root, "validate")
+    assert run.returncode == 5
+    assert "acme.fallback.trusted_roots[0]" in run.stdout
+    assert "cannot read /no/such.pem" in run.stdout
+
+
 def test_what_acme_names_and_can_be_used_is_zero(root: Path) -> None:
     model = root / "etc/proxygen/proxygen.yaml"
     (model.parent / "hmac").write_text("c2VjcmV0\n")

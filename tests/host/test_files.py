@@ -238,3 +238,24 @@ def test_a_temporary_file_is_private_and_goes_also_after_an_error(
         assert (mode(path), path.read_text()) == (0o600, "x")
         raise ZeroDivisionError
     assert files.names(tmp_path) == []
+
+
+def test_a_new_file_is_for_its_owner_alone_whatever_the_umask(tmp_path: Path) -> None:
+    former = os.umask(0)
+    try:
+        files.create(tmp_path / "new", b"secret")
+    finally:
+        os.umask(former)
+    assert (tmp_path / "new").read_bytes() == b"secret"
+    assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("target", ["there", "nowhere"])
+def test_a_new_file_takes_no_other_ones_place(tmp_path: Path, target: str) -> None:
+    (tmp_path / "there").write_bytes(b"mine")
+    (tmp_path / "link").symlink_to(target)
+    for name in ("there", "link"):
+        with pytest.raises(FileExistsError):
+            files.create(tmp_path / name, b"secret")
+    assert (tmp_path / "there").read_bytes() == b"mine"
+    assert not (tmp_path / "nowhere").exists()

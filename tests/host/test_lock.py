@@ -77,3 +77,29 @@ def test_what_a_killed_run_was_writing_is_removed(tmp_path: Path) -> None:
     (tmp_path / "lock").write_text("12345\n")
     with lock.held(tmp_path / "lock"):
         assert not left.exists()
+
+
+def test_the_lock_of_another_run_is_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    command = [sys.executable, "-P", "-c", HOLDER.replace("60", "0.5"), str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout
+        assert holder.stdout.readline() == "held\n"
+        with lock.awaited(path, 20) as killed:
+            assert not killed
+            assert not taken(path)
+    assert taken(path)
+
+
+def test_the_lock_is_waited_for_so_long_and_no_longer(tmp_path: Path) -> None:
+    with (
+        lock.held(tmp_path / "lock"),
+        pytest.raises(LockHeld),
+        lock.awaited(tmp_path / "lock", 0.3),
+    ):
+        pass
+
+
+def test_an_error_within_the_block_is_no_reason_to_wait_again(tmp_path: Path) -> None:
+    with pytest.raises(LockHeld, match="inner"), lock.awaited(tmp_path / "lock", 20):
+        raise LockHeld("inner")

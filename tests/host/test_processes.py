@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -107,6 +108,72 @@ def gone(pid: int) -> bool:
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True
+
+
+# An administrator's own program.
+
+
+def finish(
+    program: str,
+    *arguments: str,
+    timeout: float = 20,
+    stop: Callable[[], bool] = lambda: False,
+) -> Answer:
+    """Run a Python program as an administrator's own."""
+    return processes.finish(
+        python(program, *arguments),
+        {"LC_ALL": "C.UTF-8", "A": "ä b"},
+        timeout=timeout,
+        largest=1000,
+        stop=stop,
+    )
+
+
+def test_the_output_of_an_administrators_program_comes_in_its_order() -> None:
+    program = "import os, sys; os.write(1, b'one '); os.write(2, b'two '); os.write(1, b'three')"
+    assert finish(program + "; sys.exit(3)") == Answer(3, "one two three", "")
+
+
+def test_an_administrators_program_gets_the_environment_that_it_is_given(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SECRET", "x")
+    said = finish("import os; print(sorted(os.environ), os.environ['A'])").out
+    assert said == "['A', 'HOME', 'LC_ALL', 'PATH'] ä b\n"
+
+
+def test_of_a_long_output_the_end_is_kept() -> None:
+    said = finish("import os\nfor _ in range(99): os.write(1, b'x' * 65536)\nprint('end')").out
+    assert len(said) == 1000
+    assert said.endswith("xend\n")
+
+
+def test_what_a_program_started_may_stay_when_it_ends_by_itself(tmp_path: Path) -> None:
+    start = time.monotonic()
+    assert finish(FORKS, str(tmp_path / "pid"), "go").code == 0
+    assert time.monotonic() - start < 10  # the child has the output still open
+    child = psutil.Process(int((tmp_path / "pid").read_text()))
+    assert child.is_running()
+    child.kill()
+
+
+def test_a_program_that_hangs_is_ended_with_its_group_and_its_words_are_kept(
+    tmp_path: Path,
+) -> None:
+    program = "import sys; print('begun', flush=True)" + FORKS
+    with pytest.raises(ServiceError, match="did not end within 2 seconds") as caught:
+        finish(program, str(tmp_path / "pid"), "stay", timeout=2)
+    assert caught.value.words == "begun"
+    child = int((tmp_path / "pid").read_text())
+    until(lambda: gone(child), "the child to be gone")
+
+
+def test_a_program_is_ended_when_told_to_stop_also_after_its_last_word() -> None:
+    start = time.monotonic()
+    program = "import os, time; os.close(1); os.close(2); time.sleep(60)"
+    with pytest.raises(processes.ToldToStop):
+        finish(program, stop=lambda: time.monotonic() > start + 0.5)
+    assert time.monotonic() - start < 5
 
 
 def test_many_run_side_by_side() -> None:

@@ -26,3 +26,13 @@ def test_an_override_that_cannot_be_read_is_told_with_its_path(tmp_path: Path) -
     (tmp_path / "nginx/proxygen.conf.j2").mkdir(parents=True)
     with pytest.raises(ServiceError, match=r"nginx/proxygen\.conf\.j2 cannot be read"):
         templates.load(tmp_path)
+
+
+def test_the_same_texts_are_the_former_templates_compiled_already(tmp_path: Path) -> None:
+    former = templates.load(tmp_path)
+    assert templates.load(tmp_path, former) is former
+    (tmp_path / "nginx").mkdir()
+    (tmp_path / "nginx/proxygen.conf.j2").write_text("mine")
+    changed = templates.load(tmp_path, former)
+    assert changed.templates["nginx/proxygen.conf.j2"].text == "mine"
+    assert changed.environment is not former.environment

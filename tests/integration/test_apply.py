@@ -77,7 +77,12 @@ def test_a_failed_order_leaves_its_domain_on_the_global_certificate(web: Machine
     assert "www.b.example" in failed["last_error"]["what"]
 
     web.pebble.dns.clear_servfail("www.b.example")
-    succeeded(web.proxygen("apply"))
+    waiting = web.proxygen("apply")
+    assert waiting.returncode == 0
+    assert "wait with b.example until" in waiting.stderr
+    assert "`proxygen apply b.example` tries it now" in waiting.stderr
+    assert web.pebble.new_orders == 3
+    succeeded(web.proxygen("apply", "b.example"))
     assert names(web, "www.b.example") == {"www.b.example"}
     assert web.pebble.new_orders == 4
 

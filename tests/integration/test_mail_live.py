@@ -17,6 +17,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from proxygen.apply.probe import wrong
+from proxygen.host import processes
 from proxygen.host import templates as host_templates
 from proxygen.model.certificate import Bundle, KeyAndChain
 from proxygen.model.layout import Layout
@@ -106,7 +107,13 @@ class Mail:
         return view
 
     def reload(self) -> None:
-        self.must(self.module.reload(self.facts, SETTINGS))
+        facts = self.facts
+        if command := self.module.reload(facts, SETTINGS):
+            self.must(command)
+        else:
+            pid = processes.master(facts.pid_file, facts.program)
+            assert pid is not None
+            assert processes.hang_up(pid).code == 0
 
     def must(self, command: Command) -> None:
         answer = run(command)

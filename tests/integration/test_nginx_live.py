@@ -22,6 +22,7 @@ import pytest
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from proxygen.errors import Origin
+from proxygen.host.processes import hang_up
 from proxygen.model.certificate import GLOBAL, Bundle
 from proxygen.model.layout import Layout
 from proxygen.model.site import Backend, Location, Upstream
@@ -126,13 +127,13 @@ class Site:
         (check,) = nginx.check(facts, chosen, facts.main)
         said = answer(check)
         assert nginx.refused([said]) is None, said.words
-        self.reload(facts, chosen)
+        self.reload()
         return said.words
 
-    def reload(self, facts: Facts, settings: nginx.Settings) -> None:
+    def reload(self) -> None:
         """Reload and wait for other workers."""
         former = self.nginx.workers
-        assert answer(nginx.reload(facts, settings)).code == 0
+        assert hang_up(self.nginx.pid).code == 0
         until(lambda: self.nginx.workers and not self.nginx.workers & former, "other workers")
 
     def site(

@@ -12,7 +12,7 @@ from pathlib import Path
 from proxygen.errors import Origin
 from proxygen.issuers.acme import AcmeIssuer
 from proxygen.model.certificate import Certificate, KeyType
-from proxygen.model.site import Acme
+from proxygen.model.site import Acme, Limits
 from proxygen.solvers.http01 import Webroot
 from proxygen.stores.filesystem import FileStore
 
@@ -21,6 +21,11 @@ HERE = Origin("proxygen.yaml", 1, 1)
 
 def main(directory: str, root: str, folder: str, *names: str) -> None:
     """Issue with the store and the answers below *folder*."""
+    issuer_at(directory, root, Path(folder)).issue(Certificate(names[0], names, "acme", HERE), None)
+
+
+def issuer_at(directory: str, root: str, place: Path) -> AcmeIssuer:
+    """Return an issuer as a new process has it."""
     settings = Acme(
         directory=directory,
         contact="admin@proxygen.test",
@@ -29,17 +34,16 @@ def main(directory: str, root: str, folder: str, *names: str) -> None:
         external_account=None,
         trusted_roots=(Path(root),),
         http_port=80,
+        limits=Limits(),
         origin=HERE,
     )
-    place = Path(folder)
-    issuer = AcmeIssuer(
+    return AcmeIssuer(
         settings,
         FileStore(place / "store"),
         Webroot(place / "challenges"),
         lambda: datetime.now(UTC),
         lambda _: b"",
     )
-    issuer.issue(Certificate(names[0], names, "acme", HERE), None)
 
 
 if __name__ == "__main__":

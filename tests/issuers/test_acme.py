@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import re
-import signal
 import socket
-import subprocess
-import sys
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -24,155 +16,39 @@ from typing import Any
 import pytest
 from cryptography import x509
 
-from proxygen.errors import IssueFailed, Origin
-from proxygen.issuers.acme import AcmeIssuer
-from proxygen.issuers.acme_transport import Pace
-from proxygen.model.certificate import Certificate, KeyAndChain, KeyType, Secret
-from proxygen.model.site import Acme, ExternalAccount
+from proxygen.errors import IssueFailed
+from proxygen.model.certificate import KeyAndChain, KeyType
 from proxygen.model.x509 import dns_names, key_of, key_type_of, spki
-from proxygen.solvers import Solver
 from proxygen.solvers.http01 import Listener, Webroot
-from proxygen.stores import Store
 from proxygen.stores.filesystem import FileStore
+from tests.issuers.at_pebble import (
+    MAC,
+    QUICK,
+    URN,
+    Place,
+    answers,
+    at,
+    behind,
+    external,
+    issuer,
+    kill_at,
+    leaf,
+    made,
+    problem_at,
+    saying,
+    settings,
+    usual,
+    wanted,
+    with_body,
+)
 from tests.live import needs, ports
 from tests.live.authority import Authority
 from tests.live.between import Between, Hold, Reply
-from tests.live.machine import temporary_root
 from tests.live.pebble import Manners, Pebble
+from tests.live.processes import until
 from tests.standins import MemoryStore
 
 pytestmark = needs("pebble", "pebble-challtestsrv")
-
-HERE = Origin("proxygen.yaml", 40, 1)
-URN = "urn:ietf:params:acme:error:"
-QUICK = Pace(first_pause=0.02)
-PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
-MAC = "cHJveHlnZW4tdGVzdHMtYmluZC1hbi1hY2NvdW50LTAx"
-
-
-@pytest.fixture(autouse=True)
-def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the environment of the tests says of proxies and CAs is not part of them."""
-    for name in (*PROXIES, "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.upper(), raising=False)
-
-
-class Quiet(SimpleHTTPRequestHandler):
-    """Serves files, as the nginx of an installation does."""
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-class Files(ThreadingHTTPServer):
-    """Has room for the many validations that Pebble begins at once."""
-
-    request_queue_size = 128
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where Pebble runs, and the folder whose files it is shown as answers."""
-
-    pebble: Pebble
-    challenges: Path
-
-
-def place(root: Path, manners: Manners) -> Iterator[Place]:
-    """Run Pebble, and a web server at the port that it validates at."""
-    folder = root / "challenges"
-    folder.mkdir()
-    port = ports.reserve()
-    server = Files(("127.0.0.1", port), partial(Quiet, directory=str(folder)))
-    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-    try:
-        with Pebble(root, http_port=port, manners=manners) as pebble:
-            yield Place(pebble, folder)
-    finally:
-        server.shutdown()
-        server.server_close()
-        ports.release(port)
-
-
-@pytest.fixture(scope="module")
-def common() -> Iterator[Place]:
-    """A Pebble for many tests, with its usual bad manners: one nonce of twenty is rejected."""
-    with temporary_root() as root:
-        yield from place(root, Manners(nonces_rejected=5))
-
-
-@pytest.fixture
-def own(request: pytest.FixtureRequest) -> Iterator[Place]:
-    """A Pebble for one test; the parameter is its manners."""
-    with temporary_root() as root:
-        yield from place(root, getattr(request, "param", Manners()))
-
-
-@pytest.fixture
-def between(common: Place, tmp_path: Path) -> Iterator[Between]:
-    """A server before Pebble that changes what it says."""
-    with Between(common.pebble, tmp_path) as server:
-        yield server
-
-
-def settings(authority: Pebble | Between, **more: Any) -> Acme:
-    """Return what a model says of *authority*."""
-    given = Acme(
-        directory=authority.directory,
-        contact="admin@proxygen.test",
-        key_type=KeyType.ECDSA_P256,
-        profile=None,
-        external_account=None,
-        trusted_roots=(authority.trusted_root,),
-        http_port=80,
-        origin=HERE,
-    )
-    return replace(given, **more)
-
-
-def issuer(
-    given: Acme, solver: Solver, store: Store | None = None, pace: Pace | None = None
-) -> AcmeIssuer:
-    """Return an issuer as a new process has it; its only secret is MAC."""
-
-    def secret(_: Secret) -> bytes:
-        return MAC.encode() + b"\n"
-
-    return AcmeIssuer(
-        given,
-        MemoryStore() if store is None else store,
-        solver,
-        lambda: datetime.now(UTC),
-        secret,
-        pace or QUICK,
-    )
-
-
-def usual(common: Place, **more: Any) -> AcmeIssuer:
-    """Return an issuer without an account, at the common Pebble."""
-    return issuer(settings(common.pebble, **more), Webroot(common.challenges))
-
-
-def behind(between: Between, common: Place, **more: Any) -> AcmeIssuer:
-    """Return an issuer without an account, at the server before the common Pebble."""
-    return issuer(settings(between), Webroot(common.challenges), **more)
-
-
-def wanted(*names: str, **more: Any) -> Certificate:
-    """Return a certificate that a model wants."""
-    return Certificate(names[0], names, "acme", HERE, **more)
-
-
-def leaf(pair: KeyAndChain) -> x509.Certificate:
-    """Return the leaf."""
-    return x509.load_pem_x509_certificates(pair.fullchain)[0]
-
-
-def answers(common: Place) -> list[Path]:
-    """Return the answers that are visible."""
-    return [path for path in common.challenges.rglob("*") if path.is_file()]
-
 
 # What it is for
 
@@ -320,15 +196,10 @@ def test_a_missing_or_unknown_binding_is_said_to_be_that(own: Place) -> None:
     with pytest.raises(IssueFailed, match="bound") as none:
         issuer(settings(own.pebble), Webroot(own.challenges)).issue(wanted("x.example"), None)
     assert "acme.external_account" in none.value.remedy
-    assert none.value.final
+    assert (none.value.final, none.value.everybody) == (True, True)
     unknown = settings(own.pebble, external_account=external("kid-2"))
     with pytest.raises(IssueFailed, match="refused the account"):
         issuer(unknown, Webroot(own.challenges)).issue(wanted("x.example"), None)
-
-
-def external(key_identifier: str) -> ExternalAccount:
-    """Return an external account whose secret is MAC."""
-    return ExternalAccount(key_identifier, Secret("env", "MAC"))
 
 
 # Refusals
@@ -344,7 +215,9 @@ def test_a_failed_name_is_blamed_in_the_authoritys_words(common: Place) -> None:
     assert "127.0.0.66" in error.words
     assert "good.blame.example" not in str(error)
     assert "port 80" in error.remedy
+    assert error.unproven == ("lost.blame.example",)
     assert not error.final
+    assert not error.everybody
     assert answers(common) == []
 
 
@@ -382,6 +255,21 @@ def test_a_rate_limit_says_when_to_come_again(between: Between, common: Place) -
     assert not failed.value.final
 
 
+@pytest.mark.parametrize("step", ["dir", "sign-me-up", "order-plz", "finalize-order"])
+@pytest.mark.parametrize("status", [429, 503])
+def test_an_overloaded_authority_says_when_to_come_again(
+    between: Between, common: Place, step: str, status: int
+) -> None:
+    busy = Reply(status, {"Retry-After": "600"}, b"<html>busy</html>")
+    between.tamper = lambda at, reply: busy if at == step else reply
+    with pytest.raises(IssueFailed) as failed:
+        behind(between, common).issue(wanted("busy.example"), None)
+    assert failed.value.everybody
+    assert failed.value.retry_at
+    off = failed.value.retry_at - datetime.now(UTC)
+    assert timedelta(minutes=9) < off <= timedelta(minutes=10)
+
+
 def test_terms_to_agree_to_are_named(between: Between, common: Place) -> None:
     instance = {"instance": "https://authority.example/agree"}
     between.tamper = problem_at("sign-me-up", 403, "userActionRequired", {}, **instance)
@@ -396,6 +284,7 @@ def test_an_unknown_profile_is_refused_before_any_order(common: Place) -> None:
     with pytest.raises(IssueFailed, match="no profile 'fast'") as failed:
         usual(common, profile="fast").issue(wanted("profile.example"), None)
     assert failed.value.final
+    assert failed.value.everybody
     assert common.pebble.new_orders == orders
 
 
@@ -408,20 +297,6 @@ def test_words_of_the_authority_are_bounded_and_printable(between: Between, comm
     assert failed.value.words.isprintable()
 
 
-def problem_at(
-    step: str, status: int, kind: str, headers: dict[str, str], **more: str
-) -> Callable[[str, Reply], Reply]:
-    """Return what makes a step fail with a problem document."""
-    body = json.dumps({"type": URN + kind, "detail": "because", **more}).encode()
-
-    def tamper(at: str, reply: Reply) -> Reply:
-        if at != step:
-            return reply
-        return Reply(status, {**reply.headers, **headers}, body)
-
-    return tamper
-
-
 # Authorities that cannot be reached or trusted
 
 
@@ -431,6 +306,7 @@ def test_an_authority_that_is_down_fails_clearly(common: Place) -> None:
     with pytest.raises(IssueFailed, match="cannot be used") as failed:
         down.issue(wanted("down.example"), None)
     assert "could not be reached" in failed.value.words
+    assert failed.value.everybody
     ports.release(port)
 
 
@@ -454,8 +330,9 @@ def test_nobody_waits_again_for_an_authority_that_hangs_within_a_run(
     between.hold = Hold("order-plz", "before")
     begun = monotonic()
     for number in range(20):
-        with pytest.raises(IssueFailed, match="did not answer in time"):
+        with pytest.raises(IssueFailed, match="did not answer in time") as failed:
             one.issue(wanted(f"dead{number}.example"), None)
+        assert failed.value.everybody
     assert monotonic() - begun < 3
 
 
@@ -463,8 +340,9 @@ def test_a_refused_account_is_not_asked_for_by_each(between: Between, common: Pl
     between.tamper = problem_at("sign-me-up", 400, "invalidContact", {})
     one = behind(between, common)
     for number in range(5):
-        with pytest.raises(IssueFailed, match="contact"):
+        with pytest.raises(IssueFailed, match="contact") as failed:
             one.issue(wanted(f"refused{number}.example"), None)
+        assert failed.value.everybody
     assert len(between.times("sign-me-up")) == 1
 
 
@@ -572,28 +450,6 @@ def test_a_killed_run_is_finished_by_the_next_with_the_same_order(
     assert made(own.pebble, "accounts") == 1
 
 
-def made(pebble: Pebble, what: str) -> int:
-    """Return how many orders, or accounts, Pebble made: its log tells of each."""
-    return len(re.findall(rf"There are now \d+ {what} in ", pebble.log))
-
-
-def kill_at(hold: Hold, between: Between, folder: Path, *names: str) -> None:
-    """Have another process issue, and kill it at the held step."""
-    script = Path(__file__).with_name("issue_once.py")
-    place = (between.directory, str(between.trusted_root), str(folder))
-    child = subprocess.Popen(
-        [sys.executable, str(script), *place, *names],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
-    )
-    try:
-        assert hold.reached.wait(20), f"the step {hold.step} was never reached"
-    finally:
-        child.send_signal(signal.SIGKILL)
-        child.wait()
-        between.hold = None
-        hold.released.set()
-
-
 def test_a_challenge_that_is_being_looked_at_is_not_answered_again(
     between: Between, common: Place
 ) -> None:
@@ -611,10 +467,11 @@ def test_a_challenge_that_was_settled_just_now_needs_no_answer(
     between: Between, common: Place
 ) -> None:
     late = problem_at("chalZ", 400, "malformed", {})
+    settled = common.pebble.log.count("set VALID")
 
     def tamper(step: str, reply: Reply) -> Reply:
-        if step == "authZ" and between.times("chalZ") and reply.status == 200:
-            return reply.saying(status="valid")
+        if step == "chalZ":
+            until(lambda: common.pebble.log.count("set VALID") > settled, "a validation")
         return late(step, reply)
 
     between.tamper = tamper
@@ -718,25 +575,6 @@ def test_an_order_that_never_ends_is_given_up(between: Between, common: Place) -
 
 
 # Hostile answers
-
-
-def at(step: str, change: Callable[[Reply], Reply]) -> Callable[[str, Reply], Reply]:
-    """Return what changes the successful answers of one step."""
-
-    def tamper(seen: str, reply: Reply) -> Reply:
-        return change(reply) if seen == step and reply.status < 300 else reply
-
-    return tamper
-
-
-def saying(**fields: Any) -> Callable[[Reply], Reply]:
-    """Return what changes fields of an answer."""
-    return lambda reply: reply.saying(**fields)
-
-
-def with_body(body: bytes) -> Callable[[Reply], Reply]:
-    """Return what puts *body* in place of an answer's."""
-    return lambda reply: replace(reply, body=body)
 
 
 def padded(reply: Reply) -> Reply:

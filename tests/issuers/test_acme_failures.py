@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from proxygen.issuers.acme_answers import URN, Problem, problem
-from proxygen.issuers.acme_failures import MEANINGS, Refused, listed, of_account, of_names
+from proxygen.issuers.acme_failures import MEANINGS, Over, Refused, listed, of_account, of_names
 
 NAMES = ("webmail.x.example", "autodiscover.x.example")
 
@@ -78,3 +78,58 @@ def test_many_names_are_not_all_listed() -> None:
     assert listed(("a",)) == "a"
     assert listed(("a", "b", "c")) == "a, b and c"
     assert listed(("a", "b", "c", "d")) == "a, b and 2 more names"
+
+
+# Whose failure it is
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "detail", "everybody"),
+    [
+        (429, "rateLimited", "too many new orders (300) from this account recently", True),
+        (429, "rateLimited", 'too many certificates (50) already issued for "x.example"', False),
+        (429, "rateLimited", "Too many failed authorizations: webmail.X.example.", False),
+        (429, "rateLimited", "(5) already issued for this exact set of identifiers", False),
+        (429, "rateLimited", 'too many certificates issued for "ax.example"', True),
+        (429, "rateLimited", "see https://authority.example/limits#example", True),
+        (429, "unheardOf", "slow down", True),
+        (503, "unheardOf", "", True),
+        (500, "serverInternal", "", True),
+        (400, "badNonce", "", True),
+        (400, "invalidProfile", "", True),
+        (403, "userActionRequired", "", True),
+        (401, "unauthorized", "", True),
+        (403, "unauthorized", "Account is not valid, has status deactivated", True),
+        (403, "unauthorized", "authorizations for these names not valid", False),
+        (400, "malformed", "", False),
+        (403, "caa", "", False),
+        (400, "rejectedIdentifier", "", False),
+        (403, "orderNotReady", "", False),
+    ],
+)
+def test_whether_any_other_certificate_would_be_refused_too(
+    status: int, kind: str, detail: str, everybody: bool
+) -> None:
+    error = of_names(NAMES, Refused(Problem(type=URN + kind, detail=detail), status))
+    assert error.everybody == everybody
+
+
+def test_a_limit_that_names_its_name_apart_is_not_everybodys() -> None:
+    part = Problem(type=URN + "rateLimited", detail="too many").about(NAMES[0])
+    error = of_names(NAMES, Refused(Problem(type=URN + "rateLimited", subproblems=(part,)), 429))
+    assert not error.everybody
+
+
+def test_what_is_refused_to_the_account_is_refused_to_everybody() -> None:
+    assert of_account(Refused(Problem(type=URN + "malformed")), None).everybody
+
+
+def test_an_order_that_came_to_nothing_is_nobody_elses() -> None:
+    trouble = Problem(type=URN + "serverInternal", detail="CAA could not be looked up")
+    error = of_names(NAMES, Over(trouble, (NAMES[1],)))
+    assert not error.everybody
+    assert error.unproven == (NAMES[1],)
+
+
+def test_no_name_is_unproven_when_an_order_is_refused() -> None:
+    assert of_names(NAMES, Refused(Problem(type=URN + "malformed"), 400)).unproven == ()

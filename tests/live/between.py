@@ -7,6 +7,7 @@ import json
 import ssl
 import threading
 import time
+from base64 import urlsafe_b64decode
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -62,15 +63,18 @@ class Between:
 
     A step is the first part of a request's path: dir, nonce-plz, sign-me-up, order-plz, authZ,
     chalZ, finalize-order, my-order, certZ, my-account. *tamper* is given the step and Pebble's
-    answer, and returns what the client is told.
+    answer, and returns what the client is told. *instead* is given the step and what was signed
+    in the request, and returns what the client is told without Pebble's knowing, or None.
     """
 
     def __init__(self, pebble: Pebble, folder: Path) -> None:
         self.pebble = pebble
         self.folder = folder
         self.tamper: Callable[[str, Reply], Reply] = lambda _, reply: reply
+        self.instead: Callable[[str, dict[str, Any]], Reply | None] = lambda _, signed: None
         self.hold: Hold | None = None
         self.seen: list[tuple[str, float]] = []
+        self.signed: list[tuple[str, dict[str, Any]]] = []
 
     @property
     def directory(self) -> str:
@@ -85,6 +89,10 @@ class Between:
     def times(self, step: str) -> list[float]:
         """Return when the requests of a step came, on the monotonic clock."""
         return [when for seen, when in self.seen if seen == step]
+
+    def sent(self, step: str) -> list[dict[str, Any]]:
+        """Return what was signed in the requests of a step, but for those with a used nonce."""
+        return [payload for seen, payload in self.signed if seen == step]
 
     def __enter__(self) -> Self:
         authority = Authority("Between")
@@ -108,9 +116,15 @@ class Between:
         """Return what the client is told."""
         step = path.split("/")[1]
         self.seen.append((step, time.monotonic()))
+        payload = signed_in(body)
+        if (reply := self.instead(step, payload)) is not None:
+            self.signed.append((step, payload))
+            return reply
         if self.hold:
             self.hold.stop(step, "before")
         reply = self.passed_on(method, path, headers, body)
+        if b":badNonce" not in reply.body:
+            self.signed.append((step, payload))
         if self.hold:
             self.hold.stop(step, "after")
         return self.tamper(step, reply)
@@ -127,6 +141,12 @@ class Between:
             return Reply(reply.status, kept, reply.read())
         finally:
             connection.close()
+
+
+def signed_in(body: bytes) -> dict[str, Any]:
+    """Return the JSON object that is signed in a request; empty for none."""
+    payload = json.loads(body)["payload"] if body else ""
+    return dict(json.loads(urlsafe_b64decode(payload + "==") or b"{}"))
 
 
 class Server(ThreadingHTTPServer):

@@ -20,6 +20,7 @@ from tests.live.postfix import Postfix
 from tests.live.processes import environment, made
 
 PROGRAMS = ("nginx", "pebble", "postfix", "dovecot")
+NOBODY_LISTENS = 1
 LONGEST_ROOT = 48
 """Dovecot's and postfix's sockets lie below the root; a socket's path has 107 characters."""
 
@@ -112,6 +113,8 @@ class Machine:
             "contact": "hostmaster@example.net",
             "global": dict(main or {"url": "https://mail.example.net", "certificate": "acme"}),
             "domains": dict(domains or {}),
+            # A mail server of this host is none of the tests' business.
+            "notifiers": {"email": {"host": "127.0.0.1", "port": NOBODY_LISTENS}},
         }
         ours = self.surroundings()
         for part in ("acme", "services"):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from proxygen import registry
 from proxygen.errors import ModelError
-from proxygen.model.certificate import GLOBAL, KeyType, Secret
+from proxygen.model.certificate import GLOBAL, Authority, KeyType, Secret
 from proxygen.model.reading import read
 from proxygen.model.schema import DIRECTORIES
 from proxygen.model.sources import Source, Unreadable
@@ -26,6 +26,11 @@ acme: {terms_of_service_agreed: true}
 BACKEND = "backends: {app: {upstreams: {web: ['http://10.0.0.1']}}}\n"
 
 # What is read.
+
+
+def test_lines_of_a_file_that_is_no_model_are_not_shown() -> None:
+    found = mistakes("root:$6$salt$hash:19000:0:99999:7:::\n")
+    assert "hash" not in "".join(map(str, found))
 
 
 def test_a_smallest_model() -> None:
@@ -58,7 +63,7 @@ domains:
     assert own.names == ("www.own.example", "b.own.example", "a.own.example")
     assert own.certificate
     assert own.certificate.names == own.names
-    assert own.certificate.authority == DIRECTORIES["letsencrypt"]
+    assert own.certificate.authorities == (Authority(DIRECTORIES["letsencrypt"]),)
     assert not own.certificate.keep_key
     assert (shared.names, shared.certificate) == (("www.shared.example",), None)
     assert (none.names, none.host, none.certificate) == ((), None, None)
@@ -146,8 +151,11 @@ def test_a_file_that_two_globs_name_is_read_once() -> None:
 
 NAME_REMEDY = "write letters, digits and hyphens, with dots between: host.domain.example"
 MAPPING_REMEDY = "write `key: value` lines, or {}"
-TOP = "known here: acme, backends, contact, defaults, domains, global, include, services"
-IN_DOMAIN = "known here: backend, certificate, contact, extra_names, url"
+TOP = (
+    "known here: acme, backends, contact, defaults, domains, global, include, language, metrics, "
+    "notifiers, services"
+)
+IN_DOMAIN = "known here: backend, certificate, contact, extra_names, language, url"
 SERVER_REMEDY = "write http://HOST:PORT or https://HOST:PORT"
 
 ONE_MISTAKE = [
@@ -158,12 +166,17 @@ ONE_MISTAKE = [
     ("global: {url: a.example}", "1:9", "global.certificate", "`certificate` is missing", "add it"),
     (
         "global: {url: a.example, certificate: [acme]}",
-        *("1:39", "global.certificate", "a list is not known here", "write 'acme' or 'selfsigned'"),
+        *(
+            "1:39",
+            "global.certificate",
+            "a list is not known here",
+            "write 'acme', 'hook' or 'selfsigned'",
+        ),
     ),
     (
         "global: {url: a.example, certificate: global}",
         *("1:39", "global.certificate", "'global' is not known here"),
-        "write 'acme' or 'selfsigned'",
+        "write 'acme', 'hook' or 'selfsigned'",
     ),
     (
         "global: {url: a.example, certificate: {file: {key: k.pem}}}",
@@ -178,7 +191,7 @@ ONE_MISTAKE = [
         *("1:39", "acme.terms_of_service_agreed"),
         "an ACME certificate is wanted (for a.example), but the authority's terms of service were "
         "not agreed to",
-        "read them, then write `acme: {terms_of_service_agreed: true}`",
+        "read them, then write `terms_of_service_agreed: true` there",
     ),
     (SMALLEST + "domain: {}", "2:1", "domain", "unknown field `domain`", "did you mean `domains`?"),
     (SMALLEST + "xyz: {}", "2:1", "xyz", "unknown field `xyz`", TOP),

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxygen.errors import IssueFailed, Origin
-from proxygen.model.certificate import Certificate, KeyAndChain, KeyType
+from proxygen.model.certificate import Authority, Certificate, KeyAndChain, KeyType
 from proxygen.model.verdicts import inspect
 from proxygen.model.x509 import (
     chain_of,
@@ -25,6 +25,7 @@ from proxygen.model.x509 import (
     new_key,
     self_signed,
     signing_request,
+    unique_identifier,
 )
 from tests.certificates import DAY, NOON, intermediate, key_pem, leaf, make, openssl, root, rsa_key
 from tests.live.needs import needs
@@ -34,8 +35,8 @@ WANTED = Certificate(
     names=("www.a.example", "a.example"),
     issuer="acme",
     origin=Origin("m.yaml", 1, 1),
-    authority="https://ca.example/dir",
 )
+ASKED = Authority("https://ca.example/dir", "short")
 CA = intermediate(root())
 
 
@@ -120,11 +121,15 @@ def test_a_client_that_trusts_the_self_signed_certificate_accepts_it(tmp_path):
 def test_describe_tells_the_facts():
     issued = leaf(CA, "b.example", "A.example")
     pair = issued.pair(CA)
-    bundle = describe(pair, WANTED, stand_in=True)
+    bundle = describe(pair, WANTED, ASKED, stand_in=True)
     public = issued.key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     assert bundle.owner == "a.example"
     assert bundle.names == ("a.example", "b.example")
-    assert (bundle.issuer, bundle.authority) == ("acme", "https://ca.example/dir")
+    assert (bundle.issuer, bundle.authority, bundle.profile) == (
+        "acme",
+        "https://ca.example/dir",
+        "short",
+    )
     assert bundle.issued_by == "Intermediate"
     assert (bundle.not_before, bundle.not_after) == (NOON - DAY, NOON + 30 * DAY)
     assert int(bundle.serial, 16) == issued.certificate.serial_number
@@ -164,3 +169,26 @@ def test_hostile_names_are_bounded_and_printable():
 def test_what_cannot_be_described_is_an_issue_failed(key, chain):
     with pytest.raises(IssueFailed, match="cannot be read"):
         describe(KeyAndChain(key, chain), WANTED)
+
+
+def with_serial(serial: int, key_identifier: bytes) -> x509.Certificate:
+    """Return a certificate with that serial number and that identifier of its issuer's key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([])
+    builder = x509.CertificateBuilder(name, name, key.public_key(), serial, NOON, NOON + DAY)
+    identifier = x509.AuthorityKeyIdentifier(key_identifier, None, None)
+    return builder.add_extension(identifier, critical=False).sign(key, SHA256())
+
+
+def test_the_unique_identifier_is_that_of_the_example_in_the_rfc():
+    # RFC 9773 section 4.1: the serial number's DER keeps the zero that stands for the sign.
+    key_identifier = bytes.fromhex("69885B6B87464041E1B37B847BA0AE2CDE01C8D4")
+    found = unique_identifier(with_serial(0x87654321, key_identifier))
+    assert found == "aYhba4dGQEHhs3uEe6CuLN4ByNQ.AIdlQyE"
+
+
+def test_a_certificate_that_does_not_name_its_issuers_key_has_no_unique_identifier():
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([])
+    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, NOON, NOON + DAY)
+    assert unique_identifier(builder.sign(key, SHA256())) == ""

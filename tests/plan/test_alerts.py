@@ -12,6 +12,7 @@ from proxygen.plan.alerts import warnings
 from proxygen.plan.observed import Observed, ServiceState
 from proxygen.services import Facts
 from tests.certificates import DAY, NOON
+from tests.mails import attempt
 from tests.models import bundle, bundles, site, stand_in
 
 TEXT = """\
@@ -98,3 +99,22 @@ def test_an_upstream_by_name_is_warned_about_and_one_by_address_is_not() -> None
         "backend b: nginx looks up app7.internal when it starts, and does not start while that "
         "fails; write its address, or have it in /etc/hosts"
     ]
+
+
+def test_a_certificate_near_its_end_is_warned_about_with_its_last_failure() -> None:
+    near = bundle(next(iter(SITE.certificates)), ends=NOON + 2 * DAY)
+    covering = replace(near, names=("*.shared.example",))
+    failed = attempt(GLOBAL, what="the authority refused it")
+    seen = Observed(ALL | {GLOBAL: covering}, {}, {}, attempts={GLOBAL: failed})
+    assert warnings(SITE, seen, NOON) == (
+        "the certificate of global is valid only until 2026-11-22 12:00 UTC; it is not renewed "
+        "yet: the authority refused it",
+    )
+
+
+def test_a_supplied_certificate_near_its_end_is_warned_about() -> None:
+    own = site("global: {url: a.example, certificate: {file: {certificate: a.pem}}}")
+    near = bundle(own.global_certificate, ends=NOON + 29 * DAY)
+    assert told(own, {GLOBAL: near}) == (
+        "the certificate of global is valid only until 2026-12-19 12:00 UTC; a new one is needed",
+    )

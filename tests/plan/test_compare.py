@@ -93,7 +93,13 @@ def test_nothing_due_is_no_step() -> None:
     assert issues(SITE, observed(), NOON) == ()
     assert stand_in(SITE, observed()) is None
     assert steps(observed()) == ()
-    assert Plan((), ()).as_json() == {"steps": [], "failures": [], "warnings": []}
+    assert Plan((), ()).as_json() == {
+        "steps": [],
+        "failures": [],
+        "warnings": [],
+        "waiting": [],
+        "forecast": None,
+    }
 
 
 def test_what_asks_nobody_is_issued_first() -> None:

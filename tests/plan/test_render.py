@@ -9,7 +9,7 @@ import pytest
 
 from proxygen.errors import ServiceError
 from proxygen.plan.render import Template, Templates, Unquotable, quote, render
-from proxygen.services import Rendered
+from proxygen.services import Lines, Rendered
 
 EVIL = "x; return 200"
 
@@ -145,3 +145,16 @@ def test_a_template_reaches_nothing_behind_its_values(expression: str) -> None:
     templates = Templates({"t": Template(f"{{{{ {expression} }}}}", "t")})
     with pytest.raises(ServiceError):
         render(templates, Rendered("t", "t", {"value": Rendered("a", "b", {})}))
+
+
+def test_many_lines_are_written_as_one_value() -> None:
+    lines = Lines((("  {} {};", "a", "b"), ("  ~^{}$;", "c[.]d"), ("  {} {};", "a", "c")))
+    assert rendered("{\n{{ v }}\n}", v=lines) == "{\n  a b;\n  ~^c[.]d$;\n  a c;\n}"
+
+
+@pytest.mark.parametrize(
+    "text", ["{{ v }}", "{{ [v] | join }}", "{{ v ~ '' }}", "{{ v | string }}"]
+)
+def test_no_value_in_a_line_gets_past_the_gate(text: str) -> None:
+    with pytest.raises(ServiceError, match="cannot be"):
+        rendered(text, v=Lines((("{} {};", "a", "b"), ("{} {};", "a", EVIL))))

@@ -6,17 +6,20 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from proxygen.errors import Origin
-from proxygen.model.certificate import Bundle, Certificate, KeyType
-from proxygen.plan.renewal import renew_at, why_issue
+from proxygen.model.certificate import Authority, Bundle, Certificate, KeyType, RenewalInfo
+from proxygen.plan.renewal import drawn, renew_at, to_look_at, warned_from, why_issue
 from tests.certificates import DAY, NOON
 from tests.models import bundle
 
 HERE = Origin("proxygen.yaml", 1, 1)
-WANTED = Certificate("shop", ("a.example", "b.example"), "acme", HERE, authority="https://ca/dir")
+CA, OTHER = Authority("https://ca/dir"), Authority("https://other/dir", "short")
+WANTED = Certificate("shop", ("a.example", "b.example"), "acme", HERE, authorities=(CA, OTHER))
 STORED = bundle(WANTED)
-SUPPLIED = replace(WANTED, issuer="file", authority="")
+SUPPLIED = replace(WANTED, issuer="file", authorities=())
 SECOND = timedelta(seconds=1)
 
 
@@ -107,3 +110,96 @@ def test_the_words_say_what_is_the_matter() -> None:
     assert str(missing) == "not covered: a.example, b.example"
     due = why_issue(WANTED, STORED, "", STORED.not_after)
     assert str(due) == "ends 2027-01-19 12:00 UTC"
+
+
+def suggested(start: datetime, end: datetime, draw: float = 0.5) -> RenewalInfo:
+    """Return renewal information with a moment drawn in its window."""
+    return drawn(start, end, None, NOON + DAY / 4, "https://ca/why", draw)
+
+
+def test_it_is_renewed_at_the_moment_drawn_in_the_suggested_window() -> None:
+    window = suggested(NOON + 10 * DAY, NOON + 12 * DAY)
+    stored = replace(STORED, renewal=window)
+    assert window.moment == NOON + 11 * DAY
+    assert renew_at(stored) == NOON + 11 * DAY
+    assert code(WANTED, stored, now=NOON + 11 * DAY - SECOND) is None
+    reason = why_issue(WANTED, stored, "", NOON + 11 * DAY)
+    assert reason
+    assert reason.code == "suggested"
+    assert "https://ca/why" in reason.words
+
+
+@given(st.floats(0, 1))
+def test_the_moment_lies_in_the_window(draw: float) -> None:
+    moment = suggested(NOON, NOON + DAY, draw).moment
+    assert moment
+    assert NOON <= moment <= NOON + DAY
+
+
+def test_a_moment_stays_while_the_window_that_moved_still_holds_it() -> None:
+    former = suggested(NOON + 10 * DAY, NOON + 12 * DAY)
+    moved = drawn(NOON + 11 * DAY, NOON + 20 * DAY, former, NOON + DAY, None, 0.9)
+    assert moved.moment == former.moment
+
+
+def test_a_moment_is_drawn_anew_when_the_window_moved_away() -> None:
+    former = suggested(NOON + 10 * DAY, NOON + 12 * DAY)
+    moved = drawn(NOON - 2 * DAY, NOON - DAY, former, NOON + DAY, None, 0.5)
+    assert moved.moment == NOON - 1.5 * DAY
+    assert code(WANTED, replace(STORED, renewal=moved)) == "suggested"
+
+
+def test_a_suggestion_after_people_would_be_warned_is_not_waited_for() -> None:
+    late = suggested(STORED.not_after, STORED.not_after + DAY)
+    assert renew_at(replace(STORED, renewal=late)) == STORED.not_after - 5 * DAY
+
+
+@pytest.mark.parametrize(
+    ("lifetime", "warned"),
+    [(90 * DAY, 5 * DAY), (45 * DAY, 5 * DAY), (20 * DAY, 4 * DAY), (6 * DAY, 1.2 * DAY)],
+)
+def test_people_are_warned_in_the_last_days_in_proportion(
+    lifetime: timedelta, warned: timedelta
+) -> None:
+    stored = replace(STORED, not_before=NOON, not_after=NOON + lifetime)
+    assert warned_from(stored) == stored.not_after - warned
+    assert renew_at(stored) < warned_from(stored)
+
+
+def test_it_is_asked_again_when_the_authority_said_to_and_not_before() -> None:
+    known = replace(STORED, identifier="a.b", renewal=RenewalInfo(NOON + DAY / 4))
+    assert not to_look_at(known, NOON)
+    assert to_look_at(known, NOON + DAY / 4)
+    assert to_look_at(replace(known, renewal=None), NOON)
+
+
+def test_a_clock_that_was_wrong_keeps_nobody_from_asking() -> None:
+    ahead = replace(STORED, identifier="a.b", renewal=RenewalInfo(NOON + 300 * DAY))
+    assert to_look_at(ahead, NOON)
+
+
+def test_what_has_no_identifier_is_not_asked_about() -> None:
+    assert not to_look_at(STORED, NOON)
+    assert not to_look_at(replace(STORED, identifier="a.b", stand_in=True), NOON)
+
+
+def test_a_clock_that_jumped_back_makes_nothing_due() -> None:
+    assert code(WANTED, replace(STORED, not_before=NOON + DAY)) is None
+
+
+def test_what_the_second_authority_issued_stays_until_it_is_due() -> None:
+    theirs = replace(STORED, authority=OTHER.directory, profile="short")
+    assert code(WANTED, theirs) is None
+    assert code(WANTED, theirs, now=theirs.not_after) == "due"
+    assert code(replace(WANTED, authorities=(CA,)), theirs) == "authority"
+
+
+def test_another_profile_of_its_authority_is_asked_for() -> None:
+    assert code(replace(WANTED, authorities=(replace(CA, profile="x"),)), STORED) == "profile"
+    assert code(replace(WANTED, authorities=(CA, replace(OTHER, profile="x"))), STORED) is None
+    reason = why_issue(WANTED, replace(STORED, profile="x"), "", NOON)
+    assert str(reason) == "the profile was x and is now none"
+
+
+def test_one_that_was_told_to_be_compromised_is_replaced() -> None:
+    assert code(WANTED, replace(STORED, replace=True)) == "replace"

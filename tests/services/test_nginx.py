@@ -282,6 +282,18 @@ def test_every_certificate_that_is_served_is_wanted_once() -> None:
     assert wanted.certificates == (bundle(GLOBAL), bundle(SHOP))
 
 
+def test_the_same_certificate_at_two_owners_is_a_file_of_each() -> None:
+    same = replace(bundle(POST), digest=bundle(SHOP).digest)
+    other = WebSite(POST, (POST,), same, None)  # another backend is another block
+    view = WebView((MAIN_SITE, site(SHOP), other))
+    wanted = nginx.wanted(view, settings(), FACTS, LAYOUT)
+    assert wanted.certificates == (bundle(GLOBAL), bundle(SHOP), same)
+    named = set(re.findall(r"ssl_certificate (\S+);", text(site(SHOP), other)))
+    live = LAYOUT.live("nginx")
+    files = {str(live.certificate(each.owner, each.digest)) for each in wanted.certificates}
+    assert named == files
+
+
 def test_workers_read_certificates_only_on_demand() -> None:
     view = WebView((MAIN_SITE,))
     assert nginx.wanted(view, settings(), FACTS, LAYOUT).readers is None
@@ -413,12 +425,11 @@ def test_no_hostile_value_reaches_the_file(name: str) -> None:
 # Running it.
 
 
-def test_check_and_reload_name_the_main_file() -> None:
+def test_the_check_names_the_main_file_and_a_reload_is_the_signal() -> None:
     staged = Path("/stage/nginx.conf")
     (check,) = nginx.check(FACTS, settings(), staged)
     assert str(check) == "/usr/sbin/nginx -t -q -c /stage/nginx.conf -e stderr"
-    reload = nginx.reload(FACTS, settings())
-    assert str(reload) == "/usr/sbin/nginx -c /etc/nginx/nginx.conf -e stderr -s reload"
+    nginx.reload(FACTS, settings())  # nothing to run: SIGHUP
 
 
 def test_a_refusal_is_told_without_warnings() -> None:

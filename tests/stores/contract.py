@@ -42,6 +42,16 @@ class Contract:
         assert list(store.keys("a/b")) == ["a/b/c", "a/b/d"]
         assert list(store.keys("nothing")) == []
 
+    def test_stamps_are_of_the_same_keys_and_differ_once_a_value_does(self, store: Store) -> None:
+        for key in ("a/z", "a/b/c", "ab/x"):
+            store.put(key, b"1")
+        before = store.stamps("a")
+        assert list(before) == list(store.keys("a")) == ["a/b/c", "a/z"]
+        store.put("a/z", b"2")
+        after = store.stamps("a")
+        assert after["a/z"] is None or after["a/z"] != before["a/z"]
+        assert store.stamps("nothing") == {}
+
     def test_the_names_of_owners_are_parts_of_keys(self, store: Store) -> None:
         for part in ("a.example", "xn--bcher-kva.example", "*.a.example", "x" * 180, "global"):
             store.put(f"bundles/{part}/{'0' * 32}", part.encode())

@@ -6,6 +6,7 @@ import os
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -124,3 +125,31 @@ def test_a_link_among_the_values_is_replaced_and_not_followed(tmp_path: Path) ->
     FileStore(tmp_path / "store").put("a/b", b"ours")
     assert outside.read_bytes() == b"foreign"
     assert not (tmp_path / "store/a/b").is_symlink()
+
+
+def settled(path: Path) -> files.Stamp:
+    """Return the stamp of a file once there is one."""
+    end = time.monotonic() + 10
+    while time.monotonic() < end:
+        if stamp := files.stamp_of(path):
+            return stamp
+        time.sleep(0.02)
+    raise AssertionError(f"{path} has no stamp")
+
+
+def test_a_value_of_just_now_has_no_stamp_as_the_next_one_may_look_the_same(tmp_path: Path) -> None:
+    store = FileStore(tmp_path)
+    store.put("a/b", b"1")
+    assert store.stamps("a") == {"a/b": None}
+    stamp = settled(tmp_path / "a/b")
+    assert store.stamps("a") == {"a/b": stamp} == store.stamps("a")
+
+
+def test_a_value_replaced_in_place_with_its_time_put_back_is_told(tmp_path: Path) -> None:
+    store, path = FileStore(tmp_path), tmp_path / "a/b"
+    store.put("a/b", b"1")
+    stamp = settled(path)
+    status = path.stat()
+    path.write_bytes(b"2")
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert settled(path) != stamp

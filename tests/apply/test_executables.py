@@ -1,0 +1,90 @@
+"""Executables of a folder: in order, and only those that nobody else can change."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from proxygen.apply.executables import Found, found
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Return an empty folder of hooks."""
+    path = tmp_path / "hooks" / "deploy.d"
+    path.mkdir(parents=True)
+    return path
+
+
+def program(path: Path, mode: int = 0o755) -> Path:
+    """Write a program."""
+    path.write_text("#!/bin/sh\n")
+    path.chmod(mode)
+    return path
+
+
+def test_programs_come_in_the_order_of_their_names(folder: Path) -> None:
+    names = ("20-second", "10-first.sh", "Z", "a.py")
+    for name in names:
+        program(folder / name)
+    assert [each.name for each in found(folder).programs] == sorted(names)
+
+
+def test_no_folder_and_an_empty_one_are_no_programs(folder: Path) -> None:
+    assert found(folder) == found(folder / "missing") == Found()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [".hidden", ".x.swp", "x~", "x.bak", "x.dpkg-old", "x.rpmnew", "#x#", "README", "README.md"],
+)
+def test_what_editors_and_packages_leave_is_no_program(folder: Path, name: str) -> None:
+    program(folder / name)
+    assert found(folder) == Found()
+
+
+def test_a_file_that_is_not_executable_is_told(folder: Path) -> None:
+    program(folder / "x", 0o644)
+    (folder / "below").mkdir()
+    answer = found(folder)
+    assert not answer.programs
+    (warning,) = answer.warnings
+    assert f"{folder / 'x'} is not executable" in warning
+
+
+@pytest.mark.parametrize("mode", [0o775, 0o757])
+def test_a_program_that_others_may_change_is_refused(folder: Path, mode: int) -> None:
+    program(folder / "evil", mode)
+    good = program(folder / "good")
+    answer = found(folder)
+    assert answer.programs == (good,)
+    assert f"mode {mode:04o}" in answer.warnings[0]
+
+
+@pytest.mark.parametrize("which", ["hooks", "hooks/deploy.d"])
+def test_a_folder_that_others_may_change_is_refused_whole(folder: Path, which: str) -> None:
+    program(folder / "x")
+    (folder.parents[1] / which).chmod(0o777)
+    answer = found(folder)
+    assert not answer.programs
+    assert "chmod go-w" in answer.warnings[0]
+
+
+def test_a_link_is_judged_by_where_it_leads(folder: Path, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    link = folder / "x"
+    link.symlink_to(program(outside / "x"))
+    assert found(folder).programs == (link,)
+    outside.chmod(0o777)
+    assert "others than its owner" in found(folder).warnings[0]
+    (outside / "x").unlink()
+    assert "No such file" in found(folder).warnings[0]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_a_program_of_another_user_is_refused(folder: Path) -> None:
+    os.chown(program(folder / "x"), 12345, 12345)
+    assert "another user" in found(folder).warnings[0]

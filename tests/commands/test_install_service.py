@@ -1,0 +1,361 @@
+"""install-service: the units, what they allow, and what systemd is told."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+from shutil import chown
+
+import pytest
+
+from proxygen.plan.units import DAEMON, TIMER
+from tests.commands.test_cli import proxygen
+from tests.conftest import require
+from tests.live import client
+from tests.live.machine import Machine
+from tests.live.needs import needs
+from tests.live.processes import Process, environment, until
+
+UNITS = "etc/systemd/system"
+SANDBOX = Path(__file__).parents[1] / "live/sandbox.py"
+AT_MOST = 20
+"""Tenths of systemd's measure of exposure."""
+
+
+def written(root: Path) -> dict[str, str]:
+    """Return the text of each unit below a root."""
+    return {path.name: path.read_text() for path in sorted((root / UNITS).iterdir())}
+
+
+@needs("systemctl")
+def test_the_daemon_is_set_up_and_nothing_changes_when_it_is(tmp_path: Path) -> None:
+    first = proxygen("--root", tmp_path, "install-service")
+    assert first.returncode == 0, first.stderr
+    assert first.stdout == f"wrote {tmp_path / UNITS / 'proxygen.service'}\n"
+    assert "systemctl enable --now proxygen.service" in first.stderr
+    assert tuple(before := written(tmp_path)) == DAEMON
+    assert (tmp_path / UNITS / "proxygen.service").stat().st_mode & 0o777 == 0o644
+    again = proxygen("--root", tmp_path, "install-service")
+    assert again.stdout == "nothing to do\n"
+    assert written(tmp_path) == before
+
+
+@needs("systemctl")
+def test_daemon_and_timer_take_each_others_place(tmp_path: Path) -> None:
+    proxygen("--root", tmp_path, "install-service")
+    run = proxygen("--root", tmp_path, "install-service", "--timer", "--json")
+    said = json.loads(run.stdout)
+    assert said["changed"][0] == f"removed {tmp_path / UNITS / 'proxygen.service'}"
+    assert tuple(written(tmp_path)) == TIMER
+    proxygen("--root", tmp_path, "install-service")
+    assert tuple(written(tmp_path)) == DAEMON
+
+
+@needs("systemctl")
+def test_removal_takes_what_is_ours_and_nothing_else(tmp_path: Path) -> None:
+    proxygen("--root", tmp_path, "install-service", "--timer")
+    other = tmp_path / UNITS / "nginx.service"
+    other.write_text("[Unit]\n")
+    run = proxygen("--root", tmp_path, "install-service", "--remove")
+    assert run.returncode == 0
+    assert tuple(written(tmp_path)) == ("nginx.service",)
+    assert proxygen("--root", tmp_path, "install-service", "--remove").stdout == "nothing to do\n"
+
+
+@needs("systemctl")
+@pytest.mark.parametrize("kind", ["file", "link"])
+def test_a_unit_of_somebody_else_stays(tmp_path: Path, kind: str) -> None:
+    unit = tmp_path / UNITS / "proxygen.service"
+    unit.parent.mkdir(parents=True)
+    if kind == "file":
+        unit.write_text("[Unit]\nDescription=mine\n")
+    else:
+        unit.symlink_to("/dev/null")  # masked
+    run = proxygen("--root", tmp_path, "install-service")
+    assert run.returncode == 2
+    assert f"{unit} was not written by proxygen" in run.stderr
+    removal = proxygen("--root", tmp_path, "install-service", "--remove")
+    assert removal.returncode == 0
+    assert unit.is_symlink() or unit.read_text() == "[Unit]\nDescription=mine\n"
+
+
+@pytest.mark.parametrize("more", ["--timer", "--no-start"])
+def test_removal_goes_with_nothing_else(tmp_path: Path, more: str) -> None:
+    assert proxygen("--root", tmp_path, "install-service", "--remove", more).returncode == 2
+
+
+@needs("systemctl")
+def test_a_wrong_model_is_three_and_nothing_is_written(tmp_path: Path) -> None:
+    model = tmp_path / "etc/proxygen/proxygen.yaml"
+    model.parent.mkdir(parents=True)
+    model.write_text("global: {url: a}\n")
+    assert proxygen("--root", tmp_path, "install-service").returncode == 3
+    assert not (tmp_path / UNITS).exists()
+
+
+@needs("systemctl")
+def test_what_the_model_names_can_be_written(tmp_path: Path) -> None:
+    model = tmp_path / "etc/proxygen/proxygen.yaml"
+    model.parent.mkdir(parents=True)
+    text = "global: {url: mail.example.net, certificate: selfsigned}\nservices: {}\n"
+    model.write_text(text + "metrics: {file: /srv/figures/proxygen.prom}\n")
+    run = proxygen("--root", tmp_path, "install-service")
+    assert run.returncode == 0, run.stderr
+    assert f"-{tmp_path}/srv/figures" in written(tmp_path)["proxygen.service"].split()
+
+
+# What systemd itself says of the units.
+
+
+STRANGE = '/etc/my $HOME %i "ö\\.yaml'
+
+
+@needs("systemctl", "systemd-analyze")
+@pytest.mark.parametrize("kind", [(), ("--timer",)], ids=["daemon", "timer"])
+@pytest.mark.parametrize("config", ["/etc/proxygen/proxygen.yaml", STRANGE])
+def test_systemd_has_no_complaint(tmp_path: Path, kind: tuple[str, ...], config: str) -> None:
+    run = proxygen("--root", tmp_path, "--config", config, "install-service", *kind)
+    assert run.returncode == 0, run.stderr
+    units = sorted((tmp_path / UNITS).iterdir())
+    verify = subprocess.run(
+        ["systemd-analyze", "verify", "--recursive-errors=no", *map(str, units)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (verify.returncode, verify.stderr) == (0, "")
+
+
+@needs("systemctl", "systemd-analyze")
+@pytest.mark.parametrize(
+    ("kind", "unit"),
+    [((), "proxygen.service"), (("--timer",), "proxygen-renew.service")],
+    ids=["daemon", "timer"],
+)
+def test_the_exposure_is_at_most_two(tmp_path: Path, kind: tuple[str, ...], unit: str) -> None:
+    proxygen("--root", tmp_path, "install-service", *kind)
+    run = subprocess.run(
+        [
+            *("systemd-analyze", "security", "--offline=true", "--no-pager"),
+            *(f"--threshold={AT_MOST}", str(tmp_path / UNITS / unit)),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout
+
+
+# What systemd is told, by a systemctl that writes it down; in a mount namespace of its own.
+
+
+RECORDING = """\
+#!/bin/sh
+[ "$1" = --version ] && { echo "systemd 252 (252.1)"; exit; }
+echo "$*" >> "$0.told"
+[ "$1" != is-active ] || [ -e "$0.active" ]
+"""
+PRIVATELY = """\
+set -e
+mount -t tmpfs tmpfs /etc/systemd
+mkdir /etc/systemd/system
+mount --bind "$UNITS" /etc/systemd/system
+mount -t tmpfs tmpfs /run
+mkdir -p /run/systemd/system
+exec "$@"
+"""
+
+
+def told(folder: Path, *arguments: str) -> list[str]:
+    """Run the command on what looks like a host with systemd; return what systemctl was told."""
+    units = folder / "units"
+    units.mkdir(exist_ok=True)
+    systemctl = folder / "bin/systemctl"
+    systemctl.parent.mkdir(exist_ok=True)
+    systemctl.write_text(RECORDING)
+    systemctl.chmod(0o755)
+    log = systemctl.with_name("systemctl.told")
+    log.write_text("")
+    run = subprocess.run(
+        [
+            *("unshare", "-m", "sh", "-c", PRIVATELY, "sh", sys.executable, "-P", "-m", "proxygen"),
+            *("--config", str(folder / "none.yaml"), "install-service", *arguments),
+        ],
+        env={"PATH": f"{systemctl.parent}:{os.environ['PATH']}", "UNITS": str(units)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    return log.read_text().splitlines()
+
+
+@needs("unshare")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
+def test_systemd_is_told_what_changed(tmp_path: Path) -> None:
+    probe = subprocess.run(["unshare", "-m", "mount", "-t", "tmpfs", "x", "/mnt"], check=False)
+    if probe.returncode or not Path("/etc/systemd").is_dir():
+        pytest.skip("mounts are not allowed here")
+    enable = "enable --now proxygen.service"
+    assert told(tmp_path, "--no-start") == ["daemon-reload"]
+    (tmp_path / "units/proxygen.service").unlink()
+    assert told(tmp_path) == [
+        "daemon-reload",
+        "is-active --quiet proxygen.service",
+        enable,
+    ]
+    assert enable in told(tmp_path)
+    # A daemon that runs is started anew when its unit changed.
+    (tmp_path / "bin/systemctl.active").touch()
+    unit = tmp_path / "units/proxygen.service"
+    unit.write_text(unit.read_text() + "# older\n")
+    assert told(tmp_path)[-1] == "restart proxygen.service"
+    switched = told(tmp_path, "--timer")
+    assert switched[0] == "disable --now proxygen.service"
+    assert "enable --now proxygen-renew.timer" in switched
+    removed = told(tmp_path, "--remove")
+    assert removed == ["disable --now proxygen-renew.service proxygen-renew.timer", "daemon-reload"]
+
+
+# What the units allow is enough: the real thing under the same restrictions.
+
+
+def boxed(machine: Machine, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a command of proxygen's as the unit that is installed on a machine lets it run."""
+    return ended(in_box(machine, *arguments))
+
+
+def in_box(machine: Machine, *arguments: str) -> list[str]:
+    """Return the command that runs one of proxygen's in the sandbox of a machine's unit."""
+    places = ("--root", str(machine.root), "--config", str(machine.config))
+    return python(machine, "-P", "-m", "proxygen", *places, *arguments)
+
+
+def python(machine: Machine, *arguments: str) -> list[str]:
+    """Return the command that runs Python in the sandbox of a machine's unit."""
+    unit = machine.root / UNITS / "proxygen.service"
+    return [sys.executable, str(SANDBOX), str(unit), sys.executable, *arguments]
+
+
+def ended(argv: list[str]) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end."""
+    return subprocess.run(
+        argv, capture_output=True, text=True, check=False, cwd="/", env=environment(), timeout=100
+    )
+
+
+@pytest.fixture
+def sandboxed(machine: Machine) -> Machine:
+    """Return a machine with the daemon's unit, on which sandboxes can be made."""
+    require(["systemctl", "systemd-analyze"])
+    if os.geteuid() != 0:
+        pytest.skip("only root can make a sandbox")
+    probe = subprocess.run(["unshare", "-m", "true"], check=False)
+    if probe.returncode:
+        pytest.skip("mount namespaces are not allowed here")
+    machine.model()
+    logs = machine.root / "var/log/nginx"
+    for log in (logs / "error.log", logs / "access.log"):
+        log.touch()
+        chown(log, "www-data", "adm")  # as Debian's logrotate leaves them
+        log.chmod(0o640)
+    (machine.root / "var/lib/proxygen").mkdir(parents=True)  # StateDirectory=
+    assert machine.proxygen("install-service").returncode == 0
+    return machine
+
+
+def test_all_services_are_served_from_within_the_sandbox(
+    sandboxed: Machine, tmp_path: Path
+) -> None:
+    machine = sandboxed
+    domain = {"a.example": {"url": "https://www.a.example", "certificate": "acme"}}
+    machine.model(domain)
+    run = boxed(machine, "apply")
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert machine.postfix
+    leaf = client.leaf(machine.nginx.https, "www.a.example")
+    assert client.names(leaf) == {"www.a.example"}
+    for port in (machine.postfix.smtps, machine.nginx.https):
+        assert client.names(client.leaf(port, "mail.example.net")) == {"mail.example.net"}
+    assert boxed(machine, "apply").stdout == "nothing to do\n"
+    # On demand: nginx's own group reads the keys, which root without CAP_CHOWN gives its group.
+    machine.model(domain, services={"nginx": on_demand(machine)})
+    run = boxed(machine, "apply")
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert client.names(client.leaf(machine.nginx.https, "www.a.example")) == {"www.a.example"}
+    run = boxed(machine, "uninstall")
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+def on_demand(machine: Machine) -> dict[str, object]:
+    """Return nginx's part of a machine's model, with certificates that are loaded on demand."""
+    part: dict[str, object] = machine.surroundings()["services"]["nginx"]
+    return part | {"certificates": "on_demand"}
+
+
+def test_the_daemon_works_in_the_sandbox_and_stops_at_once(sandboxed: Machine) -> None:
+    machine = sandboxed
+    machine.model({"a.example": {"url": "https://www.a.example", "certificate": "acme"}})
+    daemon = Process(in_box(machine, "watch"), log=machine.root / "watch.out")
+    try:
+        until(lambda: shown(machine, "www.a.example") == {"www.a.example"}, "the daemon", 60)
+        leaf = client.leaf(machine.nginx.https, "mail.example.net")
+        assert client.names(leaf) == {"mail.example.net"}
+    finally:
+        begun = time.monotonic()
+        code = daemon.stop()
+    assert code == 0, (machine.root / "watch.out").read_text()
+    assert time.monotonic() - begun < 5
+
+
+def shown(machine: Machine, name: str) -> frozenset[str]:
+    """Return the names of the certificate that nginx shows for *name*."""
+    return client.names(client.leaf(machine.nginx.https, name))
+
+
+def test_a_supplied_certificate_of_anybodys_is_read(sandboxed: Machine, tmp_path: Path) -> None:
+    from tests.certificates import intermediate, leaf, pem, root
+
+    ca = root()
+    between = intermediate(ca)
+    pair = leaf(between, "mail.example.net").pair(between)
+    place = sandboxed.root / "home/somebody"
+    place.mkdir(parents=True)
+    for name, content in (
+        ("key.pem", pair.key),
+        ("fullchain.pem", pair.fullchain + pem(ca.certificate)),
+    ):
+        (place / name).write_bytes(content)
+        (place / name).chmod(0o600)
+        os.chown(place / name, 65534, 65534)
+    place.chmod(0o700)
+    os.chown(place, 65534, 65534)
+    supplied = {
+        "file": {"certificate": str(place / "fullchain.pem"), "key": str(place / "key.pem")}
+    }
+    sandboxed.model(main={"url": "https://mail.example.net", "certificate": supplied})
+    run = boxed(sandboxed, "validate")
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "refused"),
+    [
+        ("open('/etc/passwd', 'a')", "Read-only file system"),
+        ("os.chown(sys.executable, 1, 1)", "Read-only|not permitted"),
+        ("os.setuid(33)", "not permitted"),
+        ("os.sched_setaffinity(0, {0})", "not permitted"),
+        ("os.kill(os.getpid(), 0) or os.setgroups([0])", "not permitted"),
+        ("os.unshare(0) if hasattr(os, 'unshare') else os.chroot('/')", "not permitted"),
+        ("socket.socket(socket.AF_PACKET, socket.SOCK_RAW)", "not permitted"),
+    ],
+)
+def test_the_sandbox_is_one(sandboxed: Machine, words: str, refused: str) -> None:
+    run = ended(python(sandboxed, "-c", f"import os, socket, sys; {words}"))
+    assert run.returncode == 1
+    assert re.search(refused, run.stderr), run.stderr

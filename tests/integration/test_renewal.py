@@ -1,0 +1,308 @@
+"""The life of certificates after the first one, at an authority with renewal information."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from proxygen.errors import IssueFailed
+from proxygen.observe import observe
+from proxygen.reconcile import make_plan
+from tests.live.installation import Clock, Installation, challenge_port
+from tests.live.small_authority import Limits, SmallAuthority, Window
+
+DAY, HOUR, MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
+A = {"a.example": {"url": "www.a.example", "certificate": "acme"}}
+AB = A | {"b.example": {"url": "www.b.example", "certificate": "acme"}}
+FREE = Limits(orders=None, registered_domain=None, name_set=None, failed_validations=None)
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    """Return the port of the challenges."""
+    with challenge_port() as found:
+        yield found
+
+
+@pytest.fixture
+def ours(tmp_path: Path, port: int) -> Installation:
+    """Return an installation without a model."""
+    return Installation(tmp_path / "root", Clock(), port)
+
+
+@pytest.fixture
+def ca(tmp_path: Path, ours: Installation) -> Iterator[SmallAuthority]:
+    """Return an authority with renewal information."""
+    with SmallAuthority(tmp_path, clock=ours.clock, http_port=ours.http_port, limits=FREE) as made:
+        yield made
+
+
+def second(folder: Path, ours: Installation, limits: Limits = FREE) -> SmallAuthority:
+    """Return another authority."""
+    folder.mkdir()
+    return SmallAuthority(folder, clock=ours.clock, http_port=ours.http_port, limits=limits)
+
+
+def forecast(ours: Installation) -> datetime:
+    """Return when `proxygen plan` says that the last certificate comes."""
+    plan = make_plan(ours.site, ours.parts, observe(ours.site, ours.parts))
+    assert plan.forecast
+    return plan.forecast.last
+
+
+def asked(ca: SmallAuthority) -> tuple[int, int]:
+    """Return how many orders were made, and how often renewal information was asked for."""
+    return ca.counts["newOrder"], ca.counts["renewalInfo"]
+
+
+def test_a_certificate_is_renewed_at_the_moment_of_its_window_and_says_what_it_replaces(
+    ours: Installation, ca: SmallAuthority
+) -> None:
+    ours.model(ca, A)
+    ours.round()
+    first = ours.bundle("a.example")
+    assert first.renewal
+    assert first.renewal.moment
+    assert first.renewal.start
+    assert first.renewal.start <= first.renewal.moment <= (first.renewal.end or first.not_after)
+    assert asked(ca) == (1, 1)
+
+    ours.clock.now = first.renewal.moment - MINUTE
+    ours.round()
+    assert ours.bundle("a.example").fingerprint == first.fingerprint
+    ours.clock.now = first.renewal.moment
+    outcome = ours.round()
+    assert "the authority asks for its renewal now" in outcome.done[0]
+    assert ours.bundle("a.example").fingerprint != first.fingerprint
+    assert [order.replaces for order in ca.orders] == [None, first.identifier]
+
+
+def test_nothing_is_asked_before_the_authority_said_to_come_again(
+    ours: Installation, ca: SmallAuthority
+) -> None:
+    ours.model(ca, A)
+    ours.round()
+    ours.clock.advance(6 * HOUR - MINUTE)
+    again = Installation(ours.layout.root, ours.clock, ours.http_port)  # as after a restart
+    before = dict(ca.counts)
+    again.round()
+    assert dict(ca.counts) == before
+    ours.clock.advance(40 * MINUTE)  # what spreads the looks is on top of Retry-After
+    again.round()
+    assert asked(ca) == (1, 2)
+
+
+def test_a_revoked_certificate_is_replaced_at_the_next_look_and_the_page_that_explains_is_told(
+    ours: Installation, ca: SmallAuthority
+) -> None:
+    ours.model(ca, AB)
+    ours.round()
+    kept = ours.bundle("b.example")
+    ca.recall("www.a.example", explanation="https://ca.example/incident")
+    ours.clock.advance(7 * HOUR)
+    outcome = ours.round()
+    assert outcome.done == [
+        "issue the certificate of a.example (acme): "
+        "the authority asks for its renewal now (https://ca.example/incident)"
+    ]
+    assert ours.bundle("b.example").fingerprint == kept.fingerprint
+
+
+def test_a_window_that_moved_is_followed(ours: Installation, ca: SmallAuthority) -> None:
+    ours.model(ca, A)
+    ours.round()
+    start = ours.clock.now + 2 * DAY
+    ca.move(Window(start, start + 2 * DAY), "www.a.example")
+    ours.clock.advance(7 * HOUR)
+    ours.round()
+    renewal = ours.bundle("a.example").renewal
+    assert renewal
+    assert renewal.moment == start + DAY
+
+
+def test_an_authority_without_renewal_information_is_not_asked_for_it_all_the_time(
+    ours: Installation, ca: SmallAuthority
+) -> None:
+    ca.ari = False
+    ours.model(ca, A)
+    ours.round()
+    before = ca.counts["directory"]
+    for _ in range(3):
+        ours.clock.advance(HOUR)
+        ours.round()
+    assert ca.counts["directory"] == before
+    bundle = ours.bundle("a.example")
+    ours.clock.now = bundle.not_after - 31 * DAY
+    ours.round()
+    assert len(ca.orders) == 1
+    ours.clock.now = bundle.not_after - 30 * DAY
+    ours.round()
+    assert len(ca.orders) == 2
+
+
+def test_renewal_information_that_cannot_be_had_is_asked_for_later_and_harms_nothing(
+    ours: Installation, ca: SmallAuthority
+) -> None:
+    ours.model(ca, A)
+    ours.round()
+    first = ours.bundle("a.example").renewal
+    assert first
+    ca.away = "503"
+    ours.clock.advance(7 * HOUR)
+    outcome = ours.round()
+    assert outcome.failures == []
+    renewal = ours.bundle("a.example").renewal
+    assert renewal
+    assert renewal.moment == first.moment
+    before = ca.counts["away"]
+    ours.clock.advance(timedelta(seconds=30))
+    ours.round()
+    assert ca.counts["away"] == before
+
+
+def test_a_failure_waits_and_is_counted_over_restarts(
+    ours: Installation, ca: SmallAuthority
+) -> None:
+    ours.model(ca, AB)
+    ca.failing["www.a.example"] = "connection"
+    waits = []
+    for _ in range(5):
+        again = Installation(ours.layout.root, ours.clock, ours.http_port, draw=0)
+        outcome = again.round()
+        assert [of for of, _ in outcome.failures] == ["a.example"]
+        attempt = again.parts.bundles.attempts()["a.example"]
+        waits.append(attempt.again - ours.clock.now)
+        orders = len(ca.orders)
+        ours.clock.now = attempt.again - timedelta(seconds=1)
+        waiting = again.round().waiting
+        assert [(each.owner, each.code) for each in waiting] == [("a.example", "failed")]
+        assert len(ca.orders) == orders
+        ours.clock.now = attempt.again
+    assert waits == [MINUTE, 10 * MINUTE, 100 * MINUTE, DAY, DAY]
+    del ca.failing["www.a.example"]
+    assert ours.round().failures == []
+    assert ours.parts.bundles.attempts() == {}
+
+
+def test_an_authority_that_is_away_is_asked_once_for_all(
+    ours: Installation, ca: SmallAuthority
+) -> None:
+    many = {f"{n}.example": {"url": f"www.{n}.example", "certificate": "acme"} for n in range(50)}
+    ours.model(ca, many)
+    ca.away = "503"
+    outcome = ours.round()
+    assert len(outcome.failures) == 50
+    assert ca.counts["away"] < 10
+    trouble = ours.parts.bundles.held("troubles")[ca.directory]
+    assert trouble.count == 1
+    assert ours.parts.bundles.attempts() == {}
+    ca.away = None
+    assert {each.code for each in ours.round().waiting} == {"authority"}
+    ours.clock.now = trouble.again
+    assert ours.round().failures == []
+    assert ours.parts.bundles.held("troubles") == {}
+
+
+def test_the_second_authority_takes_over_and_the_first_has_it_back(
+    ours: Installation, ca: SmallAuthority, tmp_path: Path
+) -> None:
+    with second(tmp_path / "second", ours) as other:
+        ours.model(ca, A, other)
+        ca.away = "503"
+        assert ours.round().failures == []
+        bundle = ours.bundle("a.example")
+        assert bundle.authority == other.directory
+        assert bundle.renewal
+        ca.away = None
+        ours.clock.advance(DAY)
+        assert ours.round().done == []
+        ours.clock.now = bundle.renewal.moment or bundle.not_after
+        ours.round()
+        assert ours.bundle("a.example").authority == ca.directory
+
+
+def test_a_name_that_cannot_be_proven_is_not_taken_to_the_second_authority(
+    ours: Installation, ca: SmallAuthority, tmp_path: Path
+) -> None:
+    with second(tmp_path / "second", ours) as other:
+        ours.model(ca, A, other)
+        ca.failing["www.a.example"] = "connection"
+        (failure,) = ours.round().failures
+        assert isinstance(failure[1], IssueFailed)
+        assert other.counts["newOrder"] == 0
+
+
+def test_a_profile_that_changed_is_asked_for(ours: Installation, ca: SmallAuthority) -> None:
+    ours.model(ca, A)
+    ours.round()
+    ours.model(ca, A, acme={"profile": "shortlived"})
+    outcome = ours.round()
+    assert outcome.done == [
+        "issue the certificate of a.example (acme): the profile was none and is now shortlived"
+    ]
+    bundle = ours.bundle("a.example")
+    assert bundle.lifetime < 7 * DAY
+    assert bundle.profile == "shortlived"
+    assert ours.round().done == []
+
+
+def test_what_is_over_the_limits_waits_and_the_forecast_says_until_when(
+    ours: Installation, tmp_path: Path
+) -> None:
+    many = {f"{n}.example": {"url": f"www.{n}.example", "certificate": "acme"} for n in range(10)}
+    with second(tmp_path / "strict", ours, Limits(orders=4)) as ca:
+        ours.model(ca, many, acme={"limits": {"orders": 4}})
+        began = ours.clock.now
+        last = forecast(ours)
+        while waiting := ours.round().waiting:
+            assert forecast(ours) == last
+            ours.clock.now = min(each.until for each in waiting)
+        assert (len(ca.issued), ca.refused) == (10, [])
+        assert last == ours.clock.now == began + 6 * HOUR
+
+
+def test_a_clock_that_was_a_year_ahead_costs_an_order_at_most_and_leaves_nothing_behind(
+    ours: Installation, tmp_path: Path
+) -> None:
+    theirs = Clock()
+    with SmallAuthority(tmp_path, clock=theirs, http_port=ours.http_port) as ca:
+        ours.model(ca, A)
+        ours.round()
+        first = ours.bundle("a.example")
+        ours.clock.now += 365 * DAY
+        (failure,) = ours.round().failures
+        assert "check this host's clock" in str(failure[1])
+        ours.clock.now = theirs.now = theirs.now + HOUR
+        outcome = ours.round()
+        assert (outcome.failures, outcome.waiting) == ([], [])
+        assert outcome.done == ["issue the certificate of global (selfsigned): not valid yet"]
+        assert ours.bundle("a.example").fingerprint == first.fingerprint
+        assert len(ca.orders) == 2
+
+
+def test_a_clock_that_is_a_year_behind_orders_nothing(
+    ours: Installation, ca: SmallAuthority
+) -> None:
+    ours.model(ca, A)
+    ours.round()
+    orders = len(ca.orders)
+    ours.clock.now -= 365 * DAY
+    ours.round()
+    assert len(ca.orders) == orders
+
+
+@pytest.mark.parametrize("away", ["503", "refuse"])
+def test_an_authority_that_is_away_holds_no_look_up_for_ever(
+    ours: Installation, ca: SmallAuthority, away: Literal["503", "refuse"]
+) -> None:
+    many = {f"{n}.example": {"url": f"www.{n}.example", "certificate": "acme"} for n in range(100)}
+    ours.model(ca, many)
+    ours.round()
+    ca.away = away
+    ours.clock.advance(7 * HOUR)
+    assert ours.round().failures == []
+    assert ca.counts["away"] < 50

@@ -1,0 +1,161 @@
+"""Sites and rounds in which there is something to tell."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from proxygen.host import templates
+from proxygen.model.certificate import GLOBAL, Bundle
+from proxygen.model.site import Site
+from proxygen.plan.alarms import Seen, Wrong, alerts
+from proxygen.plan.backoff import Attempt
+from proxygen.plan.digests import Digest, Told, telling
+from proxygen.plan.letters import TEMPLATE, Letter, Sender
+from proxygen.plan.observed import Installed, Observed, ServiceState
+from proxygen.plan.steps import Waiting
+from tests.certificates import DAY, NOON
+from tests.models import bundle, bundles, site
+
+URN = "urn:ietf:params:acme:error"
+TEXT = """\
+contact: hostmaster@example.net
+global: {url: mail.example.net, certificate: acme}
+acme: {terms_of_service_agreed: true}
+domains:
+  customer-a.example:
+    url: https://webmail.customer-a.example
+    extra_names: [autodiscover.customer-a.example]
+    certificate: acme
+    contact: it@customer-a.example
+    language: de
+  customer-b.example:
+    url: https://mail.customer-b.example
+    certificate: {file: {certificate: b.pem}}
+    contact: info@customer-b.example
+    language: fr
+  customer-c.example: {url: https://post.customer-c.example, certificate: acme}
+"""
+SITE = site(TEXT)
+DIRECTORY = SITE.acme.directory
+HOUR = timedelta(hours=1)
+TEMPLATE_OF_OURS = templates.load(Path("/nonexistent")).templates[TEMPLATE]
+SENDER = Sender("mail.example.net", "hostmaster@example.net")
+
+
+def ending(of: Site = SITE, **left: timedelta) -> dict[str, Bundle]:
+    """Return the bundles of a site; *left* by the first label after ``customer_``, or global."""
+    found = bundles(of)
+    for wanted in of.certificates:
+        name = wanted.owner.partition(".")[0].removeprefix("customer-")
+        if name in left:
+            found[wanted.owner] = bundle(wanted, ends=NOON + left[name])
+    return found
+
+
+def attempt(of: str = "customer-a.example", **more: Any) -> Attempt:
+    """Return a failure: the name could not be looked up."""
+    usual: dict[str, Any] = {
+        "of": of,
+        "at": NOON - HOUR,
+        "since": NOON - 2 * DAY,
+        "count": 4,
+        "again": NOON + 23 * HOUR,
+        "what": f"the authority refused webmail.{of}: it could not look up the name",
+        "words": f"webmail.{of}: DNS problem: NXDOMAIN looking up A ({URN}:dns)",
+        "remedy": "publish A (and AAAA) records for the name",
+        "problem": f"{URN}:dns",
+    }
+    return Attempt(**usual | more)
+
+
+def seen(
+    issued: Mapping[str, Bundle] | None = None,
+    *attempts: Attempt,
+    troubles: Mapping[str, Attempt] | None = None,
+    services: tuple[ServiceState, ...] = (),
+    **more: Any,
+) -> Seen:
+    """Return a round."""
+    observed = Observed(
+        bundles=bundles(SITE) if issued is None else issued,
+        services={each.name: each for each in services},
+        sources={},
+        attempts={each.of: each for each in attempts},
+        troubles=troubles or {},
+    )
+    return Seen(**{"observed": observed} | more)
+
+
+def digests(
+    found: Seen,
+    told: Mapping[str, Told] | None = None,
+    now: datetime = NOON,
+    of: Site = SITE,
+) -> dict[str, Digest]:
+    """Return what is told now, by recipient."""
+    now_told = telling(of, found, alerts(of, found, now), told or {}, now)
+    return {each.reader.key: each for each in now_told.digests}
+
+
+def service(name: str = "nginx", *, unserved: bool = False) -> ServiceState:
+    """Return a service that runs."""
+    return ServiceState(name, None, pid=7, installed=Installed(unserved=unserved))
+
+
+def everything(now: datetime = NOON) -> Seen:
+    """Return a round in which all goes wrong that can be told of."""
+    issued = ending(a=4 * DAY, b=6 * DAY, c=-DAY, **{GLOBAL: 3 * DAY})
+    return seen(
+        issued,
+        attempt(),
+        troubles={DIRECTORY: trouble()},
+        services=(service(unserved=True),),
+        waiting=(waiting("customer-a.example"),),
+        unwritable="[Errno 28] No space left on device: '/var/lib/proxygen/store'",
+        wrong=Wrong(now - 2 * DAY, "domains.x: `url` is missing\n  at: proxygen.yaml:7:3"),
+        terms={DIRECTORY: "https://letsencrypt.org/documents/new.pdf"},
+    )
+
+
+def trouble(**more: Any) -> Attempt:
+    """Return the failure of a whole authority."""
+    usual: dict[str, Any] = {
+        "of": DIRECTORY,
+        "at": NOON - 3 * DAY,
+        "what": "the authority cannot be reached",
+        "words": "503 Service Unavailable",
+        "remedy": "try again later",
+        "problem": None,
+    }
+    return attempt(**usual | more)
+
+
+def waiting(owner: str, code: str = "failed") -> Waiting:
+    """Return that an owner's certificate has to wait."""
+    wanted = next(each for each in SITE.certificates if each.owner == owner)
+    return Waiting(wanted, NOON + 5 * HOUR, code, "")
+
+
+def speaking(of: Site, language: str) -> Site:
+    """Return a site of which everybody is told in one language."""
+    domains = tuple(replace(each, language=language) for each in of.domains)
+    return replace(of, language=language, domains=domains)
+
+
+def plain(**more: Any) -> Letter:
+    """Return a letter."""
+    usual: dict[str, Any] = {
+        "id": "0123456789abcdef",
+        "recipient": "hostmaster@example.net",
+        "kind": "warning",
+        "subject": "Certificate of https://mail.example.net ends",
+        "text": "It ends.\n",
+        "html": "<p>It ends.</p>\n",
+        "language": "en",
+        "at": NOON,
+    }
+    return Letter(**usual | more)

@@ -1,0 +1,176 @@
+"""Health: what is CRITICAL, what a WARNING, and what neither, in proportion to a lifetime."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from proxygen.errors import ServiceError
+from proxygen.model.certificate import GLOBAL, Bundle
+from proxygen.plan.backoff import Attempt
+from proxygen.plan.health import Level, Limits, findings, first_to_end, nearness
+from proxygen.plan.observed import Installed, Observed, ServiceState
+from proxygen.services import Facts
+from tests import models
+from tests.certificates import DAY, NOON
+
+SITE = models.site(
+    "global: {url: mail.example.net, certificate: selfsigned}\n"
+    "domains: {a.example: {url: www.a.example, certificate: selfsigned}}\n"
+)
+HOUR = timedelta(hours=1)
+OURS = Installed(generation="0")
+FACTS = Facts("/usr/sbin/nginx", (1, 22), Path("/etc/nginx/nginx.conf"))
+WELL = ServiceState("nginx", None, facts=FACTS, installed=OURS, pid=1)
+
+
+def observed(**more: object) -> Observed:
+    """Return what is where all is well, changed."""
+    bundles, services = models.bundles(SITE), {"nginx": WELL}
+    return replace(Observed(bundles, services, {}), **more)  # type: ignore[arg-type]
+
+
+def bundle(days: float, left: timedelta, issuer: str = "acme") -> Bundle:
+    """Return a bundle with a lifetime of *days*, of which *left* is left at noon."""
+    ends = NOON + left
+    made = models.bundles(SITE)["a.example"]
+    return replace(made, issuer=issuer, not_before=ends - days * DAY, not_after=ends)
+
+
+def told(state: Observed) -> list[tuple[str, str]]:
+    """Return what is found at noon."""
+    return [(each.level.name, each.words) for each in findings(SITE, state, NOON)]
+
+
+def test_nothing_is_said_where_all_is_well() -> None:
+    assert told(observed()) == []
+
+
+@pytest.mark.parametrize(
+    ("days", "left", "level"),
+    [
+        (90, 31 * DAY, Level.OK),
+        (90, 5 * DAY + HOUR, Level.OK),
+        (90, 5 * DAY, Level.WARNING),
+        (90, 2 * DAY + HOUR, Level.WARNING),
+        (90, 2 * DAY, Level.CRITICAL),
+        (45, 5 * DAY, Level.WARNING),
+        (45, 2 * DAY, Level.CRITICAL),
+        # 160 hours, renewed when 80 are left: the last 32 are late, the last 12.8 an emergency.
+        (160 / 24, 79 * HOUR, Level.OK),
+        (160 / 24, 33 * HOUR, Level.OK),
+        (160 / 24, 32 * HOUR, Level.WARNING),
+        (160 / 24, 13 * HOUR, Level.WARNING),
+        (160 / 24, 12 * HOUR, Level.CRITICAL),
+        (90, -HOUR, Level.CRITICAL),
+    ],
+)
+def test_an_end_is_near_in_proportion_to_the_lifetime(
+    days: float, left: timedelta, level: Level
+) -> None:
+    assert nearness(bundle(days, left), NOON, Limits()) == level
+
+
+@pytest.mark.parametrize(
+    ("left", "level"), [(15 * DAY, Level.OK), (14 * DAY, Level.WARNING), (2 * DAY, Level.CRITICAL)]
+)
+def test_a_supplied_certificate_is_told_about_earlier(left: timedelta, level: Level) -> None:
+    assert nearness(bundle(365, left, "file"), NOON, Limits()) == level
+
+
+def test_limits_that_are_given_win_but_an_ended_one_is_critical_whatever_they_are() -> None:
+    limits = Limits(warning=20 * DAY, critical=10 * DAY)
+    assert nearness(bundle(90, 21 * DAY), NOON, limits) == Level.OK
+    assert nearness(bundle(90, 20 * DAY), NOON, limits) == Level.WARNING
+    assert nearness(bundle(90, 10 * DAY), NOON, limits) == Level.CRITICAL
+    assert nearness(bundle(90, DAY), NOON, Limits(0 * DAY, 0 * DAY)) == Level.OK
+    assert nearness(bundle(90, -DAY), NOON, Limits(0 * DAY, 0 * DAY)) == Level.CRITICAL
+
+
+REFUSED = Attempt("a.example", NOON, NOON - DAY, 3, NOON + DAY, "the authority refused it")
+
+
+@pytest.mark.parametrize(
+    ("change", "level", "words"),
+    [
+        ({"bundles": {}}, "CRITICAL", "there is no global certificate yet"),
+        (
+            {"bundles": models.bundles(SITE) | {GLOBAL: models.stand_in(SITE)}},
+            "CRITICAL",
+            "a self-signed stand-in serves as the global certificate",
+        ),
+        ({"services": {"nginx": replace(WELL, pid=None)}}, "CRITICAL", "nginx is not running"),
+        (
+            {"services": {"nginx": replace(WELL, installed=replace(OURS, unserved=True))}},
+            "CRITICAL",
+            "nginx does not serve what is wanted",
+        ),
+        (
+            {"services": {"nginx": ServiceState("nginx", None, error=ServiceError("too old"))}},
+            "CRITICAL",
+            "nginx: too old",
+        ),
+        (
+            {"services": {"nginx": replace(WELL, installed=Installed())}},
+            "WARNING",
+            "nginx is not yet set up by proxygen",
+        ),
+        (
+            {"attempts": {"a.example": REFUSED}},
+            "WARNING",
+            "a.example: not obtained since 2026-11-19: the authority refused it",
+        ),
+        (
+            {"bundles": {GLOBAL: models.bundles(SITE)[GLOBAL]}},
+            "WARNING",
+            "a.example: no certificate yet",
+        ),
+        (
+            {"bundles": models.bundles(SITE) | {"a.example": bundle(90, 27 * DAY)}},
+            "WARNING",
+            "a.example: renewal due since 2026-11-17",
+        ),
+        (
+            {"bundles": models.bundles(SITE) | {"a.example": bundle(90, 3 * DAY)}},
+            "WARNING",
+            "a.example: ends in 3 days",
+        ),
+        (
+            {"bundles": models.bundles(SITE) | {"a.example": bundle(90, 30 * HOUR)}},
+            "CRITICAL",
+            "a.example: ends in 30 hours",
+        ),
+        (
+            {"abandoned": ("dovecot",)},
+            "WARNING",
+            "dovecot is in `services` no more; its certificate will end",
+        ),
+    ],
+)
+def test_what_is_wrong_is_told(change: dict[str, object], level: str, words: str) -> None:
+    assert (level, words) in told(observed(**change))
+
+
+def test_a_renewal_that_is_a_few_hours_late_is_none() -> None:
+    late = bundle(90, 30 * DAY - 24 * HOUR)
+    assert told(observed(bundles=models.bundles(SITE) | {"a.example": late})) == []
+
+
+def test_the_gravest_stands_first() -> None:
+    state = observed(services={"nginx": replace(WELL, pid=None)}, attempts={"a.example": REFUSED})
+    assert [level for level, _ in told(state)] == ["CRITICAL", "WARNING"]
+
+
+def test_a_failure_of_what_nobody_wants_any_more_is_not_told() -> None:
+    assert told(observed(attempts={"gone.example": replace(REFUSED, of="gone.example")})) == []
+
+
+def test_the_first_to_end_is_one_that_is_wanted() -> None:
+    soon = replace(bundle(90, DAY), owner="gone.example")
+    state = observed(bundles=models.bundles(SITE) | {"gone.example": soon})
+    first = first_to_end(SITE, state)
+    assert first is not None
+    assert first.owner == GLOBAL

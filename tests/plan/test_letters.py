@@ -1,0 +1,294 @@
+"""Letters: a digest in its reader's language, as text and as HTML.
+
+``GOLDEN=update pytest tests/plan/test_letters.py`` writes the looked-at copies anew.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from proxygen.errors import IssueFailed, NotServed, ServiceError
+from proxygen.host import languages
+from proxygen.model.certificate import GLOBAL
+from proxygen.model.site import Site
+from proxygen.plan.alarms import Seen
+from proxygen.plan.contents import REASONS
+from proxygen.plan.digests import Told
+from proxygen.plan.language import Language
+from proxygen.plan.letters import Letter, letter
+from proxygen.plan.render import Template
+from tests.certificates import DAY, NOON
+from tests.mails import (
+    DIRECTORY,
+    HOUR,
+    SENDER,
+    SITE,
+    TEMPLATE_OF_OURS,
+    TEXT,
+    URN,
+    attempt,
+    digests,
+    ending,
+    everything,
+    seen,
+    service,
+    speaking,
+    trouble,
+    waiting,
+)
+from tests.models import bundles, site
+
+ADMIN, CONTACT = "hostmaster@example.net", "it@customer-a.example"
+GOLDEN = Path(__file__).parents[1] / "golden/letters"
+CODES = languages.known()
+
+
+def letters(found: Seen, code: str = "en") -> dict[str, Letter]:
+    """Return what everybody is written in one language."""
+    of = speaking(SITE, code)
+    return {
+        who: letter(each, languages.load(code), TEMPLATE_OF_OURS, SENDER, NOON)
+        for who, each in digests(found, of=of).items()
+    }
+
+
+def rounds() -> Iterator[tuple[str, Seen]]:
+    """Yield rounds that make use of all that can be told."""
+    yield "all at once", everything()
+    yield "ended", seen(ending(a=-DAY, b=-DAY, **{GLOBAL: -DAY}), attempt())
+    yield "not tried", seen(ending(a=DAY, **{GLOBAL: HOUR}))
+    yield "at a limit", seen(ending(a=DAY), waiting=(waiting("customer-a.example", "limit"),))
+    yield "an authority away", seen(ending(a=DAY), troubles={DIRECTORY: trouble()})
+    for kind in (*REASONS, "unheardOf"):
+        failed = attempt(problem=f"{URN}:{kind}", count=1)
+        yield kind, seen(ending(a=DAY), failed)
+    yield (
+        "account",
+        seen(ending(a=DAY), troubles={DIRECTORY: trouble(problem=f"{URN}:unauthorized")}),
+    )
+    error = NotServed("nginx does not serve", words="443: shows abc", remedy="look")
+    yield "unserved", seen(services=(service(),), failures=(("nginx", error),))
+
+
+def solved(code: str) -> dict[str, Letter]:
+    """Return what everybody is written when all is solved."""
+    told = {who: each.then for who, each in digests(everything()).items()}
+    of = speaking(SITE, code)
+    found = digests(seen(services=(service(),)), told, NOON + DAY, of=of)
+    return {
+        who: letter(each, languages.load(code), TEMPLATE_OF_OURS, SENDER, NOON)
+        for who, each in found.items()
+    }
+
+
+class Words(HTMLParser):
+    """The visible words of a page; tags that do not match are an error."""
+
+    VOID = frozenset({"meta", "br"})
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.found: list[str] = []
+        self.tags: set[str] = set()
+        self.feed(page)
+        assert not self.open
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        self.tags.add(tag)
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.found.append(data)
+
+    @property
+    def text(self) -> str:
+        """All words with single blanks."""
+        return " ".join(" ".join(self.found).split())
+
+
+@pytest.mark.parametrize("code", CODES)
+@pytest.mark.parametrize(("name", "found"), [*rounds()], ids=lambda each: str(each)[:20])
+def test_no_letter_of_any_kind_has_a_placeholder_left(name: str, found: Seen, code: str) -> None:
+    for each in letters(found, code).values():
+        for said in (each.subject, each.text, Words(each.html).text):
+            assert said.strip()
+            assert not re.search(r"[{}]|None|\bstub\b|Undefined", said)
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_no_letter_of_good_news_has_a_placeholder_left(code: str) -> None:
+    found = solved(code)
+    assert {each.kind for each in found.values()} == {"solved"}
+    for each in found.values():
+        assert not re.search(r"[{}]|None", each.subject + each.text + Words(each.html).text)
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_every_phrase_is_of_use(code: str) -> None:
+    used: set[str] = set()
+
+    class Reading(dict[str, str]):
+        def __getitem__(self, key: str) -> str:
+            used.add(key)
+            return super().__getitem__(key)
+
+    language = Language(code, Reading(languages.load(code).phrases))
+    hook = site(TEXT.replace("{file: {certificate: b.pem}}", "hook"))
+    crowd = site(TEXT + domains(300))
+    rest = [seen(ending(crowd, **{f"d{n}": DAY for n in range(most)})) for most in (41, 300)]
+    first = [(SITE, each) for each in (*(found for _, found in rounds()), *one_by_one())]
+    first += [(hook, seen(ending(hook, b=DAY))), *((crowd, each) for each in rest)]
+    cases: list[tuple[Site, Seen, dict[str, Told]]] = [(of, now, {}) for of, now in first]
+    for of, now in first:
+        told = {who: each.then for who, each in digests(now, of=of).items()}
+        issued = ending(of, c=DAY)
+        cases.append((of, seen(bundles(of), services=(service(),)), told))
+        cases.append((of, seen(issued, services=(service(),)), told))
+    for of, now, told in cases:
+        when = NOON + DAY if told else NOON
+        for each in digests(now, told, when, of=of).values():
+            letter(each, language, TEMPLATE_OF_OURS, SENDER, when)
+    assert used == language.phrases.keys()
+
+
+def domains(many: int) -> str:
+    """Return that many domains, as a model has them."""
+    lines = (f"  d{n}.example: {{url: w.d{n}.example, certificate: acme}}\n" for n in range(many))
+    return "".join(lines)
+
+
+def one_by_one() -> Iterator[Seen]:
+    """Yield rounds in which one thing is wrong: the subject tells what."""
+    whole = everything()
+    yield seen(unwritable=whole.unwritable)
+    yield seen(wrong=whole.wrong)
+    yield seen(terms=whole.terms)
+    yield seen(ending(b=DAY))
+    yield seen(ending(b=-DAY))
+    yield seen(ending(c=timedelta(minutes=10)))
+    yield seen(ending(c=HOUR))
+    yield seen(ending(b=DAY), failures=(("customer-b.example", IssueFailed("not readable")),))
+    yield seen(ending(a=DAY), troubles={DIRECTORY: trouble(count=1)})
+
+
+@pytest.mark.parametrize("code", CODES)
+@pytest.mark.parametrize("kind", ["txt", "html"])
+@pytest.mark.parametrize("who", [ADMIN, CONTACT])
+def test_a_letter_is_as_it_was_looked_at(code: str, kind: str, who: str) -> None:
+    made = letters(everything(), code)[who]
+    text = made.html if kind == "html" else f"Subject: {made.subject}\n\n{made.text}"
+    path = GOLDEN / f"{who.partition('@')[0]}-{code}.{kind}"
+    if os.environ.get("GOLDEN") == "update":
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    assert text == path.read_text()
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_text_and_html_say_the_same(code: str) -> None:
+    for each in letters(everything(), code).values():
+        html = Words(each.html).text
+        for line in re.findall(r"(?m)^(?:https://[^ ]+|  \| .*)", each.text):
+            assert " ".join(line.strip("| ").split()) in html
+
+
+def test_a_letter_tells_all_that_the_design_asks_for() -> None:
+    text = letters(seen(ending(a=4 * DAY), attempt()))[ADMIN].text
+    joined = " ".join(text.split())
+    for part in (
+        "https://webmail.customer-a.example: the certificate ends in 4 days",
+        "Names concerned: webmail.customer-a.example, autodiscover.customer-a.example",
+        "Valid until: 2026-11-24 12:00 UTC",
+        "Tried: 4 times in a row since 2026-11-18 12:00 UTC, last on 2026-11-20 11:00 UTC",
+        "Reason: The certificate authority could not look up a name in the DNS.",
+        "Next attempt: 2026-11-21 11:00 UTC",
+        "What to do: Publish an A record",
+        "In the model: proxygen.yaml:5:3",
+        "| webmail.customer-a.example: DNS problem: NXDOMAIN looking up A",
+        "| do: publish A (and AAAA) records for the name",
+    ):
+        assert part in joined
+
+
+def test_the_contact_of_a_domain_sees_nothing_of_others_and_no_paths() -> None:
+    found = everything()
+    text = letters(found)[CONTACT]
+    for said in (text.text, text.html):
+        assert "customer-b" not in said
+        assert "customer-c" not in said
+        assert "proxygen.yaml" not in said
+        assert "/var/lib" not in said
+    assert text.reply_to == "hostmaster@example.net"
+    assert "hostmaster@example.net" in text.text
+
+
+@pytest.mark.parametrize(
+    ("failed", "quoted"),
+    [
+        pytest.param(attempt(words="NXDOMAIN"), True, id="the authority on their DNS"),
+        pytest.param(attempt(words="/etc/x", problem=None), False, id="not the authority's"),
+        pytest.param(attempt(words="no eab", problem=f"{URN}:badCSR"), False, id="not theirs"),
+    ],
+)
+def test_the_contact_of_a_domain_is_quoted_what_concerns_them(failed, quoted: bool) -> None:
+    found = letters(seen(ending(a=DAY), failed))
+    assert (failed.words in found[CONTACT].text) is quoted
+    assert failed.words in found[ADMIN].text
+    assert ("operator of the server has been told" in found[CONTACT].text) is not quoted
+
+
+HOSTILE = "<script>alert(1)</script>\x1b[2J\u202e {{ 7*7 }} {url}\r\nSubject: spam\n" + "x" * 5000
+
+
+def test_what_an_authority_says_is_quoted_without_harm() -> None:
+    made = letters(seen(ending(a=DAY), attempt(words=HOSTILE * 100, what=HOSTILE)))[ADMIN]
+    assert len(made.text) < 12_000
+    assert "<script" not in made.html
+    assert "&lt;script&gt;" in made.html
+    for said in (made.text, made.html):
+        assert not set("\x1b\u202e\r") & set(said)
+    assert "{{ 7*7 }} {url}" in made.text
+    assert max(map(len, made.text.splitlines())) < 400
+    Words(made.html)
+
+
+def test_ten_thousand_certificates_make_a_letter_of_a_bounded_size() -> None:
+    crowd = site(TEXT + domains(2000))
+    found = digests(seen(ending(crowd, **{f"d{n}": DAY for n in range(2000)})), of=crowd)[ADMIN]
+    made = letter(found, languages.load("en"), TEMPLATE_OF_OURS, SENDER, NOON)
+    assert made.subject == "2000 warnings about certificates"
+    assert len(made.text) < 100_000
+    assert "and 1760 more" in made.text
+
+
+def test_the_html_is_made_for_plain_mail_programs() -> None:
+    page = letters(everything())[ADMIN].html
+    assert not Words(page).tags & {"img", "script", "link", "style", "svg", "form"}
+    assert "http" not in re.sub(r">[^<]*<", "><", page)  # nothing is loaded from anywhere
+
+
+def test_a_template_that_cannot_be_rendered_is_told_with_its_path() -> None:
+    digest = digests(everything())[ADMIN]
+    broken = Template("{{ content.nothing }}", "/etc/proxygen/templates/mail/letter.html.j2")
+    with pytest.raises(ServiceError, match=r"templates/mail/letter\.html\.j2"):
+        letter(digest, languages.load("en"), broken, SENDER, NOON)
+
+
+def test_a_template_reaches_nothing_but_what_it_is_given() -> None:
+    digest = replace(digests(everything())[ADMIN])
+    sly = Template("{{ content.__class__.__mro__ }}", "sly")
+    with pytest.raises(ServiceError):
+        letter(digest, languages.load("en"), sly, SENDER, NOON)

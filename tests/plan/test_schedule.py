@@ -1,0 +1,183 @@
+"""Which orders go out now, to whom and in which order, and which wait, and why."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from proxygen.errors import Origin
+from proxygen.model.certificate import GLOBAL, Authority, Bundle, Certificate, RenewalInfo
+from proxygen.model.site import Limits
+from proxygen.plan.backoff import Attempt, purpose
+from proxygen.plan.quota import Entry, Quota
+from proxygen.plan.renewal import Reason
+from proxygen.plan.schedule import Past, Schedule, forecast, replaced, schedule
+from proxygen.plan.schedule import told as lines
+from proxygen.plan.steps import Issue
+from tests.certificates import DAY, NOON
+from tests.models import bundle
+
+HERE = Origin("proxygen.yaml", 1, 1)
+CA, OTHER = Authority("https://ca/dir"), Authority("https://other/dir", "short")
+HOUR = timedelta(hours=1)
+
+
+def wanted(owner: str, *authorities: Authority) -> Certificate:
+    """Return a certificate that the model wants."""
+    names = ("mail.example.net",) if owner == GLOBAL else (f"www.{owner}",)
+    return Certificate(owner, names, "acme", HERE, authorities=authorities or (CA,))
+
+
+def due(*certificates: Certificate) -> list[Issue]:
+    """Return orders that are due."""
+    return [Issue(each, Reason("due", "it is time")) for each in certificates]
+
+
+def failed(of: str, count: int, about: str = "", *, asked: bool = False) -> Attempt:
+    """Return failures in a row that are waited for an hour."""
+    return Attempt(of, NOON, NOON, count, NOON + HOUR, "no", purpose=about, asked=asked)
+
+
+def stored(of: Certificate, *, ends: timedelta = 20 * DAY) -> dict[str, Bundle]:
+    """Return the bundle of a certificate."""
+    return {of.owner: bundle(of, ends=NOON + ends)}
+
+
+def quota(limits: Limits, *entries: Entry) -> dict[str, Quota]:
+    """Return the quota of the first authority."""
+    return {CA.directory: Quota(limits, entries, lambda name: name, NOON)}
+
+
+def told(found: Schedule) -> tuple[list[str], list[tuple[str, str]]]:
+    """Return whose orders go out, and who waits why."""
+    now = [each.certificate.owner for each in found.now]
+    return now, [(each.owner, each.code) for each in found.waiting]
+
+
+A, B, MAIN = wanted("a.example"), wanted("b.example"), wanted(GLOBAL)
+
+
+def test_the_global_certificate_comes_first_then_those_that_end_first() -> None:
+    new, soon, late = wanted("new.example"), wanted("soon.example"), wanted("late.example")
+    past = Past(stored(late) | stored(soon, ends=2 * DAY) | stored(MAIN))
+    found = schedule(due(late, new, soon, MAIN), past, NOON)
+    assert told(found)[0] == [GLOBAL, "soon.example", "new.example", "late.example"]
+
+
+def test_one_that_failed_waits_and_holds_nobody_up() -> None:
+    past = Past({}, {A.owner: failed(A.owner, 2, purpose(A))})
+    found = schedule(due(A, B), past, NOON)
+    assert told(found) == ([B.owner], [(A.owner, "failed")])
+    assert found.waiting[0].until == NOON + HOUR
+    assert str(found.waiting[0]) == (
+        "wait with a.example until 2026-11-20 13:00 UTC: after 2 failures in a row: no"
+    )
+
+
+def test_one_whose_names_changed_waits_no_more() -> None:
+    past = Past({}, {A.owner: failed(A.owner, 2, purpose(A))})
+    joined = replace(A, names=(*A.names, "more.a.example"))
+    assert told(schedule(due(joined), past, NOON)) == ([A.owner], [])
+
+
+def test_a_person_who_asks_need_not_wait_unless_the_authority_said_so() -> None:
+    mine = Past({}, {A.owner: failed(A.owner, 2, purpose(A))}, forced={A.owner})
+    theirs = replace(mine, attempts={A.owner: failed(A.owner, 2, purpose(A), asked=True)})
+    assert told(schedule(due(A), mine, NOON)) == ([A.owner], [])
+    assert told(schedule(due(A), theirs, NOON)) == ([], [(A.owner, "failed")])
+
+
+def test_an_authority_in_trouble_is_left_alone_by_everybody() -> None:
+    past = Past({}, troubles={CA.directory: failed(CA.directory, 1)}, forced={A.owner})
+    found = schedule(due(A, B), past, NOON)
+    assert told(found) == ([], [(A.owner, "authority"), (B.owner, "authority")])
+    assert "https://ca/dir: no" in str(found.waiting[0])
+    assert told(schedule(due(A, B), past, NOON + HOUR)) == ([A.owner, B.owner], [])
+
+
+BOTH = wanted("a.example", CA, OTHER)
+
+
+@pytest.mark.parametrize(
+    ("past", "asked"),
+    [
+        pytest.param(Past({}), (CA, OTHER), id="nothing serves yet"),
+        pytest.param(Past(stored(BOTH)), (CA,), id="a renewal in good time"),
+        pytest.param(Past(stored(BOTH, ends=4 * DAY)), (CA, OTHER), id="the end is near"),
+        pytest.param(
+            Past(stored(BOTH), {BOTH.owner: failed(BOTH.owner, 2)}), (CA,), id="failed twice"
+        ),
+        pytest.param(
+            Past(stored(BOTH), {BOTH.owner: failed(BOTH.owner, 3)}), (CA, OTHER), id="for long"
+        ),
+        pytest.param(
+            Past({}, troubles={CA.directory: failed(CA.directory, 1)}),
+            (OTHER,),
+            id="nothing serves and the first is in trouble",
+        ),
+        pytest.param(
+            Past(stored(BOTH), troubles={CA.directory: failed(CA.directory, 3)}),
+            (OTHER,),
+            id="the first has been in trouble for long",
+        ),
+    ],
+)
+def test_when_the_second_authority_is_asked(past: Past, asked: tuple[Authority, ...]) -> None:
+    assert schedule(due(BOTH), past, NOON).now[0].authorities == asked
+
+
+def test_a_renewal_in_good_time_waits_for_the_first_authority() -> None:
+    past = Past(stored(BOTH), troubles={CA.directory: failed(CA.directory, 1)})
+    assert told(schedule(due(BOTH), past, NOON)) == ([], [(BOTH.owner, "authority")])
+
+
+def test_what_is_over_a_limit_waits_until_it_is_within() -> None:
+    past = Past({}, quotas=quota(Limits(orders=1)))
+    found = schedule(due(A, B, MAIN), past, NOON)
+    assert told(found) == ([GLOBAL], [(A.owner, "limit"), (B.owner, "limit")])
+    assert [each.until for each in found.waiting] == [NOON + 3 * HOUR, NOON + 6 * HOUR]
+
+
+def test_a_limit_is_a_reason_for_the_second_authority_only_if_the_end_comes_before() -> None:
+    used = [Entry(NOON, ("x.example",))]
+    full = quota(Limits(registered_domain=1, orders=1), *used)
+    more = replace(BOTH, names=("more.a.example",))
+    early = schedule(due(more), Past(stored(BOTH, ends=4 * DAY), quotas=full), NOON)
+    assert told(early) == ([], [(BOTH.owner, "limit")])
+    ending = schedule(due(more), Past(stored(BOTH, ends=HOUR), quotas=full), NOON)
+    assert ending.now[0].authorities == (OTHER,)
+
+
+def test_what_replaces_a_certificate_is_over_no_limit() -> None:
+    window = RenewalInfo(NOON, NOON, NOON + DAY, NOON)
+    known = replace(stored(A)[A.owner], identifier="a.b", renewal=window)
+    full = Past({A.owner: known}, quotas=quota(Limits(orders=1), Entry(NOON, ("x.example",))))
+    new = replace(A, names=(*A.names, "more.a.example"))  # else it is a renewal and free anyway
+    assert told(schedule(due(new, B), full, NOON)) == ([A.owner], [(B.owner, "limit")])
+    assert replaced(known, CA) == "a.b"
+    assert replaced(known, OTHER) is None
+    assert replaced(replace(known, stand_in=True), CA) is None
+    assert replaced(None, CA) is None
+
+
+def test_what_waits_for_the_same_is_told_in_one_line() -> None:
+    past = Past({}, {A.owner: failed(A.owner, 1, purpose(A))}, quotas=quota(Limits(orders=1)))
+    found = schedule(due(A, B, MAIN, wanted("c.example")), past, NOON)
+    assert list(lines(found.waiting)) == [
+        "wait with a.example until 2026-11-20 13:00 UTC: after 1 failure: no",
+        "2 certificates wait, the first until 2026-11-20 15:00 UTC, "
+        "the last until 2026-11-20 18:00 UTC: the rate limits of https://ca/dir",
+    ]
+
+
+def test_the_forecast_says_when_the_last_one_comes() -> None:
+    many = [wanted(f"{number}.example") for number in range(10)]
+    found = schedule(due(*many), Past({}, quotas=quota(Limits(orders=3))), NOON)
+    expected = forecast(found, 4310)
+    assert (len(found.now), len(found.waiting)) == (3, 7)
+    assert str(expected) == (
+        "10 of 4,310 certificates are to come; the last one Friday 21:00 UTC (2026-11-20)"
+    )
+    assert forecast(schedule(due(A), Past({}), NOON), 1) is None

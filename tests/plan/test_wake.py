@@ -1,0 +1,66 @@
+"""When the calendar wants a round: at the next moment, not before, and never in the past."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+from proxygen.model.certificate import GLOBAL, RenewalInfo
+from proxygen.plan.backoff import Attempt, purpose
+from proxygen.plan.observed import Observed
+from proxygen.plan.steps import Waiting
+from proxygen.plan.wake import wake_at
+from tests.certificates import DAY, NOON
+from tests.models import bundles, site
+
+HOUR = timedelta(hours=1)
+SITE = site(
+    """
+global: {url: mail.example.net, certificate: acme}
+domains: {a.example: {url: www.a.example, certificate: acme}}
+acme: {directory: "https://ca/dir", terms_of_service_agreed: true}
+"""
+)
+MAIN, OWN = SITE.certificates
+STORED = {owner: replace(each, not_after=NOON + 90 * DAY) for owner, each in bundles(SITE).items()}
+
+
+def at(observed: Observed, *waiting: Waiting) -> timedelta:
+    """Return how long it is until the next round."""
+    return wake_at(SITE, observed, waiting, NOON) - NOON
+
+
+def observed(**own: object) -> Observed:
+    """Return what is, the bundle of the domain changed."""
+    return Observed(STORED | {OWN.owner: replace(STORED[OWN.owner], **own)}, {}, {})
+
+
+def test_without_anything_due_it_is_a_day() -> None:
+    assert at(Observed(STORED, {}, {})) == DAY
+
+
+def test_a_certificate_is_renewed_when_it_is_time() -> None:
+    ends = NOON + 30 * DAY
+    assert at(observed(not_before=ends - 90 * DAY + HOUR, not_after=ends + HOUR)) < DAY
+
+
+def test_renewal_information_is_asked_for_when_it_is_time() -> None:
+    assert at(observed(renewal=RenewalInfo(NOON + 2 * HOUR))) == 2 * HOUR
+    assert at(observed(renewal=RenewalInfo(NOON - DAY))) == timedelta(0)
+
+
+def test_what_failed_is_tried_again_when_its_pause_is_over() -> None:
+    failed = Attempt(OWN.owner, NOON, NOON, 3, NOON + HOUR, "no", purpose=purpose(OWN))
+    state = Observed({GLOBAL: STORED[GLOBAL]}, {}, {}, attempts={OWN.owner: failed})
+    assert at(state) == HOUR
+    trouble = Attempt("https://ca/dir", NOON, NOON, 1, NOON + 2 * HOUR, "no")
+    assert at(replace(state, attempts={}, troubles={trouble.of: trouble})) == 2 * HOUR
+
+
+def test_what_was_not_tried_is_due_now() -> None:
+    assert at(Observed({GLOBAL: STORED[GLOBAL]}, {}, {})) == timedelta(0)
+
+
+def test_what_waits_is_due_when_it_may_be() -> None:
+    state = Observed({GLOBAL: STORED[GLOBAL]}, {}, {})
+    assert at(state, Waiting(OWN, NOON + 5 * HOUR, "limit", "")) == 5 * HOUR

@@ -1,0 +1,512 @@
+"""Tell people what is worth a message: with a real mail server, and a clock handed in."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from proxygen import assemble
+from proxygen.apply.walk import Outcome
+from proxygen.assemble import Parts
+from proxygen.bundles import Bundles
+from proxygen.errors import IssueFailed, NotServed, ServiceError, StoreFailed
+from proxygen.letterbox import Letterbox
+from proxygen.model.certificate import Bundle
+from proxygen.model.layout import Layout
+from proxygen.model.site import Site
+from proxygen.observe import UNSERVED
+from proxygen.plan.alarms import Wrong
+from proxygen.plan.observed import Observed
+from proxygen.tell import KEPT, Memory, not_written, tell
+from tests.certificates import DAY, NOON
+from tests.live.mailserver import Mailserver
+from tests.mails import HOUR, TEXT, ending, service
+from tests.models import bundles, site
+
+ADMIN, CONTACT = "hostmaster@example.net", "it@customer-a.example"
+MINUTE = HOUR / 60
+
+
+class FullStore:
+    """A store below which the disk is full while *full* is set; it counts what it writes."""
+
+    def __init__(self, store: Any) -> None:
+        self.store = store
+        self.full = False
+        self.writes = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.store, name)
+
+    def put(self, key: str, value: bytes) -> None:
+        self.change()
+        self.store.put(key, value)
+
+    def delete(self, key: str) -> None:
+        self.change()
+        self.store.delete(key)
+
+    def change(self) -> None:
+        """Count a write, refuse it when the disk is full."""
+        self.writes += 1
+        if self.full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+
+class Installation:
+    """An installation whose rounds are told about, at moments handed in."""
+
+    def __init__(self, root: Path, port: int, text: str = TEXT) -> None:
+        self.layout = Layout(root, root / "proxygen.yaml")
+        self.now = NOON
+        settings = f"notifiers: {{email: {{port: {port}, timeout: 5}}}}\n"
+        self.site: Site = site(text + settings)
+        self.memory = Memory()
+        self.restart()
+
+    def restart(self) -> None:
+        """Forget all that is not stored."""
+        parts = assemble.parts(self.layout, lambda: self.now)
+        self.store = FullStore(parts.store)
+        self.parts: Parts = replace(
+            parts, store=self.store, bundles=Bundles(self.store), draw=lambda: 0.0
+        )
+        self.memory = Memory()
+
+    def round(
+        self, issued: dict[str, Bundle] | None = None, *failures: Any, services: Any = ()
+    ) -> tuple[Outcome, datetime | None]:
+        """Tell about a round in which these certificates are there; return what came of it."""
+        there = bundles(self.site) if issued is None else issued
+        observed = Observed(there, {each.name: each for each in services}, {})
+        outcome = Outcome(failures=list(failures), observed=observed)
+        return outcome, tell(self.site, self.parts, outcome, self.memory)
+
+    def waiting(self) -> list[str]:
+        """Return to whom letters are on their way."""
+        return sorted(Letterbox(self.parts.store).waiting())
+
+    @property
+    def near(self) -> dict[str, Bundle]:
+        """Certificates of which that of customer-a ends in four days."""
+        return ending(self.site, a=4 * DAY)
+
+
+@pytest.fixture
+def server() -> Iterator[Mailserver]:
+    with Mailserver() as running:
+        yield running
+
+
+@pytest.fixture
+def here(server: Mailserver, tmp_path: Path) -> Installation:
+    return Installation(tmp_path, server.port)
+
+
+def to(server: Mailserver) -> list[str]:
+    """Return the recipients of all mails, in order."""
+    return [str(each["To"]) for each in server.mails]
+
+
+def test_nothing_to_tell_writes_nothing_and_connects_to_nobody(tmp_path: Path) -> None:
+    here = Installation(tmp_path, 1)
+    outcome, due = here.round()
+    assert (outcome.warnings, here.store.writes) == ([], 0)
+    assert due == NOON + 15 * DAY  # customer-b's supplied certificate, at half of its life
+
+
+def test_nothing_to_tell_of_ten_thousand_domains_is_found_out_quickly(tmp_path: Path) -> None:
+    lines = (
+        f"  d{n}.example: {{url: w.d{n}.example, certificate: acme, contact: a@d{n}.example}}\n"
+        for n in range(10_000)
+    )
+    here = Installation(tmp_path, 1, TEXT + "".join(lines))
+    there = bundles(here.site)
+    times = []
+    for _ in range(5):
+        started = time.process_time()
+        here.round(there)
+        times.append(time.process_time() - started)
+    assert min(times) < 0.05
+    assert here.store.writes == 0
+
+
+def test_both_contacts_are_told_each_day_and_in_the_end_that_it_is_solved(
+    here: Installation, server: Mailserver
+) -> None:
+    near = here.near
+    for hour in range(0, 60, 6):
+        here.now = NOON + hour * HOUR
+        here.round(near)
+    assert to(server) == [ADMIN, CONTACT] * 3
+    assert [str(each["X-Proxygen"]) for each in server.mails] == ["warning"] * 6
+    here.now += HOUR
+    for _ in range(3):
+        here.round()
+    assert to(server)[6:] == [ADMIN, CONTACT]
+    assert str(server.mails[-1]["Subject"]).startswith("Behoben: https://webmail.customer-a")
+    assert len({str(each["Message-ID"]) for each in server.mails}) == 8
+    here.now += DAY
+    here.round()
+    assert list(here.parts.store.keys("told")) == list(here.parts.store.keys("mail")) == []
+
+
+def test_when_there_is_more_to_tell_is_returned(here: Installation, server: Mailserver) -> None:
+    _, due = here.round(here.near)
+    midnight = (NOON.astimezone() + DAY).replace(hour=0)
+    assert due == midnight
+    here.now = midnight
+    here.round(here.near)
+    assert len(server.mails) == 4
+
+
+def test_a_restart_tells_nothing_twice(here: Installation, server: Mailserver) -> None:
+    here.round(here.near)
+    for _ in range(3):
+        here.restart()
+        here.now += HOUR
+        here.round(here.near)
+    assert to(server) == [ADMIN, CONTACT]
+
+
+class Killed(BaseException):
+    """A run ends at this very moment."""
+
+
+@pytest.mark.parametrize("write", range(1, 12))
+def test_killed_at_any_write_nobody_misses_it_and_a_repeat_has_the_same_identity(
+    write: int, here: Installation, server: Mailserver
+) -> None:
+    change = here.store.change
+
+    def killing() -> None:
+        change()
+        if here.store.writes == write:
+            raise Killed
+
+    here.store.change = killing  # type: ignore[method-assign]
+    try:
+        here.round(here.near)
+    except Killed:
+        here.restart()
+    here.now += HOUR
+    here.round(here.near)
+    assert set(to(server)) == {ADMIN, CONTACT}
+    assert len({str(each["Message-ID"]) for each in server.mails}) == 2
+    assert len(server.mails) <= 3
+    assert here.waiting() == []
+
+
+def test_with_the_mail_server_down_letters_wait_and_go_once_it_is_up(tmp_path: Path) -> None:
+    with Mailserver() as first:
+        port = first.port
+    here = Installation(tmp_path, port)
+    outcome, due = here.round(here.near)
+    (warning,) = outcome.warnings
+    assert "cannot be used" in warning
+    assert "2 messages wait" in warning
+    assert here.waiting() == [ADMIN, CONTACT]
+    assert due == NOON + MINUTE
+    here.restart()
+    with Mailserver(port) as server:
+        here.now = NOON + MINUTE / 2
+        outcome, _ = here.round(here.near)
+        assert (outcome.warnings, server.mails) == ([], [])  # not yet
+        here.now = NOON + MINUTE
+        here.round(here.near)
+        assert to(server) == [ADMIN, CONTACT]
+        here.round(here.near)
+        assert len(server.mails) == 2
+    assert here.waiting() == []
+
+
+def test_the_pauses_grow_and_are_no_longer_than_100_minutes(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    here = Installation(tmp_path, port)
+    pauses = []
+    for _ in range(5):
+        _, due = here.round(here.near)
+        assert due
+        pauses.append((due - here.now) / MINUTE)
+        here.now = due
+    assert pauses == [1, 10, 100, 100, 100]
+
+
+def test_an_undelivered_digest_is_replaced_by_the_newer_one(tmp_path: Path) -> None:
+    with Mailserver() as first:
+        port = first.port
+    here = Installation(tmp_path, port)
+    here.round(here.near)
+    here.now += DAY
+    here.round(here.near)
+    here.now += DAY
+    assert len(here.waiting()) == 2
+    with Mailserver(port) as server:
+        here.round(here.near)
+        assert to(server) == [ADMIN, CONTACT]
+        assert "22 Nov 2026" in str(server.mails[0]["Date"])
+
+
+def test_what_was_solved_before_anybody_was_told_is_not_told(tmp_path: Path) -> None:
+    with Mailserver() as first:
+        port = first.port
+    here = Installation(tmp_path, port)
+    here.round(here.near)
+    with Mailserver(port) as server:
+        here.now += HOUR
+        here.round()
+        assert server.mails == []
+    assert here.waiting() == []
+
+
+def test_no_letter_is_tried_for_more_than_five_days_and_the_dropping_is_said(
+    tmp_path: Path,
+) -> None:
+    here = Installation(tmp_path, 1)
+    said: list[str] = []
+    while here.now < NOON + KEPT + 4 * HOUR:
+        outcome, _ = here.round(here.near)
+        said += [each for each in outcome.warnings if "dropped" in each]
+        here.now += HOUR
+    assert len(said) == 2
+    assert said[0].startswith(f"a message to {ADMIN} could not be delivered for 5 days")
+    with Mailserver() as server:
+        here.site = replace(here.site, notifiers=Installation(tmp_path, server.port).site.notifiers)
+        here.now += DAY
+        here.round(here.near)
+        assert to(server) == [ADMIN, CONTACT]  # it holds still, so it is told anew
+
+
+def test_a_refused_contact_blocks_nobody_and_is_tried_again_only_on_the_next_day(
+    here: Installation, server: Mailserver
+) -> None:
+    server.answers["RCPT"] = lambda said: "550 unknown" if said == CONTACT else None
+    outcome, _ = here.round(here.near)
+    (warning,) = outcome.warnings
+    assert warning.startswith(f"the mail server refused a message to {CONTACT}; 550 unknown")
+    assert to(server) == [ADMIN]
+    assert here.waiting() == []
+    here.now += HOUR
+    outcome, _ = here.round(here.near)
+    assert outcome.warnings == []
+    here.now += DAY
+    outcome, _ = here.round(here.near)
+    assert len(outcome.warnings) == 1
+
+
+def test_a_contact_that_is_refused_for_now_is_tried_again_alone(
+    here: Installation, server: Mailserver
+) -> None:
+    server.answers["RCPT"] = lambda said: "450 later" if said == CONTACT else None
+    _, due = here.round(here.near)
+    assert (to(server), here.waiting(), due) == ([ADMIN], [CONTACT], NOON + MINUTE)
+    server.answers.clear()
+    here.round(here.near)
+    assert to(server) == [ADMIN]  # its pause is not over
+    here.now += MINUTE
+    here.round(here.near)
+    assert to(server) == [ADMIN, CONTACT]
+
+
+def test_a_service_that_does_not_serve_is_told_at_once_and_when_it_does(
+    here: Installation, server: Mailserver
+) -> None:
+    here.round(here.near)
+    error = NotServed("nginx does not serve what is wanted", words="443: shows abc")
+    here.now += HOUR
+    here.round(here.near, ("nginx", error), services=(service(),))
+    assert [str(each["Subject"]) for each in server.to(ADMIN)][1:] == [
+        "nginx does not serve the right certificate"
+    ]
+    here.round(here.near, services=(service(unserved=True),))
+    mark = here.layout.live("nginx").folder / UNSERVED
+    assert "Solved: nginx" in str(server.to(ADMIN)[-1]["Subject"])  # the mark is not there
+    mark.parent.mkdir(parents=True)
+    mark.touch()
+    here.round(here.near, services=(service(),))
+    assert "nginx does not serve" in str(server.to(ADMIN)[-1]["Subject"])
+    assert len(server.to(ADMIN)) == 4
+    assert len(server.to(CONTACT)) == 1
+
+
+def test_failures_of_this_very_round_are_told(here: Installation, server: Mailserver) -> None:
+    error = IssueFailed("the authority refused it", words="NXDOMAIN", problem="x:dns")
+    wanted = next(each for each in here.site.certificates if each.owner == "customer-a.example")
+    here.parts.bundles.failed(wanted, error, NOON, 0.0)
+    here.round(here.near, ("customer-a.example", error))
+    body = server.to(CONTACT)[0].get_body(("plain",))
+    assert body
+    assert "NXDOMAIN" in body.get_content()
+
+
+def test_a_full_disk_is_told_once_although_nothing_can_be_stored(
+    here: Installation, server: Mailserver
+) -> None:
+    here.store.full = True
+    failure = ("customer-a.example", StoreFailed("nothing can be stored: No space left"))
+    for _ in range(4):
+        here.round(None, failure)
+        here.now += HOUR
+    assert [str(each["Subject"]) for each in server.mails] == ["proxygen cannot store anything"]
+    here.now += DAY
+    here.round(None, failure)
+    assert len(server.mails) == 2
+    here.round()
+    assert len(server.mails) == 2  # nothing was stored yet, so it is not known to be solved
+    here.store.full = False
+    here.round()
+    assert str(server.mails[-1]["Subject"]) == "Solved: proxygen can store again"
+    assert len(server.mails) == 3
+    assert here.memory.unwritten == {}
+    here.restart()
+    here.round()
+    assert len(server.mails) == 3
+
+
+def test_a_disk_that_is_found_full_still_is_not_called_solved(
+    here: Installation, server: Mailserver
+) -> None:
+    here.round(None, ("customer-a.example", StoreFailed("nothing can be stored: no space")))
+    here.store.full = True
+    here.round()
+    assert len(server.mails) == 1
+    here.store.full = False
+    here.round()
+    assert [str(each["X-Proxygen"]) for each in server.mails] == ["warning", "solved"]
+
+
+def test_a_round_that_came_to_nothing_is_told_as_well(
+    here: Installation, server: Mailserver
+) -> None:
+    failures = [("the store", StoreFailed("nothing can be stored: Read-only file system"))]
+    tell(here.site, here.parts, Outcome(failures=list(failures)), here.memory)
+    assert to(server) == [ADMIN]
+
+
+def test_alarms_are_kept_in_memory_while_neither_disk_nor_mail_server_work(tmp_path: Path) -> None:
+    with Mailserver() as first:
+        port = first.port
+    here = Installation(tmp_path, port)
+    here.store.full = True
+    failure = ("x", StoreFailed("nothing can be stored"))
+    here.round(None, failure)
+    with Mailserver(port) as server:
+        here.now += MINUTE
+        here.round(None, failure)
+        here.round(None, failure)
+        assert to(server) == [ADMIN]
+
+
+def chained(number: int) -> ServiceError:
+    """Return an error of a service whose cause is the system's."""
+    error = ServiceError("nginx cannot be set up")
+    error.__cause__ = OSError(number, "…")
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "is_it"),
+    [
+        pytest.param(StoreFailed("full"), True, id="the store"),
+        pytest.param(chained(errno.EROFS), True, id="a service's folder"),
+        pytest.param(chained(errno.ECONNREFUSED), False, id="no disk"),
+        pytest.param(ServiceError("no"), False, id="another failure"),
+    ],
+)
+def test_what_means_that_nothing_can_be_written(error: Any, is_it: bool) -> None:
+    assert bool(not_written(error)) is is_it
+
+
+def test_a_model_that_is_wrong_for_long_is_told_and_when_it_is_right_again(
+    here: Installation, server: Mailserver
+) -> None:
+    here.memory.wrong = Wrong(NOON - DAY, "domains.x: `url` is missing")
+    outcome, _ = here.round()
+    assert outcome.warnings == [
+        "the model has been wrong since 2026-11-19 12:00 UTC; the last good one goes on"
+    ]
+    here.memory.wrong = None
+    here.round()
+    assert [str(each["Subject"]) for each in server.mails] == [
+        "proxygen's model has been wrong for more than a day",
+        "Solved: the model is right again",
+    ]
+
+
+def test_new_terms_are_a_note_once_across_restarts(here: Installation, server: Mailserver) -> None:
+    for _ in range(3):
+        here.memory.terms["https://ca.example/dir"] = "https://ca.example/terms"
+        here.round()
+        here.restart()
+        here.now += DAY
+    assert len(server.mails) == 1
+    body = server.mails[0].get_body(("plain",))
+    assert body
+    assert "https://ca.example/terms" in body.get_content()
+
+
+def test_a_model_without_a_contact_is_warned_about_once_when_there_is_something(
+    tmp_path: Path,
+) -> None:
+    here = Installation(
+        tmp_path,
+        1,
+        TEXT.replace("contact: hostmaster@example.net\n", "").replace(
+            "    contact: it@customer-a.example\n", ""
+        ),
+    )
+    assert here.round()[0].warnings == []
+    assert here.round(here.near)[0].warnings == [
+        "1 thing is worth a message, but nobody is warned: the model has no `contact`"
+    ]
+    assert here.store.writes == 0
+
+
+def test_an_administrators_broken_template_stops_no_alarm(
+    here: Installation, server: Mailserver
+) -> None:
+    own = here.layout.etc / "templates/mail/letter.html.j2"
+    own.parent.mkdir(parents=True)
+    own.write_text("{{ nothing }}")
+    here.restart()
+    outcome, _ = here.round(here.near)
+    assert to(server) == [ADMIN, CONTACT]
+    assert str(own) in outcome.warnings[0]
+
+
+def test_told_to_stop_the_rest_goes_later(here: Installation, server: Mailserver) -> None:
+    outcome = Outcome(observed=Observed(here.near, {}, {}))
+    due = tell(here.site, here.parts, outcome, here.memory, lambda: True)
+    assert to(server) == [ADMIN]
+    assert due == NOON + MINUTE
+    here.now += MINUTE
+    here.round(here.near)
+    assert to(server) == [ADMIN, CONTACT]
+
+
+def test_our_own_bug_is_a_warning_and_no_end_of_the_round(here: Installation) -> None:
+    strange = replace(here.site, language="xx")
+    outcome = Outcome(observed=Observed(here.near, {}, {}))
+    assert tell(strange, here.parts, outcome, here.memory) is not None
+    assert "a bug of proxygen" in outcome.warnings[-1]
+
+
+def test_damaged_records_are_no_reason_to_say_nothing(
+    here: Installation, server: Mailserver
+) -> None:
+    here.round(here.near)
+    for key in list(here.parts.store.keys("told")):
+        here.parts.store.put(key, b"{damaged")
+    here.parts.store.put("mail/0123", b"\xff")
+    here.now += HOUR
+    here.round(here.near)
+    assert to(server) == [ADMIN, CONTACT] * 2

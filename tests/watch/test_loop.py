@@ -1,0 +1,468 @@
+"""The loop, driven by hand: what is a reason for a round, what is not, and what goes wrong."""
+
+from __future__ import annotations
+
+import os
+import socket
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from proxygen.host import lock
+from proxygen.watch.loop import SILENCE
+from tests.certificates import NOON
+from tests.live import ports
+from tests.watch.surroundings import HandedClock, Trial, events
+
+A = {"a.example": {"url": "https://www.a.example", "certificate": "selfsigned"}}
+B = {"b.example": {"url": "https://www.b.example", "certificate": "selfsigned"}}
+
+
+@pytest.fixture
+def trial(tmp_path: Path) -> Iterator[Trial]:
+    with events() as kept:
+        made = Trial(tmp_path, kept)
+        yield made
+        made.watching.close()
+
+
+@pytest.fixture
+def running(trial: Trial) -> Trial:
+    """Return a loop after its first round, with one domain."""
+    trial.model(A)
+    trial.watch.step()
+    assert trial.events.reasons == [("start",)]
+    assert trial.owners == {"global", "a.example"}
+    trial.events.all.clear()
+    return trial
+
+
+# What is a reason, and what is none.
+
+
+def test_a_changed_model_is_followed(running: Trial) -> None:
+    running.model(A | B)
+    running.changed()
+    assert running.events.reasons == [("model",)]
+    assert "b.example" in running.owners
+
+
+def test_an_event_without_a_change_costs_no_round(running: Trial) -> None:
+    os.utime(running.layout.config)
+    running.layout.config.read_text()
+    running.model(A)  # the same again
+    for _ in range(10):
+        running.changed()
+    assert running.events.all == []
+
+
+def test_our_own_writes_are_no_reason(running: Trial) -> None:
+    running.model(A | B)
+    running.changed()
+    running.changed()
+    running.go(30)
+    assert len(running.events.reasons) == 1
+
+
+def test_a_file_that_is_included_or_is_no_more_is_a_reason(trial: Trial) -> None:
+    trial.model(A, include=["domains.d/*.yaml"])
+    trial.watch.step()
+    folder = trial.layout.etc / "domains.d"
+    folder.mkdir()
+    (folder / "b.yaml").write_text("domains: {b.example: {url: www.b.example}}")
+    trial.changed()
+    assert trial.watch.following.site
+    assert len(trial.watch.following.site.domains) == 2
+    (folder / "b.yaml").unlink()
+    trial.changed()
+    assert len(trial.watch.following.site.domains) == 1
+    assert trial.events.reasons == [("start",), ("model",), ("model",)]
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("templates/nginx/names.conf.j2", "template"),
+        ("nginx.d/all.conf", "directives"),
+        ("nginx.d/a.example/one.conf", "directives"),
+        ("nginx.d/a.example", "directives"),
+    ],
+)
+def test_the_administrators_own_files_are_reasons(running: Trial, path: str, reason: str) -> None:
+    place = running.layout.etc / path
+    if place.suffix in (".conf", ".j2"):
+        place.parent.mkdir(parents=True)
+        place.write_text("# mine\n")
+    else:
+        place.mkdir(parents=True)
+    running.changed()
+    assert running.events.reasons == [(reason,)]
+    running.changed()
+    assert len(running.events.reasons) == 1
+
+
+def test_a_supplied_certificate_is_a_reason_when_it_comes_and_when_it_changes(
+    trial: Trial,
+) -> None:
+    supplied = {"file": {"certificate": "d/chain.pem", "key": "d/key.pem"}}
+    trial.model({"a.example": {"url": "https://www.a.example", "certificate": supplied}})
+    trial.watch.step()
+    folder = trial.layout.etc / "d"
+    folder.mkdir()
+    (folder / "chain.pem").write_text("half")
+    trial.changed()
+    (folder / "chain.pem").write_text("half and half")
+    trial.changed()
+    assert trial.events.reasons == [("start",), ("certificate file",), ("certificate file",)]
+
+
+def test_sighup_is_a_reason_though_nothing_changed(running: Trial) -> None:
+    running.watch.ask()
+    assert running.watch.wait() == 0.0
+    running.watch.step()
+    assert running.events.reasons == [("asked",)]
+
+
+def test_what_is_due_is_renewed_at_a_minute_of_chance(running: Trial) -> None:
+    first = running.events
+    running.leap(59.5)
+    assert not first.of("certificate_obtained")
+    running.go(86400)
+    renewed = first.of("certificate_obtained")
+    assert {each["owner"] for each in renewed} == {"global", "a.example"}
+    assert {each["reason"] for each in renewed} == {"due"}
+
+
+def test_where_the_kernel_tells_nothing_files_are_looked_at_now_and_then(running: Trial) -> None:
+    running.watching.blind = True
+    running.go(1)
+    running.model(A | B)
+    running.go(301)
+    running.model(A)
+    running.go(11)
+    assert running.events.reasons == [("model",), ("model",)]
+
+
+def test_a_clock_that_jumps_is_noticed_within_a_minute(running: Trial) -> None:
+    running.clock.jump(70 * 86400)
+    running.go(60)
+    assert running.events.of("clock_jumped")
+    assert {each["reason"] for each in running.events.of("certificate_obtained")} == {"due"}
+
+
+def test_while_nothing_happens_it_looks_a_few_times_a_minute_and_no_more(running: Trial) -> None:
+    running.go(1)
+    steps, end = 0, running.clock.passed + 600
+    while running.clock.passed < end:
+        running.clock.go(max(running.watch.step(), 0.001))
+        steps += 1
+    assert steps <= 45
+    assert running.events.all == []
+
+
+# A model that is wrong.
+
+
+def test_each_mistake_is_told_once_and_the_last_right_model_goes_on(running: Trial) -> None:
+    running.model(A | {"c.example": {"url": "not a name"}, "d.example": {"nope": 1}})
+    running.changed()
+    running.changed()
+    assert len(running.events.of("model_mistake")) == 2
+    assert len(running.events.of("model_wrong")) == 1
+    running.model(A | {"c.example": {"url": "not a name"}})
+    running.changed()
+    assert len(running.events.of("model_mistake")) == 2
+    assert running.events.reasons == []
+    running.leap(61)
+    running.go(60)
+    assert {each["owner"] for each in running.events.of("certificate_obtained")} == {
+        "global",
+        "a.example",
+    }
+    assert "the model is wrong (1 mistake)" in running.watch.words()
+    running.model(A | B)
+    running.changed()
+    assert running.events.of("model_read")[-1]["was_wrong"]
+    assert "b.example" in running.owners
+    assert "wrong" not in running.watch.words()
+
+
+def test_a_vanished_model_file_is_a_wrong_model(running: Trial) -> None:
+    running.layout.config.unlink()
+    running.changed()
+    assert "there is no model file" in running.events.of("model_mistake")[0]["what"]
+    running.model(A | B)
+    running.changed()
+    assert running.events.reasons == [("model",)]
+
+
+def test_a_model_file_that_goes_with_one_that_it_includes_is_a_wrong_model(trial: Trial) -> None:
+    folder = trial.layout.etc / "domains.d"
+    folder.mkdir(parents=True)
+    (folder / "b.yaml").write_text("domains: {b.example: {url: www.b.example}}")
+    trial.model(A, include=["domains.d/*.yaml"])
+    trial.watch.step()
+    trial.layout.config.unlink()
+    (folder / "b.yaml").unlink()
+    trial.changed()
+    assert trial.events.of("model_wrong")
+    assert trial.events.reasons == [("start",)]
+
+
+def test_the_last_right_model_survives_a_restart_with_a_wrong_one(running: Trial) -> None:
+    running.layout.config.write_text("global: [")
+    running.watch = running.made()
+    running.watch.step()
+    assert running.events.of("model_kept")
+    assert running.events.reasons == [("start",)]
+    running.leap(61)
+    running.go(60)
+    assert "a.example" in {each["owner"] for each in running.events.of("certificate_obtained")}
+
+
+def test_what_is_kept_of_the_model_is_for_its_owner_alone(running: Trial) -> None:
+    kept = running.layout.watch / "model.json"
+    assert kept.stat().st_mode & 0o777 == 0o600
+    assert kept.parent.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("kept", [b"", b"[]", b'{"main": 1}', b"\xff{[", b'{"main":["a","b","{"]}'])
+def test_without_any_right_model_it_waits_for_one(trial: Trial, kept: bytes) -> None:
+    trial.layout.watch.mkdir(parents=True)
+    (trial.layout.watch / "model.json").write_bytes(kept)
+    trial.layout.config.write_text("global: [")
+    trial.watch.step()
+    trial.go(7200)
+    assert trial.events.reasons == []
+    assert "waiting until it is corrected" in trial.watch.words()
+    trial.model(A)
+    trial.changed()
+    assert trial.owners == {"global", "a.example"}
+
+
+def test_a_model_that_loses_most_domains_is_followed_only_when_it_stays_so(trial: Trial) -> None:
+    many = {f"d{n}.example": {"url": f"https://www.d{n}.example"} for n in range(30)}
+    trial.model(many)
+    trial.watch.step()
+    trial.model({})
+    trial.changed()
+    assert trial.events.of("model_shrinks")
+    trial.model(many | A)  # it was being replaced
+    trial.changed()
+    assert trial.events.reasons == [("start",), ("model",)]
+    trial.model({})
+    trial.changed()
+    assert len(trial.events.reasons) == 2
+    trial.go(15)
+    assert trial.events.reasons[2:] == [("model",)]
+    assert trial.watch.following.site
+    assert not trial.watch.following.site.domains
+
+
+# What goes wrong in a round.
+
+
+def test_an_exception_in_a_round_is_told_with_its_traceback_and_the_next_one_comes(
+    trial: Trial,
+) -> None:
+    draws = iter((0, 0, 2))
+
+    def draw() -> float:
+        return 1 / next(draws)
+
+    trial.watch = trial.made(draw=draw)
+    trial.model(A)
+    trial.watch.step()
+    (failed,) = trial.events.of("round_failed")
+    assert failed["what"] == "ZeroDivisionError('division by zero')"
+    assert failed["exc"]
+    trial.go(5)
+    assert len(trial.events.of("round_failed")) == 2
+    trial.go(5)
+    assert len(trial.events.reasons) == 2
+    trial.go(5)
+    assert trial.events.reasons == [("start",), ("again",), ("again",)]
+    assert trial.events.of("round_ended")
+
+
+def test_what_cannot_be_read_holds_no_traceback(running: Trial) -> None:
+    (running.layout.etc / "templates/nginx/x.j2").mkdir(parents=True)
+    running.changed()
+    (failed,) = running.events.of("round_failed")
+    assert "x.j2 cannot be read" in failed["what"]
+    assert not failed["exc"]
+    (running.layout.etc / "templates/nginx/x.j2").rmdir()
+    running.changed()  # what a person repairs waits for no pause
+    assert running.events.all[-1]["event"] == "round_ended"
+
+
+def test_while_another_run_is_at_work_a_round_waits_its_turn(running: Trial) -> None:
+    with lock.held(running.layout.lock):
+        running.model(A | B)
+        running.changed()
+        running.go(20)
+        assert len(running.events.of("waiting_for_lock")) == 1
+        assert "b.example" not in running.owners
+    running.go(1)
+    assert "b.example" in running.owners
+    assert running.events.reasons == [("model",)]
+
+
+def test_a_round_that_makes_no_progress_is_no_sign_of_life(running: Trial) -> None:
+    assert running.watch.lively()
+    running.clock.go(SILENCE - 1)
+    assert running.watch.lively()
+    running.clock.go(2)
+    assert not running.watch.lively()
+    running.watch.step()
+    assert running.watch.lively()
+
+
+def test_told_to_stop_it_begins_no_round(running: Trial) -> None:
+    running.model(A | B)
+    running.watch.bell.ring()
+    running.clock.go(0.3)
+    running.watch.stop()
+    running.watch.run()
+    assert running.events.reasons == []
+
+
+def test_what_goes_wrong_outside_a_round_ends_nothing(trial: Trial) -> None:
+    trial.model(A, include=["*" * 300 + "/[/*.yaml"])
+    trial.layout.watch.parent.mkdir(parents=True)
+    trial.layout.watch.write_text("no folder")  # nor can the model be kept
+    trial.watch.safely()
+    assert trial.events.of("cannot_write")
+    assert trial.owners == {"global", "a.example"}
+
+
+class Forgetful(HandedClock):
+    """A clock that cannot be read at times."""
+
+    broken = False
+
+    def spent(self) -> float:
+        """Return nothing, or raise."""
+        if self.broken:
+            raise OSError(24, "Too many open files")
+        return 0.0
+
+
+def test_an_exception_between_rounds_is_survived(running: Trial) -> None:
+    clock = Forgetful()
+    running.clock = clock
+    running.watch = running.made()
+    running.watch.safely()
+    running.events.all.clear()
+    clock.broken = True
+    running.model(A | B)
+    running.watch.bell.ring()
+    clock.go(0.3)
+    assert running.watch.safely() == 1
+    clock.go(1)
+    assert running.watch.safely() == 10
+    assert len(running.events.of("round_failed")) == 2
+    clock.broken = False
+    clock.go(10)
+    running.watch.safely()
+    assert "b.example" in running.owners
+
+
+# Who is told.
+
+
+def test_people_are_told_of_a_model_that_stays_wrong(running: Trial) -> None:
+    running.layout.config.write_text("global: [")
+    running.changed()
+    first = running.watch.memory.wrong
+    assert first
+    assert first.since == running.clock.now()
+    running.go(60)
+    running.layout.config.write_text("global: {")
+    running.changed()
+    assert running.watch.memory.wrong
+    assert running.watch.memory.wrong.since == first.since
+    running.model(A)
+    running.changed()
+    assert running.watch.memory.wrong is None
+
+
+def figures(port: int) -> str:
+    """Return what is answered to Prometheus."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+        return str(answer.read().decode())
+
+
+def test_figures_are_answered_where_the_model_says(running: Trial) -> None:
+    first, second = ports.reserve(), ports.reserve()
+    try:
+        running.model(A, metrics={"listen": f"127.0.0.1:{first}"})
+        running.changed()
+        assert "proxygen_model_right 1.0" in figures(first)
+        running.layout.config.write_text("global: [")
+        running.changed()
+        assert "proxygen_model_right 0.0" in figures(first)
+        running.model(A | B, metrics={"listen": f"127.0.0.1:{second}"})
+        running.changed()
+        assert "proxygen_certificates 3.0" in figures(second)
+        with pytest.raises(urllib.error.URLError):
+            figures(first)
+        running.model(A)
+        running.changed()
+        with pytest.raises(urllib.error.URLError):
+            figures(second)
+    finally:
+        ports.release(first, second)
+
+
+def test_a_port_that_is_taken_is_told_once_and_harms_nothing(running: Trial) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        place = f"127.0.0.1:{taken.getsockname()[1]}"
+        running.model(A, metrics={"listen": place})
+        running.changed()
+        running.watch.ask()
+        running.watch.step()
+        assert len(running.events.of("figures_not_told")) == 1
+    running.watch.ask()
+    running.watch.step()
+    assert "proxygen_info" in figures(int(place.rpartition(":")[2]))
+    running.model(A)
+    running.changed()
+
+
+# While a round orders.
+
+
+def test_a_round_is_cut_short_by_a_changed_model_and_by_nothing_less(running: Trial) -> None:
+    watch = running.watch
+    watch.began = running.clock.ticks()
+    assert not watch.enough()
+    os.utime(running.layout.config)
+    watch.bell.ring()
+    running.clock.go(0.3)
+    assert not watch.enough()
+    running.model(A | B)
+    watch.bell.ring()
+    assert not watch.enough()  # not while it is still being written
+    running.clock.go(0.3)
+    assert watch.enough()
+    assert watch.reasons == {"model": None}
+
+
+def test_many_orders_are_done_in_portions(running: Trial) -> None:
+    running.watch.began = running.clock.ticks()
+    running.clock.go(119)
+    assert not running.watch.enough()
+    running.clock.go(2)
+    assert running.watch.enough()
+    assert running.watch.calendar.cut
+
+
+def test_words_tell_how_many_domains_and_when_next(running: Trial) -> None:
+    assert running.watch.words().startswith("1 domain; next: 2026-11-")
+    assert running.watch.calendar.wake
+    assert running.watch.calendar.wake > NOON + timedelta(hours=20)
