@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import errno
-import glob
 import os
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from proxygen import registry
 from proxygen.bundles import Bundles
 from proxygen.errors import IssueFailed, UsageError
-from proxygen.host import files
+from proxygen.host import files, masks
 from proxygen.host.files import Stamp
 from proxygen.issuers import Issuer
 from proxygen.ledger import Ledger
@@ -26,7 +24,7 @@ from proxygen.model.layout import Layout
 from proxygen.model.reading import Before, read
 from proxygen.model.site import Acme, Site
 from proxygen.model.sources import Source, Unreadable
-from proxygen.plan.quota import Entry
+from proxygen.plan.quota import Entry, Kind, is_exempt, is_renewal
 from proxygen.solvers import Solver
 from proxygen.stores import Store
 from proxygen.stores.filesystem import FileStore
@@ -36,7 +34,6 @@ if TYPE_CHECKING:
     from proxygen.plan.render import Templates
 
 T = TypeVar("T")
-MOST_FILES = 200_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +87,11 @@ class Parts:
     now: Callable[[], datetime]
     draw: Callable[[], float] = random.random
     latest: Latest = field(default_factory=Latest)
+    ledgers: dict[str, Ledger] = field(default_factory=dict)
 
-    def ledger(self, authority: Acme) -> Ledger:
-        """Return what was used of an authority's limits."""
-        return Ledger(self.store, authority.directory)
+    def ledger(self, directory: str) -> Ledger:
+        """Return what was used of an authority's limits; there is one, whoever asks."""
+        return self.ledgers.setdefault(directory, Ledger(self.store, directory))
 
 
 def site(layout: Layout, known: ModelFiles | None = None) -> Site:
@@ -112,6 +110,9 @@ def source(path: Path) -> Source:
     """Return a file of the model; raise UsageError when it cannot be read."""
     try:
         text = files.read(path)
+    except IsADirectoryError as error:
+        remedy = "name the model file, not a folder"
+        raise UsageError(f"{path} cannot be read: {error.strerror}", remedy=remedy) from error
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}", remedy="correct it") from error
     if text is None:
@@ -134,12 +135,10 @@ def including(
 
     def load(mask: str) -> Sequence[Source | Unreadable]:
         folder, former = layout.config.parent, before.get(mask, {})
-        found = glob.iglob(mask, root_dir=folder, recursive=True)  # noqa: PTH207 not hidden ones
-        names = set(islice(found, MOST_FILES + 1))
-        if len(names) > MOST_FILES:
-            raise UsageError(f"{mask} names more than {MOST_FILES} files", where=str(layout.config))
-        if "**" in mask:  # which names every folder besides
-            names = {name for name in names if not (folder / name).is_dir()}
+        try:
+            names = masks.names(folder, mask)
+        except UsageError as error:
+            return (Unreadable(str(error.where), error.what),)
         present = {name: included(folder, name, former.get(name)) for name in names}
         known.found[mask] = present
         in_order = sorted(present.values(), key=lambda each: each.path.parts)
@@ -233,12 +232,16 @@ def acme(parts: Parts, authority: Acme, solver: Solver) -> AcmeIssuer:
     """Return the issuer that asks one authority, and counts its orders."""
     from proxygen.issuers.acme import AcmeIssuer
 
-    ledger = parts.ledger(authority)
+    ledger = parts.ledger(authority.directory)
 
     def ordered(wanted: Certificate, exempt: bool) -> None:
         former = parts.bundles.facts(wanted.owner)
-        renewal = former is not None and set(former.names) == set(wanted.names)
-        ledger.note(Entry(parts.now(), wanted.names, renewal=renewal, exempt=exempt))
+        if exempt and is_exempt(former, parts.now()):
+            ledger.exempt.add(wanted.owner)
+            return
+        ledger.exempt.discard(wanted.owner)
+        renewal = is_renewal(wanted, former, authority.directory)
+        ledger.note(Entry(parts.now(), wanted.names, Kind.ORDERED, renewal))
 
     return AcmeIssuer(authority, parts.store, solver, parts.now, secret, ordered=ordered)
 

@@ -12,20 +12,24 @@ import json
 import re
 import threading
 from collections.abc import Hashable, Iterable
-from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
 from proxygen.errors import IssueFailed
-from proxygen.model.certificate import Bundle, Certificate, KeyAndChain
+from proxygen.model.certificate import Bundle, Certificate, KeyAndChain, RenewalInfo
 from proxygen.model.layout import stem
 from proxygen.plan.backoff import Attempt, pause, purpose
 from proxygen.stores import Store
 
 T = TypeVar("T")
+Dated = TypeVar("Dated", Bundle, RenewalInfo, Attempt)
 DIGEST = re.compile("[0-9a-f]{64}")
+SERIAL = re.compile("-?[0-9a-f]{1,64}")
+EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9990, 1, 1, tzinfo=UTC)
+AT_UTC = timedelta(0)
 KEY_END = b"-----END PRIVATE KEY-----\n"
 
 
@@ -143,23 +147,45 @@ class Bundles:
         return self.held("attempts")
 
     def hold(
-        self, prefix: str, directory: str, error: IssueFailed, now: datetime, draw: float
+        self,
+        prefix: str,
+        directory: str,
+        error: IssueFailed,
+        now: datetime,
+        draw: float,
+        about: str = "",
+        lifetime: timedelta | None = None,
     ) -> None:
         """Remember why an authority is left alone.
 
         ``troubles``: it issues for nobody; ``looks``: it gives no renewal information. What
-        fails while it is left alone was begun before, and is the same trouble.
+        fails while it is left alone was begun before, and is the same trouble. *about* tells
+        how it was asked, *lifetime* is the shortest of the certificates from it.
         """
         key = authority_key(prefix, directory)
         with self.lock:
             former = attempt_from(self.readable(key))
+            if former and former.purpose != about:
+                former = None
             if former is None or not former.holds(now):
-                self.store.put(key, written(attempt(directory, "", former, error, now, draw)))
+                failed = attempt(directory, about, former, error, now, draw, lifetime)
+                self.store.put(key, written(failed))
 
-    def settled(self, directory: str) -> None:
-        """Forget the trouble of an authority: it issues."""
-        if self.store.has(key := authority_key("troubles", directory)):
+    def settled(self, prefix: str, directory: str) -> None:
+        """Forget why an authority was left alone: it answers."""
+        if self.store.has(key := authority_key(prefix, directory)):
             self.store.delete(key)
+
+    def forget_failure(self, owner: str) -> None:
+        """Forget the last failure of an owner, for whom nothing of the kind is due any more."""
+        self.store.delete(attempt_key(owner))
+
+    def forget_orders(self, owners: Iterable[str]) -> None:
+        """Forget the orders, with their keys, of all but these owners."""
+        wanted = {stem(owner) for owner in owners}
+        for key in list(self.store.keys("orders")):
+            if key.split("/")[1] not in wanted:
+                self.store.delete(key)
 
     def held(self, prefix: str) -> dict[str, Attempt]:
         """Return the failures below *prefix* by what they are of."""
@@ -222,19 +248,41 @@ def facts_of(bundle: Bundle) -> bytes:
 def bundle_from(value: bytes | None) -> Bundle | None:
     """Return the facts that were stored; None for none, or for what is not ours."""
     bundle = read(BUNDLE, value)
-    if bundle is None or not DIGEST.fullmatch(bundle.digest):
+    if bundle is None or not SERIAL.fullmatch(bundle.serial):
         return None
-    told = bundle.renewal
-    moments = (told.look_at, told.start, told.end, told.moment) if told else ()
-    present = (bundle.not_before, bundle.not_after, *(each for each in moments if each))
-    return bundle if all(each.tzinfo for each in present) else None
+    if not all(map(DIGEST.fullmatch, (bundle.digest, bundle.fingerprint, bundle.spki))):
+        return None
+    try:
+        told = bundle.renewal and in_utc(bundle.renewal, "look_at", "start", "end", "moment")
+        found = in_utc(bundle, "not_before", "not_after")
+    except (OverflowError, ValueError):
+        return None
+    return found if told is bundle.renewal else replace(found, renewal=told)
+
+
+def in_utc(stored: Dated, *fields: str) -> Dated:
+    """Return what was stored with its moments in UTC; raise OverflowError or ValueError for none.
+
+    At the edges of time nothing can be added to a moment, so the latest is LATEST: a certificate
+    without an end is said to end in 9999 (RFC 5280 section 4.1.2.5).
+    """
+    moments = {field: value for field in fields if (value := getattr(stored, field)) is not None}
+    if all(each.utcoffset() == AT_UTC and EARLIEST < each < LATEST for each in moments.values()):
+        return stored
+    if any(each.tzinfo is None or each.astimezone(UTC) < EARLIEST for each in moments.values()):
+        raise ValueError("no moment of ours")
+    return replace(
+        stored, **{name: min(each.astimezone(UTC), LATEST) for name, each in moments.items()}
+    )
 
 
 def attempt_from(value: bytes | None) -> Attempt | None:
     """Return the failure that was stored; None for none, or for what is not ours."""
     found = read(ATTEMPT, value)
-    moments = (found.at, found.since, found.again) if found else ()
-    return found if found and all(each.tzinfo for each in moments) else None
+    try:
+        return found and in_utc(found, "at", "since", "again")
+    except (OverflowError, ValueError):
+        return None
 
 
 def read(stored: TypeAdapter[T], value: bytes | None) -> T | None:

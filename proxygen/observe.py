@@ -40,6 +40,7 @@ def observe(site: Site, parts: Parts) -> Observed:
         sources=sources(site),
         attempts=parts.bundles.attempts(),
         troubles=parts.bundles.held("troubles"),
+        looks=parts.bundles.held("looks"),
     )
 
 

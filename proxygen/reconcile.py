@@ -19,6 +19,7 @@ from proxygen.model.site import Role, Site
 from proxygen.model.views import mail_view, web_view
 from proxygen.observe import observe, unanswered
 from proxygen.plan.alerts import warnings
+from proxygen.plan.backoff import purpose, purpose_of
 from proxygen.plan.compare import compare, is_local, issues, stand_in
 from proxygen.plan.installation import Installation, installation
 from proxygen.plan.observed import Observed
@@ -53,6 +54,8 @@ def reconcile(
     that is not *worth* it is not walked.
     """
     outcome = Outcome()
+    for authority in site.authorities:
+        parts.ledger(authority.directory).set_right(parts.now())
     hooks = Hooks(parts, progress.say, progress.leave)
     hooks.begin()
     for _ in range(MOST_PASSES):
@@ -65,11 +68,25 @@ def reconcile(
         if not issued and not only_issues(plan):
             break
     outcome.failures += plan.failures
-    attempts, troubles = parts.bundles.held("attempts"), parts.bundles.held("troubles")
-    outcome.observed = replace(observed, attempts=attempts, troubles=troubles)
+    outcome.observed = forgotten(site, parts, observed)
     hooks.after(site, outcome.observed, outcome.failures, lambda: met(site, parts, observed))
-    outcome.warnings += hooks.warnings
+    outcome.warnings += [*outcome.notes, *hooks.warnings]
     return outcome
+
+
+def forgotten(site: Site, parts: Parts, observed: Observed) -> Observed:
+    """Return what is, with the failures as they are now; those of what is due no more are gone."""
+    bundles = parts.bundles
+    due = {step.certificate.owner: step for step in issues(site, observed, parts.now())}
+    attempts = bundles.held("attempts")
+    for owner, attempt in list(attempts.items()):
+        step = due.get(owner)
+        if step is None or attempt.purpose != purpose(step.certificate):
+            bundles.forget_failure(owner)
+            del attempts[owner]
+    bundles.forget_orders(each.key for each in site.owners)
+    troubles, looks = bundles.held("troubles"), bundles.held("looks")
+    return replace(observed, attempts=attempts, troubles=troubles, looks=looks)
 
 
 def met(site: Site, parts: Parts, observed: Observed) -> list[Endpoint]:
@@ -170,11 +187,14 @@ def scheduling(
         return due, Schedule()
     now = parts.now()
     quotas = {
-        each.directory: Quota(each.limits, parts.ledger(each).entries(now), registered, now)
+        each.directory: Quota(
+            each.limits, parts.ledger(each.directory).entries(now), registered, now
+        )
         for each in site.authorities
         if any(asdict(each.limits).values())
     }
-    past = Past(observed.bundles, observed.attempts, observed.troubles, quotas, forced)
+    purposes = {each.directory: purpose_of(each) for each in site.authorities}
+    past = Past(observed.bundles, observed.attempts, observed.troubles, quotas, forced, purposes)
     scheduled = schedule(orders, past, now)
     return (*(step for step in due if is_local(step)), *scheduled.now), scheduled
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, replace
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 
 from proxygen.bundles import Bundles, attempt_key, facts_key, secret_key
 from proxygen.errors import IssueFailed
-from proxygen.model.certificate import GLOBAL, KeyAndChain
+from proxygen.model.certificate import GLOBAL, KeyAndChain, RenewalInfo
 from tests.certificates import DAY, NOON
 from tests.models import bundle, site
 from tests.standins import MemoryStore
@@ -87,7 +88,11 @@ DAMAGES: list[bytes | dict[str, Any]] = [
     *({"names": "abc"}, {"names": [1]}, {"names": None}, {"key_type": 3}, {"fingerprint": None}),
     *({"not_after": "2027-01-01"}, {"not_after": "2027-01-01T00:00:00"}, {"not_before": 0}),
     *({"owner": "../x"}, {"owner": "global"}, {"digest": "../../x"}, {"digest": None}),
-    {"stand_in": "yes"},
+    *({"stand_in": "yes"}, {"not_after": "9999-12-31T23:59:59-14:00"}),
+    *({"not_before": "0001-01-01T00:00:00+00:00"}, {"not_after": "0001-01-01T00:00:00+14:00"}),
+    *({"fingerprint": "\0"}, {"spki": "A" * 64}, {"serial": "1\n"}, {"serial": ""}),
+    {"renewal": {"look_at": "9999-12-31T23:59:59-14:00"}},
+    {"renewal": {"look_at": "2027-01-01T00:00:00"}},
 ]
 
 
@@ -100,6 +105,28 @@ def test_damaged_facts_are_absent_and_harm_no_other(
     store.put(facts_key("a.example"), damage)
     assert Bundles(store).all() == {GLOBAL: MAIN}
     assert Bundles(store).facts("a.example") is None
+
+
+def test_a_certificate_without_an_end_is_kept_with_one_that_can_be_reckoned_with(
+    store: MemoryStore,
+) -> None:
+    endless = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)  # RFC 5280 section 4.1.2.5
+    Bundles(store).note(replace(OWN, not_after=endless))
+    found = Bundles(store).facts("a.example")
+    assert found
+    assert found.not_after.year == 9990
+    assert found.not_after + 1000 * DAY
+
+
+def test_stored_moments_are_read_as_utc(store: MemoryStore) -> None:
+    there = timezone(timedelta(hours=14))
+    info = RenewalInfo(NOON.astimezone(there), NOON, NOON, None)
+    Bundles(store).note(replace(OWN, not_after=NOON.astimezone(there), renewal=info))
+    found = Bundles(store).facts("a.example")
+    assert found
+    assert found.renewal
+    for moment in (found.not_after, found.renewal.look_at):
+        assert (moment, moment.utcoffset()) == (NOON, timedelta(0))
 
 
 def test_a_pair_that_is_not_whole_is_absent(store: MemoryStore) -> None:
@@ -125,7 +152,13 @@ def test_failures_are_counted_from_the_first_on_and_ended_by_success(store: Memo
     assert bundles.attempts() == {}
 
 
-@pytest.mark.parametrize("damage", [b"{", b"[]", b'{"owner": 1}', b"\xff"])
+EDGE = (
+    b'{"of": "a.example", "at": "2026-11-20T12:00:00Z", "since": "2026-11-20T12:00:00Z", '
+    b'"count": 1, "again": "0001-01-01T00:00:00+14:00", "what": "no"}'
+)
+
+
+@pytest.mark.parametrize("damage", [b"{", b"[]", b'{"owner": 1}', b"\xff", EDGE])
 def test_a_damaged_attempt_is_absent(store: MemoryStore, damage: bytes) -> None:
     store.put(attempt_key("a.example"), damage)
     assert Bundles(store).attempts() == {}

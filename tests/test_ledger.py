@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
 
-from proxygen.ledger import Ledger
-from proxygen.plan.quota import Entry
+from proxygen.ledger import PORTION, Ledger
+from proxygen.plan.quota import Entry, Kind
 from tests.certificates import DAY, NOON
 from tests.standins import MemoryStore
 
@@ -16,7 +17,8 @@ HOUR = timedelta(hours=1)
 
 def entry(at: timedelta, *, failed: bool = False) -> Entry:
     """Return an entry that long ago."""
-    return Entry(NOON - at, ("a.example", "b.example"), failed=failed)
+    kind = Kind.FAILED if failed else Kind.ORDERED
+    return Entry(NOON - at, ("a.example", "b.example"), kind)
 
 
 def test_what_was_noted_is_there_again_after_a_restart() -> None:
@@ -28,14 +30,45 @@ def test_what_was_noted_is_there_again_after_a_restart() -> None:
     assert list(Ledger(store, "https://other/dir").entries(NOON)) == []
 
 
+def test_two_who_note_at_once_lose_nothing() -> None:
+    store = MemoryStore()
+    ours, theirs = Ledger(store, "x"), Ledger(store, "x")
+    for _ in range(PORTION + 2):
+        ours.note(entry(HOUR * 0))
+        theirs.note(entry(HOUR * 0))
+    assert len(list(ours.entries(NOON))) == 2 * PORTION + 4
+
+
+def test_threads_that_note_at_once_lose_nothing() -> None:
+    ledger = Ledger(MemoryStore(), "x")
+    with ThreadPoolExecutor(24) as pool:
+        list(pool.map(ledger.note, [entry(HOUR * 0)] * 200))
+    assert len(list(ledger.entries(NOON))) == 200
+
+
 def test_what_no_limit_asks_for_any_more_is_dropped() -> None:
     store = MemoryStore()
     ledger = Ledger(store, "x")
-    for each in (entry(8 * DAY), entry(7 * DAY), entry(6 * DAY)):
+    for each in (entry(9 * DAY), entry(8 * DAY), entry(6 * DAY), entry(HOUR)):
         ledger.note(each)
-    assert len(list(ledger.entries(NOON))) == 2
     ledger.note(entry(HOUR * 0))
-    assert len(store.values) == 3
+    assert [key.rpartition("/")[2][:8] for key in store.values] == ["20261114", *["20261120"] * 2]
+    assert len(list(ledger.entries(NOON))) == 3
+
+
+def test_a_clock_that_is_ahead_drops_nothing_and_counts_as_now_when_it_is_right() -> None:
+    store = MemoryStore()
+    ledger = Ledger(store, "x")
+    real = [entry(2 * DAY), entry(HOUR)]
+    for each in (*real, entry(-300 * DAY), entry(-300 * DAY)):
+        ledger.note(each)
+    assert list(ledger.entries(NOON))[:2] == real
+    again = Ledger(store, "x")
+    again.set_right(NOON)
+    assert [each.at for each in again.entries(NOON)] == [*(each.at for each in real), NOON, NOON]
+    again.set_right(NOON + DAY)
+    assert len(list(again.entries(NOON + 7 * DAY))) == 2
+    assert len(list(again.entries(NOON + 7 * DAY + 2 * HOUR))) == 0
 
 
 @pytest.mark.parametrize("damage", [b"{", b"[1]", b'[{"at": "never"}]', b"\xff"])

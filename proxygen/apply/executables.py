@@ -1,7 +1,11 @@
-"""Executables: those of an administrator's folder that we may run, in the order of names."""
+"""Executables: those of an administrator's folder that we may run, in the order of names.
+
+They run as we do, so that nobody else may be able to change them, or the way that leads to them.
+"""
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
@@ -9,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from proxygen.errors import ServiceError
 from proxygen.host import files
 
 LEFT_BEHIND = re.compile(
@@ -16,6 +21,8 @@ LEFT_BEHIND = re.compile(
 )
 """What editors and package managers leave in a folder; nobody means these to be run."""
 OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
+MOST_LINKS = 40
+"""As many as Linux follows (path_resolution(7))."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,42 +34,80 @@ class Found:
 
 
 def found(folder: Path) -> Found:
-    """Return the executables of a folder, none where it is not there.
-
-    They run as we do, so that nobody else may be able to change them.
-    """
+    """Return the executables of a folder, none where it is not there."""
     names = [name for name in files.names(folder) if not LEFT_BEHIND.fullmatch(name)]
-    if names and (refusal := first(refusals(folder.parent, folder))):
+    if names and (refusal := first(refusals(way(folder), (folder,)))):
         return Found(warnings=(f"no hook is run: {refusal}",))
     answers = {folder / name: refused(folder / name) for name in names}
     programs = tuple(path for path, answer in answers.items() if answer is None)
     return Found(programs, tuple(answer for answer in answers.values() if answer))
 
 
+def target(path: Path) -> Path:
+    """Return the file to run for a program that was found; raise ServiceError if it may not be.
+
+    Ask just before it is run: who could change what was found then may have done so.
+    """
+    refusal = refused(path)
+    if refusal is not None:
+        raise ServiceError(refusal or f"the hook {path} is no file any more")
+    return path.resolve(strict=True)
+
+
 def refused(path: Path) -> str | None:
     """Return why a file is not run; empty for what is no file, None when nothing is wrong."""
     try:
-        target = path.resolve(strict=True)
-        status = target.stat()
+        *folders, last = way(path)
+        status = last.stat()
         if not stat.S_ISREG(status.st_mode):
             return ""
         if not status.st_mode & 0o111:
             return f"the hook {path} is not executable, and not run: chmod +x"
-        refusal = first(refusals(target.parent, target))
+        refusal = first(refusals((*folders, last), (path.parent, last.parent, last)))
     except (OSError, RuntimeError) as error:
         return f"the hook {path} is not run: {error}"
     return f"the hook {path} is not run: {refusal}" if refusal else None
 
 
-def refusals(*paths: Path) -> Iterator[str]:
-    """Yield who else could change any of these."""
-    for path in paths:
-        status = path.stat()
+def way(path: Path) -> tuple[Path, ...]:
+    """Return all that is passed on the way to *path*, its target last: folders, and links."""
+    passed, here, left, links = [Path("/")], Path("/"), list(path.absolute().parts[1:]), 0
+    while left:
+        step = left.pop(0)
+        following = here.parent if step == ".." else here / step
+        passed.append(following)
+        if not following.is_symlink():
+            here = following
+            continue
+        leads = following.readlink()
+        links += 1
+        if links > MOST_LINKS:
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
+        here = Path("/") if leads.is_absolute() else here
+        left = [*(part for part in leads.parts if part != "/"), *left]
+    return tuple(passed)
+
+
+def refusals(passed: tuple[Path, ...], own: tuple[Path, ...]) -> Iterator[str]:
+    """Yield who else could change what is passed.
+
+    In a folder above that is sticky, such as ``/tmp``, others may not rename or remove what is
+    root's or ours (inode(7)). In those of the program itself (*own*) they may add nothing either.
+    """
+    for path in passed:
+        status = path.lstat()
         if status.st_uid not in (0, os.geteuid()):
             yield f"{path} belongs to another user (chown root)"
-        elif status.st_mode & OTHERS_WRITE:
+        elif stat.S_ISLNK(status.st_mode):
+            continue  # its mode means nothing, and its folder is passed as well
+        elif status.st_mode & OTHERS_WRITE and not (is_sticky(status) and path not in own):
             mode = stat.S_IMODE(status.st_mode)
             yield f"others than its owner may write to {path} (mode {mode:04o}: chmod go-w)"
+
+
+def is_sticky(status: os.stat_result) -> bool:
+    """Return whether it is a folder in which each may remove only what is his."""
+    return stat.S_ISDIR(status.st_mode) and bool(status.st_mode & stat.S_ISVTX)
 
 
 def first(words: Iterator[str]) -> str | None:

@@ -20,7 +20,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from proxygen.apply import lineages
-from proxygen.apply.executables import Found, found
+from proxygen.apply.executables import Found, found, target
 from proxygen.apply.probe import wrong
 from proxygen.apply.walk import never, nothing
 from proxygen.assemble import Parts
@@ -114,8 +114,10 @@ class Hooks:
 
         As with certbot: a certificate that ends is worse than a hook that failed.
         """
-        if self.programs("before"):
-            with self.one_at_a_time, contextlib.suppress(processes.ToldToStop):
+        if not self.programs("before"):
+            return
+        with self.one_at_a_time, contextlib.suppress(processes.ToldToStop):
+            if not self.exhausted("before hooks are not run for the rest"):
                 self.run("before", wanted.owner, told.of("before", wanted), nothing)
 
     def after(
@@ -239,13 +241,14 @@ class Hooks:
 
     def answer(self, program: Path, environment: Mapping[str, str]) -> Answer:
         """Return what a hook said; one without a first line ``#!`` is a script, as in execvp(3)."""
+        path = str(target(program))
         try:
-            return self.finished(Command((str(program),)), environment)
+            return self.finished(Command((path,)), environment)
         except ServiceError as error:
             cause = error.__cause__
             if not isinstance(cause, OSError) or cause.errno != errno.ENOEXEC:
                 raise
-        return self.finished(Command(("/bin/sh", str(program))), environment)
+        return self.finished(Command(("/bin/sh", path)), environment)
 
     def finished(self, command: Command, environment: Mapping[str, str]) -> Answer:
         """Return what a command said to its end."""
@@ -256,7 +259,8 @@ class Hooks:
         """Return whether hooks took too long already; a warning tells the consequence."""
         if self.spent < self.round_limit:
             return False
-        self.warnings.append(f"hooks took more than {self.round_limit:.0f} s: {consequence}")
+        words = f"hooks took more than {self.round_limit:.0f} s: {consequence}"
+        self.warnings += [words] * (words not in self.warnings)
         return True
 
     def tidy(self, site: Site) -> None:

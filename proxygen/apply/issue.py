@@ -7,16 +7,16 @@ import copy
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import groupby
 
+from proxygen.apply.standing import Standing
 from proxygen.assemble import Parts
 from proxygen.errors import Bug, IssueFailed, StoreFailed
 from proxygen.issuers import Issuer
-from proxygen.ledger import Ledger
 from proxygen.model.certificate import Authority, Bundle, Certificate, KeyAndChain
 from proxygen.model.x509 import describe
-from proxygen.plan.quota import Entry
+from proxygen.plan.quota import is_renewal
 from proxygen.plan.schedule import replaced
 from proxygen.plan.steps import Issue
 
@@ -30,8 +30,7 @@ LOOKS = 0.2
 class Issuing:
     """Obtains certificates; *issuers* by word, those that ask an authority by its directory.
 
-    *stop* tells whether to begin no more of them, *before* is called before each order. *down*
-    are the authorities that turned out to issue for nobody, with why: they are not asked again.
+    *stop* tells whether to begin no more of them, *before* is called before each order.
     """
 
     parts: Parts
@@ -39,7 +38,7 @@ class Issuing:
     sources: Mapping[str, str]
     stop: Callable[[], bool]
     before: Callable[[Certificate], None]
-    down: dict[str, IssueFailed] = field(default_factory=dict)
+    standing: Standing
 
     def all(self, steps: Iterable[Issue], done: Callable[[Result], None]) -> list[Result]:
         """Obtain every certificate; one failure is no reason not to obtain the others.
@@ -76,37 +75,27 @@ class Issuing:
         failures: list[IssueFailed] = []
         for authority in step.authorities:
             try:
-                return self.asked(step, authority)
+                return self.asked(step, authority, scheduled=not failures)
             except IssueFailed as error:
                 failures.append(error)
                 if error.unproven:
                     break  # no other authority would see what this one did not
         raise together(failures)
 
-    def asked(self, step: Issue, authority: Authority) -> Bundle:
-        """Obtain a certificate from one authority; raise IssueFailed, and remember whose fault."""
-        directory = authority.directory
-        if known := self.down.get(directory):
-            raise copy.copy(known)
-        self.before(step.certificate)
+    def asked(self, step: Issue, authority: Authority, *, scheduled: bool) -> Bundle:
+        """Obtain a certificate from one authority; raise IssueFailed, and note whose fault."""
+        wanted, directory = step.certificate, authority.directory
+        self.standing.ask(directory, wanted, scheduled=scheduled)
+        self.before(wanted)
+        former = self.parts.bundles.facts(wanted.owner)
         try:
             bundle = self.issue(step, directory, authority)
         except IssueFailed as error:
-            self.blame(error, directory)
+            self.standing.failed(directory, error)
             raise
-        self.parts.bundles.settled(directory)
+        renewal = is_renewal(wanted, former, directory)
+        self.standing.issued(directory, wanted, renewal=renewal)
         return bundle
-
-    def blame(self, error: IssueFailed, directory: str) -> None:
-        """Remember what counts against the authority, or towards its limits."""
-        now = self.parts.now()
-        with contextlib.suppress(OSError):  # the failure is told in any case
-            if error.everybody:
-                self.down[directory] = error
-                self.parts.bundles.hold("troubles", directory, error, now, self.parts.draw())
-            if error.unproven:
-                entry = Entry(now, error.unproven, failed=True)
-                Ledger(self.parts.store, directory).note(entry)
 
     def issue(self, step: Issue, word: str, authority: Authority | None) -> Bundle:
         """Obtain one certificate and store it."""
@@ -136,6 +125,8 @@ class Issuing:
         That an authority issues for nobody is no failure of this certificate.
         """
         step, failure = result
+        if isinstance(failure, Bug):
+            failure = IssueFailed(failure.what, words=failure.words, remedy=failure.remedy)
         if isinstance(failure, IssueFailed) and not failure.everybody:
             with contextlib.suppress(OSError):  # the failure is told in any case
                 parts = self.parts
@@ -163,6 +154,8 @@ def together(failures: list[IssueFailed]) -> IssueFailed:
     besides = (f"{each.what}\n{each.words}" for each in others)
     told.words = "\n".join([first.words, *besides]).strip()
     told.everybody = all(each.everybody for each in failures)
+    named = [each.retry_at for each in failures if each.retry_at and not each.everybody]
+    told.retry_at = max(named, default=None) if not told.everybody else first.retry_at
     return told
 
 

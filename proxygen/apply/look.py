@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -36,10 +37,9 @@ def look(
 ) -> Observed:
     """Return what is, with the renewal information that it was time to ask for; it is stored."""
     bundles = dict(observed.bundles)
-    held = parts.bundles.held("looks")
     for authority in site.authorities:
         now = parts.now()
-        if (known := held.get(authority.directory)) and known.holds(now):
+        if (known := observed.looks.get(authority.directory)) and known.holds(now):
             continue
         due = list(looked_at(site, observed, authority, only, now))
         if due:
@@ -88,9 +88,17 @@ class Looking:
                     del asked[future]
 
     def noted(self, bundle: Bundle) -> Bundle:
-        """Store what became known of a bundle."""
-        self.parts.bundles.note(bundle)
+        """Store what became known of a bundle; where that fails, this round knows it at least."""
+        with suppress(OSError):
+            self.parts.bundles.note(bundle)
+            self.parts.bundles.settled("looks", self.authority.directory)
         return bundle
+
+    def hold(self, error: IssueFailed) -> None:
+        """Remember why the authority is left alone for a while."""
+        now, draw = self.parts.now(), self.parts.draw()
+        with suppress(OSError):
+            self.parts.bundles.hold("looks", self.authority.directory, error, now, draw)
 
     def one(self, bundle: Bundle) -> RenewalInfo | None:
         """Return the renewal information of one certificate, None where nobody gets any."""
@@ -99,12 +107,12 @@ class Looking:
             told = self.issuer.renewal_info(bundle.identifier)
         except IssueFailed as error:
             if error.everybody:
-                self.parts.bundles.hold("looks", self.authority.directory, error, now, draw)
+                self.hold(error)
                 return None
             return later(bundle.renewal, error.retry_at or now + pause(2, draw))
         if told is None:
-            offers_none = IssueFailed("it offers no renewal information", retry_at=now + LATER)
-            self.parts.bundles.hold("looks", self.authority.directory, offers_none, now, draw)
+            what = "it offers no renewal information"
+            self.hold(IssueFailed(what, retry_at=now + LATER))
             return None
         look_at = told.look_at + (told.look_at - now) * SPREAD * self.parts.draw()
         return drawn(told.start, told.end, bundle.renewal, look_at, told.explanation, draw)

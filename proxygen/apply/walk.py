@@ -12,6 +12,7 @@ from proxygen import assemble
 from proxygen.apply.change import as_service_error, bring, look_again
 from proxygen.apply.issue import Issuing, Result, issuer_of
 from proxygen.apply.service import LiveService, Target
+from proxygen.apply.standing import Standing
 from proxygen.assemble import Parts
 from proxygen.errors import Bug, IssueFailed, NotServed, ProxygenError, ServiceError
 from proxygen.host import files
@@ -36,7 +37,7 @@ class Outcome:
     *waiting* are certificates that are due but must wait, *tried* the owners whose certificate
     was asked for, *before* the generation of each service that served when the run began.
     *observed* is what was there when the last plan was made. *terms* are new terms of service
-    (URL) by the directory of the authority whose they are.
+    (URL) by the directory of the authority whose they are, *notes* what else is worth a warning.
     """
 
     done: list[str] = field(default_factory=list)
@@ -46,6 +47,7 @@ class Outcome:
     tried: set[str] = field(default_factory=set)
     before: dict[str, str | None] = field(default_factory=dict)
     terms: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
     observed: Observed | None = None
 
     def settle(self, of: str) -> None:
@@ -54,9 +56,14 @@ class Outcome:
 
     @property
     def exit_code(self) -> int:
-        """Return the exit code of the gravest failure, 0 without any."""
-        kinds = [kind for kind in SEVERITY if any(isinstance(e, kind) for _, e in self.failures)]
-        return kinds[0].exit_code if kinds else 0
+        """Return the exit code of the gravest failure, 0 without any.
+
+        A certificate that waits because it failed before is still one that was not obtained.
+        """
+        kinds = {kind for kind in SEVERITY if any(isinstance(e, kind) for _, e in self.failures)}
+        if any(each.code in ("failed", "authority") for each in self.waiting):
+            kinds.add(IssueFailed)
+        return next((kind.exit_code for kind in SEVERITY if kind in kinds), 0)
 
     def as_json(self) -> dict[str, Any]:
         """Return the outcome as ``--json`` prints it."""
@@ -157,10 +164,18 @@ class Walk:
         listen = not any(self.may_run(name) for name in self.challenge_services())
         with assemble.issuers(self.parts, self.site, words, listen=listen) as issuers:
             sources, stop = self.observed.sources, self.progress.stop
-            issuing = Issuing(self.parts, issuers, sources, stop, self.before)
+            issuing = Issuing(self.parts, issuers, sources, stop, self.before, self.standing())
             results = issuing.all(due, done)
             self.outcome.terms |= new_terms(issuers)
+            self.outcome.notes += notes(issuers)
         return any(isinstance(found, Bundle) for _, found in results)
+
+    def standing(self) -> Standing:
+        """Return how we stand with the authorities."""
+        stored = self.observed.bundles.values()
+        lifetimes = [each.lifetime for each in stored if each.authority and not each.stand_in]
+        authorities = {each.directory: each for each in self.site.authorities}
+        return Standing(self.parts, authorities, min(lifetimes, default=None))
 
     def challenge_services(self) -> list[str]:
         """Return the services that answer challenges."""
@@ -239,6 +254,11 @@ def new_terms(issuers: Mapping[str, Issuer]) -> dict[str, str]:
     """Return the new terms of service that authorities have, by their directory."""
     found = {word: getattr(issuer, "new_terms", None) for word, issuer in issuers.items()}
     return {directory: url for directory, url in found.items() if url}
+
+
+def notes(issuers: Mapping[str, Issuer]) -> list[str]:
+    """Return what is worth a warning about the accounts at the authorities."""
+    return [words for issuer in issuers.values() for words in getattr(issuer, "notes", ())]
 
 
 def of_kind(step: Step) -> Any:

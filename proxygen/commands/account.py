@@ -159,15 +159,15 @@ def exported(authority: Acme, layout: Layout, path: Path) -> str:
 
 def good(authority: Acme, layout: Layout, path: Path) -> str:
     """Check a backup; return what to say when it is good."""
-    from proxygen.issuers.acme_backup import Backup
+    from proxygen.issuers.acme_backup import NAME_ONE, Backup
     from proxygen.issuers.acme_kept import KeptAccount
 
     try:
         content = files.read(path, LARGEST_BACKUP)
     except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}", remedy="name a backup") from error
+        raise UsageError(f"{path}: {error.strerror}", remedy=NAME_ONE) from error
     if content is None:
-        raise UsageError(f"there is no file {path}", remedy="name a backup")
+        raise UsageError(f"there is no file {path}", remedy=NAME_ONE)
     kept = KeptAccount(FileStore(layout.store), authority.directory)
     Backup.read(content, str(path)).check(kept, server(authority))
     return f"{path} is a good backup: its key is in use, and the authority knows it"

@@ -22,8 +22,10 @@ from proxygen.model.hosts import BadName, host_name
 from proxygen.model.layout import Layout
 from proxygen.model.site import Site
 from proxygen.plan.schedule import told
+from proxygen.plan.steps import Waiting
 from proxygen.reconcile import reconcile
 from proxygen.tell import tell
+from proxygen.watch.unwritten import tell_unwritten
 
 
 @click.command
@@ -59,19 +61,37 @@ def run(
 
     *wait*: for how many seconds another run may still hold the lock.
     """
-    began = time.monotonic()
-    with lock.awaited(layout.lock, wait) as killed, progress(quiet=as_json) as shown:
-        parts = assemble.parts(layout, lambda: datetime.now(UTC))
-        if killed:
-            parts.bundles.tidy(each.key for each in site.owners)
-        outcome = once(parts, shown)
-        tell(site, parts, outcome)
-        tell_figures(site, parts, outcome, timedelta(seconds=time.monotonic() - began))
+    try:
+        with lock.awaited(layout.lock, wait) as killed, progress(quiet=as_json) as shown:
+            outcome = locked(layout, site, lambda parts: once(parts, shown), killed=killed)
+    except OSError as error:
+        for words in tell_unwritten(site, layout, now, error).warnings:
+            echo(f"warning: {words}", err=True)
+        raise
     if as_json:
         click.echo(json.dumps(outcome.as_json(), indent=2))
     else:
         summary(outcome)
     return outcome.exit_code
+
+
+def locked(
+    layout: Layout, site: Site, once: Callable[[Parts], Outcome], *, killed: bool
+) -> Outcome:
+    """Do one round, and tell people; *killed*: the last one left things lying about."""
+    began = time.monotonic()
+    parts = assemble.parts(layout, now)
+    if killed:
+        parts.bundles.tidy(each.key for each in site.owners)
+    outcome = once(parts)
+    tell(site, parts, outcome)
+    tell_figures(site, parts, outcome, timedelta(seconds=time.monotonic() - began))
+    return outcome
+
+
+def now() -> datetime:
+    """Return the time of day."""
+    return datetime.now(UTC)
 
 
 def tell_figures(site: Site, parts: Parts, outcome: Outcome, took: timedelta) -> None:
@@ -171,9 +191,14 @@ def waiting(outcome: Outcome) -> None:
     """Say which certificates wait, and how a person can have one tried now."""
     for words in told(outcome.waiting):
         echo(words, err=True)
-    failed = next((each for each in outcome.waiting if each.code == "failed"), None)
+    failed = next((each for each in outcome.waiting if may_hasten(each)), None)
     if failed:
         echo(f"  do: `proxygen apply {failed.owner}` tries it now", err=True)
+
+
+def may_hasten(each: Waiting) -> bool:
+    """Return whether a person may have a certificate tried before its pause is over."""
+    return each.code in ("failed", "authority") and not each.asked
 
 
 def steps(outcome: Outcome) -> str:

@@ -15,6 +15,7 @@ from proxygen.apply.walk import Outcome, Progress
 from proxygen.assemble import Parts
 from proxygen.commands.apply import run
 from proxygen.errors import IssueFailed, UsageError
+from proxygen.host.trust import roots
 from proxygen.issuers.file import content
 from proxygen.model.assembly import assemble as put_together
 from proxygen.model.certificate import KeyAndChain
@@ -24,9 +25,17 @@ from proxygen.model.site import Site
 from proxygen.model.verdicts import require
 from proxygen.model.x509 import chain_of, dns_names
 from proxygen.plan.alerts import bounded
-from proxygen.plan.brought import Claim, claims
+from proxygen.plan.brought import Claim, Offer, claims
 from proxygen.reconcile import reconcile
 
+WAYS = """have your client call it, or do so by hand:
+      certbot: --deploy-hook "proxygen hook"
+               (or an executable file in /etc/letsencrypt/renewal-hooks/deploy that calls it)
+      lego 4:  run --run-hook "proxygen hook", renew --renew-hook "proxygen hook"
+      lego 5:  --deploy-hook "proxygen hook"
+      acme.sh: --install-cert -d NAME --reloadcmd "proxygen hook"
+      by hand: proxygen hook --certificate FILE --key FILE"""
+BY_HAND = "you"
 WAIT = 600
 FILE = click.Path(path_type=Path)
 
@@ -86,7 +95,7 @@ def by_hand(certificate: Path | None, key: Path | None, chain: Path | None) -> B
         return None
     if certificate is None or key is None:
         raise UsageError("--certificate and --key belong together", remedy="name both")
-    return Brought("you", certificate, key, (chain,) if chain else ())
+    return Brought(BY_HAND, certificate, key, (chain,) if chain else ())
 
 
 def unknown_caller(environment: Iterable[str]) -> UsageError:
@@ -97,22 +106,23 @@ def unknown_caller(environment: Iterable[str]) -> UsageError:
         what = "no ACME client's environment tells of a certificate"
     return UsageError(
         what,
-        remedy='have it called: certbot with --deploy-hook "proxygen hook" (or an executable file '
-        "in /etc/letsencrypt/renewal-hooks/deploy that calls it); lego with --run-hook and "
-        '--renew-hook "proxygen hook" (lego 5: --deploy-hook); acme.sh --install-cert with '
-        '--reloadcmd "proxygen hook"; or by hand: proxygen hook --certificate FILE --key FILE',
+        remedy=WAYS,
     )
 
 
 def read(brought: Brought) -> tuple[KeyAndChain, list[str]]:
     """Return key and chain as they were brought, and warnings; raise IssueFailed."""
-    chain = [path for path in brought.chain if brought.client == "you" or path.is_file()]
+    chain = [path for path in brought.chain if brought.client == BY_HAND or path.is_file()]
     paths = dict.fromkeys((brought.certificate, brought.key, *chain))
     try:
         pair = put_together([(str(path), content(path)) for path in paths])
         bad = require(pair, (), datetime.now(UTC))
     except IssueFailed as error:
-        error.remedy = f"see what {brought.client} wrote there, then call `proxygen hook` again"
+        error.remedy = (
+            "name files that are there and can be read, and belong together"
+            if brought.client == BY_HAND
+            else f"see what {brought.client} wrote there, then call `proxygen hook` again"
+        )
         raise
     return pair, [f"the certificate that was brought: {each}" for each in bad]
 
@@ -120,7 +130,8 @@ def read(brought: Brought) -> tuple[KeyAndChain, list[str]]:
 def taken_over(brought: Brought, site: Site, parts: Parts, shown: Progress) -> Outcome:
     """Store the certificate for those whose it is, and make what is into what should be."""
     pair, doubts = read(brought)
-    found = list(claims(pair, files_of(brought), site, parts.bundles.all(), parts.now()))
+    offer = Offer(pair, files_of(brought), roots(), parts.bundles.material, parts.now())
+    found = list(claims(offer, site, parts.bundles.all()))
     accepted = [each for each in found if each.accepted]
     if not accepted:
         raise not_taken(pair, found)
@@ -130,7 +141,9 @@ def taken_over(brought: Brought, site: Site, parts: Parts, shown: Progress) -> O
         shown.say(words)
     outcome = reconcile(site, parts, shown, [each.owner.key for each in accepted])
     outcome.done[:0] = done
-    outcome.warnings[:0] = [*doubts, *bounded(each.refusal for each in found if each.refusal)]
+    told = dict.fromkeys(doubt for each in accepted for doubt in each.doubts)
+    refusals = (each.refusal for each in found if each.refusal)
+    outcome.warnings[:0] = [*doubts, *bounded(iter(told)), *bounded(refusals)]
     return outcome
 
 

@@ -35,12 +35,16 @@ def command(layout: Layout, services: tuple[str, ...], as_json: bool) -> int:
     outcome = Outcome()
     with undisturbed(layout), lock.held(layout.lock):
         parts = assemble.parts(layout, lambda: datetime.now(UTC))
-        found = named(services, set_up(parts))
-        for state in found:
-            one(state, parts, outcome, explicit=bool(services), quiet=as_json)
+        found = named(services, set_up(parts), parts)
+        said = {
+            state.name: one(state, parts, outcome, explicit=bool(services), quiet=as_json)
+            for state in found
+        }
     if as_json:
-        click.echo(json.dumps(outcome.as_json(), indent=2))
+        click.echo(json.dumps(outcome.as_json() | {"services": said}, indent=2))
     else:
+        for words in filter(None, said.values()):
+            echo(words)
         summary(outcome)
     return outcome.exit_code
 
@@ -66,32 +70,40 @@ def undisturbed(layout: Layout) -> Iterator[None]:
         ) from error
 
 
-def named(services: tuple[str, ...], found: dict[str, ServiceState]) -> list[ServiceState]:
+def named(
+    services: tuple[str, ...], found: dict[str, ServiceState], parts: Parts
+) -> list[ServiceState]:
     """Return the states of the services that were named, of all when none was."""
+    remedy = f"name one of: {', '.join(found) or '(none is set up)'}"
+    if unheard := sorted(set(services) - set(parts.services)):
+        what = " is no service" if len(unheard) == 1 else " are no services"
+        raise UsageError(" and ".join(unheard) + what, remedy=remedy)
     if unknown := sorted(set(services) - set(found)):
-        raise UsageError(
-            f"proxygen has not set up {', '.join(unknown)}",
-            remedy=f"name one of: {', '.join(found) or '(none is set up)'}",
-        )
+        raise UsageError(f"proxygen has not set up {', '.join(unknown)}", remedy=remedy)
     return [state for name, state in found.items() if not services or name in services]
 
 
 def one(
     state: ServiceState, parts: Parts, outcome: Outcome, *, explicit: bool, quiet: bool
-) -> None:
-    """Take one service back; one without a former state is an error only when it was named."""
+) -> str | None:
+    """Take one service back; return what happened, None for a failure.
+
+    One without a former state is an error only when it was named.
+    """
+    nowhere = f"{state.name}: nothing to go back to"
     try:
         with as_service_error(state.name):
             service = LiveService(parts.services[state.name], state, parts.layout)
             former = service.generations.before_present()
             if former is None:
                 if explicit:
-                    raise ServiceError(f"{state.name} has no former configuration to go back to")
-                return
+                    raise ServiceError(nowhere, remedy="correct the model and run `proxygen apply`")
+                return nowhere
             target, endpoints = service.target(former), service.generations.endpoints_of(former)
             say = nothing if quiet else echo
             bring(service, target, endpoints, say, service.former)
     except (ServiceError, NotServed) as error:
         outcome.failures.append((state.name, error))
-        return
-    outcome.done.append(f"{state.name} serves its former configuration again ({former})")
+        return None
+    outcome.done.append(f"{state.name}: serves its former configuration again")
+    return outcome.done[-1]

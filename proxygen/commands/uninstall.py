@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from datetime import UTC, datetime
 
 import click
@@ -39,11 +40,11 @@ def command(
     if purge and services:
         raise UsageError("--purge is for all services at once", remedy="name no service")
     if purge and not yes:
-        click.confirm(f"Remove every key and certificate below {layout.var}?", abort=True)
+        confirm(f"Remove every key and certificate below {layout.var}?")
     outcome = Outcome()
     with undisturbed(layout), lock.held(layout.lock):
         parts = assemble.parts(layout, lambda: datetime.now(UTC))
-        for state in named(services, set_up(parts)):
+        for state in named(services, set_up(parts), parts):
             one(state, parts, outcome)
         if purge and not outcome.failures:
             files.remove(layout.var)
@@ -55,6 +56,13 @@ def command(
             echo(words)
         summary(outcome)
     return outcome.exit_code
+
+
+def confirm(question: str) -> None:
+    """Ask on the terminal, and stop without a yes; raise UsageError where there is none."""
+    if sys.stdin is None or not sys.stdin.isatty():
+        raise UsageError("there is no terminal to ask on", remedy="give --yes")
+    click.confirm(question, abort=True)
 
 
 def one(state: ServiceState, parts: Parts, outcome: Outcome) -> None:

@@ -125,9 +125,9 @@ def started(
             env={"PATH": PATH, "HOME": os.environ.get("HOME", "/"), **environment},
             start_new_session=True,
         )
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: a null byte in what it is told
         raise ServiceError(
-            f"`{command}` cannot be started: {error.strerror}",
+            f"`{command}` cannot be started: {getattr(error, 'strerror', None) or error}",
             remedy="install the program, or name its path in `services`",
         ) from error
 

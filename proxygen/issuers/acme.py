@@ -73,6 +73,11 @@ class AcmeIssuer:
         """The URL of the authority's terms, once after they changed; an order finds it out."""
         return self.account.made.new_terms if self.account.made else None
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know of the account although certificates are obtained."""
+        return self.account.made.notes if self.account.made else ()
+
     def issue(
         self, wanted: Certificate, former: KeyAndChain | None, replaces: str | None = None
     ) -> KeyAndChain:
@@ -108,6 +113,7 @@ class AcmeIssuer:
     def join(self) -> Account:
         """Return the account, which is registered where it must be; raise IssueFailed."""
         with acme_failures.for_everybody():
+            self.server.check_clock()
             check_profile(self.settings, self.server.directory())
             return Account(self.server, self.store, self.secrets)
 

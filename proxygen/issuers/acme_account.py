@@ -16,8 +16,9 @@ from josepy.jwk import JWKEC
 
 from proxygen.errors import IssueFailed
 from proxygen.issuers import acme_failures
+from proxygen.issuers.acme_answers import LONGEST_TEXT
 from proxygen.issuers.acme_failures import Refused
-from proxygen.issuers.acme_kept import NEXT, KeptAccount, Registered, thumbprint
+from proxygen.issuers.acme_kept import NEXT, KeptAccount, Registered, Unwanted, thumbprint
 from proxygen.issuers.acme_server import Server
 from proxygen.issuers.acme_transport import Answer
 from proxygen.model.certificate import Secret
@@ -31,7 +32,8 @@ class Account:
     """Signs requests; registers itself when it must, whichever thread notices first.
 
     *new_terms* is the URL of the authority's terms when they are others than were agreed to
-    before; the model says that they are agreed to, and the authority was told so.
+    before; the model says that they are agreed to, and the authority was told so. *notes* are
+    for people: what went wrong with the account although it is of use.
     """
 
     def __init__(self, server: Server, store: Store, secrets: Callable[[Secret], bytes]) -> None:
@@ -43,6 +45,7 @@ class Account:
         self.secrets = secrets
         self.lock = threading.Lock()
         self.new_terms: str | None = None
+        self.notes: tuple[str, ...] = ()
         self.key = self.stored_key()
         self.url = self.stored_url() or self.register()
 
@@ -142,39 +145,46 @@ class Account:
         terms = self.directory.meta.terms
         if "terms" in registered.model_fields_set and terms != registered.terms:
             self.new_terms = terms
-        if registered.contact != self.settings.contact:
-            return self.tell(registered.url, self.refused)
-        if terms != registered.terms:
-            return self.tell(registered.url, self.unless_it_must_be)
-        return registered.url
+        contact = self.settings.contact
+        if registered.unwanted and registered.unwanted.holds(contact, self.server.now()):
+            self.notes = (untaken(registered, registered.unwanted),)
+            contact = registered.contact
+        if (contact, terms) == (registered.contact, registered.terms):
+            return registered.url
+        return self.tell(registered, contact)
 
-    def tell(self, url: str, failed: Callable[[Refused], IssueFailed | None]) -> str | None:
+    def tell(self, known: Registered, contact: str | None) -> str | None:
         """Tell contact and agreement (RFC 8555 section 7.3.2); None when it forgot us.
 
-        *failed* makes the error of a refusal, or None to go on all the same.
+        An authority that takes no update is no reason to have no certificates, unless somebody
+        must act before the account is of use again: RFC 8555 has no way of agreeing to new terms.
         """
-        update = messages.UpdateRegistration(contact=self.contact, terms_of_service_agreed=True)
+        update = messages.UpdateRegistration(contact=mailto(contact), terms_of_service_agreed=True)
+        told = known.model_copy(update={"terms": self.directory.meta.terms})
         try:
-            self.network.post(url, encoded(update), self.key, url)
+            self.network.post(known.url, encoded(update), self.key, known.url)
+            told = told.model_copy(update={"contact": contact})
         except Refused as refused:
             if refused.problem.kind == "accountDoesNotExist":
                 return None
-            if error := failed(refused):
-                raise error from refused
-        return self.keep(url)
+            if refused.problem.kind == "userActionRequired":
+                raise self.refused(refused) from refused
+            if contact != known.contact:
+                told = self.without(contact, told, refused)
+        self.kept.register(told)
+        return told.url
 
-    def unless_it_must_be(self, refused: Refused) -> IssueFailed | None:
-        """Return the error when somebody must act before the account is of use again.
-
-        RFC 8555 has no way of agreeing to new terms: an authority that does not take it from
-        an update of the account is no reason to have no certificates.
-        """
-        return self.refused(refused) if refused.problem.kind == "userActionRequired" else None
+    def without(self, contact: str | None, known: Registered, refused: Refused) -> Registered:
+        """Return what is known of an account whose new contact was refused, and note that."""
+        words = acme_failures.words(refused.problem)[:LONGEST_TEXT]
+        unwanted = Unwanted(contact=contact, at=self.server.now(), words=words)
+        self.notes = (untaken(known, unwanted),)
+        return known.model_copy(update={"unwanted": unwanted})
 
     def register(self) -> str:
         """Create the account, or find the one of our key (RFC 8555 section 7.3)."""
         agreed = messages.NewRegistration(
-            contact=self.contact,
+            contact=mailto(self.settings.contact),
             terms_of_service_agreed=True,
             external_account_binding=self.binding(),
         )
@@ -190,11 +200,6 @@ class Account:
         contact, terms = self.settings.contact, self.directory.meta.terms
         self.kept.register(Registered(url=url, contact=contact, terms=terms))
         return url
-
-    @property
-    def contact(self) -> tuple[str, ...]:
-        """The contact as the authority wants it."""
-        return (f"mailto:{self.settings.contact}",) if self.settings.contact else ()
 
     def binding(self) -> dict[str, object] | None:
         """Return the external account binding (RFC 8555 section 7.3.4), None without one."""
@@ -226,6 +231,20 @@ class Account:
     def refused(self, refused: Refused) -> IssueFailed:
         """Return the error for a registration that was refused."""
         return acme_failures.of_account(refused, self.directory.meta.terms)
+
+
+def mailto(contact: str | None) -> tuple[str, ...]:
+    """Return a contact as the authority wants it."""
+    return (f"mailto:{contact}",) if contact else ()
+
+
+def untaken(known: Registered, unwanted: Unwanted) -> str:
+    """Return the note about a contact that the authority did not take."""
+    return (
+        f"the authority of the account {known.url} does not take the contact"
+        f" {unwanted.contact or '(none)'}, so that {known.contact or 'none'} stays: correct"
+        f" `contact` ({unwanted.words})"
+    )
 
 
 def found(server: Server, key: JWKEC) -> str | None:

@@ -16,6 +16,8 @@ URN = "urn:ietf:params:acme:error:"
 UNTYPED = "about:blank"
 LONGEST_TEXT = 1000
 MOST_NAMES = 1000
+OWN_REASONS = frozenset({"caa", "rejectedIdentifier", "rateLimited"})
+"""Types of problems that a name has with one authority, and maybe not with another."""
 TOKEN = re.compile(r"[A-Za-z0-9_-]{22,200}", re.ASCII)
 """RFC 8555 section 8.3: base64url of at least 128 bits; bounded, as it becomes a file name."""
 
@@ -173,6 +175,12 @@ class Authorization(Said):
         told = next((one.error for one in self.challenges if one.error), None)
         unsaid = Problem(detail=f"the authorization is {self.status.value}, without a reason")
         return (told or unsaid).about(self.name)
+
+    @property
+    def is_unproven(self) -> bool:
+        """Whether its validation failed, so that no other authority would see more."""
+        invalid = self.status is Status.INVALID
+        return invalid and not any(leaf.kind in OWN_REASONS for leaf in self.problem.leaves)
 
 
 S = TypeVar("S", bound=Said)

@@ -12,6 +12,7 @@ from proxygen.issuers.acme_answers import Url, Word
 from proxygen.issuers.acme_kept import NEXT, KeptAccount, account_key, thumbprint
 from proxygen.issuers.acme_server import Server
 
+NAME_ONE = "name a file that `proxygen account --export` wrote"
 AGAIN = "make a new backup with `proxygen account --export FILE`"
 
 
@@ -51,13 +52,7 @@ class Backup(BaseModel):
         try:
             return cls.model_validate_json(content)
         except ValidationError as error:
-            flaw = error.errors(include_input=False, include_url=False)[0]
-            where = ".".join(map(str, flaw["loc"])) or "JSON"
-            raise UsageError(
-                f"{name} is no backup of an account",
-                remedy=AGAIN,
-                words=f"{where}: {flaw['msg']}",
-            ) from error
+            raise UsageError(f"{name} is no backup of an account", remedy=NAME_ONE) from error
 
     @property
     def content(self) -> bytes:

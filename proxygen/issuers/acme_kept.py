@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from datetime import datetime, timedelta
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from josepy.b64 import b64encode
 from josepy.jwk import JWKEC
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from proxygen.errors import IssueFailed
 from proxygen.issuers.acme_answers import Said, Url, Word
@@ -19,14 +20,32 @@ from proxygen.stores import Store
 
 KEY, NEXT = "key", "key.next"
 """The account's key, and the one that is to take its place (RFC 8555 section 7.3.5)."""
+AGAIN = timedelta(days=1)
+"""How long a contact that was refused is not told again."""
+
+
+class Unwanted(Said):
+    """A contact that the authority did not take, when that was, and why in its own words."""
+
+    contact: str | None
+    at: AwareDatetime
+    words: Word
+
+    def holds(self, contact: str | None, now: datetime) -> bool:
+        """Return whether it is of no use to tell *contact* again so soon."""
+        return self.contact == contact and timedelta(0) <= now - self.at < AGAIN
 
 
 class Registered(Said):
-    """The account's URL, the contact the authority was told, and the terms that were agreed to."""
+    """The account's URL, the contact the authority was told, and the terms that were agreed to.
+
+    *unwanted* is the contact of the model while the authority does not take it.
+    """
 
     url: Url
     contact: str | None = None
     terms: Word | None = None
+    unwanted: Unwanted | None = None
 
 
 class KeptAccount:

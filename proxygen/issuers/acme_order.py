@@ -192,5 +192,5 @@ def check_valid(authorizations: list[Authorization]) -> None:
     failed = [one for one in authorizations if one.status is not Status.VALID]
     if failed:
         failed.sort(key=lambda one: one.name)
-        unproven = tuple(one.name for one in failed if one.status is Status.INVALID)
+        unproven = tuple(one.name for one in failed if one.is_unproven)
         raise Over(Problem(subproblems=tuple(one.problem for one in failed)), unproven)

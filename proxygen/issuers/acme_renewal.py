@@ -99,8 +99,12 @@ def suggested(server: Server, identifier: str) -> Suggested | None:
 
 def look_at(answer: Answer, now: datetime) -> datetime:
     """Return when to ask again (RFC 9773 section 4.3.2)."""
-    asked = answer.retry_at - now if answer.retry_at else UNSAID
-    return now + min(max(asked, SOONEST), LATEST)
+    return bounded(answer.retry_at, now) or now + UNSAID
+
+
+def bounded(asked: datetime | None, now: datetime) -> datetime | None:
+    """Return when the authority asks to come again: a minute off at least, a day at most."""
+    return asked and now + min(max(asked - now, SOONEST), LATEST)
 
 
 def unidentified(now: datetime) -> IssueFailed:
@@ -118,7 +122,7 @@ def unsuggested(refused: Refused, now: datetime) -> IssueFailed:
     return IssueFailed(
         "the authority gave no renewal information",
         problem=refused.problem.type if refused.problem.kind else None,
-        retry_at=refused.retry_at or lasting,
+        retry_at=bounded(refused.retry_at, now) or lasting,
         everybody=refused.status >= 500 or refused.status == 429,
         remedy="nothing: it is asked again, and renewed in time without it",
         words=acme_failures.words(refused.problem),

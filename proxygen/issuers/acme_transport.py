@@ -35,6 +35,8 @@ LARGEST_ANSWER = 1024 * 1024
 DOWN = (ConnectTimeoutError, NewConnectionError, ProxyError, ReadTimeoutError, SSLError)
 """Failures that the next request would meet as well."""
 SHORTEST_WAIT, LONGEST_WAIT = timedelta(seconds=1), timedelta(days=1)
+LONGEST_REFUSAL = timedelta(days=8)
+"""Of a request that was refused: limits count a week, and say when it is over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +116,8 @@ class Transport:
         """Read an answer."""
         body = whole(response, time.monotonic() + self.pace.answer)
         asked = response.headers.get("Retry-After")
-        retry_at = moment(asked, self.now()) if asked else None
+        longest = LONGEST_WAIT if response.status < 400 else LONGEST_REFUSAL
+        retry_at = moment(asked, self.now(), longest) if asked else None
         return Answer(response.status, response.headers, body, retry_at)
 
     def pool(self, url: str) -> urllib3.PoolManager:
@@ -173,19 +176,22 @@ def whole(response: urllib3.BaseHTTPResponse, deadline: float) -> bytes:
     return bytes(body)
 
 
-def moment(asked: str, now: datetime) -> datetime | None:
-    """Return when Retry-After asks to come again (RFC 9110 section 10.2.3): 1 s to 1 day off."""
+def moment(asked: str, now: datetime, longest: timedelta) -> datetime | None:
+    """Return when Retry-After asks to come again (RFC 9110 section 10.2.3).
+
+    That is a second off at least, and *longest* at most.
+    """
     try:
         wait = seconds(asked) if asked.strip().isdigit() else parsedate_to_datetime(asked) - now
     except (ValueError, TypeError, OverflowError):
         return None
-    return now + min(max(wait, SHORTEST_WAIT), LONGEST_WAIT)
+    return now + min(max(wait, SHORTEST_WAIT), longest)
 
 
 def seconds(asked: str) -> timedelta:
     """Return a number of seconds, however long its digits."""
     digits = asked.strip().lstrip("0")
-    return LONGEST_WAIT if len(digits) > 6 else timedelta(seconds=int(digits or "0"))
+    return LONGEST_REFUSAL if len(digits) > 6 else timedelta(seconds=int(digits or "0"))
 
 
 def trusting(roots: tuple[Path, ...]) -> ssl.SSLContext:

@@ -61,7 +61,7 @@ def the_leaf(
         present = "; ".join(sorted({title(certificate) for certificate in found}))
         raise refusal(
             f"no certificate belongs to the private key in {material.keys[0][0]}; "
-            f"there are: {present}",
+            f"the certificates that were given are for: {present}",
             "supply the key for which the certificate was requested",
         )
     return max(candidates, key=lambda leaf: (leaf.not_valid_before_utc, der(leaf)))

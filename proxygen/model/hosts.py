@@ -89,6 +89,7 @@ def url_host(text: str) -> str:
 def mail_address(text: str) -> str:
     """Return a mail address, its domain in A-labels (RFC 5321 section 4.1.2, dot-atom only)."""
     local, at, domain = text.rpartition("@")
-    if not at or not LOCAL_PART.fullmatch(local) or ".." in f".{local}.":
+    encoded_word = "=?" in local  # which mail programs take for something else (RFC 2047)
+    if not at or not LOCAL_PART.fullmatch(local) or ".." in f".{local}." or encoded_word:
         raise BadName(f"{text[:120]!r} is not a mail address", "write it as name@domain")
     return f"{local}@{host_name(domain)}"

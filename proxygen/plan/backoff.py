@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from proxygen.model.certificate import Certificate
+from proxygen.model.site import Acme
 
 WAITS = (timedelta(minutes=1), timedelta(minutes=10), timedelta(minutes=100), timedelta(days=1))
 """After the first failure in a row, the second, the third, and every later one."""
@@ -18,7 +19,13 @@ JITTER = 0.25
 """By how much of itself a pause grows at most, so that what failed together does not return so."""
 
 LONGEST = WAITS[-1] * (1 + JITTER)
-"""No pause is longer, so what is further away was noted while the clock was wrong."""
+"""No pause of ours is longer."""
+
+LONGEST_ASKED = timedelta(days=9)
+"""No authority's own (Retry-After) is longer: what is further away is damaged."""
+
+SKEW = timedelta(hours=1)
+"""By how much a failure may be later than now; more, and the clock was wrong when it was noted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +52,23 @@ class Attempt:
     def holds(self, now: datetime) -> bool:
         """Return whether it is too early to try again.
 
-        A moment that no pause leads to was noted while the clock was wrong.
+        What was noted while the clock was wrong is no reason.
         """
-        return now < self.again <= now + LONGEST
+        return self.at <= now + SKEW and now < self.again <= self.at + LONGEST_ASKED
 
 
 def purpose(wanted: Certificate) -> str:
     """Return what changes when anything about a wanted certificate does that an order is about."""
     facts = (wanted.issuer, wanted.key_type.value, sorted(wanted.names), wanted.authorities)
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
+
+
+def purpose_of(authority: Acme) -> str:
+    """Return what changes when anything about how an authority is asked does."""
+    binding = authority.external_account
+    facts = (authority.directory, authority.contact, authority.profile, binding)
+    roots = tuple(map(str, authority.trusted_roots))
+    return hashlib.sha256(repr((facts, roots)).encode()).hexdigest()[:16]
 
 
 def pause(count: int, draw: float, lifetime: timedelta | None = None) -> timedelta:

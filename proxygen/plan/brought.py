@@ -2,15 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 
-from proxygen.model.certificate import Bundle, Certificate, KeyAndChain, matches
-from proxygen.model.site import Owner, Site
-from proxygen.model.x509 import chain_of, describe, dns_names
-from proxygen.plan.renewal import why_issue
+from cryptography import x509
+
+from proxygen.model.certificate import Authority, Bundle, Certificate, KeyAndChain, matches
+from proxygen.model.schema import DIRECTORIES
+from proxygen.model.site import Acme, Owner, Site
+from proxygen.model.x509 import chain_of, describe, dns_names, issued
+from proxygen.plan.renewal import asked_of, why_issue
+
+LONGEST_LIFE = timedelta(days=398)
+"""No authority that browsers know issues for longer (CA/Browser Forum, 6.3.2)."""
+SOONER = timedelta(days=1)
+"""By how much a certificate may end before the one that it replaces without a warning."""
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A certificate that is brought, and what it is judged by.
+
+    *paths* are the files that it was read from, *roots* those that this system knows. *former*
+    has key and chain of a stored certificate.
+    """
+
+    pair: KeyAndChain
+    paths: Collection[Path]
+    roots: Collection[x509.Certificate]
+    former: Callable[[Bundle], KeyAndChain | None] = field(repr=False)
+    now: datetime
+
+    @cached_property
+    def chain(self) -> tuple[x509.Certificate, ...]:
+        """Its certificates, the leaf first."""
+        return chain_of(self.pair)
+
+    @cached_property
+    def known(self) -> bool:
+        """Whether a client of this system accepts it: it leads to a root that is known here."""
+        return any(each == root or issued(each, root) for each in self.chain for root in self.roots)
+
+    def is_akin(self, present: Bundle) -> bool:
+        """Return whether the CA that issued it has issued the present one, too."""
+        pair = self.former(present)
+        chain = chain_of(pair) if pair else ()
+        authorities = (*self.chain[1:], *chain[1:])
+        leaves = (self.chain[0], *chain[:1])
+        return bool(chain) and any(all(issued(leaf, ca) for leaf in leaves) for ca in authorities)
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,13 +60,15 @@ class Claim:
     """What becomes of a certificate at one owner of its names.
 
     *bundle* is what is to be stored; without one *refusal* tells why not, and *remedy* what to
-    do about it. Both empty: the owner's files are those that were brought.
+    do about it. Both empty: the owner's files are those that were brought. *doubts* are worth a
+    warning.
     """
 
     owner: Owner
     bundle: Bundle | None = None
     refusal: str = ""
     remedy: str = ""
+    doubts: tuple[str, ...] = ()
 
     @property
     def accepted(self) -> bool:
@@ -37,39 +81,25 @@ class Claim:
         return self.owner.certificate is not None and self.owner.certificate.issuer == "hook"
 
 
-def claims(
-    pair: KeyAndChain,
-    paths: Collection[Path],
-    site: Site,
-    bundles: Mapping[str, Bundle],
-    now: datetime,
-) -> Iterator[Claim]:
-    """Yield a claim for every owner that has a name of the certificate, in the model's order.
-
-    *paths* are the files that it was read from.
-    """
-    names = dns_names(chain_of(pair)[0])
+def claims(offer: Offer, site: Site, bundles: Mapping[str, Bundle]) -> Iterator[Claim]:
+    """Yield a claim for every owner that has a name of the certificate, in the model's order."""
+    names = dns_names(offer.chain[0])
     for owner in site.owners:
         covered = {name for name in owner.names if any(matches(each, name) for each in names)}
         if not covered:
             continue
         missing = [name for name in owner.names if name not in covered]
-        yield claim(owner, missing, pair, paths, bundles.get(owner.key), now)
+        yield claim(owner, missing, offer, bundles.get(owner.key), site)
 
 
 def claim(
-    owner: Owner,
-    missing: list[str],
-    pair: KeyAndChain,
-    paths: Collection[Path],
-    present: Bundle | None,
-    now: datetime,
+    owner: Owner, missing: list[str], offer: Offer, present: Bundle | None, site: Site
 ) -> Claim:
     """Return what becomes of it at one owner; *missing* are the names that it does not cover."""
     wanted = owner.certificate
     if wanted is None or wanted.issuer == "selfsigned":
         has = "is served with the global certificate" if wanted is None else "is self-signed"
-        return Claim(owner, refusal=f"{owner.key} {has}", remedy=write_hook(owner))
+        return refused(owner, has, separator=" ")
     if missing:
         return Claim(
             owner,
@@ -77,9 +107,34 @@ def claim(
             remedy="have the client obtain a certificate for all of its names, or take these out "
             "of the model",
         )
-    if wanted.file:
-        return supplied(owner, wanted, paths)
-    return renewed(owner, wanted, pair, present, now)
+    if present and present.stand_in:
+        present = None
+    if wanted.issuer == "acme":
+        return renewed(owner, wanted, offer, present, site.acme)
+    doubts = tuple(doubted(owner, offer, present))
+    if wanted.issuer == "hook":
+        return Claim(owner, describe(offer.pair, wanted), doubts=doubts)
+    return supplied(owner, wanted, offer, doubts)
+
+
+def doubted(owner: Owner, offer: Offer, present: Bundle | None) -> Iterator[str]:
+    """Yield what is worth a warning of a certificate that somebody else answers for."""
+    if not offer.known:
+        yield (
+            "the certificate that was brought leads to no root that this system knows: clients "
+            "refuse it unless they were told to trust its issuer"
+        )
+    ends = offer.chain[0].not_valid_after_utc
+    if present and ends + SOONER < present.not_after:
+        yield (
+            f"{owner.key}: the certificate that was brought ends {ends:%Y-%m-%d}, before that "
+            f"which served until now ({present.not_after:%Y-%m-%d}): is it the newest one?"
+        )
+
+
+def refused(owner: Owner, why: str, *, separator: str = ": ") -> Claim:
+    """Return the claim of an owner whose certificate comes from elsewhere."""
+    return Claim(owner, refusal=f"{owner.key}{separator}{why}", remedy=write_hook(owner))
 
 
 def write_hook(owner: Owner) -> str:
@@ -88,35 +143,51 @@ def write_hook(owner: Owner) -> str:
     return f"write `certificate: hook` for {where} into the model"
 
 
-def supplied(owner: Owner, wanted: Certificate, paths: Collection[Path]) -> Claim:
+def supplied(owner: Owner, wanted: Certificate, offer: Offer, doubts: tuple[str, ...]) -> Claim:
     """Return the claim of an owner whose certificate is supplied as files."""
-    if wanted.file and set(wanted.file.paths) & set(paths):
-        return Claim(owner)
-    files = ", ".join(map(str, wanted.file.paths)) if wanted.file else ""
-    what = f"{owner.key} has a certificate from other files ({files})"
+    paths = wanted.file.paths if wanted.file else ()
+    if set(paths) & set(offer.paths):
+        return Claim(owner, doubts=doubts)
+    what = f"{owner.key} has a certificate from other files ({', '.join(map(str, paths))})"
     return Claim(owner, refusal=what, remedy=f"name these files there, or {write_hook(owner)}")
 
 
 def renewed(
-    owner: Owner,
-    wanted: Certificate,
-    pair: KeyAndChain,
-    present: Bundle | None,
-    now: datetime,
+    owner: Owner, wanted: Certificate, offer: Offer, present: Bundle | None, acme: Acme
 ) -> Claim:
-    """Return the claim of an owner whose certificate comes from a hook, or from an authority.
+    """Return the claim of an owner whose certificate proxygen obtains itself.
 
-    Of one that proxygen obtains itself it takes what lasts longer and what it would not obtain
+    It takes what its authority may have issued, what lasts longer, and what it would not obtain
     anew at once.
     """
-    authority = wanted.authorities[0] if wanted.authorities else None
-    bundle = describe(pair, wanted, authority)
-    if wanted.issuer == "hook":
-        return Claim(owner, bundle)
-    if present and not present.stand_in and present.not_after >= bundle.not_after:
-        what = f"{owner.key}: the present certificate, which proxygen renews, lasts longer"
-        return Claim(owner, refusal=what, remedy=write_hook(owner))
-    if reason := why_issue(wanted, bundle, "", now):
-        what = f"{owner.key}: proxygen would obtain another one at once ({reason})"
-        return Claim(owner, refusal=what, remedy=write_hook(owner))
+    authority = authority_of(wanted, offer, present, acme)
+    if authority is None:
+        return refused(owner, "its authority is not known to have issued this certificate")
+    bundle = describe(offer.pair, wanted, authority)
+    if bundle.lifetime > LONGEST_LIFE:
+        return refused(owner, f"no public authority issues for more than {LONGEST_LIFE.days} days")
+    if present and present.not_after >= bundle.not_after:
+        return refused(owner, "the present certificate, which proxygen renews, lasts longer")
+    if reason := why_issue(wanted, bundle, "", offer.now):
+        return refused(owner, f"proxygen would obtain another one at once ({reason})")
     return Claim(owner, bundle)
+
+
+def authority_of(
+    wanted: Certificate, offer: Offer, present: Bundle | None, acme: Acme
+) -> Authority | None:
+    """Return the authority that a certificate may be from, None when it is somebody else's.
+
+    That is the one of the present certificate where the same CA issued both, and the first one
+    where every client knows the CA. Of a private authority nothing is known before the first.
+    """
+    former = asked_of(wanted, present) if present else None
+    if present and former and offer.is_akin(present):
+        return former
+    first = wanted.authorities[0]
+    return first if offer.known or (former is None and is_private(acme)) else None
+
+
+def is_private(acme: Acme) -> bool:
+    """Return whether an authority is one that only its own clients know."""
+    return bool(acme.trusted_roots) and acme.directory not in DIRECTORIES.values()

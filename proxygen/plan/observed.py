@@ -69,8 +69,8 @@ class Observed:
     """What is: stored bundles, services, and the hashes of supplied certificate files.
 
     *attempts* are the last failures by owner, *troubles* those of whole authorities by
-    directory. *abandoned* are services that have something of ours, but are in the model no
-    more.
+    directory, and *looks* why an authority is not asked for renewal information. *abandoned*
+    are services that have something of ours, but are in the model no more.
     """
 
     bundles: Mapping[str, Bundle]
@@ -79,3 +79,4 @@ class Observed:
     abandoned: tuple[str, ...] = ()
     attempts: Mapping[str, Attempt] = field(default_factory=dict)
     troubles: Mapping[str, Attempt] = field(default_factory=dict)
+    looks: Mapping[str, Attempt] = field(default_factory=dict)

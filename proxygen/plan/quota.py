@@ -6,7 +6,9 @@ from bisect import insort
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 
+from proxygen.model.certificate import Bundle, Certificate
 from proxygen.model.site import Limits
 
 ORDERS_IN = timedelta(hours=3)
@@ -18,20 +20,33 @@ Registered = Callable[[str], str]
 """From a name to its registered domain, by the public suffix list."""
 
 
+class Kind(StrEnum):
+    """What an entry tells of. A *planned* order counts as one that also succeeds."""
+
+    PLANNED = "planned"
+    ORDERED = "ordered"
+    ISSUED = "issued"
+    FAILED = "failed"
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What counts towards a limit: a new order, or *failed* validations of *names*.
+    """What counts towards a limit: an order, a certificate, or failed validations of *names*.
 
-    *renewal* marks an order for the names of a certificate that is there: Let's Encrypt counts
-    it neither for the account nor for its registered domains. An *exempt* one replaces a
+    *renewal* marks one for the names of a certificate that is there: Let's Encrypt counts it
+    neither for the account nor for its registered domains. An *exempt* one replaces a
     certificate, and counts for nothing.
     """
 
     at: datetime
     names: tuple[str, ...]
-    failed: bool = False
+    kind: Kind = Kind.PLANNED
     renewal: bool = False
     exempt: bool = False
+
+
+Counted = tuple[tuple[str, object], int, timedelta]
+"""A limit: its key, how many, and in which time."""
 
 
 class Quota:
@@ -48,11 +63,10 @@ class Quota:
         self.registered = registered
         self.used: dict[tuple[str, object], list[datetime]] = {}
         for entry in entries:
-            # Noted while the clock was ahead, it counts from now on at the latest.
             self.take(entry, min(entry.at, now))
 
     def take(self, entry: Entry, at: datetime) -> None:
-        """Count an order or failed validations at a moment."""
+        """Count an entry at a moment."""
         for key, _, _ in self.counted(entry):
             insort(self.used.setdefault(key, []), at)
 
@@ -65,24 +79,49 @@ class Quota:
                 moments.append(used[-most] + window)
         return max(moments)
 
-    def counted(self, entry: Entry) -> Iterator[tuple[tuple[str, object], int, timedelta]]:
-        """Yield each limit that an entry counts for: its key, how many, and in which time."""
-        limits = self.limits
+    def counted(self, entry: Entry) -> Iterator[Counted]:
+        """Yield each limit that an entry counts for."""
         if entry.exempt:
             return
-        if entry.failed:
+        if entry.kind is Kind.FAILED:
             yield from self.validations(entry)
-            return
-        if limits.orders and not entry.renewal:
-            yield ("orders", ""), limits.orders, ORDERS_IN
+        if entry.kind in (Kind.PLANNED, Kind.ORDERED):
+            yield from self.orders(entry)
+        if entry.kind in (Kind.PLANNED, Kind.ISSUED):
+            yield from self.certificates(entry)
+
+    def orders(self, entry: Entry) -> Iterator[Counted]:
+        """Yield the limit of new orders for an account."""
+        if self.limits.orders and not entry.renewal:
+            yield ("orders", ""), self.limits.orders, ORDERS_IN
+
+    def certificates(self, entry: Entry) -> Iterator[Counted]:
+        """Yield the limits of certificates: for each registered domain, and the set of names."""
+        limits = self.limits
         if limits.registered_domain and not entry.renewal:
             for domain in sorted({self.registered(name) for name in entry.names}):
                 yield ("domain", domain), limits.registered_domain, CERTIFICATES_IN
         if limits.name_set:
             yield ("names", frozenset(entry.names)), limits.name_set, CERTIFICATES_IN
 
-    def validations(self, entry: Entry) -> Iterator[tuple[tuple[str, object], int, timedelta]]:
+    def validations(self, entry: Entry) -> Iterator[Counted]:
         """Yield the limit of failed validations for each name."""
         if most := self.limits.failed_validations:
             for name in entry.names:
                 yield ("failed", name), most, VALIDATIONS_IN
+
+
+def is_exempt(former: Bundle | None, at: datetime) -> bool:
+    """Return whether an order that replaces a certificate counts for nothing in our own ledger.
+
+    Not that of one in the first third of its life: an authority that asks for a renewal over and
+    over meets our limits at last.
+    """
+    return former is not None and at - former.not_before >= former.lifetime / 3
+
+
+def is_renewal(wanted: Certificate, bundle: Bundle | None, directory: str) -> bool:
+    """Return whether an authority is asked for the names of a certificate of its own again."""
+    if bundle is None or bundle.stand_in or bundle.authority != directory:
+        return False
+    return set(bundle.names) == set(wanted.names)

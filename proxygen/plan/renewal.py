@@ -12,6 +12,10 @@ SHORT = timedelta(days=10)
 WARNED = timedelta(days=5)
 LAST_PART = 0.2
 
+SETTLED = timedelta(hours=6)
+SETTLED_PART = 0.05
+"""How old a certificate is at least, or which part of its life, before it is replaced."""
+
 SUPPLIED = frozenset({"file", "hook"})
 """Issuers whose certificates somebody else renews."""
 
@@ -113,7 +117,7 @@ def due(question: Question) -> Reason | None:
     bundle = question.bundle
     if question.wanted.issuer in SUPPLIED or question.now < renew_at(bundle):
         return None
-    if bundle.renewal and bundle.renewal.moment == renew_at(bundle):
+    if bundle.renewal and bundle.renewal.moment and bundle.renewal.moment <= question.now:
         why = f" ({bundle.renewal.explanation})" if bundle.renewal.explanation else ""
         return Reason("suggested", f"the authority asks for its renewal now{why}")
     return Reason("due", f"ends {bundle.not_after:%Y-%m-%d %H:%M} UTC")
@@ -134,11 +138,14 @@ CHECKS = (
 def renew_at(bundle: Bundle) -> datetime:
     """Return when to renew: at the moment drawn in the window that the authority suggested.
 
-    Without one (RFC 9773 section 4.2) when a third of the lifetime is left, a half of one below
-    10 days, which is Let's Encrypt's advice. Never later than people would be warned.
+    Not of a certificate that was issued just now: an authority whose windows are always over
+    would get one order after the other. Without a suggestion (RFC 9773 section 4.2) when a third
+    of the lifetime is left, a half of one below 10 days, which is Let's Encrypt's advice. Never
+    later than people would be warned.
     """
     if bundle.renewal and bundle.renewal.moment:
-        return min(bundle.renewal.moment, warned_from(bundle))
+        soonest = bundle.not_before + min(SETTLED, bundle.lifetime * SETTLED_PART)
+        return min(max(bundle.renewal.moment, soonest), warned_from(bundle))
     left = bundle.lifetime / 2 if bundle.lifetime < SHORT else bundle.lifetime / 3
     return bundle.not_after - left
 

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from proxygen.model.certificate import GLOBAL, Authority, Bundle, Certificate
 from proxygen.plan.backoff import Attempt, purpose, waits
-from proxygen.plan.quota import Entry, Quota
+from proxygen.plan.quota import Entry, Quota, is_exempt, is_renewal
 from proxygen.plan.renewal import WARNED, warned_from
 from proxygen.plan.steps import Forecast, Issue, Waiting
 
@@ -28,8 +28,9 @@ class Schedule:
 class Past:
     """What a schedule looks at: bundles and failures by owner, failures by authority, quotas.
 
-    *forced* are the owners for whom a person asks: earlier failures of theirs count only where
-    the authority itself named a moment.
+    *forced* are the owners for whom a person asks: earlier failures count only where the
+    authority itself named a moment. *purposes* tell, by directory, how an authority is asked:
+    for one that is asked otherwise now, earlier troubles do not count.
     """
 
     bundles: Mapping[str, Bundle]
@@ -37,6 +38,7 @@ class Past:
     troubles: Mapping[str, Attempt] = field(default_factory=dict)
     quotas: Mapping[str, Quota] = field(default_factory=dict)
     forced: Collection[str] = ()
+    purposes: Mapping[str, str] = field(default_factory=dict)
 
 
 def schedule(due: Iterable[Issue], past: Past, now: datetime) -> Schedule:
@@ -67,12 +69,19 @@ def placed(step: Issue, past: Past, now: datetime) -> Issue | Waiting:
     wanted = step.certificate
     attempt = past.attempts.get(wanted.owner)
     until = waits(attempt, purpose(wanted), now)
-    if attempt and until and (attempt.asked or wanted.owner not in past.forced):
-        return Waiting(wanted, until, "failed", f"after {failures(attempt)}: {attempt.what}")
-    able = [each for each in candidates(step, past, now) if not paused(each, past, now)]
+    if attempt and until and holds(attempt, wanted, past):
+        words = f"after {failures(attempt)}: {attempt.what}"
+        return Waiting(wanted, until, "failed", words, attempt.asked)
+    asked = candidates(step, past, now)
+    able = [each for each in asked if not paused(each, wanted, past, now)]
     if not able:
-        return at_fault(wanted, past, now)
+        return at_fault(wanted, asked, past, now)
     return within_limits(step, able, past, now)
+
+
+def holds(attempt: Attempt, wanted: Certificate, past: Past) -> bool:
+    """Return whether a failure is waited for also by the person who asks for a certificate."""
+    return attempt.asked or wanted.owner not in past.forced
 
 
 def failures(attempt: Attempt) -> str:
@@ -88,31 +97,41 @@ def candidates(step: Issue, past: Past, now: datetime) -> tuple[Authority, ...]:
     """
     wanted = step.certificate
     bundle = past.bundles.get(wanted.owner)
-    first = wanted.authorities[0].directory
-    failing = (past.attempts.get(wanted.owner), past.troubles.get(first))
+    first = wanted.authorities[0]
+    attempt, trouble = past.attempts.get(wanted.owner), trouble_of(first, past)
     urgent = (
         bundle is None
         or bundle.stand_in
         or now >= warned_from(bundle)
-        or any(each.count >= PATIENCE for each in failing if each)
+        or (attempt and attempt.purpose == purpose(wanted) and attempt.count >= PATIENCE)
+        or (trouble and trouble.count >= PATIENCE)
     )
     return wanted.authorities if urgent else wanted.authorities[:1]
 
 
-def paused(authority: Authority, past: Past, now: datetime) -> datetime | None:
+def trouble_of(authority: Authority, past: Past) -> Attempt | None:
+    """Return why an authority issued for nobody, None where it is asked otherwise now."""
+    trouble = past.troubles.get(authority.directory)
+    about = past.purposes.get(authority.directory, "")
+    return trouble if trouble and trouble.purpose == about else None
+
+
+def paused(authority: Authority, wanted: Certificate, past: Past, now: datetime) -> datetime | None:
     """Return until when an authority is left alone, None when it may be asked."""
-    return waits(past.troubles.get(authority.directory), "", now)
+    trouble = trouble_of(authority, past)
+    if trouble is None or not holds(trouble, wanted, past):
+        return None
+    return trouble.again if trouble.holds(now) else None
 
 
-def at_fault(wanted: Certificate, past: Past, now: datetime) -> Waiting:
+def at_fault(wanted: Certificate, asked: Sequence[Authority], past: Past, now: datetime) -> Waiting:
     """Return the waiting for the first authority that may be asked again."""
-    trouble = min(
-        (past.troubles[each.directory] for each in wanted.authorities if paused(each, past, now)),
-        key=lambda each: each.again,
-    )
+    troubles = (trouble_of(each, past) for each in asked if paused(each, wanted, past, now))
+    trouble = min((each for each in troubles if each), key=lambda each: each.again)
     words = trouble.what if trouble.of in trouble.what else f"{trouble.of}: {trouble.what}"
     said = trouble.words.splitlines()[:1]
-    return Waiting(wanted, trouble.again, "authority", " | ".join([words, *said]))
+    words = " | ".join([words, *said])
+    return Waiting(wanted, trouble.again, "authority", words, trouble.asked)
 
 
 def within_limits(
@@ -153,13 +172,14 @@ def entry(wanted: Certificate, authority: Authority, past: Past, at: datetime) -
     from all rate limits), where the authority is known to offer renewal information.
     """
     bundle = past.bundles.get(wanted.owner)
-    same = bundle is not None and bundle.authority == authority.directory
+    suggested = bundle is not None and bundle.renewal is not None and bundle.renewal.start
     return Entry(
         at,
         wanted.names,
-        renewal=bool(same and bundle and set(bundle.names) == set(wanted.names)),
-        exempt=bool(bundle and bundle.renewal and bundle.renewal.start)
-        and replaced(bundle, authority) is not None,
+        renewal=is_renewal(wanted, bundle, authority.directory),
+        exempt=bool(suggested)
+        and replaced(bundle, authority) is not None
+        and is_exempt(bundle, at),
     )
 
 

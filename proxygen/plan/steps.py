@@ -96,12 +96,16 @@ class Verify:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A certificate that is due but has to wait; *code*: ``failed``, ``authority`` or ``limit``."""
+    """A certificate that is due but has to wait; *code*: ``failed``, ``authority`` or ``limit``.
+
+    *asked* tells that the authority named the moment itself, so that nobody can hasten it.
+    """
 
     certificate: Certificate
     until: datetime
     code: str
     words: str
+    asked: bool = False
 
     def __str__(self) -> str:
         return f"wait with {self.owner} until {self.until:%Y-%m-%d %H:%M} UTC: {self.words}"

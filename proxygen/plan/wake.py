@@ -43,7 +43,7 @@ def moments_of(
         yield tried_again(wanted, attempt, observed, now)
     elif bundle:
         yield renew_at(bundle)
-        yield from looks(bundle)
+        yield from looks(bundle, observed.looks.get(bundle.authority), now)
 
 
 def tried_again(
@@ -55,7 +55,11 @@ def tried_again(
     return min(moments, default=now)
 
 
-def looks(bundle: Bundle) -> Iterator[datetime]:
-    """Yield when to ask for renewal information again, if there is any."""
+def looks(bundle: Bundle, held: Attempt | None, now: datetime) -> Iterator[datetime]:
+    """Yield when to ask for renewal information again, if there is any.
+
+    Not before an authority that could not be asked, or offers none, is asked again.
+    """
     if bundle.renewal:
-        yield bundle.renewal.look_at
+        held_until = held.again if held and held.holds(now) else now
+        yield max(bundle.renewal.look_at, held_until)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from proxygen.apply.executables import Found, found
+from proxygen.apply.executables import Found, found, target
+from proxygen.errors import ServiceError
 
 
 @pytest.fixture
@@ -80,8 +81,69 @@ def test_a_link_is_judged_by_where_it_leads(folder: Path, tmp_path: Path) -> Non
     assert found(folder).programs == (link,)
     outside.chmod(0o777)
     assert "others than its owner" in found(folder).warnings[0]
+    outside.chmod(0o755)
+    assert target(link) == outside / "x"
     (outside / "x").unlink()
     assert "No such file" in found(folder).warnings[0]
+
+
+@pytest.mark.parametrize("above", ["a", "a/b"])
+@pytest.mark.parametrize("linked", [False, True])
+def test_every_folder_on_the_way_counts(tmp_path: Path, above: str, linked: bool) -> None:
+    deep = tmp_path / "a" / "b" / "hooks" / "deploy.d"
+    deep.mkdir(parents=True)
+    place = tmp_path / "etc" / "deploy.d"
+    place.mkdir(parents=True)
+    path = program(deep / "x")
+    if linked:
+        path = place / "x"
+        path.symlink_to(deep / "x")
+    assert found(path.parent).programs == (path,)
+    (tmp_path / above).chmod(0o777)
+    refused = found(path.parent)
+    assert not refused.programs
+    assert f"others than its owner may write to {tmp_path / above} " in refused.warnings[0]
+    with pytest.raises(ServiceError, match="others than its owner"):
+        target(path)
+
+
+def test_a_link_on_the_way_through_a_folder_of_others_counts(tmp_path: Path) -> None:
+    folder, real, open_one = (tmp_path / name for name in ("deploy.d", "real", "open"))
+    for each in (folder, real, open_one):
+        each.mkdir()
+    program(real / "x")
+    (open_one / "x").symlink_to(real / "x")
+    (folder / "x").symlink_to(Path("..") / "open" / "x")
+    assert target(folder / "x") == real / "x"
+    open_one.chmod(0o777)
+    assert f"may write to {open_one}" in found(folder).warnings[0]
+
+
+def test_links_in_a_circle_are_told(folder: Path) -> None:
+    (folder / "x").symlink_to("y")
+    (folder / "y").symlink_to("x")
+    answer = found(folder)
+    assert not answer.programs
+    assert "Too many levels of symbolic links" in answer.warnings[0]
+
+
+def test_a_sticky_folder_above_is_no_danger_but_that_of_the_program_is(tmp_path: Path) -> None:
+    sticky = tmp_path / "tmp"
+    inner = sticky / "hooks" / "deploy.d"
+    inner.mkdir(parents=True)
+    sticky.chmod(0o1777)
+    path = program(inner / "x")
+    assert found(inner).programs == (path,)
+    inner.chmod(0o1777)
+    assert "no hook is run" in found(inner).warnings[0]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_a_link_of_another_user_is_refused(folder: Path, tmp_path: Path) -> None:
+    link = folder / "x"
+    link.symlink_to(program(tmp_path / "x"))
+    os.chown(link, 12345, 12345, follow_symlinks=False)
+    assert "another user" in found(folder).warnings[0]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")

@@ -269,6 +269,37 @@ def test_a_program_that_cannot_be_started_is_a_warning(parts: Parts) -> None:
     assert "cannot be started" in told.warnings[0]
 
 
+def test_what_others_may_change_meanwhile_is_not_run(parts: Parts) -> None:
+    path = hook(parts, "deploy.d/x", writing(parts, "PROXYGEN_OWNER"))
+    told = Hooks(parts)
+    told.begin()
+    path.chmod(0o777)
+    stored(parts, A)
+    told.after(SITE, Observed(parts.bundles.all(), {}, {}), (), lambda: ())
+    assert not lines(parts)
+    assert "mode 0777" in told.warnings[0]
+
+
+def test_the_program_itself_is_run_and_not_the_link_to_it(parts: Parts) -> None:
+    own = parts.layout.root / "own.sh"
+    own.write_text(f"#!/bin/sh\necho $0 >{said(parts)}\n")
+    own.chmod(0o755)
+    link = hook(parts, "deploy.d/x", "")
+    link.unlink()
+    link.symlink_to(own)
+    assert not a_round(parts, obtain=[A]).warnings
+    assert lines(parts) == [str(own)]
+    assert runs(parts.store, "a.example")[-1].hook == "x"
+
+
+def test_before_hooks_that_take_too_long_together_are_skipped_and_told_once(parts: Parts) -> None:
+    hook(parts, "before.d/x", writing(parts, "PROXYGEN_OWNER"))
+    told = a_round(parts, obtain=[GLOBAL_ONE, A, GLOBAL_ONE], round_limit=0.0001)
+    assert lines(parts) == ["global"]
+    assert [each for each in told.warnings if "before hooks are not run" in each] == told.warnings
+    assert len(told.warnings) == 1
+
+
 def test_a_failing_before_hook_does_not_keep_the_order_from_being_placed(parts: Parts) -> None:
     hook(parts, "before.d/x", "#!/bin/sh\nexit 1\n")
     told = a_round(parts, obtain=[A])

@@ -182,4 +182,6 @@ def test_what_is_no_backup_is_two(new: Place, tmp_path: Path, content: bytes | N
         path.write_bytes(content)
     run = new.run("account", "--check", path)
     assert run.returncode == 2
-    assert "Traceback" not in run.stderr
+    assert "do: name a file that `proxygen account --export` wrote" in run.stderr
+    for words in ("Traceback", "JSON", "Field", "validation", "|"):
+        assert words not in run.stderr

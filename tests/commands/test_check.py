@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
+import sys
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from proxygen.bundles import Bundles
-from proxygen.commands.check import LONGEST_LINE, Result
+from proxygen.commands.check import LONGEST_LINE, Result, refusing
 from proxygen.errors import IssueFailed
 from proxygen.host import lock
 from proxygen.model.layout import Layout
@@ -72,6 +74,75 @@ def test_limits_and_mistakes_of_use(root: Path, limits: tuple[str, ...], code: i
     run = proxygen("--root", root, "check", *limits)
     assert run.returncode == code
     assert run.stdout.startswith(f"PROXYGEN {Level(code).name} - ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--warning", "abc"), "--warning abc: not a number of days (0 to 10000)"),
+        (("--critical", "nan"), "--critical nan: not a number of days (0 to 10000)"),
+        (("--critical", "-1"), "--critical -1: not a number of days (0 to 10000)"),
+        (("--warning", "20000"), "--warning 20000: not a number of days (0 to 10000)"),
+        (("--nonsense",), "No such option"),
+        (
+            ("--warning", "2", "--critical", "7.5"),
+            "--critical 7.5 is longer before the end than --warning 2; it must not be",
+        ),
+    ],
+)
+def test_what_is_wrong_about_the_options_is_told_also_as_json(
+    root: Path, arguments: tuple[str, ...], words: str
+) -> None:
+    run = proxygen("--root", root, "check", *arguments)
+    assert (run.returncode, run.stderr) == (3, "")
+    assert run.stdout.startswith(f"PROXYGEN UNKNOWN - {words}")
+    assert run.stdout.count("\n") == 1
+    for place in (("--json", *arguments), (*arguments, "--json")):
+        run = proxygen("--root", root, "check", *place)
+        said = json.loads(run.stdout)
+        assert (run.returncode, said["state"], said["exit_code"]) == (3, "UNKNOWN", 3)
+        assert said["findings"][0]["words"].startswith(words)
+
+
+def counted(**more: int) -> os.statvfs_result:
+    """Return what statvfs(3) says of a file system that has room, changed."""
+    names = ("bsize", "frsize", "blocks", "bfree", "bavail", "files", "ffree", "favail", "flag")
+    usual = {"bsize": 4096, "frsize": 4096, "blocks": 9, "bfree": 9, "bavail": 9}
+    usual |= {"files": 9, "ffree": 9, "favail": 9, "flag": 0}
+    return os.statvfs_result((*((usual | more)[name] for name in names), 255))
+
+
+@pytest.mark.parametrize(
+    ("found", "why"),
+    [
+        (counted(), ""),
+        (counted(flag=os.ST_RDONLY), "its file system is read-only"),
+        (counted(bavail=0), "its file system is full"),
+        (counted(favail=0), "its file system has no inode left"),
+        (counted(blocks=0, bavail=0, files=0, favail=0), ""),  # does not count them
+    ],
+)
+def test_why_a_file_system_takes_nothing(found: os.statvfs_result, why: str) -> None:
+    assert refusing(found) == why
+
+
+MOUNTED = "mount -t tmpfs -o {} none '{}' && exec '{}' -m proxygen --root '{}' check"
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root mounts")
+@pytest.mark.parametrize(
+    ("options", "why"), [("ro", "is read-only"), ("nr_inodes=1", "has no inode left")]
+)
+def test_a_store_that_takes_nothing_is_critical(root: Path, options: str, why: str) -> None:
+    assert proxygen("--root", root, "apply").returncode == 0
+    words = MOUNTED.format(options, root / "var/lib/proxygen/store", sys.executable, root)
+    run = subprocess.run(["unshare", "-m", "sh", "-c", words], capture_output=True, text=True)
+    if run.returncode == 32:
+        pytest.skip("this container mounts nothing")
+    assert run.returncode == 2, run.stderr
+    assert f"nothing can be stored in {root}/var/lib/proxygen/store: its file system {why}" in (
+        run.stdout
+    )
 
 
 def test_a_failure_is_told_with_its_reason_in_one_line(root: Path) -> None:

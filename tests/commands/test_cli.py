@@ -425,3 +425,26 @@ def test_nothing_to_do_is_said_and_touches_nothing(root: Path) -> None:
     assert after == before
     status = json.loads(proxygen("--root", root, "status", "--json").stdout)
     assert status["owners"][1]["served_with"] == "own"
+
+
+@pytest.mark.parametrize("options", [["--json"], []], ids=["json", "words"])
+def test_where_standard_output_takes_nothing_it_is_said_once_to_standard_error(
+    root: Path, options: list[str]
+) -> None:
+    with Path("/dev/full").open("w") as full:
+        run = subprocess.run(
+            [sys.executable, "-P", "-m", "proxygen", "--root", root, "validate", *options],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert run.returncode == 4
+    assert run.stderr.count("No space left on device") == 1
+    assert "Traceback" not in run.stderr
+
+
+def test_a_folder_in_place_of_the_model_is_told_as_one(tmp_path: Path) -> None:
+    run = proxygen("--config", tmp_path, "validate")
+    assert run.returncode == 2
+    assert "do: name the model file, not a folder" in run.stderr

@@ -6,18 +6,27 @@ import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from proxygen import assemble
+from proxygen.apply.hooks import Ran, keep
 from proxygen.bundles import Bundles
+from proxygen.commands.status import Line, with_hooks
 from proxygen.errors import IssueFailed
+from proxygen.host import lock
+from proxygen.letterbox import Letterbox, Trouble, Waiting
 from proxygen.model.certificate import RenewalInfo
+from proxygen.model.layout import Layout
+from proxygen.plan.backoff import purpose_of
 from proxygen.plan.renewal import renew_at
 from proxygen.stores.filesystem import FileStore
 from tests import models
 from tests.certificates import DAY
 from tests.commands.test_cli import MODEL, proxygen
 from tests.commands.test_cli import root as root
+from tests.mails import plain
 
 ACME = MODEL.replace("www.a.example, certificate: selfsigned", "www.a.example, certificate: acme")
 ACME += (
@@ -76,7 +85,9 @@ def test_the_trouble_of_an_authority_is_told_and_who_waits_for_it(
     root: Path, bundles: Bundles
 ) -> None:
     (root / "etc/proxygen/proxygen.yaml").write_text(ACME)
-    bundles.hold("troubles", "https://ca.example/dir", IssueFailed("it is down"), NOW, 0.0)
+    asked = purpose_of(models.site(ACME).acme)
+    error = IssueFailed("it is down")
+    bundles.hold("troubles", "https://ca.example/dir", error, NOW, 0.0, asked)
     run = proxygen("--root", root, "status", "--json")
     said = json.loads(run.stdout)
     assert [each["authority"] for each in said["troubles"]] == ["https://ca.example/dir"]
@@ -117,3 +128,97 @@ def test_the_renewal_of_a_short_life_is_told_to_the_minute(root: Path, bundles: 
     bundles.note(short)
     told = proxygen("--root", root, "status").stdout
     assert f"{renew_at(short):%Y-%m-%d %H:%M}" in told
+
+
+def whole(root: Path) -> dict[str, Any]:
+    """Return all that ``status --json`` says."""
+    run = proxygen("--root", root, "status", "--json")
+    assert run.returncode == 0, run.stderr
+    found: dict[str, Any] = json.loads(run.stdout)
+    return found
+
+
+def ran(hook: str, problem: str = "", at: datetime = NOW) -> Ran:
+    """Return how a run of a deploy hook went."""
+    return Ran(hook, "deploy", at, 0.25, problem, "first\nlast words\x1b[31m\n\n")
+
+
+def test_what_hooks_did_is_told_and_those_that_failed_last_to_people(
+    root: Path, bundles: Bundles
+) -> None:
+    once = ran("20-fixed", "ended with code 1", NOW - DAY)
+    keep(bundles.store, "a.example", [once, ran("10-copy", "ended with code 3"), ran("20-fixed")])
+    said = {each["owner"]: each["hooks"] for each in whole(root)["owners"]}
+    assert said["global"] == []
+    assert [(each["hook"], each["problem"]) for each in said["a.example"]] == [
+        ("20-fixed", "ended with code 1"),
+        ("10-copy", "ended with code 3"),
+        ("20-fixed", ""),
+    ]
+    assert said["a.example"][1] == {
+        "hook": "10-copy",
+        "event": "deploy",
+        "at": NOW.isoformat(),
+        "seconds": 0.25,
+        "problem": "ended with code 3",
+        "words": "first\nlast words\x1b[31m\n\n",
+    }
+    told = proxygen("--root", root, "status").stdout
+    (line,) = (each for each in told.splitlines() if "hook " in each)
+    assert line.startswith("    hook deploy.d/10-copy: ended with code 3 (0.2 s), ")
+    assert line.endswith(r": last words\x1b[31m")
+
+
+def test_of_hooks_that_never_ran_nothing_is_read(bundles: Bundles) -> None:
+    class Listed(FileStore):
+        """A store that tells which values were read."""
+
+        def get(self, key: str) -> bytes | None:
+            read.append(key)
+            return super().get(key)
+
+    read: list[str] = []
+    keep(bundles.store, "a.example", [ran("10-copy")])
+    layout = Layout(bundles.store.root.parents[3], Path("proxygen.yaml"))  # type: ignore[attr-defined]
+    parts = replace(assemble.parts(layout, lambda: NOW), store=Listed(layout.store))
+    owners = models.site(MODEL).owners
+    lines = [Line(each, False, None, (), None) for each in owners]
+    assert [len(each.hooks) for each in with_hooks(lines, parts)] == [0, 1]
+    assert read == ["hooks/runs/a.example"]
+
+
+def test_letters_that_wait_are_told_with_the_next_attempt(root: Path, bundles: Bundles) -> None:
+    none = {"waiting": 0, "oldest": None, "next_attempt": None, "trouble": None}
+    assert whole(root)["mail"] == none
+    box = Letterbox(bundles.store)
+    box.post(Waiting(plain(), NOW - DAY, 1, NOW + timedelta(hours=1)))
+    moment = f"{NOW + timedelta(hours=1):%Y-%m-%d %H:%M} UTC"
+    line = f"1 letter waits for the mail server; next attempt {moment}"
+    assert line in proxygen("--root", root, "status").stdout
+    box.post(Waiting(plain(recipient="it@a.example"), NOW))
+    box.troubled(Trouble(2, NOW + timedelta(hours=1), "the mail server cannot be used"))
+    assert whole(root)["mail"] == {
+        "waiting": 2,
+        "oldest": (NOW - DAY).isoformat(),
+        "next_attempt": (NOW + timedelta(hours=1)).isoformat(),
+        "trouble": {
+            "what": "the mail server cannot be used",
+            "count": 2,
+            "next_attempt": (NOW + timedelta(hours=1)).isoformat(),
+        },
+    }
+    line = f"2 letters wait for the mail server: the mail server cannot be used; next {moment}"
+    assert line.replace("next ", "next attempt ") in proxygen("--root", root, "status").stdout
+
+
+def test_whether_the_daemon_runs_is_told(root: Path, bundles: Bundles) -> None:
+    assert whole(root)["daemon"] is False
+    with lock.held(root / "var/lib/proxygen/watch/lock"):  # as the daemon does
+        assert whole(root)["daemon"] is True
+
+
+def test_a_failure_of_long_ago_is_no_last_error(root: Path, bundles: Bundles) -> None:
+    wanted = list(models.site(MODEL).certificates)[1]
+    bundles.failed(wanted, IssueFailed("refused"), NOW - 9 * DAY, 0.5)
+    assert of(root, "a.example")["last_error"] is None
+    assert "last error" not in proxygen("--root", root, "status").stdout

@@ -6,7 +6,10 @@ import os
 import signal
 import socket
 import threading
+import time
 from pathlib import Path
+
+import pytest
 
 from proxygen.commands.watch import pulse, signals
 from proxygen.host.systemd import Manager
@@ -33,6 +36,22 @@ def test_signs_of_life_are_given_only_while_the_loop_gives_one(tmp_path: Path) -
             assert said == b""
             lively.set()
             until(lambda: bound.recv(100) == b"WATCHDOG=1", "a sign of life")
+
+
+@pytest.mark.parametrize("patience", [1e-6, 1e300])
+def test_no_patience_makes_signs_of_life_busy_or_ends_them(patience: float) -> None:
+    beats = 0
+
+    def lively() -> bool:
+        nonlocal beats
+        beats += 1
+        return False
+
+    with pulse(Manager(None, patience), lively):
+        end = time.monotonic() + 0.5
+        until(lambda: time.monotonic() > end, "time to pass")
+        assert [each for each in threading.enumerate() if each.name == "pulse" and each.is_alive()]
+    assert beats <= 5
 
 
 def test_a_signal_is_received_while_the_main_thread_waits_where_nothing_interrupts_it() -> None:

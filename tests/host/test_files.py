@@ -259,3 +259,9 @@ def test_a_new_file_takes_no_other_ones_place(tmp_path: Path, target: str) -> No
             files.create(tmp_path / name, b"secret")
     assert (tmp_path / "there").read_bytes() == b"mine"
     assert not (tmp_path / "nowhere").exists()
+
+
+@pytest.mark.parametrize("text", [b"", b"[]", b"{", b"\xff", b"[" * 100_000, b'{"a":' * 100_000])
+def test_a_damaged_note_is_an_empty_one(tmp_path: Path, text: bytes) -> None:
+    (tmp_path / "note").write_bytes(text)
+    assert files.noted(tmp_path / "note") == {}

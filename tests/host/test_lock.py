@@ -103,3 +103,18 @@ def test_the_lock_is_waited_for_so_long_and_no_longer(tmp_path: Path) -> None:
 def test_an_error_within_the_block_is_no_reason_to_wait_again(tmp_path: Path) -> None:
     with pytest.raises(LockHeld, match="inner"), lock.awaited(tmp_path / "lock", 20):
         raise LockHeld("inner")
+
+
+@pytest.mark.parametrize(
+    "left", [b"", b"\xff\x1b[2J", "\u0661\n".encode(), b"12345678901234567890"]
+)
+def test_a_holder_without_a_number_is_told_as_what_is_known_of_it(
+    tmp_path: Path, left: bytes
+) -> None:
+    path = tmp_path / "lock"
+    with lock.held(path):
+        path.write_bytes(left)
+        with pytest.raises(LockHeld) as caught, lock.held(path):
+            pass
+    assert caught.value.what == f"another process holds {path}"
+    assert f"fuser -v {path}" in caught.value.remedy

@@ -58,6 +58,12 @@ def test_a_missing_program_is_told_with_what_to_do() -> None:
     assert caught.value.remedy
 
 
+def test_a_null_byte_in_what_a_program_is_told_is_an_error_of_this_program() -> None:
+    limits = {"timeout": 9.0, "largest": 9, "stop": lambda: False}
+    with pytest.raises(ServiceError, match="null byte"):
+        processes.finish(Command(("/bin/true",)), {"TOLD": "\0"}, **limits)  # type: ignore[arg-type]
+
+
 ENDLESS = "import os\nwhile True: os.write(1, b'x' * 65536); os.write(2, b'y' * 65536)"
 
 

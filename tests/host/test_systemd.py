@@ -68,6 +68,11 @@ def test_a_manager_that_is_gone_is_no_trouble(tmp_path: Path) -> None:
         pytest.param({"WATCHDOG_USEC": "5000", "WATCHDOG_PID": "1"}, None, id="somebody else's"),
         pytest.param({"WATCHDOG_USEC": "0"}, None, id="switched off"),
         pytest.param({"WATCHDOG_USEC": "soon"}, None, id="no number"),
+        pytest.param({"WATCHDOG_USEC": "\u0663\u0660"}, None, id="no ASCII digits"),
+        pytest.param({"WATCHDOG_USEC": "9" * 15}, 999999999.999999, id="thirty years"),
+        pytest.param({"WATCHDOG_USEC": "9" * 16}, None, id="more than anybody waits"),
+        pytest.param({"WATCHDOG_USEC": "9" * 5000}, None, id="no number that Python reads"),
+        pytest.param({"WATCHDOG_USEC": "1\n"}, None, id="a line"),
     ],
 )
 def test_a_sign_of_life_is_expected_of_us_alone(

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -236,6 +237,46 @@ def test_what_is_brought_in_place_of_our_own_is_renewed_by_us(web: Machine) -> N
     assert web.pebble.new_orders == 0
 
 
+def test_our_own_is_not_replaced_by_another_authoritys(web: Machine) -> None:
+    acme = {"a.example": {"url": "https://www.a.example", "certificate": "acme"}}
+    web.model(acme, main=SELF)
+    succeeded(web.proxygen("apply"))
+    before = serials(web, "www.a.example")
+    now = datetime.now(UTC)
+    issued = AUTHORITY.issue("www.a.example", not_before=now, not_after=now + timedelta(days=390))
+    other = written(web.root / "acme.sh", issued)
+    refused(hook(web, **other), 2, "its authority is not known", "`certificate: hook`")
+    assert serials(web, "www.a.example") == before
+    # One that the whole system trusts may be from our authority.
+    (web.root / "trusted.pem").write_bytes(AUTHORITY.root_pem)
+    trusted = hook(web, **other, SSL_CERT_FILE=str(web.root / "trusted.pem"))
+    assert "taken over from acme.sh" in succeeded(trusted)
+    assert shown(web, "www.a.example") == issued.certificate.serial_number
+
+
+def test_certbot_at_the_same_authority_takes_the_place_of_our_own(web: Machine) -> None:
+    acme = {"a.example": {"url": "https://www.a.example", "certificate": "acme"}}
+    web.model(acme, main=SELF)
+    succeeded(web.proxygen("apply"))
+    before = serials(web, "www.a.example")
+    challenges = str(web.root / "var/lib/proxygen/challenges")
+    names = ("--webroot", "-w", challenges, "-d", "www.a.example")
+    run = certbot(web, "certonly", *names, "--deploy-hook", hook_of(web))
+    assert "proxygen renews it itself from now on" in succeeded(run)
+    assert serials(web, "www.a.example") != before
+    assert web.pebble.new_orders == 2
+
+
+def test_a_certificate_of_nobody_known_is_a_warning_for_whom_it_is_brought_to(
+    alone: Machine,
+) -> None:
+    paths = written(alone.root / "x", AUTHORITY.issue("www.a.example"))
+    assert "leads to no root that this system knows" in succeeded(hook(alone, **paths))
+    older = AUTHORITY.issue("www.a.example", not_after=datetime.now(UTC) + timedelta(days=3))
+    said = succeeded(hook(alone, **written(alone.root / "y", older)))
+    assert "is it the newest one?" in said
+
+
 def test_the_former_certificate_serves_on_until_the_hook_brings_one(web: Machine) -> None:
     acme = {"a.example": {"url": "https://www.a.example", "certificate": "acme"}}
     web.model(acme, main=SELF)
@@ -274,7 +315,11 @@ def refused(run: subprocess.CompletedProcess[str], code: int, *words: str) -> No
 
 
 def test_no_client_at_all_is_told_how_to_install_it(alone: Machine) -> None:
-    refused(hook(alone), 2, "--deploy-hook", "--renew-hook", "--reloadcmd", "--certificate FILE")
+    nobody = hook(alone)
+    refused(nobody, 2, "--deploy-hook", "--renew-hook", "--reloadcmd", "--certificate FILE")
+    lines = [line.strip() for line in nobody.stderr.splitlines()]
+    for who in ("certbot:", "lego 4:", "lego 5:", "acme.sh:", "by hand:"):
+        assert [line.startswith(who) for line in lines].count(True) == 1
     post = hook(alone, RENEWED_DOMAINS="www.a.example", FAILED_DOMAINS="")
     refused(post, 2, "post hook", "--deploy-hook")
     refused(hook(alone, "--key", "/x"), 2, "belong together")
@@ -304,6 +349,17 @@ def test_what_no_client_would_accept_is_refused(alone: Machine) -> None:
     refused(hook(alone, **paths), 5, "no certificate belongs to the private key")
     Path(paths["CERT_KEY_PATH"]).unlink()
     refused(hook(alone, **paths), 5, "CERT_KEY_PATH.pem: No such file", "acme.sh")
+
+
+def test_files_that_a_person_gives_are_told_as_such(alone: Machine) -> None:
+    paths = written(alone.root / "x", AUTHORITY.issue("www.a.example"))
+    other = written(alone.root / "y", AUTHORITY.issue("www.b.example"))
+    both = ("--certificate", paths["CERT_PATH"], "--key")
+    missing = hook(alone, *both, str(alone.root / "missing"))
+    refused(missing, 5, "missing: No such file", "name files that are there and can be read")
+    mixed = hook(alone, *both, other["CERT_KEY_PATH"])
+    refused(mixed, 5, "the certificates that were given are for: www.a.example")
+    assert "you wrote" not in missing.stderr + mixed.stderr
 
 
 @pytest.mark.parametrize("bad", ["/dev/zero", "fifo", "/"])

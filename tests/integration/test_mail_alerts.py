@@ -135,7 +135,7 @@ def test_a_mail_server_that_is_away_harms_no_round_and_gets_its_mail_later(web: 
     web.pebble.dns.set_servfail(NAME)
     outcome = rounds.round()
     assert outcome.exit_code == 5
-    assert [each for each in outcome.warnings if "2 messages wait" in each]
+    assert [each for each in outcome.warnings if "2 letters wait" in each]
     with Mailserver(port) as server:
         rounds.now += timedelta(minutes=2)
         rounds.round()

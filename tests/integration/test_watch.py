@@ -168,10 +168,12 @@ def test_it_ends_in_time_while_the_authority_does_not_answer(web: Machine, step:
         ordering(web, between, A | ORDERED)
         with Daemon(web) as daemon:
             assert between.hold.reached.wait(20)
+            answers = web.root / "var/lib/proxygen/challenges/.well-known/acme-challenge"
+            answers.mkdir(parents=True, exist_ok=True)
+            (answers / "of-another-run").write_text("certbot's")
             assert daemon.ends_well()
             assert daemon.events("stopped")
-        answers = web.root / "var/lib/proxygen/challenges/.well-known/acme-challenge"
-        assert not answers.is_dir() or not list(answers.iterdir())
+        assert [each.name for each in answers.iterdir()] == ["of-another-run"]
         between.hold.released.set()
         with Daemon(web) as daemon:
             until(lambda: shows(web, "www.c.example"), "c.example to be served")

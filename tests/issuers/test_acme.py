@@ -255,6 +255,26 @@ def test_a_rate_limit_says_when_to_come_again(between: Between, common: Place) -
     assert not failed.value.final
 
 
+def test_a_limit_of_a_week_is_waited_for_as_long(between: Between, common: Place) -> None:
+    between.tamper = problem_at("order-plz", 429, "rateLimited", {"Retry-After": "600000"})
+    with pytest.raises(IssueFailed) as failed:
+        behind(between, common).issue(wanted("week.example"), None)
+    assert failed.value.retry_at
+    off = failed.value.retry_at - datetime.now(UTC)
+    assert timedelta(days=6, hours=22) < off <= timedelta(seconds=600000)
+
+
+def test_no_order_waits_longer_than_it_may_for_itself(between: Between, common: Place) -> None:
+    between.tamper = at(
+        "finalize-order",
+        lambda reply: reply.saying(status="processing").with_header("Retry-After", "600000"),
+    )
+    with pytest.raises(IssueFailed, match="not finished") as failed:
+        behind(between, common).issue(wanted("slow.example"), None)
+    assert failed.value.retry_at
+    assert failed.value.retry_at - datetime.now(UTC) <= timedelta(days=1)
+
+
 @pytest.mark.parametrize("step", ["dir", "sign-me-up", "order-plz", "finalize-order"])
 @pytest.mark.parametrize("status", [429, 503])
 def test_an_overloaded_authority_says_when_to_come_again(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +113,8 @@ def test_a_roll_over_that_comes_late_counts(between: Between, common: Place) -> 
     one.account()
     coming = kept(one).new_key(NEXT)
     # As if the request of the killed run had overtaken the one that finishes its work.
-    between.tamper = problem_at(ROLL, 409, "malformed", {})
+    refusal = problem_at(ROLL, 409, "malformed", {})
+    between.tamper = at(ROLL, lambda reply: refusal(ROLL, reply))  # not what Pebble did not do
     later = issuer(one.settings, one.solver, one.store)
     assert later.issue(wanted("late.example"), None)
     assert mark(one) == thumbprint(coming)
@@ -277,6 +278,101 @@ def test_terms_that_a_person_must_agree_to_are_named(between: Between, common: P
         issuer(one.settings, one.solver, one.store).issue(wanted("agree.example"), None)
     assert more["instance"] in failed.value.remedy
     assert (failed.value.final, failed.value.everybody) == (True, True)
+
+
+# A contact that the authority does not take
+
+
+def refusing(step: str, _: dict[str, Any]) -> Reply | None:
+    """Refuse an update of the account; Pebble, which rejects some nonces, is not asked."""
+    return reply_of(problem_at("my-account", 400, "invalidContact", {}), step)
+
+
+def accepting(step: str, _: dict[str, Any]) -> Reply | None:
+    """Let Pebble answer."""
+    return None
+
+
+def with_contact(one: AcmeIssuer, contact: str, now: datetime | None = None) -> AcmeIssuer:
+    """Return a later process's issuer, with another contact in its model, at another time."""
+    later = issuer(replace(one.settings, contact=contact), one.solver, one.store)
+    if now:
+        later.server.now = lambda: now
+    return later
+
+
+def contacts(between: Between) -> list[Any]:
+    """Return what the authority was told of a contact that is another one."""
+    return [said.get("contact") for said in between.sent("my-account")]
+
+
+def test_a_refused_contact_is_noted_and_certificates_are_obtained_all_the_same(
+    between: Between, common: Place
+) -> None:
+    one = behind(between, common)
+    one.account()
+    assert one.notes == ()
+    between.instead = refusing
+    later = with_contact(one, "new@proxygen.test")
+    assert later.issue(wanted("refused-contact.example"), None)
+    (note,) = later.notes
+    for words in ("new@proxygen.test", "admin@proxygen.test stays", "`contact`", "because"):
+        assert words in note
+    registered = kept(one).registered()
+    assert registered
+    assert registered.contact == "admin@proxygen.test"
+
+
+def test_a_refused_contact_is_told_again_after_a_day_and_noted_until_it_is_taken(
+    between: Between, common: Place
+) -> None:
+    one = behind(between, common)
+    one.account()
+    between.instead = refusing
+    with_contact(one, "new@proxygen.test").account()
+    between.instead = accepting
+    between.tamper = at("dir", lambda reply: reply.with_header("Date", ""))
+    now = datetime.now(UTC)
+    soon = with_contact(one, "new@proxygen.test", now + timedelta(hours=23))
+    soon.account()
+    assert len(contacts(between)) == 1
+    assert len(soon.notes) == 1
+    late = with_contact(one, "new@proxygen.test", now + timedelta(days=1, minutes=1))
+    late.account()
+    assert contacts(between) == [["mailto:new@proxygen.test"]] * 2
+    assert late.notes == ()
+    registered = kept(one).registered()
+    assert registered
+    assert registered.contact == "new@proxygen.test"
+
+
+def test_another_contact_than_the_refused_one_is_told_at_once(
+    between: Between, common: Place
+) -> None:
+    one = behind(between, common)
+    one.account()
+    between.instead = refusing
+    with_contact(one, "new@proxygen.test").account()
+    between.instead = accepting
+    later = with_contact(one, "newer@proxygen.test")
+    later.account()
+    assert (later.notes, contacts(between)[1:]) == ((), [["mailto:newer@proxygen.test"]])
+    back = with_contact(one, "newer@proxygen.test")
+    back.account()
+    assert (back.notes, len(contacts(between))) == ((), 2)
+
+
+def test_new_terms_beside_a_refused_contact_are_told_once(between: Between, common: Place) -> None:
+    one = behind(between, common)
+    one.account()
+    between.instead, between.tamper = refusing, with_terms(NEW_TERMS)
+    told = []
+    for _ in range(2):
+        later = with_contact(one, "new@proxygen.test")
+        later.account()
+        told.append(later.new_terms)
+    assert told == [NEW_TERMS, None]
+    assert len(contacts(between)) == 1
 
 
 # A backup

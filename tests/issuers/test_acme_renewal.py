@@ -163,6 +163,11 @@ def test_trouble_of_the_authority_is_told_with_when_to_ask_again(
     assert failed.value.everybody
     assert failed.value.retry_at
     assert failed.value.retry_at - datetime.now(UTC) <= timedelta(minutes=2)
+    between.instead = suggesting(status=503, headers={"Retry-After": "604800"})
+    with pytest.raises(IssueFailed) as failed:
+        asked.renewal_info(IDENTIFIER)
+    assert failed.value.retry_at
+    assert failed.value.retry_at - datetime.now(UTC) <= DAY, "RFC 9773 section 4.3.2"
     between.instead = suggesting(status=500)
     with pytest.raises(IssueFailed) as failed:
         asked.renewal_info(IDENTIFIER)

@@ -6,7 +6,8 @@ import secrets
 import threading
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import Literal, TypeVar
 
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -102,7 +103,8 @@ class Answers:
                 self.refused.append(problem.detail)
         index = f'<{self.url("directory")}>;rel="index"'
         links = ", ".join(filter(None, (reply.headers.get("Link"), index)))
-        headers = {**reply.headers, "Link": links}
+        date = format_datetime(self.clock().astimezone(UTC), usegmt=True)
+        headers = {**reply.headers, "Link": links, "Date": date}
         if request.method == "POST" or kind == "newNonce":
             headers |= {"Replay-Nonce": self.nonce(), "Cache-Control": "no-store"}
         return Reply(reply.status, reply.body, headers)

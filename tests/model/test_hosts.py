@@ -156,6 +156,7 @@ def test_a_mail_address_has_its_domain_in_a_labels() -> None:
         *("a\n@a.example", ".a@a.example", "a..b@a.example", "a.@a.example", '"a b"@a.example'),
         *("<a@a.example>", "a@b@a.example", "ä@a.example", "a@127.0.0.1", "a@[127.0.0.1]"),
         *("a" * 65 + "@a.example", "a,b@a.example", "a;b@a.example", "mailto:a@a.example"),
+        *("=?utf-8?q?x?=@a.example", "a=?b@a.example"),
     ],
 )
 def test_what_is_no_mail_address_is_refused(typed: str) -> None:

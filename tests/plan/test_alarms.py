@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
 from proxygen.errors import IssueFailed, NotServed
-from proxygen.model.certificate import GLOBAL
+from proxygen.model.certificate import GLOBAL, Bundle
 from proxygen.plan.alarms import alerts, thresholds, upcoming
+from proxygen.plan.backoff import purpose, purpose_of
 from tests.certificates import DAY, NOON
 from tests.mails import (
     DIRECTORY,
     HOUR,
     SITE,
+    TEXT,
     attempt,
     ending,
     everything,
@@ -60,11 +64,78 @@ def test_a_failure_or_a_wait_long_before_the_end_is_no_message() -> None:
     assert kinds(seen(None, attempt(), waiting=(limit,))) == []
 
 
-def test_neither_a_stand_in_nor_a_certificate_that_never_was_is_told() -> None:
-    issued = bundles(SITE) | {GLOBAL: stand_in(SITE)}
-    del issued[A]
-    assert kinds(seen(issued, attempt()), NOON + 59 * DAY)[:1] != [("renewal", GLOBAL)]
-    assert ("renewal", A) not in kinds(seen(issued, attempt()))
+def without(*owners: str, **more: Any) -> dict[str, Bundle]:
+    """Return the bundles of a site without those of some owners; *more* by owner."""
+    return {key: each for key, each in (bundles(SITE) | more).items() if key not in owners}
+
+
+def standing_in(since: datetime) -> Bundle:
+    """Return the stand-in for the global certificate, made at a moment."""
+    return replace(stand_in(SITE), not_before=since, not_after=since + 90 * DAY)
+
+
+def test_a_global_certificate_that_never_comes_is_told_daily_after_a_day() -> None:
+    issued = without(**{GLOBAL: standing_in(NOON)})
+    assert kinds(seen(issued), NOON + DAY - HOUR) == []
+    alert = only(seen(issued), NOON + DAY)
+    assert (alert.kind, alert.of, alert.daily) == ("missing", GLOBAL, True)
+    assert (alert.since, alert.attempt) == (NOON, None)
+    failed = attempt(GLOBAL, since=NOON - 3 * DAY)
+    alert = only(seen(issued, failed))
+    assert (alert.since, alert.attempt, alert.again) == (NOON - 3 * DAY, failed, failed.again)
+    assert only(seen(without(GLOBAL), failed)).kind == "missing"
+
+
+def test_so_is_a_global_one_that_another_client_never_brings() -> None:
+    hook = site("global: {url: mail.example.net, certificate: hook}")
+    bundle = standing_in(NOON - 2 * DAY)
+    (alert,) = alerts(hook, seen({GLOBAL: bundle}), NOON)
+    assert (alert.kind, alert.daily, alert.since) == ("missing", True, NOON - 2 * DAY)
+
+
+def test_a_domains_that_cannot_be_obtained_is_told_weekly_after_a_day() -> None:
+    failed = attempt(since=NOON - DAY + HOUR)
+    assert kinds(seen(without(A), failed)) == []
+    alert = only(seen(without(A), failed), NOON + HOUR)
+    assert (alert.kind, alert.of, alert.every) == ("missing", A, 7)
+    away = trouble(since=NOON - 2 * DAY, at=NOON)
+    alert = only(seen(without(A), troubles={DIRECTORY: away}))
+    assert (alert.attempt, alert.everybody) == (away, True)
+
+
+def test_one_that_is_on_its_way_is_not_told() -> None:
+    limit = waiting(A, "limit")
+    assert kinds(seen(without(A), waiting=(limit,))) == []
+    assert kinds(seen(without(A))) == []  # not tried yet
+    limit = waiting(GLOBAL, "limit")
+    assert kinds(seen({**without(), GLOBAL: standing_in(NOON - 9 * DAY)}, waiting=(limit,))) == []
+    brought = site(TEXT.replace("    certificate: acme\n", "    certificate: hook\n", 1))
+    issued = {key: each for key, each in bundles(brought).items() if key != A}
+    later = alerts(brought, seen(issued), NOON + 30 * DAY)
+    assert [each.of for each in later] == [B]
+
+
+def test_the_moment_at_which_a_missing_one_is_told_is_known() -> None:
+    failed = attempt(since=NOON - HOUR)
+    observed = seen(without(A), failed).observed
+    assert observed
+    assert upcoming(SITE, observed, NOON) == NOON + 23 * HOUR
+    observed = seen({GLOBAL: standing_in(NOON)}).observed
+    assert observed
+    assert upcoming(SITE, observed, NOON) == NOON + DAY
+    assert upcoming(SITE, observed, NOON + DAY) is None
+
+
+@pytest.mark.parametrize("year", [1, 1969, 9999])
+def test_damaged_facts_at_the_edge_of_time_harm_no_others(year: int) -> None:
+    moment = datetime(year, 12 if year > 1 else 1, 31 if year > 1 else 1, tzinfo=UTC)
+    damaged = replace(bundles(SITE)[A], not_before=moment, not_after=moment)
+    odd = {key: replace(attempt(key), since=moment, again=moment) for key in (A, GLOBAL)}
+    for each in (damaged, replace(damaged, owner=GLOBAL, stand_in=True)):
+        found = seen({**ending(c=DAY), each.owner: each}, *odd.values())
+        assert kinds(found) == [("renewal", "customer-c.example")]
+        assert found.observed
+        assert upcoming(SITE, found.observed, NOON) == NOON + 15 * DAY  # customer-b's
 
 
 @pytest.mark.parametrize(
@@ -114,6 +185,33 @@ def test_the_trouble_of_the_authority_is_told_when_it_is_the_later_one() -> None
     assert (alert.attempt, alert.everybody) == (later, True)
     alert = only(seen(ending(a=DAY), attempt(), troubles={DIRECTORY: trouble()}))
     assert (alert.attempt, alert.everybody) == (attempt(), False)
+
+
+def test_a_failure_of_long_ago_or_of_what_was_wanted_before_is_no_reason() -> None:
+    near = ending(a=DAY)
+    for own in (
+        attempt(again=NOON - 2 * DAY - HOUR),
+        attempt(purpose="another"),
+    ):
+        assert only(seen(near, own)).attempt is None
+    for other in (
+        trouble(at=NOON - 90 * DAY, again=NOON - 90 * DAY + HOUR),
+        trouble(at=NOON, purpose="another"),
+    ):
+        assert only(seen(near, troubles={DIRECTORY: other})).attempt is None
+
+
+def test_the_trouble_of_the_second_authority_is_not_why_the_first_did_not_issue() -> None:
+    second = "https://second.example/dir"
+    agreed = "terms_of_service_agreed: true"
+    fallback = f"{agreed}, fallback: {{directory: '{second}', {agreed}}}"
+    two = site(TEXT.replace(agreed, fallback))
+    asked = two.authorities[1]
+    other = trouble(of=second, at=NOON, purpose=purpose_of(asked))
+    wanted = next(each for each in two.certificates if each.owner == A)
+    own = attempt(purpose=purpose(wanted))
+    (alert,) = alerts(two, seen(ending(two, a=DAY), own, troubles={second: other}), NOON)
+    assert (alert.attempt, alert.everybody) == (own, False)
 
 
 def test_a_failure_that_could_not_be_stored_is_told_as_well() -> None:

@@ -9,6 +9,7 @@ from proxygen.errors import ServiceError
 from proxygen.model.certificate import GLOBAL, Bundle
 from proxygen.model.site import Site
 from proxygen.plan.alerts import warnings
+from proxygen.plan.backoff import purpose
 from proxygen.plan.observed import Observed, ServiceState
 from proxygen.services import Facts
 from tests.certificates import DAY, NOON
@@ -104,7 +105,8 @@ def test_an_upstream_by_name_is_warned_about_and_one_by_address_is_not() -> None
 def test_a_certificate_near_its_end_is_warned_about_with_its_last_failure() -> None:
     near = bundle(next(iter(SITE.certificates)), ends=NOON + 2 * DAY)
     covering = replace(near, names=("*.shared.example",))
-    failed = attempt(GLOBAL, what="the authority refused it")
+    about = purpose(SITE.global_certificate)
+    failed = attempt(GLOBAL, what="the authority refused it", purpose=about)
     seen = Observed(ALL | {GLOBAL: covering}, {}, {}, attempts={GLOBAL: failed})
     assert warnings(SITE, seen, NOON) == (
         "the certificate of global is valid only until 2026-11-22 12:00 UTC; it is not renewed "

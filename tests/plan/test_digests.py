@@ -23,7 +23,7 @@ from tests.mails import (
     seen,
     service,
 )
-from tests.models import site
+from tests.models import bundles, site
 
 ADMIN, CONTACT = "hostmaster@example.net", "it@customer-a.example"
 FAILING = seen(ending(a=4 * DAY), attempt())
@@ -96,6 +96,44 @@ def test_a_day_is_one_of_the_hosts_own_time() -> None:
     assert digests(FAILING, told, east + HOUR).keys() == {ADMIN, CONTACT}
     found = telling(SITE, FAILING, alerts(SITE, FAILING, east), told, east)
     assert found.later == east + HOUR
+
+
+def test_a_missing_certificate_is_told_weekly_and_when_it_is_there() -> None:
+    issued = {key: each for key, each in bundles(SITE).items() if key != "customer-a.example"}
+    told: dict[str, Told] = {}
+    days = []
+    for day in range(15):
+        failed = attempt(at=NOON + day * DAY, again=NOON + (day + 1) * DAY)
+        found = digests(seen(issued, failed), told, NOON + day * DAY)
+        told |= after(found)
+        days += [day] * len(found)
+    assert days == [0, 0, 7, 7, 14, 14]
+    found = digests(FINE, told, NOON + 14 * DAY + HOUR)
+    assert good(found) == good(found, CONTACT) == ["certificate:customer-a.example"]
+
+
+def test_a_missing_certificate_that_came_and_is_near_its_end_is_news() -> None:
+    issued = {key: each for key, each in bundles(SITE).items() if key != "customer-a.example"}
+    told = after(digests(seen(issued, attempt())))
+    found = digests(FAILING, told, NOON + DAY)
+    assert [each.kind for each in found[ADMIN].alerts] == ["renewal"]
+
+
+@pytest.mark.parametrize("day", ["2027-01-01", "nonsense"])
+def test_a_record_with_a_day_that_cannot_be_keeps_nothing_from_being_told(day: str) -> None:
+    issued = {key: each for key, each in bundles(SITE).items() if key != "customer-a.example"}
+    found = digests(seen(issued, attempt()))
+    items = {"certificate:customer-a.example": Item("missing", day)}
+    told = {who: replace(each, day="", items=items) for who, each in after(found).items()}
+    assert subjects(digests(seen(issued, attempt()), told)) == [*items]
+
+
+def test_a_message_that_was_given_up_was_not_told() -> None:
+    new = seen(ending(a=4 * DAY), attempt(), terms={DIRECTORY: "https://ca.example/new"})
+    given_up = {who: each.untold for who, each in digests(new).items()}
+    assert digests(new, given_up, NOON + HOUR) == {}
+    again = subjects(digests(new, given_up, NOON + DAY))
+    assert again == ["certificate:customer-a.example", f"terms:{DIRECTORY}"]
 
 
 def test_what_comes_up_after_the_days_digest_waits_for_the_next_one() -> None:

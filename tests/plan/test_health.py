@@ -10,7 +10,7 @@ import pytest
 
 from proxygen.errors import ServiceError
 from proxygen.model.certificate import GLOBAL, Bundle
-from proxygen.plan.backoff import Attempt
+from proxygen.plan.backoff import Attempt, purpose, purpose_of
 from proxygen.plan.health import Level, Limits, findings, first_to_end, nearness
 from proxygen.plan.observed import Installed, Observed, ServiceState
 from proxygen.services import Facts
@@ -90,7 +90,11 @@ def test_limits_that_are_given_win_but_an_ended_one_is_critical_whatever_they_ar
     assert nearness(bundle(90, -DAY), NOON, Limits(0 * DAY, 0 * DAY)) == Level.CRITICAL
 
 
-REFUSED = Attempt("a.example", NOON, NOON - DAY, 3, NOON + DAY, "the authority refused it")
+WANTED = next(each for each in SITE.certificates if each.owner == "a.example")
+REFUSED = Attempt(
+    *("a.example", NOON, NOON - DAY, 3, NOON + DAY, "the authority refused it"),
+    purpose=purpose(WANTED),
+)
 
 
 @pytest.mark.parametrize(
@@ -174,3 +178,23 @@ def test_the_first_to_end_is_one_that_is_wanted() -> None:
     first = first_to_end(SITE, state)
     assert first is not None
     assert first.owner == GLOBAL
+
+
+@pytest.mark.parametrize(
+    "stale",
+    [
+        replace(REFUSED, again=NOON - 2 * DAY - HOUR),
+        replace(REFUSED, purpose="of what was wanted before"),
+    ],
+)
+def test_a_failure_that_tells_nothing_about_now_is_not_told(stale: Attempt) -> None:
+    assert told(observed(attempts={"a.example": stale})) == []
+
+
+def test_an_authority_is_told_while_it_is_left_alone() -> None:
+    of = SITE.acme.directory
+    away = replace(REFUSED, of=of, purpose=purpose_of(SITE.acme))
+    words = f"{of} issues for nobody since 2026-11-19 12:00 UTC: the authority refused it"
+    assert told(observed(troubles={of: away})) == [("WARNING", words)]
+    for stale in (replace(away, again=NOON - 90 * DAY), replace(away, purpose="asked otherwise")):
+        assert told(observed(troubles={of: stale})) == []

@@ -17,7 +17,7 @@ import pytest
 
 from proxygen.errors import IssueFailed, NotServed, ServiceError
 from proxygen.host import languages
-from proxygen.model.certificate import GLOBAL
+from proxygen.model.certificate import GLOBAL, Bundle
 from proxygen.model.site import Site
 from proxygen.plan.alarms import Seen
 from proxygen.plan.contents import REASONS
@@ -44,7 +44,7 @@ from tests.mails import (
     trouble,
     waiting,
 )
-from tests.models import bundles, site
+from tests.models import bundles, site, stand_in
 
 ADMIN, CONTACT = "hostmaster@example.net", "it@customer-a.example"
 GOLDEN = Path(__file__).parents[1] / "golden/letters"
@@ -76,6 +76,14 @@ def rounds() -> Iterator[tuple[str, Seen]]:
     )
     error = NotServed("nginx does not serve", words="443: shows abc", remedy="look")
     yield "unserved", seen(services=(service(),), failures=(("nginx", error),))
+    yield "never obtained", missing()
+
+
+def missing(of: Site = SITE) -> Seen:
+    """Return a round in which no certificate was ever obtained, for days."""
+    stood = replace(stand_in(of), not_before=NOON - 2 * DAY)
+    tried = (attempt(), attempt("customer-b.example", problem=None, words="/etc/b.pem is empty"))
+    return seen({GLOBAL: stood}, *tried)
 
 
 def solved(code: str) -> dict[str, Letter]:
@@ -151,6 +159,8 @@ def test_every_phrase_is_of_use(code: str) -> None:
     rest = [seen(ending(crowd, **{f"d{n}": DAY for n in range(most)})) for most in (41, 300)]
     first = [(SITE, each) for each in (*(found for _, found in rounds()), *one_by_one())]
     first += [(hook, seen(ending(hook, b=DAY))), *((crowd, each) for each in rest)]
+    brought = site(TEXT.replace("certificate: acme", "certificate: hook", 1))
+    first += [(brought, missing(brought))]
     cases: list[tuple[Site, Seen, dict[str, Told]]] = [(of, now, {}) for of, now in first]
     for of, now in first:
         told = {who: each.then for who, each in digests(now, of=of).items()}
@@ -182,6 +192,14 @@ def one_by_one() -> Iterator[Seen]:
     yield seen(ending(c=HOUR))
     yield seen(ending(b=DAY), failures=(("customer-b.example", IssueFailed("not readable")),))
     yield seen(ending(a=DAY), troubles={DIRECTORY: trouble(count=1)})
+    yield seen(without(GLOBAL), attempt(GLOBAL))
+    yield seen(without(GLOBAL) | {GLOBAL: replace(stand_in(SITE), not_before=NOON - 2 * DAY)})
+    yield seen(without("customer-a.example"), attempt())
+
+
+def without(owner: str) -> dict[str, Bundle]:
+    """Return the certificates of all owners but one."""
+    return {key: each for key, each in bundles(SITE).items() if key != owner}
 
 
 @pytest.mark.parametrize("code", CODES)
@@ -221,6 +239,30 @@ def test_a_letter_tells_all_that_the_design_asks_for() -> None:
         "| do: publish A (and AAAA) records for the name",
     ):
         assert part in joined
+
+
+def test_a_letter_about_a_certificate_that_never_came_tells_the_same() -> None:
+    found = letters(missing())
+    whole, joined = found[ADMIN], " ".join(found[ADMIN].text.split())
+    assert whole.subject == "3 warnings about certificates"
+    for part in (
+        "https://mail.example.net: there is no certificate yet",
+        "Since: 2026-11-18 12:00 UTC",
+        "Until it is there a self-signed stand-in serves.",
+        "https://webmail.customer-a.example: the certificate cannot be obtained",
+        "Until it is there the global certificate serves",
+        "Tried: 4 times in a row since 2026-11-18 12:00 UTC, last on 2026-11-20 11:00 UTC",
+        "Next attempt: 2026-11-21 11:00 UTC",
+        "What to do: Publish an A record",
+        "| webmail.customer-a.example: DNS problem: NXDOMAIN looking up A",
+        "| /etc/b.pem is empty",
+        "This message comes once a day",
+    ):
+        assert part in joined
+    text = " ".join(found[CONTACT].text.split())
+    assert found[CONTACT].subject.startswith("No certificate for https://webmail.customer-a")
+    assert "This message comes once a week until the matter is solved." in text
+    assert "/etc" not in found["info@customer-b.example"].text
 
 
 def test_the_contact_of_a_domain_sees_nothing_of_others_and_no_paths() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxygen.model.site import Limits
-from proxygen.plan.quota import Entry, Quota
+from proxygen.plan.quota import Entry, Kind, Quota
 from tests.certificates import DAY, NOON
 
 HOUR = timedelta(hours=1)
@@ -57,7 +57,7 @@ def test_the_same_set_of_names_is_one_whatever_their_order() -> None:
 
 
 def test_failed_validations_of_a_name_hold_up_every_order_with_it() -> None:
-    failed = [Entry(NOON - n * SECOND, ("a.example",), failed=True) for n in (10, 20)]
+    failed = [Entry(NOON - n * SECOND, ("a.example",), kind=Kind.FAILED) for n in (10, 20)]
     assert (
         quota(*failed).free_at(order("a.example", "b.example"), NOON) == NOON + HOUR - 20 * SECOND
     )

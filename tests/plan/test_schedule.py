@@ -36,7 +36,7 @@ def due(*certificates: Certificate) -> list[Issue]:
 
 
 def failed(of: str, count: int, about: str = "", *, asked: bool = False) -> Attempt:
-    """Return failures in a row that are waited for an hour."""
+    """Return failures in a row that are waited for an hour; *about*: what was wanted."""
     return Attempt(of, NOON, NOON, count, NOON + HOUR, "no", purpose=about, asked=asked)
 
 
@@ -90,14 +90,32 @@ def test_a_person_who_asks_need_not_wait_unless_the_authority_said_so() -> None:
 
 
 def test_an_authority_in_trouble_is_left_alone_by_everybody() -> None:
-    past = Past({}, troubles={CA.directory: failed(CA.directory, 1)}, forced={A.owner})
+    past = Past({}, troubles={CA.directory: failed(CA.directory, 1)})
     found = schedule(due(A, B), past, NOON)
     assert told(found) == ([], [(A.owner, "authority"), (B.owner, "authority")])
     assert "https://ca/dir: no" in str(found.waiting[0])
     assert told(schedule(due(A, B), past, NOON + HOUR)) == ([A.owner, B.owner], [])
 
 
+def test_a_person_may_ask_an_authority_in_trouble_unless_it_said_when() -> None:
+    mine = Past({}, troubles={CA.directory: failed(CA.directory, 1)}, forced={A.owner})
+    theirs = replace(mine, troubles={CA.directory: failed(CA.directory, 1, asked=True)})
+    assert told(schedule(due(A, B), mine, NOON)) == ([A.owner], [(B.owner, "authority")])
+    assert told(schedule(due(A), theirs, NOON)) == ([], [(A.owner, "authority")])
+
+
+def test_a_trouble_is_over_when_the_authority_is_asked_otherwise() -> None:
+    trouble = {CA.directory: failed(CA.directory, 1, "with another profile")}
+    past = Past({}, troubles=trouble, purposes={CA.directory: "without"})
+    assert told(schedule(due(A), past, NOON)) == ([A.owner], [])
+
+
 BOTH = wanted("a.example", CA, OTHER)
+
+
+def over(count: int, about: str) -> Attempt:
+    """Return failures in a row after which the pause is over."""
+    return replace(failed(BOTH.owner, count, about), again=NOON)
 
 
 @pytest.mark.parametrize(
@@ -107,10 +125,19 @@ BOTH = wanted("a.example", CA, OTHER)
         pytest.param(Past(stored(BOTH)), (CA,), id="a renewal in good time"),
         pytest.param(Past(stored(BOTH, ends=4 * DAY)), (CA, OTHER), id="the end is near"),
         pytest.param(
-            Past(stored(BOTH), {BOTH.owner: failed(BOTH.owner, 2)}), (CA,), id="failed twice"
+            Past(stored(BOTH), {BOTH.owner: over(2, purpose(BOTH))}),
+            (CA,),
+            id="failed twice",
         ),
         pytest.param(
-            Past(stored(BOTH), {BOTH.owner: failed(BOTH.owner, 3)}), (CA, OTHER), id="for long"
+            Past(stored(BOTH), {BOTH.owner: over(3, purpose(BOTH))}),
+            (CA, OTHER),
+            id="for long",
+        ),
+        pytest.param(
+            Past(stored(BOTH), {BOTH.owner: over(3, "other names")}),
+            (CA,),
+            id="another one failed for long",
         ),
         pytest.param(
             Past({}, troubles={CA.directory: failed(CA.directory, 1)}),
@@ -156,6 +183,9 @@ def test_what_replaces_a_certificate_is_over_no_limit() -> None:
     full = Past({A.owner: known}, quotas=quota(Limits(orders=1), Entry(NOON, ("x.example",))))
     new = replace(A, names=(*A.names, "more.a.example"))  # else it is a renewal and free anyway
     assert told(schedule(due(new, B), full, NOON)) == ([A.owner], [(B.owner, "limit")])
+    young = replace(known, not_before=NOON - DAY)
+    again = replace(full, bundles={A.owner: young})
+    assert told(schedule(due(new), again, NOON)) == ([], [(A.owner, "limit")])
     assert replaced(known, CA) == "a.b"
     assert replaced(known, OTHER) is None
     assert replaced(replace(known, stand_in=True), CA) is None

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from proxygen.commands.install_service import package_texts
+from proxygen.errors import UsageError
 from proxygen.plan.units import DAEMON, MARK, TIMER, Surroundings, command, quoted, units
 
 HERE = Surroundings(
@@ -82,3 +83,16 @@ def test_the_timer_looks_twice_a_day_and_never_on_the_hour() -> None:
     assert "\nRandomizedDelaySec=50min\n" in text  # so from :05 to :55
     assert "\nFixedRandomDelay=yes\n" in text
     assert "\nPersistent=yes\n" in text
+
+
+@pytest.mark.parametrize("name", ['"quoted"', "back\\slash", "line\n", "\x07", "\udcff"])
+def test_a_folder_that_systemd_cannot_be_told_of_is_refused(name: str) -> None:
+    with pytest.raises(UsageError, match="systemd cannot be told") as caught:
+        units(package_texts(), replace(HERE, writable=(Path("/srv") / name,)))
+    assert "rename it" in caught.value.remedy
+
+
+@pytest.mark.parametrize("name", ["it's", "50%", "a b", "\u00fc", "#;$"])
+def test_a_folder_of_any_other_name_is_written(name: str) -> None:
+    text = units(package_texts(), replace(HERE, writable=(Path("/srv") / name,)))[DAEMON[0]]
+    assert f"/srv/{name}".replace("%", "%%") in text

@@ -1,0 +1,89 @@
+"""Standing: how we stand with the authorities in one run: whom not to ask, and what counts."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from proxygen.assemble import Parts
+from proxygen.errors import IssueFailed
+from proxygen.host.suffixes import registered
+from proxygen.model.certificate import Certificate
+from proxygen.model.site import Acme
+from proxygen.plan.backoff import purpose_of
+from proxygen.plan.quota import Entry, Kind, Quota, is_renewal
+
+
+@dataclass(slots=True)
+class Standing:
+    """How we stand with each of *authorities* (by directory); threads share it.
+
+    *lifetime* is the shortest of the certificates that are theirs. *down* are those that turned
+    out to issue for nobody, with why: they are not asked again in this run. *quotas* are those
+    of authorities that were not scheduled, but take over.
+    """
+
+    parts: Parts
+    authorities: Mapping[str, Acme]
+    lifetime: timedelta | None = None
+    down: dict[str, IssueFailed] = field(default_factory=dict)
+    quotas: dict[str, Quota] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def ask(self, directory: str, wanted: Certificate, *, scheduled: bool) -> None:
+        """Raise IssueFailed where an authority is not to be asked now.
+
+        It is down, or takes over from another and is at its limits: only the first authority's
+        were looked at when the orders were scheduled.
+        """
+        if known := self.down.get(directory):
+            raise copy.copy(known)
+        if not scheduled:
+            self.take(directory, wanted)
+
+    def take(self, directory: str, wanted: Certificate) -> None:
+        """Count an order towards an authority's limits; raise IssueFailed at one of them."""
+        now = self.parts.now()
+        former = self.parts.bundles.facts(wanted.owner)
+        entry = Entry(now, wanted.names, renewal=is_renewal(wanted, former, directory))
+        with self.lock:
+            quota = self.quota(directory)
+            if (free := quota.free_at(entry, now)) > now:
+                what = f"the rate limits of {directory} are reached"
+                raise IssueFailed(what, retry_at=free, remedy="nothing: it is asked later")
+            quota.take(entry, now)
+
+    def quota(self, directory: str) -> Quota:
+        """Return what is left of an authority's limits in this run."""
+        if directory not in self.quotas:
+            now = self.parts.now()
+            entries = self.parts.ledger(directory).entries(now)
+            limits = self.authorities[directory].limits
+            self.quotas[directory] = Quota(limits, entries, registered, now)
+        return self.quotas[directory]
+
+    def issued(self, directory: str, wanted: Certificate, *, renewal: bool) -> None:
+        """Note that an authority issued a certificate: it is in no trouble, and counts it."""
+        self.parts.bundles.settled("troubles", directory)
+        ledger = self.parts.ledger(directory)
+        if wanted.owner in ledger.exempt:
+            ledger.exempt.discard(wanted.owner)
+        else:
+            ledger.note(Entry(self.parts.now(), wanted.names, Kind.ISSUED, renewal))
+
+    def failed(self, directory: str, error: IssueFailed) -> None:
+        """Note what counts against an authority, or towards its limits."""
+        now, draw = self.parts.now(), self.parts.draw()
+        with contextlib.suppress(OSError):  # the failure is told in any case
+            if error.everybody:
+                self.down[directory] = error
+                about = purpose_of(self.authorities[directory])
+                hold = self.parts.bundles.hold
+                hold("troubles", directory, error, now, draw, about, self.lifetime)
+            if error.unproven:
+                entry = Entry(now, error.unproven, Kind.FAILED)
+                self.parts.ledger(directory).note(entry)
