@@ -1,16 +1,17 @@
 """Letterbox: what was told to whom, and letters on their way, on any store.
 
 ``told/RECIPIENT`` holds what one recipient was told, ``mail/RECIPIENT`` the one letter to them
-that is not delivered yet. A letter is written before it is sent, and what it tells is noted
-when it is delivered, so a crash between the two sends the same letter once more, and none is
-lost. What cannot be written is kept in memory: alarms go out although a disk is full.
+that is not delivered yet, ``mail-terms`` new terms of service until somebody is told. A letter
+is written before it is sent, and what it tells is noted when it is delivered, so a crash between
+the two sends the same letter once more, and none is lost. What cannot be written is kept in
+memory: alarms go out although a disk is full.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import TypeVar
@@ -36,14 +37,17 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """Nothing can be delivered at all: how often in a row it was tried, and when *again*."""
+    """Nothing can be delivered at all: how often in a row it was tried, when *again*, and why."""
 
     count: int
     again: datetime
+    what: str = ""
 
 
 TOLD, WAITING, TROUBLE = TypeAdapter(Told), TypeAdapter(Waiting), TypeAdapter(Trouble)
+TERMS = TypeAdapter(dict[str, str])
 TROUBLE_KEY = "mail-trouble"
+TERMS_KEY = "mail-terms"
 PROBE_KEY = "mail-probe"
 
 Unwritten = MutableMapping[str, bytes | None]
@@ -96,20 +100,31 @@ class Letterbox:
         elif self.has(TROUBLE_KEY):
             self.delete(TROUBLE_KEY)
 
+    def terms(self) -> dict[str, str]:
+        """Return new terms of service (URL) by the directory of the authority."""
+        return self.read(TERMS, TERMS_KEY) or {}
+
+    def keep_terms(self, terms: dict[str, str]) -> None:
+        """Keep new terms of service until somebody is told."""
+        if terms:
+            self.put(TERMS_KEY, json.dumps(terms).encode())
+        else:
+            self.delete(TERMS_KEY)
+
     def writable(self) -> bool:
         """Return whether the store takes something."""
         self.put(PROBE_KEY, b"")
         self.delete(PROBE_KEY)
         return not self.error
 
-    def catch_up(self) -> None:
-        """Write what could not be written before, as far as it can be now."""
+    def catch_up(self, enough: Callable[[], bool] = lambda: False) -> None:
+        """Write what could not be written before, as far as it can be now, or until *enough*."""
         for key, value in list(self.unwritten.items()):
             if value is None:
                 self.delete(key)
             else:
                 self.put(key, value)
-            if self.error:
+            if self.error or enough():
                 return
 
     def keys(self, folder: str) -> Iterator[str]:
@@ -171,6 +186,11 @@ class Letterbox:
 def key(folder: str, recipient: str) -> str:
     """Return where is kept what concerns a recipient."""
     return f"{folder}/{hashlib.sha256(recipient.casefold().encode()).hexdigest()[:32]}"
+
+
+def letters_wait(count: int) -> str:
+    """Return in words how many letters wait."""
+    return "1 letter waits" if count == 1 else f"{count:,} letters wait"
 
 
 def whole(waiting: Waiting) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -15,13 +15,13 @@ from proxygen.apply.walk import Outcome, never
 from proxygen.assemble import Parts
 from proxygen.errors import ProxygenError, ServiceError, StoreFailed
 from proxygen.host import languages, templates
-from proxygen.letterbox import Letterbox, Trouble, Unwritten, Waiting
+from proxygen.letterbox import Letterbox, Trouble, Unwritten, Waiting, letters_wait
 from proxygen.model.site import Site
 from proxygen.notifiers import Sending, Undelivered
 from proxygen.observe import UNSERVED
 from proxygen.plan.alarms import Alert, Seen, Wrong, alerts, upcoming
 from proxygen.plan.backoff import LONGEST, pause
-from proxygen.plan.digests import Digest, Told, telling
+from proxygen.plan.digests import Digest, Item, Told, telling
 from proxygen.plan.letters import TEMPLATE, Letter, Sender, letter
 from proxygen.plan.observed import Observed
 
@@ -37,7 +37,10 @@ LONGEST_TRIED = 3
 """Failures after which the pauses grow no more: a warning should not wait for a day."""
 
 MOST_SECONDS = 120
-"""After which no further letter is sent in a round; the next round goes on."""
+"""After which no further letter is written or sent in a round; the next round goes on."""
+
+PORTION = 50
+"""How many letters are written before they are sent, in one session."""
 
 AFTER_A_BUG = timedelta(hours=1)
 
@@ -48,12 +51,11 @@ Stop = Callable[[], bool]
 class Memory:
     """What the daemon keeps from round to round, for what only a running process knows.
 
-    *wrong*: the model on the disk is wrong while the last good one goes on. *terms*: new terms
-    of service (URL) of authorities, by directory. *unwritten*: what could not be stored.
+    *wrong*: the model on the disk is wrong while the last good one goes on. *unwritten*: what
+    could not be stored.
     """
 
     wrong: Wrong | None = None
-    terms: dict[str, str] = field(default_factory=dict)
     unwritten: Unwritten = field(default_factory=dict)
 
 
@@ -70,22 +72,27 @@ def tell(
     after another, never two at a time. *stop* tells whether to send no more letters.
     """
     memory = memory or Memory()
-    memory.terms |= outcome.terms
     box = Letterbox(parts.store, memory.unwritten)
     round_ = Round(site, parts, outcome, memory, box, parts.now().astimezone(), stop)
     try:
         return round_.tell()
     except Exception as error:  # noqa: BLE001 - whatever it is, the round was done
-        words = "".join(traceback.format_exception(error))
-        outcome.warnings.append(f"a bug of proxygen: nobody was told anything: {error!r}\n{words}")
+        round_.bug("not everybody was told", error)
         return round_.now + AFTER_A_BUG
+
+
+def time_is_up() -> float:
+    """Return until when letters are written and sent, by the clock that only goes forward."""
+    return time.monotonic() + MOST_SECONDS
 
 
 @dataclass(slots=True)
 class Round:
     """One round of telling; *now* is in the host's time zone.
 
-    *posted* are the letters in the letterbox by recipient; *news*: one of them came just now.
+    *due* are the digests that nobody has yet, and *posted* their letters in the letterbox, both
+    by recipient; *news*: one of these came just now. *failed* are those whose letter could not
+    be written, which is a bug of ours.
     """
 
     site: Site
@@ -95,24 +102,54 @@ class Round:
     box: Letterbox
     now: datetime
     stop: Stop
+    deadline: float = field(default_factory=time_is_up)
+    due: dict[str, Digest] = field(default_factory=dict)
     posted: dict[str, Waiting] = field(default_factory=dict)
+    failed: set[str] = field(default_factory=set)
     news: bool = False
 
     def tell(self) -> datetime | None:
         """Find out what is to be told, put it into the letterbox, and deliver what is there."""
-        self.box.catch_up()
+        self.box.catch_up(self.enough)
         told = self.box.told()
         observed = self.observed()
         seen = self.seen(observed, told)
         found = alerts(self.site, seen, self.now)
         now = telling(self.site, seen, found, told, self.now)
         self.outcome.warnings += (*said(found), *unheard(now.nobody))
-        for recipient in now.gone:
-            self.box.forget(recipient)
-        due = self.put_in(now.digests)
-        soon = self.deliver(due) if due else None
+        self.each(self.box.forget, now.gone)
+        soon = self.hand_out(now.digests if self.site.notifiers else ())
         coming = upcoming(self.site, observed, self.now) if observed else None
         return min((each for each in (now.later, soon, coming) if each), default=None)
+
+    def enough(self) -> bool:
+        """Return whether to leave the rest to the next round."""
+        return self.stop() or time.monotonic() > self.deadline
+
+    def each(self, do: Callable[[str], None], recipients: Iterable[str]) -> None:
+        """Do something about each recipient until it is enough."""
+        for recipient in recipients:
+            do(recipient)
+            if self.enough():
+                return
+
+    def terms(self, told: Mapping[str, Told]) -> dict[str, str]:
+        """Return the new terms of service that the contact was not told of yet.
+
+        They are kept until then: the authority's issuer speaks of them once.
+        """
+        kept = self.box.terms()
+        before = told.get((self.site.contact or "").casefold())
+        items = before.items if before else {}
+        new = {
+            directory: url
+            for directory, url in (kept | self.outcome.terms).items()
+            if any(each.directory == directory for each in self.site.authorities)
+            and not is_told(items.get(f"terms:{directory}"), url)
+        }
+        if new != kept:
+            self.box.keep_terms(new)
+        return new
 
     def observed(self) -> Observed | None:
         """Return what was observed, with what this round itself changed of it."""
@@ -144,28 +181,60 @@ class Round:
             waiting=tuple(self.outcome.waiting),
             unwritable=unwritable or self.box.error,
             wrong=self.memory.wrong,
-            terms=self.memory.terms,
+            terms=self.terms(told),
         )
 
-    def put_in(self, digests: Iterable[Digest]) -> dict[str, Digest]:
-        """Put a letter for each digest into the letterbox, and take out what is no more so.
+    def hand_out(self, digests: Sequence[Digest]) -> datetime | None:
+        """Deliver a letter for each digest; return when to go on with those that are left.
 
-        Return the digests by recipient. A letter that says the same stays as it is, so that
-        it has the same identity; another one takes its place.
+        A portion is written, then sent, so that neither a slow disk nor a slow mail server holds
+        up everything else: what is not written yet was not told, and comes with the next round.
         """
         former = self.box.waiting()
-        due = {each.reader.key: each for each in digests}
-        for recipient in former.keys() - due.keys():
-            self.box.drop(recipient)
-        for recipient, digest in due.items():
-            waiting = former.get(recipient)
-            if waiting is None or waiting.letter.id != digest.id:
-                since = waiting.since if waiting else self.now
-                waiting = Waiting(self.written(digest), since, waiting.count if waiting else 0)
-                self.box.post(waiting)
-                self.news = True
-            self.posted[recipient] = waiting
-        return due
+        self.due = {each.reader.key: each for each in digests}
+        self.each(self.box.drop, former.keys() - self.due.keys())
+        if not digests:
+            self.box.troubled(None)
+        for first in range(0, len(digests), PORTION):
+            self.put_in(digests[first : first + PORTION], former)
+            if again := self.deliver():
+                return again
+            if self.enough():
+                break
+        return min(map(self.again, self.due), default=None)
+
+    def again(self, recipient: str) -> datetime:
+        """Return when to go on with somebody who was not told yet."""
+        if recipient in self.failed:
+            return self.now + AFTER_A_BUG
+        waiting = self.posted.get(recipient)
+        return (waiting.again if waiting else None) or self.now + self.pause(1)
+
+    def put_in(self, digests: Iterable[Digest], former: Mapping[str, Waiting]) -> None:
+        """Put letters into the letterbox until it is enough.
+
+        A letter that says the same as the *former* one stays as it is, so that it has the same
+        identity; another one takes its place.
+        """
+        self.news = False
+        for digest in digests:
+            try:
+                self.put_one_in(digest, former.get(digest.reader.key))
+            except Exception as error:  # noqa: BLE001 - whatever it is, the others are told
+                self.failed.add(digest.reader.key)
+                self.bug(f"{digest.reader.address} was not told anything", error)
+            if self.enough():
+                return
+
+    def put_one_in(self, digest: Digest, former: Waiting | None) -> None:
+        """Put one letter into the letterbox, unless it is there already."""
+        waiting = former
+        if waiting is None or waiting.letter.id != digest.id:
+            since, count = (former.since, former.count) if former else (self.now, 0)
+            waiting = Waiting(self.written(digest), since, count)
+            self.box.post(waiting)
+            self.news = True
+        self.posted[digest.reader.key] = waiting
 
     def written(self, digest: Digest) -> Letter:
         """Return a digest as a letter; an administrator's broken template stops no alarm."""
@@ -179,86 +248,93 @@ class Round:
             own = templates.load(self.parts.layout.var / "none").templates[TEMPLATE]
             return letter(digest, language, own, sender, self.now)
 
-    def deliver(self, due: Mapping[str, Digest]) -> datetime | None:
-        """Deliver the letters whose time has come; return when to try the others again."""
+    def deliver(self) -> datetime | None:
+        """Deliver the letters whose time has come; return when to try again if none can be."""
         trouble = self.box.trouble()
         if trouble and not self.news and self.now < trouble.again <= self.now + LONGEST:
             return trouble.again
         ready = [each.letter for each in self.posted.values() if self.is_ready(each)]
         try:
-            self.send(ready, due)
+            self.send(ready)
         except Undelivered as error:
             count = trouble.count + 1 if trouble else 1
-            trouble = Trouble(count, self.now + self.pause(count))
-            many = len(self.posted)
-            self.warn(error, "1 message waits" if many == 1 else f"{many} messages wait")
+            trouble = Trouble(count, self.now + self.pause(count), error.what)
+            self.warn(error, letters_wait(len(self.due)))
             self.box.troubled(trouble)
-            self.give_up(due)
-            return trouble.again if self.posted else None
-        if trouble:
+            self.each(self.give_up, tuple(self.posted))
+            return trouble.again if self.due else None
+        if trouble and ready:
             self.box.troubled(None)
-        agains = (each.again or self.now + self.pause(1) for each in self.posted.values())
-        return min(agains, default=None)
+        return None
 
     def is_ready(self, waiting: Waiting) -> bool:
         """Return whether a letter is to be tried now; no pause is longer than the longest."""
         again = waiting.again
         return again is None or not self.now < again <= self.now + LONGEST
 
-    def send(self, letters: list[Letter], due: Mapping[str, Digest]) -> None:
+    def send(self, letters: list[Letter]) -> None:
         """Hand letters to the notifiers; raise Undelivered when one takes none at present."""
         sending = Sending(str(self.site.main.host), self.site.folder, assemble.secret)
-        deadline = time.monotonic() + MOST_SECONDS
         for word, settings in self.site.notifiers.items() if letters else ():
             results = registry.notifiers()[word].deliver(letters, settings, sending)
             with closing(results):
                 for each, error in results:
-                    self.settle(due[each.recipient.casefold()], each, error)
-                    if self.stop() or time.monotonic() > deadline:
+                    self.settle(each, error)
+                    if self.enough():
                         break
 
-    def settle(self, digest: Digest, sent: Letter, error: Undelivered | None) -> None:
+    def settle(self, sent: Letter, error: Undelivered | None) -> None:
         """Note what became of one letter: delivered, given up, or to be tried again."""
-        recipient = digest.reader.key
+        recipient = sent.recipient.casefold()
         waiting = self.posted.get(recipient)
         if error:
             self.warn(error)
         if waiting is None:
             return
         if error is None or error.final:
-            self.over(digest)
+            digest = self.due[recipient]
+            self.over(recipient, digest.untold if error else digest.then)
             return
         count = waiting.count + 1
         again = self.now + self.pause(count)
         self.posted[recipient] = Waiting(sent, waiting.since, count, again)
         self.box.post(self.posted[recipient])
-        self.give_up({recipient: digest})
+        self.give_up(recipient)
 
-    def over(self, digest: Digest) -> None:
-        """Note that somebody knows; only then the letter goes."""
-        self.box.note(digest.then)
-        self.box.drop(digest.reader.key)
-        self.posted.pop(digest.reader.key, None)
+    def over(self, recipient: str, told: Told) -> None:
+        """Note what somebody knows; only then the letter goes."""
+        self.box.note(told)
+        self.box.drop(recipient)
+        del self.posted[recipient], self.due[recipient]
 
-    def give_up(self, due: Mapping[str, Digest]) -> None:
+    def give_up(self, recipient: str) -> None:
         """Keep no letter for ever; what holds then is told again on the next day."""
-        for recipient, digest in due.items():
-            waiting = self.posted.get(recipient)
-            if waiting and self.now - waiting.since > KEPT:
-                self.over(digest)
-                self.outcome.warnings.append(
-                    f"a message to {digest.reader.address} could not be delivered for "
-                    f"{KEPT.days} days and was dropped: {waiting.letter.subject}"
-                )
+        waiting, digest = self.posted[recipient], self.due[recipient]
+        if self.now - waiting.since > KEPT:
+            self.over(recipient, digest.untold)
+            self.outcome.warnings.append(
+                f"a message to {digest.reader.address} could not be delivered for "
+                f"{KEPT.days} days and was dropped: {waiting.letter.subject}"
+            )
 
     def pause(self, count: int) -> timedelta:
         """Return how long to wait after that many failures in a row."""
         return pause(min(count, LONGEST_TRIED), self.parts.draw())
 
+    def bug(self, what: str, error: Exception) -> None:
+        """Warn of a bug of ours."""
+        words = "".join(traceback.format_exception(error))
+        self.outcome.warnings.append(f"a bug of proxygen: {what}: {error!r}\n{words}")
+
     def warn(self, error: ProxygenError, more: str = "") -> None:
         """Add an error to the warnings, on one line."""
         parts = (error.what, " ".join(error.words.split()), error.remedy, more)
         self.outcome.warnings.append("; ".join(part for part in parts if part))
+
+
+def is_told(item: Item | None, mark: str) -> bool:
+    """Return whether somebody was told of something with that mark."""
+    return item is not None and item.mark == mark
 
 
 def not_written(error: ProxygenError) -> str:

@@ -12,7 +12,7 @@ from proxygen.host import templates
 from proxygen.model.certificate import GLOBAL, Bundle
 from proxygen.model.site import Site
 from proxygen.plan.alarms import Seen, Wrong, alerts
-from proxygen.plan.backoff import Attempt
+from proxygen.plan.backoff import Attempt, purpose, purpose_of
 from proxygen.plan.digests import Digest, Told, telling
 from proxygen.plan.letters import TEMPLATE, Letter, Sender
 from proxygen.plan.observed import Installed, Observed, ServiceState
@@ -68,6 +68,7 @@ def attempt(of: str = "customer-a.example", **more: Any) -> Attempt:
         "words": f"webmail.{of}: DNS problem: NXDOMAIN looking up A ({URN}:dns)",
         "remedy": "publish A (and AAAA) records for the name",
         "problem": f"{URN}:dns",
+        "purpose": next((purpose(each) for each in SITE.certificates if each.owner == of), ""),
     }
     return Attempt(**usual | more)
 
@@ -130,6 +131,7 @@ def trouble(**more: Any) -> Attempt:
         "words": "503 Service Unavailable",
         "remedy": "try again later",
         "problem": None,
+        "purpose": purpose_of(SITE.acme),
     }
     return attempt(**usual | more)
 

@@ -61,6 +61,21 @@ def test_what_was_put_in_is_there_for_the_next_process(store: Refusing) -> None:
     assert all(key.startswith(("told/", "mail/", "mail-trouble")) for key in store.values)
 
 
+def test_new_terms_are_kept_until_they_are_told(store: Refusing) -> None:
+    Letterbox(store).keep_terms({"https://ca.example/dir": "https://ca.example/terms"})
+    assert Letterbox(store).terms() == {"https://ca.example/dir": "https://ca.example/terms"}
+    Letterbox(store).keep_terms({})
+    assert (Letterbox(store).terms(), store.values) == ({}, {})
+    store.put("mail-terms", b'["damaged"]')
+    assert Letterbox(store).terms() == {}
+
+
+def test_catching_up_ends_when_it_is_enough(store: Refusing) -> None:
+    unwritten: dict[str, bytes | None] = {"told/1": b"x", "told/2": b"x"}
+    Letterbox(store, unwritten).catch_up(lambda: True)
+    assert [*unwritten] == ["told/2"]
+
+
 def test_one_recipient_has_one_letter_however_the_address_is_spelled(store: Refusing) -> None:
     box = Letterbox(store)
     box.post(WAITING)

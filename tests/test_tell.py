@@ -25,7 +25,7 @@ from proxygen.model.site import Site
 from proxygen.observe import UNSERVED
 from proxygen.plan.alarms import Wrong
 from proxygen.plan.observed import Observed
-from proxygen.tell import KEPT, Memory, not_written, tell
+from proxygen.tell import KEPT, PORTION, Memory, not_written, tell
 from tests.certificates import DAY, NOON
 from tests.live.mailserver import Mailserver
 from tests.mails import HOUR, TEXT, ending, service
@@ -212,7 +212,7 @@ def test_with_the_mail_server_down_letters_wait_and_go_once_it_is_up(tmp_path: P
     outcome, due = here.round(here.near)
     (warning,) = outcome.warnings
     assert "cannot be used" in warning
-    assert "2 messages wait" in warning
+    assert "2 letters wait" in warning
     assert here.waiting() == [ADMIN, CONTACT]
     assert due == NOON + MINUTE
     here.restart()
@@ -442,16 +442,69 @@ def test_a_model_that_is_wrong_for_long_is_told_and_when_it_is_right_again(
     ]
 
 
+TERMS = "https://ca.example/terms"
+
+
+def speaks(here: Installation, *failures: Any) -> Outcome:
+    """Do a round in which the authority speaks of new terms."""
+    observed = Observed(bundles(here.site), {}, {})
+    directory = here.site.acme.directory
+    outcome = Outcome(failures=[*failures], observed=observed, terms={directory: TERMS})
+    tell(here.site, here.parts, outcome, here.memory)
+    return outcome
+
+
 def test_new_terms_are_a_note_once_across_restarts(here: Installation, server: Mailserver) -> None:
     for _ in range(3):
-        here.memory.terms["https://ca.example/dir"] = "https://ca.example/terms"
-        here.round()
+        speaks(here)
         here.restart()
         here.now += DAY
     assert len(server.mails) == 1
     body = server.mails[0].get_body(("plain",))
     assert body
-    assert "https://ca.example/terms" in body.get_content()
+    assert TERMS in body.get_content()
+    assert not here.parts.store.has("mail-terms")
+
+
+def test_new_terms_are_kept_until_somebody_is_told(tmp_path: Path) -> None:
+    with Mailserver() as first:
+        port = first.port
+    here = Installation(tmp_path, port)
+    speaks(here)
+    for _ in range(6):
+        here.restart()
+        here.now += DAY
+        outcome, _ = here.round()
+    assert f"{here.site.acme.directory} has new terms of service: {TERMS}" in outcome.warnings
+    with Mailserver(port) as server:
+        here.restart()
+        here.now += DAY
+        here.round()
+        here.now += DAY
+        here.round()
+        assert [str(each["Subject"]) for each in server.mails] == [
+            "A certificate authority has new terms of service"
+        ]
+    assert not here.parts.store.has("mail-terms")
+
+
+def test_new_terms_survive_a_disk_that_is_full(here: Installation, server: Mailserver) -> None:
+    server.answers["RCPT"] = lambda said: "450 later"
+    here.store.full = True
+    speaks(here, ("x", StoreFailed("nothing can be stored")))
+    here.store.full = False
+    server.answers.clear()
+    here.now += DAY
+    here.round()
+    assert len(server.mails) == 1
+    assert "has new terms" in str(server.mails[0]["Subject"])
+
+
+def test_terms_of_an_authority_that_left_the_model_are_forgotten(here: Installation) -> None:
+    here.parts.store.put("mail-terms", b'{"https://former.example/dir": "https://x.example"}')
+    outcome, _ = here.round()
+    assert outcome.warnings == []
+    assert not here.parts.store.has("mail-terms")
 
 
 def test_a_model_without_a_contact_is_warned_about_once_when_there_is_something(
@@ -491,6 +544,109 @@ def test_told_to_stop_the_rest_goes_later(here: Installation, server: Mailserver
     here.now += MINUTE
     here.round(here.near)
     assert to(server) == [ADMIN, CONTACT]
+
+
+CROWD = TEXT + "".join(
+    f"  d{n}.example: {{url: w.d{n}.example, certificate: acme, contact: it@d{n}.example}}\n"
+    for n in range(120)
+)
+
+
+@pytest.fixture
+def crowd(server: Mailserver, tmp_path: Path) -> Installation:
+    """An installation in which 120 contacts are to be told something."""
+    return Installation(tmp_path, server.port, CROWD)
+
+
+def all_near(here: Installation) -> dict[str, Bundle]:
+    """Return certificates that end in four days, each with a contact of its own."""
+    return ending(here.site, **{f"d{n}": 4 * DAY for n in range(120)})
+
+
+def test_told_to_stop_no_further_letter_is_written(crowd: Installation, server: Mailserver) -> None:
+    outcome = Outcome(observed=Observed(all_near(crowd), {}, {}))
+    due = tell(crowd.site, crowd.parts, outcome, crowd.memory, lambda: True)
+    assert to(server) == [ADMIN]
+    assert crowd.store.writes == 3  # the letter, what it told, and that it is gone
+    assert due == NOON + MINUTE
+
+
+def test_once_the_time_is_up_the_rest_is_neither_written_nor_lost(
+    crowd: Installation, server: Mailserver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    near = all_near(crowd)
+    with monkeypatch.context() as hurried:
+        hurried.setattr("proxygen.tell.MOST_SECONDS", 0)
+        crowd.round(near)
+        crowd.round(near)
+    assert len(to(server)) == 2
+    assert crowd.store.writes == 6
+    assert crowd.waiting() == []
+    crowd.round(near)
+    assert len(to(server)) == len({*to(server)}) == 121
+
+
+def test_with_the_mail_server_down_only_some_letters_are_written(tmp_path: Path) -> None:
+    with Mailserver() as first:
+        port = first.port
+    crowd = Installation(tmp_path, port, CROWD)
+    near = all_near(crowd)
+    outcome, due = crowd.round(near)
+    assert "121 letters wait" in outcome.warnings[0]
+    assert 0 < len(crowd.waiting()) <= PORTION
+    assert due == NOON + MINUTE
+    writes = crowd.store.writes
+    crowd.round(near)
+    assert crowd.store.writes == writes  # the pause is not over
+    with Mailserver(port) as server:
+        crowd.now += MINUTE
+        crowd.round(near)
+        assert len(to(server)) == len({*to(server)}) == 121
+    assert crowd.waiting() == []
+
+
+def test_a_reader_whose_letter_cannot_be_made_silences_nobody(
+    here: Installation, server: Mailserver
+) -> None:
+    domains = tuple(replace(each, contact="=?utf-8?q?x?=@a.example") for each in here.site.domains)
+    odd = replace(here.site, domains=(domains[0], *here.site.domains[1:]))
+    near = ending(odd, a=4 * DAY, b=4 * DAY)
+    outcome = Outcome(observed=Observed(near, {}, {}))
+    tell(odd, here.parts, outcome, here.memory)
+    assert to(server) == [ADMIN, "info@customer-b.example"]
+    (warning,) = outcome.warnings
+    assert "=?utf-8?q?x?=@a.example cannot be sent" in warning
+    strange = replace(here.site.domains[0], language="xx")
+    odd = replace(here.site, domains=(strange, *here.site.domains[1:]))
+    outcome = Outcome(observed=Observed(near, {}, {}))
+    here.now += DAY
+    assert tell(odd, here.parts, outcome, here.memory) == here.now + HOUR
+    assert to(server)[2:] == [ADMIN, "info@customer-b.example"]
+    assert f"a bug of proxygen: {CONTACT} was not told anything" in outcome.warnings[-1]
+
+
+def test_where_nobody_is_to_be_told_nothing_is_written(tmp_path: Path) -> None:
+    here = Installation(tmp_path, 1)
+    here.site = replace(here.site, notifiers={})
+    _, due = here.round(here.near)
+    assert here.store.writes == 0
+    assert due == (NOON.astimezone() + DAY).replace(hour=0)
+
+
+def test_a_first_certificate_that_never_comes_is_told_and_that_it_came(
+    here: Installation, server: Mailserver
+) -> None:
+    error = IssueFailed("the authority refused it", words="NXDOMAIN", problem="x:dns")
+    wanted = next(each for each in here.site.certificates if each.owner == "customer-a.example")
+    issued = {key: each for key, each in bundles(here.site).items() if key != wanted.owner}
+    for _ in range(9):
+        here.parts.bundles.failed(wanted, error, here.now, 0.0)
+        here.round(issued, (wanted.owner, error))
+        here.now += DAY
+    assert to(server) == [ADMIN, CONTACT] * 2
+    here.round()
+    assert to(server)[4:] == [ADMIN, CONTACT]
+    assert str(server.mails[-1]["Subject"]).startswith("Behoben: https://webmail.customer-a")
 
 
 def test_our_own_bug_is_a_warning_and_no_end_of_the_round(here: Installation) -> None:

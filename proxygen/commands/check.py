@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-import sys
+import os
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,14 +14,15 @@ import click
 
 from proxygen import assemble
 from proxygen.assemble import Parts
-from proxygen.commands.status import scheduled_of
+from proxygen.commands.status import runs, scheduled_of
 from proxygen.errors import ModelError, ProxygenError, visible
-from proxygen.host import files, processes
-from proxygen.letterbox import Letterbox
+from proxygen.host import files
+from proxygen.letterbox import Letterbox, letters_wait
 from proxygen.model.layout import Layout
 from proxygen.model.site import Site
 from proxygen.observe import observe
 from proxygen.plan.compare import issues
+from proxygen.plan.failures import of_owner
 from proxygen.plan.health import (
     Finding,
     Level,
@@ -37,6 +39,7 @@ LONGEST_LINE = 300
 LONGEST_DETAIL = 500
 MOST_DETAILS = 20
 DAY = timedelta(days=1)
+MOST_DAYS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,22 +89,39 @@ class Plugin(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Return what is left of the arguments; a UsageError ends with 3."""
+        as_json = "--json" in args
         try:
             return super().parse_args(ctx, args)
         except click.UsageError as error:
-            click.echo(f"PROXYGEN UNKNOWN - {plain(error.format_message(), LONGEST_LINE)}")
+            found = Finding(Level.UNKNOWN, error.format_message())
+            show(Result(Level.UNKNOWN, (found,), {}), as_json=as_json)
             raise SystemExit(int(Level.UNKNOWN)) from error
 
 
-DAYS = click.FloatRange(0, 10_000)
+def show(result: Result, *, as_json: bool) -> None:
+    """Print how it is."""
+    click.echo(json.dumps(result.as_json(), indent=2) if as_json else str(result))
+
+
+def days(ctx: click.Context, param: click.Parameter, value: str | None) -> timedelta | None:
+    """Return a number of days as a time; raise UsageError for what is none."""
+    if value is None:
+        return None
+    with suppress(ValueError):
+        if 0 <= float(value) <= MOST_DAYS:
+            return float(value) * DAY
+    what = f"{param.opts[0]} {value}: not a number of days (0 to {MOST_DAYS})"
+    raise click.UsageError(what, ctx)
 
 
 @click.command(cls=Plugin)
-@click.option("--warning", metavar="DAYS", type=DAYS, help="WARNING so long before an end.")
-@click.option("--critical", metavar="DAYS", type=DAYS, help="CRITICAL so long before an end.")
+@click.option("--warning", metavar="DAYS", callback=days, help="WARNING so long before an end.")
+@click.option("--critical", metavar="DAYS", callback=days, help="CRITICAL so long before an end.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
-def command(layout: Layout, warning: float | None, critical: float | None, as_json: bool) -> int:
+def command(
+    layout: Layout, warning: timedelta | None, critical: timedelta | None, as_json: bool
+) -> int:
     """Tell a monitoring system how the certificates are.
 
     Prints one line with performance data, and details below it. The exit code is 0 (OK),
@@ -109,19 +129,15 @@ def command(layout: Layout, warning: float | None, critical: float | None, as_js
     connected to. Without limits a certificate's last 5 days, or the last 20 % of a shorter
     life, are a WARNING, and the last 2 days (8 %) are CRITICAL.
     """
-    limits = Limits(days(warning), days(critical))
-    result = looked(layout, limits, datetime.now(UTC))
-    click.echo(json.dumps(result.as_json(), indent=2) if as_json else str(result))
+    result = looked(layout, Limits(warning, critical), datetime.now(UTC))
+    show(result, as_json=as_json)
     return int(result.level)
-
-
-def days(given: float | None) -> timedelta | None:
-    """Return a number of days as a time, None where none was given."""
-    return None if given is None else given * DAY
 
 
 def looked(layout: Layout, limits: Limits, now: datetime) -> Result:
     """Return how it is; what keeps us from knowing is UNKNOWN, and never a traceback."""
+    if words := contradiction(limits):
+        return Result(Level.UNKNOWN, (Finding(Level.UNKNOWN, words),), {})
     try:
         site = assemble.site(layout)
         parts = assemble.parts(layout, lambda: now)
@@ -142,10 +158,26 @@ def looked(layout: Layout, limits: Limits, now: datetime) -> Result:
     return Result(Level.UNKNOWN, (Finding(Level.UNKNOWN, words),), {})
 
 
+def contradiction(limits: Limits) -> str:
+    """Return what makes no sense about limits, empty where they do."""
+    warning, critical = limits.warning, limits.critical
+    if warning is None or critical is None or critical <= warning:
+        return ""
+    return (
+        f"--critical {critical / DAY:g} is longer before the end than --warning "
+        f"{warning / DAY:g}; it must not be"
+    )
+
+
 def judged(site: Site, parts: Parts, limits: Limits) -> Result:
     """Return how it is, from what is stored and what runs."""
     now, observed = parts.now(), observe(site, parts)
-    found = (*no_daemon(parts.layout), *findings(site, observed, now, limits), *letters(parts))
+    found = (
+        *store_takes_nothing(parts.layout.store),
+        *no_daemon(parts.layout),
+        *findings(site, observed, now, limits),
+        *letters(parts),
+    )
     level = max((each.level for each in found), default=Level.OK)
     figures = measured(site, observed, parts, limits)
     count = len(list(site.certificates))
@@ -165,7 +197,7 @@ def measured(site: Site, observed: Observed, parts: Parts, limits: Limits) -> di
     counts = {
         "certificates": len(wanted),
         "due": len(due),
-        "failing": len(wanted & observed.attempts.keys()),
+        "failing": sum(of_owner(each, observed, now) is not None for each in site.certificates),
         "waiting": len(scheduled.waiting),
         "unserved": sum(each.installed.unserved for each in observed.services.values()),
     }
@@ -194,18 +226,29 @@ def no_daemon(layout: Layout) -> tuple[Finding, ...]:
     return (Finding(Level.CRITICAL, "the daemon (proxygen.service) does not run"),)
 
 
-def runs(layout: Layout) -> bool:
-    """Return whether the daemon runs.
-
-    It holds this lock, with its process id in it; its program is ours, or Python's.
-    """
-    programs = ("proxygen", str(Path(sys.executable).resolve()))
-    return any(processes.master(layout.watch / "lock", program) for program in programs)
-
-
 def letters(parts: Parts) -> tuple[Finding, ...]:
-    """Tell when messages wait for a mail server."""
+    """Tell when letters wait for a mail server."""
     if count := len(Letterbox(parts.store).waiting()):
-        words = "1 message waits" if count == 1 else f"{count} messages wait"
-        return (Finding(Level.WARNING, f"{words} for the mail server"),)
+        return (Finding(Level.WARNING, f"{letters_wait(count)} for the mail server"),)
     return ()
+
+
+def store_takes_nothing(store: Path) -> tuple[Finding, ...]:
+    """Tell when nothing can be stored, so that nothing is renewed."""
+    folder = next(each for each in (store, *store.parents) if each.is_dir())
+    why = refusing(os.statvfs(folder))
+    return (Finding(Level.CRITICAL, f"nothing can be stored in {store}: {why}"),) if why else ()
+
+
+def refusing(found: os.statvfs_result) -> str:
+    """Return why a file system takes nothing, empty where it does.
+
+    One without any blocks or inodes does not count them: statvfs(3).
+    """
+    if found.f_flag & os.ST_RDONLY:
+        return "its file system is read-only"
+    if found.f_blocks and not found.f_bavail:
+        return "its file system is full"
+    if found.f_files and not found.f_favail:
+        return "its file system has no inode left"
+    return ""

@@ -3,28 +3,36 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from proxygen import assemble
 from proxygen.assemble import Parts
 from proxygen.errors import visible
+from proxygen.host import processes
+from proxygen.letterbox import Letterbox, Trouble, letters_wait
 from proxygen.model.certificate import GLOBAL, Bundle, Certificate, RenewalInfo
-from proxygen.model.layout import Layout
+from proxygen.model.layout import Layout, stem
 from proxygen.model.site import Owner, Site
 from proxygen.model.views import serving
 from proxygen.observe import observe
 from proxygen.plan.alerts import warnings
 from proxygen.plan.backoff import Attempt
 from proxygen.plan.compare import issues
+from proxygen.plan.failures import of_authority, of_owner
 from proxygen.plan.observed import Observed
 from proxygen.plan.renewal import SHORT, SUPPLIED, Reason, renew_at, warned_from
 from proxygen.plan.schedule import Schedule, forecast
 from proxygen.plan.steps import Forecast, Issue, Waiting
+
+if TYPE_CHECKING:
+    from proxygen.apply.hooks import Ran
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +46,7 @@ class Line:
     attempt: Attempt | None
     due: Reason | None = None
     waiting: Waiting | None = None
+    hooks: tuple[Ran, ...] = ()
 
     def as_json(self, now: datetime) -> dict[str, Any]:
         """Return the line as ``--json`` prints it."""
@@ -55,6 +64,7 @@ class Line:
             "due": {"code": self.due.code, "words": self.due.words} if self.due else None,
             "waiting": self.waiting.as_json() if self.waiting else None,
             "last_error": error(self.attempt) if self.attempt else None,
+            "hooks": [asdict(each) | {"at": each.at.isoformat()} for each in self.hooks],
         }
 
 
@@ -128,16 +138,21 @@ def command(layout: Layout, as_json: bool) -> int:
     observed = observe(site, parts)
     due = issues(site, observed, now)
     scheduled = scheduled_of(due, site, parts, observed)
-    lines = gathered(site, observed, due, scheduled)
+    lines = with_hooks(gathered(site, observed, due, scheduled, now), parts)
+    mail = Mail.of(parts)
     told = warnings(site, observed, now)
     if as_json:
-        click.echo(json.dumps(everything(site, observed, lines, scheduled, now), indent=2))
+        said = everything(site, observed, lines, scheduled, now)
+        said |= {"mail": mail.as_json(), "daemon": runs(layout)}
+        click.echo(json.dumps(said, indent=2))
         return 0
     click.echo(visible(table(lines, now)))
     for name in observed.services:
         click.echo(service_line(service(name, observed)))
-    for each in troubles(site, observed):
+    for each in troubles(site, observed, now):
         click.echo(visible(trouble_line(each, now)))
+    if mail.waiting:
+        click.echo(visible(mail.line(now)))
     if expected := forecast_of(site, scheduled):
         click.echo(f"still to come: {expected}")
     for warning in told:
@@ -164,7 +179,9 @@ def everything(
         "owners": [line.as_json(now) for line in lines],
         "services": [service(name, observed) for name in observed.services],
         "abandoned": list(observed.abandoned),
-        "troubles": [{"authority": each.of} | error(each) for each in troubles(site, observed)],
+        "troubles": [
+            {"authority": each.of} | error(each) for each in troubles(site, observed, now)
+        ],
         "forecast": expected.as_json() if expected else None,
         "warnings": list(warnings(site, observed, now)),
     }
@@ -175,23 +192,24 @@ def forecast_of(site: Site, scheduled: Schedule) -> Forecast | None:
     return forecast(scheduled, sum(bool(each.authorities) for each in site.certificates))
 
 
-def troubles(site: Site, observed: Observed) -> list[Attempt]:
+def troubles(site: Site, observed: Observed, now: datetime) -> list[Attempt]:
     """Return the troubles of the authorities that the model names, in its order."""
-    found = (observed.troubles.get(each.directory) for each in site.authorities)
+    found = (of_authority(each, observed, now) for each in site.authorities)
     return [each for each in found if each]
 
 
 def trouble_line(trouble: Attempt, now: datetime) -> str:
     """Return one authority's trouble as a line."""
     times = "once" if trouble.count == 1 else f"{trouble.count} times in a row"
-    return f"authority {trouble.of}: failed {times}: {trouble.what}; {next_attempt(trouble, now)}"
+    then = next_attempt(trouble.again, now)
+    return f"authority {trouble.of}: failed {times}: {trouble.what}; {then}"
 
 
-def next_attempt(attempt: Attempt, now: datetime) -> str:
+def next_attempt(again: datetime, now: datetime) -> str:
     """Return when it is tried again, in words."""
-    if attempt.again <= now:
+    if again <= now:
         return "next attempt now"
-    return f"next attempt {attempt.again:%Y-%m-%d %H:%M} UTC"
+    return f"next attempt {again.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 Served = Mapping[str, Mapping[str, str]]
@@ -199,21 +217,23 @@ Served = Mapping[str, Mapping[str, str]]
 
 
 def gathered(
-    site: Site, observed: Observed, due: Iterable[Issue], scheduled: Schedule
+    site: Site, observed: Observed, due: Iterable[Issue], scheduled: Schedule, now: datetime
 ) -> list[Line]:
     """Return a line for every owner, the global one first."""
     served = {name: state.installed.served for name, state in sorted(observed.services.items())}
     shown = {name: set(names.values()) for name, names in served.items()}
     reasons = {each.certificate.owner: each.reason for each in due}
     waiting = {each.owner: each for each in scheduled.waiting}
-    lines = (line(owner, observed, served, shown) for owner in site.owners)
+    lines = (line(owner, observed, served, shown, now) for owner in site.owners)
     return [
         replace(each, due=reasons.get(each.owner.key), waiting=waiting.get(each.owner.key))
         for each in lines
     ]
 
 
-def line(owner: Owner, observed: Observed, served: Served, shown: Mapping[str, set[str]]) -> Line:
+def line(
+    owner: Owner, observed: Observed, served: Served, shown: Mapping[str, set[str]], now: datetime
+) -> Line:
     """Return the line of one owner; the global certificate counts wherever it is shown."""
     own = serving(owner, observed.bundles)
     bundle = own or observed.bundles.get(GLOBAL)
@@ -223,8 +243,78 @@ def line(owner: Owner, observed: Observed, served: Served, shown: Mapping[str, s
         for name, names in served.items()
         if (mark in shown[name] if owner.key == GLOBAL else names.get(owner.host or "") == mark)
     )
-    attempt = observed.attempts.get(owner.key) if owner.certificate else None
+    attempt = of_owner(owner.certificate, observed, now) if owner.certificate else None
     return Line(owner, own is not None, bundle, services, attempt)
+
+
+def with_hooks(lines: list[Line], parts: Parts) -> list[Line]:
+    """Return the lines with how the last runs of hooks went; what is not there is not read."""
+    there = {key.rpartition("/")[2] for key in parts.store.keys("hooks/runs")}
+    if not there:
+        return lines
+    from proxygen.apply import hooks
+
+    return [
+        replace(each, hooks=hooks.runs(parts.store, each.owner.key))
+        if stem(each.owner.key) in there
+        else each
+        for each in lines
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """Letters that wait: how many, the *oldest* since when, *again* is when the next is tried.
+
+    *trouble*: why none can be delivered.
+    """
+
+    waiting: int
+    oldest: datetime | None = None
+    again: datetime | None = None
+    trouble: Trouble | None = None
+
+    @classmethod
+    def of(cls, parts: Parts) -> Mail:
+        """Return what waits in the letterbox."""
+        box = Letterbox(parts.store)
+        found = box.waiting().values()
+        if not found:
+            return cls(0)
+        trouble = box.trouble()
+        agains = (each.again or each.since for each in found)
+        again = trouble.again if trouble else min(agains)
+        return cls(len(found), min(each.since for each in found), again, trouble)
+
+    def line(self, now: datetime) -> str:
+        """Return it as a line."""
+        why = f": {self.trouble.what}" if self.trouble and self.trouble.what else ""
+        then = next_attempt(self.again or now, now)
+        return f"{letters_wait(self.waiting)} for the mail server{why}; {then}"
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as ``--json`` prints it."""
+        return {
+            "waiting": self.waiting,
+            "oldest": self.oldest.isoformat() if self.oldest else None,
+            "next_attempt": self.again.isoformat() if self.again else None,
+            "trouble": trouble_json(self.trouble) if self.trouble else None,
+        }
+
+
+def trouble_json(trouble: Trouble) -> dict[str, Any]:
+    """Return why no letter can be delivered, as ``--json`` prints it."""
+    again = trouble.again.isoformat()
+    return {"what": trouble.what or None, "count": trouble.count, "next_attempt": again}
+
+
+def runs(layout: Layout) -> bool:
+    """Return whether the daemon runs.
+
+    It holds this lock, with its process id in it; its program is ours, or Python's.
+    """
+    programs = ("proxygen", str(Path(sys.executable).resolve()))
+    return any(processes.master(layout.watch / "lock", program) for program in programs)
 
 
 def renews(bundle: Bundle) -> bool:
@@ -268,26 +358,33 @@ def table(lines: list[Line], now: datetime) -> str:
 
 
 def below(line: Line, now: datetime) -> list[str]:
-    """Return what stands below a line: the last error, the next attempt, what it waits for."""
+    """Return what stands below a line: the last error, what it waits for, hooks that failed."""
+    return [*held_up(line, now), *failed_hooks(line.hooks)]
+
+
+def held_up(line: Line, now: datetime) -> list[str]:
+    """Return the last error and the next attempt, or what it waits for."""
     attempt, waiting = line.attempt, line.waiting
+    wait = f"waits until {waiting.until:%Y-%m-%d %H:%M} UTC: {waiting.words}" if waiting else ""
     if attempt is None:
-        return (
-            [f"    waits until {waiting.until:%Y-%m-%d %H:%M} UTC: {waiting.words}"]
-            if waiting
-            else []
-        )
+        return [f"    {wait}"] if wait else []
     since = (
         f", {attempt.count} times since {attempt.since:%Y-%m-%d %H:%M}" if attempt.count > 1 else ""
     )
     said = [f"    last error {attempt.at:%Y-%m-%d %H:%M} UTC{since}: {attempt.what}"]
     said += [f"      | {each}" for each in attempt.words.splitlines()]
-    other = waiting if waiting and waiting.code != "failed" else None
-    then = (
-        f"waits until {other.until:%Y-%m-%d %H:%M} UTC: {other.words}"
-        if other
-        else next_attempt(attempt, now)
-    )
-    return [*said, f"      {then}"]
+    other = waiting is not None and waiting.code != "failed"
+    return [*said, f"      {wait if other else next_attempt(attempt.again, now)}"]
+
+
+def failed_hooks(ran: Iterable[Ran]) -> Iterator[str]:
+    """Yield a line for each hook whose last run failed, with the end of what it said."""
+    last = {(each.event, each.hook): each for each in ran}
+    for each in last.values():
+        if each.problem:
+            said = [line for line in each.words.splitlines() if line.strip()][-1:]
+            words = "".join(f": {line.strip()[:300]}" for line in said)
+            yield f"    {each}, {each.at.astimezone(UTC):%Y-%m-%d %H:%M} UTC{words}"
 
 
 def cells(line: Line, now: datetime) -> tuple[str, ...]:

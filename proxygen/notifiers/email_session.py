@@ -113,8 +113,9 @@ def one(
 ) -> Undelivered | None:
     """Deliver one letter; return why it was not taken, raise Undelivered if none will be."""
     try:
+        made = bytes(message(letter, sender, sending.host))
         with telling(settings):
-            server.send_message(message(letter, sender, sending.host), sender, [letter.recipient])
+            server.sendmail(sender, [letter.recipient], made)
     except Undelivered as error:
         refused = error.__cause__
         if isinstance(refused, smtplib.SMTPRecipientsRefused):
@@ -123,7 +124,20 @@ def one(
         if isinstance(refused, smtplib.SMTPDataError) and refused.smtp_code != 421:
             return not_taken(letter.recipient, refused.smtp_code, refused.smtp_error)
         raise
+    except Exception as error:  # noqa: BLE001 - whatever it is, the other letters go
+        with suppress(OSError, smtplib.SMTPException):
+            server.rset()
+        return unsendable(letter, error)
     return None
+
+
+def unsendable(letter: Letter, error: Exception) -> Undelivered:
+    """Return the error for a letter that cannot be sent as it is, now or later."""
+    return Undelivered(
+        f"a message to {letter.recipient} cannot be sent: {said(0, repr(error))}",
+        final=True,
+        remedy="correct the contact in the model",
+    )
 
 
 def not_taken(recipient: str, code: int, words: bytes | str) -> Undelivered:
@@ -143,7 +157,7 @@ def session(settings: EmailSettings, sending: Sending) -> Iterator[smtplib.SMTP]
         server = opened(settings, sending.host)
         try:
             if settings.username is not None:
-                server.login(settings.username, password(settings, sending))
+                log_in(server, settings.username, password(settings, sending), settings)
         except BaseException:
             server.close()
             raise
@@ -208,17 +222,39 @@ def unchecking() -> ssl.SSLContext:
     return context
 
 
-def password(settings: EmailSettings, sending: Sending) -> str:
+def log_in(server: smtplib.SMTP, name: str, password: bytes, settings: EmailSettings) -> None:
+    """Log in; raise Undelivered where name, password or the server's challenge make no sense."""
+    where = place(settings)
+    try:
+        server.login(name, password.decode("ascii"))
+    except UnicodeError:  # which quotes the password
+        raise Undelivered(
+            f"{where} cannot be logged in to: the name or password is not ASCII",
+            remedy="use a password of ASCII characters",
+        ) from None
+    except ValueError as error:  # binascii.Error: a challenge is Base64 (RFC 4954 section 4)
+        raise Undelivered(
+            f"{where} cannot be logged in to: its answer to the login makes no sense",
+            remedy="repair it, or name another one as `notifiers.email.host`",
+            words=said(0, str(error)),
+        ) from error
+
+
+def password(settings: EmailSettings, sending: Sending) -> bytes:
     """Return the password, read when it is needed and not kept."""
-    reference = secret(settings.password or "", sending.folder)
-    return sending.secret(reference).decode("ascii")
+    return sending.secret(secret(settings.password or "", sending.folder))
+
+
+def place(settings: EmailSettings) -> str:
+    """Return which mail server it is, in words."""
+    port = settings.port or PORTS.get(settings.security, 25)
+    return f"the mail server {settings.host}, port {port},"
 
 
 @contextmanager
 def telling(settings: EmailSettings) -> Iterator[None]:
     """Raise what goes wrong in a block as Undelivered, in words that tell what to do."""
-    port = settings.port or PORTS.get(settings.security, 25)
-    where = f"the mail server {settings.host}, port {port},"
+    where = place(settings)
     try:
         yield
     except ssl.SSLCertVerificationError as error:
@@ -233,11 +269,6 @@ def telling(settings: EmailSettings) -> Iterator[None]:
             remedy="correct `notifiers.email.username` and what `password` refers to",
             words=said(error.smtp_code, error.smtp_error),
         ) from error
-    except UnicodeError:  # which quotes the password
-        raise Undelivered(
-            f"{where} cannot be logged in to: the name or password is not ASCII",
-            remedy="use a password of ASCII characters",
-        ) from None
     except smtplib.SMTPResponseException as error:
         raise Undelivered(
             f"{where} refused to take messages",

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from proxygen.errors import IssueFailed, NotServed, ProxygenError, ServiceError
-from proxygen.model.certificate import Bundle, Certificate
+from proxygen.model.certificate import GLOBAL, Bundle, Certificate
 from proxygen.model.site import Owner, Site
 from proxygen.plan.backoff import Attempt
+from proxygen.plan.failures import FIRST_YEAR, LAST_YEAR, of_authority, of_owner
 from proxygen.plan.observed import Observed
 from proxygen.plan.renewal import SUPPLIED, warned_from
 from proxygen.plan.steps import Waiting
@@ -24,6 +25,12 @@ FIRST_PART = {"file": 0.5, "hook": 0.25}
 WRONG_FOR = timedelta(days=1)
 """How long a model may be wrong, while the last good one goes on, before people are told."""
 
+MISSING_FOR = timedelta(days=1)
+"""How long a first certificate may be missing before people are told."""
+
+DAILY, WEEKLY, ONCE = 1, 7, 0
+"""After how many days something is said again."""
+
 CERTIFICATE = "certificate"
 """How alerts about an owner's certificate are remembered."""
 
@@ -32,17 +39,18 @@ CERTIFICATE = "certificate"
 class Alert:
     """Something that somebody should know, as long as it holds.
 
-    *kind* is ``renewal``, ``supplied``, ``unserved``, ``store``, ``model`` or ``terms``; *of* is
-    the owner, service, or directory. Another *mark* makes it news again. *daily*: it is said
-    every day, *at_once*: it does not wait for the next day. *attempt* is the last failure, of
-    the whole authority where *everybody* is set; *again* is when the next attempt comes, and
-    *limited* tells that it waits for a rate limit.
+    *kind* is ``renewal``, ``supplied``, ``missing`` (never obtained), ``unserved``, ``store``,
+    ``model`` or ``terms``; *of* is the owner, service, or directory. Another *mark* makes it
+    news again. *every*: after how many days it is said again, ONCE for never; *at_once*: it
+    does not wait for the next day. *attempt* is the last failure, of the whole authority where
+    *everybody* is set; *again* is when the next attempt comes, and *limited* tells that it waits
+    for a rate limit.
     """
 
     kind: str
     of: str
     mark: str = ""
-    daily: bool = True
+    every: int = DAILY
     at_once: bool = False
     owner: Owner | None = None
     bundle: Bundle | None = None
@@ -59,11 +67,17 @@ class Alert:
         return f"{CERTIFICATE if self.owner else self.kind}:{self.of}"
 
     @property
+    def daily(self) -> bool:
+        """Whether it is said every day."""
+        return self.every == DAILY
+
+    @property
     def grave(self) -> tuple[int, datetime]:
         """Its place among others: what does not work at all, what ends first, mere notes."""
         if self.bundle:
             return 1, self.bundle.not_after
-        return 2 if self.kind == "terms" else 0, EARLIEST
+        place = {ONCE: 3, WEEKLY: 2}.get(self.every, 0)
+        return place, EARLIEST
 
 
 EARLIEST = datetime.min.replace(tzinfo=UTC)
@@ -98,7 +112,9 @@ def alerts(site: Site, seen: Seen, now: datetime) -> tuple[Alert, ...]:
     """Return all that is worth a message, the gravest first."""
     found = [*unwritable(seen), *wrong(seen, now), *terms(seen)]
     if seen.observed:
-        found += [*unserved(site, seen, seen.observed), *ending(site, seen, seen.observed, now)]
+        found += unserved(site, seen, seen.observed)
+        found += missing(site, seen, seen.observed, now)
+        found += ending(site, seen, seen.observed, now)
     return tuple(sorted(found, key=lambda each: each.grave))
 
 
@@ -118,7 +134,7 @@ def wrong(seen: Seen, now: datetime) -> Iterator[Alert]:
 def terms(seen: Seen) -> Iterator[Alert]:
     """An authority has new terms of service: worth a note, once."""
     for directory, url in seen.terms.items():
-        yield Alert("terms", directory, mark=url, daily=False, words=url)
+        yield Alert("terms", directory, mark=url, every=ONCE, words=url)
 
 
 def unserved(site: Site, seen: Seen, observed: Observed) -> Iterator[Alert]:
@@ -140,14 +156,13 @@ def unserved(site: Site, seen: Seen, observed: Observed) -> Iterator[Alert]:
 
 def ending(site: Site, seen: Seen, observed: Observed, now: datetime) -> Iterator[Alert]:
     """Certificates near their end, and those that have ended."""
-    waiting = {each.owner: each for each in seen.waiting}
-    failed = {of: error for of, error in seen.failures if isinstance(error, IssueFailed)}
+    waiting, failed = held_up(seen)
     for owner, wanted, bundle in stored(site, observed):
         if wanted.issuer in SUPPLIED:
             if passed := stage(wanted, bundle, now):
                 yield supplied(owner, bundle, passed, failed.get(owner.key), now)
         elif now >= warned_from(bundle):
-            attempt, everybody = failure(wanted, observed, failed.get(owner.key), now)
+            attempt, everybody = failure(wanted, site, observed, failed.get(owner.key), now)
             wait = waiting.get(owner.key)
             yield Alert(
                 "renewal",
@@ -162,12 +177,64 @@ def ending(site: Site, seen: Seen, observed: Observed, now: datetime) -> Iterato
             )
 
 
+def held_up(seen: Seen) -> tuple[dict[str, Waiting], dict[str, IssueFailed]]:
+    """Return by owner what waits, and what failed in this round."""
+    failed = {of: error for of, error in seen.failures if isinstance(error, IssueFailed)}
+    return {each.owner: each for each in seen.waiting}, failed
+
+
 def stored(site: Site, observed: Observed) -> Iterator[tuple[Owner, Certificate, Bundle]]:
-    """Yield each owner whose certificate is there, a stand-in apart."""
+    """Yield each owner whose certificate is there, stand-ins and damaged facts apart."""
     for owner in site.owners:
         bundle = observed.bundles.get(owner.key)
-        if owner.certificate and bundle and not bundle.stand_in:
+        if owner.certificate and bundle and not bundle.stand_in and is_sound(bundle):
             yield owner, owner.certificate, bundle
+
+
+def is_sound(bundle: Bundle) -> bool:
+    """Return whether the moments of a certificate can be reckoned with."""
+    return FIRST_YEAR <= bundle.not_before.year <= bundle.not_after.year <= LAST_YEAR
+
+
+def missing(site: Site, seen: Seen, observed: Observed, now: datetime) -> Iterator[Alert]:
+    """Certificates that were never obtained, although it was tried for long.
+
+    The global one daily, since clients refuse the stand-in; others weekly. One that waits for
+    another client (``hook``) or for nothing but a rate limit is on its way.
+    """
+    waiting, failed = held_up(seen)
+    for owner, wanted, bundle in absent(site, observed):
+        attempt, everybody = failure(wanted, site, observed, failed.get(owner.key), now)
+        since, wait = missing_since(attempt, bundle), waiting.get(owner.key)
+        limited = wait is not None and wait.code == "limit"
+        if since is None or now - since < MISSING_FOR or (limited and attempt is None):
+            continue
+        yield Alert(
+            "missing",
+            owner.key,
+            mark="missing",
+            every=DAILY if owner.key == GLOBAL else WEEKLY,
+            owner=owner,
+            attempt=attempt,
+            everybody=everybody,
+            again=next_attempt(attempt, wait, now),
+            limited=limited,
+            since=since,
+        )
+
+
+def absent(site: Site, observed: Observed) -> Iterator[tuple[Owner, Certificate, Bundle | None]]:
+    """Yield each owner whose certificate was not obtained yet, with its stand-in."""
+    for owner in site.owners:
+        bundle = observed.bundles.get(owner.key)
+        if owner.certificate and (bundle is None or (bundle.stand_in and is_sound(bundle))):
+            yield owner, owner.certificate, bundle
+
+
+def missing_since(attempt: Attempt | None, bundle: Bundle | None) -> datetime | None:
+    """Return since when a certificate is missing: since its stand-in, or the first failure."""
+    moments = [bundle.not_before] if bundle else []
+    return min([*moments, *([attempt.since] if attempt else [])], default=None)
 
 
 def supplied(
@@ -178,7 +245,7 @@ def supplied(
         "supplied",
         owner.key,
         mark=f"{bundle.digest[:16]} {passed}",
-        daily=passed == len(THRESHOLDS),
+        every=DAILY if passed == len(THRESHOLDS) else ONCE,
         at_once=ends_today(bundle, now),
         owner=owner,
         bundle=bundle,
@@ -211,16 +278,18 @@ def stage(wanted: Certificate, bundle: Bundle, now: datetime) -> int:
 
 
 def failure(
-    wanted: Certificate, observed: Observed, error: IssueFailed | None, now: datetime
+    wanted: Certificate, site: Site, observed: Observed, error: IssueFailed | None, now: datetime
 ) -> tuple[Attempt | None, bool]:
-    """Return why a certificate is not renewed, and whether that is everybody's trouble.
+    """Return why a certificate is not obtained, and whether that is everybody's trouble.
 
-    The later one counts of its own failure and its authority's; what could not be stored is
-    known from this round alone.
+    The later one counts of its own failure and that of its authority, the preferred one: others
+    are asked only where that cannot issue. What could not be stored is known from this round
+    alone.
     """
-    own = observed.attempts.get(wanted.owner)
-    asked = [observed.troubles.get(each.directory) for each in wanted.authorities]
-    trouble = next((each for each in asked if each), None)
+    own = of_owner(wanted, observed, now)
+    preferred = wanted.authorities[0].directory if wanted.authorities else ""
+    asked = next((each for each in site.authorities if each.directory == preferred), None)
+    trouble = of_authority(asked, observed, now) if asked else None
     if trouble and (own is None or own.at < trouble.at):
         return trouble, True
     if own is None and error:
@@ -250,7 +319,10 @@ def next_attempt(attempt: Attempt | None, wait: Waiting | None, now: datetime) -
 
 
 def upcoming(site: Site, observed: Observed, now: datetime) -> datetime | None:
-    """Return when the next certificate comes so near its end that people are told."""
+    """Return when the next certificate comes so near its end that people are told.
+
+    Or when the next one has been missing for so long.
+    """
     coming: datetime | None = None
     for _, wanted, bundle in stored(site, observed):
         if coming and bundle.not_after - THRESHOLDS[0] >= coming:
@@ -260,4 +332,9 @@ def upcoming(site: Site, observed: Observed, now: datetime) -> datetime | None:
         else:
             moments = [each for each in (warned_from(bundle),) if each > now]
         coming = min([*moments, *([coming] if coming else [])], default=None)
+    for _, wanted, stand_in in absent(site, observed):
+        attempt, _ = failure(wanted, site, observed, None, now)
+        since = missing_since(attempt, stand_in)
+        if since and now < since + MISSING_FOR and (not coming or since + MISSING_FOR < coming):
+            coming = since + MISSING_FOR
     return coming

@@ -13,6 +13,7 @@ from proxygen.plan.alarms import Alert
 from proxygen.plan.backoff import Attempt
 from proxygen.plan.digests import Digest, Solved
 from proxygen.plan.language import Language, one_line
+from proxygen.plan.renewal import SUPPLIED
 
 MOST_DETAILED, MOST_LISTED = 40, 200
 """Alerts that are told with every fact, and how many more by name alone."""
@@ -101,8 +102,8 @@ class Wording:
         """Return how far it has come, as the phrases are called."""
         if alert.bundle and alert.bundle.not_after <= self.now:
             return f"{alert.kind}_ended"
-        if alert.kind == "renewal" and alert.attempt is None:
-            return "renewal_waiting"
+        if alert.kind in ("renewal", "missing") and alert.attempt is None:
+            return f"{alert.kind}_waiting"
         return alert.kind
 
     def colour(self, alert: Alert) -> str:
@@ -113,21 +114,32 @@ class Wording:
 
     def facts(self, alert: Alert) -> Iterator[Fact]:
         """Yield what is to be known of an alert."""
-        if alert.owner and alert.bundle:
-            yield from self.certificate(alert.owner, alert.bundle)
-            if alert.kind == "renewal":
-                yield from self.attempts(alert)
-            elif alert.attempt and self.operator:
-                yield self.fact("reason", self.language.say("reason.supplied"))
-        elif alert.kind == "terms":
-            yield self.fact("terms", one_line(alert.words))
-        elif alert.since:
-            yield self.fact("since", self.language.moment(alert.since))
-        if alert.bundle is None:
-            yield self.fact("means", self.language.say(f"means.{alert.kind}"))
+        if alert.owner:
+            yield from self.concerning(alert.owner, alert)
+        else:
+            yield from self.other(alert)
         yield self.fact("remedy", self.remedy(alert))
         if alert.owner and self.operator:
             yield self.fact("place", str(alert.owner.origin))
+
+    def concerning(self, owner: Owner, alert: Alert) -> Iterator[Fact]:
+        """Yield what is to be known of a certificate, or of one that is missing."""
+        if alert.bundle:
+            yield from self.certificate(owner, alert.bundle)
+        else:
+            yield from self.missing(owner, alert)
+        if obtained(alert):
+            yield from self.attempts(alert)
+        elif alert.attempt and self.operator:
+            yield self.fact("reason", self.language.say("reason.supplied"))
+
+    def other(self, alert: Alert) -> Iterator[Fact]:
+        """Yield what is to be known of what is no certificate's matter."""
+        if alert.kind == "terms":
+            yield self.fact("terms", one_line(alert.words))
+        elif alert.since:
+            yield self.fact("since", self.language.moment(alert.since))
+        yield self.fact("means", self.language.say(f"means.{alert.kind}"))
 
     def certificate(self, owner: Owner, bundle: Bundle) -> Iterator[Fact]:
         """Yield whose certificate it is, and until when it is valid."""
@@ -135,8 +147,22 @@ class Wording:
         yield self.fact("url", url_of(owner))
         yield self.fact("names", self.language.listed(owner.names))
         yield self.fact("ended" if ended else "ends", self.language.moment(bundle.not_after))
-        who = GLOBAL if owner.key == GLOBAL else "operator" if self.operator else "contact"
-        yield self.fact("means", self.language.say(f"means.{who}{'_ended' if ended else ''}"))
+        means = f"means.{self.whose(owner)}{'_ended' if ended else ''}"
+        yield self.fact("means", self.language.say(means))
+
+    def missing(self, owner: Owner, alert: Alert) -> Iterator[Fact]:
+        """Yield whose certificate was never obtained, and since when it should be there."""
+        yield self.fact("url", url_of(owner))
+        yield self.fact("names", self.language.listed(owner.names))
+        if alert.since:
+            yield self.fact("since", self.language.moment(alert.since))
+        yield self.fact("means", self.language.say(f"means.{self.whose(owner)}_missing"))
+
+    def whose(self, owner: Owner) -> str:
+        """Return what the phrases are called that tell what a certificate is for."""
+        if owner.key == GLOBAL:
+            return GLOBAL
+        return "operator" if self.operator else "contact"
 
     def attempts(self, alert: Alert) -> Iterator[Fact]:
         """Yield what was tried, why it failed, and when it is tried again."""
@@ -161,10 +187,10 @@ class Wording:
 
     def remedy(self, alert: Alert) -> str:
         """Return what the reader can do."""
-        if alert.kind == "renewal":
+        if obtained(alert):
             known = renewal_remedy(alert)
             key = known if self.operator or known in THEIRS else "contact"
-        elif alert.kind == "supplied":
+        elif alert.owner:
             key = supplied_remedy(alert, operator=self.operator)
         else:
             key = alert.kind
@@ -260,8 +286,11 @@ def closing(digest: Digest, wording: Wording, contact: str | None) -> Iterator[s
     say = wording.language.say
     if any(each.daily for each in digest.alerts):
         yield say("footer.operator" if wording.operator else "footer.contact")
-    elif wording.operator:
-        yield say("footer.operator_solved")
+    else:
+        if any(each.every for each in digest.alerts):
+            yield say("footer.weekly")
+        if wording.operator:
+            yield say("footer.operator_solved")
     if contact and not wording.operator:
         yield say("footer.contact_reply", contact=contact)
     yield say("footer.automatic", host=wording.host)
@@ -270,6 +299,12 @@ def closing(digest: Digest, wording: Wording, contact: str | None) -> Iterator[s
 def url_of(owner: Owner | None) -> str:
     """Return an owner's URL."""
     return f"https://{owner.host}" if owner and owner.host else owner.key if owner else ""
+
+
+def obtained(alert: Alert) -> bool:
+    """Return whether it is about a certificate that proxygen obtains itself."""
+    wanted = alert.owner.certificate if alert.owner else None
+    return wanted is not None and wanted.issuer not in SUPPLIED
 
 
 def reason(alert: Alert) -> str:
@@ -291,8 +326,10 @@ def supplied_remedy(alert: Alert, *, operator: bool) -> str:
     """Return what the remedy of a supplied certificate that nears its end is called."""
     wanted = alert.owner.certificate if alert.owner else None
     hook = wanted is not None and wanted.issuer == "hook"
+    if operator and hook:
+        return "missing_hook" if alert.bundle is None else "supplied_hook"
     if operator:
-        return "supplied_hook" if hook else "supplied"
+        return "supplied"
     return "contact" if hook else "supplied_contact"
 
 

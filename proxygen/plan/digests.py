@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
 
 from proxygen.model.certificate import Bundle
 from proxygen.model.site import Owner, Site
-from proxygen.plan.alarms import CERTIFICATE, Alert, Seen, next_day
+from proxygen.plan.alarms import CERTIFICATE, ONCE, Alert, Seen, next_day
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +83,16 @@ class Digest:
     solved: tuple[Solved, ...]
     then: Told
     id: str
+
+    @property
+    def untold(self) -> Told:
+        """What is known of a reader when the message was given up.
+
+        What is told daily comes on the next day in any case; the rest is news still.
+        """
+        news = {each.key for each in self.alerts if not each.daily}
+        items = {key: item for key, item in self.then.items.items() if key not in news}
+        return replace(self.then, items=items)
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,10 +212,21 @@ def is_news(alert: Alert, before: Told) -> bool:
 
 
 def is_due(alert: Alert, asked: Question) -> bool:
-    """Return whether to tell it today: it is news, or daily and not told today."""
+    """Return whether to tell it today: it is news, or was told as long ago as it is repeated."""
     if is_news(alert, asked.before):
         return True
-    return alert.daily and asked.before.items[alert.key].day != asked.today
+    if alert.every == ONCE:
+        return False
+    told = day_of(asked.before.items[alert.key])
+    return told is None or not 0 <= (asked.now.date() - told).days < alert.every
+
+
+def day_of(item: Item) -> date | None:
+    """Return the day of an item, None for a damaged one."""
+    try:
+        return date.fromisoformat(item.day)
+    except ValueError:
+        return None
 
 
 def noted(asked: Question, news: tuple[Alert, ...], good: tuple[Solved, ...]) -> Told:

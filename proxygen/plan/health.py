@@ -9,6 +9,7 @@ from enum import IntEnum
 
 from proxygen.model.certificate import GLOBAL, Bundle, Certificate
 from proxygen.model.site import Acme, Site
+from proxygen.plan.failures import of_authority, of_owner
 from proxygen.plan.observed import Observed
 from proxygen.plan.renewal import LAST_PART, SUPPLIED, renew_at, warned_from
 from proxygen.plan.unserved import owners_not_served
@@ -54,7 +55,7 @@ def findings(
         *the_global_one(observed),
         *of_services(site, observed),
         *(each for wanted in site.certificates for each in of(wanted, observed, now, limits)),
-        *(each for authority in site.authorities for each in troubled(authority, observed)),
+        *(each for authority in site.authorities for each in troubled(authority, observed, now)),
         *abandoned(observed),
     )
     return tuple(sorted(found, key=lambda each: -each.level))
@@ -88,7 +89,7 @@ def of_services(site: Site, observed: Observed) -> Iterator[Finding]:
 
 def of(wanted: Certificate, observed: Observed, now: datetime, limits: Limits) -> Iterator[Finding]:
     """What is wrong with one certificate."""
-    bundle, attempt = observed.bundles.get(wanted.owner), observed.attempts.get(wanted.owner)
+    bundle, attempt = observed.bundles.get(wanted.owner), of_owner(wanted, observed, now)
     real = bundle if bundle and not bundle.stand_in else None
     if attempt:
         words = f"{wanted.owner}: not obtained since {attempt.since:%Y-%m-%d}: {attempt.what}"
@@ -136,9 +137,9 @@ def time_left(bundle: Bundle, now: datetime) -> str:
     return f"ends in {left.days} days"
 
 
-def troubled(authority: Acme, observed: Observed) -> Iterator[Finding]:
+def troubled(authority: Acme, observed: Observed, now: datetime) -> Iterator[Finding]:
     """An authority that issues for nobody."""
-    if trouble := observed.troubles.get(authority.directory):
+    if trouble := of_authority(authority, observed, now):
         since = f"{trouble.since:%Y-%m-%d %H:%M} UTC"
         words = f"{authority.directory} issues for nobody since {since}: {trouble.what}"
         yield Finding(Level.WARNING, words)

@@ -251,6 +251,47 @@ def test_a_refused_letter_blocks_no_other(
     assert [str(each["To"]) for each in server.mails] == ["it@customer-a.example"]
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        *({"recipient": each} for each in ("=?utf-8?q?x?=@a.example", "a b", "", "ä@a.b", "a@\n")),
+        {"reply_to": "=?utf-8?q?x?=@a.example"},
+        {"text": "\ud800"},
+    ],
+    ids=repr,
+)
+def test_a_letter_that_cannot_be_sent_as_it_is_blocks_no_other(
+    odd: dict[str, str], server: Mailserver, sending: Sending
+) -> None:
+    (_, error), (_, none) = send(sending, server.port, plain(**{"id": "odd"} | odd), OTHER)
+    assert error
+    assert (error.final, none) == (True, None)
+    assert "cannot be sent" in error.what
+    assert [str(each["To"]) for each in server.mails] == ["it@customer-a.example"]
+
+
+class Nonsense(Mailserver):
+    """A server whose challenge is no Base64."""
+
+    async def auth_CRAM__MD5(self, server: Any, args: list[str]) -> None:  # noqa: N802 as above
+        await server.push("334 abc")
+        await server._reader.readline()
+        await server.push("535 no")
+
+
+@pytest.mark.filterwarnings("ignore:Requiring AUTH")
+def test_a_challenge_that_makes_no_sense_is_told_as_such(
+    tmp_path: Path, sending: Sending, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tls, ca = trusted(tmp_path, "localhost")
+    monkeypatch.setenv("SSL_CERT_FILE", str(ca))
+    monkeypatch.setenv("MAIL_PASSWORD", PASSWORD.decode())
+    with Nonsense(tls_context=tls, require_starttls=True, **with_login()) as server:
+        error = failed(sending, server.port, **LOGIN)
+    assert "its answer to the login makes no sense" in error.what
+    assert PASSWORD.decode() not in str(error)
+
+
 def test_a_refused_sender_is_trouble_with_the_server(server: Mailserver, sending: Sending) -> None:
     server.answers["MAIL"] = lambda said: "553 not yours"
     assert failed(sending, server.port).words == "553 not yours"

@@ -1,0 +1,36 @@
+"""Failures that still tell something: of what is wanted now, and not from long ago."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from proxygen.model.certificate import Certificate
+from proxygen.model.site import Acme
+from proxygen.plan.backoff import Attempt, purpose, purpose_of
+from proxygen.plan.observed import Observed
+
+OUTDATED = timedelta(days=2)
+"""How long ago a failure was to be tried again at most. Later something else was the case."""
+
+FIRST_YEAR, LAST_YEAR = 1970, 9990
+"""Moments outside are damaged, and cannot be reckoned with at the edges of time."""
+
+
+def current(failure: Attempt | None, now: datetime) -> Attempt | None:
+    """Return a failure; None for none, and for one that tells nothing about the present."""
+    if failure is None or now - failure.again > OUTDATED:
+        return None
+    moments = (failure.at, failure.since, failure.again)
+    return failure if all(FIRST_YEAR <= each.year <= LAST_YEAR for each in moments) else None
+
+
+def of_owner(wanted: Certificate, observed: Observed, now: datetime) -> Attempt | None:
+    """Return why a certificate could not be obtained, as long as the same is wanted."""
+    own = current(observed.attempts.get(wanted.owner), now)
+    return own if own and own.purpose == purpose(wanted) else None
+
+
+def of_authority(authority: Acme, observed: Observed, now: datetime) -> Attempt | None:
+    """Return why an authority issues for nobody, as long as it is asked in the same way."""
+    trouble = current(observed.troubles.get(authority.directory), now)
+    return trouble if trouble and trouble.purpose == purpose_of(authority) else None
