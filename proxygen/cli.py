@@ -90,7 +90,7 @@ def main() -> NoReturn:
         leave(0)
     except OSError as error:
         code = told(refused_by_the_system(error))
-    sys.exit(code if isinstance(code, int) else 0)
+    end(code if isinstance(code, int) else 0)
 
 
 def refused_by_click(error: click.ClickException) -> int:
@@ -112,17 +112,32 @@ def refused_by_the_system(error: OSError) -> ProxygenError:
 
 
 def told(error: ProxygenError) -> int:
-    """Say what went wrong, in words or as JSON where asked for; return the exit code."""
+    """Say what went wrong, in words or as JSON where asked for; return the exit code.
+
+    Where standard output takes nothing it is said in words, to standard error.
+    """
     if "--json" in sys.argv[1:]:
-        click.echo(json.dumps(error.as_json() | {"exit_code": error.exit_code}, indent=2))
-    else:
+        with contextlib.suppress(OSError):
+            click.echo(json.dumps(error.as_json() | {"exit_code": error.exit_code}, indent=2))
+            return error.exit_code
+    with contextlib.suppress(OSError):
         click.echo(str(error), err=True)
     return error.exit_code
 
 
+def end(code: int) -> NoReturn:
+    """End with an exit code, whether or not what was printed could be written."""
+    try:
+        for stream in filter(None, (sys.stdout, sys.stderr)):
+            stream.flush()
+    except OSError:
+        leave(code)
+    sys.exit(code)
+
+
 def leave(code: int) -> NoReturn:
     """End at once: whatever a thread still waits for, it may be killed at any instant."""
-    for stream in (sys.stdout, sys.stderr):
+    for stream in filter(None, (sys.stdout, sys.stderr)):
         with contextlib.suppress(OSError):
             stream.flush()
     os._exit(code)

@@ -19,16 +19,18 @@ from proxygen.model.certificate import Bundle
 from proxygen.model.layout import Layout
 from proxygen.model.site import Site
 from proxygen.plan.observed import Observed
-from proxygen.plan.quota import CERTIFICATES_IN
+from proxygen.plan.quota import CERTIFICATES_IN, Kind
 from proxygen.plan.renewal import SUPPLIED, renew_at
 
 if TYPE_CHECKING:
+    import socket
+
     from prometheus_client.core import Metric
 
 MOST_AT_ONCE = 8
-"""Connections that are answered side by side; more are turned away."""
+"""Connections that are answered side by side; for one more the oldest has to go."""
 PATIENCE = 10.0
-"""Seconds that a connection may take over its request."""
+"""Seconds that a connection may be silent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +63,8 @@ def figures(site: Site, parts: Parts, outcome: Outcome, took: timedelta) -> Figu
 
 def ordered(parts: Parts, authority: Any, now: datetime) -> int:
     """Return how many orders an authority got in the last 7 days."""
-    entries = parts.ledger(authority).entries(now)
-    return sum(not each.failed and each.at > now - CERTIFICATES_IN for each in entries)
+    entries = parts.ledger(authority.directory).entries(now)
+    return sum(each.kind is Kind.ORDERED and each.at > now - CERTIFICATES_IN for each in entries)
 
 
 def needed(site: Site) -> bool:
@@ -247,6 +249,7 @@ class Server(ThreadingHTTPServer):
 
         self.address_family = socket.AF_INET6 if ":" in address else socket.AF_INET
         self.free = threading.BoundedSemaphore(MOST_AT_ONCE)
+        self.clients: list[socket.socket] = []
         super().__init__((address, port), Answer)
         self.thread = threading.Thread(target=self.serve_forever, name="metrics", daemon=True)
         self.thread.start()
@@ -256,18 +259,40 @@ class Server(ThreadingHTTPServer):
         self.text = rendered(told)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Answer a connection in a thread of its own, unless there are too many."""
-        if self.free.acquire(blocking=False):
+        """Answer a connection in a thread of its own; of too many, the oldest one ends.
+
+        An answer takes milliseconds: who is still there is slow, or there to be in the way.
+        """
+        if not self.free.acquire(blocking=False):
+            self.end_oldest()
+            if not self.free.acquire(timeout=PATIENCE):
+                self.shutdown_request(request)
+                return
+        self.clients.append(request)
+        try:
             super().process_request(request, client_address)
-        else:
-            self.shutdown_request(request)
+        except RuntimeError:  # no thread can be started
+            self.is_over(request)
+            raise
+
+    def end_oldest(self) -> None:
+        """Let go of the connection that has been there for longest; its thread ends."""
+        import socket
+
+        with suppress(OSError, IndexError):
+            self.clients[0].shutdown(socket.SHUT_RDWR)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         """Answer a connection, then make room for another."""
         try:
             super().process_request_thread(request, client_address)
         finally:
-            self.free.release()
+            self.is_over(request)
+
+    def is_over(self, request: Any) -> None:
+        """Make room for another connection."""
+        self.clients.remove(request)
+        self.free.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Say nothing of a client that went away, or was too slow."""

@@ -29,6 +29,8 @@ GRACE = 1.5
 """Seconds in which what is under way may end by itself once we are asked to end."""
 PULSES = 0.5
 """Of the time that a service manager waits for a sign of life (sd_watchdog_enabled(3))."""
+SHORTEST_PULSE = 0.1
+"""Seconds between signs of life, however impatient the service manager is."""
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -83,7 +85,7 @@ def daemon(layout: Layout) -> NoReturn:
     with signals(Receiver(watch, manager).receive), pulse(manager, watch.lively):
         event(INFO, "started", pid=os.getpid(), config=layout.config)
         watch.run()
-    leave(layout)
+    leave()
 
 
 class SystemClock:
@@ -133,7 +135,7 @@ class Receiver:
             event(INFO, "stopping", because=signal.Signals(number).name)
             self.manager.stopping()
             self.watch.stop()
-            timer = threading.Timer(GRACE, leave, [self.watch.layout])
+            timer = threading.Timer(GRACE, leave)
             timer.daemon = True
             timer.start()
 
@@ -171,7 +173,7 @@ def pulse(manager: systemd.Manager, lively: Callable[[], bool]) -> Iterator[None
                 manager.alive()
 
     if manager.patience is not None:
-        seconds = PULSES * manager.patience
+        seconds = min(max(SHORTEST_PULSE, PULSES * manager.patience), threading.TIMEOUT_MAX)
         threading.Thread(target=beat, args=[seconds], name="pulse", daemon=True).start()
     try:
         yield
@@ -179,17 +181,15 @@ def pulse(manager: systemd.Manager, lively: Callable[[], bool]) -> Iterator[None
         over.set()
 
 
-def leave(layout: Layout) -> NoReturn:
+def leave() -> NoReturn:
     """End at once: whatever a thread still waits for, it may be killed at any instant.
 
-    What answers challenges is removed: who began an order is about to be gone.
+    What answers challenges for us is removed: who began an order is about to be gone. Answers
+    of other runs stay.
     """
     from proxygen.solvers.http01 import Webroot
 
-    place = Webroot(layout.challenges).place
-    with suppress(OSError):
-        for name in files.names(place):
-            (place / name).unlink(missing_ok=True)
+    Webroot.withdraw()
     event(INFO, "stopped")
     with suppress(OSError):
         sys.stderr.flush()

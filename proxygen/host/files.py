@@ -74,7 +74,7 @@ def noted(path: Path) -> dict[str, Any]:
     """Return the JSON object that was noted in a file; empty for none, or for anything else."""
     try:
         found = json.loads(read(path) or b"{}")
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):  # the last one: nested without end
         return {}
     return found if isinstance(found, dict) else {}
 

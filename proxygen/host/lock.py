@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import re
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from proxygen.errors import LockHeld
@@ -14,6 +16,9 @@ from proxygen.host import files
 
 LOOKS = 0.1
 """Seconds after which a lock is tried again; it cannot be waited for with an end."""
+PROCESS = re.compile(rb"([0-9]{1,10})\n")
+UNWRITABLE = frozenset({errno.EROFS, errno.ENOSPC, errno.EDQUOT})
+"""Why a lock's file can be neither made nor written to, although it may be locked."""
 
 
 @contextmanager
@@ -38,29 +43,67 @@ def held(path: Path) -> Iterator[bool]:
 
     The process id stands in the file as long as the block runs. One that is found there is of a
     run that was killed: the block is given True, and the files that the run was writing are
-    removed from the folder of the lock.
+    removed from the folder of the lock. A disk that takes nothing is no reason not to hold it:
+    people are to be told of that.
     """
-    if not path.parent.is_dir():  # one that is there keeps its mode
-        files.folder(path.parent)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor, writable = opened(path)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            holder = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip() or "unknown"
-            raise LockHeld(
-                f"another run of proxygen is at work (process {holder})",
-                where=str(path),
-                remedy="wait until it ends",
-            ) from error
+            raise taken(path, holder(descriptor)) from error
+        if not writable:
+            yield False
+            return
         killed = os.fstat(descriptor).st_size > 0
         if killed:
             files.sweep(path.parent)
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        note(descriptor, f"{os.getpid()}\n")
         try:
             yield killed
         finally:
-            os.ftruncate(descriptor, 0)
+            note(descriptor, "")
     finally:
         os.close(descriptor)
+
+
+def opened(path: Path) -> tuple[int, bool]:
+    """Return a descriptor to lock, and whether it may be written to.
+
+    Where nothing may be, it is of the file all the same, or of its folder while there is none.
+    """
+    if not path.parent.is_dir():  # one that is there keeps its mode
+        files.folder(path.parent)
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), True
+    except OSError as error:
+        if error.errno not in UNWRITABLE:
+            raise
+    with suppress(FileNotFoundError):
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC), False
+    return os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), False
+
+
+def note(descriptor: int, words: str) -> None:
+    """Put words in place of what the file holds, where the disk takes them."""
+    with suppress(OSError):
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, words.encode(), 0)
+
+
+def holder(descriptor: int) -> str:
+    """Return the process id that a lock's file holds, empty for none."""
+    try:
+        found = PROCESS.fullmatch(os.pread(descriptor, 20, 0))
+    except OSError:  # the folder is locked instead
+        return ""
+    return found[1].decode() if found else ""
+
+
+def taken(path: Path, process: str) -> LockHeld:
+    """Return the error for a lock that another process has."""
+    if process:
+        what = f"another run of proxygen is at work (process {process})"
+        return LockHeld(what, where=str(path), remedy="wait until it ends")
+    remedy = f"wait until it ends; `fuser -v {path}` tells which it is"
+    return LockHeld(f"another process holds {path}", where=str(path), remedy=remedy)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import time
 from collections.abc import Mapping
@@ -10,6 +11,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 LONGEST_STATUS = 300
+MICROSECONDS = re.compile(r"[0-9]{1,15}")
+"""Up to thirty years: whoever asks for more waits for no sign of life."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,6 @@ def manager(environment: Mapping[str, str]) -> Manager:
 def patience(environment: Mapping[str, str]) -> float | None:
     """Return the seconds within which a sign of life is expected, None for no such wish."""
     meant, asked = environment.get("WATCHDOG_PID"), environment.get("WATCHDOG_USEC", "")
-    if meant not in (None, str(os.getpid())) or not asked.isdecimal() or int(asked) == 0:
+    if meant not in (None, str(os.getpid())) or not MICROSECONDS.fullmatch(asked):
         return None
-    return int(asked) / 1_000_000
+    return int(asked) / 1_000_000 or None

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 
+from proxygen.errors import UsageError
+
 MARK = "# Written by proxygen install-service"
 """How every unit of ours begins; one of the same name that does not is somebody else's."""
 
@@ -44,7 +46,7 @@ def units(texts: Mapping[str, str], around: Surroundings) -> dict[str, str]:
     """Return the text of every unit by its name; *texts* are those of the package."""
     sandbox = Template(texts["sandbox.conf"]).substitute(
         groups=f"SupplementaryGroups={words(around.groups)}\n" if around.groups else "",
-        writable=words(f"-{path}" for path in around.writable),
+        writable=words(f"-{plain(path)}" for path in around.writable),
     )
     values = {
         "sandbox": sandbox,
@@ -72,6 +74,25 @@ def command(argv: tuple[str, ...]) -> str:
 def words(values: Iterable[str]) -> str:
     """Return words as a setting wants them that holds a list."""
     return " ".join(map(quoted, values))
+
+
+def plain(path: Path) -> str:
+    """Return a folder that systemd takes for what is written; raise UsageError for another.
+
+    In lists of paths it takes quotes away but keeps what is escaped (config_parse_namespace_path
+    _strv in its load-fragment.c).
+    """
+    if set(escaped_in(str(path))) - {"%"}:
+        raise UsageError(
+            f"{path}: systemd cannot be told to let proxygen write to a folder of that name",
+            remedy="rename it: without quotation marks, backslashes and control characters",
+        )
+    return str(path)
+
+
+def escaped_in(word: str) -> str:
+    """Return the characters of a word that are not written as they are."""
+    return "".join(each for each in word if escaped(each) != each)
 
 
 def quoted(word: str) -> str:

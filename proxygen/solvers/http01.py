@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
 import psutil
 
@@ -30,7 +30,12 @@ WEB = re.compile(rb"(GET|HEAD) /\.well-known/acme-challenge/([A-Za-z0-9_-]{1,200
 
 
 class Webroot:
-    """Presents answers as files below *folder*, which the web server serves as its root."""
+    """Presents answers as files below *folder*, which the web server serves as its root.
+
+    *presented* are the answers of this process that are there, wherever they are.
+    """
+
+    presented: ClassVar[set[Path]] = set()
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -47,6 +52,7 @@ class Webroot:
         checked(name, token, key_authorization)
         try:
             self.prepare()
+            self.presented.add(self.place / token)
             files.write(self.place / token, key_authorization.encode(), 0o644)
         except OSError as error:
             raise IssueFailed(
@@ -61,6 +67,14 @@ class Webroot:
         if TOKEN.fullmatch(token):
             with contextlib.suppress(OSError):  # `sweep` comes later; the certificate is here
                 (self.place / token).unlink(missing_ok=True)
+                self.presented.discard(self.place / token)
+
+    @classmethod
+    def withdraw(cls) -> None:
+        """Remove every answer of this process, which is about to end."""
+        for path in list(cls.presented):
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
 
     def prepare(self) -> None:
         """Make the folders, and remove once what a killed run left."""

@@ -31,8 +31,14 @@ OFFSET = timedelta(minutes=1)
 HOUR = timedelta(minutes=2)
 """What would be due in the first minutes of an hour waits for a random one after them."""
 
+ALLOWED = 2.0
+"""Seconds of a core that changes of files may take at once."""
+LONGEST_DEBT = 1.0
+"""More than that nobody pays for: after 20 seconds every change is looked at."""
+
 CALENDAR = frozenset({"due", "again", "clock"})
-AT_ONCE = frozenset({"start", "asked", "model", "template", "directives", "certificate file"})
+FILES = frozenset({"model", "template", "directives", "certificate file"})
+AT_ONCE = FILES | {"start", "asked"}
 """Reasons for which a round begins without a rest; any other one is about a service."""
 
 NEVER = float("inf")
@@ -125,6 +131,31 @@ class Calendar:
         self.wake = due if self.cut else moved(due, draw)
         self.troubles = self.troubles + 1 if trouble else 0
         self.again_at = self.ended + after(self.troubles, TROUBLE) if trouble else NEVER
+
+
+@dataclass(slots=True)
+class Allowance:
+    """What changes of files may take of a core: ALLOWED at once, then one part in SERVICE_SHARE.
+
+    A file that changes all the time is looked at now and then; a person's change at once.
+    """
+
+    clock: Clock
+    used: float = 0.0
+    at: float = 0.0
+
+    def take(self, seconds: float) -> None:
+        """Count what a change took."""
+        self.used = min(self.present() + seconds, ALLOWED + LONGEST_DEBT)
+        self.at = self.clock.ticks()
+
+    def left(self) -> float:
+        """Return after how many seconds the next change may be looked at."""
+        return max(0.0, self.present() - ALLOWED) * SERVICE_SHARE
+
+    def present(self) -> float:
+        """Return what is not paid for yet."""
+        return max(0.0, self.used - (self.clock.ticks() - self.at) / SERVICE_SHARE)
 
 
 def after(times: int, waits: tuple[float, ...]) -> float:

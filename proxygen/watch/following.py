@@ -49,10 +49,10 @@ class Following:
 
     def start(self) -> None:
         """Read the model for the first time; where it is wrong, the last one that was right."""
-        self.read(careful=False)
-        if self.site is None and (site := model.kept(self.layout)):
-            event(WARNING, "model_kept", domains=len(site.domains), what="the last right one")
-            self.site = site
+        found = model.look(self.layout, self.read_before)
+        if found.site is None:
+            self.site = model.kept(self.layout)
+        self.follow(found, careful=False)
         self.compared()
 
     def anew(self) -> None:
@@ -118,11 +118,14 @@ class Following:
         return "certificate file"
 
     def read(self, *, careful: bool) -> bool:
-        """Read the model; return whether another one is followed now.
+        """Read the model; return whether there is more to do than before."""
+        return self.follow(model.look(self.layout, self.read_before), careful=careful)
 
-        While it is wrong the last one that was right is.
+    def follow(self, found: model.Reading, *, careful: bool) -> bool:
+        """Follow what was read; return whether it says something else than what was followed.
+
+        While it is wrong the last one that was right goes on; that it is right again is told.
         """
-        found = model.look(self.layout, self.read_before)
         self.masks = found.masks or self.masks
         if found.texts:
             read = dict(found.texts.fingerprints())
@@ -131,13 +134,15 @@ class Following:
         if found.site is None:
             self.lines.wrong(found.mistakes, served=self.site is not None)
             return False
+        was_wrong = bool(self.lines.mistakes)
         self.lines.right(len(found.site.domains))
         if careful and self.site and shrinks(self.site, found.site):
             self.wait_for(found.site, len(self.site.domains))
             return False
+        same = found.site == self.site
         self.take(found.site)
         self.unkept = found.texts
-        return True
+        return was_wrong or not same
 
     def wait_for(self, site: Site, before: int) -> None:
         """Follow a model only when it stays as it is for a while."""

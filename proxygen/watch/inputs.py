@@ -2,35 +2,36 @@
 
 from __future__ import annotations
 
-import glob
-import os
-import re
 from collections.abc import Iterable, Iterator
-from pathlib import Path, PurePath
+from pathlib import Path
 
+from proxygen.errors import UsageError
 from proxygen.host import files
+from proxygen.host.masks import folders as looked_into
+from proxygen.host.masks import names
 from proxygen.model.certificate import Secret
 from proxygen.model.layout import Layout
 from proxygen.model.site import Site
 from proxygen.plan.observed import ServiceState
 from proxygen.watch.fingerprints import of_text
 
-PLAIN = re.compile(r"(?!/)(?!.*//)(?!(.*/)?\.\.?/)")
-"""What an `include` looks like whose files are called as the paths to them."""
 DEPTH = ("*", "*/*")
 """How far below the folder of its main file a service's configuration is looked at."""
 
 
 def of_model(layout: Layout, masks: Iterable[str]) -> set[str]:
-    """Return the files of the model, as they are now."""
+    """Return the files of the model, as they are now.
+
+    Their folder stands for a mask that names too much: whoever reads the model is told of it.
+    """
     folder = layout.config.parent
     found = {str(layout.config)}
     for mask in masks:
-        names = glob.iglob(mask, root_dir=folder, recursive=True)  # noqa: PTH207 not hidden ones
-        if PLAIN.match(mask):
-            found.update(f"{folder}/{name}" for name in names)  # ten times quicker than paths
-        else:
-            found.update(str(folder / name) for name in names)
+        start = "" if mask.startswith("/") else f"{str(folder).rstrip('/')}/"
+        try:
+            found.update(start + name for name in names(folder, mask))
+        except UsageError:
+            found.add(str(folder))
     return found
 
 
@@ -74,15 +75,7 @@ def below(folder: Path) -> Iterator[Path]:
 
 def searched(folder: Path, mask: str) -> Iterator[Path]:
     """Yield every folder that a mask with wildcards looks into."""
-    parts = PurePath(mask).parts
-    first = next((index for index, part in enumerate(parts) if glob.has_magic(part)), None)
-    if first is None:
-        return  # one file, which is watched by its name
-    yield folder.joinpath(*parts[:first])
-    for end in range(first + 1, len(parts)):
-        pattern = os.path.join("", *parts[:end], "")  # noqa: PTH118 its end matters: folders only
-        found = glob.iglob(pattern, root_dir=folder, recursive=True)  # noqa: PTH207
-        yield from (folder / name.rstrip("/") for name in found)
+    return (folder / each for each in looked_into(folder, mask))
 
 
 def read_by(layout: Layout, state: ServiceState) -> list[str]:

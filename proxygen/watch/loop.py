@@ -26,12 +26,13 @@ from proxygen.plan.wake import wake_at
 from proxygen.tell import Memory
 from proxygen.watch import inputs
 from proxygen.watch.bell import Bell, Clock
-from proxygen.watch.calendar import Calendar
+from proxygen.watch.calendar import FILES, Allowance, Calendar
 from proxygen.watch.figures import Figures
 from proxygen.watch.following import Following
 from proxygen.watch.lines import ERROR, INFO, WARNING, Lines
 from proxygen.watch.outside import Outside
 from proxygen.watch.round import Round
+from proxygen.watch.unwritten import tell_unwritten
 
 LOOK = 15.0
 """Seconds between looks at the services' processes and at a few of their endpoints."""
@@ -69,6 +70,7 @@ class Watch:
     following: Following = field(init=False)
     outside: Outside = field(init=False)
     calendar: Calendar = field(init=False)
+    allowance: Allowance = field(init=False)
     reasons: dict[str, None] = field(default_factory=dict)
     unserved: set[str] = field(default_factory=set)
     parts: Parts | None = None
@@ -86,6 +88,7 @@ class Watch:
         self.outside = Outside(self.layout)
         self.figures = Figures(self.layout)
         self.calendar = Calendar(self.clock)
+        self.allowance = Allowance(self.clock)
 
     # From any thread.
 
@@ -164,9 +167,10 @@ class Watch:
     def wait(self) -> float:
         """Return for how many seconds there is nothing to do."""
         now = self.clock.ticks()
-        moments = [self.calendar.next(), self.look_at, self.files_at, self.following.settled_at]
+        files = self.files_due
         if (burst := self.bell.left()) is not None:
-            moments.append(now + burst)
+            files = min(files, now + burst)
+        moments = [self.calendar.next(), self.look_at, max(files, now + self.allowance.left())]
         if self.reasons and self.following.site:
             moments.append(self.calendar.begins(self.reasons))
         return 0.0 if self.asked or self.stopping else max(0.0, min(moments) - now)
@@ -176,7 +180,7 @@ class Watch:
     def notice(self) -> None:
         """Look at everything of which it is time, and note what is a reason for a round."""
         now = self.clock.ticks()
-        if self.bell.heard() or now >= min(self.files_at, self.following.settled_at):
+        if self.may_look() and (self.bell.heard() or now >= self.files_due):
             self.notice_files()
         if now >= self.look_at:
             self.notice_services()
@@ -184,6 +188,15 @@ class Watch:
             if reason == "clock":
                 event(WARNING, "clock_jumped", what="everything is looked at again")
             self.reasons[reason] = None
+
+    def may_look(self) -> bool:
+        """Return whether changes of files did not take too much lately to look at more."""
+        return not self.allowance.left()
+
+    @property
+    def files_due(self) -> float:
+        """When all files are looked at, whether or not somebody tells of a change."""
+        return min(self.files_at, self.following.settled_at)
 
     def notice_files(self) -> None:
         """Look at all files."""
@@ -195,6 +208,7 @@ class Watch:
         self.tell()
         usual = BLIND if self.watching.blind else SIGHTED
         spent = self.clock.spent() - spent
+        self.allowance.take(spent)
         self.files_at = self.clock.ticks() + max(usual, LOOKING_SHARE * spent)
 
     def notice_services(self) -> None:
@@ -222,8 +236,11 @@ class Watch:
             parts, outcome, more = self.made().run(site, self.parts, tuple(reasons), unserved)
             self.parts = parts
             self.finish(site, parts, outcome, more)
+            spent = self.clock.spent() - spent
             if not outcome.done:
-                self.calendar.idle = self.clock.spent() - spent
+                self.calendar.idle = spent
+            if FILES & set(reasons):
+                self.allowance.take(spent)
             return
         except LockHeld as error:
             self.wait_for_lock(error)
@@ -256,8 +273,10 @@ class Watch:
 
     def hurry(self) -> bool:
         """Return whether a round should come to its end: for ours, or for what changed."""
-        if self.bell.heard():
+        if self.may_look() and self.bell.heard():
+            spent = self.clock.spent()
             self.reasons |= dict.fromkeys(self.following.changes())
+            self.allowance.take(self.clock.spent() - spent)
         return self.stopping or self.asked or bool(self.reasons)
 
     def wait_for_lock(self, error: LockHeld) -> None:
@@ -277,7 +296,16 @@ class Watch:
         else:
             mishap("round_failed", what=repr(error), again_in=pause)
         self.manager.status(f"a round failed: {error}; the next try is in {pause:.0f} s")
+        if isinstance(error, OSError):
+            self.tell_of_the_disk(error)
         return pause
+
+    def tell_of_the_disk(self, error: OSError) -> None:
+        """Tell people when nothing can be written, so that no round comes to its end."""
+        if self.following.site:
+            given = (self.following.site, self.layout, self.clock.now, error, self.memory)
+            for words in tell_unwritten(*given).warnings:
+                event(WARNING, "warning", what=words)
 
     def finish(self, site: Site, parts: Parts, outcome: Outcome, more: datetime | None) -> None:
         """Take over what a round left, and find out when the next one is due.

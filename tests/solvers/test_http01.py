@@ -83,6 +83,18 @@ def test_what_a_killed_run_left_is_removed_after_a_day(tmp_path: Path) -> None:
     assert {path.name for path in killed.place.iterdir()} == {"young", TOKEN}
 
 
+def test_at_the_end_a_process_removes_its_own_answers_and_no_other(tmp_path: Path) -> None:
+    first, second = Webroot(tmp_path), Webroot(tmp_path)
+    first.present("a.example", TOKEN, ANSWER)
+    second.present("b.example", "second", ANSWER)
+    second.present("c.example", "gone", ANSWER)
+    second.cleanup("c.example", "gone")
+    for token in ("of-another-run", "gone"):
+        (first.place / token).write_text(ANSWER)
+    Webroot.withdraw()
+    assert {path.name for path in first.place.iterdir()} == {"of-another-run", "gone"}
+
+
 def test_an_answer_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     (tmp_path / ".well-known").write_text("a file where a folder belongs")
     with pytest.raises(IssueFailed, match="cannot be written") as failed:

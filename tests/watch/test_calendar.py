@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from proxygen.watch.calendar import FULL, NEVER, SHARE, SHORTEST_REST, Calendar, moved
+from proxygen.watch.calendar import FULL, NEVER, SHARE, SHORTEST_REST, Allowance, Calendar, moved
 from tests.certificates import NOON
 from tests.watch.surroundings import HandedClock
 
@@ -126,3 +126,24 @@ def test_no_round_is_on_the_hour_and_none_early_or_much_later(minute: int, draw:
     at = moved(due, draw)
     assert due <= at <= due + 10 * timedelta(minutes=1)
     assert at.minute >= 2
+
+
+def test_changes_are_free_up_to_an_allowance_that_comes_back(clock: HandedClock) -> None:
+    allowance = Allowance(clock)
+    allowance.take(1.9)
+    assert allowance.left() == 0.0
+    allowance.take(0.3)
+    assert allowance.left() == pytest.approx(0.2 * 20)
+    clock.go(4)
+    assert allowance.left() == pytest.approx(0.0)
+    clock.go(60)
+    allowance.take(1.9)
+    assert allowance.left() == 0.0
+
+
+def test_no_change_waits_for_longer_than_twenty_seconds(clock: HandedClock) -> None:
+    allowance = Allowance(clock)
+    allowance.take(600)
+    assert allowance.left() == 20
+    allowance.take(600)
+    assert allowance.left() == 20

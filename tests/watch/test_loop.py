@@ -164,6 +164,88 @@ def test_while_nothing_happens_it_looks_a_few_times_a_minute_and_no_more(running
     assert running.events.all == []
 
 
+def test_files_that_say_the_same_in_other_words_cost_no_round(running: Trial) -> None:
+    path = running.layout.config
+    for number in range(3):
+        running.model(A)
+        path.write_text(f"{path.read_text()}  # {number}")
+        running.changed()
+    assert len(running.events.of("model_read")) == 3
+    assert running.events.reasons == []
+    running.model(A | B)
+    running.changed()
+    assert running.events.reasons == [("model",)]
+
+
+class Costly(HandedClock):
+    """A clock by which every look, and every round, costs half a second of a core."""
+
+    used = 0.0
+
+    def spent(self) -> float:
+        """Return a quarter of a second more each time."""
+        self.used += 0.25
+        return self.used
+
+
+def test_a_file_that_changes_all_the_time_takes_a_small_share_of_a_core(trial: Trial) -> None:
+    trial.clock = Costly()
+    trial.watch = trial.made()
+    trial.model(A)
+    trial.watch.step()
+    trial.watch.step()
+    trial.go(60)
+    trial.events.all.clear()
+    trial.model(A | B)
+    trial.changed()
+    assert trial.events.reasons == [("model",)]  # the first one at once
+    for number in range(3000):
+        trial.model({"a.example": A["a.example"] | {"extra_names": [f"n{number}.a.example"]}})
+        trial.watch.bell.ring()
+        trial.clock.go(0.1)
+        trial.watch.step()
+    assert 10 < len(trial.events.of("model_read")) < 40  # of 3,000 changes in 5 minutes
+    assert 10 < len(trial.events.of("round_begun")) < 40
+    trial.go(21)
+    trial.model(A | B | {"c.example": {"url": "www.c.example", "certificate": "selfsigned"}})
+    trial.changed()
+    assert "c.example" in trial.owners
+
+
+# What customers may put into their folders.
+
+
+def test_links_that_lead_back_up_harm_nothing(trial: Trial) -> None:
+    folder = trial.layout.etc / "customers/b"
+    folder.mkdir(parents=True)
+    for name in ("l1", "l2"):
+        (folder / name).symlink_to(".")
+    (folder / "b.yaml").write_text("domains: {b.example: {url: www.b.example}}")
+    trial.model(A, include=["customers/**/*.yaml"])
+    trial.watch.step()
+    assert trial.events.of("model_read")[0]["domains"] == 2
+
+
+def test_folders_that_nobody_can_look_through_are_a_wrong_model(trial: Trial) -> None:
+    folder = trial.layout.etc / "customers"
+    folder.mkdir()
+    (folder / "b.yaml").write_text("domains: {b.example: {url: www.b.example}}")
+    trial.model(A, include=["*.yml", "customers/*/*/*.yaml", "customers/*.yaml"])
+    trial.watch.step()
+    for number in range(600):
+        (folder / f"l{number}").symlink_to(".")
+    trial.changed()
+    (told,) = trial.events.of("model_mistake")
+    assert told["field"] == "include[1]"
+    assert "*/*.yaml cannot be read: it leads past more than 250,000 names" in told["what"]
+    assert trial.watch.following.site
+    assert len(trial.watch.following.site.domains) == 2
+    for number in range(600):
+        (folder / f"l{number}").unlink()
+    trial.changed()
+    assert trial.events.of("model_read")[-1]["was_wrong"]
+
+
 # A model that is wrong.
 
 
@@ -217,7 +299,8 @@ def test_the_last_right_model_survives_a_restart_with_a_wrong_one(running: Trial
     running.layout.config.write_text("global: [")
     running.watch = running.made()
     running.watch.step()
-    assert running.events.of("model_kept")
+    (told,) = running.events.of("model_wrong")
+    assert told["goes_on_with"] == "the last one that was right"
     assert running.events.reasons == [("start",)]
     running.leap(61)
     running.go(60)
@@ -230,7 +313,9 @@ def test_what_is_kept_of_the_model_is_for_its_owner_alone(running: Trial) -> Non
     assert kept.parent.stat().st_mode & 0o777 == 0o700
 
 
-@pytest.mark.parametrize("kept", [b"", b"[]", b'{"main": 1}', b"\xff{[", b'{"main":["a","b","{"]}'])
+@pytest.mark.parametrize(
+    "kept", [b"", b"[]", b'{"main": 1}', b"\xff{[", b'{"main":["a","b","{"]}', b"[" * 100_000]
+)
 def test_without_any_right_model_it_waits_for_one(trial: Trial, kept: bytes) -> None:
     trial.layout.watch.mkdir(parents=True)
     (trial.layout.watch / "model.json").write_bytes(kept)
@@ -389,6 +474,7 @@ def test_people_are_told_of_a_model_that_stays_wrong(running: Trial) -> None:
     running.model(A)
     running.changed()
     assert running.watch.memory.wrong is None
+    assert running.events.reasons == [("model",)]  # in which people are told that it is solved
 
 
 def figures(port: int) -> str:

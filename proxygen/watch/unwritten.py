@@ -1,0 +1,35 @@
+"""Unwritten: people are told of a disk that takes nothing, though no round came to its end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from proxygen import assemble
+from proxygen.apply.walk import Outcome
+from proxygen.errors import StoreFailed
+from proxygen.model.layout import Layout
+from proxygen.model.site import Site
+from proxygen.tell import UNWRITABLE, Memory, tell
+
+
+def tell_unwritten(
+    site: Site,
+    layout: Layout,
+    now: Callable[[], datetime],
+    error: OSError,
+    memory: Memory | None = None,
+) -> Outcome:
+    """Tell people why nothing can be written; nobody, where the error is about something else.
+
+    Return the warnings that come of it, as an outcome.
+    """
+    outcome = Outcome()
+    if error.errno not in UNWRITABLE:
+        return outcome
+    outcome.failures.append(("store", StoreFailed(str(error), where=str(layout.var))))
+    try:
+        tell(site, assemble.parts(layout, now), outcome, memory)
+    except Exception as second:  # noqa: BLE001 - the disk is what a person must hear of
+        outcome.warnings.append(f"nobody was told of it: {second}")
+    return outcome
