@@ -31,6 +31,7 @@ from proxygen.stores.filesystem import FileStore
 
 if TYPE_CHECKING:
     from proxygen.issuers.acme import AcmeIssuer
+    from proxygen.issuers.acme_transport import Pace
     from proxygen.plan.render import Templates
 
 T = TypeVar("T")
@@ -76,7 +77,8 @@ class Parts:
     """All that a round works with; *now* is the only clock, *draw* the only chance (0 to 1).
 
     Who does round after round with the same parts reads and renders only what changed: *bundles*
-    know what they read, *latest* what was rendered, and from what.
+    know what they read, *latest* what was rendered, and from what. *pace* is how long authorities
+    are waited for, where it is not the usual one.
     """
 
     layout: Layout
@@ -88,6 +90,7 @@ class Parts:
     draw: Callable[[], float] = random.random
     latest: Latest = field(default_factory=Latest)
     ledgers: dict[str, Ledger] = field(default_factory=dict)
+    pace: Pace | None = None
 
     def ledger(self, directory: str) -> Ledger:
         """Return what was used of an authority's limits; there is one, whoever asks."""
@@ -243,7 +246,7 @@ def acme(parts: Parts, authority: Acme, solver: Solver) -> AcmeIssuer:
         renewal = is_renewal(wanted, former, authority.directory)
         ledger.note(Entry(parts.now(), wanted.names, Kind.ORDERED, renewal))
 
-    return AcmeIssuer(authority, parts.store, solver, parts.now, secret, ordered=ordered)
+    return AcmeIssuer(authority, parts.store, solver, parts.now, secret, parts.pace, ordered)
 
 
 def secret(reference: Secret) -> bytes:

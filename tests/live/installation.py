@@ -12,6 +12,7 @@ from typing import Any
 
 from proxygen import assemble
 from proxygen.apply.walk import SILENT, Outcome
+from proxygen.issuers.acme_transport import Pace
 from proxygen.model.certificate import Bundle
 from proxygen.model.layout import Layout
 from proxygen.model.site import Site
@@ -46,7 +47,9 @@ class Installation:
         self.layout = Layout(root, root / "etc/proxygen/proxygen.yaml")
         self.clock = clock
         self.http_port = http_port
-        self.parts = replace(assemble.parts(self.layout, clock), draw=lambda: draw)
+        self.parts = replace(
+            assemble.parts(self.layout, clock), draw=lambda: draw, pace=Pace(first_pause=0.002)
+        )
         self.layout.config.parent.mkdir(parents=True, exist_ok=True)
 
     def model(
