@@ -86,12 +86,13 @@ def test_the_trouble_of_an_authority_is_told_and_who_waits_for_it(
 ) -> None:
     (root / "etc/proxygen/proxygen.yaml").write_text(ACME)
     asked = purpose_of(models.site(ACME).acme)
-    error = IssueFailed("it is down")
+    again = NOW + timedelta(hours=3)
+    error = IssueFailed("it is down", retry_at=again)
     bundles.hold("troubles", "https://ca.example/dir", error, NOW, 0.0, asked)
     run = proxygen("--root", root, "status", "--json")
     said = json.loads(run.stdout)
     assert [each["authority"] for each in said["troubles"]] == ["https://ca.example/dir"]
-    assert said["troubles"][0]["next_attempt"] == (NOW + timedelta(minutes=1)).isoformat()
+    assert said["troubles"][0]["next_attempt"] == again.isoformat()
     waiting = next(each for each in said["owners"] if each["owner"] == "a.example")["waiting"]
     assert waiting["code"] == "authority"
     told = proxygen("--root", root, "status").stdout

@@ -265,7 +265,7 @@ def test_a_second_run_at_once_is_refused(web: Machine) -> None:
     with subprocess.Popen(["flock", held, "sleep", "60"], start_new_session=True) as holder:
         try:
             run = retried(lambda: web.proxygen("apply"), lambda run: run.returncode == 7)
-            assert "another run" in run.stderr
+            assert f"another process holds {held}" in run.stderr
         finally:
             os.killpg(holder.pid, signal.SIGKILL)
 
