@@ -17,6 +17,7 @@ from proxygen.bundles import Bundles
 from proxygen.errors import IssueFailed, UsageError
 from proxygen.host import files, masks
 from proxygen.host.files import Stamp
+from proxygen.host.suffixes import registered
 from proxygen.issuers import Issuer
 from proxygen.ledger import Ledger
 from proxygen.model.certificate import Certificate, Secret
@@ -24,7 +25,7 @@ from proxygen.model.layout import Layout
 from proxygen.model.reading import Before, read
 from proxygen.model.site import Acme, Site
 from proxygen.model.sources import Source, Unreadable
-from proxygen.plan.quota import Entry, Kind, is_exempt, is_renewal
+from proxygen.plan.quota import Entry, Kind, Quota, is_exempt, is_renewal
 from proxygen.solvers import Solver
 from proxygen.stores import Store
 from proxygen.stores.filesystem import FileStore
@@ -95,6 +96,12 @@ class Parts:
     def ledger(self, directory: str) -> Ledger:
         """Return what was used of an authority's limits; there is one, whoever asks."""
         return self.ledgers.setdefault(directory, Ledger(self.store, directory))
+
+    def quota(self, authority: Acme) -> Quota:
+        """Return what is left of an authority's limits now."""
+        now = self.now()
+        entries = self.ledger(authority.directory).entries(now)
+        return Quota(authority.limits, entries, registered, now)
 
 
 def site(layout: Layout, known: ModelFiles | None = None) -> Site:

@@ -182,8 +182,9 @@ class Bundles:
 
     def forget_orders(self, owners: Iterable[str]) -> None:
         """Forget the orders, with their keys, of all but these owners."""
-        wanted = {stem(owner) for owner in owners}
-        for key in list(self.store.keys("orders")):
+        kept = list(self.store.keys("orders"))
+        wanted = {stem(owner) for owner in owners} if kept else ()
+        for key in kept:
             if key.split("/")[1] not in wanted:
                 self.store.delete(key)
 

@@ -13,7 +13,6 @@ from proxygen.apply.look import look
 from proxygen.apply.walk import ANSWERS, Outcome, Progress, Walk
 from proxygen.assemble import Parts
 from proxygen.errors import ProxygenError, ServiceError
-from proxygen.host.suffixes import registered
 from proxygen.model.certificate import GLOBAL, Bundle
 from proxygen.model.site import Role, Site
 from proxygen.model.views import mail_view, web_view
@@ -23,7 +22,6 @@ from proxygen.plan.backoff import purpose, purpose_of
 from proxygen.plan.compare import compare, is_local, issues, stand_in
 from proxygen.plan.installation import Installation, installation
 from proxygen.plan.observed import Observed
-from proxygen.plan.quota import Quota
 from proxygen.plan.schedule import Past, Schedule, forecast, schedule
 from proxygen.plan.steps import Issue, Plan
 from proxygen.services import Endpoint
@@ -77,10 +75,11 @@ def reconcile(
 def forgotten(site: Site, parts: Parts, observed: Observed) -> Observed:
     """Return what is, with the failures as they are now; those of what is due no more are gone."""
     bundles = parts.bundles
-    due = {step.certificate.owner: step for step in issues(site, observed, parts.now())}
     attempts = bundles.held("attempts")
+    due = issues(site, observed, parts.now()) if attempts else ()
+    by_owner = {step.certificate.owner: step for step in due}
     for owner, attempt in list(attempts.items()):
-        step = due.get(owner)
+        step = by_owner.get(owner)
         if step is None or attempt.purpose != purpose(step.certificate):
             bundles.forget_failure(owner)
             del attempts[owner]
@@ -187,9 +186,7 @@ def scheduling(
         return due, Schedule()
     now = parts.now()
     quotas = {
-        each.directory: Quota(
-            each.limits, parts.ledger(each.directory).entries(now), registered, now
-        )
+        each.directory: parts.quota(each)
         for each in site.authorities
         if any(asdict(each.limits).values())
     }

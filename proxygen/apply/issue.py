@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import copy
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import groupby
 
+from proxygen.apply.side_by_side import completed
 from proxygen.apply.standing import Standing
 from proxygen.assemble import Parts
 from proxygen.errors import Bug, IssueFailed, StoreFailed
@@ -21,9 +22,6 @@ from proxygen.plan.schedule import replaced
 from proxygen.plan.steps import Issue
 
 Result = tuple[Issue, Bundle | IssueFailed | Bug]
-
-LOOKS = 0.2
-"""Seconds after which it is looked again whether to begin no more."""
 
 
 @dataclass(slots=True)
@@ -51,22 +49,14 @@ class Issuing:
             pool = ThreadPoolExecutor(self.issuers[word].concurrency, f"issue-{word[:20]}")
             try:
                 waiting = {pool.submit(self.one, step): step for step in group}
-                for result in self.results(waiting):
+                for step, future in completed(waiting, self.stop):
+                    result = step, outcome(future)
                     self.remember(result)
                     results.append(result)
                     done(result)
             finally:
                 pool.shutdown(wait=False, cancel_futures=True)
         return results
-
-    def results(self, waiting: dict[Future[Bundle], Issue]) -> Iterator[Result]:
-        """Yield each result as it comes; told to stop, only what was begun is waited for."""
-        while waiting:
-            if self.stop():
-                for future in [each for each in waiting if each.cancel()]:
-                    del waiting[future]
-            for future in wait(waiting, LOOKS, FIRST_COMPLETED).done:
-                yield waiting.pop(future), outcome(future)
 
     def one(self, step: Issue) -> Bundle:
         """Obtain one certificate from the first authority that issues it, and store it."""

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from threading import Event
 from typing import TYPE_CHECKING
 
 from proxygen import assemble
-from proxygen.apply.issue import LOOKS
+from proxygen.apply.side_by_side import completed
 from proxygen.assemble import Parts
 from proxygen.errors import IssueFailed
 from proxygen.model.certificate import Bundle, RenewalInfo
@@ -75,17 +76,14 @@ class Looking:
 
         An authority that offers nothing, or cannot be asked, is left alone for a while.
         """
+        over = Event()
         with ThreadPoolExecutor(self.issuer.concurrency, "look") as pool:
             asked = {pool.submit(self.one, bundle): bundle for bundle in bundles}
-            while asked:
-                over = self.stop()
-                for future in wait(asked, LOOKS, FIRST_COMPLETED).done:
-                    bundle, renewal = asked.pop(future), future.result()
-                    if renewal:
-                        yield self.noted(replace(bundle, renewal=renewal))
-                    over = over or renewal is None
-                for future in [each for each in asked if over and each.cancel()]:
-                    del asked[future]
+            for bundle, future in completed(asked, lambda: over.is_set() or self.stop()):
+                if renewal := future.result():
+                    yield self.noted(replace(bundle, renewal=renewal))
+                else:
+                    over.set()
 
     def noted(self, bundle: Bundle) -> Bundle:
         """Store what became known of a bundle; where that fails, this round knows it at least."""

@@ -11,7 +11,6 @@ from datetime import timedelta
 
 from proxygen.assemble import Parts
 from proxygen.errors import IssueFailed
-from proxygen.host.suffixes import registered
 from proxygen.model.certificate import Certificate
 from proxygen.model.site import Acme
 from proxygen.plan.backoff import purpose_of
@@ -60,10 +59,7 @@ class Standing:
     def quota(self, directory: str) -> Quota:
         """Return what is left of an authority's limits in this run."""
         if directory not in self.quotas:
-            now = self.parts.now()
-            entries = self.parts.ledger(directory).entries(now)
-            limits = self.authorities[directory].limits
-            self.quotas[directory] = Quota(limits, entries, registered, now)
+            self.quotas[directory] = self.parts.quota(self.authorities[directory])
         return self.quotas[directory]
 
     def issued(self, directory: str, wanted: Certificate, *, renewal: bool) -> None:
