@@ -24,8 +24,8 @@ def missing(program: str) -> str | None:
     """Return why *program* cannot be run here, None if it can."""
     if found(program) is None:
         return f"{program} is not installed (tests/setup installs it)"
-    if program == "postfix" and os.geteuid() != 0:
-        return "postfix must start as root"
+    if program in ("postfix", "named") and os.geteuid() != 0:
+        return f"{program} must start as root"
     return None
 
 

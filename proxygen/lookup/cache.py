@@ -1,0 +1,51 @@
+"""Answers kept as long as they may be; the oldest go when there are too many."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from typing import Any
+
+ENTRIES = 100_000
+ANSWERS = (5.0, 300.0)
+"""Seconds that an answer is kept, whatever its TTL: customers change records, then look."""
+NEGATIVE = (5.0, 60.0)
+"""The same of "there is none", which is the usual state just before a customer repairs it."""
+FAILURE = 30.0
+
+
+class Cache:
+    """Values by key, each until its time is over by *ticks*, in seconds."""
+
+    def __init__(self, ticks: Callable[[], float], entries: int = ENTRIES) -> None:
+        self.ticks = ticks
+        self.entries = entries
+        self._kept: dict[Hashable, tuple[float, Any]] = {}
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def get(self, key: Hashable) -> Any:
+        """Return the value of *key*, None when there is none or its time is over."""
+        kept = self._kept.get(key)
+        if kept is None:
+            return None
+        if kept[0] > self.ticks():
+            return kept[1]
+        del self._kept[key]
+        return None
+
+    def put(self, key: Hashable, value: Any, seconds: float) -> None:
+        """Keep *value* for *seconds*; what was put first makes room."""
+        self._kept.pop(key, None)
+        while len(self._kept) >= self.entries:
+            del self._kept[next(iter(self._kept))]
+        self._kept[key] = (self.ticks() + seconds, value)
+
+    def drop(self, key: Hashable) -> None:
+        """Forget *key*; nothing happens when it is not there."""
+        self._kept.pop(key, None)
+
+
+def clamped(seconds: float, bounds: tuple[float, float]) -> float:
+    """Return *seconds*, no less and no more than *bounds* say."""
+    return min(max(seconds, bounds[0]), bounds[1])

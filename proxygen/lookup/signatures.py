@@ -1,0 +1,200 @@
+"""DNSSEC, link by link from the root down: for diagnosis, since the answer itself is not used."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import dns.dnssec
+import dns.exception
+import dns.name
+import dns.rdataclass
+import dns.rdatatype
+import dns.rrset
+from dns.dnssectypes import Algorithm, DSDigest
+from dns.message import Message
+from dns.rdata import Rdata
+from dns.rdatatype import RdataType
+from dns.rdtypes.ANY.DNSKEY import DNSKEY
+from dns.rdtypes.ANY.DS import DS
+from dns.rdtypes.ANY.RRSIG import RRSIG
+from dns.rrset import RRset
+
+from proxygen.errors import visible
+from proxygen.lookup.answers import SETTLED
+from proxygen.lookup.asking import Errand
+from proxygen.lookup.cache import FAILURE, Cache, clamped
+from proxygen.lookup.delegation import LOW, Delegation, Delegations, Hop, Lost
+from proxygen.lookup.hearing import RECORDS, Heard, shown
+
+TRIED = 8
+"""Keys and signatures of one name that are looked at; the rest would only cost time."""
+DIGESTS = frozenset({DSDigest.SHA1, DSDigest.SHA256, DSDigest.SHA384})
+ALGORITHMS = frozenset(map(Algorithm, (5, 7, 8, 10, 13, 14, 15, 16)))
+"""RSA, ECDSA, EdDSA: those whose signatures can be checked (RFC 8624 section 3.1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The keys of a zone, or what is wrong with them; neither when there is no verdict."""
+
+    rrset: RRset | None = None
+    wrong: str = ""
+
+
+class Signatures:
+    """Judges what servers said; *clock* gives the seconds since 1970."""
+
+    def __init__(
+        self, delegations: Delegations, cache: Cache, clock: Callable[[], float] = time.time
+    ) -> None:
+        self.delegations = delegations
+        self.cache = cache
+        self.clock = clock
+
+    async def wrong(self, hop: Hop, errand: Errand) -> str:
+        """Return what is wrong with the signatures, empty when right, unsigned, or unknown."""
+        if not hop.zone.signed:
+            return ""
+        keys = Keys()
+        for zone in lineage(hop.zone):
+            keys = await self.keys(zone, errand)
+            if keys.wrong or keys.rrset is None:
+                return keys.wrong
+        return self.unproven(hop, keys.rrset)
+
+    def unproven(self, hop: Hop, keys: RRset | None) -> str:
+        """Return which server gives records that no key of the zone signed."""
+        if keys is None:
+            return ""
+        for each in hop.heard:
+            if each.kind in SETTLED and (why := self.unsigned(each, keys)):
+                return f"zone {shown(hop.zone.apex)}: {each.server}: {why}"
+        return ""
+
+    def unsigned(self, heard: Heard, keys: RRset) -> str:
+        """Return why the records of one answer are not proven."""
+        if heard.rrset is None or heard.message is None:
+            return ""
+        proven = synthesized_from(heard.rrset, heard.message) or heard.rrset
+        return failure(proven, signatures_of(proven, heard.message), keys, self.clock())
+
+    async def keys(self, zone: Delegation, errand: Errand) -> Keys:
+        """Return the keys of *zone*, which its parent's DS records must vouch for."""
+        if (kept := self.cache.get(("keys", zone.apex, zone.ds))) is not None:
+            return kept  # type: ignore[no-any-return]
+        try:
+            one = await self.delegations.one(zone, zone.apex, "DNSKEY", errand)
+        except Lost as lost:
+            return Keys(wrong=f"the keys of {zone.apex} cannot be had: {lost.words}")
+        keys = vouched(zone, one, self.clock())
+        seconds = clamped(one.seconds, LOW) if not keys.wrong else FAILURE
+        self.cache.put(("keys", zone.apex, zone.ds), keys, seconds)
+        return keys
+
+
+def lineage(zone: Delegation) -> Iterator[Delegation]:
+    """Yield the zones from the one below the root down to *zone*."""
+    if zone.above is not None:
+        yield from lineage(zone.above)
+        yield zone
+
+
+def vouched(zone: Delegation, one: Heard, now: float) -> Keys:
+    """Return the keys in an answer if a DS record matches the key that signs them."""
+    known = [each for each in zone.ds if isinstance(each, DS) and understood(each)]
+    if not known:
+        return Keys()  # as if it was not signed (RFC 4035 section 5.2)
+    tags = ", ".join(sorted({str(each.key_tag) for each in known}))
+    if one.rrset is None or one.rrset.rdtype != dns.rdatatype.DNSKEY or one.message is None:
+        wrong = f"its parent has a DS record (key tag {tags}), but the zone has no DNSKEY"
+        return Keys(wrong=f"zone {zone.apex}: {wrong}")
+    trusted = matching(zone.apex, known, list(one.rrset)[:RECORDS])
+    if not trusted:
+        wrong = f"no DNSKEY of the zone matches the DS record of its parent (key tag {tags})"
+        return Keys(wrong=f"zone {zone.apex}: {wrong}")
+    anchors = dns.rrset.from_rdata_list(one.rrset.name, one.rrset.ttl, trusted)
+    why = failure(one.rrset, signatures_of(one.rrset, one.message), anchors, now)
+    return Keys(wrong=f"zone {zone.apex}: {why}") if why else Keys(one.rrset)
+
+
+def understood(ds: DS) -> bool:
+    """Return whether a DS record uses a digest and an algorithm that can be checked."""
+    return ds.digest_type in DIGESTS and ds.algorithm in ALGORITHMS
+
+
+def matching(apex: str, known: Iterable[DS], keys: Iterable[Rdata]) -> list[DNSKEY]:
+    """Return the keys whose digest is in a DS record (RFC 4034 section 5.1.4)."""
+    owner = dns.name.from_text(apex)
+    records = list(known)[:TRIED]
+    named = [each for each in keys if isinstance(each, DNSKEY)]
+    return [key for key in named if any(digests(owner, key, ds) for ds in records)][:TRIED]
+
+
+def digests(owner: dns.name.Name, key: DNSKEY, ds: DS) -> bool:
+    """Return whether *ds* is the digest of *key*."""
+    if (dns.dnssec.key_id(key), key.algorithm) != (ds.key_tag, ds.algorithm):
+        return False
+    made = dns.dnssec.make_ds(owner, key, ds.digest_type, validating=True)
+    return bool(made.digest == ds.digest)
+
+
+def signatures_of(rrset: RRset, message: Message) -> RRset | None:
+    """Return the signatures of *rrset* that stand in the same message."""
+    for each in (*message.answer, *message.authority):
+        covers = each.rdtype == dns.rdatatype.RRSIG and each.covers == rrset.rdtype
+        if covers and each.name == rrset.name:
+            return each
+    return None
+
+
+def synthesized_from(rrset: RRset, message: Message) -> RRset | None:
+    """Return the DNAME record that a CNAME record was made from: it alone is signed (RFC 6672)."""
+    if rrset.rdtype != dns.rdatatype.CNAME:
+        return None
+    for each in message.answer:
+        above = rrset.name != each.name and rrset.name.is_subdomain(each.name)
+        if each.rdtype == dns.rdatatype.DNAME and above:
+            return each
+    return None
+
+
+def failure(rrset: RRset, signatures: RRset | None, keys: RRset, now: float) -> str:
+    """Return why no signature proves *rrset*, empty when one does or none can be checked."""
+    what = dns.rdatatype.to_text(RdataType(rrset.rdtype))
+    if signatures is None:
+        return f"the {what} record is not signed"
+    given = [each for each in list(signatures)[:TRIED] if isinstance(each, RRSIG)]
+    tried = [each for each in given if each.algorithm in ALGORITHMS]
+    if not tried:
+        return ""
+    whys = [why_not(rrset, each, keys, now) for each in tried]
+    return "" if "" in whys else f"the signature of the {what} record {whys[0]}"
+
+
+def why_not(rrset: RRset, signature: RRSIG, keys: RRset, now: float) -> str:
+    """Return why one signature does not prove *rrset*, empty when it does."""
+    if signature.expiration < now:
+        return f"expired on {day(signature.expiration)}"
+    if signature.inception > now:
+        return f"is valid only from {day(signature.inception)}"
+    tag = signature.key_tag
+    known = [each for each in list(keys)[:RECORDS] if isinstance(each, DNSKEY)]
+    named = [each for each in known if dns.dnssec.key_id(each) == tag][:TRIED]
+    if not named:
+        return f"is by a key that is not the zone's (key tag {tag})"
+    candidates = dns.rrset.from_rdata_list(keys.name, keys.ttl, named)
+    try:
+        dns.dnssec.validate_rrsig(rrset, signature, {keys.name: candidates}, now=now)
+    except dns.exception.DNSException as error:
+        return f"is wrong ({visible(str(error))[:200]})"
+    except Exception as error:  # noqa: BLE001 - keys come from outside, and may be anything
+        return f"cannot be checked ({visible(str(error))[:200]})"
+    return ""
+
+
+def day(seconds: int) -> str:
+    """Return a moment of a signature as people write it."""
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M} UTC"
