@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import random
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -17,22 +18,24 @@ from proxygen.bundles import Bundles
 from proxygen.errors import IssueFailed, UsageError
 from proxygen.host import files, masks
 from proxygen.host.files import Stamp
-from proxygen.host.suffixes import registered
+from proxygen.host.suffixes import is_public, registered
 from proxygen.issuers import Issuer
 from proxygen.ledger import Ledger
-from proxygen.model.certificate import Certificate, Secret
+from proxygen.model.certificate import DNS, HTTP, PERSIST, Certificate, Secret
 from proxygen.model.layout import Layout
 from proxygen.model.reading import Before, read
 from proxygen.model.site import Acme, Site
 from proxygen.model.sources import Source, Unreadable
+from proxygen.namebook import NameBook
 from proxygen.plan.quota import Entry, Kind, Quota, is_exempt, is_renewal
-from proxygen.solvers import Solver
+from proxygen.solvers import Solver, Solvers, Writer, Writing
 from proxygen.stores import Store
 from proxygen.stores.filesystem import FileStore
 
 if TYPE_CHECKING:
     from proxygen.issuers.acme import AcmeIssuer
     from proxygen.issuers.acme_transport import Pace
+    from proxygen.lookup.resolving import Resolving
     from proxygen.plan.render import Templates
 
 T = TypeVar("T")
@@ -78,24 +81,36 @@ class Parts:
     """All that a round works with; *now* is the only clock, *draw* the only chance (0 to 1).
 
     Who does round after round with the same parts reads and renders only what changed: *bundles*
-    know what they read, *latest* what was rendered, and from what. *pace* is how long authorities
-    are waited for, where it is not the usual one.
+    know what they read, *latest* what was rendered, and from what, *lookups* what the DNS said.
+    *pace* is how long authorities are waited for, where it is not the usual one.
     """
 
     layout: Layout
     store: Store
     bundles: Bundles
+    names: NameBook
     templates: Templates
     services: Mapping[str, Any]
     now: Callable[[], datetime]
     draw: Callable[[], float] = random.random
     latest: Latest = field(default_factory=Latest)
     ledgers: dict[str, Ledger] = field(default_factory=dict)
+    lookups: dict[object, Resolving] = field(default_factory=dict)
     pace: Pace | None = None
 
     def ledger(self, directory: str) -> Ledger:
         """Return what was used of an authority's limits; there is one, whoever asks."""
         return self.ledgers.setdefault(directory, Ledger(self.store, directory))
+
+    def lookup(self, site: Site) -> Resolving:
+        """Return who asks the DNS for a site; what it was told it knows as long as that holds."""
+        if site.resolvers not in self.lookups:
+            from proxygen.lookup.resolving import Resolving
+
+            self.lookups[site.resolvers] = Resolving(
+                site.resolvers, ticks=lambda: self.now().timestamp()
+            )
+        return self.lookups[site.resolvers]
 
     def quota(self, authority: Acme) -> Quota:
         """Return what is left of an authority's limits now."""
@@ -113,6 +128,7 @@ def site(layout: Layout, known: ModelFiles | None = None) -> Site:
         registry.settings(),
         registry.applications(),
         known.before,
+        is_public,
     )
 
 
@@ -193,10 +209,23 @@ def parts(layout: Layout, now: Callable[[], datetime], former: Parts | None = No
         layout=layout,
         store=store,
         bundles=Bundles(store),
+        names=NameBook(store),
         templates=templates.load(layout.etc / "templates"),
         services=registry.services(),
         now=now,
     )
+
+
+@contextmanager
+def answering(parts: Parts, site: Site, *, listen: bool) -> Iterator[Solver]:
+    """Have who answers http-01 challenges for a block; *listen*: no web server does."""
+    from proxygen.solvers.http01 import Listener, Webroot
+
+    if listen:
+        with Listener(site.acme.http_port) as listener:
+            yield listener
+    else:
+        yield Webroot(parts.layout.challenges)
 
 
 @contextmanager
@@ -220,25 +249,72 @@ def issuers(
     if not asked:
         yield built
         return
-    from proxygen.solvers.http01 import Listener, Webroot
-
-    with ExitStack() as stack:
-        solver: Solver = Webroot(parts.layout.challenges)
-        if listen:
-            solver = stack.enter_context(Listener(site.acme.http_port))
+    with proving(parts, site, listen=listen) as solvers:
         for each in asked:
-            built[each.directory] = acme(parts, each, solver)
+            built[each.directory] = acme(parts, each, solvers)
         yield built
 
 
+@contextmanager
+def proving(parts: Parts, site: Site, *, listen: bool) -> Iterator[Solvers]:
+    """Have who proves names for a block; what writes DNS records comes with the first of them.
+
+    A name of dns-persist-01 is proven by dns-01 where an authority does not offer that, and there
+    is a solver.
+    """
+    from proxygen.solvers.dnspersist01 import Standing
+
+    with answering(parts, site, listen=listen) as http, dns_solvers(parts, site) as dns:
+
+        def solvers(wanted: Certificate) -> dict[str, Solver]:
+            writers = {DNS: dns(wanted.solver)} if wanted.solver else {}
+            if wanted.challenge == PERSIST:
+                return {PERSIST: Standing(), **writers}
+            return writers if wanted.challenge == DNS else {HTTP: http}
+
+        yield solvers
+
+
+@contextmanager
+def dns_solvers(parts: Parts, site: Site) -> Iterator[Callable[[str], Solver]]:
+    """Have what returns the solver for dns-01 by the name that the model gives it, for a block."""
+    known: dict[str, Solver] = {}
+    lock = threading.Lock()
+
+    with ExitStack() as stack:
+
+        def solver(name: str) -> Solver:
+            with lock:
+                if name not in known:
+                    known[name] = dns_solver(parts, site, name, stack)
+                return known[name]
+
+        yield solver
+
+
+def dns_solver(parts: Parts, site: Site, name: str, stack: ExitStack) -> Solver:
+    """Return the solver for dns-01 of that name; raise IssueFailed when it cannot be had."""
+    from proxygen.solvers.dns01 import Dns01
+    from proxygen.solvers.dns01_lookup import Lookups
+    from proxygen.solvers.dns01_records import KeptRecords
+
+    chosen = site.solvers[name]
+    lookups = stack.enter_context(Lookups(parts.lookup(site)))
+    writing = Writing(site.folder, secret, lookups.zone)
+    try:
+        writer: Writer = registry.solvers()[chosen.word].writer(chosen.settings, writing)
+    except IssueFailed as error:
+        error.where = error.where or chosen.origin
+        raise
+    return Dns01(name, writer, KeptRecords(parts.store), lookups, parts.now)
+
+
 def suggesting(parts: Parts, authority: Acme) -> AcmeIssuer:
-    """Return who tells what an authority suggests about renewals; it orders nothing."""
-    from proxygen.solvers.http01 import Webroot
-
-    return acme(parts, authority, Webroot(parts.layout.challenges))
+    """Return who tells about an authority without ordering anything from it."""
+    return acme(parts, authority, lambda _: {})
 
 
-def acme(parts: Parts, authority: Acme, solver: Solver) -> AcmeIssuer:
+def acme(parts: Parts, authority: Acme, solvers: Solvers) -> AcmeIssuer:
     """Return the issuer that asks one authority, and counts its orders."""
     from proxygen.issuers.acme import AcmeIssuer
 
@@ -253,7 +329,7 @@ def acme(parts: Parts, authority: Acme, solver: Solver) -> AcmeIssuer:
         renewal = is_renewal(wanted, former, authority.directory)
         ledger.note(Entry(parts.now(), wanted.names, Kind.ORDERED, renewal))
 
-    return AcmeIssuer(authority, parts.store, solver, parts.now, secret, parts.pace, ordered)
+    return AcmeIssuer(authority, parts.store, solvers, parts.now, secret, parts.pace, ordered)
 
 
 def secret(reference: Secret) -> bytes:

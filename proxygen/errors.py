@@ -141,6 +141,18 @@ class CheckFailed(ServiceError):
     """A service refused the new configuration, which is not in place."""
 
 
+@dataclass(frozen=True, slots=True)
+class RefusedName:
+    """A name that an authority refused: the type of its problem, and its own words.
+
+    The type is empty where no proof for it could be published, so that nobody was asked.
+    """
+
+    name: str
+    problem: str
+    words: str
+
+
 class IssueFailed(ProxygenError):
     """A certificate could not be obtained.
 
@@ -148,7 +160,8 @@ class IssueFailed(ProxygenError):
     *retry_at* is the earliest moment at which trying again makes sense, if the authority
     named one; *final* means that it makes none before the model or the world has changed.
     *everybody* tells that the authority issues for nobody at present, whatever the names are;
-    *unproven* are the names whose validation failed, which authorities count.
+    *unproven* are the names whose validation failed, which authorities count; *refused* are all
+    that the authority said something against, so that the others may do without them.
     """
 
     exit_code = 5
@@ -162,6 +175,7 @@ class IssueFailed(ProxygenError):
         final: bool = False,
         everybody: bool = False,
         unproven: tuple[str, ...] = (),
+        refused: tuple[RefusedName, ...] = (),
         **more: Any,
     ) -> None:
         super().__init__(what, **more)
@@ -170,6 +184,7 @@ class IssueFailed(ProxygenError):
         self.final = final
         self.everybody = everybody
         self.unproven = unproven
+        self.refused = refused
 
     def as_json(self) -> dict[str, Any]:
         retry_at = self.retry_at.isoformat() if self.retry_at else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,9 +19,11 @@ from proxygen.host import files
 from proxygen.model.certificate import Bundle
 from proxygen.model.layout import Layout
 from proxygen.model.site import Site
+from proxygen.plan.names import State
 from proxygen.plan.observed import Observed
 from proxygen.plan.quota import CERTIFICATES_IN, Kind
 from proxygen.plan.renewal import SUPPLIED, renew_at
+from proxygen.plan.states import named
 
 if TYPE_CHECKING:
     import socket
@@ -126,6 +129,7 @@ class Collector:
         """Yield each figure with its samples."""
         yield from self.of_certificates()
         yield from self.of_failures()
+        yield from self.of_names()
         yield from self.of_services()
         yield from self.of_the_round()
 
@@ -163,6 +167,14 @@ class Collector:
         yield gauge("authority_failures", words, ["authority"], rows)
         rows = [([of], float(count)) for of, count in sorted((self.told.orders or {}).items())]
         yield gauge("authority_orders_7d", "orders of the last 7 days", ["authority"], rows)
+
+    def of_names(self) -> Iterator[Metric]:
+        """Yield how many of the names that an authority is to prove stand how."""
+        told = self.told
+        found = named(told.site, told.observed.bundles, told.observed.names, told.at)
+        counts = Counter(each.state for each in found)
+        rows = [([state.value], float(counts[state])) for state in State]
+        yield gauge("names", "names that an authority is to prove, by state", ["state"], rows)
 
     def of_services(self) -> Iterator[Metric]:
         """Yield how the services are."""

@@ -27,6 +27,9 @@ from proxygen.plan.installation import HEADER
 from proxygen.plan.observed import Installed, Observed, ServiceState
 from proxygen.services import Answer, Command, Facts, Listener, Question, Reading
 
+ANSWERS = "challenge_listener"
+"""What a service has that answers challenges."""
+
 PROBE_PATH = "/.well-known/acme-challenge/proxygen"
 PROBE_ANSWER = b"proxygen\n"
 
@@ -41,6 +44,7 @@ def observe(site: Site, parts: Parts) -> Observed:
         attempts=parts.bundles.attempts(),
         troubles=parts.bundles.held("troubles"),
         looks=parts.bundles.held("looks"),
+        names=parts.names.all(),
     )
 
 

@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import Any
 
 from proxygen.apply.hooks import Hooks
 from proxygen.apply.look import look
-from proxygen.apply.walk import ANSWERS, Outcome, Progress, Walk
+from proxygen.apply.walk import Outcome, Progress, Walk
 from proxygen.assemble import Parts
 from proxygen.errors import ProxygenError, ServiceError
-from proxygen.model.certificate import GLOBAL, Bundle
+from proxygen.model.certificate import GLOBAL, HTTP, Bundle
 from proxygen.model.site import Role, Site
 from proxygen.model.views import mail_view, web_view
-from proxygen.observe import observe, unanswered
+from proxygen.observe import ANSWERS, observe, unanswered
 from proxygen.plan.alerts import warnings
 from proxygen.plan.backoff import purpose, purpose_of
-from proxygen.plan.compare import compare, is_local, issues, stand_in
+from proxygen.plan.compare import compare, in_order, is_local, issues, looks, stand_in
 from proxygen.plan.installation import Installation, installation
 from proxygen.plan.observed import Observed
 from proxygen.plan.schedule import Past, Schedule, forecast, schedule
-from proxygen.plan.steps import Issue, Plan
+from proxygen.plan.steps import Issue, Look, Plan
 from proxygen.services import Endpoint
 
 VIEWS = {Role.WEB: web_view, Role.MAIL: mail_view}
@@ -34,8 +34,11 @@ def always(plan: Plan, observed: Observed) -> bool:  # noqa: ARG001
     return True
 
 
-MOST_PASSES = 5
-"""A stand-in, supplied files, services for the challenges, orders, services: no round has more."""
+MOST_PASSES = 9
+"""A stand-in, supplied files, services for the challenges, a look at names, orders, services.
+
+An order that was refused for some names is followed by one for the others, up to three times.
+"""
 
 
 def reconcile(
@@ -54,6 +57,8 @@ def reconcile(
     outcome = Outcome()
     for authority in site.authorities:
         parts.ledger(authority.directory).set_right(parts.now())
+    for owner in only:
+        parts.names.hasten(owner, parts.now())
     hooks = Hooks(parts, progress.say, progress.leave)
     hooks.begin()
     for _ in range(MOST_PASSES):
@@ -62,8 +67,8 @@ def reconcile(
         outcome.warnings, outcome.waiting = list(plan.warnings), list(plan.waiting)
         if not worth(plan, observed):
             break
-        issued = Walk(site, observed, parts, outcome, progress, hooks.before).steps(plan)
-        if not issued and not only_issues(plan):
+        again = Walk(site, observed, parts, outcome, progress, hooks.before).steps(plan)
+        if not again and not only_issues(plan):
             break
     outcome.failures += plan.failures
     outcome.observed = forgotten(site, parts, observed)
@@ -76,16 +81,17 @@ def forgotten(site: Site, parts: Parts, observed: Observed) -> Observed:
     """Return what is, with the failures as they are now; those of what is due no more are gone."""
     bundles = parts.bundles
     attempts = bundles.held("attempts")
-    due = issues(site, observed, parts.now()) if attempts else ()
-    by_owner = {step.certificate.owner: step for step in due}
+    due, waiting = issues(site, observed, parts.now()) if attempts else ((), ())
+    about = {step.certificate.owner: purpose(step.certificate) for step in due}
+    waits = {each.owner for each in waiting}
     for owner, attempt in list(attempts.items()):
-        step = by_owner.get(owner)
-        if step is None or attempt.purpose != purpose(step.certificate):
+        if owner not in waits and about.get(owner) != attempt.purpose:
             bundles.forget_failure(owner)
             del attempts[owner]
     bundles.forget_orders(each.key for each in site.owners)
-    troubles, looks = bundles.held("troubles"), bundles.held("looks")
-    return replace(observed, attempts=attempts, troubles=troubles, looks=looks)
+    parts.names.keep({each.owner: each.names for each in site.certificates})
+    troubles, held = bundles.held("troubles"), bundles.held("looks")
+    return replace(observed, attempts=attempts, troubles=troubles, looks=held)
 
 
 def met(site: Site, parts: Parts, observed: Observed) -> list[Endpoint]:
@@ -110,15 +116,18 @@ def next_plan(
 
     What comes after them, and what is worth knowing, is planned anew in any case.
     """
-    due, scheduled, answered = obtained(site, parts, observed, only, tried)
-    if due and answered and GLOBAL in observed.bundles:
-        return Plan(due, (), waiting=scheduled.waiting)
-    return whole_plan(site, parts, observed, due, scheduled, answered=answered)
+    found = obtained(site, parts, observed, only, tried)
+    if (found.due or found.look) and found.answered and GLOBAL in observed.bundles:
+        local = [step for step in found.due if is_local(step)]
+        orders = [step for step in found.due if not is_local(step)]
+        steps = (*local, *in_order(orders, found.look))
+        return Plan(steps, (), waiting=found.scheduled.waiting)
+    return whole_plan(site, parts, observed, found)
 
 
 def only_issues(plan: Plan) -> bool:
-    """Return whether a plan obtains certificates and does nothing else."""
-    return bool(plan.steps) and all(isinstance(step, Issue) for step in plan.steps)
+    """Return whether a plan looks at names and obtains certificates, and does nothing else."""
+    return bool(plan.steps) and all(isinstance(step, Look | Issue) for step in plan.steps)
 
 
 def make_plan(
@@ -129,8 +138,20 @@ def make_plan(
     tried: Collection[str] = (),
 ) -> Plan:
     """Return what is to be done now; reads and asks, but changes nothing."""
-    due, scheduled, answered = obtained(site, parts, observed, only, tried)
-    return whole_plan(site, parts, observed, due, scheduled, answered=answered)
+    return whole_plan(site, parts, observed, obtained(site, parts, observed, only, tried))
+
+
+@dataclass(frozen=True, slots=True)
+class Obtained:
+    """What is to be obtained (*due*), and how these orders were *scheduled*.
+
+    *look*: at which names, before. *answered*: whether a web server answers the challenges.
+    """
+
+    due: tuple[Issue, ...]
+    look: tuple[Look, ...]
+    scheduled: Schedule
+    answered: bool
 
 
 def obtained(
@@ -139,32 +160,39 @@ def obtained(
     observed: Observed,
     only: Collection[str],
     tried: Collection[str],
-) -> tuple[tuple[Issue, ...], Schedule, bool]:
-    """Return what is to be obtained, how its orders were scheduled, whether they are answered."""
-    due = issues(site, observed, parts.now(), tried)
+) -> Obtained:
+    """Return what is to be obtained, and what must be known before."""
+    now = parts.now()
+    due, unprovable = issues(site, observed, now, tried)
     if only:
         due = tuple(step for step in due if step.certificate.owner in only)
+        unprovable = tuple(each for each in unprovable if each.owner in only)
     due, scheduled = scheduling(due, site, parts, observed, only)
+    asked = [
+        (wanted, name)
+        for wanted, name in looks(site, observed, due, now)
+        if wanted.owner not in tried and (not only or wanted.owner in only)
+    ]
     first = stand_in(site, observed)
     if first and not only_local_global(due):
         due = (first, *due)
-    return due, scheduled, challenges_answered(due, observed, parts)
+    scheduled = replace(scheduled, waiting=(*scheduled.waiting, *unprovable))
+    names = [name for wanted, name in asked if wanted.challenge == HTTP]
+    answered = challenges_answered(due, names, observed, parts)
+    return Obtained(due, (Look(tuple(asked)),) if asked else (), scheduled, answered)
 
 
 def whole_plan(
     site: Site,
     parts: Parts,
     observed: Observed,
-    due: tuple[Issue, ...],
-    scheduled: Schedule,
-    *,
-    answered: bool,
+    found: Obtained,
 ) -> Plan:
     """Return all there is to do, certificates and services."""
-    now = parts.now()
+    now, scheduled, answered = parts.now(), found.scheduled, found.answered
     wanted, failures = installations(site, parts, provisional(site, observed, now))
     return Plan(
-        compare(due, site, wanted, observed, now, answered=answered),
+        compare(found.due, site, wanted, observed, now, answered=answered, look=found.look),
         warnings(site, observed, now),
         answered,
         failures,
@@ -269,12 +297,17 @@ def rendered(name: str, parts: Parts, view: Any, settings: Any, facts: Any) -> I
     )
 
 
-def challenges_answered(due: tuple[Issue, ...], observed: Observed, parts: Parts) -> bool:
+def challenges_answered(
+    due: tuple[Issue, ...], looked_at: Collection[str], observed: Observed, parts: Parts
+) -> bool:
     """Return whether every name of a due order is answered for by the web server that runs.
 
-    One whose configuration cannot be worked with at present may still run and answer.
+    And every name that is *looked_at*, as that looks at the answer to a challenge. One whose
+    configuration cannot be worked with at present may still run and answer.
     """
-    names = [name for step in due if not is_local(step) for name in step.certificate.names]
+    asked = [step.certificate for step in due if not is_local(step)]
+    names = [name for each in asked if each.challenge == HTTP for name in each.names]
+    names = list(dict.fromkeys([*names, *looked_at]))
     for name, state in observed.services.items():
         module = parts.services[name]
         if names and (state.pid or state.error) and hasattr(module, ANSWERS):

@@ -47,9 +47,16 @@ def notifiers() -> dict[str, ModuleType]:
     return {word: part("notifiers", word) for word in words("notifiers")}
 
 
+@cache
+def solvers() -> dict[str, ModuleType]:
+    """Return every known solver that writes DNS records by its word."""
+    known = {word: part("solvers", word) for word in words("solvers")}
+    return {word: module for word, module in known.items() if hasattr(module, "Settings")}
+
+
 def settings() -> dict[str, dict[str, type[BaseModel]]]:
-    """Return the settings of every known service and notifier, by room and word."""
-    rooms = {"services": services(), "notifiers": notifiers()}
+    """Return the settings of every known service, notifier and solver, by room and word."""
+    rooms = {"services": services(), "notifiers": notifiers(), "solvers": solvers()}
     return {
         room: {word: module.Settings for word, module in modules.items()}
         for room, modules in rooms.items()

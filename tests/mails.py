@@ -15,6 +15,7 @@ from proxygen.plan.alarms import Seen, Wrong, alerts
 from proxygen.plan.backoff import Attempt, purpose, purpose_of
 from proxygen.plan.digests import Digest, Told, telling
 from proxygen.plan.letters import TEMPLATE, Letter, Sender
+from proxygen.plan.names import Names
 from proxygen.plan.observed import Installed, Observed, ServiceState
 from proxygen.plan.steps import Waiting
 from tests.certificates import DAY, NOON
@@ -78,6 +79,7 @@ def seen(
     *attempts: Attempt,
     troubles: Mapping[str, Attempt] | None = None,
     services: tuple[ServiceState, ...] = (),
+    names: Mapping[str, Names] | None = None,
     **more: Any,
 ) -> Seen:
     """Return a round."""
@@ -87,6 +89,7 @@ def seen(
         sources={},
         attempts={each.of: each for each in attempts},
         troubles=troubles or {},
+        names=names or {},
     )
     return Seen(**{"observed": observed} | more)
 

@@ -27,6 +27,8 @@ from proxygen.plan.renewal import renew_at
 from tests import models
 from tests.certificates import DAY, NOON
 from tests.live import ports
+from tests.names import LATE, A, by_name, waiting
+from tests.names import SITE as OF_NAMES
 
 TEXT = """\
 global: {url: mail.example.net, certificate: selfsigned}
@@ -94,6 +96,17 @@ def test_nothing_is_told_of_certificates_and_failures_that_nobody_wants() -> Non
     gone = replace(BUNDLES["a.example"], owner="gone.example")
     observed = Observed({"gone.example": gone}, {}, {}, attempts={"gone.example": REFUSED})
     assert b"gone.example" not in rendered(replace(FIGURES, observed=observed))
+
+
+def test_how_many_names_stand_how_is_told() -> None:
+    issued = models.bundles(OF_NAMES)
+    customer = issued.pop(A)
+    late = replace(customer, names=tuple(name for name in customer.names if name != LATE))
+    book = {A: by_name([waiting()])}
+    observed = Observed(issued | {A: late}, {}, {}, names=book)
+    said = samples(rendered(replace(FIGURES, site=OF_NAMES, observed=observed)))
+    counts = {key[1]: value for key, value in said.items() if key[0] == "proxygen_names"}
+    assert counts == {"waiting": 1, "ready": 0, "issued": 5, "failed": 0, "moved": 0}
 
 
 def test_the_file_is_whole_and_readable_by_node_exporter(tmp_path: Path) -> None:

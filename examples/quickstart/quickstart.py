@@ -163,6 +163,7 @@ def write_model(machine: Machine, groupware: Groupware) -> None:
         BACKEND=groupware.ports[0],
         HTTP=machine.nginx.http,
         HTTPS=machine.nginx.https,
+        DNS=machine.pebble.dns.dns,
         DIRECTORY=machine.pebble.directory,
         AUTHORITY_ROOT=machine.pebble.trusted_root,
     )

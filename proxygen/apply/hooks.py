@@ -20,12 +20,12 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from proxygen.apply import lineages
-from proxygen.apply.executables import Found, found, target
 from proxygen.apply.probe import wrong
 from proxygen.apply.walk import never, nothing
 from proxygen.assemble import Parts
 from proxygen.errors import IssueFailed, ProxygenError, ServiceError, visible
 from proxygen.host import processes
+from proxygen.host.executables import Found, found, target
 from proxygen.model.certificate import Bundle, Certificate
 from proxygen.model.layout import stem
 from proxygen.model.site import Site

@@ -17,6 +17,7 @@ from proxygen.errors import Bug, IssueFailed, StoreFailed
 from proxygen.issuers import Issuer
 from proxygen.model.certificate import Authority, Bundle, Certificate, KeyAndChain
 from proxygen.model.x509 import describe
+from proxygen.plan.names import dropped, refused
 from proxygen.plan.quota import is_renewal
 from proxygen.plan.schedule import replaced
 from proxygen.plan.steps import Issue
@@ -100,7 +101,18 @@ class Issuing:
         bundle = self.described(step, pair, authority)
         bundles.save(pair, bundle)
         issuer.finished(wanted.owner)
+        self.settle_names(step, former)
         return bundle
+
+    def settle_names(self, step: Issue, former: Bundle | None) -> None:
+        """Forget what was known of names that are covered now; note those that were given up."""
+        owner, book = step.certificate.owner, self.parts.names
+        with contextlib.suppress(OSError):  # what is known too much is found out at the next look
+            book.forget(owner, step.certificate.names)
+            known, now = book.of(owner), self.parts.now()
+            gone = [known[name] for name in lost(step, former) if name in known]
+            if gone:
+                book.note(owner, [dropped(each, now) for each in gone])
 
     def described(self, step: Issue, pair: KeyAndChain, authority: Authority | None) -> Bundle:
         """Return the facts about what was obtained."""
@@ -109,18 +121,42 @@ class Issuing:
             return describe(pair, replace(wanted, issuer="selfsigned"), stand_in=True)
         return replace(describe(pair, wanted, authority), source=self.sources.get(wanted.owner, ""))
 
+    def remember_refused(self, step: Issue, failure: IssueFailed) -> None:
+        """Keep which names an authority refused, so that the next order does without them."""
+        owner, now = step.certificate.owner, self.parts.now()
+        with contextlib.suppress(OSError):
+            known = self.parts.names.of(owner)
+            self.parts.names.note(
+                owner,
+                [
+                    refused(known.get(each.name), each.name, each.problem, each.words, now, draw)
+                    for each in failure.refused
+                    if each.name in step.certificate.names
+                    for draw in (self.parts.draw(),)
+                ],
+            )
+
     def remember(self, result: Result) -> None:
         """Keep a failure, for `proxygen status` and for the pause before the next try.
 
         That an authority issues for nobody is no failure of this certificate.
         """
         step, failure = result
+        if isinstance(failure, IssueFailed) and failure.refused:
+            self.remember_refused(step, failure)
         if isinstance(failure, Bug):
             failure = IssueFailed(failure.what, words=failure.words, remedy=failure.remedy)
         if isinstance(failure, IssueFailed) and not failure.everybody:
             with contextlib.suppress(OSError):  # the failure is told in any case
                 parts = self.parts
                 parts.bundles.failed(step.certificate, failure, parts.now(), parts.draw())
+
+
+def lost(step: Issue, former: Bundle | None) -> tuple[str, ...]:
+    """Return the names that the former certificate has, and an order is placed without."""
+    if former is None or former.stand_in:
+        return ()
+    return tuple(name for name in step.left_out if former.covers(name))
 
 
 def issuer_of(step: Issue) -> str:
@@ -144,6 +180,7 @@ def together(failures: list[IssueFailed]) -> IssueFailed:
     besides = (f"{each.what}\n{each.words}" for each in others)
     told.words = "\n".join([first.words, *besides]).strip()
     told.everybody = all(each.everybody for each in failures)
+    told.refused = next((each.refused for each in failures if not each.everybody), ())
     named = [each.retry_at for each in failures if each.retry_at and not each.everybody]
     told.retry_at = max(named, default=None) if not told.everybody else first.retry_at
     return told

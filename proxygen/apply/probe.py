@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
+from proxygen.model.hosts import example_of, is_wildcard
 from proxygen.services import Endpoint
 
 LONGEST_LINE, MOST_BYTES, MOST_LINES = 8192, 65536, 200
@@ -171,7 +172,7 @@ def probe(endpoint: Endpoint, timeout: float = 5.0) -> Seen:
     try:
         with connected(endpoint, deadline) as connection:
             prepare(connection, endpoint, deadline)
-            return handshake(connection, endpoint.server_name, deadline)
+            return handshake(connection, asked_for(endpoint.server_name), deadline)
     except TimeoutError:
         return Seen(None, f"no answer within {timeout:g} s")
     except Unmet as unmet:
@@ -204,6 +205,11 @@ def prepare(connection: socket.socket, endpoint: Endpoint, deadline: Deadline) -
     STARTTLS[endpoint.starttls](talk)
     if talk.received:
         raise Unmet("the server went on in plain text after it agreed to TLS")
+
+
+def asked_for(name: str) -> str:
+    """Return the name that a client tells (SNI), which is never a wildcard."""
+    return example_of(name) if is_wildcard(name) else name
 
 
 def proxy_header(connection: socket.socket) -> bytes:

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
 from proxygen import assemble
 from proxygen.apply.change import as_service_error, bring, look_again
-from proxygen.apply.issue import Issuing, Result, issuer_of
+from proxygen.apply.issue import Issuing, Result, issuer_of, lost
 from proxygen.apply.service import LiveService, Target
 from proxygen.apply.standing import Standing
 from proxygen.assemble import Parts
 from proxygen.errors import Bug, IssueFailed, NotServed, ProxygenError, ServiceError
 from proxygen.host import files
 from proxygen.issuers import Issuer
-from proxygen.model.certificate import Bundle, Certificate
+from proxygen.model.certificate import HTTP, Bundle, Certificate
+from proxygen.model.hosts import readable
 from proxygen.model.site import Site
+from proxygen.observe import ANSWERS
 from proxygen.plan.compare import LOCAL
+from proxygen.plan.findings import sentence
+from proxygen.plan.names import Known
 from proxygen.plan.observed import Observed
-from proxygen.plan.steps import Forget, Install, Issue, Plan, Step, Verify, Waiting
+from proxygen.plan.steps import Forget, Install, Issue, Look, Plan, Step, Verify, Waiting
 from proxygen.services import Endpoint
 
 SEVERITY = (Bug, ServiceError, IssueFailed, NotServed)
@@ -35,9 +39,10 @@ class Outcome:
     """What a run did: the words of each step done, and each failure with what it concerns.
 
     *waiting* are certificates that are due but must wait, *tried* the owners whose certificate
-    was asked for, *before* the generation of each service that served when the run began.
-    *observed* is what was there when the last plan was made. *terms* are new terms of service
-    (URL) by the directory of the authority whose they are, *notes* what else is worth a warning.
+    was asked for, *asked* with which names, *before* the generation of each service that served
+    when the run began. *observed* is what was there when the last plan was made. *terms* are new
+    terms of service (URL) by the directory of the authority whose they are, *notes* what else is
+    worth a warning.
     """
 
     done: list[str] = field(default_factory=list)
@@ -45,6 +50,7 @@ class Outcome:
     warnings: list[str] = field(default_factory=list)
     waiting: list[Waiting] = field(default_factory=list)
     tried: set[str] = field(default_factory=set)
+    asked: set[tuple[str, tuple[str, ...]]] = field(default_factory=set)
     before: dict[str, str | None] = field(default_factory=dict)
     terms: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
@@ -61,7 +67,7 @@ class Outcome:
         A certificate that waits because it failed before is still one that was not obtained.
         """
         kinds = {kind for kind in SEVERITY if any(isinstance(e, kind) for _, e in self.failures)}
-        if any(each.code in ("failed", "authority") for each in self.waiting):
+        if any(each.code in ("failed", "authority", "names") for each in self.waiting):
             kinds.add(IssueFailed)
         return next((kind.exit_code for kind in SEVERITY if kind in kinds), 0)
 
@@ -118,11 +124,17 @@ class Walk:
     before: Callable[[Certificate], None] = nothing
 
     def steps(self, plan: Plan) -> bool:
-        """Do the steps; return whether what was issued makes the rest worth planning again."""
+        """Do the steps; return whether what was seen or issued makes the rest worth a new plan."""
         for kind, group in groupby(plan.steps, key=of_kind):
-            if kind in (LOCAL, Issue):
-                due = [step for step in group if isinstance(step, Issue)]
-                if (kind is LOCAL or self.may_order(plan, due)) and self.issue(due):
+            if kind is Look:
+                steps = [step for step in group if isinstance(step, Look)]
+                if asked := self.to_look_at(plan, steps):
+                    self.look(asked)
+                    return True
+            elif kind in (LOCAL, Issue):
+                due = [each for each in group if isinstance(each, Issue) and self.is_open(each)]
+                due = due if kind is LOCAL else self.to_order(plan, due)
+                if due and self.issue(due):
                     return True
             elif kind is Forget:
                 self.forget(step for step in group if isinstance(step, Forget))
@@ -130,28 +142,69 @@ class Walk:
                 self.install(list(group))
         return False
 
-    def may_order(self, plan: Plan, due: list[Issue]) -> bool:
-        """Return whether to ask the authority.
+    def to_order(self, plan: Plan, due: list[Issue]) -> list[Issue]:
+        """Return what to ask the authority for; what not has failed.
 
-        Not if the web server had to be set up first, to answer the challenges, and was not: the
+        Not what a web server must answer for that had to be set up first, and was not: the
         authority counts failed validations.
         """
-        failures = (*plan.failures, *self.outcome.failures)
-        refused = {of for of, error in failures if isinstance(error, ServiceError)}
-        failed = sorted(refused & set(self.challenge_services()))
-        if plan.answered or not failed:
-            return True
-        self.outcome.tried.update(step.certificate.owner for step in due)
+        failed = self.not_answering(plan)
+        open_ones = [each for each in due if not failed or each.certificate.challenge != HTTP]
         for step in due:
+            if step in open_ones:
+                continue
+            self.outcome.tried.add(step.certificate.owner)
             error = IssueFailed(
                 f"not asked for: {', '.join(failed)} does not answer the authority's challenges",
                 remedy="correct what is said of it, then run `proxygen apply`",
             )
             self.failed(step.certificate.owner, step, error)
-        return False
+        return open_ones
+
+    def not_answering(self, plan: Plan) -> list[str]:
+        """Return the services that should answer challenges, but could not be set up to."""
+        if plan.answered:
+            return []
+        failures = (*plan.failures, *self.outcome.failures)
+        refused = {of for of, error in failures if isinstance(error, ServiceError)}
+        return sorted(refused & set(self.challenge_services()))
+
+    def to_look_at(self, plan: Plan, steps: list[Look]) -> list[tuple[Certificate, str]]:
+        """Return the names to look at; where it is too late for that, nothing is ordered."""
+        asked = [each for step in steps for each in step.asked]
+        if self.progress.stop():
+            self.outcome.tried.update(wanted.owner for wanted, _ in asked)
+            return []
+        failed = self.not_answering(plan)
+        return [each for each in asked if not failed or each[0].challenge != HTTP]
+
+    def is_open(self, step: Issue) -> bool:
+        """Return whether a certificate is still to be obtained in this run."""
+        return step.stand_in or step.certificate.owner not in self.outcome.tried
+
+    def look(self, asked: list[tuple[Certificate, str]]) -> None:
+        """Look at names, before an authority is asked for them."""
+        from proxygen.apply.preflight import Looking
+
+        self.progress.say(str(Look(tuple(asked))))
+        many = itertools.count(1)
+
+        def done(asking: tuple[Certificate, str], known: Known) -> None:
+            self.progress.count(next(many), len(asked))
+            if known.trouble:
+                wanted, name = asking
+                words = f"{readable(name)} ({readable(wanted.owner)}): {sentence(known.trouble)}"
+                self.progress.say(f"waiting for DNS: {words}")
+
+        looking = Looking(self.site, self.parts, self.listens(), self.progress.stop)
+        looking.noted(asked, self.observed, done)
+
+    def listens(self) -> bool:
+        """Return whether proxygen answers challenges itself, as no web server does."""
+        return not any(self.may_run(name) for name in self.challenge_services())
 
     def issue(self, due: list[Issue]) -> bool:
-        """Obtain certificates; return whether any was."""
+        """Obtain certificates; return whether any was, or some may be without the names refused."""
         self.outcome.tried.update(step.certificate.owner for step in due if not step.stand_in)
         many = itertools.count(1)
 
@@ -161,14 +214,28 @@ class Walk:
 
         words = {issuer_of(step) for step in due}
         words |= {each.directory for step in due for each in step.authorities}
-        listen = not any(self.may_run(name) for name in self.challenge_services())
-        with assemble.issuers(self.parts, self.site, words, listen=listen) as issuers:
+        with assemble.issuers(self.parts, self.site, words, listen=self.listens()) as issuers:
             sources, stop = self.observed.sources, self.progress.stop
             issuing = Issuing(self.parts, issuers, sources, stop, self.before, self.standing())
             results = issuing.all(due, done)
             self.outcome.terms |= new_terms(issuers)
             self.outcome.notes += notes(issuers)
-        return any(isinstance(found, Bundle) for _, found in results)
+        again = [each for step, found in results if (each := self.may_do_without(step, found))]
+        self.outcome.tried.difference_update(again)
+        return bool(again) or any(isinstance(found, Bundle) for _, found in results)
+
+    def may_do_without(self, step: Issue, found: Bundle | IssueFailed | Bug) -> str | None:
+        """Return the owner whose certificate may do without the names that were refused.
+
+        Not one for which the very same was asked before in this run: nothing could be stored.
+        """
+        wanted = step.certificate
+        refused = {each.name for each in found.refused} if isinstance(found, IssueFailed) else set()
+        known = (wanted.owner, wanted.names) in self.outcome.asked
+        self.outcome.asked.add((wanted.owner, wanted.names))
+        if known or wanted.strict or not refused & set(wanted.names):
+            return None
+        return None if wanted.names[0] in refused else wanted.owner
 
     def standing(self) -> Standing:
         """Return how we stand with the authorities."""
@@ -194,6 +261,8 @@ class Walk:
         if not isinstance(found, Bundle):
             self.failed(step.certificate.owner, step, found)
             return
+        self.outcome.settle(step.certificate.owner)
+        self.outcome.notes += left_behind(step, self.observed)
         self.outcome.done.append(str(step))
         until = f"until {found.not_after:%Y-%m-%d %H:%M} UTC, from {found.issued_by}"
         self.progress.say(f"{step}\n  {until}")
@@ -246,8 +315,14 @@ class Walk:
         self.progress.say(f"failed: {step}: {error.what}")
 
 
-ANSWERS = "challenge_listener"
-"""What a service has that answers challenges."""
+def left_behind(step: Issue, observed: Observed) -> Iterator[str]:
+    """Yield a word about each name that a certificate had, and was renewed without; said once."""
+    for name in lost(step, observed.bundles.get(step.certificate.owner)):
+        yield (
+            f"{readable(step.certificate.owner)}: renewed without {readable(name)}, which leads"
+            " elsewhere; it comes back by itself when it leads here again; if it moved away for"
+            " good, take it out of the model"
+        )
 
 
 def new_terms(issuers: Mapping[str, Issuer]) -> dict[str, str]:
@@ -269,6 +344,6 @@ def of_kind(step: Step) -> Any:
     """
     if isinstance(step, Issue):
         return LOCAL if issuer_of(step) in LOCAL else Issue
-    if isinstance(step, Forget):
-        return Forget
+    if isinstance(step, Look | Forget):
+        return type(step)
     return step.installation.service if isinstance(step, Install) else step.service

@@ -21,18 +21,36 @@ from proxygen.model.certificate import GLOBAL
 from proxygen.model.hosts import BadName, host_name
 from proxygen.model.layout import Layout
 from proxygen.model.site import Site
+from proxygen.model.types import seconds
 from proxygen.plan.schedule import told
 from proxygen.plan.steps import Waiting
 from proxygen.reconcile import reconcile
 from proxygen.tell import tell
 from proxygen.watch.unwritten import tell_unwritten
 
+JUST_NOW = timedelta(days=1)
+"""How long a name may have been in trouble for `--wait-dns` to wait for it unless it is named."""
+
+
+def duration(context: click.Context, option: click.Parameter, typed: str | None) -> int:  # noqa: ARG001
+    """Return the seconds that were typed, such as ``10m``; 0 for none."""
+    try:
+        return seconds(typed) if typed else 0
+    except BadName as error:
+        raise click.BadParameter(f"{error.reason}; {error.remedy}") from error
+
 
 @click.command
 @click.argument("domains", nargs=-1, metavar="[DOMAIN]...")
+@click.option(
+    "--wait-dns",
+    metavar="TIME",
+    callback=duration,
+    help="Wait so long (30s, 10m, 1h) for DNS changes that were just made.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
-def command(layout: Layout, domains: tuple[str, ...], as_json: bool) -> int:
+def command(layout: Layout, domains: tuple[str, ...], wait_dns: int, as_json: bool) -> int:
     """Make nginx, postfix and dovecot match the model.
 
     Obtains the certificates that are due, installs, reloads and verifies what changed. With a
@@ -46,7 +64,29 @@ def command(layout: Layout, domains: tuple[str, ...], as_json: bool) -> int:
     def once(parts: Parts, shown: Progress) -> Outcome:
         return reconcile(site, parts, shown, only)
 
-    return run(layout, site, once, as_json=as_json)
+    outcome = round_of(layout, site, once, quiet=as_json)
+    if wait_dns and (right := dns_awaited(layout, site, only, wait_dns, quiet=as_json)):
+        only = tuple(sorted(right))
+        outcome = round_of(layout, site, once, quiet=as_json)
+    return told_all(outcome, as_json=as_json)
+
+
+def dns_awaited(
+    layout: Layout, site: Site, owners: tuple[str, ...], most: int, *, quiet: bool
+) -> set[str]:
+    """Wait until the DNS of names is right; return the owners of those for which it became so.
+
+    Nobody is kept from a round meanwhile.
+    """
+    from proxygen.apply.preflight import Looking, awaited, in_trouble, listens
+
+    parts = assemble.parts(layout, now)
+    asked = in_trouble(site, parts, owners, now() - JUST_NOW)
+    say = nothing if quiet else echo
+    if asked:
+        names = "1 name" if len(asked) == 1 else f"{len(asked):,} names"
+        say(f"waiting up to {timedelta(seconds=most)} for the DNS of {names}")
+    return awaited(Looking(site, parts, listens(site, parts)), asked, most, say)
 
 
 def run(
@@ -61,13 +101,29 @@ def run(
 
     *wait*: for how many seconds another run may still hold the lock.
     """
+    return told_all(round_of(layout, site, once, quiet=as_json, wait=wait), as_json=as_json)
+
+
+def round_of(
+    layout: Layout,
+    site: Site,
+    once: Callable[[Parts, Progress], Outcome],
+    *,
+    quiet: bool,
+    wait: float = 0,
+) -> Outcome:
+    """Do one round under the lock, and tell people; its progress is shown unless *quiet*."""
     try:
-        with lock.awaited(layout.lock, wait) as killed, progress(quiet=as_json) as shown:
-            outcome = locked(layout, site, lambda parts: once(parts, shown), killed=killed)
+        with lock.awaited(layout.lock, wait) as killed, progress(quiet=quiet) as shown:
+            return locked(layout, site, lambda parts: once(parts, shown), killed=killed)
     except OSError as error:
         for words in tell_unwritten(site, layout, now, error).warnings:
             echo(f"warning: {words}", err=True)
         raise
+
+
+def told_all(outcome: Outcome, *, as_json: bool) -> int:
+    """Print what a round did; return the exit code."""
     if as_json:
         click.echo(json.dumps(outcome.as_json(), indent=2))
     else:

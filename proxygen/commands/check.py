@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -18,6 +19,7 @@ from proxygen.commands.status import runs, scheduled_of
 from proxygen.errors import ModelError, ProxygenError, visible
 from proxygen.host import files
 from proxygen.letterbox import Letterbox, letters_wait
+from proxygen.model.hosts import readable
 from proxygen.model.layout import Layout
 from proxygen.model.site import Site
 from proxygen.observe import observe
@@ -32,7 +34,9 @@ from proxygen.plan.health import (
     first_to_end,
     warning_from,
 )
+from proxygen.plan.names import State
 from proxygen.plan.observed import Observed
+from proxygen.plan.states import troubled
 from proxygen.plan.units import DAEMON, MARK
 
 LONGEST_LINE = 300
@@ -184,7 +188,7 @@ def judged(site: Site, parts: Parts, limits: Limits) -> Result:
     first = first_to_end(site, observed)
     well = f"{count} {'certificate' if count == 1 else 'certificates'}"
     if first:
-        well += f", the first ends in {(first.not_after - now).days} days ({first.owner})"
+        well += f", the first ends in {(first.not_after - now).days} days ({readable(first.owner)})"
     return Result(level, found, figures, well)
 
 
@@ -192,13 +196,16 @@ def measured(site: Site, observed: Observed, parts: Parts, limits: Limits) -> di
     """Return the figures by name, as ``value;warning;critical;minimum;maximum``."""
     now = parts.now()
     wanted = {each.owner for each in site.certificates}
-    due = issues(site, observed, now)
-    scheduled = scheduled_of(due, site, parts, observed)
+    due, unprovable = issues(site, observed, now)
+    scheduled = scheduled_of(due, unprovable, site, parts, observed)
+    states = Counter(each.state for each in troubled(site, observed, now))
     counts = {
         "certificates": len(wanted),
-        "due": len(due),
+        "due": len(due) + len(unprovable),
         "failing": sum(of_owner(each, observed, now) is not None for each in site.certificates),
         "waiting": len(scheduled.waiting),
+        "names_waiting": states[State.WAITING],
+        "names_failed": states[State.FAILED],
         "unserved": sum(each.installed.unserved for each in observed.services.values()),
     }
     figures = {name: f"{count};;;0" for name, count in counts.items()}

@@ -20,10 +20,11 @@ from proxygen.issuers.file import content
 from proxygen.model.assembly import assemble as put_together
 from proxygen.model.certificate import KeyAndChain
 from proxygen.model.hooks import Brought, recognised
+from proxygen.model.hosts import readable
 from proxygen.model.layout import Layout
 from proxygen.model.site import Site
 from proxygen.model.verdicts import require
-from proxygen.model.x509 import chain_of, dns_names
+from proxygen.model.x509 import chain_of, covered_names
 from proxygen.plan.alerts import bounded
 from proxygen.plan.brought import Claim, Offer, claims
 from proxygen.reconcile import reconcile
@@ -157,7 +158,7 @@ def files_of(brought: Brought) -> set[Path]:
 
 def kept(claim: Claim, brought: Brought, pair: KeyAndChain, parts: Parts) -> str:
     """Store the certificate for one owner; return that in words."""
-    owner, bundle = claim.owner.key, claim.bundle
+    owner, bundle = readable(claim.owner.key), claim.bundle
     if bundle is None:
         return f"{owner}: its files were renewed by {brought.client}"
     parts.bundles.save(pair, bundle)
@@ -173,8 +174,8 @@ def not_taken(pair: KeyAndChain, found: Sequence[Claim]) -> UsageError | IssueFa
     could not be obtained.
     """
     if not found:
-        names = dns_names(chain_of(pair)[0])
-        shown = ", ".join(names[:10]) + (" …" if len(names) > 10 else "")
+        names = covered_names(chain_of(pair)[0])
+        shown = ", ".join(map(readable, names[:10])) + (" …" if len(names) > 10 else "")
         return UsageError(
             f"nobody in the model has a name of this certificate: {shown or 'it has none'}",
             remedy="add the domain with `url:` and `certificate: hook`, or do not call "

@@ -11,6 +11,7 @@ from proxygen.apply.walk import Outcome, Progress
 from proxygen.assemble import Parts
 from proxygen.commands.apply import owner, run
 from proxygen.errors import UsageError
+from proxygen.model.hosts import readable
 from proxygen.model.layout import Layout
 from proxygen.model.site import Site
 from proxygen.plan.compare import is_renewal
@@ -58,11 +59,11 @@ def to_replace(name: str, site: Site, parts: Parts) -> None:
     """Note that a certificate must be replaced, until it is; raise UsageError if we cannot."""
     wanted = next((each for each in site.certificates if each.owner == name), None)
     if wanted is None:
-        what = f"{name} has no certificate of its own"
+        what = f"{readable(name)} has no certificate of its own"
         raise UsageError(what, remedy="the global one serves it: `proxygen renew --replace global`")
     if wanted.issuer in SUPPLIED:
         theirs, remedy = SOMEBODY_ELSES[wanted.issuer]
-        what = f"the certificate of {name} is {theirs}"
+        what = f"the certificate of {readable(name)} is {theirs}"
         raise UsageError(what, where=wanted.origin, remedy=remedy)
     if bundle := parts.bundles.facts(name):
         parts.bundles.note(replace(bundle, replace=True))

@@ -18,6 +18,7 @@ from proxygen.errors import visible
 from proxygen.host import processes
 from proxygen.letterbox import Letterbox, Trouble, letters_wait
 from proxygen.model.certificate import GLOBAL, Bundle, Certificate, RenewalInfo
+from proxygen.model.hosts import readable
 from proxygen.model.layout import Layout, stem
 from proxygen.model.site import Owner, Site
 from proxygen.model.views import serving
@@ -26,9 +27,11 @@ from proxygen.plan.alerts import warnings
 from proxygen.plan.backoff import Attempt
 from proxygen.plan.compare import issues
 from proxygen.plan.failures import of_authority, of_owner
+from proxygen.plan.names import State
 from proxygen.plan.observed import Observed
 from proxygen.plan.renewal import SHORT, SUPPLIED, Reason, renew_at, warned_from
 from proxygen.plan.schedule import Schedule, forecast
+from proxygen.plan.states import Named, shown, troubled
 from proxygen.plan.steps import Forecast, Issue, Waiting
 
 if TYPE_CHECKING:
@@ -47,6 +50,7 @@ class Line:
     due: Reason | None = None
     waiting: Waiting | None = None
     hooks: tuple[Ran, ...] = ()
+    unproven: tuple[Named, ...] = ()
 
     def as_json(self, now: datetime) -> dict[str, Any]:
         """Return the line as ``--json`` prints it."""
@@ -63,9 +67,16 @@ class Line:
             "services": list(self.services),
             "due": {"code": self.due.code, "words": self.due.words} if self.due else None,
             "waiting": self.waiting.as_json() if self.waiting else None,
+            "names_left_out": [unproven(each) for each in self.unproven],
             "last_error": error(self.attempt) if self.attempt else None,
             "hooks": [asdict(each) | {"at": each.at.isoformat()} for each in self.hooks],
         }
+
+
+def unproven(each: Named) -> dict[str, Any]:
+    """Return what is known of a name that cannot be proven; `proxygen names` knows more."""
+    since = each.since.isoformat() if each.since else None
+    return {"name": each.name, "state": each.state, "since": since, "words": each.words}
 
 
 def authorities(wanted: Certificate | None) -> list[dict[str, Any]]:
@@ -136,8 +147,8 @@ def command(layout: Layout, as_json: bool) -> int:
     now = datetime.now(UTC)
     parts = assemble.parts(layout, lambda: now)
     observed = observe(site, parts)
-    due = issues(site, observed, now)
-    scheduled = scheduled_of(due, site, parts, observed)
+    due, unprovable = issues(site, observed, now)
+    scheduled = scheduled_of(due, unprovable, site, parts, observed)
     lines = with_hooks(gathered(site, observed, due, scheduled, now), parts)
     mail = Mail.of(parts)
     told = warnings(site, observed, now)
@@ -160,13 +171,23 @@ def command(layout: Layout, as_json: bool) -> int:
     return 0
 
 
-def scheduled_of(due: tuple[Issue, ...], site: Site, parts: Parts, observed: Observed) -> Schedule:
-    """Return which of the due certificates would be asked for now, and which wait."""
+def scheduled_of(
+    due: tuple[Issue, ...],
+    unprovable: tuple[Waiting, ...],
+    site: Site,
+    parts: Parts,
+    observed: Observed,
+) -> Schedule:
+    """Return which of the due certificates would be asked for now, and which wait.
+
+    *unprovable* wait for names that must be in them.
+    """
     if not due:
-        return Schedule()
+        return Schedule(waiting=unprovable)
     from proxygen.reconcile import scheduling
 
-    return scheduling(due, site, parts, observed, ())[1]
+    scheduled = scheduling(due, site, parts, observed, ())[1]
+    return replace(scheduled, waiting=(*scheduled.waiting, *unprovable))
 
 
 def everything(
@@ -224,9 +245,17 @@ def gathered(
     shown = {name: set(names.values()) for name, names in served.items()}
     reasons = {each.certificate.owner: each.reason for each in due}
     waiting = {each.owner: each for each in scheduled.waiting}
+    names: dict[str, tuple[Named, ...]] = {}
+    for named in troubled(site, observed, now):
+        names[named.owner.key] = (*names.get(named.owner.key, ()), named)
     lines = (line(owner, observed, served, shown, now) for owner in site.owners)
     return [
-        replace(each, due=reasons.get(each.owner.key), waiting=waiting.get(each.owner.key))
+        replace(
+            each,
+            due=reasons.get(each.owner.key),
+            waiting=waiting.get(each.owner.key),
+            unproven=names.get(each.owner.key, ()),
+        )
         for each in lines
     ]
 
@@ -359,7 +388,23 @@ def table(lines: list[Line], now: datetime) -> str:
 
 def below(line: Line, now: datetime) -> list[str]:
     """Return what stands below a line: the last error, what it waits for, hooks that failed."""
-    return [*held_up(line, now), *failed_hooks(line.hooks)]
+    return [*held_up(line, now), *left_out(line), *failed_hooks(line.hooks)]
+
+
+def left_out(line: Line) -> Iterator[str]:
+    """Yield which names no certificate covers: how many wait, and why the first one does.
+
+    Not a name alone for which the certificate waits: that is told already.
+    """
+    waits = line.waiting.words.partition(" ")[0] if line.waiting else ""
+    for state in (State.FAILED, State.WAITING, State.MOVED):
+        found = [each for each in line.unproven if each.state is state]
+        if [each.name for each in found] == [waits]:
+            continue
+        if found:
+            number = f"{len(found)} of {len(line.owner.names)} names"
+            names = shown([each.name for each in found], most=1)
+            yield f"    {found[0].title}: {number}: {names}: {found[0].words}"
 
 
 def held_up(line: Line, now: datetime) -> list[str]:
@@ -390,15 +435,15 @@ def failed_hooks(ran: Iterable[Ran]) -> Iterator[str]:
 def cells(line: Line, now: datetime) -> tuple[str, ...]:
     """Return the columns of one line."""
     owner, bundle = line.owner, line.bundle
-    url = owner.host or ""
+    url, key = readable(owner.host or ""), readable(owner.key)
     if extra := len(owner.extra_names):
         url += f" (+{extra})"
     if bundle is None or owner.host is None or not (line.own or owner.key == GLOBAL):
-        return (owner.key, url, served_with(line), "", "", "", "", " ".join(line.services))
+        return (key, url, served_with(line), "", "", "", "", " ".join(line.services))
     left = bundle.not_after - now
     lasting = f"{left.days} d" if left.days >= 2 else f"{int(left.total_seconds() // 3600)} h"
     return (
-        owner.key,
+        key,
         url,
         served_with(line),
         bundle.issuer,

@@ -17,6 +17,7 @@ from proxygen import assemble
 from proxygen.errors import IssueFailed, Origin, visible
 from proxygen.host import files
 from proxygen.model.certificate import Certificate, FileSource
+from proxygen.model.hosts import readable
 from proxygen.model.layout import Layout
 from proxygen.model.site import Site
 
@@ -120,7 +121,7 @@ def looked_at(wanted: Certificate, file: FileSource) -> dict[str, Any]:
 
 def lines(said: dict[str, Any]) -> list[str]:
     """Return the verdicts on one certificate, a line each."""
-    found = [f"the certificate of {said['owner']} ({said['where']}):"]
+    found = [f"the certificate of {readable(said['owner'])} ({said['where']}):"]
     if said["error"]:
         found.append(indented(said))
     for each in said["verdicts"]:

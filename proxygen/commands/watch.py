@@ -187,9 +187,11 @@ def leave() -> NoReturn:
     What answers challenges for us is removed: who began an order is about to be gone. Answers
     of other runs stay.
     """
+    from proxygen.solvers.dns01 import Dns01
     from proxygen.solvers.http01 import Webroot
 
     Webroot.withdraw()
+    Dns01.withdraw()
     event(INFO, "stopped")
     with suppress(OSError):
         sys.stderr.flush()

@@ -20,3 +20,19 @@ def listed() -> PublicSuffixList:
 def registered(name: str) -> str:
     """Return the registered domain of a name in A-labels; a public suffix is its own."""
     return listed().privatesuffix(name.removeprefix("*.")) or name
+
+
+@cache
+def run_by_registries() -> PublicSuffixList:
+    """Return the list without the domains below which companies let others have names.
+
+    Such a company may well have a certificate for its own domain.
+    """
+    from publicsuffixlist import PublicSuffixList
+
+    return PublicSuffixList(only_icann=True)
+
+
+def is_public(name: str) -> bool:
+    """Return whether a name in A-labels is a public suffix, which nobody owns."""
+    return run_by_registries().is_public(name)

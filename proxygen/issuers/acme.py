@@ -13,9 +13,9 @@ from acme import messages
 from proxygen.errors import IssueFailed
 from proxygen.issuers import acme_failures, acme_renewal
 from proxygen.issuers.acme_account import Account, location
-from proxygen.issuers.acme_answers import Directory, Order, Status
+from proxygen.issuers.acme_answers import Directory, Identifier, Order, Status
 from proxygen.issuers.acme_failures import Over, Refused, Wrong
-from proxygen.issuers.acme_kept import KeptOrder, KeptOrders
+from proxygen.issuers.acme_kept import KeptAccount, KeptOrder, KeptOrders
 from proxygen.issuers.acme_order import Course
 from proxygen.issuers.acme_renewal import Suggested
 from proxygen.issuers.acme_server import Once, Server
@@ -23,9 +23,10 @@ from proxygen.issuers.acme_transport import Answer, Pace
 from proxygen.model import verdicts, x509
 from proxygen.model.certificate import Certificate, KeyAndChain, Secret
 from proxygen.model.site import Acme
-from proxygen.solvers import Solver
+from proxygen.solvers import Solver, Solvers
 from proxygen.stores import Store
 
+IDENTIFIERS = {"dns": messages.IDENTIFIER_FQDN, "ip": messages.IDENTIFIER_IP}
 MOST_CERTIFICATES = 10
 AT_ONCE = 24
 
@@ -42,7 +43,8 @@ class AcmeIssuer:
 
     Nothing is sent before the first certificate is due. An order is remembered in the store
     from the moment the authority created it until ``finished``, so that a run that was killed
-    is continued with the same order and key. *ordered* is told once of each new order.
+    is continued with the same order and key. *solvers* tells who proves the names of a
+    certificate. *ordered* is told once of each new order.
     """
 
     concurrency = AT_ONCE
@@ -51,7 +53,7 @@ class AcmeIssuer:
         self,
         settings: Acme,
         store: Store,
-        solver: Solver,
+        solvers: Solvers,
         now: Callable[[], datetime],
         secrets: Callable[[Secret], bytes],
         pace: Pace | None = None,
@@ -59,7 +61,7 @@ class AcmeIssuer:
     ) -> None:
         self.settings = settings
         self.store = store
-        self.solver = solver
+        self.solvers = solvers
         self.now = now
         self.secrets = secrets
         self.pace = pace or Pace()
@@ -67,6 +69,7 @@ class AcmeIssuer:
         self.server = Server(settings, self.concurrency, now, self.pace)
         self.account = Once(self.join, self.pace.down)
         self.orders = KeptOrders(store, settings.directory)
+        self.proved_by: dict[int, Solver] = {}
 
     @property
     def new_terms(self) -> str | None:
@@ -75,8 +78,9 @@ class AcmeIssuer:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a person should know of the account although certificates are obtained."""
-        return self.account.made.notes if self.account.made else ()
+        """What a person should know although certificates are obtained: of account and proofs."""
+        account = self.account.made.notes if self.account.made else ()
+        return (*account, *(note for each in self.proved_by.values() for note in each.notes))
 
     def issue(
         self, wanted: Certificate, former: KeyAndChain | None, replaces: str | None = None
@@ -86,6 +90,7 @@ class AcmeIssuer:
         *replaces* is told to an authority that offers renewal information; one that refuses an
         order because of it is asked for an order without.
         """
+        self.solvers(wanted)  # nothing is ordered when there is nobody who could prove the names
         account = self.account()
         try:
             return self.obtained(account, wanted, former, replaces)
@@ -109,6 +114,15 @@ class AcmeIssuer:
         this one, or for *everybody*. Many threads may ask; no account is needed.
         """
         return acme_renewal.suggested(self.server, identifier)
+
+    def identity(self) -> Identity:
+        """Return who the authority and we are to CAA records; raise IssueFailed.
+
+        It is asked for its directory. No account is registered for this.
+        """
+        registered = KeptAccount(self.store, self.settings.directory).registered()
+        identities = self.server.directory().meta.caa_identities
+        return Identity(identities, registered.url if registered else None)
 
     def join(self) -> Account:
         """Return the account, which is registered where it must be; raise IssueFailed."""
@@ -134,7 +148,9 @@ class AcmeIssuer:
 
     def walked(self, account: Account, begun: Begun, wanted: Certificate) -> KeyAndChain:
         """Return key and chain by the order *begun*."""
-        course = Course(account, begun.url, self.solver, self.now, self.pace)
+        solvers = self.solvers(wanted)
+        self.proved_by |= {id(each): each for each in solvers.values()}
+        course = Course(account, begun.url, wanted, solvers, self.now, self.pace)
         order = course.walk(begun.order, x509.signing_request(begun.key, wanted.names))
         return self.received(course.certificate(order), begun.key, wanted)
 
@@ -224,6 +240,17 @@ class AcmeIssuer:
 
 
 @dataclass(frozen=True, slots=True)
+class Identity:
+    """Whom CAA records allow (RFC 8555 section 7.1.1, RFC 8657): the authority, our account.
+
+    *account* is its URL, None before there is one.
+    """
+
+    caa_identities: tuple[str, ...]
+    account: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Begun:
     """An order at the authority, and the private key of its certificate."""
 
@@ -235,7 +262,7 @@ class Begun:
 def new_order(settings: Acme, wanted: Certificate, replaces: str | None) -> bytes:
     """Return the payload of a new order (RFC 8555 section 7.4, RFC 9773 section 5)."""
     identifiers = [
-        messages.Identifier(typ=messages.IDENTIFIER_FQDN, value=name)
+        messages.Identifier(typ=IDENTIFIERS[Identifier.of(name).type], value=name)
         for name in dict.fromkeys(wanted.names)
     ]
     order = messages.NewOrder(identifiers=identifiers, profile=settings.profile)

@@ -5,17 +5,27 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from enum import StrEnum
+from ipaddress import ip_address
 from typing import Annotated, Self, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+)
 
 from proxygen.errors import IssueFailed
+from proxygen.model.hosts import BadName, host_name, is_address
 
 URN = "urn:ietf:params:acme:error:"
 UNTYPED = "about:blank"
 LONGEST_TEXT = 1000
 MOST_NAMES = 1000
+MOST_IDENTITIES = 20
 OWN_REASONS = frozenset({"caa", "rejectedIdentifier", "rateLimited"})
 """Types of problems that a name has with one authority, and maybe not with another."""
 TOKEN = re.compile(r"[A-Za-z0-9_-]{22,200}", re.ASCII)
@@ -64,10 +74,23 @@ class Said(BaseModel):
 
 
 class Identifier(Said):
-    """A name as the authority writes it (RFC 8555 section 9.7.7)."""
+    """A name as the authority writes it (RFC 8555 section 9.7.7, RFC 8738 section 3)."""
 
     type: Word
     value: Annotated[str, Field(max_length=300), AfterValidator(printable)]
+
+    @classmethod
+    def of(cls, name: str) -> Identifier:
+        """Return a name of ours as an identifier."""
+        return cls(type="ip" if is_address(name) else "dns", value=name)
+
+    @property
+    def name(self) -> str:
+        """The name as ours are written: in lower case, an address in its shortest form."""
+        try:
+            return str(ip_address(self.value)) if self.type == "ip" else self.value.lower()
+        except ValueError:
+            return self.value
 
 
 class Problem(Said):
@@ -91,11 +114,12 @@ class Problem(Said):
         if not self.subproblems:
             yield self
         for part in self.subproblems:
-            yield from part.leaves
+            named = part.identifier or self.identifier
+            yield from part.model_copy(update={"identifier": named}).leaves
 
     def about(self, name: str) -> Problem:
-        """Return the same problem as one with *name*."""
-        return self.model_copy(update={"identifier": Identifier(type="dns", value=name)})
+        """Return the same problem as one with *name*, a name of ours."""
+        return self.model_copy(update={"identifier": Identifier.of(name)})
 
 
 class Status(StrEnum):
@@ -111,11 +135,27 @@ class Status(StrEnum):
     REVOKED = "revoked"
 
 
+def domains(names: object) -> tuple[str, ...]:
+    """Return the host names in a list, bounded; what else is in it is of no use to anybody."""
+    found = []
+    for each in names[:MOST_IDENTITIES] if isinstance(names, list | tuple) else ():
+        try:
+            found.append(host_name(each) if isinstance(each, str) else "")
+        except BadName:
+            continue
+    return tuple(dict.fromkeys(filter(None, found)))
+
+
+Domains = Annotated[tuple[str, ...], BeforeValidator(domains)]
+"""Domain names of issuers (RFC 8659 section 4.2)."""
+
+
 class Meta(Said):
     """What a directory tells about its authority (RFC 8555 section 9.7.6)."""
 
     terms: Annotated[Word | None, Field(alias="termsOfService")] = None
     binding: Annotated[bool, Field(alias="externalAccountRequired")] = False
+    caa_identities: Annotated[Domains, Field(alias="caaIdentities")] = ()
     profiles: dict[Word, Text] = {}
 
 
@@ -143,18 +183,22 @@ class Order(Said):
 
     def is_for(self, names: tuple[str, ...]) -> bool:
         """Return whether it is for exactly *names*."""
-        asked = {("dns", name) for name in names}
-        return {(one.type, one.value.lower()) for one in self.identifiers} == asked
+        asked = {(one.type, one.name) for one in map(Identifier.of, names)}
+        return {(one.type, one.name) for one in self.identifiers} == asked
 
 
 class Challenge(Said):
-    """One way to prove an authorization (RFC 8555 section 7.1.5)."""
+    """One way to prove an authorization (RFC 8555 section 7.1.5).
+
+    *issuers* are the names of the authority for a record of dns-persist-01; that has no token.
+    """
 
     type: Word
     url: Url | None = None
     token: Annotated[str, Field(max_length=500)] | None = None
     status: Status = Status.PENDING
     error: Problem | None = None
+    issuers: Annotated[Domains, Field(alias="issuer-domain-names")] = ()
 
 
 class Authorization(Said):
@@ -163,11 +207,12 @@ class Authorization(Said):
     identifier: Identifier
     status: Status
     challenges: Annotated[tuple[Challenge, ...], Field(max_length=50)]
+    wildcard: bool = False
 
     @property
     def name(self) -> str:
-        """The name to prove."""
-        return self.identifier.value.lower()
+        """The name to prove, as it was ordered: ``*.`` and its parent for a wildcard."""
+        return f"*.{self.identifier.name}" if self.wildcard else self.identifier.name
 
     @property
     def problem(self) -> Problem:

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from proxygen.errors import IssueFailed
+from proxygen.errors import IssueFailed, RefusedName
 from proxygen.issuers.acme_answers import UNTYPED, Problem
+from proxygen.model.certificate import DNS, PERSIST
+from proxygen.model.hosts import is_wildcard
 
 MOST_WORDS = 100
 
@@ -25,12 +27,29 @@ class Refused(Exception):
         self.retry_at = retry_at
 
 
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """What helps to say why names were not proven: by which *challenges* that was tried.
+
+    *records* are those that dns-persist-01 wants to see, as lines of a zone file.
+    """
+
+    challenges: frozenset[str] = frozenset()
+    records: tuple[str, ...] = ()
+
+
+NO_ADVICE = Advice()
+
+
 class Over(Refused):
     """The order came to nothing: the next try needs a new one; *unproven*: as in IssueFailed."""
 
-    def __init__(self, problem: Problem, unproven: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, problem: Problem, unproven: tuple[str, ...] = (), advice: Advice = NO_ADVICE
+    ) -> None:
         super().__init__(problem)
         self.unproven = unproven
+        self.advice = advice
 
 
 class Wrong(IssueFailed):
@@ -56,6 +75,16 @@ KEY = Meaning("it does not accept the key", "choose another `acme.key_type`", fi
 NAME = Meaning(
     "it does not issue for such a name", "take the name out of the model, or correct it", final=True
 )
+
+NOT_SEEN = ("connection", "dns", "incorrectResponse", "unauthorized")
+"""Types of problems that mean something else where a TXT record was to be seen."""
+UNSEEN = Meaning(
+    "it did not see our TXT record",
+    "see that every name server of the domain, and of where `_acme-challenge` is delegated to,"
+    " answers from outside and shows new records at once",
+)
+OF_NAMES = frozenset({"caa", "dns", "dnssec", "rejectedIdentifier", "unsupportedIdentifier"})
+"""Types of problems that are about names, never about the account or a limit."""
 
 MEANINGS = {
     "accountDoesNotExist": Meaning("it lost our account", "run proxygen again"),
@@ -130,15 +159,56 @@ def of_names(names: tuple[str, ...], refused: Refused) -> IssueFailed:
     It blames the names that the problem names, all of them when it names none.
     """
     leaves = tuple(refused.problem.leaves)
-    blamed = tuple(dict.fromkeys(leaf.identifier.value for leaf in leaves if leaf.identifier))
-    special = {} if blamed else {"unauthorized": BANNED}
+    blamed = tuple(dict.fromkeys(leaf.identifier.name for leaf in leaves if leaf.identifier))
+    over = refused if isinstance(refused, Over) else None
+    special = meanings_by(over.advice if over else NO_ADVICE)
     return failure(
         f"the authority refused {listed(blamed or names)}",
         refused,
-        special,
+        special if blamed else {**special, "unauthorized": BANNED},
         everybody=met_by_all(refused, names),
-        unproven=refused.unproven if isinstance(refused, Over) else (),
+        unproven=over.unproven if over else (),
+        refused=tuple(refused_names(names, refused.problem)),
     )
+
+
+def refused_names(names: tuple[str, ...], problem: Problem) -> Iterator[RefusedName]:
+    """Yield each of *names* that a problem says something against, once.
+
+    A part without an identifier counts where it is of a type that is about names: Let's Encrypt
+    names in the text alone what it refuses when that is one name.
+    """
+    said: dict[str, Problem] = {}
+    for leaf in problem.leaves:
+        for name in meant(names, leaf):
+            said.setdefault(name, leaf)
+    for name, leaf in said.items():
+        kind = "" if leaf.type == UNTYPED else leaf.type
+        yield RefusedName(name, kind, leaf.detail or leaf.title)
+
+
+def meant(names: tuple[str, ...], leaf: Problem) -> tuple[str, ...]:
+    """Return which of *names* a problem is about.
+
+    An identifier that was ordered for a wildcard alone may come without its ``*.``.
+    """
+    if leaf.identifier:
+        own = leaf.identifier.name
+        return tuple(name for name in (own, f"*.{own}") if name in names)[:1]
+    if leaf.kind not in OF_NAMES:
+        return ()
+    text = f"{leaf.title} {leaf.detail}".lower()
+    hosts = text.replace("*.", "*_")  # a wildcard is no mention of its parent
+    return tuple(name for name in names if mentioned_in(text if is_wildcard(name) else hosts)(name))
+
+
+def meanings_by(advice: Advice) -> Mapping[str, Meaning]:
+    """Return what problems mean where names were not to be proven over HTTP."""
+    if PERSIST in advice.challenges:
+        published = "; ".join(advice.records) or "the record that `proxygen dns` prints"
+        remedy = f"publish on every name server of the domain: {published}"
+        return dict.fromkeys(NOT_SEEN, Meaning("it did not see the record that allows us", remedy))
+    return dict.fromkeys(NOT_SEEN, UNSEEN) if DNS in advice.challenges else {}
 
 
 def of_account(refused: Refused, terms: str | None) -> IssueFailed:
@@ -149,7 +219,7 @@ def of_account(refused: Refused, terms: str | None) -> IssueFailed:
 
 
 def failure(
-    what: str, refused: Refused, special: Mapping[str, Meaning], terms: str = "", **more: Any
+    what: str, refused: Refused, special: Mapping[str, Meaning], terms: str = "", /, **more: Any
 ) -> IssueFailed:
     """Return *what* happened, what it means and the authority's own words.
 
@@ -229,7 +299,7 @@ def may_be_replaces(refused: Refused) -> bool:
 
 def words(problem: Problem) -> str:
     """Return one line: the name if there is one, the type, and the authority's own words."""
-    name = f"{problem.identifier.value}: " if problem.identifier else ""
+    name = f"{problem.identifier.name}: " if problem.identifier else ""
     kind = "" if problem.type == UNTYPED else f" ({problem.type})"
     return f"{name}{problem.detail or problem.title}{kind}"
 

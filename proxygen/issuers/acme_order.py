@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from acme import messages
 from cryptography import x509
 
-from proxygen.errors import IssueFailed
+from proxygen.errors import IssueFailed, RefusedName
 from proxygen.issuers.acme_account import Account, encoded
 from proxygen.issuers.acme_answers import (
     TOKEN,
@@ -19,11 +20,32 @@ from proxygen.issuers.acme_answers import (
     Problem,
     Status,
 )
-from proxygen.issuers.acme_failures import Over, Refused, Wrong
+from proxygen.issuers.acme_failures import NO_ADVICE, Advice, Over, Refused, Wrong
 from proxygen.issuers.acme_transport import Answer, Pace
+from proxygen.model import persist
+from proxygen.model.certificate import DNS, HTTP, PERSIST, Certificate
+from proxygen.model.hosts import is_wildcard
 from proxygen.solvers import Solver
 
-CHALLENGE = "http-01"
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """How one authorization, at *url*, is proven: *solver* presents the answer to *challenge*."""
+
+    url: str
+    authorization: Authorization
+    challenge: Challenge
+    solver: Solver
+
+    @property
+    def name(self) -> str:
+        """The name that is proven."""
+        return self.authorization.name
+
+    @property
+    def token(self) -> str:
+        """The challenge's token; dns-persist-01 has none."""
+        return self.challenge.token or ""
 
 
 class Course:
@@ -33,13 +55,15 @@ class Course:
         self,
         account: Account,
         url: str,
-        solver: Solver,
+        wanted: Certificate,
+        solvers: Mapping[str, Solver],
         now: Callable[[], datetime],
         pace: Pace,
     ) -> None:
         self.account = account
         self.url = url
-        self.solver = solver
+        self.wanted = wanted
+        self.solvers = solvers
         self.now = now
         self.pace = pace
         self.deadline = time.monotonic() + pace.order
@@ -88,27 +112,65 @@ class Course:
             (url, Authorization.read(self.account.look(url).body)) for url in self.asked(order)
         ]
         check_names(order, [authorization for _, authorization in found])
-        open_ones = [(url, one) for url, one in found if one.status is Status.PENDING]
-        chosen = [(url, one, http01(one)) for url, one in open_ones]
+        proofs = [self.proof(url, one) for url, one in found if one.status is Status.PENDING]
         try:
-            for _, one, challenge in chosen:
-                self.present(one.name, challenge)
-            answered = [(url, self.answer(url, challenge)) for url, _, challenge in chosen]
+            self.publish(proofs)
+            self.settle(proofs)
+            answered = [(each.url, self.answer(each.url, each.challenge)) for each in proofs]
             settled = [self.settled(url, answer) for url, answer in answered]
         finally:
-            for _, one, challenge in chosen:
-                self.solver.cleanup(one.name, str(challenge.token))
+            for each in proofs:
+                each.solver.cleanup(each.name, each.token)
         known = [one for _, one in found if one.status is not Status.PENDING]
-        check_valid([*known, *settled])
+        check_valid([*known, *settled], self.advice(proofs))
+
+    def proof(self, url: str, authorization: Authorization) -> Proof:
+        """Return how an authorization is proven; raise IssueFailed when it cannot be."""
+        challenge = chosen(authorization, self.solvers, self.wanted)
+        return Proof(url, authorization, challenge, self.solvers[challenge.type])
+
+    def advice(self, proofs: list[Proof]) -> Advice:
+        """Return what to do about names that are not proven, by type of challenge."""
+        records = [
+            f'{persist.name(each.name)}. IN TXT "{record}"'
+            for each in proofs
+            for record in self.records(each)
+        ]
+        return Advice(frozenset(each.challenge.type for each in proofs), tuple(records))
+
+    def records(self, proof: Proof) -> Iterator[str]:
+        """Yield the record that dns-persist-01 wants to see."""
+        for issuer in proof.challenge.issuers[:1] if proof.challenge.type == PERSIST else ():
+            yield persist.record(issuer, self.account.url, is_wildcard(proof.name))
 
     def asked(self, order: Order) -> tuple[str, ...]:
         """Return the URLs of the order's authorizations, each once."""
         return tuple(dict.fromkeys(order.authorizations))
 
-    def present(self, name: str, challenge: Challenge) -> None:
-        """Make the key authorization visible (RFC 8555 section 8.1)."""
-        token = str(challenge.token)
-        self.solver.present(name, token, f"{token}.{self.account.thumbprint}")
+    def present(self, proof: Proof) -> None:
+        """Publish the key authorization (RFC 8555 section 8.1)."""
+        key_authorization = f"{proof.token}.{self.account.thumbprint}"
+        proof.solver.present(proof.name, proof.token, key_authorization)
+
+    def publish(self, proofs: list[Proof]) -> None:
+        """Publish every answer; raise IssueFailed that names all for which it cannot be done."""
+        failures: list[IssueFailed] = []
+        for each in proofs:
+            try:
+                self.present(each)
+            except IssueFailed as error:
+                if not error.refused:
+                    raise  # nor could any other name's answer be published
+                failures.append(error)
+        if failures:
+            raise of_several(failures)
+
+    def settle(self, proofs: list[Proof]) -> None:
+        """Wait until the authority would see all that was presented; its own time begins then."""
+        begun = time.monotonic()
+        for solver in {id(each.solver): each.solver for each in proofs}.values():
+            solver.settle([(each.name, each.token) for each in proofs if each.solver is solver])
+        self.deadline += time.monotonic() - begun
 
     def answer(self, url: str, challenge: Challenge) -> Answer | None:
         """Tell the authority that it may look; it already does after a run was killed."""
@@ -156,18 +218,29 @@ class Course:
         time.sleep(seconds)
 
 
-def http01(authorization: Authorization) -> Challenge:
-    """Return the http-01 challenge; raise Wrong when there is none that can be used."""
+def of_several(failures: list[IssueFailed]) -> IssueFailed:
+    """Return the first failure, with what the others say besides."""
+    first, *others = failures
+    if others:
+        first.words = "\n".join([first.words, *(each.what for each in others)]).strip()
+        first.refused = tuple(name for each in failures for name in each.refused)
+    return first
+
+
+def chosen(
+    authorization: Authorization, solvers: Mapping[str, Solver], wanted: Certificate
+) -> Challenge:
+    """Return the first challenge that is offered, in the order of *solvers*; raise Wrong.
+
+    One that cannot be used is as good as none.
+    """
     offered = {one.type: one for one in authorization.challenges}
-    challenge = offered.get(CHALLENGE)
-    if challenge is None:
-        raise Wrong(
-            f"the authority does not offer {CHALLENGE} for {authorization.name}",
-            remedy="use an authority that does; none does for wildcard names",
-            final=True,
-            words=f"offered: {', '.join(offered) or 'nothing'}",
-        )
-    if challenge.url is None or not TOKEN.fullmatch(challenge.token or ""):
+    kind = next((each for each in solvers if each in offered), None)
+    if kind is None:
+        raise not_offered(authorization.name, tuple(offered), wanted)
+    challenge = offered[kind]
+    proper = kind == PERSIST or TOKEN.fullmatch(challenge.token or "")
+    if challenge.url is None or not proper:
         raise Wrong(
             f"the authority's challenge for {authorization.name} has no URL or no token",
             remedy="ask its operators: a token is base64url (RFC 8555 section 8.3)",
@@ -175,10 +248,28 @@ def http01(authorization: Authorization) -> Challenge:
     return challenge
 
 
+def not_offered(name: str, offered: tuple[str, ...], wanted: Certificate) -> Wrong:
+    """Return the error for a challenge that the authority does not have for a name."""
+    if HTTP in offered:
+        remedy = "write `challenge: http-01` for this certificate, or use another authority"
+    elif DNS in offered:
+        remedy = "write `challenge: dns-01` for this certificate, with a solver below `solvers`"
+    else:
+        remedy = "use another authority, or take the name out"
+    return Wrong(
+        f"the authority does not offer {wanted.challenge} for {name}",
+        where=wanted.origin,
+        remedy=remedy,
+        final=True,
+        words=f"offered: {', '.join(offered) or 'nothing'}",
+        refused=(RefusedName(name, "", f"{wanted.challenge} is not offered for it"),),
+    )
+
+
 def check_names(order: Order, authorizations: list[Authorization]) -> None:
     """Raise Wrong unless the authorizations are for names of the order."""
-    asked = {("dns", one.value.lower().removeprefix("*.")) for one in order.identifiers}
-    foreign = {(one.identifier.type, one.name) for one in authorizations} - asked
+    asked = {(one.type, one.name.removeprefix("*.")) for one in order.identifiers}
+    foreign = {(one.identifier.type, one.identifier.name) for one in authorizations} - asked
     if foreign:
         raise Wrong(
             "the authority wants proof of what was not asked for",
@@ -187,10 +278,11 @@ def check_names(order: Order, authorizations: list[Authorization]) -> None:
         )
 
 
-def check_valid(authorizations: list[Authorization]) -> None:
+def check_valid(authorizations: list[Authorization], advice: Advice = NO_ADVICE) -> None:
     """Raise Over, with every name's own problem, unless all are valid."""
     failed = [one for one in authorizations if one.status is not Status.VALID]
     if failed:
         failed.sort(key=lambda one: one.name)
         unproven = tuple(one.name for one in failed if one.is_unproven)
-        raise Over(Problem(subproblems=tuple(one.problem for one in failed)), unproven)
+        problem = Problem(subproblems=tuple(one.problem for one in failed))
+        raise Over(problem, unproven, advice)

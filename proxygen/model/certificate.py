@@ -13,6 +13,10 @@ GLOBAL = "global"
 """The owner of the global certificate; no domain can be called so, as a domain has a dot."""
 
 
+HTTP, DNS, PERSIST = "http-01", "dns-01", "dns-persist-01"
+"""The challenges that can prove a name (RFC 8555 section 8; draft-ietf-acme-dns-persist)."""
+
+
 class KeyType(StrEnum):
     """The kinds of private key that can be asked for."""
 
@@ -69,7 +73,9 @@ class Certificate:
     ``acme``, ``file``, ``hook`` or ``selfsigned``. *authorities* are the ACME authorities to
     ask, the preferred one first; the next takes over when it cannot issue. *keep_key* asks a
     renewal to keep the private key (the global certificate: published TLSA 3 1 1 records
-    name it).
+    name it). *challenge* is how names are proven (RFC 8555 section 8), *solver* the name of who
+    writes DNS records for it. *strict*: all names or none. *unchecked* are the names that are not
+    looked at before the authority is asked.
     """
 
     owner: str
@@ -80,6 +86,10 @@ class Certificate:
     authorities: tuple[Authority, ...] = ()
     file: FileSource | None = None
     keep_key: bool = False
+    challenge: str = HTTP
+    solver: str | None = None
+    strict: bool = False
+    unchecked: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

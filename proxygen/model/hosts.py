@@ -41,10 +41,7 @@ def a_labels(name: str) -> str:
     if is_address(name):
         raise BadName(f"{shown} is an IP address, not a host name", "write the host's name")
     if name.startswith("*."):
-        raise BadName(
-            f"{shown} is a wildcard, which needs the challenge dns-01; only http-01 is known",
-            "name each host in `extra_names`",
-        )
+        raise BadName(f"{shown} is a wildcard, not a host name", "wildcards go into `extra_names`")
     if "." not in name:
         raise BadName(f"{shown} is not a full host name", "write it with its domain: host.domain")
     if len(name) > 4 * LONGEST_NAME:
@@ -58,16 +55,85 @@ def a_labels(name: str) -> str:
     return encoded
 
 
+def extra_name(text: str) -> str:
+    """Return what a certificate may name besides hosts: a wildcard, an address, or a host name.
+
+    ``*.`` stands for one label before a name of at least two (RFC 9525 section 6.3); addresses
+    come in their shortest form (RFC 5952). Raises BadName.
+    """
+    if found := shortest(text):
+        return found
+    if "*" not in text:
+        return host_name(text)
+    if not text.startswith("*.") or "*" in text[1:]:
+        what = f"{text[:80]!r} is no wildcard: one stands for the first label, and for all of it"
+        raise BadName(what, "write `*.` and a host name, such as '*.customer.example'")
+    name = f"*.{host_name(text[2:])}"
+    if len(name) > LONGEST_NAME:
+        raise BadName(f"a name of {len(name)} octets; DNS allows {LONGEST_NAME}", "shorten it")
+    return name
+
+
+def shortest(text: str) -> str | None:
+    """Return an address in its shortest form (RFC 5952); None for what is none.
+
+    IPv6 may stand in the brackets of a URL; one of a single link (``%eth0``) is nobody else's.
+    """
+    bare = text[1:-1] if text.startswith("[") and text.endswith("]") and ":" in text else text
+    if not like_an_address(bare) or "%" in bare:
+        return None
+    try:
+        return str(ipaddress.ip_address(bare))
+    except ValueError:
+        return None
+
+
+def is_wildcard(name: str) -> bool:
+    """Return whether a name of a certificate stands for every host one label below it."""
+    return name.startswith("*.")
+
+
+def example_of(wildcard: str) -> str:
+    """Return a host that a wildcard stands for, and that hardly anybody has."""
+    room = LONGEST_NAME - len(wildcard) + 1
+    return "proxygen-probe"[:room].rstrip("-") + wildcard[1:]
+
+
+def readable(name: str) -> str:
+    """Return a name in both spellings: ``bücher.example (xn--bcher-kva.example)``.
+
+    U-labels first (RFC 5890 section 2.3.2.1); what has but one stays as it is.
+    """
+    if "xn--" not in name:
+        return name
+    import idna
+
+    try:
+        shown = idna.decode(name.removeprefix("*."))
+    except (idna.IDNAError, UnicodeError):
+        return name
+    prefix = "*." if is_wildcard(name) else ""
+    return f"{prefix}{shown} ({name})"
+
+
 HOST_REMEDY = "write letters, digits and hyphens, with dots between: host.domain.example"
 
 
 def is_address(name: str) -> bool:
     """Return whether *name* is an IPv4 or IPv6 address, also in the brackets of a URL."""
+    bare = name.strip("[]")
+    if not like_an_address(bare):
+        return False
     try:
-        ipaddress.ip_address(name.strip("[]"))
+        ipaddress.ip_address(bare)
     except ValueError:
         return False
     return True
+
+
+def like_an_address(text: str) -> bool:
+    """Return False for what cannot be an address: nearly every name, and reading one is slow."""
+    return ":" in text or text[-1:].isdigit()
 
 
 def url_host(text: str) -> str:

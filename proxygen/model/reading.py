@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from proxygen.errors import Mistake, ModelError, Origin
-from proxygen.model import rules
+from proxygen.model import provable, rules
 from proxygen.model.backends import Applications, backends
-from proxygen.model.certificate import GLOBAL, Authority, Certificate, FileSource, KeyType, Secret
+from proxygen.model.certificate import (
+    GLOBAL,
+    HTTP,
+    Authority,
+    Certificate,
+    FileSource,
+    KeyType,
+    Secret,
+)
 from proxygen.model.hosts import BadName, host_name
 from proxygen.model.schema import (
     DIRECTORIES,
@@ -20,13 +28,27 @@ from proxygen.model.schema import (
     Defaults,
     Domain,
     FileCertificate,
+    Global,
     Known,
     Main,
     main_type,
 )
-from proxygen.model.site import Acme, ExternalAccount, Limits, Metrics, Owner, Site
+from proxygen.model.site import (
+    Acme,
+    DnsSolver,
+    ExternalAccount,
+    Limits,
+    Metrics,
+    Owner,
+    Site,
+)
 from proxygen.model.sources import Load, Read, ReadBefore, Source, read_included
 from proxygen.model.yaml import Document, Map
+
+
+def nothing(name: str) -> bool:  # noqa: ARG001
+    """Return that no name is a public suffix, where there is no list of them."""
+    return False
 
 
 def read(
@@ -35,9 +57,11 @@ def read(
     known: Known,
     applications: Applications,
     before: Before | None = None,
+    is_public_suffix: Callable[[str], bool] = nothing,
 ) -> Site:
     """Return the site that the files describe; raise ModelError with every mistake.
 
+    *is_public_suffix* tells of a name in A-labels whether anybody can register names below it.
     *before* spares who reads a model again and again all that did not change.
     """
     before = before or Before()
@@ -51,7 +75,10 @@ def read(
     for file in files:
         mistakes += file.document.mistakes
     site = Building(first, content, files, mistakes, before).site(applications)
-    mistakes += not_said_yet(rules.broken(site, first.document, files_by_name(files)), mistakes)
+    documents = files_by_name(files)
+    mistakes += not_said_yet(rules.broken(site, first.document, documents), mistakes)
+    wrong = provable.broken(site, first.document, documents, is_public_suffix)
+    mistakes += not_said_yet(wrong, mistakes)
     if mistakes:
         raise ModelError(ordered(mistakes))
     return site
@@ -105,6 +132,16 @@ class Before:
         return self.main
 
 
+@dataclass(frozen=True, slots=True)
+class Proving:
+    """How the names of a certificate are proven; the fields are as in ``Certificate``."""
+
+    challenge: str
+    solver: str | None
+    strict: bool
+    unchecked: tuple[str, ...]
+
+
 @dataclass(slots=True)
 class Building:
     """Builds the site from the files that were read."""
@@ -130,7 +167,21 @@ class Building:
             contact=self.content.contact,
             language=self.content.language,
             folder=self.first.folder,
+            solvers=dict(self.solvers()),
+            addresses=distinct(self.content.addresses),
+            resolvers=tuple(map(socket_of, self.content.resolvers)),
+            preflight=self.content.acme.preflight,
         )
+
+    def solvers(self) -> Iterator[tuple[str, DnsSolver]]:
+        """Yield who writes DNS records; one with no word, or several, is a mistake."""
+        for name, fields in (self.content.solvers or {}).items():
+            words = {
+                word: each for word in fields.model_fields_set if (each := getattr(fields, word))
+            }
+            if len(words) == 1:
+                origin = self.first.document.origin("solvers", name)
+                yield name, DnsSolver(*words.popitem(), origin)
 
     def named(self, room: str) -> Mapping[str, Any] | None:
         """Return the settings of the services or notifiers that the model names."""
@@ -147,7 +198,9 @@ class Building:
         fields, document = self.content.global_, self.first.document
         names = distinct((fields.url, *fields.extra_names))
         where = document.origin("global", "certificate")
-        certificate = self.certificate(GLOBAL, names, fields.certificate, where, self.first.folder)
+        certificate = self.certificate(
+            GLOBAL, names, fields.certificate, where, self.first.folder, self.proving(names, fields)
+        )
         return Owner(
             key=GLOBAL,
             host=fields.url,
@@ -175,7 +228,7 @@ class Building:
     def all_placed(self) -> Iterator[Placed]:
         """Yield the domains of every file, those that did not change as they were."""
         content = self.content
-        said = (content.defaults, content.language, content.acme)
+        said = (content.defaults, content.language, content.acme, tuple(content.solvers or ()))
         former = self.before.placed if self.before.said == said else {}
         self.before.said, self.before.placed = said, {}
         for file in self.files:
@@ -215,7 +268,9 @@ class Building:
         asked = fields.certificate or unsaid
         where = file.document.origin("domains", typed, "certificate")
         certificate = (
-            self.certificate(key, names, asked, where, file.folder)
+            self.certificate(
+                key, names, asked, where, file.folder, self.proving(names, fields, defaults)
+            )
             if names and asked != GLOBAL
             else None
         )
@@ -238,6 +293,7 @@ class Building:
         asked: str | FileCertificate,
         where: Origin,
         folder: Path,
+        proving: Proving,
     ) -> Certificate:
         """Return the certificate that is asked for."""
         issuer = asked if isinstance(asked, str) else "file"
@@ -250,6 +306,30 @@ class Building:
             authorities=self.asked() if issuer == "acme" else (),
             file=file_source(asked, where, folder) if isinstance(asked, FileCertificate) else None,
             keep_key=owner == GLOBAL,
+            challenge=proving.challenge,
+            solver=proving.solver if proving.challenge != HTTP else None,
+            strict=proving.strict,
+            unchecked=proving.unchecked,
+        )
+
+    def proving(
+        self, names: tuple[str, ...], fields: Global | Domain, defaults: Defaults | None = None
+    ) -> Proving:
+        """Return how names are proven; what an owner does not say, *defaults* do."""
+        said = proving_said(fields)
+        if defaults and None in said:
+            usual = proving_said(defaults)
+            said = tuple(usual[at] if own is None else own for at, own in enumerate(said))
+        challenge, solver, strict, unchecked = said
+        if unchecked is True or not self.content.acme.preflight:
+            unchecked = names
+        if solver is None and len(self.content.solvers) == 1:
+            solver = next(iter(self.content.solvers))
+        return Proving(
+            challenge or self.content.acme.challenge,
+            solver,
+            bool(strict),
+            tuple(name for name in names if name in unchecked) if unchecked else (),
         )
 
     def asked(self) -> tuple[Authority, ...]:
@@ -291,9 +371,21 @@ class Building:
             else None,
             trusted_roots=tuple(folder / path for path in fields.trusted_roots),
             http_port=self.content.acme.http_port,
+            validation_port=self.content.acme.validation_port,
             limits=Limits(**limits),
             origin=self.first.document.origin(*path),
         )
+
+
+def proving_said(fields: Global | Domain | Defaults) -> tuple[Any, ...]:
+    """Return what is said of how names are proven; None for what is not."""
+    return fields.challenge, fields.solver, fields.strict_names, fields.skip_preflight
+
+
+def socket_of(typed: str) -> tuple[str, int]:
+    """Return address and port of a name server."""
+    address, _, port = typed.rpartition(":")
+    return address.strip("[]"), int(port)
 
 
 def url_of(directory: str) -> str:
@@ -325,9 +417,15 @@ def lost(name: str, fields: Domain, raw: Any) -> bool:
     return getattr(fields, name) is None and isinstance(raw, Map) and raw.get(name) is not None
 
 
+ONLY_OF_URLS = (
+    *("certificate", "extra_names", "backend"),
+    *("challenge", "solver", "strict_names", "skip_preflight"),
+)
+
+
 def without_url(fields: Domain, typed: str, document: Document) -> Iterator[Mistake]:
     """Yield a mistake for each field that only a URL of the domain's own gives a meaning."""
-    for name in ("certificate", "extra_names", "backend"):
+    for name in ONLY_OF_URLS:
         if getattr(fields, name):
             yield Mistake(
                 document.key_origin("domains", typed, name),

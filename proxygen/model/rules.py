@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from proxygen.errors import Mistake, Origin
 from proxygen.model.certificate import GLOBAL
-from proxygen.model.hosts import BadName, host_name
+from proxygen.model.hosts import BadName, extra_name, readable
 from proxygen.model.mistakes import dotted, unknown
 from proxygen.model.site import Owner, Site
 from proxygen.model.yaml import Document, Map
@@ -32,7 +32,7 @@ def names_with_two_owners(site: Site, files: Files) -> Iterator[Mistake]:
             if first is not owner:
                 here, there = place(owner, name, files), place(first, name, files)
                 reason = (
-                    f"the name {name} belongs to {title(first)} already, "
+                    f"the name {readable(name)} belongs to {title(first)} already, "
                     f"at {origin(first, there, files)}"
                 )
                 remedy = "remove the name at one of the places"
@@ -41,7 +41,7 @@ def names_with_two_owners(site: Site, files: Files) -> Iterator[Mistake]:
 
 def title(owner: Owner) -> str:
     """Return an owner as messages call it."""
-    return "the global URL" if owner.key == GLOBAL else owner.key
+    return "the global URL" if owner.key == GLOBAL else readable(owner.key)
 
 
 def origin(owner: Owner, path: Path, files: Files) -> Origin:
@@ -68,7 +68,7 @@ def spelled(typed: str) -> str | None:
     Kept, as each of many mistakes looks at all names of two owners.
     """
     try:
-        return host_name(typed)
+        return extra_name(typed)
     except BadName:
         return None
 
@@ -116,7 +116,7 @@ def terms_not_agreed(site: Site, main: Document) -> Iterator[Mistake]:
             yield Mistake(
                 main.origin(*where) if fields else asked.origin,
                 dotted(where),
-                f"an ACME certificate is wanted (for {whom}), but the authority's terms "
+                f"an ACME certificate is wanted (for {readable(whom)}), but the authority's terms "
                 "of service were not agreed to",
                 "read them, then write `terms_of_service_agreed: true` there",
             )

@@ -16,8 +16,10 @@ from pydantic import (
 )
 
 from proxygen.model.types import (
+    Address,
     Contact,
     Directory,
+    ExtraName,
     File,
     Glob,
     Host,
@@ -25,6 +27,7 @@ from proxygen.model.types import (
     KeyIdentifier,
     Listener,
     Name,
+    NameServer,
     Octets,
     Profile,
     RequestPath,
@@ -55,6 +58,7 @@ LIMITS: dict[str, dict[str, int]] = {
 """The limits of known authorities by directory (letsencrypt.org/docs/rate-limits)."""
 
 Language = Literal["en", "de", "fr"]
+Challenge = Literal["http-01", "dns-01", "dns-persist-01"]
 Key = Literal["ecdsa-p256", "ecdsa-p384", "rsa-2048", "rsa-3072", "rsa-4096"]
 
 
@@ -97,17 +101,42 @@ DomainCertificate = Annotated[
 ]
 
 
+def kind_of_list(value: Any) -> str:
+    """Return which form *value* has: a list, or a single word."""
+    return "list" if isinstance(value, list) else "word"
+
+
+Unchecked = Annotated[
+    Annotated[bool, Tag("word")]
+    | Annotated[list[ExtraName], Field(max_length=MOST_NAMES), Tag("list")],
+    Discriminator(kind_of_list),
+]
+
+
 class Global(Part):
     """The global URL and the global certificate."""
 
     url: Url = Field(description="The global URL: `https://` and a host name, or the name alone.")
-    extra_names: list[Host] = Field(
+    extra_names: list[ExtraName] = Field(
         default=[],
         max_length=MOST_NAMES - 1,
-        description="Further names of its server block and certificate.",
+        description="Further names of its server block and certificate; wildcards: `*.HOST`.",
     )
     certificate: OwnCertificate = Field(
         description="Where the global certificate comes from: acme, hook, selfsigned, or files."
+    )
+    challenge: Challenge | None = Field(
+        None, description="How its names are proven; default: what `acme` says."
+    )
+    solver: Name | None = Field(
+        None, description="Which of `solvers` writes its DNS records; default: the only one."
+    )
+    strict_names: bool = Field(
+        False, description="Whether its certificate has to cover all names, or there is none."
+    )
+    skip_preflight: Unchecked = Field(
+        False,
+        description="Names that are not looked at before the authority is asked; true: all.",
     )
     backend: Name | None = Field(
         None, description="Where its requests go; without one they get 404."
@@ -120,13 +149,26 @@ class Domain(Part):
     url: Url | None = Field(
         None, description="A URL of its own: `https://` and a host name, or the name alone."
     )
-    extra_names: list[Host] = Field(
+    extra_names: list[ExtraName] = Field(
         default=[],
         max_length=MOST_NAMES - 1,
-        description="Further names of its server block and certificate.",
+        description="Further names of its server block and certificate; wildcards: `*.HOST`.",
     )
     certificate: DomainCertificate | None = Field(
         None, description="Where its certificate comes from; default: what `defaults` say."
+    )
+    challenge: Challenge | None = Field(
+        None, description="How its names are proven; default: what `defaults` say."
+    )
+    solver: Name | None = Field(
+        None, description="Which of `solvers` writes its DNS records; default: the only one."
+    )
+    strict_names: bool | None = Field(
+        None, description="Whether its certificate has to cover all names, or there is none."
+    )
+    skip_preflight: Unchecked | None = Field(
+        None,
+        description="Names that are not looked at before the authority is asked; true: all.",
     )
     contact: Contact | None = Field(None, description="Warned besides the global contact.")
     language: Language | None = Field(
@@ -144,6 +186,19 @@ class Defaults(Part):
         "global", description="Where certificates come from; `global`: the global one serves."
     )
     backend: Name | None = Field(None, description="Where requests go; without one they get 404.")
+    challenge: Challenge | None = Field(
+        None, description="How names are proven; default: what `acme` says."
+    )
+    solver: Name | None = Field(
+        None, description="Which of `solvers` writes DNS records; default: the only one."
+    )
+    strict_names: bool = Field(
+        False, description="Whether a certificate has to cover all names, or there is none."
+    )
+    skip_preflight: Unchecked = Field(
+        False,
+        description="Names that are not looked at before the authority is asked; true: all.",
+    )
     contact: Contact | None = Field(None, description="Warned besides the global contact.")
     language: Language | None = Field(
         None, description="Of what a domain's contact is told; default: the global one."
@@ -246,8 +301,12 @@ class AcmeFields(AuthorityFields):
     fallback: AuthorityFields | None = Field(
         None, description="A second authority, which takes over when the first cannot issue."
     )
-    challenge: Literal["http-01"] = Field(
-        "http-01", description="How names are proven to the authority."
+    challenge: Challenge = Field("http-01", description="How names are proven to the authority.")
+    preflight: bool = Field(
+        True, description="Whether names are looked at before the authority is asked."
+    )
+    validation_port: Annotated[int, Field(ge=1, le=65535)] = Field(
+        80, description="Port at which the authority asks for http-01; for private ones alone."
     )
     key_type: Key = Field("ecdsa-p256", description="Of all private keys that proxygen makes.")
     http_port: Annotated[int, Field(ge=1, le=65535)] = Field(
@@ -300,8 +359,19 @@ class Main(Included):
     )
     backends: dict[Name, BackendFields] = Field({}, description="Where requests go, by name.")
     acme: AcmeFields = Field(AcmeFields(), description="How ACME certificates are obtained.")
+    addresses: list[Address] = Field(
+        default=[],
+        max_length=64,
+        description="The public addresses of this installation; default: those found out.",
+    )
+    resolvers: list[NameServer] = Field(
+        default=[],
+        max_length=16,
+        description="Resolvers to ask instead of the domains' own name servers: ADDRESS[:PORT].",
+    )
     services: Any = None
     notifiers: Any = None
+    solvers: Any = None
     metrics: MetricsFields = Field(MetricsFields(), description="Figures for Prometheus.")
     include: list[Glob] = Field(
         [], description="Further files (paths or globs), each with a `domains:` mapping."
@@ -323,7 +393,9 @@ def main_type(known: Known) -> type[Main]:
     rooms: dict[str, Any] = {
         room: (room_type(room, words) | None, Field(None, description=ROOMS[room]))
         for room, words in known.items()
+        if room in ROOMS
     }
+    rooms["solvers"] = solvers_type(known.get("solvers", {}))
     return create_model("Main", __base__=Main, __doc__=Main.__doc__, **rooms)
 
 
@@ -334,6 +406,20 @@ def room_type(room: str, words: Mapping[str, type[BaseModel]]) -> type[Part]:
         for word, settings in words.items()
     }
     return create_model(room.title(), __base__=Part, __doc__=ROOMS[room], **fields)
+
+
+MOST_SOLVERS = 64
+
+
+def solvers_type(words: Mapping[str, type[BaseModel]]) -> tuple[Any, Any]:
+    """Return type and default of `solvers`: by a name of the administrator's, one word each."""
+    kinds: dict[str, Any] = {
+        word: (settings | None, Field(None, description=settings.__doc__))
+        for word, settings in words.items()
+    }
+    one = create_model("SolverFields", __base__=Part, __doc__="Who writes DNS records.", **kinds)
+    told = "Who writes DNS records for dns-01, each by a name of your choice."
+    return dict[Name, one], Field(default={}, max_length=MOST_SOLVERS, description=told)
 
 
 UNUSABLE = ""

@@ -109,7 +109,11 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Acme:
-    """One ACME authority and how it is asked; *trusted_roots* are absolute paths."""
+    """One ACME authority and how it is asked; *trusted_roots* are absolute paths.
+
+    *http_port* is that of the built-in listener, *validation_port* the one that the authority asks
+    at for http-01.
+    """
 
     directory: str
     contact: str | None
@@ -118,6 +122,7 @@ class Acme:
     external_account: ExternalAccount | None
     trusted_roots: tuple[Path, ...]
     http_port: int
+    validation_port: int
     limits: Limits
     origin: Origin
 
@@ -132,13 +137,26 @@ class Metrics:
 
 
 @dataclass(frozen=True, slots=True)
+class DnsSolver:
+    """Who writes DNS records: the *word* of a solver, and its settings as the model has them."""
+
+    word: str
+    settings: Any
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
 class Site:
     """The whole installation, every reference resolved.
 
     *authorities* are the ACME authorities, the preferred one first. *services* maps the name
     of each service to its settings (the type that the service's module calls ``Settings``);
     None where the model does not name any: those found serve. *notifiers* does likewise, and
-    names all that are to be used. *folder* is that of the model file.
+    names all that are to be used. *folder* is that of the model file. *solvers* write DNS records,
+    by the name that the administrator gave them. *addresses* are the public ones of this
+    installation, none where they are to be found out; *resolvers* (address and port) are asked
+    instead of the domains' own name servers. *preflight*: names are looked at before an authority
+    is asked.
     """
 
     main: Owner
@@ -151,6 +169,10 @@ class Site:
     contact: str | None
     language: str
     folder: Path
+    solvers: Mapping[str, DnsSolver]
+    addresses: tuple[str, ...] = ()
+    resolvers: tuple[tuple[str, int], ...] = ()
+    preflight: bool = True
 
     @property
     def owners(self) -> Iterator[Owner]:

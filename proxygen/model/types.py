@@ -16,7 +16,15 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError, core_schema
 
-from proxygen.model.hosts import BadName, host_name, is_address, mail_address, url_host
+from proxygen.model.hosts import (
+    BadName,
+    extra_name,
+    host_name,
+    is_address,
+    mail_address,
+    shortest,
+    url_host,
+)
 
 
 def checked(check: Callable[[str], Any]) -> AfterValidator:
@@ -128,6 +136,7 @@ def upstream_server(text: str) -> str:
 
 
 Host = Annotated[str, checked(host_name)]
+ExtraName = Annotated[str, checked(extra_name)]
 Url = Annotated[str, checked(url_host)]
 Contact = Annotated[str, checked(mail_address)]
 UpstreamServer = Annotated[str, checked(upstream_server)]
@@ -158,6 +167,26 @@ def server(text: str) -> str:
     return text if is_listened_on(text) else host_name(text)
 
 
+def address(text: str) -> str:
+    """Return an IPv4 or IPv6 address in its shortest form (RFC 5952)."""
+    if found := shortest(text):
+        return found
+    raise BadName(f"{text[:80]!r} is not an IP address", "write 192.0.2.1 or 2001:db8::1")
+
+
+def name_server(text: str) -> str:
+    """Return address and port of a name server: ``192.0.2.1:53`` or ``[2001:db8::1]:53``."""
+    match = LISTENER.fullmatch(text)
+    bare, port = (match["host"], match["port"]) if match else (text, "53")
+    found = shortest(bare)
+    if not found or not 1 <= int(port) <= 65535:
+        what = f"{text[:80]!r} is not the address of a name server"
+        raise BadName(what, "write 192.0.2.53, 192.0.2.53:5353 or '[2001:db8::53]:53'")
+    return f"[{found}]:{int(port)}" if ":" in found else f"{found}:{int(port)}"
+
+
+Address = Annotated[str, checked(address)]
+NameServer = Annotated[str, checked(name_server)]
 Server = Annotated[str, checked(server)]
 Listener = Annotated[str, checked(listener)]
 Name = Annotated[

@@ -16,7 +16,7 @@ from proxygen.model.certificate import KeyAndChain, matches
 from proxygen.model.material import readable
 from proxygen.model.x509 import (
     chain_of,
-    dns_names,
+    covered_names,
     extension,
     has_weak_signature,
     is_self_signed,
@@ -161,9 +161,10 @@ def end_of_chain(presented: Presented) -> Iterator[Finding]:
 
 def names_missing(presented: Presented) -> Iterator[Finding]:
     """Every name must be among the SANs: clients ignore the common name (RFC 9525)."""
-    present = dns_names(presented.leaf)
+    present = covered_names(presented.leaf)
     if not present:
-        yield Finding(f"{title(presented.leaf)} has no DNS names (subject alternative names)")
+        what = "has no DNS names or addresses (subject alternative names)"
+        yield Finding(f"{title(presented.leaf)} {what}")
         return
     missing = [
         name for name in presented.names if not any(matches(pattern, name) for pattern in present)

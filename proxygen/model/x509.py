@@ -7,6 +7,7 @@ import re
 from base64 import urlsafe_b64encode
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from ipaddress import ip_address
 from typing import TypeVar
 
 from cryptography import x509
@@ -28,6 +29,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from proxygen.errors import IssueFailed
 from proxygen.model.certificate import Authority, Bundle, Certificate, KeyAndChain, KeyType
+from proxygen.model.hosts import is_address
 from proxygen.model.material import LARGEST, SUPPLY, readable, refusal
 
 MOST_NAMES = 1000
@@ -57,7 +59,7 @@ def describe(
         leaf = chain_of(pair)[0]
         return Bundle(
             owner=wanted.owner,
-            names=dns_names(leaf),
+            names=covered_names(leaf),
             issuer=wanted.issuer,
             issued_by=said(leaf.issuer, NameOID.COMMON_NAME, NameOID.ORGANIZATION_NAME),
             not_before=leaf.not_valid_before_utc,
@@ -168,14 +170,19 @@ SIGNATURE_ONLY = x509.KeyUsage(
 def subject(names: Sequence[str]) -> x509.Name:
     """Return the name of a self-signed certificate; it must not be empty (RFC 5280 4.1.2.4)."""
     attributes = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, "proxygen self-signed")]
-    if len(names[0]) <= LONGEST_COMMON_NAME:
+    if len(names[0]) <= LONGEST_COMMON_NAME and not is_address(names[0]):
         attributes.append(x509.NameAttribute(NameOID.COMMON_NAME, names[0]))
     return x509.Name(attributes)
 
 
 def alternative_names(names: Sequence[str]) -> x509.SubjectAlternativeName:
-    """Return *names* (A-labels) as SANs, each once."""
-    return x509.SubjectAlternativeName([x509.DNSName(name) for name in dict.fromkeys(names)])
+    """Return *names* (A-labels, addresses) as SANs, each once."""
+    return x509.SubjectAlternativeName(list(map(general_name, dict.fromkeys(names))))
+
+
+def general_name(name: str) -> x509.GeneralName:
+    """Return a name as a SAN (RFC 5280 section 4.2.1.6)."""
+    return x509.IPAddress(ip_address(name)) if is_address(name) else x509.DNSName(name)
 
 
 def signing_key(pem: bytes) -> SigningKey:
@@ -279,6 +286,18 @@ def dns_names(certificate: x509.Certificate) -> tuple[str, ...]:
     return tuple(sorted(filter(DNS_NAME.fullmatch, {name.lower() for name in present})))
 
 
+def covered_names(certificate: x509.Certificate) -> tuple[str, ...]:
+    """Return the SANs by which clients recognise a server, sorted.
+
+    DNS names in lower case, addresses in their shortest form (RFC 5952). A DNS name that is spelled
+    like an address is none: clients compare addresses with addresses (RFC 9525 section 6.5).
+    """
+    sans = extension(certificate, x509.SubjectAlternativeName)
+    addresses = sans.get_values_for_type(x509.IPAddress)[:MOST_NAMES] if sans else []
+    hosts = {name for name in dns_names(certificate) if not name.rpartition(".")[2].isdigit()}
+    return tuple(sorted({*hosts, *map(str, addresses)}))
+
+
 def said(name: x509.Name, *oids: x509.ObjectIdentifier) -> str:
     """Return the first of the attributes that *name* has, as one printable line."""
     for oid in oids:
@@ -290,7 +309,7 @@ def said(name: x509.Name, *oids: x509.ObjectIdentifier) -> str:
 def title(certificate: x509.Certificate) -> str:
     """Return what a certificate is called in a message."""
     common_name = said(certificate.subject, NameOID.COMMON_NAME, NameOID.ORGANIZATION_NAME)
-    return common_name or next(iter(dns_names(certificate)), "") or "one without a name"
+    return common_name or next(iter(covered_names(certificate)), "") or "one without a name"
 
 
 def kind(key: PublicKey) -> str:

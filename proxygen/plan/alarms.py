@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -11,8 +12,12 @@ from proxygen.model.certificate import GLOBAL, Bundle, Certificate
 from proxygen.model.site import Owner, Site
 from proxygen.plan.backoff import Attempt
 from proxygen.plan.failures import FIRST_YEAR, LAST_YEAR, of_authority, of_owner
+from proxygen.plan.names import Known, State, not_ready
 from proxygen.plan.observed import Observed
+from proxygen.plan.proving import MOVED
 from proxygen.plan.renewal import SUPPLIED, warned_from
+from proxygen.plan.states import Named
+from proxygen.plan.states import of_owner as names_of
 from proxygen.plan.steps import Waiting
 from proxygen.plan.unserved import owners_not_served
 
@@ -28,6 +33,12 @@ WRONG_FOR = timedelta(days=1)
 MISSING_FOR = timedelta(days=1)
 """How long a first certificate may be missing before people are told."""
 
+UNPROVEN_FOR = timedelta(days=1)
+"""How long a name may be left out of a certificate before people are told."""
+
+GIVEN_UP = timedelta(days=28)
+"""After which nobody is told again of a domain's DNS that is wrong."""
+
 DAILY, WEEKLY, ONCE = 1, 7, 0
 """After how many days something is said again."""
 
@@ -39,12 +50,14 @@ CERTIFICATE = "certificate"
 class Alert:
     """Something that somebody should know, as long as it holds.
 
-    *kind* is ``renewal``, ``supplied``, ``missing`` (never obtained), ``unserved``, ``store``,
+    *kind* is ``renewal``, ``supplied``, ``missing`` (never obtained), ``names`` (left out of a
+    certificate), ``moved`` (names that it was renewed without), ``unserved``, ``store``,
     ``model`` or ``terms``; *of* is the owner, service, or directory. Another *mark* makes it
-    news again. *every*: after how many days it is said again, ONCE for never; *at_once*: it
-    does not wait for the next day. *attempt* is the last failure, of the whole authority where
-    *everybody* is set; *again* is when the next attempt comes, and *limited* tells that it waits
-    for a rate limit.
+    news again; that of ``moved`` has a word for each name, and only a new word is news. *every*:
+    after how many days it is said again, ONCE for never; *at_once*: it does not wait for the next
+    day. *attempt* is the last failure, of the whole authority where *everybody* is set; *again* is
+    when the next attempt comes, and *limited* tells that it waits for a rate limit. *known* are the
+    names that it is about, or that hold a certificate up.
     """
 
     kind: str
@@ -60,11 +73,25 @@ class Alert:
     limited: bool = False
     since: datetime | None = None
     words: str = ""
+    known: tuple[Known, ...] = ()
 
     @property
     def key(self) -> str:
         """What it is remembered by; an owner has one certificate, wherever it comes from."""
-        return f"{CERTIFICATE if self.owner else self.kind}:{self.of}"
+        return f"{CERTIFICATE if self.owner and not self.of_names else self.kind}:{self.of}"
+
+    @property
+    def of_names(self) -> bool:
+        """Whether it is about names beside a certificate that serves."""
+        return self.kind in OF_NAMES
+
+    @property
+    def is_theirs(self) -> bool:
+        """Whether it is the matter of a domain's contact, and the operator's only without one.
+
+        Hosters have many customers that are half set up.
+        """
+        return self.of_names or (self.kind == "missing" and bool(self.known))
 
     @property
     def daily(self) -> bool:
@@ -81,6 +108,7 @@ class Alert:
 
 
 EARLIEST = datetime.min.replace(tzinfo=UTC)
+OF_NAMES = frozenset({"names", "moved"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +143,7 @@ def alerts(site: Site, seen: Seen, now: datetime) -> tuple[Alert, ...]:
         found += unserved(site, seen, seen.observed)
         found += missing(site, seen, seen.observed, now)
         found += ending(site, seen, seen.observed, now)
+        found += left_out(site, seen.observed, now)
     return tuple(sorted(found, key=lambda each: each.grave))
 
 
@@ -164,17 +193,94 @@ def ending(site: Site, seen: Seen, observed: Observed, now: datetime) -> Iterato
         elif now >= warned_from(bundle):
             attempt, everybody = failure(wanted, site, observed, failed.get(owner.key), now)
             wait = waiting.get(owner.key)
+            held = holding(wanted, observed, attempt, wait, now)
             yield Alert(
                 "renewal",
                 owner.key,
+                every=repeated(wanted, held, bundle.not_after, now),
                 at_once=ends_today(bundle, now),
                 owner=owner,
                 bundle=bundle,
-                attempt=attempt,
-                everybody=everybody,
+                attempt=None if held else attempt,
+                everybody=everybody and not held,
                 again=next_attempt(attempt, wait, now),
                 limited=wait is not None and wait.code == "limit",
+                known=held,
             )
+
+
+def holding(
+    wanted: Certificate,
+    observed: Observed,
+    attempt: Attempt | None,
+    wait: Waiting | None,
+    now: datetime,
+) -> tuple[Known, ...]:
+    """Return the names because of whose DNS a certificate cannot be obtained, if that is why.
+
+    The name of the URL, or any with ``strict_names``. What failed after a name was looked at, or
+    what it waits for besides, is nearer to the cause.
+    """
+    if wait is not None and wait.code not in ("names", "failed"):
+        return ()
+    known = observed.names.get(wanted.owner) if wanted.issuer == "acme" else None
+    missing = tuple(not_ready(wanted, known, now)) if known else ()
+    needed = missing if wanted.strict else [each for each in missing if each == wanted.names[0]]
+    found = tuple(known[name] for name in needed if known[name].trouble) if known else ()
+    seen = [each.evidence.at for each in found if each.evidence]
+    return found if found and (attempt is None or max(seen) >= attempt.at) else ()
+
+
+def repeated(wanted: Certificate, held: tuple[Known, ...], ended: datetime, now: datetime) -> int:
+    """Return after how many days it is said again that a certificate ends, or has ended.
+
+    Daily. Where a domain's URL has led elsewhere for days, that is meant: from the end on weekly,
+    and after some weeks no more.
+    """
+    since = min((each.bad_since or now for each in held), default=now)
+    if wanted.owner == GLOBAL or not held or now < ended or now - since < MOVED:
+        return DAILY
+    return WEEKLY if now - ended < GIVEN_UP else ONCE
+
+
+def left_out(site: Site, observed: Observed, now: datetime) -> Iterator[Alert]:
+    """Names that a certificate that serves does not cover: weekly, for some weeks.
+
+    Of those without which it was renewed, since they had led elsewhere for days, once.
+    """
+    for owner, wanted, bundle in stored(site, observed):
+        known = observed.names.get(owner.key) if wanted.issuer == "acme" else None
+        if not known:
+            continue
+        found = [*names_of(owner, bundle, known, now)]
+        late = tuple(each.known for each in found if each.known and is_late(each, now))
+        if late:
+            since = [each.since() or now for each in late]
+            fresh = owner.key == GLOBAL or now - max(since) < GIVEN_UP
+            every = WEEKLY if fresh else ONCE
+            yield Alert("names", owner.key, every=every, owner=owner, since=min(since), known=late)
+        gone = tuple(each.known for each in found if each.known and each.state is State.MOVED)
+        if gone:
+            yield Alert(
+                "moved",
+                owner.key,
+                mark=" ".join(map(word, gone)),
+                every=ONCE,
+                owner=owner,
+                known=gone,
+            )
+
+
+def is_late(each: Named, now: datetime) -> bool:
+    """Return whether a name has been left out for so long that people are told."""
+    if each.state not in (State.WAITING, State.FAILED) or each.known is None:
+        return False
+    return now - (each.known.since() or now) >= UNPROVEN_FOR
+
+
+def word(gone: Known) -> str:
+    """Return what stands for a name and when it was left out."""
+    return hashlib.sha256(f"{gone.name} {gone.dropped}".encode()).hexdigest()[:8]
 
 
 def held_up(seen: Seen) -> tuple[dict[str, Waiting], dict[str, IssueFailed]]:
@@ -199,24 +305,29 @@ def is_sound(bundle: Bundle) -> bool:
 def missing(site: Site, seen: Seen, observed: Observed, now: datetime) -> Iterator[Alert]:
     """Certificates that were never obtained, although it was tried for long.
 
-    The global one daily, since clients refuse the stand-in; others weekly. One that waits for
-    another client (``hook``) or for nothing but a rate limit is on its way.
+    The global one daily, since clients refuse the stand-in; others weekly, and after some weeks
+    no more where a domain's own DNS is why. One that waits for another client (``hook``) or for
+    nothing but a rate limit is on its way.
     """
     waiting, failed = held_up(seen)
     for owner, wanted, bundle in absent(site, observed):
         attempt, everybody = failure(wanted, site, observed, failed.get(owner.key), now)
-        since, wait = missing_since(attempt, bundle), waiting.get(owner.key)
+        wait = waiting.get(owner.key)
+        held = holding(wanted, observed, attempt, wait, now)
+        since = missing_since(attempt, bundle, held)
         limited = wait is not None and wait.code == "limit"
         if since is None or now - since < MISSING_FOR or (limited and attempt is None):
             continue
+        given_up = bool(held) and now - since >= GIVEN_UP
         yield Alert(
             "missing",
             owner.key,
             mark="missing",
-            every=DAILY if owner.key == GLOBAL else WEEKLY,
+            every=DAILY if owner.key == GLOBAL else ONCE if given_up else WEEKLY,
             owner=owner,
-            attempt=attempt,
-            everybody=everybody,
+            attempt=None if held else attempt,
+            everybody=everybody and not held,
+            known=held,
             again=next_attempt(attempt, wait, now),
             limited=limited,
             since=since,
@@ -231,9 +342,15 @@ def absent(site: Site, observed: Observed) -> Iterator[tuple[Owner, Certificate,
             yield owner, owner.certificate, bundle
 
 
-def missing_since(attempt: Attempt | None, bundle: Bundle | None) -> datetime | None:
-    """Return since when a certificate is missing: since its stand-in, or the first failure."""
+def missing_since(
+    attempt: Attempt | None, bundle: Bundle | None, held: tuple[Known, ...] = ()
+) -> datetime | None:
+    """Return since when a certificate is missing.
+
+    Since its stand-in, the first failure, or the first look at the names that hold it up.
+    """
     moments = [bundle.not_before] if bundle else []
+    moments += [each.bad_since for each in held if each.bad_since]
     return min([*moments, *([attempt.since] if attempt else [])], default=None)
 
 
@@ -321,7 +438,7 @@ def next_attempt(attempt: Attempt | None, wait: Waiting | None, now: datetime) -
 def upcoming(site: Site, observed: Observed, now: datetime) -> datetime | None:
     """Return when the next certificate comes so near its end that people are told.
 
-    Or when the next one has been missing for so long.
+    Or when the next one has been missing, or a name left out, for so long.
     """
     coming: datetime | None = None
     for _, wanted, bundle in stored(site, observed):
@@ -334,7 +451,10 @@ def upcoming(site: Site, observed: Observed, now: datetime) -> datetime | None:
         coming = min([*moments, *([coming] if coming else [])], default=None)
     for _, wanted, stand_in in absent(site, observed):
         attempt, _ = failure(wanted, site, observed, None, now)
-        since = missing_since(attempt, stand_in)
+        since = missing_since(attempt, stand_in, holding(wanted, observed, attempt, None, now))
         if since and now < since + MISSING_FOR and (not coming or since + MISSING_FOR < coming):
             coming = since + MISSING_FOR
-    return coming
+    every = (each for names in observed.names.values() for each in names.values())
+    late = (each.since() for each in every if each.trouble or each.refusal)
+    moments = [each + UNPROVEN_FOR for each in late if each and each + UNPROVEN_FOR > now]
+    return min([*moments, *([coming] if coming else [])], default=None)

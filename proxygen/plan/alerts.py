@@ -6,12 +6,15 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from proxygen.model.certificate import GLOBAL
-from proxygen.model.hosts import is_address
+from proxygen.model.hosts import is_address, readable
 from proxygen.model.site import Owner, Site
 from proxygen.model.views import serving
-from proxygen.plan.alarms import Seen, ending
+from proxygen.plan.alarms import ONCE, Seen, ending
+from proxygen.plan.findings import sentence
 from proxygen.plan.hooks import brought
+from proxygen.plan.names import State
 from proxygen.plan.observed import Observed
+from proxygen.plan.states import Named, troubled
 
 MOST_TOLD = 10
 
@@ -22,8 +25,9 @@ def warnings(site: Site, observed: Observed, now: datetime) -> tuple[str, ...]:
         *stand_in_serves(observed),
         *ended(site, observed, now),
         *bounded(ending_soon(site, observed, now)),
+        *bounded(unproven(site, observed, now)),
         *bounded(brought(site, observed)),
-        *bounded(not_covered(site, observed)),
+        *bounded(not_covered(site, observed, now)),
         *bounded(two_server_blocks(site, observed)),
         *bounded(looked_up_at_the_start(site)),
         *from_services(observed),
@@ -41,11 +45,17 @@ def stand_in_serves(observed: Observed) -> Iterator[str]:
 
 
 def ended(site: Site, observed: Observed, now: datetime) -> Iterator[str]:
-    """A certificate that has ended still serves, since any is better than none."""
+    """A certificate that has ended still serves, since any is better than none.
+
+    Of one whose URL has led elsewhere for weeks nobody needs to hear any more.
+    """
+    found = ending(site, Seen(observed), observed, now)
+    given_up = {each.of for each in found if each.known and each.every == ONCE}
     for wanted in site.certificates:
         bundle = observed.bundles.get(wanted.owner)
-        if bundle and bundle.not_after < now:
-            yield f"the certificate of {wanted.owner} ended {bundle.not_after:%Y-%m-%d %H:%M} UTC"
+        if bundle and bundle.not_after < now and wanted.owner not in given_up:
+            end = f"{bundle.not_after:%Y-%m-%d %H:%M} UTC"
+            yield f"the certificate of {readable(wanted.owner)} ended {end}"
 
 
 def ending_soon(site: Site, observed: Observed, now: datetime) -> Iterator[str]:
@@ -55,18 +65,38 @@ def ending_soon(site: Site, observed: Observed, now: datetime) -> Iterator[str]:
         if bundle is None or bundle.not_after < now:
             continue
         why = f": {attempt.what}" if attempt else ""
+        if alert.known and alert.known[0].trouble:
+            why = f": {readable(alert.known[0].name)}: {sentence(alert.known[0].trouble)}"
         what = "a new one is needed" if alert.kind == "supplied" else f"it is not renewed yet{why}"
         until = f"{bundle.not_after:%Y-%m-%d %H:%M} UTC"
-        yield f"the certificate of {alert.of} is valid only until {until}; {what}"
+        yield f"the certificate of {readable(alert.of)} is valid only until {until}; {what}"
 
 
-def not_covered(site: Site, observed: Observed) -> Iterator[str]:
-    """A name that is served with the global certificate, which does not cover it (rule 3)."""
+def unproven(site: Site, observed: Observed, now: datetime) -> Iterator[str]:
+    """A name that is in no certificate because of its DNS; not one that moved away."""
+    for each in troubled(site, observed, now):
+        if each.state is not State.MOVED:
+            yield words_of(each)
+
+
+def words_of(each: Named) -> str:
+    """Return the warning about one name."""
+    what = "waiting for DNS" if each.state is State.WAITING else "refused"
+    since = f"; since {each.since:%Y-%m-%d %H:%M} UTC" if each.since else ""
+    return f"{what}: {readable(each.name)} ({readable(each.owner.key)}): {each.words}{since}"
+
+
+def not_covered(site: Site, observed: Observed, now: datetime) -> Iterator[str]:
+    """A name that is served with the global certificate, which does not cover it (rule 3).
+
+    Not where the DNS of the URL's name is why there is none: that is told of the name.
+    """
     bundle = observed.bundles.get(GLOBAL)
     if bundle is None or bundle.stand_in:
         return
+    told = {each.name for each in troubled(site, observed, now)}
     for owner in site.domains:
-        if owner.names and serving(owner, observed.bundles) is None:
+        if owner.names and owner.host not in told and serving(owner, observed.bundles) is None:
             missing = [name for name in owner.names if not bundle.covers(name)]
             if missing:
                 yield words_for(owner, missing)
@@ -74,14 +104,14 @@ def not_covered(site: Site, observed: Observed) -> Iterator[str]:
 
 def words_for(owner: Owner, missing: list[str]) -> str:
     """Return the warning about the names of one owner, with what to do."""
-    names = ", ".join(missing[:3]) + (" …" if len(missing) > 3 else "")
+    names = ", ".join(map(readable, missing[:3])) + (" …" if len(missing) > 3 else "")
     remedy = (
         "until its own certificate is obtained"
         if owner.certificate
         else "add `certificate:` to the domain, or the names to the global certificate"
     )
     return (
-        f"{owner.key}: {names} served with the global certificate, which does not cover "
+        f"{readable(owner.key)}: {names} served with the global certificate, which does not cover "
         f"{'it' if len(missing) == 1 else 'them'}: browsers will warn; {remedy}"
     )
 
@@ -100,8 +130,8 @@ def two_server_blocks(site: Site, observed: Observed) -> Iterator[str]:
         others = state.facts.names if state.facts else frozenset()
         for name in (name for owner in site.owners for name in owner.names if name in others):
             yield (
-                f"{state.name}: a server block of yours has the name {name} as well, and only "
-                "the first of the two answers; take the name out of one of them"
+                f"{state.name}: a server block of yours has the name {readable(name)} as well, and "
+                "only the first of the two answers; take the name out of one of them"
             )
 
 

@@ -59,7 +59,14 @@ class Attempt:
 
 def purpose(wanted: Certificate) -> str:
     """Return what changes when anything about a wanted certificate does that an order is about."""
-    facts = (wanted.issuer, wanted.key_type.value, sorted(wanted.names), wanted.authorities)
+    proving = (wanted.challenge, wanted.solver)
+    facts = (
+        wanted.issuer,
+        wanted.key_type.value,
+        sorted(wanted.names),
+        wanted.authorities,
+        proving,
+    )
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
 
 

@@ -11,9 +11,10 @@ from pathlib import Path
 from cryptography import x509
 
 from proxygen.model.certificate import Authority, Bundle, Certificate, KeyAndChain, matches
+from proxygen.model.hosts import readable
 from proxygen.model.schema import DIRECTORIES
 from proxygen.model.site import Acme, Owner, Site
-from proxygen.model.x509 import chain_of, describe, dns_names, issued
+from proxygen.model.x509 import chain_of, covered_names, describe, issued
 from proxygen.plan.renewal import asked_of, why_issue
 
 LONGEST_LIFE = timedelta(days=398)
@@ -83,7 +84,7 @@ class Claim:
 
 def claims(offer: Offer, site: Site, bundles: Mapping[str, Bundle]) -> Iterator[Claim]:
     """Yield a claim for every owner that has a name of the certificate, in the model's order."""
-    names = dns_names(offer.chain[0])
+    names = covered_names(offer.chain[0])
     for owner in site.owners:
         covered = {name for name in owner.names if any(matches(each, name) for each in names)}
         if not covered:
@@ -103,7 +104,7 @@ def claim(
     if missing:
         return Claim(
             owner,
-            refusal=f"{owner.key}: not covered: {', '.join(missing)}",
+            refusal=f"{readable(owner.key)}: not covered: {', '.join(map(readable, missing))}",
             remedy="have the client obtain a certificate for all of its names, or take these out "
             "of the model",
         )
@@ -127,14 +128,14 @@ def doubted(owner: Owner, offer: Offer, present: Bundle | None) -> Iterator[str]
     ends = offer.chain[0].not_valid_after_utc
     if present and ends + SOONER < present.not_after:
         yield (
-            f"{owner.key}: the certificate that was brought ends {ends:%Y-%m-%d}, before that "
-            f"which served until now ({present.not_after:%Y-%m-%d}): is it the newest one?"
+            f"{readable(owner.key)}: the certificate that was brought ends {ends:%Y-%m-%d}, before "
+            f"that which served until now ({present.not_after:%Y-%m-%d}): is it the newest one?"
         )
 
 
 def refused(owner: Owner, why: str, *, separator: str = ": ") -> Claim:
     """Return the claim of an owner whose certificate comes from elsewhere."""
-    return Claim(owner, refusal=f"{owner.key}{separator}{why}", remedy=write_hook(owner))
+    return Claim(owner, refusal=f"{readable(owner.key)}{separator}{why}", remedy=write_hook(owner))
 
 
 def write_hook(owner: Owner) -> str:

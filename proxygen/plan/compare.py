@@ -6,11 +6,25 @@ from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
 
 from proxygen.model.certificate import GLOBAL, Certificate
+from proxygen.model.hosts import readable
 from proxygen.model.site import Site
 from proxygen.plan.installation import Installation
+from proxygen.plan.names import Names
 from proxygen.plan.observed import Installed, Observed, ServiceState
-from proxygen.plan.renewal import Reason, why_issue
-from proxygen.plan.steps import Change, Forget, Install, Issue, Plan, Reload, Step, Verify
+from proxygen.plan.proving import Selection, select, to_look_at
+from proxygen.plan.renewal import Reason
+from proxygen.plan.steps import (
+    Change,
+    Forget,
+    Install,
+    Issue,
+    Look,
+    Plan,
+    Reload,
+    Step,
+    Verify,
+    Waiting,
+)
 from proxygen.services import Endpoint
 
 SAMPLE = 200
@@ -25,26 +39,59 @@ LOCAL = frozenset({"file", "selfsigned"})
 
 def issues(
     site: Site, observed: Observed, now: datetime, tried: Collection[str] = ()
-) -> tuple[Issue, ...]:
-    """Return every certificate to obtain, those that ask nobody first.
+) -> tuple[tuple[Issue, ...], tuple[Waiting, ...]]:
+    """Return every certificate to obtain, those that ask nobody first, and those that wait.
 
-    *tried* are the owners for whom it was tried already in this run. What another ACME client
-    brings (``hook``) is not obtained.
+    These are due, but wait for names that must be in them. *tried* are the owners for whom it was
+    tried already in this run. What another ACME client brings (``hook``) is not obtained.
     """
-    due = [
-        Issue(wanted, reason)
-        for wanted in site.certificates
-        if wanted.issuer != "hook"
-        and wanted.owner not in tried
-        and (reason := reason_for(wanted, observed, now))
-    ]
-    return tuple(sorted(due, key=lambda step: not is_local(step)))
+    due: list[Issue] = []
+    waiting: list[Waiting] = []
+    for wanted in site.certificates:
+        if wanted.issuer == "hook" or wanted.owner in tried:
+            continue
+        if selection := selected(wanted, observed, now):
+            if selection.wanted and selection.reason:
+                due.append(issue(wanted, selection.wanted, selection.reason))
+            elif selection.until:
+                waiting.append(Waiting(wanted, selection.until, "names", selection.words))
+    return tuple(sorted(due, key=lambda step: not is_local(step))), tuple(waiting)
 
 
-def reason_for(wanted: Certificate, observed: Observed, now: datetime) -> Reason | None:
-    """Return why a certificate must be obtained now, None while the stored one serves."""
+def issue(wanted: Certificate, narrowed: Certificate, reason: Reason) -> Issue:
+    """Return the step that obtains a certificate, maybe without some of its names."""
+    if narrowed is wanted:
+        return Issue(wanted, reason)
+    left_out = tuple(name for name in wanted.names if name not in narrowed.names)
+    return Issue(narrowed, reason, left_out=left_out)
+
+
+def selected(wanted: Certificate, observed: Observed, now: datetime) -> Selection | None:
+    """Return what to ask for, None while the stored certificate serves."""
     owner = wanted.owner
-    return why_issue(wanted, observed.bundles.get(owner), observed.sources.get(owner, ""), now)
+    bundle, source = observed.bundles.get(owner), observed.sources.get(owner, "")
+    return select(wanted, bundle, source, observed.names.get(owner, NOTHING), now)
+
+
+NOTHING: Names = {}
+
+
+def looks(
+    site: Site, observed: Observed, due: Collection[Issue], now: datetime
+) -> tuple[tuple[Certificate, str], ...]:
+    """Return the names to look at now, each with its certificate.
+
+    *due* are the orders that are about to be placed.
+    """
+    ordered = {step.certificate.owner for step in due if not is_local(step)}
+    return tuple(
+        (wanted, name)
+        for wanted in site.certificates
+        if wanted.issuer == "acme" and (wanted.owner in ordered or wanted.owner in observed.names)
+        for name in to_look_at(
+            wanted, observed.names.get(wanted.owner, NOTHING), now, due=wanted.owner in ordered
+        )
+    )
 
 
 def stand_in(site: Site, observed: Observed) -> Issue | None:
@@ -63,11 +110,13 @@ def compare(
     now: datetime,
     *,
     answered: bool,
+    look: tuple[Look, ...] = (),
 ) -> tuple[Step, ...]:
     """Return the steps from what is to what should be.
 
     An order comes before the services are touched, unless the challenges of its names are
-    not *answered* yet: then the services come first.
+    not *answered* yet: then the services come first. Names are looked at right before: what comes
+    after a look is planned again.
     """
     installs = [
         step
@@ -76,10 +125,18 @@ def compare(
     ]
     forgets = list(forgotten(site, observed, now))
     local = [step for step in due if is_local(step)]
-    orders = [step for step in due if not is_local(step)]
+    orders = in_order([step for step in due if not is_local(step)], look)
     if answered or not orders:
         return (*local, *orders, *installs, *forgets)
     return (*local, *installs, *orders, *forgets)
+
+
+def in_order(orders: Collection[Issue], look: Collection[Look]) -> tuple[Look | Issue, ...]:
+    """Return looks at names among the orders: what is known well enough waits for none of them."""
+    owners = {wanted.owner for each in look for wanted, _ in each.asked}
+    known = [step for step in orders if step.certificate.owner not in owners]
+    others = [step for step in orders if step.certificate.owner in owners]
+    return (*known, *look, *others)
 
 
 def is_local(step: Issue) -> bool:
@@ -106,7 +163,7 @@ def is_renewal(plan: Plan, observed: Observed) -> bool:
     """
     return any(
         (
-            isinstance(step, Issue | Forget | Verify)
+            isinstance(step, Look | Issue | Forget | Verify)
             and not (isinstance(step, Verify) and step.service in installed_in(plan))
         )
         or (isinstance(step, Install) and brings(step, observed))
@@ -159,7 +216,9 @@ def words_for(installation: Installation, state: ServiceState) -> str:
     """Return in words what differs."""
     before, after = state.installed.served, installation.served
     told = [
-        f"{what} {len(names)}" if len(names) > 3 else f"{what} {', '.join(sorted(names))}"
+        f"{what} {len(names)}"
+        if len(names) > 3
+        else f"{what} {', '.join(map(readable, sorted(names)))}"
         for what, names in (
             ("new names:", after.keys() - before.keys()),
             ("names gone:", before.keys() - after.keys()),

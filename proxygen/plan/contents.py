@@ -8,11 +8,14 @@ from datetime import datetime
 
 from proxygen.errors import visible
 from proxygen.model.certificate import GLOBAL, Bundle
+from proxygen.model.hosts import readable
 from proxygen.model.site import Owner
 from proxygen.plan.alarms import Alert
 from proxygen.plan.backoff import Attempt
 from proxygen.plan.digests import Digest, Solved
 from proxygen.plan.language import Language, one_line
+from proxygen.plan.names import Known
+from proxygen.plan.remedies import REASONS, THEIRS, Telling
 from proxygen.plan.renewal import SUPPLIED
 
 MOST_DETAILED, MOST_LISTED = 40, 200
@@ -21,25 +24,11 @@ MOST_DETAILED, MOST_LISTED = 40, 200
 MOST_QUOTED, LONGEST_QUOTED = 15, 300
 """Lines that are quoted of what others said, and the length of each."""
 
+MOST_NAMES = 20
+"""Names of one owner that are told with what was found of each."""
+
 GRAVE, WARNING, NOTE = "#c0392b", "#d98c00", "#3973ac"
 """Colours: it does not work, it soon will not, and what is only worth knowing."""
-
-REASONS = {
-    **{name: name for name in ("dns", "dnssec", "connection", "unauthorized", "caa")},
-    **{name: name for name in ("rateLimited", "rejectedIdentifier", "userActionRequired")},
-    **dict.fromkeys(("incorrectResponse", "tls"), "unauthorized"),
-    **dict.fromkeys(("serverInternal", "badNonce"), "serverInternal"),
-    "unsupportedIdentifier": "rejectedIdentifier",
-    **dict.fromkeys(("accountDoesNotExist", "badCSR", "badPublicKey"), "account"),
-    **dict.fromkeys(("badSignatureAlgorithm", "externalAccountRequired"), "account"),
-    **dict.fromkeys(("invalidContact", "invalidProfile", "unsupportedContact"), "account"),
-}
-"""From the type of a problem (RFC 8555 section 6.7) to the phrases about it."""
-
-THEIRS = frozenset(
-    {"dns", "dnssec", "connection", "unauthorized", "caa", "rateLimited", "rejectedIdentifier"}
-)
-"""What the contact of a domain can do something about; the rest is the operator's matter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +97,10 @@ class Wording:
 
     def colour(self, alert: Alert) -> str:
         """Return how grave it is, for the eye."""
-        if alert.kind == "terms":
+        if alert.kind in ("terms", "moved"):
             return NOTE
+        if alert.kind == "names":
+            return WARNING
         return WARNING if alert.bundle and alert.bundle.not_after > self.now else GRAVE
 
     def facts(self, alert: Alert) -> Iterator[Fact]:
@@ -123,7 +114,10 @@ class Wording:
             yield self.fact("place", str(alert.owner.origin))
 
     def concerning(self, owner: Owner, alert: Alert) -> Iterator[Fact]:
-        """Yield what is to be known of a certificate, or of one that is missing."""
+        """Yield what is to be known of a certificate, of one that is missing, or of names."""
+        if alert.of_names:
+            yield from self.left_out(owner, alert)
+            return
         if alert.bundle:
             yield from self.certificate(owner, alert.bundle)
         else:
@@ -145,7 +139,7 @@ class Wording:
         """Yield whose certificate it is, and until when it is valid."""
         ended = bundle.not_after <= self.now
         yield self.fact("url", url_of(owner))
-        yield self.fact("names", self.language.listed(owner.names))
+        yield self.fact("names", self.language.listed(tuple(map(readable, owner.names))))
         yield self.fact("ended" if ended else "ends", self.language.moment(bundle.not_after))
         means = f"means.{self.whose(owner)}{'_ended' if ended else ''}"
         yield self.fact("means", self.language.say(means))
@@ -153,10 +147,28 @@ class Wording:
     def missing(self, owner: Owner, alert: Alert) -> Iterator[Fact]:
         """Yield whose certificate was never obtained, and since when it should be there."""
         yield self.fact("url", url_of(owner))
-        yield self.fact("names", self.language.listed(owner.names))
+        yield self.fact("names", self.language.listed(tuple(map(readable, owner.names))))
         if alert.since:
             yield self.fact("since", self.language.moment(alert.since))
         yield self.fact("means", self.language.say(f"means.{self.whose(owner)}_missing"))
+
+    def left_out(self, owner: Owner, alert: Alert) -> Iterator[Fact]:
+        """Yield which names a certificate does not cover, and of each what was found."""
+        names = tuple(readable(each.name) for each in alert.known)
+        yield self.fact("url", url_of(owner))
+        yield self.fact("names", self.language.listed(names))
+        if alert.since:
+            yield self.fact("since", self.language.moment(alert.since))
+        yield self.fact("means", self.language.say(f"means.{alert.kind}"))
+        for each in alert.known[:MOST_NAMES]:
+            told = self.telling.reason(each)
+            remedy = "" if alert.kind == "moved" else f" {self.telling.remedy(each)}"
+            yield Fact(readable(each.name), f"{told}{remedy}")
+
+    @property
+    def telling(self) -> Telling:
+        """Who has the words about names."""
+        return Telling(self.language, self.host)
 
     def whose(self, owner: Owner) -> str:
         """Return what the phrases are called that tell what a certificate is for."""
@@ -170,6 +182,8 @@ class Wording:
         yield self.fact("tried", self.tried(alert))
         if alert.attempt:
             yield self.fact("reason", say(f"reason.{reason(alert)}"))
+        for each in alert.known[:MOST_NAMES]:
+            yield self.fact("reason", self.telling.reason(each))
         again = alert.again
         when = self.language.moment(again) if again else say("next.soon")
         yield self.fact("next", when)
@@ -177,6 +191,8 @@ class Wording:
     def tried(self, alert: Alert) -> str:
         """Return how often it was tried, and since when."""
         attempt, language = alert.attempt, self.language
+        if alert.known:
+            return language.say("tried.names", name=readable(alert.known[0].name))
         if attempt is None:
             return language.say(f"tried.{'waiting' if alert.limited else 'nothing'}")
         since, last = language.moment(attempt.since), language.moment(attempt.at)
@@ -187,7 +203,11 @@ class Wording:
 
     def remedy(self, alert: Alert) -> str:
         """Return what the reader can do."""
-        if obtained(alert):
+        if alert.of_names:
+            key = "names_contact" if alert.kind == "names" and not self.operator else alert.kind
+        elif alert.known:
+            return self.dns(alert.known)
+        elif obtained(alert):
             known = renewal_remedy(alert)
             key = known if self.operator or known in THEIRS else "contact"
         elif alert.owner:
@@ -195,6 +215,13 @@ class Wording:
         else:
             key = alert.kind
         return self.language.say(f"remedy.{key}", host=self.host)
+
+    def dns(self, known: tuple[Known, ...]) -> str:
+        """Return what is to be done about names that hold a certificate up."""
+        texts = [self.telling.remedy(each) for each in known[:MOST_NAMES]]
+        if self.operator:
+            texts.append(self.language.say("remedy.forward", name=known[0].name))
+        return " ".join(dict.fromkeys(texts))
 
     def quote(self, alert: Alert) -> tuple[str, ...]:
         """Return what others said: all of it for the operator, else what the authority said.
@@ -260,7 +287,7 @@ def opening(digest: Digest, wording: Wording) -> Iterator[str]:
         yield language.say("greeting.operator", host=wording.host)
     else:
         owners = [each.owner for each in digest.alerts] + [each.owner for each in digest.solved]
-        about = (each.key for each in owners if each)
+        about = (readable(each.key) for each in owners if each)
         domains = language.listed(tuple(dict.fromkeys(about)), most=5)
         yield language.say("greeting.contact", domains=domains, host=wording.host)
     if digest.alerts and digest.solved:
@@ -298,7 +325,9 @@ def closing(digest: Digest, wording: Wording, contact: str | None) -> Iterator[s
 
 def url_of(owner: Owner | None) -> str:
     """Return an owner's URL."""
-    return f"https://{owner.host}" if owner and owner.host else owner.key if owner else ""
+    if owner is None:
+        return ""
+    return f"https://{readable(owner.host)}" if owner.host else readable(owner.key)
 
 
 def obtained(alert: Alert) -> bool:

@@ -9,7 +9,7 @@ from datetime import date, datetime
 
 from proxygen.model.certificate import Bundle
 from proxygen.model.site import Owner, Site
-from proxygen.plan.alarms import CERTIFICATE, ONCE, Alert, Seen, next_day
+from proxygen.plan.alarms import CERTIFICATE, OF_NAMES, ONCE, Alert, Seen, next_day
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +141,7 @@ def telling(
     theirs: dict[str, list[Alert]] = {key: [] for key in told}
     nobody = []
     for alert in alerts:
-        readers = tuple(readers_of(alert.owner, site))
+        readers = audience_of(alert, site)
         for reader in readers:
             audience.setdefault(reader.key, reader)
             theirs.setdefault(reader.key, []).append(alert)
@@ -176,6 +176,13 @@ def readers_of(owner: Owner | None, site: Site) -> Iterator[Reader]:
         yield Reader(contact, owner.language, operator=False)
 
 
+def audience_of(alert: Alert, site: Site) -> tuple[Reader, ...]:
+    """Return who is told of an alert; what is a domain's own matter its contact alone."""
+    readers = tuple(readers_of(alert.owner, site))
+    contacts = tuple(each for each in readers if not each.operator)
+    return contacts if alert.is_theirs and contacts else readers
+
+
 def formerly(told: Mapping[str, Told], owners: Mapping[str, Owner], site: Site) -> Iterator[Reader]:
     """Yield those who were told something and are still in the model."""
     for record in told.values():
@@ -208,6 +215,8 @@ def told_now(asked: Question) -> Digest | None:
 def is_news(alert: Alert, before: Told) -> bool:
     """Return whether it was not told before."""
     item = before.items.get(alert.key)
+    if item and alert.kind == "moved":
+        return not set(alert.mark.split()) <= set(item.mark.split())
     return item is None or item.mark != alert.mark
 
 
@@ -273,7 +282,7 @@ def solved(asked: Question) -> Iterator[Solved]:
         return
     holds = {each.key for each in asked.alerts}
     for key in asked.before.items:
-        if key not in holds and not is_moot(key, asked) and is_solved(key, asked.seen):
+        if key not in holds and not is_moot(key, asked) and is_solved(key, asked):
             of = key.partition(":")[2]
             observed = asked.seen.observed
             bundle = observed.bundles.get(of) if observed else None
@@ -284,7 +293,7 @@ def is_moot(key: str, asked: Question) -> bool:
     """Return whether what was told concerns the reader no more: it left the model."""
     kind, _, of = key.partition(":")
     observed, owner = asked.seen.observed, asked.owners.get(of)
-    if kind == CERTIFICATE:
+    if kind == CERTIFICATE or kind in OF_NAMES:
         return not (owner and owner.certificate and is_told(asked.reader, owner))
     if kind == "unserved":
         return observed is not None and of not in observed.services
@@ -296,9 +305,10 @@ def is_told(reader: Reader, owner: Owner) -> bool:
     return reader.operator or (owner.contact is not None and owner.contact.casefold() == reader.key)
 
 
-def is_solved(key: str, seen: Seen) -> bool:
-    """Return whether what was told is known to hold no more; a note on terms stays a note."""
+def is_solved(key: str, asked: Question) -> bool:
+    """Return whether what was told is known to hold no more; a note stays a note."""
     kind, _, of = key.partition(":")
+    seen, owner = asked.seen, asked.owners.get(of)
     if kind == "store":
         return not seen.unwritable
     if kind == "model":
@@ -308,4 +318,8 @@ def is_solved(key: str, seen: Seen) -> bool:
     if kind == "unserved":
         return seen.observed.services[of].error is None
     bundle = seen.observed.bundles.get(of)
-    return kind == CERTIFICATE and bundle is not None and not bundle.stand_in
+    if bundle is None or bundle.stand_in:
+        return False
+    if kind == "names":
+        return owner is not None and all(map(bundle.covers, owner.names))
+    return kind == CERTIFICATE

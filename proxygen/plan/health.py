@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import IntEnum
 
 from proxygen.model.certificate import GLOBAL, Bundle, Certificate
+from proxygen.model.hosts import readable
 from proxygen.model.site import Acme, Site
+from proxygen.plan.alarms import UNPROVEN_FOR, holding
+from proxygen.plan.backoff import Attempt
 from proxygen.plan.failures import of_authority, of_owner
 from proxygen.plan.observed import Observed
 from proxygen.plan.renewal import LAST_PART, SUPPLIED, renew_at, warned_from
+from proxygen.plan.states import TROUBLED, named
 from proxygen.plan.unserved import owners_not_served
 
 LAST_CALL = 0.4
@@ -20,6 +24,10 @@ SUPPLIED_WARNED = timedelta(days=14)
 """How long before its end a supplied certificate is told about: somebody has to obtain one."""
 GRACE = timedelta(hours=25)
 """How late a renewal may be: a timer looks twice a day."""
+
+
+OURS = frozenset({"not-answered", "acme-challenge"})
+"""Findings about a name that are this installation's trouble, whoever the name belongs to."""
 
 
 class Level(IntEnum):
@@ -53,6 +61,7 @@ def findings(
     """Return all that is wrong, the gravest first."""
     found = (
         *the_global_one(observed),
+        *the_global_names(site, observed, now),
         *of_services(site, observed),
         *(each for wanted in site.certificates for each in of(wanted, observed, now, limits)),
         *(each for authority in site.authorities for each in troubled(authority, observed, now)),
@@ -70,6 +79,17 @@ def the_global_one(observed: Observed) -> Iterator[Finding]:
         yield Finding(Level.CRITICAL, "a self-signed stand-in serves as the global certificate")
 
 
+def the_global_names(site: Site, observed: Observed, now: datetime) -> Iterator[Finding]:
+    """Names of the global URL that cannot be proven for a day: the operator's own DNS is wrong."""
+    main = replace(site, domains=())
+    for each in named(main, observed.bundles, observed.names, now):
+        if each.state in TROUBLED or each.is_at_risk:
+            since = each.since or now
+            if now - since >= UNPROVEN_FOR:
+                words = f"{readable(each.name)}: {each.words}; since {since:%Y-%m-%d %H:%M} UTC"
+                yield Finding(Level.WARNING, f"{GLOBAL}: {each.title}: {words}")
+
+
 def of_services(site: Site, observed: Observed) -> Iterator[Finding]:
     """A service that does not run, cannot be worked with, or shows something else."""
     for name, state in sorted(observed.services.items()):
@@ -80,7 +100,9 @@ def of_services(site: Site, observed: Observed) -> Iterator[Finding]:
         elif state.installed.unserved:
             yield Finding(Level.CRITICAL, f"{name} does not serve what is wanted")
         elif late := owners_not_served(site, observed, name):
-            whose = ", ".join(late[:3]) + (f" and {len(late) - 3} more" if len(late) > 3 else "")
+            whose = ", ".join(map(readable, late[:3])) + (
+                f" and {len(late) - 3} more" if len(late) > 3 else ""
+            )
             words = f"{name} does not serve the renewed certificate of {whose}"
             yield Finding(Level.CRITICAL, f"{words}: see `proxygen apply`")
         elif state.installed.generation is None:
@@ -88,20 +110,38 @@ def of_services(site: Site, observed: Observed) -> Iterator[Finding]:
 
 
 def of(wanted: Certificate, observed: Observed, now: datetime, limits: Limits) -> Iterator[Finding]:
-    """What is wrong with one certificate."""
+    """What is wrong with one certificate.
+
+    Not one that a domain's own DNS holds up: that is no reason to wake the operator, and its
+    contact is told.
+    """
     bundle, attempt = observed.bundles.get(wanted.owner), of_owner(wanted, observed, now)
     real = bundle if bundle and not bundle.stand_in else None
+    if is_theirs(wanted, observed, attempt, now):
+        return
     if attempt:
-        words = f"{wanted.owner}: not obtained since {attempt.since:%Y-%m-%d}: {attempt.what}"
+        words = (
+            f"{readable(wanted.owner)}: not obtained since {attempt.since:%Y-%m-%d}: {attempt.what}"
+        )
         yield Finding(Level.WARNING, words)
     elif real is None and wanted.owner != GLOBAL:
-        yield Finding(Level.WARNING, f"{wanted.owner}: no certificate yet")
+        yield Finding(Level.WARNING, f"{readable(wanted.owner)}: no certificate yet")
     if real is None:
         return
     if (level := nearness(real, now, limits)) != Level.OK:
-        yield Finding(level, f"{wanted.owner}: {time_left(real, now)}")
+        yield Finding(level, f"{readable(wanted.owner)}: {time_left(real, now)}")
     elif real.issuer not in SUPPLIED and now > renew_at(real) + GRACE and not attempt:
-        yield Finding(Level.WARNING, f"{wanted.owner}: renewal due since {renew_at(real):%Y-%m-%d}")
+        words = f"{readable(wanted.owner)}: renewal due since {renew_at(real):%Y-%m-%d}"
+        yield Finding(Level.WARNING, words)
+
+
+def is_theirs(
+    wanted: Certificate, observed: Observed, attempt: Attempt | None, now: datetime
+) -> bool:
+    """Return whether nothing but a domain's own DNS holds its certificate up."""
+    held = holding(wanted, observed, attempt, None, now) if wanted.owner != GLOBAL else ()
+    codes = {each.trouble.code for each in held if each.trouble}
+    return bool(codes) and not codes & OURS
 
 
 def nearness(bundle: Bundle, now: datetime, limits: Limits) -> Level:

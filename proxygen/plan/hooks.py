@@ -8,6 +8,7 @@ from pathlib import Path
 
 from proxygen.errors import IssueFailed, visible
 from proxygen.model.certificate import GLOBAL, Bundle, Certificate
+from proxygen.model.hosts import readable
 from proxygen.model.site import Owner, Site
 from proxygen.model.views import serving
 from proxygen.plan.backoff import Attempt
@@ -113,17 +114,17 @@ def brought(site: Site, observed: Observed) -> Iterator[str]:
 
 def waited_for(owner: Owner, bundle: Bundle | None) -> Iterator[str]:
     """Yield what is missing of a certificate that is brought by `proxygen hook`."""
-    what = f"{owner.key} waits for `proxygen hook`, with which another ACME client brings its"
+    what = f"{readable(owner.key)} waits for `proxygen hook`, with which another ACME client brings"
     if bundle is None:
-        yield f"{what} certificate: until then the global certificate serves"
+        yield f"{what} its certificate: until then the global certificate serves"
     elif bundle.stand_in:
-        yield f"{what} certificate: until then a stand-in serves"
+        yield f"{what} its certificate: until then a stand-in serves"
     elif bundle.issuer != "hook":
         ends = f"{bundle.not_after:%Y-%m-%d}"
-        yield f"{what} next certificate: that from {bundle.issuer} serves, until {ends} at most"
+        yield f"{what} its next certificate: that from {bundle.issuer} serves, until {ends} at most"
     elif missing := [name for name in owner.names if not bundle.covers(name)]:
-        names = ", ".join(missing[:3]) + (" …" if len(missing) > 3 else "")
+        names = ", ".join(map(readable, missing[:3])) + (" …" if len(missing) > 3 else "")
         yield (
-            f"{owner.key}: the certificate that was brought does not cover {names}: have the "
-            "client that obtains it add the name, and call `proxygen hook` again"
+            f"{readable(owner.key)}: the certificate that was brought does not cover {names}: have "
+            "the client that obtains it add the name, and call `proxygen hook` again"
         )

@@ -68,7 +68,7 @@ def served(manifest: Mapping[str, Any]) -> dict[str, str]:
     return {
         name: shown[:16]
         for _, _, name, _, _, shown in manifest.get("endpoints", ())
-        if shown and not name.endswith(NOBODYS)
+        if shown and name and not name.endswith(NOBODYS)
     }
 
 

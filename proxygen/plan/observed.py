@@ -11,6 +11,7 @@ from proxygen.errors import ServiceError
 from proxygen.model.certificate import Bundle
 from proxygen.plan.backoff import Attempt
 from proxygen.plan.installation import served
+from proxygen.plan.names import Names
 from proxygen.services import Facts
 
 
@@ -69,8 +70,9 @@ class Observed:
     """What is: stored bundles, services, and the hashes of supplied certificate files.
 
     *attempts* are the last failures by owner, *troubles* those of whole authorities by
-    directory, and *looks* why an authority is not asked for renewal information. *abandoned*
-    are services that have something of ours, but are in the model no more.
+    directory, and *looks* why an authority is not asked for renewal information. *names* is what
+    is known of names, by owner. *abandoned* are services that have something of ours, but are in
+    the model no more.
     """
 
     bundles: Mapping[str, Bundle]
@@ -80,3 +82,4 @@ class Observed:
     attempts: Mapping[str, Attempt] = field(default_factory=dict)
     troubles: Mapping[str, Attempt] = field(default_factory=dict)
     looks: Mapping[str, Attempt] = field(default_factory=dict)
+    names: Mapping[str, Names] = field(default_factory=dict)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from proxygen.model.certificate import Authority, Bundle, Certificate, RenewalInfo
+from proxygen.model.hosts import readable
 from proxygen.plan.backoff import LONGEST
 
 SHORT = timedelta(days=10)
@@ -84,7 +85,7 @@ def told_to_replace(question: Question) -> Reason | None:
 def names_differ(question: Question) -> Reason | None:
     """The bundle must cover every name; spare names and their order do not matter."""
     missing = [name for name in question.wanted.names if not question.bundle.covers(name)]
-    return Reason("names", f"not covered: {', '.join(missing)}") if missing else None
+    return Reason("names", f"not covered: {', '.join(map(readable, missing))}") if missing else None
 
 
 def key_type_differs(question: Question) -> Reason | None:

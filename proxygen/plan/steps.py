@@ -1,15 +1,16 @@
-"""Issue, Forget, Install, Reload, Verify: the steps of a plan, each with its reason."""
+"""Look, Issue, Forget, Install, Reload, Verify: the steps of a plan, each with its reason."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from proxygen.errors import ProxygenError
 from proxygen.model.certificate import Authority, Bundle, Certificate
+from proxygen.model.hosts import readable
 from proxygen.plan.installation import Installation
 from proxygen.plan.renewal import Reason
 from proxygen.services import Endpoint
@@ -36,18 +37,39 @@ class Change:
 class Issue:
     """Obtain a certificate; a *stand_in* is self-signed until the real one arrives.
 
-    *authorities* are asked in turn until one issues it.
+    *authorities* are asked in turn until one issues it. *left_out* are names that the model wants
+    in it, but that cannot be proven now.
     """
 
     certificate: Certificate
     reason: Reason
     stand_in: bool = False
     authorities: tuple[Authority, ...] = ()
+    left_out: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         what = "a stand-in for" if self.stand_in else "the certificate of"
         issuer = "selfsigned" if self.stand_in else self.certificate.issuer
-        return f"issue {what} {self.certificate.owner} ({issuer}): {self.reason}"
+        without = f"; without {some(self.left_out)} for now" if self.left_out else ""
+        return f"issue {what} {readable(self.certificate.owner)} ({issuer}): {self.reason}{without}"
+
+
+def some(names: Sequence[str]) -> str:
+    """Return names for a sentence, the first ones by name."""
+    more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
+    return ", ".join(map(readable, names[:3])) + more
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Look at names before an authority is asked for them; *asked*: each with its certificate."""
+
+    asked: tuple[tuple[Certificate, str], ...]
+
+    def __str__(self) -> str:
+        names = [name for _, name in self.asked]
+        number = "1 name" if len(names) == 1 else f"{len(names):,} names"
+        return f"look at {number}: {some(names)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +80,7 @@ class Forget:
     reason: Reason
 
     def __str__(self) -> str:
-        return f"forget the certificate of {self.bundle.owner}: {self.reason}"
+        return f"forget the certificate of {readable(self.bundle.owner)}: {self.reason}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +118,9 @@ class Verify:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A certificate that is due but has to wait; *code*: ``failed``, ``authority`` or ``limit``.
+    """A certificate that is due but has to wait; *code* is a word.
+
+    ``failed``, ``authority`` (it issues for nobody), ``limit`` or ``names`` (not provable now).
 
     *asked* tells that the authority named the moment itself, so that nobody can hasten it.
     """
@@ -108,7 +132,9 @@ class Waiting:
     asked: bool = False
 
     def __str__(self) -> str:
-        return f"wait with {self.owner} until {self.until:%Y-%m-%d %H:%M} UTC: {self.words}"
+        return (
+            f"wait with {readable(self.owner)} until {self.until:%Y-%m-%d %H:%M} UTC: {self.words}"
+        )
 
     @property
     def owner(self) -> str:
@@ -138,7 +164,7 @@ class Forecast:
         return {"due": self.due, "wanted": self.wanted, "last": self.last.isoformat()}
 
 
-Step = Issue | Forget | Install | Reload | Verify
+Step = Look | Issue | Forget | Install | Reload | Verify
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +202,9 @@ def step_json(step: Step) -> dict[str, Any]:
         case Issue(certificate, reason, stand_in):
             said |= {"owner": certificate.owner, "names": list(certificate.names)}
             said |= {"reason": reason.code, "stand_in": stand_in}
+            said |= {"left_out": list(step.left_out)}
+        case Look(asked):
+            said |= {"names": [name for _, name in asked]}
         case Forget(bundle, reason):
             said |= {"owner": bundle.owner, "reason": reason.code}
         case Install(installation, reason, changes):

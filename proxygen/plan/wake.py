@@ -8,8 +8,10 @@ from datetime import datetime, timedelta
 from proxygen.model.certificate import Bundle, Certificate
 from proxygen.model.site import Site
 from proxygen.plan.backoff import Attempt
+from proxygen.plan.compare import NOTHING, selected
+from proxygen.plan.names import not_ready
 from proxygen.plan.observed import Observed
-from proxygen.plan.renewal import SUPPLIED, renew_at, why_issue
+from proxygen.plan.renewal import SUPPLIED, renew_at
 from proxygen.plan.steps import Waiting
 
 LONGEST = timedelta(days=1)
@@ -21,7 +23,8 @@ def wake_at(
     """Return when something is next due, at most a day from *now*.
 
     A certificate is due at its renewal, a look at its renewal information when the authority
-    asked to come again, and what failed or has to wait when its pause is over. Not before
+    asked to come again, a name when it is looked at again, and what failed or has to wait when its
+    pause is over. Not before
     *now*, which is the answer while something is due that was not tried.
     """
     held = {each.owner: each.until for each in waiting}
@@ -39,11 +42,23 @@ def moments_of(
     bundle, attempt = observed.bundles.get(wanted.owner), observed.attempts.get(wanted.owner)
     if wanted.owner in held:
         yield held[wanted.owner]
-    elif why_issue(wanted, bundle, "", now):
-        yield tried_again(wanted, attempt, observed, now)
-    elif bundle:
-        yield renew_at(bundle)
-        yield from looks(bundle, observed.looks.get(bundle.authority), now)
+    else:
+        selection = selected(wanted, observed, now)
+        if selection and selection.wanted:
+            yield tried_again(selection.wanted, attempt, observed, now)
+        elif selection:
+            yield selection.joins_at or selection.until or now
+        elif bundle:
+            yield renew_at(bundle)
+            yield from looks(bundle, observed.looks.get(bundle.authority), now)
+    yield from names(wanted, observed, now)
+
+
+def names(wanted: Certificate, observed: Observed, now: datetime) -> Iterator[datetime]:
+    """Yield when names are looked at again that cannot be proven now."""
+    known = observed.names.get(wanted.owner, NOTHING)
+    for name in not_ready(wanted, known, now) if known else ():
+        yield known[name].look_at
 
 
 def tried_again(

@@ -77,8 +77,9 @@ class Endpoint:
 
     *starttls* is None for TLS from the first byte, else the protocol that is spoken first:
     ``smtp``, ``lmtp``, ``imap``, ``pop3``, ``sieve``. *server_name* is what the client asks for
-    (SNI), empty for none. *bundle* is the certificate it must be shown; None: the handshake must
-    be refused. *proxy_protocol*: the server expects a PROXY protocol header first.
+    (SNI), empty for none; a wildcard is some name that it stands for. *bundle* is the certificate
+    it must be shown; None: the handshake must be refused. *proxy_protocol*: the server expects a
+    PROXY protocol header first.
     """
 
     service: str

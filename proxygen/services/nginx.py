@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from enum import StrEnum
 from pathlib import Path
 
 from proxygen.model.certificate import GLOBAL, Bundle
+from proxygen.model.hosts import example_of, is_address, is_wildcard
 from proxygen.model.layout import Layout
 from proxygen.model.site import Role
 from proxygen.model.views import WebView
@@ -21,7 +23,7 @@ from proxygen.services import (
     Rendered,
     Wanted,
 )
-from proxygen.services.nginx_blocks import blocks, certificates, distinct_bundles, owners, upstreams
+from proxygen.services.nginx_blocks import blocks, distinct_bundles, upstreams
 from proxygen.services.nginx_facts import (
     INCLUDE,
     able,
@@ -35,7 +37,14 @@ from proxygen.services.nginx_facts import (
     option,
     pid_file,
     pointer_file,
+    quoted_names,
     server_names,
+)
+from proxygen.services.nginx_names import (
+    certificates,
+    owners,
+    wildcard_certificates,
+    wildcard_owners,
 )
 from proxygen.services.nginx_settings import AT_START_AT_MOST, Settings
 
@@ -94,7 +103,7 @@ def facts(program: str, settings: Settings, layout: Layout, answers: Mapping[str
         log=error_log(written, built, layout),
         user=directive("user", written) or option("user", built) or "nobody",
         parameters={"default_server": " ".join(sorted(defaults))},
-        names=server_names(text),
+        names=server_names(text) | quoted_names(written),
         warnings=(*elsewhere(settings, defaults), *taken(settings, narrower)),
     )
 
@@ -157,6 +166,36 @@ def client_address(socket: str) -> str:
     return {"": "127.0.0.1", "::": "::1"}.get(address, address)
 
 
+class Strangers(StrEnum):
+    """What is done with a client that asks for no name, or for one that is nobody's.
+
+    Addresses are asked for without a name. *refuse* refuses both; *refuse_names* shows the global
+    certificate where no name is told; *misdirect* shows it to all, and answers 421 where a name
+    was told; *welcome* serves them like the global URL.
+    """
+
+    REFUSE = "refuse"
+    REFUSE_NAMES = "refuse_names"
+    MISDIRECT = "misdirect"
+    WELCOME = "welcome"
+
+
+def strangers(view: WebView, settings: Settings, facts: Facts) -> Strangers:
+    """Return what is done with them, which is ours to say on all of our ports or on none.
+
+    The server block that refuses names is a regular expression, which would take the names that
+    somebody else's regular expressions are for.
+    """
+    if settings.unknown_names != "reject":
+        return Strangers.WELCOME
+    theirs = facts.parameters.get("default_server", "").split()
+    ours = (str(port_of(socket)) for socket in https_sockets(settings, facts))
+    if not any(map(is_address, view.sites[0].names)) or any(port in theirs for port in ours):
+        return Strangers.REFUSE
+    others = any(name.startswith("~") for name in facts.names)
+    return Strangers.MISDIRECT if others else Strangers.REFUSE_NAMES
+
+
 def on_demand(view: WebView, settings: Settings) -> bool:
     """Return whether certificates are loaded at each handshake instead of at the start."""
     if settings.certificates == "auto":
@@ -187,7 +226,7 @@ def context(view: WebView, settings: Settings, facts: Facts, layout: Layout) -> 
         "http2_directive": facts.version >= HTTP2_DIRECTIVE,
         "keepalive_by_default": facts.version >= KEEPALIVE_BY_DEFAULT,
         "proxies": settings.proxy_protocol.sources if settings.proxy_protocol else (),
-        "reject": settings.unknown_names == "reject",
+        "strangers": strangers(view, settings, facts),
         "hsts": settings.hsts,
         "post_quantum": facts.openssl >= POST_QUANTUM_OPENSSL,
         "challenges": layout.challenges,
@@ -196,7 +235,9 @@ def context(view: WebView, settings: Settings, facts: Facts, layout: Layout) -> 
         "certificate_cache": late and facts.version >= CERTIFICATE_CACHE,
         "default_certificate": live.certificate(GLOBAL, view.sites[0].bundle.digest),
         "certificates": certificates(view, live) if late else None,
+        "wildcard_certificates": wildcard_certificates(view, live) if late else None,
         "owners": owners(view),
+        "wildcard_owners": wildcard_owners(view),
         "upstreams": upstreams(view),
         "blocks": blocks(view, live, facts.local, late),
     }
@@ -225,18 +266,35 @@ def reload(facts: Facts, settings: Settings) -> None:
 
 
 def endpoints(view: WebView, settings: Settings, facts: Facts) -> Iterator[Endpoint]:
-    """Yield the global name on every socket, a name that is nobody's, then every other name."""
+    """Yield the global name on every socket, a name that is nobody's, then every other name.
+
+    For addresses: no name, likewise on every socket.
+    """
     https = https_sockets(settings, facts)
     first = next((socket for socket in https if not socket.startswith("[")), https[0])
-    main = view.sites[0]
+    main, unknown = view.sites[0], strangers(view, settings, facts)
+    unnamed = unknown in (Strangers.REFUSE_NAMES, Strangers.MISDIRECT)
     for socket in dict.fromkeys((first, *https)):
         yield meeting(socket, settings)(main.names[0], main.bundle)
+        if unnamed:
+            yield meeting(socket, settings)("", main.bundle)
     meet = meeting(first, settings)
     if str(port_of(first)) not in facts.parameters.get("default_server", "").split():
-        yield meet(UNKNOWN, None if settings.unknown_names == "reject" else main.bundle)
-    for site in view.sites:
-        for name in site.names[1:] if site is main else site.names:
-            yield meet(name, site.bundle)
+        refused = unknown in (Strangers.REFUSE, Strangers.REFUSE_NAMES)
+        yield meet(UNKNOWN, None if refused else main.bundle)
+    yield from (meet(name, bundle) for name, bundle in asked_for(view))
+
+
+def asked_for(view: WebView) -> Iterator[tuple[str, Bundle]]:
+    """Yield every name that clients tell, but for the global one, with what they are shown.
+
+    A wildcard is asked for by one of its names, unless just that one is somebody's.
+    """
+    names = [(name, site.bundle) for site in view.sites for name in site.names]
+    every = frozenset(name for name, _ in names)
+    for name, bundle in names[1:]:
+        if not is_address(name) and not (is_wildcard(name) and example_of(name) in every):
+            yield name, bundle
 
 
 def meeting(socket: str, settings: Settings) -> Callable[[str, Bundle | None], Endpoint]:

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from proxygen.model.certificate import Bundle
-from proxygen.model.layout import Live, certificate_file
+from proxygen.model.hosts import is_wildcard
+from proxygen.model.layout import Live
 from proxygen.model.site import Backend, Location, Upstream
 from proxygen.model.views import WebSite, WebView
 from proxygen.services import Lines
-
-LONGEST_HASHED = 46
-"""The longest name that fits into nginx's hash tables as they are by default (buckets of 64
-octets hold two pointers, a length of two octets and the name). The directives that enlarge
-them may stand once in the whole configuration, so they are left to the administrator; a longer
-name is written as a regular expression, which needs none."""
+from proxygen.services.nginx_names import LONGEST_HASHED, parent, parents, server_names
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,20 +51,6 @@ class Block:
         return any(each.location.path == "/" and not each.location.exact for each in self.passings)
 
 
-def entry(name: str, value: str) -> tuple[str, ...]:
-    """Return the line of a map that gives *value* for *name*; a dot in brackets is itself alone."""
-    if len(name) <= LONGEST_HASHED:
-        return "    {} {};", name, value
-    return "    ~*^{}$ {};", name.replace(".", "[.]"), value
-
-
-def server_name(name: str) -> tuple[str, ...]:
-    """Return the line by which a server block answers for *name*."""
-    if len(name) <= LONGEST_HASHED:
-        return "    server_name {};", name
-    return "    server_name ~^{}$;", name.replace(".", "[.]")
-
-
 def distinct_bundles(view: WebView) -> tuple[Bundle, ...]:
     """Return the certificates that are served, each once.
 
@@ -81,19 +63,6 @@ def distinct_bundles(view: WebView) -> tuple[Bundle, ...]:
 def file_of(bundle: Bundle, live: Live) -> Path:
     """Return the file with key and chain that nginx reads."""
     return live.certificate(bundle.owner, bundle.digest)
-
-
-def certificates(view: WebView, live: Live) -> Lines:
-    """Return each name whose certificate is not the global one, with its file."""
-    main, folder = view.sites[0].bundle.digest, str(live.certificates)
-    own = ((site, site.bundle) for site in view.sites if site.bundle.digest != main)
-    files = ((site, f"{folder}/{certificate_file(each.owner, each.digest)}") for site, each in own)
-    return Lines(tuple(entry(name, file) for site, file in files for name in site.names))
-
-
-def owners(view: WebView) -> Lines:
-    """Return each name with its owner."""
-    return Lines(tuple(entry(name, site.owner) for site in view.sites for name in site.names))
 
 
 def upstreams(view: WebView) -> list[Group]:
@@ -153,21 +122,37 @@ def blocks(view: WebView, live: Live, local: frozenset[str], on_demand: bool) ->
     Sites that differ in nothing but their names share one; those with local additions have
     their own. One block costs nginx about 70 KiB in each process, a name a few octets.
     """
-    shared: dict[tuple[str | None, str | None, str | None], list[WebSite]] = {}
-    for site in view.sites:
+    shared: dict[tuple[object, ...], list[WebSite]] = {}
+    for late, site in in_order(view):
         digest = None if on_demand else site.bundle.digest
         own = site.owner if site.owner in local else None
         name = site.backend.name if site.backend else None
-        shared.setdefault((digest, own, name), []).append(site)
-    return [block(sites, live, own, on_demand) for (_, own, _), sites in shared.items()]
+        shared.setdefault((late, digest, own, name), []).append(site)
+    return [block(sites, live, local, on_demand) for sites in shared.values()]
 
 
-def block(sites: list[WebSite], live: Live, local: str | None, on_demand: bool) -> Block:
+def in_order(view: WebView) -> Iterator[tuple[bool, WebSite]]:
+    """Yield the sites; where it matters their wildcards apart, and *late*.
+
+    Among regular expressions the first one that matches wins, and a long name is one, too.
+    """
+    wild = parents(view)
+    names = (name for site in view.sites for name in site.names)
+    if not any(len(name) > LONGEST_HASHED and parent(name) in wild for name in names):
+        yield from ((False, site) for site in view.sites)
+        return
+    for late in (False, True):
+        for site in view.sites:
+            if some := tuple(name for name in site.names if is_wildcard(name) is late):
+                yield late, replace(site, names=some)
+
+
+def block(sites: list[WebSite], live: Live, local: frozenset[str], on_demand: bool) -> Block:
     """Return the block of sites that differ in nothing but their names."""
     first = sites[0]
     return Block(
-        server_names=Lines(tuple(server_name(name) for site in sites for name in site.names)),
+        server_names=Lines(tuple(server_names(name for site in sites for name in site.names))),
         certificate=None if on_demand else file_of(first.bundle, live),
-        local=local,
+        local=first.owner if first.owner in local else None,
         passings=tuple(passings(first.backend)),
     )

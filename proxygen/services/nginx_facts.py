@@ -127,3 +127,10 @@ def server_names(text: str) -> frozenset[str]:
     """Return the names that somebody else's server blocks answer for."""
     lists = re.findall(r"(?<![^\s;{}])server_name\s+([^;]+);", text)
     return frozenset(name.lower() for names in lists for name in names.split())
+
+
+def quoted_names(text: str) -> frozenset[str]:
+    """Return their regular expressions that stand in quotes, as those with braces have to."""
+    kept = re.sub(SKIPPED, lambda match: "" if match[0].startswith("#") else match[0], text)
+    lists = re.findall(r"(?<![^\s;{}])server_name\s+((?:\"[^\"]*\"|'[^']*'|[^;\"'])+);", kept)
+    return frozenset(name for names in lists for name in re.findall(r"[\"'](~[^\"']*)", names))

@@ -8,13 +8,11 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import ClassVar, Self
-
-import psutil
 
 from proxygen.errors import IssueFailed
 from proxygen.host import files
@@ -36,6 +34,7 @@ class Webroot:
     """
 
     presented: ClassVar[set[Path]] = set()
+    notes: tuple[str, ...] = ()
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -61,6 +60,9 @@ class Webroot:
                 remedy="run as root, and see that the file system is writable and not full",
                 words=str(error),
             ) from error
+
+    def settle(self, answers: Sequence[tuple[str, str]]) -> None:
+        """Return: what is presented is visible."""
 
     def cleanup(self, name: str, token: str) -> None:  # noqa: ARG002 - the contract's argument
         """Remove the answer."""
@@ -102,6 +104,8 @@ class Listener:
     a client must have sent its request, and then have read the answer.
     """
 
+    notes: tuple[str, ...] = ()
+
     def __init__(
         self, port: int, addresses: tuple[str, ...] = ("0.0.0.0", "::"), patience: float = 10
     ) -> None:
@@ -135,6 +139,9 @@ class Listener:
                 for listening in self.sockets:
                     self.threads.submit(self.accept, listening)
             self.answers[token] = key_authorization.encode()
+
+    def settle(self, answers: Sequence[tuple[str, str]]) -> None:
+        """Return: what is presented is visible."""
 
     def cleanup(self, name: str, token: str) -> None:  # noqa: ARG002 - the contract's argument
         """Answer no more."""
@@ -257,6 +264,8 @@ def taken(port: int, error: OSError | None) -> IssueFailed:
 
 def holders(port: int) -> Iterator[str]:
     """Return the programs that listen on *port*, as far as this user may know."""
+    import psutil
+
     with contextlib.suppress(psutil.Error, OSError):
         pids = {
             one.pid

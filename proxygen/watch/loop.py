@@ -187,6 +187,8 @@ class Watch:
         for reason in self.calendar.reasons():
             if reason == "clock":
                 event(WARNING, "clock_jumped", what="everything is looked at again")
+                if self.parts:
+                    self.parts.lookups.clear()
             self.reasons[reason] = None
 
     def may_look(self) -> bool:

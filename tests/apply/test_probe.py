@@ -130,6 +130,17 @@ def test_tls_from_the_first_byte_and_the_name_that_is_asked_for(server: Tls) -> 
     assert server.names == ["mail.example.net", None]
 
 
+def test_a_wildcard_is_asked_for_by_a_name_that_it_stands_for(server: Tls) -> None:
+    with listening(server.shake) as port:
+        wild = Endpoint("nginx", "127.0.0.1", port, "*.a.example", server.bundle)
+        longest = replace(wild, server_name=f"*.{'.'.join(['a' * 49] * 5)}.a")
+        assert wrong((wild, longest)) == ()
+    asked = server.names[-2:]
+    assert sorted(map(str, asked)) == sorted(
+        (f"p{longest.server_name[1:]}", "proxygen-probe.a.example")
+    )
+
+
 def test_ipv6(server: Tls) -> None:
     with listening(server.shake, socket.AF_INET6) as port:
         assert probe(Endpoint("test", "::1", port, "a.example", None)) == Seen(server.fingerprint)

@@ -28,7 +28,8 @@ class Place:
         self.config = root / "proxygen.yaml"
         self.layout = Layout(root, self.config)
         first, *others = [self.authority(each) for each in authorities]
-        acme = first | {"http_port": port} | ({"fallback": others[0]} if others else {})
+        acme = first | {"http_port": port, "preflight": False}
+        acme |= {"fallback": others[0]} if others else {}
         model = {
             "contact": "hostmaster@proxygen.test",
             "global": {"url": "https://mail.account.example", "certificate": "acme"},

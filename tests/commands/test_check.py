@@ -18,12 +18,15 @@ from proxygen.commands.check import LONGEST_LINE, Result, refusing
 from proxygen.errors import IssueFailed
 from proxygen.host import lock
 from proxygen.model.layout import Layout
+from proxygen.namebook import NameBook
 from proxygen.plan.health import Finding, Level
 from proxygen.stores.filesystem import FileStore
 from tests import models
 from tests.certificates import DAY
 from tests.commands.test_cli import MODEL, proxygen
 from tests.commands.test_cli import root as root
+from tests.names import HOST, LATE, A, waiting
+from tests.names import TEXT as NAMES
 
 FIGURE = re.compile(r"[a-z_]+=-?[0-9.]+(;[0-9.]*:?){0,3}")
 """'label'=value[UOM];[warn];[crit];[min];[max] (Monitoring Plugins guidelines, 2.6)."""
@@ -219,3 +222,17 @@ def test_the_line_is_bounded_however_much_is_wrong() -> None:
     assert len(said.splitlines()[0]) < LONGEST_LINE + 60
     assert len(said) < 12_000
     assert said.endswith("and 980 more")
+
+
+def test_names_that_wait_are_a_figure_and_those_of_a_customer_no_warning(root: Path) -> None:
+    text = NAMES.replace("certificate: acme", "certificate: selfsigned", 1) + "services: {}\n"
+    (root / "etc/proxygen/proxygen.yaml").write_text(text)
+    proxygen("--root", root, "apply", "global")
+    book = NameBook(FileStore(root / "var/lib/proxygen/store"))
+    far = datetime.now(UTC) + DAY
+    book.note(A, [replace(waiting(name), look_at=far) for name in (HOST, LATE)])
+    run = proxygen("--root", root, "check")
+    assert run.returncode == 0, run.stdout
+    shown = figures(run.stdout.splitlines()[0])
+    assert (shown["names_waiting"], shown["names_failed"]) == ("2;;;0", "0;;;0")
+    assert (shown["waiting"], shown["due"]) == ("1;;;0", "1;;;0")

@@ -19,6 +19,7 @@ from proxygen.host import lock
 from proxygen.letterbox import Letterbox, Trouble, Waiting
 from proxygen.model.certificate import RenewalInfo
 from proxygen.model.layout import Layout
+from proxygen.namebook import NameBook
 from proxygen.plan.backoff import purpose_of
 from proxygen.plan.renewal import renew_at
 from proxygen.stores.filesystem import FileStore
@@ -27,6 +28,8 @@ from tests.certificates import DAY
 from tests.commands.test_cli import MODEL, proxygen
 from tests.commands.test_cli import root as root
 from tests.mails import plain
+from tests.names import HOST, LATE, A, waiting
+from tests.names import TEXT as NAMES
 
 ACME = MODEL.replace("www.a.example, certificate: selfsigned", "www.a.example, certificate: acme")
 ACME += (
@@ -223,3 +226,34 @@ def test_a_failure_of_long_ago_is_no_last_error(root: Path, bundles: Bundles) ->
     bundles.failed(wanted, IssueFailed("refused"), NOW - 9 * DAY, 0.5)
     assert of(root, "a.example")["last_error"] is None
     assert "last error" not in proxygen("--root", root, "status").stdout
+
+
+def test_names_that_no_certificate_covers_are_counted_and_the_first_is_told(root: Path) -> None:
+    text = NAMES + "services: {}\n"
+    (root / "etc/proxygen/proxygen.yaml").write_text(text)
+    book = NameBook(FileStore(root / "var/lib/proxygen/store"))
+    known = [replace(waiting(name), bad_since=NOW - DAY) for name in (LATE, A)]
+    book.note(A, known)
+    said = of(root, A)
+    assert said["names_left_out"] == [
+        {
+            "name": name,
+            "state": "waiting",
+            "since": (NOW - DAY).isoformat(),
+            "words": "the A record 198.51.100.7 leads to another server (it answered 404)",
+        }
+        for name in (LATE, A)
+    ]
+    told = proxygen("--root", root, "status")
+    assert f"    waiting for DNS: 2 of 4 names: {LATE} and 1 more: the A record" in told.stdout
+    assert f"warning: waiting for DNS: {LATE} ({A}): the A record" in told.stderr
+
+
+def test_a_certificate_that_waits_for_the_name_of_its_url_is_told(root: Path) -> None:
+    (root / "etc/proxygen/proxygen.yaml").write_text(NAMES + "services: {}\n")
+    book = NameBook(FileStore(root / "var/lib/proxygen/store"))
+    book.note(A, [replace(waiting(HOST), look_at=NOW + DAY)])
+    assert of(root, A)["waiting"]["code"] == "names"  # type: ignore[index]
+    told = proxygen("--root", root, "status").stdout
+    until = f"{NOW + DAY:%Y-%m-%d %H:%M} UTC"
+    assert f"    waits until {until}: {HOST} cannot be proven: the A record" in told

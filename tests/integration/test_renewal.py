@@ -413,9 +413,9 @@ def test_a_failure_of_what_is_due_no_more_is_forgotten(
 ) -> None:
     ours.model(ca, A)
     ours.round()
-    more = {"a.example": A["a.example"] | {"extra_names": ["more.a.example"]}}
-    ca.failing["more.a.example"] = "dns"
-    ours.model(ca, more)
+    other = {"a.example": A["a.example"] | {"url": "https://other.a.example"}}
+    ca.failing["other.a.example"] = "dns"
+    ours.model(ca, other)
     assert len(ours.round().failures) == 1
     assert ours.parts.bundles.attempts()
     ours.model(ca, A)

@@ -24,7 +24,7 @@ from proxygen.issuers.acme import AcmeIssuer, Ordered, nobody
 from proxygen.issuers.acme_transport import Pace
 from proxygen.model.certificate import Certificate, KeyAndChain, KeyType, Secret
 from proxygen.model.site import Acme, ExternalAccount, Limits
-from proxygen.solvers import Solver
+from proxygen.solvers import Solver, Solvers
 from proxygen.solvers.http01 import Webroot
 from proxygen.stores import Store
 from tests.live import ports
@@ -97,6 +97,7 @@ def settings(authority: Served, **more: Any) -> Acme:
         external_account=None,
         trusted_roots=(authority.trusted_root,),
         http_port=80,
+        validation_port=80,
         limits=Limits(),
         origin=HERE,
     )
@@ -105,7 +106,7 @@ def settings(authority: Served, **more: Any) -> Acme:
 
 def issuer(
     given: Acme,
-    solver: Solver,
+    solver: Solver | Solvers,
     store: Store | None = None,
     pace: Pace | None = None,
     ordered: Ordered = nobody,
@@ -118,12 +119,17 @@ def issuer(
     return AcmeIssuer(
         given,
         MemoryStore() if store is None else store,
-        solver,
+        solver if callable(solver) else by_http(solver),
         lambda: datetime.now(UTC),
         secret,
         pace or QUICK,
         ordered,
     )
+
+
+def by_http(solver: Solver) -> Solvers:
+    """Return that every name is proven by http-01."""
+    return lambda _: {"http-01": solver}
 
 
 def usual(common: Place, **more: Any) -> AcmeIssuer:

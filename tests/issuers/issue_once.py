@@ -34,13 +34,15 @@ def issuer_at(directory: str, root: str, place: Path) -> AcmeIssuer:
         external_account=None,
         trusted_roots=(Path(root),),
         http_port=80,
+        validation_port=80,
         limits=Limits(),
         origin=HERE,
     )
+    webroot = Webroot(place / "challenges")
     return AcmeIssuer(
         settings,
         FileStore(place / "store"),
-        Webroot(place / "challenges"),
+        lambda _: {"http-01": webroot},
         lambda: datetime.now(UTC),
         lambda _: b"",
     )

@@ -69,7 +69,7 @@ def test_after_a_roll_over_the_same_account_has_another_key(common: Place) -> No
     one.account().roll_over()
     assert mark(one) != thumbprint(former)
     assert not one.store.has(f"{kept(one).folder}/{NEXT}")
-    later = issuer(one.settings, one.solver, one.store)
+    later = issuer(one.settings, one.solvers, one.store)
     assert later.issue(wanted("rolled.example"), None)
     assert one.issue(wanted("rolled-here.example"), None)
     assert later.account().url == url
@@ -104,7 +104,7 @@ def test_a_roll_over_that_the_authority_never_heard_of_is_finished(common: Place
     one = usual(common)
     one.account()
     coming = kept(one).new_key(NEXT)
-    assert issuer(one.settings, one.solver, one.store).issue(wanted("unheard.example"), None)
+    assert issuer(one.settings, one.solvers, one.store).issue(wanted("unheard.example"), None)
     assert mark(one) == thumbprint(coming)
 
 
@@ -115,7 +115,7 @@ def test_a_roll_over_that_comes_late_counts(between: Between, common: Place) -> 
     # As if the request of the killed run had overtaken the one that finishes its work.
     refusal = problem_at(ROLL, 409, "malformed", {})
     between.tamper = at(ROLL, lambda reply: refusal(ROLL, reply))  # not what Pebble did not do
-    later = issuer(one.settings, one.solver, one.store)
+    later = issuer(one.settings, one.solvers, one.store)
     assert later.issue(wanted("late.example"), None)
     assert mark(one) == thumbprint(coming)
 
@@ -127,7 +127,7 @@ def test_an_unfinished_roll_over_that_is_refused_is_given_up(
     former = thumbprint(one.account().key)
     kept(one).new_key(NEXT)
     between.instead = lambda step, _: reply_of(problem_at(ROLL, 409, "malformed", {}), step)
-    later = issuer(one.settings, one.solver, one.store)
+    later = issuer(one.settings, one.solvers, one.store)
     assert later.issue(wanted("given-up.example"), None)
     assert mark(one) == former
     assert kept(one).key(NEXT) is None
@@ -155,7 +155,7 @@ def test_an_unfinished_move_of_the_key_is_finished(common: Place) -> None:
     pem = kept(one).pem()
     assert pem
     one.store.put(f"{kept(one).folder}/{NEXT}", pem)
-    assert issuer(one.settings, one.solver, one.store).issue(wanted("moved.example"), None)
+    assert issuer(one.settings, one.solvers, one.store).issue(wanted("moved.example"), None)
     assert kept(one).pem() == pem
     assert not one.store.has(f"{kept(one).folder}/{NEXT}")
 
@@ -168,7 +168,7 @@ def test_a_refused_roll_over_leaves_the_key_as_it_is(between: Between, common: P
     with pytest.raises(IssueFailed, match="refused the account"):
         one.account().roll_over()
     assert kept(one).key(NEXT) is None
-    later = issuer(one.settings, one.solver, one.store)
+    later = issuer(one.settings, one.solvers, one.store)
     assert later.issue(wanted("unrolled.example"), None)
     assert mark(one) == former
 
@@ -192,7 +192,7 @@ def test_a_second_roll_over_after_a_lost_answer_begins_with_the_right_key(
     with pytest.raises(IssueFailed):
         one.account().roll_over()
     one.account().roll_over()
-    assert issuer(one.settings, one.solver, one.store).issue(wanted("twice.example"), None)
+    assert issuer(one.settings, one.solvers, one.store).issue(wanted("twice.example"), None)
 
 
 def test_an_authority_that_forgot_both_keys_gets_the_one_in_use(own: Place) -> None:
@@ -202,7 +202,7 @@ def test_an_authority_that_forgot_both_keys_gets_the_one_in_use(own: Place) -> N
     kept(one).new_key(NEXT)
     own.pebble.stop()
     own.pebble.start()
-    later = issuer(one.settings, one.solver, one.store)
+    later = issuer(one.settings, one.solvers, one.store)
     assert later.issue(wanted("forgotten.example"), None)
     assert mark(one) == former
 
@@ -234,7 +234,7 @@ def test_changed_terms_are_agreed_to_and_told_once(between: Between, common: Pla
     between.tamper = with_terms(NEW_TERMS)
     told = []
     for number in range(2):
-        later = issuer(one.settings, one.solver, one.store)
+        later = issuer(one.settings, one.solvers, one.store)
         assert later.issue(wanted(f"terms{number}.example"), None)
         told.append(later.new_terms)
     assert told == [NEW_TERMS, None]
@@ -249,7 +249,7 @@ def test_terms_that_were_not_noted_before_are_not_new(between: Between, common: 
     stored = json.loads(one.store.get(key) or b"{}")
     del stored["terms"]
     one.store.put(key, json.dumps(stored).encode())
-    later = issuer(one.settings, one.solver, one.store)
+    later = issuer(one.settings, one.solvers, one.store)
     later.account()
     assert later.new_terms is None
     assert kept(one).registered().terms  # type: ignore[union-attr]
@@ -262,7 +262,7 @@ def test_an_authority_that_takes_no_update_for_its_terms_issues_all_the_same(
     one.account()
     terms, refusal = with_terms(NEW_TERMS), problem_at("my-account", 400, "malformed", {})
     between.tamper = lambda step, reply: refusal(step, terms(step, reply))
-    later = issuer(one.settings, one.solver, one.store)
+    later = issuer(one.settings, one.solvers, one.store)
     assert later.issue(wanted("stubborn.example"), None)
     assert later.new_terms == NEW_TERMS
 
@@ -275,7 +275,7 @@ def test_terms_that_a_person_must_agree_to_are_named(between: Between, common: P
     refusal = problem_at("my-account", 403, "userActionRequired", {}, **more)
     between.tamper = lambda step, reply: refusal(step, terms(step, reply))
     with pytest.raises(IssueFailed) as failed:
-        issuer(one.settings, one.solver, one.store).issue(wanted("agree.example"), None)
+        issuer(one.settings, one.solvers, one.store).issue(wanted("agree.example"), None)
     assert more["instance"] in failed.value.remedy
     assert (failed.value.final, failed.value.everybody) == (True, True)
 
@@ -295,7 +295,7 @@ def accepting(step: str, _: dict[str, Any]) -> Reply | None:
 
 def with_contact(one: AcmeIssuer, contact: str, now: datetime | None = None) -> AcmeIssuer:
     """Return a later process's issuer, with another contact in its model, at another time."""
-    later = issuer(replace(one.settings, contact=contact), one.solver, one.store)
+    later = issuer(replace(one.settings, contact=contact), one.solvers, one.store)
     if now:
         later.server.now = lambda: now
     return later

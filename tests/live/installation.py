@@ -61,7 +61,8 @@ class Installation:
         **more: Any,
     ) -> None:
         """Write a model whose certificates come from *authority*."""
-        asked = at(authority) | {"http_port": self.http_port} | dict(acme or {})
+        asked = at(authority) | {"http_port": self.http_port, "preflight": False}
+        asked |= dict(acme or {})
         if fallback:
             profile = {"profile": asked["profile"]} if "profile" in asked else {}
             asked["fallback"] = at(fallback) | profile

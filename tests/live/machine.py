@@ -29,7 +29,8 @@ class Machine:
     """Programs that run below *root* while the ``with`` block does.
 
     *programs* chooses among PROGRAMS; ``nginx`` and ``pebble`` are needed. Where postfix
-    cannot start (it needs root) name the others.
+    cannot start (it needs root) name the others. The authority asks the name server *dnsserver*
+    (ADDRESS:PORT), by default one of its own.
     """
 
     def __init__(
@@ -39,8 +40,10 @@ class Machine:
         *,
         manners: Manners | None = None,
         outlives: bool = False,
+        dnsserver: str = "",
     ) -> None:
         self.root = root
+        self.dnsserver = dnsserver
         self.programs = programs
         self.manners = manners or Manners()
         self.outlives = outlives
@@ -68,6 +71,7 @@ class Machine:
             http_port=self.nginx.http,
             manners=self.manners,
             outlives=self.outlives,
+            dnsserver=self.dnsserver,
         )
 
     @property
@@ -93,6 +97,7 @@ class Machine:
             "directory": self.pebble.directory,
             "trusted_roots": [str(self.pebble.trusted_root)],
             "terms_of_service_agreed": True,
+            "preflight": False,
         }
         return {"acme": acme, "services": services}
 
@@ -119,6 +124,9 @@ class Machine:
         ours = self.surroundings()
         for part in ("acme", "services"):
             ours[part] |= more.pop(part, {})
+        if self.dnsserver:
+            ours |= {"resolvers": [self.dnsserver], "addresses": ["127.0.0.1"]}
+            ours["acme"] |= {"preflight": True, "validation_port": self.nginx.http}
         made(self.config.parent)
         self.config.write_text(json.dumps(wanted | more | ours, indent=2))  # JSON is YAML
         return self.config

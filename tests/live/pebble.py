@@ -97,7 +97,10 @@ class Resolver(Program):
 
 
 class Pebble(Program):
-    """The authority; it validates http-01 at *http_port* and forgets all when it stops."""
+    """The authority; it validates http-01 at *http_port* and forgets all when it stops.
+
+    It asks the name server *dnsserver* (ADDRESS:PORT), by default one of its own.
+    """
 
     name = "pebble"
 
@@ -108,9 +111,11 @@ class Pebble(Program):
         http_port: int,
         manners: Manners | None = None,
         outlives: bool = False,
+        dnsserver: str = "",
     ) -> None:
         super().__init__(root, outlives=outlives)
         self.http_port = http_port
+        self.dnsserver = dnsserver
         self.manners = manners or Manners()
         self.dns = Resolver(root, outlives=outlives)
 
@@ -198,7 +203,7 @@ class Pebble(Program):
         return (
             path_of("pebble"),
             *("-config", str(self.folder / "pebble.json")),
-            *("-dnsserver", f"{LOCALHOST}:{self.dns.dns}"),
+            *("-dnsserver", self.dnsserver or f"{LOCALHOST}:{self.dns.dns}"),
         )
 
     def env(self) -> dict[str, str]:

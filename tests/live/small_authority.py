@@ -28,13 +28,15 @@ LETS_ENCRYPT: Mapping[str, timedelta] = {
 class SmallAuthority(Answers):
     """Issues certificates over HTTPS while its ``with`` block runs, by the clock handed in.
 
-    It validates http-01 at *http_port* of the loopback address. *registered* tells the
-    registered domain of a name. Without *ari* it has no renewal information.
+    It validates http-01 at *http_port* of the loopback address, and the other *challenges* that
+    it offers (dns-01, dns-persist-01) by asking *nameserver* (address and port). *registered* tells
+    the registered domain of a name. Without *ari* it has no renewal information.
 
     For a test to look at: ``issued``, ``orders``, ``refused`` (the texts of all refusals by a
     limit) and ``counts`` (requests by kind). To turn: ``away`` (``"503"`` answers each request
     so, ``"refuse"`` refuses connections, None is back), ``failing`` (from a name to the kind of
-    problem its validations end with, such as ``connection``), ``recall`` and ``move``.
+    problem its validations end with, such as ``connection``), ``rejecting`` (names for which no
+    order is made), ``recall`` and ``move``.
     """
 
     def __init__(
@@ -49,12 +51,16 @@ class SmallAuthority(Answers):
         ari: bool = True,
         ari_retry_after: int = 21_600,
         patience: float = 2,
+        challenges: tuple[str, ...] = ("http-01",),
+        nameserver: tuple[str, int] | None = None,
     ) -> None:
         super().__init__(clock, http_port, dict(profiles), Ledger(limits or Limits(), registered))
         self.folder = folder
         self.ari = ari
         self.ari_retry_after = ari_retry_after
         self.patience = patience
+        self.challenges = challenges
+        self.nameserver = nameserver
         self.server: Server | None = None
 
     def __enter__(self) -> Self:

@@ -13,6 +13,7 @@ from typing import Literal, TypeVar
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from tests.live.authority import pem
+from tests.live.small_authority_dns import ISSUER, PERSIST, persisting, shown, texts
 from tests.live.small_authority_limits import Ledger
 from tests.live.small_authority_records import EXPIRES, Account, Authorization, Issued, Order
 from tests.live.small_authority_rules import (
@@ -20,9 +21,12 @@ from tests.live.small_authority_rules import (
     LOCALHOST,
     Signer,
     Window,
+    check_rejected,
     checked_contact,
     checked_names,
     checked_request,
+    identifier,
+    offered_for,
     overridden,
     stamp,
     suggested,
@@ -44,6 +48,7 @@ from tests.live.small_authority_wire import (
 )
 
 MOST_NONCES = 20_000
+CAA = {"caaIdentities": [ISSUER]}
 Away = Literal["503", "refuse"]
 
 
@@ -53,6 +58,8 @@ class Answers:
     ari = True
     ari_retry_after = 21_600
     patience: float = 2
+    challenges: tuple[str, ...] = ("http-01",)
+    nameserver: tuple[str, int] | None = None
     port = 0
     how_away: Away | None = None
 
@@ -79,6 +86,7 @@ class Answers:
         self.replacing: defaultdict[str, list[Order]] = defaultdict(list)
         self.windows: dict[int, Window] = {}
         self.failing: dict[str, str] = {}
+        self.rejecting: set[str] = set()
         self.refused: list[str] = []
         self.counts: Counter[str] = Counter()
 
@@ -172,7 +180,7 @@ class Answers:
         """Tell where requests go (RFC 8555 section 7.1.1)."""
         kinds = ("newNonce", "newAccount", "newOrder", *(("renewalInfo",) if self.ari else ()))
         profiles = {name: f"certificates for {life}" for name, life in self.profiles.items()}
-        meta = {"termsOfService": "https://terms.example/v1", "profiles": profiles}
+        meta = {"termsOfService": "https://terms.example/v1", "profiles": profiles, **CAA}
         return said(200, {**{kind: self.url(kind) for kind in kinds}, "meta": meta}, {})
 
     def new_nonce(self, request: Request) -> Reply:
@@ -245,7 +253,8 @@ class Answers:
         asked, now = signed.said, self.clock()
         if "notBefore" in asked or "notAfter" in asked:
             raise malformed("NotBefore and NotAfter are not supported")
-        names = checked_names(asked.get("identifiers"))
+        names = checked_names(asked.get("identifiers"), self.challenges)
+        check_rejected(names, self.rejecting)
         profile = self.chosen_profile(asked.get("profile"))
         with self.lock:
             replaces = self.replaced(account, names, asked.get("replaces"), now)
@@ -297,7 +306,10 @@ class Answers:
 
     def authorize(self, account: Account, name: str, now: datetime) -> Authorization:
         """Return a new authorization."""
-        one = Authorization(len(self.authorizations) + 1, account, name, now + EXPIRES)
+        host, number = name.removeprefix("*."), len(self.authorizations) + 1
+        wildcard = host != name
+        offered = offered_for(name, self.challenges)
+        one = Authorization(number, account, host, now + EXPIRES, offered, wildcard)
         self.authorizations.append(one)
         return one
 
@@ -321,7 +333,7 @@ class Answers:
         told = {
             "status": order.status(self.clock()),
             "expires": stamp(order.expires),
-            "identifiers": [{"type": "dns", "value": name} for name in order.names],
+            "identifiers": list(map(identifier, order.names)),
             "authorizations": [self.url("authz", one.number) for one in order.authorizations],
             "finalize": self.url("order", order.number, "finalize"),
             "profile": order.profile,
@@ -381,8 +393,9 @@ class Answers:
         told = {
             "status": one.status,
             "expires": stamp(one.expires),
-            "identifier": {"type": "dns", "value": one.name},
-            "challenges": [self.told_challenge(one)],
+            "identifier": identifier(one.name),
+            "challenges": [self.told_challenge(one, kind) for kind in one.offered],
+            **({"wildcard": True} if one.wildcard else {}),
         }
         return said(200, told, {})
 
@@ -397,34 +410,44 @@ class Answers:
 
     def show_challenge(self, account: Account, argument: str, signed: Signed) -> Reply:
         """Validate, or show a challenge again (RFC 8555 section 7.5.1)."""
-        one = self.authorization(account, argument)
+        number, _, kind = argument.partition("/")
+        one = self.authorization(account, number)
+        if kind not in one.offered:
+            raise malformed("No such challenge", 404)
         if signed.payload and signed.said == {}:
-            self.prove(one)
+            self.prove(one, kind)
         up = {"Link": f'<{self.url("authz", one.number)}>;rel="up"'}
-        return said(200, self.told_challenge(one), up)
+        return said(200, self.told_challenge(one, kind), up)
 
-    def told_challenge(self, one: Authorization) -> dict[str, object]:
-        """Return the challenge object (RFC 8555 sections 7.1.5 and 8.3)."""
-        processed = one.answered and one.status == "pending"
+    def told_challenge(self, one: Authorization, kind: str) -> dict[str, object]:
+        """Return the challenge object (RFC 8555 section 7.1.5, draft-ietf-acme-dns-persist)."""
+        own = {"issuer-domain-names": [ISSUER]} if kind == PERSIST else {"token": one.token}
         told: dict[str, object] = {
-            "type": "http-01",
-            "url": self.url("challenge", one.number),
-            "token": one.token,
-            "status": "processing" if processed else one.status,
+            "type": kind,
+            "url": self.url("challenge", one.number, kind),
+            "status": "pending",
+            **own,
         }
+        if one.by != kind:
+            return told
+        processed = one.answered and one.status == "pending"
+        told["status"] = "processing" if processed else one.status
         if one.validated:
             told["validated"] = stamp(one.validated)
         if one.error:
             told["error"] = one.error.document
         return told
 
-    def prove(self, one: Authorization) -> None:
+    def prove(self, one: Authorization, kind: str) -> None:
         """Look for the answer, once; the client is answered afterwards."""
         with self.lock:
             if one.answered:
                 return
-            one.answered = True
-        error = self.looked(one)
+            one.answered, one.by = True, kind
+        try:
+            error = self.looked(one)
+        except Problem as problem:
+            error = problem
         with self.lock:
             now = self.clock()
             one.error = error
@@ -434,10 +457,16 @@ class Answers:
                 self.ledger.take(self.ledger.for_failure(one.account.number, one.name), now)
 
     def looked(self, one: Authorization) -> Problem | None:
-        """Return what is wrong with the answer to a challenge (RFC 8555 section 8.3)."""
+        """Return what is wrong with the answer to a challenge (RFC 8555 section 8)."""
         if kind := self.failing.get(one.name):
             return overridden(one.name, kind)
+        if one.by == PERSIST:
+            account = self.url("account", one.account.number)
+            text = texts(f"_validation-persist.{one.name}", self.nameserver)
+            return persisting(one, account, text, self.clock())
         expected = f"{one.token}.{one.account.key.thumbprint}"
+        if one.by == "dns-01":
+            return shown(texts(f"_acme-challenge.{one.name}", self.nameserver), expected)
         return validate(one.name, one.token, expected, self.http_port, self.patience)
 
 

@@ -24,12 +24,18 @@ class Account:
 
 @dataclass(eq=False)
 class Authorization:
-    """The proof of one name for one order, with its only challenge, http-01."""
+    """The proof of one name for one order, by one of the challenges that are *offered*.
+
+    *name* is without the ``*.`` of a *wildcard*; *by* is the challenge that was answered.
+    """
 
     number: int
     account: Account
     name: str
     expires: datetime
+    offered: tuple[str, ...] = ("http-01",)
+    wildcard: bool = False
+    by: str = ""
     token: str = field(default_factory=lambda: encoded(secrets.token_bytes(32)))
     status: str = "pending"
     answered: bool = False

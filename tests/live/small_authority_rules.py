@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import http.client
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -13,7 +14,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509.oid import NameOID
 
 from tests.live.authority import Party, as_ca, as_leaf, blank, common_name, new_key
-from tests.live.small_authority_wire import Problem, encoded, malformed
+from tests.live.small_authority_wire import URN, Problem, encoded, malformed
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 CHALLENGE = "/.well-known/acme-challenge/"
@@ -151,19 +152,61 @@ def bad_csr(detail: str) -> Problem:
     return Problem("badCSR", 400, f"the CSR is refused: {detail}")
 
 
-def checked_names(asked: object) -> tuple[str, ...]:
-    """Return the names of an order, in lower case, each once; raise Problem."""
+def checked_names(asked: object, challenges: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the names of an order, in lower case, each once; raise Problem.
+
+    Among them are addresses (RFC 8738), and wildcards where a challenge proves them.
+    """
     if not isinstance(asked, list) or not 0 < len(asked) <= 100:
         raise malformed("an order has 1 to 100 identifiers")
     names = []
     for each in asked:
-        if not isinstance(each, dict) or each.get("type") != "dns":
-            raise Problem("unsupportedIdentifier", 400, "identifiers must be of the type dns")
-        name = str(each.get("value", "")).lower()
-        if "*" in name or "." not in name or not name.isascii() or len(name) > 253:
-            raise Problem("rejectedIdentifier", 400, f'cannot issue for "{name}" by http-01')
+        name = str(each.get("value", "")).lower() if isinstance(each, dict) else ""
+        if not isinstance(each, dict) or each.get("type") != identifier(name)["type"]:
+            raise Problem("unsupportedIdentifier", 400, "identifiers must be of the type dns or ip")
+        host, is_address = name.removeprefix("*."), identifier(name)["type"] == "ip"
+        proper = "*" not in host and "." in host and name.isascii() and len(name) <= 253
+        if not (proper or is_address) or not offered_for(name, challenges):
+            raise Problem("rejectedIdentifier", 400, f'cannot issue for "{name}"')
         names.append(name)
     return tuple(dict.fromkeys(names))
+
+
+def identifier(name: str) -> dict[str, str]:
+    """Return a name as an identifier (RFC 8555 section 9.7.7, RFC 8738 section 3)."""
+    try:
+        return {"type": "ip", "value": str(ip_address(name))}
+    except ValueError:
+        return {"type": "dns", "value": name}
+
+
+def offered_for(name: str, challenges: tuple[str, ...]) -> tuple[str, ...]:
+    """Return by which of *challenges* a name can be proven."""
+    if identifier(name)["type"] == "ip":
+        return tuple(each for each in challenges if each == "http-01")
+    return tuple(each for each in challenges if not (name.startswith("*.") and each == "http-01"))
+
+
+def check_rejected(names: tuple[str, ...], rejecting: Collection[str]) -> None:
+    """Raise Problem for names that a test wants to be refused, in the way of Let's Encrypt.
+
+    One name is told in the text alone, several in subproblems (RFC 8555 section 6.7.1).
+    """
+    why = 'Cannot issue for "{}": The ACME server refuses to issue a certificate for this name'
+    found = [name for name in names if name in rejecting]
+    parts = [
+        {
+            "type": f"{URN}rejectedIdentifier",
+            "detail": why.format(name),
+            "identifier": identifier(name),
+        }
+        for name in found
+    ]
+    if len(found) == 1:
+        raise Problem("rejectedIdentifier", 400, why.format(found[0]))
+    if found:
+        what = f"{why.format(found[0])} (and {len(found) - 1} more problems)"
+        raise Problem("rejectedIdentifier", 400, what, subproblems=parts)
 
 
 def checked_contact(asked: Mapping[str, object]) -> tuple[str, ...]:

@@ -222,11 +222,19 @@ def issuer(authority: SmallAuthority, solver: Listener, profile: str | None = No
         external_account=None,
         trusted_roots=(authority.trusted_root,),
         http_port=80,
+        validation_port=80,
         limits=site.Limits(),
         origin=HERE,
     )
     pace = Pace(first_pause=0.005, down=0)
-    return AcmeIssuer(settings, MemoryStore(), solver, authority.clock, lambda _: b"", pace)
+    return AcmeIssuer(
+        settings,
+        MemoryStore(),
+        lambda _: {"http-01": solver},
+        authority.clock,
+        lambda _: b"",
+        pace,
+    )
 
 
 def wanted(*names: str) -> Certificate:
@@ -434,7 +442,7 @@ def test_an_order_goes_from_pending_to_valid(client: Client) -> None:
         ({"profile": "forever"}, "invalidProfile"),
         ({"notAfter": "2030-01-01T00:00:00Z"}, "malformed"),
         ({"identifiers": []}, "malformed"),
-        ({"identifiers": [{"type": "ip", "value": "192.0.2.1"}]}, "unsupportedIdentifier"),
+        ({"identifiers": [{"type": "dns", "value": "192.0.2.1"}]}, "unsupportedIdentifier"),
         ({"identifiers": [{"type": "dns", "value": "*.a.example"}]}, "rejectedIdentifier"),
     ],
 )

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import ipaddress
 import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxygen.model.hosts import BadName, host_name, mail_address, url_host
+from proxygen.model.certificate import matches
+from proxygen.model.hosts import (
+    BadName,
+    example_of,
+    extra_name,
+    host_name,
+    is_address,
+    is_wildcard,
+    mail_address,
+    readable,
+    url_host,
+)
 from proxygen.model.layout import certificate_file, stem
 from proxygen.plan.render import quote
 
@@ -162,3 +174,141 @@ def test_a_mail_address_has_its_domain_in_a_labels() -> None:
 def test_what_is_no_mail_address_is_refused(typed: str) -> None:
     with pytest.raises(BadName):
         mail_address(typed)
+
+
+# What a certificate names besides hosts.
+
+
+@pytest.mark.parametrize(
+    ("typed", "name"),
+    [
+        ("a.example", "a.example"),
+        ("*.a.example", "*.a.example"),
+        ("*.BÜCHER.example.", "*.xn--bcher-kva.example"),
+        ("*.co.uk", "*.co.uk"),
+        ("192.0.2.1", "192.0.2.1"),
+        ("2001:DB8:0::1", "2001:db8::1"),
+        ("[2001:db8::1]", "2001:db8::1"),
+    ],
+)
+def test_an_extra_name_has_one_form(typed: str, name: str) -> None:
+    assert extra_name(typed) == name
+    assert extra_name(name) == name
+    assert is_wildcard(name) is typed.startswith("*")
+    assert is_address(name) is (":" in name or name[0].isdigit())
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        *("*", "*.", "*.a", "*.*.example", "a.*.example", "a*.example", "*a.example", ".*.example"),
+        *("*.192.0.2.1", "*.[::1]", "*.::1", "*. a.example", "*.a.example;", "*.a..example"),
+        *("[192.0.2.1]", "[::1", "::1]", "[[::1]]", "fe80::1%eth0", "::1%", "192.0.2.1/32"),
+        *("192.0.2.1:443", "[::1]:443", "1.2.3.256", "::g", ":", "::1\n", "٣.1.1.1", "0x7f.1", "1"),
+    ],
+)
+def test_any_other_extra_name_is_refused_with_a_remedy(typed: str) -> None:
+    with pytest.raises(BadName) as caught:
+        extra_name(typed)
+    assert caught.value.remedy
+    assert caught.value.reason.isprintable()
+
+
+def test_a_wildcard_has_room_for_a_label() -> None:
+    longest = ".".join(["a" * 49] * 5) + ".a"
+    assert len(f"*.{longest}") == 253
+    assert extra_name(f"*.{longest}") == f"*.{longest}"
+    with pytest.raises(BadName, match="a name of 254 octets; DNS allows 253"):
+        extra_name(f"*.{longest}b")
+
+
+OCTET = st.integers(0, 300).map(str)
+NAMES = st.one_of(
+    st.text(),
+    st.lists(LABEL, min_size=2, max_size=5).map(".".join),
+    st.lists(LABEL, min_size=2, max_size=5).map(lambda labels: "*." + ".".join(labels)),
+    st.lists(OCTET, min_size=4, max_size=4).map(".".join),
+    st.ip_addresses(v=6).flatmap(
+        lambda address: st.sampled_from([str(address), address.exploded, f"[{address}]"])
+    ),
+    st.text("0123456789abcdefABCDEF:.[]%", max_size=30),
+)
+
+
+@given(NAMES)
+def test_an_extra_name_is_what_it_says_and_nothing_else(text: str) -> None:
+    try:
+        name = extra_name(text)
+    except BadName:
+        return
+    assert extra_name(name) == name
+    assert quote(name) == name
+    assert set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789-.:*")
+    assert len(name) <= 253
+    if is_address(name):
+        assert str(ipaddress.ip_address(name)) == name
+        assert not is_wildcard(name)
+    elif is_wildcard(name):
+        assert host_name(name[2:]) == name[2:]
+        assert matches(name, example_of(name))
+    else:
+        assert host_name(name) == name
+
+
+@given(st.text(max_size=40))
+def test_what_cannot_be_read_as_an_address_is_none(text: str) -> None:
+    try:
+        ipaddress.ip_address(text.strip("[]"))
+    except ValueError:
+        assert not is_address(text)
+    else:
+        assert is_address(text)
+
+
+@pytest.mark.parametrize("length", [3, 10, 235, 236, 237, 238, 240, 250, 251])
+def test_the_example_of_a_wildcard_is_a_host_that_it_stands_for(length: int) -> None:
+    parent = ("a" * 49 + ".") * 6
+    parent = parent[-length - 1 :].strip(".")
+    asked = example_of(f"*.{parent}")
+    assert matches(f"*.{parent}", asked)
+    assert len(asked) <= 253
+    assert asked.partition(".")[0].strip("-") == asked.partition(".")[0] != ""
+
+
+# How names are shown.
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("a.example", "a.example"),
+        ("*.a.example", "*.a.example"),
+        ("192.0.2.1", "192.0.2.1"),
+        ("2001:db8::1", "2001:db8::1"),
+        ("global", "global"),
+        ("", ""),
+        ("xn--bcher-kva.example", "bücher.example (xn--bcher-kva.example)"),
+        ("*.xn--bcher-kva.example", "*.bücher.example (*.xn--bcher-kva.example)"),
+        ("www.xn--p1ai", "www.рф (www.xn--p1ai)"),
+        (
+            "xn--80ak6aa92e.com",  # all of it Cyrillic
+            "\u0430\u0440\u0440\u04cf\u0435.com (xn--80ak6aa92e.com)",
+        ),
+        ("xn--a.example", "xn--a.example"),
+        ("xn--" + "9" * 59 + ".example", "xn--" + "9" * 59 + ".example"),
+    ],
+)
+def test_a_name_is_shown_in_both_spellings(name: str, shown: str) -> None:
+    assert readable(name) == shown
+
+
+@given(st.lists(LABEL, min_size=2, max_size=5).map(".".join))
+def test_whatever_is_shown_ends_with_what_the_dns_has(text: str) -> None:
+    try:
+        name = host_name(text)
+    except BadName:
+        return
+    shown = readable(name)
+    assert shown == name or shown.endswith(f" ({name})")
+    assert shown.isprintable()
+    assert host_name(shown.partition(" (")[0]) == name

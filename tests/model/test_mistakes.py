@@ -15,6 +15,7 @@ from proxygen.model.yaml import parse
 from tests.models import SMALLEST, mistakes, told
 
 NAMES = ", ".join(f"n{number}.example" for number in range(100))
+SOLVERS = ", ".join(f"s{number}: {{exec: {{program: /p}}}}" for number in range(65))
 APP = SMALLEST + "backends: {app: {upstreams: {web: ['http://a']}, %s}}"
 BACKEND = SMALLEST + "backends: {app: {%s}}"
 NGINX = SMALLEST + "services: {nginx: {%s}}"
@@ -47,7 +48,12 @@ KINDS: list[tuple[str, str, str, str]] = [
     ("model_type", SMALLEST + "acme: x", "'x' is not a mapping", MAPPING),
     ("missing", BACKEND % "", "`upstreams` is missing", "add it"),
     ("extra_forbidden", SMALLEST + "acmee: {}", "unknown field `acmee`", "did you mean `acme`?"),
-    ("literal_error", ACME % "challenge: dns-01", "'dns-01' is not known here", "write 'http-01'"),
+    (
+        "literal_error",
+        ACME % "challenge: dns-1",
+        "'dns-1' is not known here",
+        "write 'http-01', 'dns-01' or 'dns-persist-01'",
+    ),
     (
         "too_short",
         BACKEND % "upstreams: {}",
@@ -77,6 +83,12 @@ KINDS: list[tuple[str, str, str, str]] = [
         GLOBAL % f"extra_names: [{NAMES}]",
         "a list has too many items",
         "write at most 99 of them",
+    ),
+    (
+        "too_long",
+        SMALLEST + f"solvers: {{{SOLVERS}}}",
+        "a mapping has too many items",
+        "write at most 64 of them",
     ),
     ("greater_than_equal", ACME % "http_port: 0", "0 is too small", "write at least 1"),
     ("greater_than_equal", NGINX % "hsts: -1", "-1 is too small", "write at least 0"),
@@ -182,7 +194,7 @@ SAYS: dict[str, dict[str, str]] = {
     "int": {"": "int_type", "ge": "greater_than_equal", "le": "less_than_equal"},
     "list": {"": "list_type", "min_length": "too_short", "max_length": "too_long"},
     "tuple": {"": "tuple_type", "min_length": "too_short", "max_length": "too_long"},
-    "dict": {"": "dict_type", "min_length": "too_short"},
+    "dict": {"": "dict_type", "min_length": "too_short", "max_length": "too_long"},
     "literal": {"": "literal_error"},
     "model": {"": "model_type"},
     "model-fields": {"": "missing", "extra_behavior": "extra_forbidden"},

@@ -152,10 +152,13 @@ def test_a_file_that_two_globs_name_is_read_once() -> None:
 NAME_REMEDY = "write letters, digits and hyphens, with dots between: host.domain.example"
 MAPPING_REMEDY = "write `key: value` lines, or {}"
 TOP = (
-    "known here: acme, backends, contact, defaults, domains, global, include, language, metrics, "
-    "notifiers, services"
+    "known here: acme, addresses, backends, contact, defaults, domains, global, include, language, "
+    "metrics, notifiers, resolvers, services, solvers"
 )
-IN_DOMAIN = "known here: backend, certificate, contact, extra_names, language, url"
+IN_DOMAIN = (
+    "known here: backend, certificate, challenge, contact, extra_names, language, skip_preflight, "
+    "solver, strict_names, url"
+)
 SERVER_REMEDY = "write http://HOST:PORT or https://HOST:PORT"
 
 ONE_MISTAKE = [
@@ -244,10 +247,9 @@ ONE_MISTAKE = [
         "write it with its domain: host.domain",
     ),
     (
-        SMALLEST + "domains: {a.example: {url: www.a.example, extra_names: ['*.a.example']}}",
-        *("2:57", "domains.a.example.extra_names[0]"),
-        "'*.a.example' is a wildcard, which needs the challenge dns-01; only http-01 is known",
-        "name each host in `extra_names`",
+        SMALLEST + "domains: {a.example: {url: '*.a.example'}}",
+        *("2:28", "domains.a.example.url"),
+        *("'*.a.example' is a wildcard, not a host name", "wildcards go into `extra_names`"),
     ),
     (
         SMALLEST + "domains: {a.example: {certificate: selfsigned}}",
@@ -553,7 +555,7 @@ def test_two_owners_for_one_name_in_any_order_and_spelling(
             {"a.example": "domains.a.example.url", "b.example": "domains.b.example.extra_names[1]"}[
                 later
             ],
-            f"the name xn--bcher-kva.example belongs to {earlier} already, "
+            f"the name bücher.example (xn--bcher-kva.example) belongs to {earlier} already, "
             f"at proxygen.yaml:3:{columns[earlier]}",
             "remove the name at one of the places",
         )

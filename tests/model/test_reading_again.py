@@ -53,6 +53,19 @@ EDITS = {
     "authority": TWO | {"main": MAIN.replace("{terms", "{directory: letsencrypt-staging, terms")},
     "profile": TWO | {"main": MAIN.replace("{terms", "{profile: shortlived, terms")},
     "key type": TWO | {"main": MAIN.replace("{terms", "{key_type: rsa-2048, terms")},
+    "challenge": TWO | {"main": MAIN.replace("{terms", "{challenge: dns-persist-01, terms")},
+    "preflight": TWO | {"main": MAIN.replace("{terms", "{preflight: false, terms")},
+    "a domain's challenge": TWO | {"b.d.yaml": domain("b.example", "challenge: dns-01")},
+    "a solver": TWO
+    | {
+        "main": MAIN + "defaults: {challenge: dns-01}\nsolvers: {ours: {exec: {program: /p}}}",
+    },
+    "two solvers": TWO
+    | {
+        "main": MAIN
+        + "defaults: {challenge: dns-01}\n"
+        + "solvers: {ours: {exec: {program: /p}}, theirs: {exec: {program: /p}}}",
+    },
     "terms": TWO | {"main": MAIN.replace("true", "false")},
     "the global names": TWO | {"main": MAIN.replace("{url", "{extra_names: [www.a.example], url")},
     "no include": TWO | {"main": MAIN.partition("include")[0]},

@@ -73,7 +73,12 @@ def test_editors_understand_every_pattern() -> None:
         ("Listen", "http", ("80", "192.0.2.1:80", "[2001:db8::1]:80"), ("x", "80;", "[::1]")),
         ("Listen", "https", ("443", "*:443"), ("https", "443 ssl")),
         ("ProxyProtocol", "from", ("192.0.2.0/24", "2001:db8::/32"), ("balancer", "any;")),
-        ("Settings", "program", ("/usr/sbin/nginx",), ("nginx", "", "/a\nb")),
+        (
+            "proxygen__services__nginx_settings__Settings",
+            "program",
+            ("/usr/sbin/nginx",),
+            ("nginx", "", "/a\nb"),
+        ),
         ("ServiceSettings", "configuration", ("/etc/postfix",), ("etc/postfix", "/a\0")),
         ("LocationFields", "read_timeout", ("60", "20m", "1H"), ("20 m", "20x", "m")),
         ("LocationFields", "body_size", ("50m", "1g"), ("50h",)),

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from proxygen.errors import IssueFailed, NotServed
 from proxygen.model.certificate import GLOBAL, Bundle
-from proxygen.plan.alarms import alerts, thresholds, upcoming
-from proxygen.plan.backoff import purpose, purpose_of
+from proxygen.plan.alarms import Seen, alerts, thresholds, upcoming
+from proxygen.plan.backoff import Attempt, purpose, purpose_of
+from proxygen.plan.names import Known
 from tests.certificates import DAY, NOON
 from tests.mails import (
     DIRECTORY,
@@ -27,6 +28,8 @@ from tests.mails import (
     waiting,
 )
 from tests.models import bundle, bundles, site, stand_in
+from tests.names import by_name, finding, moved, refused
+from tests.names import waiting as late
 
 A, B = "customer-a.example", "customer-b.example"
 
@@ -244,3 +247,112 @@ def test_the_next_moment_at_which_somebody_is_told_is_known() -> None:
     assert observed
     assert upcoming(SITE, observed, NOON) == NOON + 15 * DAY  # customer-a enters its last days
     assert upcoming(SITE, observed, NOON + 15 * DAY) == NOON + 30 * DAY  # customer-b, 30 left
+
+
+# Names.
+
+WEBMAIL, AUTODISCOVER = f"webmail.{A}", f"autodiscover.{A}"
+
+
+def serving_without(*known: Known, **more: Any) -> Seen:
+    """Return a round in which a certificate serves without some names of its owner."""
+    wanted = next(each for each in SITE.certificates if each.owner == A)
+    rest = bundle(replace(wanted, names=(WEBMAIL,)))
+    return seen(bundles(SITE) | {A: rest}, names={A: by_name(known)}, **more)
+
+
+def test_a_name_that_is_left_out_is_told_weekly_after_a_day() -> None:
+    assert kinds(serving_without(late(AUTODISCOVER, since=NOON - DAY + HOUR))) == []
+    alert = only(serving_without(late(AUTODISCOVER, since=NOON - DAY)))
+    assert (alert.kind, alert.of, alert.every, alert.key) == ("names", A, 7, f"names:{A}")
+    assert [each.name for each in alert.known] == [AUTODISCOVER]
+    assert alert.since == NOON - DAY
+    assert only(serving_without(refused(AUTODISCOVER))).kind == "names"
+
+
+def test_nobody_is_told_for_ever_of_a_name_that_is_never_put_right() -> None:
+    assert only(serving_without(late(AUTODISCOVER, since=NOON - 27 * DAY))).every == 7
+    assert only(serving_without(late(AUTODISCOVER, since=NOON - 28 * DAY))).every == 0
+
+
+def test_a_name_that_moved_away_is_told_once_and_marked_by_when() -> None:
+    alert = only(serving_without(moved(AUTODISCOVER)))
+    assert (alert.kind, alert.every, alert.key) == ("moved", 0, f"moved:{A}")
+    later = only(serving_without(moved(AUTODISCOVER, NOON)))
+    assert alert.mark != later.mark
+
+
+def test_of_a_name_that_is_in_the_certificate_nobody_is_told() -> None:
+    assert kinds(seen(names={A: by_name([late(AUTODISCOVER)])})) == []
+
+
+def held(since: datetime, issued: dict[str, Bundle] | None = None, *attempts: Attempt) -> Seen:
+    """Return a round in which the name of a URL leads elsewhere since then."""
+    wait = waiting(A, "names")
+    book = {A: by_name([late(WEBMAIL, since=since)])}
+    return seen(issued or without(A), *attempts, names=book, waiting=(wait,))
+
+
+def test_a_certificate_that_waits_for_its_url_is_missing_since_that_is_in_trouble() -> None:
+    assert kinds(held(NOON - DAY + HOUR)) == []
+    alert = only(held(NOON - DAY))
+    assert (alert.kind, alert.every, alert.since) == ("missing", 7, NOON - DAY)
+    assert [each.name for each in alert.known] == [WEBMAIL]
+    assert alert.again == NOON + 5 * HOUR
+    assert only(held(NOON - 28 * DAY)).every == 0
+
+
+def test_the_look_that_came_after_a_failure_is_the_reason_and_not_the_one_before() -> None:
+    before, after = attempt(at=NOON - 2 * HOUR), attempt(at=NOON - HOUR / 2)
+    alert = only(held(NOON - 2 * DAY, None, before))
+    assert (alert.attempt, len(alert.known)) == (None, 1)
+    alert = only(held(NOON - 2 * DAY, None, after))
+    assert (alert.attempt, alert.known) == (after, ())
+
+
+def test_one_that_waits_for_a_limit_does_not_wait_for_its_url() -> None:
+    book = {A: by_name([late(WEBMAIL)])}
+    limit = waiting(A, "limit")
+    assert kinds(seen(without(A), names=book, waiting=(limit,))) == []
+    alert = only(seen(ending(a=DAY), names=book, waiting=(limit,)))
+    assert (alert.limited, alert.known) == (True, ())
+
+
+def test_without_strict_names_an_extra_name_holds_nothing_up() -> None:
+    book = {A: by_name([late(AUTODISCOVER)])}
+    assert kinds(seen(without(A), names=book)) == []
+    strict = site(TEXT.replace("    language: de\n", "    language: de\n    strict_names: true\n"))
+    (alert,) = alerts(strict, seen(without(A), names=book), NOON)
+    assert [each.name for each in alert.known] == [AUTODISCOVER]
+
+
+@pytest.mark.parametrize(
+    ("left", "since", "every"),
+    [
+        pytest.param(DAY, 20 * DAY, 1, id="it ends tomorrow"),
+        pytest.param(-DAY, 2 * DAY, 1, id="it ended, the name moved just now"),
+        pytest.param(-DAY, 4 * DAY, 7, id="it ended, the name has been away for days"),
+        pytest.param(-27 * DAY, 40 * DAY, 7, id="it ended some weeks ago"),
+        pytest.param(-28 * DAY, 40 * DAY, 0, id="it ended long ago"),
+    ],
+)
+def test_a_certificate_that_ended_since_its_url_moved_is_not_told_daily_for_ever(
+    left: timedelta, since: timedelta, every: int
+) -> None:
+    alert = only(held(NOON - since, ending(a=left)))
+    assert (alert.kind, alert.every) == ("renewal", every)
+    assert [each.name for each in alert.known] == [WEBMAIL]
+
+
+def test_the_global_one_is_told_daily_whatever_its_name_does() -> None:
+    book = {GLOBAL: by_name([late("mail.example.net", since=NOON - 90 * DAY)])}
+    alert = only(seen(ending(**{GLOBAL: -60 * DAY}), names=book))
+    assert alert.every == 1
+
+
+def test_the_moment_at_which_a_name_is_told_is_known() -> None:
+    since = NOON - HOUR
+    found = serving_without(late(AUTODISCOVER, finding("nxdomain"), since=since)).observed
+    assert found
+    assert upcoming(SITE, found, NOON) == since + DAY
+    assert upcoming(SITE, found, since + DAY) != since + DAY

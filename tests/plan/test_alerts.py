@@ -10,11 +10,14 @@ from proxygen.model.certificate import GLOBAL, Bundle
 from proxygen.model.site import Site
 from proxygen.plan.alerts import warnings
 from proxygen.plan.backoff import purpose
+from proxygen.plan.names import Known
 from proxygen.plan.observed import Observed, ServiceState
 from proxygen.services import Facts
 from tests.certificates import DAY, NOON
 from tests.mails import attempt
 from tests.models import bundle, bundles, site, stand_in
+from tests.names import HOST, LATE, A, by_name, moved, refused, waiting
+from tests.names import SITE as OF_NAMES
 
 TEXT = """\
 global: {url: mail.example.net, certificate: selfsigned}
@@ -120,3 +123,65 @@ def test_a_supplied_certificate_near_its_end_is_warned_about() -> None:
     assert told(own, {GLOBAL: near}) == (
         "the certificate of global is valid only until 2026-12-19 12:00 UTC; a new one is needed",
     )
+
+
+def of_names(*known: Known, issued: dict[str, Bundle] | None = None) -> tuple[str, ...]:
+    """Return the warnings about names of which something is known."""
+    stored = bundles(OF_NAMES) if issued is None else issued
+    return warnings(OF_NAMES, Observed(stored, {}, {}, names={A: by_name(known)}), NOON)
+
+
+def unissued() -> dict[str, Bundle]:
+    """Return all bundles but that of one domain."""
+    return {key: each for key, each in bundles(OF_NAMES).items() if key != A}
+
+
+def test_names_that_no_certificate_covers_are_warned_about_with_what_was_found() -> None:
+    told = of_names(waiting(), issued=unissued())
+    assert (
+        f"waiting for DNS: {LATE} ({A}): the A record 198.51.100.7 leads to another server "
+        "(it answered 404); since 2026-11-18 12:00 UTC"
+    ) in told
+    (line,) = (each for each in of_names(refused(), issued=unissued()) if "refused" in each)
+    assert line.startswith(f"refused: {LATE} ({A}): the authority refused it: DNS problem")
+
+
+def test_a_name_that_moved_away_or_is_covered_still_is_not_warned_about() -> None:
+    wanted = next(each for each in OF_NAMES.certificates if each.owner == A)
+    rest = bundle(replace(wanted, names=tuple(set(wanted.names) - {LATE})))
+    assert not [each for each in of_names(moved(), issued=unissued() | {A: rest}) if LATE in each]
+    assert not [each for each in of_names(waiting()) if LATE in each]
+
+
+def test_a_thousand_names_that_wait_are_ten_warnings_and_a_count() -> None:
+    names = ", ".join(f"n{each}.x.example" for each in range(99))
+    of = site(
+        "global: {url: mail.example.net, certificate: acme}\n"
+        "acme: {terms_of_service_agreed: true}\n"
+        f"domains: {{x.example: {{url: x.example, extra_names: [{names}], certificate: acme}}}}\n"
+    )
+    book = {"x.example": by_name(waiting(f"n{each}.x.example") for each in range(99))}
+    stored = {key: each for key, each in bundles(of).items() if key == GLOBAL}
+    told = warnings(of, Observed(stored, {}, {}, names=book), NOON)
+    assert sum(each.startswith("waiting for DNS") for each in told) == 10
+    assert "… and 89 more of this kind" in told
+
+
+def test_where_a_urls_dns_is_why_there_is_no_certificate_one_warning_is_enough() -> None:
+    told = of_names(waiting(HOST), issued=unissued())
+    assert sum(HOST in each for each in told) == 1
+
+
+def test_a_certificate_that_ends_because_of_its_url_is_warned_about_with_what_was_found() -> None:
+    wanted = next(each for each in OF_NAMES.certificates if each.owner == A)
+    soon = bundles(OF_NAMES) | {A: bundle(wanted, ends=NOON + DAY)}
+    (line,) = (each for each in of_names(waiting(HOST), issued=soon) if "valid only" in each)
+    assert f"{HOST}: the A record 198.51.100.7 leads to another server" in line
+
+
+def test_of_one_that_ended_long_ago_and_whose_url_has_moved_nobody_hears_any_more() -> None:
+    wanted = next(each for each in OF_NAMES.certificates if each.owner == A)
+    for days, warned in ((27, True), (28, False)):
+        issued = bundles(OF_NAMES) | {A: bundle(wanted, ends=NOON - days * DAY)}
+        told = of_names(waiting(HOST, since=NOON - 60 * DAY), issued=issued)
+        assert any(f"the certificate of {A} ended" in each for each in told) is warned

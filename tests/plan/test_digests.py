@@ -9,8 +9,9 @@ import pytest
 
 from proxygen.errors import NotServed
 from proxygen.model.certificate import GLOBAL
-from proxygen.plan.alarms import Wrong, alerts
+from proxygen.plan.alarms import Seen, Wrong, alerts
 from proxygen.plan.digests import Item, Told, telling
+from proxygen.plan.names import Known
 from tests.certificates import DAY, NOON
 from tests.mails import (
     DIRECTORY,
@@ -23,7 +24,9 @@ from tests.mails import (
     seen,
     service,
 )
-from tests.models import bundles, site
+from tests.models import bundle, bundles, site
+from tests.names import by_name, moved
+from tests.names import waiting as late
 
 ADMIN, CONTACT = "hostmaster@example.net", "it@customer-a.example"
 FAILING = seen(ending(a=4 * DAY), attempt())
@@ -286,3 +289,77 @@ def test_an_alert_without_a_contact_is_nobodys() -> None:
 def test_there_is_more_to_tell_at_midnight_while_something_holds(found, hours) -> None:
     later = telling(SITE, found, alerts(SITE, found, NOON), {}, NOON).later
     assert later == (hours and NOON + hours * HOUR)
+
+
+# Names.
+
+A = "customer-a.example"
+WEBMAIL, AUTODISCOVER = f"webmail.{A}", f"autodiscover.{A}"
+NOBODYS = site(TEXT.replace("    contact: it@customer-a.example\n", ""))
+
+
+def without(*known: Known) -> Seen:
+    """Return a round in which a certificate serves without some names of its owner."""
+    wanted = next(each for each in SITE.certificates if each.owner == A)
+    rest = bundle(replace(wanted, names=(WEBMAIL,)))
+    return seen(bundles(SITE) | {A: rest}, names={A: by_name(known)})
+
+
+def test_names_are_told_to_the_domains_contact_and_to_the_operator_only_without_one() -> None:
+    found = digests(without(late(AUTODISCOVER)))
+    assert subjects(found, CONTACT) == [f"names:{A}"]
+    assert found.keys() == {CONTACT}
+    found = digests(without(late(AUTODISCOVER)), of=NOBODYS)
+    assert found.keys() == {ADMIN}
+
+
+def test_so_is_a_certificate_that_only_the_domains_dns_holds_up() -> None:
+    rest = {key: each for key, each in bundles(SITE).items() if key != A}
+    assert digests(seen(rest, names={A: by_name([late(WEBMAIL)])})).keys() == {CONTACT}
+    assert digests(seen(rest, attempt())).keys() == {ADMIN, CONTACT}
+
+
+def test_names_are_told_weekly_and_that_all_are_covered_once() -> None:
+    first = without(late(AUTODISCOVER))
+    told = after(digests(first))
+    assert digests(first, told, NOON + 6 * DAY) == {}
+    assert subjects(digests(first, told, NOON + 7 * DAY), CONTACT) == [f"names:{A}"]
+    found = digests(seen(), told, NOON + DAY)
+    assert good(found, CONTACT) == [f"names:{A}"]
+    assert digests(seen(), after(found), NOON + 2 * DAY) == {}
+
+
+def test_a_name_that_waits_no_more_without_being_covered_is_not_called_solved() -> None:
+    told = after(digests(without(late(AUTODISCOVER))))
+    assert digests(without(), told, NOON + DAY) == {}
+
+
+def test_a_name_that_moved_away_is_told_once_whatever_others_do() -> None:
+    one = moved(AUTODISCOVER)
+    told = after(digests(without(one)))
+    assert digests(without(one), told, NOON + 8 * DAY) == {}
+    both = site(TEXT.replace(f"[{AUTODISCOVER}]", f"[{AUTODISCOVER}, old.{A}]"))
+    two = replace(one, name=f"old.{A}")
+    found = digests(without(one, two), told, NOON + DAY, of=both)
+    assert subjects(found, CONTACT) == [f"moved:{A}"]
+    told = after(found)
+    assert digests(without(two), told, NOON + 2 * DAY, of=both) == {}  # one came back
+    again = replace(one, dropped=NOON + 90 * DAY)
+    found = digests(without(again, two), told, NOON + 91 * DAY, of=both)
+    assert f"moved:{A}" in subjects(found, CONTACT)
+
+
+def test_what_was_told_of_names_is_forgotten_with_their_owner() -> None:
+    told = after(digests(without(late(AUTODISCOVER), moved(AUTODISCOVER))))
+    gone = replace(SITE, domains=tuple(each for each in SITE.domains if each.key != A))
+    found = telling(gone, FINE, (), told, NOON + DAY)
+    assert (found.digests, found.gone) == ((), (CONTACT,))
+
+
+def test_an_ended_certificate_of_a_url_that_moved_is_never_called_solved_by_that() -> None:
+    book = {A: by_name([late(WEBMAIL, since=NOON - 5 * DAY)])}
+    ended = seen(ending(a=-DAY), names=book)
+    told = after(digests(ended))
+    assert digests(ended, told, NOON + DAY) == {}
+    assert subjects(digests(ended, told, NOON + 7 * DAY)) == [f"certificate:{A}"]
+    assert f"certificate:{A}" not in subjects(digests(ended, told, NOON + 60 * DAY))

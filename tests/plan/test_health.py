@@ -12,10 +12,14 @@ from proxygen.errors import ServiceError
 from proxygen.model.certificate import GLOBAL, Bundle
 from proxygen.plan.backoff import Attempt, purpose, purpose_of
 from proxygen.plan.health import Level, Limits, findings, first_to_end, nearness
+from proxygen.plan.names import Known
 from proxygen.plan.observed import Installed, Observed, ServiceState
 from proxygen.services import Facts
 from tests import models
 from tests.certificates import DAY, NOON
+from tests.names import HOST, LATE, by_name, finding, waiting
+from tests.names import SITE as OF_NAMES
+from tests.names import A as CUSTOMER
 
 SITE = models.site(
     "global: {url: mail.example.net, certificate: selfsigned}\n"
@@ -198,3 +202,50 @@ def test_an_authority_is_told_while_it_is_left_alone() -> None:
     assert told(observed(troubles={of: away})) == [("WARNING", words)]
     for stale in (replace(away, again=NOON - 90 * DAY), replace(away, purpose="asked otherwise")):
         assert told(observed(troubles={of: stale})) == []
+
+
+def of_names(book: dict[str, list[Known]], **left: Bundle) -> list[tuple[str, str]]:
+    """Return what is found where something is known of names; *left*: what is stored instead."""
+    stored = models.bundles(OF_NAMES)
+    bundles = {
+        key: left.get(key.partition(".")[0].replace("-", "_"), stored[key]) for key in stored
+    }
+    names = {owner: by_name(known) for owner, known in book.items()}
+    state = Observed({key: each for key, each in bundles.items() if each}, {}, {}, names=names)
+    return [(each.level.name, each.words) for each in findings(OF_NAMES, state, NOON)]
+
+
+def issued(left: timedelta) -> Bundle:
+    """Return the certificate of the customer, that long before its end."""
+    wanted = next(each for each in OF_NAMES.certificates if each.owner == CUSTOMER)
+    return models.bundle(wanted, ends=NOON + left)
+
+
+def test_a_customers_wrong_dns_wakes_nobody() -> None:
+    assert of_names({CUSTOMER: [waiting(LATE), waiting(HOST)]}) == []
+    for left in (DAY, -DAY):
+        book = {CUSTOMER: [waiting(HOST)]}
+        assert of_names(book, customer_a=issued(left)) == []
+        assert of_names({}, customer_a=issued(left))
+    assert of_names({CUSTOMER: [waiting(HOST)]}, customer_a=None) == []  # type: ignore[arg-type]
+    assert of_names({}, customer_a=None)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("code", ["not-answered", "acme-challenge"])
+def test_what_is_wrong_here_is_told_whoever_the_name_belongs_to(code: str) -> None:
+    book = {CUSTOMER: [waiting(HOST, finding(code))]}
+    (found,) = of_names(book, customer_a=issued(DAY))
+    assert found[0] == "CRITICAL"
+
+
+def test_the_names_of_the_global_url_are_the_operators_own() -> None:
+    name = "smtp.example.net"
+    assert of_names({GLOBAL: [waiting(name, since=NOON - DAY + HOUR)]}) == []
+    ((level, words),) = of_names({GLOBAL: [waiting(name, since=NOON - DAY)]})
+    assert level == "WARNING"
+    assert f"global: issued: {name}: until" in words
+    assert "cannot be proven now: the A record 198.51.100.7" in words
+    bundle = models.bundles(OF_NAMES)[GLOBAL]
+    late = replace(bundle, names=("mail.example.net",))
+    ((level, words),) = of_names({GLOBAL: [waiting(name)]}, **{GLOBAL: late})
+    assert (level, f"waiting for DNS: {name}: the A record" in words) == ("WARNING", True)

@@ -20,10 +20,12 @@ from proxygen.host import languages
 from proxygen.model.certificate import GLOBAL, Bundle
 from proxygen.model.site import Site
 from proxygen.plan.alarms import Seen
-from proxygen.plan.contents import REASONS
 from proxygen.plan.digests import Told
+from proxygen.plan.findings import SENTENCES
 from proxygen.plan.language import Language
 from proxygen.plan.letters import Letter, letter
+from proxygen.plan.names import Known
+from proxygen.plan.remedies import REASONS
 from proxygen.plan.render import Template
 from tests.certificates import DAY, NOON
 from tests.mails import (
@@ -44,7 +46,9 @@ from tests.mails import (
     trouble,
     waiting,
 )
-from tests.models import bundles, site, stand_in
+from tests.models import bundle, bundles, site, stand_in
+from tests.names import NOT_GRAVE, by_name, finding, moved, refused
+from tests.names import waiting as late
 
 ADMIN, CONTACT = "hostmaster@example.net", "it@customer-a.example"
 GOLDEN = Path(__file__).parents[1] / "golden/letters"
@@ -77,6 +81,31 @@ def rounds() -> Iterator[tuple[str, Seen]]:
     error = NotServed("nginx does not serve", words="443: shows abc", remedy="look")
     yield "unserved", seen(services=(service(),), failures=(("nginx", error),))
     yield "never obtained", missing()
+    for code in sorted(set(SENTENCES) - NOT_GRAVE):
+        yield code, left_out(late(AUTODISCOVER, finding(code)))
+    yield "refused", left_out(refused(AUTODISCOVER))
+    yield "moved", left_out(moved(AUTODISCOVER))
+    yield "held up", held_up(WEBMAIL)
+    yield "held up, operator", held_up("post.customer-c.example")
+
+
+A = "customer-a.example"
+WEBMAIL, AUTODISCOVER = f"webmail.{A}", f"autodiscover.{A}"
+WITH_ANOTHER = site(TEXT.replace(f"[{AUTODISCOVER}]", f"[{AUTODISCOVER}, old.{A}]"))
+
+
+def left_out(*known: Known, of: Site = SITE) -> Seen:
+    """Return a round in which a certificate serves without some names of its owner."""
+    wanted = next(each for each in of.certificates if each.owner == A)
+    rest = replace(wanted, names=(WEBMAIL,))
+    return seen(bundles(of) | {A: bundle(rest)}, names={A: by_name(known)})
+
+
+def held_up(host: str) -> Seen:
+    """Return a round in which the name of a URL has led elsewhere for days, near the end."""
+    owner = host.partition(".")[2]
+    name = owner.partition(".")[0].removeprefix("customer-")
+    return seen(ending(**{name: DAY}), names={owner: by_name([late(host)])})
 
 
 def missing(of: Site = SITE) -> Seen:
@@ -167,11 +196,15 @@ def test_every_phrase_is_of_use(code: str) -> None:
         issued = ending(of, c=DAY)
         cases.append((of, seen(bundles(of), services=(service(),)), told))
         cases.append((of, seen(issued, services=(service(),)), told))
+    nobodys = replace(SITE, domains=tuple(replace(each, contact=None) for each in SITE.domains))
+    cases.append((nobodys, left_out(late(AUTODISCOVER)), {}))
     for of, now, told in cases:
         when = NOON + DAY if told else NOON
         for each in digests(now, told, when, of=of).values():
             letter(each, language, TEMPLATE_OF_OURS, SENDER, when)
-    assert used == language.phrases.keys()
+    never = {f"finding.{code}" for code in NOT_GRAVE} | {"needed.nothing"}  # no reason to write
+    rest = {each for each in language.phrases if each.startswith("explain.")}
+    assert used == language.phrases.keys() - never - rest
 
 
 def domains(many: int) -> str:
@@ -334,3 +367,27 @@ def test_a_template_reaches_nothing_but_what_it_is_given() -> None:
     sly = Template("{{ content.__class__.__mro__ }}", "sly")
     with pytest.raises(ServiceError):
         letter(digest, languages.load("en"), sly, SENDER, NOON)
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_a_letter_about_names_is_as_it_was_looked_at(code: str) -> None:
+    found = left_out(late(AUTODISCOVER), moved("old.customer-a.example"), of=WITH_ANOTHER)
+    (digest,) = digests(found, of=speaking(WITH_ANOTHER, code)).values()
+    made = letter(digest, languages.load(code), TEMPLATE_OF_OURS, SENDER, NOON)
+    text = f"To: {made.recipient}\nSubject: {made.subject}\n\n{made.text}"
+    path = GOLDEN / f"names-{code}.txt"
+    if os.environ.get("GOLDEN") == "update":
+        path.write_text(text)
+    assert text == path.read_text()
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_a_letter_about_a_url_that_holds_its_certificate_up_is_as_it_was_looked_at(
+    code: str,
+) -> None:
+    made = letters(held_up(WEBMAIL), code)[ADMIN]
+    text = f"To: {made.recipient}\nSubject: {made.subject}\n\n{made.text}"
+    path = GOLDEN / f"held-up-{code}.txt"
+    if os.environ.get("GOLDEN") == "update":
+        path.write_text(text)
+    assert text == path.read_text()

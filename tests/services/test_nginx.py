@@ -14,6 +14,7 @@ from proxygen import registry
 from proxygen.errors import Origin, ServiceError
 from proxygen.model.backends import backend as built
 from proxygen.model.certificate import GLOBAL, Bundle
+from proxygen.model.hosts import example_of
 from proxygen.model.layout import Layout
 from proxygen.model.schema import BackendFields
 from proxygen.model.site import Backend, Location, Upstream
@@ -64,7 +65,12 @@ MAIN_SITE = site(GLOBAL, MAIN)
 
 def text(*sites: WebSite, facts: Facts = FACTS, **fields: Any) -> str:
     """Return the file that is wanted for the global URL and *sites*."""
-    view = WebView((MAIN_SITE, *sites))
+    return text_of(MAIN_SITE, *sites, facts=facts, **fields)
+
+
+def text_of(*sites: WebSite, facts: Facts = FACTS, **fields: Any) -> str:
+    """Return the file that is wanted for *sites*, the first one the global URL's."""
+    view = WebView(sites)
     (file,) = nginx.wanted(view, settings(**fields), facts, LAYOUT).files
     loaded = {
         str(path.relative_to(TEMPLATES)): Template(path.read_text(), str(path))
@@ -264,6 +270,24 @@ def test_somebody_elses_default_server_is_noticed(listen: str, ports: str) -> No
     assert found.parameters["default_server"] == ports
 
 
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("server_name A.example *.b.example;", {"a.example", "*.b.example"}),
+        ("server_name ~^own[.]example$;", {"~^own[.]example$"}),
+        (r'server_name "~^own\d{1,3};x$";', {r"~^own\d{1,3};x$"}),
+        ("server_name '~^own{2}$';", {"~^own{2}$"}),
+        ("# server_name '~^own$';", set()),
+        ("log_format x 'server_name \"~^own$\";';", set()),
+    ],
+)
+def test_the_names_of_somebody_elses_server_blocks_are_known(
+    written: str, expected: set[str]
+) -> None:
+    found = facts(configuration=f"include conf.d/*.conf; server {{ {written} }}")
+    assert found.names == expected
+
+
 # What is wanted.
 
 
@@ -412,14 +436,135 @@ def test_upstream_servers_have_the_port_of_their_scheme(url: str, server: str) -
 def test_no_hostile_value_reaches_the_file(name: str) -> None:
     hostile = [
         site(SHOP, name),
+        site(SHOP, f"*.{name}"),
         replace(site(SHOP), owner=name, bundle=bundle(SHOP)),
         site(SHOP, backend=replace(APP, locations=(Location(f"/{name}", "web"),))),
         site(SHOP, backend=replace(APP, locations=(Location("/", "web", rewrite=name),))),
         site(SHOP, backend=replace(APP, upstreams=(Upstream("web", (f"http://{name}",)),))),
     ]
-    for one in hostile[:4]:
+    for one in hostile[:5]:
         with pytest.raises(ServiceError, match="cannot be written"):
             text(replace(one, backend=one.backend and replace(one.backend, name="other")))
+
+
+# Wildcards and addresses.
+
+WILD, IPV4, IPV6 = f"*.{SHOP}", "192.0.2.1", "2001:db8::1"
+
+
+def maps(written: str) -> dict[str, dict[str, str]]:
+    """Return the maps of a configuration by the variable that each gives."""
+    found = re.findall(r"^map \S+ \$(\S+) \{\n(.*?)^\}", written, re.MULTILINE | re.DOTALL)
+    return {
+        name: dict(line.strip().rstrip(";").split(" ") for line in body.strip().splitlines())
+        for name, body in found
+    }
+
+
+def test_without_wildcards_and_addresses_nothing_is_written_for_them() -> None:
+    for fields in ({}, {"certificates": "on_demand"}):
+        written = text(site(SHOP), **fields)
+        assert "_parent" not in written
+        assert "wildcard" not in written
+        assert '"" global;' not in written
+        assert written.count("ssl_reject_handshake on;") == 1
+
+
+def test_a_wildcard_is_looked_up_by_what_it_is_below() -> None:
+    written = text(site(SHOP, SHOP, WILD), site(POST), certificates="on_demand")
+    found = maps(written)
+    file = LAYOUT.live("nginx").certificate(SHOP, bundle(SHOP).digest)
+    for target in ("tls", "request"):
+        assert found[f"proxygen_{target}_parent"] == {"default": '""', "~^[^.]+[.](.+)$": "$1"}
+        assert found[f"proxygen_{target}_wildcard"] == {"default": '""', SHOP: SHOP}
+        assert found[f"proxygen_{target}_owner"]["default"] == f"$proxygen_{target}_wildcard"
+        assert WILD not in found[f"proxygen_{target}_owner"]
+    assert found["proxygen_wildcard_certificate"][SHOP] == str(file)
+    assert found["proxygen_certificate"]["default"] == "$proxygen_wildcard_certificate"
+    assert "server_name ~^[^.]+[.](?:shop[.]example)$;" in written
+    assert "server_name *" not in written
+
+
+def test_who_a_wildcard_stands_for_as_well_keeps_the_global_certificate() -> None:
+    exact = site(POST, f"www.{SHOP}", own=False)
+    found = maps(text(site(SHOP, SHOP, WILD), exact, certificates="on_demand"))
+    main = LAYOUT.live("nginx").certificate(GLOBAL, bundle(GLOBAL).digest)
+    assert found["proxygen_certificate"][f"www.{SHOP}"] == str(main)
+
+
+@pytest.mark.parametrize("mode", ["at_start", "on_demand"])
+def test_long_names_come_before_wildcards_that_stand_for_them_too(mode: str) -> None:
+    long = f"{'x' * 50}.{SHOP}"
+    sites = [site(SHOP, SHOP, WILD), site(POST, POST, long)]
+    written = text(*sites, certificates=mode)
+    assert written.index(f"~^{'x' * 50}[.]shop") < written.index("~^[^.]+[.](?:shop")
+    blocks = served(written)
+    assert len(blocks) == (4 if mode == "at_start" else 2)
+    apart = text(site(SHOP, SHOP, WILD), site(POST, POST, f"{'x' * 50}.{POST}"), certificates=mode)
+    assert len(served(apart)) == (3 if mode == "at_start" else 1)
+
+
+def test_many_wildcards_are_few_lines_that_nginx_can_read() -> None:
+    names = [f"*.{'x' * 50}{number}.{'y' * 60}.customer.example" for number in range(500)]
+    written = text(*(site(name[2:], name, own=False) for name in names))
+    lines = [line for line in written.splitlines() if "server_name ~^[^.]+" in line]
+    assert 2 * 10 < len(lines) < 2 * 40
+    assert all(len(line) < 4000 for line in lines)
+    assert all(written.count(f"{'x' * 50}{number}[.]") == 4 for number in (0, 250, 499))
+
+
+def test_an_address_is_asked_for_without_a_name() -> None:
+    main = replace(MAIN_SITE, names=(MAIN, IPV4, IPV6))
+    written = text_of(main, site(SHOP))
+    found = maps(written)
+    assert found["proxygen_tls_owner"]['""'] == GLOBAL
+    assert '""' not in found["proxygen_request_owner"]
+    assert found["proxygen_request_owner"][f"[{IPV6}]"] == GLOBAL
+    assert f"server_name {IPV4};" in written
+    assert f"server_name [{IPV6}];" in written
+    refusing = "    server_name ~.;\n    ssl_reject_handshake on;\n"
+    assert written.index(refusing) > max(map(written.index, served(written)))
+    assert written.count("ssl_reject_handshake on;") == 1
+
+
+@pytest.mark.parametrize(
+    ("foreign", "fields", "refused", "default"),
+    [
+        ({}, {"unknown_names": "global"}, 0, GLOBAL),
+        ({"parameters": {"default_server": "443"}}, {}, 1, '""'),
+        ({"parameters": {"default_server": "8443"}}, {}, 1, '""'),
+        ({"names": frozenset({"~^own"})}, {}, 0, "unknown"),
+    ],
+)
+def test_names_that_are_somebody_elses_to_answer_are_not_taken_for_an_address(
+    foreign: dict[str, Any], fields: dict[str, Any], refused: int, default: str
+) -> None:
+    main = replace(MAIN_SITE, names=(MAIN, IPV4))
+    written = text_of(main, facts=replace(FACTS, **foreign), **fields)
+    assert written.count("ssl_reject_handshake on;") == refused
+    assert maps(written)["proxygen_tls_owner"]["default"] == default
+
+
+def test_a_wildcard_is_seen_by_a_name_and_addresses_without_one() -> None:
+    main = replace(MAIN_SITE, names=(MAIN, IPV4, IPV6))
+    assert endpoints_of(main, site(SHOP, SHOP, WILD)) == [
+        ("127.0.0.1", 443, MAIN, GLOBAL),
+        ("127.0.0.1", 443, "", GLOBAL),
+        ("::1", 443, MAIN, GLOBAL),
+        ("::1", 443, "", GLOBAL),
+        ("127.0.0.1", 443, nginx.UNKNOWN, None),
+        ("127.0.0.1", 443, SHOP, SHOP),
+        ("127.0.0.1", 443, WILD, SHOP),
+    ]
+    foreign = replace(FACTS, parameters={"default_server": "443"})
+    assert "" not in [each[2] for each in endpoints_of(main, facts=foreign)]
+    others = replace(FACTS, names=frozenset({"~^own"}))
+    assert endpoints_of(main, facts=others)[4][2:] == (nginx.UNKNOWN, GLOBAL)
+
+
+def test_a_wildcard_is_not_asked_for_by_a_name_that_is_somebody_elses() -> None:
+    theirs = site(POST, example_of(WILD))
+    assert WILD not in [each[2] for each in endpoints(site(SHOP, SHOP, WILD), theirs)]
 
 
 # Running it.
@@ -440,8 +585,13 @@ def test_a_refusal_is_told_without_warnings() -> None:
 
 
 def endpoints(*sites: WebSite, facts: Facts = FACTS, **fields: Any) -> list[tuple[Any, ...]]:
+    """Return address, port, name and owner of each endpoint of the global URL and *sites*."""
+    return endpoints_of(MAIN_SITE, *sites, facts=facts, **fields)
+
+
+def endpoints_of(*sites: WebSite, facts: Facts = FACTS, **fields: Any) -> list[tuple[Any, ...]]:
     """Return address, port, name and owner of each endpoint."""
-    found = nginx.endpoints(WebView((MAIN_SITE, *sites)), settings(**fields), facts)
+    found = nginx.endpoints(WebView(sites), settings(**fields), facts)
     return [
         (each.address, each.port, each.server_name, each.bundle and each.bundle.owner)
         for each in found

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from proxygen.apply.executables import Found, found, target
 from proxygen.errors import ServiceError
+from proxygen.host.executables import Found, found, target
 
 
 @pytest.fixture

@@ -43,18 +43,19 @@ def found(folder: Path) -> Found:
     return Found(programs, tuple(answer for answer in answers.values() if answer))
 
 
-def target(path: Path) -> Path:
+def target(path: Path, called: str = "the hook") -> Path:
     """Return the file to run for a program that was found; raise ServiceError if it may not be.
 
-    Ask just before it is run: who could change what was found then may have done so.
+    Ask just before it is run: who could change what was found then may have done so. The error
+    says what the program is *called*.
     """
-    refusal = refused(path)
+    refusal = refused(path, called)
     if refusal is not None:
-        raise ServiceError(refusal or f"the hook {path} is no file any more")
+        raise ServiceError(refusal or f"{called} {path} is no file any more")
     return path.resolve(strict=True)
 
 
-def refused(path: Path) -> str | None:
+def refused(path: Path, called: str = "the hook") -> str | None:
     """Return why a file is not run; empty for what is no file, None when nothing is wrong."""
     try:
         *folders, last = way(path)
@@ -62,11 +63,11 @@ def refused(path: Path) -> str | None:
         if not stat.S_ISREG(status.st_mode):
             return ""
         if not status.st_mode & 0o111:
-            return f"the hook {path} is not executable, and not run: chmod +x"
+            return f"{called} {path} is not executable, and not run: chmod +x"
         refusal = first(refusals((*folders, last), (path.parent, last.parent, last)))
     except (OSError, RuntimeError) as error:
-        return f"the hook {path} is not run: {error}"
-    return f"the hook {path} is not run: {refusal}" if refusal else None
+        return f"{called} {path} is not run: {error}"
+    return f"{called} {path} is not run: {refusal}" if refusal else None
 
 
 def way(path: Path) -> tuple[Path, ...]:

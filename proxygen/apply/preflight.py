@@ -1,0 +1,206 @@
+"""Preflight: names looked at before an authority is asked for them, and what was found kept."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from proxygen import assemble
+from proxygen.assemble import Parts
+from proxygen.errors import IssueFailed
+from proxygen.model.certificate import HTTP, Certificate
+from proxygen.model.hosts import readable
+from proxygen.model.site import Site
+from proxygen.observe import ANSWERS, wanted_services
+from proxygen.plan.names import Evidence, Known, looked
+from proxygen.plan.observed import Observed
+from proxygen.preflight import Asked, Beacon, Identity, Preflight, reached
+
+FIRST_PAUSE, LONGEST_PAUSE = 3.0, 20.0
+"""Seconds between looks for somebody who waits."""
+
+Say = Callable[[str], None]
+Asking = tuple[Certificate, str]
+Done = Callable[[Asking, Known], None]
+
+
+def never() -> bool:
+    """Return that there is no reason to stop."""
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class Looking:
+    """Looks at names of a site.
+
+    *listen*: no web server answers challenges, so proxygen does meanwhile. *stop* tells whether
+    to begin no more looks.
+    """
+
+    site: Site
+    parts: Parts
+    listen: bool
+    stop: Callable[[], bool] = never
+
+    def noted(self, asked: Iterable[Asking], observed: Observed, done: Done) -> None:
+        """Look at names and keep what is found; *done* is told of each as it comes.
+
+        Where a look finds something else than when an authority refused a name, the failure that
+        is remembered of its certificate is no reason to wait any more.
+        """
+
+        def found(asking: Asking, evidence: Evidence) -> None:
+            wanted, name = asking
+            former = observed.names.get(wanted.owner, {}).get(name)
+            known = looked(former, name, evidence, self.parts.draw())
+            with suppress(OSError):  # the next run looks again
+                self.parts.names.note(wanted.owner, [known])
+                if former and former.refusal and not known.refusal:
+                    self.parts.bundles.forget_failure(wanted.owner)
+            done(asking, known)
+
+        self.all(asked, found)
+
+    def all(self, asked: Iterable[Asking], found: Callable[[Asking, Evidence], None]) -> None:
+        """Look at names side by side; *found* is told of each as it comes, from this thread."""
+        askings = {(wanted.owner, name): (wanted, name) for wanted, name in asked}
+        identities = self.identities(wanted for wanted, _ in askings.values())
+        with self.beacon(wanted for wanted, _ in askings.values()) as beacon:
+            preflight = Preflight(
+                self.parts.lookup(self.site),
+                self.addresses(beacon, identities),
+                beacon,
+                self.parts.now,
+            )
+            preflight.look(
+                [asked_of(*asking, identities) for asking in askings.values()],
+                lambda one, evidence: found(askings[one.owner, one.name], evidence),
+                self.stop,
+            )
+
+    def addresses(
+        self, beacon: Beacon | None, identities: Mapping[str, Identity]
+    ) -> Collection[str]:
+        """Return the addresses of this installation.
+
+        Where the model has none, those at which the global URL leads here are ours, too: behind
+        NAT no interface has them.
+        """
+        if self.site.addresses or beacon is None:
+            return self.site.addresses
+        found: list[Evidence] = []
+        main = self.site.global_certificate
+        one = replace(asked_of(main, main.names[0], identities), challenge=HTTP)
+        preflight = Preflight(self.parts.lookup(self.site), (), beacon, self.parts.now)
+        preflight.look([one], lambda _, evidence: found.append(evidence), self.stop)
+        return [address for evidence in found for address in reached(evidence)]
+
+    def identities(self, wanted: Iterable[Certificate]) -> dict[str, Identity]:
+        """Return by directory what CAA records must name; nothing of one that does not answer."""
+        asked = {each.directory for one in wanted for each in one.authorities[:1]}
+        found = {}
+        for authority in self.site.authorities:
+            if authority.directory in asked:
+                with suppress(IssueFailed, OSError):
+                    told = assemble.suggesting(self.parts, authority).identity()
+                    found[authority.directory] = Identity(
+                        authority.directory, told.caa_identities, told.account
+                    )
+        return found
+
+    @contextmanager
+    def beacon(self, wanted: Iterable[Certificate]) -> Iterator[Beacon | None]:
+        """Have a challenge's answer in place, so that it shows whether a name leads here."""
+        if all(each.challenge != HTTP for each in wanted):
+            yield None
+            return
+        token, answer = secrets.token_urlsafe(24), secrets.token_urlsafe(24)
+        with ExitStack() as stack:
+            solver = stack.enter_context(
+                assemble.answering(self.parts, self.site, listen=self.listen)
+            )
+            name = self.site.main.names[0]
+            try:
+                solver.present(name, token, answer)
+            except IssueFailed:
+                yield None  # the order itself will fail, and tell why
+                return
+            stack.callback(solver.cleanup, name, token)
+            yield Beacon(token, answer, self.site.acme.validation_port)
+
+
+def looked_now(
+    site: Site, parts: Parts, owners: Collection[str], stop: Callable[[], bool] = never
+) -> dict[tuple[str, str], Evidence]:
+    """Return what a look at the names of these owners finds now; nothing of it is kept."""
+    asked = [
+        (wanted, name)
+        for wanted in site.certificates
+        if wanted.issuer == "acme" and wanted.owner in owners
+        for name in wanted.names
+    ]
+    found: dict[tuple[str, str], Evidence] = {}
+
+    def note(asking: Asking, evidence: Evidence) -> None:
+        wanted, name = asking
+        found[wanted.owner, name] = evidence
+
+    Looking(site, parts, listens(site, parts), stop).all(asked, note)
+    return found
+
+
+def listens(site: Site, parts: Parts) -> bool:
+    """Return whether proxygen answers challenges itself: no service of the site does."""
+    named = wanted_services(site, parts.services)
+    return not any(hasattr(parts.services[name], ANSWERS) for name in named)
+
+
+def in_trouble(
+    site: Site, parts: Parts, owners: Collection[str], since: datetime
+) -> tuple[Asking, ...]:
+    """Return the names that wait for the DNS: those of *owners*, else those *since* then."""
+    known = parts.names.all()
+    return tuple(
+        (wanted, name)
+        for wanted in site.certificates
+        for name in wanted.names
+        if (each := known.get(wanted.owner, {}).get(name))
+        and each.trouble
+        and (wanted.owner in owners or (not owners and each.bad_since and each.bad_since >= since))
+    )
+
+
+def awaited(looking: Looking, asked: Collection[Asking], seconds: float, say: Say) -> set[str]:
+    """Wait until nothing is wrong with names any more; return the owners of those found right.
+
+    At most that many *seconds*. The DNS is asked anew each time, ever less often.
+    """
+    until, pause = time.monotonic() + seconds, FIRST_PAUSE
+    waiting = {(wanted.owner, name): (wanted, name) for wanted, name in asked}
+    right: set[str] = set()
+
+    def found(asking: Asking, evidence: Evidence) -> None:
+        wanted, name = asking
+        if evidence.grave is None:
+            say(f"{readable(name)} ({readable(wanted.owner)}): the DNS is right now")
+            del waiting[wanted.owner, name]
+            right.add(wanted.owner)
+
+    while waiting and (left := until - time.monotonic()) > 0:
+        time.sleep(min(pause, left))
+        pause = min(pause * 1.5, LONGEST_PAUSE)
+        looking.parts.lookups.clear()
+        looking.all(list(waiting.values()), found)
+    return right
+
+
+def asked_of(wanted: Certificate, name: str, identities: Mapping[str, Identity]) -> Asked:
+    """Return what is to be looked at for a name of a certificate."""
+    asked = (identities.get(each.directory) for each in wanted.authorities[:1])
+    return Asked(
+        wanted.owner, name, wanted.challenge, tuple(each for each in asked if each is not None)
+    )

@@ -1,0 +1,295 @@
+"""dns: the records that the whole model needs, and what of them is missing now."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+from proxygen import assemble
+from proxygen.assemble import Parts
+from proxygen.commands.apply import owner
+from proxygen.errors import IssueFailed, UsageError, visible
+from proxygen.host.suffixes import registered
+from proxygen.model.certificate import GLOBAL, PERSIST
+from proxygen.model.hosts import BadName, host_name, is_address, readable
+from proxygen.model.layout import Layout
+from proxygen.model.site import Site
+from proxygen.plan.names import Evidence
+from proxygen.plan.records import (
+    KNOWN_IDENTITIES,
+    Identity,
+    Looked,
+    Presence,
+    Publishing,
+    Record,
+    presence,
+    records,
+    zone,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A record, and whether it is there; *now* is what stands there instead."""
+
+    record: Record
+    presence: Presence | None = None
+    now: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the line as ``--json`` prints it."""
+        return {
+            "name": self.record.name,
+            "type": self.record.type,
+            "value": self.record.value,
+            "owners": list(self.record.owners),
+            "for": list(self.record.names),
+            "present": self.presence.name.lower() if self.presence else None,
+            "now": self.now or None,
+        }
+
+
+@click.command
+@click.argument("domains", nargs=-1, metavar="[DOMAIN]...")
+@click.option("--zone", "as_zone", is_flag=True, help="Print a fragment of a zone file.")
+@click.option("--missing", is_flag=True, help="Only what is missing now.")
+@click.option("--look/--no-look", default=True, help="Whether to look what is there now.")
+@click.option(
+    "--strict-caa", "strict", is_flag=True, help="CAA records that name our account and challenge."
+)
+@click.option(
+    "--delegate-to",
+    "delegated",
+    metavar="ZONE",
+    help="With CNAME records that lead _acme-challenge of each name for dns-01 into ZONE.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_obj
+def command(
+    layout: Layout,
+    domains: tuple[str, ...],
+    as_zone: bool,
+    missing: bool,
+    look: bool,
+    strict: bool,
+    delegated: str | None,
+    as_json: bool,
+) -> int:
+    """Show the DNS records that the whole model needs, and whether they are there now.
+
+    With a DOMAIN (or `global`) only those of its names. Nothing is written anywhere. The exit
+    code is 0 whatever is missing.
+    """
+    if missing and not look:
+        raise UsageError("what is missing is seen by looking", remedy="leave out --no-look")
+    site = assemble.site(layout)
+    now = datetime.now(UTC)
+    parts = assemble.parts(layout, lambda: now)
+    only = {owner(each, site) for each in domains}
+    seen = looked(site, parts, only) if look else {}
+    told = publishing(site, parts, seen, strict=strict, zone=host(delegated))
+    lines = [line(each, seen, told, look=look) for each in records(site, told, only)]
+    if missing:
+        lines = [each for each in lines if each.presence is Presence.MISSING]
+    remarks = tuple(notes(site, told))
+    if as_json:
+        said = [each.as_json() for each in lines]
+        addresses = list(told.addresses)
+        click.echo(
+            json.dumps(
+                {"at": now.isoformat(), "addresses": addresses, "notes": remarks, "records": said},
+                indent=2,
+            )
+        )
+    elif as_zone:
+        heading = f"records that the model needs, {now:%Y-%m-%d %H:%M} UTC"
+        click.echo(
+            visible(zone([each.record for each in lines], registered, (heading, *remarks))),
+            nl=False,
+        )
+    else:
+        show(lines, remarks)
+    return 0
+
+
+def host(typed: str | None) -> str | None:
+    """Return the name of a zone that was typed; raise UsageError for what is none."""
+    try:
+        return host_name(typed) if typed else None
+    except BadName as error:
+        raise UsageError(f"{typed}: {error.reason}", remedy=error.remedy) from error
+
+
+def show(lines: list[Line], remarks: Iterable[str]) -> None:
+    """Print the records as a table, and what is worth knowing."""
+    if lines:
+        click.echo(visible(table(lines)))
+    missing = sum(each.presence is Presence.MISSING for each in lines)
+    many = f"{len(lines):,} {'record' if len(lines) == 1 else 'records'}"
+    if any(each.presence for each in lines):
+        many += f", {missing:,} missing"
+    click.echo(many if lines else "nothing is missing")
+    for each in remarks:
+        click.echo(visible(f"note: {each}"), err=True)
+
+
+HEADINGS = ("NAME", "TYPE", "VALUE", "FOR", "NOW")
+
+
+def table(lines: list[Line]) -> str:
+    """Return a line for each record."""
+    looked = any(each.presence for each in lines)
+    rows = [HEADINGS[: None if looked else -1], *(cells(each, looked=looked) for each in lines)]
+    widths = [max(len(row[index]) for row in rows) for index in range(len(rows[0]))]
+    return "\n".join(
+        "  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    )
+
+
+def cells(each: Line, *, looked: bool) -> tuple[str, ...]:
+    """Return the columns of one record."""
+    record = each.record
+    whose = readable(record.owners[0]) + (
+        f" (+{len(record.owners) - 1})" if len(record.owners) > 1 else ""
+    )
+    known = (readable(record.name), record.type, record.value, whose)
+    if not looked:
+        return known
+    now = f"; now {each.now}" if each.now else ""
+    return (*known, f"{each.presence or ''}{now}")
+
+
+def line(record: Record, seen: Looked, told: Publishing, *, look: bool) -> Line:
+    """Return a record with whether it is there."""
+    if not look:
+        return Line(record)
+    found = presence(record, seen, told.addresses)
+    instead = ""
+    if found is Presence.MISSING and record.type in ("A", "AAAA", "CNAME"):
+        evidence = next((seen[each, name] for each in record.owners for name in record.names), None)
+        there = (*evidence.chain, *evidence.addresses) if evidence else ()
+        instead = " ".join(there[:4]) if not record.name.startswith("_") else ""
+    return Line(record, found, instead)
+
+
+def notes(site: Site, told: Publishing) -> Iterable[str]:
+    """Yield what is worth knowing beside the records."""
+    main = site.main.host
+    if not told.addresses:
+        yield (
+            f"the addresses of this installation are not known, and {main} has none: write them as"
+            " `addresses: [192.0.2.1, '2001:db8::1']`"
+        )
+    elif not site.addresses:
+        yield (
+            f"`addresses:` is not in the model: taken are those that {main} has now,"
+            f" {', '.join(told.addresses)}"
+        )
+    for directory in asked(site):
+        identity = told.identities.get(directory)
+        if identity is None:
+            yield f"what CAA records call {directory} is not known"
+        elif identity.account is None and needs_account(site, told):
+            yield f"there is no account at {directory} yet, which records would name"
+
+
+def asked(site: Site) -> tuple[str, ...]:
+    """Return the directories of the authorities that certificates are asked of."""
+    every = (each.directory for wanted in site.certificates for each in wanted.authorities)
+    return tuple(dict.fromkeys(every))
+
+
+def needs_account(site: Site, told: Publishing) -> bool:
+    """Return whether any record names our account."""
+    return told.strict or any(each.challenge == PERSIST for each in site.certificates)
+
+
+def looked(site: Site, parts: Parts, only: Iterable[str] = ()) -> dict[tuple[str, str], Evidence]:
+    """Return what is in the DNS now; of names that no authority has to prove, where they lead."""
+    from proxygen.apply.preflight import looked_now
+
+    owners = set(only) or {each.key for each in site.owners}
+    found = looked_now(site, parts, owners | ({GLOBAL} if not site.addresses else set()))
+    rest = [
+        (each.key, name)
+        for each in site.owners
+        if each.key in owners or each.key == GLOBAL
+        for name in each.names
+        if (each.key, name) not in found and not is_address(name)
+    ]
+    return found | leading(site, parts, rest)
+
+
+def leading(
+    site: Site, parts: Parts, names: Iterable[tuple[str, str]]
+) -> dict[tuple[str, str], Evidence]:
+    """Return where names lead, of which nothing else matters."""
+    import asyncio
+
+    lookup, at = parts.lookup(site), parts.now()
+
+    async def one(name: str) -> Evidence:
+        shown = name.replace("*", "check", 1)
+        both = [await lookup.look(shown, kind) for kind in ("A", "AAAA")]
+        addresses = tuple(each for found in both for each in found.records)
+        return Evidence(at, addresses, both[0].chain)
+
+    async def all_of() -> list[Evidence]:
+        return await asyncio.gather(*(one(name) for _, name in every))
+
+    every = list(names)
+    return dict(zip(every, asyncio.run(all_of()), strict=True)) if every else {}
+
+
+def publishing(
+    site: Site,
+    parts: Parts,
+    seen: Mapping[tuple[str, str], Evidence] | None = None,
+    *,
+    strict: bool = False,
+    zone: str | None = None,
+) -> Publishing:
+    """Return what decides about records besides the model, as far as that is known.
+
+    Without `addresses:` those of the global name are taken: as they were *seen*, else as they are.
+    """
+    addresses = site.addresses
+    if not addresses and site.main.host:
+        key = (GLOBAL, site.main.host)
+        found = (seen or {}).get(key) or leading(site, parts, [key])[key]
+        addresses = tuple(each for each in found.addresses if is_address(each))
+    return Publishing(addresses, identities(site, parts, ask=bool(seen)), registered, strict, zone)
+
+
+def identities(site: Site, parts: Parts, *, ask: bool) -> dict[str, Identity]:
+    """Return what CAA records call each authority, and our account there.
+
+    Of one that is not generally known it is *asked*; one that does not answer has none.
+    """
+    found = {}
+    used = set(asked(site))
+    for authority in (each for each in site.authorities if each.directory in used):
+        domain = KNOWN_IDENTITIES.get(authority.directory)
+        if domain:
+            found[authority.directory] = Identity(domain, account(parts, authority.directory))
+        elif ask:
+            with suppress(IssueFailed, OSError):
+                told = assemble.suggesting(parts, authority).identity()
+                if told.caa_identities:
+                    found[authority.directory] = Identity(told.caa_identities[0], told.account)
+    return found
+
+
+def account(parts: Parts, directory: str) -> str | None:
+    """Return the URL of our account at an authority, None before the first certificate."""
+    from proxygen.issuers.acme_kept import KeptAccount
+
+    kept = KeptAccount(parts.store, directory).registered()
+    return str(kept.url) if kept else None

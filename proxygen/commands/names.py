@@ -1,0 +1,294 @@
+"""names: how every name stands, with evidence; a text to forward about one of them."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import click
+
+from proxygen import assemble
+from proxygen.assemble import Parts
+from proxygen.errors import UsageError, visible
+from proxygen.host import languages
+from proxygen.model.certificate import GLOBAL
+from proxygen.model.hosts import BadName, extra_name, readable
+from proxygen.model.layout import Layout
+from proxygen.model.site import Site
+from proxygen.plan.findings import sentence
+from proxygen.plan.names import Evidence, Finding, Known, Names, State, looked
+from proxygen.plan.states import OTHERS, WORDS, Named, named
+
+OTHER = "other"
+"""Stands for the states of names that no authority has to prove."""
+
+MOST_NEAR = 3
+
+
+@click.command
+@click.argument("chosen", nargs=-1, metavar="[NAME|DOMAIN]...")
+@click.option(
+    "--state",
+    "states",
+    multiple=True,
+    type=click.Choice([*(each.value for each in State), OTHER]),
+    help="Only names in this state; may be given several times.",
+)
+@click.option("--look", is_flag=True, help="Look now; nothing of it is kept.")
+@click.option("--explain", metavar="NAME", help="Print a text about NAME to forward.")
+@click.option(
+    "--language", type=click.Choice(languages.known()), help="Of that text (default: its owner's)."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_obj
+def command(
+    layout: Layout,
+    chosen: tuple[str, ...],
+    states: tuple[str, ...],
+    look: bool,
+    explain: str | None,
+    language: str | None,
+    as_json: bool,
+) -> int:
+    """Show how every name stands, what is in trouble first.
+
+    What is told was found when the name was last looked at; --look looks now. --explain prints a
+    text to forward to the customer: what was found, the records that are needed, how to check.
+    The exit code is 0 whatever is found.
+    """
+    if language and not explain:
+        raise UsageError("--language is of the text of --explain", remedy="add --explain NAME")
+    site = assemble.site(layout)
+    now = datetime.now(UTC)
+    parts = assemble.parts(layout, lambda: now)
+    every = {each.name: each for each in named(site, parts.bundles.all(), parts.names.all(), now)}
+    if explain:
+        one = meant(explain, every)
+        return explained(
+            one, site, parts, language or one.owner.language, look=look, as_json=as_json
+        )
+    found = selected(chosen, every)
+    found = looked_at(found, site, parts) if look else found
+    found = [each for each in found if not states or word(each) in states]
+    found.sort(key=lambda each: each.rank)
+    if as_json:
+        click.echo(json.dumps(everything(found, now), indent=2))
+        return 0
+    click.echo(visible(table(found, now)))
+    click.echo(summary(found))
+    return 0
+
+
+def word(each: Named) -> str:
+    """Return the state of a name as it is typed."""
+    return each.state.value if each.state else OTHER
+
+
+def selected(chosen: Iterable[str], every: Mapping[str, Named]) -> list[Named]:
+    """Return the names that were typed, or those of the owners; all where nothing was."""
+    if not chosen:
+        return list(every.values())
+    owners = {each.owner.key for each in every.values()}
+    found: dict[str, Named] = {}
+    for typed in chosen:
+        name = plain(typed)
+        if name in owners:
+            found |= {each.name: each for each in every.values() if each.owner.key == name}
+        else:
+            found[name] = meant(typed, every)
+    return list(found.values())
+
+
+def plain(typed: str) -> str:
+    """Return a name, or an owner, as it is compared; raise UsageError for what is none."""
+    if typed == GLOBAL:
+        return typed
+    try:
+        return extra_name(typed)
+    except BadName as error:
+        raise UsageError(f"{typed}: {error.reason}", remedy=error.remedy) from error
+
+
+def meant(typed: str, every: Mapping[str, Named]) -> Named:
+    """Return the name that was typed; raise UsageError, with those that are near, for another."""
+    name = plain(typed)
+    if name in every:
+        return every[name]
+    owners = {each.owner.key for each in every.values()}
+    if name in owners:
+        first = next(each for each in every.values() if each.owner.key == name)
+        remedy = f"that is a domain; its names: `proxygen names {name}`, such as {first.name}"
+        raise UsageError(f"the model has no name {typed}", remedy=remedy)
+    near = difflib.get_close_matches(name, every, MOST_NEAR, 0.7)
+    remedy = f"near it: {', '.join(map(readable, near))}" if near else "see `proxygen names`"
+    raise UsageError(f"the model has no name {typed}", remedy=remedy)
+
+
+def looked_at(found: list[Named], site: Site, parts: Parts) -> list[Named]:
+    """Return the names as they stand after a look now; nothing of it is kept."""
+    from proxygen.apply.preflight import looked_now
+
+    seen = looked_now(site, parts, {each.owner.key for each in found})
+    known = {owner: dict(names) for owner, names in parts.names.all().items()}
+    for (owner, name), evidence in seen.items():
+        names = known.setdefault(owner, {})
+        names[name] = as_looked(names, name, evidence)
+    wanted = {each.name for each in found}
+    every = named(site, parts.bundles.all(), known, parts.now())
+    return [each for each in every if each.name in wanted]
+
+
+def as_looked(names: Names, name: str, evidence: Evidence) -> Known:
+    """Return what would be known; the next look is as it was, since nothing is kept."""
+    former = names.get(name)
+    known = looked(former, name, evidence, 0.0)
+    return replace(known, look_at=former.look_at) if former else known
+
+
+def explained(
+    one: Named, site: Site, parts: Parts, language: str, *, look: bool, as_json: bool
+) -> int:
+    """Print the text about one name."""
+    from proxygen.commands.dns import publishing
+    from proxygen.plan.explanations import explanation
+
+    if look:
+        (one,) = looked_at([one], site, parts)
+    records = publishing(site, parts)
+    text = explanation(one, site, records, languages.load(language), parts.now())
+    if as_json:
+        said = as_said(one, parts.now()) | {"language": language, "text": text}
+        click.echo(json.dumps(said, indent=2))
+    else:
+        click.echo(visible(text), nl=False)
+    return 0
+
+
+HEADINGS = ("NAME", "OWNER", "STATE", "SINCE", "NEXT LOOK", "EVIDENCE")
+
+
+def table(found: list[Named], now: datetime) -> str:
+    """Return a line for each name."""
+    rows = [HEADINGS, *(cells(each, now) for each in found)]
+    widths = [max(len(row[index]) for row in rows) for index in range(len(HEADINGS) - 1)]
+    return "\n".join(
+        "  ".join([*(f"{cell:{width}}" for cell, width in zip(row, widths, strict=False)), row[-1]])
+        for row in rows
+    )
+
+
+def cells(each: Named, now: datetime) -> tuple[str, ...]:
+    """Return the columns of one name."""
+    return (
+        readable(each.name),
+        readable(each.owner.key),
+        each.title,
+        since(each.since, now),
+        next_look(each.next_look, now),
+        each.words,
+    )
+
+
+def since(moment: datetime | None, now: datetime) -> str:
+    """Return since when something is so, and how long that is."""
+    if moment is None:
+        return ""
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC ({lasting(now - moment)})"
+
+
+def next_look(moment: datetime | None, now: datetime) -> str:
+    """Return when a name is looked at again, and how soon that is."""
+    if moment is None:
+        return ""
+    if moment <= now:
+        return "at the next run"
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC (in {lasting(moment - now)})"
+
+
+def lasting(time: timedelta) -> str:
+    """Return how long a time is, in the unit that fits."""
+    minutes = max(0, int(time.total_seconds() // 60))
+    if minutes < 120:
+        return f"{minutes} min"
+    return f"{minutes // 60} h" if minutes < 48 * 60 else f"{minutes // (24 * 60)} d"
+
+
+def summary(found: Iterable[Named]) -> str:
+    """Return how many names stand how."""
+    counts = Counter(each.title for each in found)
+    total = sum(counts.values())
+    order = [*WORDS.values(), *dict.fromkeys(OTHERS.values())]
+    parts = [f"{counts[title]:,} {title}" for title in order if counts[title]]
+    return f"{total:,} {'name' if total == 1 else 'names'}" + (
+        f": {', '.join(parts)}" if parts else ""
+    )
+
+
+def everything(found: list[Named], now: datetime) -> dict[str, Any]:
+    """Return all there is to say, as ``--json`` prints it."""
+    return {
+        "at": now.isoformat(),
+        "counts": dict(Counter(word(each) for each in found)),
+        "names": [as_said(each, now) for each in found],
+    }
+
+
+def as_said(each: Named, now: datetime) -> dict[str, Any]:
+    """Return what is to be said of one name, as ``--json`` prints it."""
+    known, again = each.known, each.next_look
+    refusal = known.refusal if known else None
+    shown = readable(each.name)
+    return {
+        "name": each.name,
+        "unicode": shown.partition(" ")[0],
+        "owner": each.owner.key,
+        "state": word(each),
+        "words": each.words,
+        "since": moment(each.since),
+        "next_look": moment(max(again, now)) if again else None,
+        "covered": each.is_covered,
+        "not_after": moment(each.bundle.not_after) if each.bundle and each.is_covered else None,
+        "at_risk": each.is_at_risk,
+        "challenge": each.wanted.challenge if each.state and each.wanted else None,
+        "unchecked": each.is_unchecked,
+        "looks": known.looks if known else 0,
+        "dropped": moment(known.dropped) if known else None,
+        "evidence": evidence(known.evidence) if known and known.evidence else None,
+        "refusal": asdict(refusal)
+        | {at: moment(getattr(refusal, at)) for at in ("at", "since", "again")}
+        if refusal
+        else None,
+    }
+
+
+def moment(each: datetime | None) -> str | None:
+    """Return a moment as ``--json`` prints it."""
+    return each.isoformat() if each else None
+
+
+def evidence(found: Evidence) -> dict[str, Any]:
+    """Return what a look found, as ``--json`` prints it."""
+    return {
+        "at": found.at.isoformat(),
+        "addresses": list(found.addresses),
+        "chain": list(found.chain),
+        "caa": list(found.caa),
+        "servers": list(found.servers),
+        "source": found.source,
+        "findings": [*map(finding, found.findings)],
+    }
+
+
+def finding(each: Finding) -> dict[str, Any]:
+    """Return a finding with its facts, as ``--json`` prints it."""
+    return {
+        "code": each.code,
+        "grave": each.grave,
+        "facts": dict(each.facts),
+        "words": sentence(each),
+    }

@@ -1,0 +1,240 @@
+"""Whether every name can be proven to an authority by the challenge that is to prove it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import get_args
+
+from proxygen.errors import Mistake
+from proxygen.model.certificate import GLOBAL, Certificate
+from proxygen.model.hosts import is_address, is_wildcard, readable
+from proxygen.model.mistakes import dotted, unknown
+from proxygen.model.rules import Files, Path, below, mapping, origin, place, spelled
+from proxygen.model.schema import DIRECTORIES, Challenge
+from proxygen.model.site import Owner, Site
+from proxygen.model.yaml import Document, Map
+
+HTTP, DNS, PERSIST = CHALLENGES = get_args(Challenge)
+
+ADDRESS_PROFILES = dict.fromkeys(DIRECTORIES.values(), "shortlived")
+"""The profile by which known authorities issue for addresses (letsencrypt.org/docs/profiles)."""
+
+
+def broken(
+    site: Site, main: Document, files: Files, is_public_suffix: Callable[[str], bool]
+) -> Iterator[Mistake]:
+    """Yield a mistake for each name that nobody could prove."""
+    typed = Typed(main, files)
+    yield from not_one_kind(main)
+    yield from without_solver(site, typed)
+    yield from unknown_solver(typed.defaults, ("defaults",), main, main)
+    yield from public_suffixes(site, files, is_public_suffix)
+    for owner in site.owners:
+        fields = typed.of(owner)
+        if "solver" in fields:
+            yield from unknown_solver(fields, owner.path, files[owner.origin.file], main)
+        if "skip_preflight" in fields and owner.host:  # not one that was typed wrong
+            yield from strangers(owner, fields, files)
+        if any(map(is_odd, owner.extra_names)):
+            yield from unprovable(owner, typed)
+
+
+def is_odd(name: str) -> bool:
+    """Return whether a name is no host's, so that not every challenge proves it."""
+    return is_wildcard(name) or is_address(name)
+
+
+def not_one_kind(main: Document) -> Iterator[Mistake]:
+    """Each of `solvers` is of one kind."""
+    for name, fields in mapping(main, "solvers").items():
+        said = fields.items() if isinstance(fields, Map) else ()
+        words = [word for word, settings in said if settings is not None]
+        if isinstance(fields, Map | None) and len(words) != 1:
+            found = f"there are {len(words)}: {', '.join(words)}" if words else "there is none"
+            yield Mistake(
+                main.origin("solvers", name),
+                dotted(("solvers", name)),
+                f"a solver is of one kind with its settings, and here {found}",
+                f"write one, such as `{name}: {{rfc2136: {{…}}}}`",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Typed:
+    """What was typed about the proof of names, with its places."""
+
+    main: Document
+    files: Files
+
+    @property
+    def defaults(self) -> Map:
+        """The fields of `defaults`."""
+        return mapping(self.main, "defaults")
+
+    def of(self, owner: Owner) -> Map:
+        """Return the fields of an owner."""
+        fields: Map = self.files[owner.origin.file].value
+        for step in owner.path:
+            fields = below(fields, step)
+        return fields
+
+    def challenge(self, owner: Owner) -> tuple[object, Path, Document]:
+        """Return the challenge that holds for an owner, and where it is said."""
+        if said := self.of(owner).get("challenge"):
+            return said, (*owner.path, "challenge"), self.files[owner.origin.file]
+        if owner.key != GLOBAL and (said := self.defaults.get("challenge")):
+            return said, ("defaults", "challenge"), self.main
+        said = mapping(self.main, "acme").get("challenge") or HTTP
+        return said, ("acme", "challenge"), self.main
+
+
+def public_suffixes(
+    site: Site, files: Files, is_public_suffix: Callable[[str], bool]
+) -> Iterator[Mistake]:
+    """A name below which anybody can register names is nobody's (publicsuffix.org)."""
+    names = (name for owner in site.owners for name in (owner.key, *owner.names))
+    hosts = (name.removeprefix("*.") for name in names if name and ":" not in name)
+    found = set(filter(is_public_suffix, hosts)) - {GLOBAL}
+    for owner in site.owners if found else ():
+        if owner.key in found:
+            yield Mistake(owner.origin, dotted(owner.path), *shared(owner.key))
+        for name in owner.names:
+            if name.removeprefix("*.") in found:
+                path = place(owner, name, files)
+                yield Mistake(origin(owner, path, files), dotted(path), *shared(name))
+
+
+def shared(name: str) -> tuple[str, str]:
+    """Return reason and remedy for a public suffix."""
+    suffix = name.removeprefix("*.")
+    what = f"{readable(suffix)} is a public suffix: anybody can register names below it"
+    return (
+        f"{what}, nobody owns it",
+        "write the domain that was registered, such as customer." + suffix,
+    )
+
+
+def unknown_solver(
+    fields: Map, above: Path, document: Document, main: Document
+) -> Iterator[Mistake]:
+    """Who is named to write DNS records is there."""
+    name, known = fields.get("solver"), mapping(main, "solvers")
+    if isinstance(name, str) and name not in known:
+        path: Path = (*above, "solver")
+        reason, remedy = unknown(name, sorted(known))
+        yield Mistake(
+            document.origin(*path),
+            dotted(path),
+            reason.replace("field", "solver"),
+            remedy if known else "add it below `solvers:`",
+        )
+
+
+def strangers(owner: Owner, fields: Map, files: Files) -> Iterator[Mistake]:
+    """What is to skip the preflight is a name of that owner."""
+    listed = fields.get("skip_preflight")
+    for index, typed in enumerate(listed if isinstance(listed, list) else []):
+        name = spelled(typed) if isinstance(typed, str) else None
+        if name and name not in owner.names:
+            path: Path = (*owner.path, "skip_preflight", index)
+            yield Mistake(
+                origin(owner, path, files),
+                dotted(path),
+                f"{readable(name)} is no name of this {'URL' if owner.key == GLOBAL else 'domain'}",
+                "write one of its names, or take it out",
+            )
+
+
+def addresses_of_domains(owner: Owner, files: Files) -> Iterator[Mistake]:
+    """A client that connects to an address sends no SNI (RFC 6066 section 3)."""
+    for name in filter(is_address, owner.extra_names):
+        path = place(owner, name, files)
+        yield Mistake(
+            origin(owner, path, files),
+            dotted(path),
+            f"{name} is an address: who connects to one does not tell a name, so the"
+            " certificate of a domain cannot be chosen by it",
+            "move it to `extra_names` of `global`",
+        )
+
+
+def unprovable(owner: Owner, typed: Typed) -> Iterator[Mistake]:
+    """Yield a mistake for each name that the challenge, if that is one, cannot prove."""
+    wanted, files = owner.certificate, typed.files
+    if owner.key != GLOBAL:
+        yield from addresses_of_domains(owner, files)
+    if wanted and wanted.issuer == "acme" and typed.challenge(owner)[0] in CHALLENGES:
+        yield from wildcards(owner, wanted, files)
+        if owner.key == GLOBAL:
+            yield from addresses(owner, wanted, files)
+
+
+def wildcards(owner: Owner, wanted: Certificate, files: Files) -> Iterator[Mistake]:
+    """http-01 proves no wildcards (RFC 8555 section 8.3 is about one host)."""
+    for name in filter(is_wildcard, wanted.names if wanted.challenge == HTTP else ()):
+        path = place(owner, name, files)
+        yield Mistake(
+            origin(owner, path, files),
+            dotted(path),
+            f"the wildcard {readable(name)} cannot be proven by http-01",
+            "write `challenge: dns-01` for this certificate, with a solver below `solvers`",
+        )
+
+
+def addresses(owner: Owner, wanted: Certificate, files: Files) -> Iterator[Mistake]:
+    """An address is proven over HTTP alone (RFC 8738), and not for every profile."""
+    for name in filter(is_address, wanted.names):
+        path = place(owner, name, files)
+        here = origin(owner, path, files)
+        if wanted.challenge != HTTP:
+            yield Mistake(
+                here,
+                dotted(path),
+                f"the address {name} cannot be proven by {wanted.challenge}, only by http-01",
+                "write `challenge: http-01` for this certificate, or take the address out",
+            )
+        for place_of, refusing in refusing_addresses(wanted):
+            profile = ADDRESS_PROFILES[refusing]
+            yield Mistake(
+                here,
+                dotted(path),
+                f"{name} is an address, and {refusing} issues for addresses by its"
+                f" profile {profile} alone",
+                f"write `profile: {profile}` below `{place_of}`, or take the address out",
+            )
+
+
+def refusing_addresses(wanted: Certificate) -> Iterator[tuple[str, str]]:
+    """Yield place and directory of each authority that issues for no addresses as it is asked."""
+    for above, asked in zip(("acme", "acme.fallback"), wanted.authorities, strict=False):
+        if ADDRESS_PROFILES.get(asked.directory, asked.profile) != asked.profile:
+            yield above, asked.directory
+
+
+def without_solver(site: Site, typed: Typed) -> Iterator[Mistake]:
+    """dns-01 needs somebody who writes the records; told once, where dns-01 is asked for."""
+    known = sorted(mapping(typed.main, "solvers"))
+    told = set()
+    for owner in (
+        site.owners if len(known) != 1 else ()
+    ):  # of the only one it was told what is wrong
+        if lacks_solver(owner):
+            _, path, document = typed.challenge(owner)
+            if (document.name, path) not in told:
+                told.add((document.name, path))
+                whose = readable(owner.host or "")
+                remedy = f"write `solver:` for it, or in `defaults`: one of {', '.join(known)}"
+                yield Mistake(
+                    document.origin(*path),
+                    dotted(path),
+                    f"dns-01 needs somebody who writes the DNS records (of {whose})",
+                    remedy if known else "add one below `solvers:`: `ours: {rfc2136: {…}}`",
+                )
+
+
+def lacks_solver(owner: Owner) -> bool:
+    """Return whether nobody is named to write the DNS records of an owner that needs them."""
+    wanted = owner.certificate
+    dns = wanted is not None and wanted.issuer == "acme" and wanted.challenge == DNS
+    return dns and wanted is not None and wanted.solver is None and bool(owner.host)

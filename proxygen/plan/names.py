@@ -1,0 +1,257 @@
+"""What is known of a name: what a look at it found, what an authority said, when to look again."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from proxygen.model.certificate import Bundle, Certificate
+
+MINUTE = timedelta(minutes=1)
+LOOKS = tuple(
+    minutes * MINUTE
+    for minutes in (1, 2, 3, 5, 5, 10, 10, 15, 15, 30, 30, 60, 60, 120, 240, 480, 1440)
+)
+"""After the first look that found a name not ready, the second, …, and every later one."""
+
+FRESH = timedelta(hours=1)
+"""How long a look that found a name ready is believed."""
+
+JITTER = 0.1
+"""By how much of itself a pause grows at most, so that names are not looked at in a burst."""
+
+AGAIN = tuple(minutes * MINUTE for minutes in (1, 10, 100, 1440))
+"""How long a name is left out after an authority refused it once, twice, … in a row."""
+
+CHANGING = frozenset({"words", "answers", "servers"})
+"""Facts that may be others at each look although nothing changed."""
+
+SKEW = timedelta(hours=1)
+"""By how much a look may be later than now; more, and the clock was wrong when it was noted."""
+
+
+class State(StrEnum):
+    """What a name is on its way to (DESIGN section 4)."""
+
+    WAITING = "waiting"
+    READY = "ready"
+    ISSUED = "issued"
+    FAILED = "failed"
+    MOVED = "moved"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that a look found; *code* names the sentence, *facts* what stands in it.
+
+    *grave*: an authority would refuse the name because of it.
+    """
+
+    code: str
+    facts: tuple[tuple[str, str], ...] = ()
+    grave: bool = True
+
+    def without(self, names: Collection[str]) -> Finding:
+        """Return it without some of its facts."""
+        facts = tuple(fact for fact in self.facts if fact[0] not in names)
+        return Finding(self.code, facts, self.grave)
+
+    def get(self, fact: str) -> str:
+        """Return a fact, empty for none."""
+        return dict(self.facts).get(fact, "")
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a look at a name found at a moment.
+
+    *addresses* are those it resolves to, *chain* the CNAME targets on the way, *caa* the CAA
+    records that hold for it, each in presentation form, *servers* who was asked. *source* is
+    ``authoritative``, ``resolvers`` or ``system``.
+    """
+
+    at: datetime
+    addresses: tuple[str, ...] = ()
+    chain: tuple[str, ...] = ()
+    caa: tuple[str, ...] = ()
+    servers: tuple[str, ...] = ()
+    source: str = ""
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def grave(self) -> Finding | None:
+        """The first thing because of which an authority would refuse the name, None for none."""
+        return next((each for each in self.findings if each.grave), None)
+
+    @property
+    def mark(self) -> str:
+        """What changes when what was found does, whenever and by whomever it was looked at.
+
+        In what is no reason to wait, the words of others may be different each time.
+        """
+        findings = [each if each.grave else each.without(CHANGING) for each in self.findings]
+        found = (sorted(self.addresses), self.chain, sorted(self.caa), findings)
+        return hashlib.sha256(repr(found).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An authority refused a name: the type of its problem, its words, how often in a row.
+
+    The name is left out until *again*, or until a look finds something else than *mark*.
+    """
+
+    at: datetime
+    since: datetime
+    count: int
+    again: datetime
+    problem: str = ""
+    words: str = ""
+    mark: str = ""
+
+    def holds(self, evidence: Evidence | None, now: datetime) -> bool:
+        """Return whether the authority would say the same again, as far as can be seen."""
+        same = evidence is None or not self.mark or evidence.mark == self.mark
+        return same and self.at <= now + SKEW and now < self.again
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of one name.
+
+    *looks* counts those in a row that found it not ready, *look_at* is when the next one is
+    due. *bad_since* is when the first of them was, *ready_since* the first that found it ready
+    again. *dropped* is when a certificate was renewed without it, as it had moved away.
+    """
+
+    name: str
+    look_at: datetime
+    evidence: Evidence | None = None
+    refusal: Refusal | None = None
+    looks: int = 0
+    bad_since: datetime | None = None
+    ready_since: datetime | None = None
+    dropped: datetime | None = None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether there is nothing to remember: the name is ready, and always was."""
+        return not (self.trouble or self.refusal or self.dropped or self.looks)
+
+    @property
+    def trouble(self) -> Finding | None:
+        """What stands in the way of a proof, as far as the last look showed."""
+        return self.evidence.grave if self.evidence else None
+
+    def is_ready(self, now: datetime) -> bool:
+        """Return whether to ask an authority for the name, as far as is known."""
+        if self.refusal and self.refusal.holds(self.evidence, now):
+            return False
+        return self.trouble is None
+
+    def since(self) -> datetime | None:
+        """Return since when the name is in its state, None where nobody looked."""
+        if self.refusal and self.trouble is None:
+            return self.refusal.since
+        return self.bad_since or self.ready_since
+
+
+def looked(former: Known | None, name: str, found: Evidence, draw: float) -> Known:
+    """Return what is known after one look more; *draw*, from 0 to 1, varies the pause."""
+    refusal = former.refusal if former else None
+    dropped = former.dropped if former else None
+    if refusal and not refusal.holds(found, refusal.at):
+        refusal = None
+    if found.grave is None and refusal is None:
+        since = former.ready_since if former and former.ready_since else found.at
+        return Known(name, found.at + FRESH, found, None, 0, None, since, dropped)
+    looks = former.looks + 1 if former else 1
+    look_at = found.at + LOOKS[min(looks, len(LOOKS)) - 1] * (1 + JITTER * draw)
+    if refusal and found.grave is None:
+        return Known(name, min(look_at, refusal.again), found, refusal, looks, None, None, dropped)
+    since = former.bad_since if former and former.bad_since else found.at
+    return Known(name, look_at, found, refusal, looks, since, None, dropped)
+
+
+def refused(
+    former: Known | None, name: str, problem: str, words: str, now: datetime, draw: float
+) -> Known:
+    """Return what is known after an authority refused a name.
+
+    It knows better: what a look finds is worth nothing until it finds something else.
+    """
+    known = former or Known(name, now)
+    before = known.refusal
+    count = before.count + 1 if before else 1
+    pause = AGAIN[min(count, len(AGAIN)) - 1] * (1 + JITTER * draw)
+    refusal = Refusal(
+        at=now,
+        since=before.since if before else now,
+        count=count,
+        again=now + pause,
+        problem=problem,
+        words=words,
+        mark=known.evidence.mark if known.evidence else "",
+    )
+    look_at = min(now + LOOKS[0], refusal.again) if known.evidence else refusal.again
+    return replace(known, refusal=refusal, look_at=look_at, looks=0, ready_since=None)
+
+
+def hastened(known: Known, now: datetime) -> Known:
+    """Return what is known of a name that a person wants looked at, and asked for, now."""
+    refusal = known.refusal and replace(known.refusal, again=now)
+    return replace(known, look_at=now, refusal=refusal, looks=0)
+
+
+def dropped(known: Known, now: datetime) -> Known:
+    """Return what is known of a name that a certificate was renewed without."""
+    return replace(known, dropped=known.dropped or now)
+
+
+def is_stale(known: Known | None, now: datetime) -> bool:
+    """Return whether nothing that is known is recent enough to ask an authority by it."""
+    if known is None or known.evidence is None:
+        return True
+    return not known.evidence.at - SKEW <= now < known.evidence.at + FRESH
+
+
+def state_of(name: str, bundle: Bundle | None, known: Known | None, now: datetime) -> State:
+    """Return the state of a name that an authority is to prove."""
+    issued = bundle is not None and not bundle.stand_in and bundle.covers(name)
+    if known is None:
+        return State.ISSUED if issued else State.READY
+    if known.dropped and not issued and not known.is_ready(now):
+        return State.MOVED
+    if issued:
+        return State.ISSUED
+    if known.is_ready(now):
+        return State.READY
+    return State.WAITING if known.trouble else State.FAILED
+
+
+Names = Mapping[str, Known]
+"""What is known of an owner's names, by name."""
+
+
+def unchecked(wanted: Certificate, name: str) -> bool:
+    """Return whether a name is not looked at before the authority is asked."""
+    return name in wanted.unchecked
+
+
+def not_ready(wanted: Certificate, known: Names, now: datetime) -> Iterator[str]:
+    """Yield the names that an authority is not to be asked for now.
+
+    Of one that skips the preflight only an authority's refusal counts.
+    """
+    for name in wanted.names:
+        each = known.get(name)
+        if each is None:
+            continue
+        if unchecked(wanted, name):
+            if each.refusal and each.refusal.holds(None, now):
+                yield name
+        elif not each.is_ready(now):
+            yield name

@@ -1,0 +1,163 @@
+"""Which names of a certificate an order is placed for now, which wait, and until when."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from proxygen.model.certificate import Bundle, Certificate
+from proxygen.plan.findings import sentence
+from proxygen.plan.names import Known, Names, is_stale, not_ready, unchecked
+from proxygen.plan.renewal import Reason, warned_from, why_issue
+
+MOVED = timedelta(days=3)
+MOVED_PART = 1 / 15
+"""How long a name of a certificate must lead elsewhere, at most, before it is renewed without."""
+
+FLAPPING = timedelta(hours=1)
+"""How long a name must be in trouble before others join the certificate without it."""
+
+GATHER = timedelta(minutes=5)
+"""How long a name that became ready waits for others, so that several join by one order."""
+
+HOPEFUL = 9
+"""Looks in vain after which nobody waits for a name any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What to ask an authority for now.
+
+    *wanted* is the certificate with the names to ask for, None where there is nothing to ask.
+    *reason* is why. *until* is when a certificate that is due could be asked for, and *words*
+    tell why it is not now. *joins_at* is when names that are ready join one that serves.
+    """
+
+    wanted: Certificate | None = None
+    reason: Reason | None = None
+    until: datetime | None = None
+    words: str = ""
+    joins_at: datetime | None = None
+
+
+def select(
+    wanted: Certificate, bundle: Bundle | None, source: str, known: Names, now: datetime
+) -> Selection | None:
+    """Return what to ask for, None while nothing is due at all.
+
+    The name of the URL must be in, and with *strict* every name. A name that was issued and
+    leads elsewhere now holds a renewal up for some days, in case it comes back; one that never
+    was holds up nothing.
+    """
+    reason = why_issue(wanted, bundle, source, now)
+    if reason is None or wanted.issuer != "acme":
+        return Selection(wanted, reason) if reason else None
+    missing = not_to_ask_for(wanted, known, now)
+    if not missing:
+        return joined(wanted, bundle, reason, known, now)
+    if wanted.strict or wanted.names[0] in missing:
+        return held(wanted, known, missing, now)
+    return without(wanted, bundle, source, known, missing, now)
+
+
+def not_to_ask_for(wanted: Certificate, known: Names, now: datetime) -> set[str]:
+    """Return the names not to ask for now.
+
+    Where the name of the URL was refused, or all must be in, the others are no help: the pause
+    of the certificate as a whole decides, and only what a look found keeps names away.
+    """
+    missing = set(not_ready(wanted, known, now))
+    if wanted.strict or wanted.names[0] in missing:
+        return {name for name in missing if known[name].trouble and not unchecked(wanted, name)}
+    return missing
+
+
+def without(
+    wanted: Certificate,
+    bundle: Bundle | None,
+    source: str,
+    known: Names,
+    missing: set[str],
+    now: datetime,
+) -> Selection | None:
+    """Return what to ask for without the names that are missing."""
+    narrowed = narrow(wanted, missing)
+    reason = why_issue(narrowed, bundle, source, now)
+    if reason is None:
+        return None
+    lost = [name for name in missing if bundle and not bundle.stand_in and bundle.covers(name)]
+    until = max((gone_at(known[name], bundle, reason, now) for name in lost), default=now)
+    if bundle and until > now and now < warned_from(bundle) and reason.code != "replace":
+        return Selection(until=until, words=leading_elsewhere(lost, until))
+    return joined(narrowed, bundle, reason, known, now, missing)
+
+
+def narrow(wanted: Certificate, missing: set[str]) -> Certificate:
+    """Return a certificate without some of its names."""
+    return replace(wanted, names=tuple(each for each in wanted.names if each not in missing))
+
+
+def gone_at(known: Known, bundle: Bundle | None, reason: Reason, now: datetime) -> datetime:
+    """Return from when on a certificate may do without a name that it has."""
+    since = known.bad_since or (known.refusal.since if known.refusal else now)
+    if reason.code == "names" or bundle is None:
+        return since + FLAPPING
+    return since + min(MOVED, bundle.lifetime * MOVED_PART)
+
+
+def leading_elsewhere(lost: list[str], until: datetime) -> str:
+    """Return why a renewal waits for names that the certificate has."""
+    names = ", ".join(sorted(lost)[:3]) + (" …" if len(lost) > 3 else "")
+    return f"{names} cannot be proven now; without that by {until:%Y-%m-%d %H:%M} UTC it goes on"
+
+
+def joined(
+    wanted: Certificate,
+    bundle: Bundle | None,
+    reason: Reason,
+    known: Names,
+    now: datetime,
+    missing: Collection[str] = (),
+) -> Selection:
+    """Return what to ask for; a certificate that serves waits a moment for names to gather."""
+    if reason.code != "names" or bundle is None:
+        return Selection(wanted, reason)
+    hopeful = [known[name] for name in missing if 0 < known[name].looks < HOPEFUL]
+    late = [known[name] for name in wanted.names if name in known and not bundle.covers(name)]
+    ready = [each.ready_since for each in late if each.ready_since]
+    joins_at = min(ready) + GATHER if hopeful and ready else now
+    if joins_at > now:
+        return Selection(joins_at=joins_at)
+    return Selection(wanted, reason)
+
+
+def held(wanted: Certificate, known: Names, missing: Collection[str], now: datetime) -> Selection:
+    """Return that a certificate waits for a name that must be in it."""
+    first = wanted.names[0] if wanted.names[0] in missing else min(missing)
+    until = min(known[name].look_at for name in (missing if wanted.strict else {first}))
+    return Selection(until=max(until, now), words=f"{first} cannot be proven: {why(known[first])}")
+
+
+def why(known: Known) -> str:
+    """Return in few words why a name cannot be proven."""
+    if known.trouble:
+        return sentence(known.trouble)
+    return known.refusal.words.splitlines()[0] if known.refusal and known.refusal.words else ""
+
+
+def to_look_at(wanted: Certificate, known: Names, now: datetime, *, due: bool) -> Iterator[str]:
+    """Yield the names to look at now.
+
+    Those in trouble whose time has come; and, where an order is *due*, all of which nothing
+    recent is known.
+    """
+    for name in wanted.names:
+        each = known.get(name)
+        if unchecked(wanted, name):
+            continue
+        if each and not each.is_ready(now):
+            if now >= each.look_at:
+                yield name
+        elif due and is_stale(each, now):
+            yield name

@@ -1,0 +1,276 @@
+"""Records: what has to stand in the DNS so that every name of the model can be reached and proven.
+
+Their form is that of master files (RFC 1035 section 5.1); names are absolute.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from proxygen.model import persist
+from proxygen.model.certificate import DNS, PERSIST
+from proxygen.model.hosts import is_address
+from proxygen.model.schema import DIRECTORIES
+from proxygen.model.site import Owner, Site
+from proxygen.plan.names import Evidence
+
+TTL = 3600
+LONGEST_STRING = 255
+"""Octets of one string of a TXT record (RFC 1035 section 3.3)."""
+
+CHALLENGE_LABEL = "_acme-challenge"
+
+KNOWN_IDENTITIES = dict.fromkeys(DIRECTORIES.values(), "letsencrypt.org")
+"""What CAA records call known authorities, by directory (letsencrypt.org/docs/caa)."""
+
+
+class Presence(StrEnum):
+    """Whether a record stands in the DNS now."""
+
+    THERE = "there"
+    OTHERWISE = "leads here"
+    """By other records, or through a proxy: nothing is to be done."""
+    MISSING = "missing"
+    OPTIONAL = "not needed"
+    """It is not there, and nothing forbids what it would allow."""
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A record: *value* is in presentation form, *owners* and *names* are those it is for."""
+
+    name: str
+    type: str
+    value: str
+    owners: tuple[str, ...]
+    names: tuple[str, ...]
+
+    @property
+    def line(self) -> str:
+        """The record as a line of a zone file."""
+        return f"{self.name}. {TTL} IN {self.type} {self.value}"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What an authority is called in CAA records (*domain*), and the URL of our account there."""
+
+    domain: str
+    account: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Publishing:
+    """What decides about records besides the model.
+
+    *addresses* are the public ones of this installation. *identities* are those of authorities by
+    directory. *registered* returns the registered domain of a name. *strict*: CAA records name
+    our account and how we prove names (RFC 8657). *zone*: where `_acme-challenge` is delegated to.
+    """
+
+    addresses: tuple[str, ...]
+    identities: Mapping[str, Identity]
+    registered: Callable[[str], str]
+    strict: bool = False
+    zone: str | None = None
+
+
+Looked = Mapping[tuple[str, str], Evidence]
+"""What a look found, by owner and name."""
+
+
+def records(site: Site, publishing: Publishing, only: Collection[str] = ()) -> tuple[Record, ...]:
+    """Return the records that the model needs, in its order; *only* of these owners.
+
+    Those that lead here come first, then those that allow authorities to issue.
+    """
+    owners = [each for each in site.owners if not only or each.key in only]
+    taken = no_aliases(site)
+    leading = [
+        record
+        for owner in owners
+        for name in owner.names
+        if not is_address(name)
+        for record in leads_here(name, owner, site, publishing, taken)
+    ]
+    proving = [record for owner in owners for record in proves(owner, publishing)]
+    return (*leading, *proving, *allowing(owners, publishing))
+
+
+def leads_here(
+    name: str, owner: Owner, site: Site, publishing: Publishing, taken: Collection[str]
+) -> Iterator[Record]:
+    """Yield an alias of the global host where there may be one, else the addresses."""
+    if may_be_alias(name, taken, publishing.registered):
+        yield Record(name, "CNAME", f"{site.main.host}.", (owner.key,), (name,))
+        return
+    for address in publishing.addresses:
+        yield Record(name, kind_of(address), address, (owner.key,), (name,))
+
+
+def no_aliases(site: Site) -> frozenset[str]:
+    """Return the names that cannot be aliases, since other records stand there.
+
+    A domain gets mail; and mail servers are to be called by names that are no aliases (RFC 2181
+    section 10.3), which the global ones may be.
+    """
+    return frozenset((*site.main.names, *(each.key for each in site.domains)))
+
+
+def may_be_alias(name: str, taken: Collection[str], registered: Callable[[str], str]) -> bool:
+    """Return whether a name can be a CNAME, beside which nothing else may stand (RFC 1034, 3.6.2).
+
+    The apex of a zone cannot, nor what is *taken*.
+    """
+    return name not in taken and name != registered(name)
+
+
+def kind_of(address: str) -> str:
+    """Return the type of the record for an address."""
+    return "AAAA" if ipaddress.ip_address(address).version == 6 else "A"
+
+
+def proves(owner: Owner, publishing: Publishing) -> Iterator[Record]:
+    """Yield the records by which names are proven, or by which we may write such records."""
+    wanted = owner.certificate
+    if wanted is None or wanted.issuer != "acme":
+        return
+    hosts: dict[str, list[str]] = {}
+    for name in wanted.names:
+        if not is_address(name):
+            hosts.setdefault(name.removeprefix("*."), []).append(name)
+    for host, names in hosts.items():
+        if wanted.challenge == DNS and publishing.zone:
+            target = f"{host}.{publishing.zone}."
+            place = f"{CHALLENGE_LABEL}.{host}"
+            yield Record(place, "CNAME", target, (owner.key,), tuple(names))
+        for authority in wanted.authorities if wanted.challenge == PERSIST else ():
+            identity = publishing.identities.get(authority.directory)
+            if identity and identity.account:
+                wildcard = len(names) > 1 or names[0] != host
+                value = quoted(persist.record(identity.domain, identity.account, wildcard))
+                yield Record(persist.name(host), "TXT", value, (owner.key,), tuple(names))
+
+
+def quoted(text: str) -> str:
+    """Return a text as the strings of a TXT or CAA record."""
+    parts = [text[at : at + LONGEST_STRING] for at in range(0, len(text), LONGEST_STRING)] or [""]
+    return " ".join('"' + part.replace("\\", "\\\\").replace('"', '\\"') + '"' for part in parts)
+
+
+@dataclass(slots=True)
+class Allowed:
+    """One authority for one domain: for whose names, and by which challenges."""
+
+    identity: Identity
+    owners: dict[str, None] = field(default_factory=dict)
+    names: dict[str, None] = field(default_factory=dict)
+    challenges: dict[str, None] = field(default_factory=dict)
+
+
+def allowing(owners: Iterable[Owner], publishing: Publishing) -> Iterator[Record]:
+    """Yield a CAA record for each authority and registered domain (RFC 8659).
+
+    What stands there holds for all names below, wildcards among them.
+    """
+    found: dict[tuple[str, str], Allowed] = {}
+    for owner in owners:
+        wanted = owner.certificate
+        for authority in wanted.authorities if wanted else ():
+            identity = publishing.identities.get(authority.directory)
+            for name in wanted.names if wanted and identity else ():
+                if identity is None or is_address(name):
+                    continue
+                key = publishing.registered(name), identity.domain
+                allowed = found.setdefault(key, Allowed(identity))
+                allowed.owners[owner.key] = allowed.names[name] = None
+                allowed.challenges[wanted.challenge if wanted else ""] = None
+    for (domain, _), each in found.items():
+        value = f"0 issue {quoted(allowance(each, strict=publishing.strict))}"
+        yield Record(domain, "CAA", value, tuple(each.owners), tuple(each.names))
+
+
+def allowance(allowed: Allowed, *, strict: bool) -> str:
+    """Return what an ``issue`` property says (RFC 8659 section 4.2, RFC 8657)."""
+    identity = allowed.identity
+    if not strict:
+        return identity.domain
+    account = f"; accounturi={identity.account}" if identity.account else ""
+    return f"{identity.domain}{account}; validationmethods={','.join(allowed.challenges)}"
+
+
+def presence(record: Record, looked: Looked, addresses: Collection[str] = ()) -> Presence:
+    """Return whether a record stands in the DNS, as far as was looked; *addresses* are ours."""
+    found = [
+        looked[owner, name]
+        for owner in record.owners
+        for name in record.names
+        if (owner, name) in looked
+    ]
+    if not found or any(each.code == "cannot-look" for one in found for each in one.findings):
+        return Presence.UNKNOWN
+    if record.type == "CAA":
+        return allowance_found(record, found)
+    if record.type in ("A", "AAAA") or not record.name.startswith("_"):
+        return leading_found(record, found[0], addresses)
+    codes = {each.code for one in found for each in one.findings}
+    return Presence.MISSING if codes & {"persist", "acme-challenge"} else Presence.THERE
+
+
+def leading_found(record: Record, found: Evidence, addresses: Collection[str]) -> Presence:
+    """Return whether a name leads here."""
+    if record.type == "CNAME":
+        is_there = record.value.removesuffix(".") in found.chain
+        ours = bool(found.addresses) and set(found.addresses) <= set(addresses)
+    else:
+        is_there = record.value in found.addresses
+        ours = False
+    if is_there:
+        return Presence.THERE
+    leads = ours or (bool(found.addresses) and found.grave is None)
+    return Presence.OTHERWISE if leads else Presence.MISSING
+
+
+def allowance_found(record: Record, found: Collection[Evidence]) -> Presence:
+    """Return whether an authority may issue, as far as CAA records tell."""
+    if any(plain(record.value) in map(plain, each.caa) for each in found):
+        return Presence.THERE
+    if any(finding.code == "caa" for each in found for finding in each.findings):
+        return Presence.MISSING
+    if ";" in record.value:  # asked for strictly
+        return Presence.MISSING
+    return Presence.OTHERWISE if any(each.caa for each in found) else Presence.OPTIONAL
+
+
+def plain(value: str) -> str:
+    """Return a CAA record as it is compared."""
+    return "".join(value.split()).lower()
+
+
+def zone(found: Iterable[Record], registered: Callable[[str], str], remarks: Iterable[str]) -> str:
+    """Return records as a fragment of zone files, below one ``$ORIGIN`` for each domain.
+
+    *remarks* stand above them as comments.
+    """
+    domains: dict[str, dict[str, str]] = {}
+    for record in found:
+        lines = domains.setdefault(registered(record.name), {})
+        lines[record.line] = record.type
+    blocks = ["\n".join(f"; {each}" for each in remarks)] if remarks else []
+    for domain, lines in sorted(domains.items()):
+        block = [f"$ORIGIN {domain}."]
+        block += [line for line, kind in lines.items() if kind != "CAA"]
+        if allowances := [line for line, kind in lines.items() if kind == "CAA"]:
+            block += [*CAA_REMARK, *allowances]
+        blocks.append("\n".join(block))
+    return "\n\n".join(blocks) + "\n"
+
+
+CAA_REMARK = (
+    "; CAA: no other authority may issue for this domain and what is below it. Without any CAA",
+    "; record all may: leave it out, or add those that your other servers use.",
+)

@@ -1,0 +1,79 @@
+"""Which addresses are ours, and which nobody on the internet can reach.
+
+"Points here" needs to know where here is. The model says it, and then it is so. Otherwise:
+
+- A public address on an interface of this host is ours.
+- Behind NAT, or behind an edge server, no interface has the public address. But the global name
+  is the administrator's own, and leads here on purpose: an address of it at which our own
+  challenge file answered is the way to us, so other names may lead there too. So is one that
+  could not be asked: many routers do not let a network reach itself by its public address.
+- What answers something else at the global name is not ours: it may be an address before a move.
+- Of a domain's name all this proves nothing but that this one name leads here, in whatever way.
+
+Where nothing is known in the end, only an answer decides; without one the authority is asked.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Callable
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+
+import psutil
+
+from proxygen.plan.names import Evidence
+
+TUNNELS = (IPv6Network("2002::/16"), IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48"))
+"""Addresses that hold an IPv4 address, maybe a private one (RFC 3056, RFC 6052, RFC 8215)."""
+
+UNROUTED = frozenset({errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EINVAL})
+ELSEWHERE = frozenset({"elsewhere", "not-answered", "private"})
+
+
+def is_public(address: str) -> bool:
+    """Return whether the internet can reach an address, as far as its kind tells (RFC 6890)."""
+    parsed = ip_address(address)
+    special = parsed.is_multicast or parsed.is_reserved or parsed.is_unspecified
+    if isinstance(parsed, IPv6Address):
+        special = special or parsed.is_site_local or any(parsed in each for each in TUNNELS)
+    return parsed.is_global and not special
+
+
+def is_shared(address: str) -> bool:
+    """Return whether an address means another host for everybody who uses it."""
+    parsed: IPv4Address | IPv6Address = ip_address(address)
+    return parsed.is_loopback or parsed.is_link_local or parsed.is_unspecified
+
+
+def is_routed(address: str) -> bool:
+    """Return whether this host has a route to an address; nothing is sent."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as channel:
+            channel.connect((address, 9))
+    except OSError as error:
+        return error.errno not in UNROUTED
+    return True
+
+
+def on_interfaces() -> frozenset[str]:
+    """Return the addresses of this host's interfaces, without those that any host has."""
+    families = (socket.AF_INET, socket.AF_INET6)
+    found = {
+        each.address.partition("%")[0]
+        for addresses in psutil.net_if_addrs().values()
+        for each in addresses
+        if each.family in families
+    }
+    return frozenset(each for each in found if not is_shared(each))
+
+
+def reached(evidence: Evidence, public: Callable[[str], bool] = is_public) -> tuple[str, ...]:
+    """Return the public addresses of the global name that are ours, by what a look at it found.
+
+    It must have been looked at with a beacon. A private one is not: an interface shows it, and
+    not everybody who asks can reach it.
+    """
+    foreign = {each.get("address") for each in evidence.findings if each.code in ELSEWHERE}
+    return tuple(each for each in evidence.addresses if each not in foreign and public(each))

@@ -1,0 +1,95 @@
+"""The CAA records that hold for a name, found by climbing (RFC 8659 section 3), and judged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from proxygen.lookup.answers import Found, Trouble
+from proxygen.plan.caa import allows, listed, needed
+from proxygen.plan.findings import sentence
+from proxygen.plan.language import one_line
+from proxygen.plan.names import Finding
+from proxygen.preflight.asked import Asked, Looker
+from proxygen.preflight.telling import finding, trouble
+
+ABSENT = frozenset({Trouble.NX_DOMAIN, Trouble.NO_DELEGATION})
+"""A name that is not there has no records; whether it should be is told by others."""
+
+
+def upwards(name: str) -> Iterator[str]:
+    """Yield a name and those above it, without the root."""
+    while name:
+        yield name
+        name = name.partition(".")[2]
+
+
+async def climbed(looker: Looker, name: str) -> Found:
+    """Return the first answer with CAA records, or with a trouble, from *name* upwards.
+
+    Where there is none at all, the answer about the name itself: empty.
+    """
+    first = await looker.look(name, "CAA")
+    found = first
+    for above in upwards(name.partition(".")[2]):
+        if found.records or stops(found):
+            return found
+        found = await looker.look(above, "CAA")
+    return found if found.records or stops(found) else first
+
+
+def stops(found: Found) -> bool:
+    """Return whether nobody can know whether there are records: an authority then refuses."""
+    return bool(found.dnssec) or bool(found.trouble and found.trouble not in ABSENT)
+
+
+def records_of(found: Found) -> tuple[str, ...]:
+    """Return the records as they are kept."""
+    return tuple(one_line(each) for each in sorted(found.records))
+
+
+def judged(asked: Asked, found: Found) -> Iterator[Finding]:
+    """Yield why the first authority would refuse because of the CAA records that hold."""
+    identities = asked.authority.caa_identities
+    if stops(found):
+        yield failed(found, grave=bool(identities))
+    elif identities:
+        yield from refused(asked, found)
+
+
+def failed(found: Found, *, grave: bool) -> Finding:
+    """Return that CAA cannot be looked up; our own trouble is not grave."""
+    why = trouble(found)
+    words = sentence(why) if why else found.words
+    grave = grave and found.trouble is not Trouble.CANNOT_LOOK
+    return finding("caa-lookup", grave=grave, domain=found.name, words=words)
+
+
+def refused(asked: Asked, found: Found) -> Iterator[Finding]:
+    """Yield what the records forbid; where servers differ, none may forbid it."""
+    authority, wildcard = asked.authority, asked.is_wildcard
+    for records in sets(found):
+        verdict = allows(
+            records,
+            authority.caa_identities,
+            authority.account,
+            asked.challenge,
+            wildcard=wildcard,
+        )
+        if not verdict.allowed:
+            yield finding(
+                "caa",
+                domain=found.name,
+                needed=listed(authority.caa_identities),
+                records=", ".join(sorted(records)),
+                record=needed(authority.caa_identities, wildcard=wildcard),
+                words=verdict.words,
+            )
+            return
+
+
+def sets(found: Found) -> list[tuple[str, ...]]:
+    """Return each set of records that a server gives, none of them an alias."""
+    if not found.differing:
+        return [found.records]
+    given = {each.records for each in found.replies if each.records}
+    return sorted(each for each in given if not each[0].startswith("CNAME "))

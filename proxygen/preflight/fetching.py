@@ -1,0 +1,173 @@
+"""A challenge file fetched from one address, over redirects, as authorities do."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from ssl import SSLContext
+
+from proxygen.model.hosts import is_address
+from proxygen.preflight import http
+from proxygen.preflight.addresses import is_routed
+from proxygen.preflight.asked import Beacon, Looker
+from proxygen.preflight.http import REDIRECTS, Answer, Astray, Target
+
+PLACE = "/.well-known/acme-challenge/"
+PATIENCE = 10.0
+HOPS = 10
+"""Redirects that authorities follow (letsencrypt.org/docs/challenge-types)."""
+FAILURES = 3
+"""After so many connections in vain an address is left alone for the rest of a run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What came: whether it was the *right* file, and whether there was a connection at all."""
+
+    right: bool
+    reached: bool
+    words: str = ""
+
+
+@dataclass(slots=True)
+class Trip:
+    """The way so far: where to ask next, and whether anybody answered yet."""
+
+    target: Target
+    reached: bool = False
+    hops: int = 0
+
+    def told(self, words: str) -> str:
+        """Return what happened, with where it happened."""
+        where = http.shortened(str(self.target))
+        return f"after a redirect to {where}: {words}" if self.hops else words
+
+
+class Fetching:
+    """Fetches, over never more than *in_flight* connections at once.
+
+    *allowed* tells whether a redirect may lead to an address. Whatever servers do, one fetch ends
+    after *patience* seconds.
+    """
+
+    def __init__(
+        self,
+        looker: Looker,
+        in_flight: int,
+        allowed: Callable[[str], bool],
+        patience: float = PATIENCE,
+    ) -> None:
+        self.looker = looker
+        self.allowed = allowed
+        self.patience = patience
+        self.slots = asyncio.Semaphore(in_flight)
+        self.vain: dict[tuple[str, int], list[Fetched]] = {}
+
+    async def fetch(self, name: str, address: str, beacon: Beacon) -> Fetched:
+        """Return what is answered at *address* to who asks for the beacon of *name*."""
+        trip = Trip(Target("http", name, beacon.port, f"{PLACE}{beacon.token}"))
+        place = (address, beacon.port)
+        async with self.slots:
+            if len(self.vain.get(place, ())) >= FAILURES:
+                return self.vain[place][0]  # in the same words: it is the same that was found
+            fetched = await self._fetched(trip, address, beacon)
+        self._note(place, fetched)
+        return fetched
+
+    async def _fetched(self, trip: Trip, address: str, beacon: Beacon) -> Fetched:
+        try:
+            async with asyncio.timeout(self.patience):
+                answer = await self._followed(trip, address, frozenset({beacon.port, 80, 443}))
+        except TimeoutError:
+            words = f"no answer within {self.patience:g} s"
+        except OSError as error:
+            words = reason(error)
+        except Astray as astray:
+            words = str(astray)
+        else:
+            right, words = judged(answer, beacon)
+            return Fetched(right, True, trip.told(words))
+        return Fetched(False, trip.reached, trip.told(words))
+
+    def _note(self, place: tuple[str, int], fetched: Fetched) -> None:
+        """Remember connections in vain: a thousand names at a dead address cost few waits."""
+        if fetched.reached:
+            self.vain.pop(place, None)
+        else:
+            self.vain.setdefault(place, []).append(fetched)
+
+    async def _followed(self, trip: Trip, address: str, ports: frozenset[int]) -> Answer:
+        """Return the answer at the end of the redirects; on the same host the address stays."""
+        host = trip.target.host
+        answer = await self._answer(trip, address)
+        while answer.status in REDIRECTS:
+            trip.target = http.redirected(trip.target, answer.location, ports)
+            trip.hops += 1
+            if trip.hops > HOPS:
+                raise Astray(f"more than {HOPS} redirects")
+            same = trip.target.host == host
+            answer = await self._answer(
+                trip, address if same else await self._address_of(trip.target.host)
+            )
+        return answer
+
+    async def _answer(self, trip: Trip, address: str) -> Answer:
+        async with self._connection(trip.target, address) as (reader, writer):
+            trip.reached = True
+            return await http.ask(reader, writer, trip.target)
+
+    @asynccontextmanager
+    async def _connection(
+        self, target: Target, address: str
+    ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+        """Connect; what is left of the connection at the end is not waited for."""
+        secure = target.scheme == "https"
+        reader, writer = await asyncio.open_connection(
+            address,
+            target.port,
+            limit=http.HEAD,
+            ssl=self.context if secure else None,
+            server_hostname=target.host if secure else None,
+        )
+        try:
+            yield reader, writer
+        finally:
+            writer.transport.abort()
+
+    @cached_property
+    def context(self) -> SSLContext:
+        """The settings of TLS, which take a moment to make."""
+        return http.trusting()
+
+    async def _address_of(self, host: str) -> str:
+        """Return where another host is, IPv6 first; no redirect leads us into a private network."""
+        found = [host] if is_address(host) else await self._looked_up(host)
+        allowed = [each for each in found if self.allowed(each)]
+        if found and not allowed:
+            raise Astray("its address cannot be reached from the internet")
+        routed = next((each for each in allowed if is_routed(each)), None)
+        if routed is None:
+            raise Astray("it has no address that can be asked from here")
+        return routed
+
+    async def _looked_up(self, host: str) -> list[str]:
+        looks = [await self.looker.look(host, rdtype) for rdtype in ("AAAA", "A")]
+        return [each for found in looks for each in found.records]
+
+
+def judged(answer: Answer, beacon: Beacon) -> tuple[bool, str]:
+    """Return whether an answer is the file; space after it does not count, as at authorities."""
+    if answer.status != 200:
+        return False, str(answer)
+    right = answer.body.rstrip() == beacon.body.encode().rstrip()
+    return right, "" if right else f"{answer}, but with another content"
+
+
+def reason(error: OSError) -> str:
+    """Return an error of the network in the system's words."""
+    strange = error.errno is None or error.errno < 0
+    return type(error).__name__ if strange else os.strerror(error.errno or 0).lower()

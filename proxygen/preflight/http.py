@@ -1,0 +1,166 @@
+"""One HTTP request over one connection to one address; what comes back is bounded."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from asyncio import StreamReader
+from dataclasses import dataclass
+from http import HTTPStatus
+from urllib.parse import urljoin, urlsplit
+
+from proxygen import __version__
+from proxygen.errors import visible
+from proxygen.model.hosts import BadName, host_name, is_address
+
+HEAD = 16 * 1024
+BODY = 1024
+LONGEST_LOCATION = 2000
+LONGEST_SERVER = 60
+PORTS = {"http": 80, "https": 443}
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
+
+class Astray(Exception):
+    """What came is not what an authority would go on with; the words tell why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What to ask for."""
+
+    scheme: str
+    host: str
+    port: int
+    path: str
+
+    @property
+    def authority(self) -> str:
+        """Host and port as a URL and the field Host name them (RFC 9110 section 7.2)."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == PORTS[self.scheme] else f"{host}:{self.port}"
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.authority}{self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a server answered."""
+
+    status: int
+    server: str
+    location: str
+    body: bytes
+
+    def __str__(self) -> str:
+        known = self.status in HTTPStatus.__members__.values()
+        told = f"{self.status} {HTTPStatus(self.status).phrase}" if known else str(self.status)
+        return f"{told} ({self.server})" if self.server else told
+
+
+async def ask(reader: StreamReader, writer: asyncio.StreamWriter, target: Target) -> Answer:
+    """Send the request and read the answer; raise Astray or OSError."""
+    writer.write(
+        f"GET {target.path} HTTP/1.1\r\n"
+        f"Host: {target.authority}\r\n"
+        f"User-Agent: proxygen/{__version__}\r\n"
+        "Accept: */*\r\n"
+        "Connection: close\r\n\r\n".encode("ascii")
+    )
+    try:
+        return await answer(reader)
+    except EOFError:
+        raise Astray("the connection ended before the answer did") from None
+    except asyncio.LimitOverrunError:
+        raise Astray(f"the head of the answer is longer than {HEAD // 1024} KiB") from None
+    except ValueError:
+        raise Astray("what answers there is no web server") from None
+
+
+async def answer(reader: StreamReader) -> Answer:
+    """Read an answer (RFC 9112); raise EOFError, LimitOverrunError, ValueError."""
+    head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+    first, *lines = head.splitlines()
+    version, status, *_ = first.split(" ", 2)
+    if version not in ("HTTP/1.1", "HTTP/1.0") or len(status) != 3:
+        raise ValueError(version)
+    pairs = (line.partition(":") for line in lines)
+    fields = {name.lower(): value.strip() for name, _, value in pairs}
+    return Answer(
+        int(status),
+        visible(fields.get("server", "")[:LONGEST_SERVER]),
+        fields.get("location", ""),
+        await body(reader, fields),
+    )
+
+
+async def body(reader: StreamReader, fields: dict[str, str]) -> bytes:
+    """Read the beginning of a body, no more than one octet too much."""
+    if "chunked" in fields.get("transfer-encoding", "").lower():
+        return await chunks(reader)
+    length = fields.get("content-length", "")
+    short = length.isdecimal() and len(length) < 5
+    return await up_to(reader, min(int(length), BODY + 1) if short else BODY + 1)
+
+
+async def chunks(reader: StreamReader) -> bytes:
+    """Read the beginning of a chunked body (RFC 9112 section 7.1)."""
+    read = b""
+    while len(read) <= BODY:
+        size = int((await reader.readline()).split(b";")[0], 16)
+        if size <= 0:
+            break
+        read += await up_to(reader, min(size, BODY + 1 - len(read)))
+        await reader.readline()
+    return read
+
+
+async def up_to(reader: StreamReader, most: int) -> bytes:
+    """Read until there are *most* octets, or no more."""
+    read = b""
+    while len(read) < most and (piece := await reader.read(most - len(read))):
+        read += piece
+    return read
+
+
+def redirected(target: Target, location: str, ports: frozenset[int]) -> Target:
+    """Return where a redirect leads; raise Astray where no authority follows it.
+
+    The value becomes a request line of ours, so nothing but printable ASCII passes.
+    """
+    if not plain(location):
+        raise Astray("a redirect to what is no URL")
+    try:
+        parts = urlsplit(urljoin(str(target), location))
+        port = parts.port or PORTS[parts.scheme]
+        host = parts.hostname or ""
+        host = host if is_address(host) else host_name(host)
+    except (BadName, KeyError, ValueError):
+        raise Astray(f"a redirect to {shortened(location)}, which is not on the web") from None
+    if port not in ports:
+        raise Astray(f"a redirect to port {port}, where authorities do not ask")
+    query = f"?{parts.query}" if parts.query else ""
+    return Target(parts.scheme, host, port, f"{parts.path or '/'}{query}")
+
+
+def plain(location: str) -> bool:
+    """Return whether the value of a field can be a URL."""
+    printable = location.isascii() and location.isprintable() and " " not in location
+    return bool(location) and printable and len(location) <= LONGEST_LOCATION
+
+
+def shortened(text: str, most: int = 100) -> str:
+    """Return *text* for a sentence."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def trusting() -> ssl.SSLContext:
+    """Return a context that takes any certificate, as authorities do behind redirects.
+
+    A name whose certificate is wrong or missing is just what is to be repaired.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context

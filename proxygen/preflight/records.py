@@ -1,0 +1,63 @@
+"""Names that records prove: dns-01 (RFC 8555 section 8.4) and dns-persist-01."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from proxygen.lookup.answers import Found, Trouble
+from proxygen.model import persist
+from proxygen.model.certificate import PERSIST
+from proxygen.plan.findings import sentence
+from proxygen.plan.names import Finding
+from proxygen.preflight.asked import Asked
+from proxygen.preflight.telling import finding, trouble
+
+CHALLENGE = "_acme-challenge."
+
+
+def place_of(asked: Asked) -> str:
+    """Return where the TXT record stands that proves a name."""
+    return persist.name(asked.host) if asked.challenge == PERSIST else CHALLENGE + asked.host
+
+
+def judged(asked: Asked, found: Found, now: datetime) -> Iterator[Finding]:
+    """Yield what is wrong with the place of the record; and that it is missing, if it stays."""
+    if wrong := unwritable(found):
+        yield wrong
+    elif asked.challenge == PERSIST:
+        yield from missing(asked, found, now)
+
+
+def unwritable(found: Found) -> Finding | None:
+    """Return why no authority would find a record there; that there is none yet is no reason."""
+    why = trouble(found)
+    if why is None or why.code in ("nxdomain", "cannot-look"):
+        return why if why and why.code == "cannot-look" else None
+    if found.trouble in (Trouble.CNAME_LOOP, Trouble.CHAIN_TOO_LONG) or not found.chain:
+        words = sentence(why)
+    else:
+        words = f"its CNAME record leads to {found.chain[-1]}: {sentence(why)}"
+    apart = found.chain or found.zone == found.name
+    return finding("acme-challenge", name=found.name, words=words) if apart else why
+
+
+def missing(asked: Asked, found: Found, now: datetime) -> Iterator[Finding]:
+    """Yield the record that is missing.
+
+    It names our account: as long as there is none nobody can write it, and there never would be
+    one if the authority were not asked.
+    """
+    authority, wildcard = asked.authority, asked.is_wildcard
+    issuers = authority.caa_identities
+    if not issuers:
+        words = "the authority does not tell the name by which records call it"
+        yield finding("cannot-look", grave=False, words=words)
+    elif authority.account is None:
+        words = "there is no account yet that the record could name"
+        yield finding("cannot-look", grave=False, words=words)
+    elif not any(
+        persist.matches(each, issuers, authority.account, wildcard, now) for each in found.records
+    ):
+        record = persist.record(issuers[0], authority.account, wildcard)
+        yield finding("persist", name=found.name, record=record)

@@ -1,0 +1,78 @@
+"""The addresses that a name resolves to, and what is wrong with its A and AAAA records."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
+from itertools import chain
+
+from proxygen.lookup.answers import SETTLED, Found
+from proxygen.model.hosts import is_address
+from proxygen.plan.names import Finding
+from proxygen.preflight.leading import MOST, family, family_of, type_of
+from proxygen.preflight.telling import answers_of, finding, said_by, trouble
+
+
+def usable(found: Found) -> frozenset[str]:
+    """Return the addresses that anybody may be given: where servers differ, those of each.
+
+    Where the signatures are wrong nobody is given any (RFC 4035 section 5.5).
+    """
+    if found.dnssec or found.trouble:
+        return frozenset()
+    replies = found.replies if found.differing else ()
+    given = {each for reply in replies if reply.kind in SETTLED for each in reply.records}
+    return frozenset(each for each in (*found.records, *given) if is_address(each))
+
+
+def addresses_of(looks: Sequence[Found]) -> tuple[str, ...]:
+    """Return all addresses of a name, IPv6 first."""
+    return tuple(sorted({each for found in looks for each in usable(found)}, key=family))
+
+
+def taken(addresses: Collection[str]) -> tuple[str, ...]:
+    """Return the addresses that are looked at: so many of a family."""
+    six = [each for each in addresses if ":" in each]
+    four = [each for each in addresses if ":" not in each]
+    return (*six[:MOST], *four[:MOST])
+
+
+def left_out(addresses: Collection[str]) -> Iterator[Finding]:
+    """Yield that not all addresses are looked at."""
+    for each in sorted({family_of(address) for address in addresses}):
+        count = sum(family_of(address) == each for address in addresses)
+        if count > MOST:
+            record = type_of("::" if each == "IPv6" else "")
+            yield finding("too-many", grave=False, type=record, count=str(count), most=str(MOST))
+
+
+def troubles(looks: Sequence[Found]) -> Iterator[Finding]:
+    """Yield why there are no addresses, of one type or of both.
+
+    It is no reason to wait while the other type has some: authorities take those. Of what goes
+    wrong with both it is told once.
+    """
+    known = {each.code: each for found in looks if (each := trouble(found))}
+    if addresses_of(looks):
+        yield from (replace(each, grave=False) for each in known.values())
+    else:
+        yield from known.values() or (finding("no-address"),)
+
+
+def differing(looks: Sequence[Found], of_addresses: Collection[Finding]) -> Iterator[Finding]:
+    """Yield that servers differ; it matters where an answer of one of them is wrong.
+
+    Many give other addresses to everybody who asks, and each of these may lead here.
+    """
+    unlike = [each for each in looks if each.differing]
+    if unlike:
+        wrong = nowhere(looks) or any(each.grave for each in of_addresses)
+        zone, answers = unlike[0].zone, answers_of(looks)
+        yield finding("differing", grave=wrong, zone=zone, answers=answers)
+
+
+def nowhere(looks: Sequence[Found]) -> bool:
+    """Return whether a server knows no address, or says that the name is another one's alias."""
+    said = said_by(looks).values()
+    whole = [list(chain(*each)) for each in said if len(each) == len(looks)]
+    return any(not any(map(is_address, each)) for each in whole)

@@ -1,0 +1,131 @@
+"""nginx: names -> lines of server blocks and maps; a wildcard stands for one label."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from proxygen.model.hosts import is_wildcard
+from proxygen.model.layout import Live, certificate_file
+from proxygen.model.views import WebView
+from proxygen.services import Lines
+
+LONGEST_HASHED = 46
+"""The longest name that fits into nginx's hash tables as they are by default (buckets of 64
+octets hold two pointers, a length of two octets and the name). The directives that enlarge
+them may stand once in the whole configuration, so they are left to the administrator; a longer
+name is written as a regular expression, which needs none."""
+
+LONGEST_LINE = 3000
+"""Octets of one regular expression; nginx reads words of up to 4,096."""
+
+Line = tuple[str, ...]
+
+
+def entry(name: str, value: str) -> Line:
+    """Return the line of a map that gives *value* for *name*; a dot in brackets is itself alone."""
+    if len(name) <= LONGEST_HASHED:
+        return "    {} {};", as_asked(name), value
+    return "    ~*^{}$ {};", escaped(name), value
+
+
+def server_names(names: Iterable[str]) -> Iterator[Line]:
+    """Yield the lines by which a server block answers for *names*, exact ones first.
+
+    nginx's own wildcards stand for any number of labels, a certificate's for one (RFC 9525 section
+    6.3), so that they are regular expressions; as each is tried in turn, many share one.
+    """
+    wild = []
+    for name in names:
+        if is_wildcard(name):
+            wild.append(name)
+        elif len(name) <= LONGEST_HASHED:
+            yield "    server_name {};", as_asked(name)
+        else:
+            yield "    server_name ~^{}$;", escaped(name)
+    for parents in short_enough(escaped(name[2:]) for name in wild):
+        choice = "|".join(["{}"] * len(parents))
+        yield f"    server_name ~^[^.]+[.](?:{choice})$;", *parents
+
+
+def as_asked(name: str) -> str:
+    """Return a name as a client writes it into the request: IPv6 in brackets."""
+    return f"[{name}]" if ":" in name else name
+
+
+def escaped(name: str) -> str:
+    """Return a name as a regular expression."""
+    return name.replace(".", "[.]")
+
+
+def short_enough(texts: Iterable[str]) -> Iterator[list[str]]:
+    """Yield *texts* in order, as many at a time as fit into one line."""
+    line: list[str] = []
+    octets = 0
+    for text in texts:
+        octets += len(text) + 1
+        if octets > LONGEST_LINE:
+            yield line
+            line, octets = [], len(text) + 1
+        line.append(text)
+    if line:
+        yield line
+
+
+def parent(name: str) -> str:
+    """Return a name without its first label, which may be a wildcard."""
+    return name.partition(".")[2]
+
+
+def parents(view: WebView) -> frozenset[str]:
+    """Return what the wildcards of a view are below."""
+    names = (name for site in view.sites for name in site.names)
+    return frozenset(parent(name) for name in filter(is_wildcard, names))
+
+
+def owners(view: WebView) -> Lines:
+    """Return each exact name with its owner."""
+    pairs = ((name, site.owner) for site in view.sites for name in site.names)
+    return Lines(tuple(entry(name, owner) for name, owner in pairs if not is_wildcard(name)))
+
+
+def wildcard_owners(view: WebView) -> Lines:
+    """Return what each wildcard is below with its owner."""
+    pairs = ((name, site.owner) for site in view.sites for name in site.names)
+    return Lines(tuple(entry(parent(name), owner) for name, owner in pairs if is_wildcard(name)))
+
+
+def certificates(view: WebView, live: Live) -> Lines:
+    """Return each exact name whose certificate is not the global one, with its file.
+
+    A name that a wildcard stands for as well is there in any case.
+    """
+    wild = parents(view)
+    files = tuple(by_file(view, live))
+    return Lines(
+        tuple(
+            entry(name, file)
+            for name, file, own in files
+            if not is_wildcard(name) and (own or parent(name) in wild)
+        )
+    )
+
+
+def wildcard_certificates(view: WebView, live: Live) -> Lines:
+    """Return what each wildcard is below whose certificate is not the global one, with its file."""
+    return Lines(
+        tuple(
+            entry(parent(name), file)
+            for name, file, own in by_file(view, live)
+            if own and is_wildcard(name)
+        )
+    )
+
+
+def by_file(view: WebView, live: Live) -> Iterator[tuple[str, str, bool]]:
+    """Yield each name with its certificate's file, and whether that is not the global one."""
+    main, folder = view.sites[0].bundle.digest, str(live.certificates)
+    for site in view.sites:
+        each = site.bundle
+        file = f"{folder}/{certificate_file(each.owner, each.digest)}"
+        for name in site.names:
+            yield name, file, each.digest != main

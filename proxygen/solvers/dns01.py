@@ -1,0 +1,235 @@
+"""dns-01 (RFC 8555 section 8.4): answers as TXT records, seen at every name server."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from datetime import datetime
+from typing import ClassVar, Protocol
+
+from proxygen.errors import IssueFailed, RefusedName
+from proxygen.solvers import Writer
+from proxygen.solvers.dns01_records import KeptRecords, Record, challenge_name, challenge_value
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 10.0
+MOST_SHOWN = 5
+LEFT_ASIDE = 10.0
+"""Seconds after which a server without any answer does not count, if all others show a record.
+
+Resolvers pass over a server that is silent or does not serve the zone, and so do authorities.
+"""
+MOST_FAILURES = 3
+"""Of records that a killed run left, before the others are left to the next run."""
+AT_THE_END = 5.0
+"""Seconds for taking records back when the process ends; the next run removes the others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What one name server shows at a name; *words* tell why it shows nothing."""
+
+    server: str
+    values: tuple[str, ...] = ()
+    words: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """A record that some servers do not show yet; without *servers* nobody knows who should."""
+
+    record: Record
+    servers: tuple[Shown, ...]
+
+
+Answer = tuple[str, str]
+"""The name and the token of an answer."""
+
+
+class Looking(Protocol):
+    """What dns-01 asks the DNS; threads share it."""
+
+    def target(self, name: str) -> str:
+        """Return the name at the end of the CNAME records of *name*; raise IssueFailed.
+
+        That is *name* itself without any, and whether anything is there or not.
+        """
+
+    def shown(self, names: Collection[str]) -> Mapping[str, tuple[Shown, ...]]:
+        """Return what each authoritative server of its zone shows now, for each of *names*.
+
+        Nothing of it is remembered from before. Raise IssueFailed when nobody can be asked.
+        """
+
+
+class Dns01:
+    """Presents answers as TXT records by one *writer*, which the model calls *solver*.
+
+    *presented* are the records of this process, wherever they are; *notes* tell people of records
+    that could not be taken back.
+    """
+
+    presented: ClassVar[dict[Record, Dns01]] = {}
+
+    def __init__(
+        self,
+        solver: str,
+        writer: Writer,
+        records: KeptRecords,
+        looking: Looking,
+        now: Callable[[], datetime],
+        left_aside: float = LEFT_ASIDE,
+    ) -> None:
+        self.solver = solver
+        self.writer = writer
+        self.records = records
+        self.looking = looking
+        self.now = now
+        self.left_aside = left_aside
+        self.answers: dict[tuple[str, str], Record] = {}
+        self.notes: tuple[str, ...] = ()
+        self.swept = False
+        self.lock = threading.Lock()
+
+    def present(self, name: str, token: str, key_authorization: str) -> None:
+        """Write the record where the name's own, or its CNAME, leads to.
+
+        The first call removes what killed runs left.
+        """
+        with self.lock:
+            if not self.swept:
+                self.sweep()
+                self.swept = True
+        try:
+            target = self.looking.target(challenge_name(name))
+            record = Record(self.solver, target, challenge_value(key_authorization))
+            self.answers[name, token] = record
+            self.write(record)
+        except IssueFailed as error:
+            if error.refused:  # it was not written, for sure
+                self.answers.pop((name, token), None)
+            raise about(name, error) from error
+
+    def write(self, record: Record) -> None:
+        """Write a record, which is remembered before unless it is known not to be there."""
+        self.records.put(record, self.now())
+        self.presented[record] = self
+        try:
+            self.writer.add(record.name, record.value)
+        except IssueFailed as error:
+            if error.refused:
+                self.records.drop(record)
+                self.presented.pop(record, None)
+            raise
+
+    def settle(self, answers: Sequence[tuple[str, str]]) -> None:
+        """Wait until every authoritative server shows every record."""
+        waiting = {each: self.answers[each] for each in answers}
+        begun, pause = time.monotonic(), FIRST_PAUSE
+        while missing := self.missing(waiting, time.monotonic() - begun):
+            if time.monotonic() + pause > begun + self.writer.patience:
+                raise unseen(missing, self.writer.patience)
+            time.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+            waiting = {each: waiting[each] for each in missing}
+
+    def missing(self, waiting: Mapping[Answer, Record], waited: float) -> dict[Answer, Missing]:
+        """Return the answers that are not seen yet, with the servers that do not show them."""
+        if not waiting:
+            return {}
+        shown = self.looking.shown({record.name for record in waiting.values()})
+        found = {}
+        for answer, record in waiting.items():
+            servers = shown[record.name]
+            without = tuple(each for each in servers if record.value not in each.values)
+            silent = [each for each in without if each.words]
+            if waited >= self.left_aside and len(silent) == len(without) < len(servers):
+                continue
+            if without or not servers:
+                found[answer] = Missing(record, without)
+        return found
+
+    def cleanup(self, name: str, token: str) -> None:
+        """Remove the record; what cannot be removed now is removed by the next run."""
+        if record := self.answers.pop((name, token), None):
+            try:
+                self.take_back(record)
+            except (IssueFailed, OSError) as error:
+                self.notes += (
+                    f"the TXT record {record.name} could not be removed, and is removed by the"
+                    f" next run: {error}",
+                )
+
+    def take_back(self, record: Record) -> None:
+        """Remove a record and forget it; raise IssueFailed, and have it remembered."""
+        try:
+            self.writer.remove(record.name, record.value)
+            self.records.drop(record)
+        finally:
+            self.presented.pop(record, None)
+
+    def sweep(self) -> None:
+        """Remove the records that killed runs left; those of this process are in use."""
+        failures = 0
+        for record in self.records.left(self.solver, self.now()):
+            if record in self.presented or failures == MOST_FAILURES:
+                continue
+            try:
+                self.take_back(record)
+            except IssueFailed:
+                failures += 1
+
+    @classmethod
+    def withdraw(cls, seconds: float = AT_THE_END) -> None:
+        """Remove every record of this process, which is about to end."""
+        if not cls.presented:
+            return
+        pool = ThreadPoolExecutor(8, "withdraw")
+        begun = [pool.submit(one.take_back, record) for record, one in list(cls.presented.items())]
+        wait(begun, seconds)
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def about(name: str, error: IssueFailed) -> IssueFailed:
+    """Return the same error as one about *name*, where it is about that and not about all."""
+    refused = tuple(RefusedName(name, each.problem, each.words) for each in error.refused)
+    return IssueFailed(
+        f"the answer to the challenge for {name} could not be published: {error.what}",
+        problem=error.problem,
+        retry_at=error.retry_at,
+        final=error.final,
+        refused=refused,
+        where=error.where,
+        remedy=error.remedy,
+        words=error.words,
+    )
+
+
+def unseen(missing: Mapping[Answer, Missing], patience: float) -> IssueFailed:
+    """Return the error for records that not every name server shows in time."""
+    lines = {
+        name: "; ".join(map(told, each.servers[:MOST_SHOWN])) or "its name servers are not known"
+        for (name, _), each in missing.items()
+    }
+    (name, _), first = next(iter(missing.items()))
+    more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
+    return IssueFailed(
+        f"not every name server shows the TXT record {first.record.name} for {name}{more}"
+        f" after {patience:.0f} s",
+        remedy="see why these name servers lag behind; if they only need more time, set"
+        " `propagation_timeout` of the solver",
+        words="\n".join(f"{name}: {line}" for name, line in lines.items()),
+        refused=tuple(RefusedName(name, "", line) for name, line in lines.items()),
+    )
+
+
+def told(shown: Shown) -> str:
+    """Return what one server shows, for a person."""
+    if shown.words:
+        return f"{shown.server}: {shown.words}"
+    if not shown.values:
+        return f"{shown.server} shows no TXT record"
+    more = ", …" if len(shown.values) > MOST_SHOWN else ""
+    return f"{shown.server} shows {', '.join(shown.values[:MOST_SHOWN])}{more}"

@@ -1,0 +1,133 @@
+"""What dns-01 asks the DNS, from many threads: one event loop of its own serves them all."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Collection, Coroutine, Mapping
+from concurrent.futures import CancelledError
+from typing import Any, Self, TypeVar
+
+from proxygen.errors import IssueFailed, RefusedName
+from proxygen.lookup.answers import SETTLED, Led, Reply, Trouble
+from proxygen.lookup.resolving import Resolving, above
+from proxygen.solvers.dns01 import Shown
+
+T = TypeVar("T")
+LONGEST = 60.0
+"""Seconds for one question of ours: a look bounds itself to less."""
+
+
+class Lookups:
+    """Looks names up by *resolving*, from the first question to the end of its ``with`` block."""
+
+    def __init__(self, resolving: Resolving) -> None:
+        self.resolving = resolving
+        self.lock = threading.Lock()
+        self.loop: asyncio.AbstractEventLoop | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        with self.lock:
+            if self.loop:
+                self.loop.call_soon_threadsafe(self.loop.stop)
+                self.loop = None
+
+    def target(self, name: str) -> str:
+        """Return the name at the end of the CNAME records of *name*, as they are now."""
+        return (name, *self.led(name).targets)[-1]
+
+    def zone(self, name: str) -> str:
+        """Return the apex of the zone of *name*; raise IssueFailed."""
+        return self.led(name).zone
+
+    def led(self, name: str) -> Led:
+        """Return where *name* leads now; raise IssueFailed when nobody would find a record there.
+
+        That there is no record yet, and nothing else at that name, is as it should be.
+        """
+        led = self.asked(self.resolving.led(name, "TXT"))
+        way = (name, *led.targets)
+        if led.circling:
+            raise nowhere(way, "aliases lead in a circle, or too far")
+        if not led.zone or not any(each.kind in SETTLED for each in led.replies):
+            unserved = [each for each in led.replies if each.kind not in SETTLED]
+            said = (f"{each.server}: {each.words or each.kind}" for each in unserved)
+            raise nowhere(way, "; ".join(said) or self.trouble(way[-1]))
+        return led
+
+    def trouble(self, name: str) -> str:
+        """Return why the zone of a name is not known; raise IssueFailed where it is our trouble."""
+        found = self.asked(self.resolving.look(above(name), "SOA"))
+        if found.trouble is Trouble.CANNOT_LOOK:
+            raise IssueFailed(
+                f"it cannot be looked up where the TXT record {name} belongs",
+                remedy="check this host's way to name servers (firewall, `resolvers`)",
+                words=found.words,
+            )
+        return found.words or str(found.trouble) or "its zone is not known"
+
+    def shown(self, names: Collection[str]) -> Mapping[str, tuple[Shown, ...]]:
+        """Return what each authoritative server shows now, for each of *names*."""
+
+        async def all_of_them() -> list[tuple[Reply, ...]]:
+            asked = (self.resolving.at_every_server(name, "TXT") for name in names)
+            return await asyncio.gather(*asked)
+
+        replies = self.asked(all_of_them())
+        return {name: tuple(map(shown, of)) for name, of in zip(names, replies, strict=True)}
+
+    def asked(self, question: Coroutine[Any, Any, T]) -> T:
+        """Return the answer to a question, whichever thread asks."""
+        future = asyncio.run_coroutine_threadsafe(question, self.running())
+        try:
+            return future.result(LONGEST)
+        except (TimeoutError, CancelledError) as error:
+            future.cancel()
+            raise IssueFailed(
+                "the DNS could not be asked in time",
+                remedy="check this host's way to name servers (firewall, `resolvers`)",
+            ) from error
+
+    def running(self) -> asyncio.AbstractEventLoop:
+        """Return the event loop, which runs from now on."""
+        with self.lock:
+            if self.loop is None:
+                self.loop = asyncio.new_event_loop()
+                threading.Thread(
+                    target=served, args=[self.loop], name="dns-01", daemon=True
+                ).start()
+            return self.loop
+
+
+def served(loop: asyncio.AbstractEventLoop) -> None:
+    """Run an event loop until it is stopped; what is asked then is asked no more."""
+    asyncio.set_event_loop(loop)
+    try:
+        loop.run_forever()
+        for task in asyncio.all_tasks(loop):
+            task.cancel()
+        loop.run_until_complete(asyncio.sleep(0))
+    finally:
+        loop.close()
+
+
+def shown(reply: Reply) -> Shown:
+    """Return one server's reply as what it shows."""
+    if reply.kind not in SETTLED:
+        return Shown(reply.server, words=reply.words or str(reply.kind))
+    return Shown(reply.server, reply.records)
+
+
+def nowhere(way: tuple[str, ...], words: str) -> IssueFailed:
+    """Return the error for a name at which nobody would find a record, by way of its aliases."""
+    name, *targets = way
+    passed = f", by way of {', '.join(targets)}" if targets else ""
+    return IssueFailed(
+        f"the DNS leads nowhere for the TXT record {name}{passed}",
+        remedy="repair the CNAME records of the name, or the name servers of its zone",
+        words=words,
+        refused=(RefusedName(name, "", words),),
+    )

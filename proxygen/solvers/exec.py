@@ -1,0 +1,87 @@
+"""exec: a program of the administrator's writes the TXT records."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+from pydantic import Field
+
+from proxygen.errors import IssueFailed, ServiceError
+from proxygen.model.types import HostPath, Seconds
+from proxygen.services import Answer, Command
+from proxygen.solvers import Writer, WriterSettings, Writing
+
+KEPT_OUTPUT = 4_000
+
+
+class Settings(WriterSettings):
+    """A program of yours: `PROGRAM present|cleanup FQDN VALUE`."""
+
+    program: HostPath = Field(description="Its absolute path; nobody but root may change it.")
+    timeout: Seconds = Field(60, description="For one call; seconds or 1m.")
+
+
+class Program:
+    """Runs the program for each record, one call at a time: it may write a whole zone at once."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.path = Path(settings.program)
+        self.patience = float(settings.propagation_timeout)
+        self.one_at_a_time = threading.Lock()
+
+    def add(self, name: str, value: str) -> None:
+        """Run it with ``present``."""
+        self.run("present", name, value)
+
+    def remove(self, name: str, value: str) -> None:
+        """Run it with ``cleanup``."""
+        self.run("cleanup", name, value)
+
+    def run(self, event: str, name: str, value: str) -> None:
+        """Run the program to its end; raise IssueFailed unless it ends well.
+
+        The name is absolute, with a final dot, as in the zone files that it may write.
+        """
+        environment = {
+            "LC_ALL": "C.UTF-8",
+            "PROXYGEN_EVENT": event,
+            "PROXYGEN_RECORD": f"{name}.",
+            "PROXYGEN_VALUE": value,
+        }
+        with self.one_at_a_time:
+            answer = self.answer((event, f"{name}.", value), environment)
+        if answer.code != 0:
+            raise self.failed(f"ended with code {answer.code} for `{event} {name}.`", answer.out)
+
+    def answer(self, arguments: tuple[str, ...], environment: dict[str, str]) -> Answer:
+        """Return what the program said; raise IssueFailed when it cannot be run, or hangs."""
+        from proxygen.host import executables, processes
+
+        limits = {"timeout": float(self.settings.timeout), "largest": KEPT_OUTPUT}
+        try:
+            path = str(executables.target(self.path, "the program"))
+            return processes.finish(
+                Command((path, *arguments)),
+                environment,
+                stop=lambda: False,
+                **limits,  # type: ignore[arg-type]
+            )
+        except ServiceError as error:
+            raise IssueFailed(error.what, remedy=error.remedy, words=error.words) from error
+        except OSError as error:
+            raise self.failed("cannot be run", str(error)) from error
+
+    def failed(self, what: str, words: str) -> IssueFailed:
+        """Return the error for a run that did not go well."""
+        return IssueFailed(
+            f"the program {self.path} {what}",
+            remedy="see what it said; run it by hand with these arguments",
+            words=words,
+        )
+
+
+def writer(settings: Settings, writing: Writing) -> Writer:  # noqa: ARG001 - the contract's argument
+    """Return what runs the program."""
+    return Program(settings)

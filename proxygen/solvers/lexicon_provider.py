@@ -1,0 +1,129 @@
+"""dns-lexicon: one of its providers asked for a TXT record; it is imported when it is used."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+from urllib.parse import quote
+
+from proxygen.errors import IssueFailed, visible
+from proxygen.solvers.lexicon import Settings
+
+MOST_WORDS = 1000
+
+
+class Operations(Protocol):
+    """What is used of a provider of dns-lexicon (``lexicon.interfaces.Provider``)."""
+
+    def authenticate(self) -> None:
+        """Log in."""
+
+    def create_record(self, rtype: str, name: str, content: str) -> bool:
+        """Create a record; nothing happens when the same one is there."""
+
+    def delete_record(
+        self, identifier: str | None, rtype: str | None, name: str | None, content: str | None
+    ) -> bool:
+        """Delete the records that match."""
+
+    def cleanup(self) -> None:
+        """Let go of what it holds."""
+
+
+class Provider:
+    """Writes records by a provider, one at a time: some write the whole zone at each change.
+
+    *zone* tells the zone of a name. The provider's class is used without ``lexicon.client``,
+    which would guess the zone from a list of suffixes that it fetches from the Internet.
+    """
+
+    def __init__(
+        self, settings: Settings, credentials: Mapping[str, str], zone: Callable[[str], str]
+    ) -> None:
+        self.settings = settings
+        self.credentials = dict(credentials)
+        self.zone = zone
+        self.patience = float(settings.propagation_timeout)
+        self.provider, self.resolver = imported(settings.provider)
+        self.one_at_a_time = threading.Lock()
+
+    def add(self, name: str, value: str) -> None:
+        """Create the record."""
+        self.ask(name, lambda provider: provider.create_record("TXT", name, value))
+
+    def remove(self, name: str, value: str) -> None:
+        """Delete the record with that value."""
+        self.ask(name, lambda provider: provider.delete_record(None, "TXT", name, value))
+
+    def ask(self, name: str, request: Callable[[Operations], bool]) -> None:
+        """Have the provider do one thing; raise IssueFailed with its words."""
+        zone = self.settings.zone or self.zone(name)
+        with self.one_at_a_time:
+            try:
+                provider = self.provider(self.config(zone))
+                provider.authenticate()
+                try:
+                    done = request(provider)
+                finally:
+                    provider.cleanup()
+            except Exception as error:  # noqa: BLE001 - each of 100 providers raises what it likes
+                raise self.failed(zone, error) from None  # its traceback may hold secrets
+        if not done:
+            raise self.failed(zone, None)
+
+    def config(self, zone: str) -> Any:
+        """Return what the provider is told; nothing of the environment.
+
+        Most look for the zone beside their own options, some among them.
+        """
+        own = {**self.settings.options, **self.credentials, "domain": zone}
+        return self.resolver().with_dict(
+            {
+                "provider_name": self.settings.provider,
+                "domain": zone,
+                "ttl": self.settings.ttl,
+                self.settings.provider: own,
+            }
+        )
+
+    def failed(self, zone: str, error: Exception | None) -> IssueFailed:
+        """Return the error for what the provider did not do; no secret is in its words."""
+        words = f"{type(error).__name__}: {error}" if error else "it says no more"
+        for secret in filter(None, self.credentials.values()):
+            for form in {secret, quote(secret), quote(secret, safe="")}:
+                words = words.replace(form, "…")
+        return IssueFailed(
+            f"the provider {self.settings.provider} did not change the zone {zone}",
+            remedy="check `credentials` and `options` of the solver, and that this account there"
+            " has the zone (see dns-lexicon.readthedocs.io)",
+            words=visible(words)[:MOST_WORDS],
+        )
+
+
+def imported(name: str) -> tuple[Callable[[Any], Operations], Callable[[], Any]]:
+    """Return the class of a provider, and what holds its options; raise IssueFailed."""
+    try:
+        from lexicon._private.discovery import find_providers, load_provider_module
+        from lexicon.config import ConfigResolver
+    except ImportError as error:
+        raise IssueFailed(
+            "the package dns-lexicon is not installed, or is one that is not known",
+            remedy="install it: pip install 'proxygen[lexicon]'",
+            final=True,
+            words=str(error),
+        ) from error
+    available = find_providers()
+    if name not in available:
+        raise IssueFailed(
+            f"dns-lexicon has no provider {name!r}",
+            remedy="write one of its names in `provider`: see dns-lexicon.readthedocs.io",
+            final=True,
+        )
+    if not available[name]:
+        raise IssueFailed(
+            f"dns-lexicon's provider {name} needs packages that are not installed",
+            remedy=f"install them: pip install 'dns-lexicon[{name}]'",
+            final=True,
+        )
+    return load_provider_module(name).Provider, ConfigResolver

@@ -1,0 +1,198 @@
+"""Dynamic updates (RFC 2136): the zone found at the server, one value added or deleted."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+
+import dns.exception
+import dns.flags
+import dns.message
+import dns.name
+import dns.query
+import dns.rcode
+import dns.rdatatype
+import dns.tsig
+import dns.update
+
+from proxygen.errors import IssueFailed, RefusedName, visible
+from proxygen.solvers.rfc2136 import Settings
+from proxygen.solvers.rfc2136_key import Key
+
+
+class Updates:
+    """Writes TXT records at one name server; each exchange is a connection of its own."""
+
+    def __init__(self, settings: Settings, key: Key) -> None:
+        self.settings = settings
+        self.key = dns.tsig.Key(dns.name.from_text(key.name), key.secret, key.algorithm)
+        self.patience = float(settings.propagation_timeout)
+        self.zones: dict[str, dns.name.Name] = {}
+
+    def add(self, name: str, value: str) -> None:
+        """Add a value, beside those that are there."""
+        owner = dns.name.from_text(name)
+        update = self.update(name)
+        update.add(owner, self.settings.ttl, dns.rdatatype.TXT, f'"{value}"')
+        self.send(update, name)
+
+    def remove(self, name: str, value: str) -> None:
+        """Delete that value alone (RFC 2136 section 2.5.4)."""
+        update = self.update(name)
+        update.delete(dns.name.from_text(name), dns.rdatatype.TXT, f'"{value}"')
+        self.send(update, name)
+
+    def update(self, name: str) -> dns.update.UpdateMessage:
+        """Return an update of the zone of *name* without anything in it."""
+        if name not in self.zones:
+            self.zones[name] = self.zone(name)
+        return dns.update.UpdateMessage(self.zones[name])
+
+    def zone(self, name: str) -> dns.name.Name:
+        """Return the zone of *name* at the server itself: others may know another version of it.
+
+        Signed, as some servers choose what they show by the key.
+        """
+        owner = dns.name.from_text(name)
+        while owner != dns.name.root:
+            answer = self.exchange(dns.message.make_query(owner, dns.rdatatype.SOA))
+            if found := apex(answer, owner):
+                return found
+            owner = owner.parent()
+        raise IssueFailed(
+            f"the name server {self.place} serves no zone of {name}",
+            remedy="point `server` at the primary name server of that zone, or lead"
+            f" {name} by a CNAME record into a zone of this server",
+            refused=(RefusedName(name, "", f"{self.place} serves no zone of it"),),
+        )
+
+    def send(self, update: dns.update.UpdateMessage, name: str) -> None:
+        """Send an update; raise IssueFailed unless it was made."""
+        answer = self.exchange(update)
+        if answer.rcode() != dns.rcode.NOERROR:
+            raise self.refused(answer.rcode(), name)
+
+    def exchange(self, message: dns.message.Message) -> dns.message.Message:
+        """Return the signed answer to a message, which is signed; raise IssueFailed."""
+        message.use_tsig(self.key)
+        failed: Exception | None = None
+        for address in self.addresses():
+            try:
+                answer = dns.query.tcp(
+                    message, address, timeout=self.settings.timeout, port=self.settings.port
+                )
+            except dns.tsig.PeerError as error:
+                raise self.wrong_key(error) from error
+            except (OSError, dns.exception.DNSException) as error:
+                failed = error
+                continue
+            if not answer.had_tsig and answer.rcode() == dns.rcode.NOERROR:
+                raise self.unsigned()
+            return answer
+        raise self.unreached(failed) from failed
+
+    def addresses(self) -> Iterator[str]:
+        """Return the addresses of the server; raise IssueFailed when its name has none."""
+        try:
+            found = socket.getaddrinfo(self.settings.server, None, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as error:
+            raise self.unreached(error) from error
+        return iter(dict.fromkeys(str(each[4][0]) for each in found))
+
+    @property
+    def place(self) -> str:
+        """The server, for a message."""
+        return f"{self.settings.server} port {self.settings.port}"
+
+    def unreached(self, error: Exception | None) -> IssueFailed:
+        """Return the error for a server without a usable answer."""
+        late = isinstance(error, dns.exception.Timeout)
+        how = "did not answer in time" if late else "cannot be asked"
+        return IssueFailed(
+            f"the name server {self.place} {how}",
+            remedy="check `server` and `port`, and that it takes updates over TCP from this host"
+            " (firewall, `allow-update`)",
+            words=visible(str(error or "it has no address"))[:MOST_WORDS],
+        )
+
+    def unsigned(self) -> IssueFailed:
+        """Return the error for an answer that nobody vouches for (RFC 8945 section 5.3)."""
+        return IssueFailed(
+            f"the name server {self.place} answered without a TSIG signature",
+            remedy="see that `server` is the name server itself, and knows the key",
+        )
+
+    def wrong_key(self, error: dns.tsig.PeerError) -> IssueFailed:
+        """Return the error for a signature that the server did not accept (RFC 8945 section 5.2).
+
+        A wrong clock is not final: it may be set right.
+        """
+        kind = type(error)
+        says, remedy = TSIG.get(kind, ("does not accept the TSIG signature", KEYS))
+        name = self.key.name.to_text(omit_final_dot=True)
+        return IssueFailed(
+            f"the name server {self.place} {says.format(key=name)}",
+            remedy=remedy.format(key=name),
+            final=kind is not dns.tsig.PeerBadTime,
+            words=visible(str(error))[:MOST_WORDS],
+        )
+
+    def refused(self, code: dns.rcode.Rcode, name: str) -> IssueFailed:
+        """Return the error for an update that was not made."""
+        said = dns.rcode.to_text(code)
+        says, remedy = CODES.get(said, ("did not make the update", "see its log"))
+        words = f"{said} for {name}"
+        return IssueFailed(
+            f"the name server {self.place} {says.format(name=name)}",
+            remedy=remedy.format(key=self.key.name.to_text(omit_final_dot=True)),
+            refused=(RefusedName(name, "", words),) if said in OF_THE_ZONE else (),
+            words=words,
+        )
+
+
+MOST_WORDS = 500
+KEYS = (
+    'see that `key_name`, `key` and `algorithm` are those of the server (its `key "{key}"` clause)'
+)
+TSIG = {
+    dns.tsig.PeerBadKey: ("does not know the TSIG key {key} (BADKEY)", KEYS),
+    dns.tsig.PeerBadSignature: ("has another secret for the TSIG key {key} (BADSIG)", KEYS),
+    dns.tsig.PeerBadTime: (
+        "has another time than this host (BADTIME)",
+        "set the clocks of both, and have them kept right (see `timedatectl`)",
+    ),
+    dns.tsig.PeerBadTruncation: ("does not accept the algorithm of the key {key}", KEYS),
+}
+CODES = {
+    "REFUSED": (
+        "does not allow this key to write {name} (REFUSED)",
+        "allow the key {key} to update the zone (`update-policy` or `allow-update` of BIND, `acl`"
+        " of Knot)",
+    ),
+    "NOTAUTH": (
+        "is not the primary of the zone of {name}, or does not accept the key (NOTAUTH)",
+        "point `server` at the primary name server; see that it knows the key {key}",
+    ),
+    "NOTZONE": (
+        "does not serve {name} in the zone that it named (NOTZONE)",
+        "see that the name server's own data of the zone are right",
+    ),
+    "SERVFAIL": ("has trouble of its own (SERVFAIL)", "see its log: can it write its zone file?"),
+    "NOTIMP": ("takes no updates (NOTIMP)", "allow dynamic updates there, or use another solver"),
+}
+"""What the answer to an update means, and what to do (RFC 2136 section 2.2)."""
+OF_THE_ZONE = frozenset({"REFUSED", "NOTAUTH", "NOTZONE"})
+"""Answers that are about one zone: others of the same server may be written."""
+
+
+def apex(answer: dns.message.Message, owner: dns.name.Name) -> dns.name.Name | None:
+    """Return the zone of *owner* that an authoritative answer tells, None when it tells none.
+
+    Its SOA record is the answer, or stands beside "there is none" (RFC 2308 section 3).
+    """
+    if not answer.flags & dns.flags.AA:
+        return None
+    for rrset in (*answer.answer, *answer.authority):
+        if rrset.rdtype == dns.rdatatype.SOA and owner.is_subdomain(rrset.name):
+            return rrset.name
+    return None

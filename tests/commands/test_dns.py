@@ -1,0 +1,145 @@
+"""dns: the records that the model needs, and what of them is missing in a real DNS."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.commands.test_cli import proxygen
+from tests.conftest import require
+from tests.live import nameserver
+from tests.live.machine import temporary_root
+from tests.live.nameserver import Internet
+from tests.live.needs import needs
+from tests.names import HOST, TEXT, A
+
+MODEL = TEXT + "services: {}\n"
+LIVE = """\
+global: {{url: www.hoster.test, certificate: selfsigned}}
+addresses: [192.0.2.10]
+domains:
+  shop.example: {{url: alias.shop.example, extra_names: [www.shop.example, no.shop.example]}}
+  lagging.example: {{url: lagging.example}}
+resolvers: ['{address}:{port}']
+services: {{}}
+"""
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Return a root with a model file."""
+    (tmp_path / "etc/proxygen").mkdir(parents=True)
+    (tmp_path / "etc/proxygen/proxygen.yaml").write_text(MODEL)
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def net() -> Iterator[Internet]:
+    """Return a little internet with a resolver."""
+    require(["named"])
+    with temporary_root() as folder, nameserver.internet(folder) as running, running.resolver():
+        yield running
+
+
+@pytest.fixture
+def live(root: Path, net: Internet) -> Path:
+    """Return a root whose model has names of that internet."""
+    text = LIVE.format(address=net.at(nameserver.RESOLVER), port=net.server.port)
+    (root / "etc/proxygen/proxygen.yaml").write_text(text)
+    return root
+
+
+def said(root: Path, *arguments: str) -> dict[str, Any]:
+    """Return what ``--json`` says."""
+    run = proxygen("--root", root, "dns", "--json", *arguments)
+    assert run.returncode == 0, run.stderr
+    found: dict[str, Any] = json.loads(run.stdout)
+    return found
+
+
+def test_the_records_of_the_whole_model_are_a_table(root: Path) -> None:
+    run = proxygen("--root", root, "dns", "--no-look")
+    assert run.returncode == 0, run.stderr
+    shown = [line.split() for line in run.stdout.splitlines()]
+    assert shown[0] == ["NAME", "TYPE", "VALUE", "FOR"]
+    assert [HOST, "CNAME", "mail.example.net.", A] in shown
+    assert ["mail.example.net", "AAAA", "2001:db8::1", "global"] in shown
+    assert run.stdout.splitlines()[-1] == "14 records"
+
+
+def test_of_one_domain_only_its_own(root: Path) -> None:
+    found = said(root, "--no-look", "customer-b.example")["records"]
+    assert [each["name"] for each in found] == ["mail.customer-b.example"]
+    assert found[0] == {
+        "name": "mail.customer-b.example",
+        "type": "CNAME",
+        "value": "mail.example.net.",
+        "owners": ["customer-b.example"],
+        "for": ["mail.customer-b.example"],
+        "present": None,
+        "now": None,
+    }
+    assert proxygen("--root", root, "dns", "no.example").returncode == 2
+
+
+def test_the_zone_fragment_has_an_origin_for_each_domain(root: Path) -> None:
+    text = proxygen("--root", root, "dns", "--no-look", "--zone").stdout
+    assert text.startswith("; records that the model needs, ")
+    assert f"\n$ORIGIN {A}.\n{HOST}. 3600 IN CNAME mail.example.net.\n" in text
+    assert f'\n{A}. 3600 IN CAA 0 issue "letsencrypt.org"\n' in text
+
+
+def test_what_makes_no_sense_is_refused(root: Path) -> None:
+    assert proxygen("--root", root, "dns", "--missing", "--no-look").returncode == 2
+    assert proxygen("--root", root, "dns", "--no-look", "--delegate-to", "a b").returncode == 2
+
+
+def test_strict_caa_without_an_account_says_so(root: Path) -> None:
+    found = said(root, "--no-look", "--strict-caa")
+    values = {each["value"] for each in found["records"] if each["type"] == "CAA"}
+    assert values == {'0 issue "letsencrypt.org; validationmethods=http-01"'}
+    assert any("there is no account" in each for each in found["notes"])
+
+
+@needs("named")
+def test_whether_each_record_is_there_is_looked_up(live: Path) -> None:
+    found = {
+        (each["name"], each["type"]): (each["present"], each["now"])
+        for each in said(live)["records"]
+    }
+    assert found == {
+        ("www.hoster.test", "A"): ("there", None),
+        ("alias.shop.example", "CNAME"): ("there", None),
+        ("www.shop.example", "CNAME"): ("otherwise", None),
+        ("no.shop.example", "CNAME"): ("missing", None),
+        ("lagging.example", "A"): ("missing", None),
+    }
+
+
+@needs("named")
+def test_only_what_is_missing_now(live: Path) -> None:
+    run = proxygen("--root", live, "dns", "--missing")
+    shown = run.stdout.splitlines()
+    assert [line.split()[0] for line in shown[1:-1]] == ["no.shop.example", "lagging.example"]
+    assert shown[-1] == "2 records, 2 missing"
+    run = proxygen("--root", live, "dns", "--missing", "global")
+    assert run.stdout == "nothing is missing\n"
+    text = proxygen("--root", live, "dns", "--missing", "--zone").stdout
+    assert "$ORIGIN shop.example.\nno.shop.example. 3600 IN CNAME www.hoster.test.\n" in text
+
+
+@needs("named")
+def test_addresses_that_the_model_does_not_tell_are_those_of_the_global_name(live: Path) -> None:
+    model = live / "etc/proxygen/proxygen.yaml"
+    model.write_text(model.read_text().replace("addresses: [192.0.2.10]\n", ""))
+    found = said(live, "--no-look")
+    assert found["addresses"] == ["192.0.2.10"]
+    assert any("`addresses:` is not in the model" in each for each in found["notes"])
+    model.write_text(model.read_text().replace("www.hoster.test", "no.hoster.test"))
+    run = proxygen("--root", live, "dns", "--no-look")
+    assert run.returncode == 0
+    assert "note: the addresses of this installation are not known" in run.stderr

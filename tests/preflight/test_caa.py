@@ -1,0 +1,112 @@
+"""CAA records found by climbing, and what is told of them."""
+
+from __future__ import annotations
+
+import pytest
+
+from proxygen.lookup.answers import Found, Kind, Reply, Trouble
+from proxygen.plan.findings import sentence
+from proxygen.preflight import Asked, Identity
+from tests.preflight.standins import NAME, PRIVATE_CA, Dns, leading_to, looked, only, told
+
+OURS, THEIRS = '0 issue "ca.test"', '0 issue "other.test"'
+HERE = "192.0.2.1"
+
+
+def with_caa(**said: object) -> Dns:
+    """Return a DNS with CAA answers by name: ``www`` and ``shop`` are the first labels."""
+    names = {"www": NAME, "shop": "shop.example", "example": "example"}
+    dns = leading_to(HERE)
+    dns.said |= {(names[each], "CAA"): answer for each, answer in said.items()}
+    return dns
+
+
+def climbed(dns: Dns) -> list[str]:
+    """Return the names that were asked for CAA records."""
+    return [name for name, rdtype in dns.asked if rdtype == "CAA"]
+
+
+def test_it_is_climbed_to_the_first_records_and_never_to_the_root() -> None:
+    dns = with_caa(shop=(THEIRS,), example=(OURS,))
+    evidence = looked(dns, addresses=(HERE,))
+    assert climbed(dns) == [NAME, "shop.example"]
+    assert evidence.caa == (THEIRS,)
+    assert told(evidence) == [("caa", True)]
+    assert only(evidence).get("record") == '0 issue "ca.test"'
+    assert sentence(only(evidence)) == (
+        'the CAA records of shop.example do not allow ca.test (0 issue "other.test"):'
+        " ca.test is not among them"
+    )
+    empty = with_caa()
+    assert not looked(empty, addresses=(HERE,)).findings
+    assert climbed(empty) == [NAME, "shop.example", "example"]
+
+
+def test_records_of_the_name_itself_hide_those_above() -> None:
+    assert not looked(with_caa(www=(OURS,), shop=(THEIRS,)), addresses=(HERE,)).findings
+
+
+def failing(trouble: Trouble = Trouble.NONE, **more: object) -> Found:
+    """Return a look for CAA that failed."""
+    return Found("shop.example", "CAA", zone="shop.example", trouble=trouble, **more)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("found", "codes"),
+    [
+        (failing(Trouble.SERVFAIL, words="SERVFAIL"), [("caa-lookup", True)]),
+        (failing(Trouble.SERVERS_SILENT), [("caa-lookup", True)]),
+        (failing(Trouble.SERVERS_LAME), [("caa-lookup", True)]),
+        (failing(dnssec="no signature"), [("caa-lookup", True)]),
+        (failing(Trouble.CANNOT_LOOK), [("caa-lookup", False)]),
+        (failing(Trouble.NX_DOMAIN), []),
+        (failing(Trouble.NO_DELEGATION), []),
+    ],
+    ids=lambda each: str(each.trouble or each.dnssec) if isinstance(each, Found) else "",
+)
+def test_a_lookup_that_fails_above_is_refused_as_nobody_knows_what_it_says(
+    found: Found, codes: list[tuple[str, bool]]
+) -> None:
+    dns = with_caa(shop=found, example=(OURS,))
+    evidence = looked(dns, addresses=(HERE,))
+    assert told(evidence) == codes
+    assert ("example" in climbed(dns)) is not codes
+    assert all(each.get("domain") == "shop.example" for each in evidence.findings)
+
+
+def test_nothing_is_judged_for_an_authority_that_does_not_tell_its_name() -> None:
+    asked = Asked("shop.example", NAME, "http-01", (Identity("https://ca.test/directory"),))
+    evidence = looked(with_caa(www=(THEIRS,)), asked, addresses=(HERE,))
+    assert not evidence.findings
+    assert evidence.caa == (THEIRS,)
+    failed = looked(with_caa(www=failing(Trouble.SERVFAIL)), asked, addresses=(HERE,))
+    assert told(failed) == [("caa-lookup", False)]
+    nobody = looked(with_caa(www=(THEIRS,)), Asked("o", NAME, "http-01", ()), addresses=(HERE,))
+    assert not nobody.findings
+
+
+def test_the_first_authority_decides() -> None:
+    second = Identity("https://other.test/directory", ("other.test",))
+    for authorities, codes in (
+        ((PRIVATE_CA, second), [("caa", True)]),
+        ((second, PRIVATE_CA), []),
+    ):
+        asked = Asked("shop.example", NAME, "http-01", authorities)
+        assert told(looked(with_caa(www=(THEIRS,)), asked, addresses=(HERE,))) == codes
+
+
+def test_the_challenge_and_the_account_must_suit() -> None:
+    by_dns = '0 issue "ca.test; validationmethods=dns-01"'
+    other = '0 issue "ca.test; accounturi=https://ca.test/account/2"'
+    for record, words in (
+        (by_dns, "validationmethods does not name http-01"),
+        (other, "accounturi is not that of this installation, https://ca.test/account/1"),
+    ):
+        evidence = looked(with_caa(www=(record,)), addresses=(HERE,))
+        assert only(evidence).get("words") == words
+
+
+def test_where_servers_differ_none_of_them_may_forbid_it() -> None:
+    replies = (Reply("ns1", Kind.ANSWER, (OURS,)), Reply("ns2", Kind.ANSWER, (THEIRS,)))
+    found = Found(NAME, "CAA", (OURS,), zone="shop.example", replies=replies)
+    assert told(looked(with_caa(www=found), addresses=(HERE,))) == [("caa", True)]

@@ -1,0 +1,132 @@
+"""Names that records prove: the zone of the record must be there, and a lasting record fit."""
+
+from __future__ import annotations
+
+import pytest
+
+from proxygen.lookup.answers import Found, Trouble
+from proxygen.model import persist
+from proxygen.plan.findings import sentence
+from proxygen.preflight import Asked, Identity
+from tests.preflight.standins import ACCOUNT, PRIVATE_CA, Dns, looked, only, told
+
+RECORD = "_acme-challenge.shop.example"
+ALIAS = ("shop.acme.hoster.example",)
+
+
+def by_dns(name: str = "shop.example") -> Asked:
+    """Return a name to be proven by dns-01."""
+    return Asked("shop.example", name, "dns-01", (PRIVATE_CA,))
+
+
+def found(trouble: Trouble = Trouble.NONE, **more: object) -> Found:
+    """Return what there is where the record is to stand."""
+    return Found(RECORD, "TXT", trouble=trouble, **({"zone": "shop.example"} | more))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("answer", "codes", "words"),
+    [
+        pytest.param(found(Trouble.NX_DOMAIN), [], "", id="no record yet"),
+        pytest.param(found(records=("old",)), [], "", id="an old record"),
+        pytest.param(found(Trouble.NX_DOMAIN, chain=ALIAS, zone="hoster.example"), [], "",
+                     id="an alias, no record yet"),
+        pytest.param(found(Trouble.NO_DELEGATION), [("no-delegation", True)],
+                     "shop.example is not registered", id="not registered"),
+        pytest.param(found(Trouble.SERVERS_SILENT, words="ns1"), [("servers-silent", True)],
+                     "do not answer (ns1)", id="silent"),
+        pytest.param(found(Trouble.SERVERS_LAME, words="ns1"), [("servers-lame", True)],
+                     "do not know the zone (ns1)", id="lame"),
+        pytest.param(found(Trouble.SERVFAIL, words="x"), [("servfail", True)], "fail: x",
+                     id="failing"),
+        pytest.param(found(Trouble.NX_DOMAIN, dnssec="expired"), [("dnssec", True)], "expired",
+                     id="dnssec"),
+        pytest.param(found(Trouble.CANNOT_LOOK, words="x"), [("cannot-look", False)], "x",
+                     id="our own trouble"),
+        pytest.param(found(Trouble.NO_DELEGATION, chain=ALIAS, zone=""),
+                     [("acme-challenge", True)],
+                     f"no record can be written for {RECORD}: its CNAME record leads to {ALIAS[0]}:"
+                     " hoster.example is not registered", id="an alias to nowhere"),
+        pytest.param(found(Trouble.SERVERS_SILENT, chain=ALIAS, zone="hoster.example", words="ns"),
+                     [("acme-challenge", True)], "hoster.example do not answer",
+                     id="an alias to a dead zone"),
+        pytest.param(found(Trouble.CNAME_LOOP, chain=(RECORD,)), [("acme-challenge", True)],
+                     "in a circle", id="a circle"),
+        pytest.param(found(Trouble.SERVERS_LAME, zone=RECORD, words="ns"),
+                     [("acme-challenge", True)], "do not know the zone",
+                     id="a zone of its own that is dead"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("name", ["shop.example", "*.shop.example"])
+def test_a_record_must_be_possible(
+    name: str, answer: Found, codes: list[tuple[str, bool]], words: str
+) -> None:
+    dns = Dns({(RECORD, "TXT"): answer})
+    evidence = looked(dns, by_dns(name))
+    assert told(evidence) == codes
+    assert all(words in sentence(each) for each in evidence.findings)
+    assert not [each for each in dns.asked if each[1] in ("A", "AAAA")]
+    assert evidence.chain == answer.chain
+    assert (("shop.example", "CAA") in dns.asked) is (evidence.grave is None)
+
+
+def test_caa_is_judged_for_the_challenge_and_for_wildcards() -> None:
+    def codes(record: str, name: str) -> list[tuple[str, bool]]:
+        dns = Dns({("shop.example", "CAA"): ('0 issue "ca.test"', record)})
+        return told(looked(dns, by_dns(name)))
+
+    assert codes('0 issuewild ";"', "*.shop.example") == [("caa", True)]
+    assert codes('0 issuewild ";"', "shop.example") == []
+    methods = '0 issuewild "ca.test; validationmethods={}"'
+    assert codes(methods.format("http-01"), "*.shop.example") == [("caa", True)]
+    assert codes(methods.format("dns-01"), "*.shop.example") == []
+
+
+def test_a_wildcard_is_told_which_record_would_allow_it() -> None:
+    dns = Dns({("shop.example", "CAA"): ('0 issuewild ";"',)})
+    assert only(looked(dns, by_dns("*.shop.example"))).get("record") == '0 issuewild "ca.test"'
+
+
+def lasting(name: str, *records: str, authority: Identity = PRIVATE_CA) -> list[tuple[str, bool]]:
+    """Look at a name to be proven by a lasting record."""
+    dns = Dns({("_validation-persist.shop.example", "TXT"): records})
+    return told(looked(dns, Asked("shop.example", name, "dns-persist-01", (authority,))))
+
+
+FITTING = persist.record("ca.test", ACCOUNT, False)
+FOR_WILDCARDS = persist.record("ca.test", ACCOUNT, True)
+
+
+def test_a_lasting_record_must_be_there() -> None:
+    assert lasting("shop.example", "v=spf1 -all", FITTING) == []
+    assert lasting("shop.example", persist.record("ca.test", f"{ACCOUNT}0", False)) == [
+        ("persist", True)
+    ]
+    assert lasting("*.shop.example", FITTING) == [("persist", True)]
+    assert lasting("*.shop.example", FOR_WILDCARDS) == []
+
+
+def test_the_missing_record_is_told_exactly() -> None:
+    asked = Asked("shop.example", "*.shop.example", "dns-persist-01", (PRIVATE_CA,))
+    assert dict(only(looked(Dns(), asked)).facts) == {
+        "name": "_validation-persist.shop.example",
+        "record": FOR_WILDCARDS,
+    }
+
+
+@pytest.mark.parametrize("authority", [Identity("x", ("ca.test",)), Identity("x", (), ACCOUNT)])
+def test_a_lasting_record_that_nobody_can_write_yet_is_no_reason_to_wait(
+    authority: Identity,
+) -> None:
+    assert lasting("shop.example", authority=authority) == [("cannot-look", False)]
+
+
+def test_caa_must_allow_the_lasting_record_too() -> None:
+    dns = Dns(
+        {
+            ("_validation-persist.shop.example", "TXT"): (FITTING,),
+            ("shop.example", "CAA"): ('0 issue "ca.test; validationmethods=http-01"',),
+        }
+    )
+    asked = Asked("shop.example", "shop.example", "dns-persist-01", (PRIVATE_CA,))
+    assert told(looked(dns, asked)) == [("caa", True)]

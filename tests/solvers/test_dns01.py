@@ -1,0 +1,285 @@
+"""dns-01 at real name servers: records where the authority looks, seen by all, and taken back."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from proxygen.errors import IssueFailed, RefusedName
+from proxygen.solvers import Writer
+from proxygen.solvers.dns01 import Dns01
+from proxygen.solvers.dns01_records import (
+    GIVEN_UP,
+    KeptRecords,
+    Record,
+    challenge_name,
+    challenge_value,
+)
+from proxygen.stores import Store
+from tests.live import needs
+from tests.solvers.zones import APEX, HALF, LAGGING, TARGETS, Zones
+from tests.standins import MemoryStore
+
+pytestmark = needs("named", "ip")
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+ANSWER = "evaGxfADs6pSRb2LAv9IZf17Dt3juxGJ-PCt92wr-oA.9jg46WB3rR_AHD-EBXdN7cBkH1WOu0tA3M9fm21mqTI"
+VALUE = challenge_value(ANSWER)
+OTHER = f"{ANSWER[:-1]}J"
+numbers = itertools.count(1)
+
+
+@pytest.fixture
+def name() -> str:
+    """A name that no other test has."""
+    return f"n{next(numbers)}.{APEX}"
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    """An empty store."""
+    return MemoryStore()
+
+
+@pytest.fixture(autouse=True)
+def nothing_left() -> Iterator[None]:
+    """Records of this process are forgotten between tests, as if each were a process."""
+    yield
+    Dns01.presented.clear()
+
+
+def solver(
+    zones: Zones,
+    store: Store,
+    writer: Writer | None = None,
+    *,
+    called: str = "ours",
+    now: datetime = NOW,
+    left_aside: float = 60,
+) -> Dns01:
+    """Return a solver as a new round has it."""
+    return Dns01(
+        called,
+        writer or zones.updates(propagation_timeout=10),
+        KeptRecords(store),
+        zones.lookups,
+        lambda: now,
+        left_aside,
+    )
+
+
+def kept(store: Store) -> int:
+    """Return how many records are remembered."""
+    return len(list(store.keys("records")))
+
+
+class Refusing:
+    """A writer that adds, and can remove nothing."""
+
+    patience = 10.0
+
+    def __init__(self, writer: Writer) -> None:
+        self.writer = writer
+
+    def add(self, name: str, value: str) -> None:
+        self.writer.add(name, value)
+
+    def remove(self, name: str, value: str) -> None:
+        raise IssueFailed("the provider is down for maintenance")
+
+
+def test_the_record_is_that_of_the_rfc() -> None:
+    assert challenge_name("*.www.example.org") == "_acme-challenge.www.example.org"
+    assert challenge_value("token.thumbprint") == "61rBZ_4knHblO0MNoxFsXZ_eTFUHum0B6IVRbhvUn5I"
+
+
+def test_an_answer_is_seen_and_taken_back_however_often(
+    zones: Zones, store: MemoryStore, name: str
+) -> None:
+    one = solver(zones, store)
+    one.present(name, "t", ANSWER)
+    one.settle([(name, "t")])
+    assert zones.values(challenge_name(name)) == {VALUE}
+    one.cleanup(name, "t")
+    one.cleanup(name, "t")
+    one.cleanup(name, "never presented")
+    assert zones.values(challenge_name(name)) == set()
+    assert kept(store) == 0
+
+
+def test_a_name_and_its_wildcard_have_each_their_value(
+    zones: Zones, store: MemoryStore, name: str
+) -> None:
+    one = solver(zones, store)
+    one.present(name, "a", ANSWER)
+    one.present(f"*.{name}", "b", OTHER)
+    one.settle([(name, "a"), (f"*.{name}", "b")])
+    assert zones.values(challenge_name(name)) == {VALUE, challenge_value(OTHER)}
+    one.cleanup(name, "a")
+    assert zones.values(challenge_name(name)) == {challenge_value(OTHER)}
+
+
+def test_the_record_is_written_where_the_alias_leads(
+    zones: Zones, store: MemoryStore, name: str
+) -> None:
+    target = f"{name.partition('.')[0]}.{TARGETS}"
+    zones.server.set(challenge_name(name), "CNAME", f"between.{name}.")
+    zones.server.set(f"between.{name}", "CNAME", f"{target}.")
+    one = solver(zones, store)
+    one.present(name, "t", ANSWER)
+    one.settle([(name, "t")])
+    assert zones.values(target) == {VALUE}
+    one.cleanup(name, "t")
+    assert zones.values(target) == set()
+
+
+def test_aliases_in_a_circle_are_told_for_that_name(
+    zones: Zones, store: MemoryStore, name: str
+) -> None:
+    zones.server.set(challenge_name(name), "CNAME", f"round.{name}.")
+    zones.server.set(f"round.{name}", "CNAME", f"{challenge_name(name)}.")
+    with pytest.raises(IssueFailed, match="leads nowhere") as failed:
+        solver(zones, store).present(f"*.{name}", "t", ANSWER)
+    assert [each.name for each in failed.value.refused] == [f"*.{name}"]
+
+
+def test_a_server_that_shows_nothing_in_time_is_named_with_what_it_shows(
+    zones: Zones, store: MemoryStore
+) -> None:
+    one = solver(zones, store, zones.updates(propagation_timeout=1))
+    one.present(LAGGING, "t", ANSWER)
+    with pytest.raises(IssueFailed, match=f"for {LAGGING} after 1 s") as failed:
+        one.settle([(LAGGING, "t")])
+    assert "ns3.lagging.example" in failed.value.words
+    assert "ns1.lagging.example" not in failed.value.words
+    assert "shows no TXT record" in failed.value.words
+    assert "propagation_timeout" in failed.value.remedy
+    assert [each.name for each in failed.value.refused] == [LAGGING]
+    one.cleanup(LAGGING, "t")
+    assert zones.values(challenge_name(LAGGING)) == set()
+
+
+def test_a_silent_server_is_left_aside_after_a_while_and_not_before(
+    zones: Zones, store: MemoryStore
+) -> None:
+    patient = solver(zones, store, zones.updates(propagation_timeout=1), left_aside=60)
+    patient.present(HALF, "t", ANSWER)
+    with pytest.raises(IssueFailed, match="not every name server shows"):
+        patient.settle([(HALF, "t")])
+    solver_that_goes_on = solver(zones, store, left_aside=0)
+    solver_that_goes_on.present(HALF, "u", OTHER)
+    solver_that_goes_on.settle([(HALF, "u")])
+
+
+def test_what_a_killed_run_left_is_removed_by_the_next_one(
+    zones: Zones, store: MemoryStore, name: str
+) -> None:
+    solver(zones, store).present(name, "t", ANSWER)
+    Dns01.presented.clear()  # the process is gone
+    assert zones.values(challenge_name(name)) == {VALUE}
+    assert kept(store) == 1
+    solver(zones, store, called="another").present(f"b.{name}", "t", ANSWER)
+    assert zones.values(challenge_name(name)) == {VALUE}  # not its own
+    one = solver(zones, store)
+    one.present(f"c.{name}", "t", ANSWER)
+    assert zones.values(challenge_name(name)) == set()
+    one.cleanup(f"c.{name}", "t")
+    assert kept(store) == 1
+
+
+def test_records_in_use_by_this_process_stay(zones: Zones, store: MemoryStore, name: str) -> None:
+    solver(zones, store).present(name, "t", ANSWER)
+    solver(zones, store).present(f"b.{name}", "t", ANSWER)
+    assert zones.values(challenge_name(name)) == {VALUE}
+
+
+class Watching:
+    """A writer that fails, and notes what was remembered when it was called."""
+
+    patience = 10.0
+
+    def __init__(self, store: Store, error: IssueFailed) -> None:
+        self.store = store
+        self.error = error
+        self.remembered: list[int] = []
+
+    def add(self, name: str, value: str) -> None:
+        self.remembered.append(kept(self.store))
+        raise self.error
+
+    def remove(self, name: str, value: str) -> None:
+        self.remembered.append(kept(self.store))
+
+
+def test_a_record_is_remembered_until_it_is_known_that_it_is_not_there(
+    zones: Zones, store: MemoryStore, name: str
+) -> None:
+    watching = Watching(store, IssueFailed("no answer in time"))
+    one = solver(zones, store, watching)
+    with pytest.raises(IssueFailed, match=f"for {name} could not be published: no answer in time"):
+        one.present(name, "t", ANSWER)
+    one.cleanup(name, "t")
+    assert watching.remembered == [1, 1]
+    assert kept(store) == 0
+
+
+def test_what_was_refused_for_the_name_itself_is_not_removed(
+    zones: Zones, store: MemoryStore, name: str
+) -> None:
+    refused = (RefusedName(challenge_name(name), "", "NOTAUTH"),)
+    watching = Watching(store, IssueFailed("no", refused=refused))
+    one = solver(zones, store, watching)
+    with pytest.raises(IssueFailed) as failed:
+        one.present(name, "t", ANSWER)
+    one.cleanup(name, "t")
+    assert failed.value.refused == (RefusedName(name, "", "NOTAUTH"),)
+    assert watching.remembered == [1]
+    assert kept(store) == 0
+    assert Dns01.presented == {}
+
+
+def test_a_name_without_a_zone_is_told(zones: Zones, store: MemoryStore) -> None:
+    with pytest.raises(IssueFailed, match="leads nowhere") as failed:
+        solver(zones, store).present("www.nobody.invalid", "t", ANSWER)
+    assert [each.name for each in failed.value.refused] == ["www.nobody.invalid"]
+
+
+def test_what_cannot_be_removed_is_told_and_removed_later(
+    zones: Zones, store: MemoryStore, name: str
+) -> None:
+    refusing = solver(zones, store, Refusing(zones.updates()))
+    refusing.present(name, "t", ANSWER)
+    refusing.cleanup(name, "t")
+    assert "down for maintenance" in refusing.notes[0]
+    assert zones.values(challenge_name(name)) == {VALUE}
+    solver(zones, store).present(f"b.{name}", "t", ANSWER)
+    assert zones.values(challenge_name(name)) == set()
+
+
+def test_records_that_nobody_can_remove_hinder_nothing_and_are_forgotten(
+    zones: Zones, store: MemoryStore, name: str
+) -> None:
+    records = KeptRecords(store)
+    for number in range(5):
+        records.put(Record("ours", f"gone{number}.{name}", VALUE), NOW)
+    one = solver(zones, store, Refusing(zones.updates()))
+    one.present(name, "t", ANSWER)
+    assert kept(store) == 6
+    later = NOW + GIVEN_UP + timedelta(days=1)
+    solver(zones, store, now=later).present(f"b.{name}", "t", ANSWER)
+    assert kept(store) == 1
+
+
+def test_at_the_end_a_process_removes_its_own_records(
+    zones: Zones, store: MemoryStore, name: str
+) -> None:
+    one = solver(zones, store)
+    one.present(name, "t", ANSWER)
+    one.present(f"b.{name}", "t", ANSWER)
+    Dns01.withdraw()
+    assert zones.values(challenge_name(name)) == set()
+    assert zones.values(challenge_name(f"b.{name}")) == set()
+    assert kept(store) == 0
+    assert Dns01.presented == {}

@@ -1,0 +1,134 @@
+"""The name book: what is known of names outlives a run, on any store."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+
+import pytest
+
+from proxygen.namebook import NameBook
+from proxygen.plan.names import Evidence, Finding, Known, dropped, looked, refused
+from tests.certificates import NOON
+from tests.standins import MemoryStore
+
+OWNER, NAME, OTHER = "a.example", "www.a.example", "imap.a.example"
+ELSEWHERE = Finding("elsewhere", (("type", "A"), ("address", "192.0.2.7"), ("words", "404")))
+
+
+def waiting(name: str = NAME) -> Known:
+    """Return what is known of a name in trouble."""
+    found = Evidence(
+        NOON, ("192.0.2.7",), ("x.example",), ('0 issue "ca"',), ("ns1",), "system", (ELSEWHERE,)
+    )
+    return looked(None, name, found, 0.5)
+
+
+def ready(name: str = OTHER) -> Known:
+    """Return what is known of a name that is ready."""
+    return looked(None, name, Evidence(NOON), 0.5)
+
+
+@pytest.mark.parametrize(
+    "known",
+    [
+        pytest.param(waiting(), id="in trouble"),
+        pytest.param(refused(waiting(), NAME, "urn:x", "its words", NOON, 0.5), id="refused"),
+        pytest.param(refused(None, NAME, "", "", NOON, 0.5), id="refused without a look"),
+        pytest.param(dropped(ready(NAME), NOON), id="dropped"),
+    ],
+)
+def test_what_is_noted_outlives_the_run(known: Known) -> None:
+    store = MemoryStore()
+    NameBook(store).note(OWNER, [known])
+    assert NameBook(store).all() == {OWNER: {NAME: known}}
+    assert NameBook(store).of(OWNER) == {NAME: known}
+
+
+def test_ready_names_are_stored_only_beside_one_in_trouble() -> None:
+    store = MemoryStore()
+    book = NameBook(store)
+    book.note(OWNER, [ready()])
+    assert not list(store.keys("names"))
+    assert book.all() == {OWNER: {OTHER: ready()}}
+    book.note(OWNER, [waiting()])
+    assert NameBook(store).of(OWNER) == {NAME: waiting(), OTHER: ready()}
+
+
+def test_what_is_forgotten_leaves_nothing() -> None:
+    store = MemoryStore()
+    book = NameBook(store)
+    book.note(OWNER, [waiting(), ready()])
+    book.forget(OWNER, [NAME])
+    assert not list(store.keys("names"))
+    assert book.all() == {OWNER: {OTHER: ready()}}
+    book.forget(OWNER, [OTHER])
+    assert book.of(OWNER) == {}
+
+
+def test_what_nobody_wants_is_not_kept() -> None:
+    book = NameBook(MemoryStore())
+    book.note(OWNER, [waiting(), ready()])
+    book.note("b.example", [waiting("www.b.example")])
+    book.keep({OWNER: (NAME,)})
+    assert book.all() == {OWNER: {NAME: waiting()}}
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param(b"", id="empty"),
+        pytest.param(b"{", id="cut off"),
+        pytest.param(b'{"owner": "b.example", "names": []}', id="of another owner"),
+        pytest.param(json.dumps({"owner": OWNER, "names": [{"name": 1}]}).encode(), id="types"),
+        pytest.param(
+            json.dumps(
+                {"owner": OWNER, "names": [{"name": NAME, "look_at": "2026-11-20 12:00:00"}]}
+            ).encode(),
+            id="a moment without a zone",
+        ),
+    ],
+)
+def test_a_damaged_page_is_not_known_and_harms_no_other(damage: bytes) -> None:
+    store = MemoryStore()
+    book = NameBook(store)
+    book.note(OWNER, [waiting()])
+    book.note("b.example", [waiting("www.b.example")])
+    (key,) = (each for each in store.keys("names") if store.get(each) and OWNER in each)
+    store.put(key, damage)
+    assert NameBook(store).all() == {"b.example": {"www.b.example": waiting("www.b.example")}}
+    assert NameBook(store).of(OWNER) == {}
+
+
+class Full(MemoryStore):
+    """A store on a disk that takes nothing."""
+
+    def put(self, key: str, value: bytes) -> None:
+        """Refuse."""
+        raise OSError(28, "No space left on device")
+
+
+def test_what_could_not_be_stored_is_known_to_this_run() -> None:
+    book = NameBook(Full())
+    with pytest.raises(OSError, match="No space"):
+        book.note(OWNER, [waiting()])
+    assert book.all() == {OWNER: {NAME: waiting()}}
+
+
+def test_what_another_run_stored_wins_over_a_memory() -> None:
+    store = MemoryStore()
+    book = NameBook(store)
+    book.note(OWNER, [ready(NAME)])
+    other = refused(ready(NAME), NAME, "", "no", NOON, 0.0)
+    NameBook(store).note(OWNER, [other])
+    assert book.all() == {OWNER: {NAME: other}}
+
+
+def test_a_person_hastens_the_names_of_one_owner() -> None:
+    store = MemoryStore()
+    book = NameBook(store)
+    book.note(OWNER, [waiting()])
+    later = NOON + timedelta(seconds=5)
+    book.hasten(OWNER, later)
+    book.hasten("nobody.example", later)
+    assert NameBook(store).of(OWNER)[NAME].look_at == later
