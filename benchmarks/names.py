@@ -3,7 +3,9 @@
     .venv/bin/python -m benchmarks.names [ZONES]
 
 Runs the real named, as root: a root, a registry and customers' zones with two servers each.
-Every zone has four names; A, AAAA and CAA of each are looked up at every server.
+Every zone has four names; A, AAAA and CAA of each are looked up at every server. Then, by who
+knows nothing yet, the whole look before an order: a challenge file is fetched for each name, too,
+from the listener that answers where no web server does.
 """
 
 from __future__ import annotations
@@ -14,14 +16,21 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 from proxygen.lookup.answers import Found
 from proxygen.lookup.resolving import Resolving
+from proxygen.model.certificate import HTTP
+from proxygen.plan.names import Evidence
+from proxygen.preflight import Asked, Beacon, Identity, Preflight
+from proxygen.solvers.http01 import Listener
+from tests.live.installation import challenge_port
 from tests.live.machine import temporary_root
 from tests.live.nameserver import NameServer, network, zone_text
 
 NAMES = ("webmail", "autodiscover", "autoconfig", "mail")
+HERE, TOKEN = "127.0.0.1", "benchmark-of-names-0123456789"
 TYPES = ("A", "AAAA", "CAA")
 
 
@@ -35,6 +44,7 @@ def main() -> None:
             resolving = Resolving(roots=(f"{prefix}1",))
             measure(resolving, count, "first")
             measure(resolving, count, "again, from the cache")
+            whole(Resolving(roots=(f"{prefix}1",)), count)
 
 
 def server(root: Path, prefix: str, count: int) -> NameServer:
@@ -63,8 +73,7 @@ def server(root: Path, prefix: str, count: int) -> NameServer:
 def addresses() -> Iterator[str]:
     """Yield the records of one customer."""
     for each in NAMES:
-        yield f"{each} A 192.0.2.10"
-        yield f"{each} AAAA 2001:db8::10"
+        yield f"{each} A {HERE}"
     yield '@ CAA 0 issue "letsencrypt.org"'
 
 
@@ -79,11 +88,35 @@ def measure(resolving: Resolving, count: int, what: str) -> None:
     )
 
 
+def whole(resolving: Resolving, count: int) -> None:
+    """Look at all names as before an order, and print seconds, questions, and what was found."""
+    authority = Identity("https://ca.example/directory", ("letsencrypt.org",))
+    asked = [Asked(name, name, HTTP, (authority,)) for name in names(count)]
+    begun, kinds = time.monotonic(), Counter[str]()
+
+    def done(_: Asked, evidence: Evidence) -> None:
+        kinds[evidence.grave.code if evidence.grave else "ready"] += 1
+
+    with challenge_port() as port, Listener(port, (HERE,)) as listener:
+        listener.present("any", TOKEN, "body")
+        beacon = Beacon(TOKEN, "body", port)
+        preflight = Preflight(resolving, [HERE], beacon, lambda: datetime.now(UTC))
+        preflight.look(asked, done, lambda: False)
+    print(
+        f"whole looks: {len(asked)} in {since(begun)}, {resolving.asking.asked} questions, at most"
+        f" {resolving.asking.most} in flight, {megabytes()} MiB; {dict(kinds)}"
+    )
+
+
+def names(count: int) -> list[str]:
+    """Return every name."""
+    return [f"{each}.customer-{n}.example" for n in range(count) for each in NAMES]
+
+
 async def look(resolving: Resolving, count: int) -> list[Found]:
     """Return all that is found."""
-    names = [f"{each}.customer-{n}.example" for n in range(count) for each in NAMES]
     return await asyncio.gather(
-        *(resolving.look(name, rdtype) for name in names for rdtype in TYPES)
+        *(resolving.look(name, rdtype) for name in names(count) for rdtype in TYPES)
     )
 
 
