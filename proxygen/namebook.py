@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Collection, Hashable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 
@@ -55,9 +56,11 @@ class NameBook:
     def together(self, owner: str, stored: Names) -> Names:
         """Return what is known of an owner's names; a page knows better than a mere memory.
 
-        But for what could not be written.
+        But for what could not be written: that is all there is to know.
         """
-        return {**self.ready.get(owner, {}), **stored, **self.unwritten.get(owner, {})}
+        if owner in self.unwritten:
+            return self.unwritten[owner]
+        return {**self.ready.get(owner, {}), **stored}
 
     def page(self, key: str, stamp: Hashable) -> tuple[Hashable, Page] | None:
         """Return a page with its stamp, read where the stamp is another than before."""
@@ -95,13 +98,15 @@ class NameBook:
     def hasten(self, owner: str, now: datetime) -> None:
         """Have an owner's names looked at now, whatever became of them before."""
         if known := self.of(owner):
-            self.note(owner, [hastened(each, now) for each in known.values()])
+            with suppress(OSError):  # this run knows it in any case
+                self.note(owner, [hastened(each, now) for each in known.values()])
 
     def keep(self, owners: Mapping[str, Collection[str]]) -> None:
         """Forget all but these names of these owners."""
         for owner, known in self.all().items():
             if gone := known.keys() - set(owners.get(owner, ())):
-                self.forget(owner, gone)
+                with suppress(OSError):  # a later run forgets them
+                    self.forget(owner, gone)
 
     def write(self, owner: str, known: Names) -> None:
         """Store what is known where one name is in trouble; else remember it."""
@@ -114,8 +119,8 @@ class NameBook:
         elif self.store.has(key):
             self.store.delete(key)
         del self.unwritten[owner]
-        if known:
-            self.ready[owner] = known
+        if plain := {name: each for name, each in known.items() if each.is_plain}:
+            self.ready[owner] = plain
 
 
 def by_name(page: Page) -> Names:

@@ -163,7 +163,7 @@ def obtained(
 ) -> Obtained:
     """Return what is to be obtained, and what must be known before."""
     now = parts.now()
-    due, unprovable = issues(site, observed, now, tried)
+    due, unprovable = issues(site, observed, now, tried, only)
     if only:
         due = tuple(step for step in due if step.certificate.owner in only)
         unprovable = tuple(each for each in unprovable if each.owner in only)

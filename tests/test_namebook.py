@@ -124,6 +124,33 @@ def test_what_another_run_stored_wins_over_a_memory() -> None:
     assert book.all() == {OWNER: {NAME: other}}
 
 
+def test_a_full_disk_is_no_reason_not_to_forget_or_hasten() -> None:
+    """What could not be stored is known to this run, and the round goes on."""
+    store = Full()
+    MemoryStore.put(store, "names/" + OWNER, page(waiting(), waiting(OTHER)))
+    book = NameBook(store)
+    book.keep({OWNER: (NAME,)})
+    assert book.of(OWNER) == {NAME: waiting()}
+    later = NOON + timedelta(seconds=5)
+    book.hasten(OWNER, later)
+    assert book.all()[OWNER][NAME].look_at == later
+
+
+def test_trouble_that_another_run_settled_is_not_remembered() -> None:
+    store = MemoryStore()
+    book = NameBook(store)
+    book.note(OWNER, [waiting(), ready()])
+    NameBook(store).forget(OWNER, [NAME])
+    assert book.all() == {OWNER: {OTHER: ready()}}
+
+
+def page(*known: Known) -> bytes:
+    """Return the page of an owner as it is stored."""
+    store = MemoryStore()
+    NameBook(store).note(OWNER, known)
+    return store.get(f"names/{OWNER}") or b""
+
+
 def test_a_person_hastens_the_names_of_one_owner() -> None:
     store = MemoryStore()
     book = NameBook(store)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -99,20 +99,27 @@ class Issuing:
             replaced(former, authority) if authority else None,
         )
         bundle = self.described(step, pair, authority)
+        self.give_up(lost(step, former), wanted.owner)
         bundles.save(pair, bundle)
         issuer.finished(wanted.owner)
-        self.settle_names(step, former)
+        self.settle_names(wanted)
         return bundle
 
-    def settle_names(self, step: Issue, former: Bundle | None) -> None:
-        """Forget what was known of names that are covered now; note those that were given up."""
-        owner, book = step.certificate.owner, self.parts.names
+    def give_up(self, names: Collection[str], owner: str) -> None:
+        """Note names that a certificate does without from now on.
+
+        Before it is stored: whoever is killed in between knows afterwards that they moved away.
+        """
+        book, now = self.parts.names, self.parts.now()
+        with contextlib.suppress(OSError):
+            known = book.of(owner)
+            if gone := [dropped(known[name], now) for name in names if name in known]:
+                book.note(owner, gone)
+
+    def settle_names(self, wanted: Certificate) -> None:
+        """Forget what was known of names that are covered now."""
         with contextlib.suppress(OSError):  # what is known too much is found out at the next look
-            book.forget(owner, step.certificate.names)
-            known, now = book.of(owner), self.parts.now()
-            gone = [known[name] for name in lost(step, former) if name in known]
-            if gone:
-                book.note(owner, [dropped(each, now) for each in gone])
+            self.parts.names.forget(wanted.owner, wanted.names)
 
     def described(self, step: Issue, pair: KeyAndChain, authority: Authority | None) -> Bundle:
         """Return the facts about what was obtained."""

@@ -59,7 +59,7 @@ class Looking:
             known = looked(former, name, evidence, self.parts.draw())
             with suppress(OSError):  # the next run looks again
                 self.parts.names.note(wanted.owner, [known])
-                if former and former.refusal and not known.refusal:
+                if former and former.refusal and former.refusal.is_outdated(evidence):
                     self.parts.bundles.forget_failure(wanted.owner)
             done(asking, known)
 
@@ -185,7 +185,7 @@ def awaited(looking: Looking, asked: Collection[Asking], seconds: float, say: Sa
 
     def found(asking: Asking, evidence: Evidence) -> None:
         wanted, name = asking
-        if evidence.grave is None:
+        if evidence.grave is None and not evidence.is_blind:
             say(f"{readable(name)} ({readable(wanted.owner)}): the DNS is right now")
             del waiting[wanted.owner, name]
             right.add(wanted.owner)

@@ -31,6 +31,9 @@ from proxygen.services import Endpoint
 SEVERITY = (Bug, ServiceError, IssueFailed, NotServed)
 """Which failure gives the exit code where there are several: what was not done comes first."""
 
+MOST_ORDERS = 4
+"""How often a certificate is ordered in one run, each time without the names refused before."""
+
 Say = Callable[[str], None]
 
 
@@ -228,12 +231,14 @@ class Walk:
         """Return the owner whose certificate may do without the names that were refused.
 
         Not one for which the very same was asked before in this run: nothing could be stored.
+        And none for which much was asked: others want their certificates installed meanwhile.
         """
         wanted = step.certificate
         refused = {each.name for each in found.refused} if isinstance(found, IssueFailed) else set()
         known = (wanted.owner, wanted.names) in self.outcome.asked
         self.outcome.asked.add((wanted.owner, wanted.names))
-        if known or wanted.strict or not refused & set(wanted.names):
+        often = sum(owner == wanted.owner for owner, _ in self.outcome.asked) >= MOST_ORDERS
+        if known or often or wanted.strict or not refused & set(wanted.names):
             return None
         return None if wanted.names[0] in refused else wanted.owner
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,14 +15,16 @@ import click
 from proxygen import assemble, metrics
 from proxygen.apply.walk import SILENT, Outcome, Progress, nothing
 from proxygen.assemble import Parts
-from proxygen.errors import ProxygenError, UsageError
+from proxygen.errors import IssueFailed, ProxygenError, UsageError
 from proxygen.host import lock
 from proxygen.model.certificate import GLOBAL
 from proxygen.model.hosts import BadName, host_name
 from proxygen.model.layout import Layout
 from proxygen.model.site import Site
 from proxygen.model.types import seconds
+from proxygen.plan.names import State
 from proxygen.plan.schedule import told
+from proxygen.plan.states import named
 from proxygen.plan.steps import Waiting
 from proxygen.reconcile import reconcile
 from proxygen.tell import tell
@@ -67,14 +69,27 @@ def command(layout: Layout, domains: tuple[str, ...], wait_dns: int, as_json: bo
     outcome = round_of(layout, site, once, quiet=as_json)
     if wait_dns and (right := dns_awaited(layout, site, only, wait_dns, quiet=as_json)):
         only = tuple(sorted(right))
-        outcome = round_of(layout, site, once, quiet=as_json)
+        outcome = both(outcome, round_of(layout, site, once, quiet=as_json), right)
     return told_all(outcome, as_json=as_json)
+
+
+def both(first: Outcome, second: Outcome, owners: Collection[str]) -> Outcome:
+    """Return what two rounds did, of which the second obtained for some *owners* only."""
+    others = [
+        (of, error)
+        for of, error in first.failures
+        if isinstance(error, IssueFailed) and of not in owners
+    ]
+    second.done[:0] = first.done
+    second.failures[:0] = others
+    second.waiting[:0] = [each for each in first.waiting if each.owner not in owners]
+    return second
 
 
 def dns_awaited(
     layout: Layout, site: Site, owners: tuple[str, ...], most: int, *, quiet: bool
 ) -> set[str]:
-    """Wait until the DNS of names is right; return the owners of those for which it became so.
+    """Wait until the DNS of names is right; return the owners of which names can join now.
 
     Nobody is kept from a round meanwhile.
     """
@@ -84,9 +99,33 @@ def dns_awaited(
     asked = in_trouble(site, parts, owners, now() - JUST_NOW)
     say = nothing if quiet else echo
     if asked:
-        names = "1 name" if len(asked) == 1 else f"{len(asked):,} names"
-        say(f"waiting up to {timedelta(seconds=most)} for the DNS of {names}")
-    return awaited(Looking(site, parts, listens(site, parts)), asked, most, say)
+        say(f"waiting up to {lasting(most)} for the DNS of {many(len(asked))}")
+    right = awaited(Looking(site, parts, listens(site, parts)), asked, most, say)
+    if asked and not right:
+        say(f"the DNS of {many(len(asked))} is not right yet; `proxygen names` tells what is wrong")
+    return right | set(joining(site, parts, owners))
+
+
+def joining(site: Site, parts: Parts, owners: Collection[str]) -> Iterator[str]:
+    """Yield the owners, among *owners* if any, of which a certificate lacks a name that is ready.
+
+    Alone it would wait for others; somebody who waits does not want that.
+    """
+    for each in named(site, parts.bundles.all(), parts.names.all(), now()):
+        chosen = not owners or each.owner.key in owners
+        if chosen and each.state is State.READY and each.bundle and each.known:
+            yield each.owner.key
+
+
+def lasting(seconds: int) -> str:
+    """Return how long a time is that was typed."""
+    minutes, rest = divmod(seconds, 60)
+    return f"{seconds} s" if rest or not minutes else f"{minutes} min"
+
+
+def many(count: int) -> str:
+    """Return so many names in words."""
+    return "1 name" if count == 1 else f"{count:,} names"
 
 
 def run(

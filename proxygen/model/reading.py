@@ -144,13 +144,17 @@ class Proving:
 
 @dataclass(slots=True)
 class Building:
-    """Builds the site from the files that were read."""
+    """Builds the site from the files that were read.
+
+    *usual* is how names are proven of domains that say nothing about it.
+    """
 
     first: Read
     content: Main
     files: list[Read]
     mistakes: list[Mistake]
     before: Before
+    usual: Proving | None = None
 
     def site(self, applications: Applications) -> Site:
         """Return the site; what cannot be built is noted as a mistake and left out."""
@@ -316,21 +320,24 @@ class Building:
         self, names: tuple[str, ...], fields: Global | Domain, defaults: Defaults | None = None
     ) -> Proving:
         """Return how names are proven; what an owner does not say, *defaults* do."""
-        said = proving_said(fields)
-        if defaults and None in said:
-            usual = proving_said(defaults)
-            said = tuple(usual[at] if own is None else own for at, own in enumerate(said))
+        own = proving_said(fields)
+        if self.usual and own == UNSAID:
+            return self.usual
+        said = own if defaults is None else in_turn(own, proving_said(defaults))
         challenge, solver, strict, unchecked = said
         if unchecked is True or not self.content.acme.preflight:
             unchecked = names
         if solver is None and len(self.content.solvers) == 1:
             solver = next(iter(self.content.solvers))
-        return Proving(
+        proving = Proving(
             challenge or self.content.acme.challenge,
             solver,
             bool(strict),
             tuple(name for name in names if name in unchecked) if unchecked else (),
         )
+        if own == UNSAID and not unchecked:
+            self.usual = proving
+        return proving
 
     def asked(self) -> tuple[Authority, ...]:
         """Return the authorities to ask for a certificate, the preferred one first."""
@@ -375,6 +382,14 @@ class Building:
             limits=Limits(**limits),
             origin=self.first.document.origin(*path),
         )
+
+
+UNSAID = (None, None, None, None)
+
+
+def in_turn(own: tuple[Any, ...], others: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return what is said first of each; None where nobody says anything."""
+    return tuple(other if said is None else said for said, other in zip(own, others, strict=True))
 
 
 def proving_said(fields: Global | Domain | Defaults) -> tuple[Any, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 
 from proxygen.model.certificate import GLOBAL, Certificate
 from proxygen.model.hosts import readable
@@ -33,24 +33,31 @@ SAMPLE = 200
 SECOND = ".2"
 """What the name of a generation ends with that took the place of a damaged one."""
 
+NEVER = datetime.min.replace(tzinfo=UTC)
+
 LOCAL = frozenset({"file", "selfsigned"})
 """Issuers that ask nobody."""
 
 
 def issues(
-    site: Site, observed: Observed, now: datetime, tried: Collection[str] = ()
+    site: Site,
+    observed: Observed,
+    now: datetime,
+    tried: Collection[str] = (),
+    forced: Collection[str] = (),
 ) -> tuple[tuple[Issue, ...], tuple[Waiting, ...]]:
     """Return every certificate to obtain, those that ask nobody first, and those that wait.
 
     These are due, but wait for names that must be in them. *tried* are the owners for whom it was
-    tried already in this run. What another ACME client brings (``hook``) is not obtained.
+    tried already in this run, *forced* those for whom a person asks. What another ACME client
+    brings (``hook``) is not obtained.
     """
     due: list[Issue] = []
     waiting: list[Waiting] = []
     for wanted in site.certificates:
         if wanted.issuer == "hook" or wanted.owner in tried:
             continue
-        if selection := selected(wanted, observed, now):
+        if selection := selected(wanted, observed, now, hurry=wanted.owner in forced):
             if selection.wanted and selection.reason:
                 due.append(issue(wanted, selection.wanted, selection.reason))
             elif selection.until:
@@ -66,11 +73,14 @@ def issue(wanted: Certificate, narrowed: Certificate, reason: Reason) -> Issue:
     return Issue(narrowed, reason, left_out=left_out)
 
 
-def selected(wanted: Certificate, observed: Observed, now: datetime) -> Selection | None:
+def selected(
+    wanted: Certificate, observed: Observed, now: datetime, *, hurry: bool = False
+) -> Selection | None:
     """Return what to ask for, None while the stored certificate serves."""
     owner = wanted.owner
     bundle, source = observed.bundles.get(owner), observed.sources.get(owner, "")
-    return select(wanted, bundle, source, observed.names.get(owner, NOTHING), now)
+    known = observed.names.get(owner, NOTHING)
+    return select(wanted, bundle, source, known, now, hurry=hurry)
 
 
 NOTHING: Names = {}
@@ -84,14 +94,25 @@ def looks(
     *due* are the orders that are about to be placed.
     """
     ordered = {step.certificate.owner for step in due if not is_local(step)}
-    return tuple(
+    found = [
         (wanted, name)
         for wanted in site.certificates
         if wanted.issuer == "acme" and (wanted.owner in ordered or wanted.owner in observed.names)
         for name in to_look_at(
             wanted, observed.names.get(wanted.owner, NOTHING), now, due=wanted.owner in ordered
         )
-    )
+    ]
+    return tuple(sorted(found, key=lambda asked: last_look(asked, observed)))
+
+
+def last_look(asked: tuple[Certificate, str], observed: Observed) -> datetime:
+    """Return when a name was looked at last.
+
+    Who waits longest comes first, as a run may have no time for all: servers may be silent.
+    """
+    wanted, name = asked
+    known = observed.names.get(wanted.owner, NOTHING).get(name)
+    return known.evidence.at if known and known.evidence else NEVER
 
 
 def stand_in(site: Site, observed: Observed) -> Issue | None:

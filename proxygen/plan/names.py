@@ -29,6 +29,15 @@ AGAIN = tuple(minutes * MINUTE for minutes in (1, 10, 100, 1440))
 CHANGING = frozenset({"words", "answers", "servers"})
 """Facts that may be others at each look although nothing changed."""
 
+CHANGED = (timedelta(0), *LOOKS)
+"""How long a name is left out after so many refusals although something else is found since then.
+
+Some records are others at each look.
+"""
+
+BLIND = timedelta(days=1)
+"""How long a name is taken for what it was while nothing can be looked up from here."""
+
 SKEW = timedelta(hours=1)
 """By how much a look may be later than now; more, and the clock was wrong when it was noted."""
 
@@ -87,6 +96,11 @@ class Evidence:
         return next((each for each in self.findings if each.grave), None)
 
     @property
+    def is_blind(self) -> bool:
+        """Whether nothing speaks against the name only because nothing could be looked up."""
+        return not self.grave and any(each.code == "cannot-look" for each in self.findings)
+
+    @property
     def mark(self) -> str:
         """What changes when what was found does, whenever and by whomever it was looked at.
 
@@ -101,7 +115,8 @@ class Evidence:
 class Refusal:
     """An authority refused a name: the type of its problem, its words, how often in a row.
 
-    The name is left out until *again*, or until a look finds something else than *mark*.
+    The name is left out until *again*, or until a look finds something else than *mark*, which
+    is heeded ever later the more often it was refused.
     """
 
     at: datetime
@@ -115,7 +130,17 @@ class Refusal:
     def holds(self, evidence: Evidence | None, now: datetime) -> bool:
         """Return whether the authority would say the same again, as far as can be seen."""
         same = evidence is None or not self.mark or evidence.mark == self.mark
-        return same and self.at <= now + SKEW and now < self.again
+        until = self.again if same else min(self.again, self.heeded_at)
+        return self.at <= now + SKEW and now < until
+
+    @property
+    def heeded_at(self) -> datetime:
+        """From when on it counts that something else is found."""
+        return self.at + CHANGED[min(max(self.count, 1), len(CHANGED)) - 1]
+
+    def is_outdated(self, found: Evidence) -> bool:
+        """Return whether it does not hold any more because of what a look found."""
+        return self.holds(None, found.at) and not self.holds(found, found.at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,25 +180,37 @@ class Known:
     def since(self) -> datetime | None:
         """Return since when the name is in its state, None where nobody looked."""
         if self.refusal and self.trouble is None:
-            return self.refusal.since
+            return self.ready_since or self.refusal.since
         return self.bad_since or self.ready_since
 
 
 def looked(former: Known | None, name: str, found: Evidence, draw: float) -> Known:
-    """Return what is known after one look more; *draw*, from 0 to 1, varies the pause."""
-    refusal = former.refusal if former else None
-    dropped = former.dropped if former else None
-    if refusal and not refusal.holds(found, refusal.at):
-        refusal = None
-    if found.grave is None and refusal is None:
-        since = former.ready_since if former and former.ready_since else found.at
-        return Known(name, found.at + FRESH, found, None, 0, None, since, dropped)
-    looks = former.looks + 1 if former else 1
+    """Return what is known after one look more; *draw*, from 0 to 1, varies the pause.
+
+    Where nothing could be looked up, what was known before counts for some time.
+    """
+    before = former or Known(name, found.at)
+    evidence, refusal = seen(before, found), before.refusal
+    if refusal and refusal.is_outdated(evidence):
+        refusal = replace(refusal, again=found.at)
+    held = refusal is not None and refusal.holds(evidence, found.at)
+    if evidence.grave is None and not held:
+        since = min(before.ready_since or found.at, found.at)
+        return Known(name, found.at + FRESH, evidence, refusal, 0, None, since)
+    looks = before.looks + 1
     look_at = found.at + LOOKS[min(looks, len(LOOKS)) - 1] * (1 + JITTER * draw)
-    if refusal and found.grave is None:
-        return Known(name, min(look_at, refusal.again), found, refusal, looks, None, None, dropped)
-    since = former.bad_since if former and former.bad_since else found.at
-    return Known(name, look_at, found, refusal, looks, since, None, dropped)
+    if refusal and held:
+        other = refusal.mark and evidence.mark != refusal.mark
+        look_at = min(look_at, refusal.heeded_at if other else refusal.again)
+    bad_since = min(before.bad_since or found.at, found.at) if evidence.grave else None
+    return Known(name, look_at, evidence, refusal, looks, bad_since, None, before.dropped)
+
+
+def seen(former: Known, found: Evidence) -> Evidence:
+    """Return what to go by: what was found, or before, where nothing can be looked up now."""
+    last = former.evidence
+    lately = last is not None and last.at - SKEW <= found.at < last.at + BLIND
+    return last if found.is_blind and last and lately and (last.grave or former.refusal) else found
 
 
 def refused(
@@ -189,7 +226,7 @@ def refused(
     pause = AGAIN[min(count, len(AGAIN)) - 1] * (1 + JITTER * draw)
     refusal = Refusal(
         at=now,
-        since=before.since if before else now,
+        since=min(before.since, now) if before else now,
         count=count,
         again=now + pause,
         problem=problem,
@@ -209,6 +246,12 @@ def hastened(known: Known, now: datetime) -> Known:
 def dropped(known: Known, now: datetime) -> Known:
     """Return what is known of a name that a certificate was renewed without."""
     return replace(known, dropped=known.dropped or now)
+
+
+def look_due(known: Known, now: datetime) -> datetime:
+    """Return when a name is looked at again: now, if the clock was wrong when that was noted."""
+    ahead = known.evidence is not None and known.evidence.at > now + SKEW
+    return now if ahead or known.look_at > now + LOOKS[-1] * (1 + JITTER) + SKEW else known.look_at
 
 
 def is_stale(known: Known | None, now: datetime) -> bool:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from proxygen.model.certificate import Bundle, Certificate
 from proxygen.plan.findings import sentence
-from proxygen.plan.names import Known, Names, is_stale, not_ready, unchecked
+from proxygen.plan.names import Known, Names, is_stale, look_due, not_ready, unchecked
 from proxygen.plan.renewal import Reason, warned_from, why_issue
 
 MOVED = timedelta(days=3)
@@ -42,23 +42,42 @@ class Selection:
 
 
 def select(
-    wanted: Certificate, bundle: Bundle | None, source: str, known: Names, now: datetime
+    wanted: Certificate,
+    bundle: Bundle | None,
+    source: str,
+    known: Names,
+    now: datetime,
+    *,
+    hurry: bool = False,
 ) -> Selection | None:
     """Return what to ask for, None while nothing is due at all.
 
     The name of the URL must be in, and with *strict* every name. A name that was issued and
     leads elsewhere now holds a renewal up for some days, in case it comes back; one that never
-    was holds up nothing.
+    was holds up nothing. In a *hurry* names that are ready wait for no others. Where the end is
+    near the authority is asked whatever a look says: its verdict wins.
     """
     reason = why_issue(wanted, bundle, source, now)
     if reason is None or wanted.issuer != "acme":
         return Selection(wanted, reason) if reason else None
     missing = not_to_ask_for(wanted, known, now)
+    if missing and is_ending(bundle, now):
+        missing -= set(wanted.names if wanted.strict else wanted.names[:1])
     if not missing:
         return joined(wanted, bundle, reason, known, now)
     if wanted.strict or wanted.names[0] in missing:
         return held(wanted, known, missing, now)
-    return without(wanted, bundle, source, known, missing, now)
+    found = without(wanted, bundle, source, known, missing, now)
+    if hurry and found and found.joins_at:
+        return without(wanted, bundle, source, known, missing, found.joins_at)
+    return found
+
+
+def is_ending(bundle: Bundle | None, now: datetime) -> bool:
+    """Return whether a certificate is so near its end that people are warned."""
+    return (
+        bundle is not None and not bundle.stand_in and warned_from(bundle) <= now < bundle.not_after
+    )
 
 
 def not_to_ask_for(wanted: Certificate, known: Names, now: datetime) -> set[str]:
@@ -125,7 +144,7 @@ def joined(
         return Selection(wanted, reason)
     hopeful = [known[name] for name in missing if 0 < known[name].looks < HOPEFUL]
     late = [known[name] for name in wanted.names if name in known and not bundle.covers(name)]
-    ready = [each.ready_since for each in late if each.ready_since]
+    ready = [each.ready_since for each in late if each.ready_since and each.ready_since <= now]
     joins_at = min(ready) + GATHER if hopeful and ready else now
     if joins_at > now:
         return Selection(joins_at=joins_at)
@@ -135,7 +154,7 @@ def joined(
 def held(wanted: Certificate, known: Names, missing: Collection[str], now: datetime) -> Selection:
     """Return that a certificate waits for a name that must be in it."""
     first = wanted.names[0] if wanted.names[0] in missing else min(missing)
-    until = min(known[name].look_at for name in (missing if wanted.strict else {first}))
+    until = min(look_due(known[name], now) for name in (missing if wanted.strict else {first}))
     return Selection(until=max(until, now), words=f"{first} cannot be proven: {why(known[first])}")
 
 
@@ -157,7 +176,7 @@ def to_look_at(wanted: Certificate, known: Names, now: datetime, *, due: bool) -
         if unchecked(wanted, name):
             continue
         if each and not each.is_ready(now):
-            if now >= each.look_at:
+            if now >= look_due(each, now):
                 yield name
         elif due and is_stale(each, now):
             yield name

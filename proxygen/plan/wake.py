@@ -9,7 +9,7 @@ from proxygen.model.certificate import Bundle, Certificate
 from proxygen.model.site import Site
 from proxygen.plan.backoff import Attempt
 from proxygen.plan.compare import NOTHING, selected
-from proxygen.plan.names import not_ready
+from proxygen.plan.names import look_due, not_ready, unchecked
 from proxygen.plan.observed import Observed
 from proxygen.plan.renewal import SUPPLIED, renew_at
 from proxygen.plan.steps import Waiting
@@ -55,10 +55,14 @@ def moments_of(
 
 
 def names(wanted: Certificate, observed: Observed, now: datetime) -> Iterator[datetime]:
-    """Yield when names are looked at again that cannot be proven now."""
+    """Yield when names are looked at again that cannot be proven now, or else asked for."""
     known = observed.names.get(wanted.owner, NOTHING)
     for name in not_ready(wanted, known, now) if known else ():
-        yield known[name].look_at
+        refusal = known[name].refusal
+        if not unchecked(wanted, name):
+            yield look_due(known[name], now)
+        elif refusal:
+            yield refusal.again
 
 
 def tried_again(

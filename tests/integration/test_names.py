@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,9 @@ import pytest
 from proxygen.apply.walk import Outcome
 from proxygen.plan.names import State, state_of
 from tests.conftest import require
-from tests.live.installation import Clock, Installation, challenge_port
+from tests.live import small_authority_answers
+from tests.live import small_authority_rules as rules
+from tests.live.installation import Clock, Installation, at, challenge_port
 from tests.live.nameserver import NameServer, zone_text
 from tests.live.small_authority import SmallAuthority
 
@@ -261,6 +263,97 @@ def test_without_a_preflight_refusals_alone_decide(scene: Scene) -> None:
     del scene.authority.failing[AUTO]
     scene.round(2 * MINUTE)
     assert scene.issued() == NAMES
+
+
+def test_a_refused_name_whose_records_always_differ_is_asked_for_ever_less_often(
+    scene: Scene,
+) -> None:
+    scene.model()
+    scene.lead(*NAMES)
+    scene.authority.failing[AUTO] = "connection"
+    scene.round()
+    orders = scene.orders
+    for minutes in range(60):
+        scene.dns.set(AUTO, "CAA", f'0 iodef "mailto:{minutes}@a.example"', ttl=1)
+        scene.round(MINUTE)
+    assert orders < scene.orders <= orders + 12
+
+
+def test_an_authority_that_refuses_one_name_at_a_time_holds_nobody_up(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After some orders of one certificate the round goes on; the next one finds the rest."""
+
+    def first_alone(names: tuple[str, ...], rejecting: Collection[str]) -> None:
+        rules.check_rejected(names, [name for name in names if name in rejecting][:1])
+
+    monkeypatch.setattr(small_authority_answers, "check_rejected", first_alone)
+    bad = [f"bad{number}.a.example" for number in range(6)]
+    scene.model({"extra_names": bad})
+    scene.lead(URL, *bad)
+    scene.authority.rejecting |= set(bad)
+    outcome = scene.round()
+    assert sum(owner == "a.example" for owner, _ in outcome.asked) == 4
+    for _ in range(10):
+        scene.round(MINUTE)
+    assert scene.issued() == {URL}
+
+
+def test_a_person_need_not_wait_for_names_to_gather(scene: Scene) -> None:
+    scene.model()
+    scene.lead(URL)
+    scene.round()
+    scene.lead(AUTO)
+    scene.round(timedelta(0), "a.example")
+    assert scene.issued() == {URL, AUTO}
+
+
+def test_a_clock_that_was_a_year_off_postpones_nothing(scene: Scene) -> None:
+    scene.model()
+    scene.lead(URL, IMAP)
+    for jump in (365 * DAY, -365 * DAY):
+        scene.round(jump)
+    scene.lead(AUTO)
+    scene.round(4 * MINUTE)
+    assert scene.issued() == NAMES
+
+
+def test_what_a_fallback_refuses_is_left_out_while_the_first_authority_is_down(
+    scene: Scene, tmp_path: Path
+) -> None:
+    with SmallAuthority(
+        tmp_path, clock=scene.here.clock, http_port=scene.here.http_port
+    ) as fallback:
+        scene.model(acme={"fallback": at(fallback)})
+        scene.lead(*NAMES)
+        scene.authority.away = "503"
+        fallback.failing[AUTO] = "connection"
+        scene.round()
+        assert scene.issued() == {URL, IMAP}
+        assert scene.here.bundle("a.example").authority == fallback.directory
+
+
+def test_killed_when_a_name_was_given_up_it_is_known_to_have_moved(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.model()
+    scene.lead(*NAMES)
+    scene.round()
+    scene.lead(AUTO, to=ELSEWHERE)
+    scene.round(81 * DAY)
+    store, put = scene.here.parts.store, scene.here.parts.store.put
+
+    def killed(key: str, value: bytes) -> None:
+        put(key, value)
+        if key == "certificates/a.example" and AUTO.encode() not in value:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(type(store), "put", lambda _, key, value: killed(key, value))
+    with pytest.raises(KeyboardInterrupt):
+        scene.round(4 * DAY)
+    monkeypatch.undo()
+    assert scene.issued() == {URL, IMAP}
+    assert scene.state(AUTO) is State.MOVED
 
 
 def test_names_that_left_the_model_are_not_kept(scene: Scene) -> None:

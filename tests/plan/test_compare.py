@@ -12,8 +12,9 @@ import pytest
 from proxygen.model.certificate import GLOBAL
 from proxygen.model.layout import Layout
 from proxygen.model.site import Site
-from proxygen.plan.compare import SAMPLE, compare, issues, stand_in
+from proxygen.plan.compare import SAMPLE, compare, issues, looks, stand_in
 from proxygen.plan.installation import Installation
+from proxygen.plan.names import Evidence, Finding, looked
 from proxygen.plan.observed import Installed, Observed, ServiceState
 from proxygen.plan.renewal import Reason
 from proxygen.plan.steps import Change, Forget, Install, Issue, Plan, Reload, Step, Verify
@@ -244,3 +245,30 @@ def test_a_plan_as_json_has_a_word_for_every_step() -> None:
     assert said["steps"][1]["names"] == ["mail.example.net"]
     assert "+new" in said["steps"][3]["diff"]
     assert said["warnings"] == ["careful"]
+
+
+def test_names_that_were_never_looked_at_come_first() -> None:
+    """Or those whose servers are silent would be looked at over and over, and others never."""
+    wanted = {each.owner: each for each in ACME.certificates}
+    known = {
+        owner: {name: looked(None, name, Evidence(NOON - ago, findings=(NOWHERE,)), 0.0)}
+        for owner, ago in (("a.example", DAY / 2), ("b.example", DAY))
+        for name in wanted[owner].names
+    }
+    due = [Issue(wanted["c.example"], Reason("absent", ""))]
+    found = looks(ACME, Observed({}, {}, {}, names=known), due, NOON)
+    assert [each.owner for each, _ in found] == ["c.example", "b.example", "a.example"]
+
+
+NOWHERE = Finding("no-address")
+ACME = site(
+    """\
+global: {url: mail.example.net, certificate: selfsigned}
+acme: {terms_of_service_agreed: true}
+defaults: {certificate: acme}
+domains:
+  a.example: {url: www.a.example}
+  b.example: {url: www.b.example}
+  c.example: {url: www.c.example}
+"""
+)

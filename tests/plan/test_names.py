@@ -17,6 +17,7 @@ from proxygen.plan.names import (
     dropped,
     hastened,
     is_stale,
+    look_due,
     looked,
     not_ready,
     refused,
@@ -96,7 +97,6 @@ def test_an_authority_knows_better_than_a_look() -> None:
 def test_what_was_refused_is_ready_as_soon_as_something_else_is_found() -> None:
     known = refused(after(None), NAME, "", "no", NOON, 0.0)
     other = looked(known, NAME, seen(at=NOON + 1 * timedelta(seconds=9), address="192.0.2.2"), 0.0)
-    assert other.refusal is None
     assert other.is_ready(NOON + 9 * timedelta(seconds=1))
 
 
@@ -177,3 +177,51 @@ def test_of_a_name_that_skips_the_preflight_only_refusals_count() -> None:
     assert not list(not_ready(skipping, {NAME: waiting}, NOON))
     failed = refused(waiting, NAME, "", "no", NOON, 0.0)
     assert list(not_ready(skipping, {NAME: failed}, NOON)) == [NAME]
+
+
+def test_a_name_that_leads_elsewhere_at_each_look_is_asked_for_ever_less_often() -> None:
+    """Some answers rotate: that they are others is no news after some refusals."""
+    known, now, pauses = after(None), NOON, []
+    for count in range(8):
+        known = refused(known, NAME, "", "no", now, 0.0)
+        began = now
+        while not known.is_ready(now):
+            now = known.look_at
+            known = looked(known, NAME, seen(at=now, address=f"192.0.2.{count} {now}"), 0.0)
+        pauses.append(now - began)
+    assert pauses == sorted(pauses)
+    assert pauses[0] <= MINUTE
+    assert pauses[-1] >= 10 * MINUTE
+    assert known.refusal is not None
+    assert known.refusal.count == 8
+
+
+def test_where_nothing_can_be_looked_up_a_name_is_what_it_was_for_a_day() -> None:
+    blind = Finding("cannot-look", (("words", "no network"),), grave=False)
+    known = after(after(None, MISSING), blind, at=NOON + MINUTE)
+    assert known.trouble == MISSING
+    assert known.look_at > NOON + MINUTE
+    assert known.looks == 2
+    assert after(known, blind, at=NOON + timedelta(days=1)).is_ready(NOON + timedelta(days=1))
+    assert after(None, blind).is_ready(NOON)
+
+
+@pytest.mark.parametrize("years", [1, -1])
+def test_a_clock_that_was_wrong_postpones_no_look(years: int) -> None:
+    then = NOON + years * timedelta(days=365)
+    known = after(after(None, MISSING), MISSING, at=then)
+    assert look_due(known, NOON) <= NOON
+    right = after(known, MISSING)
+    assert right.bad_since is not None
+    assert right.bad_since <= NOON
+    again = refused(refused(known, NAME, "", "no", then, 0.0), NAME, "", "no", NOON, 0.0)
+    assert again.refusal is not None
+    assert again.refusal.since <= NOON
+
+
+def test_a_name_that_came_back_did_not_move_away() -> None:
+    back = after(dropped(after(None, MISSING), NOON))
+    assert back.dropped is None
+    failed = refused(back, NAME, "", "no", NOON, 0.0)
+    other = bundle(Certificate("o", ("www.a.example",), "acme", WANTED.origin))
+    assert state_of(NAME, other, failed, NOON) is State.FAILED

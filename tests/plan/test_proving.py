@@ -157,6 +157,15 @@ def test_a_renewal_waits_for_no_name_near_the_end() -> None:
     assert asked(chosen(bad(AUTO), stored=ENDING)) == (URL, IMAP)
 
 
+def test_near_the_end_the_authority_is_asked_whatever_a_look_says() -> None:
+    assert asked(chosen(bad(URL), bad(AUTO), stored=DUE)) == ()
+    assert asked(chosen(bad(URL), bad(AUTO), stored=ENDING)) == (URL, IMAP)
+    strict = replace(WANTED, strict=True)
+    assert asked(chosen(bad(AUTO), stored=ENDING, wanted=strict)) == (URL, AUTO, IMAP)
+    ended = issued_for(URL, AUTO, IMAP, ends=NOON - DAY)
+    assert asked(chosen(bad(URL), stored=ended)) == ()
+
+
 def test_a_compromised_key_waits_for_no_name() -> None:
     assert asked(chosen(bad(AUTO), stored=replace(DUE, replace=True))) == (URL, IMAP)
 
@@ -208,3 +217,16 @@ def test_names_are_looked_at_before_an_order_and_again_when_it_is_time() -> None
 def test_what_skips_the_preflight_is_never_looked_at() -> None:
     skipping = replace(WANTED, unchecked=WANTED.names)
     assert not list(to_look_at(skipping, {}, NOON, due=True))
+
+
+def test_who_is_asked_for_by_a_person_waits_for_no_others() -> None:
+    stored, known = issued_for(URL), names(good(AUTO), bad(IMAP))
+    assert not asked(select(WANTED, stored, "", known, NOON))
+    assert asked(select(WANTED, stored, "", known, NOON, hurry=True)) == (URL, AUTO)
+
+
+def test_a_clock_that_was_ahead_makes_nobody_wait() -> None:
+    ahead = good(AUTO, since=NOON + 365 * DAY)
+    assert asked(chosen(ahead, bad(IMAP), stored=issued_for(URL))) == (URL, AUTO)
+    later = replace(bad(AUTO), look_at=NOON + 365 * DAY)
+    assert list(to_look_at(WANTED, names(later), NOON, due=False)) == [AUTO]

@@ -6,7 +6,9 @@ from dataclasses import replace
 from datetime import timedelta
 
 from proxygen.model.certificate import GLOBAL, RenewalInfo
+from proxygen.model.site import Site
 from proxygen.plan.backoff import Attempt, purpose
+from proxygen.plan.names import Evidence, Finding, Known, looked, refused
 from proxygen.plan.observed import Observed
 from proxygen.plan.steps import Waiting
 from proxygen.plan.wake import wake_at
@@ -64,3 +66,35 @@ def test_what_was_not_tried_is_due_now() -> None:
 def test_what_waits_is_due_when_it_may_be() -> None:
     state = Observed({GLOBAL: STORED[GLOBAL]}, {}, {})
     assert at(state, Waiting(OWN, NOON + 5 * HOUR, "limit", "")) == 5 * HOUR
+
+
+NAME = OWN.names[0]
+NOWHERE = Finding("no-address")
+
+
+def waiting_for(known: Known, wanted: Site = SITE) -> timedelta:
+    """Return how long it is until the next round where this is known of the domain's name."""
+    state = Observed(STORED, {}, {}, names={OWN.owner: {NAME: known}})
+    return wake_at(wanted, state, (), NOON) - NOON
+
+
+def test_a_name_in_trouble_is_due_when_it_is_looked_at_again() -> None:
+    known = looked(None, NAME, Evidence(NOON, findings=(NOWHERE,)), 0.0)
+    assert waiting_for(known) == timedelta(minutes=1)
+    assert waiting_for(replace(known, look_at=NOON + 365 * DAY)) == timedelta(0)
+
+
+def test_a_name_that_nobody_looks_at_is_due_when_it_may_be_asked_for_again() -> None:
+    """Otherwise there were round after round in which nothing can be done."""
+    skipping = site(
+        """
+global: {url: mail.example.net, certificate: acme}
+domains: {a.example: {url: www.a.example, certificate: acme, skip_preflight: true}}
+acme: {directory: "https://ca/dir", terms_of_service_agreed: true}
+"""
+    )
+    known = looked(None, NAME, Evidence(NOON - DAY, findings=(NOWHERE,)), 0.0)
+    failed = refused(known, NAME, "", "no", NOON - HOUR, 0.0)
+    assert failed.refusal is not None
+    failed = replace(failed, refusal=replace(failed.refusal, again=NOON + HOUR))
+    assert waiting_for(failed, skipping) == HOUR
