@@ -24,6 +24,7 @@ from proxygen.host import files, processes
 from proxygen.model.layout import Layout, Live
 from proxygen.model.site import Site
 from proxygen.plan.installation import HEADER
+from proxygen.plan.names import Names, up_to_date
 from proxygen.plan.observed import Installed, Observed, ServiceState
 from proxygen.services import Answer, Command, Facts, Listener, Question, Reading
 
@@ -44,8 +45,15 @@ def observe(site: Site, parts: Parts) -> Observed:
         attempts=parts.bundles.attempts(),
         troubles=parts.bundles.held("troubles"),
         looks=parts.bundles.held("looks"),
-        names=parts.names.all(),
+        names=names(site, parts),
     )
+
+
+def names(site: Site, parts: Parts) -> dict[str, Names]:
+    """Return what is known of names by owner, to be looked at anew where the model changed that."""
+    known, now = parts.names.all(), parts.now()
+    by = {each.owner: each.looked_at_by for each in site.certificates} if known else {}
+    return {owner: up_to_date(each, by.get(owner, ""), now) for owner, each in known.items()}
 
 
 def sources(site: Site) -> dict[str, str]:

@@ -61,15 +61,18 @@ def reconcile(
         parts.names.hasten(owner, parts.now())
     hooks = Hooks(parts, progress.say, progress.leave)
     hooks.begin()
-    for _ in range(MOST_PASSES):
+    passes = MOST_PASSES
+    while passes:
         observed = look(site, parts, observe(site, parts), only, progress.stop)
         plan = next_plan(site, parts, observed, only, outcome.tried)
         outcome.warnings, outcome.waiting = list(plan.warnings), list(plan.waiting)
         if not worth(plan, observed):
             break
+        seen = outcome.seen
         again = Walk(site, observed, parts, outcome, progress, hooks.before).steps(plan)
         if not again and not only_issues(plan):
             break
+        passes -= outcome.seen == seen  # each look leaves fewer names to look at
     outcome.failures += plan.failures
     outcome.observed = forgotten(site, parts, observed)
     hooks.after(site, outcome.observed, outcome.failures, lambda: met(site, parts, observed))

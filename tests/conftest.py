@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.live import nameserver, ports
 from tests.live.machine import PROGRAMS, Machine, temporary_root
 from tests.live.needs import missing
 
@@ -44,3 +45,18 @@ def machine(root: Path) -> Iterator[Machine]:
     require(PROGRAMS)
     with Machine(root) as running:
         yield running
+
+
+@pytest.fixture
+def network() -> Iterator[str]:
+    """Return a part of 127/8 of one's own, as ``127.A.B.``."""
+    with nameserver.network() as prefix:
+        yield prefix
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    """Return a port of one's own."""
+    chosen = ports.reserve()
+    yield chosen
+    ports.release(chosen)

@@ -13,11 +13,11 @@ from itertools import groupby
 from proxygen.apply.side_by_side import completed
 from proxygen.apply.standing import Standing
 from proxygen.assemble import Parts
-from proxygen.errors import Bug, IssueFailed, StoreFailed
+from proxygen.errors import Bug, IssueFailed, RefusedName, StoreFailed
 from proxygen.issuers import Issuer
 from proxygen.model.certificate import Authority, Bundle, Certificate, KeyAndChain
 from proxygen.model.x509 import describe
-from proxygen.plan.names import dropped, refused
+from proxygen.plan.names import Known, dropped, refused
 from proxygen.plan.quota import is_renewal
 from proxygen.plan.schedule import replaced
 from proxygen.plan.steps import Issue
@@ -130,16 +130,20 @@ class Issuing:
 
     def remember_refused(self, step: Issue, failure: IssueFailed) -> None:
         """Keep which names an authority refused, so that the next order does without them."""
-        owner, now = step.certificate.owner, self.parts.now()
+        owner, by = step.certificate.owner, step.certificate.looked_at_by
+
+        def refused_now(known: Known | None, name: RefusedName) -> Known:
+            now, draw = self.parts.now(), self.parts.draw()
+            return refused(known, name.name, name.problem, name.words, now, draw)
+
         with contextlib.suppress(OSError):
             known = self.parts.names.of(owner)
             self.parts.names.note(
                 owner,
                 [
-                    refused(known.get(each.name), each.name, each.problem, each.words, now, draw)
+                    replace(refused_now(known.get(each.name), each), by=by)
                     for each in failure.refused
                     if each.name in step.certificate.names
-                    for draw in (self.parts.draw(),)
                 ],
             )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -57,6 +58,7 @@ class Looking:
             wanted, name = asking
             former = observed.names.get(wanted.owner, {}).get(name)
             known = looked(former, name, evidence, self.parts.draw())
+            known = replace(known, by=wanted.looked_at_by)
             with suppress(OSError):  # the next run looks again
                 self.parts.names.note(wanted.owner, [known])
                 if former and former.refusal and former.refusal.is_outdated(evidence):
@@ -77,7 +79,7 @@ class Looking:
                 self.parts.now,
             )
             preflight.look(
-                [asked_of(*asking, identities) for asking in askings.values()],
+                [self.asked(*asking, identities) for asking in in_turn(askings.values())],
                 lambda one, evidence: found(askings[one.owner, one.name], evidence),
                 self.stop,
             )
@@ -94,10 +96,18 @@ class Looking:
             return self.site.addresses
         found: list[Evidence] = []
         main = self.site.global_certificate
-        one = replace(asked_of(main, main.names[0], identities), challenge=HTTP)
+        one = replace(self.asked(main, main.names[0], identities), challenge=HTTP)
         preflight = Preflight(self.parts.lookup(self.site), (), beacon, self.parts.now)
         preflight.look([one], lambda _, evidence: found.append(evidence), self.stop)
         return [address for evidence in found for address in reached(evidence)]
+
+    def asked(self, wanted: Certificate, name: str, identities: Mapping[str, Identity]) -> Asked:
+        """Return what is to be looked at for a name of a certificate."""
+        asked = (identities.get(each.directory) for each in wanted.authorities[:1])
+        told = tuple(each for each in asked if each is not None)
+        solver = self.site.solvers.get(wanted.solver or "")
+        delegated = tuple(solver.settings.delegated) if solver else ()
+        return Asked(wanted.owner, name, wanted.challenge, told, delegated)
 
     def identities(self, wanted: Iterable[Certificate]) -> dict[str, Identity]:
         """Return by directory what CAA records must name; nothing of one that does not answer."""
@@ -131,6 +141,16 @@ class Looking:
                 return
             stack.callback(solver.cleanup, name, token)
             yield Beacon(token, answer, self.site.acme.validation_port)
+
+
+def in_turn(askings: Iterable[Asking]) -> list[Asking]:
+    """Return names with those of one owner apart: the first of each, then the second, and so on."""
+    count: Counter[str] = Counter()
+    turns: list[tuple[int, Asking]] = []
+    for wanted, name in askings:
+        turns.append((count[wanted.owner], (wanted, name)))
+        count[wanted.owner] += 1
+    return [asking for _, asking in sorted(turns, key=lambda each: each[0])]
 
 
 def looked_now(
@@ -175,7 +195,7 @@ def in_trouble(
 
 
 def awaited(looking: Looking, asked: Collection[Asking], seconds: float, say: Say) -> set[str]:
-    """Wait until nothing is wrong with names any more; return the owners of those found right.
+    """Wait until nothing is wrong with an owner's names any more; return the owners of right ones.
 
     At most that many *seconds*. The DNS is asked anew each time, ever less often.
     """
@@ -190,17 +210,12 @@ def awaited(looking: Looking, asked: Collection[Asking], seconds: float, say: Sa
             del waiting[wanted.owner, name]
             right.add(wanted.owner)
 
-    while waiting and (left := until - time.monotonic()) > 0:
+    def settled() -> set[str]:
+        return right - {owner for owner, _ in waiting}
+
+    while waiting and not settled() and (left := until - time.monotonic()) > 0:
         time.sleep(min(pause, left))
         pause = min(pause * 1.5, LONGEST_PAUSE)
         looking.parts.lookups.clear()
         looking.all(list(waiting.values()), found)
-    return right
-
-
-def asked_of(wanted: Certificate, name: str, identities: Mapping[str, Identity]) -> Asked:
-    """Return what is to be looked at for a name of a certificate."""
-    asked = (identities.get(each.directory) for each in wanted.authorities[:1])
-    return Asked(
-        wanted.owner, name, wanted.challenge, tuple(each for each in asked if each is not None)
-    )
+    return settled() or right

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -22,14 +23,17 @@ from proxygen.model.hosts import readable
 from proxygen.model.site import Site
 from proxygen.observe import ANSWERS
 from proxygen.plan.compare import LOCAL
-from proxygen.plan.findings import sentence
 from proxygen.plan.names import Known
 from proxygen.plan.observed import Observed
+from proxygen.plan.states import about
 from proxygen.plan.steps import Forget, Install, Issue, Look, Plan, Step, Verify, Waiting
 from proxygen.services import Endpoint
 
 SEVERITY = (Bug, ServiceError, IssueFailed, NotServed)
 """Which failure gives the exit code where there are several: what was not done comes first."""
+
+LOOKING = 120.0
+"""Seconds of looking at names after which an order is placed for those that are known by then."""
 
 MOST_ORDERS = 4
 """How often a certificate is ordered in one run, each time without the names refused before."""
@@ -45,7 +49,7 @@ class Outcome:
     was asked for, *asked* with which names, *before* the generation of each service that served
     when the run began. *observed* is what was there when the last plan was made. *terms* are new
     terms of service (URL) by the directory of the authority whose they are, *notes* what else is
-    worth a warning.
+    worth a warning. *seen* counts the names that were looked at.
     """
 
     done: list[str] = field(default_factory=list)
@@ -57,6 +61,7 @@ class Outcome:
     before: dict[str, str | None] = field(default_factory=dict)
     terms: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    seen: int = 0
     observed: Observed | None = None
 
     def settle(self, of: str) -> None:
@@ -194,12 +199,19 @@ class Walk:
 
         def done(asking: tuple[Certificate, str], known: Known) -> None:
             self.progress.count(next(many), len(asked))
+            self.outcome.seen += 1
             if known.trouble:
                 wanted, name = asking
-                words = f"{readable(name)} ({readable(wanted.owner)}): {sentence(known.trouble)}"
-                self.progress.say(f"waiting for DNS: {words}")
+                words = f"{readable(name)} ({readable(wanted.owner)})"
+                self.progress.say(f"waiting for DNS: {words}: {about(name, known.trouble)}")
 
-        looking = Looking(self.site, self.parts, self.listens(), self.progress.stop)
+        until = time.monotonic() + LOOKING
+        looking = Looking(
+            self.site,
+            self.parts,
+            self.listens(),
+            lambda: time.monotonic() > until or self.progress.stop(),
+        )
         looking.noted(asked, self.observed, done)
 
     def listens(self) -> bool:

@@ -67,7 +67,13 @@ def command(layout: Layout, domains: tuple[str, ...], wait_dns: int, as_json: bo
         return reconcile(site, parts, shown, only)
 
     outcome = round_of(layout, site, once, quiet=as_json)
-    if wait_dns and (right := dns_awaited(layout, site, only, wait_dns, quiet=as_json)):
+    until, chosen, joined = time.monotonic() + wait_dns, only, set[str]()
+    while (left := until - time.monotonic()) > 0:
+        right = dns_awaited(layout, site, chosen, left, quiet=as_json)
+        late = set(joining(layout, site, chosen)) - {of for of, _ in outcome.failures} - joined
+        joined |= late
+        if not (right := right | late):
+            break
         only = tuple(sorted(right))
         outcome = both(outcome, round_of(layout, site, once, quiet=as_json), right)
     return told_all(outcome, as_json=as_json)
@@ -87,9 +93,9 @@ def both(first: Outcome, second: Outcome, owners: Collection[str]) -> Outcome:
 
 
 def dns_awaited(
-    layout: Layout, site: Site, owners: tuple[str, ...], most: int, *, quiet: bool
+    layout: Layout, site: Site, owners: tuple[str, ...], most: float, *, quiet: bool
 ) -> set[str]:
-    """Wait until the DNS of names is right; return the owners of which names can join now.
+    """Wait until the DNS of names is right; return the owners of those for which it became so.
 
     Nobody is kept from a round meanwhile.
     """
@@ -99,21 +105,23 @@ def dns_awaited(
     asked = in_trouble(site, parts, owners, now() - JUST_NOW)
     say = nothing if quiet else echo
     if asked:
-        say(f"waiting up to {lasting(most)} for the DNS of {many(len(asked))}")
+        say(f"waiting up to {lasting(round(most))} for the DNS of {many(len(asked))}")
     right = awaited(Looking(site, parts, listens(site, parts)), asked, most, say)
     if asked and not right:
         say(f"the DNS of {many(len(asked))} is not right yet; `proxygen names` tells what is wrong")
-    return right | set(joining(site, parts, owners))
+    return right
 
 
-def joining(site: Site, parts: Parts, owners: Collection[str]) -> Iterator[str]:
+def joining(layout: Layout, site: Site, owners: Collection[str]) -> Iterator[str]:
     """Yield the owners, among *owners* if any, of which a certificate lacks a name that is ready.
 
     Alone it would wait for others; somebody who waits does not want that.
     """
+    parts = assemble.parts(layout, now)
     for each in named(site, parts.bundles.all(), parts.names.all(), now()):
         chosen = not owners or each.owner.key in owners
-        if chosen and each.state is State.READY and each.bundle and each.known:
+        ready = each.state is State.READY and each.known and each.known.ready_since
+        if chosen and ready and each.bundle:
             yield each.owner.key
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,7 +16,7 @@ from proxygen.assemble import Parts
 from proxygen.commands.apply import owner
 from proxygen.errors import IssueFailed, UsageError, visible
 from proxygen.host.suffixes import registered
-from proxygen.model.certificate import GLOBAL, PERSIST
+from proxygen.model.certificate import GLOBAL, HTTP, PERSIST
 from proxygen.model.hosts import BadName, host_name, is_address, readable
 from proxygen.model.layout import Layout
 from proxygen.model.site import Site
@@ -53,6 +53,17 @@ class Line:
             "present": self.presence.name.lower() if self.presence else None,
             "now": self.now or None,
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What is in the DNS now: what a proof of each name needs, and where each leads.
+
+    For http-01 that is one look; of other names where they lead was looked up, and no more.
+    """
+
+    proofs: Looked
+    leads: Looked
 
 
 @click.command
@@ -92,9 +103,9 @@ def command(
     now = datetime.now(UTC)
     parts = assemble.parts(layout, lambda: now)
     only = {owner(each, site) for each in domains}
-    seen = looked(site, parts, only) if look else {}
+    seen = looked(site, parts, only) if look else None
     told = publishing(site, parts, seen, strict=strict, zone=host(delegated))
-    lines = [line(each, seen, told, look=look) for each in records(site, told, only)]
+    lines = [line(each, seen, told) for each in records(site, told, only)]
     if missing:
         lines = [each for each in lines if each.presence is Presence.MISSING]
     remarks = tuple(notes(site, told))
@@ -166,17 +177,25 @@ def cells(each: Line, *, looked: bool) -> tuple[str, ...]:
     return (*known, f"{each.presence or ''}{now}")
 
 
-def line(record: Record, seen: Looked, told: Publishing, *, look: bool) -> Line:
-    """Return a record with whether it is there."""
-    if not look:
+def line(record: Record, seen: Seen | None, told: Publishing) -> Line:
+    """Return a record with whether it is there, as far as was looked."""
+    if seen is None:
         return Line(record)
-    found = presence(record, seen, told.addresses)
-    instead = ""
-    if found is Presence.MISSING and record.type in ("A", "AAAA", "CNAME"):
-        evidence = next((seen[each, name] for each in record.owners for name in record.names), None)
-        there = (*evidence.chain, *evidence.addresses) if evidence else ()
-        instead = " ".join(there[:4]) if not record.name.startswith("_") else ""
-    return Line(record, found, instead)
+    if record.type not in ("A", "AAAA", "CNAME") or record.name.startswith("_"):
+        return Line(record, presence(record, seen.proofs))
+    found = presence(record, seen.leads, told.addresses)
+    evidence = next((seen.leads[each, record.names[0]] for each in record.owners), None)
+    there = (*evidence.chain, *evidence.addresses) if evidence else ()
+    if found is Presence.OTHERWISE and not fetched(record, seen):
+        ours = set(evidence.addresses if evidence else ()) <= set(told.addresses)
+        found = found if ours else Presence.MISSING
+    return Line(record, found, " ".join(there[:4]) if found is Presence.MISSING else "")
+
+
+def fetched(record: Record, seen: Seen) -> bool:
+    """Return whether a challenge file was to be fetched where a name leads."""
+    keys = [(owner, name) for owner in record.owners for name in record.names]
+    return all(each in seen.proofs and seen.leads[each] is seen.proofs[each] for each in keys)
 
 
 def notes(site: Site, told: Publishing) -> Iterable[str]:
@@ -211,20 +230,21 @@ def needs_account(site: Site, told: Publishing) -> bool:
     return told.strict or any(each.challenge == PERSIST for each in site.certificates)
 
 
-def looked(site: Site, parts: Parts, only: Iterable[str] = ()) -> dict[tuple[str, str], Evidence]:
-    """Return what is in the DNS now; of names that no authority has to prove, where they lead."""
+def looked(site: Site, parts: Parts, only: Iterable[str] = ()) -> Seen:
+    """Return what is in the DNS now."""
     from proxygen.apply.preflight import looked_now
 
     owners = set(only) or {each.key for each in site.owners}
-    found = looked_now(site, parts, owners | ({GLOBAL} if not site.addresses else set()))
+    proofs = looked_now(site, parts, owners | ({GLOBAL} if not site.addresses else set()))
+    by_record = {each.owner for each in site.certificates if each.challenge != HTTP}
     rest = [
         (each.key, name)
         for each in site.owners
         if each.key in owners or each.key == GLOBAL
         for name in each.names
-        if (each.key, name) not in found and not is_address(name)
+        if ((each.key, name) not in proofs or each.key in by_record) and not is_address(name)
     ]
-    return found | leading(site, parts, rest)
+    return Seen(proofs, proofs | leading(site, parts, rest))
 
 
 def leading(
@@ -233,13 +253,17 @@ def leading(
     """Return where names lead, of which nothing else matters."""
     import asyncio
 
+    from proxygen.preflight.telling import trouble
+
     lookup, at = parts.lookup(site), parts.now()
 
     async def one(name: str) -> Evidence:
         shown = name.replace("*", "check", 1)
         both = [await lookup.look(shown, kind) for kind in ("A", "AAAA")]
         addresses = tuple(each for found in both for each in found.records)
-        return Evidence(at, addresses, both[0].chain)
+        troubles = (each for found in both if (each := trouble(found)))
+        blind = tuple(each for each in troubles if each.code == "cannot-look")
+        return Evidence(at, addresses, both[0].chain, findings=blind)
 
     async def all_of() -> list[Evidence]:
         return await asyncio.gather(*(one(name) for _, name in every))
@@ -251,7 +275,7 @@ def leading(
 def publishing(
     site: Site,
     parts: Parts,
-    seen: Mapping[tuple[str, str], Evidence] | None = None,
+    seen: Seen | None = None,
     *,
     strict: bool = False,
     zone: str | None = None,
@@ -263,9 +287,11 @@ def publishing(
     addresses = site.addresses
     if not addresses and site.main.host:
         key = (GLOBAL, site.main.host)
-        found = (seen or {}).get(key) or leading(site, parts, [key])[key]
+        found = (seen.leads if seen else {}).get(key) or leading(site, parts, [key])[key]
         addresses = tuple(each for each in found.addresses if is_address(each))
-    return Publishing(addresses, identities(site, parts, ask=bool(seen)), registered, strict, zone)
+    return Publishing(
+        addresses, identities(site, parts, ask=seen is not None), registered, strict, zone
+    )
 
 
 def identities(site: Site, parts: Parts, *, ask: bool) -> dict[str, Identity]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -20,9 +20,11 @@ from proxygen.model.certificate import GLOBAL
 from proxygen.model.hosts import BadName, extra_name, readable
 from proxygen.model.layout import Layout
 from proxygen.model.site import Site
+from proxygen.observe import names as known_names
 from proxygen.plan.findings import sentence
 from proxygen.plan.names import Evidence, Finding, Known, Names, State, looked
-from proxygen.plan.states import OTHERS, WORDS, Named, named
+from proxygen.plan.renewal import SHORT
+from proxygen.plan.states import OTHERS, WORDS, Named, named, records
 
 OTHER = "other"
 """Stands for the states of names that no authority has to prove."""
@@ -66,7 +68,9 @@ def command(
     site = assemble.site(layout)
     now = datetime.now(UTC)
     parts = assemble.parts(layout, lambda: now)
-    every = {each.name: each for each in named(site, parts.bundles.all(), parts.names.all(), now)}
+    every = {
+        each.name: each for each in named(site, parts.bundles.all(), known_names(site, parts), now)
+    }
     if explain:
         one = meant(explain, every)
         return explained(
@@ -159,8 +163,8 @@ def explained(
 
     if look:
         (one,) = looked_at([one], site, parts)
-    records = publishing(site, parts)
-    text = explanation(one, site, records, languages.load(language), parts.now())
+    published = publishing(site, parts)
+    text = explanation(one, site, published, languages.load(language), parts.now())
     if as_json:
         said = as_said(one, parts.now()) | {"language": language, "text": text}
         click.echo(json.dumps(said, indent=2))
@@ -169,17 +173,21 @@ def explained(
     return 0
 
 
-HEADINGS = ("NAME", "OWNER", "STATE", "SINCE", "NEXT LOOK", "EVIDENCE")
+HEADINGS = ("NAME", "OWNER", "STATE", "FOR", "")
+
+MOST_NOTED = 50
+"""Characters that find room in the line of a name; what is longer stands below it."""
 
 
 def table(found: list[Named], now: datetime) -> str:
-    """Return a line for each name."""
+    """Return a line for each name, what is wrong with it below."""
     rows = [HEADINGS, *(cells(each, now) for each in found)]
     widths = [max(len(row[index]) for row in rows) for index in range(len(HEADINGS) - 1)]
-    return "\n".join(
-        "  ".join([*(f"{cell:{width}}" for cell, width in zip(row, widths, strict=False)), row[-1]])
-        for row in rows
-    )
+    text = ["  ".join([*map(str.ljust, row, widths), row[-1]]).rstrip() for row in rows]
+    lines = [text[0]]
+    for line, each in zip(text[1:], found, strict=True):
+        lines += line, *(f"    {below}" for below in told_below(each, now))
+    return "\n".join(lines)
 
 
 def cells(each: Named, now: datetime) -> tuple[str, ...]:
@@ -188,23 +196,57 @@ def cells(each: Named, now: datetime) -> tuple[str, ...]:
         readable(each.name),
         readable(each.owner.key),
         each.title,
-        since(each.since, now),
-        next_look(each.next_look, now),
-        each.words,
+        lasting(now - each.since) if each.since else "",
+        noted(each),
     )
 
 
-def since(moment: datetime | None, now: datetime) -> str:
-    """Return since when something is so, and how long that is."""
-    if moment is None:
-        return ""
-    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC ({lasting(now - moment)})"
+def noted(each: Named) -> str:
+    """Return what there is to say beside the state."""
+    if each.state is State.ISSUED and each.bundle:
+        end = each.bundle.not_after
+        return f"until {end:%Y-%m-%d}" if each.bundle.lifetime >= SHORT else until(end)
+    return "" if each.is_troubled or len(each.words) > MOST_NOTED else each.words
 
 
-def next_look(moment: datetime | None, now: datetime) -> str:
+def until(end: datetime) -> str:
+    """Return until when something lasts, to the minute."""
+    return f"until {end.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def told_below(each: Named, now: datetime) -> Iterator[str]:
+    """Yield what stands below the line of a name: the evidence, one line for each thing."""
+    if not each.is_troubled:
+        if each.state is not State.ISSUED and len(each.words) > MOST_NOTED:
+            yield each.words
+        return
+    if each.is_at_risk:
+        yield "cannot be proven now"
+    yield when(each, now)
+    yield from each.reasons
+    if each.known and each.known.evidence and (found := records(each.name, each.known.evidence)):
+        yield f"found: {found}"
+
+
+def when(each: Named, now: datetime) -> str:
+    """Return since when something is wrong with a name, and when it is looked at again."""
+    again = "asked for again" if each.is_unchecked else "next look"
+    parts = (
+        f"since {each.since.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if each.since else "",
+        left_out(each),
+        f"{again} {next_look(each.next_look, now)}" if each.next_look else "",
+    )
+    return ", ".join(part for part in parts if part)
+
+
+def left_out(each: Named) -> str:
+    """Return since when a certificate does without a name that moved away."""
+    dropped = each.known.dropped if each.known and each.state is State.MOVED else None
+    return f"left out since {dropped:%Y-%m-%d}" if dropped else ""
+
+
+def next_look(moment: datetime, now: datetime) -> str:
     """Return when a name is looked at again, and how soon that is."""
-    if moment is None:
-        return ""
     if moment <= now:
         return "at the next run"
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC (in {lasting(moment - now)})"
@@ -212,7 +254,10 @@ def next_look(moment: datetime | None, now: datetime) -> str:
 
 def lasting(time: timedelta) -> str:
     """Return how long a time is, in the unit that fits."""
-    minutes = max(0, int(time.total_seconds() // 60))
+    seconds = max(0, int(time.total_seconds()))
+    minutes = seconds // 60
+    if minutes < 2:
+        return f"{seconds} s"
     if minutes < 120:
         return f"{minutes} min"
     return f"{minutes // 60} h" if minutes < 48 * 60 else f"{minutes // (24 * 60)} d"
@@ -251,6 +296,7 @@ def as_said(each: Named, now: datetime) -> dict[str, Any]:
         "words": each.words,
         "since": moment(each.since),
         "next_look": moment(max(again, now)) if again else None,
+        "joins_at": moment(each.joins_at),
         "covered": each.is_covered,
         "not_after": moment(each.bundle.not_after) if each.bundle and each.is_covered else None,
         "at_risk": each.is_at_risk,

@@ -262,7 +262,9 @@ def not_offered(name: str, offered: tuple[str, ...], wanted: Certificate) -> Wro
         remedy=remedy,
         final=True,
         words=f"offered: {', '.join(offered) or 'nothing'}",
-        refused=(RefusedName(name, "", f"{wanted.challenge} is not offered for it"),),
+        refused=()
+        if wanted.challenge == PERSIST  # for no name then: the others would fare no better
+        else (RefusedName(name, "", f"{wanted.challenge} is not offered for it"),),
     )
 
 

@@ -111,10 +111,12 @@ class Led:
     """Where a name leads just now: the *targets* of the aliases passed, in order.
 
     *replies* hold one for each server of the *zone* of the last, none when that is not known.
-    *circling*: aliases lead in a circle, or too far.
+    *circling*: aliases lead in a circle, or too far. *crowded*: the time went while questions of
+    ours waited for others, so that what is missing says nothing about the name.
     """
 
     targets: tuple[str, ...] = ()
     replies: tuple[Reply, ...] = ()
     zone: str = ""
     circling: bool = False
+    crowded: bool = False

@@ -16,6 +16,7 @@ That holds for PAUSE seconds, and others are told of the silence at once. No mor
 once of one that did not answer yet: the names of a dead one wait for these.
 """
 PAUSE = 30.0
+MOMENT = 0.01
 REMEMBERED = 10_000
 WAVES = (1, 3, 30)
 
@@ -27,33 +28,59 @@ class Exhausted(Exception):
 
 
 class Errand:
-    """What one look may cost: seconds and questions. A *fresh* one asks whatever was asked."""
+    """What one look may cost: seconds and questions. A *fresh* one asks whatever was asked.
 
-    __slots__ = ("deadline", "fresh", "questions")
+    *short*: it could not be asked all that should have been.
+    """
 
-    def __init__(self, seconds: float, questions: int, *, fresh: bool = False) -> None:
-        self.deadline = asyncio.get_running_loop().time() + seconds
+    __slots__ = ("begun", "deadline", "fresh", "questions", "short", "whole")
+
+    def __init__(
+        self,
+        seconds: float,
+        questions: int,
+        *,
+        fresh: bool = False,
+        whole: Errand | None = None,
+    ) -> None:
+        self.begun = asyncio.get_running_loop().time()
+        self.deadline = self.begun + seconds
         self.questions = questions
         self.fresh = fresh
+        self.whole = whole
+        self.short = False
 
     @property
     def left(self) -> float:
         """The seconds that are left."""
         return max(0.0, self.deadline - asyncio.get_running_loop().time())
 
+    @property
+    def is_late(self) -> bool:
+        """Whether its time is over."""
+        return self.left < MOMENT
+
     def spend(self) -> None:
         """Count a question; raise Exhausted when it is one too many, or too late."""
         if self.questions <= 0:
+            self.ends()
             raise Exhausted("it takes more questions than any right name does")
         if not self.left:
+            self.ends()
             raise Exhausted("no time was left to ask")
         self.questions -= 1
+
+    def ends(self) -> None:
+        """Note that not all could be asked, here and in what it is a part of."""
+        self.short = True
+        if self.whole:
+            self.whole.ends()
 
     def part(self) -> Errand:
         """Return half of it, for what is worth no more: it is taken away from this one."""
         given = self.questions // 2
         self.questions -= given
-        return Errand(self.left / 2, given, fresh=self.fresh)
+        return Errand(self.left / 2, given, fresh=self.fresh, whole=self)
 
 
 class Bound:
@@ -97,6 +124,7 @@ class Asking:
         self.tries = tries
         self.ticks = ticks
         self.asked = self.most = self._now = 0
+        self._crowded = float("-inf")
         self._bound: Bound | None = None
         self._silent: dict[Server, tuple[int, float]] = {}
 
@@ -133,6 +161,13 @@ class Asking:
                         return made, said
             said.extend(outcome(task, each) for task, each in pending.items())
         return None, said
+
+    def crowded_out(self, errand: Errand) -> bool:
+        """Return whether the time of an errand went while questions waited for those of others.
+
+        Servers that answer as late as they may keep the slots; it is not the fault of others then.
+        """
+        return errand.is_late and self._crowded >= errand.begun
 
     def _by_promise(self, servers: Sequence[Server]) -> list[Server]:
         """Return *servers*, those that were silent lately last."""
@@ -182,7 +217,10 @@ class Asking:
         if suspect:
             bound.probed.add(server)
         try:
+            waits = bound.loop.time()
             async with bound.slots:
+                if bound.loop.time() - waits > self.patience / 3:
+                    self._crowded = bound.loop.time()
                 begun = self.ticks()
                 again = self._worth(bound, server, 0 if suspect else tries - 1)
                 said = await self._counted(server, question, again)

@@ -11,6 +11,8 @@ ANSWERS = (5.0, 300.0)
 NEGATIVE = (5.0, 60.0)
 """The same of "there is none", which is the usual state just before a customer repairs it."""
 FAILURE = 30.0
+OCTETS = 300
+"""Of a value, for which it takes the place of one entry more."""
 
 
 class Cache:
@@ -19,7 +21,8 @@ class Cache:
     def __init__(self, ticks: Callable[[], float], entries: int = ENTRIES) -> None:
         self.ticks = ticks
         self.entries = entries
-        self._kept: dict[Hashable, tuple[float, Any]] = {}
+        self.taken = 0
+        self._kept: dict[Hashable, tuple[float, int, Any]] = {}
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -30,20 +33,23 @@ class Cache:
         if kept is None:
             return None
         if kept[0] > self.ticks():
-            return kept[1]
-        del self._kept[key]
+            return kept[2]
+        self.drop(key)
         return None
 
-    def put(self, key: Hashable, value: Any, seconds: float) -> None:
-        """Keep *value* for *seconds*; what was put first makes room."""
-        self._kept.pop(key, None)
-        while len(self._kept) >= self.entries:
-            del self._kept[next(iter(self._kept))]
-        self._kept[key] = (self.ticks() + seconds, value)
+    def put(self, key: Hashable, value: Any, seconds: float, octets: int = 0) -> None:
+        """Keep *value*, of so many *octets*, for *seconds*; what was put first makes room."""
+        self.drop(key)
+        places = 1 + octets // OCTETS
+        while self._kept and self.taken + places > self.entries:
+            self.drop(next(iter(self._kept)))
+        self._kept[key] = (self.ticks() + seconds, places, value)
+        self.taken += places
 
     def drop(self, key: Hashable) -> None:
         """Forget *key*; nothing happens when it is not there."""
-        self._kept.pop(key, None)
+        if kept := self._kept.pop(key, None):
+            self.taken -= kept[1]
 
 
 def clamped(seconds: float, bounds: tuple[float, float]) -> float:

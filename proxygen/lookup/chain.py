@@ -12,6 +12,8 @@ from proxygen.lookup.delegation import Delegations, Hop, Lost, Rootless, unserve
 from proxygen.lookup.hearing import CHAIN, Heard, shown
 from proxygen.lookup.signatures import Signatures
 
+CROWDED = "the time was over before all servers could be asked: too many questions waited"
+
 
 @dataclass(slots=True)
 class Followed:
@@ -37,6 +39,8 @@ async def follow(
         so_far.found = in_trouble(unanswered(so_far.found), lost.trouble, lost.words, lost.zone)
     except Exhausted as end:
         so_far.found = in_trouble(unanswered(so_far.found), Trouble.SERVERS_SILENT, str(end))
+    if so_far.found.trouble is Trouble.SERVERS_SILENT and delegations.asking.crowded_out(errand):
+        so_far.found = in_trouble(so_far.found, Trouble.CANNOT_LOOK, CROWDED)
     return so_far.found, so_far.seconds
 
 

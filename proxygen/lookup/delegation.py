@@ -84,7 +84,11 @@ class Delegations:
         roots: Sequence[str],
         port: int,
         routed: Callable[[str], bool],
+        public: Callable[[str], bool],
     ) -> None:
+        """*public* tells which addresses may be asked; all where the root is not public either."""
+        inside = not all(map(public, roots))
+        self.allowed = (lambda _: True) if inside else public
         self.asking = asking
         self.routed = routed
         self.cache = cache
@@ -152,12 +156,12 @@ class Delegations:
         found, said = await self.asking.first(servers, Question(name, rdtype), errand, right)
         if found is not None:
             return found
-        raise self.lost(zone, [heard(each, zone.apex, name, wanted) for each in said])
+        raise self.lost(zone, [heard(each, zone.apex, name, wanted) for each in said], errand)
 
-    def lost(self, zone: Delegation, told: Sequence[Heard]) -> Lost:
+    def lost(self, zone: Delegation, told: Sequence[Heard], errand: Errand) -> Lost:
         """Return why no server of *zone* serves it."""
         trouble, words = unserved(zone, told)
-        if zone.above is None:  # or somebody between answers in their place
+        if zone.above is None and not errand.is_late:  # or somebody between answers for them
             return Rootless(words)
         return Lost(trouble, words, zone.apex)
 
@@ -184,7 +188,7 @@ class Delegations:
         hosts = [plain(each.target) for each in named or ()]
         servers, homeless = await self.servers(hosts, zone.apex, message, errand, depth)
         below = Delegation(cut, servers, zone, tuple(ds or ()), homeless)
-        self.keep(below, seconds)
+        self.keep(below, seconds, errand)
         return below
 
     async def adopt(self, zone: Delegation, apex: str, errand: Errand, depth: int) -> Delegation:
@@ -199,14 +203,20 @@ class Delegations:
         servers, homeless = await self.servers(hosts, zone.apex, named.message, errand, depth)
         records = tuple(ds.rrset or ()) if ds.kind is Kind.ANSWER and not ds.target else ()
         below = Delegation(apex, servers, zone, records, homeless)
-        self.keep(below, named.seconds)
+        self.keep(below, named.seconds, errand)
         return below
 
-    def keep(self, zone: Delegation, seconds: float) -> None:
-        """Keep a delegation: long above registered domains, else briefly, briefest in trouble."""
+    def keep(self, zone: Delegation, seconds: float, errand: Errand) -> None:
+        """Keep a delegation: long above registered domains, else briefly, briefest in trouble.
+
+        Not one whose servers nobody had the time to look for: who comes next may have it.
+        """
+        if zone.homeless and errand.short:
+            return
         bounds = HIGH if is_public(zone.apex) else LOW
         kept = clamped(seconds, bounds) if not zone.homeless else FAILURE
-        self.cache.put(("zone", zone.apex), zone, kept)
+        octets = sum(len(getattr(each, "digest", b"")) for each in zone.ds)
+        self.cache.put(("zone", zone.apex), zone, kept, octets)
 
     async def every(self, zone: Delegation, errand: Errand) -> tuple[Server, ...]:
         """Return the servers that the parent of *zone* names, and those that it names itself."""
@@ -232,6 +242,7 @@ class Delegations:
             part = errand.part() if bare else errand
             found = [self.addresses(host, part, depth + 1) for host in bare]
             glue |= dict(zip(bare, await asyncio.gather(*found), strict=True))
+        glue = {host: tuple(filter(self.allowed, each)) for host, each in glue.items()}
         homeless = tuple(host for host in named if not glue[host])
         return self.interleaved(glue), homeless
 
@@ -255,8 +266,13 @@ class Delegations:
         try:
             zone = await self.zone_of(host, errand, depth)
             told = [await self.settled(zone, host, each, errand, depth) for each in ("A", "AAAA")]
-        except (Lost, Exhausted):
-            self.cache.put(("host", host), (), FAILURE)
+        except Exhausted:  # which says nothing about the host
+            return ()
+        except Lost:
+            if errand.is_late:
+                errand.ends()
+            else:
+                self.cache.put(("host", host), (), FAILURE)
             return ()
         found = tuple(text for each in told if not each.target for text in each.records)
         seconds = min(each.seconds for each in told)
@@ -301,5 +317,5 @@ def unserved(zone: Delegation, told: Sequence[Heard]) -> tuple[Trouble, str]:
     kinds = {each.kind for each in told}
     trouble = next((made for of, made in SEVERITY if kinds & of), Trouble.SERVERS_SILENT)
     said = [f"{each.server}: {each.words or each.kind}" for each in told]
-    said += [f"{host}: no address" for host in zone.homeless]
+    said += [f"{host}: no public address" for host in zone.homeless]
     return trouble, f"zone {shown(zone.apex)}: {'; '.join(said) or 'it has no name servers'}"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from itertools import accumulate
 
 import dns.flags
 import dns.name
@@ -19,10 +21,16 @@ from proxygen.lookup.wire import Said, Server
 
 RECORDS = 100
 TEXT = 1000
+ALL_TEXT = 8000
+"""Of all records of one name and type; a hundred answers to challenges take half of it."""
 CHAIN = 10
 """CNAME records that are followed; authorities follow about as many."""
+HOSTLESS = "the CNAME record leads to no host name"
 NO_SOA = 60
 """Seconds that "there is none" is kept when no SOA says how long."""
+
+NAME = re.compile(r"(?!-)[a-z0-9_-]+(?:\.[a-z0-9_-]+)*", re.ASCII)
+"""Letters, digits, hyphens (RFC 952), and the underscore of names that no host has (RFC 8552)."""
 
 RCODES = {
     dns.rcode.SERVFAIL: Kind.SERVFAIL,
@@ -64,11 +72,12 @@ def under(name: str, apex: str) -> bool:
 def plain(name: dns.name.Name) -> str:
     """Return a name in lower case without its final dot.
 
-    It is empty for the root, and for a name that host names never are: with a dot or a backslash
-    within a label, text would put it into another zone.
+    It is empty for the root, and for a name that host names never are. With a dot or a backslash
+    within a label, text would put it into another zone; and names reach programs, messages, and
+    commands that people copy into a shell, so that nothing there may mean anything else.
     """
     text = name.to_text(omit_final_dot=True).lower()
-    return "" if "\\" in text or text in ("@", ".") else text
+    return text if NAME.fullmatch(text) else ""
 
 
 def heard(said: Said, apex: str, name: str, rdtype: RdataType) -> Heard:
@@ -130,7 +139,7 @@ def answer(
     """Return an answer: records, or an alias, which has one target (RFC 2181 section 10.1)."""
     target = plain(rrset[0].target) if rrset.rdtype == dns.rdatatype.CNAME else ""
     if rrset.rdtype == dns.rdatatype.CNAME and not target:
-        return Heard(server, Kind.BROKEN, words="the CNAME record leads to no host name")
+        return Heard(server, Kind.BROKEN, words=HOSTLESS)
     return Heard(
         server,
         Kind.ANSWER,
@@ -181,7 +190,9 @@ APEX_TYPES = frozenset({dns.rdatatype.SOA, dns.rdatatype.NS})
 
 def presented(rrset: RRset) -> tuple[str, ...]:
     """Return records in presentation form, sorted, no more and no longer than anybody needs."""
-    return tuple(sorted({text(each) for each in list(rrset)[:RECORDS]}))
+    texts = sorted({text(each) for each in list(rrset)[:RECORDS]})
+    lengths = accumulate(map(len, texts))
+    return tuple(each for each, length in zip(texts, lengths, strict=True) if length <= ALL_TEXT)
 
 
 def text(rdata: Rdata) -> str:

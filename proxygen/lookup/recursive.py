@@ -16,6 +16,7 @@ from proxygen.lookup.asking import Asking, Errand, Exhausted
 from proxygen.lookup.chain import further
 from proxygen.lookup.hearing import (
     CHAIN,
+    HOSTLESS,
     Heard,
     at,
     none,
@@ -139,7 +140,8 @@ class Recursive:
         if not apex:
             return None
         named = (await self.told(Question(apex, "NS", recursive=True), errand))[-1]
-        hosts = sorted(each.removesuffix(".").lower() for each in named.records)[:HOSTS]
+        targets = (each.target for each in named.rrset or () if hasattr(each, "target"))
+        hosts = sorted(filter(None, map(plain, targets)))[:HOSTS]
         servers: list[Server] = []
         for host in hosts:
             for rdtype in ("A", "AAAA"):
@@ -171,6 +173,8 @@ def resolved(said: Said, question: Question) -> Heard:
         return Heard(said.server, Kind.REFUSED, words="it is no resolver for this host")
     wanted = dns.rdatatype.from_text(question.rdtype)
     passed = aliases(message, question.name) if wanted != dns.rdatatype.CNAME else []
+    if "" in passed:
+        return Heard(said.server, Kind.BROKEN, words=HOSTLESS)
     end = passed[-1] if passed else question.name
     soa = soa_of(message)
     apex = plain(soa.name) if soa else None

@@ -18,6 +18,7 @@ from proxygen.lookup.cache import ANSWERS, FAILURE, NEGATIVE, Cache, clamped
 from proxygen.lookup.chain import follow
 from proxygen.lookup.delegation import Delegations, Lost, Rootless
 from proxygen.lookup.hearing import CHAIN, Heard, heard
+from proxygen.lookup.reach import is_public
 from proxygen.lookup.recursive import Recursive
 from proxygen.lookup.roots import ROOTS
 from proxygen.lookup.signatures import Signatures
@@ -39,6 +40,9 @@ class Resolving:
     Without *resolvers* it asks from the root servers down, without recursion; with them it asks
     these, in their order. *port* is that of every authoritative server. It waits *patience*
     seconds for an answer, asks *tries* times, and no look takes longer than *within* seconds.
+
+    From public root servers down only *public* addresses are asked: a customer's zone does not make
+    this host knock at name servers in a private network.
     """
 
     def __init__(
@@ -54,10 +58,11 @@ class Resolving:
         ticks: Callable[[], float] = time.monotonic,
         system: Callable[[], Sequence[tuple[str, int]]] = host.resolvers,
         routed: Callable[[str], bool] = routed,
+        public: Callable[[str], bool] = is_public,
     ) -> None:
         self.asking = Asking(in_flight, patience, tries, ticks)
         self.cache = Cache(ticks)
-        self.delegations = Delegations(self.asking, self.cache, roots, port, routed)
+        self.delegations = Delegations(self.asking, self.cache, roots, port, routed, public)
         self.signatures = Signatures(self.delegations, self.cache)
         self.port = port
         self.within = within
@@ -115,14 +120,15 @@ class Resolving:
             place = target.partition(".")[2] or target
         zone = next((each.apex for each in told if each.apex is not None), "")
         circling = len(passed) > CHAIN + 1 or passed[-1] in passed[:-1]
-        return Led(tuple(passed[1:]), tuple(each.reply() for each in told), zone, circling)
+        crowded = self.asking.crowded_out(errand)
+        return Led(tuple(passed[1:]), tuple(each.reply() for each in told), zone, circling, crowded)
 
     def _errand(self, *, fresh: bool = False) -> Errand:
         return Errand(self.within, QUESTIONS, fresh=fresh)
 
     async def _look(self, name: str, rdtype: str) -> Found:
         found, seconds = await self._found(name, rdtype, self._errand())
-        self.cache.put(("look", name, rdtype), found, kept_for(found, seconds))
+        self.cache.put(("look", name, rdtype), found, kept_for(found, seconds), size(found))
         return found
 
     async def _found(self, name: str, rdtype: str, errand: Errand) -> tuple[Found, float]:
@@ -254,6 +260,12 @@ def kept_for(found: Found, seconds: float) -> float:
     if found.trouble or found.dnssec or found.differing:
         return FAILURE
     return clamped(seconds, ANSWERS)
+
+
+def size(found: Found) -> int:
+    """Return about how many letters are in what was found."""
+    texts = (found.records, *(each.records for each in found.replies))
+    return sum(len(each) for records in texts for each in records)
 
 
 def unaskable(name: str, rdtype: str) -> str:

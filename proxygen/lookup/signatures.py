@@ -30,7 +30,12 @@ from proxygen.lookup.delegation import LOW, Delegation, Delegations, Hop, Lost
 from proxygen.lookup.hearing import RECORDS, Heard, shown
 
 TRIED = 8
-"""Keys and signatures of one name that are looked at; the rest would only cost time."""
+"""DS records and keys of one name that are looked at; the rest would only cost time."""
+SIGNATURES = 4
+ALIKE = 2
+"""Keys with the same tag, a checksum that anybody can have many keys for (CVE-2023-50387)."""
+LONGEST_KEY = 520
+"""Octets: RSA has no more than 4096 bits (RFC 3110 section 2), and a short exponent before them."""
 DIGESTS = frozenset({DSDigest.SHA1, DSDigest.SHA256, DSDigest.SHA384})
 ALGORITHMS = frozenset(map(Algorithm, (5, 7, 8, 10, 13, 14, 15, 16)))
 """RSA, ECDSA, EdDSA: those whose signatures can be checked (RFC 8624 section 3.1)."""
@@ -88,10 +93,13 @@ class Signatures:
         try:
             one = await self.delegations.one(zone, zone.apex, "DNSKEY", errand)
         except Lost as lost:
+            if errand.is_late:
+                return Keys()
             return Keys(wrong=f"the keys of {zone.apex} cannot be had: {lost.words}")
         keys = vouched(zone, one, self.clock())
         seconds = clamped(one.seconds, LOW) if not keys.wrong else FAILURE
-        self.cache.put(("keys", zone.apex, zone.ds), keys, seconds)
+        octets = sum(len(each.key) for each in keys.rrset or ())
+        self.cache.put(("keys", zone.apex, zone.ds), keys, seconds, octets)
         return keys
 
 
@@ -166,28 +174,48 @@ def failure(rrset: RRset, signatures: RRset | None, keys: RRset, now: float) -> 
     what = dns.rdatatype.to_text(RdataType(rrset.rdtype))
     if signatures is None:
         return f"the {what} record is not signed"
-    given = [each for each in list(signatures)[:TRIED] if isinstance(each, RRSIG)]
-    tried = [each for each in given if each.algorithm in ALGORITHMS]
-    if not tried:
+    given = [each for each in list(signatures)[:RECORDS] if isinstance(each, RRSIG)]
+    usable = [each for each in given if each.algorithm in ALGORITHMS]
+    if not usable:
         return ""
-    whys = [why_not(rrset, each, keys, now) for each in tried]
+    known = by_tag(keys)
+    usable.sort(key=lambda each: (each.key_tag not in known, each.expiration < now))
+    whys = [
+        why_not(rrset, each, keys.name, known.get(each.key_tag, []), now)
+        for each in usable[:SIGNATURES]
+    ]
     return "" if "" in whys else f"the signature of the {what} record {whys[0]}"
 
 
-def why_not(rrset: RRset, signature: RRSIG, keys: RRset, now: float) -> str:
-    """Return why one signature does not prove *rrset*, empty when it does."""
+def by_tag(keys: RRset) -> dict[int, list[DNSKEY]]:
+    """Return the keys of a zone by their tags, few of each."""
+    found: dict[int, list[DNSKEY]] = {}
+    for each in list(keys)[:RECORDS]:
+        if isinstance(each, DNSKEY):
+            alike = found.setdefault(dns.dnssec.key_id(each), [])
+            alike.extend([each] if len(alike) < ALIKE else [])
+    return found
+
+
+def why_not(
+    rrset: RRset, signature: RRSIG, apex: dns.name.Name, keys: list[DNSKEY], now: float
+) -> str:
+    """Return why one signature does not prove *rrset*, empty when it does.
+
+    *keys* are those of the zone at *apex* that have its tag.
+    """
     if signature.expiration < now:
         return f"expired on {day(signature.expiration)}"
     if signature.inception > now:
         return f"is valid only from {day(signature.inception)}"
     tag = signature.key_tag
-    known = [each for each in list(keys)[:RECORDS] if isinstance(each, DNSKEY)]
-    named = [each for each in known if dns.dnssec.key_id(each) == tag][:TRIED]
-    if not named:
+    if not keys:
         return f"is by a key that is not the zone's (key tag {tag})"
-    candidates = dns.rrset.from_rdata_list(keys.name, keys.ttl, named)
+    if any(len(each.key) > LONGEST_KEY for each in keys):
+        return f"is by a key that is too long (key tag {tag})"
+    candidates = dns.rrset.from_rdata_list(apex, 0, keys)
     try:
-        dns.dnssec.validate_rrsig(rrset, signature, {keys.name: candidates}, now=now)
+        dns.dnssec.validate_rrsig(rrset, signature, {apex: candidates}, now=now)
     except dns.exception.DNSException as error:
         return f"is wrong ({visible(str(error))[:200]})"
     except Exception as error:  # noqa: BLE001 - keys come from outside, and may be anything

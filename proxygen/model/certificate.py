@@ -75,7 +75,7 @@ class Certificate:
     renewal to keep the private key (the global certificate: published TLSA 3 1 1 records
     name it). *challenge* is how names are proven (RFC 8555 section 8), *solver* the name of who
     writes DNS records for it. *strict*: all names or none. *unchecked* are the names that are not
-    looked at before the authority is asked.
+    looked at before the authority is asked; *looked_at_by* changes when how the others are does.
     """
 
     owner: str
@@ -90,6 +90,7 @@ class Certificate:
     solver: str | None = None
     strict: bool = False
     unchecked: tuple[str, ...] = ()
+    looked_at_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ def broken(
     yield from without_solver(site, typed)
     yield from unknown_solver(typed.defaults, ("defaults",), main, main)
     yield from public_suffixes(site, files, is_public_suffix)
+    yield from of_others(site, files)
     for owner in site.owners:
         fields = typed.of(owner)
         if "solver" in fields:
@@ -112,6 +113,39 @@ def public_suffixes(
             if name.removeprefix("*.") in found:
                 path = place(owner, name, files)
                 yield Mistake(origin(owner, path, files), dotted(path), *shared(name))
+
+
+def of_others(site: Site, files: Files) -> Iterator[Mistake]:
+    """A name that is proven by DNS need not lead here, so the platform's keys would prove it.
+
+    For one below another domain of the model, or below the global URL, they prove nothing.
+    """
+    keys = {owner.key: owner.key for owner in site.domains}
+    keys |= {name.removeprefix("*."): GLOBAL for name in site.main.names}
+    for owner in site.domains:
+        if owner.certificate is None or owner.certificate.challenge == HTTP:
+            continue
+        for name in owner.names:
+            above = next((keys[each] for each in upwards(name) if each in keys), owner.key)
+            if above != owner.key and owner.certificate.issuer == "acme":
+                path = place(owner, name, files)
+                whose = "the global URL" if above == GLOBAL else readable(above)
+                yield Mistake(
+                    origin(owner, path, files),
+                    dotted(path),
+                    f"{readable(name)} belongs to {whose}, and {owner.certificate.challenge} would"
+                    " prove it for anybody",
+                    f"write it below `{'global' if above == GLOBAL else above}`, or have it proven"
+                    " by http-01",
+                )
+
+
+def upwards(name: str) -> Iterator[str]:
+    """Yield a name without its wildcard, then each name above it."""
+    rest = name.removeprefix("*.")
+    while rest:
+        yield rest
+        rest = rest.partition(".")[2]
 
 
 def shared(name: str) -> tuple[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -140,6 +141,7 @@ class Proving:
     solver: str | None
     strict: bool
     unchecked: tuple[str, ...]
+    looked_at_by: str
 
 
 @dataclass(slots=True)
@@ -166,7 +168,7 @@ class Building:
             backends=built,
             authorities=tuple(self.authorities()),
             services=self.named("services"),
-            notifiers=self.named("notifiers") or {"email": None},
+            notifiers=self.notifiers(),
             metrics=self.metrics(),
             contact=self.content.contact,
             language=self.content.language,
@@ -196,6 +198,11 @@ class Building:
         return {
             name: getattr(settings, name) for name in named if name in settings.model_fields_set
         }
+
+    def notifiers(self) -> Mapping[str, Any]:
+        """Return who tells people: nobody where the model names nobody, mail where it says none."""
+        named = self.named("notifiers")
+        return {"email": None} if named is None else named
 
     def main(self) -> Owner:
         """Return the owner of the global URL."""
@@ -232,7 +239,9 @@ class Building:
     def all_placed(self) -> Iterator[Placed]:
         """Yield the domains of every file, those that did not change as they were."""
         content = self.content
-        said = (content.defaults, content.language, content.acme, tuple(content.solvers or ()))
+        solvers = tuple(content.solvers or ())
+        looks = (tuple(content.addresses), tuple(content.resolvers))
+        said = (content.defaults, content.language, content.acme, solvers, looks)
         former = self.before.placed if self.before.said == said else {}
         self.before.said, self.before.placed = said, {}
         for file in self.files:
@@ -314,6 +323,7 @@ class Building:
             solver=proving.solver if proving.challenge != HTTP else None,
             strict=proving.strict,
             unchecked=proving.unchecked,
+            looked_at_by=proving.looked_at_by,
         )
 
     def proving(
@@ -329,15 +339,24 @@ class Building:
             unchecked = names
         if solver is None and len(self.content.solvers) == 1:
             solver = next(iter(self.content.solvers))
+        challenge = challenge or self.content.acme.challenge
         proving = Proving(
-            challenge or self.content.acme.challenge,
+            challenge,
             solver,
             bool(strict),
             tuple(name for name in names if name in unchecked) if unchecked else (),
+            self.looked_at_by(challenge, solver),
         )
         if own == UNSAID and not unchecked:
             self.usual = proving
         return proving
+
+    def looked_at_by(self, challenge: str, solver: str | None) -> str:
+        """Return what changes when how names are looked at does."""
+        content = self.content
+        by = (content.acme.directory, content.acme.validation_port)
+        about = (challenge, solver, by, content.addresses, content.resolvers)
+        return hashlib.sha256(repr(about).encode()).hexdigest()[:16]
 
     def asked(self) -> tuple[Authority, ...]:
         """Return the authorities to ask for a certificate, the preferred one first."""

@@ -10,11 +10,10 @@ from proxygen.model.hosts import is_address, readable
 from proxygen.model.site import Owner, Site
 from proxygen.model.views import serving
 from proxygen.plan.alarms import ONCE, Seen, ending
-from proxygen.plan.findings import sentence
 from proxygen.plan.hooks import brought
 from proxygen.plan.names import State
 from proxygen.plan.observed import Observed
-from proxygen.plan.states import Named, troubled
+from proxygen.plan.states import Named, about, troubled
 
 MOST_TOLD = 10
 
@@ -65,8 +64,9 @@ def ending_soon(site: Site, observed: Observed, now: datetime) -> Iterator[str]:
         if bundle is None or bundle.not_after < now:
             continue
         why = f": {attempt.what}" if attempt else ""
-        if alert.known and alert.known[0].trouble:
-            why = f": {readable(alert.known[0].name)}: {sentence(alert.known[0].trouble)}"
+        if alert.known and (trouble := alert.known[0].trouble):
+            name = alert.known[0].name
+            why = f": {readable(name)}: {about(name, trouble)}"
         what = "a new one is needed" if alert.kind == "supplied" else f"it is not renewed yet{why}"
         until = f"{bundle.not_after:%Y-%m-%d %H:%M} UTC"
         yield f"the certificate of {readable(alert.of)} is valid only until {until}; {what}"
@@ -81,9 +81,9 @@ def unproven(site: Site, observed: Observed, now: datetime) -> Iterator[str]:
 
 def words_of(each: Named) -> str:
     """Return the warning about one name."""
-    what = "waiting for DNS" if each.state is State.WAITING else "refused"
-    since = f"; since {each.since:%Y-%m-%d %H:%M} UTC" if each.since else ""
-    return f"{what}: {readable(each.name)} ({readable(each.owner.key)}): {each.words}{since}"
+    owner = "" if each.name == each.owner.key else f" ({readable(each.owner.key)})"
+    since = f" since {each.since:%Y-%m-%d %H:%M} UTC" if each.since else ""
+    return f"{readable(each.name)}{owner}: {each.title}{since}: {each.words}"
 
 
 def not_covered(site: Site, observed: Observed, now: datetime) -> Iterator[str]:

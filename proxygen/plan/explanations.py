@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from proxygen.errors import visible
+from proxygen.model import persist
 from proxygen.model.certificate import DNS, HTTP
 from proxygen.model.hosts import is_address, readable
 from proxygen.model.site import Site
@@ -25,7 +27,7 @@ from proxygen.plan.records import (
     quoted,
 )
 from proxygen.plan.remedies import Telling
-from proxygen.plan.states import TROUBLED, Named
+from proxygen.plan.states import Named
 
 WIDTH = 74
 RESOLVER = "8.8.8.8"
@@ -91,7 +93,7 @@ class Explaining:
     @property
     def is_troubled(self) -> bool:
         """Whether there is something to be done."""
-        return self.named.state in TROUBLED or self.named.is_at_risk
+        return self.named.is_troubled
 
     def blocks(self) -> Iterator[str]:
         """Yield each paragraph."""
@@ -157,7 +159,8 @@ class Explaining:
                 yield self.say("records")
                 yield indented(lines)
         elif refusal:
-            yield self.wrapped(self.say("refused", at=self.language.moment(refusal.at)))
+            phrase = "refused" if refusal.problem else "unproven"
+            yield self.wrapped(self.say(phrase, at=self.language.moment(refusal.at)))
             yield indented(f"| {visible(each)}" for each in refusal.words.splitlines()[:15])
             if self.named.known:
                 yield self.wrapped(self.telling.reason(self.named.known), "* ", "  ")
@@ -265,16 +268,17 @@ class Explaining:
     def checks_of(self, finding: Finding) -> Iterator[tuple[str, Sequence[str]]]:
         """Yield how to see that one thing was put right."""
         zone = one_line(finding.get("zone") or finding.get("domain"))
+        zone = shlex.quote(zone) if zone else ""  # people copy it into a shell
         if finding.code in ("no-delegation", "servers-silent", "servers-lame"):
             yield f"+short NS {zone or self.zone_name}", [self.say("servers")]
         elif finding.code in ("dnssec", "servfail"):
             yield f"+noall +comments SOA {zone or self.zone_name}", ["… status: NOERROR …"]
         elif finding.code == "caa":
-            yield f"+short CAA {zone}", [one_line(allowance(finding))]
+            yield f"+short CAA {zone}", [one_line(allowance(finding)), self.say("besides")]
         elif finding.code == "caa-lookup":
             yield f"+noall +comments CAA {zone}", ["… status: NOERROR …"]
         elif finding.code == "persist":
-            record = as_txt(one_line(finding.get("record")))
+            record = whole(as_txt(finding.get("record")))
             yield f"+short TXT {one_line(finding.get('name'))}", [record]
         elif finding.code == "acme-challenge":
             place = f"{CHALLENGE_LABEL}.{self.zone_name}"
@@ -296,13 +300,24 @@ def as_found(name: str, evidence: Evidence) -> Iterator[str]:
         here = one_line(target)
     for address in evidence.addresses[:20]:
         yield f"{here}. IN {'AAAA' if ':' in address else 'A'} {one_line(address)}"
-    for value in evidence.caa[:20]:
-        yield f"; CAA {one_line(value)}"
+    for value in evidence.caa[:20] if (place := policy_at(evidence)) else ():
+        yield f"{place}. IN CAA {one_line(value)}"
+
+
+def policy_at(evidence: Evidence) -> str:
+    """Return where the CAA records stand; it is known where they are in the way."""
+    found = (each.get("domain") for each in evidence.findings if each.code == "caa")
+    return one_line(next(found, "")).removesuffix(".")
 
 
 def zone_line(name: str, kind: str, value: str) -> str:
     """Return a record as a line of a zone file."""
-    return f"{one_line(name).removesuffix('.')}. {TTL} IN {kind} {one_line(value)}"
+    return f"{one_line(name).removesuffix('.')}. {TTL} IN {kind} {whole(value)}"
+
+
+def whole(value: str) -> str:
+    """Return the value of a record in one line, printable; no right one is so long as to be cut."""
+    return visible(" ".join(value[: 2 * persist.LONGEST].split()))
 
 
 def allowance(finding: Finding) -> str:

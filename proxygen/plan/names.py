@@ -149,7 +149,8 @@ class Known:
 
     *looks* counts those in a row that found it not ready, *look_at* is when the next one is
     due. *bad_since* is when the first of them was, *ready_since* the first that found it ready
-    again. *dropped* is when a certificate was renewed without it, as it had moved away.
+    again. *dropped* is when a certificate was renewed without it, as it had moved away. *by* tells
+    how the model had it looked at.
     """
 
     name: str
@@ -160,6 +161,7 @@ class Known:
     bad_since: datetime | None = None
     ready_since: datetime | None = None
     dropped: datetime | None = None
+    by: str = ""
 
     @property
     def is_plain(self) -> bool:
@@ -241,6 +243,20 @@ def hastened(known: Known, now: datetime) -> Known:
     """Return what is known of a name that a person wants looked at, and asked for, now."""
     refusal = known.refusal and replace(known.refusal, again=now)
     return replace(known, look_at=now, refusal=refusal, looks=0)
+
+
+def up_to_date(known: Names, by: str, now: datetime) -> Names:
+    """Return what is known of names, to be looked at now where the model has it done otherwise.
+
+    Neither a refusal nor looks in vain count then.
+    """
+    same = ("", by)
+    if all(each.by in same for each in known.values()):
+        return known
+    return {
+        name: each if each.by in same else replace(each, look_at=now, looks=0, refusal=None)
+        for name, each in known.items()
+    }
 
 
 def dropped(known: Known, now: datetime) -> Known:

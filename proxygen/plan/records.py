@@ -217,6 +217,9 @@ def presence(record: Record, looked: Looked, addresses: Collection[str] = ()) ->
         return allowance_found(record, found)
     if record.type in ("A", "AAAA") or not record.name.startswith("_"):
         return leading_found(record, found[0], addresses)
+    if record.type == "CNAME":
+        is_there = any(record.value.removesuffix(".") in each.chain for each in found)
+        return Presence.THERE if is_there else Presence.MISSING
     codes = {each.code for one in found for each in one.findings}
     return Presence.MISSING if codes & {"persist", "acme-challenge"} else Presence.THERE
 

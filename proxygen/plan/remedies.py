@@ -9,6 +9,7 @@ from string import Formatter
 from proxygen.model.hosts import readable
 from proxygen.plan.language import Language
 from proxygen.plan.names import Finding, Known
+from proxygen.plan.sayings import translated
 
 NEEDED = {
     **dict.fromkeys(("nxdomain", "no-address"), "address"),
@@ -55,6 +56,8 @@ class Telling:
     def filled(self, key: str, name: str, finding: Finding) -> str:
         """Return a phrase about a finding; a fact that is not known is told as such."""
         facts = dict(finding.facts) | {"host": readable(name), "server": self.server}
+        if "words" in facts:
+            facts["words"] = translated(facts["words"], facts["host"], self.language)
         return self.language.say(key, **wanted(self.language.phrases[key], facts))
 
     def reason(self, known: Known) -> str:

@@ -11,8 +11,9 @@ from proxygen.model.hosts import readable
 from proxygen.model.site import Owner, Site
 from proxygen.plan.findings import sentence
 from proxygen.plan.language import one_line
-from proxygen.plan.names import Known, Names, State, state_of, unchecked
+from proxygen.plan.names import Evidence, Finding, Known, Names, State, state_of, unchecked
 from proxygen.plan.observed import Observed
+from proxygen.plan.proving import select
 
 NOTHING: Names = {}
 
@@ -46,7 +47,8 @@ class Named:
     """A name of the model with all that is known of it.
 
     *state* is None where no authority has to prove the name. *bundle* is the certificate of the
-    owner, a stand-in apart.
+    owner, a stand-in apart. *joins_at* is when a name that is ready, and waits for others, is
+    asked for.
     """
 
     owner: Owner
@@ -54,6 +56,7 @@ class Named:
     state: State | None
     known: Known | None = None
     bundle: Bundle | None = None
+    joins_at: datetime | None = None
 
     @property
     def wanted(self) -> Certificate | None:
@@ -84,6 +87,11 @@ class Named:
         return looked or self.known.refusal is not None
 
     @property
+    def is_troubled(self) -> bool:
+        """Whether something is wrong with it, be it covered or not."""
+        return self.state in TROUBLED or self.is_at_risk
+
+    @property
     def rank(self) -> int:
         """Its place among others: what is in trouble comes first."""
         if self.is_at_risk:
@@ -108,7 +116,7 @@ class Named:
     @property
     def next_look(self) -> datetime | None:
         """When it is looked at, or asked for, again; None where there is no need."""
-        if self.known is None or not (self.is_at_risk or self.state in TROUBLED):
+        if self.known is None or not self.is_troubled:
             return None
         if self.is_unchecked:
             return self.known.refusal.again if self.known.refusal else None
@@ -133,8 +141,18 @@ class Named:
             return trouble
         return self.readiness()
 
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Return all that is wrong with it, each in one line."""
+        looked = self.known.evidence if self.known and not self.is_unchecked else None
+        found = [about(self.name, each) for each in looked.findings if each.grave] if looked else []
+        told = refusal(self.known) if self.known else ""
+        return tuple(one_line(each) for each in (*found, told) if each)
+
     def readiness(self) -> str:
         """Return what there is to say of a name that an authority may be asked for."""
+        if self.joins_at:
+            return f"joins at {self.joins_at:%H:%M} UTC"
         if self.is_unchecked and not (self.known and self.known.refusal):
             return "not looked at before the authority is asked (`skip_preflight`)"
         if self.known and self.known.refusal:
@@ -152,16 +170,38 @@ TROUBLED = frozenset({State.WAITING, State.FAILED, State.MOVED})
 def evidence(known: Known | None) -> str:
     """Return what is wrong with a name: what a look found, else what the authority said."""
     if known and known.trouble:
-        return sentence(known.trouble)
+        return about(known.name, known.trouble)
     return refusal(known) if known else ""
 
 
+def about(name: str, finding: Finding) -> str:
+    """Return what was found about a name, for a line that begins with the name."""
+    words = sentence(finding)
+    return f"it {words.removeprefix(f'{name} ')}" if words.startswith(f"{name} ") else words
+
+
+def records(name: str, evidence: Evidence) -> str:
+    """Return the records that a look at a name found, in one line; empty where it found none."""
+    addresses = (f"{'AAAA' if ':' in each else 'A'} {each}" for each in evidence.addresses)
+    policies = (f"CAA {each}" for each in evidence.caa)
+    return one_line("; ".join((*addresses, *alias(name, evidence), *policies)))
+
+
+def alias(name: str, evidence: Evidence) -> tuple[str, ...]:
+    """Return the CNAME records on the way from a name to its addresses, as one."""
+    return (f"CNAME {' -> '.join((name, *evidence.chain))}",) if evidence.chain else ()
+
+
 def refusal(known: Known) -> str:
-    """Return what the authority said against a name, empty where it did not."""
+    """Return what the authority said against a name, empty where it did not.
+
+    Where it told no problem, it was not even asked: no record could be shown to it.
+    """
     if known.refusal is None:
         return ""
     words = known.refusal.words.strip().splitlines()
-    return f"the authority refused it: {words[0] if words else known.refusal.problem}"
+    who = "the authority refused it" if known.refusal.problem else "the proof failed"
+    return f"{who}: {words[0] if words else known.refusal.problem}"
 
 
 def named(
@@ -180,10 +220,22 @@ def of_owner(owner: Owner, bundle: Bundle | None, known: Names, now: datetime) -
     if wanted is None or wanted.issuer != "acme":
         yield from (Named(owner, name, None, None, bundle) for name in owner.names)
         return
+    joins = joins_at(wanted, bundle, known, now)
     for name in owner.names:
         each = known.get(name)
         counts = replace(each, evidence=None) if each and unchecked(wanted, name) else each
-        yield Named(owner, name, state_of(name, bundle, counts, now), each, bundle)
+        state = state_of(name, bundle, counts, now)
+        yield Named(owner, name, state, each, bundle, joins if state is State.READY else None)
+
+
+def joins_at(
+    wanted: Certificate, bundle: Bundle | None, known: Names, now: datetime
+) -> datetime | None:
+    """Return when names that are ready join a certificate, None where they wait for no others."""
+    if bundle is None or not known:
+        return None
+    selection = select(wanted, bundle, bundle.source, known, now)
+    return selection.joins_at if selection else None
 
 
 def troubled(site: Site, observed: Observed, now: datetime) -> Iterator[Named]:

@@ -18,26 +18,15 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Callable
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 import psutil
 
+from proxygen.lookup.reach import is_public
 from proxygen.plan.names import Evidence
-
-TUNNELS = (IPv6Network("2002::/16"), IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48"))
-"""Addresses that hold an IPv4 address, maybe a private one (RFC 3056, RFC 6052, RFC 8215)."""
 
 UNROUTED = frozenset({errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EINVAL})
 ELSEWHERE = frozenset({"elsewhere", "not-answered", "private"})
-
-
-def is_public(address: str) -> bool:
-    """Return whether the internet can reach an address, as far as its kind tells (RFC 6890)."""
-    parsed = ip_address(address)
-    special = parsed.is_multicast or parsed.is_reserved or parsed.is_unspecified
-    if isinstance(parsed, IPv6Address):
-        special = special or parsed.is_site_local or any(parsed in each for each in TUNNELS)
-    return parsed.is_global and not special
 
 
 def is_shared(address: str) -> bool:

@@ -31,12 +31,16 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A name to look at, how it is to be proven, and to whom: the first authority decides."""
+    """A name to look at, how it is to be proven, and to whom: the first authority decides.
+
+    *delegated* are the zones into which aliases of its record may lead.
+    """
 
     owner: str
     name: str
     challenge: str
     authorities: tuple[Identity, ...] = ()
+    delegated: tuple[str, ...] = ()
 
     @property
     def host(self) -> str:

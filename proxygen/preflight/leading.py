@@ -10,9 +10,10 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from proxygen.lookup.reach import is_public
 from proxygen.model.hosts import is_address
 from proxygen.plan.names import Finding
-from proxygen.preflight.addresses import is_public, is_routed, is_shared
+from proxygen.preflight.addresses import is_routed, is_shared
 from proxygen.preflight.asked import Asked, Beacon
 from proxygen.preflight.fetching import Fetched, Fetching
 from proxygen.preflight.telling import finding

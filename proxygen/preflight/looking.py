@@ -7,8 +7,9 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import datetime
 from itertools import islice
 
+from proxygen.lookup.reach import is_public
 from proxygen.plan.names import Evidence
-from proxygen.preflight.addresses import is_public, on_interfaces
+from proxygen.preflight.addresses import on_interfaces
 from proxygen.preflight.asked import Asked, Beacon, Looker
 from proxygen.preflight.fetching import PATIENCE, Fetching
 from proxygen.preflight.leading import Here, Leading

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
+from proxygen.errors import visible
 from proxygen.lookup.answers import Found, Trouble
 from proxygen.model import persist
-from proxygen.model.certificate import PERSIST
+from proxygen.model.certificate import DNS, PERSIST
 from proxygen.plan.findings import sentence
 from proxygen.plan.names import Finding
 from proxygen.preflight.asked import Asked
 from proxygen.preflight.telling import finding, trouble
+from proxygen.solvers.dns01_records import may_stand
 
 CHALLENGE = "_acme-challenge."
 
@@ -25,6 +27,8 @@ def judged(asked: Asked, found: Found, now: datetime) -> Iterator[Finding]:
     """Yield what is wrong with the place of the record; and that it is missing, if it stays."""
     if wrong := unwritable(found):
         yield wrong
+    elif asked.challenge == DNS and found.chain:
+        yield from astray(asked, found)
     elif asked.challenge == PERSIST:
         yield from missing(asked, found, now)
 
@@ -40,6 +44,14 @@ def unwritable(found: Found) -> Finding | None:
         words = f"its CNAME record leads to {found.chain[-1]}: {sentence(why)}"
     apart = found.chain or found.zone == found.name
     return finding("acme-challenge", name=found.name, words=words) if apart else why
+
+
+def astray(asked: Asked, found: Found) -> Iterator[Finding]:
+    """Yield that aliases lead where we are not to write for the name."""
+    target = found.chain[-1]
+    if not may_stand(asked.host, target, asked.delegated):
+        words = f"its CNAME record leads to {target}, which is in none of the zones of `delegated`"
+        yield finding("acme-challenge", name=found.name, words=words)
 
 
 def missing(asked: Asked, found: Found, now: datetime) -> Iterator[Finding]:
@@ -59,5 +71,6 @@ def missing(asked: Asked, found: Found, now: datetime) -> Iterator[Finding]:
     elif not any(
         persist.matches(each, issuers, authority.account, wildcard, now) for each in found.records
     ):
-        record = persist.record(issuers[0], authority.account, wildcard)
-        yield finding("persist", name=found.name, record=record)
+        record = visible(persist.record(issuers[0], authority.account, wildcard))
+        # Ours, and of no use if it were cut as what others say is.
+        yield Finding("persist", (("name", found.name), ("record", record[: persist.LONGEST])))

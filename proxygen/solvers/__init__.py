@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Annotated, Any, ClassVar, Protocol
 
 from pydantic import BaseModel, Field
 
 from proxygen.model.certificate import Certificate, Secret
 from proxygen.model.schema import Part
-from proxygen.model.types import Seconds
+from proxygen.model.types import Host, Seconds
 
 
 class Solver(Protocol):
@@ -50,6 +50,8 @@ class Writer(Protocol):
 
     patience: float
     """Seconds within which every name server should show what was written."""
+    delegated: tuple[str, ...]
+    """Zones (A-labels, lower case) that a CNAME of ``_acme-challenge`` may lead into."""
 
     def add(self, name: str, value: str) -> None:
         """Add *value* to the TXT records at *name* (A-labels, no final dot)."""
@@ -70,11 +72,18 @@ class Writing:
     zone: Callable[[str], str]
 
 
+MOST_ZONES = 64
+
+
 class WriterSettings(Part):
     """What every kind of writer can be told."""
 
     propagation_timeout: Seconds = Field(
         120, description="How long every name server may take to show a record; seconds or 2m."
+    )
+    delegated: Annotated[list[Host], Field(max_length=MOST_ZONES)] = Field(
+        [],
+        description="Zones that a CNAME of `_acme-challenge` may lead into; else the name's own.",
     )
 
 

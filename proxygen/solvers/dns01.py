@@ -12,7 +12,13 @@ from typing import ClassVar, Protocol
 
 from proxygen.errors import IssueFailed, RefusedName
 from proxygen.solvers import Writer
-from proxygen.solvers.dns01_records import KeptRecords, Record, challenge_name, challenge_value
+from proxygen.solvers.dns01_records import (
+    KeptRecords,
+    Record,
+    challenge_name,
+    challenge_value,
+    may_stand,
+)
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 10.0
 MOST_SHOWN = 5
@@ -96,7 +102,9 @@ class Dns01:
     def present(self, name: str, token: str, key_authorization: str) -> None:
         """Write the record where the name's own, or its CNAME, leads to.
 
-        The first call removes what killed runs left.
+        The first call removes what killed runs left. Who has a zone may let its CNAME lead to any
+        name, and a record of ours there could take others away (RFC 4592 section 2.2.1): it is
+        followed only within the name's registered domain, and into what is delegated to us.
         """
         with self.lock:
             if not self.swept:
@@ -104,6 +112,8 @@ class Dns01:
                 self.swept = True
         try:
             target = self.looking.target(challenge_name(name))
+            if not self.may_write(name, target):
+                raise self.astray(challenge_name(name), target)
             record = Record(self.solver, target, challenge_value(key_authorization))
             self.answers[name, token] = record
             self.write(record)
@@ -111,6 +121,22 @@ class Dns01:
             if error.refused:  # it was not written, for sure
                 self.answers.pop((name, token), None)
             raise about(name, error) from error
+
+    def may_write(self, name: str, target: str) -> bool:
+        """Return whether a record for *name* may stand at *target*, where its aliases lead."""
+        return may_stand(name, target, self.writer.delegated)
+
+    def astray(self, place: str, target: str) -> IssueFailed:
+        """Return the error for an alias at *place* that leads to names which are not for it."""
+        zone = target.removeprefix(f"{place.partition('.')[2]}.")
+        words = f"the CNAME record of {place} leads to {target}, where we are not to write for it"
+        return IssueFailed(
+            "its CNAME record leads outside of `delegated`",
+            remedy=f"add {zone} to `delegated` of the solver {self.solver} if it is yours and holds"
+            " nothing but challenges, or remove the CNAME record",
+            words=words,
+            refused=(RefusedName(place, "", words),),
+        )
 
     def write(self, record: Record) -> None:
         """Write a record, which is remembered before unless it is known not to be there."""

@@ -53,6 +53,8 @@ class Lookups:
         if led.circling:
             raise nowhere(way, "aliases lead in a circle, or too far")
         if not led.zone or not any(each.kind in SETTLED for each in led.replies):
+            if led.crowded:
+                raise unlooked(way[-1], "too many questions waited for others")
             unserved = [each for each in led.replies if each.kind not in SETTLED]
             said = (f"{each.server}: {each.words or each.kind}" for each in unserved)
             raise nowhere(way, "; ".join(said) or self.trouble(way[-1]))
@@ -62,11 +64,7 @@ class Lookups:
         """Return why the zone of a name is not known; raise IssueFailed where it is our trouble."""
         found = self.asked(self.resolving.look(above(name), "SOA"))
         if found.trouble is Trouble.CANNOT_LOOK:
-            raise IssueFailed(
-                f"it cannot be looked up where the TXT record {name} belongs",
-                remedy="check this host's way to name servers (firewall, `resolvers`)",
-                words=found.words,
-            )
+            raise unlooked(name, found.words)
         return found.words or str(found.trouble) or "its zone is not known"
 
     def shown(self, names: Collection[str]) -> Mapping[str, tuple[Shown, ...]]:
@@ -119,6 +117,15 @@ def shown(reply: Reply) -> Shown:
     if reply.kind not in SETTLED:
         return Shown(reply.server, words=reply.words or str(reply.kind))
     return Shown(reply.server, reply.records)
+
+
+def unlooked(name: str, words: str) -> IssueFailed:
+    """Return the error for a name about which nobody could be asked: nothing is wrong with it."""
+    return IssueFailed(
+        f"it cannot be looked up where the TXT record {name} belongs",
+        remedy="check this host's way to name servers (firewall, `resolvers`)",
+        words=words,
+    )
 
 
 def nowhere(way: tuple[str, ...], words: str) -> IssueFailed:

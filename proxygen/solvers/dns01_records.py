@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
+from proxygen.host.suffixes import registered
 from proxygen.stores import Store
 
 LABEL = "_acme-challenge"
@@ -85,3 +86,14 @@ def key_of(record: Record) -> str:
     """Return the key of a record in the store."""
     digest = hashlib.sha256(f"{record.solver}\n{record.name}\n{record.value}".encode())
     return f"{FOLDER}/{digest.hexdigest()[:32]}"
+
+
+def may_stand(name: str, target: str, delegated: Iterable[str]) -> bool:
+    """Return whether the record of a name may stand at *target*, where its aliases lead.
+
+    In the name's own registered domain, or in a zone that is *delegated* to such records.
+    """
+    target = target.lower()
+    if target == challenge_name(name) or registered(target) == registered(name):
+        return True
+    return any(target == zone or target.endswith(f".{zone}") for zone in delegated)

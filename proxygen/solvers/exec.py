@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from pathlib import Path
 
@@ -13,6 +14,13 @@ from proxygen.services import Answer, Command
 from proxygen.solvers import Writer, WriterSettings, Writing
 
 KEPT_OUTPUT = 4_000
+INTERPRETER = "see that what it names after its #! is there, and may be run"
+STARTING = {
+    errno.ENOEXEC: "make it start with #!, such as #!/bin/sh",
+    errno.ENOENT: INTERPRETER,
+    errno.EACCES: INTERPRETER,
+}
+"""What to do when a program that is there cannot be started (execve(2))."""
 
 
 class Settings(WriterSettings):
@@ -29,6 +37,7 @@ class Program:
         self.settings = settings
         self.path = Path(settings.program)
         self.patience = float(settings.propagation_timeout)
+        self.delegated = tuple(settings.delegated)
         self.one_at_a_time = threading.Lock()
 
     def add(self, name: str, value: str) -> None:
@@ -69,7 +78,8 @@ class Program:
                 **limits,  # type: ignore[arg-type]
             )
         except ServiceError as error:
-            raise IssueFailed(error.what, remedy=error.remedy, words=error.words) from error
+            remedy = remedy_of(error) or error.remedy
+            raise IssueFailed(error.what, remedy=remedy, words=error.words) from error
         except OSError as error:
             raise self.failed("cannot be run", str(error)) from error
 
@@ -80,6 +90,12 @@ class Program:
             remedy="see what it said; run it by hand with these arguments",
             words=words,
         )
+
+
+def remedy_of(error: ServiceError) -> str:
+    """Return what to do about a program that the system did not start, empty for other trouble."""
+    cause = error.__cause__
+    return STARTING.get(cause.errno or 0, "") if isinstance(cause, OSError) else ""
 
 
 def writer(settings: Settings, writing: Writing) -> Writer:  # noqa: ARG001 - the contract's argument

@@ -45,6 +45,7 @@ class Provider:
         self.credentials = dict(credentials)
         self.zone = zone
         self.patience = float(settings.propagation_timeout)
+        self.delegated = tuple(settings.delegated)
         self.provider, self.resolver = imported(settings.provider)
         self.one_at_a_time = threading.Lock()
 

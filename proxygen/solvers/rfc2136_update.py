@@ -27,6 +27,7 @@ class Updates:
         self.settings = settings
         self.key = dns.tsig.Key(dns.name.from_text(key.name), key.secret, key.algorithm)
         self.patience = float(settings.propagation_timeout)
+        self.delegated = tuple(settings.delegated)
         self.zones: dict[str, dns.name.Name] = {}
 
     def add(self, name: str, value: str) -> None:

@@ -114,7 +114,7 @@ def test_whether_each_record_is_there_is_looked_up(live: Path) -> None:
     assert found == {
         ("www.hoster.test", "A"): ("there", None),
         ("alias.shop.example", "CNAME"): ("there", None),
-        ("www.shop.example", "CNAME"): ("otherwise", None),
+        ("www.shop.example", "CNAME"): ("missing", "192.0.2.10 2001:db8::10"),
         ("no.shop.example", "CNAME"): ("missing", None),
         ("lagging.example", "A"): ("missing", None),
     }
@@ -124,12 +124,16 @@ def test_whether_each_record_is_there_is_looked_up(live: Path) -> None:
 def test_only_what_is_missing_now(live: Path) -> None:
     run = proxygen("--root", live, "dns", "--missing")
     shown = run.stdout.splitlines()
-    assert [line.split()[0] for line in shown[1:-1]] == ["no.shop.example", "lagging.example"]
-    assert shown[-1] == "2 records, 2 missing"
+    assert [line.split()[0] for line in shown[1:-1]] == [
+        "www.shop.example",
+        "no.shop.example",
+        "lagging.example",
+    ]
+    assert shown[-1] == "3 records, 3 missing"
     run = proxygen("--root", live, "dns", "--missing", "global")
     assert run.stdout == "nothing is missing\n"
     text = proxygen("--root", live, "dns", "--missing", "--zone").stdout
-    assert "$ORIGIN shop.example.\nno.shop.example. 3600 IN CNAME www.hoster.test.\n" in text
+    assert "\nno.shop.example. 3600 IN CNAME www.hoster.test.\n" in text
 
 
 @needs("named")
@@ -143,3 +147,42 @@ def test_addresses_that_the_model_does_not_tell_are_those_of_the_global_name(liv
     run = proxygen("--root", live, "dns", "--no-look")
     assert run.returncode == 0
     assert "note: the addresses of this installation are not known" in run.stderr
+
+
+@needs("named")
+def test_a_name_of_which_no_challenge_was_fetched_leads_here_by_our_addresses_alone(
+    live: Path,
+) -> None:
+    model = live / "etc/proxygen/proxygen.yaml"
+    model.write_text(model.read_text().replace("[192.0.2.10]", "[192.0.2.10, '2001:db8::10']"))
+    found = {each["name"]: (each["present"], each["now"]) for each in said(live)["records"]}
+    assert found["www.shop.example"] == ("otherwise", None)
+
+
+BY_RECORD = """\
+global: {{url: www.hoster.test, certificate: acme, challenge: dns-01}}
+acme: {{directory: "https://127.0.0.1:1/", terms_of_service_agreed: true}}
+solvers: {{ours: {{exec: {{program: /bin/true}}}}}}
+domains:
+  shop.example:
+    url: www.shop.example
+    extra_names: [alias.shop.example]
+    certificate: acme
+    challenge: dns-01
+resolvers: ['{address}:{port}']
+services: {{}}
+"""
+
+
+@needs("named")
+def test_where_names_lead_is_looked_up_also_when_their_proof_does_not_need_it(
+    live: Path, net: Internet
+) -> None:
+    text = BY_RECORD.format(address=net.at(nameserver.RESOLVER), port=net.server.port)
+    (live / "etc/proxygen/proxygen.yaml").write_text(text)
+    all_said = said(live, "--delegate-to", "acme.hoster.test")
+    assert all_said["addresses"] == ["192.0.2.10"]
+    found = {(each["name"], each["type"]): each["present"] for each in all_said["records"]}
+    assert found["www.hoster.test", "A"] == "there"
+    assert found["alias.shop.example", "CNAME"] == "there"
+    assert found["_acme-challenge.www.shop.example", "CNAME"] == "missing"

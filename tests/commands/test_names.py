@@ -15,7 +15,7 @@ import pytest
 from proxygen.bundles import Bundles
 from proxygen.model.certificate import Bundle, KeyAndChain
 from proxygen.namebook import NameBook
-from proxygen.plan.names import Known
+from proxygen.plan.names import Evidence, Known
 from proxygen.stores.filesystem import FileStore
 from tests import models
 from tests.certificates import DAY, NOON
@@ -25,7 +25,19 @@ from tests.live import nameserver
 from tests.live.machine import temporary_root
 from tests.live.nameserver import Internet
 from tests.live.needs import needs
-from tests.names import HOST, LATE, SITE, TEXT, A, moved, refused, waiting
+from tests.names import (
+    ELSEWHERE,
+    HOST,
+    LATE,
+    SITE,
+    TEXT,
+    A,
+    evidence,
+    finding,
+    moved,
+    refused,
+    waiting,
+)
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 BUECHER = "xn--bcher-kva.example"
@@ -80,10 +92,10 @@ def issue(root: Path, *names: str) -> Bundle:
 
 
 def lines(root: Path, *arguments: str) -> dict[str, str]:
-    """Return the line of each name."""
+    """Return the line of each name, without what stands below it."""
     run = proxygen("--root", root, "names", *arguments)
     assert run.returncode == 0, run.stderr
-    body = run.stdout.splitlines()[1:-1]
+    body = [each for each in run.stdout.splitlines()[1:-1] if not each.startswith(" ")]
     return {line.split("  ")[0]: line for line in body}
 
 
@@ -97,18 +109,61 @@ def said(root: Path, *arguments: str) -> dict[str, dict[str, Any]]:
 def test_every_name_is_told_and_what_is_in_trouble_first(root: Path) -> None:
     issue(root, HOST, A)
     know(root, waiting(), refused(BUECHER))
-    run = proxygen("--root", root, "names")
-    shown = run.stdout.splitlines()
-    assert shown[0].split() == ["NAME", "OWNER", "STATE", "SINCE", "NEXT", "LOOK", "EVIDENCE"]
+    shown = proxygen("--root", root, "names").stdout.splitlines()
+    assert shown[0].split() == ["NAME", "OWNER", "STATE", "FOR"]
     assert shown[1].startswith(f"bücher.example ({BUECHER})")
-    assert "the authority refused it: DNS problem: NXDOMAIN looking up A" in shown[1]
-    assert shown[2].startswith(LATE)
-    assert "waiting for DNS" in shown[2]
-    assert f"{NOW - 2 * DAY:%Y-%m-%d %H:%M} UTC (2 d)" in shown[2]
-    assert f"{NOW + timedelta(hours=2):%Y-%m-%d %H:%M} UTC (in 1" in shown[2]
-    assert shown[2].endswith("the A record 198.51.100.7 leads to another server (it answered 404)")
+    assert shown[3] == "    the authority refused it: DNS problem: NXDOMAIN looking up A"
+    assert shown[5].split() == [LATE, A, "waiting", "for", "DNS", "2", "d"]
+    assert shown[6].startswith(f"    since {NOW - 2 * DAY:%Y-%m-%d %H:%M} UTC, next look ")
+    assert f" {NOW + timedelta(hours=2):%Y-%m-%d %H:%M} UTC (in 1" in shown[6]
+    assert shown[7:9] == [
+        "    the A record 198.51.100.7 leads to another server (it answered 404)",
+        "    found: A 198.51.100.7",
+    ]
     assert shown[-1] == "7 names: 1 waiting for DNS, 2 ready, 2 issued, 1 failed, 1 global"
-    assert len(shown) == 9
+    assert len(shown) == 9 + 3 + 3
+
+
+def test_all_the_evidence_stands_below_a_name_one_line_for_each_thing(root: Path) -> None:
+    found = evidence(
+        ELSEWHERE,
+        finding("caa"),
+        addresses=("192.0.2.9", "2001:db8::9"),
+        chain=("edge.example.org", "b.example.org"),
+        caa=('0 issue "ca.example"',),
+    )
+    known = replace(waiting(), evidence=found, refusal=refused().refusal)
+    know(root, known)
+    run = proxygen("--root", root, "names", LATE)
+    told = run.stdout.splitlines()[3:-1]
+    assert [each.strip().partition(" (")[0] for each in told[:3]] == [
+        "the A record 198.51.100.7 leads to another server",
+        f"the CAA records of {A} do not allow letsencrypt.org",
+        "the authority refused it: DNS problem: NXDOMAIN looking up A",
+    ]
+    chain = f"CNAME {LATE} -> edge.example.org -> b.example.org"
+    records = f'A 192.0.2.9; AAAA 2001:db8::9; {chain}; CAA 0 issue "ca.example"'
+    assert told[3:] == [f"    found: {records}"]
+
+
+def test_what_is_told_of_a_name_in_trouble_fits_a_terminal(root: Path) -> None:
+    issue(root, HOST, A)
+    know(root, waiting(), waiting(A))
+    run = proxygen("--root", root, "names", LATE, A)
+    below = [each for each in run.stdout.splitlines() if each.startswith("    ")]
+    assert "    cannot be proven now" in below
+    assert len(below) == 3 + 4
+    assert max(map(len, below)) <= 80
+
+
+def test_a_name_that_is_ready_and_waits_for_others_is_told_when_it_joins(root: Path) -> None:
+    issue(root, HOST, A)
+    looked = Known(BUECHER, NOON + DAY, Evidence(NOON), ready_since=NOON)
+    know(root, looked, waiting())
+    NameBook(store(root)).note(A, [replace(shifted(looked), ready_since=NOW)])
+    joins = NOW + timedelta(minutes=5)
+    assert lines(root)[f"bücher.example ({BUECHER})"].endswith(f"joins at {joins:%H:%M} UTC")
+    assert said(root)[BUECHER]["joins_at"] == joins.isoformat()
 
 
 def test_an_issued_name_is_told_until_when_and_one_that_nobody_looked_at_as_such(
@@ -116,7 +171,7 @@ def test_an_issued_name_is_told_until_when_and_one_that_nobody_looked_at_as_such
 ) -> None:
     made = issue(root)
     found = lines(root)
-    assert f"until {made.not_after:%Y-%m-%d %H:%M} UTC" in found[HOST]
+    assert found[HOST].endswith(f"until {made.not_after:%Y-%m-%d}")
     assert found["mail.example.net"].endswith("not looked at yet")
     assert found["mail.customer-b.example"].endswith("served with the global certificate")
 
@@ -167,6 +222,7 @@ def test_programs_are_told_everything(root: Path) -> None:
         "words": "the A record 198.51.100.7 leads to another server (it answered 404)",
         "since": known.bad_since.isoformat(),
         "next_look": known.look_at.isoformat(),
+        "joins_at": None,
         "covered": False,
         "not_after": None,
         "at_risk": False,

@@ -107,6 +107,23 @@ def test_apply_waits_for_the_dns_that_was_just_changed(web: Machine, dns: NameSe
     assert shown(web, LATE) == {"www.a.example", LATE}
 
 
+def test_who_is_right_first_is_served_first(web: Machine, dns: NameServer) -> None:
+    late = {
+        "url": "https://www.b.example",
+        "extra_names": ["late.b.example"],
+        "certificate": "acme",
+    }
+    web.model({"a.example": A, "b.example": late}, main=MAIN)
+    with applying(web, "--wait-dns", "90s") as run:
+        until(lambda: "for the DNS of 2 names" in said(web), "it to wait")
+        dns.set(LATE, "A", HERE, ttl=1)
+        until(lambda: shown(web, LATE) == {"www.a.example", LATE}, "the first to be served", 30)
+        assert run.poll() is None
+        dns.set("late.b.example", "A", HERE, ttl=1)
+        assert run.wait(60) == 0
+    assert shown(web, "late.b.example") == {"www.b.example", "late.b.example"}
+
+
 def test_apply_waits_no_longer_than_it_is_told(web: Machine) -> None:
     web.model({"a.example": A}, main=MAIN)
     first = web.proxygen("apply", "--wait-dns", "1s")
@@ -116,6 +133,26 @@ def test_apply_waits_no_longer_than_it_is_told(web: Machine) -> None:
     assert "the DNS of 1 name is not right yet" in first.stdout
     again = web.proxygen("apply", "a.example", "--wait-dns", "1s", "--json")
     assert json.loads(again.stdout)["exit_code"] == 0
+
+
+def test_who_waits_has_ready_names_joined_at_once_and_what_failed_before_told(
+    web: Machine, dns: NameServer
+) -> None:
+    other, third = "imap.a.example", "pop.a.example"
+    domain = A | {"extra_names": [LATE, other, third]}
+    web.model({"a.example": domain}, main=MAIN)
+    assert web.proxygen("apply").returncode == 0
+    dns.set(other, "A", HERE, ttl=1)
+    failing = B | {"challenge": "dns-01", "solver": "none", "skip_preflight": True}
+    solvers = {"none": {"rfc2136": {"server": dns.address, "key": "file:absent.key"}}}
+    web.model({"a.example": domain, "b.example": failing}, main=MAIN, solvers=solvers)
+    assert web.proxygen("apply", "a.example").returncode == 0
+    dns.set(third, "A", HERE, ttl=1)
+    run = web.proxygen("apply", "--wait-dns", "1s")
+    assert run.returncode == 5
+    assert "absent.key is not there" in run.stderr
+    assert run.stdout.count("failed: issue the certificate of b.example") == 1
+    assert other in shown(web, "www.a.example")
 
 
 def test_a_time_that_is_none_is_a_usage_error(web: Machine) -> None:

@@ -41,7 +41,7 @@ class Scene:
             self.authority,
             {"a.example": A | (a or {}), "b.example": B},
             acme=acme,
-            addresses=[HERE],
+            addresses=more.pop("addresses", [HERE]),
             resolvers=[f"{self.dns.address}:{self.dns.port}"],
             **more,
         )
@@ -364,3 +364,19 @@ def test_names_that_left_the_model_are_not_kept(scene: Scene) -> None:
     scene.model({"extra_names": []})
     scene.round()
     assert not scene.here.parts.names.of("a.example")
+
+
+def test_a_changed_model_has_waiting_names_looked_at_at_once(scene: Scene) -> None:
+    scene.model()
+    scene.lead(URL, IMAP)
+    scene.lead(AUTO, to=ELSEWHERE)
+    scene.round()
+    for _ in range(12):
+        scene.round(DAY)
+    orders = scene.orders
+    scene.lead(AUTO)
+    scene.round()
+    assert scene.orders == orders, "the next look is not due for hours"
+    scene.model(addresses=[HERE, "192.0.2.1"])
+    scene.round()
+    assert scene.issued() == NAMES

@@ -65,7 +65,8 @@ def authority(zones: Zones, tmp_path: Path) -> Iterator[SmallAuthority]:
 
 def dns01(zones: Zones, store: MemoryStore) -> Dns01:
     """Return a solver that writes to these zones."""
-    updates = zones.updates(propagation_timeout=20, ttl=0)  # the resolver keeps nothing
+    more = {"propagation_timeout": 20, "delegated": [TARGETS]}
+    updates = zones.updates(ttl=0, **more)  # the resolver keeps nothing
     return Dns01("ours", updates, KeptRecords(store), zones.lookups, lambda: datetime.now(UTC))
 
 

@@ -1,4 +1,4 @@
-"""The little internet, started once, and networks for scripted servers."""
+"""The little internet, started once."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.conftest import require
-from tests.live import nameserver, ports
+from tests.live import nameserver
 from tests.live.machine import temporary_root
 from tests.live.nameserver import Internet, Recursor
 
@@ -25,18 +25,3 @@ def resolver(net: Internet) -> Iterator[Recursor]:
     """Return a resolver of the little internet that checks signatures."""
     with net.resolver() as running:
         yield running
-
-
-@pytest.fixture
-def network() -> Iterator[str]:
-    """Return a part of 127/8 of one's own, as ``127.A.B.``."""
-    with nameserver.network() as prefix:
-        yield prefix
-
-
-@pytest.fixture
-def port() -> Iterator[int]:
-    """Return a port of one's own."""
-    chosen = ports.reserve()
-    yield chosen
-    ports.release(chosen)

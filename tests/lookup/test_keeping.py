@@ -12,7 +12,7 @@ import dns.rcode
 import pytest
 
 from proxygen.lookup.answers import Found, Trouble
-from proxygen.lookup.cache import Cache
+from proxygen.lookup.cache import OCTETS, Cache
 from proxygen.lookup.resolving import Resolving
 from tests.lookup.scripted import Says, Scripted, answer, delegating, holding, rooting
 
@@ -204,3 +204,16 @@ def test_the_root_servers_are_asked_for_no_more_than_the_registry(
     servers, asking = world
     asyncio.run(asking.look("private.name.a.example", "A"))
     assert servers.names(f"{network}1") == ["example", "a.example"]
+
+
+def test_what_is_large_takes_the_place_of_many(ticks: Ticks) -> None:
+    """A zone with giant answers must not fill the memory of a process that runs for months."""
+    cache = Cache(ticks, 10)
+    for number in range(8):
+        cache.put(number, number, 60)
+    cache.put("large", "large", 60, 6 * OCTETS)
+    assert [each for each in range(8) if cache.get(each) is not None] == [5, 6, 7]
+    cache.put("giant", "giant", 60, 60 * OCTETS)
+    assert (len(cache), cache.get("giant")) == (1, "giant")
+    cache.drop("giant")
+    assert cache.taken == 0

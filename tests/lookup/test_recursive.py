@@ -239,3 +239,42 @@ def test_a_resolver_learns_nothing_of_a_record_that_is_still_to_be_written(
     question = dns.message.make_query("no.shop.example", "TXT", flags=0)
     kept = dns.query.udp(question, resolver.address, timeout=5, port=resolver.port)
     assert kept.rcode() == dns.rcode.NXDOMAIN
+
+
+def test_a_name_server_that_is_no_host_is_not_asked_for(network: str, port: int) -> None:
+    """Names from the DNS may hold any octets; as text they may be longer than a name can be."""
+    octets = ".".join("\\001" * 60 for _ in range(4))
+
+    def says(query: Message) -> Message:
+        name, rdtype = asked_for(query)
+        records = {
+            "SOA": f"{name} 60 SOA ns.test. host.test. 1 3600 600 86400 60",
+            "NS": f"{name} 60 NS {octets}.",
+            "A": f"{name} 60 A {network}2",
+        }
+        made = answer(query, *filter(None, [records.get(rdtype)]))
+        made.flags |= dns.flags.RA
+        return made
+
+    with Scripted(port, {f"{network}1": says}) as servers:
+        asking = Resolving([(f"{network}1", port)], port=port, patience=0.5)
+        zone = asyncio.run(asking.zone("a.example"))
+    assert (zone and zone.servers) == ()
+    assert {kind for _, _, kind, _ in servers.asked} == {"SOA", "NS"}
+
+
+@pytest.mark.parametrize("target", ["|{touch,it}|sh.evil.test", "a\\.b.test"])
+def test_an_alias_of_what_is_no_host_name_leads_nowhere(
+    network: str, port: int, target: str
+) -> None:
+    def says(query: Message) -> Message:
+        name, _ = asked_for(query)
+        made = answer(query, *([f"{name} 60 CNAME {target}."] if name != "." else []))
+        made.flags |= dns.flags.RA
+        return made
+
+    with Scripted(port, {f"{network}1": says}):
+        asking = Resolving([(f"{network}1", port)], port=port, patience=0.5)
+        found = asyncio.run(asking.look("a.example", "A"))
+    assert (found.chain, found.records) == ((), ())
+    assert "leads to no host name" in found.words

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import dns.dnssec
 import dns.flags
@@ -17,8 +17,10 @@ import dns.rrset
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from dns.message import Message
+from dns.rdtypes.ANY.DNSKEY import DNSKEY
 from dns.rrset import RRset
 
+from proxygen.lookup import signatures
 from proxygen.lookup.answers import Found
 from proxygen.lookup.resolving import Resolving
 from tests.lookup.scripted import Says, Scripted, answer, asked_for, delegating, rooting
@@ -244,3 +246,35 @@ def test_below_an_unsigned_delegation_nothing_is_checked(
         asking = Resolving(roots=(at,), port=port, system=lambda: ())
         found = asyncio.run(asking.look("a.example", "A"))
     assert (found.records, found.dnssec) == (("192.0.2.1",), "")
+
+
+def test_keys_with_the_same_tag_are_not_all_tried(
+    zone: World, verdict: Callable[..., Found]
+) -> None:
+    """Each try costs time, and anybody can make hundreds of such keys (CVE-2023-50387)."""
+    ours, tag = zone.signer.public, dns.dnssec.key_id(zone.signer.public)
+    keys = dns.rrset.from_rdata_list(APEX, 60, [ours, *alike(ours, 3)])
+    assert {dns.dnssec.key_id(each) for each in keys} == {tag}
+    known = signatures.by_tag(keys)
+    assert len(known[tag]) == signatures.ALIKE
+    assert verdict().dnssec == ""
+
+
+def alike(key: DNSKEY, many: int) -> list[DNSKEY]:
+    """Return keys with the same tag, which is a sum: equal octets of two words change places."""
+    words = [key.key[at : at + 2] for at in range(0, len(key.key), 2)]
+    made = [[*words[at:], *words[:at]] for at in range(1, many + 1)]
+    return [cast("DNSKEY", key.replace(key=b"".join(each))) for each in made]
+
+
+def test_of_many_signatures_those_by_keys_of_the_zone_are_tried(
+    zone: World, verdict: Callable[..., Found]
+) -> None:
+    strange = Signer().signature(zone.records["A"])[0]
+
+    def many(signature: RRset) -> RRset:
+        others = [strange.replace(key_tag=number) for number in range(20)]
+        return dns.rrset.from_rdata_list(APEX, 60, [*others, signature[0]])
+
+    zone.spoil = many
+    assert verdict().dnssec == ""

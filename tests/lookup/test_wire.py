@@ -56,8 +56,14 @@ def test_no_message_is_more_than_wrong(changes: list[tuple[int, int]], data: st.
     resolved(Said(SERVER, message), Question("www.a.example", "A", recursive=True))
 
 
-@pytest.mark.parametrize("label", [b"a.example", b"x\\", b"\x00", b"caf\xc3\xa9"])
-def test_a_label_with_a_dot_or_a_backslash_is_no_host_name(label: bytes) -> None:
+@pytest.mark.parametrize(
+    "label",
+    [
+        *(b"a.example", b"x\\", b"\x00", b"caf\xc3\xa9"),
+        *(b"|{touch,it}|sh", b"`id`", b"a&b", b"a'b", b"-f", b"+short", b"<b>"),
+    ],
+)
+def test_what_means_something_to_programs_and_shells_is_no_host_name(label: bytes) -> None:
     asked = query(Question("www.a.example", "A"))
     said = answer(asked)
     target = dns.name.Name([label, b"test", b""])

@@ -587,3 +587,37 @@ def test_what_many_domains_inherit_is_told_once() -> None:
     assert [each[1] for each in mistakes(text.replace("domains:\n", f"domains:\n{domains}"))] == [
         "defaults.solver"
     ]
+
+
+BELOW = """
+global: {url: mail.example.net, certificate: selfsigned}
+acme: {terms_of_service_agreed: true}
+solvers: {ours: {first: {server: x}}}
+domains:
+  victim.example: {url: www.victim.example}
+  evil.example:
+    url: www.evil.example
+    extra_names: [EXTRA]
+    certificate: acme
+    challenge: CHALLENGE
+"""
+
+
+@pytest.mark.parametrize("challenge", ["dns-01", "dns-persist-01"])
+@pytest.mark.parametrize(
+    "name", ["victim.example", "'*.victim.example'", "a.b.victim.example", "'*.mail.example.net'"]
+)
+def test_a_name_of_somebody_else_is_not_proven_by_dns(name: str, challenge: str) -> None:
+    (found,) = mistakes(BELOW.replace("EXTRA", name).replace("CHALLENGE", challenge))
+    _, field, reason, remedy = found
+    assert field == "domains.evil.example.extra_names[0]"
+    assert f"and {challenge} would prove it for anybody" in reason
+    assert "have it proven by http-01" in remedy
+
+
+@pytest.mark.parametrize(
+    ("name", "challenge"),
+    [("a.victim.example", "http-01"), ("a.evil.example", "dns-01"), ("other.example", "dns-01")],
+)
+def test_a_name_of_ones_own_or_of_nobody_is_proven_by_dns(name: str, challenge: str) -> None:
+    site(BELOW.replace("EXTRA", name).replace("CHALLENGE", challenge))

@@ -725,3 +725,8 @@ def test_a_hundred_thousand_domains_are_read_in_time() -> None:
 def test_no_domain_is_a_path_or_the_global_owner(name: str) -> None:
     (mistake,) = mistakes(f'{SMALLEST}domains: {{"{name}": {{}}}}')
     assert mistake.where.column == 11
+
+
+def test_a_model_that_names_no_notifier_tells_nobody() -> None:
+    assert dict(site(SMALLEST).notifiers) == {"email": None}
+    assert dict(site(f"{SMALLEST}notifiers: {{}}\n").notifiers) == {}

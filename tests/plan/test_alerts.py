@@ -16,7 +16,7 @@ from proxygen.services import Facts
 from tests.certificates import DAY, NOON
 from tests.mails import attempt
 from tests.models import bundle, bundles, site, stand_in
-from tests.names import HOST, LATE, A, by_name, moved, refused, waiting
+from tests.names import HOST, LATE, A, by_name, finding, moved, refused, waiting
 from tests.names import SITE as OF_NAMES
 
 TEXT = """\
@@ -139,11 +139,20 @@ def unissued() -> dict[str, Bundle]:
 def test_names_that_no_certificate_covers_are_warned_about_with_what_was_found() -> None:
     told = of_names(waiting(), issued=unissued())
     assert (
-        f"waiting for DNS: {LATE} ({A}): the A record 198.51.100.7 leads to another server "
-        "(it answered 404); since 2026-11-18 12:00 UTC"
+        f"{LATE} ({A}): waiting for DNS since 2026-11-18 12:00 UTC: the A record 198.51.100.7 "
+        "leads to another server (it answered 404)"
     ) in told
-    (line,) = (each for each in of_names(refused(), issued=unissued()) if "refused" in each)
-    assert line.startswith(f"refused: {LATE} ({A}): the authority refused it: DNS problem")
+    (line,) = (each for each in of_names(refused(), issued=unissued()) if "failed" in each)
+    since = "2026-11-18 12:00 UTC"
+    assert line.startswith(f"{LATE} ({A}): failed since {since}: the authority refused it: DNS")
+
+
+def test_a_name_is_told_once_in_a_warning() -> None:
+    for name in (LATE, A):
+        known = waiting(name, finding("nxdomain", name=name, zone="zone.example"))
+        (line,) = (each for each in of_names(known, issued=unissued()) if "zone" in each)
+        assert line.count(name) == 1
+        assert line.endswith(": it does not exist in the zone zone.example")
 
 
 def test_a_name_that_moved_away_or_is_covered_still_is_not_warned_about() -> None:
@@ -163,7 +172,7 @@ def test_a_thousand_names_that_wait_are_ten_warnings_and_a_count() -> None:
     book = {"x.example": by_name(waiting(f"n{each}.x.example") for each in range(99))}
     stored = {key: each for key, each in bundles(of).items() if key == GLOBAL}
     told = warnings(of, Observed(stored, {}, {}, names=book), NOON)
-    assert sum(each.startswith("waiting for DNS") for each in told) == 10
+    assert sum("waiting for DNS" in each for each in told) == 10
     assert "… and 89 more of this kind" in told
 
 

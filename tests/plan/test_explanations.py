@@ -157,6 +157,19 @@ def test_the_caa_record_that_is_missing_stands_there() -> None:
     text = told(waiting(LATE, finding("caa")))
     assert f'    {A}. 3600 IN CAA 0 issue "letsencrypt.org"\n' in text
     assert f'dig +short CAA {A} @8.8.8.8\n        0 issue "letsencrypt.org"\n' in text
+    assert 'letsencrypt.org"\n        (there may be other CAA records besides)\n' in text
+
+
+def test_records_that_were_found_are_lines_of_a_zone_file() -> None:
+    found = evidence(finding("caa"), chain=("edge.example.org",), caa=('0 issue "ca.example"',))
+    text = told(replace(waiting(), evidence=found))
+    assert (
+        f"    {LATE}. IN CNAME edge.example.org.\n"
+        "    edge.example.org. IN A 198.51.100.7\n"
+        f'    {A}. IN CAA 0 issue "ca.example"\n'
+    ) in text
+    unsaid = replace(found, findings=(ELSEWHERE,))  # nobody noted at which name they stand
+    assert "IN CAA" not in told(replace(waiting(), evidence=unsaid))
 
 
 def test_for_dns_01_the_delegation_and_not_where_the_name_leads() -> None:
@@ -177,6 +190,20 @@ def test_for_dns_persist_01_the_record() -> None:
     assert f'dig +short TXT {place} @8.8.8.8\n        "{record}"\n' in text
     text = told(name=HOST, of=PERSIST)  # not looked at yet
     assert f'    _validation-persist.{HOST}. 3600 IN TXT "{record}"\n' in text
+
+
+def test_a_long_record_for_dns_persist_01_is_not_cut() -> None:
+    """The account's URL is the authority's choice, and a part of it would name nobody's account."""
+    account = f"https://ca.example/{'a' * 600}"
+    record = f"ca.example; accounturi={account}; policy=wildcard"
+    place = f"_validation-persist.{LATE}"
+    text = told(waiting(LATE, finding("persist", name=place, record=record)), of=PERSIST)
+    (line,) = (each for each in text.splitlines() if f"{place}. 3600 IN TXT" in each)
+    strings = re.findall(r'"([^"]*)"', line)
+    assert "".join(strings) == record
+    assert max(map(len, strings)) <= 255
+    assert f"        {line.partition(' TXT ')[2]}\n" in text  # what `dig` must print
+    assert len(told(waiting(LATE, finding("persist", name=place, record="a" * 99_999)))) < 20_000
 
 
 def test_a_name_that_is_fine_says_so_and_asks_for_nothing() -> None:
@@ -247,6 +274,7 @@ def test_a_text_is_as_it_was_looked_at(name: str, code: str) -> None:
 def everything() -> Iterator[dict[str, object]]:
     """Yield cases that make use of all that can be told."""
     yield from CASES.values()
+    yield {"known": refused(problem="")}
     for found in sorted(SENTENCES):
         yield {"known": waiting(LATE, finding(found))}
     yield {"known": waiting(LATE, finding("acme-challenge")), "of": DNS}
@@ -274,3 +302,12 @@ def test_every_phrase_of_explanations_is_of_use(code: str) -> None:
     for case in everything():
         told(code=language, **case)  # type: ignore[arg-type]
     assert {each for each in language.phrases if each.startswith("explain.")} <= used
+
+
+@pytest.mark.parametrize("code", ["servfail", "servers-silent", "no-delegation", "caa-lookup"])
+def test_a_command_to_copy_runs_nothing_else(code: str) -> None:
+    """A zone has the name that its owner likes, which is not always the reader of the text."""
+    zone = "|{touch,it}|sh.evil.test"
+    text = told(waiting(LATE, finding(code, zone=zone, domain=zone)))
+    (command,) = (line for line in text.splitlines() if "evil" in line and " dig " in line)
+    assert f" '{zone}' " in command

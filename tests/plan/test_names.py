@@ -22,6 +22,7 @@ from proxygen.plan.names import (
     not_ready,
     refused,
     state_of,
+    up_to_date,
 )
 from tests.certificates import NOON
 from tests.models import bundle
@@ -225,3 +226,15 @@ def test_a_name_that_came_back_did_not_move_away() -> None:
     failed = refused(back, NAME, "", "no", NOON, 0.0)
     other = bundle(Certificate("o", ("www.a.example",), "acme", WANTED.origin))
     assert state_of(NAME, other, failed, NOON) is State.FAILED
+
+
+def test_a_name_that_the_model_has_looked_at_otherwise_is_looked_at_now() -> None:
+    late, now = NOON + timedelta(days=1), NOON + timedelta(hours=1)
+    known = {
+        NAME: Known(NAME, late, seen(MISSING), looks=9, by="before"),
+        "www.a.example": Known("www.a.example", late, seen(), by="now"),
+    }
+    found = up_to_date(known, "now", now)
+    assert (found[NAME].look_at, found[NAME].looks) == (now, 0)
+    assert found["www.a.example"] == known["www.a.example"]
+    assert up_to_date(found, "other", now)["www.a.example"].look_at == now

@@ -5,8 +5,9 @@ from __future__ import annotations
 import psutil
 import pytest
 
+from proxygen.lookup.reach import is_public
 from proxygen.preflight import Beacon, reached
-from proxygen.preflight.addresses import is_public, is_routed, on_interfaces
+from proxygen.preflight.addresses import is_routed, on_interfaces
 from tests.preflight.standins import leading_to, looked, right, told, web, wrong
 
 

@@ -84,7 +84,8 @@ def look(
         local=tuple,
         public=lambda _: True,
     )
-    asked = (Asked("shop.example", each, challenge, (authority,)) for each in names)
+    zones = ("hoster.test", "nobody.example")
+    asked = (Asked("shop.example", each, challenge, (authority,), zones) for each in names)
     preflight.look(asked, lambda each, evidence: found.update({each.name: evidence}), lambda: False)
     return found
 

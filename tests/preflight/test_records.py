@@ -16,7 +16,7 @@ ALIAS = ("shop.acme.hoster.example",)
 
 def by_dns(name: str = "shop.example") -> Asked:
     """Return a name to be proven by dns-01."""
-    return Asked("shop.example", name, "dns-01", (PRIVATE_CA,))
+    return Asked("shop.example", name, "dns-01", (PRIVATE_CA,), ("acme.hoster.example",))
 
 
 def found(trouble: Trouble = Trouble.NONE, **more: object) -> Found:
@@ -107,11 +107,13 @@ def test_a_lasting_record_must_be_there() -> None:
 
 
 def test_the_missing_record_is_told_exactly() -> None:
-    asked = Asked("shop.example", "*.shop.example", "dns-persist-01", (PRIVATE_CA,))
-    assert dict(only(looked(Dns(), asked)).facts) == {
-        "name": "_validation-persist.shop.example",
-        "record": FOR_WILDCARDS,
-    }
+    long = Identity("x", ("ca.test",), f"{ACCOUNT}/{'a' * 600}")
+    for authority in (PRIVATE_CA, long):
+        asked = Asked("shop.example", "*.shop.example", "dns-persist-01", (authority,))
+        assert dict(only(looked(Dns(), asked)).facts) == {
+            "name": "_validation-persist.shop.example",
+            "record": persist.record("ca.test", str(authority.account), True),
+        }
 
 
 @pytest.mark.parametrize("authority", [Identity("x", ("ca.test",)), Identity("x", (), ACCOUNT)])
@@ -130,3 +132,12 @@ def test_caa_must_allow_the_lasting_record_too() -> None:
     )
     asked = Asked("shop.example", "shop.example", "dns-persist-01", (PRIVATE_CA,))
     assert told(looked(dns, asked)) == [("caa", True)]
+
+
+def test_an_alias_must_lead_into_what_is_delegated() -> None:
+    led = found(Trouble.NX_DOMAIN, chain=("x.victim.example",), zone="victim.example")
+    evidence = looked(Dns({(RECORD, "TXT"): led}), by_dns())
+    assert told(evidence) == [("acme-challenge", True)]
+    assert "leads to x.victim.example, which is in none of the zones of `delegated`" in sentence(
+        only(evidence)
+    )

@@ -18,7 +18,10 @@ FIRST, SECOND = (
 
 
 class Contract:
-    """The suite; a subclass has a fixture ``writer`` for the zones that run."""
+    """The suite; a subclass has a fixture ``writer`` for the zones that run.
+
+    Aliases may lead into TARGETS, by what it is told.
+    """
 
     @pytest.fixture
     def name(self) -> str:
@@ -60,3 +63,6 @@ class Contract:
 
     def test_it_says_how_long_servers_may_take(self, writer: Writer) -> None:
         assert writer.patience == 120
+
+    def test_it_says_where_aliases_may_lead(self, writer: Writer) -> None:
+        assert writer.delegated == (TARGETS,)

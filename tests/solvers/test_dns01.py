@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from proxygen.errors import IssueFailed, RefusedName
 from proxygen.solvers import Writer
-from proxygen.solvers.dns01 import Dns01
+from proxygen.solvers.dns01 import Dns01, Shown
 from proxygen.solvers.dns01_records import (
     GIVEN_UP,
     KeptRecords,
@@ -62,7 +62,7 @@ def solver(
     """Return a solver as a new round has it."""
     return Dns01(
         called,
-        writer or zones.updates(propagation_timeout=10),
+        writer or zones.updates(propagation_timeout=10, delegated=[TARGETS]),
         KeptRecords(store),
         zones.lookups,
         lambda: now,
@@ -79,6 +79,7 @@ class Refusing:
     """A writer that adds, and can remove nothing."""
 
     patience = 10.0
+    delegated: tuple[str, ...] = ()
 
     def __init__(self, writer: Writer) -> None:
         self.writer = writer
@@ -133,6 +134,116 @@ def test_the_record_is_written_where_the_alias_leads(
     assert zones.values(target) == {VALUE}
     one.cleanup(name, "t")
     assert zones.values(target) == set()
+
+
+class Leading:
+    """What leads every name to one *target*."""
+
+    def __init__(self, target: str) -> None:
+        self.end = target
+
+    def target(self, name: str) -> str:
+        return self.end
+
+    def shown(self, names: Collection[str]) -> Mapping[str, tuple[Shown, ...]]:
+        return {}
+
+
+class Noting:
+    """A writer that writes nothing but the names it was asked for, into a list."""
+
+    patience = 10.0
+
+    def __init__(self, delegated: tuple[str, ...]) -> None:
+        self.delegated = delegated
+        self.written: list[str] = []
+
+    def add(self, name: str, value: str) -> None:
+        self.written.append(name)
+
+    def remove(self, name: str, value: str) -> None:
+        self.written.remove(name)
+
+
+def led(target: str, *delegated: str, store: MemoryStore | None = None) -> tuple[Dns01, Noting]:
+    """Return a solver whose every name leads to *target*, and its writer."""
+    noting = Noting(delegated)
+    records = KeptRecords(store or MemoryStore())
+    return Dns01("ours", noting, records, Leading(target), lambda: NOW), noting
+
+
+@pytest.mark.parametrize(
+    ("target", "delegated"),
+    [
+        ("_acme-challenge.www.shop.co.uk", []),  # no alias at all
+        ("_Acme-Challenge.WWW.shop.co.uk", []),
+        ("elsewhere.shop.co.uk", []),  # its own registered domain
+        ("Elsewhere.SHOP.co.uk", []),
+        ("www.shop.co.uk.acme.example.net", ["other.test", "acme.example.net"]),
+        ("A.Acme.Example.NET", ["acme.example.net"]),
+        ("acme.example.net", ["acme.example.net"]),
+    ],
+)
+def test_an_alias_is_followed_within_its_domain_and_into_what_is_delegated(
+    target: str, delegated: list[str]
+) -> None:
+    one, noting = led(target, *delegated)
+    one.present("*.www.shop.co.uk", "t", ANSWER)
+    assert noting.written == [target]
+
+
+@pytest.mark.parametrize(
+    ("target", "delegated"),
+    [
+        ("x.victim.dyn.test", []),
+        ("x.victim.dyn.test", ["acme.example.net"]),
+        ("evilacme.example.net", ["acme.example.net"]),  # no border of a label
+        ("example.net", ["acme.example.net"]),
+        ("acme.example.net.evil.test", ["acme.example.net"]),
+        ("another.co.uk", []),  # beside it, below the same public suffix
+        ("co.uk", []),
+    ],
+)
+def test_an_alias_that_leads_anywhere_else_is_refused_before_anything_is_done(
+    target: str, delegated: list[str]
+) -> None:
+    store = MemoryStore()
+    one, noting = led(target, *delegated, store=store)
+    with pytest.raises(IssueFailed) as failed:
+        one.present("www.shop.co.uk", "t", ANSWER)
+    one.cleanup("www.shop.co.uk", "t")
+    [refused] = failed.value.refused
+    assert (refused.name, refused.problem) == ("www.shop.co.uk", "")
+    assert f"_acme-challenge.www.shop.co.uk leads to {target}" in refused.words
+    assert f"add {target} to `delegated` of the solver ours" in failed.value.remedy
+    assert "remove the CNAME record" in failed.value.remedy
+    assert noting.written == []
+    assert kept(store) == 0
+    assert Dns01.presented == {}
+
+
+def test_the_zone_to_add_is_told_where_the_alias_shows_it() -> None:
+    one, _ = led("www.shop.co.uk.acme.example.net")
+    with pytest.raises(IssueFailed) as failed:
+        one.present("*.www.shop.co.uk", "t", ANSWER)
+    assert "add acme.example.net to `delegated`" in failed.value.remedy
+
+
+def test_an_alias_of_a_customer_takes_no_name_of_ours_away(
+    zones: Zones, store: MemoryStore, name: str
+) -> None:
+    """Where a TXT record stands, a wildcard holds no more for what is above (RFC 4592, 2.2.1)."""
+    zones.server.set(f"*.{name}", "A", "192.0.2.7")
+    evil = f"evil.{name.partition('.')[0]}.{TARGETS}"
+    zones.server.set(challenge_name(evil), "CNAME", f"x.victim.{name}.")
+    assert zones.addresses(f"victim.{name}") == {"192.0.2.7"}
+    one = solver(zones, store, zones.updates(delegated=[f"acme.{name}"]))
+    with pytest.raises(IssueFailed, match=f"for {evil} could not be published") as failed:
+        one.present(evil, "t", ANSWER)
+    assert [each.name for each in failed.value.refused] == [evil]
+    assert zones.addresses(f"victim.{name}") == {"192.0.2.7"}
+    assert zones.values(f"x.victim.{name}") == set()
+    assert kept(store) == 0
 
 
 def test_aliases_in_a_circle_are_told_for_that_name(
@@ -199,6 +310,7 @@ class Watching:
     """A writer that fails, and notes what was remembered when it was called."""
 
     patience = 10.0
+    delegated: tuple[str, ...] = ()
 
     def __init__(self, store: Store, error: IssueFailed) -> None:
         self.store = store

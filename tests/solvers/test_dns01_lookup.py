@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Iterator
 
 import dns.flags
@@ -13,11 +14,12 @@ import pytest
 from dns.message import Message
 
 from proxygen.errors import IssueFailed
+from proxygen.lookup.answers import Led
 from proxygen.lookup.resolving import Resolving
 from proxygen.solvers.dns01_lookup import Lookups
 from tests.live import needs, ports
 from tests.live.nameserver import Recursor, network
-from tests.lookup.scripted import Scripted, delegating, rooting
+from tests.lookup.scripted import Scripted, asked_for, delegating, holding, rooting
 from tests.solvers.zones import APEX, HALF, LAGGING, TARGETS, Zones
 
 pytestmark = needs("named", "ip")
@@ -103,6 +105,43 @@ def test_aliases_in_a_circle_are_found_whoever_answers() -> None:
     ports.release(port)
     assert led.circling
     assert led.targets == ("there.a.example", "here.a.example", "there.a.example")
+
+
+def test_no_name_is_refused_since_questions_about_others_took_the_time() -> None:
+    """Each question to a silent server keeps the only slot."""
+    port, held = ports.reserve(), threading.Event()
+
+    def dead(query: Message) -> None:
+        held.set()
+
+    with network() as prefix:
+        evil = {f"e{at}.example": f"{prefix}{at}" for at in (10, 11, 12)}
+        hosts = {"a.example": f"{prefix}2", **evil}
+
+        def registry(query: Message) -> Message:
+            domain = ".".join(asked_for(query)[0].split(".")[-2:])
+            return delegating(domain, {f"ns.{domain}": hosts[domain]})(query)  # type: ignore[return-value]
+
+        parts = {
+            f"{prefix}1": rooting(f"{prefix}1", registry),
+            f"{prefix}2": holding("a.example"),
+            **dict.fromkeys(evil.values(), dead),
+        }
+        resolving = Resolving(
+            roots=(f"{prefix}1",), port=port, in_flight=1, patience=0.6, tries=1, within=1
+        )
+
+        async def others() -> list[asyncio.Task[Led]]:
+            return [asyncio.create_task(resolving.led(f"_acme-challenge.{e}", "TXT")) for e in evil]
+
+        with Scripted(port, parts), Lookups(resolving) as lookups:
+            assert lookups.zone("_acme-challenge.a.example") == "a.example"
+            lookups.asked(others())
+            assert held.wait(10)
+            with pytest.raises(IssueFailed) as failed:
+                lookups.zone("_acme-challenge.a.example")
+    ports.release(port)
+    assert failed.value.refused == ()
 
 
 def test_after_the_end_nobody_waits_for_ever(zones: Zones) -> None:

@@ -36,7 +36,12 @@ def pebble(zones: Zones) -> Iterator[Pebble]:
 def model(root: Path, zones: Zones, pebble: Pebble, host: str) -> None:
     """Write a model with a name and its wildcard; the key is beside it."""
     (root / "tsig.key").write_bytes(zones.key_file.read_bytes())
-    solver = {"server": zones.server.address, "key": "file:tsig.key", "ttl": 0}
+    solver = {
+        "server": zones.server.address,
+        "key": "file:tsig.key",
+        "ttl": 0,
+        "delegated": [TARGETS],
+    }
     fields = {
         "global": {"url": f"https://{host}", "extra_names": [f"*.{host}"], "certificate": "acme"},
         "acme": {

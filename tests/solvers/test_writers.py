@@ -20,7 +20,7 @@ from proxygen.solvers.rfc2136_key import Key, key
 from tests.live import needs
 from tests.live.needs import path_of
 from tests.solvers.contract import FIRST, Contract
-from tests.solvers.zones import APEX, NOBODY, Zones
+from tests.solvers.zones import APEX, NOBODY, TARGETS, Zones
 
 pytestmark = needs("named", "nsupdate", "ip")
 NAME = f"_acme-challenge.{APEX}"
@@ -56,7 +56,7 @@ class TestRfc2136(Contract):
 
     @pytest.fixture
     def writer(self, zones: Zones) -> Writer:
-        return zones.updates()
+        return zones.updates(delegated=[TARGETS])
 
 
 class TestLexicon(Contract):
@@ -69,6 +69,7 @@ class TestLexicon(Contract):
             provider="ddns",
             credentials={"auth_token": "env:SECRET"},
             options={"ddns_server": zones.server.address},
+            delegated=[TARGETS],
         )
 
 
@@ -82,7 +83,8 @@ class TestExec(Contract):
             nsupdate=path_of("nsupdate"),
             key=zones.key_file,
         )
-        return zones.writer("exec", program=str(script(zones.folder, text)))
+        program = str(script(zones.folder, text))
+        return zones.writer("exec", program=program, delegated=[TARGETS])
 
 
 # rfc2136
@@ -235,6 +237,23 @@ def test_a_program_that_others_may_change_is_not_run(zones: Zones, tmp_path: Pat
     assert "the program" in error.what
     assert "others than its owner may write" in error.what
     assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "remedy"),
+    [
+        pytest.param("echo present\n", "start with #!, such as #!/bin/sh", id="no #!"),
+        pytest.param("#!/no/such/shell\n", "after its #!", id="no such interpreter"),
+    ],
+)
+def test_a_program_that_cannot_be_started_is_told_with_what_helps(
+    zones: Zones, text: str, remedy: str
+) -> None:
+    path = script(zones.folder, text, "odd")
+    error = failing(lambda: zones.writer("exec", program=str(path)).add(NAME, FIRST))
+    assert "cannot be started" in error.what
+    assert remedy in error.remedy
+    assert "services" not in error.remedy
 
 
 def test_a_relative_path_is_no_program() -> None:

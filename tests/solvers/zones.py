@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import dns.message
 import dns.query
@@ -64,14 +65,18 @@ class Zones:
 
     def values(self, name: str) -> set[str]:
         """Return the TXT records at a name of the primary."""
-        query = dns.message.make_query(name, "TXT")
+        return {b"".join(each.strings).decode() for each in self.records(name, "TXT")}
+
+    def addresses(self, name: str) -> set[str]:
+        """Return the IPv4 addresses of a name, as the primary has them."""
+        return {each.address for each in self.records(name, "A")}
+
+    def records(self, name: str, rdtype: str) -> list[Any]:
+        """Return the records of a type at a name of the primary."""
+        query = dns.message.make_query(name, rdtype)
         answer = dns.query.tcp(query, self.server.address, timeout=5, port=self.server.port)
-        return {
-            b"".join(each.strings).decode()
-            for rrset in answer.answer
-            if rrset.rdtype == dns.rdatatype.TXT
-            for each in rrset
-        }
+        wanted = dns.rdatatype.from_text(rdtype)
+        return [each for rrset in answer.answer if rrset.rdtype == wanted for each in rrset]
 
     def writer(self, word: str, **settings: object) -> Writer:
         """Return the writer that a model with these settings has; `SECRET` is a variable there."""
