@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from proxygen import assemble
+from proxygen.apply.walk import Say, never
 from proxygen.assemble import Parts
 from proxygen.errors import IssueFailed
 from proxygen.model.certificate import HTTP, Certificate
@@ -24,14 +25,8 @@ from proxygen.preflight import Asked, Beacon, Identity, Preflight, reached
 FIRST_PAUSE, LONGEST_PAUSE = 3.0, 20.0
 """Seconds between looks for somebody who waits."""
 
-Say = Callable[[str], None]
 Asking = tuple[Certificate, str]
 Done = Callable[[Asking, Known], None]
-
-
-def never() -> bool:
-    """Return that there is no reason to stop."""
-    return False
 
 
 @dataclass(frozen=True, slots=True)

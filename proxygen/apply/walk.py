@@ -57,7 +57,7 @@ class Outcome:
     warnings: list[str] = field(default_factory=list)
     waiting: list[Waiting] = field(default_factory=list)
     tried: set[str] = field(default_factory=set)
-    asked: set[tuple[str, tuple[str, ...]]] = field(default_factory=set)
+    asked: dict[str, set[tuple[str, ...]]] = field(default_factory=dict)
     before: dict[str, str | None] = field(default_factory=dict)
     terms: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
@@ -157,17 +157,16 @@ class Walk:
         authority counts failed validations.
         """
         failed = self.not_answering(plan)
-        open_ones = [each for each in due if not failed or each.certificate.challenge != HTTP]
-        for step in due:
-            if step in open_ones:
-                continue
+        if not failed:
+            return due
+        for step in (each for each in due if each.certificate.challenge == HTTP):
             self.outcome.tried.add(step.certificate.owner)
             error = IssueFailed(
                 f"not asked for: {', '.join(failed)} does not answer the authority's challenges",
                 remedy="correct what is said of it, then run `proxygen apply`",
             )
             self.failed(step.certificate.owner, step, error)
-        return open_ones
+        return [each for each in due if each.certificate.challenge != HTTP]
 
     def not_answering(self, plan: Plan) -> list[str]:
         """Return the services that should answer challenges, but could not be set up to."""
@@ -247,9 +246,10 @@ class Walk:
         """
         wanted = step.certificate
         refused = {each.name for each in found.refused} if isinstance(found, IssueFailed) else set()
-        known = (wanted.owner, wanted.names) in self.outcome.asked
-        self.outcome.asked.add((wanted.owner, wanted.names))
-        often = sum(owner == wanted.owner for owner, _ in self.outcome.asked) >= MOST_ORDERS
+        asked = self.outcome.asked.setdefault(wanted.owner, set())
+        known = wanted.names in asked
+        asked.add(wanted.names)
+        often = len(asked) >= MOST_ORDERS
         if known or often or wanted.strict or not refused & set(wanted.names):
             return None
         return None if wanted.names[0] in refused else wanted.owner
