@@ -1,13 +1,16 @@
-"""Dovecot 2.3: IMAP, POP3 and, where it is installed, ManageSieve below a root folder."""
+"""Dovecot 2.3 or 2.4: IMAP, POP3 and, where it is installed, ManageSieve below a root folder."""
 
 from __future__ import annotations
 
 import grp
 import os
 import pwd
+import re
 import signal
 import socket
+import subprocess
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 
 from tests.live.authority import snakeoil
@@ -15,14 +18,19 @@ from tests.live.needs import path_of
 from tests.live.processes import Program, made
 
 MAIN = """\
-protocols = {protocols}
+{versions}protocols = {protocols}
 listen = 127.0.0.1
 base_dir = {root}/run/dovecot
 state_dir = {root}/var/lib/dovecot
 log_path = {root}/var/log/dovecot.log
-mail_location = maildir:{root}/var/mail/%u
 first_valid_uid = 1
 {unprivileged}
+{users}
+!include conf.d/*.conf
+"""
+
+USERS_2_3 = """\
+mail_location = maildir:{root}/var/mail/%u
 passdb {{
   driver = static
   args = password=secret
@@ -31,8 +39,27 @@ userdb {{
   driver = static
   args = uid={uid} gid={gid} home={root}/var/mail/%u
 }}
+"""
 
-!include conf.d/*.conf
+VERSIONS_2_4 = """\
+dovecot_config_version = 2.4.0
+dovecot_storage_version = 2.4.0
+"""
+"""What the first lines of a file for 2.4 must be."""
+
+USERS_2_4 = """\
+mail_driver = maildir
+mail_path = {root}/var/mail/%{{user}}
+passdb static {{
+  password = secret
+}}
+userdb static {{
+  fields {{
+    uid = {uid}
+    gid = {gid}
+    home = {root}/var/mail/%{{user}}
+  }}
+}}
 """
 
 MASTER = """\
@@ -64,10 +91,14 @@ service managesieve-login {{
 }}
 """
 
-SSL = """\
-ssl = yes
+PRESENTED_2_3 = """\
 ssl_cert = <{certificate}
 ssl_key = <{key}
+"""
+
+PRESENTED_2_4 = """\
+ssl_server_cert_file = {certificate}
+ssl_server_key_file = {key}
 """
 
 UNPRIVILEGED = """\
@@ -133,6 +164,15 @@ class Dovecot(Program):
         """The port for ManageSieve: STARTTLS. Nobody listens unless ``has_sieve``."""
         return self.ports[4]
 
+    @cached_property
+    def is_2_4(self) -> bool:
+        """Whether its settings are called as 2.4 calls them."""
+        said = subprocess.run(
+            [self.program, "--version"], capture_output=True, text=True, timeout=20, check=True
+        ).stdout
+        found = re.match(r"(\d+)\.(\d+)", said)
+        return found is not None and (int(found[1]), int(found[2])) >= (2, 4)
+
     @property
     def main(self) -> Path:
         """Its main configuration file."""
@@ -149,9 +189,14 @@ class Dovecot(Program):
         certificate, key = snakeoil(self.root)
         listed = dict(zip(("imap", "imaps", "pop3", "pop3s", "sieve"), self.ports, strict=True))
         self.write("conf.d/10-master.conf", self.master.format(**listed))
-        self.write("conf.d/10-ssl.conf", SSL.format(certificate=certificate, key=key))
+        self.write("conf.d/10-ssl.conf", "ssl = yes\n" + self.presented(certificate, key))
         self.write("dovecot.conf", self.text)
         made(self.root / "var/lib/dovecot")
+
+    def presented(self, certificate: Path, key: Path) -> str:
+        """Return the settings that have a certificate presented."""
+        text = PRESENTED_2_4 if self.is_2_4 else PRESENTED_2_3
+        return text.format(certificate=certificate, key=key)
 
     @property
     def master(self) -> str:
@@ -162,13 +207,19 @@ class Dovecot(Program):
     def text(self) -> str:
         """The text of the main file."""
         uid, gid = (os.geteuid(), os.getegid()) if os.geteuid() else (65534, 65534)
+        users = USERS_2_4 if self.is_2_4 else USERS_2_3
         return MAIN.format(
-            protocols="imap pop3 sieve" if self.has_sieve else "imap pop3",
+            versions=VERSIONS_2_4 if self.is_2_4 else "",
+            protocols=self.protocols,
             root=self.root,
             unprivileged=unprivileged(),
-            uid=uid,
-            gid=gid,
+            users=users.format(root=self.root, uid=uid, gid=gid),
         )
+
+    @property
+    def protocols(self) -> str:
+        """The protocols that are spoken, as ``protocols`` lists them."""
+        return "imap pop3 sieve" if self.has_sieve else "imap pop3"
 
     def write(self, name: str, text: str) -> None:
         """Write one file of its configuration."""
