@@ -94,9 +94,14 @@ def make(
     key_usage: Any = DEFAULT,
     purposes: x509.ExtendedKeyUsage | None = None,
     hash_with: Any = DEFAULT,
+    identifiers: bool = True,
 ) -> Issued:
-    """Return a certificate signed by *issuer*, or by itself."""
+    """Return a certificate signed by *issuer*, or by itself.
+
+    It has the *identifiers* of its key and its issuer's, which RFC 5280 section 4.2.1 wants.
+    """
     key = key or ec_key()
+    signer = issuer.key if issuer else key
     own = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
     builder = (
         x509.CertificateBuilder()
@@ -107,6 +112,11 @@ def make(
         .not_valid_before(start)
         .not_valid_after(end)
     )
+    if identifiers:
+        own_id = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+        issuer_id = x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key())
+        builder = builder.add_extension(own_id, critical=False)
+        builder = builder.add_extension(issuer_id, critical=False)
     if names:
         sans = x509.SubjectAlternativeName([x509.DNSName(name) for name in names])
         builder = builder.add_extension(sans, critical=False)
@@ -115,9 +125,10 @@ def make(
     if key_usage is DEFAULT:
         key_usage = SIGNS_CERTIFICATES if ca else SIGNS
     for extension in filter(None, (key_usage, purposes)):
-        builder = builder.add_extension(extension, critical=False)
+        # RFC 5280 section 4.2.1.3: a CA's key usage should be critical.
+        builder = builder.add_extension(extension, critical=extension is key_usage)
     algorithm = SHA256() if hash_with is DEFAULT else hash_with
-    return Issued(key, builder.sign(issuer.key if issuer else key, algorithm))
+    return Issued(key, builder.sign(signer, algorithm))
 
 
 def root(**more: Any) -> Issued:

@@ -100,13 +100,17 @@ def context(folder: Path, certificate: Issued) -> ssl.SSLContext:
     return found
 
 
-def trusted(folder: Path, *names: str, **more: Any) -> tuple[ssl.SSLContext, Path]:
-    """Return a server's TLS with a certificate for *names*, and the file of its CA."""
+def trusted(folder: Path, *names: str, identifiers: bool = True) -> tuple[ssl.SSLContext, Path]:
+    """Return a server's TLS with a certificate for *names*, and the file of its CA.
+
+    Private CAs often lack the *identifiers* of keys.
+    """
     now = datetime.now(UTC)
-    usual = {"start": now - timedelta(days=1), "end": now + timedelta(days=30)}
-    ca = root(**usual)
+    start, end = now - timedelta(days=1), now + timedelta(days=30)
+    ca = root(start=start, end=end, identifiers=identifiers)
     (folder / "ca.pem").write_bytes(pem(ca.certificate))
-    return context(folder, leaf(ca, *names, **usual | more)), folder / "ca.pem"
+    own = leaf(ca, *names, start=start, end=end, identifiers=identifiers)
+    return context(folder, own), folder / "ca.pem"
 
 
 @contextmanager

@@ -177,6 +177,16 @@ def test_starttls_that_is_not_offered_is_no_reason_to_go_without(
     assert not server.mails
 
 
+def test_a_private_ca_without_key_identifiers_is_trusted_by_every_python(
+    tmp_path: Path, sending: Sending, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tls, ca = trusted(tmp_path, "localhost", identifiers=False)
+    monkeypatch.setenv("SSL_CERT_FILE", str(ca))
+    with Mailserver(tls_context=tls) as server:
+        sent = send(sending, server.port, security="starttls")
+        assert sent == [("hostmaster@example.net", None)]
+
+
 @pytest.fixture
 def login(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mailserver]:
     """A server that wants a login, over TLS."""
