@@ -15,6 +15,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from proxygen import assemble
+from proxygen.errors import IssueFailed
 from proxygen.letterbox import Letterbox
 from proxygen.model.certificate import Bundle
 from proxygen.model.layout import Layout
@@ -52,13 +53,21 @@ def key_of(certificate: x509.Certificate) -> str:
 
 
 def make_due(machine: Machine, owner: str) -> Bundle:
-    """Let a stored certificate be near its end, as far as its facts tell."""
+    """Let a stored certificate be near its end, as far as its facts tell.
+
+    And let these facts count: an authority with renewal information (Pebble since 2.5) would
+    overrule them.
+    """
     layout = Layout(machine.root, machine.config)
     bundles = assemble.parts(layout, lambda: datetime.now(UTC)).bundles
     bundle = bundles.facts(owner)
     assert bundle
-    soon = datetime.now(UTC) + timedelta(days=10)
-    bundles.note(replace(bundle, not_after=soon, not_before=soon - timedelta(days=90)))
+    now = datetime.now(UTC)
+    soon = now + timedelta(days=10)
+    start = soon - timedelta(days=90)
+    bundles.note(replace(bundle, not_after=soon, not_before=start, renewal=None))
+    unheard = IssueFailed("not asked in this test", retry_at=now + timedelta(days=1))
+    bundles.hold("looks", machine.pebble.directory, unheard, now, 0.5)
     return bundle
 
 

@@ -71,6 +71,11 @@ def offering(between: Between) -> Callable[[str, Reply], Reply]:
     return at("dir", lambda reply: reply.saying(renewalInfo=place))
 
 
+def withholding(step: str, reply: Reply) -> Reply:
+    """Have the directory name no place of renewal information, as before RFC 9773."""
+    return at("dir", lambda said: said.without("renewalInfo"))(step, reply)
+
+
 @pytest.fixture
 def asked(between: Between, common: Place) -> AcmeIssuer:
     """An issuer at a server before Pebble that offers renewal information."""
@@ -177,6 +182,7 @@ def test_trouble_of_the_authority_is_told_with_when_to_ask_again(
 def test_an_authority_without_renewal_information_is_not_asked(
     between: Between, common: Place
 ) -> None:
+    between.tamper = withholding
     assert behind(between, common).renewal_info(IDENTIFIER) is None
     assert "renewal-info" not in {step for step, _ in between.seen}
 
@@ -245,16 +251,26 @@ def replacing(between: Between, common: Place, ledger: Ledger, **more: Any) -> A
 
 
 def reflecting(between: Between) -> Callable[[str, Reply], Reply]:
-    """Return what has the authority offer renewal information and accept *replaces*."""
+    """Return what has the authority offer renewal information and accept *replaces*.
+
+    Whatever Pebble says of it: 2.4 ignores the field, 2.6 knows it.
+    """
     offers = offering(between)
 
     def tamper(step: str, reply: Reply) -> Reply:
         if step == "order-plz" and reply.status < 300:
             sent = between.sent("order-plz")[-1].get("replaces")
-            return reply.saying(**({"replaces": sent} if sent else {}))
+            return reply.saying(replaces=sent) if sent else reply.without("replaces")
         return offers(step, reply)
 
     return tamper
+
+
+def silent(between: Between) -> Callable[[str, Reply], Reply]:
+    """Return what has the authority offer renewal information, but not speak of *replaces*."""
+    offers = offering(between)
+    unsaid = at("order-plz", lambda reply: reply.without("replaces"))
+    return lambda step, reply: unsaid(step, offers(step, reply))
 
 
 def refusing(status: int, kind: str, **more: Any) -> Callable[[str, dict[str, Any]], Reply | None]:
@@ -272,19 +288,24 @@ def sent(between: Between) -> list[str | None]:
     return [signed.get("replaces") for signed in between.sent("order-plz")]
 
 
+def obtained(issuer: AcmeIssuer, name: str) -> str:
+    """Return the unique identifier of a certificate for *name* that was issued just now."""
+    return unique_identifier(chain_of(issuer.issue(wanted(name), None))[0])
+
+
 def test_an_order_says_what_it_replaces(between: Between, common: Place) -> None:
     between.tamper, ledger = reflecting(between), Ledger()
     one = replacing(between, common, ledger)
-    assert one.issue(wanted("first.example"), None)
-    assert one.issue(wanted("next.example"), None, IDENTIFIER)
-    assert sent(between) == [None, IDENTIFIER]
+    former = obtained(one, "first.example")
+    assert one.issue(wanted("next.example", "first.example"), None, former)
+    assert sent(between) == [None, former]
     assert ledger.noted == [("first.example", False), ("next.example", True)]
 
 
 def test_an_authority_without_renewal_information_is_not_told_what_is_replaced(
     between: Between, common: Place
 ) -> None:
-    ledger = Ledger()
+    between.tamper, ledger = withholding, Ledger()
     replacing(between, common, ledger).issue(wanted("plain.example"), None, IDENTIFIER)
     assert sent(between) == [None]
     assert ledger.noted == [("plain.example", False)]
@@ -293,10 +314,12 @@ def test_an_authority_without_renewal_information_is_not_told_what_is_replaced(
 def test_an_authority_that_says_nothing_of_it_exempts_nothing(
     between: Between, common: Place
 ) -> None:
-    between.tamper, ledger = offering(between), Ledger()
-    replacing(between, common, ledger).issue(wanted("silent.example"), None, IDENTIFIER)
-    assert sent(between) == [IDENTIFIER]
-    assert ledger.noted == [("silent.example", False)]
+    between.tamper, ledger = silent(between), Ledger()
+    one = replacing(between, common, ledger)
+    former = obtained(one, "quiet.example")
+    one.issue(wanted("silent.example", "quiet.example"), None, former)
+    assert sent(between) == [None, former]
+    assert ledger.noted == [("quiet.example", False), ("silent.example", False)]
 
 
 @pytest.mark.parametrize(
@@ -370,20 +393,21 @@ def test_an_order_that_replaces_is_gone_on_with_and_noted_once(
     between: Between, common: Place
 ) -> None:
     accepts, store, ledger = reflecting(between), MemoryStore(), Ledger()
+    between.tamper = accepts
+    former = obtained(replacing(between, common, ledger, store=store), "fast.example")
+    names = ("slow.example", "fast.example")
     late = at(
         "finalize-order",
         lambda reply: reply.saying(status="processing").with_header("Retry-After", "7200"),
     )
     between.tamper = lambda step, reply: late(step, accepts(step, reply))
     with pytest.raises(IssueFailed, match="not finished"):
-        replacing(between, common, ledger, store=store).issue(
-            wanted("slow.example"), None, IDENTIFIER
-        )
+        replacing(between, common, ledger, store=store).issue(wanted(*names), None, former)
     between.tamper = accepts
     again = replacing(between, common, ledger, store=store)
-    assert again.issue(wanted("slow.example"), None, IDENTIFIER)
-    assert sent(between) == [IDENTIFIER]
-    assert ledger.noted == [("slow.example", True)]
+    assert again.issue(wanted(*names), None, former)
+    assert sent(between) == [None, former]
+    assert ledger.noted == [("fast.example", False), ("slow.example", True)]
 
 
 def test_a_run_that_ended_between_the_two_orders_leaves_one(

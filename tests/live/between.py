@@ -37,6 +37,12 @@ class Reply:
         """Return the same answer with other fields in its JSON object."""
         return replace(self, body=json.dumps({**self.said, **fields}).encode())
 
+    def without(self, field: str) -> Reply:
+        """Return the same answer without a field of its JSON object."""
+        said = self.said
+        said.pop(field, None)
+        return replace(self, body=json.dumps(said).encode())
+
     def with_header(self, name: str, value: str) -> Reply:
         """Return the same answer with one more header."""
         return replace(self, headers={**self.headers, name: value})

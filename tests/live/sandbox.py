@@ -2,9 +2,10 @@
 
     python tests/live/sandbox.py UNIT PROGRAM [ARGUMENT]…
 
-Capabilities, no_new_privs, system calls, socket families, what is read-only and what of it is
-not, and /proc are as systemd.exec(5) describes them. Not made: what hides folders or devices
-(PrivateTmp, PrivateDevices), since tests lie in a temporary folder, and IP addresses.
+Capabilities, no_new_privs, system calls, socket families, namespaces, what is read-only and what
+of it is not, a private /tmp and /proc are as systemd.exec(5) describes them. In that /tmp are the
+folders in which unit and program lie, as those of tests do. Not made: what hides devices
+(PrivateDevices), and IP addresses.
 """
 
 from __future__ import annotations
@@ -24,7 +25,10 @@ MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = 32, 4096, 16384, 1 << 18
 PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 24, 38
 SCMP_ACT_ALLOW = 0x7FFF0000
 SCMP_ACT_ERRNO = 0x00050000
-SCMP_CMP_EQ = 4
+SCMP_CMP_EQ, SCMP_CMP_MASKED_EQ = 4, 7
+CLONE_NEW = 0x7E020080
+"""Every kind of namespace (namespaces(7))."""
+TMP = Path("/tmp")
 API = ("/dev", "/proc", "/sys")
 """What ProtectSystem=strict leaves alone (systemd.exec(5))."""
 
@@ -83,6 +87,18 @@ def read_only(writable: list[Path]) -> None:
             mount("none", point, None, MS_REMOUNT | MS_BIND | MS_RDONLY | flags)
 
 
+def private_tmp(*kept: str) -> None:
+    """Make a /tmp that is empty but for the folders that *kept* lie in (PrivateTmp=yes)."""
+    paths = [Path(each).absolute() for each in kept]
+    folders = {each.parents[-3] for each in paths if each.is_relative_to(TMP) and each != TMP}
+    held = {folder: os.open(folder, os.O_PATH | os.O_DIRECTORY) for folder in folders}
+    mount("tmpfs", str(TMP), "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777")
+    for folder, number in held.items():
+        folder.mkdir()
+        mount(f"/proc/self/fd/{number}", str(folder), None, MS_BIND | MS_REC)
+        os.close(number)
+
+
 def capability(name: str) -> int:
     """Return the number of a capability by its name."""
     libcap = ctypes.CDLL("libcap.so.2")
@@ -128,14 +144,17 @@ def allowed(lines: list[str]) -> set[str]:
 
 
 def filter_calls(lines: list[str], families: list[str]) -> None:
-    """Refuse every system call but the allowed ones, and sockets of other *families*."""
+    """Refuse every system call but the allowed ones.
+
+    And sockets of other *families*, and new namespaces (RestrictNamespaces=yes).
+    """
     import socket
 
     seccomp = ctypes.CDLL("libseccomp.so.2")
     seccomp.seccomp_init.restype = ctypes.c_void_p
     context = ctypes.c_void_p(seccomp.seccomp_init(ctypes.c_uint32(SCMP_ACT_ERRNO | errno.EPERM)))
     allow = ctypes.c_uint32(SCMP_ACT_ALLOW)
-    for name in allowed(lines) - {"socket"}:
+    for name in allowed(lines) - {"socket", "unshare"}:
         number = seccomp.seccomp_syscall_resolve_name(name.encode())
         if number >= 0:
             seccomp.seccomp_rule_add(context, allow, number, 0)
@@ -143,6 +162,9 @@ def filter_calls(lines: list[str], families: list[str]) -> None:
     for family in families:
         compared = Compared(0, SCMP_CMP_EQ, getattr(socket, family), 0)
         seccomp.seccomp_rule_add_array(context, allow, number, 1, ctypes.byref(compared))
+    number = seccomp.seccomp_syscall_resolve_name(b"unshare")
+    compared = Compared(0, SCMP_CMP_MASKED_EQ, CLONE_NEW, 0)
+    seccomp.seccomp_rule_add_array(context, allow, number, 1, ctypes.byref(compared))
     must(-seccomp.seccomp_load(context), "seccomp_load")
 
 
@@ -153,6 +175,8 @@ def main() -> None:
     assert "strict" in found["ProtectSystem"]
     paths = [Path(word.removeprefix("-")) for word in found["ReadWritePaths"]]
     read_only([path for path in paths if path.exists()])
+    if "yes" in found["PrivateTmp"]:
+        private_tmp(sys.argv[1], sys.argv[2], __file__)
     if "invisible" in found["ProtectProc"]:
         mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, "hidepid=invisible")
     lines = re.findall(r"(?m)^SystemCallFilter=(.*)$", unit)

@@ -132,6 +132,7 @@ def test_a_server_that_is_away_is_told(zones: Zones) -> None:
     [
         ("c2VjcmV0", None, "`key_name`"),
         ("not base64 at all!", "k", "as it was made"),
+        ("c2VjcmV0==", "k", "as it was made"),  # Python 3.11 would take it, 3.13 does not
         ('key "a" { algorithm hmac-sha256; secret "c2VjcmV0"; };', "b", "`key_name`"),
         ('key "a" { algorithm hmac-sha512; secret "c2VjcmV0"; };', "a", "`algorithm`"),
     ],
@@ -151,14 +152,14 @@ def test_a_key_that_cannot_be_used_is_told_without_showing_it(
 @pytest.mark.parametrize(
     "text",
     [
-        'key "a." {\n\talgorithm hmac-sha512;\n\tsecret "c2Vj//cmV0+w==";\n};\n',
-        "// a key\nkey a { secret c2Vj//cmV0+w==; algorithm HMAC-SHA512; }; # its end",
-        '/* secret "b3RoZXI="; */ key "a" { algorithm hmac-sha512; secret "c2Vj//cmV0+w=="; };',
+        'key "a." {\n\talgorithm hmac-sha512;\n\tsecret "c2Vj//cmV0+w";\n};\n',
+        "// a key\nkey a { secret c2Vj//cmV0+w; algorithm HMAC-SHA512; }; # its end",
+        '/* secret "b3RoZXI="; */ key "a" { algorithm hmac-sha512; secret "c2Vj//cmV0+w"; };',
     ],
 )
 def test_a_key_file_is_read_as_bind_does(text: str) -> None:
     found = key(text.encode(), None, None)
-    assert found == Key("a", "hmac-sha512", base64.b64decode("c2Vj//cmV0+w=="))
+    assert found == Key("a", "hmac-sha512", base64.b64decode("c2Vj//cmV0+w"))
     assert "secret=" not in repr(found)
 
 
