@@ -96,7 +96,7 @@ class Issuing:
         pair = issuer.issue(
             wanted,
             bundles.material(former) if former else None,
-            replaced(former, authority) if authority else None,
+            replaced(former, wanted, authority) if authority else None,
         )
         bundle = self.described(step, pair, authority)
         self.give_up(lost(step, former), wanted.owner)

@@ -178,16 +178,20 @@ def entry(wanted: Certificate, authority: Authority, past: Past, at: datetime) -
         wanted.names,
         renewal=is_renewal(wanted, bundle, authority.directory),
         exempt=bool(suggested)
-        and replaced(bundle, authority) is not None
+        and replaced(bundle, wanted, authority) is not None
         and is_exempt(bundle, at),
     )
 
 
-def replaced(bundle: Bundle | None, authority: Authority) -> str | None:
-    """Return the identifier of the certificate that an order replaces (RFC 9773 section 5)."""
+def replaced(bundle: Bundle | None, wanted: Certificate, authority: Authority) -> str | None:
+    """Return the identifier of the certificate that an order replaces (RFC 9773 section 5).
+
+    None for one without a name in common: the authority would refuse the order.
+    """
     if bundle is None or bundle.stand_in or bundle.authority != authority.directory:
         return None
-    return bundle.identifier or None
+    shares = not set(wanted.names).isdisjoint(bundle.names)
+    return (bundle.identifier or None) if shares else None
 
 
 def forecast(scheduled: Schedule, wanted: int) -> Forecast | None:

@@ -13,6 +13,7 @@ import pytest
 from proxygen.model.certificate import KeyType
 from proxygen.model.x509 import new_key, self_signed
 from tests.certificates import DAY, NOON
+from tests.live import needs
 from tests.live.machine import temporary_root
 
 MODEL = """\
@@ -304,23 +305,45 @@ def test_a_file_name_that_is_no_text_is_shown_escaped(root: Path) -> None:
     assert json.loads(proxygen("--root", root, "validate", "--json").stdout)["exit_code"] == 3
 
 
+def opened(hold: Path) -> str:
+    """Return the commands that let everybody enter the folders of this Python and checkout.
+
+    They are for a mount namespace: there, above each of them, an empty folder takes the place of
+    the first one that is closed. *hold* is a folder in which they are kept meanwhile.
+    """
+    places = {Path(sys.base_prefix), Path(sys.prefix), Path(__file__).parents[2]}
+    barred = {
+        place: next(each for each in reversed(place.parents) if each.stat().st_mode & 5 != 5)
+        for place in places
+        if any(each.stat().st_mode & 5 != 5 for each in place.parents)
+    }
+    kept = {place: hold / str(number) for number, place in enumerate(sorted(barred))}
+    lines = [f"mkdir -p {held}; mount --bind {place} {held}" for place, held in kept.items()]
+    lines += [f"mount -t tmpfs -o mode=755 opened {each}" for each in set(barred.values())]
+    lines += [f"mkdir -p {place}; mount --bind {held} {place}" for place, held in kept.items()]
+    return "\n".join(lines)
+
+
+@needs("unshare", "setpriv")
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 @pytest.mark.parametrize("command", ["status", "plan", "apply"])
 def test_somebody_who_is_not_root_is_told_so(command: str) -> None:
-    for place in (
-        Path(sys.executable).resolve().parent,
-        Path(sys.prefix),
-        Path(__file__).parents[2],
-    ):
-        if not all(folder.stat().st_mode & 5 == 5 for folder in (place, *place.parents)):
-            pytest.skip(f"nobody else may enter {place}")
     with temporary_root() as root:
         model = root / "etc/proxygen/proxygen.yaml"
         model.parent.mkdir(parents=True)
         model.write_text(MODEL)
         (root / "var/lib/proxygen/store/certificates").mkdir(parents=True)
         (root / "var/lib/proxygen/store").chmod(0o700)
-        run = proxygen("--root", root, command, user="nobody", group="nogroup", cwd="/")
+        somebody = ("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups")
+        script = f'{opened(root / "hold")}\nexec "$@"'
+        program = (sys.executable, "-P", "-m", "proxygen", "--root", str(root), command)
+        run = subprocess.run(
+            ["unshare", "--mount", "sh", "-ec", script, "sh", *somebody, *program],
+            capture_output=True,
+            text=True,
+            cwd="/",
+            check=False,
+        )
     assert run.returncode == 2, run.stderr
     assert "run it as root" in run.stderr
 

@@ -111,6 +111,12 @@ def test_the_global_certificate_keeps_its_key_until_it_is_told_to_be_compromised
     assert web.pebble.new_orders == 4
 
 
+def test_a_url_that_is_another_altogether_replaces_nothing(web: Machine) -> None:
+    web.model({"a.example": {"url": "https://new.a.example", "certificate": "acme"}}, main=MAIN)
+    done(web.proxygen("apply"))
+    assert client.names(leaf(web, "new.a.example")) == {"new.a.example"}
+
+
 def test_what_could_not_be_replaced_is_replaced_by_a_later_run(web: Machine) -> None:
     first = leaf(web, "www.a.example")
     web.pebble.dns.set_servfail("www.a.example")

@@ -186,10 +186,11 @@ def test_what_replaces_a_certificate_is_over_no_limit() -> None:
     young = replace(known, not_before=NOON - DAY)
     again = replace(full, bundles={A.owner: young})
     assert told(schedule(due(new), again, NOON)) == ([], [(A.owner, "limit")])
-    assert replaced(known, CA) == "a.b"
-    assert replaced(known, OTHER) is None
-    assert replaced(replace(known, stand_in=True), CA) is None
-    assert replaced(None, CA) is None
+    assert replaced(known, A, CA) == "a.b"
+    assert replaced(known, A, OTHER) is None
+    assert replaced(replace(known, stand_in=True), A, CA) is None
+    assert replaced(None, A, CA) is None
+    assert replaced(replace(known, names=("elsewhere.example",)), A, CA) is None
 
 
 def test_what_waits_for_the_same_is_told_in_one_line() -> None:
