@@ -29,7 +29,7 @@ from proxygen.model.sources import Source, Unreadable
 from proxygen.namebook import NameBook
 from proxygen.plan.quota import Entry, Kind, Quota, is_exempt, is_renewal
 from proxygen.solvers import Solver, Solvers, Writer, Writing
-from proxygen.stores import Store
+from proxygen.stores import VERSION, VERSION_KEY, Store
 from proxygen.stores.filesystem import FileStore
 
 if TYPE_CHECKING:
@@ -204,7 +204,7 @@ def parts(layout: Layout, now: Callable[[], datetime], former: Parts | None = No
         return replace(
             former, templates=templates.load(layout.etc / "templates", former.templates), now=now
         )
-    store = FileStore(layout.store)
+    store = opened(layout)
     return Parts(
         layout=layout,
         store=store,
@@ -214,6 +214,20 @@ def parts(layout: Layout, now: Callable[[], datetime], former: Parts | None = No
         services=registry.services(),
         now=now,
     )
+
+
+def opened(layout: Layout) -> Store:
+    """Return the store; raise UsageError for one of a newer proxygen, which is left untouched."""
+    store = FileStore(layout.store)
+    told = (store.get(VERSION_KEY) or b"1")[:9].decode(errors="replace").strip()
+    if not (told.isdecimal() and int(told) <= VERSION):
+        raise UsageError(
+            f"the store was written by a newer proxygen: it is of version {told},"
+            f" and this one knows versions up to {VERSION}",
+            where=str(layout.store / VERSION_KEY),
+            remedy="install the newer proxygen again; what serves goes on meanwhile",
+        )
+    return store
 
 
 @contextmanager

@@ -18,7 +18,6 @@ from proxygen.host import files, lock
 from proxygen.model.layout import Layout
 from proxygen.model.schema import DIRECTORIES
 from proxygen.model.site import Acme, Site
-from proxygen.stores.filesystem import FileStore
 
 if TYPE_CHECKING:
     from proxygen.issuers.acme_server import Server
@@ -121,7 +120,7 @@ def line(authority: Acme, layout: Layout) -> Line:
     """Return what is stored of the account at an authority."""
     from proxygen.issuers.acme_kept import KeptAccount, thumbprint
 
-    kept = KeptAccount(FileStore(layout.store), authority.directory)
+    kept = KeptAccount(assemble.opened(layout), authority.directory)
     known, key = kept.registered(), kept.key()
     if known is None or key is None:
         return Line(authority.directory, None, None, None, None)
@@ -136,7 +135,7 @@ def rolled_over(authority: Acme, layout: Layout) -> str:
     with lock.held(layout.lock):
         if line(authority, layout).url is None:
             raise no_account(authority.directory)
-        Account(server(authority), FileStore(layout.store), assemble.secret).roll_over()
+        Account(server(authority), assemble.opened(layout), assemble.secret).roll_over()
     return "the account has a new key; backups from before are of no use: make a new one"
 
 
@@ -145,7 +144,7 @@ def exported(authority: Acme, layout: Layout, path: Path) -> str:
     from proxygen.issuers.acme_backup import Backup
     from proxygen.issuers.acme_kept import KeptAccount
 
-    kept = KeptAccount(FileStore(layout.store), authority.directory)
+    kept = KeptAccount(assemble.opened(layout), authority.directory)
     content = Backup.of(kept, authority.directory, datetime.now(UTC)).content
     try:
         files.create(path, content)
@@ -168,7 +167,7 @@ def good(authority: Acme, layout: Layout, path: Path) -> str:
         raise UsageError(f"{path}: {error.strerror}", remedy=NAME_ONE) from error
     if content is None:
         raise UsageError(f"there is no file {path}", remedy=NAME_ONE)
-    kept = KeptAccount(FileStore(layout.store), authority.directory)
+    kept = KeptAccount(assemble.opened(layout), authority.directory)
     Backup.read(content, str(path)).check(kept, server(authority))
     return f"{path} is a good backup: its key is in use, and the authority knows it"
 

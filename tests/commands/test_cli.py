@@ -348,6 +348,19 @@ def test_somebody_who_is_not_root_is_told_so(command: str) -> None:
     assert "run it as root" in run.stderr
 
 
+@pytest.mark.parametrize("command", ["status", "plan", "apply", "check", "uninstall"])
+def test_a_store_of_a_newer_proxygen_is_left_alone(root: Path, command: str) -> None:
+    store = root / "var/lib/proxygen/store"
+    store.mkdir(parents=True)
+    (store / "version").write_text("2\n")
+    run = proxygen("--root", root, command, timeout=60)
+    assert run.returncode == (3 if command == "check" else 2), run.stderr
+    assert (
+        "the store was written by a newer proxygen: it is of version 2" in run.stdout + run.stderr
+    )
+    assert [each.name for each in store.iterdir()] == ["version"]
+
+
 # schema, init, status.
 
 
