@@ -137,7 +137,7 @@ def state(name: str, settings: Any, parts: Parts) -> ServiceState:
 
 def pointer_of(module: Any, facts: Facts) -> Path | None:
     """Return the file of ours among the service's own."""
-    pointer = module.pointer(facts)
+    pointer = module.pointer(facts.main)
     return pointer.path if pointer else None
 
 

@@ -293,7 +293,7 @@ def rendered(name: str, parts: Parts, view: Any, settings: Any, facts: Any) -> I
     return installation(
         name,
         module.wanted(view, settings, facts, parts.layout),
-        module.pointer(facts),
+        module.pointer(facts.main),
         module.endpoints(view, settings, facts),
         parts.templates,
         parts.layout.live(name),

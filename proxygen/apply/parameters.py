@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from proxygen.apply import staging
 from proxygen.errors import ServiceError
-from proxygen.host import files, processes
+from proxygen.host import files, processes, staging
 from proxygen.services import Command, Facts
 
 Values = Mapping[str, str | None]

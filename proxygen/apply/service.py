@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from proxygen.apply import staging
 from proxygen.apply.generations import Generations
 from proxygen.apply.parameters import Parameters
 from proxygen.errors import CheckFailed, ServiceError
-from proxygen.host import files, processes
+from proxygen.host import files, processes, staging
 from proxygen.model.layout import Layout
 from proxygen.observe import SETTINGS, UNSERVED
 from proxygen.plan.installation import pointing
@@ -42,7 +41,7 @@ class LiveService:
         self.facts = state.facts
         self.settings = state.settings
         self.live = layout.live(state.name)
-        self.pointer = module.pointer(state.facts)
+        self.pointer = module.pointer(state.facts.main)
         self.generations = Generations(state.name, self.live, state.installed)
         self.former = self.generations.former()
         note = layout.former(state.name)

@@ -137,7 +137,7 @@ def asked_of_the_model(layout: Layout) -> tuple[tuple[Path, ...], tuple[str, ...
     found = {name: state.facts for name, state in states(site, parts) if state.facts}
     paths = [layout.host(str(site.metrics.file))] if site.metrics.file else []
     for name, facts in found.items():
-        pointer = parts.services[name].pointer(facts)
+        pointer = parts.services[name].pointer(facts.main)
         paths += [path for path in (facts.main, facts.log, facts.pid_file) if path]
         paths += [pointer.path] if pointer else []
     return tuple(path.parent for path in paths), groups(each.user for each in found.values())

@@ -49,7 +49,11 @@ LOGINS = {
 INCLUDE = r"(?m)^[ \t]*!include(?:_try)?[ \t]+(?P<mask>[^\r\n#]*[^\s#])"
 """A comment starts with another character, and strings do not stand at a line's beginning."""
 
+LISTENING = ("protocols", "listen", "base_dir", "service")
+"""What 2.4 is asked for by name, as ``-a`` prints it without the defaults."""
+
 PRESENTS = re.compile(r"(ssl_|ssl_server_)?(alt_)?(cert|key)(_file)?")
+CERTIFICATE = re.compile(r"ssl_(server_)?(alt_)?cert(_file)?")
 FILTERS = ("local_name", "local", "remote", "protocol")
 SWITCHED_ON = re.compile(r"(?m)^ssl = yes$")
 
@@ -108,11 +112,14 @@ def questions(
     program: str, settings: ServiceSettings, layout: Layout
 ) -> Mapping[str, Command | Reading]:
     """Return the commands and the file whose answers ``facts`` needs."""
-    main = str(main_file(settings, layout))
+    main = main_file(settings, layout)
+    doveconf = (beside(program, "doveconf"), "-c", str(main))
     return {
         "version": Command((program, "--version")),
         "openssl": Command(("openssl", "version")),
-        "settings": Command((beside(program, "doveconf"), "-c", main, "-a")),
+        "settings": Command((*doveconf, "-a")),
+        "listeners": Command((*doveconf, *LISTENING)),
+        "pointer": Reading(pointer(main).path),
         "ours": Reading(layout.live("dovecot").current / FILE),
     }
 
@@ -136,7 +143,26 @@ def facts(
     """Return what the answers tell; raise ServiceError when it cannot be worked with."""
     main = main_file(settings, layout)
     version = version_of(answers["version"])
-    answer = answers["settings"]
+    root = understood(answers["settings"], main)
+    asked = understood(answers["listeners"], main) if version >= RENAMED else root
+    ours = text_of(answers.get("ours"))
+    return Facts(
+        program=program,
+        version=version,
+        main=main,
+        openssl=openssl_of(answers.get("openssl")),
+        pid_file=Path(asked.settings.get("base_dir", "/run/dovecot"), "master.pid"),
+        listeners=tuple(dict.fromkeys(listeners(asked))),
+        parameters={"ssl": ssl_without_us(root, ours)},
+        warnings=(
+            *overridden(root, ours if text_of(answers.get("pointer")) else ""),
+            *foreign(root),
+        ),
+    )
+
+
+def understood(answer: Answer, main: Path) -> Block:
+    """Return what doveconf printed; raise ServiceError when it refused the configuration."""
     if answer.code:
         raise ServiceError(
             "dovecot's configuration cannot be read",
@@ -144,17 +170,12 @@ def facts(
             remedy=f"correct it until `doveconf -c {main} -n` succeeds",
             words=answer.err,
         )
-    root = parse(answer.out)
-    return Facts(
-        program=program,
-        version=version,
-        main=main,
-        openssl=openssl_of(answers.get("openssl")),
-        pid_file=Path(root.settings.get("base_dir", "/run/dovecot"), "master.pid"),
-        listeners=tuple(dict.fromkeys(listeners(root))),
-        parameters={"ssl": ssl_without_us(root, answers.get("ours"))},
-        warnings=tuple(foreign(root)),
-    )
+    return parse(answer.out)
+
+
+def text_of(answer: Answer | None) -> str:
+    """Return the text of a file that was read, empty where it is not there."""
+    return answer.out if answer and not answer.code else ""
 
 
 def version_of(answer: Answer) -> tuple[int, ...]:
@@ -181,13 +202,13 @@ def openssl_of(answer: Answer | None) -> tuple[int, ...]:
     return tuple(map(int, found.groups())) if found else ()
 
 
-def ssl_without_us(root: Block, ours: Answer | None) -> str:
+def ssl_without_us(root: Block, ours: str) -> str:
     """Return the administrator's ``ssl``.
 
     Ours is written only where theirs is ``no``: repeating it always would undo a later
     ``ssl = required`` of theirs, as ours is read last.
     """
-    if ours and not ours.code and SWITCHED_ON.search(ours.out):
+    if SWITCHED_ON.search(ours):
         return "no"
     return root.settings.get("ssl", "yes")
 
@@ -224,6 +245,23 @@ def reached(addresses: list[str]) -> str:
     return {"*": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)
 
 
+def overridden(root: Block, ours: str) -> Iterator[str]:
+    """Return a warning where another certificate is presented although *ours* is included.
+
+    What ours is not is read after it: Debian's main file includes ``local.conf`` last.
+    """
+    settings = dict(root.settings)
+    for block in root.named("ssl_server"):
+        settings |= {f"ssl_server_{name}": value for name, value in block.settings.items()}
+    for name, value in settings.items() if ours else ():
+        path = value.removeprefix("<")
+        if CERTIFICATE.fullmatch(name) and path and path not in ours:
+            yield (
+                f"dovecot: a file that is read after proxygen's sets {name} = {path}, so clients"
+                " are shown another certificate than the global one; remove that setting"
+            )
+
+
 def foreign(block: Block, path: tuple[str, ...] = ()) -> Iterator[str]:
     """Return a warning for each filter that presents another certificate."""
     for inner in block.blocks:
@@ -243,14 +281,14 @@ def presents(name: str, value: str) -> bool:
     return bool(PRESENTS.fullmatch(name) and value)
 
 
-def pointer(facts: Facts) -> Pointer:
+def pointer(main: Path) -> Pointer:
     """Return our file in ``conf.d``, which is read last.
 
     It says ``!include_try``: delivery agents read the configuration as the mail's user, who may
     not enter our folder, and a generation that is gone must not stop dovecot from starting.
     That the certificate is served is verified from outside.
     """
-    path = facts.main.parent / "conf.d" / "99-proxygen.conf"
+    path = main.parent / "conf.d" / "99-proxygen.conf"
     return Pointer(path, "!include_try {}", INCLUDE, relative_to_main=False)
 
 

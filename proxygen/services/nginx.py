@@ -57,6 +57,7 @@ __all__ = [
     "check",
     "endpoints",
     "facts",
+    "main_file",
     "pointer",
     "questions",
     "refused",
@@ -132,9 +133,9 @@ def taken(settings: Settings, narrower: Mapping[str, set[str]]) -> Iterator[str]
                 )
 
 
-def pointer(facts: Facts) -> Pointer:
+def pointer(main: Path) -> Pointer:
     """Return the one file of ours among nginx's own."""
-    return Pointer(pointer_file(facts.main), "include {};", INCLUDE)
+    return Pointer(pointer_file(main), "include {};", INCLUDE)
 
 
 def http_sockets(settings: Settings, facts: Facts) -> tuple[str, ...]:

@@ -255,7 +255,7 @@ def level(present: Mapping[str, str]) -> str | None:
     return chosen if chosen.isalpha() else None
 
 
-def pointer(facts: Facts) -> None:
+def pointer(main: Path) -> None:
     """Return None: main.cf includes no files."""
 
 

@@ -96,7 +96,7 @@ def wanted(of: Site, kind: str) -> Installation:
     return installation(
         name,
         module.wanted(view, chosen, facts, LAYOUT),
-        module.pointer(facts),
+        module.pointer(facts.main),
         module.endpoints(view, chosen, facts),
         TEMPLATES,
         LAYOUT.live(name),

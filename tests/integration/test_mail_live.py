@@ -97,7 +97,7 @@ class Mail:
         new = live.current.with_name("new")
         new.symlink_to(folder)
         new.rename(live.current)
-        if pointer := self.module.pointer(facts):
+        if pointer := self.module.pointer(facts.main):
             pointer.path.write_text(pointer.directive.format(live.current / "*.conf") + "\n")
         if wanted.parameters:
             values = assigned(render(templates(), wanted.parameters))

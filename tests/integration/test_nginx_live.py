@@ -121,7 +121,7 @@ class Site:
         text = render(templates(), file)
         assert "\n\n\n" not in text
         (current / file.name).write_text(text)
-        ours = nginx.pointer(facts)
+        ours = nginx.pointer(facts.main)
         ours.path.write_text(ours.directive.format(f"{current}/*.conf") + "\n")
         self.layout.challenges.mkdir(parents=True, exist_ok=True)
         (check,) = nginx.check(facts, chosen, facts.main)

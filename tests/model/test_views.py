@@ -141,7 +141,7 @@ def installed(
     return installation(
         name,
         module.wanted(view, chosen, facts, LAYOUT),
-        module.pointer(facts),
+        module.pointer(facts.main),
         module.endpoints(view, chosen, facts),
         TEMPLATES,
         LAYOUT.live(name),

@@ -86,23 +86,223 @@ protocols = " imap pop3 sieve lmtp"
     + LISTENERS
     + "ssl = yes\nssl_cert = </etc/dovecot/private/dovecot.pem\n"
 )
-OF_2_4 = (
-    """\
+# What dovecot 2.4.1 of Debian 13 printed for Debian's files with a few overrides in local.conf,
+# shortened to what is read of it: `doveconf -a`, which leaves out default ports and addresses, and
+# `doveconf protocols listen base_dir service`.
+OF_2_4 = """\
 # 2.4.1-4 (7d8c0e5759): /etc/dovecot/dovecot.conf
-dovecot_config_version = 2.4.1
-base_dir = /run/dovecot
-listen = *, ::
+dovecot_config_version = 2.4.0
+listen =
+ssl = yes
+ssl_client_cert_file =
+ssl_server_alt_cert_file =
+ssl_server_alt_key_file =
+ssl_server_cert_file =
+ssl_server_key_file =
 protocols {
   imap = yes
-  pop3 = yes
-  sieve = yes
   lmtp = yes
+  sieve = yes
+  pop3 = yes
   submission = no
 }
+service imap-login {
+  inet_listener imap {
+  }
+  inet_listener imaps {
+  }
+}
+service pop3-login {
+  inet_listener pop3 {
+  }
+  inet_listener pop3s {
+    port = 0
+  }
+}
+service submission-login {
+  inet_listener submission {
+  }
+  inet_listener submissions {
+  }
+}
+service lmtp {
+  unix_listener lmtp {
+  }
+  inet_listener lmtp {
+    port = 24
+  }
+}
+service managesieve-login {
+  inet_listener sieve {
+    port = 4190
+    listen = 192.0.2.1 ::1
+  }
+  inet_listener sieve_deprecated {
+    port = 0
+  }
+}
+ssl_server {
+  cert_file = /etc/dovecot/private/dovecot.pem
+  key_file = /etc/dovecot/private/dovecot.key
+}
+protocol lmtp {
+  auth_username_format = %{user | username | lower}
+}
 """
-    + LISTENERS.replace("address =", "listen =")
-    + "ssl = yes\nssl_server_cert_file = /etc/dovecot/private/dovecot.pem\n"
-)
+ASKED_2_4 = """\
+protocols {
+  imap = yes
+  lmtp = yes
+  sieve = yes
+  pop3 = yes
+  submission = no
+}
+listen = * ::
+base_dir = /run/dovecot
+service imap-login {
+  imap_capability {
+    IMAP4rev1 = yes
+    LOGIN-REFERRALS = yes
+    ID = yes
+    ENABLE = yes
+    IDLE = yes
+    SASL-IR = yes
+    LITERAL+ = yes
+    LITERAL- = yes
+  }
+  chroot = login
+  drop_priv_before_exec = no
+  executable = imap-login
+  group =
+  privileged_group =
+  protocol = imap
+  restart_request_count = 1
+  type = login
+  user = $SET:default_login_user
+  inet_listener imap {
+    port = 143
+  }
+  inet_listener imaps {
+    port = 993
+    ssl = yes
+  }
+  unix_listener "srv.imap-login/%{pid}" {
+    mode = 0600
+    type = admin
+  }
+}
+service pop3-login {
+  chroot = login
+  drop_priv_before_exec = no
+  executable = pop3-login
+  group =
+  privileged_group =
+  protocol = pop3
+  restart_request_count = 1
+  type = login
+  user = $SET:default_login_user
+  inet_listener pop3 {
+    port = 110
+  }
+  inet_listener pop3s {
+    port = 0
+    ssl = yes
+  }
+  unix_listener "srv.pop3-login/%{pid}" {
+    mode = 0600
+    type = admin
+  }
+}
+service submission-login {
+  chroot = login
+  drop_priv_before_exec = no
+  executable = submission-login
+  group =
+  privileged_group =
+  protocol = submission
+  restart_request_count = 1
+  type = login
+  user = $SET:default_login_user
+  inet_listener submission {
+    port = 587
+  }
+  inet_listener submissions {
+    port = 465
+    ssl = yes
+  }
+  unix_listener "srv.submission-login/%{pid}" {
+    mode = 0600
+    type = admin
+  }
+}
+service lmtp {
+  chroot =
+  client_limit = 1
+  drop_priv_before_exec = no
+  executable = lmtp
+  extra_groups = $SET:default_internal_group
+  group =
+  privileged_group =
+  protocol = lmtp
+  restart_request_count = unlimited
+  type =
+  user =
+  unix_listener lmtp {
+    mode = 0666
+  }
+  inet_listener lmtp {
+    port = 24
+  }
+}
+service managesieve-login {
+  chroot = login
+  drop_priv_before_exec = no
+  executable = managesieve-login
+  group =
+  privileged_group =
+  protocol = sieve
+  restart_request_count = 1
+  type = login
+  user = $SET:default_login_user
+  inet_listener sieve {
+    port = 4190
+    listen = 192.0.2.1 ::1
+  }
+  inet_listener sieve_deprecated {
+    port = 0
+  }
+  unix_listener "srv.managesieve-login/%{pid}" {
+    mode = 0600
+    type = admin
+  }
+}
+service stats {
+  chroot =
+  drop_priv_before_exec = no
+  executable = stats
+  group =
+  idle_kill_interval = infinite
+  privileged_group =
+  process_limit = 1
+  protocol =
+  type =
+  user = $SET:default_internal_user
+  unix_listener login/stats-writer {
+    mode = 0600
+    type = writer
+    user = $SET:default_login_user
+  }
+  unix_listener stats-reader {
+    mode = 0600
+    type = reader
+  }
+  unix_listener stats-writer {
+    group = $SET:default_internal_group
+    mode = 0660
+    type = writer
+  }
+}
+"""
 
 
 def answers(
@@ -110,12 +310,17 @@ def answers(
     version: str = "2.3.19.1 (9b53102964)\n",
     openssl: str = "OpenSSL 3.0.22 25 Aug 2026 (Library: OpenSSL 3.0.22 25 Aug 2026)",
     ours: str | None = None,
+    listeners: str = ASKED_2_4,
 ) -> dict[str, Answer]:
+    """Return dovecot's answers; while there is a file of *ours*, it is included."""
+    here = Answer(1, "", "") if ours is None else Answer(0, ours, "")
     return {
         "version": Answer(0, version, ""),
         "openssl": Answer(0, openssl, ""),
         "settings": Answer(0, settings, ""),
-        "ours": Answer(1, "", "") if ours is None else Answer(0, ours, ""),
+        "listeners": Answer(0, listeners, ""),
+        "pointer": here,
+        "ours": here,
     }
 
 
@@ -144,13 +349,14 @@ def test_facts_are_the_same_in_both_languages(settings: str, version: str) -> No
     assert facts.main == Path("/etc/dovecot/dovecot.conf")
     assert facts.pid_file == Path("/run/dovecot/master.pid")
     assert facts.openssl == (3, 0, 22)
-    assert facts.listeners == (
+    assert len(facts.listeners) == 5
+    assert set(facts.listeners) == {
         Listener("127.0.0.1", 143, "imap"),
         Listener("127.0.0.1", 993, None),
         Listener("127.0.0.1", 110, "pop3"),
         Listener("192.0.2.1", 4190, "sieve"),
         Listener("127.0.0.1", 24, "lmtp"),
-    )
+    }
     assert facts.warnings == ()
 
 
@@ -188,6 +394,45 @@ def test_odd_listeners(inside: str, listeners: tuple[Listener, ...]) -> None:
     block = f"inet_listener x {{\n{inside}\n}}"
     facts = found(settings=f"protocols = imap\nservice imap-login {{\n{block}\n}}\n")
     assert facts.listeners == listeners
+
+
+@pytest.mark.parametrize(
+    ("override", "listeners"),
+    [
+        pytest.param("port = 0\n    ssl = yes", (), id="switched off"),
+        pytest.param(
+            "port = 993\n    ssl = yes", (Listener("127.0.0.1", 993, None),), id="default"
+        ),
+        pytest.param("port = 993", (Listener("127.0.0.1", 993, "imap"),), id="of another name"),
+        pytest.param(
+            "port = 1993\n    ssl = yes\n    listen = 192.0.2.1 ::1",
+            (Listener("192.0.2.1", 1993, None),),
+            id="elsewhere",
+        ),
+        pytest.param("haproxy = yes\n    port = 1443\n    ssl = yes", (), id="for a proxy"),
+    ],
+)
+def test_listeners_as_2_4_prints_them_when_asked_by_name(
+    override: str, listeners: tuple[Listener, ...]
+) -> None:
+    block = "  inet_listener imaps {\n    port = 993\n    ssl = yes\n  }\n"
+    asked = ASKED_2_4.replace("port = 143", "port = 0").replace(
+        block, f"  inet_listener imaps {{\n    {override}\n  }}\n"
+    )
+    facts = found(settings=OF_2_4, version="2.4.1-4", listeners=asked)
+    imap = [each for each in facts.listeners if each.port not in (110, 4190, 24)]
+    assert tuple(imap) == listeners
+
+
+def test_2_4_without_an_answer_about_listeners_is_an_error() -> None:
+    said = answers(OF_2_4, "2.4.1-4") | {"listeners": Answer(89, "", "doveconf: Fatal: x")}
+    with pytest.raises(ServiceError, match="Fatal: x"):
+        found(said)
+
+
+def test_2_3_is_not_asked_by_name() -> None:
+    said = answers() | {"listeners": Answer(64, "", "doveconf: usage")}
+    assert found(said).listeners == found().listeners
 
 
 @pytest.mark.parametrize(
@@ -231,6 +476,37 @@ def test_a_filter_with_another_certificate_is_told(block: str, place: str) -> No
 )
 def test_other_blocks_are_nobodys_business(block: str) -> None:
     assert found(settings=f"{OF_2_3}{block}\n").warnings == ()
+
+
+OVERRIDING = {
+    OF_2_3.replace("</etc/dovecot/private/dovecot.pem", "</etc/theirs.pem"): "ssl_cert",
+    OF_2_3.replace("ssl_cert = ", "ssl_cert = <global-chain.pem\nssl_alt_cert = "): "ssl_alt_cert",
+    OF_2_4.replace("/etc/dovecot/private/dovecot.pem", "/etc/theirs.pem"): "ssl_server_cert_file",
+    OF_2_4.replace(
+        "  cert_file = /etc/dovecot/private/dovecot.pem",
+        "  alt_cert_file = /etc/theirs.pem\n  cert_file = global-chain.pem",
+    ): "ssl_server_alt_cert_file",
+}
+
+
+@pytest.mark.parametrize(("settings", "name"), OVERRIDING.items(), ids=OVERRIDING.values())
+def test_what_is_read_after_our_file_is_told(settings: str, name: str) -> None:
+    version = "2.4.1-4" if "2.4.1" in settings else "2.3.19.1"
+    ours = text(found(version=version))
+    (warning,) = found(settings=settings, version=version, ours=ours).warnings
+    assert f" {name} = /etc/" in warning
+    # While ours is not included yet, theirs is what it should be.
+    assert found(settings=settings, version=version).warnings == ()
+    left_out = answers(settings, version, ours=ours) | {"pointer": Answer(1, "", "")}
+    assert found(left_out).warnings == ()
+
+
+@pytest.mark.parametrize("version", ["2.4.1-4", "2.3.19.1"])
+def test_our_own_certificate_is_not_told(version: str) -> None:
+    ours = text(found(version=version))
+    settings = OF_2_4 if version == "2.4.1-4" else OF_2_3
+    shown = settings.replace("/etc/dovecot/private/dovecot.pem", "global-chain.pem")
+    assert found(settings=shown, version=version, ours=ours).warnings == ()
 
 
 MOZILLA = (
@@ -309,7 +585,7 @@ def test_includes_are_found(line: str, mask: str | None) -> None:
 
 
 def test_the_pointer_stands_last_in_conf_d() -> None:
-    pointer = dovecot.pointer(found())
+    pointer = dovecot.pointer(found().main)
     assert pointer.path == Path("/etc/dovecot/conf.d/99-proxygen.conf")
     assert pointer.directive.format("/g/*.conf") == "!include_try /g/*.conf"
 

@@ -292,7 +292,7 @@ def test_the_names_of_somebody_elses_server_blocks_are_known(
 
 
 def test_the_pointer_is_the_first_file_of_conf_d() -> None:
-    pointer = nginx.pointer(FACTS)
+    pointer = nginx.pointer(FACTS.main)
     assert pointer.path == Path("/etc/nginx/conf.d/00-proxygen.conf")
     assert pointer.directive.format("/live/*.conf") == "include /live/*.conf;"
     text = "include a;\n# include b;\nx 'include c;';include  \"d\" ;noinclude e;"

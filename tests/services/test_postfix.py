@@ -235,7 +235,7 @@ def test_only_the_global_bundle_is_installed_and_expected() -> None:
     facts = found()
     wanted = postfix.wanted(VIEW, SETTINGS, facts, LAYOUT)
     assert (wanted.links, wanted.certificates) == ({"global.pem": BUNDLE}, (BUNDLE,))
-    assert postfix.pointer(facts) is None
+    assert postfix.pointer(facts.main) is None
     endpoints = list(postfix.endpoints(VIEW, SETTINGS, facts))
     assert {each.bundle for each in endpoints} == {BUNDLE}
     assert {each.server_name for each in endpoints} == {"mail.example.net", OTHER_NAME}

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from proxygen.apply.staging import PREFIX, copied, included
 from proxygen.errors import ServiceError
-from proxygen.services import Facts, Pointer, dovecot, nginx
+from proxygen.host.staging import PREFIX, copied, included
+from proxygen.services import Pointer, dovecot, nginx
 
 GENERATION = Path("/var/lib/proxygen/live/nginx/generations/new")
 OURS = f"include {GENERATION}/*.conf;"
@@ -25,7 +25,7 @@ def etc(tmp_path: Path) -> Path:
 
 def web(etc: Path) -> Pointer:
     """Return nginx's pointer."""
-    return nginx.pointer(Facts("nginx", (1, 22, 1), etc / "nginx.conf"))
+    return nginx.pointer(etc / "nginx.conf")
 
 
 def staged(etc: Path, text: str, target: Path | None = GENERATION) -> str:
@@ -173,7 +173,7 @@ def test_what_a_killed_run_left_is_replaced_and_removed(etc: Path) -> None:
 
 def test_dovecot_includes_are_below_the_file_that_includes(etc: Path) -> None:
     main = etc / "dovecot.conf"
-    pointer = dovecot.pointer(Facts("dovecot", (2, 3, 19), main))
+    pointer = dovecot.pointer(main)
     main.write_text("# !include conf.d/*.conf\nprotocols = imap\n!include conf.d/*.conf\n")
     before = snapshot(etc)
     with included(main, pointer, GENERATION) as path:
