@@ -4,6 +4,7 @@ ProxygenError             1  never raised itself; an error that is not in this t
 ├── UsageError            2  the command line asks for something that is not there
 ├── ModelError            3  the model is wrong; nothing was touched
 ├── ServiceError          4  a service refused, or cannot be worked with
+│   ├── Unreadable        4  a service refuses its configuration when it is asked about it
 │   └── CheckFailed       4  a service refused the new configuration
 ├── IssueFailed           5  a certificate could not be obtained
 │   └── StoreFailed       5  nothing can be stored
@@ -135,6 +136,10 @@ class ServiceError(ProxygenError):
     """A service refused, or cannot be worked with."""
 
     exit_code = 4
+
+
+class Unreadable(ServiceError):
+    """A service refuses its configuration when it is asked about it; ours may be the reason."""
 
 
 class CheckFailed(ServiceError):

@@ -19,11 +19,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from proxygen.assemble import Latest, Parts
-from proxygen.errors import ServiceError
-from proxygen.host import files, processes
+from proxygen.errors import ServiceError, Unreadable
+from proxygen.host import files, processes, staging
+from proxygen.host.own_part import OwnPart, own_part
 from proxygen.model.layout import Layout, Live
 from proxygen.model.site import Site
-from proxygen.plan.installation import HEADER
+from proxygen.plan.installation import HEADER, VERSION
 from proxygen.plan.names import Names, up_to_date
 from proxygen.plan.observed import Installed, Observed, ServiceState
 from proxygen.services import Answer, Command, Facts, Listener, Question, Reading
@@ -77,20 +78,25 @@ def states(site: Site, parts: Parts) -> list[tuple[str, ServiceState]]:
 
 
 def set_up(parts: Parts) -> dict[str, ServiceState]:
-    """Return the state of every service that has something of ours, whatever the model says."""
-    found = {
-        name: state(name, settings_of(module, parts.layout.live(name)), parts)
-        for name, module in parts.services.items()
-        if parts.layout.live(name).folder.is_dir() or processes.found((name, *module.PROGRAMS))
-    }
-    return {name: each for name, each in found.items() if is_ours(each, parts.layout.live(name))}
+    """Return the state of every service that has something of ours, whatever the model says.
+
+    No service has to answer, or to be there.
+    """
+    found: dict[str, ServiceState] = {}
+    for name, module in parts.services.items():
+        live = parts.layout.live(name)
+        settings = settings_of(module, live)
+        if live.folder.is_dir() or is_ours(own_part(module, name, settings, parts.layout)):
+            found[name] = state(name, settings, parts)
+    return found
 
 
-def is_ours(state: ServiceState, live: Live) -> bool:
-    """Return whether anything of a service is ours: our folder, pointer, or a parameter."""
-    values = state.facts.parameters.values() if state.facts else ()
-    leading = any(str(live.folder) in value for value in values)
-    return live.folder.is_dir() or state.installed.pointer is not None or leading
+def is_ours(own: OwnPart) -> bool:
+    """Return whether anything of ours is in a configuration; what cannot be read has nothing."""
+    try:
+        return own.is_there()
+    except OSError:
+        return False
 
 
 def abandoned(site: Site, parts: Parts) -> tuple[str, ...]:
@@ -122,27 +128,28 @@ def wanted_services(site: Site, known: Mapping[str, Any]) -> dict[str, Any]:
 def state(name: str, settings: Any, parts: Parts) -> ServiceState:
     """Return what was found out about one service; an error is part of it."""
     module = parts.services[name]
-    live = parts.layout.live(name)
+    own = own_part(module, name, settings, parts.layout)
     try:
-        facts = found_out(name, module, settings, parts.layout)
-        present = installed(live, pointer_of(module, facts), facts.user, parts.latest)
+        facts, refusal = found_out(name, module, settings, own, parts.layout)
+        present = installed(parts.layout.live(name), own, facts.user, parts.latest)
+        pid = processes.master(facts.pid_file, facts.program)
+        if pid is None and not refusal and present.written_for != facts.version:
+            refusal = refusal_of_ours(module, facts, settings, own)
     except ServiceError as error:
         return ServiceState(name, settings, error=error)
     except OSError as error:
         what = f"{name} cannot be looked at: {error}"
         return ServiceState(name, settings, error=ServiceError(what, remedy="repair that file"))
-    pid = processes.master(facts.pid_file, facts.program)
-    return ServiceState(name=name, settings=settings, facts=facts, installed=present, pid=pid)
+    return ServiceState(name, settings, facts, present, pid, refusal=refusal)
 
 
-def pointer_of(module: Any, facts: Facts) -> Path | None:
-    """Return the file of ours among the service's own."""
-    pointer = module.pointer(facts.main)
-    return pointer.path if pointer else None
+def found_out(
+    name: str, module: Any, settings: Any, own: OwnPart, layout: Layout
+) -> tuple[Facts, str]:
+    """Return the facts of one service, and why it refuses our part of its configuration.
 
-
-def found_out(name: str, module: Any, settings: Any, layout: Layout) -> Facts:
-    """Return the facts of one service; raise ServiceError when it cannot be worked with."""
+    The facts are then those without our part. Raise ServiceError when it cannot be worked with.
+    """
     programs = (settings.program,) if settings.program else (name, *module.PROGRAMS)
     program = processes.found(programs)
     if program is None:
@@ -150,10 +157,71 @@ def found_out(name: str, module: Any, settings: Any, layout: Layout) -> Facts:
             f"{name} is in the model but was not found on this host",
             remedy=f"install {name}, name its `program`, or take it out of `services`",
         )
-    questions = module.questions(program, settings, layout)
-    facts: Facts = module.facts(program, settings, layout, answers(questions))
+    asked, refusal = module.questions(program, settings, layout), ""
+    try:
+        facts: Facts = module.facts(program, settings, layout, answers(asked))
+    except Unreadable as error:
+        refusal = error.words or error.what
+        facts = without_ours(program, module, settings, own, layout, error)
     names, digest = local_additions(layout)
-    return replace(facts, ipv6=speaks_ipv6(), local=names, local_digest=digest)
+    return replace(facts, ipv6=speaks_ipv6(), local=names, local_digest=digest), refusal
+
+
+def without_ours(
+    program: str, module: Any, settings: Any, own: OwnPart, layout: Layout, error: Unreadable
+) -> Facts:
+    """Return what a service tells when it is asked again without our part of its configuration.
+
+    After an upgrade of the service, or an edit, that may be what it refuses. Raise *error* where
+    nothing of ours is there, and one that says so where it refuses its configuration anyway.
+    """
+    if not is_ours(own):
+        raise error
+    try:
+        with own.left_out() as main:
+            there = settings.model_copy(update={"configuration": str(main)})
+            asked = module.questions(program, there, layout)
+            theirs = {key: each for key, each in asked.items() if not reads_ours(each, own)}
+            absent = {key: Answer(1, "", "left out") for key in asked.keys() - theirs.keys()}
+            facts: Facts = module.facts(program, settings, layout, answers(theirs) | absent)
+            return facts
+    except Unreadable as second:
+        ours = any(str(path) in error.words for path in own.paths)
+        raise Unreadable(
+            f"{error.what}, even without proxygen's part",
+            where=error.where,
+            remedy="correct what the words below name, then run `proxygen apply`",
+            words=staging.unstaged(second.words) if ours else error.words,
+        ) from second
+    except (ServiceError, OSError):
+        raise error from None  # no copy could be made, or the configuration leads to none of ours
+
+
+def reads_ours(question: Question, own: OwnPart) -> bool:
+    """Return whether a question is for a file of ours."""
+    return isinstance(question, Reading) and any(map(question.path.is_relative_to, own.paths))
+
+
+def refusal_of_ours(module: Any, facts: Facts, settings: Any, own: OwnPart) -> str:
+    """Return why a service that does not run refuses our part; empty where it takes it.
+
+    That is asked where ours was written for another version. Where the service refuses the
+    configuration without ours likewise, ours is not what is in the way.
+    """
+    if not is_ours(own) or not (words := refused(module, facts, settings, facts.main)):
+        return ""
+    try:
+        with own.left_out() as main:
+            return "" if refused(module, facts, settings, main) else words
+    except (ServiceError, OSError):
+        return ""
+
+
+def refused(module: Any, facts: Facts, settings: Any, main: Path) -> str | None:
+    """Return why a service refuses the configuration whose main file is *main*."""
+    commands = module.check(facts, settings, main)
+    words: str | None = module.refused([processes.run(each) for each in commands])
+    return words and staging.unstaged(words)
 
 
 def answers(questions: Mapping[str, Question]) -> dict[str, Answer]:
@@ -215,10 +283,10 @@ def local_additions(layout: Layout) -> tuple[frozenset[str], str]:
     return names, said.hexdigest()
 
 
-def installed(live: Live, pointer: Path | None, user: str | None, latest: Latest) -> Installed:
+def installed(live: Live, own: OwnPart, user: str | None, latest: Latest) -> Installed:
     """Return what of ours a service has; *user* is its own system user."""
     target = files.linked(live.current)
-    texts_there, manifest = contents(live.current, latest)
+    texts_there, manifest, version = contents(live.current, latest)
     private, shared = certificates(live, group_of(user))
     return Installed(
         generation=Path(target).name if target else None,
@@ -227,17 +295,21 @@ def installed(live: Live, pointer: Path | None, user: str | None, latest: Latest
         certificates=private,
         shared=shared,
         manifest=manifest,
-        pointer=files.text(pointer) if pointer else None,
+        pointer=files.text(own.pointer.path) if own.pointer else None,
+        written_for=version,
         begun=(live.folder / "begun").exists(),
         unserved=(live.folder / UNSERVED).exists(),
     )
 
 
-def contents(folder: Path, latest: Latest) -> tuple[dict[str, str], dict[str, Any]]:
-    """Return texts and manifest of the generation in *folder*, read if its files changed."""
+Contents = tuple[dict[str, str], dict[str, Any], tuple[int, ...]]
 
-    def read_all() -> tuple[dict[str, str], dict[str, Any]]:
-        return texts(folder), manifest_of(folder)
+
+def contents(folder: Path, latest: Latest) -> Contents:
+    """Return texts, manifest and version of the generation in *folder*, read if files changed."""
+
+    def read_all() -> Contents:
+        return texts(folder), manifest_of(folder), written_for(folder)
 
     stamps = [(name, files.stamp_of(folder / name)) for name in files.names(folder)]
     if not all(stamp for _, stamp in stamps):
@@ -253,12 +325,20 @@ UNSERVED = "unserved"
 def manifest_of(generation: Path) -> dict[str, Any]:
     """Return what was noted about a generation when it was made; empty for none of ours."""
     noted = files.noted(generation / MANIFEST)
+    noted.pop(VERSION, None)
     endpoints = noted.get("endpoints")
     shaped = isinstance(endpoints, list) and all(
         isinstance(each, list) and list(map(type, each))[:3] == [str, int, str] and len(each) == 6
         for each in endpoints
     )
     return noted if shaped and isinstance(noted.get("certificates"), list) else {}
+
+
+def written_for(generation: Path) -> tuple[int, ...]:
+    """Return the version of its service that a generation was written for, empty when unknown."""
+    noted = files.noted(generation / MANIFEST).get(VERSION)
+    numbers = noted if isinstance(noted, list) else []
+    return tuple(numbers) if all(type(each) is int for each in numbers) else ()
 
 
 def texts(folder: Path) -> dict[str, str]:

@@ -297,6 +297,7 @@ def rendered(name: str, parts: Parts, view: Any, settings: Any, facts: Any) -> I
         module.endpoints(view, settings, facts),
         parts.templates,
         parts.layout.live(name),
+        facts.version,
     )
 
 

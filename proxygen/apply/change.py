@@ -22,6 +22,8 @@ PATIENCE = 15.0
 A_SECOND = 300
 """Endpoints for which it is given one second more; a loaded core looks at 600 in that time."""
 
+REFUSED_BEFORE = "the new files stay, as {} refuses the former ones"
+
 Wrong = tuple[tuple[Endpoint, Seen], ...]
 
 
@@ -53,7 +55,8 @@ def bring(
     except (ServiceError, OSError) as error:
         told = taken_back(service.name, error)
         try:
-            undo(service, begun)
+            if not undo(service, begun):
+                told.remedy = f"{REFUSED_BEFORE.format(service.name)}; {error_remedy(error)}"
         except (ServiceError, OSError) as second:
             told.remedy = "it could not be taken back either: the next `proxygen apply` tries again"
             told.words = f"{told.words}\n{second}".strip()
@@ -118,11 +121,22 @@ def taken_back(name: str, error: ServiceError | OSError) -> ServiceError:
     return ServiceError(error.what, where=error.where, remedy=remedy, words=error.words)
 
 
-def undo(service: LiveService, begun: Path) -> None:
-    """Put back and reload; what served before was fine with the service."""
-    service.put_back()
+def error_remedy(error: ServiceError | OSError) -> str:
+    """Return what to do about an error after which the new files stay."""
+    known = error.remedy if isinstance(error, ServiceError) else ""
+    return known or "repair what the words name, then run `proxygen apply`"
+
+
+def undo(service: LiveService, begun: Path) -> bool:
+    """Put back and reload; return False where the service would refuse what served before.
+
+    The new files, which it accepted, stay then: with the former ones it would not start.
+    """
+    if not service.put_back():
+        return False
     service.reload()
     files.remove(begun)
+    return True
 
 
 def blame(service: LiveService, target: Target, bad: Wrong) -> None:
@@ -130,9 +144,11 @@ def blame(service: LiveService, target: Target, bad: Wrong) -> None:
 
     With the former files back, an endpoint that shows the same as with the new ones is
     somebody else's doing (another program on the port, an override in a foreign file): then
-    the new files serve again, since they harm nobody.
+    the new files serve again, since they harm nobody. So they do where the service would
+    refuse the former ones.
     """
-    service.put_back()
+    if not service.put_back():
+        return
     service.reload()
     before = dict(wrong(tuple(endpoint for endpoint, _ in bad), deadline=2.0))
     ours = tuple((endpoint, seen) for endpoint, seen in bad if before.get(endpoint) != seen)

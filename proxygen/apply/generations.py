@@ -15,7 +15,7 @@ from proxygen.model.certificate import Bundle
 from proxygen.model.layout import Live
 from proxygen.observe import MANIFEST, group_of, links, manifest_of, texts
 from proxygen.plan.compare import SECOND, damaged
-from proxygen.plan.installation import Installation, chain_of
+from proxygen.plan.installation import VERSION, Installation, chain_of
 from proxygen.plan.observed import Installed
 from proxygen.services import Endpoint
 
@@ -91,7 +91,8 @@ class Generations:
             files.write(new / file, files.encoded(text), 0o644)
         for file, certificate in wanted.links.items():
             files.link(new / file, f"../../certificates/{certificate}")
-        files.write(new / MANIFEST, json.dumps(wanted.manifest).encode(), 0o644)
+        noted = wanted.manifest | {VERSION: wanted.version}
+        files.write(new / MANIFEST, json.dumps(noted).encode(), 0o644)
         files.remove(path)
         new.rename(path)
         files.sync_folder(self.live.generations)

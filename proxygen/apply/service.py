@@ -12,21 +12,26 @@ from pathlib import Path
 from typing import Any
 
 from proxygen.apply.generations import Generations
-from proxygen.apply.parameters import Parameters
 from proxygen.errors import CheckFailed, ServiceError
 from proxygen.host import files, processes, staging
+from proxygen.host.own_part import own_part
 from proxygen.model.layout import Layout
-from proxygen.observe import SETTINGS, UNSERVED
+from proxygen.observe import SETTINGS, UNSERVED, refused, written_for
 from proxygen.plan.installation import pointing
-from proxygen.plan.observed import ServiceState
+from proxygen.plan.observed import ServiceState, dotted
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What to switch to; a *generation* of None takes all of ours out."""
+    """What to switch to; a *generation* of None takes all of ours out.
+
+    *what* it is called when a service refuses it, and *remedy* says what to do then.
+    """
 
     generation: str | None
     parameters: Mapping[str, str]
+    what: str = "the new configuration"
+    remedy: str = "correct what it names, then run `proxygen apply`; the former files still serve"
 
 
 class LiveService:
@@ -41,11 +46,11 @@ class LiveService:
         self.facts = state.facts
         self.settings = state.settings
         self.live = layout.live(state.name)
-        self.pointer = module.pointer(state.facts.main)
+        self.own = own_part(module, state.name, state.settings, layout)
+        self.pointer = self.own.pointer
+        self.parameters = self.own.parameters
         self.generations = Generations(state.name, self.live, state.installed)
         self.former = self.generations.former()
-        note = layout.former(state.name)
-        self.parameters = Parameters(module, state.facts, self.live.folder, note)
 
     def note_settings(self) -> None:
         """Note the settings, with which the service can be given back without the model."""
@@ -77,9 +82,9 @@ class LiveService:
                 words=foreign,
             )
         raise CheckFailed(
-            f"{self.name} refused the new configuration",
+            f"{self.name} refused {target.what}",
             where=str(self.facts.main),
-            remedy="correct what it names, then run `proxygen apply`; the former files still serve",
+            remedy=target.remedy,
             words=words,
         )
 
@@ -89,25 +94,39 @@ class LiveService:
         if self.pointer:
             with staging.included(self.facts.main, self.pointer, folder) as main:
                 return self.asked(main)
+        values = {
+            name: value.replace(str(self.live.current), str(folder))
+            for name, value in target.parameters.items()
+        }
+        text = self.parameters.with_values(values) if folder else self.parameters.given_back()
         with staging.copied(self.facts.main, self.live.folder / "check") as main:
-            values = {
-                name: value.replace(str(self.live.current), str(folder))
-                for name, value in target.parameters.items()
-            }
-            self.parameters.change(main, self.parameters.changes(values))
+            files.replace_text(main, text)
             return self.asked(main)
 
     def refusal_without_ours(self) -> str | None:
         """Return why the service refuses what is the administrator's alone."""
-        if self.pointer:
-            return self.refusal(Target(None, {}))
+        return self.refusal(Target(None, {}))
+
+    def refusal_as_it_is(self) -> str | None:
+        """Return why the service refuses its configuration as it is on disk."""
         return self.asked(self.facts.main)
+
+    def may_go_back(self) -> bool:
+        """Return whether the service would take what served before.
+
+        An upgrade may have come between: a former generation that the service refuses keeps it
+        from starting. Where it cannot be asked, for a full disk say, it is as it ever was.
+        """
+        if self.former is None:
+            return True
+        try:
+            return self.refusal(self.target(self.former)) is None
+        except (ServiceError, OSError):
+            return True
 
     def asked(self, main: Path) -> str | None:
         """Return the refusal of the configuration whose main file is *main*."""
-        commands = self.module.check(self.facts, self.settings, main)
-        words: str | None = self.module.refused([processes.run(each) for each in commands])
-        return words and words.replace(f"/{staging.PREFIX}", "/")
+        return refused(self.module, self.facts, self.settings, main)
 
     # Switching.
 
@@ -126,22 +145,31 @@ class LiveService:
 
     def take_out(self) -> None:
         """Take ours out of the service's own configuration, the pointer first."""
-        if self.pointer:
-            files.remove(self.pointer.path)
-        else:
-            self.parameters.give_back()
+        self.own.take_out()
         files.remove(self.live.current)
 
-    def put_back(self) -> None:
-        """Make what served before serve again."""
+    def put_back(self) -> bool:
+        """Make what served before serve again; return False where the service would refuse it."""
+        if not self.may_go_back():
+            return False
         if self.former is None:
             self.take_out()
         else:
             self.switch(self.target(self.former))
+        return True
 
     def target(self, generation: str) -> Target:
         """Return a generation that was built before, with its parameters."""
-        return Target(generation, self.generations.parameters_of(generation))
+        version = written_for(self.live.generations / generation)
+        other = version != self.facts.version and version
+        return Target(
+            generation,
+            self.generations.parameters_of(generation),
+            f"its former configuration, written for {self.name} {dotted(version)}"
+            if other
+            else "its former configuration",
+            "what is there was left as it is; `proxygen apply` writes what the model wants",
+        )
 
     # The running service.
 

@@ -53,5 +53,5 @@ def show(plan: Plan, *, diffs: bool) -> None:
         click.echo(f"forecast: {plan.forecast}")
     for warning in plan.warnings:
         click.echo(f"warning: {visible(warning)}", err=True)
-    if not plan.steps:
+    if not plan.steps and not plan.failures:
         click.echo("nothing to do")

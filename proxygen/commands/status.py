@@ -463,6 +463,7 @@ def service(name: str, observed: Observed) -> dict[str, Any]:
         "main": str(state.facts.main) if state.facts else None,
         "running": state.pid is not None,
         "set_up": state.installed.generation is not None,
+        "in_the_way": state.in_the_way or None,
         "error": state.error.as_json() if state.error else None,
     }
 
@@ -473,4 +474,5 @@ def service_line(said: dict[str, Any]) -> str:
         return f"{said['service']}: {said['error']['what']}"
     running = "running" if said["running"] else "NOT RUNNING"
     ours = "set up by proxygen" if said["set_up"] else "not yet set up by proxygen"
-    return f"{said['service']} {said['version']} ({said['main']}): {running}, {ours}"
+    obstacle = f"; {said['in_the_way']}" if said["in_the_way"] else ""
+    return f"{said['service']} {said['version']} ({said['main']}): {running}, {ours}{obstacle}"

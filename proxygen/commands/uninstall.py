@@ -9,13 +9,13 @@ from datetime import UTC, datetime
 import click
 
 from proxygen import assemble
-from proxygen.apply.change import as_service_error, bring
-from proxygen.apply.service import LiveService, Target
-from proxygen.apply.walk import Outcome, nothing
+from proxygen.apply.change import as_service_error
+from proxygen.apply.removal import remove
+from proxygen.apply.walk import Outcome
 from proxygen.assemble import Parts
 from proxygen.commands.apply import echo, summary
 from proxygen.commands.rollback import named, undisturbed
-from proxygen.errors import NotServed, ServiceError, UsageError
+from proxygen.errors import ServiceError, UsageError
 from proxygen.host import files, lock
 from proxygen.model.layout import Layout
 from proxygen.observe import set_up
@@ -35,7 +35,8 @@ def command(
 
     Or out of each SERVICE that is named. What was changed is given back. The model is neither
     needed nor touched, your own directives stay, and so do keys and certificates unless --purge
-    is given.
+    is given. No service has to agree, or to be there: what could not be checked or reloaded is a
+    warning.
     """
     if purge and services:
         raise UsageError("--purge is for all services at once", remedy="name no service")
@@ -47,8 +48,7 @@ def command(
         for state in named(services, set_up(parts), parts):
             one(state, parts, outcome)
         if purge and not outcome.failures:
-            files.remove(layout.var)
-            outcome.done.append(f"removed {layout.var}")
+            outcome.done.append(purged(layout))
     if as_json:
         click.echo(json.dumps(outcome.as_json(), indent=2))
     else:
@@ -66,16 +66,24 @@ def confirm(question: str) -> None:
 
 
 def one(state: ServiceState, parts: Parts, outcome: Outcome) -> None:
-    """Take proxygen's part out of one service: checked, switched, reloaded as any change."""
-    live = parts.layout.live(state.name)
+    """Take proxygen's part out of one service."""
     try:
         with as_service_error(state.name):
-            service = LiveService(parts.services[state.name], state, parts.layout)
-            bring(service, Target(None, {}), (), nothing, None)
-    except NotServed:
-        pass
+            told = remove(state, parts.services[state.name], parts.layout)
     except ServiceError as error:
         outcome.failures.append((state.name, error))
         return
-    files.remove(live.folder)
+    outcome.warnings += told
     outcome.done.append(f"{state.name}: as it was before proxygen")
+
+
+def purged(layout: Layout) -> str:
+    """Remove all that proxygen keeps, but what services still read; return what was done."""
+    kept = [each for each in files.names(layout.var / "live") if layout.live(each).folder.is_dir()]
+    if not kept:
+        files.remove(layout.var)
+        return f"removed {layout.var}"
+    for name in files.names(layout.var):
+        if name != "live":
+            files.remove(layout.var / name)
+    return f"removed {layout.var}, but for live/{', live/'.join(kept)}"

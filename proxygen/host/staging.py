@@ -7,6 +7,7 @@ our pointer is spelled out: every other file as it is, the new generation in the
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -21,6 +22,11 @@ from proxygen.plan.installation import MASK
 from proxygen.services import Pointer
 
 PREFIX = ".proxygen-check-"
+ASKED = ".proxygen-asked-"
+"""What the name of a copy begins with that a service is asked with, followed by a process id.
+
+Whoever asks holds no lock, so these are not in the way of a check, nor of each other.
+"""
 DEEPEST = 8
 
 
@@ -35,6 +41,7 @@ class Staging:
     pointer: Pointer
     target: Path | None
     stack: ExitStack
+    prefix: str = PREFIX
     reached: bool = False
     staged: dict[Path, Path] = field(default_factory=dict)
 
@@ -61,7 +68,7 @@ class Staging:
         )
         if changed == text:
             return path
-        copy = path.with_name(PREFIX + path.name)
+        copy = path.with_name(self.prefix + path.name)
         self.stack.enter_context(files.temporarily(copy, changed))
         return copy
 
@@ -101,15 +108,32 @@ def included(main: Path, pointer: Pointer, target: Path | None) -> Iterator[Path
     """Have a main file for the time of a block that leads to *target* in the pointer's place."""
     clear(main, pointer.path)
     with ExitStack() as stack:
-        staging = Staging(main.parent, pointer, target, stack)
-        staged = staging.stage(main)
-        if not staging.reached:
-            raise ServiceError(
-                f"{main} does not include {pointer.path}",
-                where=str(main),
-                remedy=f"add an include of {pointer.path.parent}/*{pointer.path.suffix} to it",
-            )
-        yield staged
+        yield staged(main, Staging(main.parent, pointer, target, stack))
+
+
+@contextmanager
+def left_out(main: Path, pointer: Pointer) -> Iterator[Path]:
+    """Have a main file for the time of a block that includes all but our pointer, to ask with."""
+    with ExitStack() as stack:
+        yield staged(main, Staging(main.parent, pointer, None, stack, f"{ASKED}{os.getpid()}-"))
+
+
+def staged(main: Path, staging: Staging) -> Path:
+    """Return the main file of a staging; raise ServiceError when it does not lead to ours."""
+    copy = staging.stage(main)
+    if not staging.reached:
+        ours = staging.pointer.path
+        raise ServiceError(
+            f"{main} does not include {ours}",
+            where=str(main),
+            remedy=f"add an include of {ours.parent}/*{ours.suffix} to it",
+        )
+    return copy
+
+
+def unstaged(words: str) -> str:
+    """Return what a service said of copies as if it had said it of the files themselves."""
+    return re.sub(rf"/(?:{re.escape(PREFIX)}|{re.escape(ASKED)}[0-9]+-)", "/", words)
 
 
 def clear(main: Path, pointer: Path) -> None:
@@ -117,6 +141,10 @@ def clear(main: Path, pointer: Path) -> None:
     unfinished = pointer.parent.glob(f".{pointer.name}.*.new")
     for left in (*main.parent.glob(f"{PREFIX}*"), *pointer.parent.glob(f"{PREFIX}*"), *unfinished):
         left.unlink(missing_ok=True)
+    for left in (*main.parent.glob(f"{ASKED}*"), *pointer.parent.glob(f"{ASKED}*")):
+        asking = left.name.removeprefix(ASKED).partition("-")[0]
+        if not Path("/proc", asking).exists():
+            left.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -131,3 +159,27 @@ def copied(main: Path, folder: Path) -> Iterator[Path]:
         yield folder / main.name
     finally:
         files.remove(folder)
+
+
+def leading(main: Path, pointer: Pointer | None, folder: Path) -> list[Path]:
+    """Return the files of a configuration that name a *folder* of ours; our pointer is none.
+
+    Of a service without includes all files count that stand beside its main file.
+    """
+    if pointer is None:
+        read = [path for path in main.parent.glob(f"*{main.suffix}") if path.is_file()]
+        return sorted(path for path in read if str(folder) in (files.text(path) or ""))
+    found: dict[Path, str] = {}
+    spread(main, main.parent, pointer, found)
+    return [path for path, text in found.items() if str(folder) in text]
+
+
+def spread(path: Path, folder: Path, pointer: Pointer, found: dict[Path, str]) -> None:
+    """Read a file and all that it includes into *found*, each once, but not our pointer."""
+    if path in found or path.name == pointer.path.name or not path.is_file():
+        return
+    found[path] = text = files.text(path) or ""
+    base = folder if pointer.relative_to_main else path.parent
+    for match in re.finditer(pointer.include, text, re.DOTALL):
+        for each in files.matching(base / match["mask"]) if match["mask"] else ():
+            spread(each, folder, pointer, found)

@@ -10,7 +10,7 @@ from proxygen.model.hosts import readable
 from proxygen.model.site import Site
 from proxygen.plan.installation import Installation
 from proxygen.plan.names import Names
-from proxygen.plan.observed import Installed, Observed, ServiceState
+from proxygen.plan.observed import Installed, Observed, ServiceState, dotted
 from proxygen.plan.proving import Selection, select, to_look_at
 from proxygen.plan.renewal import Reason
 from proxygen.plan.steps import (
@@ -209,6 +209,8 @@ def brings(step: Install, observed: Observed) -> bool:
 def why_install(installation: Installation, state: ServiceState) -> Reason | None:
     """Return the first reason to install, None where everything is in place."""
     installed = state.installed
+    if state.refusal:
+        return Reason("in-the-way", state.in_the_way)
     if installed.generation is None:
         return Reason("first", "not yet set up by proxygen")
     if installed.begun:
@@ -250,6 +252,10 @@ def words_for(installation: Installation, state: ServiceState) -> str:
         )
         if names
     ]
+    before_it, now = state.installed.written_for, installation.version
+    if not told and before_it and before_it != now:
+        name = installation.service
+        return f"written for {name} {dotted(before_it)}, and this is {name} {dotted(now)}"
     return "; ".join(told) or "its configuration differs"
 
 

@@ -95,6 +95,9 @@ def of_services(site: Site, observed: Observed) -> Iterator[Finding]:
     for name, state in sorted(observed.services.items()):
         if state.error:
             yield Finding(Level.CRITICAL, f"{name}: {state.error.what}")
+        elif state.refusal:
+            running = "" if state.pid else f"{name} is not running: "
+            yield Finding(Level.CRITICAL, f"{running}{state.in_the_way}: run `proxygen apply`")
         elif state.pid is None:
             yield Finding(Level.CRITICAL, f"{name} is not running")
         elif state.installed.unserved:

@@ -22,7 +22,8 @@ class Installation:
 
     *files*: text by name. *certificates*: each certificate file by its name, with its bundle.
     *links*: name in the generation -> name of a certificate file. *parameters*: what is set in
-    the service's own configuration. *endpoints*: where clients must see it.
+    the service's own configuration. *endpoints*: where clients must see it. *version*: that of
+    the service for which it is written; the same files may do for others.
     """
 
     service: str
@@ -35,6 +36,7 @@ class Installation:
     readers: str | None
     endpoints: tuple[Endpoint, ...] = field(repr=False)
     id: str
+    version: tuple[int, ...] = ()
 
     @property
     def pointer_text(self) -> str:
@@ -61,6 +63,10 @@ class Installation:
                 for each in self.endpoints
             ],
         }
+
+
+VERSION = "version"
+"""What is noted besides in the manifest, but makes no difference."""
 
 
 def served(manifest: Mapping[str, Any]) -> dict[str, str]:
@@ -93,6 +99,7 @@ def installation(
     endpoints: Iterator[Endpoint],
     templates: Templates,
     live: Live,
+    version: tuple[int, ...] = (),
 ) -> Installation:
     """Return what *service* should have, rendered."""
     files = {each.name: render(templates, each) for each in wanted.files}
@@ -114,6 +121,7 @@ def installation(
         readers=wanted.readers,
         endpoints=tuple(endpoints),
         id=hashlib.sha256(content).hexdigest()[:16],
+        version=version,
     )
 
 

@@ -22,8 +22,9 @@ class Installed:
     *generation* is the one that serves, None before the first; *files*, *links* and *manifest*
     are as in ``Installation``; *certificates* are the certificate files that only root can
     read, *shared* those that the service's own user can read besides; *pointer* is the text of
-    the pointer file; *begun* tells that a run was interrupted between switching and being sure,
-    *unserved* that the last look from outside did not see what is wanted.
+    the pointer file; *written_for* is the version of the service that the generation was written
+    for, empty when unknown; *begun* tells that a run was interrupted between switching and being
+    sure, *unserved* that the last look from outside did not see what is wanted.
     """
 
     generation: str | None = None
@@ -33,6 +34,7 @@ class Installed:
     shared: frozenset[str] = frozenset()
     manifest: Mapping[str, Any] = field(default_factory=dict)
     pointer: str | None = None
+    written_for: tuple[int, ...] = ()
     begun: bool = False
     unserved: bool = False
 
@@ -54,7 +56,9 @@ class Installed:
 class ServiceState:
     """What was found out about a service; without *facts*, *error* tells why.
 
-    *pid* is its master process, None while it does not run.
+    *pid* is its master process, None while it does not run. *refusal*: why the service refuses
+    its configuration because of what is ours in it, empty while it does not; the facts are then
+    those without ours.
     """
 
     name: str
@@ -63,6 +67,26 @@ class ServiceState:
     installed: Installed = Installed()
     pid: int | None = None
     error: ServiceError | None = None
+    refusal: str = ""
+
+    @property
+    def in_the_way(self) -> str:
+        """What is to be said of our part, empty while the service takes it."""
+        if not self.refusal or self.facts is None:
+            return ""
+        now, before = self.facts.version, self.installed.written_for
+        if before and before != now:
+            return (
+                f"proxygen's own part is in the way: it was written for {self.name} "
+                f"{dotted(before)}, and {self.name} {dotted(now)} refuses it"
+            )
+        first = self.refusal.strip().splitlines()[0][:300]
+        return f"proxygen's own part is in the way: {self.name} refuses it: {first}"
+
+
+def dotted(version: tuple[int, ...]) -> str:
+    """Return a version as it is written."""
+    return ".".join(map(str, version))
 
 
 @dataclass(frozen=True, slots=True)

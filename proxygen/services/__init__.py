@@ -198,9 +198,11 @@ class Service(Protocol):
     """The names that each module of this folder has.
 
     A service that is given ``Wanted.parameters`` has besides
-    ``set_parameters(facts, main: Path, values: Mapping[str, str]) -> Command`` and
-    ``unset_parameters(facts, main: Path, names: Iterable[str]) -> Command``, which change the
-    configuration whose main file is *main*.
+    ``OURS``, the names of these parameters,
+    ``parameters_in(text: str) -> Mapping[str, str | None]``, what the text of its main file sets
+    (None: a name without a value), and
+    ``edited(text: str, changes: Mapping[str, str | None]) -> str``, that text with parameters
+    set, or gone where the value is None.
 
     A service that answers ACME challenges has besides
     ``challenge_listener(settings) -> Listener``: where it listens for HTTP.
@@ -213,6 +215,9 @@ class Service(Protocol):
     """Whether a reload replaces all worker processes at once, which then proves it."""
     Settings: ClassVar[type[ServiceSettings]]
 
+    def main_file(self, settings: Any, layout: Layout) -> Path:
+        """Return its main configuration file."""
+
     def questions(
         self, program: str, settings: Any, layout: Layout
     ) -> Mapping[str, Command | Reading]:
@@ -221,9 +226,12 @@ class Service(Protocol):
     def facts(
         self, program: str, settings: Any, layout: Layout, answers: Mapping[str, Answer]
     ) -> Facts:
-        """Return what the answers tell; raise ServiceError when it cannot be worked with."""
+        """Return what the answers tell; raise ServiceError when it cannot be worked with.
 
-    def pointer(self, facts: Facts) -> Pointer | None:
+        Raise Unreadable when it refuses its own configuration: it is then asked without ours.
+        """
+
+    def pointer(self, main: Path) -> Pointer | None:
         """Return the one file of ours among the service's own, None where it has no includes."""
 
     def wanted(self, view: Any, settings: Any, facts: Facts, layout: Layout) -> Wanted:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from proxygen.errors import ServiceError
+from proxygen.errors import ServiceError, Unreadable
 from proxygen.model.layout import Layout
 from proxygen.model.site import Role
 from proxygen.model.views import MailView
@@ -164,7 +164,7 @@ def facts(
 def understood(answer: Answer, main: Path) -> Block:
     """Return what doveconf printed; raise ServiceError when it refused the configuration."""
     if answer.code:
-        raise ServiceError(
+        raise Unreadable(
             "dovecot's configuration cannot be read",
             where=str(main),
             remedy=f"correct it until `doveconf -c {main} -n` succeeds",

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from proxygen.errors import ServiceError
+from proxygen.errors import ServiceError, Unreadable
 from proxygen.model.layout import Layout
 from proxygen.model.site import Role
 from proxygen.model.views import MailView
@@ -21,6 +21,26 @@ from proxygen.services import (
     Wanted,
 )
 from proxygen.services.mail_endpoints import asked_for_any_name
+from proxygen.services.main_cf import edited, parameters_in
+
+__all__ = [
+    "OURS",
+    "PROGRAMS",
+    "ROLE",
+    "WORKERS",
+    "Settings",
+    "check",
+    "edited",
+    "endpoints",
+    "facts",
+    "main_file",
+    "parameters_in",
+    "pointer",
+    "questions",
+    "refused",
+    "reload",
+    "wanted",
+]
 
 ROLE = Role.MAIL
 PROGRAMS = ("/usr/sbin/postfix", "postfix")
@@ -55,6 +75,7 @@ PORTS = {"smtp": 25, "mail": 25, "smtps": 465, "submissions": 465, "urd": 465, "
 """The services of /etc/services that mail is accepted on."""
 
 PRESENTS = re.compile(r"(smtpd|tlsproxy)_tls_(chain_files|\w*(cert|key)_file)|tls_server_sni_maps")
+REMOVED_LATER = re.compile(r"support for parameter \S+ will be removed")
 COMPLAINT = re.compile(r"\b(warning|error|fatal|panic):", re.IGNORECASE)
 
 Overrides = Mapping[tuple[str, str], Mapping[str, str]]
@@ -130,7 +151,7 @@ def version_of(answer: Answer) -> tuple[int, ...]:
 def understood(answer: Answer, main: Path) -> None:
     """Raise ServiceError when postconf could not read postfix's configuration."""
     if answer.code:
-        raise ServiceError(
+        raise Unreadable(
             "postfix's configuration cannot be read",
             where=str(main),
             remedy=f"correct it until `postconf -c {main.parent} -n` succeeds",
@@ -259,17 +280,6 @@ def pointer(main: Path) -> None:
     """Return None: main.cf includes no files."""
 
 
-def set_parameters(facts: Facts, main: Path, values: Mapping[str, str]) -> Command:
-    """Return the command that sets parameters in *main*; it leaves all other lines alone."""
-    pairs = (f"{name}={value}" for name, value in values.items())
-    return Command((sibling(facts.program), "-c", folder_of(main), "-e", *pairs))
-
-
-def unset_parameters(facts: Facts, main: Path, names: Iterable[str]) -> Command:
-    """Return the command that removes parameters from *main*."""
-    return Command((sibling(facts.program), "-c", folder_of(main), "-X", *names))
-
-
 def folder_of(main: Path) -> str:
     """Return the folder that ``-c`` wants."""
     return str(main.parent.absolute())
@@ -300,9 +310,13 @@ def refused(answers: Iterable[Answer]) -> str | None:
 
 
 def about_ours(line: str) -> bool:
-    """Return whether *line* complains about a parameter that we set."""
+    """Return whether *line* complains about a parameter that we set.
+
+    postfix 3.9 and later name ours as what to write instead of one that will be removed.
+    """
     words = set(re.findall(r"\w+", line))
-    return bool(COMPLAINT.search(line)) and not words.isdisjoint(OURS)
+    complains = COMPLAINT.search(line) and not REMOVED_LATER.search(line)
+    return bool(complains) and not words.isdisjoint(OURS)
 
 
 def reload(facts: Facts, settings: ServiceSettings) -> None:

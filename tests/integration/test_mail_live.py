@@ -101,7 +101,7 @@ class Mail:
             pointer.path.write_text(pointer.directive.format(live.current / "*.conf") + "\n")
         if wanted.parameters:
             values = assigned(render(templates(), wanted.parameters))
-            self.must(self.module.set_parameters(facts, facts.main, values))
+            facts.main.write_text(self.module.edited(facts.main.read_text(), values))
             settled(facts.main)
         self.reload()
         return view

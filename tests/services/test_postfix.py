@@ -248,6 +248,15 @@ ABOUT_OURS = Answer(
 )
 
 
+# What postfix 3.10 says of a line of many an old main.cf.
+OURS_INSTEAD = Answer(
+    0,
+    "",
+    'postconf: warning: ./main.cf: support for parameter "smtpd_use_tls" will be removed; '
+    'instead, specify "smtpd_tls_security_level"',
+)
+
+
 @pytest.mark.parametrize(
     ("said", "words"),
     [
@@ -255,6 +264,7 @@ ABOUT_OURS = Answer(
         ([FINE, Answer(1, "secret", "postfix: fatal: bad")], "postfix: fatal: bad"),
         ([Answer(1, "secret", "")], "exit code 1"),
         ([ABOUT_OURS], ABOUT_OURS.err),
+        ([OURS_INSTEAD], None),
     ],
 )
 def test_what_is_a_refusal(said: list[Answer], words: str | None) -> None:

@@ -9,9 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from proxygen.errors import ServiceError
-from proxygen.host import files, processes, staging
-from proxygen.services import Command, Facts
+from proxygen.host import files
 
 Values = Mapping[str, str | None]
 """Parameters by name; None: not set."""
@@ -19,16 +17,16 @@ Values = Mapping[str, str | None]
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """The parameters of a service that has no includes.
+    """The parameters of a service that has no includes, in its main file.
 
     *note* is where we note the administrator's value of each, and ours; the text of the main
     file before proxygen, and the hash of the text that proxygen left. Once somebody else edited
     the file, the text is of no use any more. *live* is the folder to which only parameters of
-    ours lead. The service's own program edits a copy, which then takes the file's place at once.
+    ours lead. None of the service's programs is asked, so that none has to agree.
     """
 
     module: Any
-    facts: Facts
+    main: Path
     live: Path
     note: Path
 
@@ -36,48 +34,54 @@ class Parameters:
         """Set parameters, and give back those of ours that are not among them any more."""
         if not values and not self.noted():
             return
-        text = self.with_changes(self.changes(values))
+        text = self.with_values(values)
         self.write(self.next_note(values) | {"left": digest(text)})
         self.replace(text)
 
-    def change(self, main: Path, changes: Values) -> None:
-        """Make changes in a copy of the configuration."""
-        values = {name: value for name, value in changes.items() if value is not None}
-        absent = [name for name, value in changes.items() if value is None]
-        if values:
-            must(self.module.set_parameters(self.facts, main, values), main)
-        if absent:
-            must(self.module.unset_parameters(self.facts, main, absent), main)
+    def with_values(self, values: Mapping[str, str]) -> str:
+        """Return the text of the main file as it is to be once *values* are set."""
+        return self.edited(self.changes(values))
 
     def changes(self, values: Mapping[str, str]) -> Values:
         """Return *values*, and what those were before that are ours but not wanted any more.
 
-        One that has another value than ours was set by somebody else since, and stays.
+        One that has another value than ours was set by somebody else since, and stays; one that
+        was damaged does not.
         """
-        noted, present = self.noted(), self.facts.parameters
+        noted, present = self.noted(), self.present()
         ours = noted.get("ours", {})
         gone = {
             name: former
             for name, former in noted.get("parameters", {}).items()
-            if name not in values and present.get(name) in (former, ours.get(name))
+            if name not in values
+            and (
+                (name in present and present[name] is None)
+                or folded(present.get(name)) in (folded(former), folded(ours.get(name)))
+            )
         }
         return gone | dict(values)
 
     def give_back(self) -> None:
-        """Make the main file what it was before proxygen.
+        """Make the main file what it was before proxygen."""
+        self.replace(self.given_back())
+        files.remove(self.note)
+
+    def given_back(self) -> str:
+        """Return the text of the main file without ours.
 
         To the letter where nobody else changed it since, else parameter by parameter. Without
         the note all that can be done is to unset what leads to us.
         """
         noted, text = self.noted(), self.text()
         if not noted:
-            present = self.facts.parameters
-            leading = {name: None for name, value in present.items() if str(self.live) in value}
-            self.replace(self.with_changes(leading))
-        elif text != noted.get("text"):
-            whole = "text" in noted and noted["left"] == digest(text)
-            self.replace(noted["text"] if whole else self.with_changes(self.changes({})))
-        files.remove(self.note)
+            return self.edited(dict.fromkeys(self.leading_to_us()))
+        if "text" in noted and (text == noted["text"] or noted["left"] == digest(text)):
+            return str(noted["text"])
+        return self.edited(self.changes({}))
+
+    def is_there(self) -> bool:
+        """Return whether anything of ours is in the main file, or noted."""
+        return bool(self.noted() or self.leading_to_us())
 
     def next_note(self, values: Mapping[str, str]) -> dict[str, Any]:
         """Return the note as it is to be once *values* are set."""
@@ -89,7 +93,7 @@ class Parameters:
             "ours": dict(values),
         }
         untouched = noted.get("left") == digest(text) or noted.get("text") == text
-        if not noted and not self.led_to_us():
+        if not noted and not self.leading_to_us():
             next_one["text"] = text
         elif "text" in noted and untouched:
             next_one["text"] = noted["text"]
@@ -101,25 +105,30 @@ class Parameters:
         Where the note was lost, one that leads to us was not set for all that is known; the
         others may have been the administrator's, and stay as they are.
         """
-        present = self.facts.parameters
+        present = self.present()
         return {
-            name: None if str(self.live) in present.get(name, "") else present.get(name)
+            name: None if str(self.live) in (present.get(name) or "") else present.get(name)
             for name in values
         }
 
-    def led_to_us(self) -> bool:
-        """Return whether the main file had parameters of ours when it was looked at."""
-        return any(str(self.live) in value for value in self.facts.parameters.values())
+    def leading_to_us(self) -> list[str]:
+        """Return the parameters that lead to us, of those that we set."""
+        present, ours = self.present(), self.module.OURS
+        return [name for name in ours if str(self.live) in (present.get(name) or "")]
 
-    def with_changes(self, changes: Values) -> str:
+    def present(self) -> Values:
+        """Return what the main file sets; None: a name without a value."""
+        found: Values = self.module.parameters_in(self.text())
+        return found
+
+    def edited(self, changes: Values) -> str:
         """Return the text of the main file with changes made."""
-        with staging.copied(self.facts.main, self.live / "check") as copy:
-            self.change(copy, changes)
-            return files.text(copy) or ""
+        text: str = self.module.edited(self.text(), changes)
+        return text
 
     def replace(self, text: str) -> None:
         """Put *text* in the main file's place, which keeps its mode, owner, and being a link."""
-        main = self.facts.main.resolve()
+        main = self.main.resolve()
         for left in main.parent.glob(f".{main.name}.*.new"):  # by a run that was killed
             left.unlink(missing_ok=True)
         if text != self.text():
@@ -127,7 +136,7 @@ class Parameters:
 
     def text(self) -> str:
         """Return the main file as it is."""
-        return files.text(self.facts.main) or ""
+        return files.text(self.main) or ""
 
     def noted(self) -> dict[str, Any]:
         """Return the note, empty before the first, or when it is no note of ours."""
@@ -143,13 +152,9 @@ class Parameters:
         files.write(self.note, json.dumps(noted, indent=1).encode())
 
 
-def must(command: Command, main: Path) -> None:
-    """Run a command that has to succeed."""
-    answer = processes.run(command)
-    if answer.code != 0:
-        raise ServiceError(
-            f"`{' '.join(command.argv[:3])}` failed", where=str(main), words=answer.words
-        )
+def folded(value: str | None) -> str | None:
+    """Return a value as one line with single spaces, however it was broken into lines."""
+    return None if value is None else " ".join(value.split())
 
 
 def digest(text: str) -> str:

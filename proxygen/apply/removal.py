@@ -1,0 +1,103 @@
+"""Taking proxygen's part out of one service, whether the service agrees, or is there, or not.
+
+It is refused in one case: the service takes its configuration with our part and would not take it
+without, as something of the administrator's uses ours. A configuration that it refuses anyway is
+not made worse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from proxygen.apply.service import LiveService
+from proxygen.errors import CheckFailed, ServiceError
+from proxygen.host import files
+from proxygen.host.own_part import own_part
+from proxygen.model.layout import Layout
+from proxygen.observe import manifest_of
+from proxygen.plan.observed import ServiceState
+
+
+def remove(state: ServiceState, module: Any, layout: Layout) -> tuple[str, ...]:
+    """Take our part out of a service, and what it read of ours; return what is worth a warning.
+
+    The service's own configuration comes first, by one rename or removal, so that a run that was
+    killed leaves one or the other; the next one finishes it. Raise CheckFailed for what cannot be
+    done without harm.
+    """
+    own, live = own_part(module, state.name, state.settings, layout), layout.live(state.name)
+    files.folder(live.folder, 0o711)
+    late = bool(manifest_of(live.current).get("readers"))
+    told = tuple(objections(state, module, layout))
+    own.take_out()
+    told = told or tuple(reloading(state, module, layout))
+    if used := own.leading_to_us():
+        return (*told, kept(state.name, used, live.folder))
+    if told and late:
+        return (*told, still_read(state.name, live.folder))
+    files.remove(live.current)
+    files.remove(live.folder)
+    return told
+
+
+def objections(state: ServiceState, module: Any, layout: Layout) -> Iterator[str]:
+    """Yield why a service is not reloaded: it refuses its configuration, or cannot be asked.
+
+    Raise CheckFailed where it refuses it without our part only.
+    """
+    if state.facts is None:
+        yield not_asked(state)
+        return
+    service = LiveService(module, state, layout)
+    words = service.refusal_without_ours()
+    if words is None:
+        return
+    if service.refusal_as_it_is() is None:
+        raise CheckFailed(
+            f"{service.name} takes its configuration, but would refuse it without proxygen's part",
+            where=str(service.facts.main),
+            remedy="take what uses that part out of your files (the words below name the place), "
+            f"then run `proxygen uninstall {service.name}`; nothing was changed",
+            words=words,
+        )
+    yield (
+        f"{service.name} refuses its configuration, also without proxygen's part, so it was not "
+        f"reloaded; correct what it names, then reload it: {words}"
+    )
+
+
+def reloading(state: ServiceState, module: Any, layout: Layout) -> Iterator[str]:
+    """Reload a service that runs; yield why it did not."""
+    if state.facts is None or state.pid is None:
+        return
+    try:
+        LiveService(module, state, layout).reload()
+    except ServiceError as error:
+        words = f": {error.words}" if error.words else ""
+        yield f"{error.what}; its configuration is without proxygen's part now, reload it{words}"
+
+
+def not_asked(state: ServiceState) -> str:
+    """Return what is told of a service that could not be asked."""
+    said = (state.error.what, state.error.words) if state.error else ()
+    why = ": ".join(filter(None, said))
+    return f"{state.name} was not asked to check its configuration, nor reloaded: {why}"
+
+
+def kept(name: str, used: list[Path], folder: Path) -> str:
+    """Return what is told of a folder of ours that the administrator's files name."""
+    where = ", ".join(map(str, used))
+    return (
+        f"{where} names files in {folder}, which stays for that; take that out, then run "
+        f"`proxygen uninstall {name}` again"
+    )
+
+
+def still_read(name: str, folder: Path) -> str:
+    """Return what is told of certificates that a service opens at each handshake."""
+    return (
+        f"{folder} stays, as {name} may run on and open certificates there; once it was reloaded, "
+        f"run `proxygen uninstall {name}` again"
+    )

@@ -1,0 +1,72 @@
+"""Our part of a service's own configuration: the one file that leads to us, or parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from proxygen.host import files, staging
+from proxygen.host.parameters import Parameters
+from proxygen.model.layout import Layout
+from proxygen.services import Pointer
+
+
+@dataclass(frozen=True, slots=True)
+class OwnPart:
+    """What of ours stands in the configuration whose main file is *main*.
+
+    *pointer* is the file that includes ours, None for a service that has no includes: there it
+    is *parameters*. *folder* is what both lead to. No program of the service is needed.
+    """
+
+    main: Path
+    folder: Path
+    pointer: Pointer | None
+    parameters: Parameters
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """What is ours alone: the folder, and the pointer."""
+        return (self.folder, self.pointer.path) if self.pointer else (self.folder,)
+
+    def is_there(self) -> bool:
+        """Return whether anything of ours is in the configuration."""
+        if self.pointer:
+            return files.text(self.pointer.path) is not None
+        return self.parameters.is_there()
+
+    def take_out(self) -> None:
+        """Take ours out, by one rename or removal."""
+        if self.pointer:
+            files.remove(self.pointer.path)
+        else:
+            self.parameters.give_back()
+
+    @contextmanager
+    def left_out(self) -> Iterator[Path]:
+        """Have a main file for the time of a block that is the configuration without ours."""
+        if self.pointer:
+            with staging.left_out(self.main, self.pointer) as main:
+                yield main
+            return
+        with (
+            TemporaryDirectory(prefix="asked-", dir=self.folder) as folder,
+            staging.copied(self.main, Path(folder) / "asked") as main,
+        ):
+            files.replace_text(main, self.parameters.given_back())
+            yield main
+
+    def leading_to_us(self) -> list[Path]:
+        """Return the other files of the configuration that name our folder."""
+        return staging.leading(self.main, self.pointer, self.folder)
+
+
+def own_part(module: Any, name: str, settings: Any, layout: Layout) -> OwnPart:
+    """Return our part of a service's configuration; nothing is read yet."""
+    main, folder = module.main_file(settings, layout), layout.live(name).folder
+    parameters = Parameters(module, main, folder, layout.former(name))
+    return OwnPart(main, folder, module.pointer(main), parameters)

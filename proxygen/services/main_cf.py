@@ -1,0 +1,80 @@
+"""main.cf: its parameters, read and set without postfix's own programs (postconf(5))."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+ASSIGNMENT = re.compile(r"([^\s=#][^\s=]*)\s*(?:=\s*(.*))?", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """One parameter with its value; *lines* are the numbers of its physical lines.
+
+    Without ``=`` there is no value, and postfix refuses all of its configuration.
+    """
+
+    name: str
+    value: str | None
+    lines: tuple[int, ...]
+
+
+def assignments(lines: list[str]) -> Iterator[Assignment]:
+    """Yield the assignments in order.
+
+    A line that begins with whitespace continues the one before it; empty lines and comments are
+    passed over, also between a line and its continuation.
+    """
+    numbers: list[int] = []
+    for number, line in enumerate(lines):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        if numbers and not line[0].isspace():
+            yield from assignment(lines, numbers)
+            numbers = []
+        numbers.append(number)
+    yield from assignment(lines, numbers)
+
+
+def assignment(lines: list[str], numbers: list[int]) -> Iterator[Assignment]:
+    """Yield the assignment that stands on the lines of these *numbers*, if it is one."""
+    found = ASSIGNMENT.fullmatch("".join(lines[number] for number in numbers))
+    if found:
+        value = None if found[2] is None else found[2].strip()
+        yield Assignment(found[1], value, tuple(numbers))
+
+
+def parameters_in(text: str) -> dict[str, str | None]:
+    """Return what *text* sets; of a parameter that is set twice the last value counts.
+
+    One without a value is damaged: postfix refuses a name without ``=``.
+    """
+    return {each.name: each.value for each in assignments(text.split("\n"))}
+
+
+def edited(text: str, changes: Mapping[str, str | None]) -> str:
+    """Return *text* with parameters set, or gone where the value is None.
+
+    All else stays to the letter. One that is set already is set at its first place, and there
+    alone: postfix complains about an earlier entry that a later one overrides.
+    """
+    lines = text.split("\n")
+    values = {name: value for name, value in changes.items() if value is not None}
+    written: dict[int, str] = {}
+    gone: set[int] = set()
+    for each in assignments(lines):
+        if each.name in changes:
+            gone.update(each.lines)
+            if each.name in values:
+                written[each.lines[0]] = f"{each.name} = {values.pop(each.name)}"
+    kept = [
+        written.get(number, line)
+        for number, line in enumerate(lines)
+        if number in written or number not in gone
+    ]
+    if values:
+        ended = kept[:-1] if kept[-1] == "" else kept
+        kept = [*ended, *(f"{name} = {value}" for name, value in values.items()), ""]
+    return "\n".join(kept)
