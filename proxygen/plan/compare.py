@@ -33,6 +33,9 @@ SAMPLE = 200
 SECOND = ".2"
 """What the name of a generation ends with that took the place of a damaged one."""
 
+IN_THE_WAY = "in-the-way"
+"""The reason to install anew what a service refuses."""
+
 NEVER = datetime.min.replace(tzinfo=UTC)
 
 LOCAL = frozenset({"file", "selfsigned"})
@@ -198,7 +201,12 @@ def installed_in(plan: Plan) -> set[str]:
 
 
 def brings(step: Install, observed: Observed) -> bool:
-    """Return whether an Install finishes an interrupted one, or changes a name's certificate."""
+    """Return whether an Install finishes an interrupted one, or changes a name's certificate.
+
+    Or whether it replaces what keeps a service from starting, after an upgrade for instance.
+    """
+    if step.reason.code == IN_THE_WAY:
+        return True
     before = observed.services[step.installation.service].installed
     after = step.installation.served
     return before.begun or any(
@@ -210,7 +218,7 @@ def why_install(installation: Installation, state: ServiceState) -> Reason | Non
     """Return the first reason to install, None where everything is in place."""
     installed = state.installed
     if state.refusal:
-        return Reason("in-the-way", state.in_the_way)
+        return Reason(IN_THE_WAY, state.in_the_way)
     if installed.generation is None:
         return Reason("first", "not yet set up by proxygen")
     if installed.begun:

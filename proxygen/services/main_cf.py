@@ -57,18 +57,21 @@ def parameters_in(text: str) -> dict[str, str | None]:
 def edited(text: str, changes: Mapping[str, str | None]) -> str:
     """Return *text* with parameters set, or gone where the value is None.
 
-    All else stays to the letter. One that is set already is set at its first place, and there
-    alone: postfix complains about an earlier entry that a later one overrides.
+    All else stays to the letter, also what has the wanted value already. One that is set several
+    times is set at its first place alone: postfix complains about an entry that is overridden.
     """
     lines = text.split("\n")
     values = {name: value for name, value in changes.items() if value is not None}
     written: dict[int, str] = {}
     gone: set[int] = set()
     for each in assignments(lines):
-        if each.name in changes:
+        if each.name in values:
+            value = values.pop(each.name)
+            if value != each.value:
+                gone.update(each.lines)
+                written[each.lines[0]] = f"{each.name} = {value}"
+        elif each.name in changes:
             gone.update(each.lines)
-            if each.name in values:
-                written[each.lines[0]] = f"{each.name} = {values.pop(each.name)}"
     kept = [
         written.get(number, line)
         for number, line in enumerate(lines)

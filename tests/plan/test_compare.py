@@ -12,7 +12,7 @@ import pytest
 from proxygen.model.certificate import GLOBAL
 from proxygen.model.layout import Layout
 from proxygen.model.site import Site
-from proxygen.plan.compare import SAMPLE, compare, issues, looks, stand_in
+from proxygen.plan.compare import SAMPLE, compare, is_renewal, issues, looks, stand_in
 from proxygen.plan.installation import Installation
 from proxygen.plan.names import Evidence, Finding, looked
 from proxygen.plan.observed import Installed, Observed, ServiceState
@@ -272,3 +272,43 @@ domains:
   c.example: {url: www.c.example}
 """
 )
+
+
+REFUSING = ServiceState(
+    *("nginx", None, replace(FACTS, version=(1, 26, 3)), replace(IN_PLACE, written_for=(1, 31, 3))),
+    refusal='nginx: [emerg] unknown directive "x"\nnginx: more',
+)
+
+
+def test_what_a_service_refuses_of_ours_is_replaced_and_told_with_its_versions() -> None:
+    now = Observed(ALL, {"nginx": REFUSING}, {})
+    found = compare((), SITE, {"nginx": WANTED}, now, NOON, answered=True)
+    step = found[0]
+    assert isinstance(step, Install)
+    assert step.reason == Reason(
+        "in-the-way",
+        "proxygen's own part is in the way: it was written for nginx 1.31.3, "
+        "and nginx 1.26.3 refuses it",
+    )
+    assert is_renewal(Plan(found, ()), now)  # a timer does not wait for a person
+
+
+@pytest.mark.parametrize("written_for", [(), (1, 26, 3)])
+def test_what_was_damaged_is_told_in_the_services_words(written_for: tuple[int, ...]) -> None:
+    installed = replace(IN_PLACE, written_for=written_for)
+    assert replace(REFUSING, installed=installed).in_the_way == (
+        'proxygen\'s own part is in the way: nginx refuses it: nginx: [emerg] unknown directive "x"'
+    )
+
+
+def test_another_version_alone_is_no_reason() -> None:
+    other = observed(replace(IN_PLACE, written_for=(1, 18, 0)))
+    assert compare((), SITE, {"nginx": WANTED}, other, NOON, answered=True) == ()
+
+
+def test_what_another_version_wants_is_told_so() -> None:
+    before = replace(IN_PLACE, files={"proxygen.conf": "old\n"}, written_for=(1, 18, 0))
+    wanted = replace(WANTED, version=(1, 22, 1))
+    (step, *_) = compare((), SITE, {"nginx": wanted}, observed(before), NOON, answered=True)
+    assert isinstance(step, Install)
+    assert step.reason.words == "written for nginx 1.18.0, and this is nginx 1.22.1"

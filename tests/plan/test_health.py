@@ -112,6 +112,18 @@ REFUSED = Attempt(
         ),
         ({"services": {"nginx": replace(WELL, pid=None)}}, "CRITICAL", "nginx is not running"),
         (
+            {"services": {"nginx": replace(WELL, pid=None, refusal="nginx: [emerg] x")}},
+            "CRITICAL",
+            "nginx is not running: proxygen's own part is in the way: nginx refuses it: "
+            "nginx: [emerg] x: run `proxygen apply`",
+        ),
+        (
+            {"services": {"nginx": replace(WELL, refusal="nginx: [emerg] x")}},
+            "CRITICAL",
+            "proxygen's own part is in the way: nginx refuses it: nginx: [emerg] x: "
+            "run `proxygen apply`",
+        ),
+        (
             {"services": {"nginx": replace(WELL, installed=replace(OURS, unserved=True))}},
             "CRITICAL",
             "nginx does not serve what is wanted",

@@ -60,6 +60,7 @@ def test_any_text_can_be_read_and_edited(text: str) -> None:
         pytest.param("a = 1\n", {"b": None}, "a = 1\n", id="gone before"),
         pytest.param("a = 1\n  2\n# c\n\t3\nb = 4\n", {"a": None}, "# c\nb = 4\n", id="continued"),
         pytest.param("a = 1\nb = 2\na = 3\n", {"a": "4"}, "a = 4\nb = 2\n", id="twice"),
+        pytest.param("a=1\nb = 2\na = 3\n", {"a": "1"}, "a=1\nb = 2\n", id="as it is"),
         pytest.param("a\nb = 2\n", {"a": "1"}, "a = 1\nb = 2\n", id="damaged"),
         pytest.param("a_b = 1\n#a = 2\n x = 3\n", {"a": None, "x": None}, None, id="others"),
     ],
