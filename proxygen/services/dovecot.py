@@ -146,6 +146,8 @@ def facts(
     root = understood(answers["settings"], main)
     asked = understood(answers["listeners"], main) if version >= RENAMED else root
     ours = text_of(answers.get("ours"))
+    included = ours if text_of(answers.get("pointer")) else ""
+    folder = layout.live("dovecot").folder
     return Facts(
         program=program,
         version=version,
@@ -155,7 +157,7 @@ def facts(
         listeners=tuple(dict.fromkeys(listeners(asked))),
         parameters={"ssl": ssl_without_us(root, ours)},
         warnings=(
-            *overridden(root, ours if text_of(answers.get("pointer")) else ""),
+            *overridden(root, included, folder),
             *foreign(root),
         ),
     )
@@ -245,17 +247,19 @@ def reached(addresses: list[str]) -> str:
     return {"*": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)
 
 
-def overridden(root: Block, ours: str) -> Iterator[str]:
+def overridden(root: Block, ours: str, folder: Path) -> Iterator[str]:
     """Return a warning where another certificate is presented although *ours* is included.
 
-    What ours is not is read after it: Debian's main file includes ``local.conf`` last.
+    What ours is not is read after it: Debian's main file includes ``local.conf`` last. It may
+    name what lies in our *folder* as well.
     """
     settings = dict(root.settings)
     for block in root.named("ssl_server"):
         settings |= {f"ssl_server_{name}": value for name, value in block.settings.items()}
     for name, value in settings.items() if ours else ():
         path = value.removeprefix("<")
-        if CERTIFICATE.fullmatch(name) and path and path not in ours:
+        theirs = path and path not in ours and not path.startswith(f"{folder}/")
+        if theirs and CERTIFICATE.fullmatch(name):
             yield (
                 f"dovecot: a file that is read after proxygen's sets {name} = {path}, so clients"
                 " are shown another certificate than the global one; remove that setting"

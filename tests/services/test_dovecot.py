@@ -501,11 +501,12 @@ def test_what_is_read_after_our_file_is_told(settings: str, name: str) -> None:
     assert found(left_out).warnings == ()
 
 
+@pytest.mark.parametrize("folder", ["", "/var/lib/proxygen/live/dovecot/current/"])
 @pytest.mark.parametrize("version", ["2.4.1-4", "2.3.19.1"])
-def test_our_own_certificate_is_not_told(version: str) -> None:
+def test_our_own_certificate_is_not_told(version: str, folder: str) -> None:
     ours = text(found(version=version))
     settings = OF_2_4 if version == "2.4.1-4" else OF_2_3
-    shown = settings.replace("/etc/dovecot/private/dovecot.pem", "global-chain.pem")
+    shown = settings.replace("/etc/dovecot/private/dovecot.pem", f"{folder}global-chain.pem")
     assert found(settings=shown, version=version, ours=ours).warnings == ()
 
 
