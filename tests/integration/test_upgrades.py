@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +22,7 @@ from tests.live.machine import Machine
 from tests.live.needs import path_of
 from tests.live.nginx import Nginx
 from tests.live.postfix import Postfix
-from tests.live.processes import environment
+from tests.live.processes import environment, until
 
 TRIAL = {"url": "https://mail.example.net", "certificate": "selfsigned"}
 
@@ -211,6 +213,27 @@ def test_a_run_that_was_killed_after_an_upgrade_is_not_taken_back(mail: Machine)
     back = mail.proxygen("rollback", "dovecot")
     assert back.returncode == 4
     assert accepted(dovecot)
+
+
+def test_another_certificate_that_is_read_after_ours_is_noticed_on_every_port(
+    root: Path,
+) -> None:
+    require((*WEB, "dovecot"))
+    with Machine(root, (*WEB, "dovecot")) as machine:
+        dovecot = dovecot_of(machine)
+        text = (dovecot.main.parent / "conf.d/10-ssl.conf").read_text()
+        dovecot.write("conf.d/99-zz-theirs.conf", text)
+        machine.model({}, main=TRIAL)
+        run = machine.proxygen("apply")
+        assert run.returncode == 6
+        for port in (dovecot.imap, dovecot.imaps, dovecot.pop3, dovecot.pop3s):
+            assert f"127.0.0.1:{port} " in run.stderr
+        told = "warning: dovecot: a file that is read after proxygen's sets ssl_"
+        assert told in machine.proxygen("plan").stderr
+        assert "CRITICAL: dovecot does not serve what is wanted" in machine.proxygen("check").stdout
+        (dovecot.main.parent / "conf.d/99-zz-theirs.conf").unlink()
+        os.kill(dovecot.pid, signal.SIGHUP)
+        until(lambda: machine.proxygen("apply").returncode == 0, "our certificate", 100)
 
 
 # nginx, of another version.
