@@ -14,7 +14,7 @@ from proxygen import assemble, registry
 from proxygen.apply.walk import Outcome, never
 from proxygen.assemble import Parts
 from proxygen.errors import ProxygenError, ServiceError, StoreFailed
-from proxygen.host import languages, templates
+from proxygen.host import languages, outage, templates
 from proxygen.letterbox import Letterbox, Trouble, Unwritten, Waiting, letters_wait
 from proxygen.model.site import Site
 from proxygen.notifiers import Sending, Undelivered
@@ -72,6 +72,7 @@ def tell(
     after another, never two at a time. *stop* tells whether to send no more letters.
     """
     memory = memory or Memory()
+    outage.note_contact(parts.layout, site.contact)
     box = Letterbox(parts.store, memory.unwritten)
     round_ = Round(site, parts, outcome, memory, box, parts.now().astimezone(), stop)
     try:

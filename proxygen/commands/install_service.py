@@ -21,7 +21,7 @@ from proxygen.errors import ServiceError, UsageError, visible
 from proxygen.host import files, processes
 from proxygen.model.layout import Layout
 from proxygen.observe import group_of, states
-from proxygen.plan.units import DAEMON, MARK, TIMER, Surroundings, units
+from proxygen.plan.units import DAEMON, FAILED, MARK, SCRIPT, TIMER, Surroundings, units
 from proxygen.services import Command
 
 WRITTEN = (
@@ -30,6 +30,11 @@ WRITTEN = (
 )
 """What proxygen and the checks of the services write to as Debian lays it out."""
 
+MAIL = ("/var/spool", "/var/mail", "/var/log")
+"""What sendmail(1) of a mail server writes to as Debian lays it out: queue, mailboxes, logs."""
+
+UNITS, SCRIPTS = "/etc/systemd/system", "/usr/local/lib/proxygen"
+STARTED, STARTED_TIMER = DAEMON[0], TIMER[1]
 SYSTEMCTL = "systemctl"
 OLDEST = 247
 """The first systemd that knows every setting of ours but the newest kind of reload."""
@@ -62,16 +67,20 @@ def command(layout: Layout, timer: bool, no_start: bool, remove: bool, as_json: 
     """
     if remove and (timer or no_start):
         raise UsageError("--remove takes away all of it", remedy="give it alone")
-    folder, done = layout.host("/etc/systemd/system"), Done()
+    folder, scripts, done = layout.host(UNITS), layout.host(SCRIPTS), Done()
     if remove:
-        take_away(folder, (*DAEMON, *TIMER), layout, done)
+        take_away(folder, (*DAEMON, *TIMER, *FAILED), layout, done)
+        take_away_script(scripts, done)
     else:
-        wanted, other = (TIMER, DAEMON) if timer else (DAEMON, TIMER)
-        refuse_foreign(folder / name for name in wanted)
-        texts = units(package_texts(), surroundings(layout))
+        chosen, other = (TIMER, DAEMON) if timer else (DAEMON, TIMER)
+        wanted = (*chosen, *FAILED)
+        refuse_foreign([*(folder / name for name in wanted), scripts / SCRIPT])
+        package = package_texts()
+        texts = units(package, surroundings(layout))
         take_away(folder, other, layout, done)
+        put(scripts, {SCRIPT: package[SCRIPT]}, done)
         put(folder, {name: texts[name] for name in wanted}, done)
-        start(wanted[-1], layout, done, begin=not no_start)
+        start(STARTED_TIMER if timer else STARTED, layout, done, begin=not no_start)
     say(done, as_json=as_json)
     return 0
 
@@ -107,6 +116,9 @@ def surroundings(layout: Layout) -> Surroundings:
         writable=tuple(sorted(writable)),
         groups=groups,
         hour=hour(layout),
+        script=layout.host(SCRIPTS) / SCRIPT,
+        outage=layout.outage,
+        mail=tuple(layout.host(path) for path in MAIL),
     )
 
 
@@ -115,7 +127,7 @@ def this_program() -> tuple[str, ...]:
     path = Path(sys.argv[0])
     if path.name == "__main__.py":
         return (sys.executable, "-P", "-m", "proxygen")
-    return (processes.found([str(path)]) or str(path.absolute()),)
+    return (str(Path(processes.found([str(path)]) or path).absolute()),)
 
 
 def options(layout: Layout) -> tuple[str, ...]:
@@ -220,8 +232,9 @@ def take_away(folder: Path, names: Iterable[str], layout: Layout, done: Done) ->
     done.left += [
         f"{folder / name} is not proxygen's and stays" for name in found if name not in mine
     ]
-    if mine and runs(layout):
-        systemctl("disable", "--now", *mine)
+    begun = [name for name in mine if name not in FAILED]
+    if begun and runs(layout):
+        systemctl("disable", "--now", *begun)
     for name in mine:
         files.remove(folder / name)
         done.changed.append(f"removed {folder / name}")
@@ -229,14 +242,31 @@ def take_away(folder: Path, names: Iterable[str], layout: Layout, done: Done) ->
         tell(layout, done, "daemon-reload")
 
 
+def take_away_script(folder: Path, done: Done) -> None:
+    """Remove what the units ran, and its folder when nothing else is in it."""
+    path = folder / SCRIPT
+    if there(path) and not ours(path):
+        done.left.append(f"{path} is not proxygen's and stays")
+    elif there(path):
+        files.remove(path)
+        done.changed.append(f"removed {path}")
+        if not files.names(folder):
+            files.remove(folder)
+
+
 def start(name: str, layout: Layout, done: Done, *, begin: bool) -> None:
-    """Have systemd know a unit, start it with the host, and now; or run it as it is now."""
+    """Have systemd know a unit, start it with the host, and now; or run it as it is now.
+
+    One that failed too often is started by systemd only when that is forgotten.
+    """
     if done.changed:
         tell(layout, done, "daemon-reload")
     if not begin:
         done.left.append(f"when it is to run: `systemctl enable --now {name}`")
         return
     enabled = runs(layout) and systemctl("is-active", "--quiet", name, must=False)
+    if runs(layout) and not enabled:
+        systemctl("reset-failed", name, must=False)
     tell(layout, done, "enable", "--now", name)
     if enabled and done.changed:
         tell(layout, done, "restart", name)

@@ -10,7 +10,8 @@ from proxygen import assemble
 from proxygen.apply.walk import Outcome, Progress
 from proxygen.assemble import Parts
 from proxygen.commands.apply import owner, run
-from proxygen.errors import UsageError
+from proxygen.errors import ProxygenError, UsageError
+from proxygen.host import outage
 from proxygen.model.hosts import readable
 from proxygen.model.layout import Layout
 from proxygen.model.site import Site
@@ -32,6 +33,18 @@ def command(layout: Layout, domains: tuple[str, ...], anew: bool, as_json: bool)
     Unlike `apply` it does nothing while no certificate is due, whatever else was changed in the
     model. With a DOMAIN (or `global`) no other certificate is obtained. Exit codes as of `apply`.
     """
+    try:
+        code = renewed(layout, domains, anew=anew, as_json=as_json)
+    except ProxygenError:
+        outage.over(layout)
+        raise
+    if code != ProxygenError.exit_code:
+        outage.over(layout)
+    return code
+
+
+def renewed(layout: Layout, domains: tuple[str, ...], *, anew: bool, as_json: bool) -> int:
+    """Do it; return the exit code. Whatever it is but that of a bug: proxygen can run."""
     site = assemble.site(layout)
     only = tuple(owner(domain, site) for domain in domains)
     if anew and not only:

@@ -69,6 +69,11 @@ class Layout:
         """What the daemon keeps, its own lock among it: for root alone."""
         return self.var / "watch"
 
+    @property
+    def outage(self) -> Path:
+        """What is known to those who tell people that proxygen cannot run: for root alone."""
+        return self.var / "outage"
+
     def former(self, service: str) -> Path:
         """Return where is noted what a service's parameters were before proxygen.
 

@@ -13,8 +13,14 @@ from proxygen.errors import UsageError
 MARK = "# Written by proxygen install-service"
 """How every unit of ours begins; one of the same name that does not is somebody else's."""
 
-DAEMON = ("proxygen.service",)
+DAEMON = ("proxygen.service", "proxygen-again.timer")
 TIMER = ("proxygen-renew.service", "proxygen-renew.timer")
+FAILED = ("proxygen-failed@.service",)
+"""What both of them need, since they name it."""
+SCRIPT = "failed.sh"
+"""What FAILED runs; it is no unit."""
+RESTART_MODE = 254
+"""The first systemd that can run ``OnFailure=`` as those before it do: not at each restart."""
 NOTIFY_RELOAD = 253
 """The first systemd that waits for a reload that SIGHUP began (systemd.service(5))."""
 
@@ -31,7 +37,8 @@ class Surroundings:
     *command* is this program as it is started, without a command; *systemd* its version;
     *kill* the path of kill(1); *writable* the folders to which must be written; *groups* those
     whose members proxygen must belong to, so that it can give them files; *hour* (0 to 11) when
-    the timer looks first.
+    the timer looks first. *script* is where SCRIPT lies, *outage* the folder of what it is told
+    and notes, *mail* those to which a mail server's sendmail(1) writes.
     """
 
     command: tuple[str, ...]
@@ -40,21 +47,31 @@ class Surroundings:
     writable: tuple[Path, ...]
     groups: tuple[str, ...]
     hour: int
+    script: Path = Path("/usr/local/lib/proxygen") / SCRIPT
+    outage: Path = Path("/var/lib/proxygen/outage")
+    mail: tuple[Path, ...] = (Path("/var/spool"), Path("/var/mail"), Path("/var/log"))
 
 
 def units(texts: Mapping[str, str], around: Surroundings) -> dict[str, str]:
     """Return the text of every unit by its name; *texts* are those of the package."""
-    sandbox = Template(texts["sandbox.conf"]).substitute(
+    own = Template(texts["own.conf"]).substitute(
         groups=f"SupplementaryGroups={words(around.groups)}\n" if around.groups else "",
-        writable=words(f"-{plain(path)}" for path in around.writable),
+        writable=maybe(around.writable),
     )
     values = {
-        "sandbox": sandbox,
+        "own": own,
+        "sandbox": texts["sandbox.conf"],
         "command": command(around.command),
         "type": RELOADS if around.systemd >= NOTIFY_RELOAD else told_to_reload(around),
+        "mode": "RestartMode=direct\n" if around.systemd >= RESTART_MODE else "",
         "hour": str(around.hour),
+        "script": arguments((str(around.script),)),
+        "outage": arguments((str(around.outage),)),
+        "told": maybe((around.outage, *around.mail)),
+        "arguments": arguments(around.command),
     }
-    return {name: Template(texts[name]).substitute(values) for name in (*DAEMON, *TIMER)}
+    names = (*DAEMON, *TIMER, *FAILED)
+    return {name: Template(texts[name]).substitute(values) for name in names}
 
 
 def told_to_reload(around: Surroundings) -> str:
@@ -67,13 +84,22 @@ def command(argv: tuple[str, ...]) -> str:
 
     A dollar begins a variable in its arguments, but not in the path of its program.
     """
-    program, *arguments = map(quoted, argv)
-    return " ".join([program, *(each.replace("$", "$$") for each in arguments)])
+    return " ".join([quoted(argv[0]), *([arguments(argv[1:])] if argv[1:] else [])])
+
+
+def arguments(argv: tuple[str, ...]) -> str:
+    """Return the arguments of a command as ``ExecStart=`` wants them."""
+    return words(argv).replace("$", "$$")
 
 
 def words(values: Iterable[str]) -> str:
     """Return words as a setting wants them that holds a list."""
     return " ".join(map(quoted, values))
+
+
+def maybe(folders: Iterable[Path]) -> str:
+    """Return folders to write to, of which any may be missing."""
+    return words(f"-{plain(path)}" for path in folders)
 
 
 def plain(path: Path) -> str:

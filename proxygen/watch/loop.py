@@ -14,6 +14,7 @@ from datetime import datetime
 from proxygen.apply.walk import Outcome
 from proxygen.assemble import Parts
 from proxygen.errors import IssueFailed, LockHeld, ProxygenError
+from proxygen.host import outage
 from proxygen.host.logs import event, mishap
 from proxygen.host.memory import settle
 from proxygen.host.systemd import Manager
@@ -55,6 +56,7 @@ class Watch:
     *clock* is its only clock, *bell* what others wake it with, *watching* rings that bell;
     *draw* is the only chance. *reasons* are those for the next round, *unserved* the services
     that were seen to serve something else. *parts* know from round to round what they read.
+    *proven*: a whole step was done, so an outage that people were told of is over.
     """
 
     layout: Layout
@@ -75,6 +77,7 @@ class Watch:
     unserved: set[str] = field(default_factory=set)
     parts: Parts | None = None
     started: bool = False
+    proven: bool = False
     asked: bool = False
     stopping: bool = False
     waits_for_lock: bool = False
@@ -135,6 +138,9 @@ class Watch:
         site = self.following.site
         if site and self.reasons and self.calendar.begins(self.reasons) <= self.clock.ticks():
             self.round(site)
+        if not self.proven:
+            outage.over(self.layout)
+            self.proven = True
         return self.wait()
 
     def alive(self) -> None:

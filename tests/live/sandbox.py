@@ -28,6 +28,7 @@ SCMP_ACT_ERRNO = 0x00050000
 SCMP_CMP_EQ, SCMP_CMP_MASKED_EQ = 4, 7
 CLONE_NEW = 0x7E020080
 """Every kind of namespace (namespaces(7))."""
+SCMP_FLTATR_CTL_NNP = 3
 TMP = Path("/tmp")
 API = ("/dev", "/proc", "/sys")
 """What ProtectSystem=strict leaves alone (systemd.exec(5))."""
@@ -153,6 +154,7 @@ def filter_calls(lines: list[str], families: list[str]) -> None:
     seccomp = ctypes.CDLL("libseccomp.so.2")
     seccomp.seccomp_init.restype = ctypes.c_void_p
     context = ctypes.c_void_p(seccomp.seccomp_init(ctypes.c_uint32(SCMP_ACT_ERRNO | errno.EPERM)))
+    seccomp.seccomp_attr_set(context, SCMP_FLTATR_CTL_NNP, 0)  # the unit says whether
     allow = ctypes.c_uint32(SCMP_ACT_ALLOW)
     for name in allowed(lines) - {"socket", "unshare"}:
         number = seccomp.seccomp_syscall_resolve_name(name.encode())
@@ -185,7 +187,8 @@ def main() -> None:
 
     os.setgroups([grp.getgrnam(name).gr_gid for name in groups])
     bound(found["CapabilityBoundingSet"])
-    must(libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "prctl")
+    if found.get("NoNewPrivileges") == ["yes"]:
+        must(libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "prctl")
     os.umask(int(found["UMask"][0], 8))
     filter_calls(lines, found["RestrictAddressFamilies"])
     os.execv(sys.argv[2], sys.argv[2:])

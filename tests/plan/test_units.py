@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,17 @@ import pytest
 
 from proxygen.commands.install_service import package_texts
 from proxygen.errors import UsageError
-from proxygen.plan.units import DAEMON, MARK, TIMER, Surroundings, command, quoted, units
+from proxygen.plan.units import (
+    DAEMON,
+    FAILED,
+    MARK,
+    SCRIPT,
+    TIMER,
+    Surroundings,
+    command,
+    quoted,
+    units,
+)
 
 HERE = Surroundings(
     command=("/usr/bin/proxygen",),
@@ -57,6 +68,47 @@ def test_a_dollar_is_no_variable_in_an_argument() -> None:
 )
 def test_the_reload_is_what_this_systemd_can(systemd: int, lines: str) -> None:
     assert lines in units(package_texts(), replace(HERE, systemd=systemd))[DAEMON[0]]
+
+
+@pytest.mark.parametrize(("systemd", "direct"), [(252, False), (253, False), (254, True)])
+def test_a_restart_is_no_failure_to_any_systemd(systemd: int, direct: bool) -> None:
+    text = units(package_texts(), replace(HERE, systemd=systemd))[DAEMON[0]]
+    assert ("\nRestartMode=direct\n" in text) == direct
+
+
+def seconds(unit: str, setting: str) -> int:
+    """Return a time of a unit."""
+    found = re.search(rf"(?m)^{setting}=(\d+)(s|min|)$", unit)
+    assert found, setting
+    return int(found[1]) * (60 if found[2] == "min" else 1)
+
+
+def test_a_daemon_that_cannot_run_reaches_its_limit_and_is_started_again() -> None:
+    daemon, again = (units(package_texts(), HERE)[name] for name in DAEMON)
+    limit = seconds(daemon, "StartLimitIntervalSec")
+    a_start = 90 + seconds(daemon, "TimeoutStopSec") + seconds(daemon, "RestartSec")
+    assert seconds(daemon, "StartLimitBurst") * a_start < limit  # also when each one hangs
+    assert seconds(again, "OnUnitInactiveSec") >= limit  # or that start would be refused
+    assert "\nWants=proxygen-again.timer\n" in daemon
+    assert "\nPartOf=proxygen.service\n" in again  # who stops the daemon stops it, too
+
+
+@pytest.mark.parametrize("name", [DAEMON[0], TIMER[0]])
+def test_the_services_name_the_unit_that_mails(name: str) -> None:
+    text = units(package_texts(), HERE)[name]
+    assert "\nOnFailure=proxygen-failed@%N.service\n" in text
+
+
+def test_the_unit_that_mails_is_told_how_proxygen_is_started() -> None:
+    started = ("/opt/p $x/bin/proxygen", "--config", "/etc/50%.yaml")
+    around = replace(HERE, command=started, script=Path("/usr/lib/proxygen") / SCRIPT)
+    text = units(package_texts(), around)[FAILED[0]]
+    assert (
+        "\nExecStart=/bin/sh /usr/lib/proxygen/failed.sh %i /var/lib/proxygen/outage "
+        '"/opt/p $$x/bin/proxygen" --config "/etc/50%%.yaml"\n'
+    ) in text
+    assert "\nReadWritePaths=-/var/lib/proxygen/outage -/var/spool -/var/mail -/var/log\n" in text
+    assert "\nTimeoutStartSec=" in text
 
 
 def test_every_unit_is_marked_as_ours_and_says_how_to_change_it() -> None:

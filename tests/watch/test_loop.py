@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from proxygen.host import lock
+from proxygen.host.systemd import Manager
 from proxygen.watch.loop import SILENCE
 from tests.certificates import NOON
 from tests.live import ports
@@ -39,6 +40,52 @@ def running(trial: Trial) -> Trial:
     assert trial.owners == {"global", "a.example"}
     trial.events.all.clear()
     return trial
+
+
+# An outage that people were told of.
+
+
+def told(trial: Trial) -> Path:
+    """Return the note that people were told that proxygen cannot run."""
+    path = trial.layout.outage / "told"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    return path
+
+
+def test_a_first_step_that_was_done_ends_an_outage(trial: Trial) -> None:
+    note = told(trial)
+    trial.model(A)
+    trial.watch.step()
+    assert not note.exists()
+
+
+def test_a_wrong_model_is_no_outage(trial: Trial) -> None:
+    note = told(trial)
+    trial.layout.config.write_text("global: {url: a}\n")
+    trial.watch.step()
+    assert not note.exists()
+
+
+class Unheard(Manager):
+    """A service manager whom telling anything fails."""
+
+    def ready(self) -> None:
+        """Fail as what was half replaced does."""
+        raise ImportError("No module named 'select'")
+
+
+def test_an_outage_lasts_until_then(trial: Trial) -> None:
+    note = told(trial)
+    trial.model(A)
+    trial.made(manager=Unheard()).safely()
+    assert note.exists()
+
+
+def test_who_is_told_of_an_outage_is_noted_by_the_daemon(trial: Trial) -> None:
+    trial.model(A, contact="hostmaster@example.net")
+    trial.watch.step()
+    assert (trial.layout.outage / "contact").read_text() == "hostmaster@example.net\n"
 
 
 # What is a reason, and what is none.
