@@ -13,12 +13,13 @@ from shutil import chown
 
 import pytest
 
-from proxygen.plan.units import DAEMON, FAILED, SCRIPT, TIMER
+from proxygen.commands.install_service import package_texts
+from proxygen.plan.units import DAEMON, FAILED, SCRIPT, TIMER, Surroundings, units
 from tests.commands.test_cli import proxygen
 from tests.conftest import require
 from tests.live import client
 from tests.live.machine import Machine
-from tests.live.needs import needs
+from tests.live.needs import needs, path_of
 from tests.live.processes import Process, environment, until
 
 UNITS, SCRIPTS = "etc/systemd/system", "usr/local/lib/proxygen"
@@ -181,14 +182,33 @@ STRANGE = '/etc/my $HOME %i "ö\\.yaml'
 def test_systemd_has_no_complaint(tmp_path: Path, kind: tuple[str, ...], config: str) -> None:
     run = proxygen("--root", tmp_path, "--config", config, "install-service", *kind)
     assert run.returncode == 0, run.stderr
-    units = sorted((tmp_path / UNITS).iterdir())
+    assert complaints(tmp_path / UNITS) == (0, "")
+
+
+def complaints(folder: Path) -> tuple[int, str]:
+    """Return what systemd says of the units in a folder."""
     verify = subprocess.run(
-        ["systemd-analyze", "verify", "--recursive-errors=no", *map(str, units)],
+        ["systemd-analyze", "verify", "--recursive-errors=no", *map(str, sorted(folder.iterdir()))],
         capture_output=True,
         text=True,
         check=False,
     )
-    assert (verify.returncode, verify.stderr) == (0, "")
+    return verify.returncode, verify.stderr
+
+
+@needs("systemd-analyze")
+def test_units_of_debian_12_go_on_working_after_an_upgrade(tmp_path: Path) -> None:
+    around = Surroundings(
+        command=(sys.executable, "-P", "-m", "proxygen"),
+        systemd=252,
+        kill=path_of("kill"),
+        writable=(Path("/etc/nginx"),),
+        groups=(),
+        hour=7,
+    )
+    for name, text in units(package_texts(), around).items():
+        (tmp_path / name).write_text(text)
+    assert complaints(tmp_path) == (0, "")
 
 
 @needs("systemctl", "systemd-analyze")

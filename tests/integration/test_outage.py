@@ -279,6 +279,29 @@ def test_an_outage_lasts_while_a_module_is_missing(host: Path) -> None:
     assert (folder(host) / "told").exists()
 
 
+BUG = """\
+from proxygen.issuers.selfsigned import SelfSignedIssuer
+
+def issue(*_, **__):
+    raise KeyError("a bug")
+
+SelfSignedIssuer.issue = issue
+"""
+
+
+def test_an_outage_lasts_while_a_bug_ends_each_renewal(host: Path) -> None:
+    assert run_with(host, MODEL, "apply").returncode == 0
+    failed(host, ENDED_WITH_1)
+    (host / "broken").mkdir()
+    (host / "broken/sitecustomize.py").write_text(BUG)
+    arguments = ("renew", "--replace", "global")
+    run = run_with(host, MODEL, *arguments, PYTHONPATH=str(host / "broken"))
+    assert run.returncode == 1, run.stdout + run.stderr
+    assert (folder(host) / "told").exists()
+    assert run_with(host, MODEL, *arguments).returncode == 0
+    assert not (folder(host) / "told").exists()
+
+
 def test_who_is_told_is_who_the_model_names(host: Path) -> None:
     run_with(host, MODEL.replace(CONTACT, "ops@example.org"), "renew")
     assert (folder(host) / "contact").read_text() == "ops@example.org\n"
