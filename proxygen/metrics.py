@@ -209,8 +209,9 @@ class Collector:
 
 
 def served(state: Any) -> bool:
-    """Return whether a service has something of ours, and showed it when it was looked at."""
-    return state.installed.generation is not None and not state.installed.unserved
+    """Return whether a service runs with something of ours, and showed it to the last look."""
+    present = state.installed
+    return state.pid is not None and present.generation is not None and not present.unserved
 
 
 def gauge(name: str, words: str, labels: list[str], rows: list[tuple[list[str], float]]) -> Metric:

@@ -288,6 +288,7 @@ def installed(live: Live, own: OwnPart, user: str | None, latest: Latest) -> Ins
     target = files.linked(live.current)
     texts_there, manifest, version = contents(live.current, latest)
     private, shared = certificates(live, group_of(user))
+    unserved, wrong_names = last_look(live)
     return Installed(
         generation=Path(target).name if target else None,
         files=texts_there,
@@ -298,8 +299,33 @@ def installed(live: Live, own: OwnPart, user: str | None, latest: Latest) -> Ins
         pointer=files.text(own.pointer.path) if own.pointer else None,
         written_for=version,
         begun=(live.folder / "begun").exists(),
-        unserved=(live.folder / UNSERVED).exists(),
+        unserved=unserved,
+        wrong_names=wrong_names,
     )
+
+
+def last_look(live: Live) -> tuple[bool, frozenset[str]]:
+    """Return whether the last look from outside saw something wrong, and for which names.
+
+    None, where nobody knows.
+    """
+    path = live.folder / UNSERVED
+    noted = files.noted(path).get("names")
+    names = noted if isinstance(noted, list) else []
+    return path.exists(), frozenset(each for each in names if isinstance(each, str))
+
+
+def looked_since(services: Mapping[str, ServiceState], layout: Layout) -> dict[str, ServiceState]:
+    """Return the services with what was noted of looks since they were observed."""
+    found = {}
+    for name, state in services.items():
+        unserved, names = last_look(layout.live(name))
+        known = state.installed.unserved, state.installed.wrong_names
+        if known != (unserved, names):
+            present = replace(state.installed, unserved=unserved, wrong_names=names)
+            state = replace(state, installed=present)
+        found[name] = state
+    return found
 
 
 Contents = tuple[dict[str, str], dict[str, Any], tuple[int, ...]]

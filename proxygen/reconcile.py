@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import Any
 
+from proxygen.apply.change import not_running
 from proxygen.apply.hooks import Hooks
 from proxygen.apply.look import look
 from proxygen.apply.walk import Outcome, Progress, Walk
 from proxygen.assemble import Parts
-from proxygen.errors import ProxygenError, ServiceError
+from proxygen.errors import NotServed, ProxygenError, ServiceError
 from proxygen.model.certificate import GLOBAL, HTTP, Bundle
 from proxygen.model.site import Role, Site
 from proxygen.model.views import mail_view, web_view
-from proxygen.observe import ANSWERS, observe, unanswered
-from proxygen.plan.alerts import warnings
+from proxygen.observe import ANSWERS, looked_since, observe, unanswered
+from proxygen.plan.alerts import from_services, warnings
 from proxygen.plan.backoff import purpose, purpose_of
 from proxygen.plan.compare import compare, in_order, is_local, issues, looks, stand_in
 from proxygen.plan.installation import Installation, installation
@@ -74,14 +75,38 @@ def reconcile(
             break
         passes -= outcome.seen == seen  # each look leaves fewer names to look at
     outcome.failures += plan.failures
-    outcome.observed = forgotten(site, parts, observed)
+    outcome.observed = present = forgotten(site, parts, observed)
+    outcome.warnings = still_true(outcome.warnings, observed, present)
+    outcome.stopped = list(stopped(present, outcome.failures))
     hooks.after(site, outcome.observed, outcome.failures, lambda: met(site, parts, observed))
     outcome.warnings += [*outcome.notes, *hooks.warnings]
     return outcome
 
 
+def still_true(told: Collection[str], before: Observed, after: Observed) -> list[str]:
+    """Return the warnings without those of services that were found to be right since."""
+    settled = set(from_services(before)) - set(from_services(after))
+    return [words for words in told if words not in settled]
+
+
+def stopped(
+    observed: Observed, failures: Collection[tuple[str, ProxygenError]]
+) -> Iterator[tuple[str, NotServed]]:
+    """Yield the services that do not run although nothing failed, each with what says so.
+
+    What is told of them is no step and leaves no note: with nothing due, nothing is written.
+    """
+    failed = {of for of, _ in failures}
+    for name, state in observed.services.items():
+        if state.pid is None and state.error is None and name not in failed:
+            yield name, not_running(name)
+
+
 def forgotten(site: Site, parts: Parts, observed: Observed) -> Observed:
-    """Return what is, with the failures as they are now; those of what is due no more are gone."""
+    """Return what is, with failures and looks as they are now.
+
+    Failures of what is due no more are gone.
+    """
     bundles = parts.bundles
     attempts = bundles.held("attempts")
     due, waiting = issues(site, observed, parts.now()) if attempts else ((), ())
@@ -94,7 +119,9 @@ def forgotten(site: Site, parts: Parts, observed: Observed) -> Observed:
     bundles.forget_orders(each.key for each in site.owners)
     parts.names.keep({each.owner: each.names for each in site.certificates})
     troubles, held = bundles.held("troubles"), bundles.held("looks")
-    return replace(observed, attempts=attempts, troubles=troubles, looks=held)
+    services = looked_since(observed.services, parts.layout)
+    known = replace(observed, attempts=attempts, troubles=troubles, looks=held)
+    return replace(known, services=services)
 
 
 def met(site: Site, parts: Parts, observed: Observed) -> list[Endpoint]:

@@ -18,7 +18,7 @@ from proxygen.host import languages, outage, templates
 from proxygen.letterbox import Letterbox, Trouble, Unwritten, Waiting, letters_wait
 from proxygen.model.site import Site
 from proxygen.notifiers import Sending, Undelivered
-from proxygen.observe import UNSERVED
+from proxygen.observe import looked_since
 from proxygen.plan.alarms import Alert, Seen, Wrong, alerts, upcoming
 from proxygen.plan.backoff import LONGEST, pause
 from proxygen.plan.digests import Digest, Item, Told, telling
@@ -157,13 +157,7 @@ class Round:
         observed, parts = self.outcome.observed, self.parts
         if observed is None:
             return None
-        services = {
-            name: replace(state, installed=replace(state.installed, unserved=unserved))
-            if (unserved := (parts.layout.live(name).folder / UNSERVED).exists())
-            is not state.installed.unserved
-            else state
-            for name, state in observed.services.items()
-        }
+        services = looked_since(observed.services, parts.layout)
         if not self.outcome.failures:
             return replace(observed, services=services)
         attempts, troubles = parts.bundles.attempts(), parts.bundles.held("troubles")

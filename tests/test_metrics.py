@@ -41,6 +41,7 @@ REFUSED = Attempt("a.example", NOON, NOON - DAY, 3, NOON + DAY, "refused")
 SERVICES = {
     "nginx": ServiceState("nginx", None, installed=Installed(generation="0"), pid=1),
     "postfix": ServiceState("postfix", None, installed=Installed(generation="0", unserved=True)),
+    "dovecot": ServiceState("dovecot", None, installed=Installed(generation="0")),
 }
 OBSERVED = Observed(BUNDLES, SERVICES, {}, attempts={"a.example": REFUSED})
 FIGURES = Figures(
@@ -74,6 +75,7 @@ def test_every_figure_is_told() -> None:
     assert said["proxygen_service_running", "postfix"] == 0
     assert said["proxygen_service_served_as_wanted", "nginx"] == 1
     assert said["proxygen_service_served_as_wanted", "postfix"] == 0
+    assert said["proxygen_service_served_as_wanted", "dovecot"] == 0  # it does not run
     assert said["proxygen_authority_orders_7d", "https://ca.example/"] == 7
     assert said["proxygen_certificates",] == 2
     assert said["proxygen_certificates_waiting",] == 2

@@ -91,15 +91,14 @@ def look_again(
 
 def conclude(service: LiveService, bad: Wrong) -> None:
     """Note whether all is served as wanted; raise NotServed if not."""
-    running = service.state.pid is not None
-    service.note_served(well=running and not bad)
-    if not running:
-        raise NotServed(
-            f"{service.name} is not running; its files are in place for its next start",
-            remedy=f"start it, for instance with `systemctl start {service.name}`",
-        )
+    if service.state.pid is None:
+        if not service.state.installed.unserved:
+            service.note_unserved(())
+        raise not_running(service.name)
     if bad:
+        service.note_unserved(endpoint.server_name for endpoint, _ in bad)
         raise not_served(service.name, bad)
+    service.note_served()
 
 
 def verified(
@@ -162,6 +161,15 @@ def blame(service: LiveService, target: Target, bad: Wrong) -> None:
         )
     service.switch(target)
     service.reload()
+
+
+def not_running(name: str) -> NotServed:
+    """Return the error that tells of a service that does not run."""
+    return NotServed(
+        f"{name} is not running; its files are in place for its next start",
+        remedy=f"start it, for instance with `systemctl start {name}`; where it is not meant to "
+        "run, write `services` without it",
+    )
 
 
 def not_served(name: str, bad: Wrong) -> NotServed:

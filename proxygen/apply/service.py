@@ -6,7 +6,8 @@ configuration, one rename switches to them, and a reload is proven by new worker
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,9 @@ from proxygen.model.layout import Layout
 from proxygen.observe import SETTINGS, UNSERVED, refused, written_for
 from proxygen.plan.installation import pointing
 from proxygen.plan.observed import ServiceState, dotted
+
+MOST_NOTED = 1000
+"""Names that are noted of a service that shows something else; of more, nothing is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +62,19 @@ class LiveService:
         if files.read(self.live.folder / SETTINGS) != text:
             files.write(self.live.folder / SETTINGS, text)
 
-    def note_served(self, *, well: bool) -> None:
-        """Note whether clients see what is wanted, so that the next run looks again if not."""
-        path = self.live.folder / UNSERVED
-        if well:
-            path.unlink(missing_ok=True)
-        else:
-            files.write(path, b"")
+    def note_served(self) -> None:
+        """Note that clients see what is wanted."""
+        (self.live.folder / UNSERVED).unlink(missing_ok=True)
+
+    def note_unserved(self, names: Iterable[str]) -> None:
+        """Note that clients that ask for *names* see something else: the next run looks again.
+
+        Without names nobody knows what they see. What is noted already is not written again.
+        """
+        wrong = sorted(set(names))
+        text = json.dumps({"names": wrong if len(wrong) <= MOST_NOTED else []}).encode()
+        if files.read(self.live.folder / UNSERVED) != text:
+            files.write(self.live.folder / UNSERVED, text)
 
     # Checking, while what serves is untouched.
 

@@ -45,15 +45,17 @@ Say = Callable[[str], None]
 class Outcome:
     """What a run did: the words of each step done, and each failure with what it concerns.
 
-    *waiting* are certificates that are due but must wait, *tried* the owners whose certificate
-    was asked for, *asked* with which names, *before* the generation of each service that served
-    when the run began. *observed* is what was there when the last plan was made. *terms* are new
-    terms of service (URL) by the directory of the authority whose they are, *notes* what else is
-    worth a warning. *seen* counts the names that were looked at.
+    *stopped* are services with which all was done, but that do not run, each with the error that
+    says so. *waiting* are certificates that are due but must wait, *tried* the owners whose
+    certificate was asked for, *asked* with which names, *before* the generation of each service
+    that served when the run began. *observed* is what was there when the last plan was made.
+    *terms* are new terms of service (URL) by the directory of the authority whose they are,
+    *notes* what else is worth a warning. *seen* counts the names that were looked at.
     """
 
     done: list[str] = field(default_factory=list)
     failures: list[tuple[str, ProxygenError]] = field(default_factory=list)
+    stopped: list[tuple[str, NotServed]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     waiting: list[Waiting] = field(default_factory=list)
     tried: set[str] = field(default_factory=set)
@@ -69,12 +71,18 @@ class Outcome:
         self.failures = [(each, error) for each, error in self.failures if each != of]
 
     @property
+    def not_done(self) -> list[tuple[str, ProxygenError]]:
+        """What is not as wanted in the end, with what it concerns."""
+        return [*self.failures, *self.stopped]
+
+    @property
     def exit_code(self) -> int:
         """Return the exit code of the gravest failure, 0 without any.
 
         A certificate that waits because it failed before is still one that was not obtained.
         """
-        kinds = {kind for kind in SEVERITY if any(isinstance(e, kind) for _, e in self.failures)}
+        found = self.not_done
+        kinds = {kind for kind in SEVERITY if any(isinstance(e, kind) for _, e in found)}
         if any(each.code in ("failed", "authority", "names") for each in self.waiting):
             kinds.add(IssueFailed)
         return next((kind.exit_code for kind in SEVERITY if kind in kinds), 0)
@@ -83,7 +91,7 @@ class Outcome:
         """Return the outcome as ``--json`` prints it."""
         return {
             "done": self.done,
-            "failures": [{"of": what} | error.as_json() for what, error in self.failures],
+            "failures": [{"of": what} | error.as_json() for what, error in self.not_done],
             "warnings": self.warnings,
             "waiting": [each.as_json() for each in self.waiting],
             "exit_code": self.exit_code,

@@ -15,13 +15,14 @@ import click
 from proxygen import assemble, metrics
 from proxygen.apply.walk import SILENT, Outcome, Progress, nothing
 from proxygen.assemble import Parts
-from proxygen.errors import IssueFailed, ProxygenError, UsageError
+from proxygen.errors import IssueFailed, NotServed, ProxygenError, UsageError
 from proxygen.host import lock
 from proxygen.model.certificate import GLOBAL
 from proxygen.model.hosts import BadName, host_name
 from proxygen.model.layout import Layout
 from proxygen.model.site import Site
 from proxygen.model.types import seconds
+from proxygen.plan.alerts import did_not_serve, is_not_running
 from proxygen.plan.names import State
 from proxygen.plan.schedule import told
 from proxygen.plan.states import named
@@ -266,11 +267,13 @@ echo = unheard(click.echo)
 
 def summary(outcome: Outcome) -> None:
     """Say in the end what failed, what is worth knowing, and that all is well when it is."""
-    for warning in outcome.warnings:
+    unserved = [of for of, error in outcome.not_done if isinstance(error, NotServed)]
+    told = {words(of) for of in unserved for words in (is_not_running, did_not_serve)}
+    for warning in (each for each in outcome.warnings if each not in told):
         echo(f"warning: {warning}", err=True)
     waiting(outcome)
-    if outcome.failures:
-        echo(f"{steps(outcome)} done; not done:", err=True)
+    if outcome.not_done:
+        echo(f"{beginning(outcome)}:", err=True)
         for error, whose in alike(outcome).items():
             echo(f"{whose}: {error}", err=True)
     elif outcome.done:
@@ -279,10 +282,18 @@ def summary(outcome: Outcome) -> None:
         echo("nothing to do now" if outcome.waiting else "nothing to do")
 
 
+def beginning(outcome: Outcome) -> str:
+    """Return how what is told of failures begins."""
+    if outcome.failures:
+        return f"{steps(outcome)} done; not done"
+    done = f"{steps(outcome)} done" if outcome.done else "nothing to do"
+    return f"{done}, but not all is served"
+
+
 def alike(outcome: Outcome) -> dict[str, str]:
     """Return whose failure it is by what is to be said of it, as one cause may be everybody's."""
     found: dict[str, list[str]] = {}
-    for what, error in outcome.failures:
+    for what, error in outcome.not_done:
         found.setdefault(str(error), []).append(what)
     return {
         words: ", ".join(of[:3]) + (f" and {len(of) - 3} more" if len(of) > 3 else "")

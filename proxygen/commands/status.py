@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,6 +33,7 @@ from proxygen.plan.renewal import SHORT, SUPPLIED, Reason, renew_at, warned_from
 from proxygen.plan.schedule import Schedule, forecast
 from proxygen.plan.states import Named, shown, troubled
 from proxygen.plan.steps import Forecast, Issue, Waiting
+from proxygen.plan.unserved import showing
 
 if TYPE_CHECKING:
     from proxygen.apply.hooks import Ran
@@ -233,22 +234,16 @@ def next_attempt(again: datetime, now: datetime) -> str:
     return f"next attempt {again.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
-Served = Mapping[str, Mapping[str, str]]
-"""By service: what a client is shown for each name."""
-
-
 def gathered(
     site: Site, observed: Observed, due: Iterable[Issue], scheduled: Schedule, now: datetime
 ) -> list[Line]:
     """Return a line for every owner, the global one first."""
-    served = {name: state.installed.served for name, state in sorted(observed.services.items())}
-    shown = {name: set(names.values()) for name, names in served.items()}
     reasons = {each.certificate.owner: each.reason for each in due}
     waiting = {each.owner: each for each in scheduled.waiting}
     names: dict[str, tuple[Named, ...]] = {}
     for named in troubled(site, observed, now):
         names[named.owner.key] = (*names.get(named.owner.key, ()), named)
-    lines = (line(owner, observed, served, shown, now) for owner in site.owners)
+    lines = (line(owner, observed, now) for owner in site.owners)
     return [
         replace(
             each,
@@ -260,18 +255,11 @@ def gathered(
     ]
 
 
-def line(
-    owner: Owner, observed: Observed, served: Served, shown: Mapping[str, set[str]], now: datetime
-) -> Line:
-    """Return the line of one owner; the global certificate counts wherever it is shown."""
+def line(owner: Owner, observed: Observed, now: datetime) -> Line:
+    """Return the line of one owner."""
     own = serving(owner, observed.bundles)
     bundle = own or observed.bundles.get(GLOBAL)
-    mark = bundle.fingerprint[:16] if bundle else ""
-    services = tuple(
-        name
-        for name, names in served.items()
-        if (mark in shown[name] if owner.key == GLOBAL else names.get(owner.host or "") == mark)
-    )
+    services = tuple(showing(owner, observed))
     attempt = of_owner(owner.certificate, observed, now) if owner.certificate else None
     return Line(owner, own is not None, bundle, services, attempt)
 

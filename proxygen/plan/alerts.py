@@ -147,15 +147,28 @@ def looked_up_at_the_start(site: Site) -> Iterator[str]:
                 )
 
 
+def is_not_running(name: str) -> str:
+    """Return the warning about a service that does not run."""
+    return f"{name} is not running; proxygen starts no service"
+
+
+def did_not_serve(name: str) -> str:
+    """Return the warning about a service of which the last look saw something else."""
+    return (
+        f"{name} did not serve what is wanted when it was last looked at; `proxygen apply` looks"
+        " again"
+    )
+
+
 def from_services(observed: Observed) -> Iterator[str]:
     """What a service's own configuration holds that is not ours but works against us."""
     for state in observed.services.values():
         if state.facts:
             yield from state.facts.warnings
         if state.error is None and state.pid is None:
-            yield f"{state.name} is not running; proxygen starts no service"
-        if state.installed.unserved:
-            yield f"{state.name} did not serve what is wanted when it was last looked at"
+            yield is_not_running(state.name)
+        elif state.installed.unserved:
+            yield did_not_serve(state.name)
     for name in observed.abandoned:
         yield (
             f"{name} is in `services` no more, so its certificate is renewed no more; "

@@ -308,9 +308,10 @@ def changed_parameters(installation: Installation, state: ServiceState) -> Itera
 def to_verify(installation: Installation, installed: Installed) -> tuple[Endpoint, ...]:
     """Return the endpoints to connect to: every changed name, and a sample of the others.
 
-    After a run that was interrupted nobody knows what was verified, so all of them.
+    After a run that was interrupted nobody knows what was verified, and after a look that saw
+    something else not what became of it: then all of them.
     """
-    if installed.begun:
+    if installed.begun or installed.unserved:
         return installation.endpoints
     before = installed.served
     changed: list[Endpoint] = []

@@ -78,6 +78,18 @@ def served(manifest: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
+def shown_to_others(manifest: Mapping[str, Any]) -> frozenset[str]:
+    """Return what clients ask for that are shown a certificate without asking for its names.
+
+    A name that is nobody's, or none (empty).
+    """
+    return frozenset(
+        name
+        for _, _, name, _, _, shown in manifest.get("endpoints", ())
+        if shown and (not name or name.endswith(NOBODYS))
+    )
+
+
 NOBODYS = ".invalid"
 """Names below it are only asked for to see that they are nobody's (RFC 6761 section 6.4)."""
 

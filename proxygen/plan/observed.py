@@ -24,7 +24,8 @@ class Installed:
     read, *shared* those that the service's own user can read besides; *pointer* is the text of
     the pointer file; *written_for* is the version of the service that the generation was written
     for, empty when unknown; *begun* tells that a run was interrupted between switching and being
-    sure, *unserved* that the last look from outside did not see what is wanted.
+    sure, *unserved* that the last look from outside did not see what is wanted, for *wrong_names*
+    if that is known.
     """
 
     generation: str | None = None
@@ -37,6 +38,7 @@ class Installed:
     written_for: tuple[int, ...] = ()
     begun: bool = False
     unserved: bool = False
+    wrong_names: frozenset[str] = frozenset()
 
     @cached_property
     def served(self) -> dict[str, str]:

@@ -1,10 +1,14 @@
-"""Certificates that were obtained, but that a service was not given yet."""
+"""Whom a service shows which certificate, and whose it was not given yet."""
 
 from __future__ import annotations
 
-from proxygen.model.site import Site
+from collections.abc import Iterator
+
+from proxygen.model.certificate import GLOBAL
+from proxygen.model.site import Owner, Site
 from proxygen.model.views import serving
-from proxygen.plan.observed import Observed
+from proxygen.plan.installation import shown_to_others
+from proxygen.plan.observed import Observed, ServiceState
 
 
 def owners_not_served(site: Site, observed: Observed, service: str) -> list[str]:
@@ -20,3 +24,32 @@ def owners_not_served(site: Site, observed: Observed, service: str) -> list[str]
         if (own := serving(owner, observed.bundles)) is not None
         and shown.get(owner.host or "", own.fingerprint[:16]) != own.fingerprint[:16]
     ]
+
+
+def showing(owner: Owner, observed: Observed) -> Iterator[str]:
+    """Yield the services that show an owner's URL its certificate, as far as is known.
+
+    Not one that does not run, nor one of which the last look saw something else for a name of
+    the owner's. The global certificate counts wherever it is shown.
+    """
+    bundle = serving(owner, observed.bundles) or observed.bundles.get(GLOBAL)
+    mark = bundle.fingerprint[:16] if bundle else ""
+    for name, state in sorted(observed.services.items()):
+        shown = state.installed.served
+        is_there = (
+            mark in shown.values() if owner.key == GLOBAL else shown.get(owner.host or "") == mark
+        )
+        if is_there and state.pid is not None and not is_wrong(owner, state):
+            yield name
+
+
+def is_wrong(owner: Owner, state: ServiceState) -> bool:
+    """Return whether the last look at a service saw something wrong that concerns an owner.
+
+    What clients are shown that ask for no name, or for one that is nobody's, is the global one.
+    """
+    installed = state.installed
+    if not installed.unserved or not installed.wrong_names:
+        return installed.unserved
+    others = shown_to_others(installed.manifest) if owner.key == GLOBAL else frozenset()
+    return not installed.wrong_names.isdisjoint((*owner.names, *others))

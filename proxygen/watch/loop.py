@@ -230,6 +230,9 @@ class Watch:
             event(ERROR, "not_served", service=name, what="clients are shown something else")
             self.unserved.add(name)
             self.reasons[f"{name} serves something else"] = None
+        for name in self.outside.mended(now):
+            event(INFO, "served_again", service=name)
+            self.reasons[f"{name} serves what is wanted"] = None
         self.look_at = now + (SECOND_LOOK if self.outside.suspect else LOOK)
 
     # One round.

@@ -9,11 +9,10 @@ from proxygen.apply.probe import probe_all, right
 from proxygen.apply.walk import Outcome
 from proxygen.assemble import Parts
 from proxygen.host import processes
-from proxygen.model.certificate import GLOBAL
 from proxygen.model.layout import Layout
 from proxygen.model.site import Site
 from proxygen.plan.observed import Observed, ServiceState
-from proxygen.reconcile import VIEWS
+from proxygen.reconcile import met
 from proxygen.services import Endpoint
 from proxygen.watch import inputs
 from proxygen.watch.fingerprints import Fingerprints
@@ -22,6 +21,8 @@ AT_ONCE = 5
 """Handshakes a look, with one look every 15 s: 20 a minute."""
 SOCKETS = 240.0
 """Seconds between looks at every socket of the global name, by which alone mail is served."""
+MISSED = 60.0
+"""Seconds between looks at where a round did not see what is wanted."""
 PATIENCE = 2.0
 """Seconds that a client gives a handshake: the loop waits for it."""
 
@@ -33,8 +34,9 @@ class Outside:
     """Where clients meet what a round installed, the processes that serve it and their files.
 
     *endpoints* are those of services for which all was done; *sockets* those of the global
-    name. *suspect* are those at which a client saw something else; when it does so twice it is
-    told. *files* are the fingerprints of what each service reads.
+    name; *missed* those at which the round did not see what is wanted. *suspect* are those at
+    which a client saw something else since; when it does so twice it is told. *files* are the
+    fingerprints of what each service reads.
     """
 
     layout: Layout
@@ -42,9 +44,11 @@ class Outside:
     pids: dict[str, int | None] = field(default_factory=dict)
     endpoints: Endpoints = ()
     sockets: Endpoints = ()
+    missed: Endpoints = ()
     suspect: Endpoints = ()
     position: int = 0
     sockets_at: float = 0.0
+    missed_at: float = 0.0
     files: dict[str, dict[str, str]] = field(default_factory=dict)
     known: Fingerprints = field(default_factory=Fingerprints)
 
@@ -56,7 +60,9 @@ class Outside:
         failed = {of for of, _ in outcome.failures}
         self.services = observed.services
         self.pids = {name: state.pid for name, state in observed.services.items()}
-        self.endpoints = met(site, parts, observed, failed)
+        every = met(site, parts, observed)
+        self.endpoints = tuple(each for each in every if each.service not in failed)
+        self.missed = tuple(each for each in every if is_missed(each, observed))
         main = ("", site.main.host)
         self.sockets = tuple(each for each in self.endpoints if each.server_name in main)
         self.suspect = ()
@@ -107,6 +113,19 @@ class Outside:
         self.suspect = self.wrong(self.next(now))
         return ()
 
+    def mended(self, now: float) -> Collection[str]:
+        """Look at a few of the places that were missed; return the services that have none left.
+
+        They may serve what is wanted: the next round looks at all of it.
+        """
+        if now < self.missed_at or not self.missed:
+            return ()
+        self.missed_at = now + MISSED
+        few, others = self.missed[:AT_ONCE], self.missed[AT_ONCE:]
+        asked = [each for each in few if self.pids.get(each.service) is not None]
+        self.missed = (*others, *self.wrong(asked))
+        return {each.service for each in asked} - {each.service for each in self.missed}
+
     def next(self, now: float) -> Iterable[Endpoint]:
         """Return the next few endpoints, all of them in turn, or now and then all sockets."""
         if now >= self.sockets_at:
@@ -126,14 +145,9 @@ class Outside:
         return tuple(each for each, what in seen.items() if not right(each, what))
 
 
-def met(site: Site, parts: Parts, observed: Observed, failed: Collection[str]) -> Endpoints:
-    """Return where clients meet what is wanted of every service for which all was done."""
-    if GLOBAL not in observed.bundles:
-        return ()
-    found: list[Endpoint] = []
-    for name, state in observed.services.items():
-        if state.facts and name not in failed:
-            module = parts.services[name]
-            view = VIEWS[module.ROLE](site, observed.bundles)
-            found += module.endpoints(view, state.settings, state.facts)
-    return tuple(found)
+def is_missed(endpoint: Endpoint, observed: Observed) -> bool:
+    """Return whether clients of a running service were seen to be shown something else there."""
+    state = observed.services[endpoint.service]
+    names = state.installed.wrong_names
+    wrong = state.installed.unserved and (not names or endpoint.server_name in names)
+    return wrong and state.pid is not None

@@ -204,8 +204,12 @@ def test_changed_names_are_verified_and_a_sample_of_the_others() -> None:
     many = tuple(endpoint(f"n{number}.example", GLOBAL) for number in range(SAMPLE + 50))
     wanted = replace(WANTED, endpoints=(*many, endpoint("www.a.example", "a.example")))
     served = {each.server_name: ALL[GLOBAL].fingerprint[:16] for each in many}
-    for begun, count in ((False, SAMPLE + 1), (True, SAMPLE + 51)):
-        state = replace(IN_PLACE, files={}, manifest=serving(served), begun=begun)
+    for begun, unserved, count in (
+        *((False, False, SAMPLE + 1), (True, False, SAMPLE + 51)),
+        (False, True, SAMPLE + 51),  # what was wrong may be any of them
+    ):
+        state = replace(IN_PLACE, files={}, manifest=serving(served))
+        state = replace(state, begun=begun, unserved=unserved)
         found = compare((), SITE, {"nginx": wanted}, observed(state), NOON, answered=True)
         assert isinstance(found[2], Verify)
         assert len(found[2].endpoints) == count

@@ -11,7 +11,7 @@ import pytest
 
 from proxygen.model.layout import Layout
 from proxygen.services import Endpoint
-from proxygen.watch.outside import AT_ONCE, SOCKETS, Outside
+from proxygen.watch.outside import AT_ONCE, MISSED, SOCKETS, Outside
 from tests.certificates import leaf
 from tests.conftest import require
 from tests.live import client
@@ -155,3 +155,31 @@ def test_every_socket_of_the_global_name_is_looked_at_every_few_minutes() -> Non
     outside.sockets = tuple(replace(endpoint(0), port=port) for port in (25, 465, 587, 993))
     looks = [outside.next(15.0 * look) for look in range(33)]
     assert [index for index, look in enumerate(looks) if look == outside.sockets] == [0, 16, 32]
+
+
+def test_a_look_that_finds_all_right_ends_what_is_told_of_it(trial: Trial, web: Machine) -> None:
+    note = web.root / "var/lib/proxygen/live/nginx/unserved"
+    override = web.nginx.conf_d / "00-before.conf"
+    override.write_text(without_ours(web))
+    reload(web)
+    trial.go(150)
+    assert trial.watch.calendar.troubles == 2  # the next round would come after 10 minutes
+    assert note.exists()
+    override.unlink()
+    reload(web)
+    trial.go(MISSED + 20)
+    assert trial.events.of("served_again")
+    assert trial.events.reasons[-1] == ("nginx serves what is wanted",)
+    assert not note.exists()
+    assert trial.watch.calendar.troubles == 0
+
+
+def test_places_that_were_missed_are_looked_at_a_few_at_a_time() -> None:
+    outside = Outside(Layout(FOLDER, FOLDER / "proxygen.yaml"), pids={"nginx": 1})
+    outside.missed = tuple(map(endpoint, range(AT_ONCE + 1)))  # nobody listens there
+    assert not outside.mended(0.0)
+    assert len(outside.missed) == AT_ONCE + 1
+    assert outside.missed[0] == endpoint(AT_ONCE)
+    first = outside.missed
+    assert not outside.mended(MISSED / 2)
+    assert outside.missed is first
