@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,14 +21,18 @@ from proxygen.model.certificate import GLOBAL, HTTP, PERSIST
 from proxygen.model.hosts import BadName, host_name, is_address, readable
 from proxygen.model.layout import Layout
 from proxygen.model.site import Site
+from proxygen.plan.findings import sentence
 from proxygen.plan.names import Evidence
 from proxygen.plan.records import (
+    BLIND,
     KNOWN_IDENTITIES,
     Identity,
     Looked,
     Presence,
     Publishing,
     Record,
+    blind_for,
+    evidence_of,
     presence,
     records,
     zone,
@@ -36,11 +41,15 @@ from proxygen.plan.records import (
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A record, and whether it is there; *now* is what stands there instead."""
+    """A record, and whether it is there.
+
+    *now* is what stands there instead, *why* tells why it is not known.
+    """
 
     record: Record
     presence: Presence | None = None
     now: str = ""
+    why: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """Return the line as ``--json`` prints it."""
@@ -52,6 +61,7 @@ class Line:
             "for": list(self.record.names),
             "present": self.presence.name.lower() if self.presence else None,
             "now": self.now or None,
+            "why": self.why or None,
         }
 
 
@@ -94,8 +104,9 @@ def command(
 ) -> int:
     """Show the DNS records that the whole model needs, and whether they are there now.
 
-    With a DOMAIN (or `global`) only those of its names. Nothing is written anywhere. The exit
-    code is 0 whatever is missing.
+    With a DOMAIN (or `global`) only those of its names. Nothing is written anywhere. Of what
+    could not be looked up nobody knows whether it is there: it is told apart, and is not among
+    what --missing shows. The exit code is 0 whatever is missing or unknown.
     """
     if missing and not look:
         raise UsageError("what is missing is seen by looking", remedy="leave out --no-look")
@@ -105,19 +116,19 @@ def command(
     only = {owner(each, site) for each in domains}
     seen = looked(site, parts, only) if look else None
     told = publishing(site, parts, seen, strict=strict, zone=host(delegated))
-    lines = [line(each, seen, told) for each in records(site, told, only)]
-    if missing:
-        lines = [each for each in lines if each.presence is Presence.MISSING]
-    remarks = tuple(notes(site, told))
+    every = [line(each, seen, told) for each in records(site, told, only)]
+    lines = [each for each in every if each.presence is Presence.MISSING] if missing else every
+    remarks = (*notes(site, told, seen), *not_known(every))
     if as_json:
-        said = [each.as_json() for each in lines]
-        addresses = list(told.addresses)
-        click.echo(
-            json.dumps(
-                {"at": now.isoformat(), "addresses": addresses, "notes": remarks, "records": said},
-                indent=2,
-            )
-        )
+        found = {
+            "at": now.isoformat(),
+            "addresses": list(told.addresses),
+            "notes": remarks,
+            "missing": number_missing(every),
+            "unknown": len(every) if seen is None else counted(every, Presence.UNKNOWN),
+            "records": [each.as_json() for each in lines],
+        }
+        click.echo(json.dumps(found, indent=2))
     elif as_zone:
         heading = f"records that the model needs, {now:%Y-%m-%d %H:%M} UTC"
         click.echo(
@@ -125,7 +136,11 @@ def command(
             nl=False,
         )
     else:
-        show(lines, remarks)
+        if lines:
+            click.echo(visible(table(lines)))
+        click.echo(summary(lines, every))
+        for each in remarks:
+            click.echo(visible(f"note: {each}"), err=True)
     return 0
 
 
@@ -137,17 +152,45 @@ def host(typed: str | None) -> str | None:
         raise UsageError(f"{typed}: {error.reason}", remedy=error.remedy) from error
 
 
-def show(lines: list[Line], remarks: Iterable[str]) -> None:
-    """Print the records as a table, and what is worth knowing."""
-    if lines:
-        click.echo(visible(table(lines)))
-    missing = sum(each.presence is Presence.MISSING for each in lines)
-    many = f"{len(lines):,} {'record' if len(lines) == 1 else 'records'}"
-    if any(each.presence for each in lines):
-        many += f", {missing:,} missing"
-    click.echo(many if lines else "nothing is missing")
-    for each in remarks:
-        click.echo(visible(f"note: {each}"), err=True)
+def counted(lines: Iterable[Line], state: Presence) -> int:
+    """Return how many records are in a state."""
+    return sum(each.presence is state for each in lines)
+
+
+def many(count: int) -> str:
+    """Return so many records in words."""
+    return f"{count:,} {'record' if count == 1 else 'records'}"
+
+
+def summary(shown: Collection[Line], every: Collection[Line]) -> str:
+    """Return how many of the records are *shown*, are missing, and are unknown."""
+    missing, unknown = number_missing(every), counted(every, Presence.UNKNOWN)
+    more = f", {unknown:,} unknown" if unknown else ""
+    if not any(each.presence for each in every):
+        return many(len(every))
+    if shown:
+        told = "unknown whether missing" if missing is None else f"{missing:,} missing{more}"
+        return f"{many(len(shown))}, {told}"
+    return f"nothing is known to be missing{more}" if unknown else "nothing is missing"
+
+
+def number_missing(every: Collection[Line]) -> int | None:
+    """Return how many records are missing, None where nothing is known of any."""
+    is_known = any(each.presence not in (None, Presence.UNKNOWN) for each in every)
+    return counted(every, Presence.MISSING) if is_known or not every else None
+
+
+MOST_REASONS = 5
+
+
+def not_known(lines: Iterable[Line]) -> Iterator[str]:
+    """Yield why it is not known whether records are there, each reason once."""
+    reasons = Counter(each.why for each in lines if each.presence is Presence.UNKNOWN)
+    for why, count in reasons.most_common(MOST_REASONS):
+        verb = "is" if count == 1 else "are"
+        yield f"whether {many(count)} {verb} there is not known: {why}"
+    if (left := len(reasons) - MOST_REASONS) > 0:
+        yield f"of others neither, for {left:,} more reasons: see --json"
 
 
 HEADINGS = ("NAME", "TYPE", "VALUE", "FOR", "NOW")
@@ -182,14 +225,24 @@ def line(record: Record, seen: Seen | None, told: Publishing) -> Line:
     if seen is None:
         return Line(record)
     if record.type not in ("A", "AAAA", "CNAME") or record.name.startswith("_"):
-        return Line(record, presence(record, seen.proofs))
+        found = presence(record, seen.proofs)
+        return Line(record, found, why=why(record, seen.proofs, found))
     found = presence(record, seen.leads, told.addresses)
     evidence = next((seen.leads[each, record.names[0]] for each in record.owners), None)
     there = (*evidence.chain, *evidence.addresses) if evidence else ()
     if found is Presence.OTHERWISE and not fetched(record, seen):
         ours = set(evidence.addresses if evidence else ()) <= set(told.addresses)
         found = found if ours else Presence.MISSING
-    return Line(record, found, " ".join(there[:4]) if found is Presence.MISSING else "")
+    now = " ".join(there[:4]) if found is Presence.MISSING else ""
+    return Line(record, found, now, why(record, seen.leads, found))
+
+
+def why(record: Record, found: Looked, state: Presence) -> str:
+    """Return why it is not known whether a record is there, empty where it is."""
+    if state is not Presence.UNKNOWN:
+        return ""
+    blind = blind_for(record, evidence_of(record, found))
+    return sentence(blind) if blind else "it was not looked up"
 
 
 def fetched(record: Record, seen: Seen) -> bool:
@@ -198,12 +251,15 @@ def fetched(record: Record, seen: Seen) -> bool:
     return all(each in seen.proofs and seen.leads[each] is seen.proofs[each] for each in keys)
 
 
-def notes(site: Site, told: Publishing) -> Iterable[str]:
+def notes(site: Site, told: Publishing, seen: Seen | None) -> Iterable[str]:
     """Yield what is worth knowing beside the records."""
     main = site.main.host
     if not told.addresses:
+        evidence = seen.leads.get((GLOBAL, main or "")) if seen else None
+        unknown = any(each.code in BLIND for each in evidence.findings) if evidence else False
+        has_none = f"those of {main} could not be looked up" if unknown else f"{main} has none"
         yield (
-            f"the addresses of this installation are not known, and {main} has none: write them as"
+            f"the addresses of this installation are not known, and {has_none}: write them as"
             " `addresses: [192.0.2.1, '2001:db8::1']`"
         )
     elif not site.addresses:
@@ -262,7 +318,7 @@ def leading(
         both = [await lookup.look(shown, kind) for kind in ("A", "AAAA")]
         addresses = tuple(each for found in both for each in found.records)
         troubles = (each for found in both if (each := trouble(found)))
-        blind = tuple(each for each in troubles if each.code == "cannot-look")
+        blind = tuple(each for each in troubles if each.code in BLIND)
         return Evidence(at, addresses, both[0].chain, findings=blind)
 
     async def all_of() -> list[Evidence]:

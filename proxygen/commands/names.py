@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -263,12 +263,14 @@ def lasting(time: timedelta) -> str:
     return f"{minutes // 60} h" if minutes < 48 * 60 else f"{minutes // (24 * 60)} d"
 
 
-def summary(found: Iterable[Named]) -> str:
+def summary(found: Collection[Named]) -> str:
     """Return how many names stand how."""
     counts = Counter(each.title for each in found)
     total = sum(counts.values())
     order = [*WORDS.values(), *dict.fromkeys(OTHERS.values())]
     parts = [f"{counts[title]:,} {title}" for title in order if counts[title]]
+    if unseen := sum(each.is_unseen for each in found):
+        parts.append(f"{unseen:,} of those that are ready not looked up")
     return f"{total:,} {'name' if total == 1 else 'names'}" + (
         f": {', '.join(parts)}" if parts else ""
     )
@@ -279,6 +281,7 @@ def everything(found: list[Named], now: datetime) -> dict[str, Any]:
     return {
         "at": now.isoformat(),
         "counts": dict(Counter(word(each) for each in found)),
+        "not_looked_up": sum(each.is_unseen for each in found),
         "names": [as_said(each, now) for each in found],
     }
 

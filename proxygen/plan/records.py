@@ -6,7 +6,7 @@ Their form is that of master files (RFC 1035 section 5.1); names are absolute.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -15,7 +15,7 @@ from proxygen.model.certificate import DNS, PERSIST
 from proxygen.model.hosts import is_address
 from proxygen.model.schema import DIRECTORIES
 from proxygen.model.site import Owner, Site
-from proxygen.plan.names import Evidence
+from proxygen.plan.names import Evidence, Finding
 
 TTL = 3600
 LONGEST_STRING = 255
@@ -203,16 +203,49 @@ def allowance(allowed: Allowed, *, strict: bool) -> str:
     return f"{identity.domain}{account}; validationmethods={','.join(allowed.challenges)}"
 
 
+BLIND = frozenset({"cannot-look", "servers-silent", "servers-lame", "servfail", "dnssec"})
+"""Findings after which nobody knows what is not there: there was no answer to believe."""
+
+
 def presence(record: Record, looked: Looked, addresses: Collection[str] = ()) -> Presence:
-    """Return whether a record stands in the DNS, as far as was looked; *addresses* are ours."""
-    found = [
-        looked[owner, name]
-        for owner in record.owners
-        for name in record.names
-        if (owner, name) in looked
-    ]
-    if not found or any(each.code == "cannot-look" for one in found for each in one.findings):
-        return Presence.UNKNOWN
+    """Return whether a record stands in the DNS, as far as was looked; *addresses* are ours.
+
+    What was not seen where nothing could be looked up is not missing, but unknown.
+    """
+    found = evidence_of(record, looked)
+    shown = presence_in(record, found, addresses) if found else Presence.UNKNOWN
+    is_seen = shown is Presence.OTHERWISE or (shown is Presence.THERE and record.type != "TXT")
+    refused = record.type == "CAA" and any(
+        each.code == "caa" for one in found for each in one.findings
+    )
+    if is_seen or refused or blind_for(record, found) is None:
+        return shown
+    return Presence.UNKNOWN
+
+
+def evidence_of(record: Record, looked: Looked) -> list[Evidence]:
+    """Return what was found at the names that a record is for."""
+    keys = [(owner, name) for owner in record.owners for name in record.names]
+    return [looked[key] for key in keys if key in looked]
+
+
+def blind_for(record: Record, found: Iterable[Evidence]) -> Finding | None:
+    """Return the first finding because of which nobody knows whether a record is there.
+
+    CAA records are not looked up of a name that leads nowhere.
+    """
+    for one in found:
+        for each in one.findings:
+            if each.code in BLIND:
+                return each
+            stopped = each.code == "caa-lookup" or (each.grave and not one.addresses)
+            if record.type == "CAA" and stopped and each.code not in ("caa", "persist"):
+                return each
+    return None
+
+
+def presence_in(record: Record, found: Sequence[Evidence], addresses: Collection[str]) -> Presence:
+    """Return whether a record stands in the DNS as it was found."""
     if record.type == "CAA":
         return allowance_found(record, found)
     if record.type in ("A", "AAAA") or not record.name.startswith("_"):

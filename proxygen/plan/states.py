@@ -74,6 +74,14 @@ class Named:
         return self.wanted is not None and unchecked(self.wanted, self.name)
 
     @property
+    def is_unseen(self) -> bool:
+        """Whether it is held for ready only because nothing was, or could be, looked up."""
+        if self.state is not State.READY or self.is_unchecked:
+            return False
+        evidence = self.known.evidence if self.known else None
+        return evidence is None or evidence.is_blind
+
+    @property
     def is_covered(self) -> bool:
         """Whether the owner's certificate covers it."""
         return self.bundle is not None and self.bundle.covers(self.name)

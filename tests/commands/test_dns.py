@@ -82,6 +82,7 @@ def test_of_one_domain_only_its_own(root: Path) -> None:
         "for": ["mail.customer-b.example"],
         "present": None,
         "now": None,
+        "why": None,
     }
     assert proxygen("--root", root, "dns", "no.example").returncode == 2
 
@@ -186,3 +187,47 @@ def test_where_names_lead_is_looked_up_also_when_their_proof_does_not_need_it(
     assert found["www.hoster.test", "A"] == "there"
     assert found["alias.shop.example", "CNAME"] == "there"
     assert found["_acme-challenge.www.shop.example", "CNAME"] == "missing"
+
+
+UNREACHABLE = """\
+global: {url: mail.hoster.test, certificate: acme}
+acme: {terms_of_service_agreed: true}
+domains:
+  a.example: {url: www.a.example, certificate: acme}
+resolvers: ['127.0.0.1:1']
+services: {}
+"""
+
+
+def test_what_could_not_be_looked_up_is_unknown_and_not_there_or_missing(root: Path) -> None:
+    (root / "etc/proxygen/proxygen.yaml").write_text(UNREACHABLE)
+    run = proxygen("--root", root, "dns")
+    assert run.returncode == 0
+    assert run.stdout.splitlines()[-1] == "3 records, unknown whether missing"
+    assert "those of mail.hoster.test could not be looked up" in run.stderr
+    assert "note: whether 3 records are there is not known: it could not be" in run.stderr
+    assert "connection refused" in run.stderr
+    found = said(root, "--missing")
+    assert (found["missing"], found["unknown"], found["records"]) == (None, 3, [])
+    assert any("connection refused" in each for each in found["notes"])
+    assert "connection refused" in said(root)["records"][0]["why"]
+    run = proxygen("--root", root, "dns", "--missing")
+    assert run.stdout == "nothing is known to be missing, 3 unknown\n"
+    zone = proxygen("--root", root, "dns", "--missing", "--zone").stdout
+    assert "; whether 3 records are there is not known" in zone
+    names = proxygen("--root", root, "names")
+    assert (
+        names.stdout.splitlines()[-1] == "2 names: 2 ready, 2 of those that are ready not looked up"
+    )
+    assert json.loads(proxygen("--root", root, "names", "--json").stdout)["not_looked_up"] == 2
+
+
+@needs("named")
+def test_of_what_only_a_part_is_known_both_are_told(live: Path) -> None:
+    model = live / "etc/proxygen/proxygen.yaml"
+    text = model.read_text().replace("url: lagging.example", "url: lame.example")
+    model.write_text(text.replace("lagging.example:", "lame.example:"))
+    run = proxygen("--root", live, "dns")
+    shown = run.stdout.splitlines()[-1]
+    assert shown == "5 records, 2 missing, 1 unknown"
+    assert "note: whether 1 record is there is not known: " in run.stderr
