@@ -15,7 +15,7 @@ from typing import NoReturn
 import click
 
 from proxygen import __version__
-from proxygen.errors import ProxygenError, ServiceError, UsageError
+from proxygen.errors import ProxygenError, ServiceError, UsageError, did_you_mean
 
 MODEL = "/etc/proxygen/proxygen.yaml"
 PLAIN = re.compile(r"[A-Za-z0-9._/+=@~-]+")
@@ -39,6 +39,16 @@ class Commands(click.Group):
         module = importlib.import_module(f"proxygen.commands.{cmd_name.replace('-', '_')}")
         command: click.Command = module.command
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that is meant; for an unknown one tell the nearest."""
+        name = args[0]
+        if not name.startswith("-") and self.get_command(ctx, name) is None:
+            near = did_you_mean(name, self.list_commands(ctx), "see `proxygen --help`")
+            raise UsageError(f"No such command {name!r}", remedy=near)
+        return super().resolve_command(ctx, args)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

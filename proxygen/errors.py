@@ -15,8 +15,10 @@ ProxygenError             1  never raised itself; an error that is not in this t
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from typing import Any, ClassVar
 
 
@@ -31,6 +33,29 @@ def visible(text: str) -> str:
     return "".join(
         each if each in "\n\t" or each.isprintable() else ascii(each)[1:-1] for each in text
     )
+
+
+NEAR_ENOUGH = 0.6
+MOST_COMPARED = 10_000
+"""Known words that an unknown one is compared with: a model may have very many domains."""
+
+
+def nearest(
+    word: str, known: Iterable[str], most: int = 1, alike: float = NEAR_ENOUGH
+) -> list[str]:
+    """Return the known words nearest to an unknown one, at most so many, the nearest first.
+
+    *alike*: how much of it must be the same, from 0 to 1.
+    """
+    import difflib
+
+    return difflib.get_close_matches(word[:80], list(islice(known, MOST_COMPARED)), most, alike)
+
+
+def did_you_mean(word: str, known: Iterable[str], otherwise: str) -> str:
+    """Return what to do about an unknown word: the nearest known one, *otherwise* without any."""
+    near = nearest(word, known)
+    return f"did you mean `{near[0]}`?" if near else otherwise
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from proxygen import assemble
-from proxygen.errors import UsageError, visible
+from proxygen.errors import UsageError, did_you_mean, visible
 from proxygen.host import files, lock
 from proxygen.model.layout import Layout
 from proxygen.model.schema import DIRECTORIES
@@ -112,8 +112,10 @@ def chosen(typed: str | None, site: Site) -> Acme:
     for each in site.authorities:
         if each.directory == directory:
             return each
-    known = ", ".join(each.directory for each in site.authorities)
-    raise UsageError(f"the model has no authority {typed}", remedy=f"name one of: {known}")
+    known = [each.directory for each in site.authorities]
+    words = [word for word, url in DIRECTORIES.items() if url in known]
+    remedy = did_you_mean(typed, (*words, *known), f"name one of: {', '.join(known)}")
+    raise UsageError(f"the model has no authority {typed}", remedy=remedy)
 
 
 def line(authority: Acme, layout: Layout) -> Line:

@@ -15,7 +15,7 @@ import click
 from proxygen import assemble, metrics
 from proxygen.apply.walk import SILENT, Outcome, Progress, nothing
 from proxygen.assemble import Parts
-from proxygen.errors import IssueFailed, NotServed, ProxygenError, UsageError
+from proxygen.errors import IssueFailed, NotServed, ProxygenError, UsageError, did_you_mean
 from proxygen.host import lock
 from proxygen.model.certificate import GLOBAL
 from proxygen.model.hosts import BadName, host_name
@@ -214,11 +214,14 @@ def owner(typed: str, site: Site) -> str:
     try:
         name = typed if typed == GLOBAL else host_name(typed)
     except BadName as error:
-        raise UsageError(f"{typed}: {error.reason}", remedy=error.remedy) from error
+        near = did_you_mean(typed, (each.key for each in site.owners), error.remedy)
+        raise UsageError(f"{typed}: {error.reason}", remedy=near) from error
     if name in {each.key for each in site.owners}:
         return name
     whose = next((each.key for each in site.owners if name in each.names), None)
-    remedy = f"{typed} is a name of {whose}: write that" if whose else "write it as in `domains:`"
+    every = (each.key for each in site.owners)
+    near = did_you_mean(name, every, "write it as in `domains:`")
+    remedy = f"{typed} is a name of {whose}: write that" if whose else near
     raise UsageError(f"the model has no domain {typed}", remedy=remedy)
 
 

@@ -14,7 +14,8 @@ import click
 from proxygen import registry
 from proxygen.errors import UsageError
 from proxygen.host import files, processes
-from proxygen.model.hosts import BadName, host_name, mail_address, url_host
+from proxygen.host.suffixes import registered
+from proxygen.model.hosts import BadName, host_name, is_placeholder, mail_address, url_host
 from proxygen.model.layout import Layout
 
 MODEL = """\
@@ -108,9 +109,10 @@ def command(
             "--application": application,
         }
     )
-    host = ask_checked("The global URL", url, url_host, f"https://{own_name()}")
-    domain = host.partition(".")[2]
-    address = ask_checked("Contact", contact, mail_address, f"hostmaster@{domain}")
+    host = ask_checked("The global URL", url, url_host, own_url(), "https://mail.example.net")
+    domain = domain_of(host)
+    usual = "" if is_placeholder(domain) else f"hostmaster@{domain}"
+    address = ask_checked("Contact", contact, mail_address, usual, "hostmaster@example.net")
     kind = certificate or click.prompt(
         "Global certificate", type=click.Choice(["acme", "selfsigned"]), default="acme"
     )
@@ -126,6 +128,9 @@ def command(
     )
     write(path, model(host, domain, address, kind, serves, agreed=agreed))
     click.echo(f"wrote {path}; next: look through it, then `proxygen plan`")
+    if any(map(is_placeholder, (host, address.rpartition("@")[2]))):
+        words = "note: it has names for examples and tests, for which no public authority issues"
+        click.echo(words, err=True)
     return 0
 
 
@@ -140,10 +145,14 @@ def askable(given: Mapping[str, object]) -> None:
         raise UsageError(what, remedy=f"give {', '.join(missing)}")
 
 
-def ask_checked(question: str, given: str | None, check: object, default: str) -> str:
-    """Return an answer that *check* accepts; ask again until it does, unless it was given."""
+def ask_checked(question: str, given: str | None, check: object, default: str, such: str) -> str:
+    """Return an answer that *check* accepts; ask again until it does, unless it was given.
+
+    Without a *default* something must be typed; then *such* is told, which nobody gets by Enter.
+    """
+    shown = question if default else f"{question} (such as {such})"
     while True:
-        answer = given or click.prompt(question, default=default)
+        answer = given or click.prompt(shown, default=default or None)
         try:
             return str(check(answer))  # type: ignore[operator]
         except BadName as error:
@@ -152,12 +161,18 @@ def ask_checked(question: str, given: str | None, check: object, default: str) -
             click.echo(f"{error.reason}; {error.remedy}")
 
 
-def own_name() -> str:
-    """Return this host's full name, or an example where it has none."""
+def own_url() -> str:
+    """Return the URL of this host's full name, empty where it has none that is its own."""
     try:
-        return host_name(socket.getfqdn())
+        name = host_name(socket.getfqdn())
     except BadName:
-        return "mail.example.net"
+        return ""
+    return "" if is_placeholder(name) else f"https://{name}"
+
+
+def domain_of(host: str) -> str:
+    """Return the domain that mail for the hostmaster of *host* goes to."""
+    return host if registered(host) == host else host.partition(".")[2]
 
 
 def model(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -14,7 +13,7 @@ import click
 
 from proxygen import assemble
 from proxygen.assemble import Parts
-from proxygen.errors import UsageError, visible
+from proxygen.errors import UsageError, did_you_mean, nearest, visible
 from proxygen.host import languages
 from proxygen.model.certificate import GLOBAL
 from proxygen.model.hosts import BadName, extra_name, readable
@@ -29,7 +28,8 @@ from proxygen.plan.states import OTHERS, WORDS, Named, named, records
 OTHER = "other"
 """Stands for the states of names that no authority has to prove."""
 
-MOST_NEAR = 3
+MOST_NEAR, ALIKE = 3, 0.7
+"""Names that are told for one that is unknown; most end alike."""
 
 
 @click.command
@@ -115,7 +115,8 @@ def plain(typed: str) -> str:
     try:
         return extra_name(typed)
     except BadName as error:
-        raise UsageError(f"{typed}: {error.reason}", remedy=error.remedy) from error
+        near = did_you_mean(typed, (GLOBAL,), error.remedy)
+        raise UsageError(f"{typed}: {error.reason}", remedy=near) from error
 
 
 def meant(typed: str, every: Mapping[str, Named]) -> Named:
@@ -128,7 +129,7 @@ def meant(typed: str, every: Mapping[str, Named]) -> Named:
         first = next(each for each in every.values() if each.owner.key == name)
         remedy = f"that is a domain; its names: `proxygen names {name}`, such as {first.name}"
         raise UsageError(f"the model has no name {typed}", remedy=remedy)
-    near = difflib.get_close_matches(name, every, MOST_NEAR, 0.7)
+    near = nearest(name, (*every, *owners), MOST_NEAR, ALIKE)
     remedy = f"near it: {', '.join(map(readable, near))}" if near else "see `proxygen names`"
     raise UsageError(f"the model has no name {typed}", remedy=remedy)
 

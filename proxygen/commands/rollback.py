@@ -15,7 +15,7 @@ from proxygen.apply.service import LiveService
 from proxygen.apply.walk import Outcome, nothing
 from proxygen.assemble import Parts
 from proxygen.commands.apply import echo, summary
-from proxygen.errors import LockHeld, NotServed, ServiceError, UsageError
+from proxygen.errors import LockHeld, NotServed, ServiceError, UsageError, did_you_mean
 from proxygen.host import lock
 from proxygen.model.layout import Layout
 from proxygen.observe import set_up
@@ -31,19 +31,25 @@ def command(layout: Layout, services: tuple[str, ...], as_json: bool) -> int:
 
     That is what a SERVICE (default: all of them) had before the last switch. Called twice it goes
     forward again. The model stays as it is: correct it, or the next `apply` makes it true again.
+    Exit code 4: a SERVICE that was named, or all of them, have nothing to go back to.
     """
     outcome = Outcome()
     with undisturbed(layout), lock.held(layout.lock):
         parts = assemble.parts(layout, lambda: datetime.now(UTC))
         found = named(services, set_up(parts), parts)
+        if not found:
+            raise UsageError("proxygen has set up no service", remedy="nothing is to be done")
         said = {
             state.name: one(state, parts, outcome, explicit=bool(services), quiet=as_json)
             for state in found
         }
+    if not outcome.done and not outcome.failures:
+        outcome.failures += [(state.name, nothing_to_go_back_to()) for state in found]
+        said = dict.fromkeys(said)
     if as_json:
         click.echo(json.dumps(outcome.as_json() | {"services": said}, indent=2))
     else:
-        for words in filter(None, said.values()):
+        for words in (each for each in said.values() if each):
             echo(words)
         summary(outcome)
     return outcome.exit_code
@@ -77,10 +83,20 @@ def named(
     remedy = f"name one of: {', '.join(found) or '(none is set up)'}"
     if unheard := sorted(set(services) - set(parts.services)):
         what = " is no service" if len(unheard) == 1 else " are no services"
-        raise UsageError(" and ".join(unheard) + what, remedy=remedy)
+        near = did_you_mean(unheard[0], parts.services, remedy)
+        raise UsageError(" and ".join(unheard) + what, remedy=near)
     if unknown := sorted(set(services) - set(found)):
         raise UsageError(f"proxygen has not set up {', '.join(unknown)}", remedy=remedy)
     return [state for name, state in found.items() if not services or name in services]
+
+
+def nothing_to_go_back_to() -> ServiceError:
+    """Return the error about a service that has served nothing else of ours."""
+    return ServiceError(
+        "nothing to go back to",
+        remedy="correct the model and run `proxygen apply`; `proxygen uninstall` brings back what"
+        " was before proxygen",
+    )
 
 
 def one(
@@ -88,17 +104,17 @@ def one(
 ) -> str | None:
     """Take one service back; return what happened, None for a failure.
 
-    One without a former state is an error only when it was named.
+    One without a former state is an error when it was named, else only where no other has one:
+    a run mostly changes one service, and the others never had another state.
     """
-    nowhere = f"{state.name}: nothing to go back to"
     try:
         with as_service_error(state.name):
             service = LiveService(parts.services[state.name], state, parts.layout)
             former = service.generations.before_present()
             if former is None:
                 if explicit:
-                    raise ServiceError(nowhere, remedy="correct the model and run `proxygen apply`")
-                return nowhere
+                    raise nothing_to_go_back_to()
+                return f"{state.name}: nothing to go back to"
             target, endpoints = service.target(former), service.generations.endpoints_of(former)
             say = nothing if quiet else echo
             bring(service, target, endpoints, say, service.former)

@@ -119,6 +119,20 @@ def readable(name: str) -> str:
 HOST_REMEDY = "write letters, digits and hyphens, with dots between: host.domain.example"
 
 
+def is_placeholder(name: str) -> bool:
+    """Return whether a name stands for another: it is for examples and tests (RFC 2606, RFC 6761).
+
+    Or it is what a host is called that was given no name.
+    """
+    labels = name.lower().removesuffix(".").split(".")
+    return labels[-1] in PLACEHOLDERS or (
+        labels[-2:-1] == ["example"] and labels[-1] in ("com", "net", "org")
+    )
+
+
+PLACEHOLDERS = frozenset({"example", "test", "invalid", "localhost", "localdomain"})
+
+
 def is_address(name: str) -> bool:
     """Return whether *name* is an IPv4 or IPv6 address, also in the brackets of a URL."""
     bare = name.strip("[]")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from proxygen.errors import Mistake
+from proxygen.errors import Mistake, did_you_mean
 from proxygen.model.yaml import Document
 
 MOST_KNOWN = 100
@@ -100,10 +99,9 @@ def shown(value: Any) -> str:
 
 def unknown(name: str, known: Sequence[str]) -> tuple[str, str]:
     """Return reason and remedy for an unknown field, with the nearest known one."""
-    near = difflib.get_close_matches(name[:80], known[:MOST_KNOWN], 1, 0.6)
     more = ", …" if len(known) > MOST_KNOWN else ""
     told = f"known here: {', '.join(known[:MOST_KNOWN])}{more}"
-    remedy = f"did you mean `{near[0]}`?" if near else told
+    remedy = did_you_mean(name, known[:MOST_KNOWN], told)
     return f"unknown field `{as_key(name)[:80]}`", remedy
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -100,6 +101,8 @@ def test_a_wrong_command_line_is_two(arguments: tuple[str, ...]) -> None:
     ("arguments", "what", "remedy"),
     [
         (("nonsense", "--json"), "No such command", "see `proxygen --help`"),
+        (("aply", "--json"), "No such command 'aply'", "did you mean `apply`?"),
+        (("plan", "--jsno", "--json"), "No such option '--jsno'. Did you mean '--json'?", "see"),
         (("status", "--json", "x"), "Got unexpected extra argument", "see `proxygen status"),
         (("plan", "--x", "--json"), "No such option", "see `proxygen plan --help`"),
     ],
@@ -112,6 +115,43 @@ def test_a_wrong_command_line_is_told_as_json_where_asked_for(
     assert (run.returncode, run.stderr, said["exit_code"]) == (2, "", 2)
     assert said["what"].startswith(what)
     assert said["remedy"].startswith(remedy)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what", "remedy"),
+    [
+        (("aply",), "No such command 'aply'", "did you mean `apply`?"),
+        (
+            ("instal-service",),
+            "No such command 'instal-service'",
+            "did you mean `install-service`?",
+        ),
+        (("apply", "a.exmaple"), "the model has no domain a.exmaple", "did you mean `a.example`?"),
+        (("renew", "globl"), "globl: ", "did you mean `global`?"),
+        (("names", "globl"), "globl: ", "did you mean `global`?"),
+        (("dns", "www.a.example"), "the model has no domain", "is a name of a.example: write that"),
+        (("names", "ww.a.example"), "the model has no name ww.a.example", "near it: www.a.example"),
+        (("rollback", "ngnix"), "ngnix is no service", "did you mean `nginx`?"),
+        (("uninstall", "dovcot"), "dovcot is no service", "did you mean `dovecot`?"),
+        (
+            ("account", "--authority", "letsencryt"),
+            "the model has no",
+            "did you mean `letsencrypt`",
+        ),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_an_unknown_word_is_answered_with_the_nearest_known_one(
+    root: Path, arguments: tuple[str, ...], what: str, remedy: str
+) -> None:
+    run = proxygen("--root", root, *arguments)
+    assert run.returncode == 2
+    first, _, second = run.stderr.partition("\n  do: ")
+    assert first.startswith(what)
+    assert remedy in second
+    said = json.loads(proxygen("--root", root, *arguments, "--json").stdout)
+    assert (said["what"], said["exit_code"]) == (first, 2)
+    assert remedy in said["remedy"]
 
 
 def test_a_missing_model_is_two_and_says_what_to_do(tmp_path: Path) -> None:
@@ -484,3 +524,85 @@ def test_a_folder_in_place_of_the_model_is_told_as_one(tmp_path: Path) -> None:
     run = proxygen("--config", tmp_path, "validate")
     assert run.returncode == 2
     assert "do: name the model file, not a folder" in run.stderr
+
+
+CALLED = (
+    "import socket, sys\n"
+    "host = sys.argv.pop(1)\n"
+    "socket.getfqdn = lambda: host\n"
+    "from proxygen import cli\n"
+    "cli.main()\n"
+)
+
+
+def asked(root: Path, host: str, typed: str, *given: str) -> tuple[int, str]:
+    """Run ``init`` on a host called so, on a terminal on which *typed* is typed.
+
+    Return its exit code and what it said. The terminal ends where nothing more is typed.
+    """
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-P", "-c", CALLED, host, "--root", str(root), "init", *given]
+    try:
+        os.write(ours, f"{typed}\x04".encode())
+        run = subprocess.run(
+            command, stdin=theirs, capture_output=True, text=True, timeout=60, check=False
+        )
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    return run.returncode, run.stdout + run.stderr
+
+
+ENTER = "\n"
+FIRST = "etc/proxygen/proxygen.yaml"
+
+
+@pytest.mark.parametrize("host", ["vm", "localhost", "debian.localdomain", "mail.example.net"])
+def test_enter_alone_takes_no_name_that_stands_for_another(tmp_path: Path, host: str) -> None:
+    rest = ("--certificate", "selfsigned", "--application", "none")
+    code, said = asked(tmp_path, host, ENTER * 3, *rest)
+    assert code == 130, said
+    assert said.count("The global URL (such as https://mail.example.net): ") >= 3
+    assert not (tmp_path / "etc").exists()
+    code, said = asked(tmp_path, host, ENTER * 3, "--url", "mail.example.net", *rest)
+    assert code == 130, said
+    assert said.count("Contact (such as hostmaster@example.net): ") >= 3
+    assert not (tmp_path / "etc").exists()
+
+
+@pytest.mark.parametrize(
+    ("url", "contact"),
+    [
+        ("mail.hoster.de", "hostmaster@hoster.de"),
+        ("hoster.de", "hostmaster@hoster.de"),
+        ("hoster.co.uk", "hostmaster@hoster.co.uk"),
+    ],
+)
+def test_the_usual_contact_is_at_the_domain_of_the_url(
+    tmp_path: Path, url: str, contact: str
+) -> None:
+    rest = ("--certificate", "selfsigned", "--application", "none")
+    code, said = asked(tmp_path, "vm", ENTER, "--url", url, *rest)
+    assert code == 0, said
+    assert f"contact: {contact} " in (tmp_path / FIRST).read_text()
+    assert "note:" not in said
+
+
+def test_a_host_with_a_name_is_offered_it(tmp_path: Path) -> None:
+    rest = ("--certificate", "selfsigned", "--application", "none")
+    code, said = asked(tmp_path, "mx1.hoster.de", ENTER * 2, *rest)
+    assert code == 0, said
+    text = (tmp_path / FIRST).read_text()
+    assert "url: https://mx1.hoster.de\n" in text
+    assert "contact: hostmaster@hoster.de " in text
+
+
+def test_names_for_examples_are_taken_when_they_are_typed(tmp_path: Path) -> None:
+    typed = "https://mail.example.net\nadmin@example.net\n\n\n"
+    code, said = asked(tmp_path, "vm", typed, "--no-agree-to-terms")
+    assert code == 0, said
+    text = (tmp_path / FIRST).read_text()
+    assert "url: https://mail.example.net\n" in text
+    assert "contact: admin@example.net " in text
+    assert "certificate: acme " in text
+    assert "note: it has names for examples and tests" in said

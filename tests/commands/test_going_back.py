@@ -66,6 +66,33 @@ def test_each_service_is_told_what_became_of_it(mail: Machine) -> None:
     assert "postfix: nothing to go back to" in named.stderr
 
 
+def test_a_first_rollback_that_leads_nowhere_is_four_and_told_of_each_service(
+    mail: Machine,
+) -> None:
+    mail.model(A, main=MAIN)
+    assert mail.proxygen("apply").returncode == 0
+    back = mail.proxygen("rollback")
+    assert back.returncode == 4, back.stdout + back.stderr
+    assert "nginx, postfix: nothing to go back to\n" in back.stderr
+    assert "proxygen uninstall" in back.stderr
+    assert back.stdout == ""
+    said = json.loads(mail.proxygen("rollback", "--json").stdout)
+    assert [each["of"] for each in said["failures"]] == ["nginx", "postfix"]
+    assert (said["exit_code"], said["services"]) == (4, {"nginx": None, "postfix": None})
+    mail.model({}, main=MAIN)
+    assert mail.proxygen("apply").returncode == 0
+    both = mail.proxygen("rollback", "nginx", "postfix")  # one of them was named for nothing
+    assert both.returncode == 4
+    assert "nginx: serves its former configuration again" in both.stdout
+    assert "postfix: nothing to go back to" in both.stderr
+
+
+def test_where_nothing_is_set_up_there_is_nothing_to_roll_back(tmp_path: Path) -> None:
+    back = run(tmp_path, "rollback")
+    assert back.returncode == 2
+    assert "proxygen has set up no service" in back.stderr
+
+
 def test_without_a_terminal_nothing_is_purged_unless_told(tmp_path: Path) -> None:
     key = tmp_path / "var/lib/proxygen/store/key"
     key.parent.mkdir(parents=True)
