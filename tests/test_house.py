@@ -27,6 +27,7 @@ LAYERS = (
     ("issuers", "notifiers"),
     ("registry",),
     ("assemble",),
+    ("named_files",),
     ("preflight",),
     ("observe",),
     ("apply",),

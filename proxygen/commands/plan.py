@@ -8,11 +8,12 @@ from datetime import UTC, datetime
 import click
 
 from proxygen import assemble
-from proxygen.errors import visible
+from proxygen.errors import IssueFailed, visible
 from proxygen.model.layout import Layout
+from proxygen.named_files import certificates, of_authorities
 from proxygen.observe import observe
 from proxygen.plan.schedule import told
-from proxygen.plan.steps import Install, Plan
+from proxygen.plan.steps import Install, Issue, Plan
 from proxygen.reconcile import make_plan
 
 
@@ -24,19 +25,31 @@ def command(layout: Layout, as_json: bool, no_diff: bool) -> int:
     """Show what `apply` would do, and why.
 
     With a diff of every file. Nothing is touched. `apply` plans again once a certificate is
-    obtained; the diffs show the configuration with those that are there now.
+    obtained; the diffs show the configuration with those that are there now. Files that the
+    model names are looked at as by `validate`. Exit code 4: a service cannot be worked with;
+    5: a certificate that is to be taken from files, or what `acme` names, cannot be used.
     """
     site = assemble.site(layout)
     parts = assemble.parts(layout, lambda: datetime.now(UTC))
     observed = observe(site, parts)
     plan = make_plan(site, parts, observed)
+    issues = (step for step in plan.steps if isinstance(step, Issue) and not step.stand_in)
+    due = certificates((step.certificate for step in issues), parts.now())
+    supplied = [each for each in due if not each.is_usable]
+    authority = [each for each in of_authorities(site) if not each.is_usable]
     if as_json:
-        click.echo(json.dumps(plan.as_json(), indent=2))
+        told = {
+            "acme": [each.as_json() for each in authority],
+            "files": [each.as_json() for each in supplied],
+        }
+        click.echo(json.dumps(plan.as_json() | told, indent=2))
     else:
         show(plan, diffs=not no_diff)
-        for _, error in plan.failures:
-            click.echo(str(error), err=True)
-    return max((error.exit_code for _, error in plan.failures), default=0)
+        for each in (*authority, *supplied, *(error for _, error in plan.failures)):
+            click.echo(str(each), err=True)
+    if plan.failures:
+        return max(error.exit_code for _, error in plan.failures)
+    return IssueFailed.exit_code if authority or supplied else 0
 
 
 def show(plan: Plan, *, diffs: bool) -> None:

@@ -30,6 +30,7 @@ from proxygen.model.x509 import (
 CLOCK_SKEW = timedelta(minutes=5)
 SMALLEST_RSA = 2048
 MOST_NAMED = 10
+REMEDY = "correct what is named here, or have a new certificate issued"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,7 @@ def require(pair: KeyAndChain, names: Sequence[str], now: datetime) -> tuple[Ver
         raise IssueFailed(
             f"clients would refuse the certificate: {'; '.join(serious)}",
             final=True,
-            remedy="correct what is named here, or have a new certificate issued",
+            remedy=REMEDY,
         )
     return bad
 

@@ -7,6 +7,7 @@ import os
 import pty
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -198,6 +199,57 @@ def test_an_unreadable_supplied_certificate_is_five_and_its_place_is_named(root:
     assert "\u202e" not in run.stdout
     said = json.loads(proxygen("--root", root, "validate", "--json").stdout)
     assert [each["usable"] for each in said["files"]] == [False]
+
+
+SUPPLIED = "certificate: {file: {certificate: a.pem}}"
+
+
+def test_plan_and_apply_tell_of_a_supplied_certificate_what_validate_tells(root: Path) -> None:
+    model = root / "etc/proxygen/proxygen.yaml"
+    line = "www.a.example, certificate: selfsigned"
+    model.write_text(MODEL.replace(line, f"www.a.example, {SUPPLIED}"))
+    other = self_signed(["other.example"], new_key(KeyType.ECDSA_P256), datetime.now(UTC), DAY)
+    right = self_signed(["www.a.example"], new_key(KeyType.ECDSA_P256), datetime.now(UTC), DAY)
+    file = model.parent / "a.pem"
+    first = f"the certificate of a.example ({model}:4:"
+    for content, words in (
+        (None, f"cannot read {file}: No such file or directory"),
+        (b"nothing", "neither PEM nor PKCS#12"),
+        (other.key + other.fullchain, "names: not covered: www.a.example (it covers other"),
+    ):
+        if content is not None:
+            file.write_bytes(content)
+        told = proxygen("--root", root, "validate")
+        block = told.stdout[told.stdout.index(first) : told.stdout.index(f"{model}: 1 domain")]
+        assert words in block
+        assert "    do: " in block
+        plan = proxygen("--root", root, "plan")
+        assert (told.returncode, plan.returncode) == (5, 5)
+        assert block in plan.stderr
+        files = json.loads(proxygen("--root", root, "plan", "--json").stdout)["files"]
+        assert files == json.loads(proxygen("--root", root, "validate", "--json").stdout)["files"]
+        applied = proxygen("--root", root, "apply")
+        assert applied.returncode == 5
+        assert words in applied.stderr
+        assert f"  at: {model}:4:" in applied.stderr
+        assert block.rpartition("  do: ")[2] in applied.stderr
+    file.write_bytes(right.key + right.fullchain)
+    assert proxygen("--root", root, "plan").returncode == 0
+    assert proxygen("--root", root, "apply").returncode == 0
+    file.unlink()  # what was taken serves, but who looks for a change should know
+    assert first in proxygen("--root", root, "plan").stderr
+
+
+def test_plan_tells_what_acme_names_and_cannot_be_used(root: Path) -> None:
+    model = root / "etc/proxygen/proxygen.yaml"
+    model.write_text(MODEL + ACME % "env:PROXYGEN_NO_SUCH_VARIABLE")
+    told = proxygen("--root", root, "validate")
+    plan = proxygen("--root", root, "plan")
+    assert (told.returncode, plan.returncode) == (5, 5)
+    assert "acme.external_account.hmac_key" in plan.stderr
+    assert told.stdout.rpartition(f"{model}: ")[0] in plan.stderr
+    acme = json.loads(proxygen("--root", root, "plan", "--json").stdout)["acme"]
+    assert acme == json.loads(proxygen("--root", root, "validate", "--json").stdout)["acme"]
 
 
 ACME = """\
