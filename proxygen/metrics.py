@@ -24,6 +24,7 @@ from proxygen.plan.observed import Observed
 from proxygen.plan.quota import CERTIFICATES_IN, Kind
 from proxygen.plan.renewal import SUPPLIED, renew_at
 from proxygen.plan.states import named
+from proxygen.plan.unserved import serves
 
 if TYPE_CHECKING:
     import socket
@@ -181,7 +182,7 @@ class Collector:
         states = sorted(self.told.observed.services.items())
         rows = [([name], float(state.pid is not None)) for name, state in states]
         yield gauge("service_running", "1 while its master process runs", ["service"], rows)
-        rows = [([name], float(served(state))) for name, state in states]
+        rows = [([name], float(serves(state))) for name, state in states]
         yield gauge(
             "service_served_as_wanted", "1 while it serves what is wanted", ["service"], rows
         )
@@ -206,12 +207,6 @@ class Collector:
         stored = self.told.observed.bundles
         wanted = (each.owner for each in self.told.site.certificates)
         return (stored[owner] for owner in wanted if owner in stored)
-
-
-def served(state: Any) -> bool:
-    """Return whether a service runs with something of ours, and showed it to the last look."""
-    present = state.installed
-    return state.pid is not None and present.generation is not None and not present.unserved
 
 
 def gauge(name: str, words: str, labels: list[str], rows: list[tuple[list[str], float]]) -> Metric:

@@ -38,6 +38,7 @@ from proxygen.plan.names import State
 from proxygen.plan.observed import Observed
 from proxygen.plan.states import troubled
 from proxygen.plan.units import DAEMON, MARK
+from proxygen.plan.unserved import serves
 
 LONGEST_LINE = 300
 LONGEST_DETAIL = 500
@@ -206,7 +207,7 @@ def measured(site: Site, observed: Observed, parts: Parts, limits: Limits) -> di
         "waiting": len(scheduled.waiting),
         "names_waiting": states[State.WAITING],
         "names_failed": states[State.FAILED],
-        "unserved": sum(each.installed.unserved for each in observed.services.values()),
+        "unserved": sum(not serves(each) for each in observed.services.values()),
     }
     figures = {name: f"{count};;;0" for name, count in counts.items()}
     if first := first_to_end(site, observed):

@@ -26,6 +26,12 @@ def owners_not_served(site: Site, observed: Observed, service: str) -> list[str]
     ]
 
 
+def serves(state: ServiceState) -> bool:
+    """Return whether a service runs with something of ours, and showed it to the last look."""
+    present = state.installed
+    return state.pid is not None and present.generation is not None and not present.unserved
+
+
 def showing(owner: Owner, observed: Observed) -> Iterator[str]:
     """Yield the services that show an owner's URL its certificate, as far as is known.
 

@@ -85,7 +85,9 @@ def test_what_does_not_run_is_six_until_it_does_also_with_nothing_to_do(machine:
     plan = ended(machine, 0, "plan")
     assert plan.stdout == "nothing to do\n"
     assert "warning: postfix is not running" in plan.stderr
-    assert "is not running" in ended(machine, 2, "check").stdout
+    checked = ended(machine, 2, "check").stdout
+    assert "is not running" in checked
+    assert " unserved=3;;;0" in checked
     assert served_by(machine) == {"global": [], "a.example": []}
     assert written(machine) == before
     for each in programs(machine):
