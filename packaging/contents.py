@@ -23,10 +23,12 @@ from typing import cast
 
 from control import changelog, control, copyright_of, version
 from manpage import page
-from units import package_units
+from units import package_script, package_units
 
 import proxygen
 from proxygen.cli import entry
+from proxygen.commands.install_service import PACKAGED_SCRIPTS
+from proxygen.plan.units import SCRIPT
 
 SHELLS = {
     "bash": "usr/share/bash-completion/completions/proxygen",
@@ -55,6 +57,7 @@ def main() -> None:
         written(tree / "usr/share/proxygen" / name, by_proxygen(tree, "schema", *options))
     for name, text in package_units(release["VERSION_ID"]).items():
         written(tree / "usr/lib/systemd/system" / name, text)
+    written(tree / PACKAGED_SCRIPTS.lstrip("/") / SCRIPT, package_script())
     maintainer = whose()
     folder = tree / "usr/share/doc/proxygen"
     written(folder / "copyright", copyright_of(bundled(tree)))

@@ -28,7 +28,7 @@ def version(own: str, changed: datetime, release: str) -> str:
     was *changed* later, so that a newer checkout is an upgrade; of the very same source Debian
     13's package after Debian 12's. What comes before a version sorts so (PEP 440; deb-version(7)).
     """
-    upstream = EARLIER.sub(r"~\1", own)
+    upstream = EARLIER.sub(lambda found: ("~~" if found[1] == "dev" else "~") + found[1], own)
     return f"{upstream}-{changed:%Y%m%d%H%M%S}+deb{release}"
 
 

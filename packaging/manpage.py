@@ -11,7 +11,7 @@ import click
 
 UNUSUAL = {"\\": r"\e", "-": r"\-", "'": r"\(aq", "^": r"\(ha", "~": r"\(ti"}
 EMPHASIS = re.compile(r"`([^`]+)`")
-EXIT_CODE = re.compile(r"(?m)^\| (\d+) \| (.*?) \| .* \|$")
+EXIT_CODE = re.compile(r"(?m)^\| (\d+) \| (.*?) \|.*\|$")
 
 
 def page(entry: click.Group, version: str, changed: datetime, readme: str) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from proxygen.commands.install_service import WRITTEN, package_texts
-from proxygen.plan.units import MARK, Surroundings, units
+from proxygen.commands.install_service import PACKAGED_SCRIPTS, WRITTEN, package_texts
+from proxygen.plan.units import MARK, SCRIPT, Surroundings, units
 
 HEAD = """\
 # Part of Debian's package proxygen: put changes into a drop-in (systemctl edit {name}).
@@ -29,8 +29,17 @@ def package_units(release: str) -> dict[str, str]:
         writable=tuple(sorted(map(Path, WRITTEN))),
         groups=(),
         hour=0,
+        script=Path(PACKAGED_SCRIPTS, SCRIPT),
     )
     return packaged(units(package_texts(), around))
+
+
+def package_script() -> str:
+    """Return what the unit of the mail runs."""
+    head, gap, rest = package_texts()[SCRIPT].partition("\n#\n")
+    if not head.startswith(MARK):
+        raise ValueError(f"{SCRIPT} does not begin as what install-service writes does")
+    return f"# Part of Debian's package proxygen.{gap}{rest}"
 
 
 def packaged(texts: Mapping[str, str]) -> dict[str, str]:

@@ -10,17 +10,22 @@ import pkgutil
 import re
 import sys
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from proxygen import __version__
+from proxygen import DOCUMENTS, __version__
 from proxygen.errors import ProxygenError, ServiceError, UsageError, did_you_mean
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 MODEL = "/etc/proxygen/proxygen.yaml"
 PLAIN = re.compile(r"[A-Za-z0-9._/+=@~-]+")
 """Paths that stand for themselves in every configuration file."""
 INTERRUPTED = 130
+COMPLETE = "_PROXYGEN_COMPLETE"
+"""The variable by which a shell asks for completions (click's "Shell Completion")."""
 
 
 class Commands(click.Group):
@@ -43,15 +48,39 @@ class Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Return the command that is meant; for an unknown one tell the nearest."""
-        name = args[0]
-        if not name.startswith("-") and self.get_command(ctx, name) is None:
-            near = did_you_mean(name, self.list_commands(ctx), "see `proxygen --help`")
-            raise UsageError(f"No such command {name!r}", remedy=near)
+        """Return the command that is meant, quickly where a shell completes the words after it.
+
+        For an unknown one tell the nearest.
+        """
+        if ctx.resilient_parsing:
+            from proxygen.completion import stand_in
+
+            if found := stand_in(args, lambda: self.get_command(ctx, args[0])):
+                return found
+        elif not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
+            near = did_you_mean(args[0], self.list_commands(ctx), "see `proxygen --help`")
+            raise UsageError(f"No such command {args[0]!r}", remedy=near)
         return super().resolve_command(ctx, args)
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Return the commands and options that go on as was typed.
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+        bash shows no more of a command than its name, so none is imported for it.
+        """
+        from click.shell_completion import CompletionItem
+
+        if not os.environ.get(COMPLETE, "").startswith("bash"):
+            return super().shell_complete(ctx, incomplete)
+        names = [name for name in self.list_commands(ctx) if name.startswith(incomplete)]
+        items = [CompletionItem(name) for name in names]
+        return [*items, *click.Command.shell_complete(self, ctx, incomplete)]
+
+
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=f"Every field of the model: {DOCUMENTS}/model.md",
+)
 @click.version_option(__version__, prog_name="proxygen", message="%(prog)s %(version)s")
 @click.option(
     "--config",
@@ -88,7 +117,7 @@ def main() -> NoReturn:
     """
     os.umask(0o022)
     try:
-        code = entry.main(prog_name="proxygen", standalone_mode=False)
+        code = entry.main(prog_name="proxygen", complete_var=COMPLETE, standalone_mode=False)
     except click.ClickException as error:
         code = refused_by_click(error)
     except click.exceptions.Abort:

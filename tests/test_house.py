@@ -35,6 +35,7 @@ LAYERS = (
     ("tell",),
     ("reconcile",),
     ("watch",),
+    ("completion",),
     ("commands",),
     ("cli",),
     ("__main__",),
@@ -57,6 +58,10 @@ METHODS = frozenset(
         *("now", "utcnow", "today", "resolve", "expanduser", "symlink_to", "rename"),
     }
 )
+
+
+CONSTANTS = ("__version__", "DOCUMENTS", "SCHEMA")
+"""What the package itself says of this installation."""
 
 
 def name_of(path: Path) -> str:
@@ -99,7 +104,7 @@ def test_imports_point_left(path: Path) -> None:
         top, _, below = imported.partition(".")
         part = below.partition(".")[0]
         there = layer(part)
-        if top != "proxygen" or not part or part == "__version__":
+        if top != "proxygen" or not part or part in CONSTANTS:
             continue
         known = own is not None and there is not None
         if not known or there > own or (there == own and part != part_of(path)):

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from proxygen import assemble, metrics
+from proxygen import assemble, completion, metrics
 from proxygen.apply.walk import SILENT, Outcome, Progress, nothing
 from proxygen.assemble import Parts
 from proxygen.errors import IssueFailed, NotServed, ProxygenError, UsageError, did_you_mean
@@ -44,7 +44,7 @@ def duration(context: click.Context, option: click.Parameter, typed: str | None)
 
 
 @click.command
-@click.argument("domains", nargs=-1, metavar="[DOMAIN]...")
+@click.argument("domains", nargs=-1, metavar="[DOMAIN]...", shell_complete=completion.domains)
 @click.option(
     "--wait-dns",
     metavar="TIME",

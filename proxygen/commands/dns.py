@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from proxygen import assemble
+from proxygen import assemble, completion
 from proxygen.assemble import Parts
 from proxygen.commands.apply import owner
 from proxygen.errors import IssueFailed, UsageError, visible
@@ -77,7 +77,7 @@ class Seen:
 
 
 @click.command
-@click.argument("domains", nargs=-1, metavar="[DOMAIN]...")
+@click.argument("domains", nargs=-1, metavar="[DOMAIN]...", shell_complete=completion.domains)
 @click.option("--zone", "as_zone", is_flag=True, help="Print a fragment of a zone file.")
 @click.option("--missing", is_flag=True, help="Only what is missing now.")
 @click.option("--look/--no-look", default=True, help="Whether to look what is there now.")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from proxygen import registry
+from proxygen import DOCUMENTS, SCHEMA, registry
 from proxygen.errors import UsageError
 from proxygen.host import files, processes
 from proxygen.host.suffixes import registered
@@ -21,7 +21,7 @@ from proxygen.model.layout import Layout
 MODEL = """\
 # The model of this installation: what proxygen makes nginx, postfix and dovecot serve.
 # `proxygen validate` tells every mistake, `proxygen plan` what would be done,
-# `proxygen apply` does it. Every field: docs/model.md; for editors: `proxygen schema`.
+# `proxygen apply` does it. Every field: {documents}/model.md; for editors: `proxygen schema`.
 
 contact: {contact}    # ACME account contact, and who is warned
 
@@ -45,6 +45,9 @@ acme:
 
 include: [domains.d/*.yaml]    # each file holds a `domains:` mapping
 """
+
+FOR_EDITORS = "# yaml-language-server: $schema={}\n"
+"""The first line, by which an editor knows the fields."""
 
 BACKENDS = """\
 backends:
@@ -185,7 +188,8 @@ def model(
         if processes.found((word, *module.PROGRAMS))
     ]
     served = application in UPSTREAMS
-    return MODEL.format(
+    text = MODEL.format(
+        documents=DOCUMENTS,
         contact=contact if PLAIN.fullmatch(contact) else json.dumps(contact),
         host=host,
         domain=domain,
@@ -198,6 +202,7 @@ def model(
         agreed=str(agreed).lower(),
         found=", ".join(found) or "none of nginx, postfix, dovecot",
     )
+    return FOR_EDITORS.format(SCHEMA) + text if Path(SCHEMA).is_file() else text
 
 
 def write(path: Path, text: str) -> None:

@@ -7,9 +7,11 @@ import hashlib
 import json
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from proxygen.errors import ServiceError, UsageError, visible
 from proxygen.host import files, processes
 from proxygen.model.layout import Layout
 from proxygen.observe import group_of, states
+from proxygen.plan.dropins import beside, drop_in
 from proxygen.plan.units import DAEMON, FAILED, MARK, SCRIPT, TIMER, Surroundings, units
 from proxygen.services import Command
 
@@ -34,6 +37,8 @@ MAIL = ("/var/spool", "/var/mail", "/var/log")
 """What sendmail(1) of a mail server writes to as Debian lays it out: queue, mailboxes, logs."""
 
 UNITS, SCRIPTS = "/etc/systemd/system", "/usr/local/lib/proxygen"
+PACKAGED_UNITS, PACKAGED_SCRIPTS = "/usr/lib/systemd/system", "/usr/lib/proxygen"
+"""Where the Debian package has its own."""
 STARTED, STARTED_TIMER = DAEMON[0], TIMER[1]
 SYSTEMCTL = "systemctl"
 OLDEST = 247
@@ -63,23 +68,32 @@ def command(layout: Layout, timer: bool, no_start: bool, remove: bool, as_json: 
 
     Or, with --timer, `proxygen renew` twice a day. The other of the two is taken away. Nothing
     changes when all is in place; run it again when a service was added, so that the service may
-    write where that one's files are.
+    write where that one's files are. Where the Debian package is installed its own units run, and
+    only what this host needs besides is written, into a drop-in.
     """
     if remove and (timer or no_start):
         raise UsageError("--remove takes away all of it", remedy="give it alone")
     folder, scripts, done = layout.host(UNITS), layout.host(SCRIPTS), Done()
+    packaged = packaged_units(layout)
     if remove:
         take_away(folder, (*DAEMON, *TIMER, *FAILED), layout, done)
         take_away_script(scripts, done)
+        switch_off(packaged, (*DAEMON, *TIMER), layout, done)
     else:
         chosen, other = (TIMER, DAEMON) if timer else (DAEMON, TIMER)
         wanted = (*chosen, *FAILED)
-        refuse_foreign([*(folder / name for name in wanted), scripts / SCRIPT])
+        own = [] if packaged else [scripts / SCRIPT]
+        refuse_foreign([*(folder / name for name in wanted), *own])
         package = package_texts()
-        texts = units(package, surroundings(layout))
+        texts = units(package, surroundings(layout, packaged))
         take_away(folder, other, layout, done)
-        put(scripts, {SCRIPT: package[SCRIPT]}, done)
-        put(folder, {name: texts[name] for name in wanted}, done)
+        switch_off(packaged, other, layout, done)
+        make_way(folder, packaged, wanted, layout, done)
+        if packaged:
+            take_away_script(scripts, done)
+        else:
+            put(scripts, {SCRIPT: package[SCRIPT]}, {}, done)
+        put(folder, {name: texts[name] for name in wanted}, packaged, done)
         start(STARTED_TIMER if timer else STARTED, layout, done, begin=not no_start)
     say(done, as_json=as_json)
     return 0
@@ -105,18 +119,36 @@ def package_texts() -> dict[str, str]:
     return {each.name: each.read_text("utf-8") for each in folder.iterdir() if each.is_file()}
 
 
-def surroundings(layout: Layout) -> Surroundings:
+def packaged_units(layout: Layout) -> dict[str, str]:
+    """Return the units of the Debian package; none where they start another program than this."""
+    folder = layout.host(PACKAGED_UNITS)
+    texts = {name: files.text(folder / name) for name in (*DAEMON, *TIMER, *FAILED)}
+    found = {name: text for name, text in texts.items() if text is not None}
+    program = started_by(found)
+    this, *module = this_program()
+    own = program is not None and not module and Path(this).resolve() == program.resolve()
+    return found if own else {}
+
+
+def started_by(texts: Mapping[str, str]) -> Path | None:
+    """Return the program that the daemon's unit starts."""
+    found = re.search(r"(?m)^ExecStart=(/\S+)", texts.get(DAEMON[0], ""))
+    return Path(found[1]) if found else None
+
+
+def surroundings(layout: Layout, packaged: Mapping[str, str]) -> Surroundings:
     """Return what the units depend on, on this host."""
     folders, groups = asked_of_the_model(layout)
     writable = {layout.host(path) for path in WRITTEN} | set(folders)
+    program = started_by(packaged)
     return Surroundings(
-        command=(*this_program(), *options(layout)),
+        command=(*((str(program),) if program else this_program()), *options(layout)),
         systemd=version(),
         kill=processes.found(["kill"]) or "/bin/kill",
         writable=tuple(sorted(writable)),
         groups=groups,
         hour=hour(layout),
-        script=layout.host(SCRIPTS) / SCRIPT,
+        script=layout.host(PACKAGED_SCRIPTS if packaged else SCRIPTS) / SCRIPT,
         outage=layout.outage,
         mail=tuple(layout.host(path) for path in MAIL),
     )
@@ -215,18 +247,62 @@ def begins_as_ours(path: Path) -> bool:
     return not path.is_symlink() and (files.text(path) or "").startswith(MARK)
 
 
-def put(folder: Path, texts: Mapping[str, str], done: Done) -> None:
-    """Write the units that are not there as they should be."""
+def put(folder: Path, texts: Mapping[str, str], packaged: Mapping[str, str], done: Done) -> None:
+    """Write the units that are not there as they should be; beside the package's a drop-in."""
     for name, text in texts.items():
-        path = folder / name
-        if files.text(path) != text:
-            files.folder(folder)
-            files.write(path, text.encode(), 0o644)
+        wanted = drop_in(packaged[name], text) if name in packaged else text
+        path = folder / (beside(name) if name in packaged else name)
+        if wanted is None:
+            remove_drop_in(path, done)
+        elif files.text(path) != wanted:
+            files.folder(path.parent)
+            files.write(path, wanted.encode(), 0o644)
             done.changed.append(f"wrote {path}")
 
 
-def take_away(folder: Path, names: Iterable[str], layout: Layout, done: Done) -> None:
-    """Stop and remove the units of ours among *names*."""
+def remove_drop_in(path: Path, done: Done) -> None:
+    """Remove a drop-in of ours; its folder as well, unless others are in it."""
+    if not there(path) or not ours(path):
+        return
+    files.remove(path)
+    with suppress(OSError):
+        path.parent.rmdir()
+    done.changed.append(f"removed {path}")
+
+
+def make_way(
+    folder: Path, packaged: Mapping[str, str], names: Iterable[str], layout: Layout, done: Done
+) -> None:
+    """Remove the units of ours that would take the place of the package's.
+
+    They are of a time before the package; what runs is not stopped for that.
+    """
+    found = [name for name in names if name in packaged and there(folder / name)]
+    if found and runs(layout):
+        systemctl("disable", *found)
+    for name in found:
+        files.remove(folder / name)
+        done.changed.append(f"removed {folder / name}")
+
+
+def switch_off(
+    packaged: Mapping[str, str], names: Iterable[str], layout: Layout, done: Done
+) -> None:
+    """Have none of the package's units among *names* run, now or with the host; they stay."""
+    for name in names:
+        startable = "[Install]" in packaged.get(name, "")
+        if startable and runs(layout) and any(map(partial(is_so, name), ("enabled", "active"))):
+            systemctl("disable", "--now", name)
+            done.changed.append(f"disabled {name}")
+
+
+def is_so(name: str, state: str) -> bool:
+    """Return whether systemd says that a unit is "enabled", or "active"."""
+    return systemctl(f"is-{state}", "--quiet", name, must=False)
+
+
+def take_away(folder: Path, names: Sequence[str], layout: Layout, done: Done) -> None:
+    """Stop and remove the units of ours among *names*, with our drop-ins for the package's."""
     found = [name for name in names if there(folder / name)]
     mine = [name for name in found if ours(folder / name)]
     done.left += [
@@ -238,7 +314,10 @@ def take_away(folder: Path, names: Iterable[str], layout: Layout, done: Done) ->
     for name in mine:
         files.remove(folder / name)
         done.changed.append(f"removed {folder / name}")
-    if mine:
+    before = len(done.changed)
+    for name in names:
+        remove_drop_in(folder / beside(name), done)
+    if mine or len(done.changed) > before:
         tell(layout, done, "daemon-reload")
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from proxygen import assemble
+from proxygen import assemble, completion
 from proxygen.assemble import Parts
 from proxygen.errors import UsageError, did_you_mean, nearest, visible
 from proxygen.host import languages
@@ -33,7 +33,7 @@ MOST_NEAR, ALIKE = 3, 0.7
 
 
 @click.command
-@click.argument("chosen", nargs=-1, metavar="[NAME|DOMAIN]...")
+@click.argument("chosen", nargs=-1, metavar="[NAME|DOMAIN]...", shell_complete=completion.names)
 @click.option(
     "--state",
     "states",
@@ -42,7 +42,12 @@ MOST_NEAR, ALIKE = 3, 0.7
     help="Only names in this state; may be given several times.",
 )
 @click.option("--look", is_flag=True, help="Look now; nothing of it is kept.")
-@click.option("--explain", metavar="NAME", help="Print a text about NAME to forward.")
+@click.option(
+    "--explain",
+    metavar="NAME",
+    shell_complete=completion.names,
+    help="Print a text about NAME to forward.",
+)
 @click.option(
     "--language", type=click.Choice(languages.known()), help="Of that text (default: its owner's)."
 )

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import click
 
-from proxygen import assemble
+from proxygen import assemble, completion
 from proxygen.apply.walk import Outcome, Progress
 from proxygen.assemble import Parts
 from proxygen.commands.apply import owner, run
@@ -21,7 +21,7 @@ from proxygen.reconcile import always, reconcile
 
 
 @click.command
-@click.argument("domains", nargs=-1, metavar="[DOMAIN]...")
+@click.argument("domains", nargs=-1, metavar="[DOMAIN]...", shell_complete=completion.domains)
 @click.option(
     "--replace", "anew", is_flag=True, help="Revoked or compromised: replace it and its key now."
 )

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import click
 
-from proxygen import assemble
+from proxygen import assemble, completion
 from proxygen.apply.change import as_service_error, bring
 from proxygen.apply.service import LiveService
 from proxygen.apply.walk import Outcome, nothing
@@ -23,7 +23,7 @@ from proxygen.plan.observed import ServiceState
 
 
 @click.command
-@click.argument("services", nargs=-1, metavar="[SERVICE]...")
+@click.argument("services", nargs=-1, metavar="[SERVICE]...", shell_complete=completion.services)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
 def command(layout: Layout, services: tuple[str, ...], as_json: bool) -> int:

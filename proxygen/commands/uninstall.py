@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import click
 
-from proxygen import assemble
+from proxygen import assemble, completion
 from proxygen.apply.change import as_service_error
 from proxygen.apply.removal import remove
 from proxygen.apply.walk import Outcome
@@ -23,7 +23,7 @@ from proxygen.plan.observed import ServiceState
 
 
 @click.command
-@click.argument("services", nargs=-1, metavar="[SERVICE]...")
+@click.argument("services", nargs=-1, metavar="[SERVICE]...", shell_complete=completion.services)
 @click.option("--purge", is_flag=True, help="Remove keys, certificates and the account as well.")
 @click.option("--yes", is_flag=True, help="Do not ask before --purge removes them.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")

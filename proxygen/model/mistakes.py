@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from proxygen import DOCUMENTS
 from proxygen.errors import Mistake, did_you_mean
 from proxygen.model.yaml import Document
 
@@ -84,7 +85,7 @@ def words(
     if kind in LIMITS:
         reason, remedy = LIMITS[kind]
         return f"{shown(detail['input'])} {reason}", remedy.format(**context)
-    return f"{shown(detail['input'])} cannot stand here", "see its row in docs/model.md"
+    return f"{shown(detail['input'])} cannot stand here", f"see its row in {DOCUMENTS}/model.md"
 
 
 def shown(value: Any) -> str:
