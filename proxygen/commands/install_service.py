@@ -83,7 +83,8 @@ def command(layout: Layout, timer: bool, no_start: bool, remove: bool, as_json: 
         chosen, other = (TIMER, DAEMON) if timer else (DAEMON, TIMER)
         wanted = (*chosen, *FAILED)
         own = [] if packaged else [scripts / SCRIPT]
-        refuse_foreign([*(folder / name for name in wanted), *own])
+        written = (folder / form for name in wanted for form in (name, beside(name)))
+        refuse_foreign([*written, *own])
         package = package_texts()
         texts = units(package, surroundings(layout, packaged))
         take_away(folder, other, layout, done)

@@ -37,7 +37,8 @@ def drop_in(packaged: str, wanted: str) -> str | None:
         values = [before.get((section, name), ()), after.get((section, name), ())]
         if values[0] != values[1] and name not in ELSEWHERE:
             lines.setdefault(section, []).extend(changed(name, *values))
-    text = "\n".join(f"[{section}]\n" + "\n".join(each) + "\n" for section, each in lines.items())
+    parts = (f"[{section}]\n" + "\n".join(each) + "\n" for section, each in lines.items() if each)
+    text = "\n".join(parts)
     return f"{HEAD}\n{text}" if text else None
 
 
@@ -45,7 +46,8 @@ def changed(name: str, before: Sequence[str], after: Sequence[str]) -> Iterator[
     """Yield the lines that give a setting other values; an empty one takes back those before."""
     old, new = " ".join(before).split(), " ".join(after).split()
     if name in WORDS and set(old) <= set(new):
-        yield f"{name}={' '.join(word for word in new if word not in old)}"
+        if more := [word for word in new if word not in old]:
+            yield f"{name}={' '.join(more)}"
         return
     if before and (name.startswith("Exec") or name in WORDS or not after):
         yield f"{name}="

@@ -13,8 +13,8 @@ from shutil import chown
 
 import pytest
 
-from proxygen.commands.install_service import package_texts
-from proxygen.plan.units import DAEMON, FAILED, SCRIPT, TIMER, Surroundings, units
+from proxygen.commands.install_service import WRITTEN, package_texts
+from proxygen.plan.units import DAEMON, FAILED, MARK, SCRIPT, TIMER, Surroundings, units
 from tests.commands.test_cli import proxygen
 from tests.conftest import require
 from tests.live import client
@@ -252,12 +252,19 @@ mount --bind "$UNITS" /etc/systemd/system
 mount -t tmpfs tmpfs /usr/local/lib
 mount -t tmpfs tmpfs /run
 mkdir -p /run/systemd/system
+[ -z "$PACKAGED" ] || mount --bind "$PACKAGED" /usr/lib/systemd/system
 exec "$@"
 """
+BY_MODULE = (sys.executable, "-P", "-m", "proxygen")
 
 
-def told(folder: Path, *arguments: str) -> list[str]:
-    """Run the command on what looks like a host with systemd; return what systemctl was told."""
+def told(
+    folder: Path, *arguments: str, program: tuple[str, ...] = BY_MODULE, packaged: str = ""
+) -> list[str]:
+    """Run the command on what looks like a host with systemd; return what systemctl was told.
+
+    *packaged* is the folder of the units that a package brought.
+    """
     units = folder / "units"
     units.mkdir(exist_ok=True)
     systemctl = folder / "bin/systemctl"
@@ -268,10 +275,14 @@ def told(folder: Path, *arguments: str) -> list[str]:
     log.write_text("")
     run = subprocess.run(
         [
-            *("unshare", "-m", "sh", "-c", PRIVATELY, "sh", sys.executable, "-P", "-m", "proxygen"),
+            *("unshare", "-m", "sh", "-c", PRIVATELY, "sh", *program),
             *("--config", str(folder / "none.yaml"), "install-service", *arguments),
         ],
-        env={"PATH": f"{systemctl.parent}:{os.environ['PATH']}", "UNITS": str(units)},
+        env={
+            "PATH": f"{systemctl.parent}:{os.environ['PATH']}",
+            "UNITS": str(units),
+            "PACKAGED": packaged,
+        },
         capture_output=True,
         text=True,
         check=False,
@@ -280,12 +291,17 @@ def told(folder: Path, *arguments: str) -> list[str]:
     return log.read_text().splitlines()
 
 
-@needs("unshare")
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
-def test_systemd_is_told_what_changed(tmp_path: Path) -> None:
+def skip_without_mounts() -> None:
+    """Skip where nobody may mount."""
     probe = subprocess.run(["unshare", "-m", "mount", "-t", "tmpfs", "x", "/mnt"], check=False)
     if probe.returncode or not Path("/etc/systemd").is_dir():
         pytest.skip("mounts are not allowed here")
+
+
+@needs("unshare")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
+def test_systemd_is_told_what_changed(tmp_path: Path) -> None:
+    skip_without_mounts()
     enable = "enable --now proxygen.service"
     assert told(tmp_path, "--no-start") == ["daemon-reload"]
     (tmp_path / "units/proxygen.service").unlink()
@@ -306,6 +322,95 @@ def test_systemd_is_told_what_changed(tmp_path: Path) -> None:
     assert "enable --now proxygen-renew.timer" in switched
     removed = told(tmp_path, "--remove")
     assert removed == ["disable --now proxygen-renew.service proxygen-renew.timer", "daemon-reload"]
+
+
+# Beside the units of the Debian package.
+
+SCRIPT = str(Path(sys.executable).with_name("proxygen"))
+
+
+def as_packaged(folder: Path, program: str = SCRIPT) -> dict[str, str]:
+    """Put the units of a package into a folder; return them."""
+    around = Surroundings((program,), 252, "/bin/kill", tuple(map(Path, sorted(WRITTEN))), (), 0)
+    texts = units(package_texts(), around)
+    for name, text in texts.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text.replace(MARK, "# Of a package"))
+    return texts
+
+
+def by_script(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run install-service of the program that the package's units start."""
+    command = [SCRIPT, "--root", root, "install-service", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@needs("systemctl")
+def test_what_a_host_needs_goes_beside_the_packages_unit(tmp_path: Path) -> None:
+    as_packaged(tmp_path / "usr/lib/systemd/system")
+    drop_in = tmp_path / UNITS / "proxygen.service.d/proxygen.conf"
+    assert by_script(tmp_path).stdout == f"wrote {drop_in}\n"
+    text = drop_in.read_text()
+    assert text.startswith(MARK)
+    # Other paths and options here; what is the same is not written again.
+    assert f"\nExecStart=\nExecStart={SCRIPT} --root {tmp_path} watch\n" in text
+    assert "Restart=" not in text
+    assert not (tmp_path / UNITS / "proxygen.service").exists()
+    assert by_script(tmp_path).stdout == "nothing to do\n"
+    assert by_script(tmp_path, "--remove").stdout == f"removed {drop_in}\n"
+    assert not drop_in.parent.exists()
+    assert (tmp_path / "usr/lib/systemd/system/proxygen.service").is_file()
+
+
+@needs("systemctl")
+def test_a_unit_from_before_the_package_makes_way(tmp_path: Path) -> None:
+    assert by_script(tmp_path).returncode == 0
+    own = tmp_path / UNITS / "proxygen.service"
+    assert own.is_file()
+    as_packaged(tmp_path / "usr/lib/systemd/system")
+    assert f"removed {own}" in by_script(tmp_path).stdout
+    assert not own.exists()
+
+
+@needs("systemctl")
+@pytest.mark.parametrize("present", ["the drop-in", "another in its folder"])
+def test_drop_ins_of_somebody_else_stay(tmp_path: Path, present: str) -> None:
+    as_packaged(tmp_path / "usr/lib/systemd/system")
+    name = "proxygen.conf" if present == "the drop-in" else "override.conf"
+    other = tmp_path / UNITS / "proxygen.service.d" / name
+    other.parent.mkdir(parents=True)
+    other.write_text("[Service]\nNice=1\n")
+    run = by_script(tmp_path)
+    assert run.returncode == (2 if present == "the drop-in" else 0)
+    assert by_script(tmp_path, "--remove").returncode == 0
+    assert other.read_text() == "[Service]\nNice=1\n"
+
+
+@needs("systemctl")
+def test_units_of_a_package_that_start_another_program_are_not_ours(tmp_path: Path) -> None:
+    as_packaged(tmp_path / "usr/lib/systemd/system", program="/usr/sbin/proxygen")
+    assert by_script(tmp_path).stdout == f"wrote {tmp_path / UNITS / 'proxygen.service'}\n"
+
+
+@needs("unshare")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
+def test_systemd_is_told_of_the_packages_units(tmp_path: Path) -> None:
+    skip_without_mounts()
+    as_packaged(tmp_path / "packaged")
+
+    def asked(*arguments: str) -> list[str]:
+        how = {"program": (SCRIPT,), "packaged": str(tmp_path / "packaged")}
+        return told(tmp_path, *arguments, **how)  # type: ignore[arg-type]
+
+    started = asked()
+    assert started[-1] == "enable --now proxygen.service"
+    assert not (tmp_path / "units/proxygen.service").exists()
+    (tmp_path / "bin/systemctl.active").touch()
+    assert "disable --now proxygen.service" in asked("--timer")
+    removed = asked("--remove")
+    assert "disable --now proxygen-renew.timer" in removed
+    assert not [each for each in removed if "proxygen-renew.service" in each]
+    assert not [*(tmp_path / "units").rglob("*.conf")]
 
 
 # What the units allow is enough: the real thing under the same restrictions.
