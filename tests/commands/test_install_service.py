@@ -326,10 +326,10 @@ def test_systemd_is_told_what_changed(tmp_path: Path) -> None:
 
 # Beside the units of the Debian package.
 
-SCRIPT = str(Path(sys.executable).with_name("proxygen"))
+PROGRAM = str(Path(sys.executable).with_name("proxygen"))
 
 
-def as_packaged(folder: Path, program: str = SCRIPT) -> dict[str, str]:
+def as_packaged(folder: Path, program: str = PROGRAM) -> dict[str, str]:
     """Put the units of a package into a folder; return them."""
     around = Surroundings((program,), 252, "/bin/kill", tuple(map(Path, sorted(WRITTEN))), (), 0)
     texts = units(package_texts(), around)
@@ -341,7 +341,7 @@ def as_packaged(folder: Path, program: str = SCRIPT) -> dict[str, str]:
 
 def by_script(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run install-service of the program that the package's units start."""
-    command = [SCRIPT, "--root", root, "install-service", *arguments]
+    command = [PROGRAM, "--root", root, "install-service", *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
@@ -353,7 +353,7 @@ def test_what_a_host_needs_goes_beside_the_packages_unit(tmp_path: Path) -> None
     text = drop_in.read_text()
     assert text.startswith(MARK)
     # Other paths and options here; what is the same is not written again.
-    assert f"\nExecStart=\nExecStart={SCRIPT} --root {tmp_path} watch\n" in text
+    assert f"\nExecStart=\nExecStart={PROGRAM} --root {tmp_path} watch\n" in text
     assert "Restart=" not in text
     assert not (tmp_path / UNITS / "proxygen.service").exists()
     assert by_script(tmp_path).stdout == "nothing to do\n"
@@ -399,7 +399,7 @@ def test_systemd_is_told_of_the_packages_units(tmp_path: Path) -> None:
     as_packaged(tmp_path / "packaged")
 
     def asked(*arguments: str) -> list[str]:
-        how = {"program": (SCRIPT,), "packaged": str(tmp_path / "packaged")}
+        how = {"program": (PROGRAM,), "packaged": str(tmp_path / "packaged")}
         return told(tmp_path, *arguments, **how)  # type: ignore[arg-type]
 
     started = asked()
