@@ -160,6 +160,15 @@ def test_no_path_of_a_developers_machine_is_in_what_is_shipped(path: Path) -> No
     assert not re.search(r"/(?:home|Users|work|root)/|/tmp/[a-z]", text)
 
 
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_a_message_names_a_document_where_it_is_on_this_machine(path: Path) -> None:
+    texts = [each.value for each in ast.walk(tree(path)) if isinstance(each, ast.Constant)]
+    named = [
+        each for each in texts if isinstance(each, str) and re.search(r"(?<![\w./])docs/", each)
+    ]
+    assert not named, "write {DOCUMENTS}/ in its place"
+
+
 def test_a_process_is_started_in_one_place_and_never_by_a_shell() -> None:
     starting = [name_of(path) for path in MODULES if "subprocess" in set(imports(path))]
     assert starting == ["host/processes.py"]
