@@ -25,7 +25,6 @@ def package_units(release: str) -> dict[str, str]:
     around = Surroundings(
         command=("/usr/sbin/proxygen",),
         systemd=SYSTEMD[release],
-        kill="/bin/kill",
         writable=tuple(sorted(map(Path, WRITTEN))),
         groups=(),
         hour=0,

@@ -145,7 +145,6 @@ def surroundings(layout: Layout, packaged: Mapping[str, str]) -> Surroundings:
     return Surroundings(
         command=(*((str(program),) if program else this_program()), *options(layout)),
         systemd=version(),
-        kill=processes.found(["kill"]) or "/bin/kill",
         writable=tuple(sorted(writable)),
         groups=groups,
         hour=hour(layout),

@@ -25,7 +25,8 @@ NOTIFY_RELOAD = 253
 """The first systemd that waits for a reload that SIGHUP began (systemd.service(5))."""
 
 RELOADS = "Type=notify-reload"
-TOLD_TO_RELOAD = "Type=notify\nExecReload={} -HUP $MAINPID"
+TOLD_TO_RELOAD = 'Type=notify\nExecReload=/bin/sh -c "kill -HUP $$1" sh $MAINPID'
+"""By the shell, since a small system has no kill(1) of its own."""
 
 BARE = re.compile(r"[A-Za-z0-9_@:=,.+/~-]+")
 
@@ -35,15 +36,13 @@ class Surroundings:
     """What the units depend on, on one host.
 
     *command* is this program as it is started, without a command; *systemd* its version;
-    *kill* the path of kill(1); *writable* the folders to which must be written; *groups* those
-    whose members proxygen must belong to, so that it can give them files; *hour* (0 to 11) when
-    the timer looks first. *script* is where SCRIPT lies, *outage* the folder of what it is told
+    *writable* the folders to which must be written; *groups* those whose members proxygen must
+    belong to, so that it can give them files; *hour* (0 to 11) when the timer looks first. *script* is where SCRIPT lies, *outage* the folder of what it is told
     and notes, *mail* those to which a mail server's sendmail(1) writes.
     """
 
     command: tuple[str, ...]
     systemd: int
-    kill: str
     writable: tuple[Path, ...]
     groups: tuple[str, ...]
     hour: int
@@ -62,7 +61,7 @@ def units(texts: Mapping[str, str], around: Surroundings) -> dict[str, str]:
         "own": own,
         "sandbox": texts["sandbox.conf"],
         "command": command(around.command),
-        "type": RELOADS if around.systemd >= NOTIFY_RELOAD else told_to_reload(around),
+        "type": RELOADS if around.systemd >= NOTIFY_RELOAD else TOLD_TO_RELOAD,
         "mode": "RestartMode=direct\n" if around.systemd >= RESTART_MODE else "",
         "hour": str(around.hour),
         "script": arguments((str(around.script),)),
@@ -72,11 +71,6 @@ def units(texts: Mapping[str, str], around: Surroundings) -> dict[str, str]:
     }
     names = (*DAEMON, *TIMER, *FAILED)
     return {name: Template(texts[name]).substitute(values) for name in names}
-
-
-def told_to_reload(around: Surroundings) -> str:
-    """Return how a systemd reloads that does not do so on its own."""
-    return TOLD_TO_RELOAD.format(quoted(around.kill))
 
 
 def command(argv: tuple[str, ...]) -> str:

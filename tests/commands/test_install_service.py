@@ -19,7 +19,7 @@ from tests.commands.test_cli import proxygen
 from tests.conftest import require
 from tests.live import client
 from tests.live.machine import Machine
-from tests.live.needs import needs, path_of
+from tests.live.needs import needs
 from tests.live.processes import Process, environment, until
 
 UNITS, SCRIPTS = "etc/systemd/system", "usr/local/lib/proxygen"
@@ -201,7 +201,6 @@ def test_units_of_debian_12_go_on_working_after_an_upgrade(tmp_path: Path) -> No
     around = Surroundings(
         command=(sys.executable, "-P", "-m", "proxygen"),
         systemd=252,
-        kill=path_of("kill"),
         writable=(Path("/etc/nginx"),),
         groups=(),
         hour=7,
@@ -331,7 +330,7 @@ PROGRAM = str(Path(sys.executable).with_name("proxygen"))
 
 def as_packaged(folder: Path, program: str = PROGRAM) -> dict[str, str]:
     """Put the units of a package into a folder; return them."""
-    around = Surroundings((program,), 252, "/bin/kill", tuple(map(Path, sorted(WRITTEN))), (), 0)
+    around = Surroundings((program,), 252, tuple(map(Path, sorted(WRITTEN))), (), 0)
     texts = units(package_texts(), around)
     for name, text in texts.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -349,7 +348,8 @@ def by_script(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 def test_what_a_host_needs_goes_beside_the_packages_unit(tmp_path: Path) -> None:
     as_packaged(tmp_path / "usr/lib/systemd/system")
     drop_in = tmp_path / UNITS / "proxygen.service.d/proxygen.conf"
-    assert by_script(tmp_path).stdout == f"wrote {drop_in}\n"
+    other = tmp_path / UNITS / "proxygen-failed@.service.d/proxygen.conf"
+    assert by_script(tmp_path).stdout == f"wrote {drop_in}\nwrote {other}\n"
     text = drop_in.read_text()
     assert text.startswith(MARK)
     # Other paths and options here; what is the same is not written again.
@@ -357,7 +357,8 @@ def test_what_a_host_needs_goes_beside_the_packages_unit(tmp_path: Path) -> None
     assert "Restart=" not in text
     assert not (tmp_path / UNITS / "proxygen.service").exists()
     assert by_script(tmp_path).stdout == "nothing to do\n"
-    assert by_script(tmp_path, "--remove").stdout == f"removed {drop_in}\n"
+    removed = by_script(tmp_path, "--remove").stdout
+    assert removed == f"removed {drop_in}\nremoved {other}\n"
     assert not drop_in.parent.exists()
     assert (tmp_path / "usr/lib/systemd/system/proxygen.service").is_file()
 
@@ -389,7 +390,10 @@ def test_drop_ins_of_somebody_else_stay(tmp_path: Path, present: str) -> None:
 @needs("systemctl")
 def test_units_of_a_package_that_start_another_program_are_not_ours(tmp_path: Path) -> None:
     as_packaged(tmp_path / "usr/lib/systemd/system", program="/usr/sbin/proxygen")
-    assert by_script(tmp_path).stdout == f"wrote {tmp_path / UNITS / 'proxygen.service'}\n"
+    said = by_script(tmp_path).stdout
+    assert f"wrote {tmp_path / UNITS / 'proxygen.service'}\n" in said
+    assert f"wrote {tmp_path}/usr/local/lib/proxygen/failed.sh\n" in said
+    assert ".service.d" not in said
 
 
 @needs("unshare")

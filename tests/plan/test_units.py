@@ -25,7 +25,6 @@ from proxygen.plan.units import (
 HERE = Surroundings(
     command=("/usr/bin/proxygen",),
     systemd=252,
-    kill="/bin/kill",
     writable=(Path("/etc/nginx"), Path("/var/log/my logs")),
     groups=(),
     hour=7,
@@ -61,7 +60,7 @@ def test_a_dollar_is_no_variable_in_an_argument() -> None:
 @pytest.mark.parametrize(
     ("systemd", "lines"),
     [
-        (252, "Type=notify\nExecReload=/bin/kill -HUP $MAINPID\n"),
+        (252, 'Type=notify\nExecReload=/bin/sh -c "kill -HUP $$1" sh $MAINPID\n'),
         (253, "Type=notify-reload\nExecStart="),
         (257, "Type=notify-reload\nExecStart="),
     ],
