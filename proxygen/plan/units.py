@@ -37,8 +37,9 @@ class Surroundings:
 
     *command* is this program as it is started, without a command; *systemd* its version;
     *writable* the folders to which must be written; *groups* those whose members proxygen must
-    belong to, so that it can give them files; *hour* (0 to 11) when the timer looks first. *script* is where SCRIPT lies, *outage* the folder of what it is told
-    and notes, *mail* those to which a mail server's sendmail(1) writes.
+    belong to, so that it can give them files; *hour* (0 to 11) when the timer looks first.
+    *script* is where SCRIPT lies, *outage* the folder of what it is told and notes, *mail* those
+    to which a mail server's sendmail(1) writes.
     """
 
     command: tuple[str, ...]
