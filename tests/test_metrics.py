@@ -146,16 +146,14 @@ def test_a_missing_package_is_told_with_the_extra_that_brings_it(
     assert "install proxygen[metrics]" in caught.value.remedy
 
 
-def test_ten_thousand_domains_are_rendered_in_half_a_second() -> None:
+def test_ten_thousand_domains_are_rendered() -> None:
     domains = "".join(
         f"  c{number}.example: {{url: www.c{number}.example, certificate: selfsigned}}\n"
         for number in range(10_000)
     )
     site = models.site(f"{TEXT}{domains}")
     told = replace(FIGURES, site=site, observed=Observed(models.bundles(site), {}, {}))
-    begun = time.process_time()
     assert rendered(told).count(b"\n") > 30_000
-    assert time.process_time() - begun < 0.5
 
 
 # Over HTTP.
