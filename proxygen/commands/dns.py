@@ -76,7 +76,7 @@ class Seen:
     leads: Looked
 
 
-@click.command
+@click.command(short_help="Show the DNS records that the model needs.")
 @click.argument("domains", nargs=-1, metavar="[DOMAIN]...", shell_complete=completion.domains)
 @click.option("--zone", "as_zone", is_flag=True, help="Print a fragment of a zone file.")
 @click.option("--missing", is_flag=True, help="Only what is missing now.")

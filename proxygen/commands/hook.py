@@ -41,7 +41,7 @@ WAIT = 600
 FILE = click.Path(path_type=Path)
 
 
-@click.command
+@click.command(short_help="Take over what certbot, lego or acme.sh obtained.")
 @click.option("--certificate", type=FILE, metavar="FILE", help="By hand: the certificate.")
 @click.option("--key", type=FILE, metavar="FILE", help="By hand: its private key.")
 @click.option("--chain", type=FILE, metavar="FILE", help="By hand: the intermediates, if apart.")

@@ -57,7 +57,7 @@ class Done:
         return {"changed": self.changed, "left_to_you": self.left}
 
 
-@click.command("install-service")
+@click.command("install-service", short_help="Have systemd run the daemon, or `renew`.")
 @click.option("--timer", is_flag=True, help="No daemon: `proxygen renew` twice a day.")
 @click.option("--no-start", is_flag=True, help="Write the units, but neither enable nor start.")
 @click.option("--remove", is_flag=True, help="Stop the service and take its units away.")

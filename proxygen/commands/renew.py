@@ -20,7 +20,7 @@ from proxygen.plan.renewal import SUPPLIED
 from proxygen.reconcile import always, reconcile
 
 
-@click.command
+@click.command(short_help="Obtain the certificates that are due.")
 @click.argument("domains", nargs=-1, metavar="[DOMAIN]...", shell_complete=completion.domains)
 @click.option(
     "--replace", "anew", is_flag=True, help="Revoked or compromised: replace it and its key now."

@@ -34,7 +34,7 @@ SHORTEST_PULSE = 0.1
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
-@click.command
+@click.command(short_help="Stay, and do what `apply` does when due.")
 @click.option(
     "--log-format",
     type=click.Choice(["text", "json"]),

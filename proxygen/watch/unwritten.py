@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from datetime import datetime
 
@@ -22,10 +23,12 @@ def tell_unwritten(
 ) -> Outcome:
     """Tell people why nothing can be written; nobody, where the error is about something else.
 
-    Return the warnings that come of it, as an outcome.
+    That is also a command of somebody who is not root. Return the warnings that come of it, as an
+    outcome.
     """
     outcome = Outcome()
-    if error.errno not in UNWRITABLE:
+    not_root = isinstance(error, PermissionError) and os.geteuid() != 0
+    if error.errno not in UNWRITABLE or not_root:
         return outcome
     outcome.failures.append(("store", StoreFailed(str(error), where=str(layout.var))))
     try:

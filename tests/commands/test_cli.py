@@ -438,6 +438,14 @@ def test_somebody_who_is_not_root_is_told_so(command: str) -> None:
         )
     assert run.returncode == 2, run.stderr
     assert "run it as root" in run.stderr
+    assert "warning" not in run.stderr
+
+
+def test_help_says_of_each_command_in_a_whole_sentence_what_it_does() -> None:
+    lines = proxygen("--help").stdout.split("Commands:")[1].split("\n\n")[0].splitlines()
+    assert len(lines) > 10
+    assert [line for line in lines if line and not line.endswith(".")] == []
+    assert [line for line in lines if line.endswith("...")] == []
 
 
 @pytest.mark.parametrize("command", ["status", "plan", "apply", "check", "uninstall"])
