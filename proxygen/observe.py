@@ -154,7 +154,7 @@ def found_out(
     program = processes.found(programs)
     if program is None:
         raise ServiceError(
-            f"{name} is in the model but was not found on this host",
+            f"{name} was not found on this host",
             remedy=f"install {name}, name its `program`, or take it out of `services`",
         )
     asked, refusal = module.questions(program, settings, layout), ""

@@ -358,6 +358,7 @@ def test_uninstall_needs_no_service_to_be_there(mail: Machine) -> None:
     run = mail.proxygen("uninstall")
     succeeded(run)
     assert run.stderr.count("was not asked to check its configuration, nor reloaded") == 3
+    assert run.stderr.count("nor reloaded: nginx was not found on this host") == 1
     assert foreign(mail) == before
     assert not list((mail.root / "var/lib/proxygen/live").iterdir())
 
