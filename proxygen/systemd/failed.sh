@@ -66,11 +66,14 @@ repair() {
     for each in "$program" "$(readlink -- "$program")"; do
         place=${each%/bin/*}
         if grep -qxF -- "$each" /var/lib/dpkg/info/proxygen.list 2> /dev/null; then
-            echo "    apt-get install --reinstall proxygen"
+            echo "    packaging/build        # in a checkout of proxygen, on this release of Debian"
+            echo "    apt-get install --reinstall ./dist/proxygen_*.deb"
             return
         elif [ -n "$each" ] && [ -e "$place/pyvenv.cfg" ]; then
             echo "    python3 -m venv --clear $place"
-            echo "    $place/bin/pip install .        # in a checkout of proxygen"
+            echo "    # then in a checkout of proxygen:"
+            echo "    $place/bin/pip install --require-hashes -r packaging/requirements.lock"
+            echo "    $place/bin/pip install --no-deps ."
             return
         fi
     done

@@ -217,7 +217,9 @@ def test_the_mail_says_what_to_do_for_an_environment(host: Path) -> None:
     failed(host, ENDED_WITH_1, "proxygen", link, "--config", "/srv/$HOME.yaml")
     text = body(host)
     assert f"{link} --config /srv/$HOME.yaml --version" in text
-    assert f"python3 -m venv --clear {place} {place}/bin/pip install ." in text
+    assert f"python3 -m venv --clear {place} # then in a checkout of proxygen:" in text
+    locked = f"{place}/bin/pip install --require-hashes -r packaging/requirements.lock"
+    assert f"{locked} {place}/bin/pip install --no-deps ." in text  # its extras come from there
     assert "proxygen.service failed: it ended with 1" in text
     assert "systemctl reset-failed proxygen.service systemctl restart proxygen.service" in text
 
