@@ -6,7 +6,9 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-ASSIGNMENT = re.compile(r"([^\s=#][^\s=]*)\s*(?:=\s*(.*))?", re.DOTALL)
+SPACE = " \t\n\r\v\f"
+"""Whitespace as postfix knows it; what Unicode adds to it is no end of a word there."""
+ASSIGNMENT = re.compile(r"([^\s=#][^\s=]*)\s*(?:=\s*(.*))?", re.DOTALL | re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +31,9 @@ def assignments(lines: list[str]) -> Iterator[Assignment]:
     """
     numbers: list[int] = []
     for number, line in enumerate(lines):
-        if not line.strip() or line.lstrip().startswith("#"):
+        if not line.strip(SPACE) or line.lstrip(SPACE).startswith("#"):
             continue
-        if numbers and not line[0].isspace():
+        if numbers and line[0] not in SPACE:
             yield from assignment(lines, numbers)
             numbers = []
         numbers.append(number)
@@ -42,7 +44,7 @@ def assignment(lines: list[str], numbers: list[int]) -> Iterator[Assignment]:
     """Yield the assignment that stands on the lines of these *numbers*, if it is one."""
     found = ASSIGNMENT.fullmatch("".join(lines[number] for number in numbers))
     if found:
-        value = None if found[2] is None else found[2].strip()
+        value = None if found[2] is None else found[2].strip(SPACE)
         yield Assignment(found[1], value, tuple(numbers))
 
 

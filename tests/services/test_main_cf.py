@@ -42,6 +42,23 @@ def test_a_name_without_a_value_is_damaged() -> None:
     assert parameters_in("a\nb =\nc = d\n") == {"a": None, "b": "", "c": "d"}
 
 
+@pytest.mark.parametrize("space", ["\xa0", "\u2028", "\x85", "\x1c"])
+def test_space_that_postfix_does_not_know_belongs_to_a_word(space: str) -> None:
+    assert parameters_in(f"a = {space}\n{space}b = c\n") == {"a": space, f"{space}b": "c"}
+    assert edited(f"a = 1\n{space}b = c\n", {"a": None}) == f"{space}b = c\n"
+
+
+@needs("postfix")
+@pytest.mark.parametrize("space", ["\xa0", "\u2028", "\x85"])
+def test_postconf_takes_no_such_space_for_a_continuation(space: str, tmp_path: Path) -> None:
+    text = f"relayhost = [a.example]\n{space}mydestination = b\n"
+    (tmp_path / "main.cf").write_text(text)
+    (tmp_path / "master.cf").write_text("")
+    command = ["postconf", "-c", str(tmp_path), "-h", "relayhost"]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert said == f"{parameters_in(text)['relayhost']}\n"
+
+
 @pytest.mark.parametrize("text", ["", "\n", "   x", "# only\n", "=\n = \n", "\x00\r\n", "a"])
 def test_any_text_can_be_read_and_edited(text: str) -> None:
     parameters_in(text)
