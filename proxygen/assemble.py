@@ -219,10 +219,11 @@ def parts(layout: Layout, now: Callable[[], datetime], former: Parts | None = No
 def opened(layout: Layout) -> Store:
     """Return the store; raise UsageError for one of a newer proxygen, which is left untouched."""
     store = FileStore(layout.store)
-    told = (store.get(VERSION_KEY) or b"1")[:9].decode(errors="replace").strip()
-    if not (told.isdecimal() and int(told) <= VERSION):
+    noted = store.get(VERSION_KEY)
+    told = "1" if noted is None else noted.decode("ascii", "backslashreplace").strip()
+    if told not in map(str, range(1, VERSION + 1)):
         raise UsageError(
-            f"the store was written by a newer proxygen: it is of version {told},"
+            f"the store was written by a newer proxygen: it is of version {told[:20] or 'unknown'},"
             f" and this one knows versions up to {VERSION}",
             where=str(layout.store / VERSION_KEY),
             remedy="install the newer proxygen again; what serves goes on meanwhile",

@@ -461,6 +461,31 @@ def test_a_store_of_a_newer_proxygen_is_left_alone(root: Path, command: str) -> 
     assert [each.name for each in store.iterdir()] == ["version"]
 
 
+@pytest.mark.parametrize(
+    "noted",
+    [
+        "",
+        "\n",
+        "0000000010",
+        "1" + " " * 20 + "2",
+        "\u0662",
+        "\u0661",
+        "-1",
+        "1\x1b[31m",
+        "9" * 5000,
+    ],
+)
+def test_a_version_that_is_none_of_ours_is_a_newer_one(root: Path, noted: str) -> None:
+    store = root / "var/lib/proxygen/store"
+    store.mkdir(parents=True)
+    (store / "version").write_text(noted)
+    run = proxygen("--root", root, "plan", timeout=60)
+    assert run.returncode == 2
+    assert "written by a newer proxygen" in run.stderr
+    assert "\x1b" not in run.stderr
+    assert len(run.stderr) < 1000
+
+
 # schema, init, status.
 
 
