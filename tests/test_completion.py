@@ -103,6 +103,10 @@ def test_a_wrong_model_or_none_is_silent(tmp_path: Path, text: str | None) -> No
     assert completed("--config", tmp_path, "apply") == []
 
 
+def test_a_home_that_nobody_has_is_silent() -> None:
+    assert completed("--config=~nobody-has-it/proxygen.yaml", "apply") == ["global"]
+
+
 @pytest.mark.parametrize("command", sorted(completion.ARGUMENTS))
 def test_what_stands_for_a_command_says_the_same(root: Path, command: str) -> None:
     option = "--json"  # with one the command itself is asked
