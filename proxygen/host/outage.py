@@ -36,5 +36,7 @@ def note_contact(layout: Layout, contact: str | None) -> None:
 
 def over(layout: Layout) -> None:
     """Note that proxygen runs again, so that the next outage is told."""
+    told = layout.outage / "told"
     with suppress(OSError):
-        (layout.outage / "told").unlink(missing_ok=True)
+        if told.exists() or told.is_symlink():
+            files.remove(told)

@@ -29,13 +29,16 @@ proxygen/timeout/*) why="it was not ready in time" ;;
 *) exit 0 ;;
 esac
 
+# Two that fail at the same moment are told by one mail: the other waits, and sees it noted.
+mkdir -p -m 0700 "$folder" && exec 9< "$folder" && flock -w 100 9
+
 if [ -e "$folder/told" ]; then
     echo "$unit.service: $why; the mail about it was sent before"
     exit 0
 fi
 
 # Whether that can be noted is known before the mail is sent: nobody gets one a minute.
-mkdir -p -m 0700 "$folder" && date > "$folder/.told.new" || {
+rm -rf "$folder/.told.new" && [ -d "$folder" ] && date > "$folder/.told.new" || {
     echo "$unit.service: $why; no mail is sent, since nothing can be noted in $folder" >&2
     exit 1
 }
@@ -140,7 +143,7 @@ AFTER
 
 sendmail=$(command -v sendmail) || sendmail=/usr/sbin/sendmail
 # -odq: a mail server that would deliver it at once, from within this sandbox, does so later.
-if message "$@" | "$sendmail" -i -odq -- root ${contact:+"$contact"}; then
+if message "$@" | "$sendmail" -i -odq -- root ${contact:+"$contact"} 9<&-; then
     mv -f "$folder/.told.new" "$folder/told"
     echo "$unit.service: $why; mailed to root${contact:+ and $contact}"
 else

@@ -65,3 +65,9 @@ def test_an_outage_that_is_over_is_told_no_more(layout: Layout) -> None:
     (layout.outage / "told").touch()
     outage.over(layout)
     assert not (layout.outage / "told").exists()
+
+
+def test_whatever_stands_for_a_mail_that_was_sent_goes(layout: Layout) -> None:
+    (layout.outage / "told/by").mkdir(parents=True)
+    outage.over(layout)
+    assert not (layout.outage / "told").exists()

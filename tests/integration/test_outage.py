@@ -6,7 +6,9 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from email.message import EmailMessage
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -29,6 +31,7 @@ global: {{url: https://mail.example.net, certificate: selfsigned}}
 services: {{}}
 notifiers: {{email: {{host: 127.0.0.1, port: 1}}}}
 """
+UNITS = ("proxygen", "proxygen-renew")
 ENDED = {"MONITOR_SERVICE_RESULT": "exit-code", "MONITOR_EXIT_CODE": "exited"}
 ENDED_WITH_1 = {**ENDED, "MONITOR_EXIT_STATUS": "1"}
 
@@ -153,6 +156,30 @@ def test_a_mail_that_nobody_takes_is_tried_again(host: Path, how: str) -> None:
     sendmail.write_text(RECORDING)
     assert failed(host, ENDED_WITH_1).returncode == 0
     assert given(host).count("Subject:") == 1
+
+
+def test_one_mail_however_many_fail_at_the_same_moment(host: Path) -> None:
+    sendmail = host / "bin/sendmail"
+    sendmail.write_text(RECORDING.replace("{ echo", "sleep 0.5; { echo"))
+    with ThreadPoolExecutor(4) as pool:
+        runs = list(pool.map(lambda unit: failed(host, ENDED_WITH_1, unit), UNITS * 2))
+    assert [run.returncode for run in runs] == [0, 0, 0, 0]
+    assert given(host).count("Subject:") == 1
+
+
+@pytest.mark.parametrize("left", ["folder", "fifo", "link"])
+def test_what_stands_where_it_is_noted_is_not_in_the_way(host: Path, left: str) -> None:
+    path, others = folder(host) / ".told.new", host / "others"
+    others.write_text("others'")
+    {
+        "folder": path.mkdir,
+        "fifo": partial(os.mkfifo, path),
+        "link": partial(path.symlink_to, others),
+    }[left]()
+    assert failed(host, ENDED_WITH_1).returncode == 0
+    assert given(host).count("Subject:") == 1
+    assert not (folder(host) / "told").is_symlink()
+    assert others.read_text() == "others'"
 
 
 def test_no_mail_where_it_cannot_be_noted(host: Path) -> None:
