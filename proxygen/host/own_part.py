@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from proxygen.host import files, staging
@@ -53,10 +53,8 @@ class OwnPart:
             with staging.left_out(self.main, self.pointer) as main:
                 yield main
             return
-        with (
-            TemporaryDirectory(prefix="asked-", dir=self.folder) as folder,
-            staging.copied(self.main, Path(folder) / "asked") as main,
-        ):
+        folder = self.folder / f"{staging.ASKED}{os.getpid()}-main"
+        with staging.copied(self.main, folder) as main:
             files.replace_text(main, self.parameters.given_back())
             yield main
 

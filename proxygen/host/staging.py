@@ -141,15 +141,25 @@ def clear(main: Path, pointer: Path) -> None:
     unfinished = pointer.parent.glob(f".{pointer.name}.*.new")
     for left in (*main.parent.glob(f"{PREFIX}*"), *pointer.parent.glob(f"{PREFIX}*"), *unfinished):
         left.unlink(missing_ok=True)
-    for left in (*main.parent.glob(f"{ASKED}*"), *pointer.parent.glob(f"{ASKED}*")):
+    for folder in (main.parent, pointer.parent):
+        clear_asked(folder)
+
+
+def clear_asked(folder: Path) -> None:
+    """Remove the copies that were made to ask with, of processes that are gone."""
+    for left in folder.glob(f"{ASKED}*"):
         asking = left.name.removeprefix(ASKED).partition("-")[0]
         if not Path("/proc", asking).exists():
-            left.unlink(missing_ok=True)
+            files.remove(left)
 
 
 @contextmanager
 def copied(main: Path, folder: Path) -> Iterator[Path]:
-    """Have a copy of a configuration folder's own files, for a service without includes."""
+    """Have a copy of a configuration folder's own files, for a service without includes.
+
+    They may hold passwords: what a killed run left of others beside it goes.
+    """
+    clear_asked(folder.parent)
     files.remove(folder)
     files.folder(folder, 0o700)
     try:

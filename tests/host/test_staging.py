@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
 import pytest
 
 from proxygen.errors import ServiceError
-from proxygen.host.staging import PREFIX, copied, included
+from proxygen.host.staging import ASKED, PREFIX, copied, included
 from proxygen.services import Pointer, dovecot, nginx
 
 GENERATION = Path("/var/lib/proxygen/live/nginx/generations/new")
@@ -60,6 +61,22 @@ def test_without_a_target_it_is_the_configuration_without_us(etc: Path) -> None:
     (etc / "conf.d/00-proxygen.conf").write_text("include /old/*.conf;\n")
     found = staged(etc, "http { include conf.d/*.conf; }", target=None)
     assert found == f"http {{ include {etc}/conf.d/zz-foreign.conf; }}"
+
+
+def test_copies_of_a_killed_run_go_when_the_next_ones_are_made(tmp_path: Path) -> None:
+    (tmp_path / "etc").mkdir()
+    main = tmp_path / "etc/main.cf"
+    main.write_text("a = b\n")
+    (tmp_path / "etc/sasl_passwd").write_text("a secret\n")
+    live = tmp_path / "live"
+    left = live / f"{ASKED}{2**22 + 1}-main"  # no process has that number
+    used = live / f"{ASKED}{os.getpid()}-main"
+    for each in (left, used):
+        each.mkdir(parents=True)
+        (each / "sasl_passwd").write_text("a secret\n")
+    with copied(main, live / "check"):
+        assert not left.exists()
+        assert used.exists()
 
 
 @pytest.mark.parametrize(
