@@ -40,7 +40,10 @@ from proxygen.services.nginx_facts import (
     quoted_names,
     server_names,
 )
+from proxygen.services.nginx_headers import FOREIGN
 from proxygen.services.nginx_names import (
+    ANY_NAME,
+    BELOW,
     certificates,
     owners,
     wildcard_certificates,
@@ -239,6 +242,9 @@ def context(view: WebView, settings: Settings, facts: Facts, layout: Layout) -> 
         "wildcard_certificates": wildcard_certificates(view, live) if late else None,
         "owners": owners(view),
         "wildcard_owners": wildcard_owners(view),
+        "below": BELOW,
+        "any_name": ANY_NAME,
+        "foreign_headers": FOREIGN,
         "upstreams": upstreams(view),
         "blocks": blocks(view, live, facts.local, late),
     }

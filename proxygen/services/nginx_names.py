@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from proxygen.model.hosts import is_wildcard
+from proxygen.model.hosts import ASKED_LABEL, is_wildcard
 from proxygen.model.layout import Live, certificate_file
 from proxygen.model.views import WebView
 from proxygen.services import Lines
@@ -17,6 +17,21 @@ name is written as a regular expression, which needs none."""
 
 LONGEST_LINE = 3000
 """Octets of one regular expression; nginx reads words of up to 4,096."""
+
+LABEL = ASKED_LABEL.replace("{", "{{").replace("}", "}}")
+"""The form (see Lines) of one label. Anything else in a Host is no name: backends take it for
+what they like."""
+
+BELOW = Lines(((f'    "~*^{LABEL}[.](.+)$" $1;',),))
+"""The line of a map that gives what a name is below."""
+
+ANY_NAME = Lines(
+    (
+        (f'    "~^{LABEL}(?:[.]{LABEL})*$" global;',),
+        ('    "~^[[][0-9a-f:.]+[]]$" global;',),
+    )
+)
+"""The lines of a map that give the global owner for every name and address."""
 
 Line = tuple[str, ...]
 
@@ -44,7 +59,7 @@ def server_names(names: Iterable[str]) -> Iterator[Line]:
             yield "    server_name ~^{}$;", escaped(name)
     for parents in short_enough(escaped(name[2:]) for name in wild):
         choice = "|".join(["{}"] * len(parents))
-        yield f"    server_name ~^[^.]+[.](?:{choice})$;", *parents
+        yield f'    server_name "~^{LABEL}[.](?:{choice})$";', *parents
 
 
 def as_asked(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ from proxygen.model.views import WebSite, WebView
 from proxygen.services import nginx
 from tests.integration.test_nginx_live import CHALLENGE, Site, backend, program, stretched
 from tests.live.backend import Backend as Server
-from tests.live.client import leaf, names
+from tests.live.client import leaf, names, secured
 from tests.live.machine import Machine
 from tests.live.needs import needs
 from tests.live.nginx import Nginx
@@ -91,6 +92,65 @@ def test_a_wildcard_stands_for_one_label(served: Site, when: str, web: Server) -
     assert served.https(f"b.{SHOP}", sni=f"a.{SHOP}").status == 200
     assert served.https(f"b.{SHOP}", sni=SHOP).status == 200
     seen_right(served, sites, certificates=when)
+
+
+NO_LABELS = (
+    "2130706433#",
+    "a%2e",
+    "-a",
+    "a-",
+    "a b",
+    "é",
+    "a'",
+    "x" * 64,
+    "127.0.0.1#",
+    "{a}",
+    "*",
+    "",
+)
+"""What is no label of a name, although nginx takes it for one in a Host."""
+
+
+@pytest.mark.parametrize("unknown", ["reject", "global"])
+def test_what_is_no_name_does_not_reach_the_upstream(
+    served: Site, when: str, web: Server, unknown: str
+) -> None:
+    app = backend(web.url)
+    sites = [served.site(GLOBAL, backend=app), served.site(SHOP, SHOP, WILD, backend=app)]
+    served.install(sites, certificates=when, unknown_names=unknown)
+    for label in NO_LABELS:
+        host = f"{label}.{SHOP}"
+        for sni in (SHOP, f"a.{SHOP}", MAIN, "unknown.example", "")[
+            : 5 if unknown == "global" else 3
+        ]:
+            assert asked(served, host, sni) in (400, 421), (host, sni)
+        assert asked(served, host, None) in (400, 404), host
+    assert web.seen == []
+    assert asked(served, f"a_b.{SHOP}", f"a_b.{SHOP}") == 200
+
+
+@pytest.mark.parametrize("host", [IPV4, f"[{IPV6}]", "unknown.example", "localhost", "a_b.example"])
+def test_names_and_addresses_of_nobody_are_welcome_where_they_may(
+    served: Site, when: str, web: Server, host: str
+) -> None:
+    served.install(
+        [served.site(GLOBAL, backend=backend(web.url))], certificates=when, unknown_names="global"
+    )
+    assert asked(served, host, "") == 200
+    assert asked(served, f"#{host}", "") in (400, 421)
+    assert asked(served, host, None) == 404
+
+
+def asked(served: Site, host: str, sni: str | None) -> int:
+    """Return the status of the answer to any Host, over TLS unless *sni* is None."""
+    port = served.nginx.http if sni is None else served.nginx.https
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as plain:
+        stream = plain if sni is None else secured(plain, sni, None, None)
+        with stream:
+            stream.sendall(
+                b"GET / HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n" % host.encode()
+            )
+            return int(stream.recv(4096).split()[1])
 
 
 def test_an_exact_name_of_another_owner_wins_over_a_wildcard(

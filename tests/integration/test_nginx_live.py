@@ -10,10 +10,11 @@ import re
 import socket
 import ssl
 import subprocess
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import h2.config
 import h2.connection
@@ -495,6 +496,161 @@ def test_a_websocket_passes_where_it_may(site: Site, app: Server) -> None:
     assert site.https(MAIN, "/events/poll").status == 200
     with pytest.raises(ConnectionError, match="200"):
         websocket(site.nginx.https, "/")
+
+
+NAMES = """
+Forwarded X-Forwarded X-Forwarded-Server X-Forwarded-Prefix X-Forwarded-Path X-Forwarded-Uri
+X-Forwarded-Method X-Forwarded-Scheme X-Forwarded-Protocol X-Forwarded-Ssl X-Forwarded-By
+X-Forwarded-Client-Cert X-Forwarded-Tls-Client-Cert X-Forwarded-Tls-Client-Cert-Info
+X-Forwarded-User X-Forwarded-Email X-Forwarded-Groups X-Forwarded-Preferred-Username
+X-Forwarded-Access-Token Forwarded-For Forwarded-For-Ip X-Original-Forwarded-For
+X-Original-URL X-Original-URI X-Original-Host X-Original-Method X-Rewrite-URL
+X-Host X-HTTP-Host-Override X-Forwarded-Host-Override X-Scheme X-Url-Scheme Front-End-Https
+X-ProxyUser-Ip X-Client-IP Client-IP True-Client-IP X-True-Client-IP CF-Connecting-IP
+CF-Connecting-IPv6 CF-Pseudo-IPv4 CF-Visitor Fastly-Client-IP Fly-Client-IP X-Cluster-Client-IP
+X-Azure-ClientIP X-Azure-SocketIP X-Appengine-User-IP X-Envoy-External-Address
+X-Remote-IP X-Remote-Addr Remote-Addr X-Originating-IP
+Remote-User X-Remote-User Remote-Email Remote-Name Remote-Groups X-Remote-Group
+X-Authenticated-User X-Auth-Request-User X-Auth-Request-Email X-Auth-Request-Groups
+X-Auth-Request-Preferred-Username X-Webauth-User
+X-SSL-Client-Cert X-SSL-Client-Verify X-SSL-Client-S-DN X-SSL-Client-I-DN X-SSL-Client-Serial
+X-SSL-Client-Fingerprint X-SSL-Client-CN X-SSL-Client-DN SSL-Client-Cert SSL-Client-Verify
+SSL-Client-S-DN SSL-Client-Subject-DN SSL-Client-Issuer-DN X-Client-Cert X-Client-Verify X-Client-DN
+Client-Cert Client-Cert-Chain X-ARR-ClientCert X-ARR-SSL
+Proxy HTTP2-Settings X-Sendfile-Type X-Accel-Mapping
+"""
+TOLD_BY_A_PROXY = NAMES.split()
+"""What applications believe of the proxy before them, so that no client may say it."""
+
+
+def test_what_applications_believe_of_a_proxy_is_not_passed_on(site: Site, app: Server) -> None:
+    locations = [Location("/events/", "web", websocket=True), Location("/", "web")]
+    words = site.install([site.site(GLOBAL, backend=backend(app.url, locations=locations))])
+    assert "proxy_headers_hash" not in words
+    for path in ("/", "/events/"):
+        told = site.https(MAIN, path, headers=dict.fromkeys(TOLD_BY_A_PROXY, "forged")).json
+        assert [name for name, value in told["headers"].items() if "forged" in value] == []
+
+
+@pytest.mark.parametrize("listed", ["X-Forwarded-For, X-Real-IP, Host", "close, X-Forwarded-Proto"])
+def test_a_client_cannot_have_our_headers_left_out(site: Site, app: Server, listed: str) -> None:
+    site.install([site.site(GLOBAL, backend=backend(app.url))])
+    more = {"Connection": listed, "TE": "trailers", "X-Forwarded-For": "192.0.2.66"}
+    headers = site.https(MAIN, headers=more).json["headers"]
+    assert headers["x-forwarded-for"] == headers["x-real-ip"] == "127.0.0.1"
+    assert headers["x-forwarded-proto"] == "https"
+    assert not {"connection", "te"} & set(headers)
+
+
+def test_names_with_underscores_are_dropped_whatever_nginx_conf_says(
+    site: Site, app: Server
+) -> None:
+    """WSGI and CGI take X_Forwarded_For for X-Forwarded-For."""
+    main = site.nginx.main
+    loose = "http {\n    underscores_in_headers on;\n    ignore_invalid_headers off;"
+    main.write_text(main.read_text().replace("http {", loose))
+    site.install([site.site(GLOBAL, backend=backend(app.url))])
+    names = ("X_Forwarded_For", "X-Forwarded_For", "Remote_User", "X.Forwarded.For")
+    headers = site.https(MAIN, headers=dict.fromkeys(names, "forged")).json["headers"]
+    assert "forged" not in headers.values()
+
+
+@pytest.mark.parametrize(
+    "value", ["h2c", "websocket, h2c", "h2c, websocket", "TLS/1.0", "websocket/2"]
+)
+def test_no_other_protocol_passes_where_websockets_do(site: Site, value: str) -> None:
+    with SpeaksH2c() as spoken:
+        locations = [Location("/events/", "web", websocket=True)]
+        site.install([site.site(GLOBAL, backend=backend(spoken.url, locations=locations))])
+        assert "200" in upgraded(site.nginx.https, "/events/", value)
+    assert spoken.reached == []
+    assert not {"upgrade", "http2-settings", "connection"} & spoken.fields
+
+
+class SpeaksH2c:
+    """A backend that goes over to HTTP/2 when it is asked to (RFC 7540 section 3.2).
+
+    *reached* has ``:authority :path`` of each request over HTTP/2, *fields* the names of the
+    headers of the last one that asked for an upgrade or not.
+    """
+
+    def __init__(self) -> None:
+        self.reached: list[str] = []
+        self.fields: set[str] = set()
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
+        self.thread = threading.Thread(target=self.serve, daemon=True)
+
+    def __enter__(self) -> Self:
+        self.thread.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        self.thread.join()
+
+    def serve(self) -> None:
+        """Answer one connection after the other until nobody listens any more."""
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self.listener.accept()
+                with connection, contextlib.suppress(OSError):
+                    connection.settimeout(10)
+                    self.answer(connection)
+
+    def answer(self, connection: socket.socket) -> None:
+        """Answer a request; become HTTP/2 if it says so."""
+        head = b""
+        while b"\r\n\r\n" not in head:
+            if not (part := connection.recv(65_536)):
+                return
+            head += part
+        lines = (line.partition(":") for line in head.decode().splitlines()[1:] if line)
+        fields = {name.lower(): value.strip() for name, _, value in lines}
+        self.fields = set(fields)
+        if "h2c" not in fields.get("upgrade", ""):
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            return
+        connection.sendall(
+            b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
+        )
+        spoken = h2.connection.H2Connection(
+            h2.config.H2Configuration(client_side=False, header_encoding="utf-8")
+        )
+        spoken.initiate_upgrade_connection(fields.get("http2-settings", "").encode())
+        connection.sendall(spoken.data_to_send())
+        while part := connection.recv(65_536):
+            for event in spoken.receive_data(part):
+                if isinstance(event, h2.events.RequestReceived):
+                    asked = dict(event.headers)
+                    self.reached.append(f"{asked[':authority']} {asked[':path']}")
+            connection.sendall(spoken.data_to_send())
+
+
+def upgraded(port: int, path: str, value: str) -> str:
+    """Ask for another protocol, then over HTTP/2 for a denied path; return the first line."""
+    spoken = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding="utf-8"))
+    settings = spoken.initiate_upgrade_connection().decode()
+    with (
+        socket.create_connection(("127.0.0.1", port), timeout=10) as plain,
+        client.secured(plain, MAIN, None, None) as tls,
+    ):
+        tls.sendall(
+            f"GET {path} HTTP/1.1\r\nHost: {MAIN}\r\nUpgrade: {value}\r\n"
+            f"HTTP2-Settings: {settings}\r\nConnection: Upgrade, HTTP2-Settings\r\n\r\n".encode()
+        )
+        status = tls.recv(4096)
+        if b" 101 " in status:
+            fields = {":method": "GET", ":path": "/denied", ":authority": "foreign.example"}
+            fields |= {":scheme": "http", "x-forwarded-for": "127.0.0.1"}
+            spoken.send_headers(3, list(fields.items()), end_stream=True)
+            tls.sendall(spoken.data_to_send())
+            tls.settimeout(1)
+            with contextlib.suppress(OSError):
+                while tls.recv(65_536):
+                    pass
+        return status.partition(b"\r\n")[0].decode()
 
 
 def websocket(port: int, path: str) -> bytes:

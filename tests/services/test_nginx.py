@@ -14,7 +14,7 @@ from proxygen import registry
 from proxygen.errors import Origin, ServiceError
 from proxygen.model.backends import backend as built
 from proxygen.model.certificate import GLOBAL, Bundle
-from proxygen.model.hosts import example_of
+from proxygen.model.hosts import ASKED_LABEL, example_of
 from proxygen.model.layout import Layout
 from proxygen.model.schema import BackendFields
 from proxygen.model.site import Backend, Location, Upstream
@@ -475,13 +475,16 @@ def test_a_wildcard_is_looked_up_by_what_it_is_below() -> None:
     found = maps(written)
     file = LAYOUT.live("nginx").certificate(SHOP, bundle(SHOP).digest)
     for target in ("tls", "request"):
-        assert found[f"proxygen_{target}_parent"] == {"default": '""', "~^[^.]+[.](.+)$": "$1"}
+        assert found[f"proxygen_{target}_parent"] == {
+            "default": '""',
+            f'"~*^{ASKED_LABEL}[.](.+)$"': "$1",
+        }
         assert found[f"proxygen_{target}_wildcard"] == {"default": '""', SHOP: SHOP}
         assert found[f"proxygen_{target}_owner"]["default"] == f"$proxygen_{target}_wildcard"
         assert WILD not in found[f"proxygen_{target}_owner"]
     assert found["proxygen_wildcard_certificate"][SHOP] == str(file)
     assert found["proxygen_certificate"]["default"] == "$proxygen_wildcard_certificate"
-    assert "server_name ~^[^.]+[.](?:shop[.]example)$;" in written
+    assert f'server_name "~^{ASKED_LABEL}[.](?:shop[.]example)$";' in written
     assert "server_name *" not in written
 
 
@@ -497,7 +500,7 @@ def test_long_names_come_before_wildcards_that_stand_for_them_too(mode: str) -> 
     long = f"{'x' * 50}.{SHOP}"
     sites = [site(SHOP, SHOP, WILD), site(POST, POST, long)]
     written = text(*sites, certificates=mode)
-    assert written.index(f"~^{'x' * 50}[.]shop") < written.index("~^[^.]+[.](?:shop")
+    assert written.index(f"~^{'x' * 50}[.]shop") < written.index(f"~^{ASKED_LABEL}[.](?:shop")
     blocks = served(written)
     assert len(blocks) == (4 if mode == "at_start" else 2)
     apart = text(site(SHOP, SHOP, WILD), site(POST, POST, f"{'x' * 50}.{POST}"), certificates=mode)
@@ -507,7 +510,7 @@ def test_long_names_come_before_wildcards_that_stand_for_them_too(mode: str) -> 
 def test_many_wildcards_are_few_lines_that_nginx_can_read() -> None:
     names = [f"*.{'x' * 50}{number}.{'y' * 60}.customer.example" for number in range(500)]
     written = text(*(site(name[2:], name, own=False) for name in names))
-    lines = [line for line in written.splitlines() if "server_name ~^[^.]+" in line]
+    lines = [line for line in written.splitlines() if f'server_name "~^{ASKED_LABEL}' in line]
     assert 2 * 10 < len(lines) < 2 * 40
     assert all(len(line) < 4000 for line in lines)
     assert all(written.count(f"{'x' * 50}{number}[.]") == 4 for number in (0, 250, 499))
