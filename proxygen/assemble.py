@@ -252,21 +252,22 @@ def issuers(
     *words* are those of the model, and the directory of each ACME authority that is asked.
     """
     built: dict[str, Issuer] = {}
-    if "file" in words:
-        from proxygen.issuers.file import FileIssuer
-
-        built["file"] = FileIssuer(parts.now, secret)
     if "selfsigned" in words:
         from proxygen.issuers.selfsigned import SelfSignedIssuer
 
         built["selfsigned"] = SelfSignedIssuer(parts.now)
     asked = [each for each in site.authorities if each.directory in words]
-    if not asked:
-        yield built
-        return
-    with proving(parts, site, listen=listen) as solvers:
-        for each in asked:
-            built[each.directory] = acme(parts, each, solvers)
+    with ExitStack() as stack:
+        if "file" in words:
+            from proxygen.issuers.file import FileIssuer
+            from proxygen.issuers.file_apart import Apart
+            from proxygen.issuers.file_failures import Failures
+
+            reader = stack.enter_context(Apart())
+            built["file"] = FileIssuer(parts.now, secret, reader, Failures(parts.store))
+        if asked:
+            solvers = stack.enter_context(proving(parts, site, listen=listen))
+            built |= {each.directory: acme(parts, each, solvers) for each in asked}
         yield built
 
 

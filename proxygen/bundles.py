@@ -94,7 +94,8 @@ class Bundles:
             if named.get(key.split("/")[1], "") not in (None, key):
                 self.store.delete(key)
         wanted = {stem(owner) for owner in owners}
-        for key in (*self.store.keys("orders"), *self.store.keys("attempts")):
+        kept = ("orders", "attempts", "unusable")
+        for key in (key for prefix in kept for key in [*self.store.keys(prefix)]):
             if key.partition("/")[2] not in wanted:
                 self.store.delete(key)
 

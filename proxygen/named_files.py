@@ -22,7 +22,9 @@ from proxygen.model.hosts import readable
 from proxygen.model.site import Site
 
 if TYPE_CHECKING:
+    from proxygen.issuers.file import FileIssuer
     from proxygen.model.verdicts import Verdict
+    from proxygen.stores import Store
 
 LARGEST_ROOTS = 4 * 1024 * 1024
 ROOTS = "name readable PEM files with the authority's CA certificates"
@@ -141,21 +143,37 @@ def trust(path: Path) -> None:
         raise IssueFailed(f"cannot read {path}: {error.strerror}", remedy=ROOTS) from error
 
 
-def certificates(wanted: Iterable[Certificate], now: datetime) -> Iterator[Supplied]:
-    """Yield each of the *wanted* certificates that is supplied as files."""
-    for each in wanted:
-        if each.file:
-            yield certificate(each, each.file, now)
+def certificates(
+    wanted: Iterable[Certificate], now: datetime, store: Store | None = None
+) -> Iterator[Supplied]:
+    """Yield each of the *wanted* certificates that is supplied as files.
+
+    What a *store* remembers as unusable is not read again.
+    """
+    supplied = [(each, each.file) for each in wanted if each.file]
+    if not supplied:
+        return
+    from proxygen.issuers.file import FileIssuer
+    from proxygen.issuers.file_apart import Apart
+    from proxygen.issuers.file_failures import Failures
+
+    with Apart() as reader:
+        failures = Failures(store) if store else None
+        issuer = FileIssuer(lambda: now, assemble.secret, reader, failures)
+        for each, file in supplied:
+            yield certificate(each, file, now, issuer)
 
 
-def certificate(wanted: Certificate, file: FileSource, now: datetime) -> Supplied:
+def certificate(
+    wanted: Certificate, file: FileSource, now: datetime, issuer: FileIssuer
+) -> Supplied:
     """Return one supplied certificate as a client would see it."""
-    from proxygen.issuers.file import FileIssuer, warnings
+    from proxygen.issuers.file import warnings
     from proxygen.model.verdicts import inspect
 
     try:
-        pair = FileIssuer(lambda: now, assemble.secret).supplied(file)
+        pair = issuer.supplied(wanted, file)
+        verdicts = inspect(pair, wanted.names, now)
     except IssueFailed as error:
         return Supplied(wanted.owner, wanted.origin, error)
-    verdicts = inspect(pair, wanted.names, now)
     return Supplied(wanted.owner, wanted.origin, None, verdicts, warnings(file))

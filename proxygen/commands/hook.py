@@ -17,7 +17,7 @@ from proxygen.commands.apply import run
 from proxygen.errors import IssueFailed, UsageError
 from proxygen.host.trust import roots
 from proxygen.issuers.file import content
-from proxygen.model.assembly import assemble as put_together
+from proxygen.issuers.file_apart import Apart
 from proxygen.model.certificate import KeyAndChain
 from proxygen.model.hooks import Brought, recognised
 from proxygen.model.hosts import readable
@@ -116,7 +116,8 @@ def read(brought: Brought) -> tuple[KeyAndChain, list[str]]:
     chain = [path for path in brought.chain if brought.client == BY_HAND or path.is_file()]
     paths = dict.fromkeys((brought.certificate, brought.key, *chain))
     try:
-        pair = put_together([(str(path), content(path)) for path in paths])
+        with Apart() as reader:
+            pair = reader.assemble([(str(path), content(path)) for path in paths], None)
         bad = require(pair, (), datetime.now(UTC))
     except IssueFailed as error:
         error.remedy = (

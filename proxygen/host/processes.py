@@ -1,4 +1,4 @@
-"""Processes: programs found, run without a shell and watched; none is started to stay."""
+"""Processes: programs found, run without a shell and watched; none outlives who started it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import selectors
 import shutil
 import signal
 import subprocess
+import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -29,6 +31,118 @@ PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 class ToldToStop(Exception):
     """A program was ended since we are to stop."""
+
+
+class Ended(Exception):
+    """A companion ended before it answered: its exit code, or the signal as a negative number."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class Companion:
+    """A process of our own that answers questions one by one, so that it can be lost.
+
+    It runs a *module* of ours and sets its own limits. It begins with the first question, goes
+    on until it is closed, and a new one takes the place of one that ended. A question and its
+    answer are octets, each with its length before it (4 octets). Any thread may ask.
+    """
+
+    def __init__(self, module: str) -> None:
+        self.module = module
+        self.process: subprocess.Popen[bytes] | None = None
+        self.closed = False
+        self.lock = threading.Lock()
+
+    def ask(self, question: bytes, seconds: float) -> bytes:
+        """Return the answer; raise Ended, or TimeoutError after so many *seconds*.
+
+        Raise ToldToStop when it was closed meanwhile, ServiceError when it cannot be started.
+        """
+        with self.lock:
+            process = self.running()
+            try:
+                return exchanged(process, question, time.monotonic() + seconds)
+            except (EOFError, TimeoutError) as error:
+                ended = code_of(process) if isinstance(error, EOFError) else None
+                self.end()
+                if self.closed:
+                    raise ToldToStop(self.module) from error
+                if ended is not None:
+                    raise Ended(ended) from error
+                raise
+
+    def running(self) -> subprocess.Popen[bytes]:
+        """Return the process, a new one where there is none."""
+        if self.closed:
+            raise ToldToStop(self.module)
+        if self.process and self.process.poll() is not None:
+            self.end()
+        if self.process is None:
+            command = Command((sys.executable, "-I", "-m", self.module))
+            self.process = started(
+                command, {"LC_ALL": "C"}, errors=subprocess.DEVNULL, asked=subprocess.PIPE
+            )
+        return self.process
+
+    def end(self) -> None:
+        """End the process."""
+        if self.process:
+            let_go(self.process)
+        self.process = None
+
+    def close(self) -> None:
+        """End the process, also while another thread waits for it; nobody can ask any more."""
+        self.closed = True
+        process = self.process
+        if process and process.poll() is None:
+            process.kill()
+        with self.lock:
+            self.end()
+
+
+def code_of(process: subprocess.Popen[bytes]) -> int:
+    """Return with what a process ended that said its last; 0 for one that goes on."""
+    with suppress(subprocess.TimeoutExpired):
+        return process.wait(5)
+    return 0
+
+
+def exchanged(process: subprocess.Popen[bytes], question: bytes, end: float) -> bytes:
+    """Return a process's answer; raise EOFError when it ends, TimeoutError at the moment *end*."""
+    asked, answered = process.stdin, process.stdout
+    if asked is None or answered is None:
+        raise EOFError
+    os.set_blocking(asked.fileno(), False)
+    rest, heard = memoryview(len(question).to_bytes(4, "big") + question), bytearray()
+    with selectors.DefaultSelector() as open_ones:
+        open_ones.register(asked, selectors.EVENT_WRITE)
+        open_ones.register(answered, selectors.EVENT_READ)
+        while True:
+            for key, _ in open_ones.select(left(end)):
+                if key.fileobj is asked:
+                    rest = rest[written_to(key.fd, rest) :]
+                    if not rest:
+                        open_ones.unregister(asked)
+                    continue
+                part = os.read(key.fd, PORTION)
+                heard.extend(part)
+                size = int.from_bytes(heard[:4], "big")
+                if not part or size > LONGEST_ANSWER:
+                    raise EOFError
+                if len(heard) >= 4 + size and len(heard) >= 4:
+                    return bytes(heard[4 : 4 + size])
+
+
+def written_to(descriptor: int, rest: memoryview) -> int:
+    """Return how much was written to a pipe; raise EOFError when nobody reads it."""
+    try:
+        return os.write(descriptor, rest[:PORTION])
+    except BlockingIOError:
+        return 0
+    except BrokenPipeError as error:
+        raise EOFError from error
 
 
 def found(programs: Iterable[str]) -> str | None:
@@ -113,13 +227,17 @@ def hear(process: subprocess.Popen[bytes], heard: bytearray, largest: int, secon
 
 
 def started(
-    command: Command, environment: Mapping[str, str], *, errors: int
+    command: Command,
+    environment: Mapping[str, str],
+    *,
+    errors: int,
+    asked: int = subprocess.DEVNULL,
 ) -> subprocess.Popen[bytes]:
     """Return the process of a command, its *errors* apart or not; raise ServiceError."""
     try:
         return subprocess.Popen(
             command.argv,
-            stdin=subprocess.DEVNULL,
+            stdin=asked,
             stdout=subprocess.PIPE,
             stderr=errors,
             env={"PATH": PATH, "HOME": os.environ.get("HOME", "/"), **environment},
@@ -169,9 +287,10 @@ def let_go(process: subprocess.Popen[bytes]) -> None:
     if process.returncode is None:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-    for stream in (process.stdout, process.stderr):
+    for stream in (process.stdin, process.stdout, process.stderr):
         if stream:
-            stream.close()
+            with suppress(BrokenPipeError):
+                stream.close()
 
 
 def run_all(commands: Mapping[str, Command]) -> dict[str, Answer]:

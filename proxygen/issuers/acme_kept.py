@@ -20,6 +20,8 @@ from proxygen.stores import Store
 
 KEY, NEXT = "key", "key.next"
 """The account's key, and the one that is to take its place (RFC 8555 section 7.3.5)."""
+LARGEST_KEY = 1024
+"""Ours have 241 octets. A larger one may be of a kind that takes minutes to read."""
 AGAIN = timedelta(days=1)
 """How long a contact that was refused is not told again."""
 
@@ -109,6 +111,8 @@ class KeptAccount:
 
 def account_key(pem: bytes) -> JWKEC | None:
     """Return the key of an account, None for what is none of ours (ES256 alone is signed with)."""
+    if len(pem) > LARGEST_KEY:
+        return None
     try:
         key = load_pem_private_key(pem, None)
     except (ValueError, TypeError):

@@ -6,28 +6,46 @@ import hashlib
 import os
 import stat
 from collections.abc import Callable
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from proxygen.errors import IssueFailed
-from proxygen.model.assembly import assemble
+from proxygen.issuers.file_apart import Apart, Unfinished
+from proxygen.issuers.file_failures import Failures, mark_of
 from proxygen.model.certificate import Certificate, FileSource, KeyAndChain, Secret
 from proxygen.model.material import LARGEST
 from proxygen.model.verdicts import require
 
+UNFINISHED = timedelta(days=1)
+"""How long files are left alone that were not read to their end, maybe for others' sake."""
+REFUSED = timedelta(hours=1)
+"""How long a certificate is left alone that clients would refuse."""
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
 # Opening a FIFO must not wait for a writer, opening a terminal not make it ours.
 HARMLESS = os.O_NONBLOCK | os.O_NOCTTY
 
 
 class FileIssuer:
-    """Reads key and chain from the files that the model names; *secrets* resolves passwords."""
+    """Reads key and chain from the files that the model names.
+
+    *secrets* resolves passwords, *reader* reads what others wrote, *failures* remembers what
+    could not be used.
+    """
 
     concurrency = 1
 
-    def __init__(self, now: Callable[[], datetime], secrets: Callable[[Secret], bytes]) -> None:
+    def __init__(
+        self,
+        now: Callable[[], datetime],
+        secrets: Callable[[Secret], bytes],
+        reader: Apart | None = None,
+        failures: Failures | None = None,
+    ) -> None:
         self.now = now
         self.secrets = secrets
+        self.reader = reader or Apart()
+        self.failures = failures
 
     def issue(
         self,
@@ -37,25 +55,72 @@ class FileIssuer:
     ) -> KeyAndChain:
         """Return what the files hold, if clients would take it for the wanted names.
 
-        The former key plays no part: the key is the one supplied.
+        The former key plays no part: the key is the one supplied. What cannot be used is not
+        read again before it changes; what clients would refuse not for an hour, as that may
+        go by the calendar.
         """
         if wanted.file is None:
             raise ValueError(f"{wanted.owner}: a certificate from a file without the file")
         try:
-            pair = self.supplied(wanted.file)
-            require(pair, wanted.names, self.now())
+            return self.usable(wanted, self.read(wanted.file))
         except IssueFailed as error:
             error.where = wanted.origin
             raise
-        return pair
 
     def finished(self, owner: str) -> None:
-        """Do nothing: nothing is kept to continue."""
+        """Forget why the files could not be used before."""
+        if self.failures:
+            self.failures.forget(owner)
 
-    def supplied(self, source: FileSource) -> KeyAndChain:
+    def supplied(self, wanted: Certificate, source: FileSource) -> KeyAndChain:
         """Return key and chain of the files; raise IssueFailed."""
-        contents = [(str(path), content(path)) for path in source.paths]
-        return assemble(contents, self.secrets(source.password) if source.password else None)
+        read = self.read(source)
+        if self.failures and (known := self.failures.of(wanted.owner, read.mark, self.now())):
+            raise known
+        return self.reader.assemble(read.contents, read.password)
+
+    def usable(self, wanted: Certificate, read: Read) -> KeyAndChain:
+        """Return key and chain; raise IssueFailed, which is remembered, for what is none."""
+        now, failures = self.now(), self.failures
+        for_names = read.mark + mark_of((), "\n".join(wanted.names).encode())
+        for mark in (read.mark, for_names):
+            if failures and (known := failures.of(wanted.owner, mark, now)):
+                raise known
+        try:
+            pair = self.reader.assemble(read.contents, read.password)
+        except Unfinished as error:
+            if failures:
+                failures.keep(wanted.owner, read.mark, error, now + UNFINISHED)
+            raise
+        except IssueFailed as error:
+            if failures and error.final:
+                failures.keep(wanted.owner, read.mark, error)
+            raise
+        try:
+            require(pair, wanted.names, now)
+        except IssueFailed as error:
+            if failures:
+                failures.keep(wanted.owner, for_names, error, now + REFUSED)
+            raise
+        return pair
+
+    def read(self, source: FileSource) -> Read:
+        """Return what the files hold, as octets; raise IssueFailed."""
+        contents = tuple((str(path), content(path)) for path in source.paths)
+        return Read(contents, self.secrets(source.password) if source.password else None)
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """The octets of files, by name, and the password for them."""
+
+    contents: tuple[tuple[str, bytes], ...]
+    password: bytes | None
+
+    @property
+    def mark(self) -> str:
+        """What changes when anything of it does."""
+        return mark_of(self.contents, self.password)
 
 
 def fingerprint(source: FileSource) -> str:

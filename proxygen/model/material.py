@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import binascii
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes as PrivateKey
 from cryptography.hazmat.primitives.serialization import (
     load_der_private_key,
@@ -16,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from proxygen.errors import IssueFailed
+from proxygen.model.parameters import LONGEST_NUMBER, costly
 
 LARGEST = 1024 * 1024
 MOST_CERTIFICATES = 20
@@ -26,6 +29,10 @@ MOST_KEYS = 4
 DECRYPT = (
     "give the right `password:` beside the file in the model, "
     "or supply the key without one: `openssl pkey -in FILE -out NEW`"
+)
+NEW_KEY = (
+    "have a certificate issued for a key of a usual kind (ECDSA P-256, RSA of 2048 to 4096 bits); "
+    "for a file with a password: write it anew with the defaults of `openssl pkcs12 -export`"
 )
 SUPPLY = "supply the private key, its certificate and the chain as PEM, or all in one PKCS#12 file"
 
@@ -44,6 +51,15 @@ class Block:
 
     label: str
     body: bytes
+
+    @property
+    def der(self) -> bytes:
+        """What the block encodes; empty when it is no base64, or has a password of its own."""
+        text = b"".join(self.body.split())
+        try:
+            return b"" if b":" in text else binascii.a2b_base64(text)
+        except ValueError:
+            return b""
 
     @property
     def pem(self) -> bytes:
@@ -115,7 +131,7 @@ def from_pem(
         raise refusal(f"{file}: more than {MOST_CERTIFICATES} certificates", SUPPLY)
     for block in found:
         if block.label.endswith("PRIVATE KEY"):
-            yield key(file, block.pem, password)
+            yield key(file, block.pem, password, block.der)
         elif block.label in CERTIFICATES:
             yield certificate(file, block)
         else:
@@ -146,14 +162,39 @@ def certificate(file: str, block: Block) -> x509.Certificate:
             "convert it: `openssl x509 -in FILE -out NEW`",
         )
     with readable(f"{file}: a certificate"):
-        return x509.load_pem_x509_certificate(Block("CERTIFICATE", block.body).pem)
+        return modest(file, x509.load_pem_x509_certificate(Block("CERTIFICATE", block.body).pem))
 
 
-def key(file: str, data: bytes, password: bytes | None) -> PrivateKey:
-    """Return the private key in PEM or DER form; a password that is not needed is ignored."""
+def modest(file: str, found: x509.Certificate) -> x509.Certificate:
+    """Return a certificate whose key a client can use in time; raise IssueFailed for another."""
+    try:
+        public = found.public_key()
+    except Exception:  # noqa: BLE001 - of an unknown kind; see `readable`
+        return found
+    if isinstance(public, RSAPublicKey) and public.key_size > LONGEST_NUMBER:
+        bits = public.key_size
+        what = (
+            f"{file}: a certificate with an RSA key of {bits} bits, {LONGEST_NUMBER} are the most"
+        )
+        raise refusal(what, NEW_KEY)
+    return found
+
+
+def read_cheaply(file: str, der: bytes) -> None:
+    """Return if nothing is seen that makes a key costly to read; raise IssueFailed."""
+    if words := costly(der):
+        raise refusal(f"{file} was not read: {words}", NEW_KEY)
+
+
+def key(file: str, data: bytes, password: bytes | None, der: bytes) -> PrivateKey:
+    """Return the private key in PEM or DER form, *der* in any case.
+
+    A password that is not needed is ignored.
+    """
     load = load_pem_private_key if data.startswith(b"-----") else load_der_private_key
     if len(data) > LARGEST_KEY:
         raise refusal(f"{file}: the private key is larger than {LARGEST_KEY // 1024} KiB", SUPPLY)
+    read_cheaply(f"{file}: the private key", der)
     with readable(f"{file}: the private key"):
         try:
             return load(data, None)
@@ -174,11 +215,12 @@ def from_pkcs12(
         yield loaded.key
     for entry in (loaded.cert, *loaded.additional_certs):
         if entry:
-            yield entry.certificate
+            yield modest(file, entry.certificate)
 
 
 def opened(file: str, data: bytes, password: bytes | None) -> pkcs12.PKCS12KeyAndCertificates:
     """Return the contents of a PKCS#12 file."""
+    read_cheaply(f"{file} (PKCS#12)", data)
     how = "with the password given" if password else "without a password"
     with readable(f"{file} (PKCS#12), {how},", DECRYPT):
         try:
@@ -192,12 +234,13 @@ def opened(file: str, data: bytes, password: bytes | None) -> pkcs12.PKCS12KeyAn
 def from_der(file: str, data: bytes, password: bytes | None) -> PrivateKey | x509.Certificate:
     """Return the one certificate, or the one key."""
     try:
-        return x509.load_der_x509_certificate(data)
+        found = x509.load_der_x509_certificate(data)
     except Exception as error:
         # See `readable`: no certificate, whatever the reason.
         if not DER_KEY.match(data):
             raise refusal(f"{file} is neither PEM nor PKCS#12", SUPPLY) from error
-    return key(file, data, password)
+        return key(file, data, password, data)
+    return modest(file, found)
 
 
 @contextmanager
@@ -209,7 +252,9 @@ def readable(what: str, remedy: str = SUPPLY) -> Iterator[None]:
         raise
     except Exception as error:
         # Input from outside: the library names neither all its errors nor a common parent.
-        raise refusal(f"{what} cannot be read", remedy, words=str(error)[:300]) from error
+        raise refusal(
+            f"{what} cannot be read", remedy, words=str(error)[:300] or repr(error)
+        ) from error
 
 
 def refusal(what: str, remedy: str, words: str = "") -> IssueFailed:

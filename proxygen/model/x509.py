@@ -30,7 +30,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from proxygen.errors import IssueFailed
 from proxygen.model.certificate import Authority, Bundle, Certificate, KeyAndChain, KeyType
 from proxygen.model.hosts import is_address
-from proxygen.model.material import LARGEST, SUPPLY, readable, refusal
+from proxygen.model.material import LARGEST, MOST_CERTIFICATES, SUPPLY, readable, refusal
 
 MOST_NAMES = 1000
 LONGEST_COMMON_NAME = 64
@@ -197,14 +197,22 @@ def chain_of(pair: KeyAndChain) -> tuple[x509.Certificate, ...]:
     """Return the certificates of *pair*, at least one, leaf first; raise IssueFailed."""
     if len(pair.fullchain) > LARGEST:
         raise refusal(f"the certificate chain has more than {LARGEST // 1024} KiB", SUPPLY)
+    if pair.fullchain.count(b"-----BEGIN ") > MOST_CERTIFICATES:
+        raise refusal(
+            f"the certificate chain has more than {MOST_CERTIFICATES} certificates", SUPPLY
+        )
     with readable("the certificate chain"):
         return tuple(x509.load_pem_x509_certificates(pair.fullchain))
 
 
 def key_of(pem: bytes) -> PrivateKey:
-    """Return the private key in *pem*, which is not encrypted; raise IssueFailed."""
+    """Return the private key in *pem*, which is not encrypted; raise IssueFailed.
+
+    It is one of ours, or was checked when it was read: the seconds that an RSA key takes are not
+    spent twice.
+    """
     with readable("the private key"):
-        return load_pem_private_key(pem, None)
+        return load_pem_private_key(pem, None, unsafe_skip_rsa_key_validation=True)
 
 
 def key_pem(key: PrivateKey) -> bytes:

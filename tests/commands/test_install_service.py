@@ -15,6 +15,7 @@ import pytest
 
 from proxygen.commands.install_service import WRITTEN, package_texts
 from proxygen.plan.units import DAEMON, FAILED, MARK, SCRIPT, TIMER, Surroundings, units
+from tests import hostile
 from tests.commands.test_cli import proxygen
 from tests.conftest import require
 from tests.live import client
@@ -536,6 +537,16 @@ def test_a_supplied_certificate_of_anybodys_is_read(sandboxed: Machine, tmp_path
     sandboxed.model(main={"url": "https://mail.example.net", "certificate": supplied})
     run = boxed(sandboxed, "validate")
     assert run.returncode == 0, run.stdout + run.stderr
+
+
+def test_what_is_too_costly_to_read_is_given_up_within_the_sandbox(sandboxed: Machine) -> None:
+    folder = sandboxed.config.parent
+    (folder / "a.p12").write_bytes(hostile.pkcs12(sandboxed.root, hostile.ABSURD, hidden=True))
+    supplied = {"file": {"certificate": "a.p12"}}
+    sandboxed.model({"a.example": {"url": "https://www.a.example", "certificate": supplied}})
+    run = boxed(sandboxed, "validate")
+    assert run.returncode == 5, run.stdout + run.stderr
+    assert "took too much time and was given up" in run.stdout  # so there are limits, not a clock
 
 
 NEW_NAMESPACE = (

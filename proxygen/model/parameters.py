@@ -1,0 +1,117 @@
+"""Parameters: what reading a key would cost, told by its outermost bytes before it is read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+LONGEST_NUMBER = 8192
+"""Bits of an RSA modulus. The time to check a key grows with the fourth power of its length."""
+MOST_ROUNDS = 5_000_000
+"""Iterations of all passwords of a file together; programs write from 2,048 to 1,000,000."""
+MOST_MEMORY = 256 * 1024 * 1024
+MOST_WORK = 1024 * 1024 * 1024
+"""Octets that scrypt needs, and that it goes through (128·N·r, 128·N·r·p, RFC 7914)."""
+MOST_ELEMENTS = 20_000
+
+INTEGER, OCTETS, OBJECT, CONSTRUCTED = 0x02, 0x04, 0x06, 0x20
+UNWANTED = {
+    bytes.fromhex("2a864886f70d010301"): "Diffie-Hellman",
+    bytes.fromhex("2a8648ce3e0201"): "Diffie-Hellman",
+    bytes.fromhex("2a8648ce380401"): "DSA",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Element:
+    """One element of DER: its tag and its content."""
+
+    tag: int
+    content: bytes
+
+    @property
+    def number(self) -> int:
+        """The value of an INTEGER."""
+        return int.from_bytes(self.content, "big", signed=True)
+
+
+def costly(der: bytes) -> str | None:
+    """Return what makes it too costly, or useless, to read keys; None where nothing is seen.
+
+    What is not DER, or stands behind a password, is not seen: limits on the process that reads
+    it must hold for that.
+    """
+    rounds = 0
+    for row in rows(der):
+        for each in row:
+            bits = int.from_bytes(each.content, "big").bit_length() if each.tag == INTEGER else 0
+            if bits > LONGEST_NUMBER:
+                return f"it has a number of {bits} bits, {LONGEST_NUMBER} are the most for RSA"
+            if each.tag == OBJECT and (kind := UNWANTED.get(each.content)):
+                return f"clients do not take {kind} keys"
+        numbers = after_salt(row)
+        if len(numbers) > 2 and (words := costly_scrypt(*numbers[:3])):
+            return words
+        rounds += sum(numbers[:1])
+    if rounds > MOST_ROUNDS:
+        return f"its password takes {rounds} iterations, {MOST_ROUNDS} are the most"
+    return None
+
+
+def after_salt(row: Sequence[Element]) -> list[int]:
+    """Return the numbers that follow a salt.
+
+    In all parameters of passwords (RFC 8018 appendix A, RFC 7292 section 4, RFC 7914 section 7)
+    the salt is followed by how often, or how, to go on; nothing else in keys looks like that.
+    """
+    salt = next((index for index, each in enumerate(row) if each.tag == OCTETS), len(row))
+    numbers: list[int] = []
+    for each in row[salt + 1 :]:
+        if each.tag != INTEGER:
+            break
+        numbers.append(max(each.number, 0))
+    return numbers
+
+
+def costly_scrypt(cost: int, block: int, parallel: int) -> str | None:
+    """Return why scrypt with these parameters is too much."""
+    memory = 128 * cost * block
+    if memory > MOST_MEMORY or memory * parallel > MOST_WORK:
+        return (
+            f"its password takes scrypt with N={cost}, r={block}, p={parallel}, which is too much"
+        )
+    return None
+
+
+def rows(der: bytes) -> Iterator[tuple[Element, ...]]:
+    """Yield the elements beside each other, of the whole and of all that is in it, in one pass."""
+    waiting, seen = [der], 0
+    while waiting:
+        row = tuple(elements(waiting.pop()))
+        seen += len(row)
+        if seen > MOST_ELEMENTS:
+            return
+        yield row
+        waiting.extend(
+            each.content
+            for each in row
+            if each.tag & CONSTRUCTED or (each.tag == OCTETS and each.content[:1] == b"\x30")
+        )
+
+
+def elements(data: bytes) -> Iterator[Element]:
+    """Yield the elements that stand one after the other; what is no DER ends it."""
+    at = 0
+    while at + 2 <= len(data):
+        tag, length = data[at], data[at + 1]
+        at += 2
+        if length & 0x80:
+            octets = length & 0x7F
+            if not 1 <= octets <= 4:
+                return
+            length = int.from_bytes(data[at : at + octets], "big")
+            at += octets
+        if at + length > len(data):
+            return
+        yield Element(tag, data[at : at + length])
+        at += length
