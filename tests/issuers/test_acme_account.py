@@ -146,7 +146,8 @@ def test_the_next_key_is_stored_before_the_authority_hears_of_it(
 
     between.instead = look
     one.account().roll_over()
-    assert stored == [True]
+    assert stored
+    assert all(stored)  # of a busy machine the authority may hear twice
 
 
 def test_an_unfinished_move_of_the_key_is_finished(common: Place) -> None:

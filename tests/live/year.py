@@ -56,9 +56,12 @@ class Mail:
         return str(body.get_content())
 
 
-@dataclass(slots=True)
+@dataclass
 class Sink:
-    """A mail server that keeps what it is given."""
+    """A mail server that keeps what it is given.
+
+    Without slots: aiosmtpd asks for all members, which Python 3.11.2 fails at with them.
+    """
 
     clock: Clock
     mails: list[Mail] = field(default_factory=list)
