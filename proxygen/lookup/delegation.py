@@ -12,6 +12,7 @@ from dns.message import Message
 from dns.rdata import Rdata
 
 from proxygen.host.suffixes import is_public, registered
+from proxygen.lookup import reach
 from proxygen.lookup.answers import SETTLED, Kind, Trouble
 from proxygen.lookup.asking import Asking, Errand, Exhausted
 from proxygen.lookup.cache import FAILURE, Cache, clamped
@@ -86,14 +87,17 @@ class Delegations:
         routed: Callable[[str], bool],
         public: Callable[[str], bool],
     ) -> None:
-        """*public* tells which addresses may be asked; all where the root is not public either."""
-        inside = not all(map(public, roots))
-        self.allowed = (lambda _: True) if inside else public
+        """*public* tells which addresses may be asked, besides those beside a root server."""
+        self.public = public
         self.asking = asking
         self.routed = routed
         self.cache = cache
         self.port = port
         self.root = Delegation("", tuple(Server("", each, port) for each in roots))
+
+    def allowed(self, address: str) -> bool:
+        """Return whether a name server may be asked at an address that a zone gave."""
+        return reach.allowed(address, self.public, (each.address for each in self.root.servers))
 
     async def hop(self, name: str, rdtype: str, errand: Errand, most: int = ASKED) -> Hop:
         """Return what every server of the zone of *name* says; raise Lost."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import dns.flags
@@ -11,6 +11,7 @@ import dns.rdatatype
 from dns.message import Message
 
 from proxygen.host.suffixes import registered
+from proxygen.lookup import reach
 from proxygen.lookup.answers import SETTLED, Found, Kind, Reply, Source, Trouble
 from proxygen.lookup.asking import Asking, Errand, Exhausted
 from proxygen.lookup.chain import further
@@ -34,12 +35,21 @@ BOGUS = "the resolver answers only without DNSSEC: what the servers gave could n
 
 
 class Recursive:
-    """Asks resolvers in their order, the next one when one does not serve."""
+    """Asks resolvers in their order, the next one when one does not serve.
+
+    *public* tells which name servers of a zone may be asked besides those beside a resolver.
+    """
 
     def __init__(
-        self, asking: Asking, resolvers: Sequence[tuple[str, int]], port: int, source: Source
+        self,
+        asking: Asking,
+        resolvers: Sequence[tuple[str, int]],
+        port: int,
+        source: Source,
+        public: Callable[[str], bool],
     ) -> None:
         self.asking = asking
+        self.public = public
         self.servers = tuple(Server("", address, number) for address, number in resolvers)
         self.port = port
         self.source = source
@@ -146,8 +156,13 @@ class Recursive:
         for host in hosts:
             for rdtype in ("A", "AAAA"):
                 last = (await self.told(Question(host, rdtype, recursive=True), errand))[-1]
-                servers.extend(Server(host, each, self.port) for each in last.records)
+                found = filter(self.allowed, last.records)
+                servers.extend(Server(host, each, self.port) for each in found)
         return apex, tuple(servers[:ADDRESSES])
+
+    def allowed(self, address: str) -> bool:
+        """Return whether a name server may be asked at an address that a zone gave."""
+        return reach.allowed(address, self.public, (each.address for each in self.servers))
 
     async def apex(self, name: str, errand: Errand) -> str:
         """Return the apex of the zone of *name*: the owner of the SOA record above it."""

@@ -42,7 +42,8 @@ class Resolving:
     seconds for an answer, asks *tries* times, and no look takes longer than *within* seconds.
 
     From public root servers down only *public* addresses are asked: a customer's zone does not make
-    this host knock at name servers in a private network.
+    this host knock at name servers in a private network. With resolvers, those beside one of them
+    are asked too.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Resolving:
         self.delegations = Delegations(self.asking, self.cache, roots, port, routed, public)
         self.signatures = Signatures(self.delegations, self.cache)
         self.port = port
+        self.public = public
         self.within = within
         self.system = system
         self._resolvers = tuple(resolvers)
@@ -171,12 +173,12 @@ class Resolving:
     def _recursive(self) -> Recursive | None:
         """Return the resolvers to ask, None to ask from the root servers down."""
         if self._resolvers:
-            return Recursive(self.asking, self._resolvers, self.port, Source.RESOLVERS)
+            return Recursive(self.asking, self._resolvers, self.port, Source.RESOLVERS, self.public)
         return self.cache.get("rootless")  # type: ignore[no-any-return]
 
     def _without_roots(self) -> Recursive:
         """Return this host's resolvers, and keep for a while that no root server answers."""
-        recursive = Recursive(self.asking, self.system(), self.port, Source.SYSTEM)
+        recursive = Recursive(self.asking, self.system(), self.port, Source.SYSTEM, self.public)
         self.cache.put("rootless", recursive, ROOTLESS)
         return recursive
 

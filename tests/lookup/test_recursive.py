@@ -278,3 +278,30 @@ def test_an_alias_of_what_is_no_host_name_leads_nowhere(
         found = asyncio.run(asking.look("a.example", "A"))
     assert (found.chain, found.records) == ((), ())
     assert "leads to no host name" in found.words
+
+
+@pytest.mark.parametrize(
+    ("address", "asked"),
+    [("127.255.255.9", True), ("9.9.9.9", True)]
+    + [(each, False) for each in ("10.0.0.1", "169.254.169.254", "192.168.1.1", "0.0.0.0")],
+)
+def test_no_zone_makes_this_host_ask_servers_in_another_private_network(
+    network: str, port: int, address: str, asked: bool
+) -> None:
+    """The resolver on loopback is who it was told to ask: others may be there, nowhere else."""
+
+    def says(query: Message) -> Message:
+        name, rdtype = asked_for(query)
+        records = {
+            "SOA": f"{name} 60 SOA ns.test. host.test. 1 3600 600 86400 60",
+            "NS": f"{name} 60 NS ns.a.example.",
+            "A": f"{name} 60 A {address}",
+        }
+        made = answer(query, *filter(None, [records.get(rdtype)]))
+        made.flags |= dns.flags.RA
+        return made
+
+    with Scripted(port, {f"{network}1": says}):
+        asking = Resolving([(f"{network}1", port)], port=port, patience=0.5)
+        zone = asyncio.run(asking.zone("a.example"))
+    assert (zone and zone.servers) == ((("ns.a.example", address, port),) if asked else ())
