@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -13,13 +14,13 @@ from acme import messages
 from proxygen.errors import IssueFailed
 from proxygen.issuers import acme_failures, acme_renewal
 from proxygen.issuers.acme_account import Account, location
-from proxygen.issuers.acme_answers import Directory, Identifier, Order, Status
-from proxygen.issuers.acme_failures import Over, Refused, Wrong
+from proxygen.issuers.acme_answers import Directory, Identifier, Order, Status, Unreadable
+from proxygen.issuers.acme_failures import Over, Refused, Unfinished, Unseen, Wrong
 from proxygen.issuers.acme_kept import KeptAccount, KeptOrder, KeptOrders
 from proxygen.issuers.acme_order import Course
 from proxygen.issuers.acme_renewal import Suggested
 from proxygen.issuers.acme_server import Once, Server
-from proxygen.issuers.acme_transport import Answer, Pace
+from proxygen.issuers.acme_transport import Answer, Pace, Unreached
 from proxygen.model import verdicts, x509
 from proxygen.model.certificate import Certificate, KeyAndChain, Secret
 from proxygen.model.site import Acme
@@ -27,6 +28,7 @@ from proxygen.solvers import Solver, Solvers
 from proxygen.stores import Store
 
 IDENTIFIERS = {"dns": messages.IDENTIFIER_FQDN, "ip": messages.IDENTIFIER_IP}
+TOO_MANY = 429
 MOST_CERTIFICATES = 10
 AT_ONCE = 24
 
@@ -98,10 +100,25 @@ class AcmeIssuer:
             self.orders.drop(wanted.owner)
             raise acme_failures.of_names(wanted.names, over) from over
         except Refused as refused:
+            if refused.status != TOO_MANY:
+                self.missed(wanted)
             raise acme_failures.of_names(wanted.names, refused) from refused
         except Wrong:
             self.orders.drop(wanted.owner)
             raise
+        except Unfinished:
+            with suppress(OSError):
+                self.orders.delayed(wanted.owner)
+            raise
+        except (Unreached, Unreadable, Unseen) as failed:
+            if not failed.everybody:  # the trouble of the whole authority is not the order's
+                self.missed(wanted)
+            raise
+
+    def missed(self, wanted: Certificate) -> None:
+        """Note that an order could not be gone on with; after some times a new one is made."""
+        with suppress(OSError):
+            self.orders.missed(wanted.owner)
 
     def finished(self, owner: str) -> None:
         """Forget the owner's orders, those at other authorities among them: they are of no use."""
@@ -164,9 +181,11 @@ class AcmeIssuer:
         try:
             order = Order.read(account.look(kept.url).body)
         except Refused as refused:
-            if refused.status == 429 or refused.status >= 500:
+            if refused.status == TOO_MANY:
                 raise
-            return None
+            if refused.status < 500:
+                return None
+            raise acme_failures.unseen(kept.url, refused) from refused
         lives = order.status is not Status.INVALID and order.is_for(wanted.names)
         return Begun(kept.url, kept.key.encode(), order) if lives else None
 

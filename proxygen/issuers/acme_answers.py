@@ -53,6 +53,10 @@ Text = Annotated[str, AfterValidator(printable)]
 Word = Annotated[str, Field(max_length=1000), AfterValidator(printable)]
 
 
+class Unreadable(IssueFailed):
+    """What came from the authority is not what was asked for."""
+
+
 class Said(BaseModel):
     """One JSON object of the authority; fields that we do not know are left aside."""
 
@@ -66,7 +70,7 @@ class Said(BaseModel):
         except ValidationError as error:
             flaw = error.errors(include_input=False, include_url=False)[0]
             where = ".".join(map(str, flaw["loc"])) or "JSON"
-            raise IssueFailed(
+            raise Unreadable(
                 f"the authority sent no valid {cls.__name__.lower()}",
                 remedy="check that `acme.directory` is the URL of an ACME directory (RFC 8555)",
                 words=printable(f"{where}: {flaw['msg']}"),
@@ -168,6 +172,11 @@ class Directory(Said):
     key_change: Annotated[Url | None, Field(alias="keyChange")] = None
     renewal_info: Annotated[Url | None, Field(alias="renewalInfo")] = None
     meta: Meta = Meta()
+
+    @property
+    def shared(self) -> frozenset[str]:
+        """The URLs that every certificate needs."""
+        return frozenset({self.new_nonce, self.new_account, self.new_order})
 
 
 class Order(Said):

@@ -56,6 +56,14 @@ class Wrong(IssueFailed):
     """What the authority answered cannot be right: the order is given up."""
 
 
+class Unfinished(IssueFailed):
+    """The authority did not finish an order in time: the next run continues it."""
+
+
+class Unseen(IssueFailed):
+    """The authority, which works, does not show an order that it took before."""
+
+
 @dataclass(frozen=True, slots=True)
 class Meaning:
     """What a type of problem means, what to do about it, and whether waiting cannot help."""
@@ -151,6 +159,20 @@ GENERAL = frozenset(
 
 EXACT_SET = "exact set"
 """How Let's Encrypt names its limit of certificates for the same names."""
+
+
+def unseen(url: str, refused: Refused) -> Unseen:
+    """Return the error for an order that was begun and cannot be looked at.
+
+    It is this order's trouble: others are asked for, and find out whether it is theirs as well.
+    """
+    return Unseen(
+        "the authority does not show the order that was begun",
+        where=url,
+        retry_at=refused.retry_at,
+        remedy="nothing: it is asked again, and after some times a new order is made",
+        words=words(refused.problem),
+    )
 
 
 def of_names(names: tuple[str, ...], refused: Refused) -> IssueFailed:

@@ -22,6 +22,8 @@ KEY, NEXT = "key", "key.next"
 """The account's key, and the one that is to take its place (RFC 8555 section 7.3.5)."""
 LARGEST_KEY = 1024
 """Ours have 241 octets. A larger one may be of a kind that takes minutes to read."""
+MOST_MISSES, MOST_DELAYS = 3, 10
+"""How often an order is tried that cannot be reached, or is not finished in time."""
 AGAIN = timedelta(days=1)
 """How long a contact that was refused is not told again."""
 
@@ -128,11 +130,17 @@ def thumbprint(key: JWKEC) -> str:
 
 
 class KeptOrder(Said):
-    """What is stored of an order: what it is for, its URL, and the key of the certificate."""
+    """What is stored of an order: what it is for, its URL, and the key of the certificate.
+
+    *misses* counts how often in a row it could not be reached, *delays* how often it was not
+    finished in time.
+    """
 
     purpose: str
     url: Url
     key: str = Field(repr=False)
+    misses: int = 0
+    delays: int = 0
 
 
 class Memory(Said):
@@ -159,6 +167,23 @@ class KeptOrders:
     def make_room(self, owner: str) -> None:
         """Forget the owner's order; raise OSError when another could not be remembered."""
         self.write(owner, self.others(owner))
+
+    def missed(self, owner: str) -> None:
+        """Count that the owner's order could not be reached; it is forgotten after some times."""
+        if order := self.get(owner):
+            self.counted(owner, order.model_copy(update={"misses": order.misses + 1}))
+
+    def delayed(self, owner: str) -> None:
+        """Count that the owner's order was not finished in time; it is forgotten likewise."""
+        if order := self.get(owner):
+            self.counted(owner, order.model_copy(update={"misses": 0, "delays": order.delays + 1}))
+
+    def counted(self, owner: str, order: KeptOrder) -> None:
+        """Keep the owner's order, unless it was tried in vain too often."""
+        if order.misses >= MOST_MISSES or order.delays >= MOST_DELAYS:
+            self.drop(owner)
+        else:
+            self.put(owner, order)
 
     def drop(self, owner: str) -> None:
         """Forget the owner's order."""

@@ -14,7 +14,7 @@ from josepy.jwk import JWK
 from proxygen.errors import IssueFailed
 from proxygen.issuers.acme_answers import problem
 from proxygen.issuers.acme_failures import Refused
-from proxygen.issuers.acme_transport import Answer, Broken, Transport
+from proxygen.issuers.acme_transport import Answer, Transport, Unreached
 
 NONCE = re.compile(r"[A-Za-z0-9_-]{1,500}", re.ASCII)
 MOST_NONCES = 200
@@ -32,45 +32,55 @@ class Network:
 
     def get(self, url: str) -> Answer:
         """Return what *url* answers without a signature; raise Refused or IssueFailed."""
-        return self.accepted(self.send("GET", url))
+        return self.accepted(self.send("GET", url, None, self.transport.end()))
 
     def post(self, url: str, payload: bytes, key: JWK, account: str | None) -> Answer:
         """Return the answer to *payload*, signed as *account*, or with the key itself if None.
 
-        A rejected nonce is replaced (RFC 8555 section 6.5). Raise Refused or IssueFailed.
+        Raise Refused or IssueFailed.
         """
-        for _ in range(NONCE_TRIES):
-            answer = self.send("POST", url, self.signed(url, payload, key, account))
-            try:
-                return self.accepted(answer)
-            except Refused as refused:
-                if refused.problem.kind != "badNonce":
-                    raise
-                last = refused
-        raise last
+        return self.posted(url, payload, key, account, self.transport.end())
 
     def look(self, url: str, key: JWK, account: str) -> Answer:
         """Return what stands at *url* (POST-as-GET, RFC 8555 section 6.3).
 
         Asked again once when the connection breaks, as servers close idle ones at any time.
         """
+        end = self.transport.end()
         try:
-            return self.post(url, b"", key, account)
-        except Broken:
-            return self.post(url, b"", key, account)
+            return self.posted(url, b"", key, account, end)
+        except Unreached as unreached:
+            if not unreached.broken:
+                raise
+            return self.posted(url, b"", key, account, end)
 
-    def signed(self, url: str, payload: bytes, key: JWK, account: str | None) -> bytes:
+    def posted(self, url: str, payload: bytes, key: JWK, account: str | None, end: float) -> Answer:
+        """Return the answer to a request that is over at the moment *end*.
+
+        A rejected nonce is replaced (RFC 8555 section 6.5).
+        """
+        for _ in range(NONCE_TRIES):
+            signed = self.signed(url, payload, key, account, end)
+            try:
+                return self.accepted(self.send("POST", url, signed, end))
+            except Refused as refused:
+                if refused.problem.kind != "badNonce":
+                    raise
+                last = refused
+        raise last
+
+    def signed(self, url: str, payload: bytes, key: JWK, account: str | None, end: float) -> bytes:
         """Return the request's body (RFC 8555 section 6.2)."""
-        nonce = b64decode(self.nonce())
+        nonce = b64decode(self.nonce(end))
         signature = JWS.sign(payload, key, ES256, nonce, url, account)
         return json.dumps(signature.to_json()).encode()
 
-    def nonce(self) -> str:
+    def nonce(self, end: float) -> str:
         """Return a nonce that was not used before."""
         try:
             return self.nonces.pop()
         except IndexError:
-            answer = self.accepted(self.send("HEAD", self.new_nonce))
+            answer = self.accepted(self.send("HEAD", self.new_nonce, None, end))
         try:
             return self.nonces.pop()
         except IndexError:
@@ -91,9 +101,17 @@ class Network:
             refused = refused.model_copy(update={"detail": f"HTTP status {answer.status}"})
         raise Refused(refused, answer.status, answer.retry_at)
 
-    def send(self, method: str, url: str, body: bytes | None = None) -> Answer:
-        """Return the answer to one request, and keep the nonce that it brought."""
-        answer = self.transport.send(method, url, body)
+    def send(self, method: str, url: str, body: bytes | None, end: float) -> Answer:
+        """Return the answer to one request, and keep the nonce that it brought.
+
+        After one without an answer the next begins with a new nonce: whether the authority is
+        there at all shows then, before each order waits in vain for itself.
+        """
+        try:
+            answer = self.transport.send(method, url, body, end)
+        except Unreached:
+            self.nonces.clear()
+            raise
         nonce = answer.headers.get("Replay-Nonce", "")
         if NONCE.fullmatch(nonce) and survives(nonce):
             self.nonces.append(nonce)

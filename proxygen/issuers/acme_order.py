@@ -20,7 +20,7 @@ from proxygen.issuers.acme_answers import (
     Problem,
     Status,
 )
-from proxygen.issuers.acme_failures import NO_ADVICE, Advice, Over, Refused, Wrong
+from proxygen.issuers.acme_failures import NO_ADVICE, Advice, Over, Refused, Unfinished, Wrong
 from proxygen.issuers.acme_transport import Answer, Pace
 from proxygen.model import persist
 from proxygen.model.certificate import DNS, HTTP, PERSIST, Certificate
@@ -85,7 +85,7 @@ class Course:
     def finalized(self, order: Order, request: bytes) -> Order:
         """Send the signing request; return the order once it is no longer processed."""
         csr = messages.CertificateRequest(csr=x509.load_pem_x509_csr(request))
-        answer = self.account.post(order.finalize, encoded(csr))
+        answer = self.post(order.finalize, encoded(csr))
         order = Order.read(answer.body)
         if order.status is Status.PROCESSING:
             self.pause(answer.retry_at, self.pace.first_pause)
@@ -96,7 +96,7 @@ class Course:
         """Return the certificate of a valid order as it was sent."""
         if order.certificate is None:
             raise Wrong("the authority's order is valid, but names no certificate", where=self.url)
-        return self.account.look(order.certificate).body
+        return self.look(order.certificate).body
 
     def order(self, passing: Status) -> Order:
         """Return the order once its status is another than *passing*."""
@@ -108,9 +108,7 @@ class Course:
 
     def prove(self, order: Order) -> None:
         """Prove what is not proven yet: present all, answer all, then wait for each."""
-        found = [
-            (url, Authorization.read(self.account.look(url).body)) for url in self.asked(order)
-        ]
+        found = [(url, Authorization.read(self.look(url).body)) for url in self.asked(order)]
         check_names(order, [authorization for _, authorization in found])
         proofs = [self.proof(url, one) for url, one in found if one.status is Status.PENDING]
         try:
@@ -177,9 +175,9 @@ class Course:
         if challenge.status is not Status.PENDING:
             return None
         try:
-            return self.account.post(str(challenge.url), b"{}")
+            return self.post(str(challenge.url), b"{}")
         except Refused:
-            if Authorization.read(self.account.look(url).body).status is Status.PENDING:
+            if Authorization.read(self.look(url).body).status is Status.PENDING:
                 raise
             return None  # the look that a killed run asked for ended just now
 
@@ -196,26 +194,40 @@ class Course:
         """Return what stands at *url*, again and again, with growing pauses."""
         pause = self.pace.first_pause
         while True:
-            answer = self.account.look(url)
+            answer = self.look(url)
             yield answer
             self.pause(answer.retry_at, pause)
             pause = min(2 * pause, self.pace.longest_pause)
 
+    def look(self, url: str) -> Answer:
+        """Return what stands at *url*; raise Unfinished once the time for the order is over."""
+        self.check_time(0)
+        return self.account.look(url)
+
+    def post(self, url: str, payload: bytes) -> Answer:
+        """Return the answer to a signed request; raise as ``look`` does."""
+        self.check_time(0)
+        return self.account.post(url, payload)
+
     def pause(self, retry_at: datetime | None, seconds: float) -> None:
-        """Wait *seconds*, or as long as the authority asks; raise IssueFailed past the deadline.
+        """Wait *seconds*, or as long as the authority asks; raise Unfinished past the deadline."""
+        if retry_at:
+            seconds = max(seconds, (retry_at - self.now()).total_seconds())
+        self.check_time(seconds)
+        time.sleep(seconds)
+
+    def check_time(self, seconds: float) -> None:
+        """Raise Unfinished when the time for the order is over in so many *seconds*.
 
         The order stays stored: the next run continues it.
         """
-        if retry_at:
-            seconds = max(seconds, (retry_at - self.now()).total_seconds())
         if time.monotonic() + seconds > self.deadline:
-            raise IssueFailed(
+            raise Unfinished(
                 "the authority has not finished the order yet",
                 where=self.url,
                 retry_at=self.now() + timedelta(seconds=seconds),
                 remedy="nothing: the next run continues the same order",
             )
-        time.sleep(seconds)
 
 
 def of_several(failures: list[IssueFailed]) -> IssueFailed:

@@ -14,12 +14,14 @@ from proxygen.issuers import acme_failures
 from proxygen.issuers.acme_answers import Said, https
 from proxygen.issuers.acme_failures import Refused
 from proxygen.issuers.acme_server import Server
-from proxygen.issuers.acme_transport import Answer
+from proxygen.issuers.acme_transport import Answer, Unreached
 
 IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{1,200}\.[A-Za-z0-9_-]{1,200}", re.ASCII)
 LONGEST_URL = 500
 SOONEST, LATEST, UNSAID = timedelta(minutes=1), timedelta(days=1), timedelta(hours=6)
 """Bounds of when to ask again, and when to without a word of the authority (section 4.3)."""
+MOST_VAIN = 3
+"""After so many questions without an answer, one after the other, nobody else asks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,11 @@ def suggested(server: Server, identifier: str) -> Suggested | None:
         window = (said := RenewalInfo.read(answer.body)).window
     except Refused as refused:
         raise unsuggested(refused, server.now()) from refused
+    except Unreached as unreached:
+        server.vain += 1
+        unreached.everybody = unreached.down or server.vain >= MOST_VAIN
+        raise
+    server.vain = 0
     if window.start >= window.end:
         raise IssueFailed(
             "the authority suggested to renew in a window that ends before it starts",

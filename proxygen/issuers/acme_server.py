@@ -56,7 +56,8 @@ class Once(Generic[T]):
 class Server:
     """The server of one authority; many threads share it. Nothing is sent before it is used.
 
-    *ahead* tells by how much our clock was before its own when it gave its directory.
+    *ahead* tells by how much our clock was before its own when it gave its directory, *vain* how
+    many questions about renewals had no answer since one had.
     """
 
     def __init__(
@@ -64,9 +65,12 @@ class Server:
     ) -> None:
         self.settings = settings
         self.now = now
-        self.network = Network(Transport(settings.trusted_roots, connections, now, pace))
+        roots = settings.trusted_roots
+        self.transport = Transport(settings.directory, roots, connections, now, pace)
+        self.network = Network(self.transport)
         self.directory = Once(self.read, pace.down)
         self.ahead = timedelta(0)
+        self.vain = 0
 
     def read(self) -> Directory:
         """Read the directory; raise IssueFailed."""
@@ -76,6 +80,7 @@ class Server:
         except (IssueFailed, Refused, ValueError) as error:
             raise no_directory(self.settings, error) from error
         self.network.new_nonce = directory.new_nonce
+        self.transport.shared |= directory.shared
         if theirs := clock_of(answer):
             self.ahead = self.now() - theirs
         return directory

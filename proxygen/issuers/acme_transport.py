@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import copy
+import errno
 import socket
 import ssl
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import urllib3
+from urllib3.connection import HTTPSConnection
 from urllib3.exceptions import (
     ConnectTimeoutError,
     HTTPError,
+    NameResolutionError,
     NewConnectionError,
     ProtocolError,
     ProxyError,
@@ -29,11 +33,18 @@ from urllib3.exceptions import (
 
 from proxygen import __version__
 from proxygen.errors import IssueFailed
+from proxygen.host.connection import Timed, TimedTls, TooMuch, connected
 from proxygen.issuers.acme_answers import printable
+from proxygen.lookup import reach
+from proxygen.model.hosts import is_address
 
 LARGEST_ANSWER = 1024 * 1024
-DOWN = (ConnectTimeoutError, NewConnectionError, ProxyError, ReadTimeoutError, SSLError)
-"""Failures that the next request would meet as well."""
+LARGEST_EXCHANGE = LARGEST_ANSWER + 128 * 1024
+"""With the head, interim answers, the signs between chunks, and what follows the last of them."""
+DOWN = (ConnectTimeoutError, NewConnectionError, ProxyError, SSLError)
+"""Failures that the next request to the same host would meet as well."""
+ABOUT_ONE = (ValueError, TooMuch)
+"""Failures that are about one answer or URL."""
 SHORTEST_WAIT, LONGEST_WAIT = timedelta(seconds=1), timedelta(days=1)
 LONGEST_REFUSAL = timedelta(days=8)
 """Of a request that was refused: limits count a week, and say when it is over."""
@@ -43,13 +54,14 @@ LONGEST_REFUSAL = timedelta(days=8)
 class Pace:
     """How long to wait, in seconds.
 
-    *connect*, *read*: for a connection, and for each piece of an answer; *answer*: for all of
-    it. *down*: how long an authority that could not be reached is left alone. *first_pause*
-    doubles at each look at an order up to *longest_pause*. *order*: for all of one order.
+    *connect*: for a connection, from the look for addresses to the end of TLS's handshake.
+    *answer*: for all of one request, from there to the last octet of the answer, however often
+    it must be sent again for a nonce. *down*: how long a host that could not be reached is left
+    alone. *first_pause* doubles at each look at an order up to *longest_pause*. *order*: for all
+    of one order; the request that is under way then may go on to its own end.
     """
 
     connect: float = 10
-    read: float = 30
     answer: float = 60
     down: float = 60
     first_pause: float = 0.1
@@ -67,42 +79,94 @@ class Answer:
     retry_at: datetime | None
 
 
+@dataclass(slots=True)
+class Reach:
+    """Which hosts an authority may lead us to: its own, and others on the internet.
+
+    *host* is the one that the model names, in *beside* the addresses it had. Another host, which
+    the authority names, is connected to at a public address, or in the same private network.
+    """
+
+    host: str
+    beside: set[str] = field(default_factory=set)
+
+    def allows(self, host: str, address: str) -> bool:
+        """Return whether *host* may be connected to at an address."""
+        if host.lower() == self.host:
+            self.beside.add(address)
+            return True
+        return reach.allowed(address, reach.is_public, self.beside)
+
+    def check(self, url: str) -> None:
+        """Raise Unreached for a URL with an address that may not be connected to.
+
+        A proxy would do that for us; what a name leads to there is the proxy's to judge.
+        """
+        host = urlsplit(url).hostname or ""
+        if is_address(host) and not self.allows(host, host):
+            raise PermissionError(errno.EACCES, "its address is not one of the internet")
+
+
 class Transport:
-    """Sends requests to one authority; many threads share it and its connections."""
+    """Sends requests to one authority; many threads share it and its connections.
+
+    *directory* is the URL that the model has, *shared* are those that every certificate needs:
+    a request there that fails would fail for everybody. Trouble is that of a host: while one is
+    down nobody waits for it again, and others are asked nevertheless.
+    """
 
     def __init__(
-        self, roots: Iterable[Path], connections: int, now: Callable[[], datetime], pace: Pace
+        self,
+        directory: str,
+        roots: Iterable[Path],
+        connections: int,
+        now: Callable[[], datetime],
+        pace: Pace,
     ) -> None:
+        self.shared = {directory}
         self.roots = tuple(roots)
         self.connections = connections
         self.now = now
         self.pace = pace
+        self.reach = Reach(host_of(directory))
         self.pools: dict[str | None, urllib3.PoolManager] = {}
         self.lock = threading.Lock()
-        self.down: tuple[float, IssueFailed] | None = None
+        self.down: dict[str, tuple[float, Unreached]] = {}
 
-    def send(self, method: str, url: str, body: bytes | None = None) -> Answer:
-        """Return the answer to one request; raise IssueFailed when there is none.
+    def end(self) -> float:
+        """Return the moment of the monotonic clock at which a request that begins now is over."""
+        return time.monotonic() + self.pace.answer
 
-        While the authority is down nobody waits for it again.
+    def send(self, method: str, url: str, body: bytes | None, end: float) -> Answer:
+        """Return the answer to one request, complete by the moment *end*.
+
+        Raise Unreached when there is none.
         """
-        down = self.down  # once, as other threads change it
+        down = self.down.get(netloc_of(url))
         if down and time.monotonic() < down[0]:
-            raise copy.copy(down[1])
+            raise down[1].at(url)
         try:
-            answer = self.exchange(method, url, body)
-        except (HTTPError, OSError, ValueError) as error:
+            answer = self.exchange(method, url, body, max(end - time.monotonic(), 0.001))
+        except (HTTPError, OSError, ValueError, TooMuch) as error:
             raise self.unreached(url, error) from error
-        self.down = None
+        self.down.pop(netloc_of(url), None)
         return answer
 
-    def exchange(self, method: str, url: str, body: bytes | None) -> Answer:
+    def exchange(self, method: str, url: str, body: bytes | None, seconds: float) -> Answer:
         """Send one request and read the bounded answer. Redirects are answers like others."""
         headers = {"User-Agent": f"proxygen/{__version__}"}
         if body is not None:
             headers["Content-Type"] = "application/jose+json"
+        self.reach.check(url)
         response = self.pool(url).request(
-            method, url, body=body, headers=headers, redirect=False, preload_content=False
+            method,
+            url,
+            body=body,
+            headers=headers,
+            redirect=False,
+            preload_content=False,
+            decode_content=False,  # nobody asked for it, and little may become much
+            timeout=urllib3.Timeout(connect=min(self.pace.connect, seconds), total=seconds),
         )
         try:
             answer = self.answer(response)
@@ -114,7 +178,9 @@ class Transport:
 
     def answer(self, response: urllib3.BaseHTTPResponse) -> Answer:
         """Read an answer."""
-        body = whole(response, time.monotonic() + self.pace.answer)
+        if response.status < 200:  # RFC 8297: another one follows, which nobody would read
+            raise ProtocolError(f"an interim answer: {response.status}")
+        body = whole(response)
         asked = response.headers.get("Retry-After")
         longest = LONGEST_WAIT if response.status < 400 else LONGEST_REFUSAL
         retry_at = moment(asked, self.now(), longest) if asked else None
@@ -134,45 +200,122 @@ class Transport:
         options: dict[str, Any] = {
             "maxsize": self.connections,
             "ssl_context": trusting(self.roots),
-            "timeout": urllib3.Timeout(connect=self.pace.connect, read=self.pace.read),
             "retries": False,
-            "socket_options": [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
         }
-        return urllib3.ProxyManager(proxy, **options) if proxy else urllib3.PoolManager(**options)
+        if proxy:
+            pools: urllib3.PoolManager = urllib3.ProxyManager(proxy, **options)
+        else:
+            pools = urllib3.PoolManager(**options)
+        allows = self.reach.allows if proxy is None else lambda _host, _address: True
+        pools.pool_classes_by_scheme = {"https": pool_of(allows)}
+        return pools
 
-    def unreached(self, url: str, error: Exception) -> IssueFailed:
-        """Return the error for a request without an answer, and remember an authority down."""
-        kind = Broken if isinstance(error, ProtocolError | ConnectionError) else IssueFailed
-        host = urlsplit(url).netloc
-        failed = kind(
-            f"the authority at {host} {trouble(error)}",
+    def unreached(self, url: str, error: Exception) -> Unreached:
+        """Return the error for a request without an answer, and remember a host that is down.
+
+        One that does not answer about one order may well answer about others.
+        """
+        shared = url in self.shared
+        down = isinstance(error, DOWN) or (shared and isinstance(error, ReadTimeoutError))
+        for_all = shared or (down and netloc_of(url) in map(netloc_of, self.shared))
+        failed = Unreached(
+            f"the authority at {netloc_of(url)} {trouble(error)}",
             where=url,
             remedy=remedy(error, self.roots),
             words=printable(str(error)),
-            everybody=not isinstance(error, ValueError),  # which is about one answer, or one URL
+            everybody=for_all and not isinstance(error, ABOUT_ONE),
         )
-        if isinstance(error, DOWN):
-            self.down = (time.monotonic() + self.pace.down, failed)
+        failed.broken = isinstance(error, ProtocolError | ConnectionError)
+        failed.down = down
+        if down:
+            self.down[netloc_of(url)] = (time.monotonic() + self.pace.down, failed)
         return failed
 
 
-class Broken(IssueFailed):
-    """A connection ended before the answer was complete."""
+class Unreached(IssueFailed):
+    """A request had no answer.
+
+    *broken*: the connection ended before that was complete. *down*: so would all requests to the
+    same host end.
+    """
+
+    broken = False
+    down = False
+
+    def at(self, url: str) -> Unreached:
+        """Return the same failure of the host as that of a request for another URL there."""
+        failed = copy.copy(self)
+        failed.where = url
+        return failed
 
 
-class TooMuch(ValueError):
-    """An answer is larger, or takes longer, than any honest one."""
+class Connection(HTTPSConnection):
+    """A connection whose time limit is one for all of a request; *allows* tells where to."""
+
+    allows: ClassVar[Callable[[str, str], bool]]
+
+    def _new_conn(self) -> socket.socket:
+        """Return a connection to the host, or to the proxy."""
+        host, seconds = self._dns_host, float(self.timeout or 0)
+        allowed = partial(type(self).allows, host)
+        try:
+            made = connected(host.strip("[]"), self.port or 443, seconds, allowed)
+        except socket.gaierror as error:
+            raise NameResolutionError(host, self, error) from error
+        except TimeoutError as error:
+            raise ConnectTimeoutError(self, "no connection in time") from error
+        except OSError as error:
+            raise NewConnectionError(self, reason(error)) from error
+        made.most = LARGEST_EXCHANGE
+        return made
+
+    def connect(self) -> None:
+        """Connect; what takes too long is no connection, whichever part of it that is."""
+        try:
+            super().connect()
+        except TimeoutError as error:
+            raise ConnectTimeoutError(self, "no connection in time") from error
+        if isinstance(self.sock, Timed):
+            self.sock.most = LARGEST_EXCHANGE
+
+    def request(self, *arguments: Any, **more: Any) -> None:
+        """Send a request: its time begins, also on a connection that was used before."""
+        if self.sock is not None:
+            self.sock.settimeout(self.timeout)
+        super().request(*arguments, **more)
 
 
-def whole(response: urllib3.BaseHTTPResponse, deadline: float) -> bytes:
-    """Return the complete body; raise TooMuch when it is too large or comes too slowly."""
+def pool_of(allows: Callable[[str, str], bool]) -> type[urllib3.HTTPSConnectionPool]:
+    """Return the class of pools of our connections, which go where *allows* says."""
+    own = type("Connection", (Connection,), {"allows": staticmethod(allows)})
+    return type("Pool", (urllib3.HTTPSConnectionPool,), {"ConnectionCls": own})
+
+
+def host_of(url: str) -> str:
+    """Return the host in a URL, empty for none."""
+    try:
+        return (urlsplit(url).hostname or "").lower()
+    except ValueError:
+        return ""
+
+
+def netloc_of(url: str) -> str:
+    """Return host and port of a URL as it has them."""
+    return urlsplit(url).netloc.lower()
+
+
+def reason(error: OSError) -> str:
+    """Return an error of the network in the system's words."""
+    return error.strerror or str(error) or type(error).__name__
+
+
+def whole(response: urllib3.BaseHTTPResponse) -> bytes:
+    """Return the complete body; raise TooMuch when it is too large."""
     body = bytearray()
-    while piece := response.read1(65536):
+    while piece := response.read1(65536, decode_content=False):
         body += piece
         if len(body) > LARGEST_ANSWER:
-            raise TooMuch(f"more than {LARGEST_ANSWER} bytes")
-        if time.monotonic() > deadline:
-            raise TooMuch("an answer that does not end")
+            raise TooMuch(f"more than {LARGEST_ANSWER} octets")
     return bytes(body)
 
 
@@ -201,6 +344,7 @@ def trusting(roots: tuple[Path, ...]) -> ssl.SSLContext:
     (REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE) can put others in their place.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.sslsocket_class = TimedTls
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     for root in roots:
         load(context, root)

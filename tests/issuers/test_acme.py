@@ -334,7 +334,8 @@ def test_the_next_certificates_do_not_wait_for_an_authority_that_hangs(common: P
     with socket.create_server(("127.0.0.1", 0)) as silent:
         directory = f"https://127.0.0.1:{silent.getsockname()[1]}/dir"
         given = settings(common.pebble, directory=directory)
-        hanging = issuer(given, Webroot(common.challenges), pace=replace(QUICK, connect=1, read=1))
+        pace = replace(QUICK, connect=1, answer=1)
+        hanging = issuer(given, Webroot(common.challenges), pace=pace)
         begun = monotonic()
         for number in range(20):
             with pytest.raises(IssueFailed, match="cannot be used"):
@@ -345,7 +346,7 @@ def test_the_next_certificates_do_not_wait_for_an_authority_that_hangs(common: P
 def test_nobody_waits_again_for_an_authority_that_hangs_within_a_run(
     between: Between, common: Place
 ) -> None:
-    one = behind(between, common, pace=replace(QUICK, read=1))
+    one = behind(between, common, pace=replace(QUICK, answer=1))
     one.issue(wanted("alive.example"), None)
     between.hold = Hold("order-plz", "before")
     begun = monotonic()
@@ -706,13 +707,3 @@ def test_text_around_the_certificates_is_not_kept(between: Between, common: Plac
     pair = behind(between, common).issue(wanted("noise.example"), None)
     assert b"noise" not in pair.fullchain
     assert b"BEGIN X" not in pair.fullchain
-
-
-def test_an_answer_that_drips_is_given_up(common: Place, tmp_path: Path) -> None:
-    with Between(common.pebble, tmp_path) as between:
-        endless = b"x" * 900_000
-        between.tamper = at("dir", with_body(endless))
-        slow = issuer(settings(between), Webroot(common.challenges), pace=replace(QUICK, answer=0))
-        with pytest.raises(IssueFailed) as failed:
-            slow.issue(wanted("drip.example"), None)
-    assert "does not end" in failed.value.words

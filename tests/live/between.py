@@ -71,12 +71,14 @@ class Between:
     chalZ, finalize-order, my-order, certZ, my-account. *tamper* is given the step and Pebble's
     answer, and returns what the client is told. *instead* is given the step and what was signed
     in the request, and returns what the client is told without Pebble's knowing, or None.
+    *tamper_path* is like *tamper*, and is given the whole path.
     """
 
     def __init__(self, pebble: Pebble, folder: Path) -> None:
         self.pebble = pebble
         self.folder = folder
         self.tamper: Callable[[str, Reply], Reply] = lambda _, reply: reply
+        self.tamper_path: Callable[[str, Reply], Reply] = lambda _, reply: reply
         self.instead: Callable[[str, dict[str, Any]], Reply | None] = lambda _, signed: None
         self.hold: Hold | None = None
         self.seen: list[tuple[str, float]] = []
@@ -133,7 +135,7 @@ class Between:
             self.signed.append((step, payload))
         if self.hold:
             self.hold.stop(step, "after")
-        return self.tamper(step, reply)
+        return self.tamper_path(path, self.tamper(step, reply))
 
     def passed_on(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Reply:
         """Return Pebble's answer; the Host stays, as URLs are made and signed with it."""
