@@ -8,9 +8,12 @@ import re
 import socket
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from ipaddress import IPv6Network
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -24,6 +27,8 @@ STALE = timedelta(days=1)
 
 LONGEST_REQUEST = 8 * 1024
 MOST_CLIENTS = 32
+MOMENT = 0.05
+"""Seconds in which the thread of a connection that was ended makes room."""
 WEB = re.compile(rb"(GET|HEAD) /\.well-known/acme-challenge/([A-Za-z0-9_-]{1,200}) HTTP/1\.[01]\r?")
 
 
@@ -96,12 +101,69 @@ class Webroot:
                     files.remove(file)
 
 
+@dataclass(eq=False, slots=True)
+class Visit:
+    """A client's connection and where it comes from; it is *idle* until its request is there."""
+
+    connection: socket.socket
+    origin: str
+    idle: bool = True
+
+
+class Visits:
+    """The connections that are open, never more than *most*."""
+
+    def __init__(self, most: int) -> None:
+        self.free = threading.BoundedSemaphore(most)
+        self.lock = threading.Lock()
+        self.open: list[Visit] = []
+
+    def enter(self, visit: Visit) -> None:
+        """Let one more in; when all places are taken the oldest idle one ends.
+
+        That is one of those who have the most: who asks once is not pushed out by who asks for all.
+        """
+        while not self.free.acquire(blocking=False):
+            self.end_oldest()
+            if self.free.acquire(timeout=MOMENT):
+                break
+        with self.lock:
+            self.open.append(visit)
+
+    def end_oldest(self) -> None:
+        """Let go of the oldest idle connection of those who have the most; its thread ends."""
+        with self.lock:
+            idle = [each for each in self.open if each.idle]
+            if not idle:
+                return  # all are being answered, which takes a moment
+            count = Counter(each.origin for each in idle)
+            oldest = max(idle, key=lambda each: count[each.origin])  # the first of the largest
+            oldest.idle = False
+            with contextlib.suppress(OSError):
+                oldest.connection.shutdown(socket.SHUT_RDWR)
+
+    def end(self) -> None:
+        """Let go of all that are idle: who is silent holds up nobody."""
+        with self.lock:
+            for each in self.open:
+                if each.idle:
+                    with contextlib.suppress(OSError):
+                        each.connection.shutdown(socket.SHUT_RDWR)
+
+    def leave(self, visit: Visit) -> None:
+        """Make room."""
+        with self.lock:
+            self.open.remove(visit)
+        self.free.release()
+
+
 class Listener:
     """Presents answers by listening itself, for a host on which no web server does.
 
     It listens from the first answer on to the end of its ``with`` block, and knows nothing but
     the answers: there is no folder that a request could reach. *patience*: the seconds in which
-    a client must have sent its request, and then have read the answer.
+    a client must have sent its request, and then have read the answer. Who is silent does not
+    keep the authority out: where there are too many, one of them has to go.
     """
 
     notes: tuple[str, ...] = ()
@@ -115,7 +177,7 @@ class Listener:
         self.answers: dict[str, bytes] = {}
         self.sockets: tuple[socket.socket, ...] = ()
         self.lock = threading.Lock()
-        self.clients = threading.BoundedSemaphore(MOST_CLIENTS)
+        self.visits = Visits(MOST_CLIENTS)
         self.threads = ThreadPoolExecutor(MOST_CLIENTS + len(addresses), "http-01")
 
     def __enter__(self) -> Self:
@@ -128,6 +190,7 @@ class Listener:
                     listening.shutdown(socket.SHUT_RDWR)
                 listening.close()
             self.sockets = ()
+        self.visits.end()
         self.threads.shutdown(wait=True)
 
     def present(self, name: str, token: str, key_authorization: str) -> None:
@@ -148,29 +211,30 @@ class Listener:
         self.answers.pop(token, None)
 
     def accept(self, listening: socket.socket) -> None:
-        """Serve clients until the socket is closed; too many wait in the kernel's queue."""
+        """Serve clients until the socket is closed."""
         while True:
-            self.clients.acquire()
             try:
-                client, _ = listening.accept()
+                connection, address = listening.accept()
             except OSError as error:
-                self.clients.release()
                 if listening.fileno() < 0 or error.errno == errno.EINVAL:
                     return
                 time.sleep(0.1)  # no descriptors left, or a client that was gone at once
                 continue
-            self.threads.submit(self.serve, client)
+            self.visits.enter(visit := Visit(connection, neighbourhood(address[0])))
+            self.threads.submit(self.serve, visit)
 
-    def serve(self, client: socket.socket) -> None:
+    def serve(self, visit: Visit) -> None:
         """Answer one request and close."""
+        client = visit.connection
         try:
             with client, contextlib.suppress(OSError):
-                reply = self.reply(request_line(client, time.monotonic() + self.patience))
+                line = request_line(client, time.monotonic() + self.patience)
+                visit.idle = False
                 client.settimeout(self.patience)
-                client.sendall(reply)
+                client.sendall(self.reply(line))
                 client.shutdown(socket.SHUT_WR)
         finally:
-            self.clients.release()
+            self.visits.leave(visit)
 
     def reply(self, line: bytes) -> bytes:
         """Return the whole answer to a request line."""
@@ -209,6 +273,13 @@ def request_line(client: socket.socket, deadline: float) -> bytes:
             return b""
         head += piece
     return head.split(b"\n", 1)[0]
+
+
+def neighbourhood(address: str) -> str:
+    """Return what a client's address has in common with others that it may have: its network."""
+    if ":" not in address:
+        return address
+    return str(IPv6Network((address.partition("%")[0], 64), strict=False))
 
 
 def opened(addresses: tuple[str, ...], port: int) -> tuple[socket.socket, ...]:

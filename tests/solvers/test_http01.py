@@ -17,8 +17,9 @@ from stat import S_IMODE
 import pytest
 
 from proxygen.errors import IssueFailed
-from proxygen.solvers.http01 import Listener, Webroot
+from proxygen.solvers.http01 import MOST_CLIENTS, Listener, Webroot, neighbourhood
 from tests.live import ports
+from tests.live.processes import until
 
 TOKEN = "evaGxfADs6pSRb2LAv9IZf17Dt3juxGJ-PCt92wr-oA"
 ANSWER = f"{TOKEN}.9jg46WB3rR_AHD-EBXdN7cBkH1WOu0tA3M9fm21mqTI"
@@ -213,6 +214,75 @@ def test_a_client_that_drips_is_cut_off(port: int) -> None:
             ended.set()
     assert b"200" not in head
     assert time.monotonic() - begun < 3
+
+
+@contextlib.contextmanager
+def crowd(listener: Listener, count: int) -> Iterator[list[socket.socket]]:
+    """Have clients of one address that connect, begin a request, and say no more."""
+    place, source = ("127.0.0.1", listener.port), ("127.0.0.66", 0)
+    clients: list[socket.socket] = []
+    with contextlib.ExitStack() as stack:
+        for _ in range(count):
+            client = socket.create_connection(place, timeout=30, source_address=source)
+            clients.append(stack.enter_context(client))
+            with contextlib.suppress(ConnectionError):
+                client.sendall(b"GET ")
+        yield clients
+
+
+@pytest.fixture
+def patient(port: int) -> Iterator[Listener]:
+    """Return a listener that would wait for a silent client longer than any test lasts."""
+    with Listener(port, ("127.0.0.1", "::1"), patience=600) as listening:
+        listening.present("a.example", TOKEN, ANSWER)
+        yield listening
+
+
+@pytest.mark.parametrize("count", [MOST_CLIENTS, 4 * MOST_CLIENTS])
+def test_silent_clients_do_not_keep_the_authority_out(patient: Listener, count: int) -> None:
+    with crowd(patient, count):
+        assert ask(patient)[0] == 200
+        assert len(patient.visits.open) <= MOST_CLIENTS
+
+
+def test_the_oldest_idle_connection_ends(patient: Listener) -> None:
+    with crowd(patient, MOST_CLIENTS) as clients:
+        until(lambda: len(patient.visits.open) == MOST_CLIENTS, "all to be in")
+        assert ask(patient)[0] == 200
+        clients[0].settimeout(30)
+        assert answered(clients[0])[:12] in (b"", b"HTTP/1.1 404")
+        clients[-1].sendall(f"{URL} HTTP/1.1\r\n\r\n".encode().removeprefix(b"GET "))
+        assert answered(clients[-1])[:12] == b"HTTP/1.1 200"
+
+
+def test_who_asks_once_is_not_pushed_out_by_who_asks_for_all(patient: Listener) -> None:
+    """The authority connected first, and its request is slow to come."""
+    with socket.create_connection(("127.0.0.1", patient.port), timeout=30) as authority:
+        until(lambda: len(patient.visits.open) == 1, "it to be in")
+        with crowd(patient, 3 * MOST_CLIENTS):
+            authority.sendall(f"GET {URL} HTTP/1.1\r\n\r\n".encode())
+            assert answered(authority)[:12] == b"HTTP/1.1 200"
+
+
+def test_its_end_waits_for_no_silent_client(port: int) -> None:
+    with Listener(port, ("127.0.0.1",), patience=600) as listening:
+        listening.present("a.example", TOKEN, ANSWER)
+        with crowd(listening, 3):
+            until(lambda: len(listening.visits.open) == 3, "all to be in")
+            listening.__exit__()
+    assert not listening.visits.open
+
+
+@pytest.mark.parametrize(
+    ("address", "origin"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("2001:db8:1:2:3::4", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+    ],
+)
+def test_all_addresses_of_a_network_count_as_one(address: str, origin: str) -> None:
+    assert neighbourhood(address) == origin
 
 
 def drip(client: socket.socket, ended: threading.Event) -> None:
