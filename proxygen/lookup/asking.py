@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 from proxygen.lookup.answers import Kind
-from proxygen.lookup.wire import Question, Said, Server, converse
+from proxygen.lookup.places import Places, Stay, Used
+from proxygen.lookup.wire import Came, Question, Said, Server, converse, read
 
 SILENCES = 2
 """After so many questions in a row without an answer a server is asked one at a time.
@@ -19,6 +20,16 @@ PAUSE = 30.0
 MOMENT = 0.01
 REMEMBERED = 10_000
 WAVES = (1, 3, 30)
+LONG = 1 / 6
+"""Of the patience: after that a question makes room for those of others that used less."""
+PUT_OUT = 3
+"""How often a question may have to make room; it is asked again afterwards."""
+HEAVY = 100
+"""The weight from which on answers are read one at a time, with as long a break between."""
+WEIGHT = 5_000
+"""What all answers of one look may weigh; those of a zone that is right come to some hundreds."""
+OF_A_RECORD = 0.0001
+"""Seconds that reading takes, by weight: so much of a place counts as used."""
 
 T = TypeVar("T")
 
@@ -30,19 +41,23 @@ class Exhausted(Exception):
 class Errand:
     """What one look may cost: seconds and questions. A *fresh* one asks whatever was asked.
 
-    *short*: it could not be asked all that should have been.
+    *party* is for whom, so that nobody's questions leave no room for those of others. *short*: it
+    could not be asked all that should have been.
     """
 
-    __slots__ = ("begun", "deadline", "fresh", "questions", "short", "whole")
+    __slots__ = ("begun", "deadline", "fresh", "party", "questions", "short", "weight", "whole")
 
     def __init__(
         self,
         seconds: float,
         questions: int,
         *,
+        party: str = "",
         fresh: bool = False,
         whole: Errand | None = None,
     ) -> None:
+        self.party = party
+        self.weight = 0
         self.begun = asyncio.get_running_loop().time()
         self.deadline = self.begun + seconds
         self.questions = questions
@@ -68,7 +83,16 @@ class Errand:
         if not self.left:
             self.ends()
             raise Exhausted("no time was left to ask")
+        if self.weight > WEIGHT:
+            self.ends()
+            raise Exhausted("its servers say more than those of any right name do")
         self.questions -= 1
+
+    def weigh(self, weight: int) -> None:
+        """Count what an answer weighs, here and in what it is a part of."""
+        self.weight += weight
+        if self.whole:
+            self.whole.weigh(weight)
 
     def ends(self) -> None:
         """Note that not all could be asked, here and in what it is a part of."""
@@ -80,17 +104,24 @@ class Errand:
         """Return half of it, for what is worth no more: it is taken away from this one."""
         given = self.questions // 2
         self.questions -= given
-        return Errand(self.left / 2, given, fresh=self.fresh, whole=self)
+        half = Errand(self.left / 2, given, party=self.party, fresh=self.fresh, whole=self)
+        half.weight = self.weight
+        return half
 
 
 class Bound:
-    """What belongs to one event loop: the slots, and the questions in flight."""
+    """What belongs to one event loop: the places, and the questions in flight.
 
-    __slots__ = ("flying", "gates", "known", "loop", "probed", "slots")
+    In *places* questions are asked, in *lane* heavy answers are read; both count as *used*.
+    """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, in_flight: int) -> None:
+    __slots__ = ("flying", "gates", "known", "lane", "loop", "places", "probed", "used")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, in_flight: int, long: float) -> None:
         self.loop = loop
-        self.slots = asyncio.Semaphore(in_flight)
+        self.used = Used()
+        self.places = Places(loop, in_flight, self.used, long)
+        self.lane = Places(loop, 1, self.used, 0.0)
         self.gates: dict[Server, asyncio.Semaphore] = {}
         self.known: dict[Server, float] = {}
         self.probed: set[Server] = set()
@@ -135,7 +166,9 @@ class Asking:
         tasks = [self._task(each, question, errand, self.tries) for each in servers]
         if tasks:
             await asyncio.wait(tasks, timeout=errand.left)
-        return [outcome(task, each) for task, each in zip(tasks, servers, strict=True)]
+        said = [outcome(task, each) for task, each in zip(tasks, servers, strict=True)]
+        errand.weigh(sum(each.weight for each in said))
+        return said
 
     async def first(
         self,
@@ -157,6 +190,7 @@ class Asking:
                 )
                 for task in done:
                     said.append(outcome(task, pending.pop(task)))
+                    errand.weigh(said[-1].weight)
                     if (made := right(said[-1])) is not None:
                         return made, said
             said.extend(outcome(task, each) for task, each in pending.items())
@@ -182,7 +216,7 @@ class Asking:
         key = (server, question)
         flying = None if errand.fresh else bound.flying.get(key)
         if flying is None:
-            flying = bound.loop.create_task(self._ask(bound, key, tries, errand.fresh))
+            flying = bound.loop.create_task(self._ask(bound, key, tries, errand))
             bound.flying[key] = flying
         return flying
 
@@ -190,47 +224,82 @@ class Asking:
         """Return what belongs to the running loop; that of a loop before is forgotten."""
         loop = asyncio.get_running_loop()
         if self._bound is None or self._bound.loop is not loop:
-            self._bound = Bound(loop, self.in_flight)
+            self._bound = Bound(loop, self.in_flight, self.patience * LONG)
             self._now = 0
         return self._bound
 
     async def _ask(
-        self, bound: Bound, key: tuple[Server, Question], tries: int, fresh: bool
+        self, bound: Bound, key: tuple[Server, Question], tries: int, errand: Errand
     ) -> Said:
         server, question = key
         try:
-            if fresh or server in bound.known:
-                return await self._ask_now(bound, server, question, tries, fresh)
+            if errand.fresh or server in bound.known:
+                return await self._ask_now(bound, server, question, tries, errand)
             async with bound.gate(server):
                 if server not in bound.known:
-                    return await self._ask_now(bound, server, question, tries, fresh)
-            return await self._ask_now(bound, server, question, tries, fresh)
+                    return await self._ask_now(bound, server, question, tries, errand)
+            return await self._ask_now(bound, server, question, tries, errand)
         finally:
             bound.flying.pop(key, None)
 
     async def _ask_now(
-        self, bound: Bound, server: Server, question: Question, tries: int, fresh: bool
+        self, bound: Bound, server: Server, question: Question, tries: int, errand: Errand
     ) -> Said:
-        suspect = not fresh and self._suspect(server)
+        suspect = not errand.fresh and self._suspect(server)
         if suspect and server in bound.probed:
             return Said(server, None, Kind.SILENT, "did not answer a moment ago")
         if suspect:
             bound.probed.add(server)
         try:
-            waits = bound.loop.time()
-            async with bound.slots:
-                if bound.loop.time() - waits > self.patience / 3:
-                    self._crowded = bound.loop.time()
+            for _ in range(PUT_OUT):
                 begun = self.ticks()
                 again = self._worth(bound, server, 0 if suspect else tries - 1)
-                said = await self._counted(server, question, again)
+                came = await self._in_place(bound, server, question, again, errand.party)
+                if came is not None:
+                    break
+            else:
+                return Said(server, None, Kind.SILENT, "too many other questions waited")
         finally:
             if suspect:
                 bound.probed.discard(server)
+        said = came if isinstance(came, Said) else await self._read(bound, came, errand.party)
         self._note(bound, said, question, begun)
         return said
 
-    async def _counted(self, server: Server, question: Question, again: Iterator[bool]) -> Said:
+    async def _in_place(
+        self, bound: Bound, server: Server, question: Question, again: Iterator[bool], party: str
+    ) -> Came | Said | None:
+        """Return what came, None where the question had to make room for those of others."""
+        waits = bound.loop.time()
+        stay = await bound.places.enter(party)
+        try:
+            if bound.loop.time() - waits > self.patience / 3:
+                self._crowded = bound.loop.time()
+            async with asyncio.timeout(None) as stay.over:
+                return await self._counted(server, question, again)
+        except TimeoutError:
+            self._crowded = bound.loop.time()
+            return None
+        finally:
+            bound.places.leave(stay)
+
+    async def _read(self, bound: Bound, came: Came, party: str) -> Said:
+        """Read what came; what is heavy in its turn, so that others are read meanwhile."""
+        bound.used.add(party, came.weight * OF_A_RECORD)
+        if came.weight <= HEAVY:
+            return read(came)
+        stay: Stay = await bound.lane.enter(party)
+        try:
+            begun = bound.loop.time()
+            said = read(came)
+            await asyncio.sleep(bound.loop.time() - begun)
+            return said
+        finally:
+            bound.lane.leave(stay)
+
+    async def _counted(
+        self, server: Server, question: Question, again: Iterator[bool]
+    ) -> Came | Said:
         self.asked += 1
         self._now += 1
         self.most = max(self.most, self._now)

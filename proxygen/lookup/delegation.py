@@ -240,7 +240,8 @@ class Delegations:
     ) -> tuple[tuple[Server, ...], tuple[str, ...]]:
         """Return the servers on *hosts*, and those hosts that have no address."""
         named = sorted({each for each in hosts if each})[:HOSTS]
-        glue = {host: glued(message, host) if under(host, apex) else () for host in named}
+        given = glued(message)
+        glue = {host: given.get(host, ()) if under(host, apex) else () for host in named}
         bare = [host for host in named if not glue[host]]
         if depth == 0 or len(bare) == len(named):
             part = errand.part() if bare else errand
@@ -296,10 +297,16 @@ class Delegations:
         raise Lost(Trouble.SERVERS_LAME, f"{name} lies below too many zones", zone.apex)
 
 
-def glued(message: Message, host: str) -> tuple[str, ...]:
-    """Return the addresses that a message has for a name server."""
-    sets = [at(message.additional, host, each) for each in (dns.rdatatype.A, dns.rdatatype.AAAA)]
-    return tuple(each.to_text() for rrset in sets for each in rrset or ())
+def glued(message: Message) -> dict[str, tuple[str, ...]]:
+    """Return the addresses that a message has, by host, IPv4 first."""
+    found: dict[str, tuple[str, ...]] = {}
+    for rdtype in (dns.rdatatype.A, dns.rdatatype.AAAA):
+        for each in message.additional:
+            if each.rdtype == rdtype:
+                texts = tuple(one.to_text() for one in list(each)[:ADDRESSES])
+                host = plain(each.name)
+                found[host] = (*found.get(host, ()), *texts)[: 2 * ADDRESSES]
+    return found
 
 
 def spread(servers: Iterable[Server], name: str) -> list[Server]:

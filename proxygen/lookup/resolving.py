@@ -11,6 +11,7 @@ import dns.name
 import dns.rdatatype
 
 from proxygen.errors import visible
+from proxygen.host.suffixes import registered
 from proxygen.lookup import system as host
 from proxygen.lookup.answers import SETTLED, Found, Kind, Led, Reply, Source, Trouble, Zone
 from proxygen.lookup.asking import Asking, Errand, Exhausted
@@ -87,7 +88,7 @@ class Resolving:
         name = name.lower().removesuffix(".")
         if unaskable(name, "SOA"):
             return None
-        found = await self._zone(name, self._errand())
+        found = await self._zone(name, self._errand(name))
         if found is None:
             return None
         apex, servers = found
@@ -110,7 +111,7 @@ class Resolving:
         name = name.lower().removesuffix(".")
         if unaskable(name, rdtype):
             return Led()
-        errand = self._errand(fresh=True)
+        errand = self._errand(name, fresh=True)
         told: Sequence[Heard] = ()
         passed, place = [name], above(name)
         while len(passed) <= CHAIN + 1 and passed[-1] not in passed[:-1]:
@@ -125,11 +126,12 @@ class Resolving:
         crowded = self.asking.crowded_out(errand)
         return Led(tuple(passed[1:]), tuple(each.reply() for each in told), zone, circling, crowded)
 
-    def _errand(self, *, fresh: bool = False) -> Errand:
-        return Errand(self.within, QUESTIONS, fresh=fresh)
+    def _errand(self, name: str, *, fresh: bool = False) -> Errand:
+        """Return what a look at *name* may cost; all names of a domain are one party."""
+        return Errand(self.within, QUESTIONS, party=registered(name), fresh=fresh)
 
     async def _look(self, name: str, rdtype: str) -> Found:
-        found, seconds = await self._found(name, rdtype, self._errand())
+        found, seconds = await self._found(name, rdtype, self._errand(name))
         self.cache.put(("look", name, rdtype), found, kept_for(found, seconds), size(found))
         return found
 

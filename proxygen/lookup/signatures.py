@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -68,15 +69,19 @@ class Signatures:
             keys = await self.keys(zone, errand)
             if keys.wrong or keys.rrset is None:
                 return keys.wrong
-        return self.unproven(hop, keys.rrset)
+        return await self.unproven(hop, keys.rrset)
 
-    def unproven(self, hop: Hop, keys: RRset | None) -> str:
-        """Return which server gives records that no key of the zone signed."""
+    async def unproven(self, hop: Hop, keys: RRset | None) -> str:
+        """Return which server gives records that no key of the zone signed.
+
+        Other looks go on between one server and the next: this may take its time.
+        """
         if keys is None:
             return ""
         for each in hop.heard:
             if each.kind in SETTLED and (why := self.unsigned(each, keys)):
                 return f"zone {shown(hop.zone.apex)}: {each.server}: {why}"
+            await asyncio.sleep(0)
         return ""
 
     def unsigned(self, heard: Heard, keys: RRset) -> str:

@@ -20,11 +20,14 @@ from dns.message import Message
 
 from proxygen.errors import visible
 from proxygen.lookup.answers import Kind
+from proxygen.lookup.weighing import LARGEST, TooHeavy, weighed
 
 PAYLOAD = 1232
 """The largest UDP answer asked for: it is never cut into fragments (dnsflagday.net/2020)."""
 DATAGRAM = 4096
-UNSUPPORTED = frozenset({dns.rcode.FORMERR, dns.rcode.NOTIMP, dns.rcode.BADVERS})
+UNSUPPORTED = frozenset({dns.rcode.FORMERR, dns.rcode.NOTIMP})
+TRUNCATED = 0x02
+"""TC, in the third octet of a message (RFC 1035 section 4.1.1)."""
 UNROUTED = frozenset({errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EINVAL})
 
 
@@ -52,12 +55,26 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What a server said; without a *message*, *kind* and *words* tell what happened."""
+    """What a server said; without a *message*, *kind* and *words* tell what happened.
+
+    *weight* is what it costs to read, about the number of its records.
+    """
 
     server: Server
     message: Message | None
     kind: Kind = Kind.ANSWER
     words: str = ""
+    weight: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Came:
+    """What came in answer to what was *asked*, not read yet."""
+
+    server: Server
+    asked: Message
+    data: bytes
+    weight: int
 
 
 class NoAnswer(Exception):
@@ -66,28 +83,45 @@ class NoAnswer(Exception):
 
 async def converse(
     server: Server, question: Question, patience: float, again: Iterator[bool]
-) -> Said:
-    """Return what *server* says to *question*, asked once more while *again* says so."""
+) -> Came | Said:
+    """Return what *server* answers to *question*, asked once more while *again* says so.
+
+    It is not read, only weighed: what would cost too much is no answer.
+    """
     try:
-        message = await insist(server, question, patience, again)
-        if message.rcode() in UNSUPPORTED:  # older than EDNS (RFC 6891 section 7)
-            message = await once(server, query(question, edns=False), patience)
+        asked, data = await insist(server, question, patience, again)
+        if data[3:4] and data[3] & 0x0F in UNSUPPORTED:  # older than EDNS (RFC 6891 section 7)
+            asked = query(question, edns=False)
+            data = await once(server, asked, patience)
+        data, weight = weighed(data, asked.question[0].rdtype)
     except NoAnswer as broken:
         return Said(server, None, Kind.BROKEN, str(broken))
+    except TooHeavy as heavy:
+        return Said(server, None, Kind.BROKEN, f"what came is no DNS message to read: {heavy}")
     except TimeoutError:
         return Said(server, None, Kind.SILENT, f"no answer within {patience:g} s")
     except OSError as error:
         return Said(server, None, Kind.SILENT, reason(error))
-    return Said(server, message)
+    return Came(server, asked, data, weight)
+
+
+def read(came: Came) -> Said:
+    """Return what came as what was said."""
+    try:
+        message = parsed(came.data, came.asked)
+    except NoAnswer as broken:
+        return Said(came.server, None, Kind.BROKEN, str(broken), came.weight)
+    return Said(came.server, message, weight=came.weight)
 
 
 async def insist(
     server: Server, question: Question, patience: float, again: Iterator[bool]
-) -> Message:
-    """Ask until an answer comes: a datagram may be lost."""
+) -> tuple[Message, bytes]:
+    """Ask until an answer comes: a datagram may be lost. Return what was asked with it."""
     while True:
+        asked = query(question)
         try:
-            return await once(server, query(question), patience)
+            return asked, await once(server, asked, patience)
         except TimeoutError:
             if not next(again, False):
                 raise
@@ -106,12 +140,12 @@ def query(question: Question, *, edns: bool = True) -> Message:
     return message
 
 
-async def once(server: Server, asked: Message, patience: float) -> Message:
+async def once(server: Server, asked: Message, patience: float) -> bytes:
     """Ask over UDP; ask again over TCP when the answer was truncated (RFC 7766 section 5)."""
     async with asyncio.timeout(patience):
-        message = await by_datagram(server, asked)
-    if not message.flags & dns.flags.TC:
-        return message
+        data = await by_datagram(server, asked)
+    if not (data[2:3] and data[2] & TRUNCATED):
+        return data
     try:
         async with asyncio.timeout(patience):
             return await by_stream(server, asked)
@@ -120,7 +154,7 @@ async def once(server: Server, asked: Message, patience: float) -> Message:
         raise NoAnswer(words) from error
 
 
-async def by_datagram(server: Server, asked: Message) -> Message:
+async def by_datagram(server: Server, asked: Message) -> bytes:
     """Ask from a socket of its own: a port that nobody can guess (RFC 5452 section 9.2)."""
     loop = asyncio.get_running_loop()
     with datagrams(server.address) as channel:
@@ -129,7 +163,7 @@ async def by_datagram(server: Server, asked: Message) -> Message:
         while True:
             data = await loop.sock_recv(channel, DATAGRAM)
             if data[:2] == asked.id.to_bytes(2):  # what others forge is passed over
-                return parsed(data, asked)
+                return data
 
 
 def datagrams(address: str) -> socket.socket:
@@ -138,17 +172,22 @@ def datagrams(address: str) -> socket.socket:
     return socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
 
 
-async def by_stream(server: Server, asked: Message) -> Message:
-    """Ask over TCP, where the length stands before the message (RFC 1035 section 4.2.2)."""
-    reader, writer = await asyncio.open_connection(server.address, server.port)
+async def by_stream(server: Server, asked: Message) -> bytes:
+    """Ask over TCP, where the length stands before the message (RFC 1035 section 4.2.2).
+
+    What is longer than any honest answer is not waited for; raise TooHeavy.
+    """
+    reader, writer = await asyncio.open_connection(server.address, server.port, limit=LARGEST)
     try:
         writer.write(asked.to_wire(prepend_length=True))
         length = int.from_bytes(await reader.readexactly(2))
-        return parsed(await reader.readexactly(length), asked)
+        if length > LARGEST:
+            raise TooHeavy(f"it has more than {LARGEST // 1024} KiB")
+        return await reader.readexactly(length)
     except EOFError:
         raise NoAnswer("the connection ended before the answer did") from None
     finally:
-        writer.close()
+        writer.transport.abort()
 
 
 def parsed(data: bytes, asked: Message) -> Message:

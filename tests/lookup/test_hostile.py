@@ -67,7 +67,12 @@ def changed(change: Callable[[bytes], bytes]) -> Says:
     ("change", "kind", "words"),
     [
         pytest.param(lambda wire: wire[:20], Kind.BROKEN, "no DNS message", id="cut"),
-        pytest.param(lambda wire: wire[:2] + b"\xff" * 40, Kind.BROKEN, "no DNS", id="junk"),
+        pytest.param(
+            lambda wire: wire[:2] + b"\x84\0" + b"\xff" * 40,
+            Kind.BROKEN,
+            "no DNS message to read: it has more than 300 records",
+            id="junk",
+        ),
         pytest.param(
             lambda wire: wire.replace(b"\1a\7example", b"\1b\7example"),
             Kind.BROKEN,
