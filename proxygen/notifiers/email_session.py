@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from proxygen.errors import ProxygenError, visible
+from proxygen.host.connection import TimedTls, connected
 from proxygen.model.reading import secret
 from proxygen.notifiers import Sending, Undelivered
 from proxygen.notifiers.email_message import message
@@ -72,7 +73,17 @@ class Lines:
 
 
 class Bounded(smtplib.SMTP):
-    """A session in which each answer is read as ``Lines``."""
+    """A session in which each step has one time limit: to connect, to send, to be answered."""
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        """Return a connection; the look for addresses, and all of these, share the time."""
+        return connected(host, port, timeout)
+
+    def send(self, s: Any) -> None:
+        """Send a command or a message, which a server may read as slowly as it likes."""
+        if self.sock is not None:
+            self.sock.settimeout(float(self.timeout or 0))
+        super().send(s)
 
     def getreply(self) -> tuple[int, bytes]:
         """Return the next answer."""
@@ -91,7 +102,7 @@ class BoundedTls(Bounded):
         super().__init__(**more)
 
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
-        connection = super()._get_socket(host, port, timeout)  # type: ignore[misc]
+        connection = super()._get_socket(host, port, timeout)
         return self.context.wrap_socket(connection, server_hostname=host)
 
 
@@ -216,6 +227,7 @@ def checking() -> ssl.SSLContext:
     identifier (RFC 5280 section 4.2.1.1) would be trusted on Debian 12 and refused on Debian 13.
     """
     context = ssl.create_default_context()
+    context.sslsocket_class = TimedTls
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     return context
 
@@ -223,6 +235,7 @@ def checking() -> ssl.SSLContext:
 def unchecking() -> ssl.SSLContext:
     """Return what TLS needs where any certificate is better than none (RFC 7435)."""
     context = ssl.create_default_context()
+    context.sslsocket_class = TimedTls
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     return context

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from typing import Any, Protocol
 from urllib.parse import quote
 
@@ -11,6 +13,7 @@ from proxygen.errors import IssueFailed, visible
 from proxygen.solvers.lexicon import Settings
 
 MOST_WORDS = 1000
+LONGEST = 120.0
 
 
 class Operations(Protocol):
@@ -34,13 +37,19 @@ class Operations(Protocol):
 class Provider:
     """Writes records by a provider, one at a time: some write the whole zone at each change.
 
-    *zone* tells the zone of a name. The provider's class is used without ``lexicon.client``,
-    which would guess the zone from a list of suffixes that it fetches from the Internet.
+    *zone* tells the zone of a name; *longest* is in seconds, for one change. The provider's class
+    is used without ``lexicon.client``, which would guess the zone from a list of suffixes that it
+    fetches from the Internet.
     """
 
     def __init__(
-        self, settings: Settings, credentials: Mapping[str, str], zone: Callable[[str], str]
+        self,
+        settings: Settings,
+        credentials: Mapping[str, str],
+        zone: Callable[[str], str],
+        longest: float = LONGEST,
     ) -> None:
+        self.longest = longest
         self.settings = settings
         self.credentials = dict(credentials)
         self.zone = zone
@@ -58,20 +67,41 @@ class Provider:
         self.ask(name, lambda provider: provider.delete_record(None, "TXT", name, value))
 
     def ask(self, name: str, request: Callable[[Operations], bool]) -> None:
-        """Have the provider do one thing; raise IssueFailed with its words."""
+        """Have the provider do one thing; raise IssueFailed with its words.
+
+        Some providers wait for an answer as long as it takes. Nobody can end that, so it is done
+        in a thread that may be left behind, and nothing else is asked until it is over.
+        """
         zone = self.settings.zone or self.zone(name)
-        with self.one_at_a_time:
-            try:
-                provider = self.provider(self.config(zone))
-                provider.authenticate()
-                try:
-                    done = request(provider)
-                finally:
-                    provider.cleanup()
-            except Exception as error:  # noqa: BLE001 - each of 100 providers raises what it likes
-                raise self.failed(zone, error) from None  # its traceback may hold secrets
+        until = time.monotonic() + self.longest
+        if not self.one_at_a_time.acquire(timeout=self.longest):
+            raise self.late(zone)
+        told: Future[bool] = Future()
+        threading.Thread(target=self.do, args=(zone, request, told), daemon=True).start()
+        try:
+            done = told.result(max(until - time.monotonic(), 0))
+        except Exception as error:  # noqa: BLE001 - each of 100 providers raises what it likes
+            if not told.done():
+                raise self.late(zone) from None
+            raise self.failed(zone, error) from None  # its traceback may hold secrets
         if not done:
             raise self.failed(zone, None)
+
+    def do(self, zone: str, request: Callable[[Operations], bool], told: Future[bool]) -> None:
+        """Have the provider do one thing, and let the next one ask."""
+        try:
+            provider = self.provider(self.config(zone))
+            provider.authenticate()
+            try:
+                done = request(provider)
+            finally:
+                provider.cleanup()
+        except BaseException as error:  # noqa: BLE001 - as above; some even end the program
+            self.one_at_a_time.release()
+            told.set_exception(error)
+        else:
+            self.one_at_a_time.release()
+            told.set_result(done)
 
     def config(self, zone: str) -> Any:
         """Return what the provider is told; nothing of the environment.
@@ -86,6 +116,14 @@ class Provider:
                 "ttl": self.settings.ttl,
                 self.settings.provider: own,
             }
+        )
+
+    def late(self, zone: str) -> IssueFailed:
+        """Return the error for a provider that does not come to an end."""
+        return IssueFailed(
+            f"the provider {self.settings.provider} did not change the zone {zone}"
+            f" within {self.longest:.0f} seconds",
+            remedy="check this host's way to the provider (firewall, https_proxy)",
         )
 
     def failed(self, zone: str, error: Exception | None) -> IssueFailed:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
 
 import dns.exception
@@ -16,6 +15,7 @@ import dns.tsig
 import dns.update
 
 from proxygen.errors import IssueFailed, RefusedName, visible
+from proxygen.host.connection import places_of
 from proxygen.solvers.rfc2136 import Settings
 from proxygen.solvers.rfc2136_key import Key
 
@@ -95,10 +95,10 @@ class Updates:
     def addresses(self) -> Iterator[str]:
         """Return the addresses of the server; raise IssueFailed when its name has none."""
         try:
-            found = socket.getaddrinfo(self.settings.server, None, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError) as error:
+            found = places_of(self.settings.server, self.settings.port, self.settings.timeout)
+        except OSError as error:
             raise self.unreached(error) from error
-        return iter(dict.fromkeys(str(each[4][0]) for each in found))
+        return iter(dict.fromkeys(str(address[0]) for _, address in found))
 
     @property
     def place(self) -> str:

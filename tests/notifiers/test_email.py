@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from proxygen import assemble
+from proxygen.host import connection
 from proxygen.notifiers import Sending, Undelivered
 from proxygen.notifiers.email import Settings, deliver
 from proxygen.notifiers.email_message import message
@@ -311,6 +313,14 @@ def test_a_server_that_is_not_there(sending: Sending) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     assert "cannot be used" in failed(sending, port).what
+
+
+def test_the_look_for_its_address_ends(sending: Sending, monkeypatch: pytest.MonkeyPatch) -> None:
+    over = threading.Event()
+    monkeypatch.setattr(connection.socket, "getaddrinfo", lambda *_, **__: over.wait() and [])
+    why = failed(sending, 25, host="mail.never.example", timeout=1).what
+    over.set()
+    assert "timed out" in why
 
 
 def endless_line(client: socket.socket) -> None:

@@ -108,23 +108,24 @@ def test_aliases_in_a_circle_are_found_whoever_answers() -> None:
 
 
 def test_no_name_is_refused_since_questions_about_others_took_the_time() -> None:
-    """Each question to a silent server keeps the only slot."""
+    """Each question to a silent server of the same domain keeps the only place."""
     port, held = ports.reserve(), threading.Event()
 
     def dead(query: Message) -> None:
         held.set()
 
     with network() as prefix:
-        evil = {f"e{at}.example": f"{prefix}{at}" for at in (10, 11, 12)}
-        hosts = {"a.example": f"{prefix}2", **evil}
+        evil = {f"e{at}.a.example": f"{prefix}{at}" for at in (10, 11, 12)}
+        apex = delegating("a.example", {"ns.a.example": f"{prefix}2"})
 
-        def registry(query: Message) -> Message:
-            domain = ".".join(asked_for(query)[0].split(".")[-2:])
-            return delegating(domain, {f"ns.{domain}": hosts[domain]})(query)  # type: ignore[return-value]
+        def says(query: Message) -> bytes | Message | None:
+            domain = ".".join(asked_for(query)[0].split(".")[-3:])
+            below = domain in evil and delegating(domain, {f"ns.{domain}": evil[domain]})
+            return (below or holding("a.example"))(query)
 
         parts = {
-            f"{prefix}1": rooting(f"{prefix}1", registry),
-            f"{prefix}2": holding("a.example"),
+            f"{prefix}1": rooting(f"{prefix}1", apex),
+            f"{prefix}2": says,
             **dict.fromkeys(evil.values(), dead),
         }
         resolving = Resolving(

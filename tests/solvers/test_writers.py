@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -193,6 +194,22 @@ def test_what_a_provider_raises_is_told(zones: Zones) -> None:
     error = failing(lambda: writer.add(NAME, FIRST))
     assert error.what == f"the provider ddns did not change the zone {APEX}"
     assert error.words.startswith("ValueError")
+
+
+def test_a_provider_that_does_not_answer_is_given_up() -> None:
+    """PowerDNS's API, which dns-lexicon waits for without any time limit."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        place = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        settings = LexiconSettings(
+            provider="powerdns",
+            credentials={"auth_token": "env:TOKEN"},
+            options={"pdns_server": place, "pdns_server_id": "localhost"},
+        )
+        zone = "a.example"
+        writer = Provider(settings, {"auth_token": "x"}, zone=lambda _: zone, longest=0.5)
+        for _ in range(2):  # the second waits for the first, and no longer
+            error = failing(lambda: writer.add(f"_acme-challenge.{zone}", FIRST))
+            assert f"did not change the zone {zone} within" in error.what
 
 
 def test_a_secret_does_not_stand_among_the_options() -> None:
