@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from enum import StrEnum
 from ipaddress import ip_address
+from itertools import islice
 from typing import Annotated, Self, TypeVar
 from urllib.parse import urlsplit
 
@@ -114,12 +115,16 @@ class Problem(Said):
 
     @property
     def leaves(self) -> Iterator[Problem]:
-        """The problem itself, or those that it is made of."""
+        """The problem itself, or those that it is made of: no more than names may be ordered."""
+        yield from islice(self.parts(), MOST_NAMES)
+
+    def parts(self) -> Iterator[Problem]:
+        """Yield the problem itself, or those that it is made of."""
         if not self.subproblems:
             yield self
         for part in self.subproblems:
             named = part.identifier or self.identifier
-            yield from part.model_copy(update={"identifier": named}).leaves
+            yield from part.model_copy(update={"identifier": named}).parts()
 
     def about(self, name: str) -> Problem:
         """Return the same problem as one with *name*, a name of ours."""

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from ssl import SSLContext
 
+from proxygen.host.suffixes import registered
+from proxygen.lookup.places import Places, Used
 from proxygen.model.hosts import is_address
 from proxygen.preflight import http
 from proxygen.preflight.addresses import is_routed
@@ -48,10 +50,11 @@ class Trip:
 
 
 class Fetching:
-    """Fetches, over never more than *in_flight* connections at once.
+    """Fetches, over never more than *in_flight* connections at once; made while a loop runs.
 
-    *allowed* tells whether a redirect may lead to an address. Whatever servers do, one fetch ends
-    after *patience* seconds.
+    Of those who wait the domain is next that used least: slow servers of one keep no other waiting
+    for longer than one fetch. *allowed* tells whether a redirect may lead to an address. Whatever
+    servers do, one fetch ends after *patience* seconds.
     """
 
     def __init__(
@@ -64,17 +67,20 @@ class Fetching:
         self.looker = looker
         self.allowed = allowed
         self.patience = patience
-        self.slots = asyncio.Semaphore(in_flight)
+        self.places = Places(asyncio.get_running_loop(), in_flight, Used(), 0.0)
         self.vain: dict[tuple[str, int], list[Fetched]] = {}
 
     async def fetch(self, name: str, address: str, beacon: Beacon) -> Fetched:
         """Return what is answered at *address* to who asks for the beacon of *name*."""
         trip = Trip(Target("http", name, beacon.port, f"{PLACE}{beacon.token}"))
         place = (address, beacon.port)
-        async with self.slots:
+        stay = await self.places.enter(registered(name))
+        try:
             if len(self.vain.get(place, ())) >= FAILURES:
                 return self.vain[place][0]  # in the same words: it is the same that was found
             fetched = await self._fetched(trip, address, beacon)
+        finally:
+            self.places.leave(stay)
         self._note(place, fetched)
         return fetched
 

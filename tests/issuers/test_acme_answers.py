@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
-from proxygen.issuers.acme_answers import URN, Authorization
+from proxygen.issuers.acme_answers import MOST_NAMES, URN, Authorization, Problem
 from proxygen.issuers.acme_failures import Over
 from proxygen.issuers.acme_order import check_valid
 
@@ -46,3 +48,9 @@ def test_one_name_that_cannot_be_proven_is_told_among_others() -> None:
     with pytest.raises(Over) as over:
         check_valid([expired])
     assert over.value.unproven == ()
+
+
+def test_no_problem_has_more_parts_than_names_may_be_ordered() -> None:
+    part = {"subproblems": [{"detail": "no"}] * 100}
+    body = json.dumps({"subproblems": [part] * 100}).encode()
+    assert len(list(Problem.read(body).leaves)) == MOST_NAMES

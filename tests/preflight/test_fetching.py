@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import socket
 import ssl
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -282,3 +284,29 @@ def test_an_address_without_connections_is_left_alone(network: str, beacon: Beac
     refused = Fetched(False, False, "connection refused")
     assert asyncio.run(fetch(3)) == [refused] * 4
     assert asyncio.run(fetch(2)) == [refused, refused, Fetched(True, True)]
+
+
+def test_slow_servers_of_one_domain_keep_no_other_waiting(network: str, beacon: Beacon) -> None:
+    """Eight addresses that do not answer; the ninth fetch, for another domain, is the second."""
+    addresses = [f"{network}{number}" for number in range(10, 18)]
+
+    async def good_one() -> int:
+        fetching = Fetching(Dns(), 1, lambda _: True, patience=3)
+        slow = [
+            asyncio.create_task(fetching.fetch("www.evil.example", each, beacon))
+            for each in addresses
+        ]
+        await asyncio.sleep(0)
+        fetched = await fetching.fetch(NAME, f"{network}1", beacon)
+        assert fetched.right
+        done = sum(each.done() for each in slow)
+        for each in slow:
+            each.cancel()
+        await asyncio.gather(*slow, return_exceptions=True)
+        return done
+
+    with ExitStack() as stack:
+        for each in addresses:
+            stack.enter_context(socket.create_server((each, beacon.port)))
+        stack.enter_context(web(f"{network}1", beacon.port, right))
+        assert asyncio.run(good_one()) == 1
