@@ -81,7 +81,7 @@ class Places:
 
     def _pass_on(self) -> None:
         """Let the next one in."""
-        uses = self._uses()
+        uses = self._uses() if len(self.waiting) > 1 else dict.fromkeys(self.waiting, 0.0)
         while self.waiting:
             party = min(self.waiting, key=lambda each: uses[each])
             turns = self.waiting[party]
@@ -95,14 +95,16 @@ class Places:
 
     def _press(self) -> None:
         """Have those make room who stay long, where somebody waits who used less."""
-        now, uses = self.loop.time(), self._uses()
+        now = self.loop.time()
         old = [
             each
             for each in self.held
             if now - each.begun >= self.moment and each.over and not each.put_out
         ]
+        uses = self._uses() if old else {}
         old.sort(key=lambda each: uses[each.party], reverse=True)
-        for party, stay in zip(sorted(self.waiting, key=lambda e: uses[e]), old, strict=False):
+        waiting = sorted(self.waiting, key=lambda each: uses[each]) if old else ()
+        for party, stay in zip(waiting, old, strict=False):
             if uses[party] + self.moment < uses[stay.party] and stay.over:
                 stay.put_out = True
                 stay.over.reschedule(now)
