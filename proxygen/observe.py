@@ -14,9 +14,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from proxygen.assemble import Latest, Parts
 from proxygen.errors import ServiceError, Unreadable
@@ -26,7 +26,7 @@ from proxygen.model.layout import Layout, Live
 from proxygen.model.site import Site
 from proxygen.plan.installation import HEADER, VERSION
 from proxygen.plan.names import Names, up_to_date
-from proxygen.plan.observed import Installed, Observed, ServiceState
+from proxygen.plan.observed import Installed, Observed, Refused, ServiceState
 from proxygen.services import Answer, Command, Facts, Listener, Question, Reading
 
 ANSWERS = "challenge_listener"
@@ -38,10 +38,13 @@ PROBE_ANSWER = b"proxygen\n"
 
 def observe(site: Site, parts: Parts) -> Observed:
     """Return what is, as far as a plan needs to know."""
+    services = dict(states(site, parts))
+    left = [name for name in files.names(parts.layout.var / "live") if name not in services]
     return Observed(
         bundles=parts.bundles.all(),
-        services=dict(states(site, parts)),
-        abandoned=abandoned(site, parts),
+        services=services,
+        abandoned=tuple(left) if site.services is not None else (),
+        gone=tuple(left) if site.services is None else (),
         sources=sources(site),
         attempts=parts.bundles.attempts(),
         troubles=parts.bundles.held("troubles"),
@@ -99,13 +102,6 @@ def is_ours(own: OwnPart) -> bool:
         return False
 
 
-def abandoned(site: Site, parts: Parts) -> tuple[str, ...]:
-    """Return the services that have something of ours but are in the model no more."""
-    named = site.services
-    ours = files.names(parts.layout.live("any").folder.parent)
-    return tuple(name for name in ours if named is not None and name not in named)
-
-
 def settings_of(module: Any, live: Live) -> Any:
     """Return the settings with which a service was set up."""
     try:
@@ -140,7 +136,9 @@ def state(name: str, settings: Any, parts: Parts) -> ServiceState:
     except OSError as error:
         what = f"{name} cannot be looked at: {error}"
         return ServiceState(name, settings, error=ServiceError(what, remedy="repair that file"))
-    return ServiceState(name, settings, facts, present, pid, refusal=refusal)
+    return ServiceState(
+        name, settings, facts, present, pid, refusal=refusal, blamed=blamed(refusal, own)
+    )
 
 
 def found_out(
@@ -217,6 +215,21 @@ def refusal_of_ours(module: Any, facts: Facts, settings: Any, own: OwnPart) -> s
         return ""
 
 
+PLACE = re.compile(r"(/[^\s:]+)(?::| line )([0-9]+)\b")
+"""How services name a place in a file: nginx FILE:LINE, dovecot FILE line LINE."""
+
+
+def blamed(refusal: str, own: OwnPart) -> str:
+    """Return the place (FILE:LINE) that a service refuses, empty where it is ours or unknown.
+
+    Warnings come before, so it is the last one that is named.
+    """
+    places = [(Path(match[1]), match[0]) for match in PLACE.finditer(refusal)]
+    if not places or any(map(places[-1][0].is_relative_to, own.paths)):
+        return ""
+    return places[-1][1]
+
+
 def refused(module: Any, facts: Facts, settings: Any, main: Path) -> str | None:
     """Return why a service refuses the configuration whose main file is *main*."""
     commands = module.check(facts, settings, main)
@@ -288,7 +301,6 @@ def installed(live: Live, own: OwnPart, user: str | None, latest: Latest) -> Ins
     target = files.linked(live.current)
     texts_there, manifest, version = contents(live.current, latest)
     private, shared = certificates(live, group_of(user))
-    unserved, wrong_names = last_look(live)
     return Installed(
         generation=Path(target).name if target else None,
         files=texts_there,
@@ -299,33 +311,58 @@ def installed(live: Live, own: OwnPart, user: str | None, latest: Latest) -> Ins
         pointer=files.text(own.pointer.path) if own.pointer else None,
         written_for=version,
         begun=(live.folder / "begun").exists(),
-        unserved=unserved,
-        wrong_names=wrong_names,
+        **last_look(live),
+        refused=refusal_noted(live),
     )
 
 
-def last_look(live: Live) -> tuple[bool, frozenset[str]]:
-    """Return whether the last look from outside saw something wrong, and for which names.
+class Looked(TypedDict):
+    """What was noted of the last look from outside, as in ``Installed``."""
 
-    None, where nobody knows.
+    unserved: bool
+    wrong_names: frozenset[str]
+    unasked: frozenset[str]
+
+
+def last_look(live: Live) -> Looked:
+    """Return whether the last look from outside saw something wrong, for which names if known.
+
+    And for which names nobody looked yet.
     """
     path = live.folder / UNSERVED
+    return Looked(
+        unserved=path.exists(),
+        wrong_names=names_noted(path),
+        unasked=names_noted(live.folder / UNASKED),
+    )
+
+
+def names_noted(path: Path) -> frozenset[str]:
+    """Return the names in a note; none where there is no such note."""
     noted = files.noted(path).get("names")
-    names = noted if isinstance(noted, list) else []
-    return path.exists(), frozenset(each for each in names if isinstance(each, str))
+    return frozenset(
+        each for each in (noted if isinstance(noted, list) else []) if type(each) is str
+    )
+
+
+def refusal_noted(live: Live) -> Refused | None:
+    """Return why a service was not given what the model wants, None where it was."""
+    noted = files.noted(live.folder / REFUSED)
+    try:
+        return REFUSAL.validate_python(noted) if noted else None
+    except ValidationError:
+        return None
 
 
 def looked_since(services: Mapping[str, ServiceState], layout: Layout) -> dict[str, ServiceState]:
-    """Return the services with what was noted of looks since they were observed."""
-    found = {}
-    for name, state in services.items():
-        unserved, names = last_look(layout.live(name))
-        known = state.installed.unserved, state.installed.wrong_names
-        if known != (unserved, names):
-            present = replace(state.installed, unserved=unserved, wrong_names=names)
-            state = replace(state, installed=present)
-        found[name] = state
-    return found
+    """Return the services with what was noted since they were observed."""
+    return {name: with_notes(state, layout.live(name)) for name, state in services.items()}
+
+
+def with_notes(state: ServiceState, live: Live) -> ServiceState:
+    """Return the state of a service with what is noted of it by now."""
+    present = replace(state.installed, **last_look(live), refused=refusal_noted(live))
+    return state if present == state.installed else replace(state, installed=present)
 
 
 Contents = tuple[dict[str, str], dict[str, Any], tuple[int, ...]]
@@ -345,7 +382,8 @@ def contents(folder: Path, latest: Latest) -> Contents:
 
 MANIFEST = "generation.json"
 SETTINGS = "settings.json"
-UNSERVED = "unserved"
+UNSERVED, UNASKED, REFUSED = "unserved", "unasked", "refused"
+REFUSAL = TypeAdapter(Refused)
 
 
 def manifest_of(generation: Path) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
+from proxygen.apply import refusals
 from proxygen.apply.change import not_running
 from proxygen.apply.hooks import Hooks
 from proxygen.apply.look import look
@@ -18,13 +19,13 @@ from proxygen.model.certificate import GLOBAL, HTTP, Bundle
 from proxygen.model.site import Role, Site
 from proxygen.model.views import mail_view, web_view
 from proxygen.observe import ANSWERS, looked_since, observe, unanswered
-from proxygen.plan.alerts import from_services, warnings
+from proxygen.plan.alerts import from_services, not_asked, warnings
 from proxygen.plan.backoff import purpose, purpose_of
 from proxygen.plan.compare import compare, in_order, is_local, issues, looks, stand_in
 from proxygen.plan.installation import Installation, installation
 from proxygen.plan.observed import Observed
 from proxygen.plan.schedule import Past, Schedule, forecast, schedule
-from proxygen.plan.steps import Issue, Look, Plan
+from proxygen.plan.steps import Install, Issue, Look, Plan
 from proxygen.services import Endpoint
 
 VIEWS = {Role.WEB: web_view, Role.MAIL: mail_view}
@@ -75,6 +76,7 @@ def reconcile(
             break
         passes -= outcome.seen == seen  # each look leaves fewer names to look at
     outcome.failures += plan.failures
+    note_refusals(parts, observed, plan, outcome)
     outcome.observed = present = forgotten(site, parts, observed)
     outcome.warnings = still_true(outcome.warnings, observed, present)
     outcome.stopped = list(stopped(present, outcome.failures))
@@ -84,9 +86,36 @@ def reconcile(
 
 
 def still_true(told: Collection[str], before: Observed, after: Observed) -> list[str]:
-    """Return the warnings without those of services that were found to be right since."""
+    """Return the warnings without those of services that were found to be right since.
+
+    And with what a service was not asked, as there was no time left.
+    """
     settled = set(from_services(before)) - set(from_services(after))
-    return [words for words in told if words not in settled]
+    found = [words for words in told if words not in settled]
+    return list(dict.fromkeys([*found, *not_asked(after.services.values())]))
+
+
+def note_refusals(parts: Parts, observed: Observed, plan: Plan, outcome: Outcome) -> None:
+    """Note which services were not given what the model wants, until they are.
+
+    Not of one that cannot be worked with: that is seen whenever somebody looks. A plan of
+    certificates alone tells nothing about services.
+    """
+    failures = dict(outcome.failures)
+    for name, state in observed.services.items():
+        error, live = failures.get(name), parts.layout.live(name)
+        if isinstance(error, ServiceError) and state.error is None:
+            refusals.note(live, error, parts.now())
+        elif state.error is None and not only_issues(plan) and is_in_place(name, plan, outcome):
+            refusals.settle(live)
+
+
+def is_in_place(name: str, plan: Plan, outcome: Outcome) -> bool:
+    """Return whether a service has what the model wants, be it that clients see it or not."""
+    installs = [step for step in plan.steps if isinstance(step, Install)]
+    left = [str(each) for each in installs if each.installation.service == name]
+    not_served = any(of == name and isinstance(e, NotServed) for of, e in outcome.failures)
+    return not_served or set(left) <= set(outcome.done)
 
 
 def stopped(

@@ -11,20 +11,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from proxygen.apply.probe import Seen, wrong
+from proxygen.apply.probe import Patience, Seen, Verdict, Wrong, verdict
 from proxygen.apply.service import LiveService, Target
 from proxygen.errors import NotServed, ServiceError
 from proxygen.host import files
 from proxygen.services import Endpoint
 
-PATIENCE = 15.0
-"""Seconds within which a reloaded service must serve what is wanted, and a bit more for many."""
-A_SECOND = 300
-"""Endpoints for which it is given one second more; a loaded core looks at 600 in that time."""
+QUIET = 15.0
+"""Seconds without a right answer after which a reloaded service has had its time."""
+MOST = 300.0
+"""Seconds after which the places that are left are asked by the next run; 10,000 take 20 to 60."""
 
 REFUSED_BEFORE = "the new files stay, as {} refuses the former ones"
-
-Wrong = tuple[tuple[Endpoint, Seen], ...]
 
 
 def bring(
@@ -33,10 +31,12 @@ def bring(
     endpoints: tuple[Endpoint, ...],
     say: Callable[[str], None],
     before: str | None,
+    stop: Callable[[], bool],
 ) -> None:
     """Check *target*, switch to it, reload and verify; put back what served when it fails.
 
-    *before* is the generation that served before this run, to which `rollback` leads. Raises
+    *before* is the generation that served before this run, to which `rollback` leads. *stop*
+    tells whether to ask no more: what was not asked is noted, and asked by the next run. Raises
     CheckFailed when the service refuses (nothing was switched), ServiceError when it was put
     back, NotServed when *target* is in place but a client sees something else for a reason that
     is not ours.
@@ -51,7 +51,7 @@ def bring(
         if service.state.pid is not None:
             say(f"reload {service.name}")
         service.reload()
-        bad = verified(service, endpoints, say)
+        found = verified(service, endpoints, say, stop)
     except (ServiceError, OSError) as error:
         told = taken_back(service.name, error)
         try:
@@ -61,13 +61,13 @@ def bring(
             told.remedy = "it could not be taken back either: the next `proxygen apply` tries again"
             told.words = f"{told.words}\n{second}".strip()
         raise told from error
-    if bad:
-        blame(service, target, bad)
+    if found.wrong:
+        blame(service, target, found.wrong, stop)
     if target.generation not in (None, before):
         service.generations.note_former(before)
     files.remove(begun)
     service.generations.purge()
-    conclude(service, bad)
+    conclude(service, found)
 
 
 @contextmanager
@@ -83,32 +83,48 @@ def as_service_error(name: str) -> Iterator[None]:
 
 
 def look_again(
-    service: LiveService, endpoints: tuple[Endpoint, ...], say: Callable[[str], None]
+    service: LiveService,
+    endpoints: tuple[Endpoint, ...],
+    say: Callable[[str], None],
+    stop: Callable[[], bool],
 ) -> None:
     """See whether clients are shown by now what they were not; raise NotServed while not."""
-    conclude(service, verified(service, endpoints, say))
+    conclude(service, verified(service, endpoints, say, stop))
 
 
-def conclude(service: LiveService, bad: Wrong) -> None:
-    """Note whether all is served as wanted; raise NotServed if not."""
+def conclude(service: LiveService, found: Verdict) -> None:
+    """Note whether all is served as wanted, and what was not asked; raise NotServed if not.
+
+    A place that was wrong before, and was not asked now, is noted as wrong still.
+    """
+    former = service.state.installed
     if service.state.pid is None:
-        if not service.state.installed.unserved:
+        if not former.unserved:
             service.note_unserved(())
         raise not_running(service.name)
-    if bad:
-        service.note_unserved(endpoint.server_name for endpoint, _ in bad)
-        raise not_served(service.name, bad)
-    service.note_served()
+    unasked = {endpoint.server_name for endpoint in found.unasked}
+    service.note_unasked(unasked)
+    if found.wrong:
+        wrong = {endpoint.server_name for endpoint, _ in found.wrong}
+        service.note_unserved(wrong | former.wrong_names & unasked)
+        raise not_served(service.name, found)
+    if former.unserved and former.wrong_names & unasked:
+        service.note_unserved(former.wrong_names & unasked)
+    else:
+        service.note_served()
 
 
 def verified(
-    service: LiveService, endpoints: tuple[Endpoint, ...], say: Callable[[str], None]
-) -> Wrong:
-    """Return the endpoints at which a client does not see what is wanted."""
+    service: LiveService,
+    endpoints: tuple[Endpoint, ...],
+    say: Callable[[str], None],
+    stop: Callable[[], bool],
+) -> Verdict:
+    """Return the endpoints at which a client does not see what is wanted, and those not asked."""
     if service.state.pid is None or not endpoints:
-        return ()
+        return Verdict()
     say(f"verify {service.name}: {len(endpoints)} connections as a client")
-    return wrong(endpoints, deadline=PATIENCE + len(endpoints) / A_SECOND)
+    return verdict(endpoints, Patience(QUIET, MOST, stop))
 
 
 def taken_back(name: str, error: ServiceError | OSError) -> ServiceError:
@@ -138,7 +154,7 @@ def undo(service: LiveService, begun: Path) -> bool:
     return True
 
 
-def blame(service: LiveService, target: Target, bad: Wrong) -> None:
+def blame(service: LiveService, target: Target, bad: Wrong, stop: Callable[[], bool]) -> None:
     """Find out whether the change is to blame for what clients see; put it back if so.
 
     With the former files back, an endpoint that shows the same as with the new ones is
@@ -149,11 +165,10 @@ def blame(service: LiveService, target: Target, bad: Wrong) -> None:
     if not service.put_back():
         return
     service.reload()
-    before = dict(wrong(tuple(endpoint for endpoint, _ in bad), deadline=2.0))
-    ours = tuple((endpoint, seen) for endpoint, seen in bad if before.get(endpoint) != seen)
+    ours = our_doing(bad, Patience(QUIET, MOST, stop))
     if ours:
         files.remove(service.live.folder / "begun")
-        error = not_served(service.name, ours)
+        error = not_served(service.name, Verdict(ours))
         raise ServiceError(
             f"{service.name} took the new configuration, but serves something else",
             remedy="the former files are back in place; look into its log for the reason",
@@ -161,6 +176,39 @@ def blame(service: LiveService, target: Target, bad: Wrong) -> None:
         )
     service.switch(target)
     service.reload()
+
+
+def our_doing(bad: Wrong, patience: Patience) -> Wrong:
+    """Return what is wrong with the new files and was not so with the former ones, which serve.
+
+    A place is asked until it presents something else in TLS than with the new files, with the
+    same patience as before. What was not asked proves nothing.
+    """
+    after = dict(bad)
+
+    def differs(endpoint: Endpoint, seen: Seen) -> bool:
+        return came_to_tls(seen) and not alike(seen, after[endpoint])
+
+    found = verdict(after, patience, differs)
+    before, unasked = dict(found.wrong), set(found.unasked)
+    return tuple(
+        (endpoint, seen)
+        for endpoint, seen in bad
+        if endpoint not in unasked and (endpoint not in before or not alike(before[endpoint], seen))
+    )
+
+
+def alike(one: Seen, other: Seen) -> bool:
+    """Return whether a client sees the same; without TLS the words are of no importance.
+
+    A service under load refuses one connection and lets the next one wait.
+    """
+    return one == other or not (came_to_tls(one) or came_to_tls(other))
+
+
+def came_to_tls(seen: Seen) -> bool:
+    """Return whether a server presented a certificate, or refused to by TLS's own means."""
+    return seen.fingerprint is not None or seen.refused
 
 
 def not_running(name: str) -> NotServed:
@@ -172,12 +220,16 @@ def not_running(name: str) -> NotServed:
     )
 
 
-def not_served(name: str, bad: Wrong) -> NotServed:
+def not_served(name: str, found: Verdict) -> NotServed:
     """Return the error that tells what clients see instead."""
-    lines = [f"{endpoint}: {seen.words or f'shows {seen.fingerprint}'}" for endpoint, seen in bad]
+    lines = [
+        f"{endpoint}: {seen.words or f'shows {seen.fingerprint}'}" for endpoint, seen in found.wrong
+    ]
     more = [f"… and {len(lines) - 20} more"] if len(lines) > 20 else []
+    if found.unasked:
+        more.append(f"{len(found.unasked)} other places were not asked, as there was no time left")
     return NotServed(
-        f"{name} does not serve what is wanted at {len(bad)} places",
+        f"{name} does not serve what is wanted at {len(lines)} places",
         remedy="see what else listens there or overrides the certificate; then `proxygen apply`",
         words="\n".join(lines[:20] + more),
     )

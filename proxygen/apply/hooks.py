@@ -20,7 +20,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from proxygen.apply import lineages
-from proxygen.apply.probe import wrong
+from proxygen.apply.probe import Patience, verdict
 from proxygen.apply.walk import never, nothing
 from proxygen.assemble import Parts
 from proxygen.errors import IssueFailed, ProxygenError, ServiceError, visible
@@ -42,8 +42,8 @@ KEPT_OUTPUT = 4_000
 KEPT_RUNS = 10
 SAMPLE = 200
 """At how many places it is looked whether a certificate is served."""
-LOOKS = 3.0
-"""Seconds within which it must be seen at all of them."""
+LOOKS, MOST_LOOKS = 3.0, 60.0
+"""Seconds without a right answer, and in all, after which it was not seen at all of them."""
 SINCE = "hooks/since"
 
 
@@ -175,7 +175,8 @@ class Hooks:
         if not self.programs("deploy"):
             return
         due = list(told.pending(site, bundles, self.deployed(site)))
-        unseen = not_seen([bundle for _, bundle in due], endpoints) if due else frozenset()
+        patience = Patience(LOOKS, MOST_LOOKS, self.stop)
+        unseen = not_seen([each for _, each in due], endpoints, patience) if due else frozenset()
         for wanted, bundle in due:
             if bundle.fingerprint in unseen:
                 self.warnings.append(f"deploy hooks of {wanted.owner} wait until it is served")
@@ -276,16 +277,22 @@ class Hooks:
 
 
 def not_seen(
-    bundles: Iterable[Bundle], endpoints: Callable[[], Iterable[Endpoint]]
+    bundles: Iterable[Bundle],
+    endpoints: Callable[[], Iterable[Endpoint]],
+    patience: Patience,
 ) -> frozenset[str]:
-    """Return the fingerprints of those that a client is not shown wherever it should be."""
+    """Return the fingerprints of those that no client was shown wherever it should be.
+
+    A hook tells others that a certificate serves: where nobody was asked, it waits.
+    """
     places: dict[str, list[Endpoint]] = {each.fingerprint: [] for each in bundles}
     for endpoint in endpoints():
         if endpoint.bundle and endpoint.bundle.fingerprint in places:
             places[endpoint.bundle.fingerprint].append(endpoint)
     looked = [each for some in places.values() for each in some[:SAMPLE]]
-    bad = wrong(looked, deadline=LOOKS) if looked else ()
-    return frozenset(endpoint.bundle.fingerprint for endpoint, _ in bad if endpoint.bundle)
+    found = verdict(looked, patience)
+    bad = (*(endpoint for endpoint, _ in found.wrong), *found.unasked)
+    return frozenset(endpoint.bundle.fingerprint for endpoint in bad if endpoint.bundle)
 
 
 def ended(code: int) -> str:

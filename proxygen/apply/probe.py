@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import re
 import socket
 import ssl
@@ -19,6 +18,8 @@ from proxygen.services import Endpoint
 LONGEST_LINE, MOST_BYTES, MOST_LINES = 8192, 65536, 200
 """What a server may say before TLS begins; a capability line takes a few hundred bytes."""
 
+AT_ONCE = 16
+"""How many places are asked at a time."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0
 ALERT = re.compile(r"SSLV3_ALERT|TLSV1")
 """How OpenSSL calls the alerts that a server sends (TLSV1_UNRECOGNIZED_NAME, TLSV13_ALERT_…)."""
@@ -36,7 +37,7 @@ class Seen:
     refused: bool = False
 
 
-UNASKED = Seen(None, "not asked: the time for all was over")
+UNASKED = Seen(None, "not asked, as there was no time left")
 
 
 class Unmet(Exception):
@@ -239,53 +240,120 @@ def shown(line: str) -> str:
     return "".join(letter if letter.isprintable() else "?" for letter in line[:200])
 
 
-def probe_all(
-    endpoints: Iterable[Endpoint],
-    concurrency: int = 16,
-    timeout: float = 5.0,
-    end: float = math.inf,
-) -> dict[Endpoint, Seen]:
-    """Return what clients see at each endpoint, *concurrency* at a time.
-
-    From the moment *end* of the monotonic clock on no more are asked: UNASKED.
-    """
-    asked = tuple(dict.fromkeys(endpoints))
-    with ThreadPoolExecutor(concurrency, "probe") as threads:
-        seen = threads.map(lambda endpoint: probe_before(end, endpoint, timeout), asked)
-        return dict(zip(asked, seen, strict=True))
-
-
-def probe_before(end: float, endpoint: Endpoint, timeout: float) -> Seen:
-    """Return what a client sees, UNASKED from the moment *end* on."""
-    return probe(endpoint, timeout) if time.monotonic() < end else UNASKED
-
-
-def wrong(
-    endpoints: Iterable[Endpoint], timeout: float = 5.0, deadline: float = 30.0
-) -> tuple[tuple[Endpoint, Seen], ...]:
-    """Return the endpoints at which clients do not see what is wanted, and what they see.
-
-    A reload takes a moment, so those are asked again, with growing pauses, until all are
-    right or *deadline* seconds have passed (and *timeout* for those being asked just then).
-    """
-    end = time.monotonic() + deadline
-    pause = FIRST_PAUSE
-    bad = wrong_of(probe_all(endpoints, timeout=timeout, end=end))
-    while bad and time.monotonic() + pause < end:
-        time.sleep(pause)
-        pause = min(2 * pause, LONGEST_PAUSE)
-        again = probe_all(bad, timeout=timeout, end=end)
-        bad = wrong_of(bad | {each: seen for each, seen in again.items() if seen != UNASKED})
-    return tuple(bad.items())
-
-
-def wrong_of(seen: Mapping[Endpoint, Seen]) -> dict[Endpoint, Seen]:
-    """Return those at which a client does not see what is wanted."""
-    return {endpoint: what for endpoint, what in seen.items() if not right(endpoint, what)}
-
-
 def right(endpoint: Endpoint, seen: Seen) -> bool:
     """Return whether a client sees what *endpoint* wants."""
     if endpoint.bundle is None:
         return seen.refused
     return seen.fingerprint == endpoint.bundle.fingerprint
+
+
+def probe_all(
+    endpoints: Iterable[Endpoint], concurrency: int = AT_ONCE, timeout: float = 5.0
+) -> dict[Endpoint, Seen]:
+    """Return what clients see at each endpoint, *concurrency* at a time."""
+    return side_by_side(endpoints, lambda _, endpoint: probe(endpoint, timeout), concurrency)
+
+
+def side_by_side(
+    endpoints: Iterable[Endpoint], one: Callable[[int, Endpoint], Seen], concurrency: int = AT_ONCE
+) -> dict[Endpoint, Seen]:
+    """Return what *one* finds at each endpoint, which is given its number from 0 on."""
+    asked = tuple(dict.fromkeys(endpoints))
+    with ThreadPoolExecutor(concurrency, "probe") as threads:
+        return dict(zip(asked, threads.map(one, range(len(asked)), asked), strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long places are asked: *quiet* seconds beyond the last right answer, *most* in all.
+
+    So many take the time that they need, at whatever pace a loaded host answers. *timeout* is
+    what one answer may take. *stop* tells whether to ask no more; *clock* is monotonic.
+    """
+
+    quiet: float
+    most: float
+    stop: Callable[[], bool]
+    timeout: float = 5.0
+    clock: Callable[[], float] = time.monotonic
+
+
+Wrong = tuple[tuple[Endpoint, Seen], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of places: where clients see what is *wrong*, and those that were *unasked*.
+
+    What was not asked is not wrong. A place that gives no answer, or none in TLS, is.
+    """
+
+    wrong: Wrong = ()
+    unasked: tuple[Endpoint, ...] = ()
+
+
+class Asking:
+    """Places that are asked as long as *patience* lasts, which each right answer prolongs.
+
+    *is_right* tells which answers those are.
+    """
+
+    def __init__(self, patience: Patience, is_right: Callable[[Endpoint, Seen], bool]) -> None:
+        self.patience = patience
+        self.is_right = is_right
+        now = patience.clock()
+        self.last = now + patience.most
+        self.end = min(now + patience.quiet, self.last)
+
+    def is_over(self, after: float = 0.0) -> bool:
+        """Return whether there is no time left *after* so many seconds."""
+        return self.patience.stop() or self.patience.clock() + after >= self.end
+
+    def once(self, endpoints: Iterable[Endpoint]) -> dict[Endpoint, Seen]:
+        """Return what clients see, UNASKED where the time was over.
+
+        The first AT_ONCE are asked in any case, so that every run gets on.
+        """
+        return side_by_side(
+            endpoints,
+            lambda number, endpoint: (
+                UNASKED if number >= AT_ONCE and self.is_over() else self.seen(endpoint)
+            ),
+        )
+
+    def again(self, endpoints: Iterable[Endpoint]) -> dict[Endpoint, Seen]:
+        """Return what clients see now, whatever the time is."""
+        return side_by_side(endpoints, lambda _, endpoint: self.seen(endpoint))
+
+    def seen(self, endpoint: Endpoint) -> Seen:
+        """Return what a client sees; where that is right there is more time for the others."""
+        seen = probe(endpoint, self.patience.timeout)
+        if self.is_right(endpoint, seen):
+            self.end = min(self.patience.clock() + self.patience.quiet, self.last)
+        return seen
+
+
+def verdict(
+    endpoints: Iterable[Endpoint],
+    patience: Patience,
+    is_right: Callable[[Endpoint, Seen], bool] = right,
+) -> Verdict:
+    """Return the endpoints at which clients do not see what is right, and those not asked.
+
+    A reload takes a moment, so what is wrong is asked again, with growing pauses, until all is
+    right or the time is over; in any case once more. Where we are to stop it was not asked with
+    patience, and so counts as unasked.
+    """
+    asking = Asking(patience, is_right)
+    seen = asking.once(endpoints)
+    unasked = tuple(endpoint for endpoint, what in seen.items() if what is UNASKED)
+    bad = {each: what for each, what in seen.items() if what is not UNASKED}
+    bad = {each: what for each, what in bad.items() if not is_right(each, what)}
+    pause, often = FIRST_PAUSE, 1
+    while bad and not patience.stop() and (often < 2 or not asking.is_over(after=pause)):
+        time.sleep(pause)
+        pause, often = min(2 * pause, LONGEST_PAUSE), often + 1
+        bad = {each: what for each, what in asking.again(bad).items() if not is_right(each, what)}
+    if bad and often < 2:
+        return Verdict((), (*unasked, *bad))
+    return Verdict(tuple(bad.items()), unasked)

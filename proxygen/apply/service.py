@@ -7,7 +7,7 @@ configuration, one rename switches to them, and a reload is proven by new worker
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from proxygen.errors import CheckFailed, ServiceError
 from proxygen.host import files, processes, staging
 from proxygen.host.own_part import own_part
 from proxygen.model.layout import Layout
-from proxygen.observe import SETTINGS, UNSERVED, refused, written_for
+from proxygen.observe import SETTINGS, UNASKED, UNSERVED, refused, written_for
 from proxygen.plan.installation import pointing
 from proxygen.plan.observed import ServiceState, dotted
 
@@ -75,6 +75,15 @@ class LiveService:
         text = json.dumps({"names": wrong if len(wrong) <= MOST_NOTED else []}).encode()
         if files.read(self.live.folder / UNSERVED) != text:
             files.write(self.live.folder / UNSERVED, text)
+
+    def note_unasked(self, names: Collection[str]) -> None:
+        """Note that nobody asked yet what clients of *names* see: the next run does."""
+        path = self.live.folder / UNASKED
+        text = json.dumps({"names": sorted(set(names))}).encode()
+        if not names:
+            path.unlink(missing_ok=True)
+        elif files.read(path) != text:
+            files.write(path, text)
 
     # Checking, while what serves is untouched.
 

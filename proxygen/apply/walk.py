@@ -310,7 +310,8 @@ class Walk:
                     self.progress.say(str(step))
                     self.bring(step, verify.endpoints)
                 else:
-                    look_again(self.live(name), verify.endpoints, self.progress.say)
+                    given = verify.endpoints, self.progress.say, self.progress.leave
+                    look_again(self.live(name), *given)
         except (ServiceError, NotServed) as error:
             self.failed(name, step, error)
         else:
@@ -326,7 +327,7 @@ class Walk:
         generation = service.generations.build(wanted, self.parts.bundles)
         target = Target(generation, wanted.parameters)
         before = self.outcome.before.setdefault(wanted.service, service.former)
-        bring(service, target, endpoints, self.progress.say, before)
+        bring(service, target, endpoints, self.progress.say, before, self.progress.leave)
 
     def live(self, name: str) -> LiveService:
         """Return a service as it is now, with the means to change it."""

@@ -22,7 +22,7 @@ from proxygen.model.hosts import BadName, host_name
 from proxygen.model.layout import Layout
 from proxygen.model.site import Site
 from proxygen.model.types import seconds
-from proxygen.plan.alerts import did_not_serve, is_not_running
+from proxygen.plan.alerts import did_not_serve, is_not_running, was_refused
 from proxygen.plan.names import State
 from proxygen.plan.schedule import told
 from proxygen.plan.states import named
@@ -272,6 +272,8 @@ def summary(outcome: Outcome) -> None:
     """Say in the end what failed, what is worth knowing, and that all is well when it is."""
     unserved = [of for of, error in outcome.not_done if isinstance(error, NotServed)]
     told = {words(of) for of in unserved for words in (is_not_running, did_not_serve)}
+    services = outcome.observed.services if outcome.observed else {}
+    told |= {was_refused(services[of]) for of, _ in outcome.failures if of in services}
     for warning in (each for each in outcome.warnings if each not in told):
         echo(f"warning: {warning}", err=True)
     waiting(outcome)

@@ -12,13 +12,14 @@ import click
 from proxygen import assemble, completion
 from proxygen.apply.change import as_service_error, bring
 from proxygen.apply.service import LiveService
-from proxygen.apply.walk import Outcome, nothing
+from proxygen.apply.walk import Outcome, never, nothing
 from proxygen.assemble import Parts
 from proxygen.commands.apply import echo, summary
 from proxygen.errors import LockHeld, NotServed, ServiceError, UsageError, did_you_mean
 from proxygen.host import lock
 from proxygen.model.layout import Layout
-from proxygen.observe import set_up
+from proxygen.observe import looked_since, set_up
+from proxygen.plan.alerts import not_asked
 from proxygen.plan.observed import ServiceState
 
 
@@ -46,6 +47,8 @@ def command(layout: Layout, services: tuple[str, ...], as_json: bool) -> int:
     if not outcome.done and not outcome.failures:
         outcome.failures += [(state.name, nothing_to_go_back_to()) for state in found]
         said = dict.fromkeys(said)
+    states = {state.name: state for state in found}
+    outcome.warnings += not_asked(looked_since(states, layout).values())
     if as_json:
         click.echo(json.dumps(outcome.as_json() | {"services": said}, indent=2))
     else:
@@ -117,7 +120,7 @@ def one(
                 return f"{state.name}: nothing to go back to"
             target, endpoints = service.target(former), service.generations.endpoints_of(former)
             say = nothing if quiet else echo
-            bring(service, target, endpoints, say, service.former)
+            bring(service, target, endpoints, say, service.former, never)
     except (ServiceError, NotServed) as error:
         outcome.failures.append((state.name, error))
         return None

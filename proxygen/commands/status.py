@@ -201,6 +201,7 @@ def everything(
         "owners": [line.as_json(now) for line in lines],
         "services": [service(name, observed) for name in observed.services],
         "abandoned": list(observed.abandoned),
+        "gone": list(observed.gone),
         "troubles": [
             {"authority": each.of} | error(each) for each in troubles(site, observed, now)
         ],
@@ -452,6 +453,8 @@ def service(name: str, observed: Observed) -> dict[str, Any]:
         "running": state.pid is not None,
         "set_up": state.installed.generation is not None,
         "in_the_way": state.in_the_way or None,
+        "refused": state.installed.refused.as_json() if state.installed.refused else None,
+        "unasked": sorted(state.installed.unasked),
         "error": state.error.as_json() if state.error else None,
     }
 

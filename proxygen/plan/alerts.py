@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from proxygen.model.certificate import GLOBAL
@@ -12,8 +12,9 @@ from proxygen.model.views import serving
 from proxygen.plan.alarms import ONCE, Seen, ending
 from proxygen.plan.hooks import brought
 from proxygen.plan.names import State
-from proxygen.plan.observed import Observed
+from proxygen.plan.observed import Observed, ServiceState
 from proxygen.plan.states import Named, about, troubled
+from proxygen.plan.steps import some
 
 MOST_TOLD = 10
 
@@ -160,6 +161,36 @@ def did_not_serve(name: str) -> str:
     )
 
 
+def not_asked(services: Iterable[ServiceState]) -> Iterator[str]:
+    """Yield a warning about each service that was not asked everywhere what it shows."""
+    for state in services:
+        if state.installed.unasked:
+            yield was_not_asked(state)
+
+
+def was_not_asked(state: ServiceState) -> str:
+    """Return the warning about a service that was not asked everywhere what it shows."""
+    count = len(state.installed.unasked)
+    names = "1 name" if count == 1 else f"{count:,} names"
+    return (
+        f"{state.name} was not asked yet what it shows for {names} "
+        f"({some(sorted(state.installed.unasked))}), as there was no time left; the next "
+        "`proxygen apply` asks, and so does the daemon"
+    )
+
+
+def was_refused(state: ServiceState) -> str:
+    """Return the warning about a service that was not given what the model wants."""
+    refused = state.installed.refused
+    if refused is None:
+        return ""
+    return (
+        f"{state.name} was not given what the model wants since {refused.since:%Y-%m-%d %H:%M} "
+        f"UTC, and serves what it had before: {refused.in_short}; correct that, then run "
+        "`proxygen apply`"
+    )
+
+
 def from_services(observed: Observed) -> Iterator[str]:
     """What a service's own configuration holds that is not ours but works against us."""
     for state in observed.services.values():
@@ -169,6 +200,14 @@ def from_services(observed: Observed) -> Iterator[str]:
             yield is_not_running(state.name)
         elif state.installed.unserved:
             yield did_not_serve(state.name)
+        if state.installed.refused:
+            yield was_refused(state)
+    yield from not_asked(observed.services.values())
+    for name in observed.gone:
+        yield (
+            f"{name} was set up by proxygen and is not on this host any more; run `proxygen "
+            f"uninstall {name}` to take out what is left of it, or install {name} again"
+        )
     for name in observed.abandoned:
         yield (
             f"{name} is in `services` no more, so its certificate is renewed no more; "

@@ -172,12 +172,38 @@ def changes_of(installation: Installation, state: ServiceState) -> Iterator[Step
     """Yield the steps for one service; none where all is as it should be."""
     reason = why_install(installation, state)
     if reason is None:
-        if state.installed.unserved:
-            yield Verify(installation.service, installation.endpoints)
+        yield from looks_again(installation, state)
         return
     yield Install(installation, reason, tuple(changes(installation, state)))
     yield Reload(installation.service)
     yield Verify(installation.service, to_verify(installation, state.installed))
+
+
+def looks_again(installation: Installation, state: ServiceState) -> Iterator[Verify]:
+    """Yield a look at what is in place: at all of it after one that saw something else.
+
+    Else at those places that nobody came to ask, once somebody can.
+    """
+    installed, service = state.installed, installation.service
+    if installed.unserved:
+        reason = Reason("unserved", "the last look did not see what is wanted")
+        yield Verify(service, in_turn(installation, installed), reason)
+    elif installed.unasked and state.pid is not None:
+        places = tuple(
+            each for each in installation.endpoints if each.server_name in installed.unasked
+        )
+        yield Verify(service, places, Reason("unasked", "no run had the time to ask there yet"))
+
+
+def in_turn(installation: Installation, installed: Installed) -> tuple[Endpoint, ...]:
+    """Return all places; first those that nobody asked yet, then those that were wrong."""
+    asked = installed.unasked, installed.wrong_names
+    return tuple(
+        sorted(
+            installation.endpoints,
+            key=lambda each: [each.server_name not in names for names in asked],
+        )
+    )
 
 
 def is_renewal(plan: Plan, observed: Observed) -> bool:
@@ -309,16 +335,18 @@ def to_verify(installation: Installation, installed: Installed) -> tuple[Endpoin
     """Return the endpoints to connect to: every changed name, and a sample of the others.
 
     After a run that was interrupted nobody knows what was verified, and after a look that saw
-    something else not what became of it: then all of them.
+    something else not what became of it: then all of them. What was not asked is as good as
+    changed.
     """
     if installed.begun or installed.unserved:
-        return installation.endpoints
+        return in_turn(installation, installed)
     before = installed.served
     changed: list[Endpoint] = []
     same: list[Endpoint] = []
     for each in installation.endpoints:
         served = each.bundle.fingerprint[:16] if each.bundle else None
-        (same if before.get(each.server_name) == served else changed).append(each)
+        known = each.server_name not in installed.unasked
+        (same if known and before.get(each.server_name) == served else changed).append(each)
     return (*changed, *same[:SAMPLE])
 
 

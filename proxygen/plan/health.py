@@ -11,9 +11,10 @@ from proxygen.model.certificate import GLOBAL, Bundle, Certificate
 from proxygen.model.hosts import readable
 from proxygen.model.site import Acme, Site
 from proxygen.plan.alarms import UNPROVEN_FOR, holding
+from proxygen.plan.alerts import was_not_asked, was_refused
 from proxygen.plan.backoff import Attempt
 from proxygen.plan.failures import of_authority, of_owner
-from proxygen.plan.observed import Observed
+from proxygen.plan.observed import Observed, ServiceState
 from proxygen.plan.renewal import LAST_PART, SUPPLIED, renew_at, warned_from
 from proxygen.plan.states import TROUBLED, named
 from proxygen.plan.unserved import owners_not_served
@@ -97,7 +98,9 @@ def of_services(site: Site, observed: Observed) -> Iterator[Finding]:
             yield Finding(Level.CRITICAL, f"{name}: {state.error.what}")
         elif state.refusal:
             running = "" if state.pid else f"{name} is not running: "
-            yield Finding(Level.CRITICAL, f"{running}{state.in_the_way}: run `proxygen apply`")
+            remedy = "correct that, then run" if state.blamed else "run"
+            words = f"{running}{state.in_the_way}: {remedy} `proxygen apply`"
+            yield Finding(Level.CRITICAL, words)
         elif state.pid is None:
             yield Finding(Level.CRITICAL, f"{name} is not running")
         elif state.installed.unserved:
@@ -110,6 +113,16 @@ def of_services(site: Site, observed: Observed) -> Iterator[Finding]:
             yield Finding(Level.CRITICAL, f"{words}: see `proxygen apply`")
         elif state.installed.generation is None:
             yield Finding(Level.WARNING, f"{name} is not yet set up by proxygen")
+        if state.error is None:
+            yield from noted_of(state)
+
+
+def noted_of(state: ServiceState) -> Iterator[Finding]:
+    """What was noted of a service that may serve all the same, as it had it before."""
+    if state.installed.refused:
+        yield Finding(Level.WARNING, was_refused(state))
+    if state.installed.unasked:
+        yield Finding(Level.WARNING, was_not_asked(state))
 
 
 def of(wanted: Certificate, observed: Observed, now: datetime, limits: Limits) -> Iterator[Finding]:
@@ -189,7 +202,10 @@ def troubled(authority: Acme, observed: Observed, now: datetime) -> Iterator[Fin
 
 
 def abandoned(observed: Observed) -> Iterator[Finding]:
-    """A service that is in the model no more keeps a certificate that nobody renews."""
+    """A service that is in the model, or on this host, no more: nobody renews what it has."""
+    for name in observed.gone:
+        words = f"{name} was set up by proxygen and is not on this host any more"
+        yield Finding(Level.WARNING, f"{words}: run `proxygen uninstall {name}`")
     for name in observed.abandoned:
         yield Finding(Level.WARNING, f"{name} is in `services` no more; its certificate will end")
 

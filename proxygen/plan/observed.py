@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
@@ -13,6 +14,27 @@ from proxygen.plan.backoff import Attempt
 from proxygen.plan.installation import served
 from proxygen.plan.names import Names
 from proxygen.services import Facts
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Why a service was not given what the model wants: *since* when, and what was said of it."""
+
+    since: datetime
+    what: str
+    where: str = ""
+    words: str = ""
+    remedy: str = ""
+
+    @property
+    def in_short(self) -> str:
+        """Return what happened, with the first line of the service's own words."""
+        first = next((each.strip() for each in self.words.splitlines() if each.strip()), "")
+        return f"{self.what}: {first[:300]}" if first else self.what
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as ``--json`` prints it."""
+        return asdict(self) | {"since": self.since.isoformat()}
 
 
 @dataclass(frozen=True)
@@ -25,7 +47,8 @@ class Installed:
     the pointer file; *written_for* is the version of the service that the generation was written
     for, empty when unknown; *begun* tells that a run was interrupted between switching and being
     sure, *unserved* that the last look from outside did not see what is wanted, for *wrong_names*
-    if that is known.
+    if that is known; *unasked* are names for which nobody looked yet. *refused* tells why the
+    service was not given what the model wants.
     """
 
     generation: str | None = None
@@ -39,6 +62,8 @@ class Installed:
     begun: bool = False
     unserved: bool = False
     wrong_names: frozenset[str] = frozenset()
+    unasked: frozenset[str] = frozenset()
+    refused: Refused | None = None
 
     @cached_property
     def served(self) -> dict[str, str]:
@@ -60,7 +85,8 @@ class ServiceState:
 
     *pid* is its master process, None while it does not run. *refusal*: why the service refuses
     its configuration because of what is ours in it, empty while it does not; the facts are then
-    those without ours.
+    those without ours. *blamed* is the place (FILE:LINE) that it names, where that is in no file
+    of ours but in one that ours includes.
     """
 
     name: str
@@ -70,20 +96,27 @@ class ServiceState:
     pid: int | None = None
     error: ServiceError | None = None
     refusal: str = ""
+    blamed: str = ""
 
     @property
     def in_the_way(self) -> str:
-        """What is to be said of our part, empty while the service takes it."""
+        """What is to be said of our part, empty while the service takes it.
+
+        Or of an administrator's file that ours includes: the one that the service names.
+        """
         if not self.refusal or self.facts is None:
             return ""
+        lines = self.refusal.strip().splitlines()
+        if self.blamed:
+            said = next((each for each in lines if self.blamed in each), lines[0])
+            return f"{self.blamed} is in the way: {self.name} refuses it: {said[:300]}"
         now, before = self.facts.version, self.installed.written_for
         if before and before != now:
             return (
                 f"proxygen's own part is in the way: it was written for {self.name} "
                 f"{dotted(before)}, and {self.name} {dotted(now)} refuses it"
             )
-        first = self.refusal.strip().splitlines()[0][:300]
-        return f"proxygen's own part is in the way: {self.name} refuses it: {first}"
+        return f"proxygen's own part is in the way: {self.name} refuses it: {lines[0][:300]}"
 
 
 def dotted(version: tuple[int, ...]) -> str:
@@ -98,13 +131,14 @@ class Observed:
     *attempts* are the last failures by owner, *troubles* those of whole authorities by
     directory, and *looks* why an authority is not asked for renewal information. *names* is what
     is known of names, by owner. *abandoned* are services that have something of ours, but are in
-    the model no more.
+    the model no more; *gone* those of a model that names none, which are on this host no more.
     """
 
     bundles: Mapping[str, Bundle]
     services: Mapping[str, ServiceState]
     sources: Mapping[str, str]
     abandoned: tuple[str, ...] = ()
+    gone: tuple[str, ...] = ()
     attempts: Mapping[str, Attempt] = field(default_factory=dict)
     troubles: Mapping[str, Attempt] = field(default_factory=dict)
     looks: Mapping[str, Attempt] = field(default_factory=dict)

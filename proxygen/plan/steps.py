@@ -107,13 +107,15 @@ class Reload:
 
 @dataclass(frozen=True, slots=True)
 class Verify:
-    """Connect to a service as a client would."""
+    """Connect to a service as a client would; without a *reason* since it was just changed."""
 
     service: str
     endpoints: tuple[Endpoint, ...] = field(repr=False)
+    reason: Reason | None = None
 
     def __str__(self) -> str:
-        return f"verify {self.service}: {len(self.endpoints)} connections as a client"
+        why = f": {self.reason}" if self.reason else ""
+        return f"verify {self.service}: {len(self.endpoints)} connections as a client{why}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +214,7 @@ def step_json(step: Step) -> dict[str, Any]:
             said["diff"] = "\n".join(line for each in changes for line in each.diff())
         case Reload(service):
             said["service"] = service
-        case Verify(service, endpoints):
+        case Verify(service, endpoints, reason):
             said |= {"service": service, "endpoints": [str(each) for each in endpoints]}
+            said["reason"] = reason.code if reason else None
     return said

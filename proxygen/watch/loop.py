@@ -233,6 +233,8 @@ class Watch:
         for name in self.outside.mended(now):
             event(INFO, "served_again", service=name)
             self.reasons[f"{name} serves what is wanted"] = None
+        for name in self.outside.unasked:
+            self.reasons[f"{name} was not asked everywhere"] = None
         self.look_at = now + (SECOND_LOOK if self.outside.suspect else LOOK)
 
     # One round.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from proxygen.apply.probe import probe_all, right
-from proxygen.apply.walk import Outcome
+from proxygen.apply.probe import UNASKED, Asking, Patience, probe_all, right
+from proxygen.apply.walk import Outcome, never
 from proxygen.assemble import Parts
 from proxygen.host import processes
 from proxygen.model.layout import Layout
@@ -23,8 +23,8 @@ SOCKETS = 240.0
 """Seconds between looks at every socket of the global name, by which alone mail is served."""
 MISSED = 60.0
 """Seconds between looks at where a round did not see what is wanted."""
-PATIENCE = 2.0
-"""Seconds that a client gives a handshake: the loop waits for it."""
+PATIENCE, LONGEST_LOOK = 2.0, 3.0
+"""Seconds that a client gives a handshake, and that a look takes: the loop waits for it."""
 
 Endpoints = tuple[Endpoint, ...]
 
@@ -34,9 +34,10 @@ class Outside:
     """Where clients meet what a round installed, the processes that serve it and their files.
 
     *endpoints* are those of services for which all was done; *sockets* those of the global
-    name; *missed* those at which the round did not see what is wanted. *suspect* are those at
-    which a client saw something else since; when it does so twice it is told. *files* are the
-    fingerprints of what each service reads.
+    name; *missed* those at which the round did not see what is wanted, *unasked* the services at
+    some of whose it did not come to look. *suspect* are those at which a client saw something
+    else since; when it does so twice it is told. *files* are the fingerprints of what each
+    service reads.
     """
 
     layout: Layout
@@ -45,6 +46,7 @@ class Outside:
     endpoints: Endpoints = ()
     sockets: Endpoints = ()
     missed: Endpoints = ()
+    unasked: tuple[str, ...] = ()
     suspect: Endpoints = ()
     position: int = 0
     sockets_at: float = 0.0
@@ -63,6 +65,11 @@ class Outside:
         every = met(site, parts, observed)
         self.endpoints = tuple(each for each in every if each.service not in failed)
         self.missed = tuple(each for each in every if is_missed(each, observed))
+        self.unasked = tuple(
+            name
+            for name, state in observed.services.items()
+            if state.installed.unasked and state.pid is not None and name not in failed
+        )
         main = ("", site.main.host)
         self.sockets = tuple(each for each in self.endpoints if each.server_name in main)
         self.suspect = ()
@@ -114,16 +121,20 @@ class Outside:
         return ()
 
     def mended(self, now: float) -> Collection[str]:
-        """Look at a few of the places that were missed; return the services that have none left.
+        """Look at the places that were missed; return the services that have none left.
 
-        They may serve what is wanted: the next round looks at all of it.
+        They may serve what is wanted: the next round looks at all of it. Those for which there
+        is no time are the first ones of the next look.
         """
         if now < self.missed_at or not self.missed:
             return ()
         self.missed_at = now + MISSED
-        few, others = self.missed[:AT_ONCE], self.missed[AT_ONCE:]
-        asked = [each for each in few if self.pids.get(each.service) is not None]
-        self.missed = (*others, *self.wrong(asked))
+        asked = [each for each in self.missed if self.pids.get(each.service) is not None]
+        patience = Patience(LONGEST_LOOK, LONGEST_LOOK, never, timeout=PATIENCE)
+        seen = Asking(patience, right).once(asked)
+        left = tuple(each for each, what in seen.items() if what is UNASKED)
+        wrong = tuple(each for each, what in seen.items() if not right(each, what))
+        self.missed = tuple(dict.fromkeys((*left, *wrong)))
         return {each.service for each in asked} - {each.service for each in self.missed}
 
     def next(self, now: float) -> Iterable[Endpoint]:
@@ -146,8 +157,11 @@ class Outside:
 
 
 def is_missed(endpoint: Endpoint, observed: Observed) -> bool:
-    """Return whether clients of a running service were seen to be shown something else there."""
+    """Return whether clients of a running service were seen to be shown something else there.
+
+    Or whether nobody looked there, at a service that shows something else at other places.
+    """
     state = observed.services[endpoint.service]
-    names = state.installed.wrong_names
-    wrong = state.installed.unserved and (not names or endpoint.server_name in names)
-    return wrong and state.pid is not None
+    names, unasked = state.installed.wrong_names, state.installed.unasked
+    known = not names or endpoint.server_name in names or endpoint.server_name in unasked
+    return state.installed.unserved and known and state.pid is not None

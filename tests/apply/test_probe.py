@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from proxygen.apply.probe import UNASKED, Seen, probe, probe_all, wrong
+from proxygen.apply.probe import AT_ONCE, Patience, Seen, Verdict, probe, probe_all, verdict
+from proxygen.apply.walk import never
 from proxygen.model.certificate import Bundle
 from proxygen.services import Endpoint
 from tests.live.authority import Authority
@@ -134,7 +135,7 @@ def test_a_wildcard_is_asked_for_by_a_name_that_it_stands_for(server: Tls) -> No
     with listening(server.shake) as port:
         wild = Endpoint("nginx", "127.0.0.1", port, "*.a.example", server.bundle)
         longest = replace(wild, server_name=f"*.{'.'.join(['a' * 49] * 5)}.a")
-        assert wrong((wild, longest)) == ()
+        assert verdict((wild, longest), within(30)) == Verdict()
     asked = server.names[-2:]
     assert sorted(map(str, asked)) == sorted(
         (f"p{longest.server_name[1:]}", "proxygen-probe.a.example")
@@ -269,14 +270,14 @@ def test_a_refused_handshake_is_told_from_no_answer(server: Tls) -> None:
         seen = probe(at(port))
         assert seen.refused
         assert "unrecognized name" in seen.words
-        assert wrong([at(port)], deadline=0.2) == ()
+        assert verdict([at(port)], within(0.2)).wrong == ()
     with listening(server.shake) as port:
-        assert wrong([at(port)], deadline=0.2) == ((at(port), Seen(server.fingerprint)),)
+        assert verdict([at(port)], within(0.2)).wrong == ((at(port), Seen(server.fingerprint)),)
 
 
 def test_no_answer_is_not_a_refusal() -> None:
     with listening(script(b"")) as port:
-        ((endpoint, seen),) = wrong([at(port)], deadline=0.2)
+        ((endpoint, seen),) = verdict([at(port)], within(0.2)).wrong
     assert endpoint == at(port)
     assert not seen.refused
 
@@ -289,7 +290,12 @@ def test_old_protocols_are_not_spoken(authority: Authority, tmp_path: Path) -> N
         assert probe(at(port)).fingerprint is None
 
 
-def test_wrong_asks_again_until_the_wanted_leaf_is_served(
+def within(seconds: float, timeout: float = 5.0) -> Patience:
+    """Return the patience that ends after so many seconds."""
+    return Patience(seconds, seconds, never, timeout)
+
+
+def test_what_is_wrong_is_asked_again_until_the_wanted_leaf_is_served(
     server: Tls, authority: Authority, tmp_path: Path
 ) -> None:
     before, count = Tls(authority, tmp_path), iter(range(100))
@@ -298,29 +304,58 @@ def test_wrong_asks_again_until_the_wanted_leaf_is_served(
         (before if next(count) < 3 else server).shake(connection)
 
     with listening(act) as port:
-        wanted = Endpoint("test", "127.0.0.1", port, "mail.example.net", server.bundle)
-        assert wrong([wanted], deadline=10) == ()
+        assert verdict([wanted(port, server)], within(30)) == Verdict()
     assert next(count) == 4
 
 
-def test_wrong_gives_up_at_its_deadline(server: Tls) -> None:
+def test_what_was_not_asked_when_the_time_was_over_is_not_wrong(server: Tls) -> None:
     with listening(silent) as port:
-        began = time.monotonic()
-        others = [
-            Endpoint("test", "127.0.0.1", port, f"{number}.example", server.bundle)
-            for number in range(100)
-        ]
-        bad = wrong(others, timeout=0.4, deadline=0.6)
-        took = time.monotonic() - began
-    assert [endpoint for endpoint, _ in bad] == others
-    assert bad[-1][1] == UNASKED
-    assert took < 2
+        others = [wanted(port, server, f"{number}.example") for number in range(100)]
+        found = verdict(others, within(0, timeout=0.2))
+    assert [endpoint for endpoint, _ in found.wrong] == others[:AT_ONCE]
+    assert found.wrong[0][1] == Seen(None, "no answer within 0.2 s")
+    assert found.unasked == tuple(others[AT_ONCE:])
 
 
-def test_what_was_seen_last_is_told_although_the_time_is_over(server: Tls) -> None:
-    with listening(server.shake) as port:
-        wanted = replace(at(port), bundle=replace(server.bundle, fingerprint="0" * 64))
-        assert wrong([wanted], deadline=0.3) == ((wanted, Seen(server.fingerprint)),)
+def test_a_right_answer_gives_the_others_more_time_up_to_the_most(server: Tls) -> None:
+    """A slow host answers every 10 seconds: within 15 of the one before, but not for ever."""
+    passed = iter(range(0, 10_000, 10))
+    now = [0.0]
+
+    def act(connection: socket.socket) -> None:
+        now[0] = next(passed)
+        server.shake(connection)
+
+    with listening(act) as port:
+        places = [wanted(port, server, f"{number}.example") for number in range(100)]
+        asked_all = verdict(places, Patience(200, 5_000, never, clock=lambda: now[0]))
+        assert asked_all == Verdict()
+        found = verdict(places, Patience(200, 500, never, clock=lambda: now[0]))
+    assert not found.wrong
+    assert 0 < len(found.unasked) < 100 - AT_ONCE
+
+
+def test_what_is_wrong_is_asked_once_more_although_the_time_is_over(
+    server: Tls, authority: Authority, tmp_path: Path
+) -> None:
+    other = Tls(authority, tmp_path)
+    with listening(other.shake) as port:
+        place = wanted(port, server)
+        assert verdict([place], within(0)).wrong == ((place, Seen(other.fingerprint)),)
+    assert len(other.names) == 2
+
+
+def test_where_we_are_to_stop_nothing_is_wrong(server: Tls) -> None:
+    with listening(silent) as port:
+        places = [wanted(port, server, f"{number}.example") for number in range(20)]
+        found = verdict(places, Patience(30, 30, lambda: True, 0.2))
+    assert not found.wrong
+    assert set(found.unasked) == set(places)
+
+
+def wanted(port: int, server: Tls, name: str = "mail.example.net") -> Endpoint:
+    """Return a place that should show what *server* has."""
+    return Endpoint("test", "127.0.0.1", port, name, server.bundle)
 
 
 def test_all_are_asked_at_once(server: Tls) -> None:

@@ -6,7 +6,7 @@ import hashlib
 import os
 import re
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,7 +16,8 @@ from types import ModuleType
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from proxygen.apply.probe import wrong
+from proxygen.apply.probe import Patience, Wrong, verdict
+from proxygen.apply.walk import never
 from proxygen.host import processes
 from proxygen.host import templates as host_templates
 from proxygen.model.certificate import Bundle, KeyAndChain
@@ -24,7 +25,7 @@ from proxygen.model.layout import Layout
 from proxygen.model.views import MailView
 from proxygen.plan.installation import assigned
 from proxygen.plan.render import Templates, render
-from proxygen.services import Answer, Command, Facts, ServiceSettings, dovecot, postfix
+from proxygen.services import Answer, Command, Endpoint, Facts, ServiceSettings, dovecot, postfix
 from proxygen.services.mail_endpoints import OTHER_NAME
 from tests.live import needs, ports
 from tests.live.authority import Authority, write_private
@@ -53,6 +54,11 @@ def ask(question: object) -> Answer:
         return run(question)
     path: Path = question.path  # type: ignore[attr-defined]
     return Answer(0, path.read_text(), "") if path.exists() else Answer(1, "", "")
+
+
+def wrong_within(seconds: float, places: Iterable[Endpoint]) -> Wrong:
+    """Return the places at which a client sees something else for so many seconds."""
+    return verdict(places, Patience(seconds, seconds, never)).wrong
 
 
 @dataclass
@@ -127,8 +133,8 @@ class Mail:
         refusal: str | None = self.module.refused([run(command) for command in commands])
         return refusal
 
-    def wrong(self, view: MailView) -> tuple[object, ...]:
-        return wrong(self.module.endpoints(view, SETTINGS, self.facts), deadline=10)
+    def wrong(self, view: MailView) -> Wrong:
+        return wrong_within(10, self.module.endpoints(view, SETTINGS, self.facts))
 
 
 def templates() -> Templates:
@@ -278,7 +284,7 @@ def test_postfix_serves_a_renewed_certificate_after_a_reload(
     mail, former = mx
     renewed = mail.install("renewed", HOST)
     assert mail.wrong(renewed) == ()
-    assert len(wrong(postfix.endpoints(former, SETTINGS, mail.facts), deadline=0.2)) == 6
+    assert len(wrong_within(0.2, postfix.endpoints(former, SETTINGS, mail.facts))) == 6
     mail.install("again", HOST)
 
 
@@ -306,7 +312,7 @@ def test_an_sni_map_is_noticed_and_emptied() -> None:
         mail.reload()
         (warning,) = mail.facts.warnings
         assert "tls_server_sni_maps" in warning
-        assert len(wrong(postfix.endpoints(view, SETTINGS, mail.facts), deadline=0.5)) == 2
+        assert len(wrong_within(0.5, postfix.endpoints(view, SETTINGS, mail.facts))) == 2
 
 
 @needs("dovecot")
@@ -366,7 +372,7 @@ def test_dovecot_serves_a_renewed_certificate_after_a_reload(
     mail, former = imap
     renewed = mail.install("renewed", HOST)
     assert mail.wrong(renewed) == ()
-    assert wrong(dovecot.endpoints(former, SETTINGS, mail.facts), deadline=0.2)
+    assert wrong_within(0.2, dovecot.endpoints(former, SETTINGS, mail.facts))
 
 
 @needs("dovecot")
@@ -386,7 +392,7 @@ def test_a_local_name_is_told_and_seen_from_outside() -> None:
             mail.reload()
             (warning,) = mail.facts.warnings
             assert f"local_name {HOST}" in warning
-            bad = wrong(dovecot.endpoints(view, SETTINGS, mail.facts), deadline=0.5)
+            bad = wrong_within(0.5, dovecot.endpoints(view, SETTINGS, mail.facts))
             assert {endpoint.server_name for endpoint, _ in bad} == {HOST}
 
 

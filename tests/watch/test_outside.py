@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from proxygen.apply import change, probe
 from proxygen.model.layout import Layout
 from proxygen.services import Endpoint
+from proxygen.watch import outside as outside_module
 from proxygen.watch.outside import AT_ONCE, MISSED, SOCKETS, Outside
 from tests.certificates import leaf
 from tests.conftest import require
@@ -125,14 +127,15 @@ def test_what_no_reload_repairs_is_reported_and_looked_at_ever_less_often(
     assert names(web, "www.a.example") == {"www.a.example"}
 
 
-def without_ours(machine: Machine) -> str:
-    """Return a server of somebody else's, with the name of a domain of ours."""
+def without_ours(machine: Machine, *others: str) -> str:
+    """Return a server of somebody else's, with names of ours, *others* among them."""
     pair = leaf(None, "www.a.example").pair()
     place = machine.root / "etc/foreign.pem"
     place.write_bytes(pair.pem)
     return (
-        f"server {{ listen 127.0.0.1:{machine.nginx.https} ssl; server_name www.a.example"
-        f" mail.example.net; ssl_certificate {place}; ssl_certificate_key {place}; }}\n"
+        f"server {{ listen 127.0.0.1:{machine.nginx.https} ssl;"
+        f" server_name www.a.example mail.example.net {' '.join(others)};"
+        f" ssl_certificate {place}; ssl_certificate_key {place}; }}\n"
     )
 
 
@@ -174,12 +177,56 @@ def test_a_look_that_finds_all_right_ends_what_is_told_of_it(trial: Trial, web: 
     assert trial.watch.calendar.troubles == 0
 
 
-def test_places_that_were_missed_are_looked_at_a_few_at_a_time() -> None:
+def test_all_places_that_were_missed_are_looked_at_in_one_look(trial: Trial, web: Machine) -> None:
+    many = {f"d{number}.example": {"url": f"https://d{number}.example"} for number in range(40)}
+    override = web.nginx.conf_d / "00-before.conf"
+    override.write_text(without_ours(web, *(each.removeprefix("https://") for each in many)))
+    reload(web)
+    web.model(A | many, main=MAIN)
+    trial.changed()
+    trial.go(10)
+    assert [each["of"] for each in trial.events.of("not_served") if "of" in each] == ["nginx"]
+    assert len(trial.watch.outside.missed) >= len(many)
+    override.unlink()
+    reload(web)
+    rounds = len(trial.events.reasons)
+    trial.watch.calendar.again_at = float("inf")  # no round but for what is seen
+    trial.go(MISSED + 20)
+    assert trial.events.of("served_again")
+    assert trial.events.reasons[rounds:] == [("nginx serves what is wanted",)]
+    assert not (web.root / "var/lib/proxygen/live/nginx/unserved").exists()
+
+
+def test_a_look_at_missed_places_goes_on_where_the_last_one_ended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(outside_module, "LONGEST_LOOK", 0.0)
     outside = Outside(Layout(FOLDER, FOLDER / "proxygen.yaml"), pids={"nginx": 1})
-    outside.missed = tuple(map(endpoint, range(AT_ONCE + 1)))  # nobody listens there
+    outside.missed = tuple(map(endpoint, range(20)))  # nobody listens there
     assert not outside.mended(0.0)
-    assert len(outside.missed) == AT_ONCE + 1
-    assert outside.missed[0] == endpoint(AT_ONCE)
+    asked = probe.AT_ONCE
+    assert outside.missed == tuple(map(endpoint, [*range(asked, 20), *range(asked)]))
     first = outside.missed
     assert not outside.mended(MISSED / 2)
     assert outside.missed is first
+
+
+def test_what_a_round_did_not_come_to_ask_is_asked_by_the_next_one(
+    trial: Trial, web: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    note = web.root / "var/lib/proxygen/live/nginx/unasked"
+    many = {f"d{number}.example": {"url": f"https://d{number}.example"} for number in range(40)}
+    web.model(A | many, main=MAIN)
+    with monkeypatch.context() as hurry:
+        hurry.setattr(change, "MOST", 0.0)
+        trial.changed()
+        trial.go(5)
+        assert note.exists()
+    assert not trial.events.of("service_failed")
+    assert trial.watch.calendar.troubles == 0
+    trial.go(60)
+    assert not note.exists()
+    assert ("nginx was not asked everywhere",) in trial.events.reasons
+    rounds = len(trial.events.reasons)
+    trial.go(300)
+    assert len(trial.events.reasons) == rounds

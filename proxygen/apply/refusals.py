@@ -1,0 +1,34 @@
+"""Why a service was not given what the model wants: noted until it is, since it is told once."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import datetime
+
+from proxygen.errors import ServiceError
+from proxygen.host import files
+from proxygen.model.layout import Live
+from proxygen.observe import REFUSAL, REFUSED, refusal_noted
+from proxygen.plan.observed import Refused
+
+LONGEST = 4000
+"""So many characters of a service's own words are kept."""
+
+
+def note(live: Live, error: ServiceError, now: datetime) -> None:
+    """Note why a service was not given what the model wants; the same again is no news.
+
+    Where nothing of ours is on disk yet, that is what people are told of the service.
+    """
+    former = refusal_noted(live)
+    where = str(error.where) if error.where else ""
+    since = former.since if former else now
+    refused = Refused(since, error.what, where, error.words[:LONGEST], error.remedy)
+    if refused != former and live.folder.is_dir():
+        with suppress(OSError):  # a full disk, say: the failure itself is told
+            files.write(live.folder / REFUSED, REFUSAL.dump_json(refused))
+
+
+def settle(live: Live) -> None:
+    """Forget why a service was not given what the model wanted."""
+    (live.folder / REFUSED).unlink(missing_ok=True)
