@@ -39,12 +39,13 @@ PROBE_ANSWER = b"proxygen\n"
 def observe(site: Site, parts: Parts) -> Observed:
     """Return what is, as far as a plan needs to know."""
     services = dict(states(site, parts))
-    left = [name for name in files.names(parts.layout.var / "live") if name not in services]
+    left = (set(files.names(parts.layout.var / "live")) & set(parts.services)) - set(services)
+    gone = {name for name in left if site.services is None and is_gone(name, parts)}
     return Observed(
         bundles=parts.bundles.all(),
         services=services,
-        abandoned=tuple(left) if site.services is not None else (),
-        gone=tuple(left) if site.services is None else (),
+        abandoned=tuple(sorted(left - gone)),
+        gone=tuple(sorted(gone)),
         sources=sources(site),
         attempts=parts.bundles.attempts(),
         troubles=parts.bundles.held("troubles"),
@@ -102,6 +103,17 @@ def is_ours(own: OwnPart) -> bool:
         return False
 
 
+def is_gone(name: str, parts: Parts) -> bool:
+    """Return whether a service that was set up is on this host no more."""
+    module, live = parts.services[name], parts.layout.live(name)
+    return program_of(name, module, settings_of(module, live)) is None
+
+
+def program_of(name: str, module: Any, settings: Any) -> str | None:
+    """Return the path of a service's program, None where it is not on this host."""
+    return processes.found((settings.program,) if settings.program else (name, *module.PROGRAMS))
+
+
 def settings_of(module: Any, live: Live) -> Any:
     """Return the settings with which a service was set up."""
     try:
@@ -148,8 +160,7 @@ def found_out(
 
     The facts are then those without our part. Raise ServiceError when it cannot be worked with.
     """
-    programs = (settings.program,) if settings.program else (name, *module.PROGRAMS)
-    program = processes.found(programs)
+    program = program_of(name, module, settings)
     if program is None:
         raise ServiceError(
             f"{name} was not found on this host",

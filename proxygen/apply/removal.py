@@ -13,10 +13,10 @@ from typing import Any
 
 from proxygen.apply.service import LiveService
 from proxygen.errors import CheckFailed, ServiceError
-from proxygen.host import files
+from proxygen.host import files, processes
 from proxygen.host.own_part import own_part
 from proxygen.model.layout import Layout
-from proxygen.observe import manifest_of
+from proxygen.observe import manifest_of, program_of
 from proxygen.plan.observed import ServiceState
 
 
@@ -29,7 +29,7 @@ def remove(state: ServiceState, module: Any, layout: Layout) -> tuple[str, ...]:
     """
     own, live = own_part(module, state.name, state.settings, layout), layout.live(state.name)
     files.folder(live.folder, 0o711)
-    late = bool(manifest_of(live.current).get("readers"))
+    late = bool(manifest_of(live.current).get("readers")) and may_run(state, module)
     told = tuple(objections(state, module, layout))
     own.take_out()
     told = told or tuple(reloading(state, module, layout))
@@ -77,6 +77,12 @@ def reloading(state: ServiceState, module: Any, layout: Layout) -> Iterator[str]
     except ServiceError as error:
         words = f": {error.words}" if error.words else ""
         yield f"{error.what}; its configuration is without proxygen's part now, reload it{words}"
+
+
+def may_run(state: ServiceState, module: Any) -> bool:
+    """Return whether a service may run, be it that its program was taken away meanwhile."""
+    there = program_of(state.name, module, state.settings) is not None
+    return there or processes.outlives((state.name, *module.PROGRAMS))
 
 
 def not_asked(state: ServiceState) -> str:

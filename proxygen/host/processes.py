@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -317,6 +317,16 @@ def master(pid_file: Path | None, program: str) -> int | None:
         return None
     known = {name_of(program), "master"} if name_of(program) == "postfix" else {name_of(program)}
     return pid if names & known else None
+
+
+def outlives(programs: Collection[str]) -> bool:
+    """Return whether one of these programs still runs although its file was removed: proc(5)."""
+    gone = {f"{Path(each).name} (deleted)" for each in programs}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it ended meanwhile, or is none of ours to look at
+            if (folder / "exe").readlink().name in gone:
+                return True
+    return False
 
 
 def program_of(process: psutil.Process) -> tuple[str, ...]:

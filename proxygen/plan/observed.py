@@ -28,9 +28,10 @@ class Refused:
 
     @property
     def in_short(self) -> str:
-        """Return what happened, with the first line of the service's own words."""
+        """Return what happened, and where, with the first line of the service's own words."""
         first = next((each.strip() for each in self.words.splitlines() if each.strip()), "")
-        return f"{self.what}: {first[:300]}" if first else self.what
+        what = f"{self.what} ({self.where})" if self.where else self.what
+        return f"{what}: {first[:300]}" if first else what
 
     def as_json(self) -> dict[str, Any]:
         """Return it as ``--json`` prints it."""

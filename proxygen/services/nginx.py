@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -255,13 +256,22 @@ def check(facts: Facts, settings: Settings, main: Path) -> tuple[Command, ...]: 
     return (Command((facts.program, "-t", "-q", "-c", str(main), "-e", "stderr")),)
 
 
+STAMP = re.compile(r"^\d{4}/\d\d/\d\d [\d:]{8} (\[\w+\]) \d+#\d+: ", re.MULTILINE)
+"""What a line of nginx's log begins with: when, how grave, in which process and thread."""
+
+
 def refused(answers: Iterable[Answer]) -> str | None:
-    """Return nginx's words if one of the answers of ``check`` is a refusal."""
+    """Return nginx's words if one of the answers of ``check`` is a refusal.
+
+    As it says them on a terminal, without moment and process: the same ones for the same refusal.
+    """
     for answer in answers:
         if answer.code != 0:
             lines = answer.words.splitlines()
             errors = [line for line in lines if "[warn]" not in line and "[notice]" not in line]
-            return "\n".join(errors) or f"nginx -t ended with {answer.code}"
+            return (
+                STAMP.sub(r"nginx: \1 ", "\n".join(errors)) or f"nginx -t ended with {answer.code}"
+            )
     return None
 
 

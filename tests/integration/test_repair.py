@@ -94,7 +94,9 @@ def test_a_generation_without_its_manifest_is_made_anew_and_loses_nothing(web: M
     assert names(web, "www.a.example") == {"www.a.example"}
 
 
-@pytest.mark.parametrize("note", ["begun", "settings.json", "unserved", "former"])
+@pytest.mark.parametrize(
+    "note", ["begun", "settings.json", "unserved", "unasked", "refused", "former"]
+)
 def test_a_damaged_note_of_ours_stops_nothing(web: Machine, note: str) -> None:
     web.model(A, main=MAIN)
     succeeded(web.proxygen("apply"))

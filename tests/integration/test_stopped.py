@@ -149,6 +149,57 @@ def test_what_others_show_for_one_name_is_told_of_that_one_until_it_is_over(web:
     assert served_by(web)["a.example"] == ["nginx"]
 
 
+# A change that a service refuses: it serves what it had, which is not what the model wants.
+
+
+def test_what_nginx_refused_is_told_until_it_has_what_the_model_wants(web: Machine) -> None:
+    web.model(A, main=MAIN)
+    ended(web, 0, "apply")
+    local = web.root / "etc/proxygen/nginx.d/broken.conf"
+    local.parent.mkdir()
+    local.write_text("no_such_directive on;\n")
+    web.model(A | B, main=MAIN)
+    run = ended(web, 4, "apply")
+    assert "was not given what the model wants" not in run.stderr  # the failure itself is told
+    check = ended(web, 1, "check").stdout
+    assert "WARNING - nginx was not given what the model wants since " in check
+    assert "no_such_directive" in check
+    status = ended(web, 0, "status")
+    assert "warning: nginx was not given what the model wants since " in status.stderr
+    assert "no_such_directive" in status.stderr
+    (said,) = told(web, 0, "status")["services"]
+    assert "no_such_directive" in said["refused"]["words"]
+    assert "was not given what the model wants" in ended(web, 0, "plan").stderr
+    before = written(web)
+    ended(web, 4, "apply")
+    assert written(web)[str(refused(web))] == before[str(refused(web))]  # no news
+    local.unlink()
+    assert "was not given" not in ended(web, 0, "apply").stderr
+    assert not refused(web).exists()
+    ended(web, 0, "check")
+    assert ended(web, 0, "status").stderr == ""
+
+
+def test_what_was_refused_is_told_no_longer_once_the_model_is_as_before(web: Machine) -> None:
+    web.model(A, main=MAIN)
+    ended(web, 0, "apply")
+    template = web.root / "etc/proxygen/templates/nginx/names.conf.j2"
+    template.parent.mkdir(parents=True)
+    template.write_text("{{ nope }}")
+    ended(web, 4, "apply")
+    assert "names.conf.j2:1" in ended(web, 0, "status").stderr
+    assert "was not given what the model wants" in ended(web, 1, "check").stdout
+    template.unlink()
+    assert ended(web, 0, "apply").stderr == ""  # nothing is to be installed
+    assert ended(web, 0, "status").stderr == ""
+    ended(web, 0, "check")
+
+
+def refused(machine: Machine) -> Path:
+    """Return the note of what nginx refused."""
+    return machine.root / "var/lib/proxygen/live/nginx/refused"
+
+
 def server(machine: Machine, name: str) -> str:
     """Return a server of somebody else's, with a name of ours."""
     pair = leaf(None, name).pair()

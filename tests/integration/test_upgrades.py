@@ -8,6 +8,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -409,3 +410,73 @@ def test_uninstall_leaves_files_that_others_name(mail: Machine) -> None:
     postfix.main.write_text(text.replace(f"smtp_tls_chain_files = {pem}\n", ""))
     succeeded(mail.proxygen("uninstall", "--purge", "--yes"))
     assert not (mail.root / "var/lib/proxygen").exists()
+
+
+# A service that is on this host no more; the model names none.
+
+
+@pytest.mark.parametrize("certificates", ["at_start", "on_demand"])
+def test_a_service_that_was_removed_is_told_until_it_is_taken_out(
+    web: Machine, certificates: str
+) -> None:
+    listen = web.surroundings()["services"]["nginx"]["listen"]
+    services = {"nginx": {"listen": listen, "certificates": certificates}}
+    web.model({}, main=TRIAL, services=services)
+    succeeded(web.proxygen("apply"))
+    web.nginx.stop()
+    model = json.loads(web.config.read_text())
+    del model["services"]
+    web.config.write_text(json.dumps(model))
+    gone = "nginx was set up by proxygen and is not on this host any more"
+    for command in ("plan", "status", "apply"):
+        run = without_programs(web, command)
+        assert run.returncode == 0
+        assert f"warning: {gone}; run `proxygen uninstall nginx`" in run.stderr
+    assert json.loads(without_programs(web, "status", "--json").stdout)["gone"] == ["nginx"]
+    check = without_programs(web, "check")
+    assert check.returncode == 1
+    assert f"WARNING - {gone}: run `proxygen uninstall nginx`" in check.stdout
+    succeeded(without_programs(web, "uninstall", "nginx"))
+    assert not live(web, "nginx").exists()
+    assert not list(web.nginx.conf_d.iterdir())
+    assert gone not in without_programs(web, "status").stderr
+    assert without_programs(web, "check").returncode == 0
+
+
+def without_programs(machine: Machine, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a command on a host on which no service is to be found any more."""
+    script = Path(__file__).with_name("program_gone.py")
+    command = [sys.executable, "-P", str(script), "--root", str(machine.root), *arguments]
+    known = environment() | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    return subprocess.run(command, capture_output=True, text=True, env=known, check=False)
+
+
+# nginx, of another version, and a file of the administrator's that it refuses.
+
+
+def test_the_file_that_a_stopped_nginx_names_is_in_the_way_not_ours(web: Machine) -> None:
+    theirs = web.root / "etc/proxygen/nginx.d/headers.conf"
+    theirs.parent.mkdir()
+    theirs.write_text("add_header X-Ours one always;\n")
+    succeeded(web.proxygen("apply"))
+    web.nginx.stop()
+    theirs.write_text("add_header X-Ours one always;\nno_such_directive on;\n")
+    noted = (live(web, "nginx") / "current").resolve() / "generation.json"
+    noted.write_text(json.dumps(json.loads(noted.read_text()) | {"version": [1, 18, 0]}))
+    told = f"{theirs}:2 is in the way: nginx refuses it: "
+    plan = web.proxygen("plan", "--no-diff")
+    assert f"install nginx: {told}" in plan.stdout
+    assert told in web.proxygen("status").stdout
+    check = web.proxygen("check").stdout
+    assert f"nginx is not running: {told}" in check
+    assert "no_such_directive" in check
+    assert "correct that, then run `proxygen apply`" in check
+    for said in (plan.stdout, check):
+        assert "proxygen's own part is in the way" not in said
+    run = web.proxygen("apply")
+    assert run.returncode == 4
+    assert f"{theirs}:2" in run.stderr
+    theirs.unlink()
+    assert "in the way" not in web.proxygen("plan").stdout
+    web.nginx.start()
+    succeeded(web.proxygen("apply"))

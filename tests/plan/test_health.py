@@ -168,6 +168,12 @@ REFUSED = Attempt(
             "WARNING",
             "dovecot is in `services` no more; its certificate will end",
         ),
+        (
+            {"gone": ("dovecot",)},
+            "WARNING",
+            "dovecot was set up by proxygen and is not on this host any more: "
+            "run `proxygen uninstall dovecot`",
+        ),
     ],
 )
 def test_what_is_wrong_is_told(change: dict[str, object], level: str, words: str) -> None:

@@ -584,6 +584,8 @@ def test_a_refusal_is_told_without_warnings() -> None:
     said = "nginx: [warn] could not build optimal map_hash\nnginx: [emerg] unknown directive"
     assert nginx.refused([Answer(0, "", said)]) is None
     assert nginx.refused([Answer(1, "", said)]) == "nginx: [emerg] unknown directive"
+    logged = "2026/11/30 07:29:11 [emerg] 7942#7942: unknown directive"
+    assert nginx.refused([Answer(1, "", logged)]) == "nginx: [emerg] unknown directive"
     assert nginx.refused([Answer(-9, "", "")]) == "nginx -t ended with -9"
 
 
