@@ -113,11 +113,15 @@ class Bundles:
         return KeyAndChain(key + end, fullchain)
 
     def save(self, pair: KeyAndChain, bundle: Bundle) -> None:
-        """Keep a pair and its facts, durably; what was there before is forgotten."""
+        """Keep a pair and its facts, durably; what was there before is forgotten.
+
+        The last failure, too, but for what serves until the wanted one is there.
+        """
         former = self.facts(bundle.owner)
         self.store.put(secret_key(bundle.owner, bundle.digest), pair.pem)
         self.store.put(facts_key(bundle.owner), facts_of(bundle))
-        self.store.delete(attempt_key(bundle.owner))
+        if not bundle.is_interim:
+            self.store.delete(attempt_key(bundle.owner))
         if former and former.digest != bundle.digest:
             self.store.delete(secret_key(former.owner, former.digest))
 

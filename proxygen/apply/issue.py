@@ -101,8 +101,9 @@ class Issuing:
         bundle = self.described(step, pair, authority)
         self.give_up(lost(step, former), wanted.owner)
         bundles.save(pair, bundle)
-        issuer.finished(wanted.owner)
-        self.settle_names(wanted)
+        if not step.stand_in:  # it settles nothing that keeps the real one away
+            issuer.finished(wanted.owner)
+            self.settle_names(wanted)
         return bundle
 
     def give_up(self, names: Collection[str], owner: str) -> None:

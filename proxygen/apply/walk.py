@@ -286,7 +286,8 @@ class Walk:
         if not isinstance(found, Bundle):
             self.failed(step.certificate.owner, step, found)
             return
-        self.outcome.settle(step.certificate.owner)
+        if not step.stand_in:
+            self.outcome.settle(step.certificate.owner)
         self.outcome.notes += left_behind(step, self.observed)
         self.outcome.done.append(str(step))
         until = f"until {found.not_after:%Y-%m-%d %H:%M} UTC, from {found.issued_by}"

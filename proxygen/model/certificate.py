@@ -12,6 +12,9 @@ from proxygen.errors import Origin
 GLOBAL = "global"
 """The owner of the global certificate; no domain can be called so, as a domain has a dot."""
 
+ADOPTED = "adopted"
+"""The issuer of a certificate that serves until the wanted one is there: a service had it."""
+
 
 HTTP, DNS, PERSIST = "http-01", "dns-01", "dns-persist-01"
 """The challenges that can prove a name (RFC 8555 section 8; draft-ietf-acme-dns-persist)."""
@@ -137,6 +140,8 @@ class Bundle:
     *source* is a hash of the files that it was read from, empty for other issuers.
     *identifier* is its unique identifier (RFC 9773 section 4.1), empty where it has none.
     *replace* tells that it must be replaced, with a new key: it is revoked or compromised.
+    *adopted* are the services that were configured with it before proxygen, empty for others.
+    Where it is not what the model wants, its *issuer* is ADOPTED.
     """
 
     owner: str
@@ -157,6 +162,12 @@ class Bundle:
     identifier: str = ""
     renewal: RenewalInfo | None = None
     replace: bool = False
+    adopted: str = ""
+
+    @property
+    def is_interim(self) -> bool:
+        """Whether it is not what the model wants, and serves until that is there."""
+        return self.stand_in or self.issuer == ADOPTED
 
     @property
     def lifetime(self) -> timedelta:

@@ -142,6 +142,20 @@ def test_a_bad_supplied_certificate_harms_its_domain_alone(web: Machine) -> None
 # A service that refuses, and files that are not ours.
 
 
+def test_a_stand_in_settles_no_failure_of_the_real_certificate(web: Machine) -> None:
+    supplied = {"certificate": "missing.pem"}
+    main = {"url": "https://mail.example.net", "certificate": {"file": supplied}}
+    web.model(A, main=main)
+    for _ in ("first", "again"):
+        run = web.proxygen("apply")
+        assert run.returncode == 5, run.stdout + run.stderr
+        assert "missing.pem" in run.stderr
+        status = json.loads(web.proxygen("status", "--json").stdout)
+        assert status["owners"][0]["certificate"]["stand_in"]
+        assert "missing.pem" in status["owners"][0]["last_error"]["what"]
+    assert names(web, "www.a.example") == {"www.a.example"}
+
+
 def test_what_nginx_refuses_never_takes_the_place_of_what_serves(web: Machine) -> None:
     web.model(A, main=MAIN)
     succeeded(web.proxygen("apply"))
