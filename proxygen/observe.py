@@ -12,7 +12,7 @@ import stat
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -261,6 +261,8 @@ def read(question: Reading) -> Answer:
         text = files.text(question.path)
         if text is None:
             return Answer(1, "", f"{question.path} is not there")
+        if question.in_place:
+            return Answer(0, in_place(text, question, Budget()), "")
         return Answer(0, "\n".join([text, *included(text, question, set())]), "")
     except OSError as error:
         return Answer(1, "", f"{error.filename or question.path}: {error.strerror}")
@@ -281,6 +283,42 @@ def included(text: str, question: Reading, seen: set[Path]) -> Iterator[str]:
             if below and not below.startswith(HEADER):
                 yield below
                 yield from included(below, question, seen)
+
+
+DEEPEST, MOST_INCLUDED = 16, 64 * 1024 * 1024
+"""How deep files may include each other, and how many characters they may come to."""
+
+
+@dataclass(slots=True)
+class Budget:
+    """How much may still be included."""
+
+    left: int = MOST_INCLUDED
+
+
+def in_place(text: str, question: Reading, budget: Budget, depth: int = 0) -> str:
+    """Return *text* with the files that it includes in place, but without proxygen's own."""
+
+    def texts(match: re.Match[str]) -> str:
+        if not match["mask"]:
+            return match[0]
+        found = files.matching(question.path.parent / match["mask"])
+        below = [in_place(each, question, budget, depth + 1) for each in map(theirs, found) if each]
+        return "\n".join(below)
+
+    budget.left -= len(text)
+    if question.include is None or depth == DEEPEST or budget.left < 0:
+        return ""
+    return re.sub(question.include, texts, text, flags=re.DOTALL)
+
+
+def theirs(path: Path) -> str:
+    """Return the text of an included file; empty for one of proxygen's, or that is none."""
+    try:
+        text = files.text(path) if path.is_file() else None
+    except OSError:
+        return ""
+    return text if text and not text.startswith(HEADER) else ""
 
 
 def speaks_ipv6() -> bool:

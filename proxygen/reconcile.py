@@ -14,18 +14,20 @@ from proxygen.apply.hooks import Hooks
 from proxygen.apply.look import look
 from proxygen.apply.walk import Outcome, Progress, Walk
 from proxygen.assemble import Parts
+from proxygen.configured import with_candidates
 from proxygen.errors import NotServed, ProxygenError, ServiceError
 from proxygen.model.certificate import GLOBAL, HTTP, Bundle
 from proxygen.model.site import Role, Site
 from proxygen.model.views import mail_view, web_view
 from proxygen.observe import ANSWERS, looked_since, observe, unanswered
+from proxygen.plan.adoption import adopted, adoptions, not_usable
 from proxygen.plan.alerts import from_services, not_asked, warnings
 from proxygen.plan.backoff import purpose, purpose_of
 from proxygen.plan.compare import compare, in_order, is_local, issues, looks, stand_in
 from proxygen.plan.installation import Installation, installation
 from proxygen.plan.observed import Observed
 from proxygen.plan.schedule import Past, Schedule, forecast, schedule
-from proxygen.plan.steps import Install, Issue, Look, Plan
+from proxygen.plan.steps import Adopt, Install, Issue, Look, Plan
 from proxygen.services import Endpoint
 
 VIEWS = {Role.WEB: web_view, Role.MAIL: mail_view}
@@ -65,7 +67,8 @@ def reconcile(
     hooks.begin()
     passes = MOST_PASSES
     while passes:
-        observed = look(site, parts, observe(site, parts), only, progress.stop)
+        observed = with_candidates(site, parts, observe(site, parts))
+        observed = look(site, parts, observed, only, progress.stop)
         plan = next_plan(site, parts, observed, only, outcome.tried)
         outcome.warnings, outcome.waiting = list(plan.warnings), list(plan.waiting)
         if not worth(plan, observed):
@@ -176,6 +179,8 @@ def next_plan(
     What comes after them, and what is worth knowing, is planned anew in any case.
     """
     found = obtained(site, parts, observed, only, tried)
+    if found.adopt:
+        return Plan(found.adopt, (), waiting=found.scheduled.waiting)
     if (found.due or found.look) and found.answered and GLOBAL in observed.bundles:
         local = [step for step in found.due if is_local(step)]
         orders = [step for step in found.due if not is_local(step)]
@@ -197,6 +202,7 @@ def make_plan(
     tried: Collection[str] = (),
 ) -> Plan:
     """Return what is to be done now; reads and asks, but changes nothing."""
+    observed = with_candidates(site, parts, observed)
     return whole_plan(site, parts, observed, obtained(site, parts, observed, only, tried))
 
 
@@ -204,9 +210,11 @@ def make_plan(
 class Obtained:
     """What is to be obtained (*due*), and how these orders were *scheduled*.
 
-    *look*: at which names, before. *answered*: whether a web server answers the challenges.
+    *adopt*: what is adopted before all else. *look*: at which names, before. *answered*: whether a
+    web server answers the challenges.
     """
 
+    adopt: tuple[Adopt, ...]
     due: tuple[Issue, ...]
     look: tuple[Look, ...]
     scheduled: Schedule
@@ -222,6 +230,8 @@ def obtained(
 ) -> Obtained:
     """Return what is to be obtained, and what must be known before."""
     now = parts.now()
+    adopt = adoptions(site, observed, now)
+    observed = adopted(observed, adopt)
     due, unprovable = issues(site, observed, now, tried, only)
     if only:
         due = tuple(step for step in due if step.certificate.owner in only)
@@ -238,7 +248,7 @@ def obtained(
     scheduled = replace(scheduled, waiting=(*scheduled.waiting, *unprovable))
     names = [name for wanted, name in asked if wanted.challenge == HTTP]
     answered = challenges_answered(due, names, observed, parts)
-    return Obtained(due, (Look(tuple(asked)),) if asked else (), scheduled, answered)
+    return Obtained(adopt, due, (Look(tuple(asked)),) if asked else (), scheduled, answered)
 
 
 def whole_plan(
@@ -249,10 +259,13 @@ def whole_plan(
 ) -> Plan:
     """Return all there is to do, certificates and services."""
     now, scheduled, answered = parts.now(), found.scheduled, found.answered
-    wanted, failures = installations(site, parts, provisional(site, observed, now))
+    then = provisional(site, adopted(observed, found.adopt), now)
+    wanted, failures = installations(site, parts, then)
+    steps = compare(found.due, site, wanted, then, now, answered=answered, look=found.look)
+    told = not_usable(site, observed, now) if any(each.stand_in for each in found.due) else ()
     return Plan(
-        compare(found.due, site, wanted, observed, now, answered=answered, look=found.look),
-        warnings(site, observed, now),
+        (*found.adopt, *steps),
+        (*told, *warnings(site, adopted(observed, found.adopt), now)),
         answered,
         failures,
         scheduled.waiting,

@@ -30,6 +30,7 @@ LAYERS = (
     ("named_files",),
     ("preflight",),
     ("observe",),
+    ("configured",),
     ("apply",),
     ("metrics",),
     ("tell",),

@@ -205,10 +205,15 @@ def outcome(future: Future[Bundle]) -> Bundle | IssueFailed | Bug:
     except IssueFailed as error:
         return error
     except OSError as error:
-        return StoreFailed(
-            f"nothing can be stored: {error}",
-            remedy="make room or correct the permissions, then run `proxygen apply`",
-        )
+        return store_failed(error)
     except Exception as error:  # noqa: BLE001 - whatever it is, the other domains go on
         words = "".join(traceback.format_exception(error))
         return Bug(f"a bug of proxygen: {error!r}", words=words)
+
+
+def store_failed(error: OSError) -> StoreFailed:
+    """Return the error for what could not be stored."""
+    return StoreFailed(
+        f"nothing can be stored: {error}",
+        remedy="make room or correct the permissions, then run `proxygen apply`",
+    )

@@ -11,7 +11,7 @@ from typing import Any
 
 from proxygen import assemble
 from proxygen.apply.change import as_service_error, bring, look_again
-from proxygen.apply.issue import Issuing, Result, issuer_of, lost
+from proxygen.apply.issue import Issuing, Result, issuer_of, lost, store_failed
 from proxygen.apply.service import LiveService, Target
 from proxygen.apply.standing import Standing
 from proxygen.assemble import Parts
@@ -26,7 +26,7 @@ from proxygen.plan.compare import LOCAL
 from proxygen.plan.names import Known
 from proxygen.plan.observed import Observed
 from proxygen.plan.states import about
-from proxygen.plan.steps import Forget, Install, Issue, Look, Plan, Step, Verify, Waiting
+from proxygen.plan.steps import Adopt, Forget, Install, Issue, Look, Plan, Step, Verify, Waiting
 from proxygen.services import Endpoint
 
 SEVERITY = (Bug, ServiceError, IssueFailed, NotServed)
@@ -142,6 +142,8 @@ class Walk:
     def steps(self, plan: Plan) -> bool:
         """Do the steps; return whether what was seen or issued makes the rest worth a new plan."""
         for kind, group in groupby(plan.steps, key=of_kind):
+            if kind is Adopt:
+                return self.adopt([step for step in group if isinstance(step, Adopt)])
             if kind is Look:
                 steps = [step for step in group if isinstance(step, Look)]
                 if asked := self.to_look_at(plan, steps):
@@ -293,6 +295,26 @@ class Walk:
         until = f"until {found.not_after:%Y-%m-%d %H:%M} UTC, from {found.issued_by}"
         self.progress.say(f"{step}\n  {until}")
 
+    def adopt(self, steps: Iterable[Adopt]) -> bool:
+        """Store certificates that services have; return whether any was stored.
+
+        Nothing else is planned beside it, so where none can be stored all stays as it is.
+        """
+        stored = False
+        for step in steps:
+            owner = step.bundle.owner
+            try:
+                self.parts.bundles.save(step.pair, step.bundle)
+            except OSError as error:
+                self.failed(owner, step, store_failed(error))
+                continue
+            stored = True
+            if not step.bundle.is_interim:
+                self.outcome.settle(owner)
+            self.outcome.done.append(str(step))
+            self.progress.say(str(step))
+        return stored
+
     def forget(self, steps: Iterable[Forget]) -> None:
         """Remove bundles that nobody wants."""
         for step in steps:
@@ -371,6 +393,6 @@ def of_kind(step: Step) -> Any:
     """
     if isinstance(step, Issue):
         return LOCAL if issuer_of(step) in LOCAL else Issue
-    if isinstance(step, Look | Forget):
+    if isinstance(step, Adopt | Look | Forget):
         return type(step)
     return step.installation.service if isinstance(step, Install) else step.service

@@ -107,6 +107,7 @@ def certificate(bundle: Bundle, now: datetime) -> dict[str, Any]:
         "fingerprint": bundle.fingerprint,
         "key_type": bundle.key_type,
         "stand_in": bundle.stand_in,
+        "adopted": bundle.adopted.split(),
     }
 
 

@@ -76,7 +76,8 @@ class Certificate:
     ``acme``, ``file``, ``hook`` or ``selfsigned``. *authorities* are the ACME authorities to
     ask, the preferred one first; the next takes over when it cannot issue. *keep_key* asks a
     renewal to keep the private key (the global certificate: published TLSA 3 1 1 records
-    name it). *challenge* is how names are proven (RFC 8555 section 8), *solver* the name of who
+    name it), *key_type_said* tells that the model asks for that type of key, which is else the
+    default. *challenge* is how names are proven (RFC 8555 section 8), *solver* the name of who
     writes DNS records for it. *strict*: all names or none. *unchecked* are the names that are not
     looked at before the authority is asked; *looked_at_by* changes when how the others are does.
     """
@@ -86,6 +87,7 @@ class Certificate:
     issuer: str
     origin: Origin
     key_type: KeyType = KeyType.ECDSA_P256
+    key_type_said: bool = True
     authorities: tuple[Authority, ...] = ()
     file: FileSource | None = None
     keep_key: bool = False

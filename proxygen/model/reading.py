@@ -316,6 +316,7 @@ class Building:
             issuer=issuer,
             origin=where,
             key_type=KeyType(self.content.acme.key_type),
+            key_type_said="key_type" in self.content.acme.model_fields_set,
             authorities=self.asked() if issuer == "acme" else (),
             file=file_source(asked, where, folder) if isinstance(asked, FileCertificate) else None,
             keep_key=owner == GLOBAL,

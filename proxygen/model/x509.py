@@ -111,8 +111,12 @@ def key_type_of(pem: bytes) -> KeyType | None:
 
 
 def key_for(wanted: Certificate, former: KeyAndChain | None) -> bytes:
-    """Return the former key where it is to be kept and of the wanted type, else a new one."""
-    if wanted.keep_key and former and key_type_of(former.key) == wanted.key_type:
+    """Return the former key where it is to be kept and of a wanted type, else a new one.
+
+    Where the model asks for no type, that is any that an authority takes.
+    """
+    found = key_type_of(former.key) if wanted.keep_key and former else None
+    if former and found and (found == wanted.key_type or not wanted.key_type_said):
         return former.key
     return new_key(wanted.key_type)
 

@@ -45,7 +45,7 @@ class Offer:
     @cached_property
     def known(self) -> bool:
         """Whether a client of this system accepts it: it leads to a root that is known here."""
-        return any(each == root or issued(each, root) for each in self.chain for root in self.roots)
+        return leads_to(self.chain, self.roots)
 
     def is_akin(self, present: Bundle) -> bool:
         """Return whether the CA that issued it has issued the present one, too."""
@@ -54,6 +54,11 @@ class Offer:
         authorities = (*self.chain[1:], *chain[1:])
         leaves = (self.chain[0], *chain[:1])
         return bool(chain) and any(all(issued(leaf, ca) for leaf in leaves) for ca in authorities)
+
+
+def leads_to(chain: Collection[x509.Certificate], roots: Collection[x509.Certificate]) -> bool:
+    """Return whether a chain leads to one of these roots."""
+    return any(each == root or issued(each, root) for each in chain for root in roots)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from proxygen.errors import ServiceError
-from proxygen.model.certificate import Bundle
+from proxygen.model.certificate import Bundle, KeyAndChain
 from proxygen.plan.backoff import Attempt
 from proxygen.plan.installation import served
 from proxygen.plan.names import Names
@@ -126,6 +127,21 @@ def dotted(version: tuple[int, ...]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Candidate:
+    """A certificate that a service is configured with for an owner's name, as it was read.
+
+    *pair* is None where it cannot be used at all, and *refusal* tells why. *known*: it leads to a
+    root that this system knows.
+    """
+
+    service: str
+    paths: tuple[Path, ...]
+    pair: KeyAndChain | None = field(default=None, repr=False)
+    known: bool = False
+    refusal: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Observed:
     """What is: stored bundles, services, and the hashes of supplied certificate files.
 
@@ -133,6 +149,8 @@ class Observed:
     directory, and *looks* why an authority is not asked for renewal information. *names* is what
     is known of names, by owner. *abandoned* are services that have something of ours, but are in
     the model no more; *gone* those of a model that names none, which are on this host no more.
+    *candidates* are the certificates that services are configured with for an owner, as far as
+    somebody needs to know: the likeliest of each service first.
     """
 
     bundles: Mapping[str, Bundle]
@@ -144,3 +162,4 @@ class Observed:
     troubles: Mapping[str, Attempt] = field(default_factory=dict)
     looks: Mapping[str, Attempt] = field(default_factory=dict)
     names: Mapping[str, Names] = field(default_factory=dict)
+    candidates: Mapping[str, tuple[Candidate, ...]] = field(default_factory=dict)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from proxygen.model.certificate import Authority, Bundle, Certificate, RenewalInfo
+from proxygen.model.certificate import ADOPTED, Authority, Bundle, Certificate, RenewalInfo
 from proxygen.model.hosts import readable
 from proxygen.plan.backoff import LONGEST
 
@@ -63,6 +63,8 @@ def stand_in(question: Question) -> Reason | None:
 def source_differs(question: Question) -> Reason | None:
     """The model asks for another issuer or authority, or the supplied files changed."""
     wanted, bundle = question.wanted, question.bundle
+    if bundle.issuer == ADOPTED:
+        return Reason("adopted", "until then one serves that is not of the wanted kind")
     if wanted.issuer != bundle.issuer:
         return Reason("issuer", f"from {wanted.issuer}, until now from {bundle.issuer}")
     if wanted.authorities and asked_of(wanted, bundle) is None:
@@ -89,8 +91,14 @@ def names_differ(question: Question) -> Reason | None:
 
 
 def key_type_differs(question: Question) -> Reason | None:
-    """The key is of the type that the model asks for; a supplied one is as it is."""
+    """The key is of the type that the model asks for; a supplied one is as it is.
+
+    Where the model says nothing of it, a key that is kept keeps its type, and an adopted one serves
+    until it is renewed.
+    """
     wanted, bundle = question.wanted, question.bundle
+    if not wanted.key_type_said and (wanted.keep_key or bundle.adopted):
+        return None
     if wanted.issuer not in SUPPLIED and wanted.key_type != bundle.key_type:
         return Reason("key type", f"{bundle.key_type} becomes {wanted.key_type}")
     return None

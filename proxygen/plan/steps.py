@@ -1,4 +1,4 @@
-"""Look, Issue, Forget, Install, Reload, Verify: the steps of a plan, each with its reason."""
+"""Adopt, Look, Issue, Forget, Install, Reload, Verify: a plan's steps, each with its reason."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import difflib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from proxygen.errors import ProxygenError
-from proxygen.model.certificate import Authority, Bundle, Certificate
+from proxygen.model.certificate import Authority, Bundle, Certificate, KeyAndChain
 from proxygen.model.hosts import readable
 from proxygen.plan.installation import Installation
 from proxygen.plan.renewal import Reason
@@ -31,6 +32,20 @@ class Change:
         old = "/dev/null" if self.before is None else self.path
         new = "/dev/null" if self.after is None else self.path
         yield from difflib.unified_diff(before, after, old, new, lineterm="")
+
+
+@dataclass(frozen=True, slots=True)
+class Adopt:
+    """Store the certificate and key that services are configured with: *bundle* tells of them."""
+
+    bundle: Bundle
+    pair: KeyAndChain = field(repr=False)
+    paths: tuple[Path, ...]
+    reason: Reason
+
+    def __str__(self) -> str:
+        owner, services = readable(self.bundle.owner), self.bundle.adopted
+        return f"adopt the certificate of {owner} from {services}: {self.reason}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +181,7 @@ class Forecast:
         return {"due": self.due, "wanted": self.wanted, "last": self.last.isoformat()}
 
 
-Step = Look | Issue | Forget | Install | Reload | Verify
+Step = Adopt | Look | Issue | Forget | Install | Reload | Verify
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +216,10 @@ def step_json(step: Step) -> dict[str, Any]:
     """Return a step as ``--json`` prints it."""
     said: dict[str, Any] = {"step": type(step).__name__.lower(), "words": str(step)}
     match step:
+        case Adopt(bundle, _, paths, reason):
+            said |= {"owner": bundle.owner, "names": list(bundle.names), "reason": reason.code}
+            said |= {"services": bundle.adopted.split(), "files": list(map(str, paths))}
+            said |= {"not_after": bundle.not_after.isoformat(), "self_signed": bundle.stand_in}
         case Issue(certificate, reason, stand_in):
             said |= {"owner": certificate.owner, "names": list(certificate.names)}
             said |= {"reason": reason.code, "stand_in": stand_in}

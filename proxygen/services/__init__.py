@@ -47,11 +47,12 @@ class Reading:
     """A file to read instead; the answer has code 0 and its text, or another code when absent.
 
     With *include* (as in ``Pointer``) the texts of all files that it includes follow, except
-    those that proxygen wrote.
+    those that proxygen wrote; with *in_place* they stand where they are included.
     """
 
     path: Path
     include: str | None = None
+    in_place: bool = False
 
 
 Question = Command | Reading
@@ -135,6 +136,13 @@ class Listener:
     port: int
     starttls: str | None
     proxy_protocol: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Configured:
+    """A certificate in a service's own configuration: the files with key, leaf and chain."""
+
+    paths: tuple[Path, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +237,22 @@ class Service(Protocol):
         """Return what the answers tell; raise ServiceError when it cannot be worked with.
 
         Raise Unreadable when it refuses its own configuration: it is then asked without ours.
+        """
+
+    def certificate_questions(
+        self, facts: Facts, settings: Any, layout: Layout, answers: Mapping[str, Answer]
+    ) -> Mapping[str, Question]:
+        """Return the questions whose answers ``configured`` needs, as far as *answers* tell.
+
+        It is asked again with the answers, until it has no further question.
+        """
+
+    def configured(
+        self, name: str, facts: Facts, settings: Any, answers: Mapping[str, Answer]
+    ) -> Iterable[Configured]:
+        """Return the certificates that clients who ask for *name* may be shown as it is.
+
+        By the service's own configuration, the likeliest first.
         """
 
     def pointer(self, main: Path) -> Pointer | None:

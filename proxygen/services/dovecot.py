@@ -14,10 +14,12 @@ from proxygen.model.views import MailView
 from proxygen.services import (
     Answer,
     Command,
+    Configured,
     Endpoint,
     Facts,
     Listener,
     Pointer,
+    Question,
     Reading,
     Rendered,
     ServiceSettings,
@@ -283,6 +285,52 @@ def foreign(block: Block, path: tuple[str, ...] = ()) -> Iterator[str]:
 def presents(name: str, value: str) -> bool:
     """Return whether a setting names a certificate or a key that is shown to clients."""
     return bool(PRESENTS.fullmatch(name) and value)
+
+
+def certificate_questions(
+    facts: Facts,
+    settings: ServiceSettings,  # noqa: ARG001
+    layout: Layout,  # noqa: ARG001
+    answers: Mapping[str, Answer],  # noqa: ARG001
+) -> Mapping[str, Question]:
+    """Return the command that prints where the keys are, which ``-P`` alone does."""
+    doveconf = (beside(facts.program, "doveconf"), "-c", str(facts.main))
+    return {"presented": Command((*doveconf, "-P", "-n"))}
+
+
+def configured(
+    name: str,
+    facts: Facts,  # noqa: ARG001
+    settings: ServiceSettings,  # noqa: ARG001
+    answers: Mapping[str, Answer],
+) -> Iterator[Configured]:
+    """Yield those for that name alone (``local_name``), for all, and of other filters."""
+    answer = answers["presented"]
+    root = Block() if answer.code else parse(answer.out)
+    found = list(filtered(root))
+    for mine in (True, False):
+        for names, settings_there in found:
+            if (name in names) is mine and (mine or not names):
+                yield from pairs(settings_there)
+
+
+def filtered(block: Block, names: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Block]]:
+    """Yield a block and those of filters in it, each with the names that it is for."""
+    yield names, block
+    for inner in block.blocks:
+        if inner.kind in (*FILTERS, "ssl_server"):
+            local = inner.kind == "local_name"
+            yield from filtered(inner, tuple(inner.name.lower().split()) if local else names)
+
+
+def pairs(block: Block) -> Iterator[Configured]:
+    """Yield what a block presents: 2.3 has ``<`` before a path, 2.4 none."""
+    for alternative in ("", "alt_"):
+        for prefix, suffix in (("ssl_", ""), ("ssl_server_", "_file"), ("", "_file")):
+            keys = (f"{prefix}{alternative}{what}{suffix}" for what in ("cert", "key"))
+            paths = [block.settings.get(key, "").removeprefix("<").strip() for key in keys]
+            if all(path.startswith("/") for path in paths):
+                yield Configured(tuple(map(Path, paths)))
 
 
 def pointer(main: Path) -> Pointer:

@@ -15,6 +15,7 @@ from proxygen.model.views import WebView
 from proxygen.services import (
     Answer,
     Command,
+    Configured,
     Endpoint,
     Facts,
     Listener,
@@ -50,6 +51,7 @@ from proxygen.services.nginx_names import (
     wildcard_certificates,
     wildcard_owners,
 )
+from proxygen.services.nginx_others import Others
 from proxygen.services.nginx_settings import AT_START_AT_MOST, Settings
 
 __all__ = [
@@ -57,8 +59,10 @@ __all__ = [
     "ROLE",
     "WORKERS",
     "Settings",
+    "certificate_questions",
     "challenge_listener",
     "check",
+    "configured",
     "endpoints",
     "facts",
     "main_file",
@@ -111,6 +115,28 @@ def facts(program: str, settings: Settings, layout: Layout, answers: Mapping[str
         names=server_names(text) | quoted_names(written),
         warnings=(*elsewhere(settings, defaults), *taken(settings, narrower)),
     )
+
+
+def certificate_questions(
+    facts: Facts,
+    settings: Settings,  # noqa: ARG001
+    layout: Layout,  # noqa: ARG001
+    answers: Mapping[str, Answer],  # noqa: ARG001
+) -> Mapping[str, Question]:
+    """Return the configuration of others, whole and in order."""
+    return {"others": Reading(facts.main, INCLUDE, in_place=True)}
+
+
+def configured(
+    name: str, facts: Facts, settings: Settings, answers: Mapping[str, Answer]
+) -> Iterator[Configured]:
+    """Yield what the server blocks of others have that nginx chooses for a name by SNI."""
+    if not answers["others"].code:
+        others = Others.of(answers["others"].out)
+        ports = {port_of(socket) for socket in settings.listen.https or ("443",)}
+        asked = example_of(name) if is_wildcard(name) else name
+        for paths in others.shown(asked, ports):
+            yield Configured(tuple(facts.main.parent / path for path in paths))
 
 
 def elsewhere(settings: Settings, defaults: set[str]) -> Iterator[str]:

@@ -13,9 +13,12 @@ from proxygen.model.views import MailView
 from proxygen.services import (
     Answer,
     Command,
+    Configured,
     Endpoint,
     Facts,
     Listener,
+    Question,
+    Reading,
     Rendered,
     ServiceSettings,
     Wanted,
@@ -29,7 +32,9 @@ __all__ = [
     "ROLE",
     "WORKERS",
     "Settings",
+    "certificate_questions",
     "check",
+    "configured",
     "edited",
     "endpoints",
     "facts",
@@ -75,6 +80,14 @@ PORTS = {"smtp": 25, "mail": 25, "smtps": 465, "submissions": 465, "urd": 465, "
 """The services of /etc/services that mail is accepted on."""
 
 PRESENTS = re.compile(r"(smtpd|tlsproxy)_tls_(chain_files|\w*(cert|key)_file)|tls_server_sni_maps")
+CHAIN_FILES, SNI_MAPS = "smtpd_tls_chain_files", "tls_server_sni_maps"
+PAIRS = (
+    ("smtpd_tls_eccert_file", "smtpd_tls_eckey_file"),
+    ("smtpd_tls_cert_file", "smtpd_tls_key_file"),
+)
+MOST_CHAIN_FILES = 8
+MAP = re.compile(r"(?:hash|btree|lmdb|cdb|texthash):(/[^\s,]+)")
+"""A table whose source is a text file of that name (DATABASE_README)."""
 REMOVED_LATER = re.compile(r"support for parameter \S+ will be removed")
 COMPLAINT = re.compile(r"\b(warning|error|fatal|panic):", re.IGNORECASE)
 
@@ -247,6 +260,69 @@ def foreign(overrides: Overrides) -> tuple[str, ...]:
         for parameter, value in options.items()
         if PRESENTS.fullmatch(parameter) and value
     )
+
+
+def certificate_questions(
+    facts: Facts,
+    settings: ServiceSettings,  # noqa: ARG001
+    layout: Layout,  # noqa: ARG001
+    answers: Mapping[str, Answer],
+) -> Mapping[str, Question]:
+    """Return the commands that tell the files, and the sources of the maps for SNI."""
+    postconf = (sibling(facts.program), "-c", folder_of(facts.main))
+    names = (CHAIN_FILES, SNI_MAPS, *(name for pair in PAIRS for name in pair))
+    asked: dict[str, Question] = {
+        "presented": Command((*postconf, "-x", *names)),
+        "overrides": Command((*postconf, "-x", "-P")),
+    }
+    if "presented" in answers:
+        maps = assignments(answers["presented"].out).get(SNI_MAPS, "")
+        asked |= {f"map {path}": Reading(Path(path)) for path in MAP.findall(maps)}
+    return asked
+
+
+def configured(
+    name: str,
+    facts: Facts,  # noqa: ARG001
+    settings: ServiceSettings,  # noqa: ARG001
+    answers: Mapping[str, Answer],
+) -> Iterator[Configured]:
+    """Yield those for that name alone (SNI), for all, and of master.cf's services."""
+    for key, answer in answers.items():
+        if key.startswith("map ") and not answer.code:
+            yield from mapped(name, answer.out)
+    yield from presented(assignments(answers["presented"].out))
+    for options in overrides_of(answers["overrides"].out).values():
+        yield from presented(options)
+
+
+def mapped(name: str, text: str) -> Iterator[Configured]:
+    """Yield what a map for SNI has for a name, or for all names below its parent (postmap -F)."""
+    keys = (name, f".{name.partition('.')[2]}")
+    lines = (line.split(None, 1) for line in text.splitlines() if not line.startswith("#"))
+    found = {line[0].lower(): line[1] for line in lines if len(line) > 1}
+    for key in keys:
+        yield from chains(found.get(key, ""))
+
+
+def presented(parameters: Mapping[str, str]) -> Iterator[Configured]:
+    """Yield the pairs of parameters that belong together; the files of chains come before."""
+    if parameters.get(CHAIN_FILES):
+        yield from chains(parameters[CHAIN_FILES])
+        return
+    for certificate, key in PAIRS:
+        paths = parameters.get(certificate, ""), parameters.get(key) or parameters.get(certificate)
+        if all(path and path.startswith("/") for path in paths):
+            yield Configured(tuple(dict.fromkeys(Path(path) for path in paths if path)))
+
+
+def chains(text: str) -> Iterator[Configured]:
+    """Yield each file of a list, which has a key with its chain, and each with the next one."""
+    files = [Path(word) for word in re.split(r"[\s,]+", text) if word.startswith("/")]
+    for index, file in enumerate(files[:MOST_CHAIN_FILES]):
+        yield Configured((file,))
+        if following := files[index + 1 : index + 2]:
+            yield Configured((file, *following))
 
 
 def wanted(view: MailView, settings: ServiceSettings, facts: Facts, layout: Layout) -> Wanted:  # noqa: ARG001

@@ -1,0 +1,142 @@
+"""What services are configured with by others, read: the certificates that may be adopted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from functools import cached_property, partial
+from pathlib import Path
+
+from cryptography import x509
+
+from proxygen.assemble import Parts
+from proxygen.errors import IssueFailed, ServiceError
+from proxygen.host import files
+from proxygen.host.trust import roots
+from proxygen.issuers.file import content
+from proxygen.issuers.file_apart import Apart
+from proxygen.model.certificate import GLOBAL
+from proxygen.model.layout import Live, stem
+from proxygen.model.site import Owner, Role, Site
+from proxygen.model.x509 import chain_of
+from proxygen.observe import answers
+from proxygen.plan.adoption import lacking
+from proxygen.plan.brought import leads_to
+from proxygen.plan.observed import Candidate, Observed, ServiceState
+from proxygen.services import Answer, Configured
+
+MOST = 16
+"""How many certificates of one service are read for one owner."""
+ROUNDS = 3
+"""How often a service may have further questions."""
+
+
+def with_candidates(site: Site, parts: Parts, observed: Observed) -> Observed:
+    """Return what is, with what services are configured with for those who need to know.
+
+    These are the owners for whom nothing valid is stored, and all as long as a service was not
+    set up: people are told what clients see now.
+    """
+    fresh = any(state.facts and not state.installed.generation for state in usable(observed))
+    owners = [each for each in site.owners if each.names] if fresh else []
+    owners = owners or list(lacking(site, observed.bundles, parts.now()))
+    if not owners:
+        return observed
+    found: dict[str, tuple[Candidate, ...]] = {}
+    with Apart() as apart:
+        reader = Reader(parts, apart)
+        for state in usable(observed):
+            for owner, paths in configured(state, owners, parts):
+                read = (reader.candidate(state.name, each) for each in paths)
+                found[owner] = (*found.get(owner, ()), *read)
+    return replace(observed, candidates=found)
+
+
+def usable(observed: Observed) -> list[ServiceState]:
+    """Return the services that can be worked with."""
+    return [state for state in observed.services.values() if state.facts]
+
+
+def configured(
+    state: ServiceState, owners: Iterable[Owner], parts: Parts
+) -> Iterator[tuple[str, tuple[tuple[Path, ...], ...]]]:
+    """Yield the files of the certificates that a service is configured with, by owner.
+
+    What proxygen itself wrote for it comes last: it is there still where the store was lost.
+    """
+    module, live = parts.services[state.name], parts.layout.live(state.name)
+    told = asked(state, parts)
+    for owner in owners:
+        if owner.key != GLOBAL and Role.WEB != module.ROLE:
+            continue
+        names = owner.names if owner.key == GLOBAL else owner.names[:1]
+        found: dict[tuple[Path, ...], None] = {}
+        for name in names:
+            each: Configured
+            for each in module.configured(name, state.facts, state.settings, told) if told else ():
+                found[each.paths] = None
+        found |= dict.fromkeys(ours(owner.key, live))
+        if found:
+            yield owner.key, tuple(found)[:MOST]
+
+
+def asked(state: ServiceState, parts: Parts) -> dict[str, Answer]:
+    """Return a service's answers about certificates; none where it cannot be asked."""
+    module, known = parts.services[state.name], dict[str, Answer]()
+    try:
+        for _ in range(ROUNDS):
+            questions = module.certificate_questions(
+                state.facts, state.settings, parts.layout, known
+            )
+            further = {key: each for key, each in questions.items() if key not in known}
+            if not further:
+                break
+            known |= answers(further)
+    except (ServiceError, OSError):
+        return {}
+    return known
+
+
+def ours(owner: str, live: Live) -> Iterator[tuple[Path, ...]]:
+    """Yield the files that proxygen wrote for a service with a certificate of an owner."""
+    for name in files.names(live.certificates):
+        beginning, _, digest = name.removesuffix(".pem").rpartition("-")
+        if beginning == stem(owner) and digest.isalnum() and name.endswith(".pem"):
+            yield (live.certificates / name,)
+
+
+class Reader:
+    """Reads certificates in a process apart; what did not change is not read again."""
+
+    def __init__(self, parts: Parts, apart: Apart) -> None:
+        self.parts = parts
+        self.apart = apart
+
+    @cached_property
+    def roots(self) -> tuple[x509.Certificate, ...]:
+        """The roots that this system knows."""
+        return self.parts.latest.of("roots", (), roots)
+
+    def candidate(self, service: str, paths: tuple[Path, ...]) -> Candidate:
+        """Return a certificate that a service is configured with, or why it cannot be used."""
+        stamps = tuple(map(files.stamp_of, paths))
+        try:
+            if not all(stamps):
+                return replace(self.read(paths), service=service)
+            make = partial(self.read, paths)
+            found = self.parts.latest.of(f"configured {paths}", stamps, make)
+            return replace(found, service=service)
+        except IssueFailed as error:  # this time
+            return Candidate(service, paths, refusal=error.what)
+
+    def read(self, paths: tuple[Path, ...]) -> Candidate:
+        """Return what files hold; raise IssueFailed for what may change by itself."""
+        try:
+            contents = [(str(path), content(path)) for path in paths]
+            pair = self.apart.assemble(contents, None)
+            known = leads_to(chain_of(pair), self.roots)
+        except IssueFailed as error:
+            if not error.final:
+                raise
+            return Candidate("", paths, refusal=error.what)
+        return Candidate("", paths, pair, known)

@@ -1,0 +1,186 @@
+"""Which certificates that services are configured with are adopted, and as what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from proxygen.errors import IssueFailed
+from proxygen.model.certificate import ADOPTED, GLOBAL, Bundle, Certificate, KeyAndChain
+from proxygen.model.hosts import readable
+from proxygen.model.site import Owner, Site
+from proxygen.model.verdicts import require
+from proxygen.model.x509 import chain_of, describe, is_self_signed
+from proxygen.plan.brought import LONGEST_LIFE, is_private
+from proxygen.plan.observed import Candidate, Observed
+from proxygen.plan.renewal import Reason
+from proxygen.plan.steps import Adopt
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A certificate that services show for an owner, which is valid for a name of it."""
+
+    bundle: Bundle
+    pair: KeyAndChain
+    candidate: Candidate
+
+
+def lacking(site: Site, bundles: Mapping[str, Bundle], now: datetime) -> Iterator[Owner]:
+    """Yield the owners for whom nothing valid is stored, although the model wants it.
+
+    A self-signed certificate that the model asks for is made at once, and is what it wants.
+    """
+    for owner in site.owners:
+        bundle = bundles.get(owner.key)
+        if owner.certificate is None or owner.certificate.issuer == "selfsigned":
+            continue
+        if bundle is None or bundle.stand_in or bundle.not_after <= now:
+            yield owner
+
+
+def adoptions(site: Site, observed: Observed, now: datetime) -> tuple[Adopt, ...]:
+    """Return what to adopt: for each owner who lacks one the best that services show for it."""
+    if not observed.candidates:
+        return ()
+    found = (adoption(owner, site, observed, now) for owner in lacking(site, observed.bundles, now))
+    return tuple(each for each in found if each)
+
+
+def adopted(observed: Observed, steps: tuple[Adopt, ...]) -> Observed:
+    """Return what is once these are adopted."""
+    if not steps:
+        return observed
+    bundles = {**observed.bundles, **{each.bundle.owner: each.bundle for each in steps}}
+    return replace(observed, bundles=bundles)
+
+
+def adoption(owner: Owner, site: Site, observed: Observed, now: datetime) -> Adopt | None:
+    """Return the step that adopts a certificate for one owner, None where nothing is valid."""
+    present = observed.bundles.get(owner.key)
+    usable = [
+        found
+        for candidate in observed.candidates.get(owner.key, ())
+        if (found := valid(candidate, owner, site, now)) and is_better(found.bundle, present)
+    ]
+    if not usable:
+        return None
+    best = max(usable, key=lambda each: worth(each.bundle, owner))
+    services = services_of(best, usable)
+    words = told(best.bundle) + "".join(others_of(best, usable, owner))
+    bundle = replace(best.bundle, adopted=" ".join(services))
+    return Adopt(bundle, best.pair, best.candidate.paths, Reason("configured", words))
+
+
+def is_better(bundle: Bundle, present: Bundle | None) -> bool:
+    """Return whether a certificate is better than what is stored, which is not valid.
+
+    Not one with a key that was told to be compromised; and no self-signed one than another.
+    """
+    if present is None:
+        return True
+    if present.stand_in and bundle.stand_in:
+        return False
+    return not (present.replace and present.spki == bundle.spki)
+
+
+def valid(candidate: Candidate, owner: Owner, site: Site, now: datetime) -> Found | None:
+    """Return a certificate that clients accept for a name of its owner; None for any other.
+
+    That is the URL's; for the global one, which mail clients ask for by its extra names, another
+    will do where there is no better. One that is self-signed has clients that were told of it,
+    and TLSA records may name it: the global one is rather kept than replaced by a stand-in.
+    """
+    pair, wanted = candidate.pair, owner.certificate
+    if pair is None or wanted is None:
+        return None
+    try:
+        bundle = judged(candidate, pair, wanted, site)
+        if not any(map(bundle.covers, owner.names if owner.key == GLOBAL else owner.names[:1])):
+            return None
+        require(pair, (), now)
+        if bundle.stand_in and not (owner.key == GLOBAL and bundle.covers(owner.names[0])):
+            return None
+    except IssueFailed:
+        return None
+    return Found(bundle, pair, candidate)
+
+
+def judged(candidate: Candidate, pair: KeyAndChain, wanted: Certificate, site: Site) -> Bundle:
+    """Return the facts about a certificate: with the wanted issuer where it counts as wanted.
+
+    As where another ACME client brings one: an authority may have issued it, for no longer than
+    authorities do. Any other serves until the wanted one is there.
+    """
+    interim = describe(pair, replace(wanted, issuer=ADOPTED))
+    chain = chain_of(pair)
+    if len(chain) == 1 and is_self_signed(chain[0]):
+        return replace(interim, stand_in=True)
+    if wanted.issuer == "hook" and all(map(interim.covers, wanted.names)):
+        return describe(pair, wanted)
+    authority = candidate.known or is_private(site.acme)
+    if wanted.issuer == "acme" and authority and interim.lifetime <= LONGEST_LIFE:
+        return describe(pair, wanted, wanted.authorities[0])
+    return interim
+
+
+def worth(bundle: Bundle, owner: Owner) -> tuple[bool, bool, int, datetime, bool]:
+    """Return by what one is preferred: the URL's name, then how many names, then how long."""
+    wanted = owner.certificate
+    return (
+        not bundle.stand_in,
+        bundle.covers(owner.names[0]),
+        sum(map(bundle.covers, owner.names)),
+        bundle.not_after,
+        wanted is not None and bundle.key_type == wanted.key_type,
+    )
+
+
+def services_of(best: Found, found: list[Found]) -> list[str]:
+    """Return the services that are configured with a certificate, in their order."""
+    same = (each for each in found if each.bundle.fingerprint == best.bundle.fingerprint)
+    return list(dict.fromkeys(each.candidate.service for each in same))
+
+
+def others_of(best: Found, found: list[Found], owner: Owner) -> Iterator[str]:
+    """Yield what else valid is configured for the owner, but for services that have the best."""
+    have, told_of = set(services_of(best, found)), set[str]()
+    for each in found:
+        if each.candidate.service not in have and each.bundle.fingerprint not in told_of:
+            told_of.add(each.bundle.fingerprint)
+            those = [name for name in services_of(each, found) if name not in have]
+            names = sum(map(each.bundle.covers, owner.names))
+            yield (
+                f"; {', '.join(those)} had another one, {told(each.bundle)}, for {names} of "
+                f"{len(owner.names)} names"
+            )
+
+
+def told(bundle: Bundle) -> str:
+    """Return what is to be said of a certificate."""
+    until = f"valid until {bundle.not_after:%Y-%m-%d %H:%M} UTC"
+    return f"self-signed, {until}" if bundle.stand_in else f"from {bundle.issued_by}, {until}"
+
+
+def not_usable(site: Site, observed: Observed, now: datetime) -> Iterator[str]:
+    """Yield why what is configured for the global URL is not adopted, where nothing is."""
+    owner = site.main
+    for each in observed.candidates.get(GLOBAL, ()):
+        if each.refusal:
+            words = each.refusal
+        elif each.pair and (refusal := refused(each.pair, owner, now)):
+            words = refusal
+        else:
+            continue
+        files = ", ".join(map(str, each.paths))
+        yield f"{each.service}: {readable(owner.names[0])}: {files} is not adopted: {words}"
+
+
+def refused(pair: KeyAndChain, owner: Owner, now: datetime) -> str:
+    """Return why clients would refuse a certificate for the URL, empty where they would not."""
+    try:
+        require(pair, owner.names[:1], now)
+    except IssueFailed as error:
+        return error.what
+    return ""
