@@ -15,10 +15,10 @@ from proxygen.host import files
 from proxygen.host.trust import roots
 from proxygen.issuers.file import content
 from proxygen.issuers.file_apart import Apart
-from proxygen.model.certificate import GLOBAL
+from proxygen.model.certificate import ADOPTED, GLOBAL
 from proxygen.model.layout import Live, stem
 from proxygen.model.site import Owner, Role, Site
-from proxygen.model.x509 import chain_of
+from proxygen.model.x509 import chain_of, facts, is_self_signed
 from proxygen.observe import answers
 from proxygen.plan.adoption import lacking
 from proxygen.plan.brought import leads_to
@@ -134,9 +134,11 @@ class Reader:
         try:
             contents = [(str(path), content(path)) for path in paths]
             pair = self.apart.assemble(contents, None)
-            known = leads_to(chain_of(pair), self.roots)
+            chain = chain_of(pair)
+            alone = len(chain) == 1 and is_self_signed(chain[0])
+            told = replace(facts(pair, GLOBAL, ADOPTED), stand_in=alone)
         except IssueFailed as error:
             if not error.final:
                 raise
             return Candidate("", paths, refusal=error.what)
-        return Candidate("", paths, pair, known)
+        return Candidate("", paths, pair, told, leads_to(chain, self.roots))

@@ -27,6 +27,7 @@ from proxygen.plan.compare import compare, in_order, is_local, issues, looks, st
 from proxygen.plan.installation import Installation, installation
 from proxygen.plan.observed import Observed
 from proxygen.plan.schedule import Past, Schedule, forecast, schedule
+from proxygen.plan.shown import Showing
 from proxygen.plan.steps import Adopt, Install, Issue, Look, Plan
 from proxygen.services import Endpoint
 
@@ -179,12 +180,11 @@ def next_plan(
     What comes after them, and what is worth knowing, is planned anew in any case.
     """
     found = obtained(site, parts, observed, only, tried)
-    if found.adopt:
-        return Plan(found.adopt, (), waiting=found.scheduled.waiting)
-    if (found.due or found.look) and found.answered and GLOBAL in observed.bundles:
+    certain = found.answered and GLOBAL in observed.bundles
+    if found.adopt or ((found.due or found.look) and certain):
         local = [step for step in found.due if is_local(step)]
         orders = [step for step in found.due if not is_local(step)]
-        steps = (*local, *in_order(orders, found.look))
+        steps = (*found.adopt, *local, *in_order(orders, found.look))
         return Plan(steps, (), waiting=found.scheduled.waiting)
     return whole_plan(site, parts, observed, found)
 
@@ -263,13 +263,17 @@ def whole_plan(
     wanted, failures = installations(site, parts, then)
     steps = compare(found.due, site, wanted, then, now, answered=answered, look=found.look)
     told = not_usable(site, observed, now) if any(each.stand_in for each in found.due) else ()
+    steps = (*found.adopt, *steps)
+    roles = {name: parts.services[name].ROLE for name in observed.services}
+    showing = Showing(site, observed, then, steps, scheduled.waiting, roles, now)
     return Plan(
-        (*found.adopt, *steps),
+        steps,
         (*told, *warnings(site, adopted(observed, found.adopt), now)),
         answered,
         failures,
         scheduled.waiting,
         forecast(scheduled, sum(bool(each.authorities) for each in site.certificates)),
+        showing.all(),
     )
 
 

@@ -13,6 +13,7 @@ from proxygen.model.layout import Layout
 from proxygen.named_files import certificates, of_authorities
 from proxygen.observe import observe
 from proxygen.plan.schedule import told
+from proxygen.plan.shown import told as shown
 from proxygen.plan.steps import Install, Issue, Plan
 from proxygen.reconcile import make_plan
 
@@ -60,6 +61,8 @@ def show(plan: Plan, *, diffs: bool) -> None:
             for change in step.changes:
                 for line in change.diff():
                     click.echo(f"    {visible(line)}")
+    for line in shown(plan.shown):
+        click.echo(visible(line))
     for words in told(plan.waiting):
         click.echo(visible(words))
     if plan.forecast:

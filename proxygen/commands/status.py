@@ -17,7 +17,7 @@ from proxygen.assemble import Parts
 from proxygen.errors import visible
 from proxygen.host import processes
 from proxygen.letterbox import Letterbox, Trouble, letters_wait
-from proxygen.model.certificate import GLOBAL, Bundle, Certificate, RenewalInfo
+from proxygen.model.certificate import ADOPTED, GLOBAL, Bundle, Certificate, RenewalInfo
 from proxygen.model.hosts import readable
 from proxygen.model.layout import Layout, stem
 from proxygen.model.site import Owner, Site
@@ -346,7 +346,15 @@ def renewed_by(bundle: Bundle) -> str:
     if renews(bundle):
         day = f"{renew_at(bundle):%Y-%m-%d}"
         return day if bundle.lifetime >= SHORT else f"{renew_at(bundle):%Y-%m-%d %H:%M}"
+    if bundle.issuer == ADOPTED:
+        return "is replaced"
     return "brought by `proxygen hook`" if bundle.issuer == "hook" else "by you"
+
+
+def source(bundle: Bundle) -> str:
+    """Return whence a certificate is."""
+    both = bundle.adopted and bundle.issuer != ADOPTED
+    return f"{bundle.issuer}, {ADOPTED}" if both else bundle.issuer
 
 
 def served_with(line: Line) -> str:
@@ -436,7 +444,7 @@ def cells(line: Line, now: datetime) -> tuple[str, ...]:
         key,
         url,
         served_with(line),
-        bundle.issuer,
+        source(bundle),
         bundle.issued_by,
         lasting,
         renewed_by(bundle),

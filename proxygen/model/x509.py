@@ -6,6 +6,7 @@ import hashlib
 import re
 from base64 import urlsafe_b64encode
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from ipaddress import ip_address
 from typing import TypeVar
@@ -55,12 +56,22 @@ def describe(
     stand_in: bool = False,
 ) -> Bundle:
     """Return the facts about *pair*, which *authority* issued for *wanted*; raise IssueFailed."""
-    with readable(f"the certificate of {wanted.owner}"):
+    return replace(
+        facts(pair, wanted.owner, wanted.issuer),
+        authority=authority.directory if authority else "",
+        profile=authority.profile if authority else "",
+        stand_in=stand_in,
+    )
+
+
+def facts(pair: KeyAndChain, owner: str, issuer: str) -> Bundle:
+    """Return what *pair* itself tells, for an owner; raise IssueFailed."""
+    with readable(f"the certificate of {owner}"):
         leaf = chain_of(pair)[0]
         return Bundle(
-            owner=wanted.owner,
+            owner=owner,
             names=covered_names(leaf),
-            issuer=wanted.issuer,
+            issuer=issuer,
             issued_by=said(leaf.issuer, NameOID.COMMON_NAME, NameOID.ORGANIZATION_NAME),
             not_before=leaf.not_valid_before_utc,
             not_after=leaf.not_valid_after_utc,
@@ -69,9 +80,6 @@ def describe(
             spki=hashlib.sha256(spki(leaf.public_key())).hexdigest(),
             digest=hashlib.sha256(pair.pem).hexdigest(),
             key_type=kind(leaf.public_key()),
-            authority=authority.directory if authority else "",
-            profile=authority.profile if authority else "",
-            stand_in=stand_in,
             identifier=unique_identifier(leaf),
         )
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from proxygen.errors import IssueFailed
-from proxygen.model.certificate import ADOPTED, GLOBAL, Bundle, Certificate, KeyAndChain
-from proxygen.model.hosts import readable
+from proxygen.model.certificate import GLOBAL, Bundle, Certificate, KeyAndChain
 from proxygen.model.site import Owner, Site
 from proxygen.model.verdicts import require
-from proxygen.model.x509 import chain_of, describe, is_self_signed
 from proxygen.plan.brought import LONGEST_LIFE, is_private
 from proxygen.plan.observed import Candidate, Observed
 from proxygen.plan.renewal import Reason
@@ -92,37 +90,33 @@ def valid(candidate: Candidate, owner: Owner, site: Site, now: datetime) -> Foun
     will do where there is no better. One that is self-signed has clients that were told of it,
     and TLSA records may name it: the global one is rather kept than replaced by a stand-in.
     """
-    pair, wanted = candidate.pair, owner.certificate
-    if pair is None or wanted is None:
+    pair, facts, wanted = candidate.pair, candidate.facts, owner.certificate
+    if pair is None or facts is None or wanted is None:
         return None
-    try:
-        bundle = judged(candidate, pair, wanted, site)
-        if not any(map(bundle.covers, owner.names if owner.key == GLOBAL else owner.names[:1])):
-            return None
-        require(pair, (), now)
-        if bundle.stand_in and not (owner.key == GLOBAL and bundle.covers(owner.names[0])):
-            return None
-    except IssueFailed:
+    asked = owner.names if owner.key == GLOBAL and not facts.stand_in else owner.names[:1]
+    if not any(map(facts.covers, asked)) or (facts.stand_in and owner.key != GLOBAL):
         return None
-    return Found(bundle, pair, candidate)
+    if refused(pair, (), now):
+        return None
+    return Found(judged(candidate, facts, wanted, site), pair, candidate)
 
 
-def judged(candidate: Candidate, pair: KeyAndChain, wanted: Certificate, site: Site) -> Bundle:
+def judged(candidate: Candidate, facts: Bundle, wanted: Certificate, site: Site) -> Bundle:
     """Return the facts about a certificate: with the wanted issuer where it counts as wanted.
 
     As where another ACME client brings one: an authority may have issued it, for no longer than
     authorities do. Any other serves until the wanted one is there.
     """
-    interim = describe(pair, replace(wanted, issuer=ADOPTED))
-    chain = chain_of(pair)
-    if len(chain) == 1 and is_self_signed(chain[0]):
-        return replace(interim, stand_in=True)
-    if wanted.issuer == "hook" and all(map(interim.covers, wanted.names)):
-        return describe(pair, wanted)
-    authority = candidate.known or is_private(site.acme)
-    if wanted.issuer == "acme" and authority and interim.lifetime <= LONGEST_LIFE:
-        return describe(pair, wanted, wanted.authorities[0])
-    return interim
+    bundle = replace(facts, owner=wanted.owner)
+    if bundle.stand_in:
+        return bundle
+    if wanted.issuer == "hook" and all(map(bundle.covers, wanted.names)):
+        return replace(bundle, issuer="hook")
+    by_authority = candidate.known or is_private(site.acme)
+    if wanted.issuer == "acme" and by_authority and bundle.lifetime <= LONGEST_LIFE:
+        first = wanted.authorities[0]
+        return replace(bundle, issuer="acme", authority=first.directory, profile=first.profile)
+    return bundle
 
 
 def worth(bundle: Bundle, owner: Owner) -> tuple[bool, bool, int, datetime, bool]:
@@ -165,22 +159,17 @@ def told(bundle: Bundle) -> str:
 
 def not_usable(site: Site, observed: Observed, now: datetime) -> Iterator[str]:
     """Yield why what is configured for the global URL is not adopted, where nothing is."""
-    owner = site.main
+    names = site.main.names[:1]
     for each in observed.candidates.get(GLOBAL, ()):
-        if each.refusal:
-            words = each.refusal
-        elif each.pair and (refusal := refused(each.pair, owner, now)):
-            words = refusal
-        else:
-            continue
-        files = ", ".join(map(str, each.paths))
-        yield f"{each.service}: {readable(owner.names[0])}: {files} is not adopted: {words}"
+        if words := each.refusal or (refused(each.pair, names, now) if each.pair else ""):
+            files = ", ".join(map(str, each.paths))
+            yield f"{each.service}: {files} is not adopted for the global URL: {words}"
 
 
-def refused(pair: KeyAndChain, owner: Owner, now: datetime) -> str:
-    """Return why clients would refuse a certificate for the URL, empty where they would not."""
+def refused(pair: KeyAndChain, names: Sequence[str], now: datetime) -> str:
+    """Return why clients would refuse a certificate for names, empty where they would not."""
     try:
-        require(pair, owner.names[:1], now)
+        require(pair, names, now)
     except IssueFailed as error:
         return error.what
     return ""

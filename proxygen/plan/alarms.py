@@ -347,9 +347,10 @@ def missing_since(
 ) -> datetime | None:
     """Return since when a certificate is missing.
 
-    Since its stand-in, the first failure, or the first look at the names that hold it up.
+    Since its stand-in, unless that was there before us, the first failure, or the first look at
+    the names that hold it up.
     """
-    moments = [bundle.not_before] if bundle else []
+    moments = [bundle.not_before] if bundle and not bundle.adopted else []
     moments += [each.bad_since for each in held if each.bad_since]
     return min([*moments, *([attempt.since] if attempt else [])], default=None)
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from proxygen.errors import IssueFailed, visible
-from proxygen.model.certificate import GLOBAL, Bundle, Certificate
+from proxygen.model.certificate import ADOPTED, GLOBAL, Bundle, Certificate
 from proxygen.model.hosts import readable
 from proxygen.model.site import Owner, Site
 from proxygen.model.views import serving
@@ -121,7 +121,8 @@ def waited_for(owner: Owner, bundle: Bundle | None) -> Iterator[str]:
         yield f"{what} its certificate: until then a stand-in serves"
     elif bundle.issuer != "hook":
         ends = f"{bundle.not_after:%Y-%m-%d}"
-        yield f"{what} its next certificate: that from {bundle.issuer} serves, until {ends} at most"
+        serves = "an adopted one" if bundle.issuer == ADOPTED else f"that from {bundle.issuer}"
+        yield f"{what} its next certificate: {serves} serves, until {ends} at most"
     elif missing := [name for name in owner.names if not bundle.covers(name)]:
         names = ", ".join(map(readable, missing[:3])) + (" …" if len(missing) > 3 else "")
         yield (

@@ -130,13 +130,14 @@ def dotted(version: tuple[int, ...]) -> str:
 class Candidate:
     """A certificate that a service is configured with for an owner's name, as it was read.
 
-    *pair* is None where it cannot be used at all, and *refusal* tells why. *known*: it leads to a
-    root that this system knows.
+    *pair* and *facts* about it (``stand_in`` where it is self-signed) are None where it cannot be
+    used at all, and *refusal* tells why. *known*: it leads to a root that this system knows.
     """
 
     service: str
     paths: tuple[Path, ...]
     pair: KeyAndChain | None = field(default=None, repr=False)
+    facts: Bundle | None = None
     known: bool = False
     refusal: str = ""
 

@@ -17,8 +17,8 @@ SETTLED = timedelta(hours=6)
 SETTLED_PART = 0.05
 """How old a certificate is at least, or which part of its life, before it is replaced."""
 
-SUPPLIED = frozenset({"file", "hook"})
-"""Issuers whose certificates somebody else renews."""
+SUPPLIED = frozenset({"file", "hook", ADOPTED})
+"""Issuers whose certificates somebody else renews, if anybody."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -181,6 +181,33 @@ class Forecast:
         return {"due": self.due, "wanted": self.wanted, "last": self.last.isoformat()}
 
 
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What clients of an owner's URL are shown by services: *now*, *then*, and *later* if known.
+
+    *then* is when the services are set up; *later* once a certificate is obtained.
+    """
+
+    owner: str
+    name: str
+    services: tuple[str, ...]
+    now: str
+    then: str
+    later: str = ""
+
+    def lines(self) -> Iterator[str]:
+        """Yield it for people."""
+        yield f"clients of {readable(self.name)} see from {', '.join(self.services)}"
+        yield f"    now:   {self.now}"
+        yield f"    then:  {self.then}"
+        if self.later:
+            yield f"    later: {self.later}"
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as ``--json`` prints it."""
+        return asdict(self) | {"services": list(self.services), "later": self.later or None}
+
+
 Step = Adopt | Look | Issue | Forget | Install | Reload | Verify
 
 
@@ -191,7 +218,8 @@ class Plan:
     What follows an Issue is planned again once it is known what was issued. *answered* tells
     that a web server answers the challenges of every order already, and *failures* which
     services cannot be worked with, and why. *waiting* are certificates that are due but must
-    wait, and *forecast* tells when the last of those held up by limits will be there.
+    wait, and *forecast* tells when the last of those held up by limits will be there. *shown* is
+    what clients see now, and will.
     """
 
     steps: tuple[Step, ...]
@@ -200,11 +228,13 @@ class Plan:
     failures: tuple[tuple[str, ProxygenError], ...] = ()
     waiting: tuple[Waiting, ...] = ()
     forecast: Forecast | None = None
+    shown: tuple[Shown, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Return the plan as ``--json`` prints it."""
         return {
             "steps": [step_json(step) for step in self.steps],
+            "shown": [each.as_json() for each in self.shown],
             "failures": [{"of": of} | error.as_json() for of, error in self.failures],
             "warnings": list(self.warnings),
             "waiting": [each.as_json() for each in self.waiting],

@@ -77,12 +77,7 @@ def servers(root: Directive) -> Iterator[Server]:
                         for listen in secure
                         if {"default_server", "default"} & set(listen.arguments)
                     ),
-                    tuple(
-                        name.lower()
-                        for names in each.all("server_name")
-                        for name in names.arguments
-                    )
-                    or ("",),
+                    tuple(names_of(each)) or ("",),
                     tuple(pairs(each, http)),
                 )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import threading
@@ -115,7 +116,8 @@ class Host(Machine):
 
     def reload(self, shown: dict[str, Issued]) -> None:
         """Have every service read its configuration again, and wait until it does."""
-        assert self.postfix and self.dovecot
+        assert self.postfix
+        assert self.dovecot
         for program in (self.nginx, self.postfix, self.dovecot):
             os.kill(program.pid, signal.SIGHUP)
         for place, issued in shown.items():
@@ -124,7 +126,8 @@ class Host(Machine):
     @property
     def places(self) -> dict[str, tuple[int, str | None, str]]:
         """Where clients meet certificates: port, protocol and name."""
-        assert self.postfix and self.dovecot
+        assert self.postfix
+        assert self.dovecot
         return {
             "smtp": (self.postfix.smtp, "smtp", MAIL),
             "smtps": (self.postfix.smtps, None, MAIL),
@@ -286,3 +289,96 @@ def configuration(host: Host) -> list[Path]:
     folders = ("nginx", "postfix", "dovecot", "letsencrypt")
     found = [path for name in folders for path in (host.root / "etc" / name).rglob("*")]
     return sorted(path for path in found if path.is_file())
+
+
+def test_the_plan_tells_what_clients_see_now_and_will(host: Host) -> None:
+    main, _ = lived_in(host)
+    until = f"until {main.certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC"
+    b = {"b.example": {"url": "https://www.b.example", "certificate": "acme"}}
+    host.model(A | b, main=MAIN | {"extra_names": ["smtp.example.net"]})
+    told = host.proxygen("plan", "--no-diff").stdout
+    assert "adopt the certificate of global from" in told
+    assert f"now:   certificate of Former CA Intermediate {until}" in told
+    assert f"then:  certificate of Former CA Intermediate {until} (adopted)" in told
+    assert f"later: a new one of {host.pebble.directory}" in told
+    assert "self-signed" not in told
+    assert "BEGIN" not in told
+    plan = json.loads(host.proxygen("plan", "--json").stdout)
+    shown = {each["name"]: each for each in plan["shown"]}
+    assert set(shown[MAIL]["services"]) == {"nginx", "postfix", "dovecot"}
+    assert shown[SITE]["services"] == ["nginx"]
+    assert shown[SITE]["later"] is None  # it counts as any other
+    assert "which does not cover that name" in shown["www.b.example"]["now"]
+    assert shown["www.b.example"]["then"].startswith("the global one: certificate of Former CA")
+    step = plan["steps"][0]
+    assert (step["step"], step["owner"]) == ("adopt", "global")
+    assert not (host.root / "var/lib/proxygen").exists()
+
+
+def test_the_plan_tells_of_a_stand_in_and_why_it_is_made(host: Host) -> None:
+    ended = datetime.now(UTC) - timedelta(days=1)
+    before = ended - timedelta(days=30)
+    live, _ = host.lineage(MAIL, not_before=before, not_after=ended)
+    host.site(MAIL, live)
+    fifo = host.root / "etc/fifo"
+    os.mkfifo(fifo)
+    host.postfix_presents(fifo)
+    other, _ = host.lineage("other.example.net")
+    host.dovecot_presents(other)
+    host.model({}, main=MAIN)
+    run = host.proxygen("plan", "--no-diff")
+    assert run.returncode == 0, said(run)
+    assert "issue a stand-in for global" in run.stdout
+    assert "certificate of Former CA Intermediate that ended" in run.stdout
+    assert "then:  a self-signed stand-in: clients refuse it or ask" in run.stdout
+    assert f"nginx: {live}/fullchain.pem, {live}/privkey.pem is not adopted" in run.stderr
+    assert "expired on" in run.stderr
+    assert "postfix" in run.stderr
+    assert "not covered: mail.example.net" in run.stderr
+
+
+def test_services_that_differ_are_given_what_covers_most_and_the_plan_says_so(host: Host) -> None:
+    short, _ = host.lineage(MAIL, folder="short")
+    wide, main = host.lineage(MAIL, "smtp.example.net", folder="wide")
+    host.site(MAIL, short)
+    host.postfix_presents(wide)
+    host.dovecot_presents(short)
+    host.model({}, main=MAIN | {"extra_names": ["smtp.example.net"]}, acme=UNREACHABLE)
+    run = host.proxygen("apply")
+    assert run.returncode == 0, said(run)
+    words = "adopt the certificate of global from postfix: from Former CA Intermediate"
+    assert words in run.stdout
+    assert "had another one" in run.stdout
+    for place in EVERYWHERE:
+        assert host.shown(place) == fingerprint(main)
+
+
+def test_a_store_that_was_lost_is_rebuilt_from_what_serves(host: Host) -> None:
+    host.model(A, main=MAIN)
+    run = host.proxygen("apply")
+    assert run.returncode == 0, said(run)
+    served = {place: host.shown(place) for place in host.places}
+    shutil.rmtree(host.root / "var/lib/proxygen/store")
+    host.model(A, main=MAIN, acme=UNREACHABLE)
+    with watched(host) as seen:
+        run = host.proxygen("apply")
+    assert run.returncode == 0, said(run)
+    assert seen == {place: {shown} for place, shown in served.items()}
+    assert "adopt the certificate of a.example from nginx" in run.stdout
+
+
+def test_where_there_is_nothing_valid_a_name_of_others_stays_theirs(host: Host) -> None:
+    live, theirs = host.lineage("www.theirs.example")
+    host.site("www.theirs.example", live)
+    host.reload({})
+    until(lambda: shown_for(host, "www.theirs.example") == fingerprint(theirs), "nginx to reload")
+    host.model(A, main=MAIN)
+    run = host.proxygen("apply")
+    assert run.returncode == 0, said(run)
+    assert shown_for(host, "www.theirs.example") == fingerprint(theirs)
+    assert client.names(client.leaf(host.nginx.https, SITE)) == {SITE}
+
+
+def shown_for(host: Host, name: str) -> bytes:
+    """Return the fingerprint of what nginx shows for a name."""
+    return client.leaf(host.nginx.https, name).fingerprint(SHA256())

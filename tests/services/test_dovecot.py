@@ -609,3 +609,64 @@ def test_only_the_global_bundle_is_expected() -> None:
 def test_a_refusal_never_shows_the_configuration() -> None:
     assert dovecot.refused([Answer(0, "secret", "doveconf: Warning: old")]) is None
     assert dovecot.refused([Answer(89, "secret", "doveconf: Fatal: x")]) == "doveconf: Fatal: x"
+
+
+PRESENTED_2_3 = """\
+ssl_alt_cert = </alt.pem
+ssl_alt_key = </alt.key
+ssl_cert = </all.pem
+ssl_key = </all.key
+protocol imap {
+  ssl_cert = </imap.pem
+  ssl_key = </imap.key
+}
+local_name smtp.example.net {
+  ssl_cert = </smtp.pem
+  ssl_key = </smtp.key
+}
+"""
+PRESENTED_2_4 = """\
+ssl_server {
+  cert_file = /all.pem
+  key_file = /all.key
+}
+local_name smtp.example.net {
+  ssl_server {
+    cert_file = /smtp.pem
+    key_file = /smtp.key
+  }
+}
+"""
+FLAT_2_4 = """\
+ssl_server_cert_file = /all.pem
+ssl_server_key_file = /all.key
+"""
+
+
+@pytest.mark.parametrize(
+    ("said", "name", "found"),
+    [
+        pytest.param(
+            PRESENTED_2_3,
+            "mail.example.net",
+            [("/all.pem", "/all.key"), ("/alt.pem", "/alt.key"), ("/imap.pem", "/imap.key")],
+            id="2.3",
+        ),
+        pytest.param(
+            PRESENTED_2_3, "smtp.example.net", [("/smtp.pem", "/smtp.key")], id="2.3, by name"
+        ),
+        pytest.param(PRESENTED_2_4, "mail.example.net", [("/all.pem", "/all.key")], id="2.4"),
+        pytest.param(
+            PRESENTED_2_4, "smtp.example.net", [("/smtp.pem", "/smtp.key")], id="2.4, by name"
+        ),
+        pytest.param(FLAT_2_4, "mail.example.net", [("/all.pem", "/all.key")], id="2.4, flat"),
+        pytest.param("ssl_key = -----BEGIN PRIVATE KEY-----\n", "x.example", [], id="in line"),
+    ],
+)
+def test_what_it_is_configured_with_for_a_name(
+    said: str, name: str, found: list[tuple[str, ...]]
+) -> None:
+    facts = Facts("/usr/sbin/dovecot", (2, 3, 19), Path("/etc/dovecot/dovecot.conf"))
+    told = {"presented": Answer(0, said, "")}
+    configured = dovecot.configured(name, facts, dovecot.Settings(), told)
+    assert [tuple(map(str, each.paths)) for each in configured][: len(found)] == found

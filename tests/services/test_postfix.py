@@ -269,3 +269,46 @@ OURS_INSTEAD = Answer(
 )
 def test_what_is_a_refusal(said: list[Answer], words: str | None) -> None:
     assert postfix.refused(said) == words
+
+
+def configured(name: str, **said: str) -> list[tuple[str, ...]]:
+    """Return the files that postfix is configured with for a name."""
+    told = {"presented": Answer(0, "", ""), "overrides": Answer(0, "", "")}
+    told |= {key.replace("map_", "map /"): Answer(0, text, "") for key, text in said.items()}
+    found = postfix.configured(name, postfix_facts(), SETTINGS, told)
+    return [tuple(map(str, each.paths)) for each in found]
+
+
+def postfix_facts() -> Facts:
+    return Facts("/usr/sbin/postfix", (3, 7, 11), Path("/etc/postfix/main.cf"))
+
+
+def test_a_pair_of_parameters_is_what_it_presents() -> None:
+    said = "smtpd_tls_cert_file = /c.pem\nsmtpd_tls_key_file = /c.key\nsmtpd_tls_chain_files =\n"
+    assert configured("mail.example.net", presented=said) == [("/c.pem", "/c.key")]
+    said = "smtpd_tls_cert_file = /both.pem\nsmtpd_tls_key_file = /both.pem\n"
+    assert configured("mail.example.net", presented=said) == [("/both.pem",)]
+    assert configured("mail.example.net", presented="smtpd_tls_cert_file = none\n") == []
+
+
+def test_chain_files_count_before_pairs_and_may_be_split() -> None:
+    said = "smtpd_tls_chain_files = /rsa.pem, /ec.key /ec.pem\nsmtpd_tls_cert_file = /c.pem\n"
+    assert configured("mail.example.net", presented=said) == [
+        *(("/rsa.pem",), ("/rsa.pem", "/ec.key"), ("/ec.key",), ("/ec.key", "/ec.pem")),
+        ("/ec.pem",),
+    ]
+
+
+def test_options_of_master_cf_and_maps_for_sni_count_as_well() -> None:
+    options = "smtps/inet/smtpd_tls_cert_file = /o.pem\nsmtps/inet/smtpd_tls_key_file = /o.key\n"
+    sources = "# names\nmail.example.net /sni.pem\n.example.net /wild.pem\n"
+    found = configured("mail.example.net", overrides=options, map_sni=sources)
+    assert found == [("/sni.pem",), ("/wild.pem",), ("/o.pem", "/o.key")]
+
+
+def test_the_source_of_a_map_is_asked_for_once_it_is_known() -> None:
+    first = postfix.certificate_questions(postfix_facts(), SETTINGS, LAYOUT, {})
+    told = {"presented": Answer(0, "tls_server_sni_maps = hash:/etc/postfix/sni\n", "")}
+    then = postfix.certificate_questions(postfix_facts(), SETTINGS, LAYOUT, told)
+    assert set(first) == {"presented", "overrides"}
+    assert set(then) == {*first, "map /etc/postfix/sni"}

@@ -1,0 +1,140 @@
+"""What clients are shown now, and what they will be, where a plan changes that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+
+from proxygen.model.certificate import GLOBAL, Bundle
+from proxygen.model.site import Owner, Role, Site
+from proxygen.model.views import serving
+from proxygen.plan.observed import Observed, ServiceState
+from proxygen.plan.steps import Adopt, Install, Issue, Shown, Step, Waiting
+
+MOST_TOLD = 10
+LOCAL = frozenset({"file", "selfsigned"})
+"""Issuers that ask nobody: what they give is there before services are set up."""
+
+
+def told(shown: Sequence[Shown]) -> Iterator[str]:
+    """Yield lines for people, not of all owners of very many."""
+    for each in shown[:MOST_TOLD]:
+        yield from each.lines()
+    if len(shown) > MOST_TOLD:
+        yield f"… and {len(shown) - MOST_TOLD:,} more: see `proxygen plan --json`"
+
+
+@dataclass(frozen=True)
+class Showing:
+    """What is needed to tell: *then* has the bundles as they are when services are set up.
+
+    *roles* are those of the services.
+    """
+
+    site: Site
+    observed: Observed
+    then: Observed
+    steps: Sequence[Step]
+    waiting: Sequence[Waiting]
+    roles: Mapping[str, Role]
+    now: datetime
+
+    @cached_property
+    def orders(self) -> dict[str, Issue]:
+        """The steps that obtain certificates, stand-ins apart, by owner."""
+        found = (each for each in self.steps if isinstance(each, Issue) and not each.stand_in)
+        return {each.certificate.owner: each for each in found}
+
+    @cached_property
+    def postponed(self) -> dict[str, Waiting]:
+        """What is due, but must wait, by owner."""
+        return {each.owner: each for each in self.waiting}
+
+    @cached_property
+    def adopted(self) -> frozenset[str]:
+        """The owners for whom a certificate is adopted."""
+        return frozenset(each.bundle.owner for each in self.steps if isinstance(each, Adopt))
+
+    @cached_property
+    def first(self) -> frozenset[str]:
+        """The services that are set up for the first time."""
+        installs = (each for each in self.steps if isinstance(each, Install))
+        return frozenset(
+            each.installation.service for each in installs if each.reason.code == "first"
+        )
+
+    @cached_property
+    def stored(self) -> dict[str, Bundle]:
+        """The stored certificates by the beginning of their fingerprint."""
+        return {each.fingerprint[:16]: each for each in self.observed.bundles.values()}
+
+    def all(self) -> tuple[Shown, ...]:
+        """Return what changes, the global URL first; services that show the same together."""
+        touched = {*self.orders, *self.postponed, *self.adopted}
+        owners = (each for each in self.site.owners if self.first or each.key in touched)
+        return tuple(
+            shown
+            for owner in owners
+            if owner.host
+            for shown in self.of(owner, owner.key in touched)
+        )
+
+    def of(self, owner: Owner, touched: bool) -> Iterator[Shown]:
+        """Yield what changes for one owner."""
+        found: dict[str, list[str]] = {}
+        for name, state in self.observed.services.items():
+            meets = owner.key == GLOBAL or self.roles[name] is Role.WEB
+            if state.facts and meets and (touched or name in self.first):
+                found.setdefault(self.at_present(state, owner), []).append(name)
+        then, later = self.soon(owner), self.later(owner)
+        for present, services in found.items():
+            if present != then or later:
+                yield Shown(owner.key, str(owner.host), tuple(services), present, then, later)
+
+    def at_present(self, state: ServiceState, owner: Owner) -> str:
+        """Return what a service shows for the URL's name now."""
+        host = str(owner.host)
+        if state.installed.generation:
+            mark = state.installed.served.get(host)
+            if bundle := self.stored.get(mark or ""):
+                return described(bundle, host, self.now)
+            return "a certificate that is not stored any more" if mark else "nothing"
+        every = self.observed.candidates.get(owner.key, ())
+        found = next((each for each in every if each.service == state.name), None)
+        if found is None:
+            return "no certificate that is found in its configuration"
+        if found.facts is None:
+            return f"one that cannot be used ({', '.join(map(str, found.paths))})"
+        return described(found.facts, host, self.now)
+
+    def soon(self, owner: Owner) -> str:
+        """Return what is shown for the URL's name once the services are set up."""
+        bundles, host = self.then.bundles, str(owner.host)
+        order = self.orders.get(owner.key)
+        if order and order.certificate.issuer in LOCAL:
+            return f"a certificate of its own ({order.certificate.issuer})"
+        own = bundles[GLOBAL] if owner.key == GLOBAL else serving(owner, bundles)
+        text = described(own or bundles[GLOBAL], host, self.now)
+        return text if own else f"the global one: {text}"
+
+    def later(self, owner: Owner) -> str:
+        """Return what is shown once a certificate is obtained, empty where none is due."""
+        order, wait = self.orders.get(owner.key), self.postponed.get(owner.key)
+        asked = order.certificate if order else wait.certificate if wait else None
+        if asked is None or not asked.authorities:
+            return ""
+        when = f", not before {wait.until:%Y-%m-%d %H:%M} UTC" if wait else ""
+        return f"a new one of {asked.authorities[0].directory}{when}"
+
+
+def described(bundle: Bundle, host: str, now: datetime) -> str:
+    """Return what is to be said of a certificate that clients are shown who ask for *host*."""
+    if bundle.issuer == "selfsigned" and bundle.stand_in:
+        return "a self-signed stand-in: clients refuse it or ask"
+    until = f"{bundle.not_after:%Y-%m-%d %H:%M} UTC"
+    of = "self-signed certificate" if bundle.stand_in else f"certificate of {bundle.issued_by}"
+    text = f"{of} {'that ended' if bundle.not_after < now else 'until'} {until}"
+    uncovered = "" if bundle.covers(host) else ", which does not cover that name"
+    return f"{text}{' (adopted)' if bundle.adopted else ''}{uncovered}"
