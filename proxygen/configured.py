@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import cached_property, partial
@@ -13,10 +15,10 @@ from proxygen.assemble import Parts
 from proxygen.errors import IssueFailed, ServiceError
 from proxygen.host import files
 from proxygen.host.trust import roots
-from proxygen.issuers.file import content
 from proxygen.issuers.file_apart import Apart
 from proxygen.model.certificate import ADOPTED, GLOBAL
 from proxygen.model.layout import Live, stem
+from proxygen.model.material import LARGEST
 from proxygen.model.site import Owner, Role, Site
 from proxygen.model.x509 import chain_of, facts, is_self_signed
 from proxygen.observe import answers
@@ -62,20 +64,20 @@ def configured(
 ) -> Iterator[tuple[str, tuple[tuple[Path, ...], ...]]]:
     """Yield the files of the certificates that a service is configured with, by owner.
 
-    What proxygen itself wrote for it comes last: it is there still where the store was lost.
+    What proxygen itself wrote for it comes last: it is there still where the store was lost. Mail
+    clients are shown the global one alone.
     """
-    module, live = parts.services[state.name], parts.layout.live(state.name)
-    told = asked(state, parts)
-    for owner in owners:
-        if owner.key != GLOBAL and Role.WEB != module.ROLE:
-            continue
-        names = owner.names if owner.key == GLOBAL else owner.names[:1]
+    module = parts.services[state.name]
+    concerned = [each for each in owners if each.key == GLOBAL or module.ROLE is Role.WEB]
+    told = asked(state, parts) if concerned else {}
+    own = ours(parts.layout.live(state.name)) if concerned else {}
+    for owner in concerned:
         found: dict[tuple[Path, ...], None] = {}
-        for name in names:
+        for name in owner.names if owner.key == GLOBAL else owner.names[:1]:
             each: Configured
             for each in module.configured(name, state.facts, state.settings, told) if told else ():
                 found[each.paths] = None
-        found |= dict.fromkeys(ours(owner.key, live))
+        found |= dict.fromkeys((path,) for path in own.get(stem(owner.key), ()))
         if found:
             yield owner.key, tuple(found)[:MOST]
 
@@ -97,12 +99,22 @@ def asked(state: ServiceState, parts: Parts) -> dict[str, Answer]:
     return known
 
 
-def ours(owner: str, live: Live) -> Iterator[tuple[Path, ...]]:
-    """Yield the files that proxygen wrote for a service with a certificate of an owner."""
+def ours(live: Live) -> dict[str, list[Path]]:
+    """Return the files with key and chain that proxygen wrote for a service, by owner."""
+    found: dict[str, list[Path]] = {}
     for name in files.names(live.certificates):
-        beginning, _, digest = name.removesuffix(".pem").rpartition("-")
-        if beginning == stem(owner) and digest.isalnum() and name.endswith(".pem"):
-            yield (live.certificates / name,)
+        owner, _, digest = name.removesuffix(".pem").rpartition("-")
+        if name.endswith(".pem") and digest.isalnum():
+            found.setdefault(owner, []).append(live.certificates / name)
+    return found
+
+
+def content(path: Path) -> bytes:
+    """Return what a regular file holds; raise OSError for none, or one that is too large."""
+    held = files.read(path, LARGEST)
+    if held is None:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+    return held
 
 
 class Reader:
@@ -111,6 +123,7 @@ class Reader:
     def __init__(self, parts: Parts, apart: Apart) -> None:
         self.parts = parts
         self.apart = apart
+        self.known: dict[tuple[Path, ...], Candidate] = {}
 
     @cached_property
     def roots(self) -> tuple[x509.Certificate, ...]:
@@ -119,15 +132,20 @@ class Reader:
 
     def candidate(self, service: str, paths: tuple[Path, ...]) -> Candidate:
         """Return a certificate that a service is configured with, or why it cannot be used."""
+        if paths not in self.known:
+            self.known[paths] = self.looked_up(paths)
+        return replace(self.known[paths], service=service)
+
+    def looked_up(self, paths: tuple[Path, ...]) -> Candidate:
+        """Return what files hold, read unless they are as they were known."""
         stamps = tuple(map(files.stamp_of, paths))
         try:
             if not all(stamps):
-                return replace(self.read(paths), service=service)
+                return self.read(paths)
             make = partial(self.read, paths)
-            found = self.parts.latest.of(f"configured {paths}", stamps, make)
-            return replace(found, service=service)
+            return self.parts.latest.of(f"configured {paths}", stamps, make)
         except IssueFailed as error:  # this time
-            return Candidate(service, paths, refusal=error.what)
+            return Candidate("", paths, refusal=error.what)
 
     def read(self, paths: tuple[Path, ...]) -> Candidate:
         """Return what files hold; raise IssueFailed for what may change by itself."""
@@ -141,4 +159,6 @@ class Reader:
             if not error.final:
                 raise
             return Candidate("", paths, refusal=error.what)
+        except OSError as error:
+            return Candidate("", paths, refusal=f"it cannot be read: {error.strerror or error}")
         return Candidate("", paths, pair, told, leads_to(chain, self.roots))

@@ -382,3 +382,19 @@ def test_where_there_is_nothing_valid_a_name_of_others_stays_theirs(host: Host) 
 def shown_for(host: Host, name: str) -> bytes:
     """Return the fingerprint of what nginx shows for a name."""
     return client.leaf(host.nginx.https, name).fingerprint(SHA256())
+
+
+@pytest.mark.parametrize("named", ["/proc/kmsg", "/dev/zero", "/etc", "{root}/gone", "{root}/huge"])
+def test_what_is_named_but_is_no_certificate_costs_nothing(host: Host, named: str) -> None:
+    with (host.root / "huge").open("wb") as file:
+        file.truncate(1 << 40)
+    path = named.format(root=host.root)
+    assert host.postfix
+    text = host.postfix.main.read_text().replace("smtpd_tls_cert_file=", "smtpd_tls_dcert_file=")
+    host.postfix.main.write_text(f"{text}smtpd_tls_chain_files = {path}\n")
+    settled(host.postfix.main)
+    host.model({}, main=MAIN)
+    run = host.proxygen("plan", "--no-diff")
+    assert run.returncode == 0, said(run)
+    assert "issue a stand-in for global" in run.stdout
+    assert f"postfix: {path} is not adopted for the global URL" in run.stderr
