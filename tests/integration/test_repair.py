@@ -41,10 +41,22 @@ def loading(machine: Machine, when: str) -> dict[str, object]:
 # What was lost.
 
 
+def test_a_lost_key_comes_back_from_what_serves(web: Machine) -> None:
+    web.model(A | B, main=MAIN)
+    succeeded(web.proxygen("apply"))
+    served = client.leaf(web.nginx.https, "www.a.example")
+    shutil.rmtree(web.root / "var/lib/proxygen/store/bundles/a.example")
+    succeeded(web.proxygen("apply"))
+    assert web.pebble.new_orders == 3
+    assert client.leaf(web.nginx.https, "www.a.example") == served
+
+
 def test_a_lost_key_is_replaced_and_harms_nobody_else(web: Machine) -> None:
     web.model(A | B, main=MAIN)
     succeeded(web.proxygen("apply"))
     shutil.rmtree(web.root / "var/lib/proxygen/store/bundles/a.example")
+    for live in (web.root / "var/lib/proxygen/live/nginx/certificates").glob("a.example-*"):
+        live.unlink()
     succeeded(web.proxygen("apply"))
     assert web.pebble.new_orders == 4
     assert names(web, "www.a.example") == {"www.a.example"}
