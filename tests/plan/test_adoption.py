@@ -12,6 +12,8 @@ from proxygen.model.certificate import ADOPTED, Bundle, KeyAndChain, KeyType
 from proxygen.model.site import Site
 from proxygen.model.x509 import chain_of, facts, is_self_signed, new_key, self_signed
 from proxygen.plan.adoption import adoptions, not_usable
+from proxygen.plan.alarms import missing_since
+from proxygen.plan.alerts import warnings
 from proxygen.plan.observed import Candidate, Observed
 from proxygen.plan.renewal import why_issue
 from proxygen.plan.steps import Adopt
@@ -180,3 +182,22 @@ def test_the_type_of_key_that_the_model_says_counts_the_default_does_not() -> No
         step = adopted(owner, candidate(key.pair()))
         assert reason(step, owner) is None
         assert reason(step, owner, said) == "key type"
+
+
+def test_an_adopted_one_is_watched_and_said_to_end_when_it_does() -> None:
+    for days, told in ((60, False), (2, True)):
+        step = adopted("global", candidate(pair(*MAIL, start=NOON - 80 * DAY, days=days)))
+        assert step
+        observed = Observed({"global": step.bundle}, {}, {})
+        said = "".join(warnings(SITE, observed, NOON))
+        assert ("the certificate of global is valid only until" in said) is told
+        assert "stand-in" not in said
+
+
+def test_a_self_signed_one_is_not_missing_since_it_was_made() -> None:
+    old = self_signed(
+        ("mail.example.net",), new_key(KeyType.ECDSA_P256), NOON - 99 * DAY, 300 * DAY
+    )
+    step = adopted("global", candidate(old))
+    assert step
+    assert missing_since(None, step.bundle) is None

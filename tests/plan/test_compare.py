@@ -96,6 +96,7 @@ def test_nothing_due_is_no_step() -> None:
     assert steps(observed()) == ()
     assert Plan((), ()).as_json() == {
         "steps": [],
+        "shown": [],
         "failures": [],
         "warnings": [],
         "waiting": [],
