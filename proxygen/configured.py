@@ -16,7 +16,7 @@ from proxygen.errors import IssueFailed, ServiceError
 from proxygen.host import files
 from proxygen.host.trust import roots
 from proxygen.issuers.file_apart import Apart
-from proxygen.model.certificate import ADOPTED, GLOBAL
+from proxygen.model.certificate import ADOPTED, GLOBAL, KeyAndChain
 from proxygen.model.layout import Live, stem
 from proxygen.model.material import LARGEST
 from proxygen.model.site import Owner, Role, Site
@@ -29,6 +29,8 @@ from proxygen.services import Answer, Configured
 
 MOST = 16
 """How many certificates of one service are read for one owner."""
+MOST_PASSWORDS = 8
+TRIES = 2
 ROUNDS = 3
 """How often a service may have further questions."""
 
@@ -48,8 +50,8 @@ def with_candidates(site: Site, parts: Parts, observed: Observed) -> Observed:
     with Apart() as apart:
         reader = Reader(parts, apart)
         for state in usable(observed):
-            for owner, paths in configured(state, owners, parts):
-                read = (reader.candidate(state.name, each) for each in paths)
+            for owner, those in configured(state, owners, parts):
+                read = (reader.candidate(state.name, each) for each in those)
                 found[owner] = (*found.get(owner, ()), *read)
     return replace(observed, candidates=found)
 
@@ -61,8 +63,8 @@ def usable(observed: Observed) -> list[ServiceState]:
 
 def configured(
     state: ServiceState, owners: Iterable[Owner], parts: Parts
-) -> Iterator[tuple[str, tuple[tuple[Path, ...], ...]]]:
-    """Yield the files of the certificates that a service is configured with, by owner.
+) -> Iterator[tuple[str, tuple[Configured, ...]]]:
+    """Yield the certificates that a service is configured with, by owner.
 
     What proxygen itself wrote for it comes last: it is there still where the store was lost. Mail
     clients are shown the global one alone.
@@ -72,12 +74,12 @@ def configured(
     told = asked(state, parts) if concerned else {}
     own = ours(parts.layout.live(state.name)) if concerned else {}
     for owner in concerned:
-        found: dict[tuple[Path, ...], None] = {}
+        found: dict[Configured, None] = {}
         for name in owner.names if owner.key == GLOBAL else owner.names[:1]:
-            each: Configured
-            for each in module.configured(name, state.facts, state.settings, told) if told else ():
-                found[each.paths] = None
-        found |= dict.fromkeys((path,) for path in own.get(stem(owner.key), ()))
+            if told:
+                those = module.configured(name, state.facts, state.settings, told)
+                found |= dict.fromkeys(those)
+        found |= dict.fromkeys(Configured((path,)) for path in own.get(stem(owner.key), ()))
         if found:
             yield owner.key, tuple(found)[:MOST]
 
@@ -123,42 +125,61 @@ class Reader:
     def __init__(self, parts: Parts, apart: Apart) -> None:
         self.parts = parts
         self.apart = apart
-        self.known: dict[tuple[Path, ...], Candidate] = {}
+        self.known: dict[Configured, Candidate] = {}
 
     @cached_property
     def roots(self) -> tuple[x509.Certificate, ...]:
         """The roots that this system knows."""
         return self.parts.latest.of("roots", (), roots)
 
-    def candidate(self, service: str, paths: tuple[Path, ...]) -> Candidate:
+    def candidate(self, service: str, each: Configured) -> Candidate:
         """Return a certificate that a service is configured with, or why it cannot be used."""
-        if paths not in self.known:
-            self.known[paths] = self.looked_up(paths)
-        return replace(self.known[paths], service=service)
+        if each not in self.known:
+            self.known[each] = self.looked_up(each)
+        return replace(self.known[each], service=service)
 
-    def looked_up(self, paths: tuple[Path, ...]) -> Candidate:
-        """Return what files hold, read unless they are as they were known."""
-        stamps = tuple(map(files.stamp_of, paths))
-        try:
-            if not all(stamps):
-                return self.read(paths)
-            make = partial(self.read, paths)
-            return self.parts.latest.of(f"configured {paths}", stamps, make)
-        except IssueFailed as error:  # this time
-            return Candidate("", paths, refusal=error.what)
+    def looked_up(self, each: Configured) -> Candidate:
+        """Return what files hold, read unless they are as they were known.
 
-    def read(self, paths: tuple[Path, ...]) -> Candidate:
+        Once more where a busy machine may be why they could not be read.
+        """
+        stamps = tuple(map(files.stamp_of, [*each.paths, *filter(None, [each.passwords])]))
+        refusal = ""
+        for _ in range(TRIES):
+            try:
+                if not all(stamps):
+                    return self.read(each)
+                make = partial(self.read, each)
+                return self.parts.latest.of(f"configured {each}", stamps, make)
+            except IssueFailed as error:
+                refusal = error.what
+        return Candidate("", each.paths, refusal=refusal)
+
+    def read(self, each: Configured) -> Candidate:
         """Return what files hold; raise IssueFailed for what may change by itself."""
         try:
-            contents = [(str(path), content(path)) for path in paths]
-            pair = self.apart.assemble(contents, None)
+            pair = self.pair(each)
             chain = chain_of(pair)
             alone = len(chain) == 1 and is_self_signed(chain[0])
             told = replace(facts(pair, GLOBAL, ADOPTED), stand_in=alone)
         except IssueFailed as error:
             if not error.final:
                 raise
-            return Candidate("", paths, refusal=error.what)
+            return Candidate("", each.paths, refusal=error.what)
         except OSError as error:
-            return Candidate("", paths, refusal=f"it cannot be read: {error.strerror or error}")
-        return Candidate("", paths, pair, told, leads_to(chain, self.roots))
+            refusal = f"it cannot be read: {error.strerror or error}"
+            return Candidate("", each.paths, refusal=refusal)
+        return Candidate("", each.paths, pair, told, leads_to(chain, self.roots))
+
+    def pair(self, each: Configured) -> KeyAndChain:
+        """Return key and chain, with the password that fits; raise IssueFailed or OSError."""
+        contents = [(str(path), content(path)) for path in each.paths]
+        lines = content(each.passwords).splitlines()[:MOST_PASSWORDS] if each.passwords else []
+        *some, last = [None, *lines]
+        for password in some:
+            try:
+                return self.apart.assemble(contents, password)
+            except IssueFailed as error:
+                if not error.final:
+                    raise
+        return self.apart.assemble(contents, last)

@@ -140,9 +140,13 @@ class Listener:
 
 @dataclass(frozen=True, slots=True)
 class Configured:
-    """A certificate in a service's own configuration: the files with key, leaf and chain."""
+    """A certificate in a service's own configuration: the files with key, leaf and chain.
+
+    *passwords*: a file with a password of the key in each line.
+    """
 
     paths: tuple[Path, ...]
+    passwords: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -135,8 +135,10 @@ def configured(
         others = Others.of(answers["others"].out)
         ports = {port_of(socket) for socket in settings.listen.https or ("443",)}
         asked = example_of(name) if is_wildcard(name) else name
-        for paths in others.shown(asked, ports):
-            yield Configured(tuple(facts.main.parent / path for path in paths))
+        folder = facts.main.parent
+        for pair in others.shown(asked, ports):
+            passwords = folder / pair.passwords if pair.passwords else None
+            yield Configured((folder / pair.certificate, folder / pair.key), passwords)
 
 
 def elsewhere(settings: Settings, defaults: set[str]) -> Iterator[str]:

@@ -49,6 +49,15 @@ def parse(text: str) -> Directive:
     return root
 
 
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A certificate with its key, and the file with passwords for it, as they are written."""
+
+    certificate: str
+    key: str
+    passwords: str = ""
+
+
 @dataclass(frozen=True)
 class Server:
     """A server block: its names, and its certificates with their keys.
@@ -59,7 +68,7 @@ class Server:
     sockets: tuple[str, ...]
     default_of: frozenset[str]
     names: tuple[str, ...]
-    pairs: tuple[tuple[str, str], ...]
+    pairs: tuple[Pair, ...]
 
 
 def servers(root: Directive) -> Iterator[Server]:
@@ -102,13 +111,14 @@ def socket(listen: Directive) -> str:
     return written if re.search(r":[0-9]{1,5}$", written) else f"{written}:80"
 
 
-def pairs(server: Directive, http: Directive) -> Iterator[tuple[str, str]]:
+def pairs(server: Directive, http: Directive) -> Iterator[Pair]:
     """Yield certificates with their keys; those of ``http`` are for who has none."""
-    found = []
-    for name in ("ssl_certificate", "ssl_certificate_key"):
-        written = server.all(name) or http.all(name)
-        found.append([each.arguments[0] for each in written if each.arguments])
-    yield from zip(*found, strict=False)
+    certificates, keys, passwords = (
+        [each.arguments[0] for each in server.all(name) or http.all(name) if each.arguments]
+        for name in ("ssl_certificate", "ssl_certificate_key", "ssl_password_file")
+    )
+    for certificate, key in zip(certificates, keys, strict=False):
+        yield Pair(certificate, key, *passwords[:1])
 
 
 @dataclass(frozen=True)
@@ -154,19 +164,19 @@ class Others:
                         found.setdefault(at, []).append((compiled, server))
         return found
 
-    def shown(self, name: str, ports: Collection[int]) -> Iterator[tuple[str, str]]:
+    def shown(self, name: str, ports: Collection[int]) -> Iterator[Pair]:
         """Yield what clients who ask for a name are shown: on these *ports* before others.
 
         What is chosen by its name comes before what is shown for want of one.
         """
         found = [(at, *self.chosen(at, name)) for at in self.by_socket]
         found.sort(key=lambda each: (int(each[0].rpartition(":")[2]) not in ports, not each[2]))
-        told: dict[tuple[str, str], None] = {}
+        told: dict[Pair, None] = {}
         for _, server, _ in found:
-            for certificate, key in server.pairs:
-                paths = file_for(certificate, name), file_for(key, name)
-                if paths[0] and paths[1]:
-                    told[paths[0], paths[1]] = None
+            for pair in server.pairs:
+                certificate, key = file_for(pair.certificate, name), file_for(pair.key, name)
+                if certificate and key:
+                    told[Pair(certificate, key, file_for(pair.passwords, name))] = None
         yield from told
 
     def chosen(self, at: str, name: str) -> tuple[Server, bool]:

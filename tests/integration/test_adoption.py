@@ -16,6 +16,12 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
 from tests.conftest import require
 from tests.live import client
@@ -398,3 +404,22 @@ def test_what_is_named_but_is_no_certificate_costs_nothing(host: Host, named: st
     assert run.returncode == 0, said(run)
     assert "issue a stand-in for global" in run.stdout
     assert f"postfix: {path} is not adopted for the global URL" in run.stderr
+
+
+def test_a_key_with_a_password_is_adopted_with_it(host: Host) -> None:
+    live, main = host.lineage(MAIL)
+    key = load_pem_private_key(main.key, None)
+    locked = key.private_bytes(
+        Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"second")
+    )
+    (live / "privkey.pem").unlink()
+    write_private(live / "privkey.pem", locked)
+    write_private(live / "passwords", b"first\nsecond\n")
+    host.site(MAIL, live)
+    site = host.nginx.conf_d / f"{MAIL}.conf"
+    site.write_text(f"ssl_password_file {live}/passwords;\n{site.read_text()}")
+    host.model({}, main=MAIN, acme=UNREACHABLE)
+    run = host.proxygen("apply")
+    assert run.returncode == 0, said(run)
+    assert host.shown("https") == fingerprint(main)
+    assert "second" not in said(run)

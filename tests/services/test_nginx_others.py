@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from proxygen.services.nginx_others import Others
+from proxygen.services.nginx_others import Others, Pair
 
 CONFIGURATION = r"""
 events { worker_connections 512; }
@@ -29,7 +29,7 @@ http {
              ssl_certificate_key /late.key; }
     server { listen 443 ssl; server_name .b.example; ssl_certificate /b.pem;
              ssl_certificate_key /b.key; ssl_certificate /b-rsa.pem;
-             ssl_certificate_key /b-rsa.key; }
+             ssl_certificate_key /b-rsa.key; ssl_password_file /b.txt; }
     server { listen 443 ssl; server_name *.deep.b.example; ssl_certificate /deep.pem;
              ssl_certificate_key /deep.key; }
     server { listen 443 ssl; server_name mail.*; ssl_certificate /end.pem;
@@ -51,8 +51,8 @@ stream { server { listen 443 ssl; server_name stream.example; ssl_certificate /s
     [
         pytest.param("first.example", ("/ssl/all.pem", "/ssl/all.key"), id="that of http"),
         pytest.param("www.a.example", ("/le/a/fullchain.pem", "/le/a/privkey.pem"), id="the first"),
-        pytest.param("b.example", ("/b.pem", "/b.key"), id="a dot before a name means itself"),
-        pytest.param("x.y.b.example", ("/b.pem", "/b.key"), id="and all below it"),
+        pytest.param("b.example", ("/b.pem", "/b.key", "/b.txt"), id="a dot means itself"),
+        pytest.param("x.y.b.example", ("/b.pem", "/b.key", "/b.txt"), id="and all below it"),
         pytest.param("x.deep.b.example", ("/deep.pem", "/deep.key"), id="the longer wildcard"),
         pytest.param("mail.d.example", ("/end.pem", "/end.key"), id="a wildcard at the end"),
         pytest.param("ab.r.example", ("/sni/ab.r.example.pem", "/sni/ab.r.example.key"), id="SNI"),
@@ -60,19 +60,19 @@ stream { server { listen 443 ssl; server_name stream.example; ssl_certificate /s
         pytest.param("stream.example", ("/ssl/default.pem", "/ssl/default.key"), id="not HTTP"),
     ],
 )
-def test_the_server_block_is_the_one_that_nginx_chooses(name: str, first: tuple[str, str]) -> None:
-    assert next(Others.of(CONFIGURATION).shown(name, {443})) == first
+def test_the_server_block_is_the_one_that_nginx_chooses(name: str, first: tuple[str, ...]) -> None:
+    assert next(Others.of(CONFIGURATION).shown(name, {443})) == Pair(*first)
 
 
 def test_every_algorithm_and_every_socket_counts_ours_first() -> None:
     others = Others.of(CONFIGURATION)
     assert list(others.shown("b.example", {443}))[:2] == [
-        ("/b.pem", "/b.key"),
-        ("/b-rsa.pem", "/b-rsa.key"),
+        Pair("/b.pem", "/b.key", "/b.txt"),
+        Pair("/b-rsa.pem", "/b-rsa.key", "/b.txt"),
     ]
-    assert next(others.shown("www.c.example", {8443})) == ("c/c.pem", "c/c.key")
-    assert ("c/c.pem", "c/c.key") in list(others.shown("www.c.example", {443}))
-    assert not [pair for pair in others.shown("odd.example", {443}) if "data:" in pair[0]]
+    assert next(others.shown("www.c.example", {8443})) == Pair("c/c.pem", "c/c.key")
+    assert Pair("c/c.pem", "c/c.key") in list(others.shown("www.c.example", {443}))
+    assert not [pair for pair in others.shown("odd.example", {443}) if "data:" in pair.certificate]
 
 
 @pytest.mark.parametrize(
