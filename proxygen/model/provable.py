@@ -10,7 +10,7 @@ from proxygen.errors import Mistake
 from proxygen.model.certificate import GLOBAL, Certificate
 from proxygen.model.hosts import is_address, is_wildcard, readable
 from proxygen.model.mistakes import dotted, unknown
-from proxygen.model.rules import Files, Path, below, mapping, origin, place, spelled
+from proxygen.model.rules import Files, Path, fields_of, mapping, origin, place, spelled
 from proxygen.model.schema import DIRECTORIES, Challenge
 from proxygen.model.site import Owner, Site
 from proxygen.model.yaml import Document, Map
@@ -75,10 +75,7 @@ class Typed:
 
     def of(self, owner: Owner) -> Map:
         """Return the fields of an owner."""
-        fields: Map = self.files[owner.origin.file].value
-        for step in owner.path:
-            fields = below(fields, step)
-        return fields
+        return fields_of(owner, self.files)
 
     def challenge(self, owner: Owner) -> tuple[object, Path, Document]:
         """Return the challenge that holds for an owner, and where it is said."""

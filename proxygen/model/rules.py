@@ -27,7 +27,7 @@ def names_with_two_owners(site: Site, files: Files) -> Iterator[Mistake]:
     """A name belongs to exactly one owner (rule 8); both places are named."""
     owners: dict[str, Owner] = {}
     for owner in site.owners:
-        for name in owner.names:
+        for name in filter(None, owner.names):  # not one that was typed wrong
             first = owners.setdefault(name, owner)
             if first is not owner:
                 here, there = place(owner, name, files), place(first, name, files)
@@ -51,14 +51,19 @@ def origin(owner: Owner, path: Path, files: Files) -> Origin:
 
 def place(owner: Owner, name: str, files: Files) -> Path:
     """Return the path to where *name* was typed, in whatever spelling."""
-    fields = files[owner.origin.file].value
-    for step in owner.path:
-        fields = fields[step]
-    extra = fields.get("extra_names")
+    extra = fields_of(owner, files).get("extra_names")
     for index, typed in enumerate(extra if isinstance(extra, list) else []):
         if isinstance(typed, str) and spelled(typed) == name:
             return (*owner.path, "extra_names", index)
     return (*owner.path, "url")
+
+
+def fields_of(owner: Owner, files: Files) -> Map:
+    """Return the fields of an owner as they were typed, none where there are no right ones."""
+    fields: Map = files[owner.origin.file].value
+    for step in owner.path:
+        fields = below(fields, step)
+    return fields
 
 
 @functools.lru_cache(maxsize=4096)
