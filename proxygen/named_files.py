@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import errno
-import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from proxygen import assemble
 from proxygen.errors import IssueFailed, Origin, visible
-from proxygen.host import files
 from proxygen.model.certificate import Certificate, FileSource
 from proxygen.model.hosts import readable
 from proxygen.model.site import Site
@@ -25,9 +22,6 @@ if TYPE_CHECKING:
     from proxygen.issuers.file import FileIssuer
     from proxygen.model.verdicts import Verdict
     from proxygen.stores import Store
-
-LARGEST_ROOTS = 4 * 1024 * 1024
-ROOTS = "name readable PEM files with the authority's CA certificates"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +106,7 @@ def of_authorities(site: Site) -> Iterator[Named]:
     """Yield each file and secret that `acme` names."""
     for path, acme in zip(("acme", "acme.fallback"), site.authorities, strict=False):
         for index, root in enumerate(acme.trusted_roots):
-            yield tried(f"{path}.trusted_roots[{index}]", acme.origin, partial(trust, root))
+            yield tried(f"{path}.trusted_roots[{index}]", acme.origin, partial(trusted, root))
         if external := acme.external_account:
             field = f"{path}.external_account.hmac_key"
             yield tried(field, acme.origin, partial(assemble.secret, external.hmac_key))
@@ -127,20 +121,13 @@ def tried(field: str, where: Origin, use: Callable[[], object]) -> Named:
     return Named(field, where, None)
 
 
-def trust(path: Path) -> None:
-    """Load the CA certificates of a file; raise IssueFailed when there are none."""
+def trusted(path: Path) -> None:
+    """Raise IssueFailed when there are no CA certificates in a file."""
     import ssl
 
-    try:
-        held = files.read(path, LARGEST_ROOTS)
-        if held is None:
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.load_verify_locations(cadata=held.decode("ascii", "ignore"))
-    except (ssl.SSLError, ValueError) as error:
-        raise IssueFailed(f"{path} holds no CA certificate as PEM", remedy=ROOTS) from error
-    except OSError as error:
-        raise IssueFailed(f"cannot read {path}: {error.strerror}", remedy=ROOTS) from error
+    from proxygen.issuers.trusted_roots import trust
+
+    trust(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), path)
 
 
 def certificates(

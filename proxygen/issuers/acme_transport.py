@@ -35,6 +35,7 @@ from proxygen import __version__
 from proxygen.errors import IssueFailed
 from proxygen.host.connection import Timed, TimedTls, TooMuch, connected
 from proxygen.issuers.acme_answers import printable
+from proxygen.issuers.trusted_roots import trust
 from proxygen.lookup import reach
 from proxygen.model.hosts import is_address
 
@@ -347,25 +348,10 @@ def trusting(roots: tuple[Path, ...]) -> ssl.SSLContext:
     context.sslsocket_class = TimedTls
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     for root in roots:
-        load(context, root)
+        trust(context, root)
     if not roots:
         context.load_default_certs()
     return context
-
-
-def load(context: ssl.SSLContext, root: Path) -> None:
-    """Trust the certificates in the file *root*; raise IssueFailed."""
-    try:
-        context.load_verify_locations(cafile=root)
-    except (OSError, ssl.SSLError) as error:
-        raise IssueFailed(
-            "a trusted root of the authority cannot be read",
-            where=str(root),
-            remedy="`acme.trusted_roots` must name readable PEM files with CA certificates",
-            final=True,
-            everybody=True,
-            words=printable(str(error)),
-        ) from error
 
 
 def trouble(error: Exception) -> str:

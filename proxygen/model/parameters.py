@@ -14,7 +14,7 @@ MOST_WORK = 1024 * 1024 * 1024
 """Octets that scrypt needs, and that it goes through (128·N·r, 128·N·r·p, RFC 7914)."""
 MOST_ELEMENTS = 20_000
 
-INTEGER, OCTETS, OBJECT, CONSTRUCTED = 0x02, 0x04, 0x06, 0x20
+INTEGER, BITS, OCTETS, OBJECT, CONSTRUCTED = 0x02, 0x03, 0x04, 0x06, 0x20
 UNWANTED = {
     bytes.fromhex("2a864886f70d010301"): "Diffie-Hellman",
     bytes.fromhex("2a8648ce3e0201"): "Diffie-Hellman",
@@ -92,11 +92,14 @@ def rows(der: bytes) -> Iterator[tuple[Element, ...]]:
         if seen > MOST_ELEMENTS:
             return
         yield row
-        waiting.extend(
-            each.content
-            for each in row
-            if each.tag & CONSTRUCTED or (each.tag == OCTETS and each.content[:1] == b"\x30")
-        )
+        waiting.extend(below for each in row if (below := within(each)))
+
+
+def within(element: Element) -> bytes:
+    """Return the elements that one holds, as do strings of octets or bits that begin as such."""
+    if element.tag & CONSTRUCTED or (element.tag == OCTETS and element.content[:1] == b"\x30"):
+        return element.content
+    return element.content[1:] if (element.tag, element.content[:2]) == (BITS, b"\0\x30") else b""
 
 
 def elements(data: bytes) -> Iterator[Element]:

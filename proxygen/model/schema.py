@@ -287,7 +287,9 @@ class AuthorityFields(Part):
         None, description="What the authority gave to bind the account to one of its own."
     )
     trusted_roots: list[File] = Field(
-        default=[], description="CA files (PEM) that are trusted for a private authority."
+        default=[],
+        max_length=20,
+        description="CA files (PEM) that are trusted for a private authority.",
     )
     limits: LimitFields = Field(LimitFields(), description="How much the authority allows.")
 
