@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 import click
 
 from proxygen import assemble, named_files
-from proxygen.errors import IssueFailed
+from proxygen.errors import IssueFailed, UsageError
 from proxygen.model.layout import Layout
+from proxygen.stores import Store
 
 
 @click.command
@@ -23,7 +24,8 @@ def command(layout: Layout, as_json: bool) -> int:
     """
     site = assemble.site(layout)
     authority = [*named_files.of_authorities(site)]
-    supplied = [*named_files.certificates(site.certificates, datetime.now(UTC))]
+    now, store = datetime.now(UTC), remembering(layout)
+    supplied = [*named_files.certificates(site.certificates, now, store)]
     count = len(list(site.certificates))
     summary = (
         f"{layout.config}: {counted(len(site.domains), 'domain')}, {counted(count, 'certificate')}"
@@ -40,6 +42,14 @@ def command(layout: Layout, as_json: bool) -> int:
             click.echo(str(each))
         click.echo(f"{summary}; {'the model is right' if usable else 'see above'}")
     return 0 if usable else IssueFailed.exit_code
+
+
+def remembering(layout: Layout) -> Store | None:
+    """Return the store, which knows what was too costly to read; None where it cannot be asked."""
+    try:
+        return assemble.opened(layout)
+    except (UsageError, OSError):
+        return None
 
 
 def counted(count: int, what: str) -> str:

@@ -28,9 +28,13 @@ class Unfinished(IssueFailed):
 
 
 class Apart:
-    """Reads the files of one certificate after the other; one that is too costly costs no more."""
+    """Reads the files of one certificate after the other; one that is too costly costs no more.
 
-    def __init__(self) -> None:
+    *patience*: seconds by the clock after which it is given up.
+    """
+
+    def __init__(self, patience: float = PATIENCE) -> None:
+        self.patience = patience
         self.companion = Companion(READER)
 
     def __enter__(self) -> Apart:
@@ -52,11 +56,11 @@ class Apart:
             "password": None if password is None else b64encode(password).decode(),
         }
         try:
-            answer = json.loads(self.companion.ask(json.dumps(question).encode(), PATIENCE))
+            answer = json.loads(self.companion.ask(json.dumps(question).encode(), self.patience))
         except Ended as error:
             raise lost(named, error.code) from error
         except TimeoutError as error:
-            what = f"{named}: reading it did not end within {PATIENCE:.0f} seconds"
+            what = f"{named}: reading it did not end within {self.patience:.0f} seconds"
             raise Unfinished(what, remedy=NEW_KEY) from error
         except (ServiceError, ToldToStop) as error:
             words = str(error)

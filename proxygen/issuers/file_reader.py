@@ -23,8 +23,16 @@ LARGEST_QUESTION = 4 * 1024 * 1024
 
 
 def main() -> None:
-    """Answer questions until there are no more."""
+    """Answer questions until there are no more; be killed (SIGABRT) where memory is not enough."""
     limit()
+    try:
+        answer_all()
+    except MemoryError:
+        os.abort()  # as libraries do
+
+
+def answer_all() -> None:
+    """Answer questions until there are no more."""
     while question := asked(sys.stdin.buffer):
         allow(SECONDS)
         answer = json.dumps(answered(json.loads(question))).encode()
@@ -46,6 +54,8 @@ def answered(question: dict[str, Any]) -> dict[str, str]:
         pair = assemble(contents, None if password is None else b64decode(password))
     except IssueFailed as error:
         return {"what": error.what, "remedy": error.remedy, "words": error.words}
+    except MemoryError:
+        raise
     except Exception as error:  # noqa: BLE001 - the next question is another certificate's
         return {"bug": "".join(traceback.format_exception(error))}
     return {name: b64encode(getattr(pair, name)).decode() for name in ("key", "fullchain")}

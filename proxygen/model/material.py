@@ -235,6 +235,8 @@ def from_der(file: str, data: bytes, password: bytes | None) -> PrivateKey | x50
     """Return the one certificate, or the one key."""
     try:
         found = x509.load_der_x509_certificate(data)
+    except MemoryError:
+        raise
     except Exception as error:
         # See `readable`: no certificate, whatever the reason.
         if not DER_KEY.match(data):
@@ -248,7 +250,7 @@ def readable(what: str, remedy: str = SUPPLY) -> Iterator[None]:
     """Raise IssueFailed, with the library's words, when *what* cannot be read."""
     try:
         yield
-    except IssueFailed:
+    except (IssueFailed, MemoryError):
         raise
     except Exception as error:
         # Input from outside: the library names neither all its errors nor a common parent.

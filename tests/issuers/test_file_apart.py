@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
+import subprocess
+import sys
 from contextlib import suppress
 
+import psutil
 import pytest
 
 from proxygen.errors import IssueFailed
-from proxygen.issuers.file_apart import Apart
+from proxygen.issuers import file_reader
+from proxygen.issuers.file_apart import Apart, Unfinished
 from tests.certificates import intermediate, leaf, root
 
 CA = intermediate(root())
@@ -42,3 +47,60 @@ def test_a_process_that_was_ended_is_no_files_fault() -> None:
         with suppress(IssueFailed):  # where it was asked just before it ended
             assert apart.assemble([("a.pem", PAIR.pem)], None) == PAIR
         assert apart.assemble([("a.pem", PAIR.pem)], None) == PAIR
+
+
+# Limits.
+
+
+def test_the_process_may_take_so_much_memory_so_many_files_and_no_more() -> None:
+    with Apart() as apart:
+        apart.assemble([("a.pem", PAIR.pem)], None)
+        held = {
+            what: resource.prlimit(pid(apart), what)
+            for what in (resource.RLIMIT_AS, resource.RLIMIT_NOFILE, resource.RLIMIT_CORE)
+        }
+        cpu, _ = resource.prlimit(pid(apart), resource.RLIMIT_CPU)
+    assert held == {
+        resource.RLIMIT_AS: (file_reader.MEMORY, file_reader.MEMORY),
+        resource.RLIMIT_NOFILE: (file_reader.FILES, file_reader.FILES),
+        resource.RLIMIT_CORE: (0, 0),
+    }
+    assert file_reader.SECONDS <= cpu <= file_reader.SECONDS + 60
+
+
+def test_more_memory_than_that_is_not_to_be_had() -> None:
+    program = (
+        "from proxygen.issuers import file_reader\n"
+        "file_reader.limit()\n"
+        "bytearray(file_reader.MEMORY)\n"
+    )
+    run = subprocess.run([sys.executable, "-I", "-c", program], capture_output=True, check=False)
+    assert b"MemoryError" in run.stderr
+
+
+def test_files_that_take_too_much_memory_are_given_up_for_good_and_others_are_read() -> None:
+    with Apart() as apart:
+        apart.assemble([("a.pem", PAIR.pem)], None)
+        present = psutil.Process(pid(apart)).memory_info().vms
+        resource.prlimit(pid(apart), resource.RLIMIT_AS, (present, present))
+        with pytest.raises(IssueFailed, match="too much memory") as caught:
+            apart.assemble([("b.pem", PAIR.pem + b"#" * 1000 * 1000)], None)
+        assert caught.value.final
+        assert "b.pem" in caught.value.what
+        assert apart.assemble([("a.pem", PAIR.pem)], None) == PAIR
+
+
+def test_files_that_take_too_long_by_the_clock_are_given_up_and_others_are_read() -> None:
+    with Apart() as apart:
+        apart.assemble([("a.pem", PAIR.pem)], None)
+        former = pid(apart)
+        os.kill(former, signal.SIGSTOP)
+        apart.patience = 0.2
+        with pytest.raises(Unfinished, match="did not end within 0 seconds") as caught:
+            apart.assemble([("b.pem", PAIR.pem)], None)
+        assert not caught.value.final
+        apart.patience = 60
+        assert apart.assemble([("a.pem", PAIR.pem)], None) == PAIR
+        assert pid(apart) != former
+    with pytest.raises(ProcessLookupError):
+        os.kill(former, 0)
