@@ -348,23 +348,30 @@ def acme(parts: Parts, authority: Acme, solvers: Solvers) -> AcmeIssuer:
     return AcmeIssuer(authority, parts.store, solvers, parts.now, secret, parts.pace, ordered)
 
 
+LARGEST_SECRET = 64 * 1024
+
+
 def secret(reference: Secret) -> bytes:
     """Return the secret that a reference leads to; raise IssueFailed when there is none."""
     try:
         if reference.kind == "env":
-            return os.environb[reference.place.encode()]
-        found = files.read(Path(reference.place), 64 * 1024)
-    except (KeyError, OSError) as error:
-        raise missing(reference) from error
+            found = os.environb.get(reference.place.encode())
+        else:
+            found = files.read(Path(reference.place), LARGEST_SECRET)
+    except OSError as error:
+        why = f"cannot be read: {error.strerror or error}"
+        raise missing(reference, why, final=error.errno != errno.EBUSY) from error
     if found is None:
-        raise missing(reference)
-    return found.rstrip(b"\r\n")
+        raise missing(reference, "is not there")
+    if not (held := found.rstrip(b"\r\n")):
+        raise missing(reference, "is empty")
+    return held
 
 
-def missing(reference: Secret) -> IssueFailed:
-    """Return the error for a secret that is not there."""
+def missing(reference: Secret, why: str, *, final: bool = True) -> IssueFailed:
+    """Return the error for a secret that cannot be had."""
     return IssueFailed(
-        f"the secret {reference.kind}:{reference.place} is not there",
-        remedy="set the variable, or make the file readable",
-        final=True,
+        f"the secret {reference.kind}:{reference.place} {why}",
+        remedy="set the variable, or name a readable file that holds it",
+        final=final,
     )

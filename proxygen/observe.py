@@ -278,7 +278,7 @@ def included(text: str, question: Reading, seen: set[Path]) -> Iterator[str]:
     for match in re.finditer(question.include, text, re.DOTALL):
         found = files.matching(question.path.parent / match["mask"]) if match["mask"] else []
         for path in found:
-            below = files.text(path) if path.is_file() and path not in seen else None
+            below = files.text(path) if files.is_regular(path) and path not in seen else None
             seen.add(path)
             if below and not below.startswith(HEADER):
                 yield below
@@ -460,7 +460,9 @@ def texts(folder: Path) -> dict[str, str]:
     return {
         path.name: text
         for path in paths
-        if path.is_file() and not path.is_symlink() and (text := files.text(path)) is not None
+        if files.is_regular(path)
+        and not path.is_symlink()
+        and (text := files.text(path)) is not None
     }
 
 

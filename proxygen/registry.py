@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from proxygen.errors import ModelError
+from proxygen.host import files
 from proxygen.model.mistakes import mistakes_of
 from proxygen.model.schema import Application
 from proxygen.model.yaml import parse
@@ -67,13 +68,13 @@ def settings() -> dict[str, dict[str, type[BaseModel]]]:
 def applications() -> dict[str, Application]:
     """Return every known application by its word; raise ModelError for a broken one."""
     folder = resources.files("proxygen") / "applications"
-    files = sorted(Path(str(each)) for each in folder.iterdir() if each.name.endswith(".yaml"))
-    return {path.stem: application(path) for path in files}
+    paths = sorted(Path(str(each)) for each in folder.iterdir() if each.name.endswith(".yaml"))
+    return {path.stem: application(path) for path in paths}
 
 
 def application(path: Path) -> Application:
     """Return one application, read as the model is."""
-    document = parse(str(path), path.read_bytes())
+    document = parse(str(path), files.read(path) or b"")
     try:
         found = Application.model_validate(document.value)
     except ValidationError as error:

@@ -179,6 +179,40 @@ def test_a_process_is_started_in_one_place_and_never_by_a_shell() -> None:
         assert "os.system" not in text, path
 
 
+OPENING = frozenset(
+    {
+        *("open", "fdopen", "read_text", "read_bytes", "load_cert_chain", "FileSystemLoader"),
+        *("copy2", "copyfile", "copytree", "load_verify_file", "from_file", "fileinput"),
+    }
+)
+DOORS = frozenset({"host/files.py", "host/lock.py"})
+"""Who opens files: what others may have put there passes the first; the lock is our own."""
+
+
+@pytest.mark.parametrize(
+    "path", [each for each in MODULES if name_of(each) not in DOORS], ids=name_of
+)
+def test_files_are_opened_by_one_module_that_knows_what_is_none(path: Path) -> None:
+    calls = [node for node in ast.walk(tree(path)) if isinstance(node, ast.Call)]
+    opening = [node.lineno for node in calls if called(node) in OPENING]
+    by_path = [
+        node.lineno
+        for node in calls
+        if called(node) == "load_verify_locations"
+        and [each.arg for each in node.keywords] != ["cadata"]
+    ]
+    assert not opening, "read it by proxygen.host.files"
+    assert not by_path, "read it by proxygen.host.files, and give its content"
+
+
+def called(node: ast.Call) -> str:
+    """Return the last word of what is called."""
+    match node.func:
+        case ast.Name(id=name) | ast.Attribute(attr=name):
+            return name
+    return ""
+
+
 VALUE = re.compile(r"\{\{(.*?)\}\}")
 
 

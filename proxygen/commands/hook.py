@@ -15,8 +15,9 @@ from proxygen.apply.walk import Outcome, Progress
 from proxygen.assemble import Parts
 from proxygen.commands.apply import run
 from proxygen.errors import IssueFailed, UsageError
+from proxygen.host import files
 from proxygen.host.trust import roots
-from proxygen.issuers.file import content
+from proxygen.issuers.file import contents
 from proxygen.issuers.file_apart import Apart
 from proxygen.model.certificate import KeyAndChain
 from proxygen.model.hooks import Brought, recognised
@@ -113,11 +114,11 @@ def unknown_caller(environment: Iterable[str]) -> UsageError:
 
 def read(brought: Brought) -> tuple[KeyAndChain, list[str]]:
     """Return key and chain as they were brought, and warnings; raise IssueFailed."""
-    chain = [path for path in brought.chain if brought.client == BY_HAND or path.is_file()]
-    paths = dict.fromkeys((brought.certificate, brought.key, *chain))
+    chain = [path for path in brought.chain if brought.client == BY_HAND or files.is_regular(path)]
+    paths = tuple(dict.fromkeys((brought.certificate, brought.key, *chain)))
     try:
         with Apart() as reader:
-            pair = reader.assemble([(str(path), content(path)) for path in paths], None)
+            pair = reader.assemble(contents(paths), None)
         bad = require(pair, (), datetime.now(UTC))
     except IssueFailed as error:
         error.remedy = (

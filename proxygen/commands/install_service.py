@@ -117,7 +117,8 @@ def say(done: Done, *, as_json: bool) -> None:
 def package_texts() -> dict[str, str]:
     """Return the texts of the package by name."""
     folder = resources.files("proxygen") / "systemd"
-    return {each.name: each.read_text("utf-8") for each in folder.iterdir() if each.is_file()}
+    texts = {each.name: files.text(Path(str(each))) for each in folder.iterdir() if each.is_file()}
+    return {name: text for name, text in texts.items() if text is not None}
 
 
 def packaged_units(layout: Layout) -> dict[str, str]:

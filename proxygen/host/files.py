@@ -10,38 +10,123 @@ import secrets
 import shutil
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 LARGEST = 64 * 1024 * 1024
 PORTION = 1024 * 1024
+TRIES = 3
+"""How often a file is read that changes meanwhile, as does one that is just being written."""
+CHANGING = "it changes while it is read"
 UNFINISHED = ".*.new"
 """How files are called until they are whole."""
+# A file that another program holds a lease on must not keep us waiting, nor a terminal become ours.
+READING = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+KINDS = {
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
 
 
 def read(path: Path, largest: int = LARGEST) -> bytes | None:
     """Return what a regular file holds, None when it is not there; bounded to *largest* octets.
 
-    Raises OSError for what cannot be read, is no regular file, or is larger.
+    Raises OSError for what cannot be read, is no regular file, is larger, or changes each time
+    while it is read.
+    """
+    for _ in range(TRIES):
+        try:
+            content = unchanged(path, largest)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        if content is not None:
+            return content
+    raise OSError(errno.EBUSY, CHANGING, str(path))
+
+
+def read_together(paths: Sequence[Path], largest: int = LARGEST) -> tuple[bytes | None, ...]:
+    """Return what files held at one moment, as ``read`` does each; raise OSError likewise."""
+    for _ in range(TRIES):
+        before = [state(path) for path in paths]
+        contents = tuple(read(path, largest) for path in paths)
+        if before == [state(path) for path in paths]:
+            return contents
+    raise OSError(errno.EBUSY, CHANGING, str(paths[0]))
+
+
+def unchanged(path: Path, largest: int) -> bytes | None:
+    """Return what a regular file holds, None when it changed meanwhile."""
+    with regular(path) as (place, before):
+        if before.st_size > largest:
+            raise OSError(errno.EFBIG, "too large", str(path))
+        if not before.st_size:
+            return b""  # nor is read what has no end and says so: /proc/kmsg, trace_pipe
+        content = octets(place, path, before.st_size)
+        after = os.fstat(place)  # its ctime changes too when another file takes its name: no harm
+        same = (after.st_size, after.st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+        return content if same and len(content) <= before.st_size else None
+
+
+@contextmanager
+def regular(path: Path) -> Iterator[tuple[int, os.stat_result]]:
+    """Have a regular file for a block, not opened yet, and its status; raise OSError.
+
+    Nothing else is ever opened: that alone may wait for a writer, take a message out of a queue,
+    reset a device. A descriptor of O_PATH only says where a file is (open(2)).
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
+        place = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    except ValueError as error:  # a null byte, or half of a surrogate pair
+        raise OSError(errno.EINVAL, "this can be no path", ascii(str(path))) from error
     try:
-        if stat.S_ISDIR(mode := os.fstat(descriptor).st_mode):
+        status = os.fstat(place)
+        if stat.S_ISDIR(status.st_mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-        if not stat.S_ISREG(mode):
-            raise OSError(errno.EINVAL, "not a regular file", str(path))
-        parts = []
-        while part := os.read(descriptor, PORTION):
+        if not stat.S_ISREG(status.st_mode):
+            kind = KINDS.get(stat.S_IFMT(status.st_mode), "something else")
+            raise OSError(errno.EINVAL, f"it is {kind}, not a regular file", str(path))
+        yield place, status
+    finally:
+        os.close(place)
+
+
+def opened(place: int, path: Path) -> int:
+    """Return a descriptor to read the file with that ``regular`` found."""
+    try:
+        try:
+            return os.open(f"/proc/self/fd/{place}", READING)
+        except FileNotFoundError:  # no /proc is mounted here
+            return same_file(os.open(path, READING), place)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def same_file(descriptor: int, place: int) -> int:
+    """Return the descriptor of a file that was opened by its path, if that is where it was."""
+    if os.path.sameopenfile(descriptor, place):
+        return descriptor
+    os.close(descriptor)
+    raise OSError(errno.EBUSY, CHANGING)
+
+
+def octets(place: int, path: Path, size: int) -> bytes:
+    """Return what is in the file that ``regular`` found.
+
+    One octet above its *size* is enough to know that it grew.
+    """
+    descriptor = opened(place, path)
+    try:
+        parts, left = [], size + 1
+        while left and (part := os.read(descriptor, min(left, PORTION))):
             parts.append(part)
-            largest -= len(part)
-            if largest < 0:
-                raise OSError(errno.EFBIG, "too large", str(path))
+            left -= len(part)
         return b"".join(parts)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         os.close(descriptor)
 
@@ -53,6 +138,22 @@ SETTLED = 1_000_000_000
 systems keep times in steps (git's index minds it likewise)."""
 
 
+def version(status: os.stat_result) -> Stamp:
+    """Return what of a file's status differs once its content does."""
+    return (
+        *(status.st_dev, status.st_ino, status.st_size),
+        *(status.st_mtime_ns, status.st_ctime_ns),
+    )
+
+
+def state(path: Path) -> Stamp | None:
+    """Return the version of what stands at a path, None for nothing."""
+    try:
+        return version(path.stat())
+    except (OSError, ValueError):
+        return None
+
+
 def stamp_of(file: Path | os.DirEntry[str]) -> Stamp | None:
     """Return what differs once the file's content does; None while nothing proves it.
 
@@ -60,14 +161,11 @@ def stamp_of(file: Path | os.DirEntry[str]) -> Stamp | None:
     """
     try:
         status = file.stat()
-    except OSError:
+    except (OSError, ValueError):
         return None
     if not status.st_ctime_ns + SETTLED < time.time_ns():
         return None
-    return (
-        *(status.st_dev, status.st_ino, status.st_size),
-        *(status.st_mtime_ns, status.st_ctime_ns),
-    )
+    return version(status)
 
 
 def noted(path: Path) -> dict[str, Any]:
@@ -82,10 +180,12 @@ def noted(path: Path) -> dict[str, Any]:
 def added(path: Path, since: int, most: int = 8192) -> str:
     """Return what was added to a log since it had that many octets, at most the last *most*."""
     try:
-        with path.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(since if since <= size else 0, size - most))
-            return file.read(most).decode("utf-8", "replace")
+        with regular(path) as (place, status):
+            if not (size := status.st_size):
+                return ""
+            with os.fdopen(opened(place, path), "rb") as file:
+                file.seek(max(since if since <= size else 0, size - most))
+                return file.read(most).decode("utf-8", "replace")
     except OSError:
         return ""
 
@@ -94,7 +194,7 @@ def size(path: Path | None) -> int:
     """Return how many octets a file has, 0 when it is not there."""
     try:
         return path.stat().st_size if path else 0
-    except OSError:
+    except (OSError, ValueError):
         return 0
 
 
@@ -153,6 +253,21 @@ def replace_text(path: Path, content: str) -> None:
     write(path, encoded(content), status.st_mode & 0o7777, status.st_gid)
     if (path.stat().st_uid) != status.st_uid:
         os.chown(path, status.st_uid, -1)
+
+
+def copy(path: Path, target: Path) -> None:
+    """Copy a regular file, with its mode and times, where nothing is yet; raise OSError."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    with regular(path) as (place, status), os.fdopen(opened(place, path), "rb") as file:
+        with os.fdopen(os.open(target, flags, 0o600), "wb") as written:
+            shutil.copyfileobj(file, written)
+            os.fchmod(written.fileno(), stat.S_IMODE(status.st_mode))
+        os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def is_regular(path: Path) -> bool:
+    """Return whether a regular file is there, be it by way of a link; for any path whatsoever."""
+    return os.path.isfile(path)  # noqa: PTH113 Path's raises for names that are too long
 
 
 def encoded(content: str) -> bytes:

@@ -9,6 +9,7 @@ from typing import Any
 
 import proxygen
 from proxygen.errors import ModelError
+from proxygen.host import files
 from proxygen.model.yaml import parse
 from proxygen.plan.language import Language
 
@@ -24,7 +25,7 @@ def known() -> tuple[str, ...]:
 def load(code: str) -> Language:
     """Return a language; raise ModelError for a file of it that is broken."""
     path = FOLDER / f"{code}.yaml"
-    document = parse(str(path), path.read_bytes())
+    document = parse(str(path), files.read(path) or b"")
     if document.mistakes:
         raise ModelError(tuple(document.mistakes))
     return Language(code, dict(flat(document.value)))

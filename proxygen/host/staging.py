@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -57,7 +56,7 @@ class Staging:
 
     def copy(self, path: Path, depth: int) -> Path:
         """Return a copy of *path* with its includes spelled out, or *path* if nothing changes."""
-        text = files.text(path) if path.is_file() else None
+        text = readable(path)
         if text is None or depth > DEEPEST:
             return path
         changed = re.sub(
@@ -164,8 +163,12 @@ def copied(main: Path, folder: Path) -> Iterator[Path]:
     files.folder(folder, 0o700)
     try:
         for path in main.parent.iterdir():
-            if path.is_file() and (path.suffix == main.suffix or "." not in path.name):
-                shutil.copy2(path, folder / path.name)
+            if path.suffix == main.suffix or "." not in path.name:
+                try:
+                    files.copy(path, folder / path.name)
+                except OSError:
+                    if path == main:  # without another one, the service tells what it lacks
+                        raise
         yield folder / main.name
     finally:
         files.remove(folder)
@@ -177,8 +180,8 @@ def leading(main: Path, pointer: Pointer | None, folder: Path) -> list[Path]:
     Of a service without includes all files count that stand beside its main file.
     """
     if pointer is None:
-        read = [path for path in main.parent.glob(f"*{main.suffix}") if path.is_file()]
-        return sorted(path for path in read if str(folder) in (files.text(path) or ""))
+        beside = main.parent.glob(f"*{main.suffix}")
+        return sorted(path for path in beside if str(folder) in (readable(path) or ""))
     found: dict[Path, str] = {}
     spread(main, main.parent, pointer, found)
     return [path for path, text in found.items() if str(folder) in text]
@@ -186,10 +189,19 @@ def leading(main: Path, pointer: Pointer | None, folder: Path) -> list[Path]:
 
 def spread(path: Path, folder: Path, pointer: Pointer, found: dict[Path, str]) -> None:
     """Read a file and all that it includes into *found*, each once, but not our pointer."""
-    if path in found or path.name == pointer.path.name or not path.is_file():
+    text = None if path in found or path.name == pointer.path.name else readable(path)
+    if text is None:
         return
-    found[path] = text = files.text(path) or ""
+    found[path] = text
     base = folder if pointer.relative_to_main else path.parent
     for match in re.finditer(pointer.include, text, re.DOTALL):
         for each in files.matching(base / match["mask"]) if match["mask"] else ():
             spread(each, folder, pointer, found)
+
+
+def readable(path: Path) -> str | None:
+    """Return the text of a file of a service; None for what is none, which the service tells."""
+    try:
+        return files.text(path)
+    except OSError:
+        return None

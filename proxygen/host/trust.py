@@ -12,6 +12,7 @@ from cryptography import x509
 
 from proxygen.host import files
 
+LARGEST = 1024 * 1024
 HASHED = re.compile(r"[0-9a-f]{8}\.[0-9]+")
 """How certificates are called in OpenSSL's folder (openssl-rehash(1))."""
 
@@ -36,5 +37,6 @@ def roots() -> tuple[x509.Certificate, ...]:
 def load(context: ssl.SSLContext, folder: str | None) -> None:
     """Load the roots of a folder; those that cannot be read are left out."""
     for name in filter(HASHED.fullmatch, files.names(Path(folder)) if folder else ()):
-        with suppress(OSError):  # SSLError is one
-            context.load_verify_locations(cafile=Path(str(folder)) / name)
+        with suppress(OSError, ValueError):  # SSLError is one of the former
+            held = files.read(Path(str(folder)) / name, LARGEST) or b""
+            context.load_verify_locations(cadata=held.decode("ascii", "ignore"))

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from proxygen.errors import IssueFailed
+from proxygen.host import files
 from proxygen.issuers.file_apart import Apart, Unfinished
 from proxygen.issuers.file_failures import Failures, mark_of
 from proxygen.model.certificate import Certificate, FileSource, KeyAndChain, Secret
@@ -22,8 +24,6 @@ UNFINISHED = timedelta(days=1)
 REFUSED = timedelta(hours=1)
 """How long a certificate is left alone that clients would refuse."""
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
-# Opening a FIFO must not wait for a writer, opening a terminal not make it ours.
-HARMLESS = os.O_NONBLOCK | os.O_NOCTTY
 
 
 class FileIssuer:
@@ -106,8 +106,9 @@ class FileIssuer:
 
     def read(self, source: FileSource) -> Read:
         """Return what the files hold, as octets; raise IssueFailed."""
-        contents = tuple((str(path), content(path)) for path in source.paths)
-        return Read(contents, self.secrets(source.password) if source.password else None)
+        return Read(
+            contents(source.paths), self.secrets(source.password) if source.password else None
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +129,11 @@ def fingerprint(source: FileSource) -> str:
     digest = hashlib.sha256()
     try:
         for path in source.paths:
-            digest.update(hashlib.sha256(content(path)).digest())
-    except IssueFailed:
+            held = files.read(path, LARGEST)
+            if held is None:
+                return ""
+            digest.update(hashlib.sha256(held).digest())
+    except OSError:
         return ""
     return digest.hexdigest()
 
@@ -139,32 +143,36 @@ def warnings(source: FileSource) -> tuple[str, ...]:
     path = source.key or source.certificate
     try:
         mode = stat.S_IMODE(path.stat().st_mode)
-    except OSError:
+    except (OSError, ValueError):
         return ()  # `issue` says so
     if not mode & OTHERS:
         return ()
     return (f"{path} holds a private key and is open to others (mode {mode:04o}): chmod 600",)
 
 
-def content(path: Path) -> bytes:
-    """Return the bytes of a regular file; raise IssueFailed, never block."""
+def contents(paths: Sequence[Path]) -> tuple[tuple[str, bytes], ...]:
+    """Return what files that belong together hold, each with its name; raise IssueFailed."""
+    held = []
     try:
-        with open(path, "rb", opener=harmless) as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise IssueFailed(f"{path} is not a file", final=True, remedy=NAME_FILES)
-            data = file.read(LARGEST + 1)
+        for path, data in zip(paths, files.read_together(paths, LARGEST), strict=True):
+            if data is None:
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+            held.append((str(path), data))
     except OSError as error:
-        what = f"cannot read {path}: {error.strerror or error}"
-        raise IssueFailed(what, final=True, remedy=NAME_FILES) from error
-    if len(data) > LARGEST:
-        what = f"{path} is larger than {LARGEST // 1024} KiB"
-        raise IssueFailed(what, final=True, remedy=NAME_FILES)
-    return data
+        raise unreadable(error) from error
+    return tuple(held)
 
 
-def harmless(path: str, flags: int) -> int:
-    """Open *path*, whatever it is, without waiting."""
-    return os.open(path, flags | HARMLESS)
+def unreadable(error: OSError) -> IssueFailed:
+    """Return the error for files that cannot be read; what changes just now is read again soon."""
+    if error.errno == errno.EBUSY:
+        remedy = "put it there under another name, then rename it"
+    elif error.errno == errno.EFBIG:
+        remedy = f"{NAME_FILES}; {LARGEST // 1024} KiB are the most"
+    else:
+        remedy = NAME_FILES
+    what = f"cannot read {error.filename}: {error.strerror or error}"
+    return IssueFailed(what, final=error.errno != errno.EBUSY, remedy=remedy)
 
 
 NAME_FILES = "name readable files that hold the key and the certificate under `file:`"

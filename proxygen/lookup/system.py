@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from proxygen.host import files
+
 RESOLV_CONF = Path("/etc/resolv.conf")
+LARGEST = 1024 * 1024
 MOST = 3
 """More are not asked by the system either."""
 
@@ -12,7 +15,7 @@ MOST = 3
 def resolvers(path: Path = RESOLV_CONF, port: int = 53) -> tuple[tuple[str, int], ...]:
     """Return the addresses and ports, none when the file is not there."""
     try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = (files.read(path, LARGEST) or b"").decode("utf-8", "replace").splitlines()
     except OSError:
         return ()
     words = [line.split() for line in lines]

@@ -7,7 +7,7 @@ import os
 import socket
 import stat
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -73,6 +73,162 @@ def test_a_file_is_read_up_to_its_bound(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="too large") as caught:
         files.read(tmp_path / "file", 4)
     assert caught.value.errno == errno.EFBIG
+
+
+KINDS = {
+    "fifo": os.mkfifo,
+    "loop": lambda path: path.symlink_to(path),
+    "folder": Path.mkdir,
+    "terminal": lambda path: path.symlink_to("/dev/tty"),
+    "zero": lambda path: path.symlink_to("/dev/zero"),
+    "disk": lambda path: os.mknod(path, stat.S_IFBLK | 0o600, os.makedev(7, 250)),
+    "kernel": lambda path: path.symlink_to("/proc/kmsg"),
+    "empty": Path.touch,
+    "giant": lambda path: (path.touch(), os.truncate(path, 1 << 40)),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_is_opened_before_it_is_known_to_be_a_regular_file_worth_reading(
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / kind
+    try:
+        KINDS[kind](path)
+    except PermissionError:
+        pytest.skip("devices cannot be made here")
+    flags, opened = [], os.open
+
+    def noted(path: str, flag: int, mode: int = 0o777) -> int:
+        flags.append(flag)
+        return opened(path, flag, mode)
+
+    monkeypatch.setattr(os, "open", noted)
+    if kind in ("kernel", "empty"):
+        assert files.read(path) == b""
+    else:
+        with pytest.raises(OSError, match=r".") as caught:
+            files.read(path)
+        assert caught.value.strerror
+        assert caught.value.filename == str(path) or kind == "loop"
+    if kind != "giant":
+        assert files.added(path, 0) == ""
+    assert flags
+    assert all(flag & os.O_PATH for flag in flags)
+
+
+@pytest.mark.parametrize("name", ["a\0b", "\ud800", "x" * 300, "/".join(["x" * 200] * 30)])
+def test_what_can_be_no_path_is_an_error_of_the_system(tmp_path: Path, name: str) -> None:
+    with pytest.raises(OSError, match=r".") as caught:
+        files.read(tmp_path / name)
+    assert caught.value.strerror
+    assert not files.is_regular(tmp_path / name)
+    assert files.stamp_of(tmp_path / name) is None
+    assert files.size(tmp_path / name) == 0
+
+
+def meanwhile(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object], times: int) -> None:
+    """Have something happen so often when a part of a file was read."""
+    left, read = iter(range(times)), os.read
+
+    def reading(descriptor: int, size: int) -> bytes:
+        part = read(descriptor, size)
+        if next(left, None) is not None:
+            act()
+        return part
+
+    monkeypatch.setattr(os, "read", reading)
+
+
+def grow(path: Path) -> None:
+    """Write one octet more."""
+    with path.open("ab") as file:
+        file.write(b"+")
+
+
+def test_a_file_that_changes_while_it_is_read_is_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"begun")
+    meanwhile(monkeypatch, lambda: grow(path), 1)
+    assert files.read(path) == b"begun+"
+
+
+def test_a_file_that_changes_without_end_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"begun")
+    meanwhile(monkeypatch, lambda: grow(path), 1000)
+    with pytest.raises(OSError, match="changes while it is read") as caught:
+        files.read(path)
+    assert caught.value.filename == str(path)
+
+
+def test_a_file_that_another_one_replaces_or_that_vanishes_was_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"former")
+    meanwhile(monkeypatch, lambda: files.write(path, b"next"), 1)
+    assert files.read(path) == b"former"
+    meanwhile(monkeypatch, path.unlink, 1)
+    assert files.read(path) == b"next"
+    assert files.read(path) is None
+
+
+def test_files_that_belong_together_are_read_as_of_one_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate, key = tmp_path / "certificate", tmp_path / "key"
+
+    def renew() -> None:
+        files.write(key, b"new")
+        files.write(certificate, b"new")
+
+    certificate.write_bytes(b"old")
+    key.write_bytes(b"old")
+    meanwhile(monkeypatch, renew, 1)
+    assert files.read_together((certificate, key)) == (b"new", b"new")
+    meanwhile(monkeypatch, renew, 1000)
+    with pytest.raises(OSError, match="changes while it is read"):
+        files.read_together((certificate, key))
+
+
+def test_without_proc_what_was_found_is_opened_by_its_path_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, other = tmp_path / "file", tmp_path / "other"
+    path.write_bytes(b"content")
+    other.write_bytes(b"other")
+    opened = os.open
+
+    def without_proc(place: str | Path, flags: int, mode: int = 0o777) -> int:
+        if str(place).startswith("/proc/"):
+            raise FileNotFoundError(errno.ENOENT, "no /proc")
+        if not flags & os.O_PATH and other.exists() and files.is_regular(tmp_path / "swap"):
+            other.replace(path)
+        return opened(place, flags, mode)
+
+    monkeypatch.setattr(os, "open", without_proc)
+    assert files.read(path) == b"content"
+    (tmp_path / "swap").touch()
+    with pytest.raises(OSError, match="changes while it is read"):
+        files.read(path)
+
+
+def test_a_copy_has_mode_and_times_and_is_of_a_regular_file(tmp_path: Path) -> None:
+    path, target = tmp_path / "file", tmp_path / "copy"
+    path.write_bytes(b"content")
+    path.chmod(0o640)
+    os.utime(path, ns=(1, 2))
+    files.copy(path, target)
+    assert (target.read_bytes(), mode(target), target.stat().st_mtime_ns) == (b"content", 0o640, 2)
+    os.mkfifo(tmp_path / "fifo")
+    with pytest.raises(OSError, match="a pipe"):
+        files.copy(tmp_path / "fifo", tmp_path / "other")
+    assert not (tmp_path / "other").exists()
 
 
 def test_text_that_is_not_utf8_survives_a_round_trip(tmp_path: Path) -> None:

@@ -79,9 +79,11 @@ def test_what_clients_would_refuse_is_not_issued(three):
     ("spoil", "words"),
     [
         pytest.param(lambda path: None, "No such file", id="missing"),
-        pytest.param(os.mkfifo, "not a file", id="FIFO"),
+        pytest.param(os.mkfifo, "a pipe, not a regular file", id="FIFO"),
         pytest.param(Path.mkdir, "directory", id="folder"),
-        pytest.param(lambda path: path.symlink_to("/dev/zero"), "not a file", id="device"),
+        pytest.param(
+            lambda path: path.symlink_to("/dev/zero"), "a device, not a regular file", id="device"
+        ),
         pytest.param(lambda path: path.symlink_to(path), "symbolic links", id="circle of links"),
         pytest.param(lambda path: path.write_bytes(b"x" * 1024 * 1025), "1024 KiB", id="huge"),
         pytest.param(lambda path: path.write_bytes(b"x"), "neither PEM", id="something else"),
