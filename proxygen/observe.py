@@ -166,6 +166,8 @@ def found_out(
             f"{name} was not found on this host",
             remedy=f"install {name}, name its `program`, or take it out of `services`",
         )
+    with suppress(FileNotFoundError), files.regular(module.main_file(settings, layout)):
+        pass  # a pipe would have the service's own programs wait for ever
     asked, refusal = module.questions(program, settings, layout), ""
     try:
         facts: Facts = module.facts(program, settings, layout, answers(asked))
@@ -278,7 +280,7 @@ def included(text: str, question: Reading, seen: set[Path]) -> Iterator[str]:
     for match in re.finditer(question.include, text, re.DOTALL):
         found = files.matching(question.path.parent / match["mask"]) if match["mask"] else []
         for path in found:
-            below = files.text(path) if files.is_regular(path) and path not in seen else None
+            below = None if path in seen else files.text(path)
             seen.add(path)
             if below and not below.startswith(HEADER):
                 yield below

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import proxygen
-from proxygen.errors import ServiceError
 from proxygen.host import files
 from proxygen.plan.render import Template, Templates
 
@@ -16,6 +15,7 @@ PACKAGE = Path(proxygen.__file__).parent
 def load(overrides: Path, former: Templates | None = None) -> Templates:
     """Return every template by its name; a file below *overrides* stands in for ours.
 
+    One that cannot be read stops the service that needs it, and no other.
     These are the *former* ones, compiled already, while their texts are the same.
     """
     own = next(
@@ -28,12 +28,11 @@ def load(overrides: Path, former: Templates | None = None) -> Templates:
 def below(folder: Path) -> Iterator[tuple[str, Template]]:
     """Yield (name, template) for each template below a folder."""
     for path in sorted(folder.glob("*/*.j2")):
+        name = path.relative_to(folder).as_posix()
         try:
             text = files.text(path)
         except OSError as error:
-            raise ServiceError(
-                f"the template {path} cannot be read: {error.strerror}", remedy="correct it"
-            ) from error
-        if text is None:
-            raise ServiceError(f"the template {path} vanished", remedy="run the command again")
-        yield path.relative_to(folder).as_posix(), Template(text, str(path))
+            yield name, Template("", str(path), f"{path} cannot be read: {error.strerror}")
+            continue
+        if text is not None:  # not one that vanished just now
+            yield name, Template(text, str(path))

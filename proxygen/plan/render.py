@@ -40,10 +40,14 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """The text of a template; *label* is what an error calls it, such as its file's path."""
+    """The text of a template; *label* is what an error calls it, such as its file's path.
+
+    *unreadable* tells why there is no text.
+    """
 
     text: str
     label: str
+    unreadable: str = ""
 
 
 class Templates:
@@ -69,6 +73,8 @@ class Templates:
         template = self.templates.get(name)
         if template is None:
             return None
+        if template.unreadable:
+            raise TemplateSyntaxError(template.unreadable, 1, name, template.label)
         tree = self.environment.parse(template.text, name, template.label)
         for block in tree.find_all(BYPASSES):
             what = f"`{type(block).__name__}` is not allowed: values would pass unquoted"

@@ -274,7 +274,7 @@ def test_what_acme_names_and_cannot_be_used_is_five(root: Path) -> None:
         in run.stdout
     )
     assert "key.pem holds no CA certificate as PEM" in run.stdout
-    assert "pipe.pem: not a regular file" in run.stdout
+    assert "pipe.pem: it is a pipe, not a regular file" in run.stdout
     assert "see above" in run.stdout
     said = json.loads(proxygen("--root", root, "validate", "--json").stdout)
     assert [each["field"] for each in said["acme"]] == [
@@ -360,10 +360,10 @@ def test_folders_below_are_looked_into_where_the_glob_says_so(root: Path) -> Non
 @pytest.mark.parametrize(
     ("kind", "words"),
     [
-        ("fifo", "not a regular file"),
+        ("fifo", "it is a pipe, not a regular file"),
         ("nowhere", "No such file or directory"),
         ("evil.yaml", "Too many levels of symbolic links"),
-        ("/dev/zero", "not a regular file"),
+        ("/dev/zero", "it is a device, not a regular file"),
         ("folder", "Is a directory"),
     ],
 )

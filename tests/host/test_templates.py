@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from proxygen.errors import ServiceError
 from proxygen.host import templates
+from proxygen.plan.render import render
+from proxygen.services import Rendered
 
 
 def test_an_override_stands_in_for_ours_and_the_others_stay(tmp_path: Path) -> None:
@@ -24,8 +27,17 @@ def test_an_override_stands_in_for_ours_and_the_others_stay(tmp_path: Path) -> N
 
 def test_an_override_that_cannot_be_read_is_told_with_its_path(tmp_path: Path) -> None:
     (tmp_path / "nginx/proxygen.conf.j2").mkdir(parents=True)
-    with pytest.raises(ServiceError, match=r"nginx/proxygen\.conf\.j2 cannot be read"):
-        templates.load(tmp_path)
+    (tmp_path / "postfix").mkdir()
+    os.mkfifo(tmp_path / "postfix/main.cf.j2")
+    found = templates.load(tmp_path)
+    for name, words in (
+        ("nginx/proxygen.conf.j2", "Is a directory"),
+        ("postfix/main.cf.j2", "it is a pipe, not a regular file"),
+    ):
+        with pytest.raises(ServiceError, match=rf"{name} cannot be read: {words}") as caught:
+            render(found, Rendered(name, "x", {}))
+        assert str(tmp_path / name) in str(caught.value)
+    assert found.templates["nginx/stranger.conf.j2"].text
 
 
 def test_the_same_texts_are_the_former_templates_compiled_already(tmp_path: Path) -> None:
