@@ -146,7 +146,8 @@ def state(name: str, settings: Any, parts: Parts) -> ServiceState:
     except ServiceError as error:
         return ServiceState(name, settings, error=error)
     except OSError as error:
-        what = f"{name} cannot be looked at: {error}"
+        words = f"{error.filename or 'a file'}: {error.strerror or error}"
+        what = f"{name} cannot be looked at: {words}"
         return ServiceState(name, settings, error=ServiceError(what, remedy="repair that file"))
     return ServiceState(
         name, settings, facts, present, pid, refusal=refusal, blamed=blamed(refusal, own)
@@ -166,8 +167,7 @@ def found_out(
             f"{name} was not found on this host",
             remedy=f"install {name}, name its `program`, or take it out of `services`",
         )
-    with suppress(FileNotFoundError), files.regular(module.main_file(settings, layout)):
-        pass  # a pipe would have the service's own programs wait for ever
+    without_pipes(module.main_file(settings, layout))
     asked, refusal = module.questions(program, settings, layout), ""
     try:
         facts: Facts = module.facts(program, settings, layout, answers(asked))
@@ -176,6 +176,16 @@ def found_out(
         facts = without_ours(program, module, settings, own, layout, error)
     names, digest = local_additions(layout)
     return replace(facts, ipv6=speaks_ipv6(), local=names, local_digest=digest), refusal
+
+
+def without_pipes(main: Path) -> None:
+    """Raise OSError where the programs of a service would wait for ever to read its own files."""
+    with suppress(FileNotFoundError, NotADirectoryError), files.regular(main):
+        folders = [main.parent, *(path for path in main.parent.iterdir() if path.is_dir())]
+        for path in (each for folder in folders for each in files.pipes(folder)):
+            if path.suffix == main.suffix:
+                with files.regular(path):
+                    pass
 
 
 def without_ours(

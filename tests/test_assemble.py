@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import pytest
 
 from proxygen import assemble
+from proxygen.errors import IssueFailed
 from proxygen.host import files
+from proxygen.model.certificate import Secret
 from proxygen.model.layout import Layout
 from proxygen.model.sources import Source, Unreadable
 
@@ -89,3 +92,39 @@ def test_a_value_is_made_again_once_what_it_follows_from_differs() -> None:
     for given in (1, 1, 2, 1):
         latest.of("it", given, partial(made.append, given))
     assert made == [1, 2, 1]
+
+
+# Secrets.
+
+
+def test_a_secret_is_what_a_file_or_a_variable_holds_without_its_line_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "secret").write_bytes(b" hunter2\r\n")
+    monkeypatch.setenv("PROXYGEN_SECRET", "hunter2")
+    assert assemble.secret(Secret("file", str(tmp_path / "secret"))) == b" hunter2"
+    assert assemble.secret(Secret("env", "PROXYGEN_SECRET")) == b"hunter2"
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        pytest.param(lambda path: None, "is not there", id="missing"),
+        pytest.param(Path.touch, "is empty", id="empty"),
+        pytest.param(lambda path: path.write_bytes(b"\n"), "is empty", id="an empty line"),
+        pytest.param(lambda path: path.symlink_to("/proc/kmsg"), "is empty", id="kernel"),
+        pytest.param(os.mkfifo, "it is a pipe, not a regular file", id="pipe"),
+        pytest.param(Path.mkdir, "Is a directory", id="folder"),
+        pytest.param(lambda path: path.symlink_to(path), "symbolic links", id="circle"),
+        pytest.param(lambda path: path.write_bytes(b"x" * 65 * 1024), "too large", id="large"),
+    ],
+)
+def test_a_secret_that_cannot_be_had_is_told_and_never_waited_for(
+    tmp_path: Path, make: Callable[[Path], object], words: str
+) -> None:
+    path = tmp_path / "secret"
+    make(path)
+    with pytest.raises(IssueFailed, match=words) as caught:
+        assemble.secret(Secret("file", str(path)))
+    assert f"file:{path}" in caught.value.what
+    assert caught.value.final

@@ -344,6 +344,16 @@ def entries(path: Path) -> list[os.DirEntry[str]]:
         return []
 
 
+def pipes(path: Path) -> list[Path]:
+    """Return the named pipes in a folder, none where it cannot be looked into."""
+    try:
+        with os.scandir(path) as found:
+            odd = [path / each.name for each in found if not each.is_file() and not each.is_dir()]
+    except OSError:
+        return []
+    return sorted(each for each in odd if each.is_fifo())
+
+
 def names(path: Path) -> list[str]:
     """Return the names in a folder, sorted; none when it is not there."""
     try:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from proxygen.host import files
 
-ABSENT, UNREADABLE, FOLDER = "absent", "unreadable", "folder"
+ABSENT, UNREADABLE = "absent", "unreadable"
 
 
 class Fingerprints:
@@ -36,8 +36,6 @@ def content(path: Path) -> str:
     """Return the hash of what a file holds, or a word for what is none."""
     try:
         text = files.read(path)
-    except IsADirectoryError:
-        return FOLDER
     except OSError:
         return UNREADABLE
     return ABSENT if text is None else of_text(text)

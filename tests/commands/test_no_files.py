@@ -187,16 +187,34 @@ def test_a_model_that_is_a_pipe_is_refused_by_every_command(root: Path) -> None:
         assert run.returncode == (3 if command == "check" else 2)  # as monitoring plugins do
 
 
-def test_a_service_whose_main_file_is_none_stands_alone(web: Machine) -> None:
-    """A service's own program would wait for a writer."""
-    os.mkfifo(web.root / "main.cf")
-    postfix = {"configuration": str(web.root / "main.cf")}
-    web.model(GOOD, main=MAIN, services={"postfix": postfix})
+@pytest.mark.parametrize("name", ["main.cf", "master.cf"])
+def test_postfix_does_not_wait_for_a_writer(web: Machine, name: str) -> None:
+    """A service's own program would; the others are not held up."""
+    folder = made(web.root / "postfix")
+    for each in ("main.cf", "master.cf"):
+        if each == name:
+            os.mkfifo(folder / each)
+        else:
+            (folder / each).touch()
+    web.model(GOOD, main=MAIN, services={"postfix": {"configuration": str(folder)}})
     run = web.proxygen("apply", seconds=NEVER_WAITING)
     assert run.returncode == 4, clean(run)
-    assert "it is a pipe, not a regular file" in run.stderr
+    assert (
+        f"postfix cannot be looked at: {folder}/{name}: it is a pipe, not a regular file"
+        in run.stderr
+    )
     leaf = client.leaf(web.nginx.https, "www.good.example")
     assert client.names(leaf) == {"www.good.example"}
+
+
+def test_a_hook_is_brought_pipes(web: Machine) -> None:
+    web.model(GOOD, main=MAIN)
+    pipe = web.root / "pipe"
+    os.mkfifo(pipe)
+    named = ("--certificate", str(pipe), "--key", str(pipe))
+    run = web.proxygen("hook", *named, seconds=NEVER_WAITING)
+    assert run.returncode == 5, clean(run)
+    assert f"cannot read {pipe}: it is a pipe, not a regular file" in run.stderr
 
 
 def test_what_nginx_would_wait_for_is_told_at_once(web: Machine) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from proxygen.watch.fingerprints import ABSENT, FOLDER, UNREADABLE, Fingerprints, differing
+from proxygen.watch.fingerprints import ABSENT, UNREADABLE, Fingerprints, differing
 
 
 def settle(path: Path) -> None:
@@ -62,5 +62,5 @@ def test_what_is_no_file_is_no_trouble(tmp_path: Path, kind: str) -> None:
     else:
         path.write_text("x")
         path /= "b"
-    shown = {"folder": FOLDER, "below a file": ABSENT}.get(kind, UNREADABLE)
+    shown = ABSENT if kind == "below a file" else UNREADABLE
     assert Fingerprints().of([str(path)]) == {str(path): shown}
