@@ -21,6 +21,13 @@ from tests.live.processes import Process, environment, until
 MAIN = {"url": "https://mail.example.net", "certificate": "selfsigned"}
 OTHER = {"b.example": {"url": "https://www.b.example", "certificate": "selfsigned"}}
 WEB = ("nginx", "pebble")
+BUSY = 400
+"""Seconds for what takes twenty of the processor, on a machine with much else to do."""
+
+
+def is_given_up(said: str) -> bool:
+    """Return whether it was too costly: by the processor, or by the clock of a busy machine."""
+    return "took too much time and was given up" in said or "reading it did not end within" in said
 
 
 @pytest.fixture
@@ -86,17 +93,18 @@ def test_what_is_seen_to_be_costly_is_not_read(web: Machine, make: Any, words: s
 
 
 @needs("openssl")
+@pytest.mark.timeout(2 * BUSY)
 def test_what_is_not_seen_is_given_up_and_read_again_only_when_it_changes(web: Machine) -> None:
     supplied(web, hostile.pkcs12(web.root, hostile.ABSURD, hidden=True))
-    run = web.proxygen("apply")
+    run = web.proxygen("apply", seconds=BUSY)
     assert run.returncode == 5, run.stdout + run.stderr
-    assert "took too much time and was given up" in run.stderr
+    assert is_given_up(run.stderr)
     assert client.names(client.leaf(web.nginx.https, "www.b.example")) == {"www.b.example"}
     for command in ("apply", "validate", "plan", "validate"):
         before = spent()
         again = web.proxygen(command)
         assert again.returncode == 5
-        assert "took too much time and was given up" in again.stdout + again.stderr
+        assert is_given_up(again.stdout + again.stderr)
         assert spent() - before < 15
     (web.config.parent / "a.pem").write_bytes(hostile.pkcs12(web.root, 2048))
     run = web.proxygen("apply")
@@ -105,6 +113,7 @@ def test_what_is_not_seen_is_given_up_and_read_again_only_when_it_changes(web: M
 
 
 @needs("openssl")
+@pytest.mark.timeout(3 * BUSY)
 def test_the_daemon_serves_others_beside_it_and_stops(web: Machine) -> None:
     supplied(web, hostile.pkcs12(web.root, hostile.ABSURD, hidden=True))
     places = ("--root", str(web.root), "--config", str(web.config))
@@ -113,16 +122,16 @@ def test_the_daemon_serves_others_beside_it_and_stops(web: Machine) -> None:
         [sys.executable, "-P", "-m", "proxygen", *places, "watch"], log=log, env=environment()
     )
     try:
-        until(lambda: "took too much time and was given up" in log.read_text(), "the end", 100)
+        until(lambda: is_given_up(log.read_text()), "the end", BUSY)
         until(
             lambda: (
                 client.names(client.leaf(web.nginx.https, "www.b.example")) == {"www.b.example"}
             ),
             "the other domain",
-            60,
+            BUSY,
         )
     finally:
-        code = daemon.stop()
+        code = daemon.stop(seconds=60)
     assert code == 0, log.read_text()
 
 
@@ -139,6 +148,7 @@ def test_a_hook_is_brought_what_would_be_costly(web: Machine) -> None:
 
 
 @needs("openssl")
+@pytest.mark.timeout(2 * BUSY)
 def test_a_long_key_behind_a_password_is_given_up(web: Machine) -> None:
     folder = web.root
     (folder / "k.der").write_bytes(hostile.rsa_der(19_630))
@@ -147,6 +157,6 @@ def test_a_long_key_behind_a_password_is_given_up(web: Machine) -> None:
     )
     (folder / "secret").write_text("secret")
     supplied(web, hostile.certificate() + made, password=f"file:{folder}/secret")
-    run = web.proxygen("validate")
+    run = web.proxygen("validate", seconds=BUSY)
     assert run.returncode == 5, run.stdout + run.stderr
     assert "a.pem" in run.stdout

@@ -22,8 +22,10 @@ from tests.live.processes import Process, environment, made, until
 MAIN = {"url": "https://mail.example.net", "certificate": "selfsigned"}
 GOOD = {"good.example": {"url": "https://www.good.example", "certificate": "selfsigned"}}
 WEB = ("nginx", "pebble")
-NEVER_WAITING = 60
+NEVER_WAITING = 300
 """Seconds for a command that waits for nobody; who opened a pipe would wait for ever."""
+BUSY = 400
+pytestmark = pytest.mark.timeout(3 * BUSY)
 
 
 @pytest.fixture
@@ -147,7 +149,7 @@ def test_the_daemon_goes_on_beside_them(web: Machine) -> None:
         return client.names(client.leaf(web.nginx.https, "www.good.example"))
 
     try:
-        until(lambda: names() == {"www.good.example"}, "the good domain", 100)
+        until(lambda: names() == {"www.good.example"}, "the good domain", BUSY)
         text = web.config.read_text()
         web.config.write_text(text.replace("www.good.example", "new.good.example"))
         until(
@@ -156,7 +158,7 @@ def test_the_daemon_goes_on_beside_them(web: Machine) -> None:
                 == {"new.good.example"}
             ),
             "a change beside them",
-            100,
+            BUSY,
         )
     finally:
         code = daemon.stop(seconds=60)
