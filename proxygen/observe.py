@@ -179,8 +179,11 @@ def found_out(
 
 
 def without_pipes(main: Path) -> None:
-    """Raise OSError where the programs of a service would wait for ever to read its own files."""
-    with suppress(FileNotFoundError, NotADirectoryError), files.regular(main):
+    """Raise OSError where the programs of a service would wait for ever to read its own files.
+
+    What is not there, or not for us to see, they tell in their own words.
+    """
+    with suppress(FileNotFoundError, NotADirectoryError, PermissionError), files.regular(main):
         folders = [main.parent, *(path for path in main.parent.iterdir() if path.is_dir())]
         for path in (each for folder in folders for each in files.pipes(folder)):
             if path.suffix == main.suffix:
