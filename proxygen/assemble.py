@@ -17,6 +17,7 @@ from proxygen import registry
 from proxygen.bundles import Bundles
 from proxygen.errors import IssueFailed, UsageError
 from proxygen.host import files, masks
+from proxygen.host.addresses import Addresses
 from proxygen.host.files import Stamp
 from proxygen.host.suffixes import is_public, registered
 from proxygen.issuers import Issuer
@@ -81,7 +82,8 @@ class Parts:
     """All that a round works with; *now* is the only clock, *draw* the only chance (0 to 1).
 
     Who does round after round with the same parts reads and renders only what changed: *bundles*
-    know what they read, *latest* what was rendered, and from what, *lookups* what the DNS said.
+    know what they read, *latest* what was rendered, and from what, *lookups* what the DNS said,
+    *addresses* what names of upstream servers stand for.
     *pace* is how long authorities are waited for, where it is not the usual one.
     """
 
@@ -96,6 +98,7 @@ class Parts:
     latest: Latest = field(default_factory=Latest)
     ledgers: dict[str, Ledger] = field(default_factory=dict)
     lookups: dict[object, Resolving] = field(default_factory=dict)
+    addresses: Addresses = field(default_factory=Addresses)
     pace: Pace | None = None
 
     def ledger(self, directory: str) -> Ledger:
@@ -193,10 +196,16 @@ def included_source(path: Path) -> Source | Unreadable:
     return Source(str(path), path.parent.absolute(), text)
 
 
-def parts(layout: Layout, now: Callable[[], datetime], former: Parts | None = None) -> Parts:
+def parts(
+    layout: Layout,
+    now: Callable[[], datetime],
+    former: Parts | None = None,
+    addresses: Addresses | None = None,
+) -> Parts:
     """Return what every round needs; issuers come when one is due.
 
     The *former* parts of the same process give on what they know; templates are looked at anew.
+    *addresses*: who looks up names, where that is not to begin anew.
     """
     from proxygen.host import templates
 
@@ -213,6 +222,7 @@ def parts(layout: Layout, now: Callable[[], datetime], former: Parts | None = No
         templates=templates.load(layout.etc / "templates"),
         services=registry.services(),
         now=now,
+        addresses=addresses or Addresses(),
     )
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import http.client
+import json
 import os
 import pwd
 import re
 import socket
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypedDict
@@ -21,13 +21,29 @@ from pydantic import TypeAdapter, ValidationError
 from proxygen.assemble import Latest, Parts
 from proxygen.errors import ServiceError, Unreadable
 from proxygen.host import files, processes, staging
+from proxygen.host.addresses import Found
 from proxygen.host.own_part import OwnPart, own_part
+from proxygen.model.certificate import Bundle
 from proxygen.model.layout import Layout, Live
-from proxygen.model.site import Site
-from proxygen.plan.installation import HEADER, VERSION
+from proxygen.model.site import Role, Site
+from proxygen.model.upstreams import host_names
+from proxygen.plan.installation import HEADER, VERSION, addresses_in
+from proxygen.plan.left_out import Kind, LeftOut, left_out_from
 from proxygen.plan.names import Names, up_to_date
 from proxygen.plan.observed import Installed, Observed, Refused, ServiceState
-from proxygen.services import Answer, Command, Facts, Listener, Question, Reading
+from proxygen.plan.without import may_leave_out, parts_of, without
+from proxygen.services import (
+    EVERYWHERE,
+    Additions,
+    Answer,
+    Command,
+    Facts,
+    Listener,
+    Question,
+    Reading,
+)
+
+NO_HOSTS: Mapping[str, Found] = {}
 
 ANSWERS = "challenge_listener"
 """What a service has that answers challenges."""
@@ -36,13 +52,22 @@ PROBE_PATH = "/.well-known/acme-challenge/proxygen"
 PROBE_ANSWER = b"proxygen\n"
 
 
+NAMES_KNOWN = 90.0
+"""Seconds for which the addresses of upstream servers are known to who looks again and again."""
+
+
 def observe(site: Site, parts: Parts) -> Observed:
     """Return what is, as far as a plan needs to know."""
-    services = dict(states(site, parts))
+    hosts = parts.addresses.of(host_names(site), NAMES_KNOWN)
+    bundles = parts.bundles.all()
+    services = dict(states(site, parts, hosts))
+    for name, present in services.items():
+        noted = parts_left_out(parts.layout.live(name))
+        services[name] = heeding(present, site, bundles, noted)
     left = (set(files.names(parts.layout.var / "live")) & set(parts.services)) - set(services)
     gone = {name for name in left if site.services is None and is_gone(name, parts)}
     return Observed(
-        bundles=parts.bundles.all(),
+        bundles=bundles,
         services=services,
         abandoned=tuple(sorted(left - gone)),
         gone=tuple(sorted(gone)),
@@ -51,6 +76,7 @@ def observe(site: Site, parts: Parts) -> Observed:
         troubles=parts.bundles.held("troubles"),
         looks=parts.bundles.held("looks"),
         names=names(site, parts),
+        nameless={name: each.trouble for name, each in hosts.items() if not each.addresses},
     )
 
 
@@ -71,13 +97,18 @@ def sources(site: Site) -> dict[str, str]:
     return {each.owner: fingerprint(each.file) for each in supplied if each.file}
 
 
-def states(site: Site, parts: Parts) -> list[tuple[str, ServiceState]]:
-    """Return the state of each service that the model names, or that is found on this host."""
+def states(
+    site: Site, parts: Parts, hosts: Mapping[str, Found] = NO_HOSTS
+) -> list[tuple[str, ServiceState]]:
+    """Return the state of each service that the model names, or that is found on this host.
+
+    *hosts* are the names of upstream servers with their addresses.
+    """
     named = wanted_services(site, parts.services)
     if not named:
         return []
     with ThreadPoolExecutor(len(named)) as pool:
-        found = pool.map(lambda name: state(name, named[name], parts), named)
+        found = pool.map(lambda name: state(name, named[name], parts, hosts), named)
         return list(zip(named, found, strict=True))
 
 
@@ -133,13 +164,19 @@ def wanted_services(site: Site, known: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def state(name: str, settings: Any, parts: Parts) -> ServiceState:
+def state(
+    name: str, settings: Any, parts: Parts, hosts: Mapping[str, Found] = NO_HOSTS
+) -> ServiceState:
     """Return what was found out about one service; an error is part of it."""
     module = parts.services[name]
     own = own_part(module, name, settings, parts.layout)
     try:
         facts, refusal = found_out(name, module, settings, own, parts.layout)
         present = installed(parts.layout.live(name), own, facts.user, parts.latest)
+        facts = replace(facts, addresses=addressed(hosts, addresses_in(present.manifest)))
+        facts = replace(facts, overrides=parts.templates.overriding(name))
+        if module.ROLE is Role.WEB:
+            facts = replace(facts, additions=additions(parts.layout))
         pid = processes.master(facts.pid_file, facts.program)
         if pid is None and not refusal and present.written_for != facts.version:
             refusal = refusal_of_ours(module, facts, settings, own)
@@ -152,6 +189,14 @@ def state(name: str, settings: Any, parts: Parts) -> ServiceState:
     return ServiceState(
         name, settings, facts, present, pid, refusal=refusal, blamed=blamed(refusal, own)
     )
+
+
+def addressed(
+    hosts: Mapping[str, Found], former: Mapping[str, tuple[str, ...]]
+) -> dict[str, tuple[str, ...]]:
+    """Return the addresses of names, the *former* ones of a name that has none at present."""
+    known = {name: each.addresses or former.get(name, ()) for name, each in hosts.items()}
+    return {name: addresses for name, addresses in known.items() if addresses}
 
 
 def found_out(
@@ -174,8 +219,7 @@ def found_out(
     except Unreadable as error:
         refusal = error.words or error.what
         facts = without_ours(program, module, settings, own, layout, error)
-    names, digest = local_additions(layout)
-    return replace(facts, ipv6=speaks_ipv6(), local=names, local_digest=digest), refusal
+    return replace(facts, ipv6=speaks_ipv6()), refusal
 
 
 def without_pipes(main: Path) -> None:
@@ -346,18 +390,81 @@ def speaks_ipv6() -> bool:
     return True
 
 
-def local_additions(layout: Layout) -> tuple[frozenset[str], str]:
-    """Return the domains with local nginx directives, and a hash of all of these directives."""
+LARGEST_ADDITION = 1024 * 1024
+"""Octets of one file of the administrator's directives."""
+
+
+def additions(layout: Layout) -> dict[str, Additions]:
+    """Return the administrator's directives for nginx by their scope, where there are any."""
     folder = layout.etc / "nginx.d"
-    names = frozenset(name for name in files.names(folder) if (folder / name).is_dir())
-    paths = sorted([*folder.glob("*.conf"), *folder.glob("*/*.conf")])
-    if not paths:
-        return names, ""
-    said = hashlib.sha256()
-    for path in paths:
-        with suppress(OSError):  # what nginx cannot read either, it will tell
-            said.update(bytes(path) + b"\n" + (files.read(path) or b"") + b"\n")
-    return names, said.hexdigest()
+    scopes = {name: folder / name for name in files.names(folder) if (folder / name).is_dir()}
+    found = [additions_in(scope, path) for scope, path in [(EVERYWHERE, folder), *scopes.items()]]
+    return {each.scope: each for each in found if each.files or each.trouble}
+
+
+def additions_in(scope: str, folder: Path) -> Additions:
+    """Return the directives in a folder; what cannot be read is as good as refused.
+
+    Names are as in ``*.conf``, which finds no hidden files.
+    """
+    read: list[tuple[str, str]] = []
+    trouble = ""
+    for name in files.names(folder):
+        if name.endswith(".conf") and not name.startswith("."):
+            try:
+                content = files.read(folder / name, LARGEST_ADDITION)
+            except OSError as error:
+                trouble = trouble or f"{folder / name}: {error.strerror or error}"
+                content = trouble.encode()
+            if content is not None:
+                read.append((name, content.decode("utf-8", "surrogateescape")))
+    return Additions(scope, tuple(read), digest_of(scope, read), trouble)
+
+
+def digest_of(scope: str, read: Sequence[tuple[str, str]]) -> str:
+    """Return what stands for directives, other ones for another scope."""
+    text = json.dumps([scope, *read])
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def kept_additions(live: Live) -> dict[str, Additions]:
+    """Return the directives that are kept by digest; those that are not as they were are not."""
+    found: dict[str, Additions] = {}
+    for digest in files.names(live.additions):
+        scope = files.noted(live.additions / digest / SCOPE).get("scope")
+        if isinstance(scope, str):
+            each = additions_in(scope, live.additions / digest)
+            if each.digest == digest and not each.trouble:
+                found[digest] = each
+    return found
+
+
+def parts_left_out(live: Live) -> tuple[LeftOut, ...]:
+    """Return what was noted of parts that a service refuses."""
+    noted = files.noted(live.folder / LEFT_OUT).get("left_out")
+    found = map(left_out_from, noted) if isinstance(noted, list) else ()
+    return tuple(each for each in found if each)
+
+
+def heeding(
+    state: ServiceState, site: Site, bundles: Mapping[str, Bundle], noted: Iterable[LeftOut]
+) -> ServiceState:
+    """Return a service's state without the parts that it refuses, while they are as they were."""
+    if state.facts is None:
+        return state
+    present = set(parts_of(site, bundles, state.facts, state.name))
+    unread = [
+        LeftOut(part, trouble, trouble.partition(": ")[0])
+        for part in sorted(present)
+        if part.kind is Kind.ADDITIONS and (trouble := state.facts.additions[part.name].trouble)
+    ]
+    known = [each for each in noted if each.part in present]
+    parts = {each.part: each for each in (*known, *unread)}
+    kept = {part: each for part, each in parts.items() if may_leave_out(part, state.installed)}
+    if not kept:
+        return state
+    facts = without(state.facts, kept, site, state.installed)
+    return replace(state, facts=facts, whole=state.facts, left_out=tuple(kept.values()))
 
 
 def installed(live: Live, own: OwnPart, user: str | None, latest: Latest) -> Installed:
@@ -377,6 +484,7 @@ def installed(live: Live, own: OwnPart, user: str | None, latest: Latest) -> Ins
         begun=(live.folder / "begun").exists(),
         **last_look(live),
         refused=refusal_noted(live),
+        additions=kept_additions(live),
     )
 
 
@@ -448,6 +556,9 @@ MANIFEST = "generation.json"
 SETTINGS = "settings.json"
 UNSERVED, UNASKED, REFUSED = "unserved", "unasked", "refused"
 REFUSAL = TypeAdapter(Refused)
+LEFT_OUT = "left-out"
+SCOPE = "scope.json"
+"""What is noted beside directives that are kept; nginx includes it not."""
 
 
 def manifest_of(generation: Path) -> dict[str, Any]:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from typing import Any
 
 from proxygen.apply import refusals
-from proxygen.apply.change import not_running
+from proxygen.apply.change import as_service_error, not_running
+from proxygen.apply.culprits import Culprits, noted
 from proxygen.apply.hooks import Hooks
 from proxygen.apply.look import look
+from proxygen.apply.service import LiveService
 from proxygen.apply.walk import Outcome, Progress, Walk
 from proxygen.assemble import Parts
 from proxygen.configured import with_candidates
-from proxygen.errors import NotServed, ProxygenError, ServiceError
+from proxygen.errors import CheckFailed, NotServed, ProxygenError, ServiceError
 from proxygen.model.certificate import GLOBAL, HTTP, Bundle
 from proxygen.model.site import Role, Site
 from proxygen.model.views import mail_view, web_view
@@ -24,12 +26,15 @@ from proxygen.plan.adoption import adopted, adoptions, not_usable
 from proxygen.plan.alerts import from_services, not_asked, warnings
 from proxygen.plan.backoff import purpose, purpose_of
 from proxygen.plan.compare import compare, in_order, is_local, issues, looks, stand_in
-from proxygen.plan.installation import Installation, installation
+from proxygen.plan.installation import Installation, installation, overrides_in
+from proxygen.plan.left_out import LeftOut
 from proxygen.plan.observed import Observed
+from proxygen.plan.render import Templates
 from proxygen.plan.schedule import Past, Schedule, forecast, schedule
 from proxygen.plan.shown import Showing
 from proxygen.plan.steps import Adopt, Install, Issue, Look, Plan
-from proxygen.services import Endpoint
+from proxygen.plan.without import failure, is_new, parts_of, sentence
+from proxygen.services import Endpoint, Facts
 
 VIEWS = {Role.WEB: web_view, Role.MAIL: mail_view}
 
@@ -67,8 +72,12 @@ def reconcile(
     hooks = Hooks(parts, progress.say, progress.leave)
     hooks.begin()
     passes = MOST_PASSES
+    heeding = Heeding(site, parts, progress)
     while passes:
-        observed = with_candidates(site, parts, observe(site, parts))
+        observed = observe(site, parts)
+        if heeding.again(observed):
+            observed = observe(site, parts)
+        observed = with_candidates(site, parts, observed)
         observed = look(site, parts, observed, only, progress.stop)
         plan = next_plan(site, parts, observed, only, outcome.tried)
         outcome.warnings, outcome.waiting = list(plan.warnings), list(plan.waiting)
@@ -76,6 +85,7 @@ def reconcile(
             break
         seen = outcome.seen
         again = Walk(site, observed, parts, outcome, progress, hooks.before).steps(plan)
+        again = heeding.after(observed, outcome) or again
         if not again and not only_issues(plan):
             break
         passes -= outcome.seen == seen  # each look leaves fewer names to look at
@@ -86,7 +96,91 @@ def reconcile(
     outcome.stopped = list(stopped(present, outcome.failures))
     hooks.after(site, outcome.observed, outcome.failures, lambda: met(site, parts, observed))
     outcome.warnings += [*outcome.notes, *hooks.warnings]
+    left_out = dict(left_out_of(present))
+    outcome.failures += left_out.values()
+    outcome.warnings = [words for words in outcome.warnings if words not in left_out]
     return outcome
+
+
+def left_out_of(observed: Observed) -> Iterator[tuple[str, tuple[str, ProxygenError]]]:
+    """Yield the warning about each part that a service refuses, with whom it fails, and why."""
+    for state in observed.services.values():
+        if facts := state.facts:
+            for each in state.left_out:
+                yield sentence(each, facts), (each.of, failure(each, facts))
+
+
+MOST_ASKED = 3
+"""How often it is found out in one run what a service refuses."""
+
+
+@dataclass(slots=True)
+class Heeding:
+    """Finds out which parts of a configuration a service refuses, so that the rest is served.
+
+    What it refused before is asked again in every run: it may take it by now.
+    """
+
+    site: Site
+    parts: Parts
+    progress: Progress
+    asked: int = 0
+    suspected: dict[str, tuple[LeftOut, ...]] = field(default_factory=dict)
+
+    def again(self, observed: Observed) -> bool:
+        """Ask again at the beginning of a run; return whether something is other than noted."""
+        known = [name for name, state in observed.services.items() if state.left_out]
+        return not self.asked and bool([name for name in known if self.ask(name, observed)])
+
+    def after(self, observed: Observed, outcome: Outcome) -> bool:
+        """Find out what was refused; return whether there is a configuration without it."""
+        refused = [of for of, error in outcome.failures if isinstance(error, CheckFailed)]
+        found = [name for name in refused if name in observed.services]
+        known = [name for name in found if self.ask(name, observed)]
+        others = [(of, error) for of, error in outcome.failures if of not in refused]
+        failed = [each for each in others if isinstance(each[1], ServiceError)]
+        known += [of for of, error in failed if self.suspect(of, error, observed)]
+        for name in known:
+            outcome.settle(name)
+        return bool(known)
+
+    def suspect(self, name: str, error: ProxygenError, observed: Observed) -> bool:
+        """Leave out the directives that are new where a service passed the check, but not a reload.
+
+        One of them may listen where somebody else does. Where it fails without them as well they
+        are not to blame. Return whether to try once more.
+        """
+        state = observed.services.get(name)
+        if state is None or state.facts is None:
+            return False
+        service = LiveService(self.parts.services[name], state, self.parts.layout)
+        if name in self.suspected:
+            noted(service, self.suspected[name])
+            return False
+        self.suspected[name] = state.left_out
+        self.asked += 1  # nothing is asked again in this run, as the check would take it
+        found = parts_of(self.site, observed.bundles, state.facts, name)
+        new = [each for each in found if is_new(each, state.installed)]
+        told = (LeftOut(each, error.words or error.what) for each in new)
+        return bool(new) and noted(service, (*state.left_out, *told))
+
+    def ask(self, name: str, observed: Observed) -> bool:
+        """Ask one service; return whether something is other than noted."""
+        state, module = observed.services[name], self.parts.services[name]
+        facts = state.whole or state.facts
+        if facts is None or GLOBAL not in observed.bundles:
+            return False
+        self.asked += 1
+        if self.asked > MOST_ASKED:
+            return False
+        self.progress.say(f"ask {name} what it refuses")
+        view = VIEWS[module.ROLE](self.site, observed.bundles)
+        service = LiveService(module, state, self.parts.layout)
+        render = partial(rendered, name, self.parts, view, state.settings)
+        alive = partial(self.progress.say, f"check {name}")
+        with as_service_error(name):
+            found = Culprits(service, self.site, self.parts.bundles, facts, render, alive).found()
+            return found is not None and noted(service, found)
 
 
 def still_true(told: Collection[str], before: Observed, after: Observed) -> list[str]:
@@ -345,7 +439,28 @@ def installations(
             wanted[name] = wanted_of(name, site, parts, observed)
         except ServiceError as error:
             failures.append((name, error))
+            if former := with_former_templates(name, site, parts, observed):
+                wanted[name] = former
     return wanted, tuple(failures)
+
+
+def with_former_templates(
+    name: str, site: Site, parts: Parts, observed: Observed
+) -> Installation | None:
+    """Return what a service should have by the administrator's templates that it took last.
+
+    None where that is not known, or these are no better.
+    """
+    state = observed.services[name]
+    former = overrides_in(state.installed.manifest)
+    if state.facts is None or former is None or former == state.facts.overrides:
+        return None
+    try:
+        there = replace(state, facts=replace(state.facts, overrides=former))
+        services = {**observed.services, name: there}
+        return wanted_of(name, site, parts, replace(observed, services=services))
+    except ServiceError:
+        return None
 
 
 def wanted_of(name: str, site: Site, parts: Parts, observed: Observed) -> Installation:
@@ -368,10 +483,17 @@ def rendered(name: str, parts: Parts, view: Any, settings: Any, facts: Any) -> I
         module.wanted(view, settings, facts, parts.layout),
         module.pointer(facts.main),
         module.endpoints(view, settings, facts),
-        parts.templates,
+        templates_for(name, parts, facts),
         parts.layout.live(name),
         facts.version,
     )
+
+
+def templates_for(name: str, parts: Parts, facts: Facts) -> Templates:
+    """Return the templates of a service's files: those that are there, or were."""
+    if facts.overrides is None or facts.overrides == parts.templates.overriding(name):
+        return parts.templates
+    return parts.templates.instead(name, facts.overrides)
 
 
 def challenges_answered(

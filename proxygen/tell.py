@@ -237,6 +237,8 @@ class Round:
         sender = Sender(str(self.site.main.host), self.site.contact)
         try:
             template = self.parts.templates.templates[TEMPLATE]
+            if template.trouble:
+                raise ServiceError(template.trouble, where=template.label, remedy="correct it")
             return letter(digest, language, template, sender, self.now)
         except ServiceError as error:
             self.warn(error)

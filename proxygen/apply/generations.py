@@ -13,11 +13,11 @@ from proxygen.errors import ServiceError
 from proxygen.host import files
 from proxygen.model.certificate import Bundle
 from proxygen.model.layout import Live
-from proxygen.observe import MANIFEST, group_of, links, manifest_of, texts
+from proxygen.observe import MANIFEST, SCOPE, group_of, links, manifest_of, texts
 from proxygen.plan.compare import SECOND, damaged
-from proxygen.plan.installation import VERSION, Installation, chain_of
+from proxygen.plan.installation import VERSION, Installation, chain_of, digests_in
 from proxygen.plan.observed import Installed
-from proxygen.services import Endpoint
+from proxygen.services import Additions, Endpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,24 @@ class Generations:
         for name, bundle in wanted.certificates.items():
             if name not in present:
                 self.write_certificate(name, bundle, bundles, group)
+        for each in wanted.additions.values():
+            if each and each.digest not in self.installed.additions:
+                self.write_additions(each)
         return self.generation(wanted)
+
+    def write_additions(self, additions: Additions) -> None:
+        """Keep the administrator's directives, which may hold passwords, as they are now."""
+        path = self.live.additions / additions.digest
+        new = path.with_name(f"{path.name}.new")
+        files.folder(self.live.additions, 0o700)
+        files.remove(new)
+        files.folder(new, 0o700)
+        for name, text in additions.files:
+            files.write(new / name, files.encoded(text), 0o600)
+        files.write(new / SCOPE, json.dumps({"scope": additions.scope}).encode(), 0o600)
+        files.remove(path)
+        new.rename(path)
+        files.sync_folder(self.live.additions)
 
     def generation(self, wanted: Installation) -> str:
         """Return the name of the whole generation on disk, written if it is not there.
@@ -152,6 +169,10 @@ class Generations:
         for name in files.names(self.live.certificates):
             if name not in needed:
                 (self.live.certificates / name).unlink()
+        used = {digest for manifest in kept for digest in digests_in(manifest).values()}
+        for name in files.names(self.live.additions):
+            if name not in used:
+                files.remove(self.live.additions / name)
         if not any(manifest["readers"] for manifest in kept):
             self.close_certificates()
 

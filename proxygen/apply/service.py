@@ -50,6 +50,7 @@ class LiveService:
         self.facts = state.facts
         self.settings = state.settings
         self.live = layout.live(state.name)
+        self.local = layout.etc / "nginx.d"
         self.own = own_part(module, state.name, state.settings, layout)
         self.pointer = self.own.pointer
         self.parameters = self.own.parameters

@@ -198,9 +198,9 @@ def size(path: Path | None) -> int:
         return 0
 
 
-def text(path: Path) -> str | None:
+def text(path: Path, largest: int = LARGEST) -> str | None:
     """Return a configuration file as text; octets that are not UTF-8 survive a round trip."""
-    content = read(path)
+    content = read(path, largest)
     return None if content is None else content.decode("utf-8", "surrogateescape")
 
 

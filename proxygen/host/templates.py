@@ -10,6 +10,8 @@ from proxygen.host import files
 from proxygen.plan.render import Template, Templates
 
 PACKAGE = Path(proxygen.__file__).parent
+LARGEST = 1024 * 1024
+"""Octets of one template."""
 
 
 def load(overrides: Path, former: Templates | None = None) -> Templates:
@@ -21,18 +23,23 @@ def load(overrides: Path, former: Templates | None = None) -> Templates:
     own = next(
         path for path in (PACKAGE / "templates", PACKAGE.parent / "templates") if path.is_dir()
     )
-    found = {name: each for folder in (own, overrides) for name, each in below(folder)}
-    return former if former and former.templates == found else Templates(found)
+    ours, theirs = dict(below(own)), dict(below(overrides))
+    if former and (former.own, former.overrides) == (ours, theirs):
+        return former
+    return Templates(ours, theirs)
 
 
 def below(folder: Path) -> Iterator[tuple[str, Template]]:
-    """Yield (name, template) for each template below a folder."""
+    """Yield (name, template) for each template below a folder.
+
+    One that cannot be read is in the way of nobody but what is made of it.
+    """
     for path in sorted(folder.glob("*/*.j2")):
         name = path.relative_to(folder).as_posix()
         try:
-            text = files.text(path)
+            text = files.text(path, LARGEST)
         except OSError as error:
-            yield name, Template("", str(path), f"{path} cannot be read: {error.strerror}")
+            yield name, Template("", str(path), f"it cannot be read: {error.strerror}")
             continue
-        if text is not None:  # not one that vanished just now
+        if text is not None:
             yield name, Template(text, str(path))

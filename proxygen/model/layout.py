@@ -93,7 +93,7 @@ class Live:
     ``generations/ID/`` holds one complete configuration and never changes; ``current`` is a
     symbolic link to the one that serves, so one rename switches all of it. ``certificates/``
     holds key and chain in one file each, named after their digest: such a file never changes
-    either.
+    either, nor does a folder of ``additions/``.
     """
 
     folder: Path
@@ -107,6 +107,11 @@ class Live:
     def generations(self) -> Path:
         """The folder of the generations."""
         return self.folder / "generations"
+
+    @property
+    def additions(self) -> Path:
+        """The folder of the administrator's directives, as they were when they were taken."""
+        return self.folder / "additions"
 
     @property
     def certificates(self) -> Path:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
 from proxygen.model.certificate import GLOBAL
 from proxygen.model.hosts import is_address, readable
 from proxygen.model.site import Owner, Site
+from proxygen.model.upstreams import host_names
 from proxygen.model.views import serving
 from proxygen.plan.alarms import ONCE, Seen, ending
 from proxygen.plan.hooks import brought
@@ -15,6 +17,8 @@ from proxygen.plan.names import State
 from proxygen.plan.observed import Observed, ServiceState
 from proxygen.plan.states import Named, about, troubled
 from proxygen.plan.steps import some
+from proxygen.plan.without import sentence
+from proxygen.services import Facts
 
 MOST_TOLD = 10
 
@@ -29,7 +33,7 @@ def warnings(site: Site, observed: Observed, now: datetime) -> tuple[str, ...]:
         *bounded(brought(site, observed)),
         *bounded(not_covered(site, observed, now)),
         *bounded(two_server_blocks(site, observed)),
-        *bounded(looked_up_at_the_start(site)),
+        *bounded(without_addresses(site, observed)),
         *from_services(observed),
     )
 
@@ -136,16 +140,59 @@ def two_server_blocks(site: Site, observed: Observed) -> Iterator[str]:
             )
 
 
-def looked_up_at_the_start(site: Site) -> Iterator[str]:
-    """An upstream server by name: nginx looks it up when it starts, and starts not without it."""
-    for backend in site.backends.values():
-        for server in (each for upstream in backend.upstreams for each in upstream.servers):
-            host = server.partition("://")[2].rpartition(":")[0] or server.partition("://")[2]
-            if not is_address(host) and host != "localhost":
-                yield (
-                    f"backend {backend.name}: nginx looks up {host} when it starts, and does not "
-                    "start while that fails; write its address, or have it in /etc/hosts"
-                )
+def without_addresses(site: Site, observed: Observed) -> Iterator[str]:
+    """A name of an upstream server that has no address at present.
+
+    What it had before serves on; without any, requests that only it could answer get 502.
+    """
+    if not observed.nameless:
+        return
+    backends = host_names(site)
+    written = [state.facts.addresses for state in observed.services.values() if state.facts]
+    for name, trouble in observed.nameless.items():
+        former = next((each[name] for each in written if name in each), ())
+        yield no_address(name, trouble, backends.get(name, ()), former)
+
+
+def no_address(name: str, trouble: str, backends: Sequence[str], former: Sequence[str]) -> str:
+    """Return the warning about a name without an address."""
+    what = (
+        f"its requests go on to {', '.join(former[:3])}, which it had last"
+        if former
+        else "it is left out, and requests that no other server takes are answered with 502"
+    )
+    whose = "backend" if len(backends) == 1 else "backends"
+    return (
+        f"{whose} {', '.join(backends[:3])}: no address is found for {name} ({trouble}); {what}; "
+        "correct the name, its DNS or /etc/hosts, and it is used by itself (`proxygen apply` looks "
+        "at once)"
+    )
+
+
+PASSES = re.compile(
+    r"""\#[^\n]*|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|"""
+    r"(?<![^\s;{}])(?:proxy|grpc|fastcgi|uwsgi|scgi)_pass\s+(?:[a-z]+://)?"
+    r"(?P<host>[A-Za-z0-9-]+(?:[.][A-Za-z0-9-]+)+)[:/;\s]"
+)
+"""A directive that passes requests on to a name; comments and strings are skipped."""
+
+
+def looked_up_at_the_start(facts: Facts) -> Iterator[str]:
+    """A name in the administrator's directives that nginx itself looks up.
+
+    Our own groups are called so too, and one without a dot may be a group of the administrator's.
+    """
+    for scope, each in facts.additions.items():
+        for name, text in each.files:
+            hosts = (match["host"] for match in PASSES.finditer(text) if match["host"])
+            for host in (host for host in hosts if not is_address(host)):
+                if not host.startswith("proxygen."):
+                    place = f"nginx.d/{scope}/{name}" if scope else f"nginx.d/{name}"
+                    yield (
+                        f"{place}: nginx looks up {host} when it starts, and does not start for "
+                        "anybody while that fails; write its address, or make it a backend of the "
+                        "model"
+                    )
 
 
 def is_not_running(name: str) -> str:
@@ -196,6 +243,8 @@ def from_services(observed: Observed) -> Iterator[str]:
     for state in observed.services.values():
         if state.facts:
             yield from state.facts.warnings
+            yield from bounded(sentence(each, state.facts) for each in state.left_out)
+            yield from bounded(looked_up_at_the_start(state.facts))
         if state.error is None and state.pid is None:
             yield is_not_running(state.name)
         elif state.installed.unserved:

@@ -25,7 +25,7 @@ from proxygen.plan.steps import (
     Verify,
     Waiting,
 )
-from proxygen.services import Endpoint
+from proxygen.services import Additions, Endpoint
 
 SAMPLE = 200
 """How many unchanged names are verified besides the changed ones."""
@@ -266,7 +266,13 @@ def damaged(installation: Installation, installed: Installed) -> bool:
         or installed.links != installation.links
         or installed.manifest != installation.manifest
         or not installation.certificates.keys() <= installed.readable(installation.readers)
+        or any(each and each.digest not in installed.additions for each in added(installation))
     )
+
+
+def added(installation: Installation) -> Collection[Additions | None]:
+    """Return the administrator's directives that are included."""
+    return installation.additions.values()
 
 
 def words_for(installation: Installation, state: ServiceState) -> str:

@@ -11,13 +11,15 @@ from proxygen.model.certificate import GLOBAL, Bundle, Certificate
 from proxygen.model.hosts import readable
 from proxygen.model.site import Acme, Site
 from proxygen.plan.alarms import UNPROVEN_FOR, holding
-from proxygen.plan.alerts import was_not_asked, was_refused
+from proxygen.plan.alerts import was_not_asked, was_refused, without_addresses
 from proxygen.plan.backoff import Attempt
 from proxygen.plan.failures import of_authority, of_owner
+from proxygen.plan.left_out import Kind
 from proxygen.plan.observed import Observed, ServiceState
 from proxygen.plan.renewal import LAST_PART, SUPPLIED, renew_at, warned_from
 from proxygen.plan.states import TROUBLED, named
 from proxygen.plan.unserved import owners_not_served
+from proxygen.plan.without import sentence
 
 LAST_CALL = 0.4
 """Which part of the time in which people are warned is critical: 2 of 5 days."""
@@ -26,6 +28,9 @@ SUPPLIED_WARNED = timedelta(days=14)
 GRACE = timedelta(hours=25)
 """How late a renewal may be: a timer looks twice a day."""
 
+
+MILD = frozenset({Kind.ADDITIONS, Kind.CERTIFICATE})
+"""What may be left out while requests are answered."""
 
 OURS = frozenset({"not-answered", "acme-challenge"})
 """Findings about a name that are this installation's trouble, whoever the name belongs to."""
@@ -67,6 +72,7 @@ def findings(
         *(each for wanted in site.certificates for each in of(wanted, observed, now, limits)),
         *(each for authority in site.authorities for each in troubled(authority, observed, now)),
         *abandoned(observed),
+        *(Finding(Level.WARNING, words) for words in without_addresses(site, observed)),
     )
     return tuple(sorted(found, key=lambda each: -each.level))
 
@@ -123,6 +129,10 @@ def noted_of(state: ServiceState) -> Iterator[Finding]:
         yield Finding(Level.WARNING, was_refused(state))
     if state.installed.unasked:
         yield Finding(Level.WARNING, was_not_asked(state))
+    if facts := state.facts:
+        for each in state.left_out:
+            lost = each.part.name in facts.closed or each.part.kind not in MILD
+            yield Finding(Level.CRITICAL if lost else Level.WARNING, sentence(each, facts))
 
 
 def of(wanted: Certificate, observed: Observed, now: datetime, limits: Limits) -> Iterator[Finding]:

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from proxygen.model.certificate import Bundle
+from proxygen.model.hosts import is_address
 from proxygen.model.layout import Live, certificate_file, chain_file
 from proxygen.plan.render import Templates, render
-from proxygen.services import Endpoint, Pointer, Wanted
+from proxygen.services import Additions, Endpoint, Pointer, Wanted
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,9 @@ class Installation:
     *files*: text by name. *certificates*: each certificate file by its name, with its bundle.
     *links*: name in the generation -> name of a certificate file. *parameters*: what is set in
     the service's own configuration. *endpoints*: where clients must see it. *version*: that of
-    the service for which it is written; the same files may do for others.
+    the service for which it is written; the same files may do for others. *addresses*: those of
+    names, as they stand in the files. *additions*: the administrator's directives that they
+    include, None for an owner that is closed. *overrides*: his templates of which they are made.
     """
 
     service: str
@@ -37,6 +40,9 @@ class Installation:
     endpoints: tuple[Endpoint, ...] = field(repr=False)
     id: str
     version: tuple[int, ...] = ()
+    addresses: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    additions: Mapping[str, Additions | None] = field(default_factory=dict)
+    overrides: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def pointer_text(self) -> str:
@@ -55,6 +61,11 @@ class Installation:
             "certificates": sorted(self.certificates),
             "parameters": dict(self.parameters),
             "readers": self.readers,
+            OVERRIDES: dict(self.overrides),
+            ADDITIONS: {
+                scope: each.digest if each else CLOSED for scope, each in self.additions.items()
+            },
+            "addresses": {name: list(found) for name, found in self.addresses.items()},
             "endpoints": [
                 [
                     *(each.address, each.port, each.server_name, each.starttls),
@@ -90,6 +101,45 @@ def shown_to_others(manifest: Mapping[str, Any]) -> frozenset[str]:
     )
 
 
+def addresses_in(manifest: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """Return the addresses of names with which a generation was written, and nothing else."""
+    noted = manifest.get("addresses")
+    pairs = noted.items() if isinstance(noted, dict) else ()
+    lists = {name: found for name, found in pairs if isinstance(found, list)}
+    return {
+        name: tuple(each for each in found if isinstance(each, str) and is_address(each))
+        for name, found in lists.items()
+    }
+
+
+ADDITIONS = "additions"
+CLOSED = ""
+"""What is noted for an owner whose directives are refused, and that never had others."""
+
+
+def digests_in(manifest: Mapping[str, Any]) -> dict[str, str]:
+    """Return which of the administrator's directives a generation includes, by their scope."""
+    noted = manifest.get(ADDITIONS)
+    pairs = noted.items() if isinstance(noted, dict) else ()
+    return {scope: digest for scope, digest in pairs if isinstance(digest, str)}
+
+
+OVERRIDES = "overrides"
+
+
+def overrides_in(manifest: Mapping[str, Any]) -> dict[str, str] | None:
+    """Return the administrator's templates of which a generation was made, None if unknown."""
+    noted = manifest.get(OVERRIDES)
+    if not isinstance(noted, dict):
+        return None
+    return {name: text for name, text in noted.items() if isinstance(text, str)}
+
+
+def closed_in(manifest: Mapping[str, Any]) -> frozenset[str]:
+    """Return the owners that a generation answers with 503."""
+    return frozenset(scope for scope, digest in digests_in(manifest).items() if digest == CLOSED)
+
+
 NOBODYS = ".invalid"
 """Names below it are only asked for to see that they are nobody's (RFC 6761 section 6.4)."""
 
@@ -120,7 +170,7 @@ def installation(
     needed = {file_of(bundle): bundle for bundle in (*wanted.certificates, *wanted.links.values())}
     needed |= {chain_of(bundle): bundle for bundle in wanted.chains.values()}
     parameters = assigned(render(templates, wanted.parameters)) if wanted.parameters else {}
-    parts = [files, links, sorted(needed), parameters, wanted.readers or "", wanted.depends]
+    parts = [files, links, sorted(needed), parameters, wanted.readers or ""]
     content = json.dumps(parts, sort_keys=True).encode()
     return Installation(
         service=service,
@@ -134,6 +184,9 @@ def installation(
         endpoints=tuple(endpoints),
         id=hashlib.sha256(content).hexdigest()[:16],
         version=version,
+        addresses=wanted.addresses,
+        additions=wanted.additions,
+        overrides=templates.overriding(service),
     )
 
 

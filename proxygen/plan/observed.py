@@ -13,8 +13,9 @@ from proxygen.errors import ServiceError
 from proxygen.model.certificate import Bundle, KeyAndChain
 from proxygen.plan.backoff import Attempt
 from proxygen.plan.installation import served
+from proxygen.plan.left_out import LeftOut
 from proxygen.plan.names import Names
-from proxygen.services import Facts
+from proxygen.services import Additions, Facts
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,8 @@ class Installed:
     for, empty when unknown; *begun* tells that a run was interrupted between switching and being
     sure, *unserved* that the last look from outside did not see what is wanted, for *wrong_names*
     if that is known; *unasked* are names for which nobody looked yet. *refused* tells why the
-    service was not given what the model wants.
+    service was not given what the model wants. *additions* are the administrator's directives that
+    were ever included, by digest.
     """
 
     generation: str | None = None
@@ -66,6 +68,7 @@ class Installed:
     wrong_names: frozenset[str] = frozenset()
     unasked: frozenset[str] = frozenset()
     refused: Refused | None = None
+    additions: Mapping[str, Additions] = field(default_factory=dict)
 
     @cached_property
     def served(self) -> dict[str, str]:
@@ -88,7 +91,8 @@ class ServiceState:
     *pid* is its master process, None while it does not run. *refusal*: why the service refuses
     its configuration because of what is ours in it, empty while it does not; the facts are then
     those without ours. *blamed* is the place (FILE:LINE) that it names, where that is in no file
-    of ours but in one that ours includes.
+    of ours but in one that ours includes. *left_out* are the parts that it refuses one
+    by one, and *facts* those without them; *whole* are those with them.
     """
 
     name: str
@@ -99,6 +103,8 @@ class ServiceState:
     error: ServiceError | None = None
     refusal: str = ""
     blamed: str = ""
+    left_out: tuple[LeftOut, ...] = ()
+    whole: Facts | None = None
 
     @property
     def in_the_way(self) -> str:
@@ -152,6 +158,7 @@ class Observed:
     the model no more; *gone* those of a model that names none, which are on this host no more.
     *candidates* are the certificates that services are configured with for an owner, as far as
     somebody needs to know: the likeliest of each service first.
+    *nameless* are names of upstream servers that have no address at present, each with why.
     """
 
     bundles: Mapping[str, Bundle]
@@ -164,3 +171,4 @@ class Observed:
     looks: Mapping[str, Attempt] = field(default_factory=dict)
     names: Mapping[str, Names] = field(default_factory=dict)
     candidates: Mapping[str, tuple[Candidate, ...]] = field(default_factory=dict)
+    nameless: Mapping[str, str] = field(default_factory=dict)

@@ -42,22 +42,26 @@ class Sandbox(ImmutableSandboxedEnvironment):
 class Template:
     """The text of a template; *label* is what an error calls it, such as its file's path.
 
-    *unreadable* tells why there is no text.
+    *trouble*: why there is no text.
     """
 
     text: str
     label: str
-    unreadable: str = ""
+    trouble: str = ""
 
 
 class Templates:
     """The loaded templates by name, such as ``nginx/proxygen.conf.j2``.
 
-    An administrator's template takes the place of ours under the same name.
+    An administrator's template (*overrides*) takes the place of ours under the same name.
     """
 
-    def __init__(self, templates: Mapping[str, Template]) -> None:
-        self.templates = templates
+    def __init__(
+        self, templates: Mapping[str, Template], overrides: Mapping[str, Template] | None = None
+    ) -> None:
+        self.own = templates
+        self.overrides = overrides or {}
+        self.templates = {**templates, **self.overrides}
         self.environment = Sandbox(
             loader=FunctionLoader(self.load),
             undefined=StrictUndefined,
@@ -68,13 +72,32 @@ class Templates:
             keep_trailing_newline=True,
         )
 
+    def overriding(self, service: str) -> dict[str, str]:
+        """Return the texts of the administrator's templates for a service."""
+        found = self.overrides.items()
+        return {
+            name: each.trouble or each.text
+            for name, each in found
+            if name.startswith(f"{service}/")
+        }
+
+    def instead(self, service: str, texts: Mapping[str, str]) -> Templates:
+        """Return these templates with other ones of the administrator's for a service."""
+        others = {
+            name: each
+            for name, each in self.overrides.items()
+            if not name.startswith(f"{service}/")
+        }
+        former = {name: Template(text, f"the former {name}") for name, text in texts.items()}
+        return Templates(self.own, others | former)
+
     def load(self, name: str) -> tuple[str, str, None] | None:
         """Return a template as Jinja wants it, None when there is none of that name."""
         template = self.templates.get(name)
         if template is None:
             return None
-        if template.unreadable:
-            raise TemplateSyntaxError(template.unreadable, 1, name, template.label)
+        if template.trouble:
+            raise TemplateSyntaxError(template.trouble, 1, name, template.label)
         tree = self.environment.parse(template.text, name, template.label)
         for block in tree.find_all(BYPASSES):
             what = f"`{type(block).__name__}` is not allowed: values would pass unquoted"

@@ -97,6 +97,24 @@ class Endpoint:
         return f"{self.service} {address}:{self.port}{how} as {self.server_name or '(no name)'}"
 
 
+EVERYWHERE = ""
+"""The scope of additions for every server block."""
+
+
+@dataclass(frozen=True, slots=True)
+class Additions:
+    """The administrator's directives for the server blocks of *scope*: an owner, or EVERYWHERE.
+
+    *files*: names and texts, in order; *digest* stands for all of it. *trouble*: why one of them
+    cannot be read.
+    """
+
+    scope: str
+    files: tuple[tuple[str, str], ...]
+    digest: str
+    trouble: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What was found out about a service on this host.
@@ -107,9 +125,13 @@ class Facts:
     system user whose processes read certificates at each handshake, None when only root does.
     *listeners*: what a client may connect to, as far as the service itself tells.
     *parameters*: what the service's parameters are, where proxygen sets some of them. *ipv6*:
-    this host speaks it. *local*: names of the administrator's folders with additions
-    (nginx.d/NAME/), and *local_digest* a hash of all additions. *names*: what its other server
-    blocks answer for.
+    this host speaks it. *additions*: the administrator's directives by owner, or EVERYWHERE.
+    *closed*: owners whose requests are answered with 503, *shown* those that are shown another
+    certificate than their own (its digest and fingerprint; None: the global one), *dropped* those
+    that are not served at all, each since the service refuses something of theirs. *names*: what
+    its other server blocks answer for. *addresses* are those of the upstream servers that the model
+    names; a name that is not there has none. *overrides* are the administrator's templates with
+    which its files are written, None for those that are there.
     """
 
     program: str
@@ -122,9 +144,13 @@ class Facts:
     listeners: tuple[Listener, ...] = ()
     parameters: Mapping[str, str] = field(default_factory=dict)
     ipv6: bool = True
-    local: frozenset[str] = frozenset()
-    local_digest: str = ""
+    additions: Mapping[str, Additions] = field(default_factory=dict)
+    closed: frozenset[str] = frozenset()
+    shown: Mapping[str, tuple[str, str] | None] = field(default_factory=dict)
+    dropped: frozenset[str] = frozenset()
+    overrides: Mapping[str, str] | None = None
     names: frozenset[str] = frozenset()
+    addresses: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
 
@@ -177,8 +203,8 @@ class Wanted:
     *certificates*: every bundle whose file the generation needs. *parameters*: what is set in
     the service's own configuration, where it has no includes, one ``name = value`` a line.
     *readers*: the system user who must be able to read the certificates beside root.
-    *depends*: a hash of what it includes that is not ours; when that changes it is checked and
-    reloaded.
+    *addresses*: those of names, as they were written. *additions*: the administrator's directives
+    that it includes; of a scope with None there are some that it refuses.
     """
 
     files: tuple[Rendered, ...] = ()
@@ -187,7 +213,8 @@ class Wanted:
     certificates: tuple[Bundle, ...] = ()
     parameters: Rendered | None = None
     readers: str | None = None
-    depends: str = ""
+    additions: Mapping[str, Additions | None] = field(default_factory=dict)
+    addresses: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

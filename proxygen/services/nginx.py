@@ -13,6 +13,7 @@ from proxygen.model.layout import Layout
 from proxygen.model.site import Role
 from proxygen.model.views import WebView
 from proxygen.services import (
+    EVERYWHERE,
     Answer,
     Command,
     Configured,
@@ -25,7 +26,15 @@ from proxygen.services import (
     Rendered,
     Wanted,
 )
-from proxygen.services.nginx_blocks import blocks, distinct_bundles, upstreams
+from proxygen.services.nginx_blocks import (
+    additions_of,
+    blocks,
+    distinct_bundles,
+    included,
+    looked_up,
+    served,
+    upstreams,
+)
 from proxygen.services.nginx_facts import (
     INCLUDE,
     able,
@@ -238,12 +247,14 @@ def on_demand(view: WebView, settings: Settings) -> bool:
 
 def wanted(view: WebView, settings: Settings, facts: Facts, layout: Layout) -> Wanted:
     """Return all that should be installed for *view*."""
+    view = served(view, facts)
     values = context(view, settings, facts, layout)
     return Wanted(
         files=(Rendered("nginx/proxygen.conf.j2", "proxygen.conf", values),),
         certificates=distinct_bundles(view),
         readers=facts.user if on_demand(view, settings) else None,
-        depends=facts.local_digest,
+        additions=additions_of(view, facts),
+        addresses=looked_up(view, facts.addresses),
     )
 
 
@@ -264,6 +275,7 @@ def context(view: WebView, settings: Settings, facts: Facts, layout: Layout) -> 
         "post_quantum": facts.openssl >= POST_QUANTUM_OPENSSL,
         "challenges": layout.challenges,
         "local": layout.etc / "nginx.d",
+        "additions": included(EVERYWHERE, facts, live),
         "on_demand": late,
         "certificate_cache": late and facts.version >= CERTIFICATE_CACHE,
         "default_certificate": live.certificate(GLOBAL, view.sites[0].bundle.digest),
@@ -274,8 +286,8 @@ def context(view: WebView, settings: Settings, facts: Facts, layout: Layout) -> 
         "below": BELOW,
         "any_name": ANY_NAME,
         "foreign_headers": FOREIGN,
-        "upstreams": upstreams(view),
-        "blocks": blocks(view, live, facts.local, late),
+        "upstreams": upstreams(view, facts.addresses),
+        "blocks": blocks(view, live, facts, late),
     }
 
 
@@ -315,6 +327,7 @@ def endpoints(view: WebView, settings: Settings, facts: Facts) -> Iterator[Endpo
 
     For addresses: no name, likewise on every socket.
     """
+    view = served(view, facts)
     https = https_sockets(settings, facts)
     first = next((socket for socket in https if not socket.startswith("[")), https[0])
     main, unknown = view.sites[0], strangers(view, settings, facts)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,18 +10,27 @@ from proxygen.model.certificate import Bundle
 from proxygen.model.hosts import is_wildcard
 from proxygen.model.layout import Live
 from proxygen.model.site import Backend, Location, Upstream
+from proxygen.model.upstreams import Server, server_of, servers
 from proxygen.model.views import WebSite, WebView
-from proxygen.services import Lines
+from proxygen.services import EVERYWHERE, Additions, Facts, Lines
 from proxygen.services.nginx_names import LONGEST_HASHED, parent, parents, server_names
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """An upstream as nginx names it; *servers* are HOST:PORT."""
+    """An upstream as nginx names it; *servers* are ADDRESS:PORT, none where no name has one."""
 
     name: str
     servers: tuple[str, ...]
     secure: bool
+
+    @property
+    def zone(self) -> int:
+        """Kilobytes of the memory that nginx's processes share about the servers.
+
+        One takes less than 2 (64 names of 64 addresses each are 4,096).
+        """
+        return max(256, 2 * len(self.servers))
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +46,13 @@ class Passing:
 class Block:
     """The server blocks for some names; *certificate* is None where it is chosen at the handshake.
 
-    *local*: the administrator's folder of that name holds additions.
+    *additions*: the folder with the administrator's directives. *closed*: all requests get 503.
     """
 
     server_names: Lines
     certificate: Path | None
-    local: str | None
+    additions: Path | None
+    closed: bool
     passings: tuple[Passing, ...]
 
     @property
@@ -65,14 +75,17 @@ def file_of(bundle: Bundle, live: Live) -> Path:
     return live.certificate(bundle.owner, bundle.digest)
 
 
-def upstreams(view: WebView) -> list[Group]:
-    """Return the upstreams that some location leads to."""
+Addresses = Mapping[str, tuple[str, ...]]
+
+
+def upstreams(view: WebView, addresses: Addresses) -> list[Group]:
+    """Return the upstreams that some location leads to; *addresses* are those of names."""
     found: dict[str, Group] = {}
     for backend in backends(view):
         used = {location.upstream for location in backend.locations}
         for upstream in backend.upstreams:
             if upstream.name in used:
-                group = group_of(backend, upstream)
+                group = group_of(backend, upstream, addresses)
                 found[group.name] = group
     return list(found.values())
 
@@ -82,14 +95,35 @@ def backends(view: WebView) -> Iterable[Backend]:
     return {site.backend.name: site.backend for site in view.sites if site.backend}.values()
 
 
-def group_of(backend: Backend, upstream: Upstream) -> Group:
-    """Return one upstream as nginx names it; the names of a model hold no dot."""
-    secure = is_secure(upstream)
+def group_of(backend: Backend, upstream: Upstream, addresses: Addresses) -> Group:
+    """Return one upstream as nginx names it; the names of a model hold no dot.
+
+    Nothing in it is a name: nginx would look it up when it starts, and not start without an answer.
+    """
+    found = map(server_of, upstream.servers)
     return Group(
-        name=f"proxygen.{backend.name}.{upstream.name}",
-        servers=tuple(server_address(server) for server in upstream.servers),
-        secure=secure,
+        name=group_name(backend, upstream),
+        servers=tuple(each for server in found for each in sockets(server, addresses)),
+        secure=is_secure(upstream),
     )
+
+
+def group_name(backend: Backend, upstream: Upstream) -> str:
+    """Return what nginx calls an upstream."""
+    return f"proxygen.{backend.name}.{upstream.name}"
+
+
+def sockets(server: Server, addresses: Addresses) -> Iterator[str]:
+    """Yield ADDRESS:PORT for each address of a server."""
+    hosts = addresses.get(server.host, ()) if server.by_name else (server.host,)
+    for host in hosts:
+        yield f"[{host}]:{server.port}" if ":" in host else f"{host}:{server.port}"
+
+
+def looked_up(view: WebView, addresses: Addresses) -> Addresses:
+    """Return the addresses of the names that upstreams have."""
+    hosts = {server.host for backend in backends(view) for server in servers(backend)}
+    return {host: addresses[host] for host in sorted(hosts & addresses.keys())}
 
 
 def is_secure(upstream: Upstream) -> bool:
@@ -97,38 +131,33 @@ def is_secure(upstream: Upstream) -> bool:
     return upstream.servers[0].startswith("https://")
 
 
-def server_address(url: str) -> str:
-    """Return HOST:PORT of ``http://HOST[:PORT]``; nginx itself would assume 80 for https too."""
-    scheme, _, address = url.partition("://")
-    has_port = ":" in address.rpartition("]")[2]
-    return address if has_port else f"{address}:{443 if scheme == 'https' else 80}"
-
-
 def passings(backend: Backend | None) -> Iterator[Passing]:
     """Yield each location of a backend with the URL that its requests are passed on to."""
     if backend is None:
         return
-    groups = {upstream.name: group_of(backend, upstream) for upstream in backend.upstreams}
+    groups = {upstream.name: upstream for upstream in backend.upstreams}
     for location in backend.locations:
-        group = groups[location.upstream]
-        scheme = "https" if group.secure else "http"
-        target = f"{scheme}://{group.name}{location.rewrite or ''}"
-        yield Passing(location, target, group.secure)
+        upstream = groups[location.upstream]
+        secure = is_secure(upstream)
+        scheme = "https" if secure else "http"
+        target = f"{scheme}://{group_name(backend, upstream)}{location.rewrite or ''}"
+        yield Passing(location, target, secure)
 
 
-def blocks(view: WebView, live: Live, local: frozenset[str], on_demand: bool) -> list[Block]:
+def blocks(view: WebView, live: Live, facts: Facts, on_demand: bool) -> list[Block]:
     """Return the server blocks, that of the global URL first.
 
-    Sites that differ in nothing but their names share one; those with local additions have
-    their own. One block costs nginx about 70 KiB in each process, a name a few octets.
+    Sites that differ in nothing but their names share one; those with additions have their own.
+    One block costs nginx about 70 KiB in each process, a name a few octets.
     """
     shared: dict[tuple[object, ...], list[WebSite]] = {}
     for late, site in in_order(view):
         digest = None if on_demand else site.bundle.digest
-        own = site.owner if site.owner in local else None
+        own = site.owner if site.owner in facts.additions else None
         name = site.backend.name if site.backend else None
-        shared.setdefault((late, digest, own, name), []).append(site)
-    return [block(sites, live, local, on_demand) for sites in shared.values()]
+        closed = site.owner in facts.closed
+        shared.setdefault((late, digest, own, name, closed), []).append(site)
+    return [block(sites, live, facts, on_demand) for sites in shared.values()]
 
 
 def in_order(view: WebView) -> Iterator[tuple[bool, WebSite]]:
@@ -147,12 +176,55 @@ def in_order(view: WebView) -> Iterator[tuple[bool, WebSite]]:
                 yield late, replace(site, names=some)
 
 
-def block(sites: list[WebSite], live: Live, local: frozenset[str], on_demand: bool) -> Block:
+def block(sites: list[WebSite], live: Live, facts: Facts, on_demand: bool) -> Block:
     """Return the block of sites that differ in nothing but their names."""
     first = sites[0]
     return Block(
         server_names=Lines(tuple(server_names(name for site in sites for name in site.names))),
         certificate=None if on_demand else file_of(first.bundle, live),
-        local=first.owner if first.owner in local else None,
+        additions=included(first.owner, facts, live),
+        closed=first.owner in facts.closed,
         passings=tuple(passings(first.backend)),
     )
+
+
+def included(scope: str, facts: Facts, live: Live) -> Path | None:
+    """Return the folder of the additions of a scope, None where there are none."""
+    found = facts.additions.get(scope)
+    return live.additions / found.digest if found else None
+
+
+def served(view: WebView, facts: Facts) -> WebView:
+    """Return what is served of a view: without what nginx was found to refuse."""
+    if not (facts.closed or facts.shown or facts.dropped):
+        return view
+    main = view.sites[0].bundle
+    return WebView(
+        tuple(
+            replace(
+                site,
+                bundle=shown(site, facts, main),
+                backend=None if site.owner in facts.closed else site.backend,
+            )
+            for site in view.sites
+            if site.owner not in facts.dropped
+        )
+    )
+
+
+def shown(site: WebSite, facts: Facts, main: Bundle) -> Bundle:
+    """Return the certificate of a site; instead of one that nginx refuses another that it took."""
+    if site.owner not in facts.shown:
+        return site.bundle
+    if (former := facts.shown[site.owner]) is None:
+        return main
+    digest, fingerprint = former
+    return replace(site.bundle, digest=digest, fingerprint=fingerprint)
+
+
+def additions_of(view: WebView, facts: Facts) -> dict[str, Additions | None]:
+    """Return the additions that blocks include by their scope, None for who is closed."""
+    owners = {site.owner for site in view.sites}
+    closed: dict[str, Additions | None] = dict.fromkeys(sorted(owners & facts.closed))
+    scopes = owners | {EVERYWHERE}
+    return closed | {scope: each for scope, each in facts.additions.items() if scope in scopes}

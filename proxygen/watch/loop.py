@@ -34,6 +34,7 @@ from proxygen.watch.lines import ERROR, INFO, WARNING, Lines
 from proxygen.watch.outside import Outside
 from proxygen.watch.round import Round
 from proxygen.watch.unwritten import tell_unwritten
+from proxygen.watch.upstreams import Upstreams
 
 LOOK = 15.0
 """Seconds between looks at the services' processes and at a few of their endpoints."""
@@ -71,6 +72,7 @@ class Watch:
     figures: Figures = field(init=False)
     following: Following = field(init=False)
     outside: Outside = field(init=False)
+    upstreams: Upstreams = field(init=False)
     calendar: Calendar = field(init=False)
     allowance: Allowance = field(init=False)
     reasons: dict[str, None] = field(default_factory=dict)
@@ -90,6 +92,7 @@ class Watch:
         self.following = Following(self.layout, self.clock, self.watching, self.lines)
         self.outside = Outside(self.layout)
         self.figures = Figures(self.layout)
+        self.upstreams = Upstreams(self.clock)
         self.calendar = Calendar(self.clock)
         self.allowance = Allowance(self.clock)
 
@@ -164,6 +167,7 @@ class Watch:
         """Read everything again, since somebody asks for it, and say so."""
         event(INFO, "reloading")
         self.parts = None
+        self.upstreams.addresses.only(())
         self.following.anew()
         self.asked = False
         self.reasons["asked"] = None
@@ -176,7 +180,8 @@ class Watch:
         files = self.files_due
         if (burst := self.bell.left()) is not None:
             files = min(files, now + burst)
-        moments = [self.calendar.next(), self.look_at, max(files, now + self.allowance.left())]
+        moments = [self.calendar.next(), self.look_at, self.upstreams.next()]
+        moments.append(max(files, now + self.allowance.left()))
         if self.reasons and self.following.site:
             moments.append(self.calendar.begins(self.reasons))
         return 0.0 if self.asked or self.stopping else max(0.0, min(moments) - now)
@@ -190,6 +195,9 @@ class Watch:
             self.notice_files()
         if now >= self.look_at:
             self.notice_services()
+        for name in self.upstreams.changed():
+            event(INFO, "addresses_changed", name=name)
+            self.reasons[f"addresses of {name}"] = None
         for reason in self.calendar.reasons():
             if reason == "clock":
                 event(WARNING, "clock_jumped", what="everything is looked at again")
@@ -270,7 +278,7 @@ class Watch:
         """Return a round, connected with this loop."""
         return Round(
             *(self.layout, self.clock, self.lines, self.manager, self.memory),
-            *(self.enough, self.hurry, self.leave, self.alive),
+            *(self.enough, self.hurry, self.leave, self.alive, self.upstreams.addresses),
         )
 
     def enough(self) -> bool:
@@ -332,6 +340,8 @@ class Watch:
         self.waits_for_lock = False
         self.lines.outcome(outcome)
         self.outside.after(site, parts, outcome)
+        if outcome.observed:
+            self.upstreams.after(site, outcome.observed)
         self.following.services = inputs.of_services(self.layout, self.outside.services.values())
         self.calendar.done(due, self.draw(), trouble=trouble)
         self.files_at = self.clock.ticks()

@@ -13,6 +13,7 @@ from proxygen.apply.walk import Outcome, Progress
 from proxygen.assemble import Parts
 from proxygen.errors import ServiceError
 from proxygen.host import files, lock
+from proxygen.host.addresses import Addresses
 from proxygen.host.logs import event
 from proxygen.host.systemd import Manager
 from proxygen.model.layout import Layout
@@ -31,7 +32,8 @@ class Round:
     """What every round is given; *memory* is that of what people are told.
 
     *enough* tells whether to begin no more orders, *hurry* whether to send no more letters,
-    *leave* whether to end at once what hooks do, and *alive* is told of progress.
+    *leave* whether to end at once what hooks do, and *alive* is told of progress. *addresses* look
+    up names.
     """
 
     layout: Layout
@@ -43,6 +45,7 @@ class Round:
     hurry: Callable[[], bool]
     leave: Callable[[], bool]
     alive: Callable[[], None]
+    addresses: Addresses
 
     def run(
         self,
@@ -60,7 +63,7 @@ class Round:
         with lock.held(self.layout.lock) as killed:
             event(INFO, "round_begun", because=tuple(reasons))
             self.manager.status(f"a round is under way: {', '.join(reasons)}")
-            parts = assemble.parts(self.layout, self.clock.now, former)
+            parts = assemble.parts(self.layout, self.clock.now, former, self.addresses)
             if killed:
                 parts.bundles.tidy(each.key for each in site.owners)
             for name in unserved:

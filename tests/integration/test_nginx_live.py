@@ -28,6 +28,7 @@ from proxygen.model.certificate import GLOBAL, Bundle
 from proxygen.model.layout import Layout
 from proxygen.model.site import Backend, Location, Upstream
 from proxygen.model.views import WebSite, WebView
+from proxygen.observe import additions
 from proxygen.plan.render import Template, Templates, render
 from proxygen.services import Answer, Command, Facts, Reading, nginx
 from tests import certificates
@@ -102,19 +103,17 @@ class Site:
         }
         return nginx.Settings.model_validate({"listen": listen} | more)
 
-    def facts(self, settings: nginx.Settings, local: Sequence[str] = ()) -> Facts:
+    def facts(self, settings: nginx.Settings) -> Facts:
         """Ask the real nginx, as the observer does."""
         asked = nginx.questions(self.nginx.program, settings, self.layout)
         answers = {word: answer(question) for word, question in asked.items()}
         facts = nginx.facts(self.nginx.program, settings, self.layout, answers)
-        return replace(facts, ipv6=False, local=frozenset(local))
+        return replace(facts, ipv6=False, additions=additions(self.layout))
 
-    def install(
-        self, sites: Sequence[WebSite], *, local: Sequence[str] = (), **settings: Any
-    ) -> str:
+    def install(self, sites: Sequence[WebSite], **settings: Any) -> str:
         """Install, check and reload; return the words of the check."""
         chosen = self.settings(**settings)
-        facts = self.facts(chosen, local)
+        facts = self.facts(chosen)
         wanted = nginx.wanted(WebView(tuple(sites)), chosen, facts, self.layout)
         (file,) = wanted.files
         current = self.layout.live("nginx").current
@@ -124,6 +123,11 @@ class Site:
         (current / file.name).write_text(text)
         ours = nginx.pointer(facts.main)
         ours.path.write_text(ours.directive.format(f"{current}/*.conf") + "\n")
+        for each in facts.additions.values():
+            folder = self.layout.live("nginx").additions / each.digest
+            folder.mkdir(parents=True, exist_ok=True)
+            for name, added in each.files:
+                (folder / name).write_text(added)
         self.layout.challenges.mkdir(parents=True, exist_ok=True)
         (check,) = nginx.check(facts, chosen, facts.main)
         said = answer(check)
@@ -771,7 +775,7 @@ def test_local_additions_are_in_effect(site: Site, mode: str, app: Server) -> No
         site.site(SHOP, SHOP, backend=web),
         site.site(POST, POST, own=False, backend=web),
     ]
-    site.install(sites, certificates=mode, local=[SHOP])
+    site.install(sites, certificates=mode)
     for name in (MAIN, SHOP, POST):
         assert site.https(name).headers["x-all"] == "yes"
         assert site.http(name).headers["x-all"] == "yes"

@@ -168,8 +168,7 @@ def test_json_tells_what_was_done(web: Machine) -> None:
 
 
 def test_a_renewed_certificate_that_nginx_refuses_is_an_alarm(web: Machine) -> None:
-    local = web.config.parent / "nginx.d/broken.conf"
-    local.parent.mkdir()
+    local = web.nginx.conf_d / "zz-broken.conf"
     local.write_text("no such directive;\n")
     assert web.proxygen("renew", "--replace", "a.example").returncode == 4
     check = web.proxygen("check")

@@ -8,11 +8,11 @@ from pathlib import Path
 from proxygen.errors import ServiceError
 from proxygen.model.certificate import GLOBAL, Bundle
 from proxygen.model.site import Site
-from proxygen.plan.alerts import warnings
+from proxygen.plan.alerts import warnings, without_addresses
 from proxygen.plan.backoff import purpose
 from proxygen.plan.names import Known
 from proxygen.plan.observed import Observed, ServiceState
-from proxygen.services import Facts
+from proxygen.services import Additions, Facts
 from tests.certificates import DAY, NOON
 from tests.mails import attempt
 from tests.models import bundle, bundles, site, stand_in
@@ -96,12 +96,43 @@ def test_services_that_do_not_run_or_work_against_us_are_told() -> None:
     )
 
 
-def test_an_upstream_by_name_is_warned_about_and_one_by_address_is_not() -> None:
+def test_a_name_without_an_address_is_warned_about() -> None:
+    nameless = {"app7.internal": "Name or service not known"}
     servers = '["http://app7.internal:8080", "http://10.0.0.1:80", "http://[::1]:80"]'
-    text = f"{TEXT}backends: {{b: {{upstreams: {{web: {servers}}}}}}}\n"
-    assert [words for words in told(site(text), ALL) if "looks up" in words] == [
-        "backend b: nginx looks up app7.internal when it starts, and does not start while that "
-        "fails; write its address, or have it in /etc/hosts"
+    text = f"{TEXT}backends: {{b: {{upstreams: {{web: {servers}}}}}}}\ndefaults: {{backend: b}}\n"
+    many = site(text)
+    seen = Observed(ALL, {}, {}, nameless=nameless)
+    facts = replace(FACTS, addresses={"app7.internal": ("10.0.0.7",)})
+    before = replace(seen, services={"nginx": ServiceState("nginx", None, facts)})
+    what = "backend b: no address is found for app7.internal (Name or service not known); "
+    remedy = (
+        "; correct the name, its DNS or /etc/hosts, and it is used by itself (`proxygen apply` "
+        "looks at once)"
+    )
+    assert list(without_addresses(many, seen)) == [
+        f"{what}it is left out, and requests that no other server takes are answered with 502"
+        f"{remedy}"
+    ]
+    assert list(without_addresses(many, before)) == [
+        f"{what}its requests go on to 10.0.0.7, which it had last{remedy}"
+    ]
+    assert not list(without_addresses(many, Observed(ALL, {}, {})))
+
+
+def test_a_name_that_nginx_looks_up_itself_is_warned_about() -> None:
+    text = """\
+# proxy_pass http://comment.example;
+location /a { proxy_pass http://app.example:8080/x; }
+location /b { proxy_pass http://10.0.0.1; grpc_pass grpc://proxygen.b.web; }
+location /c { proxy_pass http://group; proxy_pass http://$host; return 200 "proxy_pass a.b;"; }
+location /d { fastcgi_pass php.example:9000; proxy_pass http://unix:/run/x; }
+"""
+    added = Additions("own.example", (("own.conf", text),), "5" * 32)
+    state = ServiceState("nginx", None, replace(FACTS, additions={"own.example": added}), pid=7)
+    found = [words for words in told(SITE, ALL, state) if "looks up" in words]
+    assert [words.partition(" when it starts")[0] for words in found] == [
+        "nginx.d/own.example/own.conf: nginx looks up app.example",
+        "nginx.d/own.example/own.conf: nginx looks up php.example",
     ]
 
 

@@ -20,7 +20,16 @@ from proxygen.model.schema import BackendFields
 from proxygen.model.site import Backend, Location, Upstream
 from proxygen.model.views import WebSite, WebView
 from proxygen.plan.render import Template, Templates, render
-from proxygen.services import Answer, Command, Facts, Reading, nginx, nginx_facts
+from proxygen.services import (
+    EVERYWHERE,
+    Additions,
+    Answer,
+    Command,
+    Facts,
+    Reading,
+    nginx,
+    nginx_facts,
+)
 from tests.certificates import NOON
 
 TEMPLATES = Path(__file__).parents[2] / "templates"
@@ -346,12 +355,32 @@ def test_on_demand_sites_share_a_block_with_their_backend() -> None:
 
 
 def test_local_additions_get_their_own_block() -> None:
-    local = replace(FACTS, local=frozenset({SHOP, "gone.example"}))
+    scopes = {SHOP: "5" * 32, "gone.example": "6" * 32, EVERYWHERE: "7" * 32}
+    additions = {scope: Additions(scope, (), digest) for scope, digest in scopes.items()}
+    local = replace(FACTS, additions=additions)
     written = text(site(SHOP), site(POST), facts=local, certificates="on_demand")
-    own, shared = f"include /etc/proxygen/nginx.d/{SHOP}/*.conf;", served(written)
+    kept = "/var/lib/proxygen/live/nginx/additions"
+    own, shared = f"include {kept}/{'5' * 32}/*.conf;", served(written)
     assert [own in block for block in shared] == [False, True]
-    assert "gone.example" not in written
-    assert written.count("include /etc/proxygen/nginx.d/*.conf;") == written.count("\nserver {")
+    assert "6" * 32 not in written
+    assert written.count(f"include {kept}/{'7' * 32}/*.conf;") == written.count("\nserver {")
+
+
+def test_an_owner_that_is_closed_gets_503_for_all_but_challenges() -> None:
+    facts = replace(FACTS, closed=frozenset({SHOP}))
+    (block,) = (each for each in served(text(site(SHOP), facts=facts)) if SHOP in each)
+    assert "return 503;" in block
+    assert "proxy_pass" not in block
+    assert "location ^~ /.well-known/acme-challenge/" in block
+
+
+def test_an_owner_without_what_nginx_refuses() -> None:
+    shown = replace(FACTS, shown={SHOP: None})
+    assert f"certificates/{SHOP}-" not in text(site(SHOP), facts=shown)
+    former = replace(FACTS, shown={SHOP: ("f" * 16, "")})
+    assert f"certificates/{SHOP}-{'f' * 16}.pem" in text(site(SHOP), facts=former)
+    gone = replace(FACTS, dropped=frozenset({SHOP}))
+    assert SHOP not in text(site(SHOP), facts=gone)
 
 
 @pytest.mark.parametrize(("count", "late"), [(199, False), (200, True)])
@@ -419,17 +448,31 @@ def test_only_upstreams_that_are_used_are_there() -> None:
     ("url", "server"),
     [
         ("http://10.0.0.1", "10.0.0.1:80"),
-        ("https://app.example", "app.example:443"),
-        ("http://app.example:8080", "app.example:8080"),
+        ("https://app.example", "10.0.0.7:443"),
+        ("https://app.example", "[2001:db8::7]:443"),
+        ("http://app.example:8080", "10.0.0.7:8080"),
         ("http://[2001:db8::1]", "[2001:db8::1]:80"),
         ("https://[2001:db8::1]:8443", "[2001:db8::1]:8443"),
     ],
 )
 def test_upstream_servers_have_the_port_of_their_scheme(url: str, server: str) -> None:
     backend = replace(APP, name="other", upstreams=(Upstream("web", (url,)),))
-    written = text(site(SHOP, backend=backend))
+    facts = replace(FACTS, addresses={"app.example": ("10.0.0.7", "2001:db8::7")})
+    written = text(site(SHOP, backend=backend), facts=facts)
     assert f"    server {server} max_fails=1" in written
+    assert "app.example" not in written  # nginx would look it up when it starts
     assert f"proxy_pass {url.partition(':')[0]}://proxygen.other.web;" in written
+
+
+def test_servers_without_an_address_are_left_out_and_without_any_nothing_is_passed_on() -> None:
+    servers = ("http://gone.example", "http://10.0.0.1")
+    some = replace(APP, name="other", upstreams=(Upstream("web", servers),))
+    assert "    server 10.0.0.1:80 max_fails" in (written := text(site(SHOP, backend=some)))
+    assert "down" not in written
+    none = replace(APP, name="other", upstreams=(Upstream("web", servers[:1]),))
+    written = text(site(SHOP, backend=none))
+    assert "upstream proxygen.other.web {\n    # No name" in written
+    assert "    server 127.0.0.1:9 down;\n" in written
 
 
 @pytest.mark.parametrize("name", ["a;b", "a b", "$host", "{", "a\nb", '"', "~(", "é"])

@@ -437,6 +437,13 @@ def test_what_cannot_be_read_holds_no_traceback(running: Trial) -> None:
     assert running.events.all[-1]["event"] == "round_ended"
 
 
+def test_a_template_that_cannot_be_read_and_nobody_uses_is_in_nobodys_way(running: Trial) -> None:
+    (running.layout.etc / "templates/nginx/x.j2").mkdir(parents=True)
+    running.changed()
+    assert not running.events.of("round_failed")
+    assert running.events.all[-1]["event"] == "round_ended"
+
+
 def test_while_another_run_is_at_work_a_round_waits_its_turn(running: Trial) -> None:
     with lock.held(running.layout.lock):
         running.model(A | B)

@@ -1,0 +1,198 @@
+"""Which parts of a configuration a service refuses: it is asked with them and without.
+
+What its words name is suspected first; where they name no part, halves are left out in turn.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from proxygen.apply.service import LiveService, Target
+from proxygen.bundles import Bundles
+from proxygen.host import files
+from proxygen.model.layout import certificate_file
+from proxygen.model.site import Site
+from proxygen.observe import LEFT_OUT
+from proxygen.plan.installation import Installation
+from proxygen.plan.left_out import Kind, LeftOut, Part
+from proxygen.plan.without import may_leave_out, parts_of, without
+from proxygen.services import EVERYWHERE, Facts
+
+LONGEST = 300.0
+"""Seconds of asking after which nothing is left out: the change as a whole is refused."""
+PROVEN_ONE_BY_ONE = 16
+"""Parts that are found of which each is taken in once more, to see that it is refused."""
+
+SUSPECTED = (
+    (Kind.ADDITIONS,),
+    (Kind.TEMPLATES,),
+    (Kind.CERTIFICATE, Kind.BACKEND),
+    (Kind.OWNER,),
+)
+"""In which order kinds of parts are left out that the service does not name."""
+
+Parts = frozenset[Part]
+NONE: Parts = frozenset()
+
+
+class TookTooLong(Exception):
+    """It was asked for as long as makes sense."""
+
+
+@dataclass(slots=True)
+class Culprits:
+    """One service, asked about configurations without some parts.
+
+    *facts* are those with all of them, *render* gives what it should have for some facts, and
+    *alive* is told of each question.
+    """
+
+    service: LiveService
+    site: Site
+    bundles: Bundles
+    facts: Facts
+    render: Callable[[Facts], Installation]
+    alive: Callable[[], None]
+    until: float = field(default_factory=lambda: time.monotonic() + LONGEST)
+    asked: dict[Parts, str | None] = field(default_factory=dict)
+    accused: dict[Part, str] = field(default_factory=dict)
+
+    def found(self) -> tuple[LeftOut, ...] | None:
+        """Return the parts that are refused, none where all is taken.
+
+        None, where the configuration is refused for something else, or nobody knows what.
+        """
+        try:
+            if self.words(NONE) is None:
+                return ()
+            if self.service.refusal_without_ours() is not None:
+                return None
+            named = self.named()
+            culprits = named if self.words(named) is None else self.halved(named)
+            culprits = self.proven(culprits)
+            return tuple(self.refused(part, culprits) for part in sorted(culprits)) or None
+        except TookTooLong:
+            return None
+
+    def words(self, out: Parts) -> str | None:
+        """Return why it refuses what it should have without some parts, None if it does not."""
+        if out not in self.asked:
+            if time.monotonic() > self.until:
+                raise TookTooLong
+            self.alive()
+            self.asked[out] = self.ask(out)
+        return self.asked[out]
+
+    def ask(self, out: Parts) -> str | None:
+        """Build what the service should have without some parts, and have it checked."""
+        wanted = self.render(without(self.facts, out, self.site, self.service.state.installed))
+        folder = self.service.live.generations
+        before = set(files.names(folder))
+        generation = self.service.generations.build(wanted, self.bundles)
+        try:
+            return self.service.refusal(Target(generation, wanted.parameters))
+        finally:
+            if generation not in before:
+                files.remove(folder / generation)
+
+    # Suspects.
+
+    def suspects(self) -> Iterator[Part]:
+        """Yield what may be left out."""
+        bundles = self.bundles.all()
+        for part in parts_of(self.site, bundles, self.facts, self.service.name):
+            if may_leave_out(part, self.service.state.installed):
+                yield part
+
+    def named(self) -> Parts:
+        """Return the parts that the service names, one after the other, until it takes the rest.
+
+        Or until it names none any more.
+        """
+        out, suspects = NONE, tuple(self.suspects())
+        while words := self.words(out):
+            accused = [each for each in suspects if each not in out and self.names(words, each)]
+            if not accused:
+                break
+            out |= {accused[0]}
+            self.accused[accused[0]] = words
+        return out
+
+    def names(self, words: str, part: Part) -> bool:
+        """Return whether the service's words name a part."""
+        match part.kind:
+            case Kind.ADDITIONS:
+                return f"/additions/{part.version}/" in words
+            case Kind.CERTIFICATE:
+                return f"/{certificate_file(part.name, part.version)}" in words
+            case Kind.BACKEND:
+                return f"proxygen.{part.name}." in words
+        return False
+
+    def halved(self, named: Parts) -> Parts:
+        """Return the parts that have to be left out besides those *named*, found by halves.
+
+        Kind after kind, since a certificate is suspected before the whole owner is.
+        """
+        suspects = [each for each in self.suspects() if each not in named]
+        for kinds in SUSPECTED:
+            group = tuple(each for each in suspects if each.kind in kinds)
+            if group and self.words(named | frozenset(group)) is None:
+                return named | self.narrowed(named, group)
+        return NONE
+
+    def narrowed(self, out: Parts, group: Sequence[Part]) -> Parts:
+        """Return which parts of a group must be left out besides *out*; without all it is taken."""
+        if not group or self.words(out) is None:
+            return NONE
+        if len(group) == 1:
+            return frozenset(group)
+        first, second = group[: len(group) // 2], group[len(group) // 2 :]
+        found = self.narrowed(out | frozenset(second), first)
+        return found | self.narrowed(out | found, second)
+
+    def proven(self, culprits: Parts) -> Parts:
+        """Return those of a few without which the others would not do."""
+        if len(culprits) <= PROVEN_ONE_BY_ONE:
+            for part in sorted(culprits):
+                if self.words(culprits - {part}) is None:
+                    culprits -= {part}
+        return culprits
+
+    def refused(self, part: Part, culprits: Parts) -> LeftOut:
+        """Return a part with why it is refused: what was said when the others were left out."""
+        alone = self.asked.get(culprits - {part}) or self.accused.get(part)
+        said = self.original(alone or self.words(culprits - {part}) or "")
+        own = [line for line in said.splitlines() if part.name and part.name in line]
+        place = re.search(r" in (/\S+:\d+)", "\n".join(own) or said)
+        return LeftOut(part, said, place[1] if place else "")
+
+    def original(self, words: str) -> str:
+        """Return words about directives that are kept as if about the files themselves."""
+        for scope, each in self.facts.additions.items():
+            kept = self.service.live.additions / each.digest
+            words = words.replace(str(kept), str(self.folder(scope)))
+        return words
+
+    def folder(self, scope: str) -> Path:
+        """Return the administrator's folder of a scope."""
+        return self.service.local / scope if scope != EVERYWHERE else self.service.local
+
+
+def noted(service: LiveService, refused: Collection[LeftOut]) -> bool:
+    """Note which parts a service refuses; return whether that is something else than before."""
+    path = service.live.folder / LEFT_OUT
+    if not refused:
+        there = path.exists()
+        path.unlink(missing_ok=True)
+        return there
+    parts = {each.part for each in service.state.left_out}
+    text = json.dumps({"left_out": [each.as_json() for each in refused]}).encode()
+    if files.read(path) != text:
+        files.write(path, text)
+    return parts != {each.part for each in refused}

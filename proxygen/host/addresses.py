@@ -1,0 +1,132 @@
+"""Addresses: what this host takes names for (/etc/hosts, then the DNS); bounded in time.
+
+nginx reads a name's addresses when it starts, and does not start without any. So the names of
+upstream servers are looked up here, and what it reads holds addresses alone.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+
+SILENCE = 5.0
+"""Seconds without an answer after which no more are waited for."""
+LONGEST = 30.0
+"""Seconds after which no more are waited for although some come."""
+AT_ONCE = 32
+MOST = 64
+"""Addresses of one name that are used."""
+UNANSWERED = "no answer in time"
+
+Ask = Callable[[str], tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The addresses of a name, IPv4 first; without any, *trouble* tells why. *at*: when."""
+
+    addresses: tuple[str, ...]
+    trouble: str
+    at: float
+
+
+def system(name: str) -> tuple[str, ...]:
+    """Return the addresses that the system tells, as nginx asks it; raise OSError.
+
+    Those that only mean something with a network interface (fe80::1%eth0) nginx cannot read.
+    """
+    told = socket.getaddrinfo(
+        name.encode(), None, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG
+    )
+    found = {str(told_address[0]) for *_, told_address in told}
+    usable = [ipaddress.ip_address(each) for each in found if "%" not in each]
+    ordered = sorted(usable, key=lambda each: (each.version, int(each)))
+    return tuple(map(str, ordered[:MOST]))
+
+
+@dataclass(slots=True)
+class Addresses:
+    """Who looks names up, many side by side, and knows what was answered.
+
+    The system's own look has no deadline, so it is done in threads that nobody waits for longer
+    than told. A name that hangs is not asked for again while it does, and there are never more
+    than AT_ONCE threads. Any thread may ask.
+    """
+
+    ask: Ask = system
+    ticks: Callable[[], float] = time.monotonic
+    changed: threading.Condition = field(default_factory=threading.Condition)
+    waiting: deque[str] = field(default_factory=deque)
+    asked: set[str] = field(default_factory=set)
+    found: dict[str, Found] = field(default_factory=dict)
+    threads: int = 0
+
+    def of(self, names: Collection[str], age: float = 0.0) -> dict[str, Found]:
+        """Return what is known of names, looked up unless that was done in the last *age* seconds.
+
+        What is not answered in time has UNANSWERED for its trouble, and is known when it is.
+        """
+        with self.changed:
+            now = self.ticks()
+            due = {name for name in names if not self.fresh(name, now - age)}
+        self.begin(due)
+        self.wait(due)
+        with self.changed:
+            late = Found((), UNANSWERED, self.ticks())
+            for name in due & self.asked:
+                self.found[name] = late
+            return {name: self.found.get(name, late) for name in names}
+
+    def fresh(self, name: str, since: float) -> bool:
+        """Return whether a name was looked up after that moment."""
+        return name in self.found and self.found[name].at > since
+
+    def begin(self, names: Collection[str]) -> None:
+        """Have names looked up without waiting for it."""
+        with self.changed:
+            new = [name for name in names if name not in self.asked]
+            self.asked.update(new)
+            self.waiting.extend(new)
+            for _ in range(min(AT_ONCE - self.threads, len(new))):
+                threading.Thread(target=self.work, daemon=True).start()
+                self.threads += 1
+
+    def wait(self, names: set[str]) -> None:
+        """Wait until names are looked up, as long as answers come, and not too long."""
+        end = self.ticks() + LONGEST
+        with self.changed:
+            while not self.asked.isdisjoint(names) and (left := end - self.ticks()) > 0:
+                if not self.changed.wait(min(SILENCE, left)):
+                    return
+
+    def work(self) -> None:
+        """Look up one name after the other until none waits."""
+        while True:
+            with self.changed:
+                if not self.waiting:
+                    self.threads -= 1
+                    return
+                name = self.waiting.popleft()
+            addresses, trouble = self.answer(name)
+            with self.changed:
+                self.asked.discard(name)
+                self.found[name] = Found(addresses, trouble, self.ticks())
+                self.changed.notify_all()
+
+    def answer(self, name: str) -> tuple[tuple[str, ...], str]:
+        """Return the addresses of a name, or why there are none."""
+        try:
+            addresses = self.ask(name)
+        except (OSError, ValueError) as error:  # ValueError: what is no name at all
+            return (), str(getattr(error, "strerror", None) or error)
+        return addresses, "" if addresses else "it has no address that nginx can read"
+
+    def only(self, names: Collection[str]) -> None:
+        """Forget all names but these."""
+        with self.changed:
+            self.found = {name: each for name, each in self.found.items() if name in names}

@@ -1,0 +1,64 @@
+"""LeftOut: a part of its configuration that a service refuses, as it is noted."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+
+class Kind(StrEnum):
+    """What may be left out, in the order in which it is suspected.
+
+    The administrator's directives for one owner, or for all; his templates for a service; an
+    owner's certificate; a backend; and at last all of an owner.
+    """
+
+    ADDITIONS = "additions"
+    TEMPLATES = "templates"
+    CERTIFICATE = "certificate"
+    BACKEND = "backend"
+    OWNER = "owner"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Part:
+    """A part that may be left out; *version* stands for what it holds."""
+
+    kind: Kind
+    name: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A part that a service refuses, with its *words*, and *where* they say that it stands."""
+
+    part: Part
+    words: str
+    where: str = ""
+
+    @property
+    def of(self) -> str:
+        """Whom it concerns, as failures are called."""
+        if self.part.kind is Kind.ADDITIONS:
+            return f"nginx.d/{self.part.name}".rstrip("/")
+        if self.part.kind is Kind.TEMPLATES:
+            return f"templates/{self.part.name}"
+        return f"nginx/{self.part.name}"
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as it is noted."""
+        return asdict(self)
+
+
+def left_out_from(noted: object) -> LeftOut | None:
+    """Return what was noted, None for anything else."""
+    match noted:
+        case {
+            "part": {"kind": str(kind), "name": str(name), "version": str(version)},
+            "words": str(words),
+            "where": str(where),
+        } if kind in set(Kind):
+            return LeftOut(Part(Kind(kind), name, version), words, where)
+    return None

@@ -1,0 +1,190 @@
+"""Culprits: parts of a configuration that a service refuses, and what is served without them.
+
+A part belongs to one owner, or is the administrator's own. Found by asking the service with it and
+without (``apply/culprits.py``), it is left out until it is another one, or is taken after all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
+
+from proxygen.errors import CheckFailed
+from proxygen.model.certificate import Bundle
+from proxygen.model.hosts import readable
+from proxygen.model.layout import stem
+from proxygen.model.site import Site
+from proxygen.plan.installation import (
+    ADDITIONS,
+    closed_in,
+    digests_in,
+    overrides_in,
+    served,
+)
+from proxygen.plan.left_out import Kind, LeftOut, Part
+from proxygen.plan.observed import Installed
+from proxygen.services import EVERYWHERE, Additions, Facts
+
+
+def parts_of(
+    site: Site, bundles: Mapping[str, Bundle], facts: Facts, service: str
+) -> Iterator[Part]:
+    """Yield every part that may be left out; the owner of the global URL has to be there."""
+    if facts.overrides:
+        yield Part(Kind.TEMPLATES, service, hashed(repr(sorted(facts.overrides.items()))))
+    if service in WEB:
+        yield from parts_of_owners(site, bundles, facts.additions)
+
+
+WEB = ("nginx",)
+"""The services to which owners and backends mean anything."""
+
+
+def parts_of_owners(
+    site: Site, bundles: Mapping[str, Bundle], additions: Mapping[str, Additions]
+) -> Iterator[Part]:
+    """Yield every part that belongs to an owner, a backend, or to every server block."""
+    keys = {owner.key for owner in site.owners if owner.names}
+    for scope, each in sorted(additions.items(), reverse=True):  # those for all come last
+        if scope == EVERYWHERE or scope in keys:
+            yield Part(Kind.ADDITIONS, scope, each.digest)
+    for owner in site.domains:
+        if owner.names and owner.certificate and owner.key in bundles:
+            yield Part(Kind.CERTIFICATE, owner.key, bundles[owner.key].digest)
+    for name in sorted({owner.backend for owner in site.owners if owner.names and owner.backend}):
+        yield Part(Kind.BACKEND, name, hashed(repr(site.backends[name])))
+    for owner in site.domains:
+        if owner.names:
+            yield Part(Kind.OWNER, owner.key, hashed(repr((owner.names, owner.backend))))
+
+
+def hashed(text: str) -> str:
+    """Return what stands for a text."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def without(facts: Facts, parts: Collection[Part], site: Site, present: Installed) -> Facts:
+    """Return the facts by which a service is given its configuration without these parts.
+
+    An owner whose directives are left out has those that were taken last. Where there never were
+    any, it is as it was; one that was never served is closed, since it might be open to all
+    without them.
+    """
+    additions, closed, named = dict(facts.additions), set(facts.closed), names_of(parts)
+    for scope in named[Kind.ADDITIONS]:
+        del additions[scope]
+        digest = digests_in(present.manifest).get(scope)
+        if digest and digest in present.additions:
+            additions[scope] = present.additions[digest]
+        elif scope != EVERYWHERE and (digest or not was_open(scope, site, present)):
+            closed.add(scope)
+    backends, certificates = named[Kind.BACKEND], named[Kind.CERTIFICATE]
+    closed |= {owner.key for owner in site.owners if owner.backend in backends}
+    return replace(
+        facts,
+        additions=additions,
+        closed=frozenset(closed),
+        shown={**facts.shown, **{key: former(key, site, present) for key in certificates}},
+        dropped=facts.dropped | named[Kind.OWNER],
+        overrides=overrides_in(present.manifest) if named[Kind.TEMPLATES] else facts.overrides,
+    )
+
+
+def names_of(parts: Collection[Part]) -> dict[Kind, frozenset[str]]:
+    """Return the names of parts by their kind."""
+    return {kind: frozenset(each.name for each in parts if each.kind is kind) for kind in Kind}
+
+
+def former(key: str, site: Site, present: Installed) -> tuple[str, str] | None:
+    """Return digest and fingerprint of the certificate of its own that an owner is shown with.
+
+    None, where that is the global one, or where there is none yet.
+    """
+    own = re.compile(rf"{re.escape(stem(key))}-([0-9a-f]{{16}})\.pem")
+    found = [own.fullmatch(str(name)) for name in present.manifest.get("certificates", ())]
+    digests = [match[1] for match in found if match]
+    host = next((owner.host for owner in site.owners if owner.key == key), None)
+    marks = {name: mark for _, _, name, _, _, mark in present.manifest.get("endpoints", ())}
+    mark = marks.get(host)
+    return (digests[0], mark) if digests and mark else None
+
+
+def was_open(key: str, site: Site, present: Installed) -> bool:
+    """Return whether an owner is served at present, and not closed."""
+    if not knows_additions(present):
+        return False
+    shown = served(present.manifest)
+    names = next((owner.names for owner in site.owners if owner.key == key), ())
+    return key not in closed_in(present.manifest) and any(name in shown for name in names)
+
+
+def may_leave_out(part: Part, present: Installed) -> bool:
+    """Return whether a part may be left out at all.
+
+    Templates where it is known which were there before. Directives for all server blocks only where
+    others serve: they may be what protects them.
+    """
+    if part.kind is Kind.TEMPLATES:
+        return present.generation is not None and overrides_in(present.manifest) is not None
+    return part.name != EVERYWHERE or knows_additions(present)
+
+
+def is_new(part: Part, present: Installed) -> bool:
+    """Return whether a part are directives of one owner that are not in force yet."""
+    if part.kind is not Kind.ADDITIONS or part.name == EVERYWHERE or not knows_additions(present):
+        return False
+    return digests_in(present.manifest).get(part.name) != part.version
+
+
+def knows_additions(present: Installed) -> bool:
+    """Return whether it was noted which directives are in force."""
+    return present.generation is not None and ADDITIONS in present.manifest
+
+
+def told(refused: LeftOut, facts: Facts) -> str:
+    """Return in words what becomes of what is refused."""
+    name, kind = refused.part.name, refused.part.kind
+    whose = readable(name)
+    if kind is Kind.TEMPLATES:
+        return f"{name} refuses what the templates for it make; those that it took last are used"
+    if kind is Kind.OWNER:
+        return f"nginx refuses {whose}, which is left out"
+    if kind is Kind.CERTIFICATE:
+        what = "the one that it had" if facts.shown.get(name) else "the global one"
+        return f"nginx refuses the certificate of {whose}, which is served with {what}"
+    if kind is Kind.BACKEND:
+        return f"nginx refuses backend {name}, whose requests are answered with 503"
+    of = "every server block" if name == EVERYWHERE else whose
+    what = f"nginx refuses the directives of {of}"
+    if name in facts.closed:
+        return f"{what}, which is answered with 503 until they are right"
+    if name in facts.additions:
+        return f"{what}; those that it took last are in force"
+    return f"{what}, which goes on without any, as before"
+
+
+def failure(refused: LeftOut, facts: Facts) -> CheckFailed:
+    """Return the error that tells of what is left out."""
+    what = {
+        Kind.ADDITIONS: "correct this file",
+        Kind.TEMPLATES: "correct them, or remove them so that proxygen's own are used",
+        Kind.CERTIFICATE: "supply another certificate",
+        Kind.BACKEND: "correct this backend",
+        Kind.OWNER: "correct its names in the model",
+    }[refused.part.kind]
+    return CheckFailed(
+        told(refused, facts),
+        where=refused.where,
+        remedy=f"{what}; it is taken by itself then (`proxygen apply` does at once); all else is "
+        "as the model wants it",
+        words=refused.words,
+    )
+
+
+def sentence(refused: LeftOut, facts: Facts) -> str:
+    """Return the warning about what is left out."""
+    first = (refused.words.strip().splitlines() or [""])[0][:300]
+    place = f"{refused.where}: " if refused.where else ""
+    return f"{told(refused, facts)}: {place}{first}"

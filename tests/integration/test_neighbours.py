@@ -1,0 +1,538 @@
+"""One bad neighbour: what is wrong with one upstream, snippet or domain harms no other one."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Self
+
+import pytest
+
+from tests.conftest import require
+from tests.integration.test_watch import Daemon
+from tests.live import client
+from tests.live.backend import Backend
+from tests.live.machine import Machine
+from tests.live.names import Names, may_mount
+from tests.live.processes import until
+
+TEMPLATES = Path(__file__).parents[2] / "templates"
+WEB = ("nginx", "pebble")
+TRIAL = {"url": "https://mail.example.net", "certificate": "selfsigned"}
+A = {"a.example": {"url": "https://www.a.example", "backend": "one"}}
+B = {"b.example": {"url": "https://www.b.example", "backend": "two"}}
+
+
+@pytest.fixture
+def web(root: Path) -> Iterator[Machine]:
+    """Return a machine with nginx and Pebble alone."""
+    require(WEB)
+    with Machine(root, WEB) as running:
+        yield running
+
+
+@pytest.fixture
+def server() -> Iterator[Backend]:
+    """Return a server behind nginx."""
+    with Backend() as running:
+        yield running
+
+
+@pytest.fixture
+def names(root: Path) -> Names:
+    """Return what names stand for, for commands that are told."""
+    if not may_mount():
+        pytest.skip("needs root, to give a command a hosts file of its own")
+    return Names(root)
+
+
+def to(*servers: str) -> dict[str, Any]:
+    """Return a backend with these servers."""
+    return {"upstreams": {"web": list(servers)}}
+
+
+def status(machine: Machine, name: str, path: str = "/") -> int:
+    """Return how a request for a name is answered."""
+    return client.get(machine.nginx.https, name, path).status
+
+
+def configured(machine: Machine) -> str:
+    """Return what nginx reads of ours."""
+    return (machine.root / "var/lib/proxygen/live/nginx/current/proxygen.conf").read_text()
+
+
+def starts_cold(machine: Machine) -> None:
+    """Have the system start nginx again, where no name has an address and we have no say."""
+    machine.nginx.stop()
+    machine.nginx.start()
+
+
+def succeeded(run: subprocess.CompletedProcess[str]) -> None:
+    """Fail with all that was said unless the command succeeded."""
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+# Names of upstream servers.
+
+
+def test_an_upstream_without_an_address_costs_its_own_backend_alone(
+    web: Machine, names: Names, server: Backend
+) -> None:
+    two = f"http://app.internal:{server.port}"
+    web.model(A | B, main=TRIAL, backends={"one": to(server.url), "two": to(two)})
+    run = names.proxygen(web, "apply")
+    succeeded(run)
+    assert "backend two: no address is found for app.internal" in run.stderr
+    assert "/etc/hosts" in run.stderr
+    assert (status(web, "www.a.example"), status(web, "www.b.example")) == (200, 502)
+    starts_cold(web)
+    assert (status(web, "www.a.example"), status(web, "www.b.example")) == (200, 502)
+    for command in ("plan", "status", "check"):
+        told = names.proxygen(web, command)
+        assert "app.internal" in told.stdout + told.stderr, command
+    assert names.proxygen(web, "check").returncode == 1
+    again = names.proxygen(web, "apply")
+    assert again.stdout == "nothing to do\n"
+    assert "app.internal" in again.stderr
+
+
+def test_an_upstream_that_has_an_address_again_is_used_and_kept_when_its_name_goes(
+    web: Machine, names: Names, server: Backend
+) -> None:
+    web.model(B, main=TRIAL, backends={"two": to(f"http://app.internal:{server.port}")})
+    succeeded(names.proxygen(web, "apply"))
+    assert status(web, "www.b.example") == 502
+    names.are({"app.internal": "127.0.0.1"})
+    succeeded(names.proxygen(web, "apply"))
+    assert status(web, "www.b.example") == 200
+    assert "app.internal" not in configured(web)
+    names.are({})
+    run = names.proxygen(web, "apply")
+    assert run.stdout == "nothing to do\n"
+    assert "its requests go on to 127.0.0.1" in run.stderr
+    web.model(
+        A | B,
+        main=TRIAL,
+        backends={"one": to(server.url), "two": to(f"http://app.internal:{server.port}")},
+    )
+    succeeded(names.proxygen(web, "apply"))
+    starts_cold(web)
+    assert (status(web, "www.a.example"), status(web, "www.b.example")) == (200, 200)
+
+
+def test_of_several_servers_those_with_an_address_serve(
+    web: Machine, names: Names, server: Backend
+) -> None:
+    servers = [f"http://{name}.internal:{server.port}" for name in ("gone", "there")]
+    names.are({"there.internal": "127.0.0.1"})
+    web.model(B, main=TRIAL, backends={"two": to(*servers)})
+    run = names.proxygen(web, "apply")
+    succeeded(run)
+    assert "gone.internal" in run.stderr
+    assert "there.internal" not in run.stderr
+    assert [status(web, "www.b.example") for _ in range(4)] == [200] * 4
+
+
+def test_name_servers_that_are_silent_hold_nothing_up_for_long(
+    web: Machine, names: Names, server: Backend
+) -> None:
+    silent = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    silent.bind(("127.0.0.77", 53))
+    names.resolvers.write_text("nameserver 127.0.0.77\noptions timeout:30 attempts:5\n")
+    two = f"http://app.internal:{server.port}"
+    web.model(A | B, main=TRIAL, backends={"one": to(server.url), "two": to(two)})
+    with silent:
+        run = names.proxygen(web, "apply")  # the system's own look would take 150 seconds
+    succeeded(run)
+    assert "app.internal (no answer in time)" in run.stderr
+    assert (status(web, "www.a.example"), status(web, "www.b.example")) == (200, 502)
+
+
+class NamedDaemon(Daemon):
+    """The daemon with names of its own."""
+
+    names: Names
+
+    def __enter__(self) -> Self:
+        command = [
+            *(sys.executable, "-P", "-m", "proxygen", "--root", str(self.machine.root)),
+            *("--config", str(self.machine.config), "watch", *self.arguments),
+        ]
+        with self.log.open("ab") as output:
+            self.process = subprocess.Popen(
+                self.names.wrapped(*command),
+                env=self.environment,
+                cwd="/",
+                stdin=subprocess.DEVNULL,
+                stderr=output,
+            )
+        return self
+
+
+def test_the_daemon_finds_an_address_by_itself(web: Machine, names: Names, server: Backend) -> None:
+    web.model(B, main=TRIAL, backends={"two": to(f"http://app.internal:{server.port}")})
+    daemon = NamedDaemon(web)
+    daemon.names = names
+    with daemon:
+        daemon.until("round_ended")
+        assert status(web, "www.b.example") == 502
+        names.are({"app.internal": "127.0.0.1"})
+        daemon.until("addresses_changed")
+        until(lambda: status(web, "www.b.example") == 200, "the backend to answer", 60)
+
+
+# The administrator's directives.
+
+WRONG = "# mine\nno_such_directive on;\n"
+SAYS_WHERE = "nginx.d/b.example/own.conf:2"
+
+
+def directives(machine: Machine, name: str, text: str) -> Path:
+    """Write a file of the administrator's own."""
+    file = machine.config.parent / "nginx.d" / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
+    return file
+
+
+def both(machine: Machine, server: Backend, **more: Any) -> None:
+    """Write a model with two domains."""
+    backends = {"one": to(server.url), "two": to(server.url)}
+    machine.model(A | B | more.pop("domains", {}), main=TRIAL, backends=backends, **more)
+
+
+def test_a_bad_file_of_one_domain_is_left_out_and_what_it_said_before_stays_in_force(
+    web: Machine, server: Backend
+) -> None:
+    both(web, server)
+    file = directives(web, "b.example/own.conf", "location /secret { deny all; }\n")
+    succeeded(web.proxygen("apply"))
+    assert status(web, "www.b.example", "/secret") == 403
+    file.write_text(WRONG)
+    both(web, server, domains={"c.example": {"url": "https://www.c.example", "backend": "one"}})
+    run = web.proxygen("apply")
+    assert run.returncode == 4
+    assert "nginx refuses the directives of b.example; those that it took last" in run.stderr
+    assert 'unknown directive "no_such_directive"' in run.stderr
+    assert SAYS_WHERE in run.stderr
+    assert "additions/" not in run.stderr
+    assert status(web, "www.c.example") == 200  # everything else is done
+    assert status(web, "www.b.example", "/secret") == 403
+    starts_cold(web)
+    assert status(web, "www.b.example", "/secret") == 403
+    again = web.proxygen("apply")
+    assert (again.returncode, again.stdout.count("install")) == (4, 0)
+    for command in ("plan", "status", "check"):
+        told = web.proxygen(command)
+        assert SAYS_WHERE in told.stdout + told.stderr, command
+    assert web.proxygen("check").returncode == 1
+    file.write_text("location /other { deny all; }\n")
+    succeeded(web.proxygen("apply"))
+    assert status(web, "www.b.example", "/secret") == 200
+    assert status(web, "www.b.example", "/other") == 403
+    assert web.proxygen("apply").stdout == "nothing to do\n"
+    assert "b.example/own.conf" not in web.proxygen("status").stderr
+
+
+def test_a_new_domain_whose_directives_are_bad_is_closed_until_they_are_right(
+    web: Machine, server: Backend
+) -> None:
+    both(web, server)
+    file = directives(web, "b.example/own.conf", WRONG)
+    run = web.proxygen("apply")
+    assert run.returncode == 4
+    assert "b.example, which is answered with 503" in run.stderr
+    assert (status(web, "www.a.example"), status(web, "www.b.example")) == (200, 503)
+    assert web.proxygen("check").returncode == 2
+    web.model(
+        A | B,
+        main=TRIAL,
+        backends={"one": to(server.url, "http://127.0.0.1:9"), "two": to(server.url)},
+    )
+    assert web.proxygen("apply").returncode == 4
+    assert status(web, "www.b.example") == 503  # still: it was never open
+    challenge = "/.well-known/acme-challenge/proxygen"
+    assert status(web, "www.b.example", challenge) == 200
+    file.write_text("location /secret { deny all; }\n")
+    succeeded(web.proxygen("apply"))
+    assert (status(web, "www.b.example"), status(web, "www.b.example", "/secret")) == (200, 403)
+
+
+def test_a_domain_that_was_open_stays_open_while_its_first_directives_are_bad(
+    web: Machine, server: Backend
+) -> None:
+    both(web, server)
+    succeeded(web.proxygen("apply"))
+    directives(web, "b.example/own.conf", WRONG)
+    run = web.proxygen("apply")
+    assert run.returncode == 4
+    assert "goes on without any, as before" in run.stderr
+    assert status(web, "www.b.example") == 200
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("location /x {", id="a brace that is open"),
+        pytest.param("}\nserver {", id="a brace too many"),
+        pytest.param("location / { return 204; }", id="a location of ours"),
+        pytest.param("proxy_pass http://nobody.invalid;", id="a name without an address"),
+        pytest.param("ssl_certificate /nowhere.pem;", id="words that name no file of ours"),
+        pytest.param("include /nowhere.conf;", id="a file that is not there"),
+        pytest.param('return 200 "unfinished', id="a quote that is open"),
+    ],
+)
+def test_whatever_is_wrong_in_a_file_it_is_that_domain_alone(
+    web: Machine, server: Backend, text: str
+) -> None:
+    both(web, server)
+    directives(web, "a.example/good.conf", "add_header X-Good yes always;\n")
+    directives(web, "b.example/own.conf", text)
+    run = web.proxygen("apply")
+    assert run.returncode == 4, run.stdout + run.stderr
+    assert "directives of b.example" in run.stderr
+    assert "directives of a.example" not in run.stderr
+    assert client.get(web.nginx.https, "www.a.example").headers["x-good"] == "yes"
+    assert status(web, "www.b.example") == 503
+
+
+def test_what_cannot_be_read_is_as_good_as_refused(web: Machine, server: Backend) -> None:
+    both(web, server)
+    folder = directives(web, "b.example/own.conf/x", "").parent
+    os.mkfifo(folder.parent / "pipe.conf")
+    run = web.proxygen("apply")
+    assert run.returncode == 4
+    assert "b.example/own.conf: Is a directory" in run.stderr
+    assert (status(web, "www.a.example"), status(web, "www.b.example")) == (200, 503)
+
+
+def test_several_that_are_bad_are_all_found(web: Machine, server: Backend) -> None:
+    domains = {
+        f"d{number}.example": {"url": f"https://www.d{number}.example", "backend": "one"}
+        for number in range(12)
+    }
+    both(web, server, domains=domains)
+    for number in range(12):
+        bad = {3: WRONG, 5: "ssl_certificate /nowhere.pem;", 9: "ssl_certificate /gone.pem;"}
+        text = bad.get(number, "add_header X-Good yes always;\n")
+        directives(web, f"d{number}.example/own.conf", text)
+    run = web.proxygen("apply", "--json")
+    found = [each["of"] for each in json.loads(run.stdout)["failures"]]
+    assert found == [f"nginx.d/d{number}.example" for number in (3, 5, 9)]
+    answers = [status(web, f"www.d{number}.example") for number in range(12)]
+    assert answers == [503 if number in (3, 5, 9) else 200 for number in range(12)]
+
+
+def test_bad_directives_for_all_leave_those_in_force_that_were(
+    web: Machine, server: Backend
+) -> None:
+    both(web, server)
+    file = directives(web, "all.conf", "location /secret { deny all; }\n")
+    succeeded(web.proxygen("apply"))
+    file.write_text(WRONG)
+    both(web, server, domains={"c.example": {"url": "https://www.c.example", "backend": "one"}})
+    run = web.proxygen("apply")
+    assert run.returncode == 4
+    assert "directives of every server block; those that it took last are in force" in run.stderr
+    assert "nginx.d/all.conf:2" in run.stderr
+    assert status(web, "www.c.example") == 200
+    assert status(web, "www.c.example", "/secret") == 403
+    starts_cold(web)
+    file.write_text("location /other { deny all; }\n")
+    succeeded(web.proxygen("apply"))
+    assert status(web, "www.c.example", "/secret") == 200
+
+
+def test_bad_directives_for_all_at_first_change_nothing(web: Machine, server: Backend) -> None:
+    both(web, server)
+    directives(web, "all.conf", WRONG)
+    run = web.proxygen("apply")
+    assert run.returncode == 4
+    assert "no_such_directive" in run.stderr
+    assert not list(web.nginx.conf_d.iterdir())
+
+
+def test_directives_that_pass_the_check_but_no_reload_are_left_out_as_well(
+    web: Machine, server: Backend
+) -> None:
+    """`nginx -t` minds no port that is in use."""
+    both(web, server)
+    succeeded(web.proxygen("apply"))
+    file = directives(web, "b.example/own.conf", f"listen 127.0.0.1:{server.port};\n")
+    both(web, server, domains={"c.example": {"url": "https://www.c.example", "backend": "one"}})
+    run = web.proxygen("apply")
+    assert run.returncode == 4
+    assert "nginx refuses the directives of b.example" in run.stderr
+    assert "Address already in use" in run.stderr
+    assert status(web, "www.c.example") == status(web, "www.b.example") == 200
+    file.unlink()
+    succeeded(web.proxygen("apply"))
+
+
+def test_directives_are_kept_for_root_alone_and_shown_nowhere(
+    web: Machine, server: Backend
+) -> None:
+    both(web, server)
+    secret = "Basic dXNlcjpodW50ZXIy"
+    directives(web, "b.example/own.conf", f'proxy_set_header Authorization "{secret}";\n')
+    assert secret not in web.proxygen("plan").stdout
+    succeeded(web.proxygen("apply"))
+    kept = web.root / "var/lib/proxygen/live/nginx/additions"
+    assert kept.stat().st_mode & 0o777 == 0o700
+    assert {each.stat().st_mode & 0o777 for each in kept.glob("*/*")} == {0o600}
+
+
+def test_the_daemon_takes_directives_in_again_when_they_are_mended(
+    web: Machine, server: Backend
+) -> None:
+    both(web, server)
+    file = directives(web, "b.example/own.conf", "location /secret { deny all; }\n")
+    with Daemon(web) as daemon:
+        daemon.until("round_ended")
+        file.write_text(WRONG)
+        told = daemon.until("service_failed")
+        assert told["of"] == "nginx.d/b.example"
+        assert "no_such_directive" in told["words"]
+        assert status(web, "www.b.example", "/secret") == 403
+        file.write_text("location /other { deny all; }\n")
+        until(lambda: status(web, "www.b.example", "/other") == 403, "the mended directives", 60)
+
+
+# Certificates.
+
+
+def supplied(machine: Machine, name: str, *options: str) -> dict[str, Any]:
+    """Make a certificate as a customer might; return what a model says of it."""
+    file = machine.config.parent / f"{name}.pem"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-nodes", "-days", "90", "-subj", f"/CN={name}"),
+            *("-addext", f"subjectAltName=DNS:{name}", *options),
+            *("-keyout", f"{file}.key", "-out", str(file)),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    return {"file": {"certificate": file.name, "key": f"{file.name}.key"}}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param(("-newkey", "rsa:1024"), id="a key that is too small"),
+        pytest.param(("-newkey", "rsa:2048", "-sha1"), id="an old signature"),
+    ],
+)
+def test_a_supplied_certificate_that_openssl_would_refuse_never_reaches_nginx(
+    web: Machine, server: Backend, options: tuple[str, ...]
+) -> None:
+    certificate = supplied(web, "www.b.example", *options)
+    both(web, server, domains={"b.example": B["b.example"] | {"certificate": certificate}})
+    assert web.proxygen("apply").returncode == 5
+    assert (status(web, "www.a.example"), status(web, "www.b.example")) == (200, 200)
+
+
+def test_a_certificate_that_this_nginx_refuses_leaves_the_global_one_in_its_place(
+    web: Machine, server: Backend
+) -> None:
+    """As where the administrator asks for more than our own checks do."""
+    ours = (TEMPLATES / "nginx/https.conf.j2").read_text()
+    strict = web.config.parent / "templates/nginx/https.conf.j2"
+    strict.parent.mkdir(parents=True)
+    strict.write_text(ours.replace("ssl_ciphers ", "ssl_ciphers @SECLEVEL=3:"))
+    short = B["b.example"] | {"certificate": supplied(web, "www.b.example", "-newkey", "rsa:2048")}
+    both(web, server, domains={"b.example": short})
+    run = web.proxygen("apply")
+    assert run.returncode == 4
+    assert "nginx refuses the certificate of b.example" in run.stderr
+    assert "ee key too small" in run.stderr
+    assert (status(web, "www.a.example"), status(web, "www.b.example")) == (200, 200)
+    assert client.names(client.leaf(web.nginx.https, "www.b.example")) == {"mail.example.net"}
+    longer = B["b.example"] | {"certificate": supplied(web, "www.b.example", "-newkey", "rsa:3072")}
+    both(web, server, domains={"b.example": longer})
+    succeeded(web.proxygen("apply"))
+    serving = client.leaf(web.nginx.https, "www.b.example")
+    assert client.names(serving) == {"www.b.example"}
+    short = B["b.example"] | {"certificate": supplied(web, "www.b.example", "-newkey", "rsa:2048")}
+    both(web, server, domains={"b.example": short})
+    run = web.proxygen("apply")
+    assert run.returncode == 4
+    assert "which is served with the one that it had" in run.stderr
+    assert client.leaf(web.nginx.https, "www.b.example") == serving
+    assert web.proxygen("apply").returncode == 4
+    assert client.leaf(web.nginx.https, "www.b.example") == serving
+
+
+# What is found by halves, since nginx's words name nothing of it.
+
+
+def test_a_backend_that_a_template_makes_nginx_refuse_is_closed_alone(
+    web: Machine, server: Backend
+) -> None:
+    ours = (TEMPLATES / "nginx/locations.conf.j2").read_text()
+    strict = web.config.parent / "templates/nginx/locations.conf.j2"
+    strict.parent.mkdir(parents=True)
+    strict.write_text(
+        ours.replace(
+            "{% for passing in block.passings %}\n",
+            "{% for passing in block.passings %}\n"
+            '{% if passing.location.path == "/two" %}    no_such_directive;\n{% endif %}\n',
+        )
+    )
+    locations = {"/": {"upstream": "web"}, "/two": {"upstream": "web"}}
+    backends = {"one": to(server.url), "two": to(server.url) | {"locations": locations}}
+    web.model(A | B, main=TRIAL, backends=backends)
+    run = web.proxygen("apply")
+    assert run.returncode == 4
+    assert "nginx refuses backend two, whose requests are answered with 503" in run.stderr
+    assert (status(web, "www.a.example"), status(web, "www.b.example")) == (200, 503)
+    strict.unlink()
+    succeeded(web.proxygen("apply"))
+    assert status(web, "www.b.example") == 200
+
+
+# The administrator's templates.
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        pytest.param("no_such_directive;\n", "templates for it make", id="nginx refuses it"),
+        pytest.param("{{ nothing }}", "names.conf.j2:2", id="it cannot be rendered"),
+        pytest.param(None, "cannot be read", id="it cannot be read"),
+    ],
+)
+def test_a_bad_template_leaves_those_in_force_that_were(
+    web: Machine, server: Backend, text: str | None, said: str
+) -> None:
+    ours = (TEMPLATES / "nginx/names.conf.j2").read_text()
+    file = web.config.parent / "templates/nginx/names.conf.j2"
+    file.parent.mkdir(parents=True)
+    file.write_text(f"{ours}    add_header X-Mine yes always;\n")
+    both(web, server)
+    succeeded(web.proxygen("apply"))
+    file.unlink()
+    if text is None:
+        file.mkdir()
+    else:
+        file.write_text(ours + text)
+    both(web, server, domains={"c.example": {"url": "https://www.c.example", "backend": "one"}})
+    for _ in range(2):
+        run = web.proxygen("apply")
+        assert run.returncode == 4
+        assert said in run.stdout + run.stderr
+        assert status(web, "www.c.example") == 200
+    assert run.stdout.count("install") == 0
+    headers = client.get(web.nginx.https, "www.c.example", "/.well-known/none").headers
+    assert headers["x-mine"] == "yes"
+    starts_cold(web)
+    file.rmdir() if text is None else file.unlink()
+    succeeded(web.proxygen("apply"))
+    headers = client.get(web.nginx.https, "www.c.example", "/.well-known/none").headers
+    assert "x-mine" not in headers
