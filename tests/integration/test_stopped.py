@@ -155,8 +155,7 @@ def test_what_others_show_for_one_name_is_told_of_that_one_until_it_is_over(web:
 def test_what_nginx_refused_is_told_until_it_has_what_the_model_wants(web: Machine) -> None:
     web.model(A, main=MAIN)
     ended(web, 0, "apply")
-    local = web.root / "etc/proxygen/nginx.d/broken.conf"
-    local.parent.mkdir()
+    local = web.nginx.conf_d / "zz-broken.conf"
     local.write_text("no_such_directive on;\n")
     web.model(A | B, main=MAIN)
     run = ended(web, 4, "apply")

@@ -454,29 +454,18 @@ def without_programs(machine: Machine, *arguments: str) -> subprocess.CompletedP
 # nginx, of another version, and a file of the administrator's that it refuses.
 
 
-def test_the_file_that_a_stopped_nginx_names_is_in_the_way_not_ours(web: Machine) -> None:
+def test_a_mistake_in_nginx_d_keeps_a_stopped_nginx_from_nothing(web: Machine) -> None:
+    """nginx reads copies of what it took, so that only `apply` sees the mistake."""
     theirs = web.root / "etc/proxygen/nginx.d/headers.conf"
     theirs.parent.mkdir()
     theirs.write_text("add_header X-Ours one always;\n")
     succeeded(web.proxygen("apply"))
     web.nginx.stop()
     theirs.write_text("add_header X-Ours one always;\nno_such_directive on;\n")
-    noted = (live(web, "nginx") / "current").resolve() / "generation.json"
-    noted.write_text(json.dumps(json.loads(noted.read_text()) | {"version": [1, 18, 0]}))
-    told = f"{theirs}:2 is in the way: nginx refuses it: "
-    plan = web.proxygen("plan", "--no-diff")
-    assert f"install nginx: {told}" in plan.stdout
-    assert told in web.proxygen("status").stdout
-    check = web.proxygen("check").stdout
-    assert f"nginx is not running: {told}" in check
-    assert "no_such_directive" in check
-    assert "correct that, then run `proxygen apply`" in check
-    for said in (plan.stdout, check):
-        assert "proxygen's own part is in the way" not in said
+    web.nginx.start()
     run = web.proxygen("apply")
     assert run.returncode == 4
     assert f"{theirs}:2" in run.stderr
+    assert "no_such_directive" in run.stderr
     theirs.unlink()
-    assert "in the way" not in web.proxygen("plan").stdout
-    web.nginx.start()
     succeeded(web.proxygen("apply"))
