@@ -219,6 +219,7 @@ def looped(query: Message) -> bytes:
         (long_names(query_for()), "longer than any right ones"),
         (strings(query_for("TXT")), "longer than any right ones"),
     ],
+    ids=map(str, range(11)),  # a query has an id of its own in each process
 )
 def test_what_would_cost_much_is_refused_unread(said: bytes, words: str) -> None:
     with pytest.raises(TooHeavy, match=words):
