@@ -7,15 +7,15 @@ import os
 import random
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from proxygen import registry
+from proxygen import applied, registry
 from proxygen.bundles import Bundles
-from proxygen.errors import IssueFailed, UsageError
+from proxygen.errors import IssueFailed, ProxygenError, UsageError
 from proxygen.host import files, masks
 from proxygen.host.addresses import Addresses
 from proxygen.host.files import Stamp
@@ -23,10 +23,11 @@ from proxygen.host.suffixes import is_public, registered
 from proxygen.issuers import Issuer
 from proxygen.ledger import Ledger
 from proxygen.model.certificate import DNS, HTTP, PERSIST, Certificate, Secret
+from proxygen.model.former import NOTHING, Former, Past
 from proxygen.model.layout import Layout
-from proxygen.model.reading import Before, read
+from proxygen.model.reading import Before, settle
 from proxygen.model.site import Acme, Site
-from proxygen.model.sources import Source, Unreadable
+from proxygen.model.sources import Load, Source, Unreadable
 from proxygen.namebook import NameBook
 from proxygen.plan.quota import Entry, Kind, Quota, is_exempt, is_renewal
 from proxygen.solvers import Solver, Solvers, Writer, Writing
@@ -44,22 +45,29 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A file that an `include` found: what it held when it had *stamp*."""
+    """A file that an `include` found: what it held when it had *stamp*.
+
+    *foreign*: others than root may write it.
+    """
 
     path: Path
     stamp: Stamp | None
     source: Source | Unreadable
+    foreign: bool = False
 
 
 @dataclass(slots=True)
 class ModelFiles:
     """The files of a model as they were read the last time, for who reads them again and again.
 
-    What did not change is not read again. *found* by mask and name.
+    What did not change is not read again. *found* by mask and name; *open* are the masks of files
+    that others than root may write. *former* is the model as it was last right.
     """
 
     before: Before = field(default_factory=Before)
     found: dict[str, dict[str, Found]] = field(default_factory=dict)
+    open: set[str] = field(default_factory=set)
+    former: Former = NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,17 +130,47 @@ class Parts:
         return Quota(authority.limits, entries, registered, now)
 
 
-def site(layout: Layout, known: ModelFiles | None = None) -> Site:
-    """Return the site that the model file describes; raise ModelError or UsageError."""
+def site(layout: Layout, known: ModelFiles | None = None, *, confirmed: bool = False) -> Site:
+    """Return the site that the files of the model describe; raise ModelError or UsageError.
+
+    An included file with a mistake counts as it was last right, and so does what may have been
+    removed by accident, unless a person *confirmed* all removals. Nothing is written.
+    """
     known = known or ModelFiles()
-    return read(
-        source(layout.config),
-        including(layout, known),
-        registry.settings(),
-        registry.applications(),
-        known.before,
-        is_public,
-    )
+    main = source(layout.config)
+    return settled(layout, main, including(layout, known), known, confirmed=confirmed)
+
+
+def settled(
+    layout: Layout, main: Source, load: Load, known: ModelFiles, *, confirmed: bool = False
+) -> Site:
+    """Return the site that these files describe, by what is kept of them."""
+    with suppress(PermissionError):  # who may only validate: what is kept is for root
+        known.former = applied.former(FileStore(layout.store), known.former)
+    found = read_as(main, load, known.before, Past(known.former, confirmed, Path.is_dir))
+    return replace(found, unbounded=tuple(each for each in found.unbounded if each in known.open))
+
+
+def read_as(main: Source, load: Load, before: Before, past: Past) -> Site:
+    """Return the site that files describe, whatever stands on the disk."""
+    words = registry.settings(), registry.applications()
+    return settle(main, load, *words, before, is_public, past)
+
+
+def last_right(layout: Layout) -> Site | None:
+    """Return the site as it was last right, None where there is none."""
+    former = applied.former(FileStore(layout.store))
+    if former.main is None:
+        return None
+
+    def load(mask: str) -> Sequence[Source | Unreadable]:
+        those = (each.source for each in former.files.values() if each.mask == mask)
+        return sorted(those, key=lambda each: PurePath(each.name).parts)
+
+    try:
+        return read_as(former.main.source, load, Before(), Past(former))
+    except ProxygenError:
+        return None
 
 
 def source(path: Path) -> Source:
@@ -160,16 +198,18 @@ def including(
     For one reading of the model: what that does not come to is *known* no more.
     """
     known = known or ModelFiles()
-    before, known.found = known.found, {}
+    before, known.found, known.open = known.found, {}, set()
 
     def load(mask: str) -> Sequence[Source | Unreadable]:
         folder, former = layout.config.parent, before.get(mask, {})
         try:
             names = masks.names(folder, mask)
         except UsageError as error:
-            return (Unreadable(str(error.where), error.what),)
+            return (Unreadable(str(error.where), error.what, whole=True),)
         present = {name: included(folder, name, former.get(name)) for name in names}
         known.found[mask] = present
+        if is_open(folder, mask) or any(each.foreign for each in present.values()):
+            known.open.add(mask)
         in_order = sorted(present.values(), key=lambda each: each.path.parts)
         return tuple(each.source for each in in_order)
 
@@ -182,7 +222,13 @@ def included(folder: Path, name: str, known: Found | None) -> Found:
     stamp = files.stamp_of(path)
     if known and stamp is not None and known.stamp == stamp:
         return known
-    return Found(path, stamp, included_source(path))
+    return Found(path, stamp, included_source(path), files.is_foreign(path))
+
+
+def is_open(folder: Path, mask: str) -> bool:
+    """Return whether others than root may write a folder in which a mask looks for files."""
+    looked_into = masks.folders(folder, mask) or {str(Path(mask).parent)}
+    return any(files.is_foreign(folder / each) for each in looked_into)
 
 
 def included_source(path: Path) -> Source | Unreadable:
@@ -367,7 +413,7 @@ def secret(reference: Secret) -> bytes:
         if reference.kind == "env":
             found = os.environb.get(reference.place.encode())
         else:
-            found = files.read(Path(reference.place), LARGEST_SECRET)
+            found = files.read(Path(reference.place), LARGEST_SECRET, reference.within)
     except OSError as error:
         why = f"cannot be read: {error.strerror or error}"
         raise missing(reference, why, final=error.errno != errno.EBUSY) from error

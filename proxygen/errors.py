@@ -10,16 +10,21 @@ ProxygenError             1  never raised itself; an error that is not in this t
 │   └── StoreFailed       5  nothing can be stored
 ├── NotServed             6  done, but a client does not see what is wanted
 ├── LockHeld              7  another run is at work
+├── HeldBack              8  a removal is held back, and nothing else could be done without it
 └── Bug                   1  a bug of ours in one domain's work; the others went on
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from typing import Any, ClassVar
+
+HELD_BACK, SET_ASIDE = 8, 9
+"""What a command ends with that did all it could: a removal waits, an included file is wrong."""
 
 
 def visible(text: str) -> str:
@@ -72,12 +77,16 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """One thing wrong in the model: where, in which field, why, and what to do about it."""
+    """One thing wrong in the model: where, in which field, why, and what to do about it.
+
+    *against* is the other place, where a mistake is between what stands in two.
+    """
 
     where: Origin
     field: str
     reason: str
     remedy: str
+    against: Origin | None = dataclasses.field(default=None, compare=False)
 
     def __str__(self) -> str:
         field = f"{self.field}: " if self.field else ""
@@ -242,3 +251,9 @@ class LockHeld(ProxygenError):
     """Another run is at work."""
 
     exit_code = 7
+
+
+class HeldBack(ProxygenError):
+    """A removal is held back, and the rest of the change makes no sense without it."""
+
+    exit_code = HELD_BACK

@@ -64,7 +64,7 @@ def reconcile(
     from the whole state. A certificate that could not be obtained is not tried twice. A plan
     that is not *worth* it is not walked.
     """
-    outcome = Outcome()
+    outcome = Outcome(set_aside=site.set_aside, held_back=site.held_back)
     for authority in site.authorities:
         parts.ledger(authority.directory).set_right(parts.now())
     for owner in only:
@@ -82,6 +82,7 @@ def reconcile(
         plan = next_plan(site, parts, observed, only, outcome.tried)
         outcome.warnings, outcome.waiting = list(plan.warnings), list(plan.waiting)
         if not worth(plan, observed):
+            outcome.declined = True
             break
         seen = outcome.seen
         again = Walk(site, observed, parts, outcome, progress, hooks.before).steps(plan)

@@ -44,6 +44,12 @@ PORTION = 50
 
 AFTER_A_BUG = timedelta(hours=1)
 
+SETTLING = timedelta(seconds=10)
+"""How long something must last that is over once a program has written a file."""
+
+MOST_WORDS = 20
+"""Removals or mistakes that a mail tells of."""
+
 Stop = Callable[[], bool]
 
 
@@ -52,11 +58,27 @@ class Memory:
     """What the daemon keeps from round to round, for what only a running process knows.
 
     *wrong*: the model on the disk is wrong while the last good one goes on. *unwritten*: what
-    could not be stored.
+    could not be stored. *patient*: what may be over in a moment is not told at once, such as a file
+    that is being written; *since* when it is so.
     """
 
     wrong: Wrong | None = None
     unwritten: Unwritten = field(default_factory=dict)
+    patient: bool = False
+    since: dict[str, datetime] = field(default_factory=dict)
+
+    def settled(self, kind: str, words: str, now: datetime) -> Wrong | None:
+        """Return what is wrong once it has lasted, None until then, or where nothing is."""
+        if not words:
+            self.since.pop(kind, None)
+            return None
+        since = self.since.setdefault(kind, now)
+        return Wrong(since, words) if now - since >= SETTLING or not self.patient else None
+
+    def settling(self, now: datetime) -> float | None:
+        """Return after how many seconds something has lasted that may be over before; or None."""
+        left = (since + SETTLING - now for since in self.since.values())
+        return min((each.total_seconds() for each in left if each > timedelta()), default=None)
 
 
 def tell(
@@ -177,7 +199,15 @@ class Round:
             unwritable=unwritable or self.box.error,
             wrong=self.memory.wrong,
             terms=self.terms(told),
+            aside=self.settled("aside", [str(each) for each in self.site.set_aside]),
+            held=self.settled("held", [str(each) for each in self.site.held_back]),
         )
+
+    def settled(self, kind: str, every: Sequence[str]) -> Wrong | None:
+        """Return what stays as it was, once that has lasted."""
+        more = len(every) - MOST_WORDS
+        words = [*every[:MOST_WORDS], *([f"and {more} more"] if more > 0 else [])]
+        return self.memory.settled(kind, "\n".join(words), self.now)
 
     def hand_out(self, digests: Sequence[Digest]) -> datetime | None:
         """Deliver a letter for each digest; return when to go on with those that are left.

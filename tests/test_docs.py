@@ -44,6 +44,8 @@ def fields(node: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[tup
             )
             yield dotted, below.get("default")
             yield from fields(below, path)
+        if isinstance(form.get("items"), dict):
+            yield from fields(form["items"], (*above[:-1], f"{above[-1]}[]"))
         if isinstance(form.get("additionalProperties"), dict):
             key = "PATH" if above[-1] == "locations" else "NAME"
             yield from fields(form["additionalProperties"], (*above, key))

@@ -22,7 +22,7 @@ LAYERS = (
     ("host",),
     ("lookup",),
     ("stores",),
-    ("bundles", "ledger", "letterbox", "namebook"),
+    ("applied", "bundles", "ledger", "letterbox", "namebook"),
     ("solvers",),
     ("issuers", "notifiers"),
     ("registry",),

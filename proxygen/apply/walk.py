@@ -15,10 +15,19 @@ from proxygen.apply.issue import Issuing, Result, issuer_of, lost, store_failed
 from proxygen.apply.service import LiveService, Target
 from proxygen.apply.standing import Standing
 from proxygen.assemble import Parts
-from proxygen.errors import Bug, IssueFailed, NotServed, ProxygenError, ServiceError
+from proxygen.errors import (
+    HELD_BACK,
+    SET_ASIDE,
+    Bug,
+    IssueFailed,
+    NotServed,
+    ProxygenError,
+    ServiceError,
+)
 from proxygen.host import files
 from proxygen.issuers import Issuer
 from proxygen.model.certificate import HTTP, Bundle, Certificate
+from proxygen.model.former import Removal, SetAside
 from proxygen.model.hosts import readable
 from proxygen.model.site import Site
 from proxygen.observe import ANSWERS
@@ -50,7 +59,9 @@ class Outcome:
     certificate was asked for, *asked* with which names, *before* the generation of each service
     that served when the run began. *observed* is what was there when the last plan was made.
     *terms* are new terms of service (URL) by the directory of the authority whose they are,
-    *notes* what else is worth a warning. *seen* counts the names that were looked at.
+    *notes* what else is worth a warning. *seen* counts the names that were looked at. *set_aside*
+    are included files with mistakes, *held_back* removals that wait for a person. *declined*: what
+    there is to do was not worth a round.
     """
 
     done: list[str] = field(default_factory=list)
@@ -65,6 +76,9 @@ class Outcome:
     notes: list[str] = field(default_factory=list)
     seen: int = 0
     observed: Observed | None = None
+    set_aside: tuple[SetAside, ...] = ()
+    held_back: tuple[Removal, ...] = ()
+    declined: bool = False
 
     def settle(self, of: str) -> None:
         """Forget the failure of something that was done in the end."""
@@ -85,7 +99,8 @@ class Outcome:
         kinds = {kind for kind in SEVERITY if any(isinstance(e, kind) for _, e in found)}
         if any(each.code in ("failed", "authority", "names") for each in self.waiting):
             kinds.add(IssueFailed)
-        return next((kind.exit_code for kind in SEVERITY if kind in kinds), 0)
+        gravest = (kind.exit_code for kind in SEVERITY if kind in kinds)
+        return next(gravest, HELD_BACK if self.held_back else SET_ASIDE if self.set_aside else 0)
 
     def as_json(self) -> dict[str, Any]:
         """Return the outcome as ``--json`` prints it."""
@@ -94,6 +109,8 @@ class Outcome:
             "failures": [{"of": what} | error.as_json() for what, error in self.not_done],
             "warnings": self.warnings,
             "waiting": [each.as_json() for each in self.waiting],
+            "set_aside": [each.as_json() for each in self.set_aside],
+            "held_back": [each.as_json() for each in self.held_back],
             "exit_code": self.exit_code,
         }
 

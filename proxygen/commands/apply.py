@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from proxygen import assemble, completion, metrics
+from proxygen import applied, assemble, completion, metrics
 from proxygen.apply.walk import SILENT, Outcome, Progress, nothing
 from proxygen.assemble import Parts
 from proxygen.errors import IssueFailed, NotServed, ProxygenError, UsageError, did_you_mean
@@ -51,17 +51,29 @@ def duration(context: click.Context, option: click.Parameter, typed: str | None)
     callback=duration,
     help="Wait so long (30s, 10m, 1h) for DNS changes that were just made.",
 )
+@click.option(
+    "--confirm-removal",
+    is_flag=True,
+    help="Remove what is gone from the model, be it ever so much.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
-def command(layout: Layout, domains: tuple[str, ...], wait_dns: int, as_json: bool) -> int:
+def command(
+    layout: Layout,
+    domains: tuple[str, ...],
+    wait_dns: int,
+    confirm_removal: bool,
+    as_json: bool,
+) -> int:
     """Make nginx, postfix and dovecot match the model.
 
     Obtains the certificates that are due, installs, reloads and verifies what changed. With a
     DOMAIN (or `global`) only its certificate is obtained; the configuration is made for all.
     Exit code 4: a service refused and its former state is back; 5: a certificate could not be
-    obtained, everything else is done; 6: done, but not served as wanted.
+    obtained, everything else is done; 6: done, but not served as wanted; 8: done, but a removal is
+    held back until it is confirmed; 9: done, but an included file is set aside for its mistakes.
     """
-    site = assemble.site(layout)
+    site = assemble.site(layout, confirmed=confirm_removal)
     only = tuple(owner(domain, site) for domain in domains)
 
     def once(parts: Parts, shown: Progress) -> Outcome:
@@ -188,6 +200,8 @@ def locked(
     if killed:
         parts.bundles.tidy(each.key for each in site.owners)
     outcome = once(parts)
+    if not outcome.declined:
+        applied.keep(parts.store, site)
     tell(site, parts, outcome)
     tell_figures(site, parts, outcome, timedelta(seconds=time.monotonic() - began))
     return outcome
@@ -277,6 +291,7 @@ def summary(outcome: Outcome) -> None:
     for warning in (each for each in outcome.warnings if each not in told):
         echo(f"warning: {warning}", err=True)
     waiting(outcome)
+    as_it_was(outcome)
     if outcome.not_done:
         echo(f"{beginning(outcome)}:", err=True)
         for error, whose in alike(outcome).items():
@@ -285,6 +300,12 @@ def summary(outcome: Outcome) -> None:
         echo(f"{steps(outcome)} done")
     else:
         echo("nothing to do now" if outcome.waiting else "nothing to do")
+
+
+def as_it_was(found: Outcome | Site) -> None:
+    """Say which removals wait for a person, and which included files are set aside."""
+    for each in (*found.held_back, *found.set_aside):
+        echo(str(each), err=True)
 
 
 def beginning(outcome: Outcome) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -13,7 +14,7 @@ from typing import Any
 
 import click
 
-from proxygen import assemble
+from proxygen import applied, assemble
 from proxygen.assemble import Parts
 from proxygen.commands.status import runs, scheduled_of
 from proxygen.errors import ModelError, ProxygenError, visible
@@ -149,7 +150,7 @@ def looked(layout: Layout, limits: Limits, now: datetime) -> Result:
         return judged(site, parts, limits)
     except ModelError as error:
         first = error.mistakes[0]
-        goes_on = runs(layout) and (layout.watch / "model.json").is_file()
+        goes_on = runs(layout) and applied.is_kept(assemble.opened(layout))
         consequence = "the daemon goes on with the last right one" if goes_on else "nothing is done"
         count = "1 mistake" if len(error.mistakes) == 1 else f"{len(error.mistakes)} mistakes"
         words = f"the model has {count}, {consequence}: {first.where}: {first.reason}"
@@ -180,6 +181,7 @@ def judged(site: Site, parts: Parts, limits: Limits) -> Result:
     found = (
         *store_takes_nothing(parts.layout.store),
         *no_daemon(parts.layout),
+        *as_it_was(site),
         *findings(site, observed, now, limits),
         *letters(parts),
     )
@@ -232,6 +234,14 @@ def no_daemon(layout: Layout) -> tuple[Finding, ...]:
     if runs(layout):
         return ()
     return (Finding(Level.CRITICAL, "the daemon (proxygen.service) does not run"),)
+
+
+def as_it_was(site: Site) -> Iterator[Finding]:
+    """Tell of removals that wait for a person, and of included files that are set aside."""
+    for removal in site.held_back:
+        yield Finding(Level.WARNING, str(removal))
+    for file in site.set_aside:
+        yield Finding(Level.WARNING, f"{file.words}: {file.mistakes[0]}")
 
 
 def letters(parts: Parts) -> tuple[Finding, ...]:

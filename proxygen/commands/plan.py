@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 import click
 
 from proxygen import assemble
-from proxygen.errors import IssueFailed, visible
+from proxygen.errors import HELD_BACK, SET_ASIDE, IssueFailed, visible
 from proxygen.model.layout import Layout
+from proxygen.model.site import Site
 from proxygen.named_files import certificates, of_authorities
 from proxygen.observe import observe
 from proxygen.plan.schedule import told
@@ -28,7 +29,8 @@ def command(layout: Layout, as_json: bool, no_diff: bool) -> int:
     With a diff of every file. Nothing is touched. `apply` plans again once a certificate is
     obtained; the diffs show the configuration with those that are there now. Files that the
     model names are looked at as by `validate`. Exit code 4: a service cannot be worked with;
-    5: a certificate that is to be taken from files, or what `acme` names, cannot be used.
+    5: a certificate that is to be taken from files, or what `acme` names, cannot be used; 8: a
+    removal is held back; 9: an included file is set aside.
     """
     site = assemble.site(layout)
     parts = assemble.parts(layout, lambda: datetime.now(UTC))
@@ -42,15 +44,26 @@ def command(layout: Layout, as_json: bool, no_diff: bool) -> int:
         told = {
             "acme": [each.as_json() for each in authority],
             "files": [each.as_json() for each in supplied],
+            "set_aside": [each.as_json() for each in site.set_aside],
+            "held_back": [each.as_json() for each in site.held_back],
         }
         click.echo(json.dumps(plan.as_json() | told, indent=2))
     else:
         show(plan, diffs=not no_diff)
+        as_it_was(site)
         for each in (*authority, *supplied, *(error for _, error in plan.failures)):
             click.echo(str(each), err=True)
     if plan.failures:
         return max(error.exit_code for _, error in plan.failures)
-    return IssueFailed.exit_code if authority or supplied else 0
+    if authority or supplied:
+        return IssueFailed.exit_code
+    return HELD_BACK if site.held_back else SET_ASIDE if site.set_aside else 0
+
+
+def as_it_was(site: Site) -> None:
+    """Print which removals would be held back, and which included files are set aside."""
+    for each in (*site.held_back, *site.set_aside):
+        click.echo(str(each), err=True)
 
 
 def show(plan: Plan, *, diffs: bool) -> None:

@@ -162,6 +162,8 @@ def command(layout: Layout, as_json: bool) -> int:
     click.echo(visible(table(lines, now)))
     for name in observed.services:
         click.echo(service_line(service(name, observed)))
+    for wrong in (*site.held_back, *site.set_aside):
+        click.echo(str(wrong))
     for each in troubles(site, observed, now):
         click.echo(visible(trouble_line(each, now)))
     if mail.waiting:
@@ -207,6 +209,8 @@ def everything(
             {"authority": each.of} | error(each) for each in troubles(site, observed, now)
         ],
         "forecast": expected.as_json() if expected else None,
+        "set_aside": [each.as_json() for each in site.set_aside],
+        "held_back": [each.as_json() for each in site.held_back],
         "warnings": list(warnings(site, observed, now)),
     }
 

@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 import click
 
 from proxygen import assemble, named_files
-from proxygen.errors import IssueFailed, UsageError
+from proxygen.errors import IssueFailed, ModelError, UsageError, visible
 from proxygen.model.layout import Layout
+from proxygen.plan.alerts import bounded, unbounded
 from proxygen.stores import Store
 
 
@@ -20,7 +21,8 @@ def command(layout: Layout, as_json: bool) -> int:
     """Read the model and report every mistake.
 
     Certificates that it names as files are looked at as a client would, and what `acme` names
-    is looked for. Exit code 3: the model is wrong; 5: one of those things cannot be used.
+    is looked for. Exit code 3: the model is wrong, be it the main file, which stops everything, or
+    an included one, which is set aside; 5: one of those things cannot be used.
     """
     site = assemble.site(layout)
     authority = [*named_files.of_authorities(site)]
@@ -33,14 +35,25 @@ def command(layout: Layout, as_json: bool) -> int:
     usable = all(each.is_usable for each in authority) and all(each.is_usable for each in supplied)
     if as_json:
         told = {
+            "mistakes": [each.as_json() for each in site.mistakes],
+            "set_aside": [each.as_json() for each in site.set_aside],
+            "held_back": [each.as_json() for each in site.held_back],
+            "warnings": [*bounded(unbounded(site))],
             "acme": [each.as_json() for each in authority],
             "files": [each.as_json() for each in supplied],
         }
-        click.echo(json.dumps({"model": summary, "mistakes": [], **told}, indent=2))
+        click.echo(json.dumps({"model": summary, **told}, indent=2))
     else:
         for each in (*(each for each in authority if not each.is_usable), *supplied):
             click.echo(str(each))
-        click.echo(f"{summary}; {'the model is right' if usable else 'see above'}")
+        for words in bounded(unbounded(site)):
+            click.echo(f"warning: {visible(words)}", err=True)
+        for one in (*site.held_back, *site.mistakes, *(each.words for each in site.set_aside)):
+            click.echo(visible(str(one)), err=True)
+        right = usable and not site.mistakes
+        click.echo(f"{summary}; {'the model is right' if right else 'see above'}")
+    if site.mistakes:
+        return ModelError.exit_code
     return 0 if usable else IssueFailed.exit_code
 
 

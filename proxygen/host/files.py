@@ -32,15 +32,15 @@ KINDS = {
 }
 
 
-def read(path: Path, largest: int = LARGEST) -> bytes | None:
+def read(path: Path, largest: int = LARGEST, within: Path | None = None) -> bytes | None:
     """Return what a regular file holds, None when it is not there; bounded to *largest* octets.
 
-    Raises OSError for what cannot be read, is no regular file, is larger, or changes each time
-    while it is read.
+    Raises OSError for what cannot be read, is no regular file, is larger, changes each time while
+    it is read, or does not stand *within* that folder, wherever links lead.
     """
     for _ in range(TRIES):
         try:
-            content = unchanged(path, largest)
+            content = unchanged(path, largest, within)
         except (FileNotFoundError, NotADirectoryError):
             return None
         if content is not None:
@@ -48,19 +48,23 @@ def read(path: Path, largest: int = LARGEST) -> bytes | None:
     raise OSError(errno.EBUSY, CHANGING, str(path))
 
 
-def read_together(paths: Sequence[Path], largest: int = LARGEST) -> tuple[bytes | None, ...]:
+def read_together(
+    paths: Sequence[Path], largest: int = LARGEST, within: Path | None = None
+) -> tuple[bytes | None, ...]:
     """Return what files held at one moment, as ``read`` does each; raise OSError likewise."""
     for _ in range(TRIES):
         before = [state(path) for path in paths]
-        contents = tuple(read(path, largest) for path in paths)
+        contents = tuple(read(path, largest, within) for path in paths)
         if before == [state(path) for path in paths]:
             return contents
     raise OSError(errno.EBUSY, CHANGING, str(paths[0]))
 
 
-def unchanged(path: Path, largest: int) -> bytes | None:
+def unchanged(path: Path, largest: int, within: Path | None) -> bytes | None:
     """Return what a regular file holds, None when it changed meanwhile."""
     with regular(path) as (place, before):
+        if within:
+            require_within(place, path, within)
         if before.st_size > largest:
             raise OSError(errno.EFBIG, "too large", str(path))
         if not before.st_size:
@@ -129,6 +133,26 @@ def octets(place: int, path: Path, size: int) -> bytes:
         raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         os.close(descriptor)
+
+
+def require_within(descriptor: int, path: Path, folder: Path) -> None:
+    """Raise PermissionError where an open file does not stand below a folder, links followed.
+
+    What was opened counts: a path may lead elsewhere the next moment.
+    """
+    place = os.readlink(f"/proc/self/fd/{descriptor}")  # noqa: PTH115 a text, not a path
+    if not Path(place).is_relative_to(os.path.realpath(folder)):
+        raise PermissionError(errno.EPERM, f"it does not stand in {folder}", str(path))
+
+
+def is_foreign(path: Path) -> bool:
+    """Return whether others than root, or who we are, may write a file or folder."""
+    try:
+        status = path.stat()
+    except OSError:
+        return False
+    others = status.st_mode & stat.S_IWOTH or (status.st_mode & stat.S_IWGRP and status.st_gid)
+    return bool(others) or status.st_uid not in (0, os.geteuid())
 
 
 Stamp = tuple[int, int, int, int, int]

@@ -107,7 +107,8 @@ class FileIssuer:
     def read(self, source: FileSource) -> Read:
         """Return what the files hold, as octets; raise IssueFailed."""
         return Read(
-            contents(source.paths), self.secrets(source.password) if source.password else None
+            contents(source.paths, source.within),
+            self.secrets(source.password) if source.password else None,
         )
 
 
@@ -129,7 +130,7 @@ def fingerprint(source: FileSource) -> str:
     digest = hashlib.sha256()
     try:
         for path in source.paths:
-            held = files.read(path, LARGEST)
+            held = files.read(path, LARGEST, source.within)
             if held is None:
                 return ""
             digest.update(hashlib.sha256(held).digest())
@@ -150,11 +151,15 @@ def warnings(source: FileSource) -> tuple[str, ...]:
     return (f"{path} holds a private key and is open to others (mode {mode:04o}): chmod 600",)
 
 
-def contents(paths: Sequence[Path]) -> tuple[tuple[str, bytes], ...]:
-    """Return what files that belong together hold, each with its name; raise IssueFailed."""
+def contents(paths: Sequence[Path], within: Path | None = None) -> tuple[tuple[str, bytes], ...]:
+    """Return what files that belong together hold, each with its name; raise IssueFailed.
+
+    *within*: the folder in which they must stand, wherever links lead.
+    """
     held = []
     try:
-        for path, data in zip(paths, files.read_together(paths, LARGEST), strict=True):
+        together = files.read_together(paths, LARGEST, within)
+        for path, data in zip(paths, together, strict=True):
             if data is None:
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
             held.append((str(path), data))

@@ -32,10 +32,14 @@ class KeyType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """A reference to a secret: ``env:NAME`` or ``file:PATH``; never the secret itself."""
+    """A reference to a secret: ``env:NAME`` or ``file:PATH``; never the secret itself.
+
+    A file is not read that stands elsewhere than below *within*, if that is given.
+    """
 
     kind: str
     place: str
+    within: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +47,7 @@ class FileSource:
     """A certificate that the administrator supplies: PEM files, or one PKCS#12 file.
 
     Paths are absolute. In PEM files leaf, chain and key may stand in any order and in any of
-    the files.
+    the files. None of them is read that stands elsewhere than below *within*, if that is given.
     """
 
     certificate: Path
@@ -51,6 +55,7 @@ class FileSource:
     chain: Path | None
     password: Secret | None
     origin: Origin
+    within: Path | None = None
 
     @property
     def paths(self) -> tuple[Path, ...]:

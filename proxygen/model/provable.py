@@ -10,7 +10,16 @@ from proxygen.errors import Mistake
 from proxygen.model.certificate import GLOBAL, Certificate
 from proxygen.model.hosts import is_address, is_wildcard, readable
 from proxygen.model.mistakes import dotted, unknown
-from proxygen.model.rules import Files, Path, fields_of, mapping, origin, place, spelled
+from proxygen.model.rules import (
+    Files,
+    Path,
+    fields_of,
+    is_asked_by_main,
+    mapping,
+    origin,
+    place,
+    spelled,
+)
 from proxygen.model.schema import DIRECTORIES, Challenge
 from proxygen.model.site import Owner, Site
 from proxygen.model.yaml import Document, Map
@@ -21,15 +30,12 @@ ADDRESS_PROFILES = dict.fromkeys(DIRECTORIES.values(), "shortlived")
 """The profile by which known authorities issue for addresses (letsencrypt.org/docs/profiles)."""
 
 
-def broken(
-    site: Site, main: Document, files: Files, is_public_suffix: Callable[[str], bool]
-) -> Iterator[Mistake]:
-    """Yield a mistake for each name that nobody could prove."""
+def broken(site: Site, main: Document, files: Files) -> Iterator[Mistake]:
+    """Yield a mistake for each name that nobody could prove, those of nobody apart."""
     typed = Typed(main, files)
     yield from not_one_kind(main)
     yield from without_solver(site, typed)
     yield from unknown_solver(typed.defaults, ("defaults",), main, main)
-    yield from public_suffixes(site, files, is_public_suffix)
     yield from of_others(site, files)
     for owner in site.owners:
         fields = typed.of(owner)
@@ -117,13 +123,14 @@ def of_others(site: Site, files: Files) -> Iterator[Mistake]:
 
     For one below another domain of the model, or below the global URL, they prove nothing.
     """
-    keys = {owner.key: owner.key for owner in site.domains}
-    keys |= {name.removeprefix("*."): GLOBAL for name in site.main.names}
+    keys = {owner.key: owner for owner in site.domains}
+    keys |= {name.removeprefix("*."): site.main for name in site.main.names}
     for owner in site.domains:
         if owner.certificate is None or owner.certificate.challenge == HTTP:
             continue
         for name in owner.names:
-            above = next((keys[each] for each in upwards(name) if each in keys), owner.key)
+            owning = next((keys[each] for each in upwards(name) if each in keys), owner)
+            above = owning.key
             if above != owner.key and owner.certificate.issuer == "acme":
                 path = place(owner, name, files)
                 whose = "the global URL" if above == GLOBAL else readable(above)
@@ -134,6 +141,7 @@ def of_others(site: Site, files: Files) -> Iterator[Mistake]:
                     " prove it for anybody",
                     f"write it below `{'global' if above == GLOBAL else above}`, or have it proven"
                     " by http-01",
+                    owning.origin,
                 )
 
 
@@ -253,7 +261,10 @@ def refusing_addresses(wanted: Certificate) -> Iterator[tuple[str, str]]:
 
 
 def without_solver(site: Site, typed: Typed) -> Iterator[Mistake]:
-    """dns-01 needs somebody who writes the records; told once, where dns-01 is asked for."""
+    """dns-01 needs somebody who writes the records; told once, where dns-01 is asked for.
+
+    In the main file only where it asks for the certificate, too.
+    """
     known = sorted(mapping(typed.main, "solvers"))
     told = set()
     for owner in (
@@ -261,6 +272,8 @@ def without_solver(site: Site, typed: Typed) -> Iterator[Mistake]:
     ):  # of the only one it was told what is wrong
         if lacks_solver(owner):
             _, path, document = typed.challenge(owner)
+            if document is typed.main and not is_asked_by_main(owner, typed.main, typed.files):
+                path, document = owner.path, typed.files[owner.origin.file]
             if (document.name, path) not in told:
                 told.add((document.name, path))
                 whose = readable(owner.host or "")

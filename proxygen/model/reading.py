@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from posixpath import normpath
 from typing import Any
 
 from proxygen.errors import Mistake, ModelError, Origin
-from proxygen.model import provable, rules
 from proxygen.model.backends import Applications, backends
 from proxygen.model.certificate import (
     GLOBAL,
@@ -20,7 +20,10 @@ from proxygen.model.certificate import (
     KeyType,
     Secret,
 )
+from proxygen.model.choosing import Choice, Placed
+from proxygen.model.former import Past
 from proxygen.model.hosts import BadName, host_name
+from proxygen.model.mistakes import dotted
 from proxygen.model.schema import (
     DIRECTORIES,
     LIMITS,
@@ -43,7 +46,7 @@ from proxygen.model.site import (
     Owner,
     Site,
 )
-from proxygen.model.sources import Load, Read, ReadBefore, Source, read_included
+from proxygen.model.sources import Load, Read, ReadBefore, Source, asked_for, read_included
 from proxygen.model.yaml import Document, Map
 
 
@@ -60,35 +63,54 @@ def read(
     before: Before | None = None,
     is_public_suffix: Callable[[str], bool] = nothing,
 ) -> Site:
-    """Return the site that the files describe; raise ModelError with every mistake.
+    """Return the site that the files describe; raise ModelError with every mistake of any file."""
+    site = settle(main, load, known, applications, before, is_public_suffix)
+    if site.mistakes:
+        raise ModelError(site.mistakes)
+    return site
+
+
+def settle(
+    main: Source,
+    load: Load,
+    known: Known,
+    applications: Applications,
+    before: Before | None = None,
+    is_public_suffix: Callable[[str], bool] = nothing,
+    past: Past | None = None,
+) -> Site:
+    """Return the site that the files describe, or did when they were last right.
+
+    An included file with a mistake is set aside, a removal that may be an accident is held back:
+    for both the *past* counts. Raise ModelError with every mistake of all files where the main one
+    has any, and HeldBack where what is held back does not fit what the main file says now.
 
     *is_public_suffix* tells of a name in A-labels whether anybody can register names below it.
     *before* spares who reads a model again and again all that did not change.
     """
-    before = before or Before()
+    before, past = before or Before(), past or Past()
     before.files.begin()
+    before.past.begin()
     first = before.files.file(main, before.grammar(known))
     content = first.content if isinstance(first.content, Main) else None
     if content is None:
         raise ModelError(ordered(first.document.mistakes))
-    included, mistakes = read_included(first, content, load, before.files)
-    files = [first, *included]
-    for file in files:
-        mistakes += file.document.mistakes
-    site = Building(first, content, files, mistakes, before).site(applications)
-    documents = files_by_name(files)
-    mistakes += not_said_yet(rules.broken(site, first.document, documents), mistakes)
-    wrong = provable.broken(site, first.document, documents, is_public_suffix)
-    mistakes += not_said_yet(wrong, mistakes)
-    if mistakes:
-        raise ModelError(ordered(mistakes))
-    return site
+    formerly = {each.mask for each in past.former.files.values()}
+    found = read_included(first, content, load, before.files, formerly)
+    mistakes = [*first.document.mistakes, *found.mistakes]
+    bounded = bounds(first, content)
+    building = Building(first, content, bounded, mistakes, before)
+    bare = building.site(applications)
+    choice = Choice(first, found, past, bare, building.placed_of, before.past, is_public_suffix)
+    masks = found.masks | {each.source.name: each.mask for each in choice.former.values()}
+    building.bound_of |= {name: bounded[mask] for name, mask in masks.items() if mask in bounded}
+    return choice.settled(building.mistakes)
 
 
-def not_said_yet(broken: Iterator[Mistake], mistakes: Sequence[Mistake]) -> Iterator[Mistake]:
-    """Yield what is wrong with fields of which nothing was said: those are as good as empty."""
-    said = {(mistake.where.file, mistake.field) for mistake in mistakes}
-    return (each for each in broken if (each.where.file, each.field) not in said)
+def bounds(first: Read, content: Main) -> dict[str, Path]:
+    """Return by mask where the certificates must stand that its files name."""
+    asked = (each for _, each in asked_for(content, first.document))
+    return {mask: first.folder / bound for mask, bound in asked if bound is not None}
 
 
 def ordered(mistakes: Sequence[Mistake]) -> tuple[Mistake, ...]:
@@ -96,35 +118,22 @@ def ordered(mistakes: Sequence[Mistake]) -> tuple[Mistake, ...]:
     return tuple(sorted(dict.fromkeys(mistakes), key=lambda mistake: mistake.where))
 
 
-def files_by_name(files: list[Read]) -> dict[str, Document]:
-    """Return the documents by the names that origins carry."""
-    return {file.document.name: file.document for file in files}
-
-
-@dataclass(frozen=True, slots=True)
-class Placed:
-    """A domain where it stands; *owner* is None for one of which nothing right is left."""
-
-    key: str
-    typed: str
-    where: Origin
-    owner: Owner | None
-    mistakes: tuple[Mistake, ...]
-
-
 @dataclass(slots=True)
 class Before:
     """What is known from the last time a model was read.
 
     *placed* are the domains of each file by its name, built from that very file while the main
-    file *said* the same about what domains do not say themselves.
+    file *said* the same about what domains do not say themselves; *once* are those of files as they
+    were last right, which *past* has read.
     """
 
     files: ReadBefore = field(default_factory=ReadBefore)
+    past: ReadBefore = field(default_factory=ReadBefore)
     known: Known | None = None
     main: type[Main] = Main
     said: tuple[object, ...] = ()
     placed: dict[str, tuple[Read, tuple[Placed, ...]]] = field(default_factory=dict)
+    once: dict[str, tuple[Read, tuple[Placed, ...]]] = field(default_factory=dict)
 
     def grammar(self, known: Known) -> type[Main]:
         """Return the type of the main file, the very same while the same words are known."""
@@ -146,25 +155,28 @@ class Proving:
 
 @dataclass(slots=True)
 class Building:
-    """Builds the site from the files that were read.
+    """Builds the site from the files that were read; *bound_of* a file: where its certificates are.
 
     *usual* is how names are proven of domains that say nothing about it.
     """
 
     first: Read
     content: Main
-    files: list[Read]
+    bounds: Mapping[str, Path]
     mistakes: list[Mistake]
     before: Before
     usual: Proving | None = None
+    bound_of: dict[str, Path] = field(default_factory=dict)
+    placed_before: dict[str, tuple[Read, tuple[Placed, ...]]] = field(default_factory=dict)
+    once_before: dict[str, tuple[Read, tuple[Placed, ...]]] = field(default_factory=dict)
 
     def site(self, applications: Applications) -> Site:
-        """Return the site; what cannot be built is noted as a mistake and left out."""
+        """Return the site without domains; what cannot be built is noted as a mistake."""
         built, wrong = backends(self.content.backends, self.first.document, applications)
         self.mistakes += wrong
         return Site(
             main=self.main(),
-            domains=tuple(self.domains()),
+            domains=(),
             backends=built,
             authorities=tuple(self.authorities()),
             services=self.named("services"),
@@ -177,7 +189,14 @@ class Building:
             addresses=distinct(self.content.addresses),
             resolvers=tuple(map(socket_of, self.content.resolvers)),
             preflight=self.content.acme.preflight,
+            unbounded=tuple(self.unbounded()),
         )
+
+    def unbounded(self) -> Iterator[str]:
+        """Yield the masks whose files may name any file as a certificate."""
+        for _, (mask, bound) in asked_for(self.content, self.first.document):
+            if bound is None and mask not in self.bounds:
+                yield mask
 
     def solvers(self) -> Iterator[tuple[str, DnsSolver]]:
         """Yield who writes DNS records; one with no word, or several, is a mistake."""
@@ -224,33 +243,29 @@ class Building:
             path=("global",),
         )
 
-    def domains(self) -> Iterator[Owner]:
-        """Yield every domain of every file; a domain that stands twice is a mistake."""
-        seen: dict[str, Origin] = {}
-        for each in self.all_placed():
-            if each.key in seen:
-                self.mistakes.append(twice(each.typed, each.where, seen[each.key]))
-                continue
-            seen[each.key] = each.where
-            self.mistakes += each.mistakes
-            if each.owner:
-                yield each.owner
+    def placed_of(self, file: Read, *, once: bool = False) -> tuple[Placed, ...]:
+        """Return the domains of a file, as they were while it did not change.
 
-    def all_placed(self) -> Iterator[Placed]:
-        """Yield the domains of every file, those that did not change as they were."""
-        content = self.content
+        *once*: it is a file as it was last right.
+        """
+        there = self.before.once if once else self.before.placed
+        known = there.get(file.name)
+        if known is None or known[0] is not file:
+            former = (self.once_before if once else self.placed_before).get(file.name)
+            known = former if former and former[0] is file else (file, tuple(self.placed(file)))
+            there[file.name] = known
+        return known[1]
+
+    def __post_init__(self) -> None:
+        """Take over the domains of which the main file says the same as before."""
+        content, before = self.content, self.before
         solvers = tuple(content.solvers or ())
         looks = (tuple(content.addresses), tuple(content.resolvers))
-        said = (content.defaults, content.language, content.acme, solvers, looks)
-        former = self.before.placed if self.before.said == said else {}
-        self.before.said, self.before.placed = said, {}
-        for file in self.files:
-            name = file.document.name
-            known = former.get(name)
-            if known is None or known[0] is not file:
-                known = file, tuple(self.placed(file))
-            self.before.placed[name] = known
-            yield from known[1]
+        bounds = tuple(self.bounds.items())
+        said = (content.defaults, content.language, content.acme, solvers, looks, bounds)
+        if before.said == said:
+            self.placed_before, self.once_before = before.placed, before.once
+        before.said, before.placed, before.once = said, {}, {}
 
     def placed(self, file: Read) -> Iterator[Placed]:
         """Yield the domains of one file."""
@@ -268,7 +283,9 @@ class Building:
             return Placed(key, typed, where, None, ())
         fields = content.domains[key] or Domain()
         owner = self.domain(key, typed, fields, file)
-        wrong = without_url(fields, typed, file.document) if owner.host is None else ()
+        wrong = [*without_url(fields, typed, file.document)] if owner.host is None else []
+        if owner.certificate and owner.certificate.file and owner.certificate.file.within:
+            wrong += outside(owner.certificate.file, typed, file.document)
         return Placed(key, typed, where, owner, tuple(wrong))
 
     def domain(self, key: str, typed: str, fields: Domain, file: Read) -> Owner:
@@ -282,7 +299,8 @@ class Building:
         where = file.document.origin("domains", typed, "certificate")
         certificate = (
             self.certificate(
-                key, names, asked, where, file.folder, self.proving(names, fields, defaults)
+                *(key, names, asked, where, file.folder, self.proving(names, fields, defaults)),
+                self.bound_of.get(file.name) if fields.certificate else None,
             )
             if names and asked != GLOBAL
             else None
@@ -307,8 +325,9 @@ class Building:
         where: Origin,
         folder: Path,
         proving: Proving,
+        within: Path | None = None,
     ) -> Certificate:
-        """Return the certificate that is asked for."""
+        """Return the certificate that is asked for, from files *within* a folder where given."""
         issuer = asked if isinstance(asked, str) else "file"
         return Certificate(
             owner=owner,
@@ -318,7 +337,9 @@ class Building:
             key_type=KeyType(self.content.acme.key_type),
             key_type_said="key_type" in self.content.acme.model_fields_set,
             authorities=self.asked() if issuer == "acme" else (),
-            file=file_source(asked, where, folder) if isinstance(asked, FileCertificate) else None,
+            file=file_source(asked, where, folder, within)
+            if isinstance(asked, FileCertificate)
+            else None,
             keep_key=owner == GLOBAL,
             challenge=proving.challenge,
             solver=proving.solver if proving.challenge != HTTP else None,
@@ -441,12 +462,6 @@ def distinct(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def twice(typed: str, where: Origin, first: Origin) -> Mistake:
-    """Return the mistake of a domain that stands in two places."""
-    reason = f"the domain stands here again, first at {first}"
-    return Mistake(where, f"domains.{typed}", reason, "keep one of the two")
-
-
 def lost(name: str, fields: Domain, raw: Any) -> bool:
     """Return whether a domain says something for a field that was taken out as wrong."""
     return getattr(fields, name) is None and isinstance(raw, Map) and raw.get(name) is not None
@@ -470,15 +485,44 @@ def without_url(fields: Domain, typed: str, document: Document) -> Iterator[Mist
             )
 
 
-def file_source(asked: FileCertificate, where: Origin, folder: Path) -> FileSource:
+def outside(source: FileSource, typed: str, document: Document) -> Iterator[Mistake]:
+    """Yield a mistake for each file that stands elsewhere than its certificates may.
+
+    As far as its path tells: where links lead is seen when it is opened.
+    """
+    paths = {"certificate": source.certificate, "key": source.key, "chain": source.chain}
+    if source.password and source.password.kind == "file":
+        paths["password"] = Path(source.password.place)
+    for name, path in paths.items():
+        if path and source.within and not is_below(path, source.within):
+            field = ("domains", typed, "certificate", "file", name)
+            yield Mistake(
+                document.origin(*field),
+                dotted(field),
+                f"{path} does not stand in {source.within}, where this file's certificates must",
+                f"put it into {source.within}, and write its path from here",
+            )
+
+
+def is_below(path: Path, folder: Path) -> bool:
+    """Return whether a path is below a folder, by their letters."""
+    return Path(normpath(path)).is_relative_to(normpath(folder))
+
+
+def file_source(
+    asked: FileCertificate, where: Origin, folder: Path, within: Path | None = None
+) -> FileSource:
     """Return the paths of a certificate in files, relative ones below *folder*."""
     fields = asked.file
     return FileSource(
         certificate=folder / fields.certificate,
         key=folder / fields.key if fields.key else None,
         chain=folder / fields.chain if fields.chain else None,
-        password=secret(fields.password, folder) if fields.password else None,
+        password=replace(secret(fields.password, folder), within=within)
+        if fields.password
+        else None,
         origin=where,
+        within=within,
     )
 
 

@@ -17,26 +17,22 @@ Path = tuple[str | int, ...]
 
 
 def broken(site: Site, main: Document, files: Files) -> Iterator[Mistake]:
-    """Yield a mistake for each rule that does not hold."""
-    yield from names_with_two_owners(site, files)
+    """Yield a mistake for each rule that does not hold; that of rule 8 is looked at before."""
     yield from unknown_backends(site, main, files)
-    yield from terms_not_agreed(site, main)
+    yield from terms_not_agreed(site, main, files)
 
 
-def names_with_two_owners(site: Site, files: Files) -> Iterator[Mistake]:
-    """A name belongs to exactly one owner (rule 8); both places are named."""
-    owners: dict[str, Owner] = {}
-    for owner in site.owners:
-        for name in filter(None, owner.names):  # not one that was typed wrong
-            first = owners.setdefault(name, owner)
-            if first is not owner:
-                here, there = place(owner, name, files), place(first, name, files)
-                reason = (
-                    f"the name {readable(name)} belongs to {title(first)} already, "
-                    f"at {origin(first, there, files)}"
-                )
-                remedy = "remove the name at one of the places"
-                yield Mistake(origin(owner, here, files), dotted(here), reason, remedy)
+def two_owners(name: str, owner: Owner, first: Owner, files: Files) -> Mistake:
+    """A name belongs to exactly one owner (rule 8), here to the *first*; both places are named."""
+    here, there = place(owner, name, files), place(first, name, files)
+    return Mistake(
+        origin(owner, here, files),
+        dotted(here),
+        f"the name {readable(name)} belongs to {title(first)} already, "
+        f"at {origin(first, there, files)}",
+        "remove the name at one of the places",
+        first.origin,
+    )
 
 
 def title(owner: Owner) -> str:
@@ -110,18 +106,39 @@ def missing(name: str, known: set[str]) -> tuple[str, str]:
     return reason.replace("field", "backend"), remedy
 
 
-def terms_not_agreed(site: Site, main: Document) -> Iterator[Mistake]:
-    """An ACME certificate needs the authority's terms agreed to (RFC 8555 section 7.3)."""
-    asked = next((each for each in site.certificates if each.issuer == "acme"), None)
+def terms_not_agreed(site: Site, main: Document, files: Files) -> Iterator[Mistake]:
+    """An ACME certificate needs the authority's terms agreed to (RFC 8555 section 7.3).
+
+    That is told in the main file where it asks for one itself, else where one is asked for.
+    """
+    asking = [
+        each for each in site.owners if each.certificate and each.certificate.issuer == "acme"
+    ]
+    by_main = next((each for each in asking if is_asked_by_main(each, main, files)), None)
     for path in (("acme",), ("acme", "fallback"))[: len(site.authorities)]:
         fields = functools.reduce(below, path, main.value)
-        if asked and fields.get("terms_of_service_agreed") is not True:
-            where = (*path, "terms_of_service_agreed")
-            whom = asked.names[0] or asked.owner
+        if fields.get("terms_of_service_agreed") is True:
+            continue
+        field = dotted((*path, "terms_of_service_agreed"))
+        for owner in (by_main,) if by_main else asking:
+            at_main = owner is by_main and fields
+            where = main.origin(*path, "terms_of_service_agreed") if at_main else asked_at(owner)
             yield Mistake(
-                main.origin(*where) if fields else asked.origin,
-                dotted(where),
-                f"an ACME certificate is wanted (for {readable(whom)}), but the authority's terms "
-                "of service were not agreed to",
+                where,
+                field,
+                f"an ACME certificate is wanted (for {readable(owner.host or owner.key)}), but the "
+                "authority's terms of service were not agreed to",
                 "read them, then write `terms_of_service_agreed: true` there",
             )
+
+
+def asked_at(owner: Owner) -> Origin:
+    """Return where the certificate of an owner is asked for."""
+    return owner.certificate.origin if owner.certificate else owner.origin
+
+
+def is_asked_by_main(owner: Owner, main: Document, files: Files) -> bool:
+    """Return whether the main file asks for an owner's certificate, be it by `defaults`."""
+    if owner.origin.file == main.name:
+        return True
+    return not fields_of(owner, files).get("certificate")

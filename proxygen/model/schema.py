@@ -101,6 +101,11 @@ DomainCertificate = Annotated[
 ]
 
 
+def kind_of_include(value: Any) -> str:
+    """Return which form of `include` *value* has: a mapping or a word."""
+    return "mapping" if isinstance(value, dict | BaseModel) else "word"
+
+
 def kind_of_list(value: Any) -> str:
     """Return which form *value* has: a list, or a single word."""
     return "list" if isinstance(value, list) else "word"
@@ -350,6 +355,21 @@ class Included(Part):
     domains: Domains = Field({}, description="The domains, by name.")
 
 
+class IncludeFields(Part):
+    """Further files, whose certificates stand in one folder."""
+
+    files: Glob = Field(description="A path or glob; each file has a `domains:` mapping.")
+    certificates: File = Field(
+        description="The folder in which all files stand that these name as certificates and keys."
+    )
+
+
+Include = Annotated[
+    Annotated[Glob, Tag("word")] | Annotated[IncludeFields, Tag("mapping")],
+    Discriminator(kind_of_include),
+]
+
+
 class Main(Included):
     """The model file."""
 
@@ -375,7 +395,7 @@ class Main(Included):
     notifiers: Any = None
     solvers: Any = None
     metrics: MetricsFields = Field(MetricsFields(), description="Figures for Prometheus.")
-    include: list[Glob] = Field(
+    include: list[Include] = Field(
         [], description="Further files (paths or globs), each with a `domains:` mapping."
     )
 

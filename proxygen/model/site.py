@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from proxygen.errors import Origin
+from proxygen.errors import Mistake, Origin
 from proxygen.model.certificate import GLOBAL, Certificate, KeyType, Secret
+from proxygen.model.former import NOTHING, Former, Past, Removal, SetAside
 
 
 class Role(StrEnum):
@@ -157,6 +158,11 @@ class Site:
     installation, none where they are to be found out; *resolvers* (address and port) are asked
     instead of the domains' own name servers. *preflight*: names are looked at before an authority
     is asked.
+
+    *mistakes* are those of included files, *set_aside* which files are set aside for them, and
+    *held_back* the removals that wait for a person. *unbounded* are the masks of included files
+    that others than root may write, and that may name any file as a certificate. *past* is what
+    counted of the past, *right* what is kept of the files once the site was applied.
     """
 
     main: Owner
@@ -173,6 +179,12 @@ class Site:
     addresses: tuple[str, ...] = ()
     resolvers: tuple[tuple[str, int], ...] = ()
     preflight: bool = True
+    mistakes: tuple[Mistake, ...] = ()
+    set_aside: tuple[SetAside, ...] = ()
+    held_back: tuple[Removal, ...] = ()
+    unbounded: tuple[str, ...] = ()
+    past: Past = field(default=Past(), compare=False, repr=False)
+    right: Former = field(default=NOTHING, compare=False, repr=False)
 
     @property
     def owners(self) -> Iterator[Owner]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,8 +10,9 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from proxygen.errors import Mistake
+from proxygen.model.former import Source as Source
 from proxygen.model.mistakes import mistakes_of, path_in
-from proxygen.model.schema import Included, Main, rest_type
+from proxygen.model.schema import Included, IncludeFields, Main, rest_type
 from proxygen.model.yaml import Document, Map, parse
 
 T = TypeVar("T", bound=BaseModel)
@@ -19,20 +20,15 @@ FieldPath = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """A file of the model: its *name* as messages show it, its *folder*, and what it holds."""
-
-    name: str
-    folder: Path
-    text: bytes
-
-
-@dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A file that an `include` found and nobody can read; *words* are the system's own."""
+    """A file that an `include` found and nobody can read; *words* are the system's own.
+
+    *whole*: it is all that the `include` would name, which cannot be told.
+    """
 
     name: str
     words: str
+    whole: bool = False
 
 
 Load = Callable[[str], Sequence[Source | Unreadable]]
@@ -46,6 +42,12 @@ class Read:
     document: Document
     folder: Path
     content: Included | None
+    source: Source
+
+    @property
+    def name(self) -> str:
+        """What messages call the file."""
+        return self.document.name
 
 
 @dataclass(slots=True)
@@ -78,7 +80,8 @@ def read_file(source: Source, grammar: type[T]) -> Read:
         content = validated(document, grammar)
     elif not document.mistakes:
         document.mistake((0, 0), "this file holds no mapping", "begin with `global:`")
-    return Read(document, source.folder, content if isinstance(content, Included) else None)
+    known = content if isinstance(content, Included) else None
+    return Read(document, source.folder, known, source)
 
 
 def validated(document: Document, grammar: type[T]) -> T | None:
@@ -137,27 +140,66 @@ def without(value: Any, wrong: Mapping[str | int, Any]) -> Any:
 RIGHT: Mapping[str | int, Any] = {}
 
 
+@dataclass(slots=True)
+class Inclusion:
+    """What the main file includes: the *files* that could be read.
+
+    *masks* tell by name which mask found a file, readable or not. *unread* has the mistake of each
+    that cannot be read, *untold* that of each mask which leads past too much to be looked at.
+    *mistakes* are those of the main file: what it names is not there, and never was. *empty* are
+    the masks that match nothing.
+    """
+
+    files: list[Read] = field(default_factory=list)
+    masks: dict[str, str] = field(default_factory=dict)
+    unread: dict[str, Mistake] = field(default_factory=dict)
+    untold: dict[str, Mistake] = field(default_factory=dict)
+    mistakes: list[Mistake] = field(default_factory=list)
+    empty: set[str] = field(default_factory=set)
+
+
 def read_included(
-    first: Read, content: Main, load: Load, before: ReadBefore
-) -> tuple[list[Read], list[Mistake]]:
-    """Return the files that the main file includes, and a mistake for each that cannot be read."""
-    found: dict[str, Read] = {}
-    mistakes = []
-    right = set(content.include)
-    masks = first.document.value.get("include") if right else []
-    for index, mask in enumerate(masks):
-        if not isinstance(mask, str) or mask not in right:
-            continue
+    first: Read, content: Main, load: Load, before: ReadBefore, formerly: Collection[str] = ()
+) -> Inclusion:
+    """Return what the main file includes; *formerly*: the masks that matched something before."""
+    found, document = Inclusion(), first.document
+    for index, (mask, _) in asked_for(content, document):
         sources = load(mask)
-        if not sources and not set(mask) & set("*?["):
-            mistakes.append(unreadable(first.document, index, f"{mask} cannot be read"))
+        if not sources:
+            found.empty.add(mask)
+            if not set(mask) & set("*?[") and mask not in formerly:
+                found.mistakes.append(unreadable(document, index, f"{mask} cannot be read"))
         for source in sources:
-            if isinstance(source, Unreadable):
-                what = f"{source.name} cannot be read: {source.words}"
-                mistakes.append(unreadable(first.document, index, what))
-            elif source.name not in found and source.name != first.document.name:
-                found[source.name] = before.file(source, Included)
-    return list(found.values()), mistakes
+            if source.name in found.masks or source.name == document.name:
+                continue
+            if isinstance(source, Source):
+                found.masks[source.name] = mask
+                found.files.append(before.file(source, Included))
+                continue
+            told = unreadable(document, index, f"{source.name} cannot be read: {source.words}")
+            if source.whole:
+                found.untold[mask] = told
+            found.masks[source.name] = mask
+            found.unread[source.name] = told
+    return found
+
+
+def asked_for(content: Main, document: Document) -> Iterator[tuple[int, tuple[str, str | None]]]:
+    """Yield mask and bound of each right `include`, with where it stands in the list."""
+    right = {included_by(each) for each in content.include}
+    listed = document.value.get("include") if right else []
+    for index, typed in enumerate(listed):
+        if isinstance(typed, Map):
+            asked = typed.get("files"), typed.get("certificates")
+        else:
+            asked = typed, None
+        if asked in right:
+            yield index, asked
+
+
+def included_by(each: str | IncludeFields) -> tuple[str, str | None]:
+    """Return the mask of an `include`, and the folder to which its certificates are bounded."""
+    return (each, None) if isinstance(each, str) else (each.files, each.certificates)
 
 
 def unreadable(document: Document, index: int, what: str) -> Mistake:

@@ -52,7 +52,8 @@ class Alert:
 
     *kind* is ``renewal``, ``supplied``, ``missing`` (never obtained), ``names`` (left out of a
     certificate), ``moved`` (names that it was renewed without), ``unserved``, ``store``,
-    ``model`` or ``terms``; *of* is the owner, service, or directory. Another *mark* makes it
+    ``model``, ``aside`` (included files are), ``held`` (a removal is held back) or ``terms``;
+    *of* is the owner, service, or directory. Another *mark* makes it
     news again; that of ``moved`` has a word for each name, and only a new word is news. *every*:
     after how many days it is said again, ONCE for never; *at_once*: it does not wait for the next
     day. *attempt* is the last failure, of the whole authority where *everybody* is set; *again* is
@@ -125,7 +126,8 @@ class Seen:
 
     *observed* is None for one that came to nothing. *unwritable* tells why nothing can be
     stored, *wrong* what is wrong with the model on the disk, *terms* the new terms of service
-    (URL) of authorities by directory.
+    (URL) of authorities by directory. *aside* are included files that are set aside, *held* is a
+    removal that is held back.
     """
 
     observed: Observed | None
@@ -134,11 +136,13 @@ class Seen:
     unwritable: str = ""
     wrong: Wrong | None = None
     terms: Mapping[str, str] = field(default_factory=dict)
+    aside: Wrong | None = None
+    held: Wrong | None = None
 
 
 def alerts(site: Site, seen: Seen, now: datetime) -> tuple[Alert, ...]:
     """Return all that is worth a message, the gravest first."""
-    found = [*unwritable(seen), *wrong(seen, now), *terms(seen)]
+    found = [*unwritable(seen), *wrong(seen, now), *as_it_was(seen), *terms(seen)]
     if seen.observed:
         found += unserved(site, seen, seen.observed)
         found += missing(site, seen, seen.observed, now)
@@ -158,6 +162,13 @@ def wrong(seen: Seen, now: datetime) -> Iterator[Alert]:
     if seen.wrong and now - seen.wrong.since >= WRONG_FOR:
         since, words = seen.wrong.since, seen.wrong.words
         yield Alert("model", "", at_once=True, since=since, words=words)
+
+
+def as_it_was(seen: Seen) -> Iterator[Alert]:
+    """Domains stay as they were: something in the model is wrong, or waits for a person."""
+    for kind, told in (("held", seen.held), ("aside", seen.aside)):
+        if told:
+            yield Alert(kind, "", at_once=True, since=told.since, words=told.words)
 
 
 def terms(seen: Seen) -> Iterator[Alert]:

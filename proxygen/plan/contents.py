@@ -99,7 +99,7 @@ class Wording:
         """Return how grave it is, for the eye."""
         if alert.kind in ("terms", "moved"):
             return NOTE
-        if alert.kind == "names":
+        if alert.kind in ("names", "aside", "held"):
             return WARNING
         return WARNING if alert.bundle and alert.bundle.not_after > self.now else GRAVE
 
@@ -228,7 +228,7 @@ class Wording:
 
         Words that are not the authority's may name files of this host.
         """
-        if alert.kind in ("unserved", "store", "model"):
+        if alert.kind in ("unserved", "store", "model", "aside", "held"):
             return quoted(alert.words)
         if alert.attempt is None:
             return ()

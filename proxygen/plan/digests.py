@@ -297,7 +297,7 @@ def is_moot(key: str, asked: Question) -> bool:
         return not (owner and owner.certificate and is_told(asked.reader, owner))
     if kind == "unserved":
         return observed is not None and of not in observed.services
-    return kind not in ("store", "model", "terms")
+    return kind not in ("store", "model", "aside", "held", "terms")
 
 
 def is_told(reader: Reader, owner: Owner) -> bool:
@@ -311,8 +311,8 @@ def is_solved(key: str, asked: Question) -> bool:
     seen, owner = asked.seen, asked.owners.get(of)
     if kind == "store":
         return not seen.unwritable
-    if kind == "model":
-        return seen.wrong is None
+    if kind in ("model", "aside", "held"):
+        return {"model": seen.wrong, "aside": seen.aside, "held": seen.held}[kind] is None
     if seen.observed is None:
         return False
     if kind == "unserved":

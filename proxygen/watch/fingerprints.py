@@ -22,6 +22,11 @@ class Fingerprints:
         self.known = {path: self.one(path) for path in paths}
         return {path: fingerprint for path, (_, _, fingerprint) in self.known.items()}
 
+    def of_one(self, path: str) -> dict[str, str]:
+        """Return the fingerprint of one path; what was known of others stays."""
+        self.known[path] = self.one(path)
+        return {path: self.known[path][2]}
+
     def one(self, name: str) -> tuple[Path, files.Stamp | None, str]:
         """Return a file's path and status, and what changes when its content does."""
         known = self.known.get(name)

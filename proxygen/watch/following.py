@@ -4,31 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from proxygen import applied, assemble
 from proxygen.assemble import ModelFiles
 from proxygen.host.logs import event
 from proxygen.host.watching import Watching
 from proxygen.model.layout import Layout
 from proxygen.model.site import Site
+from proxygen.stores import Store
 from proxygen.watch import inputs, model
 from proxygen.watch.bell import Clock
 from proxygen.watch.fingerprints import ABSENT, Fingerprints, differing
-from proxygen.watch.lines import ERROR, WARNING, Lines
-
-SETTLING = 10.0
-"""Seconds for which a model stays as it is before it may lose half of its domains."""
-FEW = 10
-"""Domains that may go at once without such care."""
+from proxygen.watch.lines import ERROR, Lines
 
 
 @dataclass(slots=True)
 class Following:
     """Follows the files: *site* is the last model that was right, None before the first.
 
-    *unkept* are its texts until they are kept.
-    *coming* is one that lost so many domains that somebody may be in the middle of replacing
-    them; it is followed when it stays so until *settled_at*. *seen* are the fingerprints of
-    what was looked at last, *files* are those of the model when it was read, and *masks* what it
-    includes.
+    *seen* are the fingerprints of what was looked at last, *files* are those of the model when it
+    was read, and *masks* what it includes.
     """
 
     layout: Layout
@@ -36,8 +30,6 @@ class Following:
     watching: Watching
     lines: Lines
     site: Site | None = None
-    coming: Site | None = None
-    settled_at: float = float("inf")
     files: frozenset[str] = frozenset()
     masks: tuple[str, ...] = ()
     seen: dict[str, str] = field(default_factory=dict)
@@ -45,21 +37,20 @@ class Following:
     known_model: Fingerprints = field(default_factory=Fingerprints)
     services: frozenset[str] = frozenset()
     read_before: ModelFiles = field(default_factory=ModelFiles)
-    unkept: model.Texts | None = None
 
     def start(self) -> None:
         """Read the model for the first time; where it is wrong, the last one that was right."""
         found = model.look(self.layout, self.read_before)
         if found.site is None:
-            self.site = model.kept(self.layout)
-        self.follow(found, careful=False)
+            self.site = assemble.last_right(self.layout)
+        self.follow(found)
         self.compared()
 
     def anew(self) -> None:
         """Read everything again, since somebody asks for it."""
         self.watching.again()
         self.read_before = ModelFiles()
-        self.read(careful=False)
+        self.read()
         self.compared()
 
     def changes(self) -> list[str]:
@@ -67,16 +58,13 @@ class Following:
         found: dict[str, None] = {}
         masks: tuple[str, ...] | None = None
         while changed := self.compared(just_read=masks == self.masks):
-            others = changed - self.model_files() - self.files
+            others = changed - self.model_files() - self.files - {self.serial}
             found |= dict.fromkeys(map(self.kind, sorted(others)))
             if others == changed:
                 break
             masks = self.masks
-            if self.read(careful=True):
+            if self.read():
                 found["model"] = None
-        if self.coming and self.clock.ticks() >= self.settled_at:
-            self.take(self.coming)
-            found["model"] = None
         return list(found)
 
     def compared(self, *, just_read: bool = False) -> set[str]:
@@ -85,7 +73,7 @@ class Following:
         The files of the model are as they were read, if that was just now.
         """
         ours = set(self.files) if just_read else self.model_files()
-        others = self.named() | inputs.of_administrator(self.layout)
+        others = self.named() | inputs.of_administrator(self.layout) | {self.serial}
         self.watch(ours | others)
         present = self.known.of(others - ours)
         if just_read:
@@ -107,7 +95,7 @@ class Following:
 
     def named(self) -> set[str]:
         """Return the other files that the model names."""
-        return inputs.of_site(self.site) | inputs.of_site(self.coming)
+        return inputs.of_site(self.site)
 
     def kind(self, path: str) -> str:
         """Return what a changed file is that is none of the model."""
@@ -117,11 +105,11 @@ class Following:
             return "directives"
         return "certificate file"
 
-    def read(self, *, careful: bool) -> bool:
+    def read(self) -> bool:
         """Read the model; return whether there is more to do than before."""
-        return self.follow(model.look(self.layout, self.read_before), careful=careful)
+        return self.follow(model.look(self.layout, self.read_before))
 
-    def follow(self, found: model.Reading, *, careful: bool) -> bool:
+    def follow(self, found: model.Reading) -> bool:
         """Follow what was read; return whether it says something else than what was followed.
 
         While it is wrong the last one that was right goes on; that it is right again is told.
@@ -130,45 +118,36 @@ class Following:
         if found.texts:
             read = dict(found.texts.fingerprints())
             self.files, self.seen = frozenset(read), self.seen | read
-        self.coming = None
         if found.site is None:
             self.lines.wrong(found.mistakes, served=self.site is not None)
             return False
         was_wrong = bool(self.lines.mistakes)
         self.lines.right(len(found.site.domains))
-        if careful and self.site and shrinks(self.site, found.site):
-            self.wait_for(found.site, len(self.site.domains))
-            return False
+        self.lines.as_it_was(found.site)
         same = found.site == self.site
-        self.take(found.site)
-        self.unkept = found.texts
+        self.site = found.site
         return was_wrong or not same
 
-    def wait_for(self, site: Site, before: int) -> None:
-        """Follow a model only when it stays as it is for a while."""
-        self.coming, self.settled_at = site, self.clock.ticks() + SETTLING
-        what = f"it is followed when it stays so for {SETTLING:.0f} seconds"
-        event(WARNING, "model_shrinks", before=before, after=len(site.domains), what=what)
+    # What is kept of it.
 
-    def take(self, site: Site) -> None:
-        """Follow a model from now on."""
-        self.site, self.coming, self.settled_at = site, None, float("inf")
+    @property
+    def serial(self) -> str:
+        """The file that changes whenever something else is kept, be it by another run."""
+        return str(self.layout.store / applied.SERIAL)
 
-    def keep(self) -> None:
-        """Keep the last model that was right; where that fails, the next start goes without it.
+    def latest(self, store: Store) -> Site | None:
+        """Return the model to go by, read anew where another run has kept something since.
 
-        What it changes is served first: this writes all of it, durably.
+        A person may have confirmed a removal. For who holds the lock of a run.
         """
-        if self.unkept is None:
-            return
+        if applied.serial(store) != self.read_before.former.serial:
+            self.read()
+        return self.site
+
+    def keep(self, store: Store, site: Site) -> None:
+        """Keep the model that was just applied; where that fails, what was kept before stays."""
         try:
-            model.keep(self.layout, self.unkept)
+            self.read_before.former = applied.keep(store, site)
         except OSError as error:
             event(ERROR, "cannot_write", what=str(error), remedy="make room or repair it")
-        self.unkept = None
-
-
-def shrinks(before: Site, after: Site) -> bool:
-    """Return whether a model loses so many domains that it may be half-way to another one."""
-    gone = len(before.domains) - len(after.domains)
-    return gone > FEW and gone > len(before.domains) / 2
+        self.seen |= self.known.of_one(self.serial)

@@ -13,6 +13,8 @@ from proxygen.bundles import Bundles, attempt_from, attempt_key
 from proxygen.errors import Bug, IssueFailed, Mistake, NotServed, ProxygenError
 from proxygen.host.logs import event
 from proxygen.model.certificate import Bundle
+from proxygen.model.former import CONFIRM, Removal
+from proxygen.model.site import Site
 from proxygen.plan.alerts import MOST_TOLD
 from proxygen.plan.steps import Issue, Waiting
 
@@ -27,6 +29,8 @@ class Lines:
     warnings: frozenset[str] = frozenset()
     waiting: frozenset[str] = frozenset()
     owners: set[str] = field(default_factory=set)
+    wrong_files: dict[str, str] = field(default_factory=dict)
+    held_back: dict[str, str] = field(default_factory=dict)
 
     def wrong(self, mistakes: Iterable[Mistake | ProxygenError], *, served: bool) -> None:
         """Say each mistake of the model once; *served*: the last one that was right goes on."""
@@ -42,6 +46,26 @@ class Lines:
         """Say that the model was read."""
         event(INFO, "model_read", domains=domains, was_wrong=bool(self.mistakes) or None)
         self.mistakes = frozenset()
+
+    def as_it_was(self, site: Site) -> None:
+        """Say which included files are set aside and which removals are held back, each once."""
+        wrong = {str(one): (each, one) for each in site.set_aside for one in each.mistakes}
+        for words in [each for each in wrong if each not in self.wrong_files]:
+            file, mistake = wrong[words]
+            event(
+                ERROR, "file_set_aside", file=file.file, kept=len(file.kept), **fields_of(mistake)
+            )
+        files = {file.file for file, _ in wrong.values()}
+        for file_again in sorted(set(self.wrong_files.values()) - files):
+            event(INFO, "file_right_again", file=file_again)
+        self.wrong_files = {words: file.file for words, (file, _) in wrong.items()}
+        held = {str(each): each for each in site.held_back}
+        for words in [each for each in held if each not in self.held_back]:
+            event(WARNING, "removal_held_back", **fields_of_removal(held[words]))
+        there = {each.file for each in held.values()}
+        for over in sorted(set(self.held_back.values()) - there):
+            event(INFO, "removal_settled", file=over)
+        self.held_back = {words: each.file for words, each in held.items()}
 
     def certificate(self, result: Result, bundles: Bundles) -> None:
         """Say what became of one certificate."""
@@ -121,6 +145,17 @@ def kind(error: ProxygenError) -> str:
     if isinstance(error, Bug):
         return "bug"
     return "certificate_failed" if isinstance(error, IssueFailed) else "service_failed"
+
+
+def fields_of_removal(removal: Removal) -> dict[str, object]:
+    """Return what a removal that is held back says, as fields."""
+    return {
+        "file": removal.file,
+        "domains": len(removal.domains),
+        "which": tuple(removal.domains[:MOST_TOLD]),
+        "why": removal.why,
+        "remedy": CONFIRM,
+    }
 
 
 def fields_of(error: Mistake | ProxygenError) -> dict[str, object]:

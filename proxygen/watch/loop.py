@@ -10,6 +10,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 
 from proxygen.apply.walk import Outcome
 from proxygen.assemble import Parts
@@ -27,7 +28,7 @@ from proxygen.plan.wake import wake_at
 from proxygen.tell import Memory
 from proxygen.watch import inputs
 from proxygen.watch.bell import Bell, Clock
-from proxygen.watch.calendar import FILES, Allowance, Calendar
+from proxygen.watch.calendar import FILES, NEVER, Allowance, Calendar
 from proxygen.watch.figures import Figures
 from proxygen.watch.following import Following
 from proxygen.watch.lines import ERROR, INFO, WARNING, Lines
@@ -57,7 +58,8 @@ class Watch:
     *clock* is its only clock, *bell* what others wake it with, *watching* rings that bell;
     *draw* is the only chance. *reasons* are those for the next round, *unserved* the services
     that were seen to serve something else. *parts* know from round to round what they read.
-    *proven*: a whole step was done, so an outage that people were told of is over.
+    *proven*: a whole step was done, so an outage that people were told of is over. *tell_at* is
+    when people are told of what may pass until then.
     """
 
     layout: Layout
@@ -67,7 +69,7 @@ class Watch:
     manager: Manager = field(default_factory=Manager)
     draw: Callable[[], float] = random.random
     lines: Lines = field(default_factory=Lines)
-    memory: Memory = field(default_factory=Memory)
+    memory: Memory = field(default_factory=partial(Memory, patient=True))
 
     figures: Figures = field(init=False)
     following: Following = field(init=False)
@@ -87,6 +89,7 @@ class Watch:
     progress_at: float = 0.0
     look_at: float = 0.0
     files_at: float = 0.0
+    tell_at: float = NEVER
 
     def __post_init__(self) -> None:
         self.following = Following(self.layout, self.clock, self.watching, self.lines)
@@ -180,7 +183,7 @@ class Watch:
         files = self.files_due
         if (burst := self.bell.left()) is not None:
             files = min(files, now + burst)
-        moments = [self.calendar.next(), self.look_at, self.upstreams.next()]
+        moments = [self.calendar.next(), self.look_at, self.tell_at, self.upstreams.next()]
         moments.append(max(files, now + self.allowance.left()))
         if self.reasons and self.following.site:
             moments.append(self.calendar.begins(self.reasons))
@@ -198,6 +201,9 @@ class Watch:
         for name in self.upstreams.changed():
             event(INFO, "addresses_changed", name=name)
             self.reasons[f"addresses of {name}"] = None
+        if now >= self.tell_at:
+            self.tell_at = NEVER
+            self.reasons["model"] = None
         for reason in self.calendar.reasons():
             if reason == "clock":
                 event(WARNING, "clock_jumped", what="everything is looked at again")
@@ -212,7 +218,7 @@ class Watch:
     @property
     def files_due(self) -> float:
         """When all files are looked at, whether or not somebody tells of a change."""
-        return min(self.files_at, self.following.settled_at)
+        return self.files_at
 
     def notice_files(self) -> None:
         """Look at all files."""
@@ -256,7 +262,7 @@ class Watch:
         try:
             parts, outcome, more = self.made().run(site, self.parts, tuple(reasons), unserved)
             self.parts = parts
-            self.finish(site, parts, outcome, more)
+            self.finish(self.following.site or site, parts, outcome, more)
             spent = self.clock.spent() - spent
             if not outcome.done:
                 self.calendar.idle = spent
@@ -270,7 +276,6 @@ class Watch:
             self.give_up(error)
             self.reasons["again"] = None
         finally:
-            self.following.keep()
             self.alive()
         self.unserved |= unserved
 
@@ -279,6 +284,7 @@ class Watch:
         return Round(
             *(self.layout, self.clock, self.lines, self.manager, self.memory),
             *(self.enough, self.hurry, self.leave, self.alive, self.upstreams.addresses),
+            *(self.following.latest, self.following.keep),
         )
 
     def enough(self) -> bool:
@@ -345,6 +351,8 @@ class Watch:
         self.following.services = inputs.of_services(self.layout, self.outside.services.values())
         self.calendar.done(due, self.draw(), trouble=trouble)
         self.files_at = self.clock.ticks()
+        if (left := self.memory.settling(now)) is not None:
+            self.tell_at = self.clock.ticks() + left
         seconds = self.clock.ticks() - self.began
         self.lines.ended(outcome, seconds, self.calendar.wake)
         self.figures.tell(site, parts, outcome, seconds)
@@ -364,7 +372,8 @@ class Watch:
         elif self.memory.wrong is None or self.memory.wrong.words != wrong:
             former = self.memory.wrong
             self.memory.wrong = Wrong(former.since if former else self.clock.now(), wrong)
-        self.figures.model(right=not wrong)
+        site = self.following.site
+        self.figures.model(right=not wrong and not (site and site.mistakes))
 
     def words(self) -> str:
         """Return in one line how things are."""
@@ -372,6 +381,10 @@ class Watch:
         if count := len(self.lines.mistakes):
             words.append(f"the model is wrong ({counted(count, 'mistake')})")
         if site := self.following.site:
+            if site.set_aside:
+                words.append(f"{counted(len(site.set_aside), 'included file')} set aside")
+            if site.held_back:
+                words.append("a removal is held back")
             words.append(counted(len(site.domains), "domain"))
         else:
             words.append("waiting until it is corrected")

@@ -22,6 +22,7 @@ from proxygen.observe import UNSERVED
 from proxygen.plan.observed import Observed
 from proxygen.plan.steps import Install, Issue, Plan
 from proxygen.reconcile import reconcile
+from proxygen.stores import Store
 from proxygen.tell import Memory, tell
 from proxygen.watch.bell import Clock
 from proxygen.watch.lines import DEBUG, INFO, WARNING, Lines
@@ -46,6 +47,8 @@ class Round:
     leave: Callable[[], bool]
     alive: Callable[[], None]
     addresses: Addresses
+    latest: Callable[[Store], Site | None]
+    keep: Callable[[Store, Site], None]
 
     def run(
         self,
@@ -61,6 +64,7 @@ class Round:
         nothing else would repair them.
         """
         with lock.held(self.layout.lock) as killed:
+            site = self.latest(assemble.opened(self.layout)) or site
             event(INFO, "round_begun", because=tuple(reasons))
             self.manager.status(f"a round is under way: {', '.join(reasons)}")
             parts = assemble.parts(self.layout, self.clock.now, former, self.addresses)
@@ -70,6 +74,7 @@ class Round:
                 note_unserved(self.layout, name)
             mending = Mending(parts, unserved)
             outcome = reconcile(site, parts, self.progress(parts), worth=mending.first)
+            self.keep(parts.store, site)
             return parts, outcome, tell(site, parts, outcome, self.memory, self.sent_enough)
 
     def sent_enough(self) -> bool:

@@ -421,7 +421,7 @@ SEEN_ELSEWHERE = [
         (f"{SMALLEST}defaults: {{certificate: acm, backend: [1]}}", 2),
         (f"{SMALLEST}services: {{nginx: {{hsts: x, program: nginx}}}}", 2),
         (f"{SMALLEST}include: 5", 1),
-        (f"{SMALLEST}include: [5, {{}}]", 2),
+        (f"{SMALLEST}include: [5, {{}}]", 3),
     ],
 )
 def test_what_is_wrong_at_the_top_hides_no_rule(broken: str, fields: int) -> None:

@@ -19,7 +19,7 @@ from proxygen.errors import IssueFailed, NotServed, ServiceError
 from proxygen.host import languages
 from proxygen.model.certificate import GLOBAL, Bundle
 from proxygen.model.site import Site
-from proxygen.plan.alarms import Seen
+from proxygen.plan.alarms import Seen, Wrong
 from proxygen.plan.digests import Told
 from proxygen.plan.findings import SENTENCES
 from proxygen.plan.language import Language
@@ -80,6 +80,8 @@ def rounds() -> Iterator[tuple[str, Seen]]:
     )
     error = NotServed("nginx does not serve", words="443: shows abc", remedy="look")
     yield "unserved", seen(services=(service(),), failures=(("nginx", error),))
+    yield "set aside", replace(seen(), aside=Wrong(NOON, "b.yaml is set aside"))
+    yield "held back", replace(seen(), held=Wrong(NOON, "the removal of 9 domains"))
     yield "never obtained", missing()
     for code in sorted(set(SENTENCES) - NOT_GRAVE):
         yield code, left_out(late(AUTODISCOVER, finding(code)))

@@ -12,8 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from proxygen import applied, assemble
 from proxygen.host import lock
 from proxygen.host.systemd import Manager
+from proxygen.letterbox import Letterbox
+from proxygen.stores.filesystem import FileStore
 from proxygen.watch.loop import SILENCE
 from tests.certificates import NOON
 from tests.live import ports
@@ -273,7 +276,7 @@ def test_links_that_lead_back_up_harm_nothing(trial: Trial) -> None:
     assert trial.events.of("model_read")[0]["domains"] == 2
 
 
-def test_folders_that_nobody_can_look_through_are_a_wrong_model(trial: Trial) -> None:
+def test_folders_that_nobody_can_look_through_are_set_aside(trial: Trial) -> None:
     folder = trial.layout.etc / "customers"
     folder.mkdir()
     (folder / "b.yaml").write_text("domains: {b.example: {url: www.b.example}}")
@@ -282,7 +285,7 @@ def test_folders_that_nobody_can_look_through_are_a_wrong_model(trial: Trial) ->
     for number in range(600):
         (folder / f"l{number}").symlink_to(".")
     trial.changed()
-    (told,) = trial.events.of("model_mistake")
+    (told,) = trial.events.of("file_set_aside")
     assert told["field"] == "include[1]"
     assert "*/*.yaml cannot be read: it leads past more than 250,000 names" in told["what"]
     assert trial.watch.following.site
@@ -290,7 +293,7 @@ def test_folders_that_nobody_can_look_through_are_a_wrong_model(trial: Trial) ->
     for number in range(600):
         (folder / f"l{number}").unlink()
     trial.changed()
-    assert trial.events.of("model_read")[-1]["was_wrong"]
+    assert trial.events.of("file_right_again")
 
 
 # A model that is wrong.
@@ -355,7 +358,7 @@ def test_the_last_right_model_survives_a_restart_with_a_wrong_one(running: Trial
 
 
 def test_what_is_kept_of_the_model_is_for_its_owner_alone(running: Trial) -> None:
-    kept = running.layout.watch / "model.json"
+    kept = running.layout.store / "model/main"
     assert kept.stat().st_mode & 0o777 == 0o600
     assert kept.parent.stat().st_mode & 0o777 == 0o700
 
@@ -365,7 +368,9 @@ def test_what_is_kept_of_the_model_is_for_its_owner_alone(running: Trial) -> Non
 )
 def test_without_any_right_model_it_waits_for_one(trial: Trial, kept: bytes) -> None:
     trial.layout.watch.mkdir(parents=True)
-    (trial.layout.watch / "model.json").write_bytes(kept)
+    (trial.layout.store / "model").mkdir(parents=True)
+    (trial.layout.store / "model/serial").write_bytes(b"1")
+    (trial.layout.store / "model/main").write_bytes(kept)
     trial.layout.config.write_text("global: [")
     trial.watch.step()
     trial.go(7200)
@@ -376,23 +381,116 @@ def test_without_any_right_model_it_waits_for_one(trial: Trial, kept: bytes) -> 
     assert trial.owners == {"global", "a.example"}
 
 
-def test_a_model_that_loses_most_domains_is_followed_only_when_it_stays_so(trial: Trial) -> None:
-    many = {f"d{n}.example": {"url": f"https://www.d{n}.example"} for n in range(30)}
-    trial.model(many)
+# What is held back, and what is set aside.
+
+MANY = {f"d{n}.example": {"url": f"https://www.d{n}.example"} for n in range(30)}
+
+
+def domains(trial: Trial) -> set[str]:
+    """Return the domains that are followed."""
+    assert trial.watch.following.site
+    return {each.key for each in trial.watch.following.site.domains}
+
+
+def test_a_model_that_loses_many_domains_is_held_back_for_good(trial: Trial) -> None:
+    trial.model(MANY)
+    trial.watch.step()
+    trial.model({"new.example": {}})
+    trial.changed()
+    (told,) = trial.events.of("removal_held_back")
+    assert (told["domains"], told["why"]) == (30, "many")
+    assert "a removal is held back" in trial.watch.words()
+    trial.go(7200)
+    assert domains(trial) == {*MANY, "new.example"}
+    trial.watch = trial.made()  # a restart
+    trial.watch.step()
+    assert domains(trial) == {*MANY, "new.example"}
+    trial.model({**MANY, "new.example": {}})
+    trial.changed()
+    assert trial.events.of("removal_settled")
+    assert "held back" not in trial.watch.words()
+
+
+def test_what_is_held_back_stays_so_while_it_comes_back_in_portions(trial: Trial) -> None:
+    trial.model(MANY)
     trial.watch.step()
     trial.model({})
     trial.changed()
-    assert trial.events.of("model_shrinks")
-    trial.model(many | A)  # it was being replaced
-    trial.changed()
-    assert trial.events.reasons == [("start",), ("model",)]
+    for count in (10, 28, 29):
+        trial.model(dict(list(MANY.items())[:count]))
+        trial.changed()
+        assert domains(trial) == set(MANY)
+
+
+def test_a_removal_that_another_run_confirmed_is_followed(trial: Trial) -> None:
+    trial.model(MANY)
+    trial.watch.step()
     trial.model({})
     trial.changed()
-    assert len(trial.events.reasons) == 2
+    site = assemble.site(trial.layout, confirmed=True)
+    applied.keep(assemble.opened(trial.layout), site)
+    trial.changed()
+    assert domains(trial) == set()
+    assert trial.events.of("removal_settled")
+
+
+def test_people_are_told_only_of_what_lasts(trial: Trial) -> None:
+    trial.model(MANY, contact="hostmaster@example.net")
+    trial.watch.step()
+    trial.model({}, contact="hostmaster@example.net")
+    trial.changed()
+    assert trial.watch.memory.since
+    assert not letters_of(trial)
     trial.go(15)
-    assert trial.events.reasons[2:] == [("model",)]
-    assert trial.watch.following.site
-    assert not trial.watch.following.site.domains
+    assert letters_of(trial) == ["A removal of domains is held back"]
+
+
+def letters_of(trial: Trial) -> list[str]:
+    """Return what the letters that wait are about."""
+    return [
+        each.letter.subject for each in Letterbox(FileStore(trial.layout.store)).waiting().values()
+    ]
+
+
+def included(trial: Trial, **texts: str) -> Path:
+    """Write a model that includes files of these texts; return their folder."""
+    folder = trial.layout.etc / "domains.d"
+    folder.mkdir(exist_ok=True)
+    for name, text in texts.items():
+        (folder / f"{name}.yaml").write_text(text)
+    trial.model(A, include=["domains.d/*.yaml"])
+    return folder
+
+
+def test_a_wrong_file_is_set_aside_and_all_else_goes_on(trial: Trial) -> None:
+    folder = included(trial, b="domains: {b.example: {url: www.b.example}}")
+    trial.watch.step()
+    (folder / "b.yaml").write_text("domains: {")
+    (folder / "c.yaml").write_text("domains: {c.example: {}}")
+    trial.changed()
+    (told,) = trial.events.of("file_set_aside")
+    assert told["file"] == str(folder / "b.yaml")
+    assert domains(trial) == {"a.example", "b.example", "c.example"}
+    trial.changed()
+    assert len(trial.events.of("file_set_aside")) == 1
+    (folder / "b.yaml").write_text("domains: {b.example: {url: mail.b.example}}")
+    trial.changed()
+    (again,) = trial.events.of("file_right_again")
+    assert again["file"] == str(folder / "b.yaml")
+
+
+def test_what_was_right_last_is_not_written_again(trial: Trial) -> None:
+    folder = included(trial, b="domains: {b.example: {}}", c="domains: {c.example: {}}")
+    trial.watch.step()
+    kept = trial.layout.store / "model"
+    before = {each: each.stat().st_mtime_ns for each in kept.rglob("*") if each.is_file()}
+    trial.watch.ask()
+    trial.watch.step()
+    assert before == {each: each.stat().st_mtime_ns for each in kept.rglob("*") if each.is_file()}
+    (folder / "b.yaml").write_text("domains: {b.example: {url: www.b.example}}")
+    trial.changed()
+    after = {each: each.stat().st_mtime_ns for each in kept.rglob("*") if each.is_file()}
+    assert len({each for each in after if after[each] != before[each]}) == 2  # and the serial
 
 
 # What goes wrong in a round.
@@ -477,8 +575,8 @@ def test_told_to_stop_it_begins_no_round(running: Trial) -> None:
 
 def test_what_goes_wrong_outside_a_round_ends_nothing(trial: Trial) -> None:
     trial.model(A, include=["*" * 300 + "/[/*.yaml"])
-    trial.layout.watch.parent.mkdir(parents=True)
-    trial.layout.watch.write_text("no folder")  # nor can the model be kept
+    trial.layout.store.mkdir(parents=True)
+    (trial.layout.store / "model").write_text("no folder")  # nor can the model be kept
     trial.watch.safely()
     assert trial.events.of("cannot_write")
     assert trial.owners == {"global", "a.example"}

@@ -1,0 +1,150 @@
+"""Applied: the model as it was last right, in the store, a value for each of its files.
+
+``model/main`` and ``model/files/HASH`` hold the texts; ``model/serial`` is another one whenever
+something else is kept, so that who knows all of it need not read it again. Only who holds the lock
+of a run writes it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pydantic import TypeAdapter
+
+from proxygen.model.former import NOTHING, Former, FormerFile, Source
+from proxygen.model.site import Site
+from proxygen.stores import Store
+
+MAIN, FILES, SERIAL = "model/main", "model/files", "model/serial"
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A file as it is stored."""
+
+    name: str
+    folder: str
+    mask: str
+    text: str
+    held: list[str]
+    released: list[str]
+
+
+VALUE = TypeAdapter(Value)
+
+
+def serial(store: Store) -> str:
+    """Return what changes whenever something else is kept, empty before anything is."""
+    return (store.get(SERIAL) or b"").decode("ascii", "replace")
+
+
+def former(store: Store, known: Former = NOTHING) -> Former:
+    """Return the model as it was last right, what is *known* of it while nothing else is kept.
+
+    What is damaged counts for nothing.
+    """
+    now = serial(store)
+    if now and known.serial == now:
+        return known
+    if not now:
+        return NOTHING
+    found = (file_from(store.get(key)) for key in store.keys(FILES))
+    main = file_from(store.get(MAIN))
+    return Former(main, {each.source.place: each for each in found if each}, now)
+
+
+def keep(store: Store, site: Site) -> Former:
+    """Keep the files of a site that was applied, and return what is kept then.
+
+    What is kept already is not written again.
+
+    Where another run kept something since the site was read, that counts; a person's confirmation
+    counts in any case.
+    """
+    past = site.past
+    was = former(store, past.former)
+    stale = was.serial != past.former.serial and not past.confirmed
+    return was if stale else write(store, was, site.right)
+
+
+def write(store: Store, was: Former, now: Former) -> Former:
+    """Write what differs; return what is kept then."""
+    changed = {place: each for place, each in now.files.items() if was.files.get(place) != each}
+    gone = was.files.keys() - now.files.keys()
+    if not changed and not gone and was.main == now.main:
+        return replace(now, serial=was.serial)
+    new = secrets.token_hex(8)
+    store.put(SERIAL, new.encode())
+    if now.main and was.main != now.main:
+        store.put(MAIN, written(now.main))
+    for place, each in changed.items():
+        store.put(key_of(place), written(each))
+    for place in gone:
+        store.delete(key_of(place))
+    return replace(now, serial=new)
+
+
+def release(store: Store, domains: Collection[str]) -> None:
+    """Note that somebody removes domains on purpose, so that their removal is not held back.
+
+    For a command that does it, under the lock, before it changes a file.
+    """
+    was, names = former(store), frozenset(domains)
+
+    def released(file: FormerFile) -> FormerFile:
+        return replace(file, released=file.released | names, held=file.held - names)
+
+    files = {place: released(each) for place, each in was.files.items()}
+    write(store, was, Former(was.main and released(was.main), files))
+
+
+def is_kept(store: Store) -> bool:
+    """Return whether there is a model that was right once."""
+    return store.has(MAIN)
+
+
+def key_of(place: str) -> str:
+    """Return the key of an included file."""
+    digest = hashlib.sha256(os.fsencode(place)).hexdigest()
+    return f"{FILES}/{digest[:32]}"
+
+
+def written(file: FormerFile) -> bytes:
+    """Return a file as it is kept; latin-1 gives every octet of text and paths back."""
+    source = file.source
+    fields = {
+        "name": octets(source.name),
+        "folder": octets(str(source.folder)),
+        "mask": octets(file.mask),
+        "text": source.text.decode("latin-1"),
+        "held": sorted(file.held),
+        "released": sorted(file.released),
+    }
+    return json.dumps(fields).encode()
+
+
+def file_from(value: bytes | None) -> FormerFile | None:
+    """Return a file that was kept, None for what is none."""
+    try:
+        found = VALUE.validate_json(value or b"", strict=True)
+        name, folder, mask = map(path_of, (found.name, found.folder, found.mask))
+        source = Source(name, Path(folder), found.text.encode("latin-1"))
+    except ValueError:
+        return None
+    return FormerFile(source, mask, frozenset(found.held), frozenset(found.released))
+
+
+def octets(path: str) -> str:
+    """Return the octets of a path, which need not be UTF-8, a character each."""
+    return os.fsencode(path).decode("latin-1")
+
+
+def path_of(kept: str) -> str:
+    """Return the path of such octets."""
+    return os.fsdecode(kept.encode("latin-1"))

@@ -1,0 +1,431 @@
+"""Choosing: what each included file says now, or what it said when it was last right.
+
+A file with a mistake is set aside, and what it said when it was last right counts. A name that two
+files claim stays with the one that had it. What was last right fits together, so this comes to an
+end: a file goes from what it says now to what it said, and from there loses single domains.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from heapq import heapify, heappop, heappush
+from pathlib import PurePath
+from typing import NamedTuple, Protocol
+
+from proxygen.errors import Mistake, ModelError, Origin
+from proxygen.model import provable, rules
+from proxygen.model.former import FormerFile, Past, SetAside, Source
+from proxygen.model.removals import Removing
+from proxygen.model.schema import Included
+from proxygen.model.site import Owner, Site
+from proxygen.model.sources import Inclusion, Read, ReadBefore
+from proxygen.model.yaml import Document
+
+MOST_ROUNDS = 20
+"""Looks at the whole after which nothing of a file with a mistake counts, so that it ends."""
+KEY = "domain "
+"""How the claim of a domain begins, which no name is that could be served."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A domain where it stands; *owner* is None for one of which nothing right is left."""
+
+    key: str
+    typed: str
+    where: Origin
+    owner: Owner | None
+    mistakes: tuple[Mistake, ...]
+
+    @property
+    def claims(self) -> tuple[str, ...]:
+        """What nobody else may have: the domain, and its names."""
+        return (KEY + self.key, *(self.owner.names if self.owner else ()))
+
+
+class PlacedOf(Protocol):
+    """Returns the domains of a file; *once*: of one as it was last right."""
+
+    def __call__(self, file: Read, *, once: bool = False) -> tuple[Placed, ...]:
+        """Return them, the very same while the file is."""
+
+
+class Holder(NamedTuple):
+    """Who claims something: a file, by what it says now or said *once*, with one of its domains.
+
+    *placed* is None for the global URL.
+    """
+
+    file: str
+    placed: Placed | None
+    once: bool
+
+    @property
+    def claims(self) -> tuple[str, ...]:
+        """What is claimed."""
+        return self.placed.claims if self.placed else ()
+
+
+Rank = tuple[int, tuple[str, ...]]
+"""How good a claim is, the least being the best."""
+
+
+@dataclass(slots=True)
+class Choice:
+    """Chooses what counts of each file. Files go by the name that messages have.
+
+    *now* are the included files as they are, *former* as they were last right. *aside* are the
+    mistakes of those set aside, of which *dropped* domains cannot stay either. *borne* are mistakes
+    with which a file stays as it is, as it did not change and nobody else is to blame. *fatal* are
+    those of the main file, *of_suffixes* those which the list of public suffixes makes.
+    """
+
+    first: Read
+    found: Inclusion
+    past: Past
+    bare: Site
+    placed_of: PlacedOf
+    read_once: ReadBefore
+    is_public_suffix: Callable[[str], bool]
+    now: dict[str, Read] = field(default_factory=dict)
+    former: dict[str, FormerFile] = field(default_factory=dict)
+    aside: dict[str, list[Mistake]] = field(default_factory=dict)
+    dropped: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    borne: dict[str, list[Mistake]] = field(default_factory=lambda: defaultdict(list))
+    fatal: list[Mistake] = field(default_factory=list)
+    of_suffixes: set[Mistake] = field(default_factory=set)
+    rounds: int = 0
+
+    def __post_init__(self) -> None:
+        """Know the files; those that cannot be read, or even be told, are set aside."""
+        self.now = {each.name: each for each in self.found.files}
+        names = {each.source.place: each.name for each in self.found.files}
+        names |= {place_of(name, self.first.source): name for name in self.found.unread}
+        for place, each in self.past.former.files.items():
+            name = names.get(place, each.source.name)
+            self.former[name] = replace(each, source=replace(each.source, name=name))
+        self.aside = {name: [each] for name, each in self.found.unread.items()}
+        for name, each in self.former.items():
+            if each.mask in self.found.untold and name not in self.found.masks:
+                self.aside[name] = []
+
+    # What counts.
+
+    def as_once(self, name: str) -> Read | None:
+        """Return an included file as it was last right."""
+        known = self.former.get(name)
+        return self.read_once.file(known.source, Included) if known else None
+
+    def chosen(self, name: str) -> Read | None:
+        """Return what counts of a file."""
+        if name == self.first.name:
+            return self.first
+        return self.as_once(name) if name in self.aside else self.now[name]
+
+    def files(self) -> Iterator[tuple[str, Read, bool]]:
+        """Yield each file that counts, and whether it does as it was last right."""
+        yield self.first.name, self.first, False
+        for name in dict.fromkeys([*self.found.masks, *self.aside]):
+            if read := self.chosen(name):
+                yield name, read, name in self.aside
+
+    def placed(self) -> Iterator[Holder]:
+        """Yield every domain that counts."""
+        for name, read, once in self.files():
+            out = self.dropped.get(name, ())
+            for each in self.placed_of(read, once=once):
+                if each.key not in out:
+                    yield Holder(name, each, once)
+
+    def counts(self, holder: Holder) -> bool:
+        """Return whether a domain still counts."""
+        name, placed, once = holder
+        if placed is None or name == self.first.name:
+            return True
+        return once == (name in self.aside) and placed.key not in self.dropped.get(name, ())
+
+    def site(self) -> Site:
+        """Return the site of what counts; of two that claim one domain the first is in it."""
+        owners: dict[str, Owner] = {}
+        for _, each, _ in self.placed():
+            if each and each.owner:
+                owners.setdefault(each.key, each.owner)
+        return replace(self.bare, domains=tuple(owners.values()))
+
+    def documents(self) -> dict[str, Document]:
+        """Return what was typed in each file that counts."""
+        return {name: read.document for name, read, _ in self.files()}
+
+    # What is wrong.
+
+    def settled(self, mistakes: Iterable[Mistake]) -> Site:
+        """Return the site; *mistakes* are those of the main file.
+
+        Everything that is wrong is told, whatever counts in the end.
+        """
+        alone = list(self.of_files())
+        own = [*alone, *self.of_clashes(self.clashes())]
+        said = {(each.where.file, each.field) for _, each in own}
+        said |= {(each.where.file, each.field) for each in mistakes}
+        whole = [(each.where.file, each) for each in self.of_the_whole()]
+        told = own + [(name, each) for name, each in whole if (name, each.field) not in said]
+        told += [(name, each) for name, many in self.aside.items() for each in many]
+        self.fatal += [*mistakes, *(each for name, each in told if name == self.first.name)]
+        if told and not self.fatal:
+            self.choose(alone)
+        if self.fatal:
+            every = [*self.fatal, *(each for _, each in told)]
+            raise ModelError(ordered([*every, *self.told()]))
+        told = [(name, each) for name, each in told if not self.is_anothers(name, each)]
+        for name, each in told:
+            if name in self.aside and each not in self.aside[name]:
+                self.aside[name].append(each)
+        site = replace(
+            self.site(),
+            mistakes=ordered([*(each for _, each in told), *self.told()]),
+            set_aside=tuple(self.set_aside()),
+        )
+        removing = Removing(self, site)
+        return replace(removing.held(), right=removing.right(), past=self.past)
+
+    def told(self) -> Iterator[Mistake]:
+        """Yield the mistakes of files that are set aside, or stay as they are all the same."""
+        for name, many in (*self.aside.items(), *self.borne.items()):
+            if many is self.aside.get(name, many):
+                yield from many
+
+    def of_files(self) -> Iterator[tuple[str, Mistake]]:
+        """Yield what is wrong with each file by itself, as it is now."""
+        for name, read in ((self.first.name, self.first), *self.now.items()):
+            if name != self.first.name:
+                yield from ((name, each) for each in read.document.mistakes)
+            for placed in self.placed_of(read):
+                yield from ((name, each) for each in placed.mistakes)
+
+    def of_the_whole(self) -> Iterator[Mistake]:
+        """Yield what is wrong with the files together, double claims apart."""
+        site, documents, main = self.site(), self.documents(), self.first.document
+        yield from rules.broken(site, main, documents)
+        yield from provable.broken(site, main, documents)
+        suffixes = tuple(provable.public_suffixes(site, documents, self.is_public_suffix))
+        self.of_suffixes.update(suffixes)
+        yield from suffixes
+
+    # Which files are set aside.
+
+    def choose(self, own: Iterable[tuple[str, Mistake]]) -> None:
+        """Set files aside until what counts is right."""
+        for name, each in own:
+            self.blame(name, each)
+        again = True
+        while again and not self.fatal:
+            self.rounds += 1
+            self.part()
+            if self.fatal:
+                return
+            wrong = [self.blame(each.where.file, each) for each in self.of_the_whole()]
+            again = any(wrong)
+
+    def blame(self, name: str, mistake: Mistake) -> bool:
+        """Do something about a mistake of a file; return whether something else counts now.
+
+        What was right and did not change is wrong by somebody else's fault: of another file that
+        did, or of the main one. Else our own rules are others now, and the file stays as it is.
+        """
+        if name == self.first.name:
+            self.fatal.append(mistake)
+        elif self.is_new(name):
+            return self.put_aside(name, mistake)
+        elif mistake not in self.borne[name]:
+            if mistake.against and self.is_new(mistake.against.file):
+                return self.put_aside(mistake.against.file, reverse(mistake, mistake.against))
+            main = self.past.former.main
+            same = main is not None and main.source.text == self.first.source.text
+            (self.borne[name] if same or mistake in self.of_suffixes else self.fatal).append(
+                mistake
+            )
+        return False
+
+    def is_new(self, name: str) -> bool:
+        """Return whether a file counts with something else than what it said when last right."""
+        former, now = self.former.get(name), self.now.get(name)
+        if now is None or name in self.aside:
+            return False
+        return former is None or former.source.text != now.source.text
+
+    def is_anothers(self, name: str, mistake: Mistake) -> bool:
+        """Return whether a mistake was found to be that of the other file that it is about."""
+        other = mistake.against
+        there = self.aside.get(name, []) + self.borne.get(name, [])
+        return other is not None and other.file in self.aside and mistake not in there
+
+    def put_aside(self, name: str, mistake: Mistake) -> bool:
+        """Set a file aside; return that something else counts now."""
+        self.aside.setdefault(name, []).append(mistake)
+        if self.rounds > MOST_ROUNDS and (once := self.as_once(name)):
+            self.dropped[name] |= {each.key for each in self.placed_of(once, once=True)}
+        return True
+
+    # Double claims.
+
+    def clashes(self) -> dict[str, list[Holder]]:
+        """Return who claims what, where two do."""
+        first: dict[str, Holder] = {}
+        twice: dict[str, list[Holder]] = {}
+        ours = Holder(self.first.name, None, once=False)
+        for name in self.bare.main.names:
+            first[name] = ours
+        for holder in self.placed():
+            for claim in holder.claims:
+                known = first.setdefault(claim, holder)
+                if known is not holder:
+                    twice.setdefault(claim, [known]).append(holder)
+        return twice
+
+    def of_clashes(self, twice: dict[str, list[Holder]]) -> Iterator[tuple[str, Mistake]]:
+        """Yield the mistake of each claim but the best one."""
+        for claim, holders in twice.items():
+            best, *others = sorted(holders, key=lambda each: self.rank(claim, each))
+            for each in others:
+                yield each.file, self.clash(claim, each, best)
+
+    def rank(self, claim: str, holder: Holder) -> Rank:
+        """Return how good a claim is, the least being the best.
+
+        The main file's, then who had it, then the first file in sorted order.
+        """
+        if holder.file == self.first.name:
+            return 0, ()
+        once = self.as_once(holder.file)
+        had = once and any(claim in each.claims for each in self.placed_of(once, once=True))
+        return 1 if had else 2, PurePath(holder.file).parts
+
+    def clash(self, claim: str, holder: Holder, best: Holder) -> Mistake:
+        """Return the mistake of who claims what another one has."""
+        placed, other = holder.placed, best.placed
+        if placed is None:
+            raise ValueError("nobody has a better claim than the global URL")
+        if claim == KEY + placed.key:
+            return twice(placed.typed, placed.where, other.where if other else placed.where)
+        first = other.owner if other else self.bare.main
+        if placed.owner is None or first is None:
+            raise ValueError(f"{claim} is claimed by nobody")
+        reads = (self.chosen(holder.file), self.chosen(best.file))
+        documents = {read.name: read.document for read in reads if read}
+        return rules.two_owners(claim, placed.owner, first, documents)
+
+    def part(self) -> None:
+        """Part those who claim the same; the main file, or who had it, goes before mere order."""
+        contested = self.clashes()
+        if not contested:
+            return
+        claims: dict[str, list[Holder]] = defaultdict(list)
+        for name in self.bare.main.names:
+            claims[name].append(Holder(self.first.name, None, once=False))
+        for holder in self.placed():
+            for claim in holder.claims:
+                claims[claim].append(holder)
+        left = [(self.best(claims[claim])(claim), claim) for claim in contested]
+        heapify(left)
+        while left and not self.fatal:
+            _, claim = heappop(left)
+            for holder in self.part_one(claim, claims[claim]):
+                for each in holder.claims:
+                    claims[each].append(holder)
+                    heappush(left, (self.best(claims[each])(each), each))
+
+    def best(self, holders: list[Holder]) -> Callable[[str], Rank]:
+        """Return what returns the rank of the best of these who claim something."""
+        there = [each for each in holders if self.counts(each)]
+        return lambda claim: min((self.rank(claim, each) for each in there), default=(3, ()))
+
+    def part_one(self, claim: str, holders: list[Holder]) -> list[Holder]:
+        """Part those who claim one thing; return the domains that count by that."""
+        there = [each for each in holders if self.counts(each)]
+        found: list[Holder] = []
+        if there:
+            best, *others = sorted(there, key=lambda each: self.rank(claim, each))
+            for each in others:
+                if self.counts(each):
+                    found += self.lose(claim, each, best)
+        return found
+
+    def lose(self, claim: str, loser: Holder, best: Holder) -> list[Holder]:
+        """Take from a file what another has; return the domains that count by that."""
+        name, placed, once = loser
+        mistake = self.clash(claim, loser, best)
+        if placed is None or name == self.first.name:
+            self.fatal.append(mistake)
+        elif not once:
+            self.put_aside(name, mistake)
+            read = self.as_once(name)
+            every = self.placed_of(read, once=True) if read else ()
+            back = (Holder(name, each, once=True) for each in every)
+            return [each for each in back if self.counts(each)]
+        elif best.file == self.first.name and placed.key not in self.keys_of_main():
+            self.fatal.append(self.of_main(mistake, best))
+        else:
+            self.dropped[name].add(placed.key)
+        return []
+
+    def keys_of_main(self) -> set[str]:
+        """Return the domains of the main file."""
+        return {each.key for each in self.placed_of(self.first)}
+
+    def of_main(self, mistake: Mistake, best: Holder) -> Mistake:
+        """Return a mistake as one of the main file, which claims what an included one had."""
+        where = best.placed.where if best.placed else self.bare.main.origin
+        reason = f"what {mistake.where} had is claimed here: {mistake.reason}"
+        return replace(
+            mistake, where=where, reason=reason, remedy="take it out at one of the places"
+        )
+
+    # What is told.
+
+    def set_aside(self) -> Iterator[SetAside]:
+        """Yield which files are set aside, and what that means for their domains."""
+        told = {name: each for name, each in {**self.borne, **self.aside}.items() if each}
+        for name in sorted(told, key=lambda each: PurePath(each).parts):
+            lost = tuple(sorted(self.dropped.get(name, ())))
+            yield SetAside(name, ordered(told[name]), self.kept_by(name), lost)
+
+    def kept_by(self, name: str) -> tuple[str, ...]:
+        """Return the domains that stay as they were; those of every file of a mask for one."""
+        mask = self.found.masks.get(name, "")
+        if mask not in self.found.untold:
+            return self.kept(name)
+        those = (each for each, once in self.former.items() if once.mask == mask)
+        return tuple(key for each in those for key in self.kept(each))
+
+    def kept(self, name: str) -> tuple[str, ...]:
+        """Return the domains of a file that stay as they were."""
+        read, once, out = self.chosen(name), name in self.aside, self.dropped.get(name, ())
+        every = self.placed_of(read, once=once) if read else ()
+        return tuple(each.key for each in every if each.owner and each.key not in out)
+
+
+def place_of(name: str, main: Source) -> str:
+    """Return where an included file is that messages call so; they do as the main one is called."""
+    above = PurePath(main.name).parent
+    below = PurePath(name)
+    return str(main.folder / below.relative_to(above)) if below.is_relative_to(above) else name
+
+
+def reverse(mistake: Mistake, there: Origin) -> Mistake:
+    """Return a mistake between two places as one of the other place, which changed."""
+    what = f"with this here, something is wrong at {mistake.where}: {mistake.reason}"
+    remedy = "take it out here, or correct what stands there first"
+    return Mistake(there, "", what, remedy, mistake.where)
+
+
+def twice(typed: str, where: Origin, first: Origin) -> Mistake:
+    """Return the mistake of a domain that stands in two places."""
+    reason = f"the domain stands here again, first at {first}"
+    return Mistake(where, f"domains.{typed}", reason, "keep one of the two", first)
+
+
+def ordered(mistakes: Iterable[Mistake]) -> tuple[Mistake, ...]:
+    """Return the mistakes in the order of the files, each once."""
+    return tuple(sorted(dict.fromkeys(mistakes), key=lambda mistake: mistake.where))
