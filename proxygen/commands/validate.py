@@ -10,7 +10,6 @@ import click
 from proxygen import assemble, named_files
 from proxygen.errors import IssueFailed, ModelError, UsageError, visible
 from proxygen.model.layout import Layout
-from proxygen.plan.alerts import bounded, unbounded
 from proxygen.stores import Store
 
 
@@ -33,28 +32,27 @@ def command(layout: Layout, as_json: bool) -> int:
         f"{layout.config}: {counted(len(site.domains), 'domain')}, {counted(count, 'certificate')}"
     )
     usable = all(each.is_usable for each in authority) and all(each.is_usable for each in supplied)
+    code = ModelError.exit_code if site.mistakes else 0 if usable else IssueFailed.exit_code
     if as_json:
         told = {
             "mistakes": [each.as_json() for each in site.mistakes],
             "set_aside": [each.as_json() for each in site.set_aside],
             "held_back": [each.as_json() for each in site.held_back],
-            "warnings": [*bounded(unbounded(site))],
+            "warnings": list(site.warnings),
             "acme": [each.as_json() for each in authority],
             "files": [each.as_json() for each in supplied],
+            "exit_code": code,
         }
         click.echo(json.dumps({"model": summary, **told}, indent=2))
     else:
         for each in (*(each for each in authority if not each.is_usable), *supplied):
             click.echo(str(each))
-        for words in bounded(unbounded(site)):
+        for words in site.warnings:
             click.echo(f"warning: {visible(words)}", err=True)
         for one in (*site.held_back, *site.mistakes, *(each.words for each in site.set_aside)):
             click.echo(visible(str(one)), err=True)
-        right = usable and not site.mistakes
-        click.echo(f"{summary}; {'the model is right' if right else 'see above'}")
-    if site.mistakes:
-        return ModelError.exit_code
-    return 0 if usable else IssueFailed.exit_code
+        click.echo(f"{summary}; {'see above' if code else 'the model is right'}")
+    return code
 
 
 def remembering(layout: Layout) -> Store | None:

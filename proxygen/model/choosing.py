@@ -41,8 +41,8 @@ class Placed:
 
     @property
     def claims(self) -> tuple[str, ...]:
-        """What nobody else may have: the domain, and its names."""
-        return (KEY + self.key, *(self.owner.names if self.owner else ()))
+        """What nobody else may have: the domain, and its names but one that was typed wrong."""
+        return (KEY + self.key, *filter(None, self.owner.names if self.owner else ()))
 
 
 class PlacedOf(Protocol):
@@ -79,7 +79,8 @@ class Choice:
     *now* are the included files as they are, *former* as they were last right. *aside* are the
     mistakes of those set aside, of which *dropped* domains cannot stay either. *borne* are mistakes
     with which a file stays as it is, as it did not change and nobody else is to blame. *fatal* are
-    those of the main file, *of_suffixes* those which the list of public suffixes makes.
+    those of the main file, *of_suffixes* those which the list of public suffixes makes. *counting*
+    are the domains that count, while nothing of that changes.
     """
 
     first: Read
@@ -97,6 +98,7 @@ class Choice:
     fatal: list[Mistake] = field(default_factory=list)
     of_suffixes: set[Mistake] = field(default_factory=set)
     rounds: int = 0
+    counting: list[Holder] | None = None
 
     def __post_init__(self) -> None:
         """Know the files; those that cannot be read, or even be told, are set aside."""
@@ -105,7 +107,9 @@ class Choice:
         names |= {place_of(name, self.first.source): name for name in self.found.unread}
         for place, each in self.past.former.files.items():
             name = names.get(place, each.source.name)
-            self.former[name] = replace(each, source=replace(each.source, name=name))
+            if name != each.source.name:
+                each = replace(each, source=replace(each.source, name=name))
+            self.former[name] = each
         self.aside = {name: [each] for name, each in self.found.unread.items()}
         for name, each in self.former.items():
             if each.mask in self.found.untold and name not in self.found.masks:
@@ -131,13 +135,16 @@ class Choice:
             if read := self.chosen(name):
                 yield name, read, name in self.aside
 
-    def placed(self) -> Iterator[Holder]:
-        """Yield every domain that counts."""
-        for name, read, once in self.files():
-            out = self.dropped.get(name, ())
-            for each in self.placed_of(read, once=once):
-                if each.key not in out:
-                    yield Holder(name, each, once)
+    def placed(self) -> list[Holder]:
+        """Return every domain that counts; the very same while the same do."""
+        if self.counting is None:
+            self.counting = [
+                Holder(name, each, once)
+                for name, read, once in self.files()
+                for each in self.placed_of(read, once=once)
+                if each.key not in self.dropped.get(name, ())
+            ]
+        return self.counting
 
     def counts(self, holder: Holder) -> bool:
         """Return whether a domain still counts."""
@@ -264,6 +271,7 @@ class Choice:
     def put_aside(self, name: str, mistake: Mistake) -> bool:
         """Set a file aside; return that something else counts now."""
         self.aside.setdefault(name, []).append(mistake)
+        self.counting = None
         if self.rounds > MOST_ROUNDS and (once := self.as_once(name)):
             self.dropped[name] |= {each.key for each in self.placed_of(once, once=True)}
         return True
@@ -275,7 +283,7 @@ class Choice:
         first: dict[str, Holder] = {}
         twice: dict[str, list[Holder]] = {}
         ours = Holder(self.first.name, None, once=False)
-        for name in self.bare.main.names:
+        for name in filter(None, self.bare.main.names):
             first[name] = ours
         for holder in self.placed():
             for claim in holder.claims:
@@ -322,7 +330,7 @@ class Choice:
         if not contested:
             return
         claims: dict[str, list[Holder]] = defaultdict(list)
-        for name in self.bare.main.names:
+        for name in filter(None, self.bare.main.names):
             claims[name].append(Holder(self.first.name, None, once=False))
         for holder in self.placed():
             for claim in holder.claims:
@@ -368,6 +376,7 @@ class Choice:
             self.fatal.append(self.of_main(mistake, best))
         else:
             self.dropped[name].add(placed.key)
+            self.counting = None
         return []
 
     def keys_of_main(self) -> set[str]:

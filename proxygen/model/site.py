@@ -187,6 +187,15 @@ class Site:
     right: Former = field(default=NOTHING, compare=False, repr=False)
 
     @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is worth a warning about the model itself, a sentence each."""
+        return tuple(
+            f"others than root may write what `include` finds by {mask}, and could name any file of"
+            f" this host as a certificate: bound it, `{{files: {mask}, certificates: FOLDER}}`"
+            for mask in self.unbounded
+        )
+
+    @property
     def owners(self) -> Iterator[Owner]:
         """The owner of the global URL, then the domains in the model's order."""
         yield self.main

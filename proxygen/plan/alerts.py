@@ -34,18 +34,9 @@ def warnings(site: Site, observed: Observed, now: datetime) -> tuple[str, ...]:
         *bounded(not_covered(site, observed, now)),
         *bounded(two_server_blocks(site, observed)),
         *bounded(without_addresses(site, observed)),
-        *bounded(unbounded(site)),
+        *bounded(iter(site.warnings)),
         *from_services(observed),
     )
-
-
-def unbounded(site: Site) -> Iterator[str]:
-    """Who may write an included file could have any file of this host read as a certificate."""
-    for mask in site.unbounded:
-        yield (
-            f"others than root may write what `include` finds by {mask}, and could name any file of"
-            f" this host as a certificate: bound it, `{{files: {mask}, certificates: FOLDER}}`"
-        )
 
 
 def stand_in_serves(observed: Observed) -> Iterator[str]:

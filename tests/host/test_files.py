@@ -421,3 +421,35 @@ def test_a_new_file_takes_no_other_ones_place(tmp_path: Path, target: str) -> No
 def test_a_damaged_note_is_an_empty_one(tmp_path: Path, text: bytes) -> None:
     (tmp_path / "note").write_bytes(text)
     assert files.noted(tmp_path / "note") == {}
+
+
+def test_what_is_read_within_a_folder_stands_there_wherever_links_lead(tmp_path: Path) -> None:
+    folder, outside = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    outside.mkdir()
+    (folder / "a").write_bytes(b"a")
+    (outside / "b").write_bytes(b"b")
+    (folder / "link").symlink_to(outside / "b")
+    (folder / "sub").symlink_to(outside)
+    (tmp_path / "by-link").symlink_to(folder)
+    assert files.read(folder / "a", within=folder) == b"a"
+    assert files.read(tmp_path / "by-link/a", within=folder) == b"a"
+    assert files.read(folder / "a", within=tmp_path / "by-link") == b"a"
+    for path in ("link", "sub/b", "../out/b"):
+        with pytest.raises(PermissionError, match="it does not stand in"):
+            files.read(folder / path, within=folder)
+
+
+def test_a_path_that_leads_elsewhere_after_it_was_opened_changes_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (tmp_path / "out").write_bytes(b"out")
+    (folder / "a").symlink_to(tmp_path / "out")
+    descriptor = os.open(folder / "a", os.O_RDONLY)
+    try:
+        (folder / "a").unlink()
+        (folder / "a").write_bytes(b"harmless")
+        with pytest.raises(PermissionError):
+            files.require_within(descriptor, folder / "a", folder)
+    finally:
+        os.close(descriptor)

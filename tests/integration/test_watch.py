@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -281,3 +282,54 @@ def measured(counted: Callable[[], float], seconds: float) -> float:
     before, end = counted(), time.monotonic() + seconds
     until(lambda: time.monotonic() > end, "time to pass")
     return counted() - before
+
+
+def included(machine: Machine, **texts: str) -> Path:
+    """Write a model with included files of these texts; return their folder."""
+    folder = machine.config.parent / "domains.d"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in texts.items():
+        (folder / f"{name}.yaml").write_text(text)
+    machine.model({}, main=TRIAL, include=["domains.d/*.yaml"])
+    return folder
+
+
+def domain(name: str) -> str:
+    """Return an included file with one domain."""
+    return f"domains: {{{name}: {{url: www.{name}, certificate: selfsigned}}}}"
+
+
+def test_a_wrong_file_and_an_empty_one_take_nothing_from_what_serves(web: Machine) -> None:
+    folder = included(web, a=domain("a.example"), b=domain("b.example"))
+    with Daemon(web) as daemon:
+        daemon.until("round_ended")
+        assert shows(web, "www.a.example")
+        (folder / "a.yaml").write_text("")
+        (folder / "b.yaml").write_text(domain("b.example").replace("url", "urll"))
+        (folder / "c.yaml").write_text(domain("c.example"))
+        until(lambda: shows(web, "www.c.example"), "c.example to be served")
+        assert daemon.until("removal_held_back")["domains"] == 1
+        told = daemon.until("file_set_aside")
+        assert told["file"] == str(folder / "b.yaml")
+        assert told["remedy"]
+        assert shows(web, "www.a.example")
+        assert shows(web, "www.b.example")
+        confirmed = web.proxygen("apply", "--confirm-removal")
+        assert confirmed.returncode in (9, 7), confirmed.stderr  # 7: the daemon is at it just now
+        while confirmed.returncode == 7:
+            confirmed = web.proxygen("apply", "--confirm-removal")
+        daemon.until("removal_settled")
+        until(lambda: not answers(web, "www.a.example"), "a.example to go")
+        assert shows(web, "www.b.example")
+    with Daemon(web) as daemon:
+        daemon.until("round_ended")
+        assert not answers(web, "www.a.example")
+        assert shows(web, "www.b.example")
+
+
+def answers(machine: Machine, name: str) -> bool:
+    """Return whether nginx knows a name at all."""
+    try:
+        return shows(machine, name)
+    except (OSError, ssl.SSLError):
+        return False

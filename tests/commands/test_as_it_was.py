@@ -1,0 +1,195 @@
+"""What is set aside and what is held back, as the commands tell it and end."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.commands.test_cli import proxygen
+from tests.live.authority import Authority
+
+MAIN = """\
+global: {url: https://mail.example.net, certificate: selfsigned}
+defaults: {certificate: selfsigned}
+include: [domains.d/*.yaml]
+services: {}
+"""
+LATER = MAIN.replace("[domains.d/*.yaml]", "[{files: domains.d/*.yaml, certificates: domains.d/}]")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Return the folder of the included files, with two customers."""
+    folder = tmp_path / "etc/proxygen/domains.d"
+    folder.mkdir(parents=True)
+    (folder.parent / "proxygen.yaml").write_text(MAIN)
+    (folder / "a.yaml").write_text(domains(*(f"a{number}.example" for number in range(8))))
+    (folder / "b.yaml").write_text(domains("b.example"))
+    return folder
+
+
+def domains(*names: str) -> str:
+    """Return an included file."""
+    return "domains:\n" + "".join(f"  {name}: {{url: www.{name}}}\n" for name in names)
+
+
+def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a command."""
+    return proxygen("--root", folder.parents[2], *arguments)
+
+
+def said(folder: Path, *arguments: str) -> dict[str, Any]:
+    """Return what a command says as JSON."""
+    found = json.loads(run(folder, *arguments, "--json").stdout)
+    assert isinstance(found, dict)
+    return found
+
+
+def served(folder: Path) -> set[str]:
+    """Return whose certificates `status` shows."""
+    return {each["owner"] for each in said(folder, "status")["owners"]} - {"global"}
+
+
+def kept(folder: Path) -> dict[Path, int]:
+    """Return what is kept of the model, and when it was written."""
+    there = folder.parents[2] / "var/lib/proxygen/store/model"
+    return {each: each.stat().st_mtime_ns for each in there.rglob("*") if each.is_file()}
+
+
+def test_a_file_that_is_set_aside_is_told_by_every_command(folder: Path) -> None:
+    assert run(folder, "apply").returncode == 0
+    (folder / "b.yaml").write_text("domains:\n  b.example: {url: www.b.example, nope: 1}\n")
+    (folder / "c.yaml").write_text(domains("c.example"))
+    before = kept(folder)
+    for command, code in (("validate", 3), ("plan", 9), ("status", 0), ("check", 1)):
+        found = run(folder, command)
+        assert found.returncode == code, found.stdout + found.stderr
+        words = found.stdout + found.stderr
+        assert "unknown field `nope`" in words
+        assert f"{folder}/b.yaml:2:35" in words
+    assert before == kept(folder)
+    found = run(folder, "apply")
+    assert found.returncode == 9, found.stdout + found.stderr
+    assert "b.yaml is set aside: its domain stays as it was last right" in found.stderr
+    assert "1 step done" in found.stdout  # that of c.example
+    again = said(folder, "apply")
+    assert again["exit_code"] == 9
+    (told,) = again["set_aside"]
+    assert (told["file"], told["kept"], told["lost"]) == (f"{folder}/b.yaml", ["b.example"], [])
+    assert told["mistakes"][0]["line"] == 2
+    assert told["mistakes"][0]["remedy"]
+    assert "b.example" in served(folder)
+    (mistake,) = said(folder, "validate")["mistakes"]
+    assert mistake["file"] == f"{folder}/b.yaml"
+    (folder / "b.yaml").write_text(domains("b.example"))
+    assert run(folder, "apply").returncode == 0
+
+
+def test_a_removal_that_is_held_back_is_told_by_every_command(folder: Path) -> None:
+    assert run(folder, "apply").returncode == 0
+    (folder / "a.yaml").write_text("")
+    (folder / "c.yaml").write_text(domains("c.example"))
+    for command, code in (("validate", 0), ("plan", 8), ("status", 0), ("check", 1)):
+        found = run(folder, command)
+        assert found.returncode == code, found.stdout + found.stderr
+        assert "--confirm-removal" in found.stdout + found.stderr
+    found = said(folder, "apply")
+    assert found["exit_code"] == 8
+    (told,) = found["held_back"]
+    assert (told["file"], told["why"], len(told["domains"])) == (f"{folder}/a.yaml", "empty", 8)
+    assert len(served(folder)) == 10
+    (folder / "b.yaml").write_text("domains: {")
+    assert said(folder, "apply")["exit_code"] == 8  # the first of 8 and 9
+    assert run(folder, "apply", "--confirm-removal").returncode == 9
+    assert served(folder) == {"b.example", "c.example"}
+
+
+def test_one_customer_who_leaves_needs_no_confirmation(folder: Path) -> None:
+    assert run(folder, "apply").returncode == 0
+    (folder / "b.yaml").unlink()
+    assert run(folder, "apply").returncode == 0
+    assert "b.example" not in served(folder)
+
+
+def test_a_folder_that_is_not_there_takes_nothing_away(folder: Path) -> None:
+    assert run(folder, "apply").returncode == 0
+    folder.rename(folder.with_name("elsewhere"))
+    assert run(folder, "plan").returncode == 8
+    assert run(folder, "apply").returncode == 8
+    assert len(served(folder)) == 9
+    folder.with_name("elsewhere").rename(folder)
+    assert run(folder, "apply").returncode == 0
+
+
+def test_a_failure_counts_more_than_what_is_set_aside(folder: Path) -> None:
+    (folder / "b.yaml").write_text("domains: {")
+    (folder / "c.yaml").write_text(
+        "domains: {c.example: {url: www.c.example, certificate: {file: {certificate: none.pem}}}}"
+    )
+    assert run(folder, "apply").returncode == 5
+    assert run(folder, "plan").returncode == 5
+
+
+def test_what_is_right_is_kept_once(folder: Path) -> None:
+    assert run(folder, "apply").returncode == 0
+    before = kept(folder)
+    assert len(before) == 4  # the main file, two others, the serial
+    assert {each.stat().st_mode & 0o777 for each in before} == {0o600}
+    assert run(folder, "apply").returncode == 0
+    assert kept(folder) == before
+
+
+def test_a_main_file_that_is_wrong_stops_everything(folder: Path) -> None:
+    assert run(folder, "apply").returncode == 0
+    (folder.parent / "proxygen.yaml").write_text(MAIN + "nope: 1\n")
+    (folder / "c.yaml").write_text(domains("c.example"))
+    before = kept(folder)
+    assert run(folder, "apply").returncode == 3
+    assert kept(folder) == before
+
+
+def test_what_others_than_root_write_should_be_bounded(folder: Path) -> None:
+    assert "others than root" not in run(folder, "validate").stderr
+    os.chown(folder / "b.yaml", 65534, 65534)
+    for command in ("validate", "plan", "apply"):
+        assert "others than root may write" in run(folder, command).stderr
+    assert said(folder, "validate")["warnings"]
+    (folder.parent / "proxygen.yaml").write_text(LATER)
+    assert "others than root" not in run(folder, "validate").stderr
+    (folder.parent / "proxygen.yaml").write_text(MAIN)
+    os.chown(folder / "b.yaml", 0, 0)
+    folder.chmod(0o777)
+    assert "others than root may write" in run(folder, "validate").stderr
+
+
+@pytest.mark.parametrize("link", ["file", "folder"])
+def test_what_is_bounded_is_looked_at_where_links_lead(folder: Path, link: str) -> None:
+    outside = folder.parent / "private"
+    outside.mkdir()
+    issued = Authority().issue("www.c.example")
+    made = issued.fullchain + issued.key
+    (outside / "c.pem").write_bytes(made)
+    (folder.parent / "proxygen.yaml").write_text(LATER)
+    name = "c.pem" if link == "file" else "sub/c.pem"
+    certificate = f"{{file: {{certificate: {name}}}}}"
+    (folder / "c.yaml").write_text(
+        f"domains: {{c.example: {{url: www.c.example, certificate: {certificate}}}}}"
+    )
+    if link == "file":
+        (folder / name).symlink_to(outside / "c.pem")
+    else:
+        (folder / "sub").symlink_to(outside)
+    for command in ("validate", "plan", "apply"):
+        found = run(folder, command)
+        assert found.returncode == 5, found.stdout + found.stderr
+        assert f"it does not stand in {folder}" in found.stdout + found.stderr
+    (folder / name.partition("/")[0]).unlink()
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).write_bytes(made)
+    assert run(folder, "validate").returncode == 0
+    assert run(folder, "apply").returncode == 0
