@@ -87,7 +87,8 @@ def documents(context: click.Context) -> Iterator[dict[str, Any]]:
     main = model_file(context)
     yield (first := document(main))
     included = first.get("include")
-    for mask in included if isinstance(included, list) else ():
+    for asked in included if isinstance(included, list) else ():
+        mask = asked.get("files") if isinstance(asked, dict) else asked
         for name in sorted(masks.names(main.parent, mask)) if isinstance(mask, str) else ():
             with suppress(OSError):
                 yield document(main.parent / name)

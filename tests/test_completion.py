@@ -22,7 +22,7 @@ domains:
   "$(touch x)": {}
   "*": {}
   b.example:
-include: [domains.d/*.yaml, 7]
+include: [domains.d/d.yaml, {files: "domains.d/[!d].yaml", certificates: domains.d}, 7]
 """
 ALL = ["a.example", "b.example", "c.example", "global", "müller.example"]
 

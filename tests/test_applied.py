@@ -1,0 +1,95 @@
+"""The model as it was last right, in the store."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from proxygen import applied, assemble
+from proxygen.model.former import NOTHING, Former, FormerFile, Source
+from proxygen.model.layout import Layout
+from proxygen.stores.filesystem import FileStore
+
+FOLDER = Path("/etc/proxygen/domains.d")
+
+
+def file(name: str, text: bytes = b"domains: {}") -> FormerFile:
+    """Return an included file."""
+    return FormerFile(Source(f"{FOLDER}/{name}", FOLDER, text), "domains.d/*.yaml")
+
+
+def model(*files: FormerFile) -> Former:
+    """Return a model with these included files."""
+    main = FormerFile(Source("/etc/proxygen/proxygen.yaml", FOLDER.parent, b"global: {}"))
+    return Former(main, {each.source.place: each for each in files})
+
+
+def test_every_octet_of_texts_and_names_comes_back(tmp_path: Path) -> None:
+    store = FileStore(tmp_path)
+    odd = file(os.fsdecode(b"\xff\x1b.yaml"), bytes(range(256)))
+    kept = applied.write(store, NOTHING, model(odd, replace(file("b.yaml"), held=frozenset("b"))))
+    found = applied.former(store)
+    assert found == kept
+    assert found.serial == kept.serial
+    assert applied.former(store, kept) is kept
+    assert applied.is_kept(store)
+
+
+def test_only_what_differs_is_written(tmp_path: Path) -> None:
+    store = FileStore(tmp_path)
+    first = applied.write(store, NOTHING, model(file("a.yaml"), file("b.yaml")))
+    assert applied.write(store, first, model(file("a.yaml"), file("b.yaml"))).serial == first.serial
+    second = applied.write(store, first, model(file("a.yaml", b"")))
+    assert second.serial != first.serial
+    assert applied.former(store).files == {f"{FOLDER}/a.yaml": file("a.yaml", b"")}
+    assert applied.former(store, first) == second
+
+
+@pytest.mark.parametrize("value", [b"", b"[]", b"{", b'{"name": 1}', b"\xff", b"[" * 100_000])
+def test_what_is_damaged_counts_for_nothing(tmp_path: Path, value: bytes) -> None:
+    store = FileStore(tmp_path)
+    applied.write(store, NOTHING, model(file("a.yaml"), file("b.yaml")))
+    store.put(applied.key_of(f"{FOLDER}/a.yaml"), value)
+    found = applied.former(store)
+    assert list(found.files) == [f"{FOLDER}/b.yaml"]
+    store.put(applied.MAIN, value)
+    assert applied.former(store).main is None
+
+
+def test_what_is_removed_on_purpose_goes_without_a_question(tmp_path: Path) -> None:
+    layout = Layout(tmp_path, tmp_path / "etc/proxygen/proxygen.yaml")
+    folder = layout.config.parent / "domains.d"
+    folder.mkdir(parents=True)
+    layout.config.write_text(
+        "global: {url: mail.example.net, certificate: selfsigned}\ninclude: [domains.d/*.yaml]\n"
+    )
+    (folder / "a.yaml").write_text("domains: {a.example: {}}")
+    (folder / "b.yaml").write_text("domains: {b.example: {}}")
+    store = FileStore(layout.store)
+    applied.keep(store, assemble.site(layout))
+    applied.release(store, ["a.example"])
+    (folder / "a.yaml").write_text("domains: {}")
+    site = assemble.site(layout)
+    assert not site.held_back
+    assert [each.key for each in site.domains] == ["b.example"]
+    applied.keep(store, site)
+    (folder / "b.yaml").write_text("domains: {}")
+    assert [each.domains for each in assemble.site(layout).held_back] == [("b.example",)]
+
+
+def test_what_another_run_kept_meanwhile_stays(tmp_path: Path) -> None:
+    layout = Layout(tmp_path, tmp_path / "etc/proxygen/proxygen.yaml")
+    layout.config.parent.mkdir(parents=True)
+    main = "global: {url: mail.example.net, certificate: selfsigned}\n"
+    layout.config.write_text(main + "domains: {a.example: {}}")
+    store = FileStore(layout.store)
+    applied.keep(store, assemble.site(layout))
+    layout.config.write_text(main)
+    held = assemble.site(layout)
+    assert held.held_back
+    applied.keep(store, assemble.site(layout, confirmed=True))
+    applied.keep(store, held)
+    assert not assemble.site(layout).held_back
