@@ -13,7 +13,7 @@ from proxygen.model.former import CONFIRM, Former, FormerFile, Removal, Why
 from proxygen.model.hosts import readable
 from proxygen.model.schema import Included
 from proxygen.model.site import Owner, Site
-from proxygen.model.sources import Read
+from proxygen.model.sources import Read, is_glob
 
 if TYPE_CHECKING:
     from proxygen.model.choosing import Choice
@@ -129,7 +129,8 @@ class Removing:
         found = set()
         for mask in self.choice.found.empty & files.keys():
             folder = files[mask][0].source.folder
-            if len(files[mask]) > 1 or count > 1 or not self.choice.past.is_there(folder):
+            left = is_glob(mask) and len(files[mask]) == 1 and count == 1
+            if not left or not self.choice.past.is_there(folder):
                 found.add(mask)
         return found
 

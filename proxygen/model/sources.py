@@ -167,7 +167,7 @@ def read_included(
         sources = load(mask)
         if not sources:
             found.empty.add(mask)
-            if not set(mask) & set("*?[") and mask not in formerly:
+            if not is_glob(mask) and mask not in formerly:
                 found.mistakes.append(unreadable(document, index, f"{mask} cannot be read"))
         for source in sources:
             if source.name in found.masks or source.name == document.name:
@@ -182,6 +182,11 @@ def read_included(
             found.masks[source.name] = mask
             found.unread[source.name] = told
     return found
+
+
+def is_glob(mask: str) -> bool:
+    """Return whether a mask may find nothing; a plain path must be there."""
+    return bool(set(mask) & set("*?["))
 
 
 def asked_for(content: Main, document: Document) -> Iterator[tuple[int, tuple[str, str | None]]]:

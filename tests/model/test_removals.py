@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from proxygen.errors import HeldBack
+from proxygen.errors import HeldBack, ModelError
 from proxygen.model.former import Why
 from tests.model.test_choosing import BACKENDS, MAIN, Model, domain, hosts, many, model
 
@@ -157,3 +157,15 @@ def test_a_set_aside_file_and_a_removal_at_once() -> None:
     assert [each.file for each in site.set_aside] == ["b.d"]
     assert [each.file for each in site.held_back] == ["a.d"]
     assert len(site.domains) == 11
+
+
+def test_a_file_that_is_included_by_its_name_takes_nothing_away() -> None:
+    made = Model(MAIN.replace("*.d", "a.d"), {"a.d": many("a.example")}, folder_is_there=True)
+    made.apply()
+    del made.files["a.d"]
+    for _ in range(2):
+        made.apply()
+        assert held(made) == {"a.d": (1, Why.NO_FILES)}
+    made.apply(confirmed=True)
+    with pytest.raises(ModelError, match=r"a\.d cannot be read"):
+        made.read()
