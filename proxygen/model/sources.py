@@ -191,7 +191,7 @@ def is_glob(mask: str) -> bool:
 
 def asked_for(content: Main, document: Document) -> Iterator[tuple[int, tuple[str, str | None]]]:
     """Yield mask and bound of each right `include`, with where it stands in the list."""
-    right = {included_by(each) for each in content.include}
+    right = [included_by(each) for each in content.include]  # what was typed may be a list
     listed = document.value.get("include") if right else []
     for index, typed in enumerate(listed):
         if isinstance(typed, Map):
