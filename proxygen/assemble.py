@@ -231,11 +231,18 @@ def is_open(folder: Path, mask: str) -> bool:
     return any(files.is_foreign(folder / each) for each in looked_into)
 
 
+LARGEST_INCLUDED = 4 * 1024 * 1024
+"""Octets of a file that an `include` finds: some 40,000 domains."""
+
+
 def included_source(path: Path) -> Source | Unreadable:
     """Return what a file that an `include` found holds, or why it cannot be read."""
     try:
-        text = files.read(path)
+        text = files.read(path, LARGEST_INCLUDED)
     except OSError as error:
+        if error.errno == errno.EFBIG:
+            most = f"larger than {LARGEST_INCLUDED >> 20} MiB: divide it into several files"
+            return Unreadable(str(path), most)
         return Unreadable(str(path), error.strerror or str(error))
     if text is None:
         return Unreadable(str(path), os.strerror(errno.ENOENT))

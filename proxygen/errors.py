@@ -149,15 +149,24 @@ class UsageError(ProxygenError):
     exit_code = 2
 
 
+MOST_MISTAKES = 300
+"""Mistakes that are told of a model: nobody corrects more at a time."""
+
+
 class ModelError(ProxygenError):
-    """The model is wrong; *mistakes* holds every one, in the order of the files."""
+    """The model is wrong; *mistakes* holds every one, in the order of the files.
+
+    Of more than MOST_MISTAKES it holds the first ones.
+    """
 
     exit_code = 3
 
     def __init__(self, mistakes: tuple[Mistake, ...]) -> None:
         count = "1 mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
+        if len(mistakes) > MOST_MISTAKES:
+            count = f"more than {MOST_MISTAKES} mistakes, of which the first are told"
         super().__init__(f"the model has {count}; nothing was touched")
-        self.mistakes = mistakes
+        self.mistakes = mistakes[:MOST_MISTAKES]
 
     def __str__(self) -> str:
         return "\n".join([*map(str, self.mistakes), self.what])

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from proxygen.errors import Mistake
+from proxygen.errors import MOST_MISTAKES, Mistake
 from proxygen.model.former import Source as Source
 from proxygen.model.mistakes import mistakes_of, path_in
 from proxygen.model.schema import Included, IncludeFields, Main, rest_type
@@ -89,7 +90,9 @@ def validated(document: Document, grammar: type[T]) -> T | None:
     try:
         return grammar.model_validate(document.value)
     except ValidationError as error:
-        document.mistakes += mistakes_of(document, error, grammar)
+        document.mistakes += islice(mistakes_of(document, error, grammar), MOST_MISTAKES + 1)
+        if error.error_count() > MOST_MISTAKES:
+            return None
         return rest(document.value, rest_type(grammar))
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from proxygen.errors import Mistake, Origin
+from proxygen.errors import MOST_MISTAKES, Mistake, Origin
 
 DEEPEST = 16
 INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})")
@@ -50,6 +50,10 @@ class Seq(list[Any]):
     def __init__(self) -> None:
         super().__init__()
         self.places: list[Place] = []
+
+
+class TooMany(Exception):
+    """A file has more mistakes than are told: reading it on would tell nothing more."""
 
 
 @dataclass(slots=True)
@@ -100,6 +104,8 @@ def parse(name: str, text: str | bytes) -> Document:
     try:
         text = text.decode("utf-8-sig") if isinstance(text, bytes) else text
         Builder(document, yaml.parse(text, Loader=yaml.CSafeLoader)).build()
+    except TooMany:
+        document.value = None
     except UnicodeDecodeError as error:
         lines = error.object[: error.start].count(b"\n")
         document.mistake((lines, 0), "this is not UTF-8 text", "save the file as UTF-8")
@@ -136,6 +142,8 @@ class Builder:
     def mistake(self, event: Any, reason: str, remedy: str, what: str = "") -> None:
         mark = event.start_mark
         self.document.mistake((mark.line, mark.column), reason, remedy, what)
+        if len(self.document.mistakes) > MOST_MISTAKES:
+            raise TooMany
 
     def node(self, event: Any, depth: int) -> Any:
         """Return the value that begins with *event*."""

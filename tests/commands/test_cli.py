@@ -346,6 +346,47 @@ def test_hidden_files_folders_and_other_files_are_not_included(root: Path) -> No
     assert "2 domains" in run.stdout, run.stderr
 
 
+def test_an_included_file_has_at_most_four_mebibytes(root: Path) -> None:
+    folder = including(root)
+    most, line = 4 * 1024 * 1024, "# nothing\n"
+    (folder / "a.yaml").write_text((line * most)[:most])
+    assert proxygen("--root", root, "validate").returncode == 0
+    (folder / "a.yaml").write_text((line * most)[: most + 1])
+    run = proxygen("--root", root, "validate")
+    assert run.returncode == 3
+    assert "a.yaml cannot be read: larger than 4 MiB: divide it into several files" in run.stderr
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        pytest.param("  {number}.example: {{wrong: 1}}\n", id="grammar"),
+        pytest.param("  d{number}.example: {{wrong: 1}}\n", id="unknown fields"),
+        pytest.param("  d.example: {{}}\n", id="a key again"),
+    ],
+)
+def test_a_few_hundred_mistakes_are_told(root: Path, line: str) -> None:
+    folder = including(root)
+    lines = "".join(line.format(number=number) for number in range(2000))
+    (folder / "a.yaml").write_text(f"domains:\n{lines}")
+    told_at_most_300(root)
+
+
+def test_a_few_hundred_mistakes_of_many_files_are_told(root: Path) -> None:
+    folder = including(root)
+    for number in range(400):
+        (folder / f"{number}.yaml").write_text("wrong: 1\n")
+    told_at_most_300(root)
+
+
+def told_at_most_300(root: Path) -> None:
+    """See that a wrong model is told in a bounded number of lines."""
+    run = proxygen("--root", root, "validate")
+    assert run.returncode == 3, run.stderr
+    assert "more than 300 mistakes" in run.stderr
+    assert len([line for line in run.stderr.splitlines() if "domains.d/" in line]) == 300
+
+
 def test_folders_below_are_looked_into_where_the_glob_says_so(root: Path) -> None:
     folder = including(root)
     model = root / "etc/proxygen/proxygen.yaml"

@@ -51,6 +51,12 @@ def test_the_daemon_is_set_up_and_nothing_changes_when_it_is(tmp_path: Path) -> 
     assert written(tmp_path) == before
 
 
+def test_what_runs_us_bounds_our_memory(tmp_path: Path) -> None:
+    for kind, unit in (((), "proxygen.service"), (("--timer",), "proxygen-renew.service")):
+        assert proxygen("--root", tmp_path, "install-service", *kind).returncode == 0
+        assert "\nMemoryMax=2G\n" in written(tmp_path)[unit]
+
+
 @needs("systemctl")
 def test_daemon_and_timer_take_each_others_place(tmp_path: Path) -> None:
     proxygen("--root", tmp_path, "install-service")

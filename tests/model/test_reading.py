@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxygen import registry
-from proxygen.errors import ModelError
+from proxygen.errors import MOST_MISTAKES, ModelError
 from proxygen.model.certificate import GLOBAL, Authority, KeyType, Secret
 from proxygen.model.reading import read
 from proxygen.model.schema import DIRECTORIES
@@ -677,7 +677,7 @@ def test_nothing_that_is_quoted_can_steer_a_terminal() -> None:
 def test_ten_thousand_mistakes_in_the_main_file_are_told_in_time(line: str, count: int) -> None:
     start = time.monotonic()
     text = SMALLEST + "\n".join(line.format(number) for number in range(count))
-    assert len(mistakes(text)) == count
+    assert len(mistakes(text)) == min(count, MOST_MISTAKES)
     assert time.monotonic() - start < 10
 
 
@@ -706,7 +706,7 @@ def test_ten_thousand_mistakes_in_a_customers_file_are_told_in_time(
     start = time.monotonic()
     lines = "\n".join(line.format(number) for number in range(count))
     main = f"{SMALLEST}include: [i.yaml]\nbackends: {{{backends}}}"
-    assert len(mistakes(main, i=f"domains:\n{lines}")) == expected
+    assert len(mistakes(main, i=f"domains:\n{lines}")) == min(expected, MOST_MISTAKES)
     assert time.monotonic() - start < 15
 
 

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from proxygen.errors import Origin
+from proxygen.errors import MOST_MISTAKES, Origin
 from proxygen.model.yaml import parse, scalar
 
 TEXT = """\
@@ -128,7 +128,6 @@ def test_deep_nesting_is_refused_at_once(text: str) -> None:
     assert time.monotonic() - start < 2
 
 
-def test_the_same_key_ten_thousand_times_is_told_in_time() -> None:
-    start = time.monotonic()
-    assert len(wrong("a: 1\n" * 10_000)) == 9_999
-    assert time.monotonic() - start < 5
+def test_of_many_mistakes_a_few_hundred_are_told() -> None:
+    assert len(wrong("a: 1\n" * 10_000)) == MOST_MISTAKES + 1
+    assert len(wrong("- !x 1\n" * 10_000)) == MOST_MISTAKES + 1
