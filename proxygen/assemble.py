@@ -28,6 +28,7 @@ from proxygen.model.layout import Layout
 from proxygen.model.reading import Before, settle
 from proxygen.model.site import Acme, Site
 from proxygen.model.sources import Load, Source, Unreadable
+from proxygen.model.yaml import LARGEST_INCLUDED, LARGEST_MAIN
 from proxygen.namebook import NameBook
 from proxygen.plan.quota import Entry, Kind, Quota, is_exempt, is_renewal
 from proxygen.solvers import Solver, Solvers, Writer, Writing
@@ -176,12 +177,16 @@ def last_right(layout: Layout) -> Site | None:
 def source(path: Path) -> Source:
     """Return a file of the model; raise UsageError when it cannot be read."""
     try:
-        text = files.read(path)
+        text = files.read(path, LARGEST_MAIN)
     except IsADirectoryError as error:
         remedy = "name the model file, not a folder"
         raise UsageError(f"{path} cannot be read: {error.strerror}", remedy=remedy) from error
     except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}", remedy="correct it") from error
+        what, remedy = f"{path} cannot be read: {error.strerror}", "correct it"
+        if error.errno == errno.EFBIG:
+            what = f"{path} is larger than {LARGEST_MAIN >> 20} MiB"
+            remedy = "move domains into files that `include` names"
+        raise UsageError(what, remedy=remedy) from error
     if text is None:
         raise UsageError(
             f"there is no model file {path}",
@@ -199,6 +204,7 @@ def including(
     """
     known = known or ModelFiles()
     before, known.found, known.open = known.found, {}, set()
+    room = Room()
 
     def load(mask: str) -> Sequence[Source | Unreadable]:
         folder, former = layout.config.parent, before.get(mask, {})
@@ -206,19 +212,49 @@ def including(
             names = masks.names(folder, mask)
         except UsageError as error:
             return (Unreadable(str(error.where), error.what, whole=True),)
-        present = {name: included(folder, name, former.get(name)) for name in names}
-        known.found[mask] = present
+        room.files -= len(names)
+        if room.files < 0:
+            most = f"with the masks before, it leads to more than {masks.MOST_NAMES:,} files"
+            return (Unreadable(str(folder / mask), most, whole=True),)
+        paths = {name: former[name].path if name in former else folder / name for name in names}
+        present = known.found[mask] = {
+            name: room.included(paths[name], former.get(name))
+            for name in sorted(names, key=lambda name: paths[name].parts)
+        }
         if is_open(folder, mask) or any(each.foreign for each in present.values()):
             known.open.add(mask)
-        in_order = sorted(present.values(), key=lambda each: each.path.parts)
-        return tuple(each.source for each in in_order)
+        return tuple(each.source for each in present.values())
 
     return load
 
 
-def included(folder: Path, name: str, known: Found | None) -> Found:
+MOST_OCTETS = 64 * 1024 * 1024
+"""Octets of all files that are included: 100,000 of 600 octets are fewer."""
+
+
+@dataclass(slots=True)
+class Room:
+    """How many *octets* of included files may still be read, in their order, and how many *files*.
+
+    One that is named by two masks counts twice.
+    """
+
+    octets: int = MOST_OCTETS
+    files: int = masks.MOST_NAMES
+
+    def included(self, path: Path, known: Found | None) -> Found:
+        """Return a file that an `include` found, as far as there is room for it."""
+        if self.octets >= 0:
+            found = included(path, known)
+            self.octets -= len(found.source.text) if isinstance(found.source, Source) else 0
+        if self.octets >= 0:
+            return found
+        most = f"the files before it and this one have more than {MOST_OCTETS >> 20} MiB"
+        return Found(path, None, Unreadable(str(path), most))
+
+
+def included(path: Path, known: Found | None) -> Found:
     """Return a file that an `include` found, read unless it is as it was *known*."""
-    path = known.path if known else folder / name
     stamp = files.stamp_of(path)
     if known and stamp is not None and known.stamp == stamp:
         return known
@@ -229,10 +265,6 @@ def is_open(folder: Path, mask: str) -> bool:
     """Return whether others than root may write a folder in which a mask looks for files."""
     looked_into = masks.folders(folder, mask) or {str(Path(mask).parent)}
     return any(files.is_foreign(folder / each) for each in looked_into)
-
-
-LARGEST_INCLUDED = 4 * 1024 * 1024
-"""Octets of a file that an `include` finds: some 40,000 domains."""
 
 
 def included_source(path: Path) -> Source | Unreadable:

@@ -97,9 +97,9 @@ def documents(context: click.Context) -> Iterator[dict[str, Any]]:
 def document(path: Path) -> dict[str, Any]:
     """Return what one file holds, nothing for one that is not there or no mapping."""
     from proxygen.host import files
-    from proxygen.model.yaml import parse
+    from proxygen.model.yaml import LARGEST_MAIN, parse
 
-    found = parse(str(path), files.read(path) or b"").value
+    found = parse(str(path), files.read(path, LARGEST_MAIN) or b"").value
     return found if isinstance(found, dict) else {}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import http.client
 import json
@@ -14,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -48,6 +50,9 @@ NO_HOSTS: Mapping[str, Found] = {}
 
 ANSWERS = "challenge_listener"
 """What a service has that answers challenges."""
+
+LARGEST_CONFIGURATION = 64 * 1024 * 1024
+"""Octets of a service's configuration with all that it includes: 20,000 sites of others."""
 
 PROBE_PATH = "/.well-known/acme-challenge/proxygen"
 PROBE_ANSWER = b"proxygen\n"
@@ -323,9 +328,21 @@ def read(question: Reading) -> Answer:
             return Answer(1, "", f"{question.path} is not there")
         if question.in_place:
             return Answer(0, in_place(text, question, Budget()), "")
-        return Answer(0, "\n".join([text, *included(text, question, set())]), "")
+        texts = chain([text], included(text, question, set()))
+        return Answer(0, "\n".join(bounded(texts, question.path)), "")
     except OSError as error:
         return Answer(1, "", f"{error.filename or question.path}: {error.strerror}")
+
+
+def bounded(texts: Iterable[str], path: Path) -> Iterator[str]:
+    """Yield the texts of a configuration; raise OSError where it is larger than any is."""
+    left = LARGEST_CONFIGURATION
+    for text in texts:
+        left -= len(text)
+        if left < 0:
+            most = f"more than {LARGEST_CONFIGURATION >> 20} MiB with what it includes"
+            raise OSError(errno.EFBIG, most, str(path))
+        yield text
 
 
 def included(text: str, question: Reading, seen: set[Path]) -> Iterator[str]:

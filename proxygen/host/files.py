@@ -192,10 +192,10 @@ def stamp_of(file: Path | os.DirEntry[str]) -> Stamp | None:
     return version(status)
 
 
-def noted(path: Path) -> dict[str, Any]:
+def noted(path: Path, largest: int = LARGEST) -> dict[str, Any]:
     """Return the JSON object that was noted in a file; empty for none, or for anything else."""
     try:
-        found = json.loads(read(path) or b"{}")
+        found = json.loads(read(path, largest) or b"{}")
     except (OSError, ValueError, RecursionError):  # the last one: nested without end
         return {}
     return found if isinstance(found, dict) else {}

@@ -396,7 +396,9 @@ class Main(Included):
     solvers: Any = None
     metrics: MetricsFields = Field(MetricsFields(), description="Figures for Prometheus.")
     include: list[Include] = Field(
-        [], description="Further files (paths or globs), each with a `domains:` mapping."
+        default=[],
+        max_length=1000,
+        description="Further files (paths or globs), each with a `domains:` mapping.",
     )
 
 

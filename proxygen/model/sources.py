@@ -13,11 +13,15 @@ from pydantic import BaseModel, ValidationError
 from proxygen.errors import MOST_MISTAKES, Mistake
 from proxygen.model.former import Source as Source
 from proxygen.model.mistakes import mistakes_of, path_in
+from proxygen.model.portions import LONG, MOST_DOMAINS, crowded, head, portions
 from proxygen.model.schema import Included, IncludeFields, Main, rest_type
-from proxygen.model.yaml import Document, Map, parse
+from proxygen.model.yaml import MOST_INCLUDED_VALUES, MOST_KEYS, MOST_VALUES, Document, Map, parse
 
 T = TypeVar("T", bound=BaseModel)
 FieldPath = tuple[str | int, ...]
+
+MOST_KEPT = 10 * MOST_MISTAKES
+"""Mistakes of all files that are kept; of a file after these only its first one is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +75,10 @@ class ReadBefore:
         return known[2]
 
 
-def read_file(source: Source, grammar: type[T]) -> Read:
+def read_file(source: Source, grammar: type[BaseModel]) -> Read:
     """Return one file, read against *grammar*; its mistakes are in its document."""
-    document = parse(source.name, source.text)
+    most = MOST_VALUES if issubclass(grammar, Main) else MOST_INCLUDED_VALUES
+    document = parse(source.name, source.text, most)
     if document.value is None and not document.mistakes and grammar is Included:
         document.value = Map()
     content: BaseModel | None = None
@@ -86,14 +91,33 @@ def read_file(source: Source, grammar: type[T]) -> Read:
 
 
 def validated(document: Document, grammar: type[T]) -> T | None:
-    """Return the content; what is wrong is noted, and left out so that the rest is looked at."""
+    """Return the content; what is wrong is noted, and left out so that the rest is looked at.
+
+    None where nothing is left, or more mistakes are noted than are told. What is short has few.
+    """
+    if document.values < MOST_KEYS:
+        return validated_portion(document, document.value, grammar)
+    if crowded(document):
+        return None
+    content = validated_portion(document, head(document.value, grammar), grammar)
+    found: dict[str, dict[str, Any]] = {}
+    for word, portion in portions(document.value, grammar):
+        if content is None or len(document.mistakes) > MOST_MISTAKES:
+            return None
+        if part := validated_portion(document, {word: portion}, LONG[word]):
+            found.setdefault(word, {}).update(getattr(part, word))
+    if content is None or len(document.mistakes) > MOST_MISTAKES:
+        return None
+    return content.model_copy(update=found) if found else content
+
+
+def validated_portion(document: Document, portion: Mapping[str, Any], grammar: type[T]) -> T | None:
+    """Return the content of a portion of the document, as ``validated`` does."""
     try:
-        return grammar.model_validate(document.value)
+        return grammar.model_validate(portion)
     except ValidationError as error:
         document.mistakes += islice(mistakes_of(document, error, grammar), MOST_MISTAKES + 1)
-        if error.error_count() > MOST_MISTAKES:
-            return None
-        return rest(document.value, rest_type(grammar))
+        return rest(portion, rest_type(grammar))
 
 
 def rest(value: Any, grammar: type[T]) -> T | None:
@@ -144,6 +168,28 @@ RIGHT: Mapping[str | int, Any] = {}
 
 
 @dataclass(slots=True)
+class Size:
+    """How much the files of a model hold that were read so far; *more* than is read, or not."""
+
+    domains: int = 0
+    values: int = 0
+    mistakes: int = 0
+    more: str = ""
+
+    def add(self, read: Read) -> None:
+        """Count a file; of one after very many mistakes only the first is kept."""
+        self.domains += len(read.content.domains) if read.content else 0
+        self.values += read.document.values
+        self.mistakes += len(read.document.mistakes)
+        if self.mistakes > MOST_KEPT:
+            del read.document.mistakes[1:]
+        if self.domains > MOST_DOMAINS:
+            self.more = f"{MOST_DOMAINS:,} domains"
+        elif self.values > MOST_VALUES:
+            self.more = f"{MOST_VALUES:,} values"
+
+
+@dataclass(slots=True)
 class Inclusion:
     """What the main file includes: the *files* that could be read.
 
@@ -165,7 +211,8 @@ def read_included(
     first: Read, content: Main, load: Load, before: ReadBefore, formerly: Collection[str] = ()
 ) -> Inclusion:
     """Return what the main file includes; *formerly*: the masks that matched something before."""
-    found, document = Inclusion(), first.document
+    found, document, size = Inclusion(), first.document, Size()
+    size.add(first)
     for index, (mask, _) in asked_for(content, document):
         sources = load(mask)
         if not sources:
@@ -175,15 +222,20 @@ def read_included(
         for source in sources:
             if source.name in found.masks or source.name == document.name:
                 continue
-            if isinstance(source, Source):
-                found.masks[source.name] = mask
-                found.files.append(before.file(source, Included))
-                continue
-            told = unreadable(document, index, f"{source.name} cannot be read: {source.words}")
-            if source.whole:
-                found.untold[mask] = told
             found.masks[source.name] = mask
-            found.unread[source.name] = told
+            if isinstance(source, Unreadable):
+                told = unreadable(document, index, f"{source.name} cannot be read: {source.words}")
+                if source.whole:
+                    found.untold[mask] = told
+                found.unread[source.name] = told
+                continue
+            if not size.more:
+                size.add(read := before.file(source, Included))
+            if size.more:
+                what = f"{source.name} is not read: it makes more than {size.more}"
+                found.unread[source.name] = unreadable(document, index, what)
+            else:
+                found.files.append(read)
     return found
 
 

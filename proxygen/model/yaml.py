@@ -10,13 +10,21 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 import yaml
 
 from proxygen.errors import MOST_MISTAKES, Mistake, Origin
 
 DEEPEST = 16
+LARGEST_MAIN, LARGEST_INCLUDED = 32 * 1024 * 1024, 4 * 1024 * 1024
+"""Octets of a file of the model; a domain with a certificate has some 150."""
+MOST_VALUES, MOST_INCLUDED_VALUES = 2_000_000, 500_000
+"""Values of a file of the model; a domain has some 5."""
+MOST_KEYS = 1000
+"""Keys of a mapping, other than the file itself, `domains` and `backends`."""
+DEAR = 10
+"""Values that an international name counts as besides itself."""
 INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})")
 NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 BOOLEANS = {
@@ -53,16 +61,20 @@ class Seq(list[Any]):
 
 
 class TooMany(Exception):
-    """A file has more mistakes than are told: reading it on would tell nothing more."""
+    """A file has more mistakes than are told, or more of something than is read."""
 
 
 @dataclass(slots=True)
 class Document:
-    """One file: its *name* as messages show it, the *value* it holds, and its mistakes."""
+    """One file: its *name* as messages show it, the *value* it holds, and its mistakes.
+
+    *values*: how many values that has, all in all.
+    """
 
     name: str
     value: Any = None
     mistakes: list[Mistake] = field(default_factory=list)
+    values: int = 0
 
     def origin(self, *path: str | int) -> Origin:
         """Return where the value at *path* stands, or the nearest part above it that does."""
@@ -98,12 +110,16 @@ class Document:
         self.mistakes.append(Mistake(self.at(place), what, reason, remedy))
 
 
-def parse(name: str, text: str | bytes) -> Document:
-    """Return what the file says; an unreadable one has a mistake and the value None."""
+def parse(name: str, text: str | bytes, most: int = MOST_VALUES) -> Document:
+    """Return what the file says; an unreadable one has a mistake and the value None.
+
+    So has one with more than *most* values: each takes some hundred octets, however short it is.
+    International names count as more, as they take longer.
+    """
     document = Document(name)
     try:
         text = text.decode("utf-8-sig") if isinstance(text, bytes) else text
-        Builder(document, yaml.parse(text, Loader=yaml.CSafeLoader)).build()
+        Builder(document, yaml.parse(text, Loader=yaml.CSafeLoader), most).build()
     except TooMany:
         document.value = None
     except UnicodeDecodeError as error:
@@ -124,9 +140,10 @@ def parse(name: str, text: str | bytes) -> Document:
 class Builder:
     """Builds the values of one document from its events."""
 
-    def __init__(self, document: Document, events: Iterator[Any]) -> None:
+    def __init__(self, document: Document, events: Iterator[Any], most: int) -> None:
         self.document = document
         self.events = events
+        self.most = most
 
     def build(self) -> None:
         """Read all events; the first document is the value, a further one a mistake."""
@@ -144,6 +161,18 @@ class Builder:
         self.document.mistake((mark.line, mark.column), reason, remedy, what)
         if len(self.document.mistakes) > MOST_MISTAKES:
             raise TooMany
+
+    def count(self, event: Any, *words: Any) -> None:
+        """Count one value more; what may be an international name takes as long as several."""
+        dear = sum(isinstance(word, str) and is_international(word) for word in words)
+        self.document.values += 1 + dear * DEAR
+        if self.document.values > self.most:
+            self.too_many(event, f"more than {self.most:,} values in one file")
+
+    def too_many(self, event: Any, reason: str) -> NoReturn:
+        """Note that there is more of something than is read."""
+        self.mistake(event, reason, "divide it")
+        raise TooMany
 
     def node(self, event: Any, depth: int) -> Any:
         """Return the value that begins with *event*."""
@@ -168,6 +197,7 @@ class Builder:
             mark = event.start_mark
             values.places.append((mark.line, mark.column))
             values.append(self.node(event, depth + 1))
+            self.count(event, values[-1])
         return values
 
     def mapping(self, depth: int) -> Map:
@@ -176,9 +206,12 @@ class Builder:
             key = self.key(event, depth)
             below = next(self.events)
             value = self.node(below, depth + 1)
+            self.count(event, key, value)
             if key is None:
                 continue
             at = (event.start_mark.line, event.start_mark.column)
+            if len(values) == MOST_KEYS and depth > 1:
+                self.too_many(event, f"more than {MOST_KEYS:,} keys in one mapping")
             if key in values:
                 line = values.places[key][0][0] + 1
                 self.mistake(event, f"`{key}` stands here again, first in line {line}", AGAIN, key)
@@ -197,6 +230,11 @@ class Builder:
 
 
 AGAIN = "keep one of the two"
+
+
+def is_international(text: str) -> bool:
+    """Return whether a text has letters beyond a to z, or is how a name with such is written."""
+    return not text.isascii() or "xn--" in text
 
 
 def scalar(text: str) -> Any:

@@ -11,6 +11,8 @@ from pathlib import Path
 from proxygen.host import files
 
 PART = r"[a-zA-Z0-9_*-][a-zA-Z0-9._*-]{0,219}"
+LARGEST = 16 * 1024 * 1024
+"""Octets of a value; those that we write have some thousand, of an hour with many orders more."""
 NAME = re.compile(PART)
 KEY = re.compile(f"{PART}(?:/{PART})*")
 
@@ -23,7 +25,7 @@ class FileStore:
 
     def get(self, key: str) -> bytes | None:
         """Return the value, None when there is none."""
-        return files.read(self.path(key))
+        return files.read(self.path(key), LARGEST)
 
     def has(self, key: str) -> bool:
         """Return whether there is a value."""

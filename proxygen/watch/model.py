@@ -13,6 +13,9 @@ from proxygen.model.site import Site
 from proxygen.model.sources import Source, Unreadable
 from proxygen.watch.fingerprints import UNREADABLE, of_text
 
+LARGEST = 256 * 1024 * 1024
+"""Octets of what is kept: a main file, those included, and their names, most letters as two."""
+
 Sources = tuple[Source | Unreadable, ...]
 
 

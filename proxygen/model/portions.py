@@ -1,0 +1,82 @@
+"""What a file says, in portions: pydantic is given so much that all it finds wrong fits in memory.
+
+It holds some thousand octets for each mistake before the first can be read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from typing import Any
+
+from pydantic import BaseModel
+
+from proxygen.errors import MOST_MISTAKES
+from proxygen.model.schema import BackendFields, Included, Part
+from proxygen.model.types import Name
+from proxygen.model.yaml import MOST_KEYS, Document, Map
+
+PORTION = 64
+"""Domains or backends that are validated at once."""
+MOST_DOMAINS = 250_000
+"""Domains of a model, all files together."""
+
+
+class Backends(Part):
+    """Some of the backends of the model file."""
+
+    backends: dict[Name, BackendFields]
+
+
+LONG: Mapping[str, type[BaseModel]] = {"domains": Included, "backends": Backends}
+"""The mappings that may be very long, each with the grammar of a portion of it."""
+
+
+def crowded(document: Document) -> list[str]:
+    """Return the keys right below the file whose mappings are too long; a mistake is noted of each.
+
+    Mappings below these with too many keys end the reading of the file.
+    """
+    value = document.value
+    long = {key: len(below) for key, below in value.items() if isinstance(below, Map)}
+    found = [key for key, count in long.items() if count > most_keys(key)]
+    for key in found[: MOST_MISTAKES + 1]:
+        reason = f"more than {most_keys(key):,} keys in one mapping"
+        document.mistake(value.places[key][0], reason, "remove what does not belong here", key)
+    return found
+
+
+def most_keys(key: str) -> int:
+    """Return how many keys a mapping right below a file may have."""
+    return MOST_DOMAINS if key in LONG else MOST_KEYS
+
+
+def head(value: Map, grammar: type[BaseModel]) -> dict[str, Any]:
+    """Return what stands right below a file: long mappings empty, few of the unknown keys."""
+    known = {field.alias or name for name, field in grammar.model_fields.items()}
+    unknown = set(islice((key for key in value if key not in known), MOST_MISTAKES + 1))
+    apart = long(value, grammar)
+    return {
+        key: {} if key in apart else below
+        for key, below in value.items()
+        if key in known or key in unknown
+    }
+
+
+def long(value: Map, grammar: type[BaseModel]) -> dict[str, Map]:
+    """Return the mappings of a file that are longer than a portion."""
+    return {
+        word: below
+        for word in LONG
+        if word in grammar.model_fields
+        and isinstance(below := value.get(word), Map)
+        and len(below) > PORTION
+    }
+
+
+def portions(value: Map, grammar: type[BaseModel]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the long mappings of a file in portions, each with its word."""
+    for word, below in long(value, grammar).items():
+        items = iter(below.items())
+        while portion := dict(islice(items, PORTION)):
+            yield word, portion
