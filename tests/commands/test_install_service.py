@@ -54,7 +54,7 @@ def test_the_daemon_is_set_up_and_nothing_changes_when_it_is(tmp_path: Path) -> 
 def test_what_runs_us_bounds_our_memory(tmp_path: Path) -> None:
     for kind, unit in (((), "proxygen.service"), (("--timer",), "proxygen-renew.service")):
         assert proxygen("--root", tmp_path, "install-service", *kind).returncode == 0
-        assert "\nMemoryMax=2G\n" in written(tmp_path)[unit]
+        assert "\nMemoryMax=2G\nOOMPolicy=continue\n" in written(tmp_path)[unit]
 
 
 @needs("systemctl")
