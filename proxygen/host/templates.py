@@ -9,7 +9,6 @@ import proxygen
 from proxygen.host import files
 from proxygen.plan.render import Template, Templates
 
-LARGEST = 1024 * 1024
 PACKAGE = Path(proxygen.__file__).parent
 LARGEST = 1024 * 1024
 """Octets of one template."""

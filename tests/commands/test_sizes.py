@@ -126,15 +126,6 @@ def test_the_model_file_is_bounded(root: Path) -> None:
     assert "do: move domains into files that `include` names" in run.stderr
 
 
-def test_a_template_is_bounded(root: Path) -> None:
-    template = root / "etc/proxygen/templates/nginx/proxygen.conf.j2"
-    template.parent.mkdir(parents=True)
-    template.write_text("#\n" * MEBIBYTE)
-    run = proxygen("--root", root, "plan")
-    assert run.returncode == 4, run.stderr
-    assert f"the template {template} cannot be read: too large" in run.stderr
-
-
 def test_many_mistakes_of_very_many_files_are_kept_in_part(root: Path) -> None:
     folder = including(root)
     for each in range(30):
