@@ -184,7 +184,7 @@ def source(path: Path) -> Source:
     except OSError as error:
         what, remedy = f"{path} cannot be read: {error.strerror}", "correct it"
         if error.errno == errno.EFBIG:
-            what = f"{path} is larger than {LARGEST_MAIN >> 20} MiB"
+            what = f"{path} is too large: it may have {LARGEST_MAIN >> 20} MiB"
             remedy = "move domains into files that `include` names"
         raise UsageError(what, remedy=remedy) from error
     if text is None:
