@@ -8,19 +8,20 @@ end: a file goes from what it says now to what it said, and from there loses sin
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from heapq import heapify, heappop, heappush
+from itertools import islice
 from pathlib import PurePath
 from typing import NamedTuple, Protocol
 
-from proxygen.errors import Mistake, ModelError, Origin
+from proxygen.errors import MOST_MISTAKES, Mistake, ModelError, Origin
 from proxygen.model import provable, rules
 from proxygen.model.former import FormerFile, Past, SetAside, Source
 from proxygen.model.removals import Removing
 from proxygen.model.schema import Included
 from proxygen.model.site import Owner, Site
-from proxygen.model.sources import Inclusion, Read, ReadBefore
+from proxygen.model.sources import MOST_KEPT, Inclusion, Read, ReadBefore
 from proxygen.model.yaml import Document
 
 MOST_ROUNDS = 20
@@ -173,10 +174,10 @@ class Choice:
         Everything that is wrong is told, whatever counts in the end.
         """
         alone = list(self.of_files())
-        own = [*alone, *self.of_clashes(self.clashes())]
+        own = [*alone, *islice(self.of_clashes(self.clashes()), MOST_KEPT)]
         said = {(each.where.file, each.field) for _, each in own}
         said |= {(each.where.file, each.field) for each in mistakes}
-        whole = [(each.where.file, each) for each in self.of_the_whole()]
+        whole = [(each.where.file, each) for each in islice(self.of_the_whole(), MOST_KEPT)]
         told = own + [(name, each) for name, each in whole if (name, each.field) not in said]
         told += [(name, each) for name, many in self.aside.items() for each in many]
         self.fatal += [*mistakes, *(each for name, each in told if name == self.first.name)]
@@ -185,13 +186,15 @@ class Choice:
         if self.fatal:
             every = [*self.fatal, *(each for _, each in told)]
             raise ModelError(ordered([*every, *self.told()]))
-        told = [(name, each) for name, each in told if not self.is_anothers(name, each)]
+        there = {name: {*many, *self.borne.get(name, ())} for name, many in self.aside.items()}
+        told = [(name, each) for name, each in told if not self.is_anothers(name, each, there)]
         for name, each in told:
-            if name in self.aside and each not in self.aside[name]:
+            if name in there and each not in there[name]:
                 self.aside[name].append(each)
+                there[name].add(each)
         site = replace(
             self.site(),
-            mistakes=ordered([*(each for _, each in told), *self.told()]),
+            mistakes=ordered([*(each for _, each in told), *self.told()])[:MOST_MISTAKES],
             set_aside=tuple(self.set_aside()),
         )
         removing = Removing(self, site)
@@ -224,16 +227,28 @@ class Choice:
 
     def choose(self, own: Iterable[tuple[str, Mistake]]) -> None:
         """Set files aside until what counts is right."""
-        for name, each in own:
-            self.blame(name, each)
+        self.blame_all(own)
         again = True
         while again and not self.fatal:
             self.rounds += 1
             self.part()
             if self.fatal:
                 return
-            wrong = [self.blame(each.where.file, each) for each in self.of_the_whole()]
-            again = any(wrong)
+            again = self.blame_all((each.where.file, each) for each in self.of_the_whole())
+
+    def blame_all(self, mistakes: Iterable[tuple[str, Mistake]]) -> bool:
+        """Do something about mistakes of what counts; return whether something else counts now.
+
+        Of a file that one of them sets aside, the others are as good as settled.
+        """
+        before, again = set(self.aside), False
+        for name, each in mistakes:
+            if name in self.aside and name not in before:
+                if len(self.aside[name]) <= MOST_MISTAKES:
+                    self.aside[name].append(each)
+            else:
+                again |= self.blame(name, each)
+        return again
 
     def blame(self, name: str, mistake: Mistake) -> bool:
         """Do something about a mistake of a file; return whether something else counts now.
@@ -262,11 +277,14 @@ class Choice:
             return False
         return former is None or former.source.text != now.source.text
 
-    def is_anothers(self, name: str, mistake: Mistake) -> bool:
+    def is_anothers(
+        self, name: str, mistake: Mistake, there: Mapping[str, Collection[Mistake]]
+    ) -> bool:
         """Return whether a mistake was found to be that of the other file that it is about."""
         other = mistake.against
-        there = self.aside.get(name, []) + self.borne.get(name, [])
-        return other is not None and other.file in self.aside and mistake not in there
+        if other is None or other.file == name or other.file not in self.aside:
+            return False
+        return mistake not in there.get(name, self.borne.get(name, ()))
 
     def put_aside(self, name: str, mistake: Mistake) -> bool:
         """Set a file aside; return that something else counts now."""
@@ -398,7 +416,8 @@ class Choice:
         told = {name: each for name, each in {**self.borne, **self.aside}.items() if each}
         for name in sorted(told, key=lambda each: PurePath(each).parts):
             lost = tuple(sorted(self.dropped.get(name, ())))
-            yield SetAside(name, ordered(told[name]), self.kept_by(name), lost)
+            many = ordered(told[name])[:MOST_MISTAKES]
+            yield SetAside(name, many, self.kept_by(name), lost)
 
     def kept_by(self, name: str) -> tuple[str, ...]:
         """Return the domains that stay as they were; those of every file of a mask for one."""

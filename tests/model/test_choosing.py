@@ -97,6 +97,11 @@ WRONG = {
     "a second document": domain("b.example") + "---\n",
     "an unknown backend": domain("b.example", "backend: nowhere"),
     "an unknown solver": domain("b.example", "certificate: acme, challenge: dns-01, solver: x"),
+    "two unknown backends": domain("b.example", "backend: nowhere")
+    + "  d.example: {url: www.d.example, backend: either}\n",
+    "two unknown fields": domain("b.example", "nope: 1") + "  d.example: {neither: 1}\n",
+    "two names of others": domain("b.example", host="www.a.example")
+    + "  d.example: {url: mail.example.net}\n",
     "no solver": domain("b.example", "certificate: acme, challenge: dns-01"),
     "a public suffix": domain("b.example", host="co.uk"),
     "a name of the global URL": domain("b.example", host="mail.example.net"),
