@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from proxygen import applied, registry
 from proxygen.bundles import Bundles
+from proxygen.credentials import HIDDEN, KNOWN, looks_secret
 from proxygen.errors import IssueFailed, ProxygenError, UsageError
 from proxygen.host import files, masks
 from proxygen.host.addresses import Addresses
@@ -359,7 +360,7 @@ def issuers(
             from proxygen.issuers.file_failures import Failures
 
             reader = stack.enter_context(Apart())
-            built["file"] = FileIssuer(parts.now, secret, reader, Failures(parts.store))
+            built["file"] = FileIssuer(parts.now, password, reader, Failures(parts.store))
         if asked:
             solvers = stack.enter_context(proving(parts, site, listen=listen))
             built |= {each.directory: acme(parts, each, solvers) for each in asked}
@@ -447,7 +448,20 @@ LARGEST_SECRET = 64 * 1024
 
 
 def secret(reference: Secret) -> bytes:
-    """Return the secret that a reference leads to; raise IssueFailed when there is none."""
+    """Return the secret that a reference leads to, which no message holds from now on.
+
+    Raise IssueFailed when there is none.
+    """
+    found = password(reference)
+    KNOWN.add(found)
+    return found
+
+
+def password(reference: Secret) -> bytes:
+    """Return likewise the password of a key, which is told to nobody but our own reader.
+
+    A customer may choose it, who must not choose what other messages leave out.
+    """
     try:
         if reference.kind == "env":
             found = os.environb.get(reference.place.encode())
@@ -465,8 +479,9 @@ def secret(reference: Secret) -> bytes:
 
 def missing(reference: Secret, why: str, *, final: bool = True) -> IssueFailed:
     """Return the error for a secret that cannot be had."""
+    place = HIDDEN if looks_secret(reference.place) else reference.place
     return IssueFailed(
-        f"the secret {reference.kind}:{reference.place} {why}",
+        f"the secret {reference.kind}:{place} {why}",
         remedy="set the variable, or name a readable file that holds it",
         final=final,
     )

@@ -9,13 +9,15 @@ import os
 import pkgutil
 import re
 import sys
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 from proxygen import DOCUMENTS, __version__
-from proxygen.errors import ProxygenError, ServiceError, UsageError, did_you_mean
+from proxygen.credentials import concealed_words
+from proxygen.errors import ProxygenError, ServiceError, UsageError, did_you_mean, visible
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -98,9 +100,12 @@ class Commands(click.Group):
 @click.pass_context
 def entry(ctx: click.Context, config: Path | None, root: Path) -> None:
     """From one model file to certificates served by nginx, postfix and dovecot."""
+    from proxygen.host import environment, files
     from proxygen.model.layout import Layout
 
-    root = root.absolute()
+    root = files.whole(root)
+    if root == Path("/"):  # below another one it is a trial, with what a trial needs
+        environment.forget_trust()
     if not PLAIN.fullmatch(str(root)):
         raise UsageError(
             f"--root {root}: services cannot be told of such a path",
@@ -129,6 +134,8 @@ def main() -> NoReturn:
         leave(0)
     except OSError as error:
         code = told(refused_by_the_system(error))
+    except Exception:  # noqa: BLE001 - a bug of ours; what it quotes may be a secret
+        code = told_bug(traceback.format_exc())
     end(code if isinstance(code, int) else 0)
 
 
@@ -162,6 +169,13 @@ def told(error: ProxygenError) -> int:
     with contextlib.suppress(OSError):
         click.echo(str(error), err=True)
     return error.exit_code
+
+
+def told_bug(trace: str) -> int:
+    """Show the traceback of a bug; return its exit code."""
+    with contextlib.suppress(OSError):
+        click.echo(visible(concealed_words(trace.rstrip())), err=True)
+    return ProxygenError.exit_code
 
 
 def end(code: int) -> NoReturn:

@@ -23,16 +23,19 @@ from datetime import datetime
 from itertools import islice
 from typing import Any, ClassVar
 
+from proxygen.credentials import concealed, concealed_words
+
 HELD_BACK, SET_ASIDE = 8, 9
 """What a command ends with that did all it could: a removal waits, an included file is wrong."""
 
 
 def visible(text: str) -> str:
-    """Return *text* as it may go to a terminal: what is not printable is escaped.
+    """Return *text* as it may go to a terminal: no credential, what is not printable is escaped.
 
     Lines and tabs stay. Names of files and fields, and other programs' words, are quoted in
     messages; escape sequences and bidirectional marks in them would rewrite what is read.
     """
+    text = concealed(text)
     if text.isprintable():
         return text
     return "".join(
@@ -98,14 +101,17 @@ class Mistake:
             "file": self.where.file,
             "line": self.where.line,
             "column": self.where.column,
-            "field": self.field,
-            "reason": self.reason,
-            "remedy": self.remedy,
+            "field": concealed(self.field),
+            "reason": concealed(self.reason),
+            "remedy": concealed(self.remedy),
         }
 
 
 class ProxygenError(Exception):
-    """What happened, where it stands, what to do, and the other program's own words."""
+    """What happened, where it stands, what to do, and the other program's own words.
+
+    None of it holds a secret, whoever says it.
+    """
 
     exit_code: ClassVar[int] = 1
 
@@ -117,11 +123,12 @@ class ProxygenError(Exception):
         remedy: str = "",
         words: str = "",
     ) -> None:
+        what = concealed(what)
         super().__init__(what)
         self.what = what
-        self.where = where
-        self.remedy = remedy
-        self.words = words.strip()
+        self.where = concealed(where) if isinstance(where, str) else where
+        self.remedy = concealed(remedy)
+        self.words = concealed_words(words.strip())
 
     def __str__(self) -> str:
         lines = [self.what]

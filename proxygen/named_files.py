@@ -146,7 +146,7 @@ def certificates(
 
     with Apart() as reader:
         failures = Failures(store) if store else None
-        issuer = FileIssuer(lambda: now, assemble.secret, reader, failures)
+        issuer = FileIssuer(lambda: now, assemble.password, reader, failures)
         for each, file in supplied:
             yield certificate(each, file, now, issuer)
 

@@ -22,7 +22,7 @@ from proxygen.observe import looked_since
 from proxygen.plan.alarms import Alert, Seen, Wrong, alerts, upcoming
 from proxygen.plan.backoff import LONGEST, pause
 from proxygen.plan.digests import Digest, Item, Told, telling
-from proxygen.plan.letters import TEMPLATE, Letter, Sender, letter
+from proxygen.plan.letters import Letter, Sender, letter
 from proxygen.plan.observed import Observed
 
 UNWRITABLE = frozenset(
@@ -266,14 +266,10 @@ class Round:
         language = languages.load(digest.reader.language)
         sender = Sender(str(self.site.main.host), self.site.contact)
         try:
-            template = self.parts.templates.templates[TEMPLATE]
-            if template.trouble:
-                raise ServiceError(template.trouble, where=template.label, remedy="correct it")
-            return letter(digest, language, template, sender, self.now)
+            return letter(digest, language, self.parts.templates, sender, self.now)
         except ServiceError as error:
             self.warn(error)
-            own = templates.load(self.parts.layout.var / "none").templates[TEMPLATE]
-            return letter(digest, language, own, sender, self.now)
+            return letter(digest, language, templates.own(), sender, self.now)
 
     def deliver(self) -> datetime | None:
         """Deliver the letters whose time has come; return when to try again if none can be."""

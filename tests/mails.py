@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from proxygen.host import templates
@@ -14,7 +13,7 @@ from proxygen.model.site import Site
 from proxygen.plan.alarms import Seen, Wrong, alerts
 from proxygen.plan.backoff import Attempt, purpose, purpose_of
 from proxygen.plan.digests import Digest, Told, telling
-from proxygen.plan.letters import TEMPLATE, Letter, Sender
+from proxygen.plan.letters import Letter, Sender
 from proxygen.plan.names import Names
 from proxygen.plan.observed import Installed, Observed, ServiceState
 from proxygen.plan.steps import Waiting
@@ -43,7 +42,7 @@ domains:
 SITE = site(TEXT)
 DIRECTORY = SITE.acme.directory
 HOUR = timedelta(hours=1)
-TEMPLATE_OF_OURS = templates.load(Path("/nonexistent")).templates[TEMPLATE]
+TEMPLATE_OF_OURS = templates.own()
 SENDER = Sender("mail.example.net", "hostmaster@example.net")
 
 

@@ -15,6 +15,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 LAYERS = (
     ("__init__",),
+    ("credentials",),
     ("errors",),
     ("model",),
     ("services",),

@@ -23,6 +23,7 @@ from proxygen.apply import lineages
 from proxygen.apply.probe import Patience, verdict
 from proxygen.apply.walk import never, nothing
 from proxygen.assemble import Parts
+from proxygen.credentials import concealed_words
 from proxygen.errors import IssueFailed, ProxygenError, ServiceError, visible
 from proxygen.host import processes
 from proxygen.host.executables import Found, found, target
@@ -238,7 +239,14 @@ class Hooks:
             self.given_up.add(program)
             problem, words = error.what, error.words
         seconds = round(time.monotonic() - begun, 3)
-        return Ran(program.name, event, at, seconds, problem, visible(words)[-KEPT_OUTPUT:])
+        return Ran(
+            program.name,
+            event,
+            at,
+            seconds,
+            problem,
+            visible(concealed_words(words))[-KEPT_OUTPUT:],
+        )
 
     def answer(self, program: Path, environment: Mapping[str, str]) -> Answer:
         """Return what a hook said; one without a first line ``#!`` is a script, as in execvp(3)."""

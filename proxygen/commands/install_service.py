@@ -141,7 +141,7 @@ def started_by(texts: Mapping[str, str]) -> Path | None:
 def surroundings(layout: Layout, packaged: Mapping[str, str]) -> Surroundings:
     """Return what the units depend on, on this host."""
     folders, groups = asked_of_the_model(layout)
-    writable = {layout.host(path) for path in WRITTEN} | set(folders)
+    writable = {files.whole(layout.host(path)) for path in WRITTEN} | set(map(files.whole, folders))
     program = started_by(packaged)
     return Surroundings(
         command=(*((str(program),) if program else this_program()), *options(layout)),
@@ -149,9 +149,9 @@ def surroundings(layout: Layout, packaged: Mapping[str, str]) -> Surroundings:
         writable=tuple(sorted(writable)),
         groups=groups,
         hour=hour(layout),
-        script=layout.host(PACKAGED_SCRIPTS if packaged else SCRIPTS) / SCRIPT,
-        outage=layout.outage,
-        mail=tuple(layout.host(path) for path in MAIL),
+        script=files.whole(layout.host(PACKAGED_SCRIPTS if packaged else SCRIPTS)) / SCRIPT,
+        outage=files.whole(layout.outage),
+        mail=tuple(files.whole(layout.host(path)) for path in MAIL),
     )
 
 
@@ -159,15 +159,15 @@ def this_program() -> tuple[str, ...]:
     """Return how this very program is started."""
     path = Path(sys.argv[0])
     if path.name == "__main__.py":
-        return (sys.executable, "-P", "-m", "proxygen")
-    return (str(Path(processes.found([str(path)]) or path).absolute()),)
+        return (str(files.whole(Path(sys.executable))), "-I", "-m", "proxygen")
+    return (str(files.whole(path)),)
 
 
 def options(layout: Layout) -> tuple[str, ...]:
     """Return the options before the command that lead to the same files."""
-    root = () if layout.root == Path("/") else ("--root", str(layout.root))
-    usual = layout.config == layout.etc / "proxygen.yaml"
-    return root if usual else (*root, "--config", str(layout.config.absolute()))
+    root = () if layout.root == Path("/") else ("--root", str(files.whole(layout.root)))
+    usual = files.whole(layout.config) == files.whole(layout.etc / "proxygen.yaml")
+    return root if usual else (*root, "--config", str(files.whole(layout.config)))
 
 
 def asked_of_the_model(layout: Layout) -> tuple[tuple[Path, ...], tuple[str, ...]]:

@@ -192,6 +192,11 @@ def stamp_of(file: Path | os.DirEntry[str]) -> Stamp | None:
     return version(status)
 
 
+def whole(path: Path) -> Path:
+    """Return a path from / on and without `..`, as systemd wants it; a link stays one."""
+    return path.resolve() if path.name in ("", "..") else path.parent.resolve() / path.name
+
+
 def noted(path: Path, largest: int = LARGEST) -> dict[str, Any]:
     """Return the JSON object that was noted in a file; empty for none, or for anything else."""
     try:

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from proxygen.credentials import concealed, concealed_words
+
 LOG = logging.getLogger("proxygen")
 PLAIN = re.compile(r"[A-Za-z0-9_.:/+@*,-]+", re.ASCII)
 LONGEST = 8000
@@ -99,9 +101,10 @@ def told(record: logging.LogRecord) -> dict[str, Any]:
     """Return the fields of a record; a library's has its message, an exception its traceback."""
     fields = getattr(record, "fields", None)
     if fields is None:
-        fields = {"logger": record.name, "message": record.getMessage()}
+        fields = {"logger": record.name, "message": concealed_words(record.getMessage())}
     if record.exc_info:
-        fields = fields | {"traceback": logging.Formatter().formatException(record.exc_info)}
+        trace = logging.Formatter().formatException(record.exc_info)
+        fields = fields | {"traceback": concealed_words(trace)}
     return {key: value for key, value in fields.items() if value is not None}
 
 
@@ -122,10 +125,10 @@ def plain(value: object) -> object:
 def text_of(value: object) -> str:
     """Return a value as bounded text."""
     if isinstance(value, list | tuple | set | frozenset):
-        return ",".join(map(str, value))[:LONGEST]
+        return concealed(",".join(map(str, value)))[:LONGEST]
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat(timespec="seconds")
-    return f"{value:.3f}" if isinstance(value, float) else str(value)[:LONGEST]
+    return f"{value:.3f}" if isinstance(value, float) else concealed(str(value))[:LONGEST]
 
 
 def quoted(value: object) -> str:

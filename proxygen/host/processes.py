@@ -20,13 +20,13 @@ import psutil
 
 from proxygen.errors import ServiceError
 from proxygen.host import files
+from proxygen.host.environment import PATH, of_programs
 from proxygen.services import Answer, Command
 
 LONGEST_ANSWER = 4 * 1024 * 1024
 PORTION = 64 * 1024
 LOOKS = 0.05
 """Seconds after which it is looked again whether a program ended, or is to be ended."""
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 class ToldToStop(Exception):
@@ -46,11 +46,13 @@ class Companion:
 
     It runs a *module* of ours and sets its own limits. It begins with the first question, goes
     on until it is closed, and a new one takes the place of one that ended. A question and its
-    answer are octets, each with its length before it (4 octets). Any thread may ask.
+    answer are octets, each with its length before it (4 octets), an answer at most *largest*. Any
+    thread may ask.
     """
 
-    def __init__(self, module: str) -> None:
+    def __init__(self, module: str, largest: int = LONGEST_ANSWER) -> None:
         self.module = module
+        self.largest = largest
         self.process: subprocess.Popen[bytes] | None = None
         self.closed = False
         self.lock = threading.Lock()
@@ -63,7 +65,7 @@ class Companion:
         with self.lock:
             process = self.running()
             try:
-                return exchanged(process, question, time.monotonic() + seconds)
+                return exchanged(process, question, time.monotonic() + seconds, self.largest)
             except (EOFError, TimeoutError) as error:
                 ended = code_of(process) if isinstance(error, EOFError) else None
                 self.end()
@@ -109,7 +111,9 @@ def code_of(process: subprocess.Popen[bytes]) -> int:
     return 0
 
 
-def exchanged(process: subprocess.Popen[bytes], question: bytes, end: float) -> bytes:
+def exchanged(
+    process: subprocess.Popen[bytes], question: bytes, end: float, largest: int = LONGEST_ANSWER
+) -> bytes:
     """Return a process's answer; raise EOFError when it ends, TimeoutError at the moment *end*."""
     asked, answered = process.stdin, process.stdout
     if asked is None or answered is None:
@@ -129,7 +133,7 @@ def exchanged(process: subprocess.Popen[bytes], question: bytes, end: float) -> 
                 part = os.read(key.fd, PORTION)
                 heard.extend(part)
                 size = int.from_bytes(heard[:4], "big")
-                if not part or size > LONGEST_ANSWER:
+                if not part or size > largest:
                     raise EOFError
                 if len(heard) >= 4 + size and len(heard) >= 4:
                     return bytes(heard[4 : 4 + size])
@@ -146,9 +150,8 @@ def written_to(descriptor: int, rest: memoryview) -> int:
 
 
 def found(programs: Iterable[str]) -> str | None:
-    """Return the path of the first program that is there."""
-    search = os.pathsep.join(part for part in (os.environ.get("PATH", ""), PATH) if part)
-    return next((path for name in programs if (path := shutil.which(name, path=search))), None)
+    """Return the path of the first program that is there; the caller's PATH is not asked."""
+    return next((path for name in programs if (path := shutil.which(name, path=PATH))), None)
 
 
 def run(command: Command, timeout: float = 120.0) -> Answer:
@@ -240,7 +243,7 @@ def started(
             stdin=asked,
             stdout=subprocess.PIPE,
             stderr=errors,
-            env={"PATH": PATH, "HOME": os.environ.get("HOME", "/"), **environment},
+            env={**of_programs(), **environment},
             start_new_session=True,
         )
     except (OSError, ValueError) as error:  # ValueError: a null byte in what it is told

@@ -2,16 +2,78 @@
 
 from __future__ import annotations
 
+import json
+import signal
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import proxygen
+from proxygen.errors import ServiceError
 from proxygen.host import files
-from proxygen.plan.render import Template, Templates
+from proxygen.host.processes import Companion, Ended
+from proxygen.plan.render import CORRECT, Template, Templates, plain
+from proxygen.services import Rendered
 
 PACKAGE = Path(proxygen.__file__).parent
 LARGEST = 1024 * 1024
-"""Octets of one template."""
+"""Octets of a template."""
+WRITER = "proxygen.host.template_writer"
+PATIENCE = 60.0
+"""Seconds by the clock, much more than the writer has of the processor: a machine may be busy."""
+LARGEST_ANSWER = 64 * 1024 * 1024
+ENDED = {
+    1: "takes too much memory",
+    -signal.SIGXCPU: "takes too much time",
+    -signal.SIGABRT: "takes too much memory",
+    -signal.SIGKILL: "takes too much time or memory",
+}
+
+
+class Supplied(Templates):
+    """Templates of which some may be the administrator's: a process that may be lost renders them.
+
+    Their code may run on, fill memory, or find a way out of its sandbox.
+    """
+
+    def text(self, rendered: Rendered) -> str:
+        """Return the text of a configuration file; raise ServiceError."""
+        return self.asked("text", rendered) if self.overrides else super().text(rendered)
+
+    def page(self, rendered: Rendered) -> str:
+        """Return the text of a page of HTML; raise ServiceError."""
+        return self.asked("page", rendered) if self.overrides else super().page(rendered)
+
+    def asked(self, form: str, rendered: Rendered) -> str:
+        """Have the process render it, and return the text; raise ServiceError."""
+        from proxygen.host.template_writer import as_json
+
+        question = {
+            "templates": {
+                name: (each.text, each.label, each.trouble) for name, each in self.templates.items()
+            },
+            "form": form,
+            "template": rendered.template,
+            "name": rendered.name,
+            "context": as_json(plain(rendered.context)),
+        }
+        companion = Companion(WRITER, LARGEST_ANSWER)
+        try:
+            answer = json.loads(companion.ask(json.dumps(question).encode(), PATIENCE))
+        except (Ended, TimeoutError) as error:
+            raise self.lost(rendered.template, error) from error
+        finally:
+            companion.close()
+        if "what" in answer:
+            raise ServiceError(answer["what"], where=answer["where"], remedy=answer["remedy"])
+        return str(answer["text"])
+
+    def lost(self, name: str, error: Ended | TimeoutError) -> ServiceError:
+        """Return the error for a template whose process ended."""
+        code = error.code if isinstance(error, Ended) else -signal.SIGXCPU
+        what = ENDED.get(code, f"ended the program that renders it ({code})")
+        what = f"the template {name} {what} and was given up"
+        return ServiceError(what, where=self.label(name), remedy=CORRECT)
 
 
 def load(overrides: Path, former: Templates | None = None) -> Templates:
@@ -20,13 +82,22 @@ def load(overrides: Path, former: Templates | None = None) -> Templates:
     One that cannot be read stops the service that needs it, and no other.
     These are the *former* ones, compiled already, while their texts are the same.
     """
-    own = next(
-        path for path in (PACKAGE / "templates", PACKAGE.parent / "templates") if path.is_dir()
-    )
-    ours, theirs = dict(below(own)), dict(below(overrides))
+    ours, theirs = packaged(), dict(below(overrides))
     if former and (former.own, former.overrides) == (ours, theirs):
         return former
-    return Templates(ours, theirs)
+    return Supplied(ours, theirs)
+
+
+def own() -> Templates:
+    """Return the templates of the package alone."""
+    return Templates(packaged())
+
+
+@cache
+def packaged() -> dict[str, Template]:
+    """Return the package's own, which do not change while it runs."""
+    folders = (PACKAGE / "templates", PACKAGE.parent / "templates")
+    return dict(below(next(path for path in folders if path.is_dir())))
 
 
 def below(folder: Path) -> Iterator[tuple[str, Template]]:

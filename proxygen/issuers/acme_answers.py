@@ -61,7 +61,7 @@ class Unreadable(IssueFailed):
 class Said(BaseModel):
     """One JSON object of the authority; fields that we do not know are left aside."""
 
-    model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
+    model_config = ConfigDict(strict=True, frozen=True, extra="ignore", hide_input_in_errors=True)
 
     @classmethod
     def read(cls, body: bytes) -> Self:

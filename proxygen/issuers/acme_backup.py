@@ -19,7 +19,7 @@ AGAIN = "make a new backup with `proxygen account --export FILE`"
 class Backup(BaseModel):
     """What is needed to have the same account elsewhere; *key* is a private key (PEM)."""
 
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", hide_input_in_errors=True)
 
     directory: Url
     url: Url

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import sys
 import traceback
 from base64 import b64decode, b64encode
-from contextlib import suppress
-from typing import Any, BinaryIO
+from typing import Any
 
 from proxygen.errors import IssueFailed
+from proxygen.host.limits import allow, limit, questions, reply
 from proxygen.model.assembly import assemble
 
 SECONDS = 20
@@ -24,7 +23,7 @@ LARGEST_QUESTION = 4 * 1024 * 1024
 
 def main() -> None:
     """Answer questions until there are no more; be killed (SIGABRT) where memory is not enough."""
-    limit()
+    limit(memory=MEMORY, files=FILES)
     try:
         answer_all()
     except MemoryError:
@@ -33,17 +32,9 @@ def main() -> None:
 
 def answer_all() -> None:
     """Answer questions until there are no more."""
-    while question := asked(sys.stdin.buffer):
+    for question in questions(sys.stdin.buffer, LARGEST_QUESTION):
         allow(SECONDS)
-        answer = json.dumps(answered(json.loads(question))).encode()
-        sys.stdout.buffer.write(len(answer).to_bytes(4, "big") + answer)
-        sys.stdout.buffer.flush()
-
-
-def asked(stream: BinaryIO) -> bytes:
-    """Return the next question, nothing when there is none."""
-    size = int.from_bytes(stream.read(4), "big")
-    return stream.read(size) if size <= LARGEST_QUESTION else b""
+        reply(sys.stdout.buffer, json.dumps(answered(json.loads(question))).encode())
 
 
 def answered(question: dict[str, Any]) -> dict[str, str]:
@@ -59,28 +50,6 @@ def answered(question: dict[str, Any]) -> dict[str, str]:
     except Exception as error:  # noqa: BLE001 - the next question is another certificate's
         return {"bug": "".join(traceback.format_exception(error))}
     return {name: b64encode(getattr(pair, name)).decode() for name in ("key", "fullchain")}
-
-
-def limit() -> None:
-    """Take no more than MEMORY and FILES, and leave nothing behind.
-
-    A sandbox may forbid it, as may the limits that there are: time is kept from outside too.
-    """
-    for what, most in (
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_AS, MEMORY),
-        (resource.RLIMIT_NOFILE, FILES),
-    ):
-        with suppress(OSError, ValueError):
-            resource.setrlimit(what, (most, most))
-
-
-def allow(seconds: int) -> None:
-    """Be killed (SIGXCPU) after so many more seconds of the processor."""
-    spent = sum(os.times()[:2])
-    with suppress(OSError, ValueError):
-        _, most = resource.getrlimit(resource.RLIMIT_CPU)
-        resource.setrlimit(resource.RLIMIT_CPU, (int(spent) + 1 + seconds, most))
 
 
 if __name__ == "__main__":

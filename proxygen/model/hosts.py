@@ -5,6 +5,8 @@ from __future__ import annotations
 import ipaddress
 import re
 
+from proxygen.credentials import NOT_SHOWN, looks_secret, quoted
+
 LONGEST_NAME = 253
 LABEL = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 """What stands between two dots of a host name, in lower case (RFC 1123 section 2.1)."""
@@ -15,11 +17,16 @@ LOCAL_PART = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}")
 
 
 class BadName(ValueError):
-    """A value that is not what it should be: *reason* and *remedy* say why and what to do."""
+    """A value that is not what it should be: *reason* and *remedy* say why and what to do.
 
-    def __init__(self, reason: str, remedy: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
+    The *value* takes the place of ``{}`` in the reason, unless it looks like a secret; *hidden* is
+    the reason without it.
+    """
+
+    def __init__(self, reason: str, remedy: str, value: object = None) -> None:
+        self.reason = reason.replace("{}", quoted(value))
+        super().__init__(self.reason)
+        self.hidden = reason.replace("{}", NOT_SHOWN)
         self.remedy = remedy
 
 
@@ -41,21 +48,21 @@ def a_labels(name: str) -> str:
     """Return *name* in A-labels, checked label by label."""
     import idna
 
-    shown = repr(name[:80])
     if is_address(name):
-        raise BadName(f"{shown} is an IP address, not a host name", "write the host's name")
+        raise BadName("{} is an IP address, not a host name", "write the host's name", name)
     if name.startswith("*."):
-        raise BadName(f"{shown} is a wildcard, not a host name", "wildcards go into `extra_names`")
+        raise BadName("{} is a wildcard, not a host name", "wildcards go into `extra_names`", name)
     if "." not in name:
-        raise BadName(f"{shown} is not a full host name", "write it with its domain: host.domain")
+        raise BadName("{} is not a full host name", "write it with its domain: host.domain", name)
     if len(name) > 4 * LONGEST_NAME:
         raise BadName(f"a name of {len(name)} characters", "shorten it")
     try:
         encoded = idna.encode(name, uts46=True, std3_rules=True).decode("ascii").lower()
     except (idna.IDNAError, UnicodeError) as error:
-        raise BadName(f"{shown} is not a host name: {error}", HOST_REMEDY) from error
+        why = "" if looks_secret(name) else f": {error}"  # which quotes a part of it
+        raise BadName("{} is not a host name" + why, HOST_REMEDY, name) from error
     if not PLAIN.fullmatch(encoded):
-        raise BadName(f"{shown} is not a host name", HOST_REMEDY)
+        raise BadName("{} is not a host name", HOST_REMEDY, name)
     return encoded
 
 
@@ -70,8 +77,8 @@ def extra_name(text: str) -> str:
     if "*" not in text:
         return host_name(text)
     if not text.startswith("*.") or "*" in text[1:]:
-        what = f"{text[:80]!r} is no wildcard: one stands for the first label, and for all of it"
-        raise BadName(what, "write `*.` and a host name, such as '*.customer.example'")
+        what = "{} is no wildcard: one stands for the first label, and for all of it"
+        raise BadName(what, "write `*.` and a host name, such as '*.customer.example'", text)
     name = f"*.{host_name(text[2:])}"
     if len(name) > LONGEST_NAME:
         raise BadName(f"a name of {len(name)} octets; DNS allows {LONGEST_NAME}", "shorten it")
@@ -160,12 +167,14 @@ def url_host(text: str) -> str:
     if not separator:
         rest = text
     elif scheme.lower() != "https":
-        raise BadName(f"`{scheme[:20]}://` is not served", "write https:// and the host name")
+        shown = f"`{scheme[:20]}://`" if scheme.isalpha() else "such a URL"
+        raise BadName(f"{shown} is not served", "write https:// and the host name")
     rest = rest.removesuffix("/")
     if extra := re.search(r"[/?#@:\s]", rest):
         raise BadName(
-            f"{text[:120]!r} has more than a host name (from {extra.group()!r} on)",
+            f"{{}} has more than a host name (from {extra.group()!r} on)",
             "write https:// and the host name, without port, path or user",
+            text,
         )
     return host_name(rest)
 
@@ -175,5 +184,5 @@ def mail_address(text: str) -> str:
     local, at, domain = text.rpartition("@")
     encoded_word = "=?" in local  # which mail programs take for something else (RFC 2047)
     if not at or not LOCAL_PART.fullmatch(local) or ".." in f".{local}." or encoded_word:
-        raise BadName(f"{text[:120]!r} is not a mail address", "write it as name@domain")
+        raise BadName("{} is not a mail address", "write it as name@domain", text)
     return f"{local}@{host_name(domain)}"

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from proxygen import DOCUMENTS
-from proxygen.errors import Mistake, did_you_mean
+from proxygen.credentials import HIDDEN, NOT_SHOWN, kind_of, looks_secret, quoted
+from proxygen.errors import Mistake, did_you_mean, nearest
 from proxygen.model.yaml import Document
 
+Path = tuple[str | int, ...]
+
+WORD = re.compile(r"[a-z_-]{1,40}")
+LIKE_A_NAME = re.compile(r"[\w-]+(?:\.[\w-]+)+\.?")
+"""A key that was meant for a host's name, whatever is wrong with it."""
+LIKE_BOOLEANS = ("yes", "no", "on", "off", "Yes", "No", "On", "Off", "y", "n")
 MOST_KNOWN = 100
 """Known words that are compared and told: a model may name thousands of backends."""
 
@@ -38,19 +47,68 @@ def mistakes_of(
     document: Document, error: ValidationError, grammar: type[BaseModel]
 ) -> Iterator[Mistake]:
     """Yield a mistake for each error that validating the document against *grammar* gave."""
-    for detail in error.errors(include_url=False):
+    reading = Reading(document, grammar)
+    details = error.errors(include_url=False)
+    reading.unsaid = {path for each in details if (path := reading.wrong_key(each))}
+    for detail in details:
         if detail["type"] != "too_short" or not detail["input"]:  # only wrong items is not none
-            yield mistake_of(document, detail, grammar)
+            yield reading.mistake(detail)
 
 
-def mistake_of(document: Document, detail: ErrorDetails, grammar: type[BaseModel]) -> Mistake:
-    """Return one error as a mistake."""
-    path = path_in(document.value, detail["loc"])
-    reason, remedy = words(detail, path, grammar)
-    at_key = detail["type"] == "extra_forbidden" or detail["loc"][-1:] == ("[key]",)
-    where = document.key_origin(*path) if at_key and path else document.origin(*path)
-    missing = detail["type"] == "missing"
-    return Mistake(where, dotted([*path, detail["loc"][-1]] if missing else path), reason, remedy)
+@dataclass
+class Reading:
+    """Tells of a document that was read against *grammar*, and shows no secret of it.
+
+    *unsaid* are the places of keys that are no words of ours, of which any may be a secret, too.
+    """
+
+    document: Document
+    grammar: type[BaseModel]
+    unsaid: set[Path] = field(default_factory=set)
+
+    @functools.cached_property
+    def is_foreign(self) -> bool:
+        """Whether the file is none of a model: it lacks what a main file cannot be without."""
+        needed = schema_of(self.grammar).get("required", [])
+        present = self.document.value
+        return not all(name in present or nearest(name, present) for name in needed)
+
+    def wrong_key(self, detail: ErrorDetails) -> Path | None:
+        """Return the place of a key that must not be shown, None for any other error."""
+        path = path_in(self.document.value, detail["loc"])
+        if detail["type"] == "extra_forbidden" and path:
+            known = known_fields(self.grammar, path[:-1])
+            return None if is_misspelt(str(path[-1]), known) else path
+        if detail["loc"][-1:] == ("[key]",) and path:
+            return None if LIKE_A_NAME.fullmatch(str(path[-1])) else path
+        return None
+
+    def mistake(self, detail: ErrorDetails) -> Mistake:
+        """Return one error as a mistake."""
+        document = self.document
+        path = path_in(document.value, detail["loc"])
+        reason, remedy = words(detail, path, self.grammar, hide=self.hides(detail, path))
+        at_key = detail["type"] == "extra_forbidden" or detail["loc"][-1:] == ("[key]",)
+        where = document.key_origin(*path) if at_key and path else document.origin(*path)
+        missing = detail["type"] == "missing"
+        said = self.said(path)
+        field = dotted([*said, detail["loc"][-1]] if missing else said)
+        return Mistake(where, field, reason, remedy)
+
+    def said(self, path: Path) -> Path:
+        """Return a path without the keys that are not shown."""
+        return tuple(
+            HIDDEN if path[: index + 1] in self.unsaid else step for index, step in enumerate(path)
+        )
+
+    def hides(self, detail: ErrorDetails, path: Path) -> bool:
+        """Return whether the value is not shown: it is a secret's, or stands beside one."""
+        at_key = detail["loc"][-1:] == ("[key]",)
+        return (
+            self.is_foreign
+            or path in self.unsaid
+            or (not at_key and is_beside_secret(self.grammar, path))
+        )
 
 
 def path_in(value: Any, loc: Sequence[Any]) -> tuple[str | int, ...]:
@@ -67,39 +125,49 @@ def path_in(value: Any, loc: Sequence[Any]) -> tuple[str | int, ...]:
 
 
 def words(
-    detail: ErrorDetails, path: Sequence[str | int], grammar: type[BaseModel]
+    detail: ErrorDetails, path: Path, grammar: type[BaseModel], *, hide: bool
 ) -> tuple[str, str]:
-    """Return reason and remedy."""
-    kind, context = detail["type"], detail.get("ctx", {})
+    """Return reason and remedy; *hide*: without the value."""
+    kind, context, value = detail["type"], detail.get("ctx", {}), detail["input"]
+    what = NOT_SHOWN if hide else quoted(value)
     if "remedy" in context:
-        return context["reason"], context["remedy"]
+        return context["hidden" if hide else "reason"], context["remedy"]
     if kind == "extra_forbidden":
-        return unknown(str(path[-1]), known_fields(grammar, path[:-1]))
+        return unknown_field(str(path[-1]), known_fields(grammar, path[:-1]))
     if kind == "missing":
         return f"`{detail['loc'][-1]}` is missing", "add it"
     if kind == "literal_error":
-        return f"{shown(detail['input'])} is not known here", f"write {context['expected']}"
+        return f"{what} is not known here", f"write {context['expected']}"
+    if kind == "string_type" and is_secret(grammar, path):
+        return f"{kind_of(value)} is not a text", "write env:NAME or file:PATH, or put it in quotes"
     if kind in EXPECTED:
         reason, remedy = EXPECTED[kind]
-        return f"{shown(detail['input'])} is {reason}", remedy
+        small = type(value) is int and kind in ("bool_type", "string_type")
+        said = what if small or value in LIKE_BOOLEANS else kind_of(value)
+        return f"{said} is {reason}", remedy
     if kind in LIMITS:
         reason, remedy = LIMITS[kind]
-        return f"{shown(detail['input'])} {reason}", remedy.format(**context)
-    return f"{shown(detail['input'])} cannot stand here", f"see its row in {DOCUMENTS}/model.md"
+        return f"{what} {reason}", remedy.format(**context)
+    return f"{what} cannot stand here", f"see its row in {DOCUMENTS}/model.md"
 
 
-def shown(value: Any) -> str:
-    """Return a value as a message shows it, bounded."""
-    if isinstance(value, dict | list | tuple):
-        what = "mapping" if isinstance(value, dict) else "list"
-        return f"a {what}" if value else f"an empty {what}"
-    if value is None:
-        return "an empty value"
-    return repr(value)[:80] if not isinstance(value, bool) else str(value).lower()
+def is_misspelt(name: str, known: Sequence[str]) -> bool:
+    """Return whether a key is hardly anything else than a known one, wrongly written."""
+    near = nearest(name, known[:MOST_KNOWN], alike=0.7)
+    return bool(near) and bool(WORD.fullmatch(name)) and len(name) <= len(near[0]) + 3
+
+
+def unknown_field(name: str, known: Sequence[str]) -> tuple[str, str]:
+    """Return reason and remedy for an unknown field, shown only if it is a known one misspelt.
+
+    It may be a secret, or part of a file that was taken for a model.
+    """
+    reason, remedy = unknown(name, known)
+    return (reason if is_misspelt(name, known) else "unknown field"), remedy
 
 
 def unknown(name: str, known: Sequence[str]) -> tuple[str, str]:
-    """Return reason and remedy for an unknown field, with the nearest known one."""
+    """Return reason and remedy for an unknown name, with the nearest known one."""
     more = ", …" if len(known) > MOST_KNOWN else ""
     told = f"known here: {', '.join(known[:MOST_KNOWN])}{more}"
     remedy = did_you_mean(name, known[:MOST_KNOWN], told)
@@ -107,23 +175,48 @@ def unknown(name: str, known: Sequence[str]) -> tuple[str, str]:
 
 
 def as_key(name: str) -> str:
-    """Return a key as it is shown; what no key of ours looks like is not.
-
-    It may be a line of a file that was taken for a model, such as one with passwords.
-    """
-    return "…" if ":" in name or " " in name else name
+    """Return a key or name as it is shown; what no key of ours looks like is not."""
+    return HIDDEN if ":" in name or " " in name or looks_secret(name) else name
 
 
-def known_fields(grammar: type[BaseModel], path: Sequence[str | int]) -> list[str]:
-    """Return the fields that *grammar* knows at *path*, found in its JSON Schema."""
+def is_secret(grammar: type[BaseModel], path: Path) -> bool:
+    """Return whether a reference to a secret belongs at *path*."""
+    return any(is_write_only(grammar, node) for node in nodes_at(grammar, path))
+
+
+def is_beside_secret(grammar: type[BaseModel], path: Path) -> bool:
+    """Return whether *path* is in a mapping that has secrets: one is soon in the wrong field."""
     schema = schema_of(grammar)
-    nodes = [schema]
+    return any(
+        is_write_only(grammar, below)
+        for node in nodes_at(grammar, path[:-1])
+        for form in expanded(schema, node)
+        for below in (*form.get("properties", {}).values(), form.get("additionalProperties"))
+        if isinstance(below, dict)
+    )
+
+
+def is_write_only(grammar: type[BaseModel], node: Mapping[str, Any]) -> bool:
+    """Return whether a schema node is that of a secret (JSON Schema's word for it)."""
+    return any(form.get("writeOnly") for form in expanded(schema_of(grammar), node))
+
+
+def nodes_at(grammar: type[BaseModel], path: Path) -> list[Mapping[str, Any]]:
+    """Return the schema nodes of what *grammar* knows at *path*."""
+    schema = schema_of(grammar)
+    nodes: list[Mapping[str, Any]] = [schema]
     for step in path:
         nodes = [below for node in nodes for below in step_into(expanded(schema, node), step)]
+    return nodes
+
+
+def known_fields(grammar: type[BaseModel], path: Path) -> list[str]:
+    """Return the fields that *grammar* knows at *path*, found in its JSON Schema."""
+    schema = schema_of(grammar)
     return sorted(
         {
             name
-            for node in nodes
+            for node in nodes_at(grammar, path)
             for form in expanded(schema, node)
             for name in form.get("properties", {})
         }

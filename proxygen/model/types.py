@@ -16,6 +16,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError, core_schema
 
+from proxygen.credentials import NOT_SHOWN, is_pasted
 from proxygen.model.hosts import (
     BadName,
     extra_name,
@@ -45,7 +46,7 @@ def reporting(check: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 
 def vars_of(error: BadName) -> dict[str, Any]:
-    return {"reason": error.reason, "remedy": error.remedy}
+    return {"reason": error.reason, "remedy": error.remedy, "hidden": error.hidden}
 
 
 def pattern(expression: str, what: str, remedy: str) -> Callable[[str], str]:
@@ -54,7 +55,7 @@ def pattern(expression: str, what: str, remedy: str) -> Callable[[str], str]:
 
     def check(text: str) -> str:
         if not compiled.fullmatch(text):
-            raise BadName(f"{text[:80]!r} is not {what}", remedy)
+            raise BadName(f"{{}} is not {what}", remedy, text)
         return text
 
     return check
@@ -64,23 +65,39 @@ def pattern(expression: str, what: str, remedy: str) -> Callable[[str], str]:
 class Text:
     """Marks a text as ``pattern`` does, and tells editors the expression.
 
-    Not for the keys of a mapping: in a JSON Schema those that do not match are let through.
+    Not for the keys of a mapping: in a JSON Schema those that do not match are let through. What
+    stands in the place of a *secret*, and beside it, is never shown. What was pasted into the place
+    of a *path* is refused: messages quote paths.
     """
 
     expression: str
     what: str
     remedy: str
+    secret: bool = False
+    path: bool = False
 
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler
     ) -> core_schema.CoreSchema:
-        check = reporting(pattern(self.expression, self.what, self.remedy))
+        check = reporting(self.check())
         return core_schema.no_info_after_validator_function(check, handler(source))
+
+    def check(self) -> Callable[[str], str]:
+        """Return the check."""
+        matches = pattern(self.expression, self.what, self.remedy)
+
+        def check(text: str) -> str:
+            if self.path and is_pasted(text.removeprefix("file:").removeprefix("env:")):
+                raise BadName(f"{NOT_SHOWN} is not {self.what}", self.remedy)
+            return matches(text)
+
+        return check
 
     def __get_pydantic_json_schema__(
         self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
-        return {"type": "string", "pattern": f"^(?:{self.expression})$"}
+        about = {"writeOnly": True} if self.secret else {}
+        return {"type": "string", "pattern": f"^(?:{self.expression})$"} | about
 
 
 def quantity(units: Mapping[str, int], most: str, remedy: str) -> Callable[[Any], int]:
@@ -90,7 +107,7 @@ def quantity(units: Mapping[str, int], most: str, remedy: str) -> Callable[[Any]
     def read(value: Any) -> int:
         match = re.fullmatch(r"([0-9]{1,9})([a-z]?)", str(value).lower())
         if isinstance(value, bool) or not match or match[2] not in {"", *units}:
-            raise BadName(f"{str(value)[:40]!r} is not a number with a unit", remedy)
+            raise BadName("{} is not a number with a unit", remedy, value)
         amount = int(match[1]) * units.get(match[2], 1)
         if amount > largest:
             raise BadName(f"{value} is more than anybody needs", f"write at most {most}")
@@ -130,8 +147,8 @@ def upstream_server(text: str) -> str:
         or not 1 <= int(match["port"] or 80) <= 65535
         or (match["ipv6"] and not is_address(match["ipv6"]))
     ):
-        what = f"{text[:80]!r} is not the address of an upstream server"
-        raise BadName(what, "write http://HOST:PORT or https://HOST:PORT")
+        what = "{} is not the address of an upstream server"
+        raise BadName(what, "write http://HOST:PORT or https://HOST:PORT", text)
     return text
 
 
@@ -152,8 +169,8 @@ def listener(text: str) -> str:
     match = LISTENER.fullmatch(text)
     host = match["host"].strip("[]") if match else ""
     if not match or not 1 <= int(match["port"]) <= 65535 or not is_listened_on(host):
-        what = f"{text[:80]!r} is not an address and port"
-        raise BadName(what, "write it as 127.0.0.1:9780 or '[::1]:9780'")
+        what = "{} is not an address and port"
+        raise BadName(what, "write it as 127.0.0.1:9780 or '[::1]:9780'", text)
     return text
 
 
@@ -171,7 +188,7 @@ def address(text: str) -> str:
     """Return an IPv4 or IPv6 address in its shortest form (RFC 5952)."""
     if found := shortest(text):
         return found
-    raise BadName(f"{text[:80]!r} is not an IP address", "write 192.0.2.1 or 2001:db8::1")
+    raise BadName("{} is not an IP address", "write 192.0.2.1 or 2001:db8::1", text)
 
 
 def name_server(text: str) -> str:
@@ -180,8 +197,8 @@ def name_server(text: str) -> str:
     bare, port = (match["host"], match["port"]) if match else (text, "53")
     found = shortest(bare)
     if not found or not 1 <= int(port) <= 65535:
-        what = f"{text[:80]!r} is not the address of a name server"
-        raise BadName(what, "write 192.0.2.53, 192.0.2.53:5353 or '[2001:db8::53]:53'")
+        what = "{} is not the address of a name server"
+        raise BadName(what, "write 192.0.2.53, 192.0.2.53:5353 or '[2001:db8::53]:53'", text)
     return f"[{found}]:{int(port)}" if ":" in found else f"{found}:{int(port)}"
 
 
@@ -211,7 +228,12 @@ RequestPath = Annotated[
 ]
 File = Annotated[
     str,
-    Text(r"[^\x00-\x1f\x7f]{1,1000}", "a path", "write a path relative to this file, or from /"),
+    Text(
+        r"[^\x00-\x1f\x7f]{1,1000}",
+        "a path",
+        "write a path relative to this file, or from /",
+        path=True,
+    ),
 ]
 HostPath = Annotated[
     str,
@@ -219,11 +241,17 @@ HostPath = Annotated[
         r"/[^\x00-\x1f\x7f]{1,999}",
         "an absolute path",
         "write it from / on, such as /usr/sbin/nginx",
+        path=True,
     ),
 ]
 Glob = Annotated[
     str,
-    Text(r"[^\x00-\x1f\x7f]{1,500}", "a file or glob", "write a path such as domains.d/*.yaml"),
+    Text(
+        r"[^\x00-\x1f\x7f]{1,500}",
+        "a file or glob",
+        "write a path such as domains.d/*.yaml",
+        path=True,
+    ),
 ]
 SecretReference = Annotated[
     str,
@@ -231,6 +259,8 @@ SecretReference = Annotated[
         r"env:[A-Za-z_][A-Za-z0-9_]{0,99}|file:[^\x00-\x1f\x7f]{1,1000}",
         "a reference to a secret",
         "write env:NAME or file:PATH; a secret does not stand in the model itself",
+        secret=True,
+        path=True,
     ),
 ]
 Directory = Annotated[

@@ -3,6 +3,7 @@
 Only what a model needs is YAML here: one document of mappings with text keys, sequences and
 scalars. Anchors, aliases, tags, duplicate keys and second documents are mistakes. Plain
 scalars mean what YAML 1.2's core schema says, so ``yes`` and ``on`` are words, not booleans.
+No mistake quotes the file: it may be none of ours, and hold secrets.
 """
 
 from __future__ import annotations
@@ -177,12 +178,16 @@ class Builder:
     def node(self, event: Any, depth: int) -> Any:
         """Return the value that begins with *event*."""
         if isinstance(event, yaml.AliasEvent):
-            self.mistake(event, f"an alias (*{event.anchor})", "write the value out")
+            self.mistake(event, "an alias (`*`)", "write the value out; in quotes if it begins so")
             return None
         if event.anchor is not None:
-            self.mistake(event, f"an anchor (&{event.anchor})", "remove it and write values out")
+            self.mistake(
+                event,
+                "an anchor (`&`)",
+                IN_QUOTES,
+            )
         if event.tag is not None and event.tag != "!":
-            self.mistake(event, f"a tag ({event.tag})", "remove it; the model has no tags")
+            self.mistake(event, "a tag (`!`)", IN_QUOTES)
         if depth > DEEPEST:
             raise yaml.MarkedYAMLError(None, None, "nested too deeply", event.start_mark)
         if isinstance(event, yaml.ScalarEvent):
@@ -214,7 +219,7 @@ class Builder:
                 self.too_many(event, f"more than {MOST_KEYS:,} keys in one mapping")
             if key in values:
                 line = values.places[key][0][0] + 1
-                self.mistake(event, f"`{key}` stands here again, first in line {line}", AGAIN, key)
+                self.mistake(event, f"this key stands here again, first in line {line}", AGAIN)
                 continue
             values[key] = value
             values.places[key] = (at, (below.start_mark.line, below.start_mark.column))
@@ -230,6 +235,7 @@ class Builder:
 
 
 AGAIN = "keep one of the two"
+IN_QUOTES = "remove it; put a value that begins so in quotes"
 
 
 def is_international(text: str) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from proxygen.credentials import KNOWN
 from proxygen.errors import ProxygenError, visible
 from proxygen.host.connection import TimedTls, connected
 from proxygen.model.reading import secret
@@ -244,6 +245,7 @@ def unchecking() -> ssl.SSLContext:
 def log_in(server: smtplib.SMTP, name: str, password: bytes, settings: EmailSettings) -> None:
     """Log in; raise Undelivered where name, password or the server's challenge make no sense."""
     where = place(settings)
+    KNOWN.add(b"\0".join((b"", name.encode(), password)))  # as AUTH PLAIN has it (RFC 4616)
     try:
         server.login(name, password.decode("ascii"))
     except UnicodeError:  # which quotes the password

@@ -5,15 +5,12 @@ from __future__ import annotations
 import textwrap
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
 
-import jinja2
-
-from proxygen.errors import ServiceError
 from proxygen.plan.contents import Content, Entry, content
 from proxygen.plan.digests import Digest
 from proxygen.plan.language import Language
-from proxygen.plan.render import Sandbox, Template
+from proxygen.plan.render import Templates
+from proxygen.services import Rendered
 
 TEMPLATE = "mail/letter.html.j2"
 WIDTH = 74
@@ -46,47 +43,22 @@ class Sender:
 
 
 def letter(
-    digest: Digest, language: Language, template: Template, sender: Sender, now: datetime
+    digest: Digest, language: Language, templates: Templates, sender: Sender, now: datetime
 ) -> Letter:
     """Return a digest as a letter; raise ServiceError when the template cannot be rendered."""
     told = content(digest, language, sender.host, sender.contact, now)
+    values = {"content": told, "language": language.code, "host": sender.host}
     return Letter(
         id=digest.id,
         recipient=digest.reader.address,
         kind="warning" if digest.alerts else "solved",
         subject=told.subject,
         text=text(told),
-        html=html(told, language, template, sender.host),
+        html=templates.page(Rendered(TEMPLATE, TEMPLATE, values)),
         language=language.code,
         at=now,
         reply_to=None if digest.reader.operator else sender.contact,
     )
-
-
-def html(told: Content, language: Language, template: Template, host: str) -> str:
-    """Return what is told as HTML; every value is escaped."""
-    try:
-        return page(template).render(content=told, language=language.code, host=host)
-    except Exception as error:
-        raise ServiceError(
-            f"the template {template.label} cannot be rendered: {error}",
-            where=template.label,
-            remedy="correct it, or remove it so that proxygen's own is used",
-        ) from error
-
-
-@lru_cache(maxsize=2)
-def page(template: Template) -> jinja2.Template:
-    """Return a template as Jinja has it; compiling it takes longer than many letters."""
-    environment = Sandbox(
-        loader=jinja2.DictLoader({TEMPLATE: template.text}),
-        undefined=jinja2.StrictUndefined,
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    return environment.get_template(TEMPLATE)
 
 
 def text(told: Content) -> str:

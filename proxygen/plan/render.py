@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 import traceback
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from functools import cache, cached_property, lru_cache
 from itertools import starmap
 from pathlib import PurePath
 from typing import Any
 
-from jinja2 import FunctionLoader, StrictUndefined, TemplateError, nodes
+from jinja2 import Environment, FunctionLoader, StrictUndefined, TemplateError, nodes
 from jinja2.exceptions import TemplateNotFound, TemplateSyntaxError
 from jinja2.runtime import Undefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -27,14 +27,35 @@ BYPASSES = (nodes.FilterBlock, nodes.CallBlock, nodes.Import, nodes.FromImport)
 """Blocks whose output, or whose arguments, would not pass ``quote``."""
 
 
+GLOBALS = ("range", "namespace")
+"""Of what Jinja gives every template: no more objects with methods of their own."""
+
+
+class View:
+    """Plain values by name, as a template sees one of our own: there is nothing behind them."""
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self.__dict__.update(values)
+
+
 class Sandbox(ImmutableSandboxedEnvironment):
     """Keeps a template from reaching what is behind the values that it is given."""
 
+    def __init__(self, load: Callable[[str], Any], **options: Any) -> None:
+        super().__init__(
+            loader=FunctionLoader(load),
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            keep_trailing_newline=True,
+            **options,
+        )
+        self.globals = {name: self.globals[name] for name in GLOBALS}
+
     def getattr(self, obj: Any, attribute: str) -> Any:
-        """Return an attribute; those of our own plain values need no long look (200,000 do)."""
-        plain = type(obj).__module__.startswith("proxygen.") and not attribute.startswith("_")
-        if plain and hasattr(obj, attribute):
-            return getattr(obj, attribute)
+        """Return an attribute; those of our views need no long look (200,000 do)."""
+        if type(obj) is View and attribute in obj.__dict__:
+            return obj.__dict__[attribute]
         return super().getattr(obj, attribute)
 
 
@@ -53,7 +74,8 @@ class Template:
 class Templates:
     """The loaded templates by name, such as ``nginx/proxygen.conf.j2``.
 
-    An administrator's template (*overrides*) takes the place of ours under the same name.
+    An administrator's template (*overrides*) takes the place of ours under the same name. Those of
+    the package are trusted to end; ``host/templates.py`` has what renders the others.
     """
 
     def __init__(
@@ -62,15 +84,6 @@ class Templates:
         self.own = templates
         self.overrides = overrides or {}
         self.templates = {**templates, **self.overrides}
-        self.environment = Sandbox(
-            loader=FunctionLoader(self.load),
-            undefined=StrictUndefined,
-            finalize=quote,
-            autoescape=False,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            keep_trailing_newline=True,
-        )
 
     def overriding(self, service: str) -> dict[str, str]:
         """Return the texts of the administrator's templates for a service."""
@@ -89,10 +102,60 @@ class Templates:
             if not name.startswith(f"{service}/")
         }
         former = {name: Template(text, f"the former {name}") for name, text in texts.items()}
-        return Templates(self.own, others | former)
+        return type(self)(self.own, others | former)
+
+    @cached_property
+    def environment(self) -> Environment:
+        """What renders configuration files: every value is quoted."""
+        return Sandbox(self.load, finalize=quote, autoescape=False)
+
+    @cached_property
+    def pages(self) -> Environment:
+        """What renders HTML: every value is escaped."""
+        return Sandbox(self.found, autoescape=True)
+
+    def text(self, rendered: Rendered) -> str:
+        """Return the text of a configuration file; raise ServiceError."""
+        return self.written(self.environment, rendered)
+
+    def page(self, rendered: Rendered) -> str:
+        """Return the text of a page of HTML; raise ServiceError."""
+        return self.written(self.pages, rendered)
+
+    def written(self, environment: Environment, rendered: Rendered) -> str:
+        """Return the text of the file; raise ServiceError with the template's path and line."""
+        try:
+            template = environment.get_template(rendered.template)
+            return template.render({key: plain(each) for key, each in rendered.context.items()})
+        except TemplateNotFound as error:
+            raise ServiceError(
+                f"there is no template {error.name}",
+                where=rendered.template,
+                remedy="put it back, or remove the template that includes it",
+            ) from error
+        except Unquotable as error:
+            raise ServiceError(
+                f"{rendered.name} cannot be written: {error}",
+                where=self.line_of(error) or self.label(rendered.template),
+                remedy="correct that value in the model; if it is not yours, report it as our bug",
+            ) from error
+        except Exception as error:
+            label = self.label(rendered.template)
+            raise ServiceError(
+                f"the template {label} cannot be rendered: {said_by(error)}",
+                where=self.line_of(error) or label,
+                remedy=CORRECT,
+            ) from error
+
+    def found(self, name: str) -> tuple[str, str, None] | None:
+        """Return a template as Jinja wants it, None when there is none of that name."""
+        template = self.templates.get(name)
+        if template and template.trouble:
+            raise TemplateSyntaxError(template.trouble, 1, name, template.label)
+        return (template.text, template.label, None) if template else None
 
     def load(self, name: str) -> tuple[str, str, None] | None:
-        """Return a template as Jinja wants it, None when there is none of that name."""
+        """Return one likewise in which no value passes unquoted."""
         template = self.templates.get(name)
         if template is None:
             return None
@@ -103,6 +166,10 @@ class Templates:
             what = f"`{type(block).__name__}` is not allowed: values would pass unquoted"
             raise TemplateSyntaxError(what, block.lineno, name, template.label)
         return template.text, template.label, None
+
+    def label(self, name: str) -> str:
+        """Return what an error calls a template."""
+        return self.templates[name].label if name in self.templates else name
 
     def line_of(self, error: Exception) -> str | None:
         """Return the place in a template at which *error* arose, as ``label:line``."""
@@ -122,42 +189,53 @@ class Unquotable(TemplateError):
 
 def render(templates: Templates, rendered: Rendered) -> str:
     """Return the text of the file; raise ServiceError with the template's path and line."""
-    try:
-        template = templates.environment.get_template(rendered.template)
-        return template.render(rendered.context)
-    except TemplateNotFound as error:
-        raise ServiceError(
-            f"there is no template {error.name}",
-            where=rendered.template,
-            remedy="put it back, or remove the template that includes it",
-        ) from error
-    except Unquotable as error:
-        raise ServiceError(
-            f"{rendered.name} cannot be written: {error}",
-            where=templates.line_of(error) or rendered.template,
-            remedy="correct that value in the model; if it is not yours, report it as our bug",
-        ) from error
-    except Exception as error:
-        raise ServiceError(
-            f"the template {rendered.template} cannot be rendered: {error}",
-            where=templates.line_of(error) or rendered.template,
-            remedy="correct it, or remove it so that proxygen's own is used",
-        ) from error
+    return templates.text(rendered)
+
+
+def said_by(error: Exception) -> str:
+    """Return the words of an exception, its kind where it has none (MemoryError)."""
+    return str(error) or type(error).__name__
+
+
+CORRECT = "correct it, or remove it so that proxygen's own is used"
+
+
+def plain(value: Any) -> Any:
+    """Return a value as templates see it: text, numbers, truth, nothing, tuples and views of such.
+
+    Raise TypeError for what is none of it, such as an object that does something.
+    """
+    if value is None or type(value) in (str, int, bool, View, Lines):
+        return value
+    if isinstance(value, str | PurePath):
+        return str(value)
+    if isinstance(value, list | tuple):
+        return tuple(map(plain, value))
+    if isinstance(value, Mapping):
+        return View({name: plain(each) for name, each in value.items()})
+    if is_dataclass(value) and not isinstance(value, type):
+        return View({name: plain(getattr(value, name)) for name in seen(type(value))})
+    raise TypeError(f"a template is given no {type(value).__name__}")
+
+
+@cache
+def seen(kind: type) -> tuple[str, ...]:
+    """Return what a template sees of one of our own values: its fields and properties."""
+    properties = (name for name, each in vars(kind).items() if isinstance(each, property))
+    return (*(each.name for each in fields(kind)), *properties)
 
 
 def quote(value: object) -> str:
     """Return *value* as it may stand bare in a configuration file.
 
-    That is a number that is not negative, or letters, digits and ``._/:@%+,=~[]*-``, also as
-    a path, or lines whose values are such. Everything else raises Unquotable: nothing needs it,
-    so it can only do harm.
+    That is a number that is not negative, or letters, digits and ``._/:@%+,=~[]*-``, or lines
+    whose values are such. Everything else raises Unquotable: nothing needs it, so it can only do
+    harm.
     """
     if isinstance(value, Lines):
         return "\n".join(starmap(line, value.lines))
     if isinstance(value, Undefined):
         str(value)  # raises, and names the variable
-    if isinstance(value, PurePath):
-        value = str(value)
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 63:
         return format(value, "d")
     if isinstance(value, str) and len(value) <= LONGEST_VALUE and BARE.fullmatch(value):

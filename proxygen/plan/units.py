@@ -77,8 +77,15 @@ def units(texts: Mapping[str, str], around: Surroundings) -> dict[str, str]:
 def command(argv: tuple[str, ...]) -> str:
     """Return a command as ``ExecStart=`` wants it (systemd.service(5), "Command lines").
 
-    A dollar begins a variable in its arguments, but not in the path of its program.
+    A dollar begins a variable in its arguments, but not in the path of its program. Raise
+    UsageError for a path that systemd would not start (string_is_safe in its string-util.c).
     """
+    if not argv[0].startswith("/") or "'" in argv[0] or set(escaped_in(argv[0])) - {"%"}:
+        raise UsageError(
+            f"{argv[0]}: systemd starts no program of that name",
+            remedy="install proxygen below a folder whose name has no quotation marks, backslashes"
+            " and control characters, and start it by that",
+        )
     return " ".join([quoted(argv[0]), *([arguments(argv[1:])] if argv[1:] else [])])
 
 

@@ -22,7 +22,7 @@ from proxygen.model.types import HostPath
 class ServiceSettings(BaseModel):
     """What the model may say about a service; every service has these two."""
 
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", hide_input_in_errors=True)
 
     program: HostPath | None = Field(
         None, description="Absolute path of its program, where it is not found on its own."

@@ -9,7 +9,6 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from proxygen.model.hosts import BadName
-from proxygen.model.mistakes import shown
 from proxygen.model.types import checked, reporting
 from proxygen.services import ServiceSettings
 
@@ -24,7 +23,7 @@ NETWORK_REMEDY = "write ADDRESS or ADDRESS/BITS, the network's first address, su
 
 def socket(value: object) -> str:
     """Return an item of ``listen`` in one spelling; PORT alone is every IPv4 address."""
-    wrong = BadName(f"{shown(value)} is not an address and port", SOCKET_REMEDY)
+    wrong = BadName("{} is not an address and port", SOCKET_REMEDY, value)
     match = None if isinstance(value, bool) else SOCKET.fullmatch(str(value))
     if not match or not 1 <= int(match[2]) <= 65535:
         raise wrong
@@ -47,7 +46,7 @@ def network(value: str) -> str:
             return str(ipaddress.ip_network(value))
     except ValueError:
         pass
-    raise BadName(f"{shown(value)} is not a network", NETWORK_REMEDY)
+    raise BadName("{} is not a network", NETWORK_REMEDY, value)
 
 
 def distinct(values: tuple[str, ...]) -> tuple[str, ...]:
@@ -79,7 +78,7 @@ Networks = Annotated[tuple[Network, ...], Field(strict=False, min_length=1, max_
 class Part(BaseModel):
     """A mapping below the settings of nginx."""
 
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class Listen(Part):

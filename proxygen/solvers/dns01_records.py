@@ -42,7 +42,7 @@ def challenge_value(key_authorization: str) -> str:
 class Kept(BaseModel):
     """A record as it is stored."""
 
-    model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
+    model_config = ConfigDict(strict=True, frozen=True, extra="ignore", hide_input_in_errors=True)
 
     solver: str
     name: str

@@ -20,7 +20,13 @@ WORD = pattern(
 )
 Word = Annotated[str, checked(WORD)]
 Value = Annotated[
-    str, Text(r"[^\x00-\x1f\x7f]{0,500}", "the value of an option", "write at most 500 letters")
+    str,
+    Text(
+        r"[^\x00-\x1f\x7f]{0,500}",
+        "the value of an option",
+        "write at most 500 letters; put numbers in quotes",
+        secret=True,
+    ),
 ]
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
+import shutil
 import subprocess
 import sys
 import time
@@ -14,6 +16,7 @@ from shutil import chown
 import pytest
 
 from proxygen.commands.install_service import WRITTEN, package_texts
+from proxygen.errors import UsageError
 from proxygen.plan.units import DAEMON, FAILED, MARK, SCRIPT, TIMER, Surroundings, units
 from tests import hostile
 from tests.commands.test_cli import proxygen
@@ -247,8 +250,8 @@ def test_the_exposure_is_low(tmp_path: Path, kind: tuple[str, ...], unit: str, m
 RECORDING = """\
 #!/bin/sh
 [ "$1" = --version ] && { echo "systemd 252 (252.1)"; exit; }
-echo "$*" >> "$0.told"
-[ "$1" != is-active ] || [ -e "$0.active" ]
+echo "$*" >> {0}.told
+[ "$1" != is-active ] || [ -e {0}.active ]
 """
 PRIVATELY = """\
 set -e
@@ -258,6 +261,7 @@ mount --bind "$UNITS" /etc/systemd/system
 mount -t tmpfs tmpfs /usr/local/lib
 mount -t tmpfs tmpfs /run
 mkdir -p /run/systemd/system
+mount --bind "$SYSTEMCTL" /usr/bin/systemctl
 [ -z "$PACKAGED" ] || mount --bind "$PACKAGED" /usr/lib/systemd/system
 exec "$@"
 """
@@ -275,7 +279,7 @@ def told(
     units.mkdir(exist_ok=True)
     systemctl = folder / "bin/systemctl"
     systemctl.parent.mkdir(exist_ok=True)
-    systemctl.write_text(RECORDING)
+    systemctl.write_text(RECORDING.replace("{0}", str(systemctl)))
     systemctl.chmod(0o755)
     log = systemctl.with_name("systemctl.told")
     log.write_text("")
@@ -285,7 +289,8 @@ def told(
             *("--config", str(folder / "none.yaml"), "install-service", *arguments),
         ],
         env={
-            "PATH": f"{systemctl.parent}:{os.environ['PATH']}",
+            "PATH": os.environ["PATH"],
+            "SYSTEMCTL": str(systemctl),
             "UNITS": str(units),
             "PACKAGED": packaged,
         },
@@ -328,6 +333,60 @@ def test_systemd_is_told_what_changed(tmp_path: Path) -> None:
     assert "enable --now proxygen-renew.timer" in switched
     removed = told(tmp_path, "--remove")
     assert removed == ["disable --now proxygen-renew.service proxygen-renew.timer", "daemon-reload"]
+
+
+# Started by a relative path, or from a folder with an odd name.
+
+ODD = ("plain", "with space", "50%", "$HOME", "a$$b", "%n", "semi;colon", "ünï")
+
+
+@needs("systemctl", "systemd-analyze")
+@pytest.mark.parametrize("name", ODD)
+def test_units_are_right_however_the_program_was_started(tmp_path: Path, name: str) -> None:
+    """systemd takes absolute paths only, and reads `%` and `$`."""
+    place = tmp_path / name
+    (place / "bin/deeper").mkdir(parents=True)
+    shutil.copy(PROGRAM, place / "bin")
+    for each in ("lib", "bin/python3", "pyvenv.cfg"):
+        (place / each).symlink_to(Path(PROGRAM).parents[1] / each)
+    for program, config, root, cwd in (
+        ("bin/proxygen", "model.yaml", "../root", place),
+        ("../proxygen", "../../model.yaml", "../../../root", place / "bin/deeper"),
+        ("./../bin/./proxygen", "./../model.yaml", "../../root", place / "bin"),
+    ):
+        run = subprocess.run(
+            [program, "--root", root, "--config", config, "install-service"],
+            cwd=cwd,
+            capture_output=True,
+            text=True,
+            check=False,
+            env=environment(),
+        )
+        assert run.returncode == 0, run.stderr
+        folder = tmp_path / "root" / UNITS
+        unit = (folder / "proxygen.service").read_text()
+        assert not re.search(r"/\.\./|/\./", unit)
+        words = shlex.split(re.findall(r"(?m)^ExecStart=(.*)$", unit)[0])
+        meant = [each.replace("%%", "%").replace("$$", "$") for each in words[1:]]
+        assert words[0].replace("%%", "%") == str(place / "bin/proxygen")
+        assert meant == [
+            *("--root", str(tmp_path / "root")),
+            *("--config", str(place / "model.yaml"), "watch"),
+        ]
+        assert complaints(folder) == (0, "")
+        shutil.rmtree(tmp_path / "root")
+
+
+def test_a_program_that_systemd_would_not_start_is_refused() -> None:
+    for name in ("/a'b/proxygen", '/a"b/proxygen', "/a\\b", "/a\nb", "proxygen"):
+        with pytest.raises(UsageError, match="systemd starts no program of that name"):
+            units(package_texts(), Surroundings((name,), 252, (), (), 0))
+
+
+@needs("systemctl")
+def test_started_as_a_module_the_unit_starts_python_in_isolated_mode(tmp_path: Path) -> None:
+    assert proxygen("--root", tmp_path, "install-service").returncode == 0
+    assert f"\nExecStart={sys.executable} -I -m proxygen --root" in written(tmp_path)[DAEMON[0]]
 
 
 # Beside the units of the Debian package.

@@ -38,9 +38,12 @@ def test_no_shell_looks_at_an_argument() -> None:
 def test_the_environment_is_our_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET", "x")
     monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")
+    for name in ("LD_PRELOAD_X", "MAIL_CONFIG", "OPENSSL_CONF", "PYTHONPATH", "HOME"):
+        monkeypatch.setenv(name, "/callers")
     said = processes.run(Command(("/usr/bin/env",))).out.splitlines()
     assert {line.partition("=")[0] for line in said} == {"PATH", "LC_ALL", "HOME"}
     assert "LC_ALL=C" in said
+    assert not [line for line in said if "/callers" in line]
 
 
 def test_nothing_can_be_asked_on_standard_input() -> None:
@@ -200,10 +203,12 @@ def test_no_descriptor_is_left_open() -> None:
     assert psutil.Process().num_fds() == before
 
 
-def test_programs_are_found_also_where_the_path_does_not_lead(
-    monkeypatch: pytest.MonkeyPatch,
+def test_programs_are_found_without_the_callers_path(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("PATH", "")
+    (tmp_path / "sh").symlink_to("/bin/true")
+    (tmp_path / "no-such-program").symlink_to("/bin/true")
+    monkeypatch.setenv("PATH", str(tmp_path))
     assert processes.found(("no-such-program", "sh")) in {"/usr/bin/sh", "/bin/sh"}
     assert processes.found(("no-such-program",)) is None
 

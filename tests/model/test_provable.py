@@ -483,7 +483,7 @@ def test_a_strangers_name_among_those_not_looked_at_is_told() -> None:
 @pytest.mark.parametrize(
     ("typed", "reason", "remedy"),
     [
-        ("maybe", "'maybe' is not a boolean", "write true or false"),
+        ("maybe", "a text is not a boolean", "write true or false"),
         ("{}", "an empty mapping is not a boolean", "write true or false"),
         ("[1]", "1 is not a text", "write a word; put numbers and true/false in quotes"),
     ],

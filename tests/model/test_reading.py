@@ -197,12 +197,12 @@ ONE_MISTAKE = [
         "read them, then write `terms_of_service_agreed: true` there",
     ),
     (SMALLEST + "domain: {}", "2:1", "domain", "unknown field `domain`", "did you mean `domains`?"),
-    (SMALLEST + "xyz: {}", "2:1", "xyz", "unknown field `xyz`", TOP),
+    (SMALLEST + "xyz: {}", "2:1", "…", "unknown field", TOP),
     (SMALLEST + "domains: [a]", "2:10", "domains", "a list is not a mapping", MAPPING_REMEDY),
     (SMALLEST + "services: [nginx]", "2:11", "services", "a list is not a mapping", MAPPING_REMEDY),
     (
         SMALLEST + "services: nginx",
-        *("2:11", "services", "'nginx' is not a mapping", MAPPING_REMEDY),
+        *("2:11", "services", "a text is not a mapping", MAPPING_REMEDY),
     ),
     (
         SMALLEST + "services: {ngnix: {}}",
@@ -217,7 +217,7 @@ ONE_MISTAKE = [
     ),
     (
         SMALLEST + "acme: {http_port: '80'}",
-        *("2:19", "acme.http_port", "'80' is not a whole number", "write a whole number"),
+        *("2:19", "acme.http_port", "a text is not a whole number", "write a whole number"),
     ),
     (
         SMALLEST + "acme: {directory: 'http://ca.example'}",
@@ -226,7 +226,11 @@ ONE_MISTAKE = [
     ),
     (
         SMALLEST + "acme: {external_account: {key_identifier: k, hmac_key: c2VjcmV0}}",
-        *("2:56", "acme.external_account.hmac_key", "'c2VjcmV0' is not a reference to a secret"),
+        *(
+            "2:56",
+            "acme.external_account.hmac_key",
+            "what stands here is not a reference to a secret",
+        ),
         "write env:NAME or file:PATH; a secret does not stand in the model itself",
     ),
     (
@@ -239,11 +243,11 @@ ONE_MISTAKE = [
     ),
     (
         SMALLEST + "domains: {a.example: {zzz: 1}}",
-        *("2:23", "domains.a.example.zzz", "unknown field `zzz`", IN_DOMAIN),
+        *("2:23", "domains.a.example.…", "unknown field", IN_DOMAIN),
     ),
     (
         SMALLEST + "domains: {localhost: {}}",
-        *("2:11", "domains.localhost", "'localhost' is not a full host name"),
+        *("2:11", "domains.…", "what stands here is not a full host name"),
         "write it with its domain: host.domain",
     ),
     (
@@ -305,7 +309,7 @@ ONE_MISTAKE = [
     ),
     (
         SMALLEST + "include: x.yaml",
-        *("2:10", "include", "'x.yaml' is not a list"),
+        *("2:10", "include", "a text is not a list"),
         "write a list: [a, b], or one `- item` a line",
     ),
 ]
@@ -384,9 +388,7 @@ domains:
 def test_an_included_file_cannot_say_more_than_domains() -> None:
     for word in ("global", "acme", "include", "services", "defaults", "backends", "contact"):
         (mistake,) = mistakes(f"{SMALLEST}include: [i.yaml]", i=f"{word}: {{}}")
-        assert told(mistake) == [
-            ("i.yaml:1:1", word, f"unknown field `{word}`", "known here: domains")
-        ]
+        assert told(mistake) == [("i.yaml:1:1", "…", "unknown field", "known here: domains")]
 
 
 # What is wrong hides nothing else, and tells of nothing that is right.

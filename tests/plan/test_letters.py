@@ -23,10 +23,10 @@ from proxygen.plan.alarms import Seen, Wrong
 from proxygen.plan.digests import Told
 from proxygen.plan.findings import SENTENCES
 from proxygen.plan.language import Language
-from proxygen.plan.letters import Letter, letter
+from proxygen.plan.letters import TEMPLATE, Letter, letter
 from proxygen.plan.names import Known
 from proxygen.plan.remedies import REASONS
-from proxygen.plan.render import Template
+from proxygen.plan.render import Template, Templates
 from tests.certificates import DAY, NOON
 from tests.mails import (
     DIRECTORY,
@@ -357,16 +357,21 @@ def test_the_html_is_made_for_plain_mail_programs() -> None:
     assert "http" not in re.sub(r">[^<]*<", "><", page)  # nothing is loaded from anywhere
 
 
+def page(text: str, label: str) -> Templates:
+    """Return templates with that text for messages."""
+    return Templates({TEMPLATE: Template(text, label)})
+
+
 def test_a_template_that_cannot_be_rendered_is_told_with_its_path() -> None:
     digest = digests(everything())[ADMIN]
-    broken = Template("{{ content.nothing }}", "/etc/proxygen/templates/mail/letter.html.j2")
+    broken = page("{{ content.nothing }}", "/etc/proxygen/templates/mail/letter.html.j2")
     with pytest.raises(ServiceError, match=r"templates/mail/letter\.html\.j2"):
         letter(digest, languages.load("en"), broken, SENDER, NOON)
 
 
 def test_a_template_reaches_nothing_but_what_it_is_given() -> None:
     digest = replace(digests(everything())[ADMIN])
-    sly = Template("{{ content.__class__.__mro__ }}", "sly")
+    sly = page("{{ content.__class__.__mro__ }}", "sly")
     with pytest.raises(ServiceError):
         letter(digest, languages.load("en"), sly, SENDER, NOON)
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from proxygen.errors import ServiceError
-from proxygen.plan.render import Template, Templates, Unquotable, quote, render
+from proxygen.model.site import Location
+from proxygen.plan.render import Template, Templates, Unquotable, View, plain, quote, render
 from proxygen.services import Lines, Rendered
+from proxygen.services.nginx import Strangers
+from proxygen.services.nginx_blocks import Block, Passing
 
 EVIL = "x; return 200"
 
@@ -29,8 +32,6 @@ def rendered(text: str, others: dict[str, str] | None = None, **context: Any) ->
         ("a.example", "a.example"),
         ("[::1]:443", "[::1]:443"),
         ("/var/lib/x_1/@+%,=~*", "/var/lib/x_1/@+%,=~*"),
-        (Path("/var/lib/proxygen"), "/var/lib/proxygen"),
-        (PurePosixPath("a/b"), "a/b"),
         ("x" * 1024, "x" * 1024),
     ],
 )
@@ -44,7 +45,7 @@ def test_plain_values_stand_as_they_are(value: object, text: str) -> None:
         *(True, False, None, 1.5, -1, 1 << 63, b"bytes", ["a"], ("a",), {"a": 1}),
         *("", " ", "a b", "a\n", "a\tb", "\x00", "a;", "a{", "a}", "$a", "'", '"', "\\", "#", "`"),
         *("(", "|", "&", "<", ">", "!", "?", "^", "ä", "\u0430.example", "\u202e", "x" * 1025),
-        *(Path("/a b"), Path("/$(id)"), Path("/ä")),
+        *(Path("/a"), View({"a": 1}), object()),
     ],
 )
 def test_anything_else_is_refused(value: object) -> None:
@@ -132,9 +133,52 @@ def test_a_missing_template_is_told_by_name() -> None:
         rendered("{% include 'gone.j2' %}")
 
 
+def test_a_path_is_a_text_and_nothing_more() -> None:
+    assert rendered("{{ path }}", path=Path("/var/lib")) == "/var/lib"
+    with pytest.raises(ServiceError, match="read_text"):
+        rendered("{{ path.read_text() }}", path=Path("/etc/passwd"))
+    with pytest.raises(ServiceError, match="may not stand there"):
+        rendered("{{ path }}", path=Path("/a b"))
+
+
+class Doing:
+    """Something that is no value."""
+
+    def write(self) -> None:
+        """Do it."""
+
+
+@pytest.mark.parametrize("value", [Doing(), Doing().write, iter("ab"), b"a", 1.5, {1}, Doing])
+def test_what_is_no_plain_value_reaches_no_template(value: object) -> None:
+    with pytest.raises(TypeError, match="a template is given no"):
+        plain((value,))
+
+
+def test_our_own_values_are_seen_without_their_methods() -> None:
+    wanted = Location("/", "web")
+    passing = plain(Block(Lines(()), Path("/c"), None, (Passing(wanted, "http://a", False),)))
+    assert vars(passing).keys() == {"server_names", "certificate", "local", "passings", "whole"}
+    assert passing.certificate == "/c"
+    assert passing.whole is True
+    assert passing.passings[0].location.path == "/"
+    assert type(plain(Strangers.REFUSE)) is str
+
+
 @pytest.mark.parametrize(
     "expression",
     [
+        *("lipsum(1)", "cycler(1, 2).next()", "joiner(',')()", "dict(a=1).a"),
+        "value | attr('__class__')",
+        "value | attr('__init__') | attr('__globals__')",
+        "'{0.__class__}' | format(value)",
+        "'{0.__class__.__init__.__globals__}'.format(value)",
+        "'a'.format.__func__",
+        "'a'.encode().__class__",
+        "(value for value in [1]).gi_frame",
+        "self.__init__.__globals__",
+        "self._TemplateReference__context",
+        "range.__call__.__self__",
+        "namespace.__init__.__globals__",
         "value.__class__",
         "value.__init__.__globals__",
         "cycler.__init__.__globals__.os",
@@ -144,7 +188,7 @@ def test_a_missing_template_is_told_by_name() -> None:
 def test_a_template_reaches_nothing_behind_its_values(expression: str) -> None:
     templates = Templates({"t": Template(f"{{{{ {expression} }}}}", "t")})
     with pytest.raises(ServiceError):
-        render(templates, Rendered("t", "t", {"value": Rendered("a", "b", {})}))
+        render(templates, Rendered("t", "t", {"value": Template("a", "b")}))
 
 
 def test_many_lines_are_written_as_one_value() -> None:

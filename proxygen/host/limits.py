@@ -1,0 +1,57 @@
+"""Limits: what a process of ours that may be lost keeps to, and how it is asked (``Companion``)."""
+
+from __future__ import annotations
+
+import os
+import resource
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import BinaryIO
+
+
+def limit(*, memory: int, files: int) -> None:
+    """Take no more than so many octets of address space and open files, and leave nothing behind.
+
+    A sandbox may forbid it, as may the limits that there are: time is kept from outside too.
+    """
+    for what, most in (
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_AS, memory),
+        (resource.RLIMIT_NOFILE, files),
+    ):
+        with suppress(OSError, ValueError):
+            resource.setrlimit(what, (most, most))
+
+
+def allow(seconds: int) -> None:
+    """Be killed (SIGXCPU) after so many more seconds of the processor."""
+    spent = sum(os.times()[:2])
+    with suppress(OSError, ValueError):
+        _, most = resource.getrlimit(resource.RLIMIT_CPU)
+        resource.setrlimit(resource.RLIMIT_CPU, (int(spent) + 1 + seconds, most))
+
+
+NOBODY = 65534
+
+
+def be_nobody() -> None:
+    """Go on as a user who may read and write nothing of this host's, where we are root."""
+    if os.geteuid() == 0:
+        with suppress(OSError):
+            os.setgroups([])
+            os.setresgid(NOBODY, NOBODY, NOBODY)
+            os.setresuid(NOBODY, NOBODY, NOBODY)
+
+
+def questions(stream: BinaryIO, largest: int) -> Iterator[bytes]:
+    """Yield each question of at most so many octets until there is none."""
+    while size := int.from_bytes(stream.read(4), "big"):
+        if size > largest:
+            return
+        yield stream.read(size)
+
+
+def reply(stream: BinaryIO, answer: bytes) -> None:
+    """Answer the last question."""
+    stream.write(len(answer).to_bytes(4, "big") + answer)
+    stream.flush()

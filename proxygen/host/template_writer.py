@@ -1,0 +1,74 @@
+"""The process that renders an administrator's templates, within limits: a question, an answer.
+
+It can open no file, and is nobody: a template that breaks out of its sandbox finds nothing here.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import jinja2.debug  # noqa: F401 - Jinja would import it late, when no file can be opened any more
+
+from proxygen.errors import ServiceError
+from proxygen.host.limits import allow, be_nobody, limit, questions, reply
+from proxygen.plan.render import CORRECT, Template, Templates, View
+from proxygen.services import Lines, Rendered
+
+SECONDS = 5
+"""Of the processor; 10,000 server blocks take about one."""
+MEMORY = 1024 * 1024 * 1024
+FILES = 3
+"""Standard input, output and errors, which are open."""
+LARGEST = 64 * 1024 * 1024
+"""Octets of a question, and of an answer."""
+
+
+def main() -> None:
+    """Answer questions until there are no more."""
+    be_nobody()
+    limit(memory=MEMORY, files=FILES)
+    for question in questions(sys.stdin.buffer, LARGEST):
+        allow(SECONDS)
+        reply(sys.stdout.buffer, json.dumps(answered(json.loads(question))).encode())
+
+
+def answered(question: dict[str, Any]) -> dict[str, Any]:
+    """Return the text, or why there is none."""
+    templates = Templates({name: Template(*each) for name, each in question["templates"].items()})
+    write: Callable[[Rendered], str] = getattr(templates, question["form"])
+    name = question["template"]
+    try:
+        text = write(Rendered(name, question["name"], vars(as_values(question["context"]))))
+    except ServiceError as error:
+        return {"what": error.what, "where": error.where, "remedy": error.remedy}
+    if len(text) * 2 > LARGEST:
+        what = f"the template {name} writes too much"
+        return {"what": what, "where": templates.label(name), "remedy": CORRECT}
+    return {"text": text}
+
+
+def as_json(value: Any) -> Any:
+    """Return what a template sees as JSON has it; undone by ``as_values``."""
+    if isinstance(value, View):
+        return {"view": {name: as_json(each) for name, each in vars(value).items()}}
+    if isinstance(value, Lines):
+        return {"lines": value.lines}
+    return [as_json(each) for each in value] if isinstance(value, tuple) else value
+
+
+def as_values(said: Any) -> Any:
+    """Return what ``as_json`` was given."""
+    if isinstance(said, list):
+        return tuple(map(as_values, said))
+    if not isinstance(said, dict):
+        return said
+    if "lines" in said:
+        return Lines(tuple(map(tuple, said["lines"])))
+    return View({name: as_values(each) for name, each in said["view"].items()})
+
+
+if __name__ == "__main__":
+    main()
