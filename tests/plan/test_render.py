@@ -156,8 +156,23 @@ def test_what_is_no_plain_value_reaches_no_template(value: object) -> None:
 
 def test_our_own_values_are_seen_without_their_methods() -> None:
     wanted = Location("/", "web")
-    passing = plain(Block(Lines(()), Path("/c"), None, (Passing(wanted, "http://a", False),)))
-    assert vars(passing).keys() == {"server_names", "certificate", "local", "passings", "whole"}
+    passing = plain(
+        Block(
+            server_names=Lines(()),
+            certificate=Path("/c"),
+            additions=None,
+            closed=None,
+            passings=(Passing(wanted, "http://a", False),),
+        )
+    )
+    assert vars(passing).keys() == {
+        "server_names",
+        "certificate",
+        "additions",
+        "closed",
+        "passings",
+        "whole",
+    }
     assert passing.certificate == "/c"
     assert passing.whole is True
     assert passing.passings[0].location.path == "/"
