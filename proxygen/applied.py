@@ -126,7 +126,7 @@ def written(file: FormerFile) -> bytes:
         "held": sorted(file.held),
         "released": sorted(file.released),
     }
-    return json.dumps(fields).encode()
+    return json.dumps(fields, ensure_ascii=False).encode()
 
 
 def file_from(value: bytes | None) -> FormerFile | None:

@@ -11,6 +11,7 @@ import pytest
 from proxygen import applied, assemble
 from proxygen.model.former import NOTHING, Former, FormerFile, Source
 from proxygen.model.layout import Layout
+from proxygen.model.yaml import LARGEST_MAIN
 from proxygen.stores.filesystem import FileStore
 
 FOLDER = Path("/etc/proxygen/domains.d")
@@ -93,3 +94,10 @@ def test_what_another_run_kept_meanwhile_stays(tmp_path: Path) -> None:
     applied.keep(store, assemble.site(layout, confirmed=True))
     applied.keep(store, held)
     assert not assemble.site(layout).held_back
+
+
+def test_the_largest_model_file_is_kept_and_read_again(tmp_path: Path) -> None:
+    store = FileStore(tmp_path)
+    main = FormerFile(Source("proxygen.yaml", tmp_path, "ü".encode() * (LARGEST_MAIN // 2)))
+    kept = applied.write(store, NOTHING, Former(main))
+    assert applied.former(store) == kept

@@ -412,11 +412,16 @@ class Choice:
     # What is told.
 
     def set_aside(self) -> Iterator[SetAside]:
-        """Yield which files are set aside, and what that means for their domains."""
+        """Yield which files are set aside, and what that means for their domains.
+
+        Each has one mistake at least; all together have few more than are told of a model.
+        """
+        left = MOST_MISTAKES
         told = {name: each for name, each in {**self.borne, **self.aside}.items() if each}
         for name in sorted(told, key=lambda each: PurePath(each).parts):
             lost = tuple(sorted(self.dropped.get(name, ())))
-            many = ordered(told[name])[:MOST_MISTAKES]
+            many = ordered(told[name])[: max(1, left)]
+            left -= len(many)
             yield SetAside(name, many, self.kept_by(name), lost)
 
     def kept_by(self, name: str) -> tuple[str, ...]:

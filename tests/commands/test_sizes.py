@@ -132,5 +132,16 @@ def test_many_mistakes_of_very_many_files_are_kept_in_part(root: Path) -> None:
         (folder / f"{each:02}.yaml").write_text("".join(f"x{n}: 1\n" for n in range(200)))
     run = proxygen("--root", root, "validate")
     assert run.returncode == 3
-    assert "more than 300 mistakes" in run.stderr
+    assert len([each for each in run.stderr.splitlines() if each.startswith("  at: ")]) == 300
     assert all(f"{each:02}.yaml" in run.stderr for each in (0, 1))
+
+
+def test_of_the_mistakes_that_set_many_files_aside_few_are_told(root: Path) -> None:
+    folder = including(root)
+    for each in range(30):
+        (folder / f"{each:02}.yaml").write_text("".join(f"x{n}: 1\n" for n in range(50)))
+    run = proxygen("--root", root, "plan")
+    assert run.returncode == 9, run.stderr
+    told = [line for line in run.stderr.splitlines() if line.startswith("  at: ")]
+    assert len(told) <= 300 + 30
+    assert all(f"{each:02}.yaml is set aside" in run.stderr for each in range(30))
