@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import click
 
 from proxygen import assemble, named_files
-from proxygen.errors import IssueFailed, ModelError, UsageError, visible
+from proxygen.errors import MOST_MISTAKES, IssueFailed, ModelError, UsageError, visible
 from proxygen.model.layout import Layout
 from proxygen.stores import Store
 
@@ -35,7 +35,7 @@ def command(layout: Layout, as_json: bool) -> int:
     code = ModelError.exit_code if site.mistakes else 0 if usable else IssueFailed.exit_code
     if as_json:
         told = {
-            "mistakes": [each.as_json() for each in site.mistakes],
+            "mistakes": [each.as_json() for each in site.mistakes[:MOST_MISTAKES]],
             "set_aside": [each.as_json() for each in site.set_aside],
             "held_back": [each.as_json() for each in site.held_back],
             "warnings": list(site.warnings),
@@ -49,8 +49,12 @@ def command(layout: Layout, as_json: bool) -> int:
             click.echo(str(each))
         for words in site.warnings:
             click.echo(f"warning: {visible(words)}", err=True)
-        for one in (*site.held_back, *site.mistakes, *(each.words for each in site.set_aside)):
+        mistakes = site.mistakes[:MOST_MISTAKES]
+        for one in (*site.held_back, *mistakes, *(each.words for each in site.set_aside)):
             click.echo(visible(str(one)), err=True)
+        if len(site.mistakes) > MOST_MISTAKES:
+            most = f"there are more than {MOST_MISTAKES} mistakes, of which the first are told"
+            click.echo(most, err=True)
         click.echo(f"{summary}; {'see above' if code else 'the model is right'}")
     return code
 

@@ -194,7 +194,7 @@ class Choice:
                 there[name].add(each)
         site = replace(
             self.site(),
-            mistakes=ordered([*(each for _, each in told), *self.told()])[:MOST_MISTAKES],
+            mistakes=ordered([*(each for _, each in told), *self.told()])[: MOST_MISTAKES + 1],
             set_aside=tuple(self.set_aside()),
         )
         removing = Removing(self, site)
@@ -368,14 +368,20 @@ class Choice:
         return lambda claim: min((self.rank(claim, each) for each in there), default=(3, ()))
 
     def part_one(self, claim: str, holders: list[Holder]) -> list[Holder]:
-        """Part those who claim one thing; return the domains that count by that."""
-        there = [each for each in holders if self.counts(each)]
+        """Part those who claim one thing; return the domains that count by that.
+
+        A file that claims it twice is set aside, and the next one has it.
+        """
         found: list[Holder] = []
-        if there:
-            best, *others = sorted(there, key=lambda each: self.rank(claim, each))
-            for each in others:
-                if self.counts(each):
-                    found += self.lose(claim, each, best)
+        best: Holder | None = None
+        there = [each for each in holders if self.counts(each)]
+        for each in sorted(there, key=lambda each: self.rank(claim, each)):
+            if not self.counts(each):
+                continue
+            if best is None or not self.counts(best):
+                best = each
+            else:
+                found += self.lose(claim, each, best)
         return found
 
     def lose(self, claim: str, loser: Holder, best: Holder) -> list[Holder]:

@@ -136,6 +136,20 @@ def test_many_mistakes_of_very_many_files_are_kept_in_part(root: Path) -> None:
     assert all(f"{each:02}.yaml" in run.stderr for each in (0, 1))
 
 
+def test_a_name_that_one_file_claims_twice_is_anothers(root: Path) -> None:
+    folder = including(root)
+    claim = "{url: same.example}"
+    (folder / "a.yaml").write_text(f"domains: {{a.example: {claim}, b.example: {claim}}}")
+    (folder / "b.yaml").write_text(f"domains: {{c.example: {claim}}}")
+    (folder / "c.yaml").write_text(f"domains: {{d.example: {claim}}}")
+    run = proxygen("--root", root, "validate")
+    assert run.returncode == 3, run.stderr
+    assert "Traceback" not in run.stderr
+    assert "a.yaml is set aside" in run.stderr
+    assert "b.yaml is set aside" not in run.stderr
+    assert "c.yaml is set aside" in run.stderr
+
+
 def test_of_the_mistakes_that_set_many_files_aside_few_are_told(root: Path) -> None:
     folder = including(root)
     for each in range(30):
