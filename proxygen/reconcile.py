@@ -28,7 +28,7 @@ from proxygen.plan.backoff import purpose, purpose_of
 from proxygen.plan.compare import compare, in_order, is_local, issues, looks, stand_in
 from proxygen.plan.installation import Installation, installation, overrides_in
 from proxygen.plan.left_out import LeftOut
-from proxygen.plan.observed import Observed
+from proxygen.plan.observed import Observed, ServiceState
 from proxygen.plan.render import Templates
 from proxygen.plan.schedule import Past, Schedule, forecast, schedule
 from proxygen.plan.shown import Showing
@@ -44,7 +44,7 @@ def always(plan: Plan, observed: Observed) -> bool:  # noqa: ARG001
     return True
 
 
-MOST_PASSES = 9
+MOST_PASSES = 13
 """A stand-in, supplied files, services for the challenges, a look at names, orders, services.
 
 An order that was refused for some names is followed by one for the others, up to three times.
@@ -143,6 +143,11 @@ class Heeding:
         known += [of for of, error in failed if self.suspect(of, error, observed)]
         for name in known:
             outcome.settle(name)
+        if known:
+            for owner in outcome.unanswered:
+                outcome.settle(owner)
+            outcome.tried -= outcome.unanswered
+            outcome.unanswered.clear()
         return bool(known)
 
     def suspect(self, name: str, error: ProxygenError, observed: Observed) -> bool:
@@ -176,12 +181,30 @@ class Heeding:
             return False
         self.progress.say(f"ask {name} what it refuses")
         view = VIEWS[module.ROLE](self.site, observed.bundles)
-        service = LiveService(module, state, self.parts.layout)
         render = partial(rendered, name, self.parts, view, state.settings)
         alive = partial(self.progress.say, f"check {name}")
-        with as_service_error(name):
-            found = Culprits(service, self.site, self.parts.bundles, facts, render, alive).found()
-            return found is not None and noted(service, found)
+        try:
+            with as_service_error(name):
+                service = LiveService(module, state, self.parts.layout)
+                facts = renderable(facts, render, state)
+                culprits = Culprits(service, self.site, self.parts.bundles, facts, render, alive)
+                found = culprits.found()
+                return found is not None and noted(service, found)
+        except ServiceError as error:
+            self.progress.say(f"{name} cannot be asked what it refuses: {error.what}")
+            return False
+
+
+def renderable(facts: Facts, render: Callable[[Facts], Installation], state: ServiceState) -> Facts:
+    """Return facts by which a configuration can be written: with former templates if need be."""
+    former = overrides_in(state.installed.manifest)
+    if former is None or former == facts.overrides:
+        return facts
+    try:
+        render(facts)
+    except ServiceError:
+        return replace(facts, overrides=former)
+    return facts
 
 
 def still_true(told: Collection[str], before: Observed, after: Observed) -> list[str]:

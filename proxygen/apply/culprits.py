@@ -140,8 +140,9 @@ class Culprits:
         Kind after kind, since a certificate is suspected before the whole owner is.
         """
         suspects = [each for each in self.suspects() if each not in named]
-        for kinds in SUSPECTED:
-            group = tuple(each for each in suspects if each.kind in kinds)
+        groups = [tuple(each for each in suspects if each.kind in kinds) for kinds in SUSPECTED]
+        several = [sum(groups[:count], ()) for count in range(2, len(groups) + 1)]
+        for group in (*groups, *several):
             if group and self.words(named | frozenset(group)) is None:
                 return named | self.narrowed(named, group)
         return NONE

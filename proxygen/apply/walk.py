@@ -70,6 +70,7 @@ class Outcome:
     warnings: list[str] = field(default_factory=list)
     waiting: list[Waiting] = field(default_factory=list)
     tried: set[str] = field(default_factory=set)
+    unanswered: set[str] = field(default_factory=set)
     asked: dict[str, set[tuple[str, ...]]] = field(default_factory=dict)
     before: dict[str, str | None] = field(default_factory=dict)
     terms: dict[str, str] = field(default_factory=dict)
@@ -188,6 +189,7 @@ class Walk:
             return due
         for step in (each for each in due if each.certificate.challenge == HTTP):
             self.outcome.tried.add(step.certificate.owner)
+            self.outcome.unanswered.add(step.certificate.owner)
             error = IssueFailed(
                 f"not asked for: {', '.join(failed)} does not answer the authority's challenges",
                 remedy="correct what is said of it, then run `proxygen apply`",

@@ -5,6 +5,7 @@ It can open no file, and is nobody: a template that breaks out of its sandbox fi
 
 from __future__ import annotations
 
+import codecs
 import json
 import sys
 from collections.abc import Callable
@@ -28,6 +29,8 @@ LARGEST = 64 * 1024 * 1024
 
 def main() -> None:
     """Answer questions until there are no more."""
+    for each in ("ascii", "unicode-escape"):  # Jinja decodes string literals with it
+        codecs.lookup(each)  # else Python looks for it when no file can be opened any more
     be_nobody()
     limit(memory=MEMORY, files=FILES)
     for question in questions(sys.stdin.buffer, LARGEST):

@@ -536,3 +536,37 @@ def test_a_bad_template_leaves_those_in_force_that_were(
     succeeded(web.proxygen("apply"))
     headers = client.get(web.nginx.https, "www.c.example", "/.well-known/none").headers
     assert "x-mine" not in headers
+
+
+# Several at once.
+
+
+C = {"c.example": {"url": "https://www.c.example", "backend": "one"}}
+
+
+@pytest.mark.parametrize("more", ["{{ nothing }}", "no_such_directive_either;\n"])
+def test_a_template_and_a_folder_that_are_both_bad_keep_no_new_domain(
+    web: Machine, server: Backend, more: str
+) -> None:
+    both(web, server)
+    succeeded(web.proxygen("apply"))
+    directives(web, "b.example/own.conf", WRONG)
+    template = web.config.parent / "templates/nginx/names.conf.j2"
+    template.parent.mkdir(parents=True)
+    template.write_text((TEMPLATES / "nginx/names.conf.j2").read_text() + more)
+    both(web, server, domains=C)
+    run = web.proxygen("apply")
+    assert run.returncode == 4, run.stdout + run.stderr
+    assert status(web, "www.c.example") == 200
+
+
+def test_a_bad_folder_at_the_first_apply_keeps_nobody_from_a_certificate(
+    web: Machine, server: Backend
+) -> None:
+    backends = {"one": to(server.url), "two": to(server.url)}
+    acme = {key: each | {"certificate": "acme"} for key, each in (A | B).items()}
+    web.model(acme, backends=backends)
+    directives(web, "b.example/own.conf", WRONG)
+    web.proxygen("apply")
+    shown = json.loads(web.proxygen("status", "--json").stdout)
+    assert {each["certificate"]["source"] for each in shown["owners"]} == {"acme"}
