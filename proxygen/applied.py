@@ -17,11 +17,19 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from proxygen.model.former import NOTHING, Former, FormerFile, Source
+from proxygen.model.former import NOTHING, Former, FormerFile, Held, Source
 from proxygen.model.site import Site
 from proxygen.stores import Store
 
 MAIN, FILES, SERIAL = "model/main", "model/files", "model/serial"
+
+
+@dataclass(frozen=True, slots=True)
+class HeldValue:
+    """What is held back of a file, as it is stored."""
+
+    text: str
+    domains: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +40,7 @@ class Value:
     folder: str
     mask: str
     text: str
-    held: list[str]
+    held: list[HeldValue]
     released: list[str]
 
 
@@ -98,7 +106,9 @@ def release(store: Store, domains: Collection[str]) -> None:
     was, names = former(store), frozenset(domains)
 
     def released(file: FormerFile) -> FormerFile:
-        return replace(file, released=file.released | names, held=file.held - names)
+        held = (replace(each, domains=each.domains - names) for each in file.held)
+        kept = tuple(each for each in held if each.domains)
+        return replace(file, released=file.released | names, held=kept)
 
     files = {place: released(each) for place, each in was.files.items()}
     write(store, was, Former(was.main and released(was.main), files))
@@ -123,7 +133,10 @@ def written(file: FormerFile) -> bytes:
         "folder": octets(str(source.folder)),
         "mask": octets(file.mask),
         "text": source.text.decode("latin-1"),
-        "held": sorted(file.held),
+        "held": [
+            {"text": each.text.decode("latin-1"), "domains": sorted(each.domains)}
+            for each in file.held
+        ],
         "released": sorted(file.released),
     }
     return json.dumps(fields, ensure_ascii=False).encode()
@@ -135,9 +148,12 @@ def file_from(value: bytes | None) -> FormerFile | None:
         found = VALUE.validate_json(value or b"", strict=True)
         name, folder, mask = map(path_of, (found.name, found.folder, found.mask))
         source = Source(name, Path(folder), found.text.encode("latin-1"))
+        held = tuple(
+            Held(each.text.encode("latin-1"), frozenset(each.domains)) for each in found.held
+        )
     except ValueError:
         return None
-    return FormerFile(source, mask, frozenset(found.held), frozenset(found.released))
+    return FormerFile(source, mask, held, frozenset(found.released))
 
 
 def octets(path: str) -> str:

@@ -9,12 +9,15 @@ from pathlib import Path
 import pytest
 
 from proxygen import applied, assemble
-from proxygen.model.former import NOTHING, Former, FormerFile, Source
+from proxygen.model.former import NOTHING, Former, FormerFile, Held, Source
 from proxygen.model.layout import Layout
 from proxygen.model.yaml import LARGEST_MAIN
 from proxygen.stores.filesystem import FileStore
 
 FOLDER = Path("/etc/proxygen/domains.d")
+
+
+OLD = b'{"name": "a.yaml", "folder": "/", "mask": "", "text": "", "held": ["a"], "released": []}'
 
 
 def file(name: str, text: bytes = b"domains: {}") -> FormerFile:
@@ -31,7 +34,8 @@ def model(*files: FormerFile) -> Former:
 def test_every_octet_of_texts_and_names_comes_back(tmp_path: Path) -> None:
     store = FileStore(tmp_path)
     odd = file(os.fsdecode(b"\xff\x1b.yaml"), bytes(range(256)))
-    kept = applied.write(store, NOTHING, model(odd, replace(file("b.yaml"), held=frozenset("b"))))
+    held = (Held(bytes(range(256)), frozenset("b")),)
+    kept = applied.write(store, NOTHING, model(odd, replace(file("b.yaml"), held=held)))
     found = applied.former(store)
     assert found == kept
     assert found.serial == kept.serial
@@ -49,7 +53,7 @@ def test_only_what_differs_is_written(tmp_path: Path) -> None:
     assert applied.former(store, first) == second
 
 
-@pytest.mark.parametrize("value", [b"", b"[]", b"{", b'{"name": 1}', b"\xff", b"[" * 100_000])
+@pytest.mark.parametrize("value", [b"", b"[]", b"{", b'{"name": 1}', b"\xff", b"[" * 100_000, OLD])
 def test_what_is_damaged_counts_for_nothing(tmp_path: Path, value: bytes) -> None:
     store = FileStore(tmp_path)
     applied.write(store, NOTHING, model(file("a.yaml"), file("b.yaml")))

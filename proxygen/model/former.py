@@ -30,15 +30,24 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """The *domains* of a file that are held back, as they stand in a *text* that it had before."""
+
+    text: bytes
+    domains: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class FormerFile:
     """A file as it was last right, and the *mask* by which it was included, none for the main one.
 
-    *held* are domains of it that are held back, *released* those that somebody removes on purpose.
+    *held* is what it had before that and is held back, the latest first; of a file that is gone
+    nothing else is left. *released* are domains that somebody removes on purpose.
     """
 
     source: Source
     mask: str = ""
-    held: frozenset[str] = frozenset()
+    held: tuple[Held, ...] = ()
     released: frozenset[str] = frozenset()
 
 

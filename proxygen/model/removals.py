@@ -6,36 +6,48 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from proxygen.errors import HeldBack
-from proxygen.model.former import CONFIRM, Former, FormerFile, Removal, Why
+from proxygen.model.former import CONFIRM, Former, FormerFile, Held, Removal, Why
 from proxygen.model.hosts import readable
 from proxygen.model.schema import Included
 from proxygen.model.site import Owner, Site
 from proxygen.model.sources import Read, is_glob
+from proxygen.model.yaml import LARGEST_MAIN
 
 if TYPE_CHECKING:
-    from proxygen.model.choosing import Choice
+    from proxygen.model.choosing import Choice, Placed
 
 FEW = 5
 """Domains that may go at once."""
 PART = 10
 """One part in so many of all domains may go at once."""
+MOST_HELD = 8
+"""Texts of a file, one after the other, of which something is held back."""
+
+
+class Going(NamedTuple):
+    """A domain that would go, and the text of its file that has it."""
+
+    owner: Owner
+    text: bytes
 
 
 @dataclass(slots=True)
 class Removing:
     """What a *site* lacks of what was there when the model was last right.
 
-    *going* are the domains that would go, by file, *held* those of them that are held back. A
-    domain goes when it is in the model no more, or when a name that it answered for is nobody's.
+    *going* are the domains that would go, by file, *held_back* those of them that are held back,
+    which *stay*. A domain goes when it is in the model no more, or when a name that it answered for
+    is nobody's. *holders* tell by domain or name whose it is by now.
     """
 
     choice: Choice
     site: Site
-    going: dict[str, list[Owner]] = field(default_factory=dict)
+    going: dict[str, list[Going]] = field(default_factory=dict)
     held_back: dict[str, Removal] = field(default_factory=dict)
+    stay: dict[str, Owner] = field(default_factory=dict)
     holders: dict[str, str] = field(default_factory=dict)
     total: int = 0
 
@@ -48,10 +60,10 @@ class Removing:
         self.holders = {each.key: each.key for each in self.site.owners}
         self.holders |= {name: each.key for each in self.site.owners for name in each.names}
         for name, each in changed.items():
-            if going := [*self.gone(self.domains_once(name, each), each.released)]:
+            if going := self.gone(name, each):
                 self.going[name] = going
         if self.going and not self.choice.past.confirmed:
-            self.total = sum(len(self.domains_once(name, each)) for name, each in former.items())
+            self.total = sum(len(self.keys_once(name, each)) for name, each in former.items())
             self.decide(former)
 
     @property
@@ -67,6 +79,8 @@ class Removing:
 
     def is_changed(self, name: str, former: FormerFile) -> bool:
         """Return whether a file may lack something: not one that counts as it was."""
+        if former.held:
+            return True
         if name in self.choice.aside:
             return False
         now = self.present(name)
@@ -77,46 +91,82 @@ class Removing:
         return self.choice.first if name == self.main else self.choice.now.get(name)
 
     def domains_once(self, name: str, former: FormerFile) -> tuple[Owner, ...]:
-        """Return the domains of a file as it was."""
+        """Return the domains of a file as it was, without what was held back of it."""
         now = self.present(name)
         if now and now.source.text == former.source.text and name not in self.choice.aside:
-            placed = self.choice.placed_of(now)
-        else:
-            content = self.choice.first.content
-            grammar = type(content) if content and name == self.main else Included
-            read = self.choice.read_once.file(replace(former.source, name=name), grammar)
-            placed = self.choice.placed_of(read, once=True)
-        return tuple(each.owner for each in placed if each.owner)
+            return owners(self.choice.placed_of(now))
+        return self.domains_in(name, former, former.source.text)
 
-    def gone(self, once: Iterable[Owner], released: Collection[str]) -> Iterator[Owner]:
-        """Yield the domains that would go; not those that somebody removes on purpose."""
-        for each in once:
-            lost = [name for name in each.names if not self.is_served(name)]
-            absent = each.key not in self.holders and not each.names
-            if (lost or absent) and each.key not in released:
-                yield each
+    def domains_in(
+        self, name: str, former: FormerFile, text: bytes, nth: int = 0
+    ) -> tuple[Owner, ...]:
+        """Return the domains of one of the texts that a file had."""
+        content = self.choice.first.content
+        grammar = type(content) if content and name == self.main else Included
+        source = replace(former.source, name=name, text=text)
+        read = self.choice.read_once.file(source, grammar, nth)
+        return owners(self.choice.placed_of(read, once=True))
 
-    def is_served(self, name: str) -> bool:
-        """Return whether a name is somebody's, be it by a wildcard."""
-        return name in self.holders or f"*.{name.partition('.')[2]}" in self.holders
+    def held_once(self, name: str, former: FormerFile) -> Iterator[Going]:
+        """Yield what was held back of a file."""
+        for nth, held in enumerate(former.held, 1):
+            for each in self.domains_in(name, former, held.text, nth):
+                if each.key in held.domains:
+                    yield Going(each, held.text)
+
+    def keys_once(self, name: str, former: FormerFile) -> set[str]:
+        """Return the names of all domains that were there of a file."""
+        keys = {each.key for each in self.domains_once(name, former)}
+        return keys.union(*(each.domains for each in former.held))
+
+    def gone(self, name: str, former: FormerFile) -> list[Going]:
+        """Return the domains of a file that would go; not what somebody removes on purpose.
+
+        A file that is set aside lacks nothing of what it was.
+        """
+        found: dict[str, Going] = {}
+        text = former.source.text
+        if name not in self.choice.aside:
+            found = {
+                each.key: Going(each, text)
+                for each in self.domains_once(name, former)
+                if self.is_gone(each, former.released)
+            }
+        for going in self.held_once(name, former):
+            if self.is_gone(going.owner, former.released):
+                found.setdefault(going.owner.key, going)
+        return list(found.values())
+
+    def is_gone(self, owner: Owner, released: Collection[str]) -> bool:
+        """Return whether a domain would go, and not on purpose."""
+        lost = any(not self.is_served(name, owner) for name in owner.names)
+        absent = owner.key not in self.holders and not owner.names
+        return (lost or absent) and owner.key not in released
+
+    def is_served(self, name: str, owner: Owner) -> bool:
+        """Return whether a name is somebody's, or that domain's by a wildcard."""
+        wildcard = f"*.{name.partition('.')[2]}"
+        return name in self.holders or self.holders.get(wildcard) == owner.key
 
     def decide(self, former: dict[str, FormerFile]) -> None:
-        """Decide what is held back."""
+        """Decide what is held back; of files that had the same, the first in order has it."""
         count = sum(map(len, self.going.values()))
         many = count > FEW and count * PART > self.total
         left = self.masks_without_files(count)
-        for name, going in self.going.items():
-            known, now = former[name], self.present(name)
-            if now and not self.choice.placed_of(now):
+        for name in sorted(self.going, key=lambda each: Path(each).parts):
+            going, known, now = self.going[name], former[name], self.present(name)
+            aside = name in self.choice.aside
+            if now and not aside and not self.choice.placed_of(now):
                 why, held = Why.EMPTY, going
-            elif now is None and known.mask in left:
+            elif now is None and not aside and known.mask in left:
                 why, held = Why.NO_FILES, going
             elif many:
                 why, held = Why.MANY, going
             else:
-                why, held = Why.MANY, [each for each in going if each.key in known.held]
-            if held := [each for each in held if self.may_stay(each)]:
-                self.held_back[name] = Removal(name, tuple(each.key for each in held), why)
+                already = frozenset[str]().union(*(each.domains for each in known.held))
+                why, held = Why.MANY, [each for each in going if each.owner.key in already]
+            if keys := tuple(each.owner.key for each in held if self.keep(each.owner)):
+                self.held_back[name] = Removal(name, keys, why)
 
     def masks_without_files(self, count: int) -> set[str]:
         """Return the masks that match nothing where they matched; not where one customer left.
@@ -134,22 +184,24 @@ class Removing:
                 found.add(mask)
         return found
 
-    def may_stay(self, owner: Owner) -> bool:
-        """Return whether nobody else has the name of a domain's URL by now."""
-        return owner.host is None or self.holders.get(owner.host, owner.key) == owner.key
+    def keep(self, owner: Owner) -> bool:
+        """Have a domain stay, without what is somebody else's by now; return whether it can."""
+        taken = owner.host and self.holders.get(owner.host, owner.key) != owner.key
+        if taken or owner.key in self.stay:
+            return False
+        self.stay[owner.key] = stays = self.without_others(owner)
+        self.holders |= dict.fromkeys((owner.key, *stays.names), owner.key)
+        return True
 
     def held(self) -> Site:
         """Return the site with what is held back; raise HeldBack where that does not fit it."""
         if not self.held_back:
             return self.site
-        going = {each.key: each for many in self.going.values() for each in many}
-        keys = [key for each in self.held_back.values() for key in each.domains]
-        stay = {key: self.without_others(going[key]) for key in keys}
-        for each in stay.values():
+        for each in self.stay.values():
             self.fits(each)
-        others = tuple(each for each in self.site.domains if each.key not in stay)
-        removals = sorted(self.held_back.values(), key=lambda each: Path(each.file).parts)
-        return replace(self.site, domains=(*others, *stay.values()), held_back=tuple(removals))
+        others = tuple(each for each in self.site.domains if each.key not in self.stay)
+        removals = tuple(self.held_back.values())
+        return replace(self.site, domains=(*others, *self.stay.values()), held_back=removals)
 
     def without_others(self, owner: Owner) -> Owner:
         """Return a domain without the names that somebody else has by now."""
@@ -180,16 +232,35 @@ class Removing:
         """Return what is to be kept of the files once the site was applied."""
         choice, files = self.choice, {}
         for name, known in choice.former.items():
+            held = self.held_of(name)
             if name in choice.aside:
-                files[known.source.place] = known
-            elif name in self.held_back:
-                held = frozenset(self.held_back[name].domains)
                 files[known.source.place] = replace(known, held=held)
+            elif held and name not in choice.now:
+                gone = replace(known.source, text=b"")
+                files[known.source.place] = replace(known, source=gone, held=held)
         for name, read in choice.now.items():
-            if name not in choice.aside and name not in self.held_back:
-                files[read.source.place] = FormerFile(read.source, choice.found.masks[name])
-        main = FormerFile(choice.first.source)
-        once = choice.past.former.main
-        if once and self.main in self.held_back:
-            main = replace(once, held=frozenset(self.held_back[self.main].domains))
-        return Former(main, files)
+            if name not in choice.aside:
+                mask, held = choice.found.masks[name], self.held_of(name)
+                files[read.source.place] = FormerFile(read.source, mask, held)
+        return Former(FormerFile(choice.first.source, held=self.held_of(self.main)), files)
+
+    def held_of(self, name: str) -> tuple[Held, ...]:
+        """Return what is held back of a file, the latest first; within what is kept."""
+        if name not in self.held_back:
+            return ()
+        texts: dict[bytes, set[str]] = {}
+        for owner, text in self.going[name]:
+            if owner.key in self.held_back[name].domains:
+                texts.setdefault(text, set()).add(owner.key)
+        held: list[Held] = []
+        room = LARGEST_MAIN
+        for text, keys in texts.items():
+            room -= len(text)
+            if room >= 0 and len(held) < MOST_HELD:
+                held.append(Held(text, frozenset(keys)))
+        return tuple(held)
+
+
+def owners(placed: Iterable[Placed]) -> tuple[Owner, ...]:
+    """Return the domains of which something right is left."""
+    return tuple(each.owner for each in placed if each.owner)

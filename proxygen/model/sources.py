@@ -66,12 +66,16 @@ class ReadBefore:
         """Begin a reading of all files; those that it does not come to are forgotten."""
         self.former, self.present = self.present, {}
 
-    def file(self, source: Source, grammar: type[BaseModel]) -> Read:
-        """Return one file, read against *grammar*: the very same value while it says the same."""
-        known = self.former.get(source.name)
+    def file(self, source: Source, grammar: type[BaseModel], nth: int = 0) -> Read:
+        """Return one file, read against *grammar*: the very same value while it says the same.
+
+        *nth*: of several texts of the file, which one.
+        """
+        key = f"{source.name}\0{nth}" if nth else source.name
+        known = self.present.get(key) or self.former.get(key)
         if known is None or known[:2] != (source, grammar):
             known = source, grammar, read_file(source, grammar)
-        self.present[source.name] = known
+        self.present[key] = known
         return known[2]
 
 

@@ -11,8 +11,9 @@ from pathlib import Path
 from proxygen.host import files
 
 PART = r"[a-zA-Z0-9_*-][a-zA-Z0-9._*-]{0,219}"
-LARGEST = 96 * 1024 * 1024
-"""Octets of a value. The largest is the model file, of which an octet may be kept as two."""
+LARGEST = 160 * 1024 * 1024
+"""Octets of a value. The largest is the model file and as much that is held back of what it said
+before; an octet of it may be kept as two."""
 NAME = re.compile(PART)
 KEY = re.compile(f"{PART}(?:/{PART})*")
 

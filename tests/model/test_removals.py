@@ -169,3 +169,78 @@ def test_a_file_that_is_included_by_its_name_takes_nothing_away() -> None:
     made.apply(confirmed=True)
     with pytest.raises(ModelError, match=r"a\.d cannot be read"):
         made.read()
+
+
+def test_a_wildcard_of_another_does_not_hide_a_removal() -> None:
+    hers = "url: x.b.example, extra_names: ['*.a.example']"
+    wide = f"domains:\n  b.example: {{{hers}}}\n"
+    made = model(a=domain("a.example"), b=many("b.example"))
+    made.apply(**{"a.d": "", "b.d": wide})
+    assert held(made) == {"a.d": (1, Why.EMPTY)}
+    own = "domains: {a.example: {url: a.example, extra_names: ['*.a.example']}}"
+    made = model(a=domain("a.example"), b=many("b.example"))
+    assert not made.apply(**{"a.d": own}).held_back
+
+
+def test_of_two_that_are_held_back_each_name_is_in_the_site_once() -> None:
+    made = model(a=many(*NAMES[:10]), b=many(*NAMES[10:20]))
+    made.apply(**{"a.d": ""})
+    made.files["a.d"] = ""
+    made.files["b.d"] = many(*NAMES[10:20]) + f"  {NAMES[0]}: {{url: www.{NAMES[0]}}}\n"
+    made.apply()
+    site = made.apply(**{"b.d": ""})
+    keys = [each.key for each in site.domains]
+    names = [name for each in site.domains for name in each.names]
+    assert sorted(keys) == NAMES[:20]
+    assert len(names) == len(set(names)) == 20
+    told = [key for each in site.held_back for key in each.domains]
+    assert sorted(told) == NAMES[:20]
+
+
+def test_two_held_domains_that_changed_hands_do_not_both_have_a_name() -> None:
+    made = model(a=many(*TEN), b=domain("x.example", host="x.d1.example"))
+    made.apply(**{"a.d": ""})
+    wants = "domains:\n  a.example: {url: x.a.example, extra_names: [x.d1.example]}\n"
+    made.apply(**{"b.d": "", "c.d": many("c.example")})
+    made.apply(**{"c.d": many("c.example") + wants.partition("\n")[2]})
+    site = made.apply(**{"c.d": ""})
+    names = [name for each in site.domains for name in each.names]
+    assert len(names) == len(set(names))
+    assert "x.d1.example" in names
+
+
+def test_what_was_added_beside_what_is_held_back_is_right_too() -> None:
+    made = model(a=many(*TEN), b=many(*NAMES))
+    made.apply(**{"a.d": many("new.example")})
+    assert held(made) == {"a.d": (10, Why.MANY)}
+    site = made.apply(**{"a.d": "domains: {", "b.d": many(*NAMES, "new.example")})
+    assert {each.file for each in site.set_aside} == {"a.d", "b.d"}
+    assert hosts(site).keys() == {*TEN, *NAMES, "new.example"}
+    made.apply(**{"a.d": many(*TEN, "new.example"), "b.d": many(*NAMES)})
+    assert not made.read().held_back
+    assert not made.read().set_aside
+
+
+def test_what_is_held_back_of_the_main_file_does_not_keep_its_old_text() -> None:
+    made = Model(MAIN + BACKENDS + many(*NAMES))
+    made.apply()
+    made.main = MAIN + BACKENDS + many(*NAMES[:20], "new.example")
+    made.apply()
+    made.main = MAIN + BACKENDS + many(*NAMES[:20])
+    site = made.apply()
+    assert set(hosts(site)) == {*NAMES, "new.example"}
+    main = made.former.main
+    assert main is not None
+    assert main.source.text == made.main.encode()
+    assert len(main.held) == 2
+
+
+def test_what_is_held_back_of_a_file_that_is_gone_stays() -> None:
+    made = model(a=many(*NAMES), b=many(*TEN))
+    del made.files["a.d"]
+    made.apply()
+    assert held(made) == {"a.d": (60, Why.MANY)}
+    made.apply(**{"b.d": "domains: {"})
+    assert set(hosts(made.read())) == {*NAMES, *TEN}
+    assert set(hosts(made.apply(confirmed=True))) == set(TEN)
+    assert len(made.former.files) == 1
