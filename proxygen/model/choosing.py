@@ -80,8 +80,9 @@ class Choice:
     *now* are the included files as they are, *former* as they were last right. *aside* are the
     mistakes of those set aside, of which *dropped* domains cannot stay either. *borne* are mistakes
     with which a file stays as it is, as it did not change and nobody else is to blame. *fatal* are
-    those of the main file, *of_suffixes* those which the list of public suffixes makes. *counting*
-    are the domains that count, while nothing of that changes.
+    those of the main file, *of_suffixes* those which the list of public suffixes makes, *alone*
+    those that a file has whatever the main one says. *counting* are the domains that count, while
+    nothing of that changes.
     """
 
     first: Read
@@ -98,6 +99,7 @@ class Choice:
     borne: dict[str, list[Mistake]] = field(default_factory=lambda: defaultdict(list))
     fatal: list[Mistake] = field(default_factory=list)
     of_suffixes: set[Mistake] = field(default_factory=set)
+    alone: set[Mistake] = field(default_factory=set)
     rounds: int = 0
     counting: list[Holder] | None = None
 
@@ -210,6 +212,7 @@ class Choice:
         """Yield what is wrong with each file by itself, as it is now."""
         for name, read in ((self.first.name, self.first), *self.now.items()):
             if name != self.first.name:
+                self.alone.update(read.document.mistakes)
                 yield from ((name, each) for each in read.document.mistakes)
             for placed in self.placed_of(read):
                 yield from ((name, each) for each in placed.mistakes)
@@ -265,9 +268,8 @@ class Choice:
                 return self.put_aside(mistake.against.file, reverse(mistake, mistake.against))
             main = self.past.former.main
             same = main is not None and main.source.text == self.first.source.text
-            (self.borne[name] if same or mistake in self.of_suffixes else self.fatal).append(
-                mistake
-            )
+            ours = same or mistake in self.of_suffixes or mistake in self.alone
+            (self.borne[name] if ours else self.fatal).append(mistake)
         return False
 
     def is_new(self, name: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 
 import pytest
@@ -254,6 +254,22 @@ def test_other_rules_of_ours_take_nothing_from_a_file_that_was_right() -> None:
     assert list(aside(site)) == ["a.d"]
     assert site.set_aside[0].kept == ("a.example", "b.example")
     assert len(site.domains) == 2
+
+
+@pytest.mark.parametrize("text", [domain("a.example", "nope: 1"), domain("a.example", "url: 3")])
+def test_a_files_own_mistake_that_was_right_once_stops_nobody(text: str) -> None:
+    made = model(a=domain("a.example"), b=many("b.example"))
+    files = {
+        place: replace(each, source=replace(each.source, text=text.encode()))
+        for place, each in made.former.files.items()
+        if each.source.name == "a.d"
+    }
+    made.former = replace(made.former, files={**made.former.files, **files})
+    made.files["a.d"] = text
+    made.main += "# changed\n"
+    site = made.apply(**{"b.d": many("b.example", "c.example")})
+    assert list(aside(site)) == ["a.d"]
+    assert {"b.example", "c.example"} <= set(hosts(site))
 
 
 def test_a_mask_that_leads_past_too_much_takes_nothing_away() -> None:
