@@ -49,7 +49,17 @@ VALUE = TypeAdapter(Value)
 
 def serial(store: Store) -> str:
     """Return what changes whenever something else is kept, empty before anything is."""
-    return (store.get(SERIAL) or b"").decode("ascii", "replace")
+    return (value_of(store, SERIAL) or b"").decode("ascii", "replace")
+
+
+def value_of(store: Store, key: str) -> bytes | None:
+    """Return a value, None for what cannot be one; raise PermissionError where that is untold."""
+    try:
+        return store.get(key)
+    except PermissionError:
+        raise
+    except OSError:
+        return None
 
 
 def former(store: Store, known: Former = NOTHING) -> Former:
@@ -62,8 +72,8 @@ def former(store: Store, known: Former = NOTHING) -> Former:
         return known
     if not now:
         return NOTHING
-    found = (file_from(store.get(key)) for key in store.keys(FILES))
-    main = file_from(store.get(MAIN))
+    found = (file_from(value_of(store, key)) for key in store.keys(FILES))
+    main = file_from(value_of(store, MAIN))
     return Former(main, {each.source.place: each for each in found if each}, now)
 
 
@@ -84,7 +94,9 @@ def keep(store: Store, site: Site) -> Former:
 def write(store: Store, was: Former, now: Former) -> Former:
     """Write what differs; return what is kept then."""
     changed = {place: each for place, each in now.files.items() if was.files.get(place) != each}
-    gone = was.files.keys() - now.files.keys()
+    gone = {key_of(place) for place in was.files.keys() - now.files.keys()}
+    if not was.serial:  # nothing is known of what may be there all the same
+        gone = set(store.keys(FILES)) - set(map(key_of, now.files))
     if not changed and not gone and was.main == now.main:
         return replace(now, serial=was.serial)
     new = secrets.token_hex(8)
@@ -93,8 +105,8 @@ def write(store: Store, was: Former, now: Former) -> Former:
         store.put(MAIN, written(now.main))
     for place, each in changed.items():
         store.put(key_of(place), written(each))
-    for place in gone:
-        store.delete(key_of(place))
+    for key in gone:
+        store.delete(key)
     return replace(now, serial=new)
 
 

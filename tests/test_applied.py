@@ -105,3 +105,21 @@ def test_the_largest_model_file_is_kept_and_read_again(tmp_path: Path) -> None:
     main = FormerFile(Source("proxygen.yaml", tmp_path, "ü".encode() * (LARGEST_MAIN // 2)))
     kept = applied.write(store, NOTHING, Former(main))
     assert applied.former(store) == kept
+
+
+def test_what_is_left_of_a_model_whose_serial_is_lost_does_not_come_back(tmp_path: Path) -> None:
+    store = FileStore(tmp_path)
+    applied.write(store, NOTHING, model(file("a.yaml"), file("b.yaml")))
+    store.delete(applied.SERIAL)
+    assert applied.former(store) == NOTHING
+    applied.write(store, applied.former(store), model(file("a.yaml")))
+    assert list(applied.former(store).files) == [f"{FOLDER}/a.yaml"]
+
+
+@pytest.mark.parametrize("key", [applied.MAIN, applied.SERIAL])
+def test_a_folder_where_a_value_should_be_counts_for_nothing(tmp_path: Path, key: str) -> None:
+    store = FileStore(tmp_path)
+    applied.write(store, NOTHING, model(file("a.yaml")))
+    store.delete(key)
+    (tmp_path / key).mkdir()
+    assert applied.former(store).main is None
