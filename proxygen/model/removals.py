@@ -149,10 +149,14 @@ class Removing:
         return name in self.holders or self.holders.get(wildcard) == owner.key
 
     def decide(self, former: dict[str, FormerFile]) -> None:
-        """Decide what is held back; of files that had the same, the first in order has it."""
+        """Decide what is held back; of files that had the same, the first in order has it.
+
+        A file that is gone may be one that is set aside and was never right: it was renamed.
+        """
         count = sum(map(len, self.going.values()))
         many = count > FEW and count * PART > self.total
-        left = self.masks_without_files(count)
+        left = self.masks_without_files()
+        unknown = bool(self.choice.aside.keys() - self.choice.former.keys())
         for name in sorted(self.going, key=lambda each: Path(each).parts):
             going, known, now = self.going[name], former[name], self.present(name)
             aside = name in self.choice.aside
@@ -160,7 +164,7 @@ class Removing:
                 why, held = Why.EMPTY, going
             elif now is None and not aside and known.mask in left:
                 why, held = Why.NO_FILES, going
-            elif many:
+            elif many or (now is None and unknown):
                 why, held = Why.MANY, going
             else:
                 already = frozenset[str]().union(*(each.domains for each in known.held))
@@ -168,18 +172,20 @@ class Removing:
             if keys := tuple(each.owner.key for each in held if self.keep(each.owner)):
                 self.held_back[name] = Removal(name, keys, why)
 
-    def masks_without_files(self, count: int) -> set[str]:
+    def masks_without_files(self) -> set[str]:
         """Return the masks that match nothing where they matched; not where one customer left.
 
         That one had the only file, with one domain, and the folder is still there.
         """
         files: dict[str, list[FormerFile]] = defaultdict(list)
-        for each in self.choice.former.values():
+        count: dict[str, int] = defaultdict(int)
+        for name, each in self.choice.former.items():
             files[each.mask].append(each)
+            count[each.mask] += len(self.going.get(name, ()))
         found = set()
         for mask in self.choice.found.empty & files.keys():
             folder = files[mask][0].source.folder
-            left = is_glob(mask) and len(files[mask]) == 1 and count == 1
+            left = is_glob(mask) and len(files[mask]) == 1 and count[mask] == 1
             if not left or not self.choice.past.is_there(folder):
                 found.add(mask)
         return found

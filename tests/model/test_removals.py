@@ -244,3 +244,22 @@ def test_what_is_held_back_of_a_file_that_is_gone_stays() -> None:
     assert set(hosts(made.read())) == {*NAMES, *TEN}
     assert set(hosts(made.apply(confirmed=True))) == set(TEN)
     assert len(made.former.files) == 1
+
+
+def test_one_customer_leaves_while_another_domain_goes_elsewhere() -> None:
+    main = MAIN.replace('["*.d"]', '["*.d", "*.e"]')
+    made = Model(main, {"a.d": many("a.example"), "b.e": many("b.example", "c.example")})
+    made.apply()
+    del made.files["a.d"]
+    assert set(hosts(made.apply(**{"b.e": many("b.example")}))) == {"b.example"}
+
+
+def test_a_file_that_is_renamed_and_wrong_at_once_loses_nothing() -> None:
+    made = model(a=many("a.example", "b.example"), z=many("z.example"))
+    del made.files["a.d"]
+    for text in (None, "domains: {"):
+        site = made.apply(**{"b.d": text})
+        assert set(hosts(site)) == {"a.example", "b.example", "z.example"}
+        assert held(made) == {"a.d": (2, Why.MANY)}
+    assert not made.apply(**{"b.d": many("a.example", "b.example")}).held_back
+    assert len(made.read().domains) == 3
