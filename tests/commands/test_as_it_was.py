@@ -70,7 +70,7 @@ def test_a_file_that_is_set_aside_is_told_by_every_command(folder: Path) -> None
         found = run(folder, command)
         assert found.returncode == code, found.stdout + found.stderr
         words = found.stdout + found.stderr
-        assert "unknown field `nope`" in words
+        assert "unknown field" in words
         assert f"{folder}/b.yaml:2:35" in words
     assert before == kept(folder)
     found = run(folder, "apply")
