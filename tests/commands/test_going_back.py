@@ -50,7 +50,7 @@ def test_each_service_is_told_what_became_of_it(mail: Machine) -> None:
     mail.model(A, main=MAIN)
     assert mail.proxygen("apply").returncode == 0
     mail.model({}, main=MAIN)
-    assert mail.proxygen("apply").returncode == 0
+    assert mail.proxygen("apply", "--confirm-removal").returncode == 0
     back = mail.proxygen("rollback")
     assert back.returncode == 0, back.stdout + back.stderr
     said = back.stdout.splitlines()
@@ -80,7 +80,7 @@ def test_a_first_rollback_that_leads_nowhere_is_four_and_told_of_each_service(
     assert [each["of"] for each in said["failures"]] == ["nginx", "postfix"]
     assert (said["exit_code"], said["services"]) == (4, {"nginx": None, "postfix": None})
     mail.model({}, main=MAIN)
-    assert mail.proxygen("apply").returncode == 0
+    assert mail.proxygen("apply", "--confirm-removal").returncode == 0
     both = mail.proxygen("rollback", "nginx", "postfix")  # one of them was named for nothing
     assert both.returncode == 4
     assert "nginx: serves its former configuration again" in both.stdout

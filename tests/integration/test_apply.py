@@ -95,7 +95,7 @@ def test_a_certificate_taken_out_of_the_model_is_served_no_more(web: Machine) ->
     succeeded(web.proxygen("apply"))
     assert names(web, "www.a.example") == {"mail.example.net"}
     web.model({}, main=MAIN)
-    succeeded(web.proxygen("apply"))
+    succeeded(web.proxygen("apply", "--confirm-removal"))
     with pytest.raises(OSError, match=REFUSED):
         names(web, "www.a.example")
 
@@ -210,7 +210,7 @@ def test_a_configuration_that_is_accepted_but_not_served_is_put_back(web: Machin
 
 def test_a_foreign_server_block_for_our_name_is_told_and_ours_stays(web: Machine) -> None:
     web.model({}, main=MAIN)
-    succeeded(web.proxygen("apply"))
+    succeeded(web.proxygen("apply", "--confirm-removal"))
     certificate = next((web.root / "var/lib/proxygen/live/nginx/certificates").glob("global-*.pem"))
     (web.nginx.conf_d / "00-first.conf").write_text(
         f"server {{ listen 127.0.0.1:{web.nginx.https} ssl; server_name www.a.example;\n"
@@ -375,7 +375,7 @@ def test_rollback_goes_to_what_served_before_and_forward_again(web: Machine) -> 
     web.model(A, main=MAIN)
     succeeded(web.proxygen("apply"))
     web.model({}, main=MAIN)
-    succeeded(web.proxygen("apply"))
+    succeeded(web.proxygen("apply", "--confirm-removal"))
     succeeded(web.proxygen("rollback"))
     assert names(web, "www.a.example") == {"www.a.example"}
     succeeded(web.proxygen("rollback"))
@@ -531,7 +531,7 @@ def test_the_way_back_needs_no_model(web: Machine) -> None:
     web.model(A, main=MAIN)
     succeeded(web.proxygen("apply"))
     web.model({}, main=MAIN)
-    succeeded(web.proxygen("apply"))
+    succeeded(web.proxygen("apply", "--confirm-removal"))
     web.config.write_text("global: [")
     succeeded(web.proxygen("rollback"))
     assert names(web, "www.a.example") == {"www.a.example"}

@@ -178,7 +178,7 @@ def test_rollback_tells_what_it_did_not_come_to_ask(web: Machine) -> None:
     web.model(A | MANY, main=MAIN)
     ended(web, 0, "apply")
     web.model(A, main=MAIN)
-    ended(web, 0, "apply")
+    ended(web, 0, "apply", "--confirm-removal")
     run = hurried(web, 0, "rollback")
     assert NOT_ASKED in run.stderr
     assert noted(web, "unasked")
