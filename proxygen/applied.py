@@ -38,6 +38,7 @@ class Value:
 
     name: str
     folder: str
+    home: str
     mask: str
     text: str
     held: list[HeldValue]
@@ -143,6 +144,7 @@ def written(file: FormerFile) -> bytes:
     fields = {
         "name": octets(source.name),
         "folder": octets(str(source.folder)),
+        "home": octets(source.home),
         "mask": octets(file.mask),
         "text": source.text.decode("latin-1"),
         "held": [
@@ -159,7 +161,7 @@ def file_from(value: bytes | None) -> FormerFile | None:
     try:
         found = VALUE.validate_json(value or b"", strict=True)
         name, folder, mask = map(path_of, (found.name, found.folder, found.mask))
-        source = Source(name, Path(folder), found.text.encode("latin-1"))
+        source = Source(name, Path(folder), found.text.encode("latin-1"), path_of(found.home))
         held = tuple(
             Held(each.text.encode("latin-1"), frozenset(each.domains)) for each in found.held
         )

@@ -193,7 +193,12 @@ def source(path: Path) -> Source:
             f"there is no model file {path}",
             remedy="write one with `proxygen init`, or name another with --config",
         )
-    return Source(str(path), path.parent.absolute(), text)
+    return Source(str(path), path.parent.absolute(), text, home_of(path))
+
+
+def home_of(path: Path) -> str:
+    """Return the folder of a file without links and `..`, however its path is spelled."""
+    return os.path.realpath(path.parent)
 
 
 def including(
@@ -251,7 +256,7 @@ class Room:
         if self.octets >= 0:
             return found
         most = f"the files before it and this one have more than {MOST_OCTETS >> 20} MiB"
-        return Found(path, None, Unreadable(str(path), most))
+        return Found(path, None, Unreadable(str(path), most, home=home_of(path)))
 
 
 def included(path: Path, known: Found | None) -> Found:
@@ -275,11 +280,11 @@ def included_source(path: Path) -> Source | Unreadable:
     except OSError as error:
         if error.errno == errno.EFBIG:
             most = f"larger than {LARGEST_INCLUDED >> 20} MiB: divide it into several files"
-            return Unreadable(str(path), most)
-        return Unreadable(str(path), error.strerror or str(error))
+            return Unreadable(str(path), most, home=home_of(path))
+        return Unreadable(str(path), error.strerror or str(error), home=home_of(path))
     if text is None:
-        return Unreadable(str(path), os.strerror(errno.ENOENT))
-    return Source(str(path), path.parent.absolute(), text)
+        return Unreadable(str(path), os.strerror(errno.ENOENT), home=home_of(path))
+    return Source(str(path), path.parent.absolute(), text, home_of(path))
 
 
 def parts(

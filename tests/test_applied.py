@@ -123,3 +123,29 @@ def test_a_folder_where_a_value_should_be_counts_for_nothing(tmp_path: Path, key
     store.delete(key)
     (tmp_path / key).mkdir()
     assert applied.former(store).main is None
+
+
+def test_a_model_is_the_same_however_its_path_is_spelled(tmp_path: Path) -> None:
+    real = tmp_path / "etc/proxygen"
+    (real / "domains.d").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(real)
+    (real / "proxygen.yaml").write_text(
+        "global: {url: mail.example.net, certificate: selfsigned}\ninclude: [domains.d/*.yaml]\n"
+    )
+    (real / "domains.d/a.yaml").write_text("domains: {a.example: {}}")
+    (real / "domains.d/b.yaml").write_text("domains: {b.example: {}}")
+    plain = Layout(tmp_path, real / "proxygen.yaml")
+    store = FileStore(plain.store)
+    kept = applied.keep(store, assemble.site(plain))
+    for text, aside in (("domains: {b.example: {}}", 0), ("domains: {", 1)):
+        (real / "domains.d/b.yaml").write_text(text)
+        for spelled in ("link/proxygen.yaml", "etc/proxygen/../proxygen/proxygen.yaml"):
+            site = assemble.site(Layout(tmp_path, tmp_path / spelled))
+            assert [each.key for each in site.domains] == ["a.example", "b.example"]
+            assert len(site.set_aside) == aside
+            assert site.right.files.keys() == kept.files.keys()
+    (real / "domains.d/b.yaml").unlink()
+    (real / "domains.d/b.yaml").mkdir()
+    site = assemble.site(Layout(tmp_path, tmp_path / "link/proxygen.yaml"))
+    assert [each.kept for each in site.set_aside] == [("b.example",)]
+    assert not site.held_back

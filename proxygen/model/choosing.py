@@ -107,7 +107,9 @@ class Choice:
         """Know the files; those that cannot be read, or even be told, are set aside."""
         self.now = {each.name: each for each in self.found.files}
         names = {each.source.place: each.name for each in self.found.files}
-        names |= {place_of(name, self.first.source): name for name in self.found.unread}
+        for name in self.found.unread:
+            place = self.found.places.get(name) or place_of(name, self.first.source)
+            names[place] = name
         for place, each in self.past.former.files.items():
             name = names.get(place, each.source.name)
             if name != each.source.name:

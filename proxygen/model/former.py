@@ -17,16 +17,20 @@ from proxygen.errors import Mistake, visible
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A file of the model: its *name* as messages show it, its *folder*, and what it holds."""
+    """A file of the model: its *name* as messages show it, its *folder*, and what it holds.
+
+    *home* is the folder without links and `..`, where that is known.
+    """
 
     name: str
     folder: Path
     text: bytes
+    home: str = ""
 
     @property
     def place(self) -> str:
-        """Its path, the same wherever a command was started."""
-        return f"{self.folder}/{self.name.rpartition('/')[2]}"
+        """Its path, the same wherever a command was started and however that was spelled."""
+        return f"{self.home or self.folder}/{self.name.rpartition('/')[2]}"
 
 
 @dataclass(frozen=True, slots=True)

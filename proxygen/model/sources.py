@@ -28,12 +28,19 @@ MOST_KEPT = 10 * MOST_MISTAKES
 class Unreadable:
     """A file that an `include` found and nobody can read; *words* are the system's own.
 
-    *whole*: it is all that the `include` would name, which cannot be told.
+    *whole*: it is all that the `include` would name, which cannot be told. *home* is its folder as
+    in ``Source``.
     """
 
     name: str
     words: str
     whole: bool = False
+    home: str = ""
+
+    @property
+    def place(self) -> str:
+        """Its path, as ``Source.place`` is; empty where that is not known."""
+        return f"{self.home}/{self.name.rpartition('/')[2]}" if self.home else ""
 
 
 Load = Callable[[str], Sequence[Source | Unreadable]]
@@ -198,7 +205,8 @@ class Inclusion:
     """What the main file includes: the *files* that could be read.
 
     *masks* tell by name which mask found a file, readable or not. *unread* has the mistake of each
-    that cannot be read, *untold* that of each mask which leads past too much to be looked at.
+    that cannot be read, *places* where those are, *untold* that of each mask which leads past too
+    much to be looked at.
     *mistakes* are those of the main file: what it names is not there, and never was. *empty* are
     the masks that match nothing.
     """
@@ -206,6 +214,7 @@ class Inclusion:
     files: list[Read] = field(default_factory=list)
     masks: dict[str, str] = field(default_factory=dict)
     unread: dict[str, Mistake] = field(default_factory=dict)
+    places: dict[str, str] = field(default_factory=dict)
     untold: dict[str, Mistake] = field(default_factory=dict)
     mistakes: list[Mistake] = field(default_factory=list)
     empty: set[str] = field(default_factory=set)
@@ -232,12 +241,14 @@ def read_included(
                 if source.whole:
                     found.untold[mask] = told
                 found.unread[source.name] = told
+                found.places[source.name] = source.place
                 continue
             if not size.more:
                 size.add(read := before.file(source, Included))
             if size.more:
                 what = f"{source.name} is not read: it makes more than {size.more}"
                 found.unread[source.name] = unreadable(document, index, what)
+                found.places[source.name] = source.place
             else:
                 found.files.append(read)
     return found
