@@ -5,19 +5,22 @@ It can open no file, and is nobody: a template that breaks out of its sandbox fi
 
 from __future__ import annotations
 
-import codecs
 import json
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
-
-import jinja2.debug  # noqa: F401 - Jinja would import it late, when no file can be opened any more
 
 from proxygen.errors import ServiceError
 from proxygen.host.limits import allow, be_nobody, limit, questions, reply
 from proxygen.plan.render import CORRECT, Template, Templates, View
 from proxygen.services import Lines, Rendered
 
+LATE = (
+    *("jinja2.debug", "html", "html.entities", "pprint", "unicodedata"),
+    *("encodings.ascii", "encodings.idna", "encodings.punycode", "encodings.unicode_escape"),
+)
+"""What Python, Jinja and its filters import only when a template needs it, when it is too late."""
 SECONDS = 5
 """Of the processor; 10,000 server blocks take about one."""
 MEMORY = 1024 * 1024 * 1024
@@ -29,8 +32,8 @@ LARGEST = 64 * 1024 * 1024
 
 def main() -> None:
     """Answer questions until there are no more."""
-    for each in ("ascii", "unicode-escape"):  # Jinja decodes string literals with it
-        codecs.lookup(each)  # else Python looks for it when no file can be opened any more
+    for each in LATE:
+        import_module(each)
     be_nobody()
     limit(memory=MEMORY, files=FILES)
     for question in questions(sys.stdin.buffer, LARGEST):

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from jinja2.defaults import DEFAULT_FILTERS
 
 from proxygen.errors import ServiceError
 from proxygen.host import templates
@@ -48,3 +49,32 @@ def test_the_same_texts_are_the_former_templates_compiled_already(tmp_path: Path
     changed = templates.load(tmp_path, former)
     assert changed.templates["nginx/proxygen.conf.j2"].text == "mine"
     assert changed.environment is not former.environment
+
+
+@pytest.mark.parametrize("name", sorted(DEFAULT_FILTERS))
+def test_no_filter_needs_a_file_where_none_can_be_opened(tmp_path: Path, name: str) -> None:
+    (tmp_path / "nginx").mkdir()
+    (tmp_path / "nginx/one.conf.j2").write_text(f"{{{{ ('a &amp; <b> é'|{name})|string|length }}}}")
+    try:
+        assert render(templates.load(tmp_path), Rendered("nginx/one.conf.j2", "x", {})).isdigit()
+    except ServiceError as error:  # a filter that wants something else
+        words = str(error)
+        assert not any(each in words for each in ("open files", "No module", "can't load", "/lib/"))
+
+
+@pytest.mark.parametrize(
+    ("text", "length"),
+    [
+        ("'\\N{SNOWMAN}'", "1"),
+        ("'é'.encode('idna')", "7"),
+        ("'é'.encode('punycode')", "3"),
+        ("'é'.encode('latin-1')", "1"),
+    ],
+)
+def test_no_codec_needs_a_file_where_none_can_be_opened(
+    tmp_path: Path, text: str, length: str
+) -> None:
+    (tmp_path / "nginx").mkdir()
+    (tmp_path / "nginx/one.conf.j2").write_text(f"{{{{ {text}|length }}}}")
+    given = templates.load(tmp_path)
+    assert render(given, Rendered("nginx/one.conf.j2", "x", {})) == length
