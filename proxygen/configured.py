@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import cached_property, partial
@@ -111,14 +109,6 @@ def ours(live: Live) -> dict[str, list[Path]]:
     return found
 
 
-def content(path: Path) -> bytes:
-    """Return what a regular file holds; raise OSError for none, or one that is too large."""
-    held = files.read(path, LARGEST)
-    if held is None:
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
-    return held
-
-
 class Reader:
     """Reads certificates in a process apart; what did not change is not read again."""
 
@@ -173,8 +163,10 @@ class Reader:
 
     def pair(self, each: Configured) -> KeyAndChain:
         """Return key and chain, with the password that fits; raise IssueFailed or OSError."""
-        contents = [(str(path), content(path)) for path in each.paths]
-        lines = content(each.passwords).splitlines()[:MOST_PASSWORDS] if each.passwords else []
+        held = files.read_together(each.paths, LARGEST)
+        contents = tuple(zip(map(str, each.paths), held, strict=True))
+        [noted] = files.read_together([each.passwords], LARGEST) if each.passwords else [b""]
+        lines = noted.splitlines()[:MOST_PASSWORDS]
         *some, last = [None, *lines]
         for password in some:
             try:

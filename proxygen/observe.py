@@ -362,15 +362,15 @@ def included(text: str, question: Reading, seen: set[Path]) -> Iterator[str]:
                 yield from included(below, question, seen)
 
 
-DEEPEST, MOST_INCLUDED = 16, 64 * 1024 * 1024
-"""How deep files may include each other, and how many characters they may come to."""
+DEEPEST = 16
+"""How deep files may include each other."""
 
 
 @dataclass(slots=True)
 class Budget:
     """How much may still be included."""
 
-    left: int = MOST_INCLUDED
+    left: int = LARGEST_CONFIGURATION
 
 
 def in_place(text: str, question: Reading, budget: Budget, depth: int = 0) -> str:

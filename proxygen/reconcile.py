@@ -45,9 +45,10 @@ def always(plan: Plan, observed: Observed) -> bool:  # noqa: ARG001
 
 
 MOST_PASSES = 13
-"""A stand-in, supplied files, services for the challenges, a look at names, orders, services.
+"""Adoptions, a stand-in, supplied files, services for the challenges, names, orders, services.
 
-An order that was refused for some names is followed by one for the others, up to three times.
+An order that was refused for some names is followed by one for the others, up to three times; a
+service that refuses something is set up without it, after it was asked up to MOST_ASKED times.
 """
 
 

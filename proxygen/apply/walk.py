@@ -56,7 +56,8 @@ class Outcome:
 
     *stopped* are services with which all was done, but that do not run, each with the error that
     says so. *waiting* are certificates that are due but must wait, *tried* the owners whose
-    certificate was asked for, *asked* with which names, *before* the generation of each service
+    certificate was asked for, *asked* with which names, *unanswered* those for whom nobody was, as
+    no service answers challenges, *before* the generation of each service
     that served when the run began. *observed* is what was there when the last plan was made.
     *terms* are new terms of service (URL) by the directory of the authority whose they are,
     *notes* what else is worth a warning. *seen* counts the names that were looked at. *set_aside*

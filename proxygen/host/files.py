@@ -12,6 +12,7 @@ import stat
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from itertools import starmap
 from pathlib import Path
 from typing import Any
 
@@ -50,14 +51,21 @@ def read(path: Path, largest: int = LARGEST, within: Path | None = None) -> byte
 
 def read_together(
     paths: Sequence[Path], largest: int = LARGEST, within: Path | None = None
-) -> tuple[bytes | None, ...]:
-    """Return what files held at one moment, as ``read`` does each; raise OSError likewise."""
+) -> tuple[bytes, ...]:
+    """Return what files held at one moment; raise OSError as ``read`` does, or where one is not."""
     for _ in range(TRIES):
         before = [state(path) for path in paths]
-        contents = tuple(read(path, largest, within) for path in paths)
+        contents = [read(path, largest, within) for path in paths]
         if before == [state(path) for path in paths]:
-            return contents
+            return tuple(starmap(there, zip(paths, contents, strict=True)))
     raise OSError(errno.EBUSY, CHANGING, str(paths[0]))
+
+
+def there(path: Path, content: bytes | None) -> bytes:
+    """Return what a file holds; raise FileNotFoundError where there is none."""
+    if content is None:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+    return content
 
 
 def unchanged(path: Path, largest: int, within: Path | None) -> bytes | None:

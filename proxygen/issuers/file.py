@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import os
 import stat
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -156,16 +155,11 @@ def contents(paths: Sequence[Path], within: Path | None = None) -> tuple[tuple[s
 
     *within*: the folder in which they must stand, wherever links lead.
     """
-    held = []
     try:
-        together = files.read_together(paths, LARGEST, within)
-        for path, data in zip(paths, together, strict=True):
-            if data is None:
-                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
-            held.append((str(path), data))
+        held = files.read_together(paths, LARGEST, within)
     except OSError as error:
         raise unreadable(error) from error
-    return tuple(held)
+    return tuple(zip(map(str, paths), held, strict=True))
 
 
 def unreadable(error: OSError) -> IssueFailed:

@@ -66,6 +66,13 @@ def configured(machine: Machine) -> str:
     return (machine.root / "var/lib/proxygen/live/nginx/current/proxygen.conf").read_text()
 
 
+def overriding(machine: Machine, name: str) -> tuple[str, Path]:
+    """Return the text of a template for nginx, and which file would stand in for it."""
+    file = machine.config.parent / "templates/nginx" / name
+    file.parent.mkdir(parents=True)
+    return (TEMPLATES / "nginx" / name).read_text(), file
+
+
 def starts_cold(machine: Machine) -> None:
     """Have the system start nginx again, where no name has an address and we have no say."""
     machine.nginx.stop()
@@ -442,9 +449,7 @@ def test_a_certificate_that_this_nginx_refuses_leaves_the_global_one_in_its_plac
     web: Machine, server: Backend
 ) -> None:
     """As where the administrator asks for more than our own checks do."""
-    ours = (TEMPLATES / "nginx/https.conf.j2").read_text()
-    strict = web.config.parent / "templates/nginx/https.conf.j2"
-    strict.parent.mkdir(parents=True)
+    ours, strict = overriding(web, "https.conf.j2")
     strict.write_text(ours.replace("ssl_ciphers ", "ssl_ciphers @SECLEVEL=3:"))
     short = B["b.example"] | {"certificate": supplied(web, "www.b.example", "-newkey", "rsa:2048")}
     both(web, server, domains={"b.example": short})
@@ -475,9 +480,7 @@ def test_a_certificate_that_this_nginx_refuses_leaves_the_global_one_in_its_plac
 def test_a_backend_that_a_template_makes_nginx_refuse_is_closed_alone(
     web: Machine, server: Backend
 ) -> None:
-    ours = (TEMPLATES / "nginx/locations.conf.j2").read_text()
-    strict = web.config.parent / "templates/nginx/locations.conf.j2"
-    strict.parent.mkdir(parents=True)
+    ours, strict = overriding(web, "locations.conf.j2")
     strict.write_text(
         ours.replace(
             "{% for passing in block.passings %}\n",
@@ -511,9 +514,7 @@ def test_a_backend_that_a_template_makes_nginx_refuse_is_closed_alone(
 def test_a_bad_template_leaves_those_in_force_that_were(
     web: Machine, server: Backend, text: str | None, said: str
 ) -> None:
-    ours = (TEMPLATES / "nginx/names.conf.j2").read_text()
-    file = web.config.parent / "templates/nginx/names.conf.j2"
-    file.parent.mkdir(parents=True)
+    ours, file = overriding(web, "names.conf.j2")
     file.write_text(f"{ours}    add_header X-Mine yes always;\n")
     both(web, server)
     succeeded(web.proxygen("apply"))
@@ -551,9 +552,8 @@ def test_a_template_and_a_folder_that_are_both_bad_keep_no_new_domain(
     both(web, server)
     succeeded(web.proxygen("apply"))
     directives(web, "b.example/own.conf", WRONG)
-    template = web.config.parent / "templates/nginx/names.conf.j2"
-    template.parent.mkdir(parents=True)
-    template.write_text((TEMPLATES / "nginx/names.conf.j2").read_text() + more)
+    ours, template = overriding(web, "names.conf.j2")
+    template.write_text(ours + more)
     both(web, server, domains=C)
     run = web.proxygen("apply")
     assert run.returncode == 4, run.stdout + run.stderr

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from shutil import rmtree
@@ -142,11 +142,19 @@ def proxygen(
     root: Path, config: Path, *arguments: str, seconds: float = 100
 ) -> subprocess.CompletedProcess[str]:
     """Run ``proxygen --root ROOT --config CONFIG ARGUMENTS`` with a clean environment."""
+    return ran(command(root, config, *arguments), seconds)
+
+
+def command(root: Path, config: Path, *arguments: str) -> tuple[str, ...]:
+    """Return the real command."""
+    program = (sys.executable, "-P", "-m", "proxygen")
+    return (*program, "--root", str(root), "--config", str(config), *arguments)
+
+
+def ran(argv: Sequence[str], seconds: float) -> subprocess.CompletedProcess[str]:
+    """Run a program with a clean environment, without input."""
     return subprocess.run(
-        [
-            *(sys.executable, "-P", "-m", "proxygen"),
-            *("--root", str(root), "--config", str(config), *arguments),
-        ],
+        argv,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

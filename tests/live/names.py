@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.live.machine import Machine
-from tests.live.processes import environment
+from tests.live.machine import Machine, command, ran
 
 SCRIPT = 'mount --bind "$0" /etc/hosts && mount --bind "$1" /etc/resolv.conf && shift && exec "$@"'
 
@@ -38,23 +36,7 @@ class Names:
         self, machine: Machine, *arguments: str, seconds: float = 100
     ) -> subprocess.CompletedProcess[str]:
         """Run the real command on a machine with these names."""
-        return subprocess.run(
-            self.wrapped(*command(machine, *arguments)),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            env=environment(),
-            cwd="/",
-            timeout=seconds,
-            check=False,
-        )
-
-
-def command(machine: Machine, *arguments: str) -> tuple[str, ...]:
-    """Return the real command for a machine."""
-    root, config = str(machine.root), str(machine.config)
-    program = (sys.executable, "-P", "-m", "proxygen", "--root", root, "--config", config)
-    return (*program, *arguments)
+        return ran(self.wrapped(*command(machine.root, machine.config, *arguments)), seconds)
 
 
 def may_mount() -> bool:
