@@ -321,7 +321,9 @@ def test_killed_again_and_again(web: Machine) -> None:
         kill_after_seconds(web, tenth / 10)
         starts_cold(web)
     succeeded(web.proxygen("apply"))
-    assert web.pebble.new_orders == 3
+    # Who is killed while the answer with an order's URL is under way never learns of that order.
+    # That moment is hit once in five times; a run that forgets its orders makes six and more.
+    assert 3 <= web.pebble.new_orders <= 5
     assert names(web, "www.b.example") == {"www.b.example"}
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from proxygen.host import files
 from proxygen.stores import Store
-from proxygen.stores.filesystem import FileStore
+from proxygen.stores.filesystem import LARGEST, FileStore
 from tests.standins import MemoryStore
 from tests.stores.contract import Contract
 
@@ -158,6 +158,6 @@ def test_a_value_replaced_in_place_with_its_time_put_back_is_told(tmp_path: Path
 def test_a_value_larger_than_any_that_is_written_is_not_read(tmp_path: Path) -> None:
     store = FileStore(tmp_path)
     store.put("names/a.example", b"{}")
-    os.truncate(tmp_path / "names/a.example", 96 * 1024 * 1024 + 1)
+    os.truncate(tmp_path / "names/a.example", LARGEST + 1)
     with pytest.raises(OSError, match="too large"):
         store.get("names/a.example")
