@@ -130,7 +130,10 @@ class Bundles:
         self.store.put(facts_key(bundle.owner), facts_of(bundle))
 
     def forget(self, bundle: Bundle) -> None:
-        """Remove a bundle with its key."""
+        """Remove a bundle with its key; nothing of an owner for whom another one is stored."""
+        stored = self.facts(bundle.owner)
+        if stored and stored.digest != bundle.digest:
+            return
         self.store.delete(facts_key(bundle.owner))
         self.store.delete(secret_key(bundle.owner, bundle.digest))
         self.store.delete(attempt_key(bundle.owner))

@@ -27,7 +27,7 @@ from proxygen.host import files, processes, staging
 from proxygen.host.addresses import Found
 from proxygen.host.own_part import OwnPart, own_part
 from proxygen.model.certificate import Bundle
-from proxygen.model.layout import Layout, Live
+from proxygen.model.layout import Layout, Live, certificate_file
 from proxygen.model.site import Role, Site
 from proxygen.model.upstreams import host_names
 from proxygen.plan.installation import HEADER, VERSION, addresses_in
@@ -68,8 +68,9 @@ def observe(site: Site, parts: Parts) -> Observed:
     bundles = parts.bundles.all()
     services = dict(states(site, parts, hosts))
     for name, present in services.items():
-        noted = parts_left_out(parts.layout.live(name))
-        services[name] = heeding(present, site, bundles, noted)
+        live = parts.layout.live(name)
+        present = with_former(present, live, bundles)
+        services[name] = heeding(present, site, bundles, parts_left_out(live))
     left = (set(files.names(parts.layout.var / "live")) & set(parts.services)) - set(services)
     gone = {name for name in left if site.services is None and is_gone(name, parts)}
     return Observed(
@@ -462,6 +463,25 @@ def parts_left_out(live: Live) -> tuple[LeftOut, ...]:
     noted = files.noted(live.folder / LEFT_OUT).get("left_out")
     found = map(left_out_from, noted) if isinstance(noted, list) else ()
     return tuple(each for each in found if each)
+
+
+def with_former(state: ServiceState, live: Live, bundles: Mapping[str, Bundle]) -> ServiceState:
+    """Return a service's state with the certificates it uses that are other ones than stored."""
+    stored = {certificate_file(each.owner, each.digest) for each in bundles.values()}
+    used = state.installed.manifest.get("certificates", ())
+    others = {str(name) for name in used} - stored
+    former = frozenset(name for name in others if is_as_written(live.certificates / name))
+    return replace(state, installed=replace(state.installed, former=former)) if former else state
+
+
+def is_as_written(path: Path) -> bool:
+    """Return whether a certificate file holds what its name tells; that is a digest of it."""
+    try:
+        content = files.read(path)
+    except OSError:
+        return False
+    digest = hashlib.sha256(content or b"").hexdigest()
+    return content is not None and path.name.endswith(f"-{digest[:16]}.pem")
 
 
 def heeding(

@@ -190,7 +190,9 @@ class Heeding:
                 facts = renderable(facts, render, state)
                 culprits = Culprits(service, self.site, self.parts.bundles, facts, render, alive)
                 found = culprits.found()
-                return found is not None and noted(service, found)
+                if found is None:
+                    return False
+                return noted(service, found) or bool(culprits.damaged)
         except ServiceError as error:
             self.progress.say(f"{name} cannot be asked what it refuses: {error.what}")
             return False

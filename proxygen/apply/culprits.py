@@ -61,6 +61,7 @@ class Culprits:
     until: float = field(default_factory=lambda: time.monotonic() + LONGEST)
     asked: dict[Parts, str | None] = field(default_factory=dict)
     accused: dict[Part, str] = field(default_factory=dict)
+    damaged: frozenset[str] = frozenset()
 
     def found(self) -> tuple[LeftOut, ...] | None:
         """Return the parts that are refused, none where all is taken.
@@ -68,7 +69,7 @@ class Culprits:
         None, where the configuration is refused for something else, or nobody knows what.
         """
         try:
-            if self.words(NONE) is None:
+            if self.words(NONE) is None or self.is_healed():
                 return ()
             if self.service.refusal_without_ours() is not None:
                 return None
@@ -93,12 +94,20 @@ class Culprits:
         wanted = self.render(without(self.facts, out, self.site, self.service.state.installed))
         folder = self.service.live.generations
         before = set(files.names(folder))
-        generation = self.service.generations.build(wanted, self.bundles)
+        generation = self.service.generations.build(wanted, self.bundles, self.damaged)
         try:
             return self.service.refusal(Target(generation, wanted.parameters))
         finally:
             if generation not in before:
                 files.remove(folder / generation)
+
+    def is_healed(self) -> bool:
+        """Return whether it takes all once files of ours that were damaged are written again."""
+        self.damaged = self.service.generations.damaged(self.render(self.facts))
+        if not self.damaged:
+            return False
+        self.asked.clear()
+        return self.words(NONE) is None
 
     # Suspects.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,8 +12,16 @@ from proxygen.bundles import Bundles
 from proxygen.errors import ServiceError
 from proxygen.host import files
 from proxygen.model.certificate import Bundle
-from proxygen.model.layout import Live
-from proxygen.observe import MANIFEST, SCOPE, group_of, links, manifest_of, texts
+from proxygen.model.layout import CHAIN, Live
+from proxygen.observe import (
+    MANIFEST,
+    SCOPE,
+    group_of,
+    is_as_written,
+    links,
+    manifest_of,
+    texts,
+)
 from proxygen.plan.compare import SECOND, damaged
 from proxygen.plan.installation import VERSION, Installation, chain_of, digests_in
 from proxygen.plan.observed import Installed
@@ -30,17 +38,18 @@ class Generations:
 
     # Building beside what serves.
 
-    def build(self, wanted: Installation, bundles: Bundles) -> str:
+    def build(self, wanted: Installation, bundles: Bundles, damaged: Collection[str] = ()) -> str:
         """Return the generation's name; write it and its certificates if not there yet.
 
-        Whoever reads certificates for what serves now may go on to until another one does.
+        Certificates that are *damaged* are written again. Whoever reads certificates for what
+        serves now may go on to until another one does.
         """
         group = group_of(wanted.readers)
         entering = group or group_of(self.installed.manifest.get("readers"))
         files.folder(self.live.folder, 0o711)
         files.folder(self.live.generations, 0o711)
         files.folder(self.live.certificates, 0o700 if entering is None else 0o750, entering)
-        present = self.installed.readable(wanted.readers)
+        present = self.installed.readable(wanted.readers) - set(damaged)
         for name, bundle in wanted.certificates.items():
             if name not in present:
                 self.write_certificate(name, bundle, bundles, group)
@@ -87,6 +96,10 @@ class Generations:
         self, name: str, bundle: Bundle, bundles: Bundles, group: int | None
     ) -> None:
         """Write one certificate, with its key or alone; the mode is there before the content."""
+        path, mode = self.live.certificates / name, 0o600 if group is None else 0o640
+        if name in self.installed.former and is_as_written(path):
+            files.write(path, files.read(path) or b"", mode, group)
+            return
         material = bundles.material(bundle)
         if material is None:
             bundles.forget(bundle)
@@ -95,8 +108,13 @@ class Generations:
                 remedy="run `proxygen apply`: it obtains a new certificate",
             )
         content = material.fullchain if name == chain_of(bundle) else material.pem
-        mode = 0o600 if group is None else 0o640
-        files.write(self.live.certificates / name, content, mode, group)
+        files.write(path, content, mode, group)
+
+    def damaged(self, wanted: Installation) -> frozenset[str]:
+        """Return which certificates are on disk, but not as they were written; chains aside."""
+        found = ((name, self.live.certificates / name) for name in wanted.certificates)
+        whole = [(name, path) for name, path in found if not name.endswith(CHAIN)]
+        return frozenset(name for name, path in whole if path.exists() and not is_as_written(path))
 
     def write_generation(self, name: str, wanted: Installation) -> None:
         """Write a whole generation under a passing name, then give it its own."""

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 LONGEST_STEM = 180
+CHAIN = ".chain.pem"
+"""What the name of a file ends with that holds a chain alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +132,7 @@ def certificate_file(owner: str, digest: str) -> str:
 
 def chain_file(owner: str, digest: str) -> str:
     """Return the name of the file that holds the chain of that digest alone, without the key."""
-    return f"{stem(owner)}-{digest[:16]}.chain.pem"
+    return f"{stem(owner)}-{digest[:16]}{CHAIN}"
 
 
 def stem(owner: str) -> str:

@@ -52,7 +52,8 @@ class Installed:
     sure, *unserved* that the last look from outside did not see what is wanted, for *wrong_names*
     if that is known; *unasked* are names for which nobody looked yet. *refused* tells why the
     service was not given what the model wants. *additions* are the administrator's directives that
-    were ever included, by digest.
+    were ever included, by digest. *former* are the certificate files in use, other than those of
+    what is stored, that hold what was written to them.
     """
 
     generation: str | None = None
@@ -69,6 +70,7 @@ class Installed:
     unasked: frozenset[str] = frozenset()
     refused: Refused | None = None
     additions: Mapping[str, Additions] = field(default_factory=dict)
+    former: frozenset[str] = frozenset()
 
     @cached_property
     def served(self) -> dict[str, str]:

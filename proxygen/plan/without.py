@@ -100,10 +100,11 @@ def names_of(parts: Collection[Part]) -> dict[Kind, frozenset[str]]:
 def former(key: str, site: Site, present: Installed) -> tuple[str, str] | None:
     """Return digest and fingerprint of the certificate of its own that an owner is shown with.
 
-    None, where that is the global one, or where there is none yet.
+    None, where that is the global one, where there is none yet, or where its file is damaged. What
+    is stored is no former one: that is what the service refuses.
     """
     own = re.compile(rf"{re.escape(stem(key))}-([0-9a-f]{{16}})\.pem")
-    found = [own.fullmatch(str(name)) for name in present.manifest.get("certificates", ())]
+    found = [own.fullmatch(name) for name in sorted(present.former)]
     digests = [match[1] for match in found if match]
     host = next((owner.host for owner in site.owners if owner.key == key), None)
     marks = {name: mark for _, _, name, _, _, mark in present.manifest.get("endpoints", ())}

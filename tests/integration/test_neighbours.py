@@ -474,6 +474,104 @@ def test_a_certificate_that_this_nginx_refuses_leaves_the_global_one_in_its_plac
     assert client.leaf(web.nginx.https, "www.b.example") == serving
 
 
+def strict_about_keys(machine: Machine) -> Path:
+    """Have nginx take no key of 2,048 bits; return the template that says so."""
+    ours, strict = overriding(machine, "https.conf.j2")
+    strict.write_text(ours.replace("ssl_ciphers ", "ssl_ciphers @SECLEVEL=3:"))
+    return strict
+
+
+def refuses_the_second(machine: Machine, server: Backend) -> Path:
+    """Have a domain served with the certificate that it had; return the file that holds it."""
+    strict_about_keys(machine)
+    for size, code in (("3072", 0), ("2048", 4)):
+        own = supplied(machine, "www.b.example", "-newkey", f"rsa:{size}")
+        both(machine, server, domains={"b.example": B["b.example"] | {"certificate": own}})
+        run = machine.proxygen("apply")
+        assert run.returncode == code, run.stdout + run.stderr
+    live = machine.root / "var/lib/proxygen/live/nginx"
+    noted = json.loads((live / "current/generation.json").read_text())["certificates"]
+    (present,) = (name for name in noted if name.startswith("b.example-"))
+    return live / "certificates" / present
+
+
+def stored(machine: Machine) -> dict[str, Any]:
+    """Return the facts that are stored of a domain's certificate."""
+    path = machine.root / "var/lib/proxygen/store/certificates/b.example"
+    facts: dict[str, Any] = json.loads(path.read_text())
+    return facts
+
+
+@pytest.mark.parametrize("damage", ["gone", "another text", "cut"])
+def test_a_former_certificate_that_is_damaged_gives_way_to_the_global_one(
+    web: Machine, server: Backend, damage: str
+) -> None:
+    """What is stored is another one, of which nothing is wrong here: it stays."""
+    former = refuses_the_second(web, server)
+    kept = stored(web)
+    if damage == "gone":
+        former.unlink()
+    else:
+        text = former.read_text()
+        former.write_text("no certificate\n" if damage == "another text" else text[:-400])
+    for _ in range(2):
+        run = web.proxygen("apply")
+        assert run.returncode == 4
+        assert "certificate of b.example, which is served with the global one" in run.stderr
+        assert "is damaged" not in run.stdout + run.stderr
+        assert client.names(client.leaf(web.nginx.https, "www.b.example")) == {"mail.example.net"}
+        assert stored(web) == kept
+    starts_cold(web)
+    assert "install" not in web.proxygen("apply").stdout
+
+
+def test_a_former_certificate_whose_mode_somebody_changed_is_itself_again(
+    web: Machine, server: Backend
+) -> None:
+    former = refuses_the_second(web, server)
+    serving, kept = client.leaf(web.nginx.https, "www.b.example"), stored(web)
+    former.chmod(0o644)
+    assert web.proxygen("apply").returncode == 4
+    assert client.leaf(web.nginx.https, "www.b.example") == serving
+    assert former.stat().st_mode & 0o777 == 0o600
+    assert stored(web) == kept
+
+
+def test_a_present_certificate_that_is_damaged_is_written_again_and_blamed_on_nobody(
+    web: Machine, server: Backend
+) -> None:
+    own = supplied(web, "www.b.example", "-newkey", "rsa:2048")
+    domain = {"b.example": B["b.example"] | {"certificate": own}}
+    both(web, server, domains=domain)
+    succeeded(web.proxygen("apply"))
+    (present,) = (web.root / "var/lib/proxygen/live/nginx/certificates").glob("b.example-*")
+    whole = present.read_text()
+    present.write_text("no certificate\n")
+    both(web, server, domains=domain | C)
+    succeeded(web.proxygen("apply"))
+    assert present.read_text() == whole
+    assert client.names(client.leaf(web.nginx.https, "www.b.example")) == {"www.b.example"}
+    assert status(web, "www.c.example") == 200
+
+
+def test_a_certificate_that_nginx_takes_no_more_gives_way_to_the_global_one(
+    web: Machine, server: Backend
+) -> None:
+    """As after an upgrade that is stricter: the former one is the very one that it refuses."""
+    own = supplied(web, "www.b.example", "-newkey", "rsa:2048")
+    both(web, server, domains={"b.example": B["b.example"] | {"certificate": own}})
+    succeeded(web.proxygen("apply"))
+    ours, first = overriding(web, "names.conf.j2")
+    first.write_text(ours)
+    strict = first.with_name("https.conf.j2")
+    text = (TEMPLATES / "nginx/https.conf.j2").read_text()
+    strict.write_text(text.replace("ssl_ciphers ", "ssl_ciphers @SECLEVEL=3:"))
+    run = web.proxygen("apply")
+    assert run.returncode == 4
+    assert "certificate of b.example, which is served with the global one" in run.stderr
+    assert status(web, "www.b.example") == 200
+
+
 # What is found by halves, since nginx's words name nothing of it.
 
 
