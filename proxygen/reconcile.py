@@ -22,7 +22,7 @@ from proxygen.model.certificate import GLOBAL, HTTP, Bundle
 from proxygen.model.site import Role, Site
 from proxygen.model.views import mail_view, web_view
 from proxygen.observe import ANSWERS, looked_since, observe, unanswered
-from proxygen.plan.adoption import adopted, adoptions, not_usable
+from proxygen.plan.adoption import adopted, adoptions, as_they_are, not_usable
 from proxygen.plan.alerts import from_services, not_asked, warnings
 from proxygen.plan.backoff import purpose, purpose_of
 from proxygen.plan.compare import compare, in_order, is_local, issues, looks, stand_in
@@ -80,7 +80,8 @@ def reconcile(
             observed = observe(site, parts)
         observed = with_candidates(site, parts, observed)
         observed = look(site, parts, observed, only, progress.stop)
-        plan = next_plan(site, parts, observed, only, outcome.tried)
+        observed = as_they_are(site, observed, outcome.unadopted)
+        plan = next_plan(site, parts, observed, only, outcome.tried, outcome.unadopted)
         outcome.warnings, outcome.waiting = list(plan.warnings), list(plan.waiting)
         if not worth(plan, observed):
             outcome.declined = True
@@ -92,7 +93,8 @@ def reconcile(
             break
         passes -= outcome.seen == seen  # each look leaves fewer names to look at
     outcome.failures += plan.failures
-    note_refusals(parts, observed, plan, outcome)
+    if GLOBAL not in outcome.unadopted:
+        note_refusals(parts, observed, plan, outcome)
     outcome.observed = present = forgotten(site, parts, observed)
     outcome.warnings = still_true(outcome.warnings, observed, present)
     outcome.stopped = list(stopped(present, outcome.failures))
@@ -295,12 +297,16 @@ def next_plan(
     observed: Observed,
     only: Collection[str],
     tried: Collection[str],
+    unadopted: Collection[str],
 ) -> Plan:
     """Return what is to be done next: the certificates alone where these are obtained first.
 
-    What comes after them, and what is worth knowing, is planned anew in any case.
+    What comes after them, and what is worth knowing, is planned anew in any case. Where the global
+    certificate could not be adopted nothing comes after them: services stay as they are.
     """
-    found = obtained(site, parts, observed, only, tried)
+    found = obtained(site, parts, observed, only, tried, unadopted)
+    if GLOBAL in unadopted:
+        return without_services(site, parts, observed, found)
     certain = found.answered and GLOBAL in observed.bundles
     if found.adopt or ((found.due or found.look) and certain):
         local = [step for step in found.due if is_local(step)]
@@ -308,6 +314,15 @@ def next_plan(
         steps = (*found.adopt, *local, *in_order(orders, found.look))
         return Plan(steps, (), waiting=found.scheduled.waiting)
     return whole_plan(site, parts, observed, found)
+
+
+def without_services(site: Site, parts: Parts, observed: Observed, found: Obtained) -> Plan:
+    """Return what can be done while no service may be touched: certificates of domains."""
+    local = [step for step in found.due if is_local(step)]
+    orders = [step for step in found.due if not is_local(step)] if found.answered else []
+    steps = (*found.adopt, *local, *in_order(orders, found.look if found.answered else ()))
+    told = tuple(warnings(site, observed, parts.now()))
+    return Plan(steps, told, found.answered, waiting=found.scheduled.waiting)
 
 
 def only_issues(plan: Plan) -> bool:
@@ -348,10 +363,12 @@ def obtained(
     observed: Observed,
     only: Collection[str],
     tried: Collection[str],
+    unadopted: Collection[str] = (),
 ) -> Obtained:
     """Return what is to be obtained, and what must be known before."""
     now = parts.now()
-    adopt = adoptions(site, observed, now)
+    found = adoptions(site, observed, now)
+    adopt = tuple(step for step in found if step.bundle.owner not in unadopted)
     observed = adopted(observed, adopt)
     due, unprovable = issues(site, observed, now, tried, only)
     if only:
@@ -364,7 +381,7 @@ def obtained(
         if wanted.owner not in tried and (not only or wanted.owner in only)
     ]
     first = stand_in(site, observed)
-    if first and not only_local_global(due):
+    if first and GLOBAL not in unadopted and not only_local_global(due):
         due = (first, *due)
     scheduled = replace(scheduled, waiting=(*scheduled.waiting, *unprovable))
     names = [name for wanted, name in asked if wanted.challenge == HTTP]

@@ -56,13 +56,13 @@ class Outcome:
 
     *stopped* are services with which all was done, but that do not run, each with the error that
     says so. *waiting* are certificates that are due but must wait, *tried* the owners whose
-    certificate was asked for, *asked* with which names, *unanswered* those for whom nobody was, as
-    no service answers challenges, *before* the generation of each service
-    that served when the run began. *observed* is what was there when the last plan was made.
-    *terms* are new terms of service (URL) by the directory of the authority whose they are,
-    *notes* what else is worth a warning. *seen* counts the names that were looked at. *set_aside*
-    are included files with mistakes, *held_back* removals that wait for a person. *declined*: what
-    there is to do was not worth a round.
+    certificate was asked for, *asked* with which names, *unadopted* those whose certificate could
+    not be adopted, *unanswered* those for whom nobody was, as no service answers challenges,
+    *before* the generation of each service that served when the run began. *observed* is what was
+    there when the last plan was made. *terms* are new terms of service (URL) by the directory of
+    the authority whose they are, *notes* what else is worth a warning. *seen* counts the names that
+    were looked at. *set_aside* are included files with mistakes, *held_back* removals that wait for
+    a person. *declined*: what there is to do was not worth a round.
     """
 
     done: list[str] = field(default_factory=list)
@@ -71,6 +71,7 @@ class Outcome:
     warnings: list[str] = field(default_factory=list)
     waiting: list[Waiting] = field(default_factory=list)
     tried: set[str] = field(default_factory=set)
+    unadopted: set[str] = field(default_factory=set)
     unanswered: set[str] = field(default_factory=set)
     asked: dict[str, set[tuple[str, ...]]] = field(default_factory=dict)
     before: dict[str, str | None] = field(default_factory=dict)
@@ -162,7 +163,8 @@ class Walk:
         """Do the steps; return whether what was seen or issued makes the rest worth a new plan."""
         for kind, group in groupby(plan.steps, key=of_kind):
             if kind is Adopt:
-                return self.adopt([step for step in group if isinstance(step, Adopt)])
+                self.adopt(step for step in group if isinstance(step, Adopt))
+                return True
             if kind is Look:
                 steps = [step for step in group if isinstance(step, Look)]
                 if asked := self.to_look_at(plan, steps):
@@ -315,25 +317,21 @@ class Walk:
         until = f"until {found.not_after:%Y-%m-%d %H:%M} UTC, from {found.issued_by}"
         self.progress.say(f"{step}\n  {until}")
 
-    def adopt(self, steps: Iterable[Adopt]) -> bool:
-        """Store certificates that services have; return whether any was stored.
-
-        Nothing else is planned beside it, so where none can be stored all stays as it is.
-        """
-        stored = False
+    def adopt(self, steps: Iterable[Adopt]) -> None:
+        """Store certificates that services have; what cannot be stored is not tried again."""
         for step in steps:
             owner = step.bundle.owner
             try:
                 self.parts.bundles.save(step.pair, step.bundle)
             except OSError as error:
+                self.outcome.tried.add(owner)
+                self.outcome.unadopted.add(owner)
                 self.failed(owner, step, store_failed(error))
                 continue
-            stored = True
             if not step.bundle.is_interim:
                 self.outcome.settle(owner)
             self.outcome.done.append(str(step))
             self.progress.say(str(step))
-        return stored
 
     def forget(self, steps: Iterable[Forget]) -> None:
         """Remove bundles that nobody wants."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -11,9 +11,11 @@ from proxygen.model.certificate import GLOBAL, Bundle, Certificate, KeyAndChain
 from proxygen.model.site import Owner, Site
 from proxygen.model.verdicts import require
 from proxygen.plan.brought import LONGEST_LIFE, is_private
-from proxygen.plan.observed import Candidate, Observed
+from proxygen.plan.observed import Candidate, Installed, Observed
 from proxygen.plan.renewal import Reason
 from proxygen.plan.steps import Adopt
+from proxygen.plan.without import former
+from proxygen.services import Facts
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,33 @@ def adoptions(site: Site, observed: Observed, now: datetime) -> tuple[Adopt, ...
         return ()
     found = (adoption(owner, site, observed, now) for owner in lacking(site, observed.bundles, now))
     return tuple(each for each in found if each)
+
+
+def as_they_are(site: Site, observed: Observed, owners: Collection[str]) -> Observed:
+    """Return what is, with web servers that go on with *owners* as clients see them now.
+
+    Their certificate could not be stored: an owner whom proxygen serves is shown the one that he
+    has, any other is left to whoever serves him.
+    """
+    if not owners:
+        return observed
+    services = {
+        name: replace(
+            state,
+            facts=state.facts and untouched(state.facts, site, state.installed, owners),
+            whole=state.whole and untouched(state.whole, site, state.installed, owners),
+        )
+        for name, state in observed.services.items()
+    }
+    return replace(observed, services=services)
+
+
+def untouched(facts: Facts, site: Site, present: Installed, owners: Collection[str]) -> Facts:
+    """Return the facts by which a service goes on with owners as it did."""
+    hosts = {each.key: each.host for each in site.domains if each.key in owners}
+    shown = {key: mark for key in hosts if (mark := former(key, site, present))}
+    others = {key for key, host in hosts.items() if host not in present.served}
+    return replace(facts, shown={**facts.shown, **shown}, dropped=facts.dropped | others)
 
 
 def adopted(observed: Observed, steps: tuple[Adopt, ...]) -> Observed:

@@ -101,8 +101,14 @@ def not_covered(site: Site, observed: Observed, now: datetime) -> Iterator[str]:
     if bundle is None or bundle.stand_in:
         return
     told = {each.name for each in troubled(site, observed, now)}
+    facts = [state.facts for state in observed.services.values() if state.facts]
+    others = {
+        key for each in facts for key in (*each.dropped, *each.shown)
+    }  # with another, or none
     for owner in site.domains:
-        if owner.names and owner.host not in told and serving(owner, observed.bundles) is None:
+        if not owner.names or owner.host in told or owner.key in others:
+            continue
+        if serving(owner, observed.bundles) is None:
             missing = [name for name in owner.names if not bundle.covers(name)]
             if missing:
                 yield words_for(owner, missing)
@@ -134,7 +140,9 @@ def two_server_blocks(site: Site, observed: Observed) -> Iterator[str]:
     """A name for which the administrator's own configuration has a server block, too."""
     for state in observed.services.values():
         others = state.facts.names if state.facts else frozenset()
-        for name in (name for owner in site.owners for name in owner.names if name in others):
+        dropped = state.facts.dropped if state.facts else frozenset()
+        owners = [owner for owner in site.owners if owner.key not in dropped]
+        for name in (name for owner in owners for name in owner.names if name in others):
             yield (
                 f"{state.name}: a server block of yours has the name {readable(name)} as well, and "
                 "only the first of the two answers; take the name out of one of them"

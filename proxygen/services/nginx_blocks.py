@@ -219,7 +219,7 @@ def shown(site: WebSite, facts: Facts, main: Bundle) -> Bundle:
     if (former := facts.shown[site.owner]) is None:
         return main
     digest, fingerprint = former
-    return replace(site.bundle, digest=digest, fingerprint=fingerprint)
+    return replace(site.bundle, owner=site.owner, digest=digest, fingerprint=fingerprint)
 
 
 def additions_of(view: WebView, facts: Facts) -> dict[str, Additions | None]:

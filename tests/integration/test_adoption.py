@@ -423,3 +423,101 @@ def test_a_key_with_a_password_is_adopted_with_it(host: Host) -> None:
     assert run.returncode == 0, said(run)
     assert host.shown("https") == fingerprint(main)
     assert "second" not in said(run)
+
+
+# What cannot be stored.
+
+
+def nothing_fits(host: Host, owner: str, what: str) -> Path:
+    """Have the store take no key, or no facts, of an owner; return what is in the way."""
+    store = host.root / "var/lib/proxygen/store"
+    if what == "key":
+        made(store / "bundles")
+        (store / "bundles" / owner).write_text("in the way")
+        return store / "bundles" / owner
+    return made(store / "certificates" / owner / "in the way").parent
+
+
+B = {"b.example": {"url": "https://www.b.example", "certificate": "selfsigned"}}
+
+
+@pytest.mark.parametrize("what", ["key", "facts"])
+@pytest.mark.parametrize("acme", [{}, UNREACHABLE], ids=["reachable", "unreachable"])
+def test_an_adoption_that_cannot_be_stored_concerns_its_domain_alone(
+    host: Host, what: str, acme: dict[str, str]
+) -> None:
+    main, site = lived_in(host)
+    way = nothing_fits(host, "a.example", what)
+    host.model(A | B, main=MAIN, acme=acme)
+    with watched(host) as seen:
+        for _ in range(2):
+            run = host.proxygen("apply")
+            assert run.returncode == 5, said(run)
+            assert "a.example: nothing can be stored" in run.stderr
+            assert "warning: a.example" not in said(run)
+    assert all(seen[place] == {fingerprint(main)} for place in EVERYWHERE)
+    assert seen["site"] == {fingerprint(site)}
+    assert host.pebble.new_orders == 0
+    assert client.names(client.leaf(host.nginx.https, "www.b.example")) == {"www.b.example"}
+    shutil.rmtree(way) if way.is_dir() else way.unlink()
+    run = host.proxygen("apply")
+    assert run.returncode == 0, said(run)
+    assert host.shown("site") == fingerprint(site)
+    owners = json.loads(host.proxygen("status", "--json").stdout)["owners"]
+    assert all(each["certificate"]["adopted"] for each in owners if each["owner"] != "b.example")
+
+
+def test_what_cannot_be_stored_of_a_store_that_was_lost_serves_on(host: Host) -> None:
+    host.model(A, main=MAIN)
+    run = host.proxygen("apply")
+    assert run.returncode == 0, said(run)
+    served = {place: host.shown(place) for place in host.places}
+    shutil.rmtree(host.root / "var/lib/proxygen/store")
+    nothing_fits(host, "a.example", "key")
+    host.model(A | B, main=MAIN, acme=UNREACHABLE)
+    with watched(host) as seen:
+        run = host.proxygen("apply")
+    assert run.returncode == 5, said(run)
+    assert seen == {place: {shown} for place, shown in served.items()}
+    assert client.names(client.leaf(host.nginx.https, "www.b.example")) == {"www.b.example"}
+
+
+@pytest.mark.parametrize("what", ["key", "facts"])
+def test_a_global_certificate_that_cannot_be_stored_leaves_the_services_as_they_are(
+    host: Host, what: str
+) -> None:
+    main, site = lived_in(host)
+    before = configuration(host), [each.read_bytes() for each in configuration(host)]
+    way = nothing_fits(host, "global", what)
+    host.model(A, main=MAIN)
+    with watched(host) as seen:
+        run = host.proxygen("apply")
+    assert run.returncode == 5, said(run)
+    assert "global: nothing can be stored" in run.stderr
+    assert "stand-in" not in said(run)
+    assert {*seen["https"], *seen["smtp"], *seen["imap"]} == {fingerprint(main)}
+    assert seen["site"] == {fingerprint(site)}
+    assert before == (configuration(host), [each.read_bytes() for each in configuration(host)])
+    shutil.rmtree(way) if way.is_dir() else way.unlink()
+    run = host.proxygen("apply")
+    assert run.returncode == 0, said(run)
+    assert host.shown("https") == fingerprint(main)
+
+
+def test_while_the_global_certificate_cannot_be_stored_others_are_renewed(host: Host) -> None:
+    host.model(A, main=MAIN)
+    run = host.proxygen("apply")
+    assert run.returncode == 0, said(run)
+    shown = host.shown("https")
+    (host.root / "var/lib/proxygen/store/certificates/global").unlink()
+    shutil.rmtree(host.root / "var/lib/proxygen/store/bundles/global")
+    nothing_fits(host, "global", "key")
+    host.model({"a.example": A["a.example"] | {"extra_names": ["x.a.example"]}}, main=MAIN)
+    run = host.proxygen("apply")
+    assert run.returncode == 5, said(run)
+    assert host.shown("https") == shown
+    (host.root / "var/lib/proxygen/store/bundles/global").unlink()
+    run = host.proxygen("apply")
+    assert run.returncode == 0, said(run)
+    assert host.shown("https") == shown
+    assert client.names(client.leaf(host.nginx.https, SITE)) == {SITE, "x.a.example"}
