@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from functools import partial
@@ -18,6 +20,7 @@ from proxygen.apply.walk import Outcome, Progress, Walk
 from proxygen.assemble import Parts
 from proxygen.configured import with_candidates
 from proxygen.errors import CheckFailed, NotServed, ProxygenError, ServiceError
+from proxygen.host.ports import is_free
 from proxygen.model.certificate import GLOBAL, HTTP, Bundle
 from proxygen.model.site import Role, Site
 from proxygen.model.views import mail_view, web_view
@@ -33,7 +36,7 @@ from proxygen.plan.render import Templates
 from proxygen.plan.schedule import Past, Schedule, forecast, schedule
 from proxygen.plan.shown import Showing
 from proxygen.plan.steps import Adopt, Install, Issue, Look, Plan
-from proxygen.plan.without import failure, is_new, parts_of, sentence
+from proxygen.plan.without import failure, is_new, parts_of, sentence, suspected, without
 from proxygen.services import Endpoint, Facts
 
 VIEWS = {Role.WEB: web_view, Role.MAIL: mail_view}
@@ -115,26 +118,32 @@ def left_out_of(observed: Observed) -> Iterator[tuple[str, tuple[str, ProxygenEr
 
 
 MOST_ASKED = 3
-"""How often it is found out in one run what a service refuses."""
+"""How often it is found out in one run what one service refuses."""
 
 
 @dataclass(slots=True)
 class Heeding:
     """Finds out which parts of a configuration a service refuses, so that the rest is served.
 
-    What it refused before is asked again in every run: it may take it by now.
+    What it refused before is asked again in every run: it may take it by now. Not what it refused
+    at a reload, which a check does not tell, while nothing is other than then.
     """
 
     site: Site
     parts: Parts
     progress: Progress
-    asked: int = 0
+    began: bool = False
+    asked: Counter[str] = field(default_factory=Counter)
     suspected: dict[str, tuple[LeftOut, ...]] = field(default_factory=dict)
 
     def again(self, observed: Observed) -> bool:
         """Ask again at the beginning of a run; return whether something is other than noted."""
-        known = [name for name, state in observed.services.items() if state.left_out]
-        return not self.asked and bool([name for name in known if self.ask(name, observed)])
+        if self.began:
+            return False
+        self.began = True
+        services = observed.services.items()
+        known = [name for name, state in services if set(state.left_out) - set(still(state))]
+        return bool([name for name in known if self.ask(name, observed)])
 
     def after(self, observed: Observed, outcome: Outcome) -> bool:
         """Find out what was refused; return whether there is a configuration without it."""
@@ -154,50 +163,78 @@ class Heeding:
         return bool(known)
 
     def suspect(self, name: str, error: ProxygenError, observed: Observed) -> bool:
-        """Leave out the directives that are new where a service passed the check, but not a reload.
+        """Leave out directives that are new where a service passed the check, but not a reload.
 
-        One of them may listen where somebody else does. Where it fails without them as well they
-        are not to blame. Return whether to try once more.
+        One of them may listen where somebody else does: first those that could be meant, then all.
+        Where it fails without them as well they are not to blame. Return whether to try once more.
         """
         state = observed.services.get(name)
         if state is None or state.facts is None:
             return False
-        service = LiveService(self.parts.services[name], state, self.parts.layout)
-        if name in self.suspected:
-            noted(service, self.suspected[name])
-            return False
-        self.suspected[name] = state.left_out
-        self.asked += 1  # nothing is asked again in this run, as the check would take it
-        found = parts_of(self.site, observed.bundles, state.facts, name)
-        new = [each for each in found if is_new(each, state.installed)]
-        told = (LeftOut(each, error.words or error.what) for each in new)
-        return bool(new) and noted(service, (*state.left_out, *told))
+        first = self.suspected.setdefault(name, state.left_out)
+        with told_if_failed(name, self.progress):
+            service = LiveService(self.parts.services[name], state, self.parts.layout)
+            found = parts_of(self.site, observed.bundles, state.facts, name)
+            new = [each for each in found if is_new(each, state.installed)]
+            words = error.words or error.what
+            those = suspected(new, words, state.facts.additions) or new
+            told = (LeftOut(each, words, at_reload=state.pid or -1) for each in those)
+            if not noted(service, (*state.left_out, *told) if those else first):
+                return False
+            return bool(those)
+        return False
 
     def ask(self, name: str, observed: Observed) -> bool:
-        """Ask one service; return whether something is other than noted."""
+        """Ask one service; return whether something is other than noted.
+
+        What it would refuse at a reload again stays left out.
+        """
         state, module = observed.services[name], self.parts.services[name]
-        facts = state.whole or state.facts
+        kept, facts = still(state), state.whole or state.facts
         if facts is None or GLOBAL not in observed.bundles:
             return False
-        self.asked += 1
-        if self.asked > MOST_ASKED:
+        self.asked[name] += 1
+        if self.asked[name] > MOST_ASKED:
             return False
         self.progress.say(f"ask {name} what it refuses")
         view = VIEWS[module.ROLE](self.site, observed.bundles)
         render = partial(rendered, name, self.parts, view, state.settings)
         alive = partial(self.progress.say, f"check {name}")
-        try:
-            with as_service_error(name):
-                service = LiveService(module, state, self.parts.layout)
-                facts = renderable(facts, render, state)
-                culprits = Culprits(service, self.site, self.parts.bundles, facts, render, alive)
-                found = culprits.found()
-                if found is None:
-                    return False
-                return noted(service, found) or bool(culprits.damaged)
-        except ServiceError as error:
-            self.progress.say(f"{name} cannot be asked what it refuses: {error.what}")
-            return False
+        with told_if_failed(name, self.progress):
+            service = LiveService(module, state, self.parts.layout)
+            facts = without(facts, [each.part for each in kept], self.site, state.installed)
+            facts = renderable(facts, render, state)
+            culprits = Culprits(service, self.site, self.parts.bundles, facts, render, alive)
+            found = culprits.found()
+            if found is None:
+                return False
+            return noted(service, (*kept, *found)) or bool(culprits.damaged)
+        return False
+
+
+@contextmanager
+def told_if_failed(name: str, progress: Progress) -> Iterator[None]:
+    """Have it said where a service cannot be asked, or what it refuses not be noted."""
+    try:
+        with as_service_error(name):
+            yield
+    except ServiceError as error:
+        progress.say(f"{name} cannot be asked what it refuses: {error.what}")
+
+
+def still(state: ServiceState) -> list[LeftOut]:
+    """Return what a service refused at a reload, and would again.
+
+    That is while somebody else listens where it could not, or else until it is started anew.
+    """
+    return [
+        each
+        for each in state.left_out
+        if each.at_reload
+        and (
+            not all(map(is_free, each.taken)) if each.taken else state.pid in (each.at_reload, None)
+        )
+    ]
 
 
 def renderable(facts: Facts, render: Callable[[Facts], Installation], state: ServiceState) -> Facts:

@@ -79,6 +79,8 @@ class Culprits:
             return tuple(self.refused(part, culprits) for part in sorted(culprits)) or None
         except TookTooLong:
             return None
+        finally:
+            self.service.generations.purge_refused()
 
     def words(self, out: Parts) -> str | None:
         """Return why it refuses what it should have without some parts, None if it does not."""

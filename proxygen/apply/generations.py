@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from proxygen.bundles import Bundles
 from proxygen.errors import ServiceError
@@ -51,12 +52,17 @@ class Generations:
         files.folder(self.live.certificates, 0o700 if entering is None else 0o750, entering)
         present = self.installed.readable(wanted.readers) - set(damaged)
         for name, bundle in wanted.certificates.items():
-            if name not in present:
+            if name not in present or not (self.live.certificates / name).exists():
                 self.write_certificate(name, bundle, bundles, group)
         for each in wanted.additions.values():
-            if each and each.digest not in self.installed.additions:
+            if each and not self.has(each):
                 self.write_additions(each)
         return self.generation(wanted)
+
+    def has(self, additions: Additions) -> bool:
+        """Return whether the administrator's directives are kept as they are now."""
+        known = additions.digest in self.installed.additions
+        return known and (self.live.additions / additions.digest).is_dir()
 
     def write_additions(self, additions: Additions) -> None:
         """Keep the administrator's directives, which may hold passwords, as they are now."""
@@ -176,13 +182,33 @@ class Generations:
 
     def purge(self) -> None:
         """Keep what serves and what served before it; remove all else, certificates too."""
-        keep = {Path(files.linked(self.live.current) or "").name, self.noted_former()}
+        kept = self.purge_but(self.in_use)
+        if kept and not any(manifest["readers"] for manifest in kept):
+            self.close_certificates()
+
+    def purge_refused(self) -> None:
+        """Keep nothing of what was built and refused: no key and no directives.
+
+        What served when the run began may be what is gone back to.
+        """
+        self.purge_but(self.in_use | {self.former()})
+
+    @property
+    def in_use(self) -> set[str | None]:
+        """The generation that serves, and the one that served before it."""
+        return {Path(files.linked(self.live.current) or "").name, self.noted_former()}
+
+    def purge_but(self, keep: Collection[str | None]) -> list[dict[str, Any]]:
+        """Remove all other generations and what these need; return the manifests of what is kept.
+
+        None, where one is lost: without it nobody knows what a generation needs.
+        """
         for name in files.names(self.live.generations):
             if name not in keep:
                 files.remove(self.live.generations / name)
         kept = [manifest_of(self.live.generations / each) for each in keep if each]
         if not all(kept):
-            return  # without its manifest nobody knows what a generation needs
+            return []
         needed = {name for manifest in kept for name in manifest["certificates"]}
         for name in files.names(self.live.certificates):
             if name not in needed:
@@ -191,8 +217,7 @@ class Generations:
         for name in files.names(self.live.additions):
             if name not in used:
                 files.remove(self.live.additions / name)
-        if not any(manifest["readers"] for manifest in kept):
-            self.close_certificates()
+        return kept
 
     def close_certificates(self) -> None:
         """Let only root read the certificates, now that no kept generation needs more."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
@@ -355,6 +356,8 @@ class Walk:
                     look_again(self.live(name), *given)
         except (ServiceError, NotServed) as error:
             self.failed(name, step, error)
+            with suppress(ServiceError, OSError):
+                self.live(name).generations.purge_refused()
         else:
             self.outcome.settle(name)
             self.outcome.done += [str(each) for each in steps]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
+
+BIND = re.compile(r"bind\(\) to (\S+) failed")
 
 
 class Kind(StrEnum):
@@ -32,11 +35,21 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """A part that a service refuses, with its *words*, and *where* they say that it stands."""
+    """A part that a service refuses, with its *words*, and *where* they say that it stands.
+
+    *at_reload*: the master process that passed the check, but did not reload; 0 for a refusal that
+    the check told.
+    """
 
     part: Part
     words: str
     where: str = ""
+    at_reload: int = 0
+
+    @property
+    def taken(self) -> tuple[str, ...]:
+        """The addresses at which it could not listen, as nginx writes them."""
+        return tuple(dict.fromkeys(BIND.findall(self.words))) if self.at_reload else ()
 
     @property
     def of(self) -> str:
@@ -59,6 +72,9 @@ def left_out_from(noted: object) -> LeftOut | None:
             "part": {"kind": str(kind), "name": str(name), "version": str(version)},
             "words": str(words),
             "where": str(where),
+            **others,
         } if kind in set(Kind):
-            return LeftOut(Part(Kind(kind), name, version), words, where)
+            at_reload = others.get("at_reload")
+            known = at_reload if isinstance(at_reload, int) else 0
+            return LeftOut(Part(Kind(kind), name, version), words, where, known)
     return None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from proxygen.errors import CheckFailed
@@ -23,7 +23,7 @@ from proxygen.plan.installation import (
     overrides_in,
     served,
 )
-from proxygen.plan.left_out import Kind, LeftOut, Part
+from proxygen.plan.left_out import BIND, Kind, LeftOut, Part
 from proxygen.plan.observed import Installed
 from proxygen.services import EVERYWHERE, Additions, Facts
 
@@ -133,10 +133,30 @@ def may_leave_out(part: Part, present: Installed) -> bool:
 
 
 def is_new(part: Part, present: Installed) -> bool:
-    """Return whether a part are directives of one owner that are not in force yet."""
-    if part.kind is not Kind.ADDITIONS or part.name == EVERYWHERE or not knows_additions(present):
+    """Return whether a part are directives that are not in force yet, and may be left out."""
+    if part.kind is not Kind.ADDITIONS or not may_leave_out(part, present):
+        return False
+    if present.generation is not None and not knows_additions(present):
         return False
     return digests_in(present.manifest).get(part.name) != part.version
+
+
+def suspected(new: Sequence[Part], words: str, additions: Mapping[str, Additions]) -> list[Part]:
+    """Return those of *new* directives that may have kept a service from reloading.
+
+    Where it could not listen, those with the port; else those that have it listen at all.
+    """
+    ports = {place.rpartition(":")[2] for place in BIND.findall(words)}
+    told = {each: set(LISTEN.findall(text_of(additions[each.name]))) for each in new}
+    return [each for each in new if told[each] & ports] or [each for each in new if told[each]]
+
+
+LISTEN = re.compile(r"\blisten\s+(?:[^\s;]*:)?([^\s;:]+)")
+
+
+def text_of(additions: Additions) -> str:
+    """Return the text of directives."""
+    return "\n".join(text for _, text in additions.files)
 
 
 def knows_additions(present: Installed) -> bool:

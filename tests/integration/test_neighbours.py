@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
 import pytest
 
+from proxygen.host import processes
 from tests.conftest import require
 from tests.integration.test_watch import Daemon
 from tests.live import client
@@ -335,6 +338,26 @@ def test_several_that_are_bad_are_all_found(web: Machine, server: Backend) -> No
     assert answers == [503 if number in (3, 5, 9) else 200 for number in range(12)]
 
 
+def test_nothing_is_kept_of_what_was_refused(web: Machine, server: Backend) -> None:
+    """Neither directives, which may hold passwords, nor keys."""
+    both(web, server)
+    file = directives(web, "b.example/own.conf", "location /secret { deny all; }\n")
+    succeeded(web.proxygen("apply"))
+    live = web.root / "var/lib/proxygen/live/nginx"
+    for number in range(3):
+        file.write_text(f"{WRONG}# hunter{number}\n")
+        assert web.proxygen("apply").returncode == 4
+        assert len(list((live / "additions").iterdir())) == 1
+    strict_about_keys(web)
+    own = supplied(web, "www.c.example", "-newkey", "rsa:2048")
+    both(web, server, domains={"c.example": C["c.example"] | {"certificate": own}})
+    assert web.proxygen("apply").returncode == 4
+    assert not list((live / "certificates").glob("c.example-*"))
+    noted = [json.loads(path.read_text()) for path in live.glob("generations/*/generation.json")]
+    used = {digest for each in noted for digest in each["additions"].values()}
+    assert {path.name for path in (live / "additions").iterdir()} == used - {""}
+
+
 def test_bad_directives_for_all_leave_those_in_force_that_were(
     web: Machine, server: Backend
 ) -> None:
@@ -378,6 +401,90 @@ def test_directives_that_pass_the_check_but_no_reload_are_left_out_as_well(
     assert "Address already in use" in run.stderr
     assert status(web, "www.c.example") == status(web, "www.b.example") == 200
     file.unlink()
+    succeeded(web.proxygen("apply"))
+
+
+SLOW = 400
+"""Seconds for a command whose reloads fail: each does after some."""
+
+
+@contextmanager
+def taken_port() -> Iterator[tuple[int, socket.socket]]:
+    """Have somebody else listen on a port of this host."""
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        yield other.getsockname()[1], other
+
+
+def kept_of(machine: Machine) -> dict[str, int]:
+    """Return when each file that nginx reads of ours was written."""
+    live = machine.root / "var/lib/proxygen/live/nginx"
+    return {str(path): path.lstat().st_mtime_ns for path in live.rglob("*")}
+
+
+@pytest.mark.parametrize(
+    ("name", "before"),
+    [
+        pytest.param("b.example/own.conf", True, id="one domain"),
+        pytest.param("b.example/own.conf", False, id="one domain, first apply"),
+        pytest.param("all.conf", True, id="every server block"),
+    ],
+)
+def test_a_port_that_is_in_use_is_asked_for_again_once_it_is_free(
+    web: Machine, server: Backend, name: str, before: bool
+) -> None:
+    """Each question costs a reload that fails after seconds: with nothing new there is none."""
+    both(web, server)
+    if before:
+        succeeded(web.proxygen("apply"))
+    directives(web, "a.example/good.conf", "add_header X-Good yes always;\n")
+    with taken_port() as (port, other):
+        text = f"listen 127.0.0.1:{port};\n"
+        file = directives(web, name, text)
+        run = web.proxygen("apply", seconds=SLOW)
+        assert run.returncode == 4, run.stdout + run.stderr
+        assert "Address already in use" in run.stderr
+        assert "directives of a.example" not in run.stderr
+        assert client.get(web.nginx.https, "www.a.example").headers["x-good"] == "yes"
+        workers, kept = processes.workers(web.nginx.pid), kept_of(web)
+        for _ in range(2):
+            run = web.proxygen("apply")
+            assert run.returncode == 4
+            assert "Address already in use" in run.stderr
+            assert "reload" not in run.stdout
+        assert (processes.workers(web.nginx.pid), kept_of(web)) == (workers, kept)
+        both(web, server, domains=C)
+        run = web.proxygen("apply")  # the rest goes on
+        assert (run.returncode, run.stdout.count("reload")) == (4, 1)
+        assert status(web, "www.c.example") == 200
+        file.write_text(text + "add_header X-Other yes always;\n")
+        run = web.proxygen("apply", seconds=SLOW)  # another text is another question
+        assert run.returncode == 4
+        assert "reload" in run.stdout
+        other.close()
+        succeeded(web.proxygen("apply", seconds=SLOW))
+        assert web.proxygen("apply").stdout == "nothing to do\n"
+        assert client.get(web.nginx.https, "www.b.example").headers["x-other"] == "yes"
+
+
+def test_what_a_running_nginx_refused_without_a_word_is_asked_of_the_next_one(
+    web: Machine, server: Backend
+) -> None:
+    main = web.root / "etc/nginx/nginx.conf"
+    main.write_text(re.sub("error_log [^;]+;", "error_log /dev/null;", main.read_text()))
+    starts_cold(web)
+    both(web, server)
+    succeeded(web.proxygen("apply"))
+    with taken_port() as (port, other):
+        directives(web, "b.example/own.conf", f"listen 127.0.0.1:{port};\n")
+        run = web.proxygen("apply", seconds=SLOW)
+        assert run.returncode == 4, run.stdout + run.stderr
+        assert "nginx refuses the directives of b.example" in run.stderr
+        other.close()
+        assert "reload" not in web.proxygen("apply").stdout
+    starts_cold(web)
     succeeded(web.proxygen("apply"))
 
 
