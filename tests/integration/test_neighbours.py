@@ -22,7 +22,7 @@ from tests.live import client
 from tests.live.backend import Backend
 from tests.live.machine import Machine
 from tests.live.names import Names, may_mount
-from tests.live.processes import until
+from tests.live.processes import made, until
 
 TEMPLATES = Path(__file__).parents[2] / "templates"
 WEB = ("nginx", "pebble")
@@ -775,3 +775,58 @@ def test_a_bad_folder_at_the_first_apply_keeps_nobody_from_a_certificate(
     web.proxygen("apply")
     shown = json.loads(web.proxygen("status", "--json").stdout)
     assert {each["certificate"]["source"] for each in shown["owners"]} == {"acme"}
+
+
+def test_a_template_that_cannot_be_rendered_keeps_no_new_domain_from_a_certificate(
+    web: Machine, server: Backend
+) -> None:
+    """The former templates are in force: nginx answers the authority's challenges by them."""
+    both(web, server)
+    succeeded(web.proxygen("apply"))
+    ours, template = overriding(web, "names.conf.j2")
+    template.write_text(ours + "{{ nothing }}")
+    both(web, server, domains={"c.example": C["c.example"] | {"certificate": "acme"}})
+    run = web.proxygen("apply")
+    assert run.returncode == 4, run.stdout + run.stderr
+    assert "not asked for" not in run.stdout + run.stderr
+    assert client.names(client.leaf(web.nginx.https, "www.c.example")) == {"www.c.example"}
+
+
+def test_each_service_is_asked_for_itself(machine: Machine, server: Backend) -> None:
+    """What the others refuse is no reason not to find out what nginx does."""
+    assert machine.dovecot
+    strict_about_keys(machine)
+    both(machine, server)
+    succeeded(machine.proxygen("apply"))
+    dovecot = f"dovecot/tls-{'2.4' if machine.dovecot.is_2_4 else '2.3'}.conf.j2"
+    bad = {
+        "nginx/names.conf.j2": "no_such_directive;\n",
+        "postfix/main.cf.j2": "no such parameter = 1\n",
+        dovecot: "no_such_setting = yes\n",
+    }
+    for name, wrong in bad.items():
+        file = machine.config.parent / "templates" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text((TEMPLATES / name).read_text() + wrong)
+    run = machine.proxygen("apply", "--json")
+    failed = {each["of"] for each in json.loads(run.stdout)["failures"]}
+    assert failed == {"templates/nginx", "templates/postfix", "templates/dovecot"}
+    own = supplied(machine, "www.b.example", "-newkey", "rsa:2048")
+    both(machine, server, domains={"b.example": B["b.example"] | {"certificate": own}} | C)
+    run = machine.proxygen("apply")
+    assert run.returncode == 4
+    assert "nginx refuses the certificate of b.example" in run.stderr
+    assert status(machine, "www.c.example") == 200
+
+
+def test_what_a_reload_refused_and_cannot_be_noted_is_no_bug(web: Machine, server: Backend) -> None:
+    both(web, server)
+    succeeded(web.proxygen("apply"))
+    made(web.root / "var/lib/proxygen/live/nginx/left-out/in the way")
+    with taken_port() as (port, _):
+        directives(web, "b.example/own.conf", f"listen 127.0.0.1:{port};\n")
+        run = web.proxygen("apply", seconds=SLOW)
+    assert run.returncode == 4, run.stdout + run.stderr
+    assert "Address already in use" in run.stderr
+    assert "Is a directory" in run.stdout
+    assert (status(web, "www.a.example"), status(web, "www.b.example")) == (200, 200)
