@@ -83,12 +83,11 @@ def keep(store: Store, site: Site) -> Former:
 
     What is kept already is not written again.
 
-    Where another run kept something since the site was read, that counts; a person's confirmation
-    counts in any case.
+    Where another run kept something since the site was read, that counts: who confirms a removal
+    has to have read it.
     """
-    past = site.past
-    was = former(store, past.former)
-    stale = was.serial != past.former.serial and not past.confirmed
+    was = former(store, site.past.former)
+    stale = was.serial != site.past.former.serial
     return was if stale else write(store, was, site.right)
 
 
@@ -119,9 +118,8 @@ def release(store: Store, domains: Collection[str]) -> None:
     was, names = former(store), frozenset(domains)
 
     def released(file: FormerFile) -> FormerFile:
-        held = (replace(each, domains=each.domains - names) for each in file.held)
-        kept = tuple(each for each in held if each.domains)
-        return replace(file, released=file.released | names, held=kept)
+        held = tuple(replace(each, domains=each.domains - names) for each in file.held)
+        return replace(file, released=file.released | names, held=held)
 
     files = {place: released(each) for place, each in was.files.items()}
     write(store, was, Former(was.main and released(was.main), files))

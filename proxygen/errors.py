@@ -10,7 +10,6 @@ ProxygenError             1  never raised itself; an error that is not in this t
 │   └── StoreFailed       5  nothing can be stored
 ├── NotServed             6  done, but a client does not see what is wanted
 ├── LockHeld              7  another run is at work
-├── HeldBack              8  a removal is held back, and nothing else could be done without it
 └── Bug                   1  a bug of ours in one domain's work; the others went on
 """
 
@@ -267,9 +266,3 @@ class LockHeld(ProxygenError):
     """Another run is at work."""
 
     exit_code = 7
-
-
-class HeldBack(ProxygenError):
-    """A removal is held back, and the rest of the change makes no sense without it."""
-
-    exit_code = HELD_BACK

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -76,10 +77,11 @@ def command(
     site = assemble.site(layout, confirmed=confirm_removal)
     only = tuple(owner(domain, site) for domain in domains)
 
-    def once(parts: Parts, shown: Progress) -> Outcome:
-        return reconcile(site, parts, shown, only)
+    def once(latest: Site, parts: Parts, shown: Progress) -> Outcome:
+        return reconcile(latest, parts, shown, only)
 
     outcome = round_of(layout, site, once, quiet=as_json)
+    site = over(layout, site)
     until, chosen, joined = time.monotonic() + wait_dns, only, set[str]()
     while (left := until - time.monotonic()) > 0:
         right = dns_awaited(layout, site, chosen, left, quiet=as_json)
@@ -149,10 +151,14 @@ def many(count: int) -> str:
     return "1 name" if count == 1 else f"{count:,} names"
 
 
+Round = Callable[[Site, Parts, Progress], Outcome]
+"""What does one round; the site is the latest one."""
+
+
 def run(
     layout: Layout,
     site: Site,
-    once: Callable[[Parts, Progress], Outcome],
+    once: Round,
     *,
     as_json: bool,
     wait: float = 0,
@@ -167,19 +173,37 @@ def run(
 def round_of(
     layout: Layout,
     site: Site,
-    once: Callable[[Parts, Progress], Outcome],
+    once: Round,
     *,
     quiet: bool,
     wait: float = 0,
 ) -> Outcome:
-    """Do one round under the lock, and tell people; its progress is shown unless *quiet*."""
+    """Do one round under the lock, and tell people; its progress is shown unless *quiet*.
+
+    Where another run has kept something since the site was read, that is read again.
+    """
     try:
         with lock.awaited(layout.lock, wait) as killed, progress(quiet=quiet) as shown:
-            return locked(layout, site, lambda parts: once(parts, shown), killed=killed)
+            site = latest(layout, site)
+            return locked(layout, site, lambda parts: once(site, parts, shown), killed=killed)
     except OSError as error:
         for words in tell_unwritten(site, layout, now, error).warnings:
             echo(f"warning: {words}", err=True)
         raise
+
+
+def latest(layout: Layout, site: Site) -> Site:
+    """Return the site, read anew if it was read before another run kept something."""
+    past = site.past
+    if applied.serial(assemble.opened(layout)) == past.former.serial:
+        return site
+    return assemble.site(layout, confirmed=past.confirmed)
+
+
+def over(layout: Layout, site: Site) -> Site:
+    """Return a site for a second round: what was confirmed is over, and what is kept is known."""
+    kept = applied.former(assemble.opened(layout), site.past.former)
+    return replace(site, past=replace(site.past, former=kept, confirmed=False))
 
 
 def told_all(outcome: Outcome, *, as_json: bool) -> int:

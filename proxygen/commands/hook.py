@@ -85,8 +85,8 @@ def command(
     site = assemble.site(layout)
     read(brought)  # what is wrong with it is told without waiting for another run
 
-    def once(parts: Parts, shown: Progress) -> Outcome:
-        return taken_over(brought, site, parts, shown)
+    def once(latest: Site, parts: Parts, shown: Progress) -> Outcome:
+        return taken_over(brought, latest, parts, shown)
 
     return run(layout, site, once, as_json=as_json, wait=wait)
 

@@ -50,10 +50,10 @@ def renewed(layout: Layout, domains: tuple[str, ...], *, anew: bool, as_json: bo
     if anew and not only:
         raise UsageError("--replace is for certificates that are named", remedy="name a DOMAIN")
 
-    def once(parts: Parts, shown: Progress) -> Outcome:
+    def once(latest: Site, parts: Parts, shown: Progress) -> Outcome:
         for name in only if anew else ():
-            to_replace(name, site, parts)
-        return reconcile(site, parts, shown, only, always if anew else is_renewal)
+            to_replace(name, latest, parts)
+        return reconcile(latest, parts, shown, only, always if anew else is_renewal)
 
     return run(layout, site, once, as_json=as_json)
 

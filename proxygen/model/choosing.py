@@ -1,8 +1,9 @@
 """Choosing: what each included file says now, or what it said when it was last right.
 
 A file with a mistake is set aside, and what it said when it was last right counts. A name that two
-files claim stays with the one that had it. What was last right fits together, so this comes to an
-end: a file goes from what it says now to what it said, and from there loses single domains.
+files claim stays with the one that had it, also where its removal is held back. What was last right
+fits together, so this comes to an end: a file goes from what it says now to what it said, and from
+there loses single domains.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ from typing import NamedTuple, Protocol
 
 from proxygen.errors import MOST_MISTAKES, Mistake, ModelError, Origin
 from proxygen.model import provable, rules
-from proxygen.model.former import FormerFile, Past, SetAside, Source
-from proxygen.model.removals import Removing
+from proxygen.model.former import CONFIRM, FormerFile, Past, SetAside, Source
+from proxygen.model.removals import HeldText, Removing
 from proxygen.model.schema import Included
 from proxygen.model.site import Owner, Site
 from proxygen.model.sources import MOST_KEPT, Inclusion, Read, ReadBefore
-from proxygen.model.yaml import Document
+from proxygen.model.yaml import Document, is_said
 
 MOST_ROUNDS = 20
 """Looks at the whole after which nothing of a file with a mistake counts, so that it ends."""
@@ -53,6 +54,19 @@ class PlacedOf(Protocol):
         """Return them, the very same while the file is."""
 
 
+class Earlier(NamedTuple):
+    """The main file with all that it said before and says no more, for what is held back.
+
+    *document* is that, *site* the one without domains that it makes, *placed_of* returns the
+    domains of a file that was found by a mask. *texts* are those of which something was needed.
+    """
+
+    document: Document
+    site: Site
+    placed_of: Callable[[Read, str], tuple[Placed, ...]]
+    texts: tuple[bytes, ...] = ()
+
+
 class Holder(NamedTuple):
     """Who claims something: a file, by what it says now or said *once*, with one of its domains.
 
@@ -81,8 +95,10 @@ class Choice:
     mistakes of those set aside, of which *dropped* domains cannot stay either. *borne* are mistakes
     with which a file stays as it is, as it did not change and nobody else is to blame. *fatal* are
     those of the main file, *of_suffixes* those which the list of public suffixes makes, *alone*
-    those that a file has whatever the main one says. *counting* are the domains that count, while
-    nothing of that changes.
+    those that a file has whatever the main one says. *held* is what is held back, by what messages
+    call that; its domains count instead of those of the same name. *tried* is of which domains it
+    is known whether they fit the main file. *counting* are the domains that count, while nothing of
+    that changes.
     """
 
     first: Read
@@ -92,6 +108,7 @@ class Choice:
     placed_of: PlacedOf
     read_once: ReadBefore
     is_public_suffix: Callable[[str], bool]
+    earlier: Callable[[], Earlier]
     now: dict[str, Read] = field(default_factory=dict)
     former: dict[str, FormerFile] = field(default_factory=dict)
     aside: dict[str, list[Mistake]] = field(default_factory=dict)
@@ -100,6 +117,9 @@ class Choice:
     fatal: list[Mistake] = field(default_factory=list)
     of_suffixes: set[Mistake] = field(default_factory=set)
     alone: set[Mistake] = field(default_factory=set)
+    held: dict[str, HeldText] = field(default_factory=dict)
+    held_keys: frozenset[str] = frozenset()
+    tried: set[tuple[object, ...]] = field(default_factory=set)
     rounds: int = 0
     counting: list[Holder] | None = None
 
@@ -131,6 +151,8 @@ class Choice:
         """Return what counts of a file."""
         if name == self.first.name:
             return self.first
+        if name in self.held:
+            return self.held[name].read
         return self.as_once(name) if name in self.aside else self.now[name]
 
     def files(self) -> Iterator[tuple[str, Read, bool]]:
@@ -143,28 +165,44 @@ class Choice:
     def placed(self) -> list[Holder]:
         """Return every domain that counts; the very same while the same do."""
         if self.counting is None:
-            self.counting = [
-                Holder(name, each, once)
-                for name, read, once in self.files()
-                for each in self.placed_of(read, once=once)
-                if each.key not in self.dropped.get(name, ())
-            ]
+            others = (each for each in self.living() if key_of(each) not in self.held_keys)
+            self.counting = [*others, *self.holding()]
         return self.counting
+
+    def living(self) -> Iterator[Holder]:
+        """Yield every domain of the files that counts, were nothing held back."""
+        for name, read, once in self.files():
+            out = self.dropped.get(name, ())
+            for each in self.placed_of(read, once=once):
+                if each.key not in out:
+                    yield Holder(name, each, once)
+
+    def holding(self) -> Iterator[Holder]:
+        """Yield the domains that are held back."""
+        for name, held in self.held.items():
+            out = self.dropped.get(name, ())
+            there = (each for each in held.placed if each.key not in out)
+            yield from (Holder(name, each, once=True) for each in there)
 
     def counts(self, holder: Holder) -> bool:
         """Return whether a domain still counts."""
         name, placed, once = holder
-        if placed is None or name == self.first.name:
+        if placed is None:
+            return True
+        if name in self.held:
+            return placed.key not in self.dropped.get(name, ())
+        if placed.key in self.held_keys:
+            return False
+        if name == self.first.name:
             return True
         return once == (name in self.aside) and placed.key not in self.dropped.get(name, ())
 
     def site(self) -> Site:
-        """Return the site of what counts; of two that claim one domain the first is in it."""
-        owners: dict[str, Owner] = {}
-        for _, each, _ in self.placed():
-            if each and each.owner:
-                owners.setdefault(each.key, each.owner)
-        return replace(self.bare, domains=tuple(owners.values()))
+        """Return the site of what counts, were nothing held back.
+
+        Of two that claim one domain the first is in it.
+        """
+        return replace(self.bare, domains=owners_of(self.living()))
 
     def documents(self) -> dict[str, Document]:
         """Return what was typed in each file that counts."""
@@ -178,6 +216,7 @@ class Choice:
         Everything that is wrong is told, whatever counts in the end.
         """
         alone = list(self.of_files())
+        self.leave_out_misfits()
         own = [*alone, *islice(self.of_clashes(self.clashes()), MOST_KEPT)]
         said = {(each.where.file, each.field) for _, each in own}
         said |= {(each.where.file, each.field) for each in mistakes}
@@ -190,6 +229,9 @@ class Choice:
         if self.fatal:
             every = [*self.fatal, *(each for _, each in told)]
             raise ModelError(ordered([*every, *self.told()]))
+        removing = self.hold_back()
+        if self.fatal:
+            raise ModelError(ordered([*self.fatal, *self.told()]))
         there = {name: {*many, *self.borne.get(name, ())} for name, many in self.aside.items()}
         told = [(name, each) for name, each in told if not self.is_anothers(name, each, there)]
         for name, each in told:
@@ -197,12 +239,13 @@ class Choice:
                 self.aside[name].append(each)
                 there[name].add(each)
         site = replace(
-            self.site(),
+            self.with_held(),
             mistakes=ordered([*(each for _, each in told), *self.told()])[: MOST_MISTAKES + 1],
             set_aside=tuple(self.set_aside()),
+            held_back=tuple(removing.told(self.dropped)),
+            missing=tuple(sorted(self.found.missing)),
         )
-        removing = Removing(self, site)
-        return replace(removing.held(), right=removing.right(), past=self.past)
+        return replace(site, right=removing.right(), past=self.past)
 
     def told(self) -> Iterator[Mistake]:
         """Yield the mistakes of files that are set aside, or stay as they are all the same."""
@@ -227,6 +270,7 @@ class Choice:
         suffixes = tuple(provable.public_suffixes(site, documents, self.is_public_suffix))
         self.of_suffixes.update(suffixes)
         yield from suffixes
+        yield from self.of_the_held()
 
     # Which files are set aside.
 
@@ -239,6 +283,7 @@ class Choice:
             self.part()
             if self.fatal:
                 return
+            self.leave_out_misfits()
             again = self.blame_all((each.where.file, each) for each in self.of_the_whole())
 
     def blame_all(self, mistakes: Iterable[tuple[str, Mistake]]) -> bool:
@@ -260,6 +305,7 @@ class Choice:
 
         What was right and did not change is wrong by somebody else's fault: of another file that
         did, or of the main one. Else our own rules are others now, and the file stays as it is.
+        Of what only counts as it was, the domain goes.
         """
         if name == self.first.name:
             self.fatal.append(mistake)
@@ -270,9 +316,26 @@ class Choice:
                 return self.put_aside(mistake.against.file, reverse(mistake, mistake.against))
             main = self.past.former.main
             same = main is not None and main.source.text == self.first.source.text
-            ours = same or mistake in self.of_suffixes or mistake in self.alone
-            (self.borne[name] if ours else self.fatal).append(mistake)
+            ours = mistake in self.of_suffixes or mistake in self.alone
+            if not ours and (name in self.aside or name in self.held):
+                return self.leave_out(name, mistake)
+            (self.borne[name] if ours or same else self.fatal).append(mistake)
         return False
+
+    def leave_out(self, name: str, mistake: Mistake) -> bool:
+        """Leave out the domain that does not fit what others say; return whether it was there."""
+        read = self.chosen(name)
+        every = self.held[name].placed if name in self.held else ()
+        if read and name not in self.held:
+            every = self.placed_of(read, once=True)
+        before = [each for each in every if each.where <= mistake.where]
+        if not before:
+            self.borne[name].append(mistake)
+            return False
+        self.aside.get(name, []).append(mistake)
+        self.dropped[name].add(max(before, key=lambda each: each.where).key)
+        self.counting = None
+        return True
 
     def is_new(self, name: str) -> bool:
         """Return whether a file counts with something else than what it said when last right."""
@@ -328,6 +391,8 @@ class Choice:
         """
         if holder.file == self.first.name:
             return 0, ()
+        if holder.file in self.held:
+            return 1, PurePath(holder.file).parts
         once = self.as_once(holder.file)
         had = once and any(claim in each.claims for each in self.placed_of(once, once=True))
         return 1 if had else 2, PurePath(holder.file).parts
@@ -344,7 +409,10 @@ class Choice:
             raise ValueError(f"{claim} is claimed by nobody")
         reads = (self.chosen(holder.file), self.chosen(best.file))
         documents = {read.name: read.document for read in reads if read}
-        return rules.two_owners(claim, placed.owner, first, documents)
+        mistake = rules.two_owners(claim, placed.owner, first, documents)
+        if best.file in self.held:
+            return replace(mistake, remedy=f"remove the name here; {CONFIRM}")
+        return mistake
 
     def part(self) -> None:
         """Part those who claim the same; the main file, or who had it, goes before mere order."""
@@ -415,8 +483,96 @@ class Choice:
         """Return a mistake as one of the main file, which claims what an included one had."""
         where = best.placed.where if best.placed else self.bare.main.origin
         reason = f"what {mistake.where} had is claimed here: {mistake.reason}"
+        remedy = "take it out at one of the places"
+        if mistake.where.file in self.held:
+            remedy = f"take it out here; {CONFIRM}"
+        return replace(mistake, where=where, reason=reason, remedy=remedy)
+
+    # What is held back.
+
+    def hold_back(self) -> Removing:
+        """Have what is held back count, and set aside who claims what it has; return all of it.
+
+        Where that sets files aside, it may be less that would go.
+        """
+        removing = Removing(self, self.site())
+        while True:
+            self.held = {each.read.name: each for each in removing.texts()}
+            self.held_keys = frozenset(k.key for each in self.held.values() for k in each.placed)
+            self.counting = None
+            if not self.held:
+                return removing
+            before = len(self.aside)
+            self.choose(())
+            if self.fatal or len(self.aside) == before:
+                return removing
+            removing = Removing(self, self.site(), self.held_keys)
+
+    def leave_out_misfits(self) -> None:
+        """Leave out what counts as it was, and has not what it needs of the main file any more."""
+        if not self.aside and not self.held:
+            return
+        once = [each for each in self.placed() if each.once and each[:2] not in self.tried]
+        self.tried.update(each[:2] for each in once)
+        of_files = [each for each in once if each.file not in self.held]
+        of_held = [each for each in once if each.file in self.held]
+        if of_files:
+            self.leave_out_of(of_files, self.bare, self.first.document)
+        if of_held:
+            self.leave_out_of(of_held, self.earlier().site, self.earlier().document)
+
+    def leave_out_of(self, holders: list[Holder], site: Site, main: Document) -> None:
+        """Leave those domains out for which something is wrong that is not without them."""
+        files = {self.first.name: self.first.document, main.name: main}
+        files |= {name: read.document for name, read, once in self.files() if once}
+        files |= {name: each.read.document for name, each in self.held.items()}
+
+        def wrong(*domains: Owner) -> set[Mistake]:
+            given = replace(site, domains=domains), main, files
+            return {*rules.broken(*given), *provable.broken(*given)} - without
+
+        without: set[Mistake] = set()
+        without = wrong()
+        all_there = all(is_there(owner, site) for owner in owners_of(holders))
+        if all_there and not wrong(*owners_of(holders)):
+            return
+        self.counting = None
+        for name, placed, _ in holders:
+            if placed and placed.owner:
+                mistakes = wrong(placed.owner)
+                if mistakes or not is_there(placed.owner, site):
+                    self.dropped[name].add(placed.key)
+                    self.aside.get(name, []).extend(mistakes)
+
+    def of_the_held(self) -> Iterator[Mistake]:
+        """Yield what is wrong between that which is held back and the rest, double claims apart."""
+        if not self.held:
+            return
+        site = replace(self.bare, domains=owners_of(self.placed()))
+        documents = {name: each.read.document for name, each in self.held.items()}
+        for each in provable.of_others(site, {**self.documents(), **documents}):
+            if each.where.file in self.held or (each.against and each.against.file in self.held):
+                yield each
+
+    def with_held(self) -> Site:
+        """Return the site with what is held back, and with what that needs of the main file."""
+        site = replace(self.bare, domains=owners_of(self.placed()))
+        if not self.held:
+            return site
+        those, whole = owners_of(self.holding()), self.earlier().site
+        named = {each.backend for each in those}
+        wanted = [each.certificate for each in those if each.certificate]
+        solvers = {each.solver for each in wanted}
+        asking = any(each.authorities for each in wanted)
+        by = whole if asking and not is_said(self.first.document.value, "acme") else site
+        backends = {name: each for name, each in whole.backends.items() if name in named}
+        writers = {name: each for name, each in whole.solvers.items() if name in solvers}
         return replace(
-            mistake, where=where, reason=reason, remedy="take it out at one of the places"
+            site,
+            backends=backends | site.backends,
+            solvers=writers | site.solvers,
+            authorities=by.authorities,
+            preflight=by.preflight,
         )
 
     # What is told.
@@ -447,6 +603,26 @@ class Choice:
         read, once, out = self.chosen(name), name in self.aside, self.dropped.get(name, ())
         every = self.placed_of(read, once=once) if read else ()
         return tuple(each.key for each in every if each.owner and each.key not in out)
+
+
+def key_of(holder: Holder) -> str:
+    """Return which domain that is, empty for the global URL."""
+    return holder.placed.key if holder.placed else ""
+
+
+def owners_of(holders: Iterable[Holder]) -> tuple[Owner, ...]:
+    """Return the domains of which something right is left; of two of one name the first."""
+    owners: dict[str, Owner] = {}
+    for _, each, _ in holders:
+        if each and each.owner:
+            owners.setdefault(each.key, each.owner)
+    return tuple(owners.values())
+
+
+def is_there(owner: Owner, site: Site) -> bool:
+    """Return whether a site has the backend and the solver that a domain names."""
+    solver = owner.certificate and owner.certificate.solver
+    return owner.backend in (None, *site.backends) and solver in (None, *site.solvers)
 
 
 def place_of(name: str, main: Source) -> str:

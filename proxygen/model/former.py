@@ -46,7 +46,8 @@ class FormerFile:
     """A file as it was last right, and the *mask* by which it was included, none for the main one.
 
     *held* is what it had before that and is held back, the latest first; of a file that is gone
-    nothing else is left. *released* are domains that somebody removes on purpose.
+    nothing else is left. What the main one had may be needed by what is held back of others.
+    *released* are domains that somebody removes on purpose.
     """
 
     source: Source
@@ -146,11 +147,15 @@ WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """Domains of one file that would go, and stay as they were until a person confirms it."""
+    """Domains of one file that would go, and stay as they were until a person confirms it.
+
+    The *lost* of them cannot stay: nothing says any more what they need.
+    """
 
     file: str
     domains: tuple[str, ...]
     why: Why
+    lost: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         named = ", ".join(self.domains[:MOST_NAMED])
@@ -158,8 +163,15 @@ class Removal:
         rest = f" and {more} more" if more > 0 else ""
         many = "1 domain" if len(self.domains) == 1 else f"{len(self.domains)} domains"
         what = f"the removal of {many} is held back: {WORDS[self.why]}: {named}{rest}"
+        if self.lost:
+            what += f"; not there, for want of what they need: {', '.join(self.lost[:MOST_NAMED])}"
         return visible(f"{what}\n  at: {self.file}\n  do: {CONFIRM}")
 
     def as_json(self) -> dict[str, Any]:
         """Return it as ``--json`` prints it."""
-        return {"file": self.file, "domains": list(self.domains), "why": str(self.why)}
+        return {
+            "file": self.file,
+            "domains": list(self.domains),
+            "why": str(self.why),
+            "lost": list(self.lost),
+        }

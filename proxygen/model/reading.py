@@ -20,8 +20,9 @@ from proxygen.model.certificate import (
     KeyType,
     Secret,
 )
-from proxygen.model.choosing import Choice, Placed
-from proxygen.model.former import Past
+from proxygen.model.choosing import Choice, Earlier, Placed
+from proxygen.model.earlier import completed, texts_of
+from proxygen.model.former import FormerFile, Past
 from proxygen.model.hosts import BadName, host_name
 from proxygen.model.mistakes import dotted
 from proxygen.model.schema import (
@@ -83,7 +84,7 @@ def settle(
 
     An included file with a mistake is set aside, a removal that may be an accident is held back:
     for both the *past* counts. Raise ModelError with every mistake of all files where the main one
-    has any, and HeldBack where what is held back does not fit what the main file says now.
+    has any.
 
     *is_public_suffix* tells of a name in A-labels whether anybody can register names below it.
     *before* spares who reads a model again and again all that did not change.
@@ -101,10 +102,55 @@ def settle(
     bounded = bounds(first, content)
     building = Building(first, content, bounded, mistakes, before)
     bare = building.site(applications)
-    choice = Choice(first, found, past, bare, building.placed_of, before.past, is_public_suffix)
+    kept = Kept(building, applications, past.former.main)
+    given = (first, found, past, bare, building.placed_of, before.past, is_public_suffix)
+    choice = Choice(*given, kept.earlier)
     masks = found.masks | {each.source.name: each.mask for each in choice.former.values()}
     building.bound_of |= {name: bounded[mask] for name, mask in masks.items() if mask in bounded}
     return choice.settled(building.mistakes)
+
+
+@dataclass(slots=True)
+class Kept:
+    """Knows what a main file and what it was *before* say together, once somebody asks."""
+
+    building: Building
+    applications: Applications
+    before: FormerFile | None
+    known: Earlier | None = None
+
+    def earlier(self) -> Earlier:
+        """Return it."""
+        if self.known is None:
+            self.known = self.made()
+        return self.known
+
+    def made(self) -> Earlier:
+        """Return it, made anew."""
+        now, before = self.building.first, self.building.before
+        texts = texts_of(self.before, now, before.past)
+        whole, used = completed(now, texts)
+        content = whole.content if isinstance(whole.content, Main) else self.building.content
+        bounded = self.bounds(texts)
+        before.held = before.held or Before()
+        building = Building(whole, content, bounded, [], before.held)
+
+        def placed_of(file: Read, mask: str) -> tuple[Placed, ...]:
+            if mask in bounded:
+                building.bound_of[file.name] = bounded[mask]
+            return building.placed_of(file, once=True)
+
+        return Earlier(whole.document, building.site(self.applications), placed_of, used)
+
+    def bounds(self, before: Sequence[Read]) -> dict[str, Path]:
+        """Return by mask where certificates must stand, be it included no more."""
+        found = dict[str, Path]()
+        for read in (*reversed(before), self.building.first):
+            if isinstance(read.content, Main):
+                for _, (mask, _) in asked_for(read.content, read.document):
+                    found.pop(mask, None)
+                found |= bounds(read, read.content)
+        return found
 
 
 def bounds(first: Read, content: Main) -> dict[str, Path]:
@@ -124,7 +170,7 @@ class Before:
 
     *placed* are the domains of each file by its name, built from that very file while the main
     file *said* the same about what domains do not say themselves; *once* are those of files as they
-    were last right, which *past* has read.
+    were last right, which *past* has read. *held* is likewise of what is held back.
     """
 
     files: ReadBefore = field(default_factory=ReadBefore)
@@ -134,6 +180,7 @@ class Before:
     said: tuple[object, ...] = ()
     placed: dict[str, tuple[Read, tuple[Placed, ...]]] = field(default_factory=dict)
     once: dict[str, tuple[Read, tuple[Placed, ...]]] = field(default_factory=dict)
+    held: Before | None = None
 
     def grammar(self, known: Known) -> type[Main]:
         """Return the type of the main file, the very same while the same words are known."""

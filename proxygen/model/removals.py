@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from proxygen.errors import HeldBack
-from proxygen.model.former import CONFIRM, Former, FormerFile, Held, Removal, Why
-from proxygen.model.hosts import readable
+from proxygen.model.former import Former, FormerFile, Held, Removal, Why
 from proxygen.model.schema import Included
 from proxygen.model.site import Owner, Site
 from proxygen.model.sources import Read, is_glob
@@ -34,37 +32,64 @@ class Going(NamedTuple):
     text: bytes
 
 
+class HeldText(NamedTuple):
+    """A text of a file as it was, and the domains in it that are held back."""
+
+    read: Read
+    placed: tuple[Placed, ...]
+
+
 @dataclass(slots=True)
 class Removing:
     """What a *site* lacks of what was there when the model was last right.
 
-    *going* are the domains that would go, by file, *held_back* those of them that are held back,
-    which *stay*. A domain goes when it is in the model no more, or when a name that it answered for
-    is nobody's. *holders* tell by domain or name whose it is by now.
+    *already* are domains that are held back whatever else goes. *going* are the domains that would
+    go, by file, *held_back* those of them that are held back, each with the names that *stay* with
+    it. A domain goes when it is in the model no more, or when a name that it answered for is
+    nobody's, or somebody's in another file. *holders* tell by name whose it is by now, and in which
+    file, *had* whose it was.
     """
 
     choice: Choice
     site: Site
+    already: Collection[str] = ()
     going: dict[str, list[Going]] = field(default_factory=dict)
     held_back: dict[str, Removal] = field(default_factory=dict)
-    stay: dict[str, Owner] = field(default_factory=dict)
-    holders: dict[str, str] = field(default_factory=dict)
+    stay: dict[str, frozenset[str]] = field(default_factory=dict)
+    keys: frozenset[str] = frozenset()
+    holders: dict[str, tuple[str, str]] = field(default_factory=dict)
+    had: dict[str, str] = field(default_factory=dict)
     total: int = 0
 
     def __post_init__(self) -> None:
         """Find what would go, and decide what is held back."""
+        if self.choice.past.confirmed:
+            return
         former = dict(self.formerly())
         changed = {name: each for name, each in former.items() if self.is_changed(name, each)}
         if not changed:
             return
-        self.holders = {each.key: each.key for each in self.site.owners}
-        self.holders |= {name: each.key for each in self.site.owners for name in each.names}
+        self.look_up(former)
         for name, each in changed.items():
             if going := self.gone(name, each):
                 self.going[name] = going
-        if self.going and not self.choice.past.confirmed:
+        if self.going:
             self.total = sum(len(self.keys_once(name, each)) for name, each in former.items())
             self.decide(former)
+
+    def look_up(self, former: Mapping[str, FormerFile]) -> None:
+        """Find out whose each name is, and whose it was, held back only if nobody else's."""
+        self.keys = frozenset(each.key for each in self.site.owners)
+        for each in self.site.owners:
+            self.holders |= dict.fromkeys(each.names, (each.key, each.origin.file))
+        for name, file in former.items():
+            for each in self.domains_once(name, file):
+                for one in each.names:
+                    self.had.setdefault(one, each.key)
+        for name, file in former.items():
+            for going in self.held_once(name, file):
+                for one in going.owner.names:
+                    self.had.setdefault(one, going.owner.key)
 
     @property
     def main(self) -> str:
@@ -101,11 +126,14 @@ class Removing:
         self, name: str, former: FormerFile, text: bytes, nth: int = 0
     ) -> tuple[Owner, ...]:
         """Return the domains of one of the texts that a file had."""
-        content = self.choice.first.content
-        grammar = type(content) if content and name == self.main else Included
         source = replace(former.source, name=name, text=text)
-        read = self.choice.read_once.file(source, grammar, nth)
+        read = self.choice.read_once.file(source, self.grammar(name), nth)
         return owners(self.choice.placed_of(read, once=True))
+
+    def grammar(self, name: str) -> type[Included]:
+        """Return the type of a file."""
+        content = self.choice.first.content
+        return type(content) if content and name == self.main else Included
 
     def held_once(self, name: str, former: FormerFile) -> Iterator[Going]:
         """Yield what was held back of a file."""
@@ -130,23 +158,32 @@ class Removing:
             found = {
                 each.key: Going(each, text)
                 for each in self.domains_once(name, former)
-                if self.is_gone(each, former.released)
+                if self.is_gone(name, each, former.released)
             }
         for going in self.held_once(name, former):
-            if self.is_gone(going.owner, former.released):
+            if self.is_gone(name, going.owner, former.released):
                 found.setdefault(going.owner.key, going)
         return list(found.values())
 
-    def is_gone(self, owner: Owner, released: Collection[str]) -> bool:
-        """Return whether a domain would go, and not on purpose."""
-        lost = any(not self.is_served(name, owner) for name in owner.names)
-        absent = owner.key not in self.holders and not owner.names
-        return (lost or absent) and owner.key not in released
+    def is_gone(self, file: str, owner: Owner, released: Collection[str]) -> bool:
+        """Return whether a domain of a file would go, and not on purpose."""
+        if owner.key in released:
+            return False
+        if not owner.names:
+            return owner.key not in self.keys
+        rest = self.rest(file, owner)
+        return owner.host in rest and not all(self.is_served(name, owner) for name in rest)
+
+    def rest(self, file: str, owner: Owner) -> list[str]:
+        """Return the names of a domain that nobody else had, nor has by the same file now."""
+        had = (name for name in owner.names if self.had.get(name) == owner.key)
+        mine = (owner.key, file)
+        return [name for name in had if not is_anothers(self.holders.get(name), mine)]
 
     def is_served(self, name: str, owner: Owner) -> bool:
-        """Return whether a name is somebody's, or that domain's by a wildcard."""
+        """Return whether a domain has a name, be it by a wildcard."""
         wildcard = f"*.{name.partition('.')[2]}"
-        return name in self.holders or self.holders.get(wildcard) == owner.key
+        return any(self.holders.get(each, ("",))[0] == owner.key for each in (name, wildcard))
 
     def decide(self, former: dict[str, FormerFile]) -> None:
         """Decide what is held back; of files that had the same, the first in order has it.
@@ -167,9 +204,9 @@ class Removing:
             elif many or (now is None and unknown):
                 why, held = Why.MANY, going
             else:
-                already = frozenset[str]().union(*(each.domains for each in known.held))
+                already = frozenset(self.already).union(*(each.domains for each in known.held))
                 why, held = Why.MANY, [each for each in going if each.owner.key in already]
-            if keys := tuple(each.owner.key for each in held if self.keep(each.owner)):
+            if keys := tuple(each.owner.key for each in held if self.keep(name, each.owner)):
                 self.held_back[name] = Removal(name, keys, why)
 
     def masks_without_files(self) -> set[str]:
@@ -190,49 +227,45 @@ class Removing:
                 found.add(mask)
         return found
 
-    def keep(self, owner: Owner) -> bool:
+    def keep(self, file: str, owner: Owner) -> bool:
         """Have a domain stay, without what is somebody else's by now; return whether it can."""
-        taken = owner.host and self.holders.get(owner.host, owner.key) != owner.key
-        if taken or owner.key in self.stay:
+        if owner.key in self.stay:
             return False
-        self.stay[owner.key] = stays = self.without_others(owner)
-        self.holders |= dict.fromkeys((owner.key, *stays.names), owner.key)
+        self.stay[owner.key] = frozenset(self.rest(file, owner))
         return True
 
-    def held(self) -> Site:
-        """Return the site with what is held back; raise HeldBack where that does not fit it."""
-        if not self.held_back:
-            return self.site
-        for each in self.stay.values():
-            self.fits(each)
-        others = tuple(each for each in self.site.domains if each.key not in self.stay)
-        removals = tuple(self.held_back.values())
-        return replace(self.site, domains=(*others, *self.stay.values()), held_back=removals)
+    def texts(self) -> Iterator[HeldText]:
+        """Yield the texts in which what is held back stands, as the main file was as well."""
+        for name in self.held_back:
+            known = self.known(name)
+            those = (each for each in self.held_of(name) if each.domains)
+            for nth, held in enumerate(those, 1):
+                called = f"{name} (held back{f', {nth}' if nth > 1 else ''})"
+                source = replace(known.source, name=called, text=held.text)
+                read = self.choice.read_once.file(source, self.grammar(name))
+                every = self.choice.earlier().placed_of(read, known.mask)
+                kept = (each for each in every if each.key in held.domains)
+                yield HeldText(read, tuple(map(self.trimmed, kept)))
 
-    def without_others(self, owner: Owner) -> Owner:
-        """Return a domain without the names that somebody else has by now."""
-        names = [each for each in owner.names if self.holders.get(each, owner.key) == owner.key]
-        if len(names) == len(owner.names):
-            return owner
-        wanted = owner.certificate and replace(owner.certificate, names=tuple(names))
-        return replace(owner, extra_names=tuple(names[1:]), certificate=wanted)
+    def known(self, name: str) -> FormerFile:
+        """Return a file as it was."""
+        main = self.choice.past.former.main
+        return main if main and name == self.main else self.choice.former[name]
 
-    def fits(self, owner: Owner) -> None:
-        """Raise HeldBack where the main file no longer has what a domain needs."""
-        wanted = owner.certificate
-        lacks = None
-        if owner.backend and owner.backend not in self.site.backends:
-            lacks = f"backend {owner.backend}"
-        elif wanted and wanted.solver and wanted.solver not in self.site.solvers:
-            lacks = f"solver {wanted.solver}"
-        if lacks:
-            first = next(iter(self.held_back.values()))
-            raise HeldBack(
-                f"{str(first).partition(chr(10))[0]}; nothing was touched, as {readable(owner.key)}"
-                f" needs the {lacks}, which is to go as well",
-                where=owner.origin,
-                remedy=CONFIRM,
-            )
+    def trimmed(self, placed: Placed) -> Placed:
+        """Return a domain with the names that stay with it."""
+        owner = placed.owner
+        if owner is None or self.stay[placed.key].issuperset(owner.names):
+            return placed
+        names = tuple(each for each in owner.names if each in self.stay[placed.key])
+        wanted = owner.certificate and replace(owner.certificate, names=names)
+        return replace(placed, owner=replace(owner, extra_names=names[1:], certificate=wanted))
+
+    def told(self, dropped: Mapping[str, Collection[str]]) -> Iterator[Removal]:
+        """Yield what is held back; *dropped* are domains by what messages call their texts."""
+        out = {key for each in self.texts() for key in dropped.get(each.read.name, ())}
+        for removal in self.held_back.values():
+            yield replace(removal, lost=tuple(key for key in removal.domains if key in out))
 
     def right(self) -> Former:
         """Return what is to be kept of the files once the site was applied."""
@@ -241,7 +274,7 @@ class Removing:
             held = self.held_of(name)
             if name in choice.aside:
                 files[known.source.place] = replace(known, held=held)
-            elif held and name not in choice.now:
+            elif name not in choice.now and (held or known.mask in choice.found.missing):
                 gone = replace(known.source, text=b"")
                 files[known.source.place] = replace(known, source=gone, held=held)
         for name, read in choice.now.items():
@@ -251,20 +284,33 @@ class Removing:
         return Former(FormerFile(choice.first.source, held=self.held_of(self.main)), files)
 
     def held_of(self, name: str) -> tuple[Held, ...]:
-        """Return what is held back of a file, the latest first; within what is kept."""
-        if name not in self.held_back:
-            return ()
+        """Return what is held back of a file, the latest first; within what is kept.
+
+        Of the main one also what is needed of it by others.
+        """
         texts: dict[bytes, set[str]] = {}
-        for owner, text in self.going[name]:
+        if name == self.main and self.held_back:
+            texts = {text: set() for text in self.choice.earlier().texts}
+        for owner, text in self.going.get(name, ()) if name in self.held_back else ():
             if owner.key in self.held_back[name].domains:
                 texts.setdefault(text, set()).add(owner.key)
         held: list[Held] = []
         room = LARGEST_MAIN
-        for text, keys in texts.items():
+        for text, keys in sorted(texts.items(), key=lambda each: self.age(name, each[0])):
             room -= len(text)
             if room >= 0 and len(held) < MOST_HELD:
                 held.append(Held(text, frozenset(keys)))
         return tuple(held)
+
+    def age(self, name: str, text: bytes) -> int:
+        """Return how many texts a file had after that one, as far as is known."""
+        known = self.known(name)
+        return [known.source.text, *(each.text for each in known.held)].index(text)
+
+
+def is_anothers(holder: tuple[str, str] | None, mine: tuple[str, str]) -> bool:
+    """Return whether a name is another domain's of the same file; each is a domain and a file."""
+    return holder is not None and holder[0] != mine[0] and holder[1] == mine[1]
 
 
 def owners(placed: Iterable[Placed]) -> tuple[Owner, ...]:

@@ -161,13 +161,14 @@ class Site:
 
     *mistakes* are those of included files, *set_aside* which files are set aside for them, and
     *held_back* the removals that wait for a person. *unbounded* are the masks of included files
-    that others than root may write, and that may name any file as a certificate. *past* is what
-    counted of the past, *right* what is kept of the files once the site was applied.
+    that others than root may write, and that may name any file as a certificate, *missing* the
+    included files that are named and were there once. *past* is what counted of the past, *right*
+    what is kept of the files once the site was applied.
     """
 
     main: Owner
     domains: tuple[Owner, ...]
-    backends: Mapping[str, Backend]
+    backends: dict[str, Backend]
     authorities: tuple[Acme, ...]
     services: Mapping[str, Any] | None
     notifiers: Mapping[str, Any]
@@ -175,7 +176,7 @@ class Site:
     contact: str | None
     language: str
     folder: Path
-    solvers: Mapping[str, DnsSolver]
+    solvers: dict[str, DnsSolver]
     addresses: tuple[str, ...] = ()
     resolvers: tuple[tuple[str, int], ...] = ()
     preflight: bool = True
@@ -183,17 +184,23 @@ class Site:
     set_aside: tuple[SetAside, ...] = ()
     held_back: tuple[Removal, ...] = ()
     unbounded: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
     past: Past = field(default=Past(), compare=False, repr=False)
     right: Former = field(default=NOTHING, compare=False, repr=False)
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """What is worth a warning about the model itself, a sentence each."""
-        return tuple(
+        open_ = (
             f"others than root may write what `include` finds by {mask}, and could name any file of"
             f" this host as a certificate: bound it, `{{files: {mask}, certificates: FOLDER}}`"
             for mask in self.unbounded
         )
+        missing = (
+            f"`include` names {path}, which is not there: put it back, or take it out of `include`"
+            for path in self.missing
+        )
+        return (*open_, *missing)
 
     @property
     def owners(self) -> Iterator[Owner]:

@@ -208,7 +208,7 @@ class Inclusion:
     that cannot be read, *places* where those are, *untold* that of each mask which leads past too
     much to be looked at.
     *mistakes* are those of the main file: what it names is not there, and never was. *empty* are
-    the masks that match nothing.
+    the masks that match nothing, *missing* those of them that are no globs and were there once.
     """
 
     files: list[Read] = field(default_factory=list)
@@ -218,6 +218,17 @@ class Inclusion:
     untold: dict[str, Mistake] = field(default_factory=dict)
     mistakes: list[Mistake] = field(default_factory=list)
     empty: set[str] = field(default_factory=set)
+    missing: set[str] = field(default_factory=set)
+
+    def finds_nothing(self, mask: str, told: Mistake, formerly: Collection[str]) -> None:
+        """Note a mask that matches nothing; a path must be there, or once have been."""
+        self.empty.add(mask)
+        if is_glob(mask):
+            return
+        if mask in formerly:
+            self.missing.add(mask)
+        else:
+            self.mistakes.append(told)
 
 
 def read_included(
@@ -229,9 +240,8 @@ def read_included(
     for index, (mask, _) in asked_for(content, document):
         sources = load(mask)
         if not sources:
-            found.empty.add(mask)
-            if not is_glob(mask) and mask not in formerly:
-                found.mistakes.append(unreadable(document, index, f"{mask} cannot be read"))
+            told = unreadable(document, index, f"{mask} cannot be read")
+            found.finds_nothing(mask, told, formerly)
         for source in sources:
             if source.name in found.masks or source.name == document.name:
                 continue

@@ -238,6 +238,11 @@ AGAIN = "keep one of the two"
 IN_QUOTES = "remove it; put a value that begins so in quotes"
 
 
+def is_said(value: Any, key: str) -> bool:
+    """Return whether a mapping, if it is one, says anything for a key."""
+    return isinstance(value, Map) and value.get(key) is not None
+
+
 def is_international(text: str) -> bool:
     """Return whether a text has letters beyond a to z, or is how a name with such is written."""
     return not text.isascii() or "xn--" in text

@@ -10,6 +10,10 @@ from typing import Any
 
 import pytest
 
+from proxygen import assemble
+from proxygen.commands.apply import round_of
+from proxygen.model.layout import Layout
+from proxygen.reconcile import reconcile
 from tests.commands.test_cli import proxygen
 from tests.live.authority import Authority
 
@@ -19,6 +23,10 @@ defaults: {certificate: selfsigned}
 include: [domains.d/*.yaml]
 services: {}
 """
+NEEDY = (
+    MAIN.replace("defaults: {", "defaults: {backend: app, ")
+    + "backends: {app: {upstreams: {web: ['http://10.0.0.1']}}}\n"
+)
 LATER = MAIN.replace("[domains.d/*.yaml]", "[{files: domains.d/*.yaml, certificates: domains.d/}]")
 
 
@@ -193,3 +201,125 @@ def test_what_is_bounded_is_looked_at_where_links_lead(folder: Path, link: str) 
     (folder / name).write_bytes(made)
     assert run(folder, "validate").returncode == 0
     assert run(folder, "apply").returncode == 0
+
+
+def taking(name: str) -> str:
+    """Return the file of b.example with one domain more, whose URL has a name of another."""
+    return domains("b.example") + f"  new.example: {{url: {name}}}\n"
+
+
+@pytest.mark.parametrize("later", [False, True])
+def test_a_name_that_is_held_back_is_not_taken(folder: Path, later: bool) -> None:
+    assert run(folder, "apply").returncode == 0
+    (folder / "a.yaml").write_text("")
+    if later:
+        assert run(folder, "apply").returncode == 8
+    (folder / "b.yaml").write_text(taking("www.a1.example"))
+    for _ in range(2):
+        found = said(folder, "apply")
+        assert found["exit_code"] == 8
+        assert [len(each["domains"]) for each in found["held_back"]] == [8]
+        (told,) = found["set_aside"]
+        assert (told["file"], told["kept"]) == (f"{folder}/b.yaml", ["b.example"])
+        (mistake,) = told["mistakes"]
+        assert (mistake["line"], mistake["field"]) == (3, "domains.new.example.url")
+        assert "--confirm-removal" in mistake["remedy"]
+        assert "new.example" not in served(folder)
+    (folder / "a.yaml").write_text(domains(*(f"a{number}.example" for number in range(8))))
+    assert said(folder, "apply")["exit_code"] == 9
+    assert "a1.example" in served(folder)
+    assert "new.example" not in served(folder)
+    (folder / "a.yaml").write_text("")
+    assert run(folder, "apply", "--confirm-removal").returncode == 0
+    assert served(folder) == {"b.example", "new.example"}
+    assert run(folder, "apply").returncode == 0
+
+
+def test_a_file_that_is_set_aside_and_no_longer_fits_stops_nobody(folder: Path) -> None:
+    (folder.parent / "proxygen.yaml").write_text(NEEDY)
+    text = "domains:\n  {}: {{url: www.{}, backend: app}}\n"
+    (folder / "b.yaml").write_text(
+        text.format("b.example", "b.example") + "  z.example: {url: www.z.example}\n"
+    )
+    assert run(folder, "apply").returncode == 0
+    (folder / "b.yaml").write_text("domains: {")
+    (folder.parent / "proxygen.yaml").write_text(MAIN)
+    (folder / "c.yaml").write_text(domains("c.example"))
+    for _ in range(2):
+        found = said(folder, "apply")
+        assert found["exit_code"] == 9, found
+        (told,) = found["set_aside"]
+        assert (told["kept"], told["lost"]) == (["z.example"], ["b.example"])
+        assert any("unknown backend" in each["reason"] for each in told["mistakes"])
+        assert {"c.example", "z.example", "a1.example"} <= served(folder)
+    (folder.parent / "proxygen.yaml").write_text(NEEDY)
+    assert said(folder, "apply")["set_aside"][0]["lost"] == []
+    assert "b.example" in served(folder)
+
+
+def test_what_the_model_file_loses_at_once_stays_with_what_is_held_back(folder: Path) -> None:
+    (folder.parent / "proxygen.yaml").write_text(NEEDY)
+    assert run(folder, "apply").returncode == 0
+    (folder.parent / "proxygen.yaml").write_text(MAIN)
+    (folder / "a.yaml").write_text("")
+    (folder / "c.yaml").write_text(domains("c.example"))
+    assert run(folder, "validate").returncode == 0
+    assert run(folder, "check").returncode == 1
+    for _ in range(2):
+        found = said(folder, "apply")
+        assert found["exit_code"] == 8, found
+        (told,) = found["held_back"]
+        assert (len(told["domains"]), told["lost"]) == (8, [])
+        assert len(served(folder)) == 10
+    assert run(folder, "apply", "--confirm-removal").returncode == 0
+    assert served(folder) == {"b.example", "c.example"}
+
+
+def test_a_file_that_is_named_and_missing_is_told_as_long_as_it_is(folder: Path) -> None:
+    main = folder.parent / "proxygen.yaml"
+    main.write_text(MAIN.replace("*.yaml", "a.yaml, domains.d/b.yaml"))
+    assert run(folder, "apply").returncode == 0
+    (folder / "b.yaml").unlink()
+    for _ in range(2):
+        found = run(folder, "apply")
+        assert found.returncode == 8, found.stderr
+        assert "b.yaml, which is not there" in found.stderr
+    assert "b.example" in served(folder)
+    assert run(folder, "apply", "--confirm-removal").returncode == 0
+    for command in ("apply", "renew", "validate"):
+        found = run(folder, command)
+        assert found.returncode == 0, found.stderr
+        assert "b.yaml, which is not there" in found.stderr
+    assert "b.example" not in served(folder)
+    main.write_text(MAIN.replace("*.yaml", "a.yaml"))
+    assert "not there" not in run(folder, "apply").stderr
+    main.write_text(MAIN.replace("*.yaml", "a.yaml, domains.d/never.yaml"))
+    assert run(folder, "apply").returncode == 3
+
+
+def test_a_file_that_is_named_and_whose_domains_moved_is_told_likewise(folder: Path) -> None:
+    main = folder.parent / "proxygen.yaml"
+    main.write_text(MAIN.replace("*.yaml", "a.yaml, domains.d/b.yaml"))
+    assert run(folder, "apply").returncode == 0
+    (folder / "b.yaml").unlink()
+    with (folder / "a.yaml").open("a") as file:
+        file.write("  b.example: {url: www.b.example}\n")
+    for _ in range(3):
+        found = run(folder, "apply")
+        assert found.returncode == 0, found.stderr
+        assert "b.yaml, which is not there" in found.stderr
+
+
+def test_what_another_run_kept_before_ours_began_counts(folder: Path) -> None:
+    layout = Layout(folder.parents[2], folder.parent / "proxygen.yaml")
+    assert run(folder, "apply").returncode == 0
+    (folder / "a.yaml").write_text("")
+    read = assemble.site(layout, confirmed=True)
+    (folder / "c.yaml").write_text(domains("c.example"))
+    assert run(folder, "apply").returncode == 8
+    outcome = round_of(layout, read, reconcile, quiet=True)
+    assert outcome.exit_code == 0
+    (folder / "c.yaml").write_text("domains: {")
+    (told,) = said(folder, "apply")["set_aside"]
+    assert told["kept"] == ["c.example"]
+    assert served(folder) == {"b.example", "c.example"}

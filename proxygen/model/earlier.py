@@ -1,0 +1,87 @@
+"""Earlier: what the main file said before and says no more, for what is held back.
+
+A main file that was cut short loses what domains need as well: backends, solvers, defaults, how
+certificates are obtained. Domains that are held back stay as they were with all of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from proxygen.model.former import FormerFile
+from proxygen.model.schema import Main
+from proxygen.model.sources import Read, ReadBefore, validated_portion
+from proxygen.model.yaml import Document, Map, is_said
+
+WHOLE = ("acme", "language")
+"""Fields of the main file that say one thing."""
+ROOMS = ("backends", "solvers", "defaults")
+"""Fields of the main file that say several things, a key each."""
+NOT_THESE = ("domains", "include")
+
+
+def texts_of(former: FormerFile | None, now: Read, read_once: ReadBefore) -> list[Read]:
+    """Return the main file as it was, the latest first, where it was different."""
+    if former is None or now.content is None:
+        return []
+    texts = [former.source.text, *(each.text for each in former.held)]
+    source = replace(former.source, name=now.name)
+    return [
+        read_once.file(replace(source, text=text), type(now.content), nth)
+        for nth, text in enumerate(texts)
+        if text != now.source.text
+    ]
+
+
+def completed(now: Read, before: Iterable[Read]) -> tuple[Read, tuple[bytes, ...]]:
+    """Return the main file with what it said before and does not say now, without domains.
+
+    And the texts of which there is something in it; of what several say the latest counts.
+    """
+    value, used = Map(), []
+    for key in now.document.value:
+        if key not in NOT_THESE:
+            copied(value, now.document.value, key)
+    for read in before:
+        if add(value, read.document.value):
+            used += [read.source.text]
+    if not used:
+        return now, ()
+    document = Document(f"{now.name} (held back)", value)
+    grammar = type(now.content) if now.content else Main
+    content = validated_portion(document, value, grammar) or now.content
+    return Read(document, now.folder, content, now.source), tuple(used)
+
+
+def add(value: Map, before: Any) -> bool:
+    """Add what was said before and is not now; return whether there is anything."""
+    found = False
+    if not isinstance(before, Map):
+        return found
+    for word in WHOLE:
+        if is_said(before, word) and not is_said(value, word):
+            copied(value, before, word)
+            found = True
+    for word in ROOMS:
+        room, known, whole = mapping(before, word), mapping(value, word), Map()
+        missing = [key for key in room if not is_said(known, key)]
+        for given, keys in ((known, list(known)), (room, missing)):
+            for key in keys:
+                copied(whole, given, key)
+        if missing:
+            found, value[word] = True, whole
+            value.places.setdefault(word, before.places[word])
+    return found
+
+
+def mapping(value: Map, key: str) -> Map:
+    """Return what a mapping says for a key, an empty mapping for anything else."""
+    found = value.get(key)
+    return found if isinstance(found, Map) else Map()
+
+
+def copied(value: Map, given: Map, key: str) -> None:
+    """Copy what a mapping says for a key, with its place."""
+    value[key], value.places[key] = given[key], given.places[key]
