@@ -497,7 +497,7 @@ class Choice:
         """
         removing = Removing(self, self.site())
         while True:
-            self.held = {each.read.name: each for each in removing.texts()}
+            self.held = {each.read.name: each for each in removing.texts}
             self.held_keys = frozenset(k.key for each in self.held.values() for k in each.placed)
             self.counting = None
             if not self.held:

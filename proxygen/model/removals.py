@@ -47,7 +47,7 @@ class Removing:
     go, by file, *held_back* those of them that are held back, each with the names that *stay* with
     it. A domain goes when it is in the model no more, or when a name that it answered for is
     nobody's, or somebody's in another file. *holders* tell by name whose it is by now, and in which
-    file, *had* whose it was.
+    file, *had* whose it was. *texts* are those in which what is held back stands.
     """
 
     choice: Choice
@@ -60,6 +60,7 @@ class Removing:
     holders: dict[str, tuple[str, str]] = field(default_factory=dict)
     had: dict[str, str] = field(default_factory=dict)
     total: int = 0
+    texts: tuple[HeldText, ...] = ()
 
     def __post_init__(self) -> None:
         """Find what would go, and decide what is held back."""
@@ -76,15 +77,20 @@ class Removing:
         if self.going:
             self.total = sum(len(self.keys_once(name, each)) for name, each in former.items())
             self.decide(former)
+            self.texts = tuple(self.held_texts())
 
     def look_up(self, former: Mapping[str, FormerFile]) -> None:
-        """Find out whose each name is, and whose it was, held back only if nobody else's."""
+        """Find out whose each name is, and whose it was, held back only if nobody else's.
+
+        A domain that is held back counted, not another one of the same name.
+        """
         self.keys = frozenset(each.key for each in self.site.owners)
         for each in self.site.owners:
             self.holders |= dict.fromkeys(each.names, (each.key, each.origin.file))
+        held = {key for file in former.values() for each in file.held for key in each.domains}
         for name, file in former.items():
             for each in self.domains_once(name, file):
-                for one in each.names:
+                for one in each.names if each.key not in held else ():
                     self.had.setdefault(one, each.key)
         for name, file in former.items():
             for going in self.held_once(name, file):
@@ -234,8 +240,8 @@ class Removing:
         self.stay[owner.key] = frozenset(self.rest(file, owner))
         return True
 
-    def texts(self) -> Iterator[HeldText]:
-        """Yield the texts in which what is held back stands, as the main file was as well."""
+    def held_texts(self) -> Iterator[HeldText]:
+        """Yield the texts in which what is held back stands, by the main file as it was as well."""
         for name in self.held_back:
             known = self.known(name)
             those = (each for each in self.held_of(name) if each.domains)
@@ -263,7 +269,7 @@ class Removing:
 
     def told(self, dropped: Mapping[str, Collection[str]]) -> Iterator[Removal]:
         """Yield what is held back; *dropped* are domains by what messages call their texts."""
-        out = {key for each in self.texts() for key in dropped.get(each.read.name, ())}
+        out = {key for each in self.texts for key in dropped.get(each.read.name, ())}
         for removal in self.held_back.values():
             yield replace(removal, lost=tuple(key for key in removal.domains if key in out))
 
@@ -291,15 +297,17 @@ class Removing:
         texts: dict[bytes, set[str]] = {}
         if name == self.main and self.held_back:
             texts = {text: set() for text in self.choice.earlier().texts}
-        for owner, text in self.going.get(name, ()) if name in self.held_back else ():
-            if owner.key in self.held_back[name].domains:
+        removal = self.held_back.get(name)
+        keys = frozenset(removal.domains) if removal else frozenset()
+        for owner, text in self.going.get(name, ()):
+            if owner.key in keys:
                 texts.setdefault(text, set()).add(owner.key)
         held: list[Held] = []
         room = LARGEST_MAIN
-        for text, keys in sorted(texts.items(), key=lambda each: self.age(name, each[0])):
+        for text, those in sorted(texts.items(), key=lambda each: self.age(name, each[0])):
             room -= len(text)
             if room >= 0 and len(held) < MOST_HELD:
-                held.append(Held(text, frozenset(keys)))
+                held.append(Held(text, frozenset(those)))
         return tuple(held)
 
     def age(self, name: str, text: bytes) -> int:
