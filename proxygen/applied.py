@@ -12,7 +12,7 @@ import json
 import os
 import secrets
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pydantic import TypeAdapter
@@ -43,6 +43,7 @@ class Value:
     text: str
     held: list[HeldValue]
     released: list[str]
+    lost: list[str] = field(default_factory=list)
 
 
 VALUE = TypeAdapter(Value)
@@ -150,6 +151,7 @@ def written(file: FormerFile) -> bytes:
             for each in file.held
         ],
         "released": sorted(file.released),
+        "lost": sorted(file.lost),
     }
     return json.dumps(fields, ensure_ascii=False).encode()
 
@@ -165,7 +167,7 @@ def file_from(value: bytes | None) -> FormerFile | None:
         )
     except ValueError:
         return None
-    return FormerFile(source, mask, held, frozenset(found.released))
+    return FormerFile(source, mask, held, frozenset(found.released), frozenset(found.lost))
 
 
 def octets(path: str) -> str:

@@ -305,13 +305,15 @@ class Choice:
 
         What was right and did not change is wrong by somebody else's fault: of another file that
         did, or of the main one. Else our own rules are others now, and the file stays as it is.
-        Of what only counts as it was, the domain goes.
+        Of what only counts as it was, the domain goes, and what did not fit before is set aside.
         """
         if name == self.first.name:
             self.fatal.append(mistake)
         elif self.is_new(name):
             return self.put_aside(name, mistake)
         elif mistake not in self.borne[name]:
+            if name not in self.aside and self.was_lost(name, mistake):
+                return self.put_aside(name, mistake)
             if mistake.against and self.is_new(mistake.against.file):
                 return self.put_aside(mistake.against.file, reverse(mistake, mistake.against))
             main = self.past.former.main
@@ -328,14 +330,20 @@ class Choice:
         every = self.held[name].placed if name in self.held else ()
         if read and name not in self.held:
             every = self.placed_of(read, once=True)
-        before = [each for each in every if each.where <= mistake.where]
-        if not before:
+        if not (key := key_at(mistake.where, every)):
             self.borne[name].append(mistake)
             return False
         self.aside.get(name, []).append(mistake)
-        self.dropped[name].add(max(before, key=lambda each: each.where).key)
+        self.dropped[name].add(key)
         self.counting = None
         return True
+
+    def was_lost(self, name: str, mistake: Mistake) -> bool:
+        """Return whether a mistake is that of a domain which was not there when last right."""
+        former, now = self.former.get(name), self.now.get(name)
+        if former is None or now is None or not former.lost:
+            return False
+        return key_at(mistake.where, self.placed_of(now)) in former.lost
 
     def is_new(self, name: str) -> bool:
         """Return whether a file counts with something else than what it said when last right."""
@@ -608,6 +616,12 @@ class Choice:
 def key_of(holder: Holder) -> str:
     """Return which domain that is, empty for the global URL."""
     return holder.placed.key if holder.placed else ""
+
+
+def key_at(where: Origin, every: Iterable[Placed]) -> str:
+    """Return in which domain of a file a place is, empty for none."""
+    before = [each for each in every if each.where <= where]
+    return max(before, key=lambda each: each.where).key if before else ""
 
 
 def owners_of(holders: Iterable[Holder]) -> tuple[Owner, ...]:

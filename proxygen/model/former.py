@@ -47,13 +47,15 @@ class FormerFile:
 
     *held* is what it had before that and is held back, the latest first; of a file that is gone
     nothing else is left. What the main one had may be needed by what is held back of others.
-    *released* are domains that somebody removes on purpose.
+    *released* are domains that somebody removes on purpose, *lost* those that are not there though
+    the file has them, as it is set aside and they do not fit what others say any more.
     """
 
     source: Source
     mask: str = ""
     held: tuple[Held, ...] = ()
     released: frozenset[str] = frozenset()
+    lost: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

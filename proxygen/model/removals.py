@@ -279,7 +279,8 @@ class Removing:
         for name, known in choice.former.items():
             held = self.held_of(name)
             if name in choice.aside:
-                files[known.source.place] = replace(known, held=held)
+                lost = frozenset(choice.dropped.get(name, ()))
+                files[known.source.place] = replace(known, held=held, lost=lost)
             elif name not in choice.now and (held or known.mask in choice.found.missing):
                 gone = replace(known.source, text=b"")
                 files[known.source.place] = replace(known, source=gone, held=held)

@@ -411,6 +411,12 @@ def test_a_file_that_is_set_aside_loses_only_what_does_not_fit(
         assert ("a.example" in hosts(site)) is not bool(lost)
         assert "z.example" in hosts(site)
         assert len(told.mistakes) > lost
+    made.files["a.d"] = f"domains:\n  {text}\n  z.example: {{}}\n"
+    for more in ("", "", "# changed\n", ""):
+        made.main += more
+        site = made.apply()
+        assert [each.lost for each in site.set_aside] == [("a.example",)] * lost
+        assert "z.example" in hosts(site)
     made.main = OURS + BOUNDED + words
     assert "a.example" in hosts(made.apply())
 
