@@ -149,3 +149,10 @@ def test_a_model_is_the_same_however_its_path_is_spelled(tmp_path: Path) -> None
     site = assemble.site(Layout(tmp_path, tmp_path / "link/proxygen.yaml"))
     assert [each.kept for each in site.set_aside] == [("b.example",)]
     assert not site.held_back
+
+
+def test_a_file_that_was_kept_before_lost_domains_were_noted_is_read() -> None:
+    value = applied.written(file("a.yaml"))
+    assert applied.file_from(value.replace(b', "lost": []', b"")) == file("a.yaml")
+    noted = replace(file("a.yaml"), lost=frozenset({"a.example"}))
+    assert applied.file_from(applied.written(noted)) == noted

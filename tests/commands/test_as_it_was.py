@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from proxygen import assemble
-from proxygen.commands.apply import round_of
+from proxygen.commands.apply import over, round_of
 from proxygen.model.layout import Layout
 from proxygen.reconcile import reconcile
 from tests.commands.test_cli import proxygen
@@ -323,3 +323,14 @@ def test_what_another_run_kept_before_ours_began_counts(folder: Path) -> None:
     (told,) = said(folder, "apply")["set_aside"]
     assert told["kept"] == ["c.example"]
     assert served(folder) == {"b.example", "c.example"}
+
+
+def test_what_is_confirmed_is_so_for_one_round(folder: Path) -> None:
+    layout = Layout(folder.parents[2], folder.parent / "proxygen.yaml")
+    read = assemble.site(layout, confirmed=True)
+    assert round_of(layout, read, reconcile, quiet=True).exit_code == 0
+    second = over(layout, read)
+    (folder / "a.yaml").write_text("")
+    assert run(folder, "apply").returncode == 8
+    assert round_of(layout, second, reconcile, quiet=True).exit_code == 8
+    assert len(served(folder)) == 9
