@@ -289,11 +289,15 @@ class Choice:
     def blame_all(self, mistakes: Iterable[tuple[str, Mistake]]) -> bool:
         """Do something about mistakes of what counts; return whether something else counts now.
 
-        Of a file that one of them sets aside, the others are as good as settled.
+        Of a file that one of them sets aside, the others are as good as settled, also those which
+        others have because of it.
         """
         before, again = set(self.aside), False
         for name, each in mistakes:
-            if name in self.aside and name not in before:
+            other = each.against.file if each.against else name
+            if other != name and other in self.aside and other not in before:
+                again = True
+            elif name in self.aside and name not in before:
                 if len(self.aside[name]) <= MOST_MISTAKES:
                     self.aside[name].append(each)
             else:

@@ -247,6 +247,23 @@ def test_who_puts_a_domain_above_anothers_names_is_set_aside() -> None:
     assert "a.d:2" in site.mistakes[0].reason
 
 
+@pytest.mark.parametrize("text", [None, "domains: {", "# the same\n"])
+def test_who_is_set_aside_for_something_else_is_at_fault_alone(text: str | None) -> None:
+    dns = domain(
+        "b.example", "certificate: acme, challenge: dns-01, extra_names: [x.above.example]"
+    )
+    main = MAIN + BACKENDS + "solvers: {ours: {exec: {program: /p}}}\n"
+    made = Model(main, {"a.d": many("a.example"), "b.d": dns})
+    assert not made.apply().mistakes
+    made.main += "# changed\n"
+    made.files["b.d"] = text + dns if text and text.startswith("#") else text
+    wrong = many("a.example", "above.example") + "  c.example: {url: c.example, backend: no}\n"
+    site = made.apply(**{"a.d": wrong})
+    assert hosts(site).keys() == {"a.example", "b.example"}
+    assert not any(each.lost for each in site.set_aside)
+    assert "a.d" in aside(site)
+
+
 def test_other_rules_of_ours_take_nothing_from_a_file_that_was_right() -> None:
     made = model(a=many("a.example", "b.example"))
     made.public = frozenset({"a.example"})
