@@ -32,6 +32,7 @@ from proxygen.model.sources import Load, Source, Unreadable
 from proxygen.model.yaml import LARGEST_INCLUDED, LARGEST_MAIN
 from proxygen.namebook import NameBook
 from proxygen.plan.quota import Entry, Kind, Quota, is_exempt, is_renewal
+from proxygen.services import Service
 from proxygen.solvers import Solver, Solvers, Writer, Writing
 from proxygen.stores import VERSION, VERSION_KEY, Store
 from proxygen.stores.filesystem import FileStore
@@ -102,7 +103,7 @@ class Parts:
     bundles: Bundles
     names: NameBook
     templates: Templates
-    services: Mapping[str, Any]
+    services: Mapping[str, Service]
     now: Callable[[], datetime]
     draw: Callable[[], float] = random.random
     latest: Latest = field(default_factory=Latest)

@@ -67,15 +67,15 @@ def configured(
     What proxygen itself wrote for it comes last: it is there still where the store was lost. Mail
     clients are shown the global one alone.
     """
-    module = parts.services[state.name]
-    concerned = [each for each in owners if each.key == GLOBAL or module.ROLE is Role.WEB]
+    service = parts.services[state.name]
+    concerned = [each for each in owners if each.key == GLOBAL or service.role is Role.WEB]
     told = asked(state, parts) if concerned else {}
     own = ours(parts.layout.live(state.name)) if concerned else {}
     for owner in concerned:
         found: dict[Configured, None] = {}
         for name in owner.names if owner.key == GLOBAL else owner.names[:1]:
-            if told:
-                those = module.configured(name, state.facts, state.settings, told)
+            if told and state.facts:
+                those = service.configured(name, state.facts, state.settings, told)
                 found |= dict.fromkeys(those)
         found |= dict.fromkeys(Configured((path,)) for path in own.get(stem(owner.key), ()))
         if found:
@@ -84,10 +84,12 @@ def configured(
 
 def asked(state: ServiceState, parts: Parts) -> dict[str, Answer]:
     """Return a service's answers about certificates; none where it cannot be asked."""
-    module, known = parts.services[state.name], dict[str, Answer]()
+    service, known = parts.services[state.name], dict[str, Answer]()
+    if state.facts is None:
+        return known
     try:
         for _ in range(ROUNDS):
-            questions = module.certificate_questions(
+            questions = service.certificate_questions(
                 state.facts, state.settings, parts.layout, known
             )
             further = {key: each for key, each in questions.items() if key not in known}

@@ -19,7 +19,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, TypedDict
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from proxygen.assemble import Latest, Parts
 from proxygen.errors import ServiceError, Unreadable
@@ -28,7 +28,7 @@ from proxygen.host.addresses import Found
 from proxygen.host.own_part import OwnPart, own_part
 from proxygen.model.certificate import Bundle
 from proxygen.model.layout import Layout, Live, certificate_file
-from proxygen.model.site import Role, Site
+from proxygen.model.site import Site
 from proxygen.model.upstreams import host_names
 from proxygen.plan.installation import HEADER, VERSION, addresses_in
 from proxygen.plan.left_out import Kind, LeftOut, left_out_from
@@ -44,12 +44,13 @@ from proxygen.services import (
     Listener,
     Question,
     Reading,
+    Service,
+    ServiceSettings,
+    WebFacts,
 )
+from proxygen.services.service_kind import its_own
 
 NO_HOSTS: Mapping[str, Found] = {}
-
-ANSWERS = "challenge_listener"
-"""What a service has that answers challenges."""
 
 LARGEST_CONFIGURATION = 64 * 1024 * 1024
 """Octets of a service's configuration with all that it includes: 20,000 sites of others."""
@@ -125,10 +126,10 @@ def set_up(parts: Parts) -> dict[str, ServiceState]:
     No service has to answer, or to be there.
     """
     found: dict[str, ServiceState] = {}
-    for name, module in parts.services.items():
+    for name, service in parts.services.items():
         live = parts.layout.live(name)
-        settings = settings_of(module, live)
-        if live.folder.is_dir() or is_ours(own_part(module, name, settings, parts.layout)):
+        settings = settings_of(service, live)
+        if live.folder.is_dir() or is_ours(own_part(service, settings, parts.layout)):
             found[name] = state(name, settings, parts)
     return found
 
@@ -143,50 +144,62 @@ def is_ours(own: OwnPart) -> bool:
 
 def is_gone(name: str, parts: Parts) -> bool:
     """Return whether a service that was set up is on this host no more."""
-    module, live = parts.services[name], parts.layout.live(name)
-    return program_of(name, module, settings_of(module, live)) is None
+    service, live = parts.services[name], parts.layout.live(name)
+    return program_of(service, settings_of(service, live)) is None
 
 
-def program_of(name: str, module: Any, settings: Any) -> str | None:
+def program_of(service: Service, settings: ServiceSettings) -> str | None:
     """Return the path of a service's program, None where it is not on this host."""
-    return processes.found((settings.program,) if settings.program else (name, *module.PROGRAMS))
+    usual = (service.name, *service.programs)
+    return processes.found((settings.program,) if settings.program else usual)
 
 
-def settings_of(module: Any, live: Live) -> Any:
+def settings_of(service: Service, live: Live) -> ServiceSettings:
     """Return the settings with which a service was set up."""
+    kind = service.settings_type
     try:
-        return module.Settings.model_validate_json(files.read(live.folder / SETTINGS) or b"{}")
+        return kind.model_validate_json(files.read(live.folder / SETTINGS) or b"{}")
     except ValidationError:
-        return module.Settings()
+        return kind()
 
 
-def wanted_services(site: Site, known: Mapping[str, Any]) -> dict[str, Any]:
+def wanted_services(site: Site, known: Mapping[str, Service]) -> dict[str, ServiceSettings]:
     """Return the settings of the services to work with, by name."""
     if site.services is not None:
-        return {name: given or known[name].Settings() for name, given in site.services.items()}
+        return {name: chosen(known[name], given) for name, given in site.services.items()}
     return {
-        name: module.Settings()
-        for name, module in known.items()
-        if processes.found((name, *module.PROGRAMS))
+        name: service.settings_type()
+        for name, service in known.items()
+        if processes.found((name, *service.programs))
     }
 
 
+def chosen(service: Service, given: BaseModel | None) -> ServiceSettings:
+    """Return the settings that the model gives a service, the usual ones where it says nothing."""
+    kind = service.settings_type
+    return kind() if given is None else its_own(kind, given)
+
+
 def state(
-    name: str, settings: Any, parts: Parts, hosts: Mapping[str, Found] = NO_HOSTS
+    name: str, settings: ServiceSettings, parts: Parts, hosts: Mapping[str, Found] = NO_HOSTS
 ) -> ServiceState:
     """Return what was found out about one service; an error is part of it."""
-    module = parts.services[name]
-    own = own_part(module, name, settings, parts.layout)
+    service = parts.services[name]
+    own = own_part(service, settings, parts.layout)
     try:
-        facts, refusal = found_out(name, module, settings, own, parts.layout)
+        facts, refusal = found_out(service, settings, own, parts.layout)
         present = installed(parts.layout.live(name), own, facts.user, parts.latest)
-        facts = replace(facts, addresses=addressed(hosts, addresses_in(present.manifest)))
         facts = replace(facts, overrides=parts.templates.overriding(name))
-        if module.ROLE is Role.WEB:
-            facts = replace(facts, additions=additions(parts.layout))
+        if isinstance(facts, WebFacts):
+            facts = replace(
+                facts,
+                ipv6=speaks_ipv6(),
+                addresses=addressed(hosts, addresses_in(present.manifest)),
+                additions=additions(parts.layout),
+            )
         pid = processes.master(facts.pid_file, facts.program)
         if pid is None and not refusal and present.written_for != facts.version:
-            refusal = refusal_of_ours(module, facts, settings, own)
+            refusal = refusal_of_ours(service, facts, settings, own)
     except ServiceError as error:
         return ServiceState(name, settings, error=error)
     except OSError as error:
@@ -207,26 +220,25 @@ def addressed(
 
 
 def found_out(
-    name: str, module: Any, settings: Any, own: OwnPart, layout: Layout
+    service: Service, settings: ServiceSettings, own: OwnPart, layout: Layout
 ) -> tuple[Facts, str]:
     """Return the facts of one service, and why it refuses our part of its configuration.
 
     The facts are then those without our part. Raise ServiceError when it cannot be worked with.
     """
-    program = program_of(name, module, settings)
+    program, name = program_of(service, settings), service.name
     if program is None:
         raise ServiceError(
             f"{name} was not found on this host",
             remedy=f"install {name}, name its `program`, or take it out of `services`",
         )
-    without_pipes(module.main_file(settings, layout))
-    asked, refusal = module.questions(program, settings, layout), ""
+    without_pipes(service.main_file(settings, layout))
+    asked = service.questions(program, settings, layout)
     try:
-        facts: Facts = module.facts(program, settings, layout, answers(asked))
+        return service.facts(program, settings, layout, answers(asked)), ""
     except Unreadable as error:
-        refusal = error.words or error.what
-        facts = without_ours(program, module, settings, own, layout, error)
-    return replace(facts, ipv6=speaks_ipv6()), refusal
+        theirs = without_ours(program, service, settings, own, layout, error)
+        return theirs, error.words or error.what
 
 
 def without_pipes(main: Path) -> None:
@@ -243,7 +255,12 @@ def without_pipes(main: Path) -> None:
 
 
 def without_ours(
-    program: str, module: Any, settings: Any, own: OwnPart, layout: Layout, error: Unreadable
+    program: str,
+    service: Service,
+    settings: ServiceSettings,
+    own: OwnPart,
+    layout: Layout,
+    error: Unreadable,
 ) -> Facts:
     """Return what a service tells when it is asked again without our part of its configuration.
 
@@ -255,11 +272,10 @@ def without_ours(
     try:
         with own.left_out() as main:
             there = settings.model_copy(update={"configuration": str(main)})
-            asked = module.questions(program, there, layout)
+            asked = service.questions(program, there, layout)
             theirs = {key: each for key, each in asked.items() if not reads_ours(each, own)}
             absent = {key: Answer(1, "", "left out") for key in asked.keys() - theirs.keys()}
-            facts: Facts = module.facts(program, settings, layout, answers(theirs) | absent)
-            return facts
+            return service.facts(program, settings, layout, answers(theirs) | absent)
     except Unreadable as second:
         ours = any(str(path) in error.words for path in own.paths)
         raise Unreadable(
@@ -277,17 +293,17 @@ def reads_ours(question: Question, own: OwnPart) -> bool:
     return isinstance(question, Reading) and any(map(question.path.is_relative_to, own.paths))
 
 
-def refusal_of_ours(module: Any, facts: Facts, settings: Any, own: OwnPart) -> str:
+def refusal_of_ours(service: Service, facts: Facts, settings: ServiceSettings, own: OwnPart) -> str:
     """Return why a service that does not run refuses our part; empty where it takes it.
 
     That is asked where ours was written for another version. Where the service refuses the
     configuration without ours likewise, ours is not what is in the way.
     """
-    if not is_ours(own) or not (words := refused(module, facts, settings, facts.main)):
+    if not is_ours(own) or not (words := refused(service, facts, settings, facts.main)):
         return ""
     try:
         with own.left_out() as main:
-            return "" if refused(module, facts, settings, main) else words
+            return "" if refused(service, facts, settings, main) else words
     except (ServiceError, OSError):
         return ""
 
@@ -307,10 +323,10 @@ def blamed(refusal: str, own: OwnPart) -> str:
     return places[-1][1]
 
 
-def refused(module: Any, facts: Facts, settings: Any, main: Path) -> str | None:
+def refused(service: Service, facts: Facts, settings: ServiceSettings, main: Path) -> str | None:
     """Return why a service refuses the configuration whose main file is *main*."""
-    commands = module.check(facts, settings, main)
-    words: str | None = module.refused([processes.run(each) for each in commands])
+    commands = service.check(facts, settings, main)
+    words = service.refused([processes.run(each) for each in commands])
     return words and staging.unstaged(words)
 
 
@@ -491,10 +507,11 @@ def heeding(
     if state.facts is None:
         return state
     present = set(parts_of(site, bundles, state.facts, state.name))
+    additions = state.facts.additions if isinstance(state.facts, WebFacts) else {}
     unread = [
         LeftOut(part, trouble, trouble.partition(": ")[0])
         for part in sorted(present)
-        if part.kind is Kind.ADDITIONS and (trouble := state.facts.additions[part.name].trouble)
+        if part.kind is Kind.ADDITIONS and (trouble := additions[part.name].trouble)
     ]
     known = [each for each in noted if each.part in present]
     parts = {each.part: each for each in (*known, *unread)}

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from functools import partial
-from typing import Any
 
 from proxygen.apply import refusals
 from proxygen.apply.change import as_service_error, not_running
@@ -22,9 +21,9 @@ from proxygen.configured import with_candidates
 from proxygen.errors import CheckFailed, NotServed, ProxygenError, ServiceError
 from proxygen.host.ports import is_free
 from proxygen.model.certificate import GLOBAL, HTTP, Bundle
-from proxygen.model.site import Role, Site
-from proxygen.model.views import mail_view, web_view
-from proxygen.observe import ANSWERS, looked_since, observe, unanswered
+from proxygen.model.site import Site
+from proxygen.model.views import VIEWS, View
+from proxygen.observe import looked_since, observe, unanswered
 from proxygen.plan.adoption import adopted, adoptions, as_they_are, not_usable
 from proxygen.plan.alerts import from_services, not_asked, warnings
 from proxygen.plan.backoff import purpose, purpose_of
@@ -37,9 +36,7 @@ from proxygen.plan.schedule import Past, Schedule, forecast, schedule
 from proxygen.plan.shown import Showing
 from proxygen.plan.steps import Adopt, Install, Issue, Look, Plan
 from proxygen.plan.without import failure, is_new, parts_of, sentence, suspected, without
-from proxygen.services import Endpoint, Facts
-
-VIEWS = {Role.WEB: web_view, Role.MAIL: mail_view}
+from proxygen.services import Endpoint, Facts, ServiceSettings, WebFacts
 
 
 def always(plan: Plan, observed: Observed) -> bool:  # noqa: ARG001
@@ -177,7 +174,8 @@ class Heeding:
             found = parts_of(self.site, observed.bundles, state.facts, name)
             new = [each for each in found if is_new(each, state.installed)]
             words = error.words or error.what
-            those = suspected(new, words, state.facts.additions) or new
+            additions = state.facts.additions if isinstance(state.facts, WebFacts) else {}
+            those = suspected(new, words, additions) or new
             told = (LeftOut(each, words, at_reload=state.pid or -1) for each in those)
             if not noted(service, (*state.left_out, *told) if those else first):
                 return False
@@ -197,7 +195,7 @@ class Heeding:
         if self.asked[name] > MOST_ASKED:
             return False
         self.progress.say(f"ask {name} what it refuses")
-        view = VIEWS[module.ROLE](self.site, observed.bundles)
+        view = VIEWS[module.role](self.site, observed.bundles)
         render = partial(rendered, name, self.parts, view, state.settings)
         alive = partial(self.progress.say, f"check {name}")
         with told_if_failed(name, self.progress):
@@ -323,7 +321,7 @@ def met(site: Site, parts: Parts, observed: Observed) -> list[Endpoint]:
     for name, state in observed.services.items():
         if state.facts and GLOBAL in observed.bundles:
             module = parts.services[name]
-            view = VIEWS[module.ROLE](site, observed.bundles)
+            view = VIEWS[module.role](site, observed.bundles)
             found += module.endpoints(view, state.settings, state.facts)
     return found
 
@@ -439,7 +437,7 @@ def whole_plan(
     steps = compare(found.due, site, wanted, then, now, answered=answered, look=found.look)
     told = not_usable(site, observed, now) if any(each.stand_in for each in found.due) else ()
     steps = (*found.adopt, *steps)
-    roles = {name: parts.services[name].ROLE for name in observed.services}
+    roles = {name: parts.services[name].role for name in observed.services}
     showing = Showing(site, observed, then, steps, scheduled.waiting, roles, now)
     return Plan(
         steps,
@@ -550,13 +548,17 @@ def wanted_of(name: str, site: Site, parts: Parts, observed: Observed) -> Instal
     It follows from that view and a few facts: while these are the same, so is it.
     """
     module, state = parts.services[name], observed.services[name]
-    view = VIEWS[module.ROLE](site, observed.bundles)
+    if state.facts is None:
+        raise state.error or ServiceError(f"{name} was not looked at")
+    view = VIEWS[module.role](site, observed.bundles)
     given = (view, state.settings, state.facts)
     make = partial(rendered, name, parts, *given)
     return parts.latest.of(f"wanted {name}", (*given, parts.layout, parts.templates), make)
 
 
-def rendered(name: str, parts: Parts, view: Any, settings: Any, facts: Any) -> Installation:
+def rendered(
+    name: str, parts: Parts, view: View, settings: ServiceSettings, facts: Facts
+) -> Installation:
     """Return what one service should have for a view."""
     module = parts.services[name]
     return installation(
@@ -589,9 +591,9 @@ def challenges_answered(
     names = [name for each in asked if each.challenge == HTTP for name in each.names]
     names = list(dict.fromkeys([*names, *looked_at]))
     for name, state in observed.services.items():
-        module = parts.services[name]
-        if names and (state.pid or state.error) and hasattr(module, ANSWERS):
-            listener = module.challenge_listener(state.settings)
+        challenges = parts.services[name].challenges
+        if names and (state.pid or state.error) and challenges:
+            listener = challenges.challenge_listener(state.settings)
             if unanswered(listener, names):
                 return False
     return True

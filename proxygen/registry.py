@@ -8,7 +8,6 @@ from functools import cache
 from importlib import resources
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
@@ -17,6 +16,7 @@ from proxygen.host import files
 from proxygen.model.mistakes import mistakes_of
 from proxygen.model.schema import Application
 from proxygen.model.yaml import parse
+from proxygen.services import Service
 
 
 def words(folder: str) -> tuple[str, ...]:
@@ -29,7 +29,7 @@ def words(folder: str) -> tuple[str, ...]:
     return tuple(sorted(name for name in names if "_" not in name))
 
 
-def part(folder: str, word: str) -> Any:
+def part(folder: str, word: str) -> ModuleType:
     """Return the module of that word."""
     if word not in words(folder):
         raise LookupError(f"no {word} in {folder}")
@@ -37,9 +37,15 @@ def part(folder: str, word: str) -> Any:
 
 
 @cache
-def services() -> dict[str, ModuleType]:
-    """Return the description of every known service by its word."""
-    return {word: part("services", word) for word in words("services")}
+def services() -> dict[str, Service]:
+    """Return every known service by its name: one of each kind, called by the kind's word."""
+    return {word: service(word, word) for word in words("services")}
+
+
+def service(kind: str, name: str) -> Service:
+    """Return the service of a kind under a name."""
+    named: Service = part("services", kind).SERVICE.named(name)
+    return named
 
 
 @cache
@@ -57,8 +63,8 @@ def solvers() -> dict[str, ModuleType]:
 
 def settings() -> dict[str, dict[str, type[BaseModel]]]:
     """Return the settings of every known service, notifier and solver, by room and word."""
-    rooms = {"services": services(), "notifiers": notifiers(), "solvers": solvers()}
-    return {
+    rooms = {"notifiers": notifiers(), "solvers": solvers()}
+    return {"services": {word: each.settings_type for word, each in services().items()}} | {
         room: {word: module.Settings for word, module in modules.items()}
         for room, modules in rooms.items()
     }

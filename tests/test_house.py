@@ -214,6 +214,60 @@ def called(node: ast.Call) -> str:
     return ""
 
 
+UNTYPED = frozenset({"Any", "hasattr", "getattr", "ModuleType"})
+OF_A_SERVICE = frozenset({"service", "module", "facts", "settings", "view", "kind", "state"})
+"""What a value is called that is a service, or is of one."""
+
+
+@pytest.mark.parametrize(
+    "path", [each for each in MODULES if part_of(each) == "services"], ids=name_of
+)
+def test_what_a_service_says_is_typed(path: Path) -> None:
+    names = {node.id for node in ast.walk(tree(path)) if isinstance(node, ast.Name)}
+    assert not names & UNTYPED
+
+
+WITH_SETTINGS_OF_OTHERS = frozenset(
+    {"notifiers/__init__.py", "solvers/__init__.py", "model/site.py"}
+)
+"""Where ``settings`` are not those of a service."""
+
+
+ASKING_OTHERS = frozenset(
+    {"registry.py", "host/logs.py", "lookup/delegation.py", "lookup/recursive.py"}
+)
+"""Who asks what something has that is no service."""
+
+
+@pytest.mark.parametrize(
+    "path", [each for each in MODULES if name_of(each) not in WITH_SETTINGS_OF_OTHERS], ids=name_of
+)
+def test_who_is_given_a_service_knows_what_it_can_do(path: Path) -> None:
+    nodes = list(ast.walk(tree(path)))
+    given = [node for node in nodes if isinstance(node, ast.arg) and node.arg in OF_A_SERVICE]
+    held = [
+        node
+        for node in nodes
+        if isinstance(node, ast.AnnAssign)
+        and isinstance(node.target, ast.Name)
+        and node.target.id in OF_A_SERVICE
+    ]
+    untyped = [
+        node.lineno
+        for node in (*given, *held)
+        if node.annotation and re.search(r"\bAny\b|ModuleType", ast.unparse(node.annotation))
+    ]
+    calls = [node for node in nodes if isinstance(node, ast.Call)]
+    asked = [node.lineno for node in calls if called(node) == "hasattr"]
+    asked += [
+        node.lineno
+        for node in calls
+        if called(node) == "getattr" and re.search(r"services?\b", ast.unparse(node.args[0]))
+    ]
+    assert not untyped, "say which: Service, ServiceSettings, Facts, View"
+    assert not asked or name_of(path) in ASKING_OTHERS, "an optional ability is an attribute"
+
+
 VALUE = re.compile(r"\{\{(.*?)\}\}")
 
 

@@ -21,7 +21,7 @@ from proxygen.observe import LEFT_OUT
 from proxygen.plan.installation import Installation
 from proxygen.plan.left_out import Kind, LeftOut, Part
 from proxygen.plan.without import may_leave_out, parts_of, without
-from proxygen.services import EVERYWHERE, Facts
+from proxygen.services import EVERYWHERE, Facts, WebFacts
 
 LONGEST = 300.0
 """Seconds of asking after which nothing is left out: the change as a whole is refused."""
@@ -186,7 +186,8 @@ class Culprits:
 
     def original(self, words: str) -> str:
         """Return words about directives that are kept as if about the files themselves."""
-        for scope, each in self.facts.additions.items():
+        additions = self.facts.additions if isinstance(self.facts, WebFacts) else {}
+        for scope, each in additions.items():
             kept = self.service.live.additions / each.digest
             words = words.replace(str(kept), str(self.folder(scope)))
         return words

@@ -17,7 +17,7 @@ from proxygen.errors import IssueFailed
 from proxygen.model.certificate import HTTP, Certificate
 from proxygen.model.hosts import readable
 from proxygen.model.site import Site
-from proxygen.observe import ANSWERS, wanted_services
+from proxygen.observe import wanted_services
 from proxygen.plan.names import Evidence, Known, looked
 from proxygen.plan.observed import Observed
 from proxygen.preflight import Asked, Beacon, Identity, Preflight, reached
@@ -171,7 +171,7 @@ def looked_now(
 def listens(site: Site, parts: Parts) -> bool:
     """Return whether proxygen answers challenges itself: no service of the site does."""
     named = wanted_services(site, parts.services)
-    return not any(hasattr(parts.services[name], ANSWERS) for name in named)
+    return not any(parts.services[name].challenges for name in named)
 
 
 def in_trouble(

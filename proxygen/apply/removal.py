@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from proxygen.apply.service import LiveService
 from proxygen.errors import CheckFailed, ServiceError
@@ -18,21 +17,22 @@ from proxygen.host.own_part import own_part
 from proxygen.model.layout import Layout
 from proxygen.observe import manifest_of, program_of
 from proxygen.plan.observed import ServiceState
+from proxygen.services import Service
 
 
-def remove(state: ServiceState, module: Any, layout: Layout) -> tuple[str, ...]:
+def remove(state: ServiceState, service: Service, layout: Layout) -> tuple[str, ...]:
     """Take our part out of a service, and what it read of ours; return what is worth a warning.
 
     The service's own configuration comes first, by one rename or removal, so that a run that was
     killed leaves one or the other; the next one finishes it. Raise CheckFailed for what cannot be
     done without harm.
     """
-    own, live = own_part(module, state.name, state.settings, layout), layout.live(state.name)
+    own, live = own_part(service, state.settings, layout), layout.live(state.name)
     files.folder(live.folder, 0o711)
-    late = bool(manifest_of(live.current).get("readers")) and may_run(state, module)
-    told = tuple(objections(state, module, layout))
+    late = bool(manifest_of(live.current).get("readers")) and may_run(state, service)
+    told = tuple(objections(state, service, layout))
     own.take_out()
-    told = told or tuple(reloading(state, module, layout))
+    told = told or tuple(reloading(state, service, layout))
     if used := own.leading_to_us():
         return (*told, kept(state.name, used, live.folder))
     if told and late:
@@ -42,7 +42,7 @@ def remove(state: ServiceState, module: Any, layout: Layout) -> tuple[str, ...]:
     return told
 
 
-def objections(state: ServiceState, module: Any, layout: Layout) -> Iterator[str]:
+def objections(state: ServiceState, service: Service, layout: Layout) -> Iterator[str]:
     """Yield why a service is not reloaded: it refuses its configuration, or cannot be asked.
 
     Raise CheckFailed where it refuses it without our part only.
@@ -50,14 +50,14 @@ def objections(state: ServiceState, module: Any, layout: Layout) -> Iterator[str
     if state.facts is None:
         yield not_asked(state)
         return
-    service = LiveService(module, state, layout)
-    words = service.refusal_without_ours()
+    live = LiveService(service, state, layout)
+    words = live.refusal_without_ours()
     if words is None:
         return
-    if service.refusal_as_it_is() is None:
+    if live.refusal_as_it_is() is None:
         raise CheckFailed(
             f"{service.name} takes its configuration, but would refuse it without proxygen's part",
-            where=str(service.facts.main),
+            where=str(live.facts.main),
             remedy="take what uses that part out of your files (the words below name the place), "
             f"then run `proxygen uninstall {service.name}`; nothing was changed",
             words=words,
@@ -68,21 +68,21 @@ def objections(state: ServiceState, module: Any, layout: Layout) -> Iterator[str
     )
 
 
-def reloading(state: ServiceState, module: Any, layout: Layout) -> Iterator[str]:
+def reloading(state: ServiceState, service: Service, layout: Layout) -> Iterator[str]:
     """Reload a service that runs; yield why it did not."""
     if state.facts is None or state.pid is None:
         return
     try:
-        LiveService(module, state, layout).reload()
+        LiveService(service, state, layout).reload()
     except ServiceError as error:
         words = f": {error.words}" if error.words else ""
         yield f"{error.what}; its configuration is without proxygen's part now, reload it{words}"
 
 
-def may_run(state: ServiceState, module: Any) -> bool:
+def may_run(state: ServiceState, service: Service) -> bool:
     """Return whether a service may run, be it that its program was taken away meanwhile."""
-    there = program_of(state.name, module, state.settings) is not None
-    return there or processes.outlives((state.name, *module.PROGRAMS))
+    there = program_of(service, state.settings) is not None
+    return there or processes.outlives((service.name, *service.programs))
 
 
 def not_asked(state: ServiceState) -> str:

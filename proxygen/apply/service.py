@@ -10,16 +10,17 @@ import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from proxygen.apply.generations import Generations
 from proxygen.errors import CheckFailed, ServiceError
 from proxygen.host import files, processes, staging
 from proxygen.host.own_part import own_part
+from proxygen.host.parameters import Parameters
 from proxygen.model.layout import Layout
 from proxygen.observe import SETTINGS, UNASKED, UNSERVED, refused, written_for
 from proxygen.plan.installation import pointing
 from proxygen.plan.observed import ServiceState, dotted
+from proxygen.services import Service
 
 MOST_NOTED = 1000
 """Names that are noted of a service that shows something else; of more, nothing is known."""
@@ -41,17 +42,17 @@ class Target:
 class LiveService:
     """One service as this host has it, with the means to change it."""
 
-    def __init__(self, module: Any, state: ServiceState, layout: Layout) -> None:
+    def __init__(self, service: Service, state: ServiceState, layout: Layout) -> None:
         if state.facts is None:
             raise state.error or ServiceError(f"{state.name} was not looked at")
         self.name = state.name
-        self.module = module
+        self.service = service
         self.state = state
         self.facts = state.facts
         self.settings = state.settings
         self.live = layout.live(state.name)
         self.local = layout.etc / "nginx.d"
-        self.own = own_part(module, state.name, state.settings, layout)
+        self.own = own_part(service, state.settings, layout)
         self.pointer = self.own.pointer
         self.parameters = self.own.parameters
         self.generations = Generations(state.name, self.live, state.installed)
@@ -114,14 +115,20 @@ class LiveService:
         if self.pointer:
             with staging.included(self.facts.main, self.pointer, folder) as main:
                 return self.asked(main)
+        with staging.copied(self.facts.main, self.live.folder / "check") as main:
+            if self.parameters:
+                files.replace_text(main, self.text_with(self.parameters, target, folder))
+            return self.asked(main)
+
+    def text_with(self, parameters: Parameters, target: Target, folder: Path | None) -> str:
+        """Return the text of the main file as it is with the generation in *folder*, or none."""
+        if folder is None:
+            return parameters.given_back()
         values = {
             name: value.replace(str(self.live.current), str(folder))
             for name, value in target.parameters.items()
         }
-        text = self.parameters.with_values(values) if folder else self.parameters.given_back()
-        with staging.copied(self.facts.main, self.live.folder / "check") as main:
-            files.replace_text(main, text)
-            return self.asked(main)
+        return parameters.with_values(values)
 
     def refusal_without_ours(self) -> str | None:
         """Return why the service refuses what is the administrator's alone."""
@@ -146,7 +153,7 @@ class LiveService:
 
     def asked(self, main: Path) -> str | None:
         """Return the refusal of the configuration whose main file is *main*."""
-        return refused(self.module, self.facts, self.settings, main)
+        return refused(self.service, self.facts, self.settings, main)
 
     # Switching.
 
@@ -160,7 +167,7 @@ class LiveService:
             text = pointing(self.pointer, self.live.current)
             if files.text(self.pointer.path) != text:
                 files.write(self.pointer.path, files.encoded(text), 0o644)
-        else:
+        elif self.parameters:
             self.parameters.set(target.parameters)
 
     def take_out(self) -> None:
@@ -197,13 +204,13 @@ class LiveService:
         """Reload, and be sure that it happened; raise ServiceError."""
         if self.state.pid is None:
             return
-        workers = processes.workers(self.state.pid) if self.module.WORKERS else frozenset()
+        workers = processes.workers(self.state.pid) if self.service.workers else frozenset()
         logged = files.size(self.facts.log)
-        command = self.module.reload(self.facts, self.settings)
+        command = self.service.reload(self.facts, self.settings)
         answer = processes.run(command) if command else processes.hang_up(self.state.pid)
         if answer.code != 0:
             raise ServiceError(f"{self.name} did not reload", words=answer.words)
-        if self.module.WORKERS and not processes.replaced(self.state.pid, workers):
+        if self.service.workers and not processes.replaced(self.state.pid, workers):
             raise ServiceError(
                 f"{self.name} was told to reload, but its old workers still serve",
                 remedy=f"see its error log {self.facts.log or ''}, then reload it",

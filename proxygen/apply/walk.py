@@ -31,7 +31,6 @@ from proxygen.model.certificate import HTTP, Bundle, Certificate
 from proxygen.model.former import Removal, SetAside
 from proxygen.model.hosts import readable
 from proxygen.model.site import Site
-from proxygen.observe import ANSWERS
 from proxygen.plan.compare import LOCAL
 from proxygen.plan.names import Known
 from proxygen.plan.observed import Observed
@@ -297,7 +296,7 @@ class Walk:
     def challenge_services(self) -> list[str]:
         """Return the services that answer challenges."""
         known = self.parts.services
-        return [name for name in self.observed.services if hasattr(known[name], ANSWERS)]
+        return [name for name in self.observed.services if known[name].challenges]
 
     def may_run(self, name: str) -> bool:
         """Return whether a service runs, or may do although it cannot be worked with."""

@@ -184,8 +184,8 @@ def model(
     """Return the text of a first model."""
     found = [
         word
-        for word, module in registry.services().items()
-        if processes.found((word, *module.PROGRAMS))
+        for word, service in registry.services().items()
+        if processes.found((word, *service.programs))
     ]
     served = application in UPSTREAMS
     text = MODEL.format(

@@ -7,26 +7,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from proxygen.host import files, staging
 from proxygen.host.parameters import Parameters
 from proxygen.model.layout import Layout
-from proxygen.services import Pointer
+from proxygen.services import Pointer, Service, ServiceSettings
 
 
 @dataclass(frozen=True, slots=True)
 class OwnPart:
     """What of ours stands in the configuration whose main file is *main*.
 
-    *pointer* is the file that includes ours, None for a service that has no includes: there it
-    is *parameters*. *folder* is what both lead to. No program of the service is needed.
+    *pointer* is the file that includes ours; for a service that has no includes it is *parameters*
+    instead. *folder* is what both lead to. No program of the service is needed.
     """
 
     main: Path
     folder: Path
     pointer: Pointer | None
-    parameters: Parameters
+    parameters: Parameters | None
 
     @property
     def paths(self) -> tuple[Path, ...]:
@@ -37,13 +36,13 @@ class OwnPart:
         """Return whether anything of ours is in the configuration."""
         if self.pointer:
             return files.text(self.pointer.path) is not None
-        return self.parameters.is_there()
+        return self.parameters is not None and self.parameters.is_there()
 
     def take_out(self) -> None:
         """Take ours out, by one rename or removal."""
         if self.pointer:
             files.remove(self.pointer.path)
-        else:
+        elif self.parameters:
             self.parameters.give_back()
 
     @contextmanager
@@ -55,7 +54,8 @@ class OwnPart:
             return
         folder = self.folder / f"{staging.ASKED}{os.getpid()}-main"
         with staging.copied(self.main, folder) as main:
-            files.replace_text(main, self.parameters.given_back())
+            if self.parameters:
+                files.replace_text(main, self.parameters.given_back())
             yield main
 
     def leading_to_us(self) -> list[Path]:
@@ -63,8 +63,9 @@ class OwnPart:
         return staging.leading(self.main, self.pointer, self.folder)
 
 
-def own_part(module: Any, name: str, settings: Any, layout: Layout) -> OwnPart:
+def own_part(service: Service, settings: ServiceSettings, layout: Layout) -> OwnPart:
     """Return our part of a service's configuration; nothing is read yet."""
-    main, folder = module.main_file(settings, layout), layout.live(name).folder
-    parameters = Parameters(module, main, folder, layout.former(name))
-    return OwnPart(main, folder, module.pointer(main), parameters)
+    main, folder = service.main_file(settings, layout), layout.live(service.name).folder
+    sets, note = service.parameters, layout.former(service.name)
+    parameters = Parameters(sets, main, folder, note) if sets else None
+    return OwnPart(main, folder, service.pointer(main), parameters)

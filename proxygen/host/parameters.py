@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from proxygen.host import files
+from proxygen.services import SetsParameters
 
 Values = Mapping[str, str | None]
 """Parameters by name; None: not set."""
@@ -25,7 +26,7 @@ class Parameters:
     ours lead. None of the service's programs is asked, so that none has to agree.
     """
 
-    module: Any
+    service: SetsParameters
     main: Path
     live: Path
     note: Path
@@ -113,18 +114,16 @@ class Parameters:
 
     def leading_to_us(self) -> list[str]:
         """Return the parameters that lead to us, of those that we set."""
-        present, ours = self.present(), self.module.OURS
+        present, ours = self.present(), self.service.OURS
         return [name for name in ours if str(self.live) in (present.get(name) or "")]
 
     def present(self) -> Values:
         """Return what the main file sets; None: a name without a value."""
-        found: Values = self.module.parameters_in(self.text())
-        return found
+        return self.service.parameters_in(self.text())
 
     def edited(self, changes: Values) -> str:
         """Return the text of the main file with changes made."""
-        text: str = self.module.edited(self.text(), changes)
-        return text
+        return self.service.edited(self.text(), changes)
 
     def replace(self, text: str) -> None:
         """Put *text* in the main file's place, which keeps its mode, owner, and being a link."""

@@ -8,6 +8,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from proxygen.errors import Mistake, Origin
 from proxygen.model.certificate import GLOBAL, Certificate, KeyType, Secret
 from proxygen.model.former import NOTHING, Former, Past, Removal, SetAside
@@ -151,7 +153,7 @@ class Site:
     """The whole installation, every reference resolved.
 
     *authorities* are the ACME authorities, the preferred one first. *services* maps the name
-    of each service to its settings (the type that the service's module calls ``Settings``);
+    of each service to its settings (its ``settings_type``; None: it says nothing of it), and is
     None where the model does not name any: those found serve. *notifiers* does likewise, and
     names all that are to be used. *folder* is that of the model file. *solvers* write DNS records,
     by the name that the administrator gave them. *addresses* are the public ones of this
@@ -170,7 +172,7 @@ class Site:
     domains: tuple[Owner, ...]
     backends: dict[str, Backend]
     authorities: tuple[Acme, ...]
-    services: Mapping[str, Any] | None
+    services: Mapping[str, BaseModel | None] | None
     notifiers: Mapping[str, Any]
     metrics: Metrics
     contact: str | None

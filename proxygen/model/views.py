@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from proxygen.model.certificate import GLOBAL, Bundle
-from proxygen.model.site import Backend, Owner, Site
+from proxygen.model.site import Backend, Owner, Role, Site
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,15 @@ def web_view(site: Site, bundles: Mapping[str, Bundle]) -> WebView:
     (rule 3).
     """
     return WebView(tuple(web_sites(site, bundles)))
+
+
+View = WebView | MailView
+"""What a service is handed, as its role has it."""
+
+VIEWS: Mapping[Role, Callable[[Site, Mapping[str, Bundle]], View]] = {
+    Role.WEB: web_view,
+    Role.MAIL: mail_view,
+}
 
 
 def web_sites(site: Site, bundles: Mapping[str, Bundle]) -> list[WebSite]:

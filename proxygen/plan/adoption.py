@@ -15,7 +15,7 @@ from proxygen.plan.observed import Candidate, Installed, Observed
 from proxygen.plan.renewal import Reason
 from proxygen.plan.steps import Adopt
 from proxygen.plan.without import former
-from proxygen.services import Facts
+from proxygen.services import Facts, WebFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +69,8 @@ def as_they_are(site: Site, observed: Observed, owners: Collection[str]) -> Obse
 
 def untouched(facts: Facts, site: Site, present: Installed, owners: Collection[str]) -> Facts:
     """Return the facts by which a service goes on with owners as it did."""
+    if not isinstance(facts, WebFacts):
+        return facts
     hosts = {each.key: each.host for each in site.domains if each.key in owners}
     shown = {key: mark for key in hosts if (mark := former(key, site, present))}
     others = {key for key, host in hosts.items() if host not in present.served}

@@ -18,7 +18,7 @@ from proxygen.plan.observed import Observed, ServiceState
 from proxygen.plan.states import Named, about, troubled
 from proxygen.plan.steps import some
 from proxygen.plan.without import sentence
-from proxygen.services import Facts
+from proxygen.services import WebFacts
 
 MOST_TOLD = 10
 
@@ -101,10 +101,13 @@ def not_covered(site: Site, observed: Observed, now: datetime) -> Iterator[str]:
     if bundle is None or bundle.stand_in:
         return
     told = {each.name for each in troubled(site, observed, now)}
-    facts = [state.facts for state in observed.services.values() if state.facts]
-    others = {
-        key for each in facts for key in (*each.dropped, *each.shown)
-    }  # with another, or none
+    found = (state.facts for state in observed.services.values())
+    others = {  # with another, or none
+        key
+        for facts in found
+        if isinstance(facts, WebFacts)
+        for key in (*facts.dropped, *facts.shown)
+    }
     for owner in site.domains:
         if not owner.names or owner.host in told or owner.key in others:
             continue
@@ -139,8 +142,9 @@ def bounded(told: Iterator[str]) -> Iterator[str]:
 def two_server_blocks(site: Site, observed: Observed) -> Iterator[str]:
     """A name for which the administrator's own configuration has a server block, too."""
     for state in observed.services.values():
-        others = state.facts.names if state.facts else frozenset()
-        dropped = state.facts.dropped if state.facts else frozenset()
+        facts = state.facts if isinstance(state.facts, WebFacts) else None
+        others = facts.names if facts else frozenset()
+        dropped = facts.dropped if facts else frozenset()
         owners = [owner for owner in site.owners if owner.key not in dropped]
         for name in (name for owner in owners for name in owner.names if name in others):
             yield (
@@ -157,7 +161,8 @@ def without_addresses(site: Site, observed: Observed) -> Iterator[str]:
     if not observed.nameless:
         return
     backends = host_names(site)
-    written = [state.facts.addresses for state in observed.services.values() if state.facts]
+    found = (state.facts for state in observed.services.values())
+    written = [facts.addresses for facts in found if isinstance(facts, WebFacts)]
     for name, trouble in observed.nameless.items():
         former = next((each[name] for each in written if name in each), ())
         yield no_address(name, trouble, backends.get(name, ()), former)
@@ -186,7 +191,7 @@ PASSES = re.compile(
 """A directive that passes requests on to a name; comments and strings are skipped."""
 
 
-def looked_up_at_the_start(facts: Facts) -> Iterator[str]:
+def looked_up_at_the_start(facts: WebFacts) -> Iterator[str]:
     """A name in the administrator's directives that nginx itself looks up.
 
     Our own groups are called so too, and one without a dot may be a group of the administrator's.
@@ -253,6 +258,7 @@ def from_services(observed: Observed) -> Iterator[str]:
         if state.facts:
             yield from state.facts.warnings
             yield from bounded(sentence(each, state.facts) for each in state.left_out)
+        if isinstance(state.facts, WebFacts):
             yield from bounded(looked_up_at_the_start(state.facts))
         if state.error is None and state.pid is None:
             yield is_not_running(state.name)

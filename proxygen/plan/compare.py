@@ -25,7 +25,7 @@ from proxygen.plan.steps import (
     Verify,
     Waiting,
 )
-from proxygen.services import Additions, Endpoint
+from proxygen.services import Additions, Endpoint, ParameterFacts
 
 SAMPLE = 200
 """How many unchanged names are verified besides the changed ones."""
@@ -301,7 +301,7 @@ def words_for(installation: Installation, state: ServiceState) -> str:
 
 def parameters_changed(installation: Installation, state: ServiceState) -> list[str]:
     """Return the parameters whose present value is not the wanted one."""
-    present = state.facts.parameters if state.facts else {}
+    present = state.facts.parameters if isinstance(state.facts, ParameterFacts) else {}
     return [name for name, value in installation.parameters.items() if present.get(name) != value]
 
 
@@ -330,7 +330,7 @@ def link_to(target: str | None) -> str | None:
 def changed_parameters(installation: Installation, state: ServiceState) -> Iterator[Change]:
     """Yield the change of the service's own parameters, as one file."""
     names = parameters_changed(installation, state)
-    if names and state.facts:
+    if names and isinstance(state.facts, ParameterFacts):
         present = state.facts.parameters
         before = "\n".join(f"{name} = {present[name]}" for name in names if name in present)
         after = "\n".join(f"{name} = {installation.parameters[name]}" for name in names)

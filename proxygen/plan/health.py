@@ -20,6 +20,7 @@ from proxygen.plan.renewal import LAST_PART, SUPPLIED, renew_at, warned_from
 from proxygen.plan.states import TROUBLED, named
 from proxygen.plan.unserved import owners_not_served
 from proxygen.plan.without import sentence
+from proxygen.services import WebFacts
 
 LAST_CALL = 0.4
 """Which part of the time in which people are warned is critical: 2 of 5 days."""
@@ -130,8 +131,9 @@ def noted_of(state: ServiceState) -> Iterator[Finding]:
     if state.installed.unasked:
         yield Finding(Level.WARNING, was_not_asked(state))
     if facts := state.facts:
+        closed = facts.closed if isinstance(facts, WebFacts) else frozenset()
         for each in state.left_out:
-            lost = each.part.name in facts.closed or each.part.kind not in MILD
+            lost = each.part.name in closed or each.part.kind not in MILD
             yield Finding(Level.CRITICAL if lost else Level.WARNING, sentence(each, facts))
 
 

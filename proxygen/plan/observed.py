@@ -15,7 +15,7 @@ from proxygen.plan.backoff import Attempt
 from proxygen.plan.installation import served
 from proxygen.plan.left_out import LeftOut
 from proxygen.plan.names import Names
-from proxygen.services import Additions, Facts
+from proxygen.services import Additions, Facts, ServiceSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ class ServiceState:
     """
 
     name: str
-    settings: Any
+    settings: ServiceSettings
     facts: Facts | None = None
     installed: Installed = Installed()
     pid: int | None = None

@@ -25,7 +25,7 @@ from proxygen.plan.installation import (
 )
 from proxygen.plan.left_out import BIND, Kind, LeftOut, Part
 from proxygen.plan.observed import Installed
-from proxygen.services import EVERYWHERE, Additions, Facts
+from proxygen.services import EVERYWHERE, Additions, Facts, WebFacts
 
 
 def parts_of(
@@ -34,12 +34,8 @@ def parts_of(
     """Yield every part that may be left out; the owner of the global URL has to be there."""
     if facts.overrides:
         yield Part(Kind.TEMPLATES, service, hashed(repr(sorted(facts.overrides.items()))))
-    if service in WEB:
+    if isinstance(facts, WebFacts):
         yield from parts_of_owners(site, bundles, facts.additions)
-
-
-WEB = ("nginx",)
-"""The services to which owners and backends mean anything."""
 
 
 def parts_of_owners(
@@ -72,7 +68,12 @@ def without(facts: Facts, parts: Collection[Part], site: Site, present: Installe
     any, it is as it was; one that was never served is closed, since it might be open to all
     without them.
     """
-    additions, closed, named = dict(facts.additions), set(facts.closed), names_of(parts)
+    named = names_of(parts)
+    if named[Kind.TEMPLATES]:
+        facts = replace(facts, overrides=overrides_in(present.manifest))
+    if not isinstance(facts, WebFacts):
+        return facts
+    additions, closed = dict(facts.additions), set(facts.closed)
     for scope in named[Kind.ADDITIONS]:
         del additions[scope]
         digest = digests_in(present.manifest).get(scope)
@@ -88,7 +89,6 @@ def without(facts: Facts, parts: Collection[Part], site: Site, present: Installe
         closed=frozenset(closed),
         shown={**facts.shown, **{key: former(key, site, present) for key in certificates}},
         dropped=facts.dropped | named[Kind.OWNER],
-        overrides=overrides_in(present.manifest) if named[Kind.TEMPLATES] else facts.overrides,
     )
 
 
@@ -168,7 +168,7 @@ def told(refused: LeftOut, facts: Facts) -> str:
     """Return in words what becomes of what is refused."""
     name, kind = refused.part.name, refused.part.kind
     whose = readable(name)
-    if kind is Kind.TEMPLATES:
+    if kind is Kind.TEMPLATES or not isinstance(facts, WebFacts):
         return f"{name} refuses what the templates for it make; those that it took last are used"
     if kind is Kind.OWNER:
         return f"nginx refuses {whose}, which is left out"

@@ -1,7 +1,8 @@
 """What a service is to proxygen: a description, without effects.
 
-Each module of this folder describes one service by the names listed in ``Service``; the
-module's name is the word in the model. What it says is done by ``observe`` and ``apply``.
+Each module of this folder describes one service: it has a ``SERVICE``, a ``ServiceKind``
+(``service_kind.py``), and the module's name is the word in the model. What it says is done by
+``observe`` and ``apply``, to whom every service is a ``Service``.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -17,6 +18,7 @@ from proxygen.model.certificate import Bundle
 from proxygen.model.layout import Layout
 from proxygen.model.site import Role
 from proxygen.model.types import HostPath
+from proxygen.model.views import View
 
 
 class ServiceSettings(BaseModel):
@@ -117,41 +119,54 @@ class Additions:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What was found out about a service on this host.
+    """What was found out about any service on this host; each service has its own besides.
 
-    *version* as numbers, such as (1, 22, 1). *openssl*: the version of the OpenSSL it uses,
-    empty when unknown. *main* is its main configuration file (postfix: ``main.cf``).
-    *pid_file* is where its master process leaves its id, *log* where it complains. *user* is the
-    system user whose processes read certificates at each handshake, None when only root does.
-    *listeners*: what a client may connect to, as far as the service itself tells.
-    *parameters*: what the service's parameters are, where proxygen sets some of them. *ipv6*:
-    this host speaks it. *additions*: the administrator's directives by owner, or EVERYWHERE.
-    *closed*: owners whose requests are answered with 503, *shown* those that are shown another
-    certificate than their own (its digest and fingerprint; None: the global one), *dropped* those
-    that are not served at all, each since the service refuses something of theirs. *names*: what
-    its other server blocks answer for. *addresses* are those of the upstream servers that the model
-    names; a name that is not there has none. *overrides* are the administrator's templates with
-    which its files are written, None for those that are there.
+    *version* as numbers, such as (1, 22, 1). *main* is its main configuration file (postfix:
+    ``main.cf``). *pid_file* is where its master process leaves its id, *log* where it complains.
+    *user* is the system user whose processes read certificates at each handshake, None when only
+    root does. *overrides* are the administrator's templates with which its files are written,
+    None for those that are there.
     """
 
     program: str
     version: tuple[int, ...]
     main: Path
-    openssl: tuple[int, ...] = ()
     pid_file: Path | None = None
     log: Path | None = None
     user: str | None = None
-    listeners: tuple[Listener, ...] = ()
-    parameters: Mapping[str, str] = field(default_factory=dict)
+    overrides: Mapping[str, str] | None = None
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class WebFacts(Facts):
+    """Facts of a service that is handed the web's view, of which parts may be left out.
+
+    *ipv6*: this host speaks it. *additions*: the administrator's directives by owner, or
+    EVERYWHERE. *closed*: owners whose requests are answered with 503, *shown* those that are shown
+    another certificate than their own (its digest and fingerprint; None: the global one), *dropped*
+    those that are not served at all, each since the service refuses something of theirs. *names*:
+    what its other server blocks answer for. *addresses* are those of the upstream servers that the
+    model names; a name that is not there has none.
+    """
+
     ipv6: bool = True
     additions: Mapping[str, Additions] = field(default_factory=dict)
     closed: frozenset[str] = frozenset()
     shown: Mapping[str, tuple[str, str] | None] = field(default_factory=dict)
     dropped: frozenset[str] = frozenset()
-    overrides: Mapping[str, str] | None = None
     names: frozenset[str] = frozenset()
     addresses: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterFacts(Facts):
+    """Facts of a service in whose main file proxygen sets parameters: what these *parameters* are.
+
+    All that are set there, ours or not.
+    """
+
+    parameters: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +196,7 @@ class Rendered:
 
     template: str
     name: str
-    context: Mapping[str, Any]
+    context: Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,37 +248,72 @@ class Pointer:
     relative_to_main: bool = True
 
 
+class AnswersChallenges(Protocol):
+    """What a service has that answers ACME challenges."""
+
+    def challenge_listener(self, settings: ServiceSettings) -> Listener:
+        """Return where it listens for HTTP."""
+
+
+class SetsParameters(Protocol):
+    """What a service has that is given ``Wanted.parameters``."""
+
+    @property
+    def OURS(self) -> tuple[str, ...]:  # noqa: N802
+        """The names of these parameters."""
+
+    def parameters_in(self, text: str) -> Mapping[str, str | None]:
+        """Return what the text of its main file sets; None: a name without a value."""
+
+    def edited(self, text: str, changes: Mapping[str, str | None]) -> str:
+        """Return that text with parameters set, or gone where the value is None."""
+
+
 class Service(Protocol):
-    """The names that each module of this folder has.
+    """A service of this host, whichever it is: a named instance of a kind.
 
-    A service that is given ``Wanted.parameters`` has besides
-    ``OURS``, the names of these parameters,
-    ``parameters_in(text: str) -> Mapping[str, str | None]``, what the text of its main file sets
-    (None: a name without a value), and
-    ``edited(text: str, changes: Mapping[str, str | None]) -> str``, that text with parameters
-    set, or gone where the value is None.
-
-    A service that answers ACME challenges has besides
-    ``challenge_listener(settings) -> Listener``: where it listens for HTTP.
+    What it is given is its own: settings as it chose them, facts as it told them, and the view of
+    its role. Anything else is our own bug (TypeError).
     """
 
-    ROLE: ClassVar[Role]
-    PROGRAMS: ClassVar[tuple[str, ...]]
-    """Where its program is looked for, besides the PATH: absolute paths or names."""
-    WORKERS: ClassVar[bool]
-    """Whether a reload replaces all worker processes at once, which then proves it."""
-    Settings: ClassVar[type[ServiceSettings]]
+    @property
+    def name(self) -> str:
+        """What it is called: in the model, in messages, and below ``live/``."""
 
-    def main_file(self, settings: Any, layout: Layout) -> Path:
+    @property
+    def role(self) -> Role:
+        """Which view it is handed."""
+
+    @property
+    def programs(self) -> tuple[str, ...]:
+        """Where its program is looked for, besides the PATH: absolute paths or names."""
+
+    @property
+    def workers(self) -> bool:
+        """Whether a reload replaces all worker processes at once, which then proves it."""
+
+    @property
+    def settings_type(self) -> type[ServiceSettings]:
+        """What the model may say of it; without arguments: what is so where it says nothing."""
+
+    @property
+    def challenges(self) -> AnswersChallenges | None:
+        """How it answers ACME challenges, None where it does not."""
+
+    @property
+    def parameters(self) -> SetsParameters | None:
+        """How parameters are set in its main file, None where it includes files instead."""
+
+    def main_file(self, settings: ServiceSettings, layout: Layout) -> Path:
         """Return its main configuration file."""
 
     def questions(
-        self, program: str, settings: Any, layout: Layout
-    ) -> Mapping[str, Command | Reading]:
+        self, program: str, settings: ServiceSettings, layout: Layout
+    ) -> Mapping[str, Question]:
         """Return the commands and files whose answers ``facts`` needs."""
 
     def facts(
-        self, program: str, settings: Any, layout: Layout, answers: Mapping[str, Answer]
+        self, program: str, settings: ServiceSettings, layout: Layout, answers: Mapping[str, Answer]
     ) -> Facts:
         """Return what the answers tell; raise ServiceError when it cannot be worked with.
 
@@ -271,7 +321,7 @@ class Service(Protocol):
         """
 
     def certificate_questions(
-        self, facts: Facts, settings: Any, layout: Layout, answers: Mapping[str, Answer]
+        self, facts: Facts, settings: ServiceSettings, layout: Layout, answers: Mapping[str, Answer]
     ) -> Mapping[str, Question]:
         """Return the questions whose answers ``configured`` needs, as far as *answers* tell.
 
@@ -279,7 +329,7 @@ class Service(Protocol):
         """
 
     def configured(
-        self, name: str, facts: Facts, settings: Any, answers: Mapping[str, Answer]
+        self, name: str, facts: Facts, settings: ServiceSettings, answers: Mapping[str, Answer]
     ) -> Iterable[Configured]:
         """Return the certificates that clients who ask for *name* may be shown as it is.
 
@@ -289,20 +339,20 @@ class Service(Protocol):
     def pointer(self, main: Path) -> Pointer | None:
         """Return the one file of ours among the service's own, None where it has no includes."""
 
-    def wanted(self, view: Any, settings: Any, facts: Facts, layout: Layout) -> Wanted:
+    def wanted(self, view: View, settings: ServiceSettings, facts: Facts, layout: Layout) -> Wanted:
         """Return all that should be installed for *view*."""
 
-    def check(self, facts: Facts, settings: Any, main: Path) -> tuple[Command, ...]:
+    def check(self, facts: Facts, settings: ServiceSettings, main: Path) -> tuple[Command, ...]:
         """Return the commands that check the complete configuration whose main file is *main*."""
 
     def refused(self, answers: Iterable[Answer]) -> str | None:
         """Return the service's words if one of the answers of ``check`` is a refusal."""
 
-    def reload(self, facts: Facts, settings: Any) -> Command | None:
+    def reload(self, facts: Facts, settings: ServiceSettings) -> Command | None:
         """Return the command that makes the running service read its configuration again.
 
         None where SIGHUP to its master process does.
         """
 
-    def endpoints(self, view: Any, settings: Any, facts: Facts) -> Iterator[Endpoint]:
+    def endpoints(self, view: View, settings: ServiceSettings, facts: Facts) -> Iterator[Endpoint]:
         """Return every place and name at which a client meets a certificate."""

@@ -26,12 +26,9 @@ from proxygen.services import (
     Wanted,
 )
 from proxygen.services.mail_endpoints import asked_for_any_name
+from proxygen.services.service_kind import ServiceKind
 
-ROLE = Role.MAIL
 PROGRAMS = ("/usr/sbin/dovecot", "dovecot")
-Settings = ServiceSettings
-WORKERS = False
-"""Login processes come and go with the connections, so new ones prove nothing about a reload."""
 
 LINK, CHAIN, FILE = "global.pem", "global-chain.pem", "tls.conf"
 
@@ -58,6 +55,19 @@ PRESENTS = re.compile(r"(ssl_|ssl_server_)?(alt_)?(cert|key)(_file)?")
 CERTIFICATE = re.compile(r"ssl_(server_)?(alt_)?cert(_file)?")
 FILTERS = ("local_name", "local", "remote", "protocol")
 SWITCHED_ON = re.compile(r"(?m)^ssl = yes$")
+
+
+@dataclass(frozen=True, slots=True)
+class DovecotFacts(Facts):
+    """What was found out about dovecot.
+
+    *openssl*: the version of the host's OpenSSL, empty when unknown. *listeners*: what a client
+    may connect to. *ssl* is the administrator's setting of that name.
+    """
+
+    openssl: tuple[int, ...] = ()
+    listeners: tuple[Listener, ...] = ()
+    ssl: str = "yes"
 
 
 @dataclass(slots=True)
@@ -141,7 +151,7 @@ def main_file(settings: ServiceSettings, layout: Layout) -> Path:
 
 def facts(
     program: str, settings: ServiceSettings, layout: Layout, answers: Mapping[str, Answer]
-) -> Facts:
+) -> DovecotFacts:
     """Return what the answers tell; raise ServiceError when it cannot be worked with."""
     main = main_file(settings, layout)
     version = version_of(answers["version"])
@@ -150,14 +160,14 @@ def facts(
     ours = text_of(answers.get("ours"))
     included = ours if text_of(answers.get("pointer")) else ""
     folder = layout.live("dovecot").folder
-    return Facts(
+    return DovecotFacts(
         program=program,
         version=version,
         main=main,
         openssl=openssl_of(answers.get("openssl")),
         pid_file=Path(asked.settings.get("base_dir", "/run/dovecot"), "master.pid"),
         listeners=tuple(dict.fromkeys(listeners(asked))),
-        parameters={"ssl": ssl_without_us(root, ours)},
+        ssl=ssl_without_us(root, ours),
         warnings=(
             *overridden(root, included, folder),
             *foreign(root),
@@ -288,7 +298,7 @@ def presents(name: str, value: str) -> bool:
 
 
 def certificate_questions(
-    facts: Facts,
+    facts: DovecotFacts,
     settings: ServiceSettings,  # noqa: ARG001
     layout: Layout,  # noqa: ARG001
     answers: Mapping[str, Answer],  # noqa: ARG001
@@ -300,7 +310,7 @@ def certificate_questions(
 
 def configured(
     name: str,
-    facts: Facts,  # noqa: ARG001
+    facts: DovecotFacts,  # noqa: ARG001
     settings: ServiceSettings,  # noqa: ARG001
     answers: Mapping[str, Answer],
 ) -> Iterator[Configured]:
@@ -344,10 +354,15 @@ def pointer(main: Path) -> Pointer:
     return Pointer(path, "!include_try {}", INCLUDE, relative_to_main=False)
 
 
-def wanted(view: MailView, settings: ServiceSettings, facts: Facts, layout: Layout) -> Wanted:  # noqa: ARG001
+def wanted(
+    view: MailView,
+    settings: ServiceSettings,  # noqa: ARG001
+    facts: DovecotFacts,
+    layout: Layout,  # noqa: ARG001
+) -> Wanted:
     """Return the file with the TLS settings; the rest of dovecot is the administrator's."""
     syntax = "2.4" if facts.version >= RENAMED else "2.3"
-    context = {"switch_on": facts.parameters.get("ssl") == "no", "curves": curves(facts.openssl)}
+    context = {"switch_on": facts.ssl == "no", "curves": curves(facts.openssl)}
     return Wanted(
         files=(Rendered(f"dovecot/tls-{syntax}.conf.j2", FILE, context),),
         links={LINK: view.bundle},
@@ -361,7 +376,7 @@ def curves(openssl: tuple[int, ...]) -> str:
     return f"{HYBRID}:{CURVES}" if openssl >= HYBRID_SINCE else CURVES
 
 
-def check(facts: Facts, settings: ServiceSettings, main: Path) -> tuple[Command, ...]:  # noqa: ARG001
+def check(facts: DovecotFacts, settings: ServiceSettings, main: Path) -> tuple[Command, ...]:  # noqa: ARG001
     """Return the command that checks the complete configuration whose main file is *main*.
 
     ``-x`` makes it open the certificate files as well.
@@ -380,11 +395,32 @@ def refused(answers: Iterable[Answer]) -> str | None:
     return None
 
 
-def reload(facts: Facts, settings: ServiceSettings) -> Command:  # noqa: ARG001
+def reload(facts: DovecotFacts, settings: ServiceSettings) -> Command:  # noqa: ARG001
     """Return the command that makes the running dovecot read its configuration again."""
     return Command((beside(facts.program, "doveadm"), "-c", str(facts.main), "reload"))
 
 
-def endpoints(view: MailView, settings: ServiceSettings, facts: Facts) -> Iterator[Endpoint]:  # noqa: ARG001
+def endpoints(view: MailView, settings: ServiceSettings, facts: DovecotFacts) -> Iterator[Endpoint]:  # noqa: ARG001
     """Return every listener, asked for the global host and for a name that nobody has."""
-    return asked_for_any_name("dovecot", view, facts)
+    return asked_for_any_name("dovecot", view, facts.listeners)
+
+
+SERVICE = ServiceKind(
+    role=Role.MAIL,
+    programs=PROGRAMS,
+    workers=False,  # login processes come and go with the connections, so new ones prove nothing
+    settings_type=ServiceSettings,
+    facts_type=DovecotFacts,
+    view_type=MailView,
+    main_file=main_file,
+    questions=questions,
+    facts=facts,
+    certificate_questions=certificate_questions,
+    configured=configured,
+    pointer=pointer,
+    wanted=wanted,
+    check=check,
+    refused=refused,
+    reload=reload,
+    endpoints=endpoints,
+)

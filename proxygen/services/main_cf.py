@@ -6,6 +6,17 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+LEVEL = "smtpd_tls_security_level"
+OURS = (
+    "smtpd_tls_chain_files",
+    LEVEL,
+    "smtpd_tls_mandatory_protocols",
+    "smtpd_tls_mandatory_exclude_ciphers",
+    "tls_server_sni_maps",
+    "tls_session_ticket_cipher",
+)
+"""The parameters that our template sets."""
+
 SPACE = " \t\n\r\v\f"
 """Whitespace as postfix knows it; what Unicode adds to it is no end of a word there."""
 ASSIGNMENT = re.compile(r"([^\s=#][^\s=]*)\s*(?:=\s*(.*))?", re.DOTALL | re.ASCII)

@@ -18,7 +18,6 @@ from proxygen.services import (
     Command,
     Configured,
     Endpoint,
-    Facts,
     Listener,
     Pointer,
     Question,
@@ -37,6 +36,7 @@ from proxygen.services.nginx_blocks import (
 )
 from proxygen.services.nginx_facts import (
     INCLUDE,
+    NginxFacts,
     able,
     addresses,
     configuration,
@@ -62,28 +62,8 @@ from proxygen.services.nginx_names import (
 )
 from proxygen.services.nginx_others import Others
 from proxygen.services.nginx_settings import AT_START_AT_MOST, Settings
+from proxygen.services.service_kind import ServiceKind
 
-__all__ = [
-    "PROGRAMS",
-    "ROLE",
-    "WORKERS",
-    "Settings",
-    "certificate_questions",
-    "challenge_listener",
-    "check",
-    "configured",
-    "endpoints",
-    "facts",
-    "main_file",
-    "pointer",
-    "questions",
-    "refused",
-    "reload",
-    "wanted",
-]
-
-ROLE = Role.WEB
-WORKERS = True
 PROGRAMS = ("nginx", "/usr/sbin/nginx", "/usr/local/sbin/nginx", "/usr/local/nginx/sbin/nginx")
 
 HTTP2_DIRECTIVE = (1, 25, 1)
@@ -103,7 +83,9 @@ def questions(program: str, settings: Settings, layout: Layout) -> Mapping[str, 
     }
 
 
-def facts(program: str, settings: Settings, layout: Layout, answers: Mapping[str, Answer]) -> Facts:
+def facts(
+    program: str, settings: Settings, layout: Layout, answers: Mapping[str, Answer]
+) -> NginxFacts:
     """Return what the answers tell; raise ServiceError when it cannot be worked with."""
     built = answers["built"].words
     main = main_file(settings, layout)
@@ -112,7 +94,7 @@ def facts(program: str, settings: Settings, layout: Layout, answers: Mapping[str
     defaults = default_ports(text)
     narrower = addresses(text)
     running = numbers(r"running with OpenSSL ([0-9.]+)", built)
-    return Facts(
+    return NginxFacts(
         program=program,
         version=able(program, settings, built),
         main=main,
@@ -120,14 +102,14 @@ def facts(program: str, settings: Settings, layout: Layout, answers: Mapping[str
         pid_file=pid_file(written, built, layout),
         log=error_log(written, built, layout),
         user=directive("user", written) or option("user", built) or "nobody",
-        parameters={"default_server": " ".join(sorted(defaults))},
+        default_ports=defaults,
         names=server_names(text) | quoted_names(written),
         warnings=(*elsewhere(settings, defaults), *taken(settings, narrower)),
     )
 
 
 def certificate_questions(
-    facts: Facts,
+    facts: NginxFacts,
     settings: Settings,  # noqa: ARG001
     layout: Layout,  # noqa: ARG001
     answers: Mapping[str, Answer],  # noqa: ARG001
@@ -137,7 +119,7 @@ def certificate_questions(
 
 
 def configured(
-    name: str, facts: Facts, settings: Settings, answers: Mapping[str, Answer]
+    name: str, facts: NginxFacts, settings: Settings, answers: Mapping[str, Answer]
 ) -> Iterator[Configured]:
     """Yield what the server blocks of others have that nginx chooses for a name by SNI."""
     if not answers["others"].code:
@@ -150,10 +132,10 @@ def configured(
             yield Configured((folder / pair.certificate, folder / pair.key), passwords)
 
 
-def elsewhere(settings: Settings, defaults: set[str]) -> Iterator[str]:
+def elsewhere(settings: Settings, defaults: frozenset[int]) -> Iterator[str]:
     """Yield a warning for each of our ports on which unknown names are not ours to answer."""
     listened = (*(settings.listen.http or ("80",)), *(settings.listen.https or ("443",)))
-    for port in sorted({str(port_of(socket)) for socket in listened} & defaults):
+    for port in sorted({port_of(socket) for socket in listened} & defaults, key=str):
         yield (
             f"nginx: on port {port} somebody else's `default_server` answers for unknown names; "
             "take it away (Debian: /etc/nginx/sites-enabled/default) and proxygen does"
@@ -179,12 +161,12 @@ def pointer(main: Path) -> Pointer:
     return Pointer(pointer_file(main), "include {};", INCLUDE)
 
 
-def http_sockets(settings: Settings, facts: Facts) -> tuple[str, ...]:
+def http_sockets(settings: Settings, facts: NginxFacts) -> tuple[str, ...]:
     """Return where HTTP is listened to."""
     return settings.listen.http or (("80", "[::]:80") if facts.ipv6 else ("80",))
 
 
-def https_sockets(settings: Settings, facts: Facts) -> tuple[str, ...]:
+def https_sockets(settings: Settings, facts: NginxFacts) -> tuple[str, ...]:
     """Return where HTTPS is listened to."""
     return settings.listen.https or (("443", "[::]:443") if facts.ipv6 else ("443",))
 
@@ -222,7 +204,7 @@ class Strangers(StrEnum):
     WELCOME = "welcome"
 
 
-def strangers(view: WebView, settings: Settings, facts: Facts) -> Strangers:
+def strangers(view: WebView, settings: Settings, facts: NginxFacts) -> Strangers:
     """Return what is done with them, which is ours to say on all of our ports or on none.
 
     The server block that refuses names is a regular expression, which would take the names that
@@ -230,9 +212,8 @@ def strangers(view: WebView, settings: Settings, facts: Facts) -> Strangers:
     """
     if settings.unknown_names != "reject":
         return Strangers.WELCOME
-    theirs = facts.parameters.get("default_server", "").split()
-    ours = (str(port_of(socket)) for socket in https_sockets(settings, facts))
-    if not any(map(is_address, view.sites[0].names)) or any(port in theirs for port in ours):
+    ours = {port_of(socket) for socket in https_sockets(settings, facts)}
+    if not any(map(is_address, view.sites[0].names)) or ours & facts.default_ports:
         return Strangers.REFUSE
     others = any(name.startswith("~") for name in facts.names)
     return Strangers.MISDIRECT if others else Strangers.REFUSE_NAMES
@@ -245,7 +226,7 @@ def on_demand(view: WebView, settings: Settings) -> bool:
     return settings.certificates == "on_demand"
 
 
-def wanted(view: WebView, settings: Settings, facts: Facts, layout: Layout) -> Wanted:
+def wanted(view: WebView, settings: Settings, facts: NginxFacts, layout: Layout) -> Wanted:
     """Return all that should be installed for *view*."""
     view = served(view, facts)
     values = context(view, settings, facts, layout)
@@ -258,7 +239,9 @@ def wanted(view: WebView, settings: Settings, facts: Facts, layout: Layout) -> W
     )
 
 
-def context(view: WebView, settings: Settings, facts: Facts, layout: Layout) -> dict[str, object]:
+def context(
+    view: WebView, settings: Settings, facts: NginxFacts, layout: Layout
+) -> dict[str, object]:
     """Return what the template is given."""
     live = layout.live("nginx")
     late = on_demand(view, settings)
@@ -291,7 +274,7 @@ def context(view: WebView, settings: Settings, facts: Facts, layout: Layout) -> 
     }
 
 
-def check(facts: Facts, settings: Settings, main: Path) -> tuple[Command, ...]:  # noqa: ARG001
+def check(facts: NginxFacts, settings: Settings, main: Path) -> tuple[Command, ...]:  # noqa: ARG001
     """Return the command that checks the complete configuration whose main file is *main*."""
     return (Command((facts.program, "-t", "-q", "-c", str(main), "-e", "stderr")),)
 
@@ -315,14 +298,14 @@ def refused(answers: Iterable[Answer]) -> str | None:
     return None
 
 
-def reload(facts: Facts, settings: Settings) -> None:
+def reload(facts: NginxFacts, settings: Settings) -> None:
     """Return None: SIGHUP makes the master read its configuration again (nginx(8)).
 
     `nginx -s reload` sends it as well, but reads the whole configuration before, once more.
     """
 
 
-def endpoints(view: WebView, settings: Settings, facts: Facts) -> Iterator[Endpoint]:
+def endpoints(view: WebView, settings: Settings, facts: NginxFacts) -> Iterator[Endpoint]:
     """Yield the global name on every socket, a name that is nobody's, then every other name.
 
     For addresses: no name, likewise on every socket.
@@ -337,7 +320,7 @@ def endpoints(view: WebView, settings: Settings, facts: Facts) -> Iterator[Endpo
         if unnamed:
             yield meeting(socket, settings)("", main.bundle)
     meet = meeting(first, settings)
-    if str(port_of(first)) not in facts.parameters.get("default_server", "").split():
+    if port_of(first) not in facts.default_ports:
         refused = unknown in (Strangers.REFUSE, Strangers.REFUSE_NAMES)
         yield meet(UNKNOWN, None if refused else main.bundle)
     yield from (meet(name, bundle) for name, bundle in asked_for(view))
@@ -364,3 +347,25 @@ def meeting(socket: str, settings: Settings) -> Callable[[str, Bundle | None], E
         return Endpoint("nginx", address, port, name, bundle, None, proxied)
 
     return meet
+
+
+SERVICE = ServiceKind(
+    role=Role.WEB,
+    programs=PROGRAMS,
+    workers=True,
+    settings_type=Settings,
+    facts_type=NginxFacts,
+    view_type=WebView,
+    main_file=main_file,
+    questions=questions,
+    facts=facts,
+    certificate_questions=certificate_questions,
+    configured=configured,
+    pointer=pointer,
+    wanted=wanted,
+    check=check,
+    refused=refused,
+    reload=reload,
+    endpoints=endpoints,
+    challenge_listener=challenge_listener,
+)

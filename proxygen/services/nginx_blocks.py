@@ -12,7 +12,7 @@ from proxygen.model.layout import Live
 from proxygen.model.site import Backend, Location, Upstream
 from proxygen.model.upstreams import Server, server_of, servers
 from proxygen.model.views import WebSite, WebView
-from proxygen.services import EVERYWHERE, Additions, Facts, Lines
+from proxygen.services import EVERYWHERE, Additions, Lines, WebFacts
 from proxygen.services.nginx_names import LONGEST_HASHED, parent, parents, server_names
 
 
@@ -144,7 +144,7 @@ def passings(backend: Backend | None) -> Iterator[Passing]:
         yield Passing(location, target, secure)
 
 
-def blocks(view: WebView, live: Live, facts: Facts, on_demand: bool) -> list[Block]:
+def blocks(view: WebView, live: Live, facts: WebFacts, on_demand: bool) -> list[Block]:
     """Return the server blocks, that of the global URL first.
 
     Sites that differ in nothing but their names share one; those with additions have their own.
@@ -176,7 +176,7 @@ def in_order(view: WebView) -> Iterator[tuple[bool, WebSite]]:
                 yield late, replace(site, names=some)
 
 
-def block(sites: list[WebSite], live: Live, facts: Facts, on_demand: bool) -> Block:
+def block(sites: list[WebSite], live: Live, facts: WebFacts, on_demand: bool) -> Block:
     """Return the block of sites that differ in nothing but their names."""
     first = sites[0]
     return Block(
@@ -188,13 +188,13 @@ def block(sites: list[WebSite], live: Live, facts: Facts, on_demand: bool) -> Bl
     )
 
 
-def included(scope: str, facts: Facts, live: Live) -> Path | None:
+def included(scope: str, facts: WebFacts, live: Live) -> Path | None:
     """Return the folder of the additions of a scope, None where there are none."""
     found = facts.additions.get(scope)
     return live.additions / found.digest if found else None
 
 
-def served(view: WebView, facts: Facts) -> WebView:
+def served(view: WebView, facts: WebFacts) -> WebView:
     """Return what is served of a view: without what nginx was found to refuse."""
     if not (facts.closed or facts.shown or facts.dropped):
         return view
@@ -212,7 +212,7 @@ def served(view: WebView, facts: Facts) -> WebView:
     )
 
 
-def shown(site: WebSite, facts: Facts, main: Bundle) -> Bundle:
+def shown(site: WebSite, facts: WebFacts, main: Bundle) -> Bundle:
     """Return the certificate of a site; instead of one that nginx refuses another that it took."""
     if site.owner not in facts.shown:
         return site.bundle
@@ -222,7 +222,7 @@ def shown(site: WebSite, facts: Facts, main: Bundle) -> Bundle:
     return replace(site.bundle, owner=site.owner, digest=digest, fingerprint=fingerprint)
 
 
-def additions_of(view: WebView, facts: Facts) -> dict[str, Additions | None]:
+def additions_of(view: WebView, facts: WebFacts) -> dict[str, Additions | None]:
     """Return the additions that blocks include by their scope, None for who is closed."""
     owners = {site.owner for site in view.sites}
     closed: dict[str, Additions | None] = dict.fromkeys(sorted(owners & facts.closed))

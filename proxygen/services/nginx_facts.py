@@ -3,18 +3,33 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 from proxygen.errors import ServiceError
 from proxygen.model.layout import Layout
-from proxygen.services import Answer
+from proxygen.services import Answer, WebFacts
 from proxygen.services.nginx_settings import Settings
 
 OLDEST = (1, 19, 5)
 """``ssl_reject_handshake`` came with 1.19.4, the option ``-e`` with 1.19.5."""
 
+LONGEST_PORT = 5
+
 SKIPPED = r"""\#[^\n]*|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'"""
 INCLUDE = r"""(?<![^\s;{}])include\s+(?P<quote>["']?)(?P<mask>[^\s;"']+)(?P=quote)\s*;|""" + SKIPPED
+
+
+@dataclass(frozen=True, slots=True)
+class NginxFacts(WebFacts):
+    """What was found out about nginx.
+
+    *openssl*: the version of the OpenSSL it uses, empty when unknown. *default_ports* are those
+    for which somebody else's server block is the default.
+    """
+
+    openssl: tuple[int, ...] = ()
+    default_ports: frozenset[int] = frozenset()
 
 
 def main_file(settings: Settings, layout: Layout) -> Path:
@@ -106,11 +121,12 @@ def error_log(text: str, built: str, layout: Layout) -> Path | None:
     return layout.host(written) if written.startswith("/") else None
 
 
-def default_ports(text: str) -> set[str]:
+def default_ports(text: str) -> frozenset[int]:
     """Return the ports for which somebody else's server block is the default."""
     listens = re.findall(r"(?<![^\s;{}])listen\s+([^\s;]+)([^;]*);", text)
     defaults = (address for address, more in listens if "default" in more)
-    return {match[1] if (match := re.search(r"(?:^|:)(\d+)$", a)) else "80" for a in defaults}
+    ports = (match[1] if (match := re.search(r"(?:^|:)([0-9]+)$", a)) else "80" for a in defaults)
+    return frozenset(int(port) for port in ports if len(port) <= LONGEST_PORT)
 
 
 def addresses(text: str) -> dict[str, set[str]]:

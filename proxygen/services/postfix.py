@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from proxygen.errors import ServiceError, Unreadable
@@ -15,43 +16,20 @@ from proxygen.services import (
     Command,
     Configured,
     Endpoint,
-    Facts,
     Listener,
+    ParameterFacts,
     Question,
     Reading,
     Rendered,
     ServiceSettings,
     Wanted,
+    main_cf,
 )
 from proxygen.services.mail_endpoints import asked_for_any_name
-from proxygen.services.main_cf import edited, parameters_in
+from proxygen.services.main_cf import LEVEL, OURS
+from proxygen.services.service_kind import ServiceKind
 
-__all__ = [
-    "OURS",
-    "PROGRAMS",
-    "ROLE",
-    "WORKERS",
-    "Settings",
-    "certificate_questions",
-    "check",
-    "configured",
-    "edited",
-    "endpoints",
-    "facts",
-    "main_file",
-    "parameters_in",
-    "pointer",
-    "questions",
-    "refused",
-    "reload",
-    "wanted",
-]
-
-ROLE = Role.MAIL
 PROGRAMS = ("/usr/sbin/postfix", "postfix")
-Settings = ServiceSettings
-WORKERS = False
-"""smtpd processes end and begin with the mail, so new ones prove nothing about a reload."""
 
 LINK = "global.pem"
 
@@ -59,19 +37,8 @@ CHAIN_FILES_SINCE = (3, 4)
 COMPARISONS_SINCE = (3, 6)
 """The version from which ``>=TLSv1.2`` is understood."""
 
-LEVEL = "smtpd_tls_security_level"
 ENFORCE = "smtpd_enforce_tls"
 """How TLS was made mandatory before postfix 2.3; it counts while LEVEL is empty."""
-
-OURS = (
-    "smtpd_tls_chain_files",
-    LEVEL,
-    "smtpd_tls_mandatory_protocols",
-    "smtpd_tls_mandatory_exclude_ciphers",
-    "tls_server_sni_maps",
-    "tls_session_ticket_cipher",
-)
-"""The parameters that our template sets."""
 
 HOW_REACHED = ("queue_directory", "inet_interfaces", "inet_protocols")
 DISCARDED = "smtpd_discard_ehlo_keywords"
@@ -90,6 +57,14 @@ MAP = re.compile(r"(?:hash|btree|lmdb|cdb|texthash):(/[^\s,]+)")
 """A table whose source is a text file of that name (DATABASE_README)."""
 REMOVED_LATER = re.compile(r"support for parameter \S+ will be removed")
 COMPLAINT = re.compile(r"\b(warning|error|fatal|panic):", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class PostfixFacts(ParameterFacts):
+    """What was found out about postfix; *listeners*: what a client may connect to."""
+
+    listeners: tuple[Listener, ...] = ()
+
 
 Overrides = Mapping[tuple[str, str], Mapping[str, str]]
 """The ``-o`` options of master.cf, by name and type of the service."""
@@ -122,7 +97,7 @@ def main_file(settings: ServiceSettings, layout: Layout) -> Path:
 
 def facts(
     program: str, settings: ServiceSettings, layout: Layout, answers: Mapping[str, Answer]
-) -> Facts:
+) -> PostfixFacts:
     """Return what the answers tell; raise ServiceError when it cannot be worked with."""
     main = main_file(settings, layout)
     version = version_of(answers["version"])
@@ -132,7 +107,7 @@ def facts(
     expanded = assignments(answers["expanded"].out)
     overrides = overrides_of(answers["overrides"].out)
     listeners, unknown = listeners_of(answers["services"].out, present, expanded, overrides)
-    return Facts(
+    return PostfixFacts(
         program=program,
         version=version,
         main=main,
@@ -263,7 +238,7 @@ def foreign(overrides: Overrides) -> tuple[str, ...]:
 
 
 def certificate_questions(
-    facts: Facts,
+    facts: PostfixFacts,
     settings: ServiceSettings,  # noqa: ARG001
     layout: Layout,  # noqa: ARG001
     answers: Mapping[str, Answer],
@@ -283,7 +258,7 @@ def certificate_questions(
 
 def configured(
     name: str,
-    facts: Facts,  # noqa: ARG001
+    facts: PostfixFacts,  # noqa: ARG001
     settings: ServiceSettings,  # noqa: ARG001
     answers: Mapping[str, Answer],
 ) -> Iterator[Configured]:
@@ -325,7 +300,12 @@ def chains(text: str) -> Iterator[Configured]:
             yield Configured((file, *following))
 
 
-def wanted(view: MailView, settings: ServiceSettings, facts: Facts, layout: Layout) -> Wanted:  # noqa: ARG001
+def wanted(
+    view: MailView,
+    settings: ServiceSettings,  # noqa: ARG001
+    facts: PostfixFacts,
+    layout: Layout,
+) -> Wanted:
     """Return the link to the certificate, and the parameters, which never change."""
     context = {
         "chain": layout.live("postfix").current / LINK,
@@ -361,7 +341,7 @@ def folder_of(main: Path) -> str:
     return str(main.parent.absolute())
 
 
-def check(facts: Facts, settings: ServiceSettings, main: Path) -> tuple[Command, ...]:  # noqa: ARG001
+def check(facts: PostfixFacts, settings: ServiceSettings, main: Path) -> tuple[Command, ...]:  # noqa: ARG001
     """Return the commands that read the configuration whose main file is *main*, and master.cf.
 
     `postfix check` refuses no more than these do, but looks through the whole queue besides.
@@ -395,7 +375,7 @@ def about_ours(line: str) -> bool:
     return bool(complains) and not words.isdisjoint(OURS)
 
 
-def reload(facts: Facts, settings: ServiceSettings) -> None:
+def reload(facts: PostfixFacts, settings: ServiceSettings) -> None:
     """Return None: SIGHUP is what makes the master read its configuration again (master(8)).
 
     `postfix reload` looks through the whole queue first, as the user whose queue it is: a
@@ -403,6 +383,28 @@ def reload(facts: Facts, settings: ServiceSettings) -> None:
     """
 
 
-def endpoints(view: MailView, settings: ServiceSettings, facts: Facts) -> Iterator[Endpoint]:  # noqa: ARG001
+def endpoints(view: MailView, settings: ServiceSettings, facts: PostfixFacts) -> Iterator[Endpoint]:  # noqa: ARG001
     """Return every listener, asked for the global host and for a name that nobody has."""
-    return asked_for_any_name("postfix", view, facts)
+    return asked_for_any_name("postfix", view, facts.listeners)
+
+
+SERVICE = ServiceKind(
+    role=Role.MAIL,
+    programs=PROGRAMS,
+    workers=False,  # smtpd processes end and begin with the mail, so new ones prove nothing
+    settings_type=ServiceSettings,
+    facts_type=PostfixFacts,
+    view_type=MailView,
+    main_file=main_file,
+    questions=questions,
+    facts=facts,
+    certificate_questions=certificate_questions,
+    configured=configured,
+    pointer=pointer,
+    wanted=wanted,
+    check=check,
+    refused=refused,
+    reload=reload,
+    endpoints=endpoints,
+    parameters=main_cf,
+)

@@ -12,6 +12,7 @@ from proxygen.host.addresses import Addresses, Found
 from proxygen.model.site import Site
 from proxygen.model.upstreams import host_names
 from proxygen.plan.observed import Observed
+from proxygen.services import WebFacts
 from proxygen.watch.bell import Clock
 
 SOON, OFTEN, SELDOM = 10.0, 60.0, 900.0
@@ -43,7 +44,8 @@ class Upstreams:
         names, now = host_names(site), self.clock.ticks()
         self.addresses.only(names)
         self.asked = {name: at for name, at in self.asked.items() if name in names}
-        services = [each.facts for each in observed.services.values() if each.facts]
+        found = (each.facts for each in observed.services.values())
+        services = [facts for facts in found if isinstance(facts, WebFacts)]
         self.written = {
             name: addresses for each in services for name, addresses in each.addresses.items()
         }

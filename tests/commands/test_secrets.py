@@ -40,11 +40,7 @@ GLOBAL = {"url": "mail.example.net", "certificate": "selfsigned"}
 
 def grammar() -> dict[str, Any]:
     """Return the JSON Schema of the whole model."""
-    rooms = {
-        room: {word: each.Settings for word, each in getattr(registry, room)().items()}
-        for room in ("services", "notifiers", "solvers")
-    }
-    return main_type(rooms).model_json_schema(by_alias=True)
+    return main_type(registry.settings()).model_json_schema(by_alias=True)
 
 
 SCHEMA = grammar()

@@ -10,8 +10,6 @@ import string
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
 import pytest
 
@@ -19,11 +17,15 @@ from proxygen import assemble, registry
 from proxygen.host import templates
 from proxygen.model.layout import Layout
 from proxygen.model.reading import read
-from proxygen.model.site import Role, Site
+from proxygen.model.site import Site
 from proxygen.model.sources import Source
-from proxygen.model.views import mail_view, web_view
+from proxygen.model.views import VIEWS
+from proxygen.observe import chosen
 from proxygen.plan.installation import Installation, installation
 from proxygen.services import Facts, Listener
+from proxygen.services.dovecot import DovecotFacts
+from proxygen.services.nginx_facts import NginxFacts
+from proxygen.services.postfix import PostfixFacts
 from tests.models import bundles
 
 HOUSE = Path(__file__).parents[2]
@@ -82,25 +84,28 @@ def site(example: str) -> Site:
 def wanted(of: Site, kind: str) -> Installation:
     """Return what a service of that kind should have."""
     name, version, openssl = KNOWN[kind]
-    module: ModuleType = registry.part("services", name)
-    chosen: Any = (of.services or {}).get(name) or module.Settings()
-    facts = Facts(
-        program=f"/usr/sbin/{name}",
-        version=version,
-        main=MAIN[name],
-        openssl=openssl,
-        user="www-data" if name == "nginx" else None,
-        listeners=LISTENERS.get(name, ()),
-    )
-    view = (web_view if module.ROLE is Role.WEB else mail_view)(of, bundles(of))
+    service = registry.services()[name]
+    settings = chosen(service, (of.services or {}).get(name))
+    facts = facts_of(name, version, openssl)
+    view = VIEWS[service.role](of, bundles(of))
     return installation(
         name,
-        module.wanted(view, chosen, facts, LAYOUT),
-        module.pointer(facts.main),
-        module.endpoints(view, chosen, facts),
+        service.wanted(view, settings, facts, LAYOUT),
+        service.pointer(facts.main),
+        service.endpoints(view, settings, facts),
         TEMPLATES,
         LAYOUT.live(name),
     )
+
+
+def facts_of(name: str, version: tuple[int, ...], openssl: tuple[int, ...]) -> Facts:
+    """Return what is found out about a service of that version."""
+    known = f"/usr/sbin/{name}", version, MAIN[name]
+    if name == "nginx":
+        return NginxFacts(*known, openssl=openssl, user="www-data")
+    if name == "postfix":
+        return PostfixFacts(*known, listeners=LISTENERS[name])
+    return DovecotFacts(*known, openssl=openssl, listeners=LISTENERS[name])
 
 
 def told(found: Installation) -> str:

@@ -1,6 +1,7 @@
 """Run proxygen where no program of a service is found: program_gone.py ARGUMENTS."""
 
 import os
+from dataclasses import replace
 
 if __name__ == "__main__":
     from proxygen.cli import main
@@ -9,5 +10,5 @@ if __name__ == "__main__":
 
     os.environ["PATH"] = processes.PATH = "/nonexistent"
     for service in (nginx, postfix, dovecot):
-        service.PROGRAMS = ()  # type: ignore[attr-defined]
+        service.SERVICE = replace(service.SERVICE, programs=())  # type: ignore[attr-defined]
     main()

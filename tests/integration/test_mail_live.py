@@ -11,11 +11,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from proxygen import registry
 from proxygen.apply.probe import Patience, Wrong, verdict
 from proxygen.apply.walk import never
 from proxygen.host import processes
@@ -25,8 +25,19 @@ from proxygen.model.layout import Layout
 from proxygen.model.views import MailView
 from proxygen.plan.installation import assigned
 from proxygen.plan.render import Templates, render
-from proxygen.services import Answer, Command, Endpoint, Facts, ServiceSettings, dovecot, postfix
+from proxygen.services import (
+    Answer,
+    Command,
+    Endpoint,
+    Facts,
+    Service,
+    ServiceSettings,
+    dovecot,
+    postfix,
+)
+from proxygen.services.dovecot import DovecotFacts
 from proxygen.services.mail_endpoints import OTHER_NAME
+from proxygen.services.postfix import PostfixFacts
 from tests.live import needs, ports
 from tests.live.authority import Authority, write_private
 from tests.live.dovecot import Dovecot
@@ -65,7 +76,7 @@ def wrong_within(seconds: float, places: Iterable[Endpoint]) -> Wrong:
 class Mail:
     """One service below a root, as proxygen sees and changes it."""
 
-    module: ModuleType
+    service: Service
     program: str
     root: Path
 
@@ -75,14 +86,13 @@ class Mail:
 
     @property
     def name(self) -> str:
-        return self.module.__name__.rpartition(".")[2]
+        return self.service.name
 
     @property
     def facts(self) -> Facts:
-        asked: Mapping[str, object] = self.module.questions(self.program, SETTINGS, self.layout)
+        asked = self.service.questions(self.program, SETTINGS, self.layout)
         answers = {name: ask(question) for name, question in asked.items()}
-        facts: Facts = self.module.facts(self.program, SETTINGS, self.layout, answers)
-        return facts
+        return self.service.facts(self.program, SETTINGS, self.layout, answers)
 
     def install(self, generation: str, *names: str) -> MailView:
         """Put a new certificate and all that is wanted with it in place, and reload."""
@@ -91,7 +101,7 @@ class Mail:
         spare = ("CA", NOON, NOON, "1", hashlib.sha256(leaf).hexdigest(), "", "", "ecdsa-p256")
         view = MailView(HOST, Bundle("global", names, "file", *spare))
         live, facts = self.layout.live(self.name), self.facts
-        wanted = self.module.wanted(view, SETTINGS, facts, self.layout)
+        wanted = self.service.wanted(view, SETTINGS, facts, self.layout)
         folder = live.generations / generation
         folder.mkdir(parents=True)
         for file in wanted.files:
@@ -103,18 +113,18 @@ class Mail:
         new = live.current.with_name("new")
         new.symlink_to(folder)
         new.rename(live.current)
-        if pointer := self.module.pointer(facts.main):
+        if pointer := self.service.pointer(facts.main):
             pointer.path.write_text(pointer.directive.format(live.current / "*.conf") + "\n")
-        if wanted.parameters:
+        if wanted.parameters and (sets := self.service.parameters):
             values = assigned(render(templates(), wanted.parameters))
-            facts.main.write_text(self.module.edited(facts.main.read_text(), values))
+            facts.main.write_text(sets.edited(facts.main.read_text(), values))
             settled(facts.main)
         self.reload()
         return view
 
     def reload(self) -> None:
         facts = self.facts
-        if command := self.module.reload(facts, SETTINGS):
+        if command := self.service.reload(facts, SETTINGS):
             self.must(command)
         else:
             pid = processes.master(facts.pid_file, facts.program)
@@ -129,12 +139,25 @@ class Mail:
     def refusal(self) -> str | None:
         """What the service says against its configuration as it is."""
         facts = self.facts
-        commands = self.module.check(facts, SETTINGS, facts.main)
-        refusal: str | None = self.module.refused([run(command) for command in commands])
-        return refusal
+        commands = self.service.check(facts, SETTINGS, facts.main)
+        return self.service.refused([run(command) for command in commands])
 
     def wrong(self, view: MailView) -> Wrong:
-        return wrong_within(10, self.module.endpoints(view, SETTINGS, self.facts))
+        return wrong_within(10, self.service.endpoints(view, SETTINGS, self.facts))
+
+
+def parameters_of(mail: Mail) -> Mapping[str, str]:
+    """Return what postfix's parameters are."""
+    facts = mail.facts
+    assert isinstance(facts, PostfixFacts)
+    return facts.parameters
+
+
+def ssl_of(mail: Mail) -> str:
+    """Return the administrator's `ssl` of dovecot."""
+    facts = mail.facts
+    assert isinstance(facts, DovecotFacts)
+    return facts.ssl
 
 
 def templates() -> Templates:
@@ -148,10 +171,10 @@ def settled(main: Path) -> None:
 
 
 @contextmanager
-def serving(module: ModuleType, program: Postfix | Dovecot) -> Iterator[Mail]:
+def serving(name: str, program: Postfix | Dovecot) -> Iterator[Mail]:
     path = "/usr/sbin/postfix" if isinstance(program, Postfix) else program.program
     with program:
-        yield Mail(module, path, program.root)
+        yield Mail(registry.services()[name], path, program.root)
 
 
 @pytest.fixture(scope="module")
@@ -163,7 +186,7 @@ def a_postfix() -> Iterator[Postfix]:
 @pytest.fixture(scope="module")
 def mx(a_postfix: Postfix) -> Iterator[tuple[Mail, MailView]]:
     """A postfix that has what proxygen wants."""
-    with serving(postfix, a_postfix) as mail:
+    with serving("postfix", a_postfix) as mail:
         yield mail, mail.install("1", HOST, "smtp.example.net")
 
 
@@ -176,7 +199,7 @@ def a_dovecot() -> Iterator[Dovecot]:
 @pytest.fixture(scope="module")
 def imap(a_dovecot: Dovecot) -> Iterator[tuple[Mail, MailView]]:
     """A dovecot that has what proxygen wants."""
-    with serving(dovecot, a_dovecot) as mail:
+    with serving("dovecot", a_dovecot) as mail:
         yield mail, mail.install("1", HOST, "imap.example.net")
 
 
@@ -245,7 +268,7 @@ def test_postfix_says_when_it_does_not_know_a_parameter(mx: tuple[Mail, MailView
     before = main.read_text()
     try:
         main.write_text(before + "no equals sign\n")
-        (command, _) = postfix.check(Facts(mail.program, (3, 7), main), SETTINGS, main)
+        (command, _) = postfix.check(PostfixFacts(mail.program, (3, 7), main), SETTINGS, main)
         assert "no equals sign" in (postfix.refused([run(command)]) or "")
     finally:
         main.write_text(before)
@@ -290,7 +313,7 @@ def test_postfix_serves_a_renewed_certificate_after_a_reload(
 
 @needs("postfix")
 def test_an_sni_map_is_noticed_and_emptied() -> None:
-    with temporary_root() as root, serving(postfix, Postfix(root)) as mail:
+    with temporary_root() as root, serving("postfix", Postfix(root)) as mail:
         other = AUTHORITY.issue("other.example")
         pair = root / "other.pem"
         write_private(pair, other.key + other.fullchain)
@@ -301,7 +324,7 @@ def test_an_sni_map_is_noticed_and_emptied() -> None:
         main = mail.facts.main
         main.write_text(f"{main.read_text()}tls_server_sni_maps = hash:{table}\n")
         settled(main)
-        assert mail.facts.parameters["tls_server_sni_maps"] == f"hash:{table}"
+        assert parameters_of(mail)["tls_server_sni_maps"] == f"hash:{table}"
         view = mail.install("1", HOST)
         assert mail.wrong(view) == ()
 
@@ -331,7 +354,7 @@ def test_dovecot_listeners_come_from_doveconf(
     assert {(each.port, each.starttls) for each in facts.listeners} == expected
     assert facts.pid_file
     assert int(facts.pid_file.read_text()) == a_dovecot.pid
-    assert facts.parameters == {"ssl": "yes"}
+    assert ssl_of(imap[0]) == "yes"
     assert facts.warnings == ()
 
 
@@ -339,7 +362,7 @@ def test_dovecot_listeners_come_from_doveconf(
 def test_dovecot_accepts_its_file_and_hides_the_key(imap: tuple[Mail, MailView]) -> None:
     mail, _ = imap
     assert mail.refusal is None
-    (command,) = dovecot.check(mail.facts, SETTINGS, mail.facts.main)
+    (command,) = mail.service.check(mail.facts, SETTINGS, mail.facts.main)
     said = run(command)
     shown = "BEGIN CERTIFICATE" if mail.facts.version < dovecot.RENAMED else dovecot.CHAIN
     assert shown in said.out
@@ -372,14 +395,14 @@ def test_dovecot_serves_a_renewed_certificate_after_a_reload(
     mail, former = imap
     renewed = mail.install("renewed", HOST)
     assert mail.wrong(renewed) == ()
-    assert wrong_within(0.2, dovecot.endpoints(former, SETTINGS, mail.facts))
+    assert wrong_within(0.2, mail.service.endpoints(former, SETTINGS, mail.facts))
 
 
 @needs("dovecot")
 def test_a_local_name_is_told_and_seen_from_outside() -> None:
     with temporary_root() as root:
         program = Dovecot(root)
-        with serving(dovecot, program) as mail:
+        with serving("dovecot", program) as mail:
             view = mail.install("1", HOST)
             other = AUTHORITY.issue("other.example")
             key, certificate = root / "other.key", root / "other.pem"
@@ -392,7 +415,7 @@ def test_a_local_name_is_told_and_seen_from_outside() -> None:
             mail.reload()
             (warning,) = mail.facts.warnings
             assert f"local_name {HOST}" in warning
-            bad = wrong_within(0.5, dovecot.endpoints(view, SETTINGS, mail.facts))
+            bad = wrong_within(0.5, mail.service.endpoints(view, SETTINGS, mail.facts))
             assert {endpoint.server_name for endpoint, _ in bad} == {HOST}
 
 
@@ -401,19 +424,19 @@ def test_dovecot_whose_tls_is_off_is_switched_on_for_good() -> None:
     with temporary_root() as root:
         program = Dovecot(root)
         program.configure()
-        with serving(dovecot, program) as mail:
+        with serving("dovecot", program) as mail:
             program.write("conf.d/10-ssl.conf", "ssl = no\n")
             mail.reload()
-            assert mail.facts.parameters == {"ssl": "no"}
+            assert ssl_of(mail) == "no"
             view = mail.install("1", HOST)
             assert mail.wrong(view) == ()
-            assert mail.facts.parameters == {"ssl": "no"}
+            assert ssl_of(mail) == "no"
 
 
 @needs("dovecot")
 def test_a_missing_generation_stops_neither_dovecot_nor_its_check(root: Path) -> None:
     program = Dovecot(root)
-    with serving(dovecot, program) as mail:
+    with serving("dovecot", program) as mail:
         mail.install("1", HOST)
         mail.layout.live("dovecot").current.unlink()
         assert mail.refusal is None
@@ -423,7 +446,7 @@ def test_a_missing_generation_stops_neither_dovecot_nor_its_check(root: Path) ->
 
 @needs("dovecot")
 def test_a_generation_without_its_certificate_is_refused(root: Path) -> None:
-    with serving(dovecot, Dovecot(root)) as mail:
+    with serving("dovecot", Dovecot(root)) as mail:
         mail.install("1", HOST)
         (mail.layout.live("dovecot").current / dovecot.CHAIN).unlink()
         assert "global-chain.pem" in (mail.refusal or "")
@@ -450,7 +473,7 @@ service lmtp {{
 @needs("dovecot")
 def test_a_listener_for_trusted_proxies_is_left_alone(root: Path) -> None:
     program, proxied = Dovecot(root), ports.reserve()
-    with serving(dovecot, program) as mail:
+    with serving("dovecot", program) as mail:
         program.write("conf.d/90-more.conf", PROXIED.format(proxied=proxied))
         mail.reload()
         assert proxied not in {each.port for each in mail.facts.listeners}
@@ -461,7 +484,7 @@ def test_a_listener_for_trusted_proxies_is_left_alone(root: Path) -> None:
 @pytest.mark.skipif(not Path("/usr/lib/dovecot/lmtp").exists(), reason="no dovecot-lmtpd")
 def test_lmtp(root: Path) -> None:
     program, lmtp = Dovecot(root), ports.reserve()
-    with serving(dovecot, program) as mail:
+    with serving("dovecot", program) as mail:
         program.write("conf.d/90-more.conf", LMTP.format(protocols=program.protocols, lmtp=lmtp))
         mail.reload()
         assert (lmtp, "lmtp") in {(each.port, each.starttls) for each in mail.facts.listeners}

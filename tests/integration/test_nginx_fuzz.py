@@ -17,7 +17,8 @@ from proxygen.model.site import Site
 from proxygen.model.upstreams import host_names
 from proxygen.model.views import web_view
 from proxygen.plan.render import Template, Templates, render
-from proxygen.services import Facts, nginx
+from proxygen.services import nginx
+from proxygen.services.nginx_facts import NginxFacts
 from tests import certificates, models
 from tests.conftest import require
 from tests.integration.test_nginx_live import answer
@@ -61,7 +62,7 @@ class Asked:
         for each in bundles.values():
             live.certificate(each.owner, each.digest).write_bytes(pair)
         facts = replace(
-            Facts(path_of("nginx"), (1, 22, 1), self.root / "nginx.conf", user="www-data"),
+            NginxFacts(path_of("nginx"), (1, 22, 1), self.root / "nginx.conf", user="www-data"),
             addresses=dict.fromkeys(host_names(site), tuple(addresses)),
         )
         chosen = nginx.Settings.model_validate(

@@ -30,7 +30,8 @@ from proxygen.model.site import Backend, Location, Upstream
 from proxygen.model.views import WebSite, WebView
 from proxygen.observe import additions
 from proxygen.plan.render import Template, Templates, render
-from proxygen.services import Answer, Command, Facts, Reading, nginx
+from proxygen.services import Answer, Command, Reading, nginx
+from proxygen.services.nginx_facts import NginxFacts
 from tests import certificates
 from tests.live import client
 from tests.live.backend import Backend as Server
@@ -103,7 +104,7 @@ class Site:
         }
         return nginx.Settings.model_validate({"listen": listen} | more)
 
-    def facts(self, settings: nginx.Settings) -> Facts:
+    def facts(self, settings: nginx.Settings) -> NginxFacts:
         """Ask the real nginx, as the observer does."""
         asked = nginx.questions(self.nginx.program, settings, self.layout)
         answers = {word: answer(question) for word, question in asked.items()}

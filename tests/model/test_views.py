@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from dataclasses import fields, replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -19,12 +18,14 @@ from proxygen.model.layout import Layout
 from proxygen.model.site import Role, Site
 from proxygen.model.views import MailView, mail_view, serving, web_view
 from proxygen.plan.installation import Installation, installation
-from proxygen.services import Facts, Listener
+from proxygen.services import Listener, Service
+from proxygen.services.dovecot import DovecotFacts
+from proxygen.services.postfix import PostfixFacts
 from tests.models import bundle, bundles, site
 
 LAYOUT = Layout(Path("/"), Path("/etc/proxygen/proxygen.yaml"))
 TEMPLATES = templates.load(Path("/nonexistent"))
-MAIL = {name: each for name, each in registry.services().items() if each.ROLE is Role.MAIL}
+MAIL = {name: each for name, each in registry.services().items() if each.role is Role.MAIL}
 VERSIONS = {"postfix": [(3, 4, 0), (3, 7, 11)], "dovecot": [(2, 3, 19), (2, 4, 1)]}
 LISTENERS = (
     Listener("127.0.0.1", 25, "smtp"),
@@ -127,22 +128,23 @@ def test_for_any_model_mail_installs_the_global_bundle_alone(text: str, own_name
             for owner, each in issued.items()
             if owner != GLOBAL
         }
-    for name, module in MAIL.items():
+    for name, service in MAIL.items():
         for version in VERSIONS[name]:
-            holds_the_global_bundle_alone(installed(name, module, version, found, issued), issued)
+            holds_the_global_bundle_alone(installed(name, service, version, found, issued), issued)
 
 
 def installed(
-    name: str, module: ModuleType, version: tuple[int, ...], of: Site, issued: dict[str, Bundle]
+    name: str, service: Service, version: tuple[int, ...], of: Site, issued: dict[str, Bundle]
 ) -> Installation:
     """Return what one mail service should have."""
-    facts = Facts(f"/usr/sbin/{name}", version, Path(f"/etc/{name}/main"), listeners=LISTENERS)
-    view, chosen = mail_view(of, issued), module.Settings()
+    kind = {"postfix": PostfixFacts, "dovecot": DovecotFacts}[name]
+    facts = kind(f"/usr/sbin/{name}", version, Path(f"/etc/{name}/main"), listeners=LISTENERS)
+    view, chosen = mail_view(of, issued), service.settings_type()
     return installation(
         name,
-        module.wanted(view, chosen, facts, LAYOUT),
-        module.pointer(facts.main),
-        module.endpoints(view, chosen, facts),
+        service.wanted(view, chosen, facts, LAYOUT),
+        service.pointer(facts.main),
+        service.endpoints(view, chosen, facts),
         TEMPLATES,
         LAYOUT.live(name),
     )

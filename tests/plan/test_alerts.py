@@ -12,7 +12,7 @@ from proxygen.plan.alerts import warnings, without_addresses
 from proxygen.plan.backoff import purpose
 from proxygen.plan.names import Known
 from proxygen.plan.observed import Observed, ServiceState
-from proxygen.services import Additions, Facts
+from proxygen.services import Additions, WebFacts
 from tests.certificates import DAY, NOON
 from tests.mails import attempt
 from tests.models import bundle, bundles, site, stand_in
@@ -28,7 +28,7 @@ domains:
 """
 SITE = site(TEXT)
 ALL = bundles(SITE)
-FACTS = Facts("/usr/sbin/nginx", (1, 22, 1), Path("/etc/nginx/nginx.conf"))
+FACTS = WebFacts("/usr/sbin/nginx", (1, 22, 1), Path("/etc/nginx/nginx.conf"))
 
 
 def told(

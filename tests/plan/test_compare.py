@@ -18,7 +18,7 @@ from proxygen.plan.names import Evidence, Finding, looked
 from proxygen.plan.observed import Installed, Observed, ServiceState
 from proxygen.plan.renewal import Reason
 from proxygen.plan.steps import Change, Forget, Install, Issue, Plan, Reload, Step, Verify
-from proxygen.services import Endpoint, Facts, Pointer
+from proxygen.services import Endpoint, Facts, ParameterFacts, Pointer
 from tests.certificates import DAY, NOON
 from tests.models import bundle, bundles, site
 
@@ -32,7 +32,9 @@ domains:
 SITE = site(TEXT)
 ALL = bundles(SITE)
 LIVE = Layout(Path("/"), Path("/etc/proxygen/proxygen.yaml")).live("nginx")
-FACTS = Facts("nginx", (1, 22, 1), Path("/etc/nginx/nginx.conf"), parameters={"level": "may"})
+FACTS = ParameterFacts(
+    *("nginx", (1, 22, 1), Path("/etc/nginx/nginx.conf")), parameters={"level": "may"}
+)
 POINTER = Pointer(Path("/etc/nginx/conf.d/00-proxygen.conf"), "include {};", "")
 
 

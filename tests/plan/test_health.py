@@ -14,7 +14,7 @@ from proxygen.plan.backoff import Attempt, purpose, purpose_of
 from proxygen.plan.health import Level, Limits, findings, first_to_end, nearness
 from proxygen.plan.names import Known
 from proxygen.plan.observed import Installed, Observed, ServiceState
-from proxygen.services import Facts
+from proxygen.services import WebFacts
 from tests import models
 from tests.certificates import DAY, NOON
 from tests.names import HOST, LATE, by_name, finding, waiting
@@ -27,7 +27,7 @@ SITE = models.site(
 )
 HOUR = timedelta(hours=1)
 OURS = Installed(generation="0")
-FACTS = Facts("/usr/sbin/nginx", (1, 22), Path("/etc/nginx/nginx.conf"))
+FACTS = WebFacts("/usr/sbin/nginx", (1, 22), Path("/etc/nginx/nginx.conf"))
 WELL = ServiceState("nginx", None, facts=FACTS, installed=OURS, pid=1)
 
 

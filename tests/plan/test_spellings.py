@@ -19,7 +19,7 @@ from proxygen.plan.letters import letter
 from proxygen.plan.observed import Installed, Observed, ServiceState
 from proxygen.plan.renewal import Reason, why_issue
 from proxygen.plan.steps import Forget, Issue, Waiting, step_json
-from proxygen.services import Facts
+from proxygen.services import WebFacts
 from tests.certificates import DAY, NOON
 from tests.commands.test_cli import proxygen
 from tests.mails import SENDER, TEMPLATE_OF_OURS, attempt, digests, seen
@@ -42,7 +42,9 @@ services: {}
 """
 SITE = site(MODEL)
 WANTED = list(SITE.certificates)[1]
-SERVED = Facts("/usr/sbin/nginx", (1, 22, 1), Path("/etc/nginx/nginx.conf"), names=frozenset({URL}))
+SERVED = WebFacts(
+    "/usr/sbin/nginx", (1, 22, 1), Path("/etc/nginx/nginx.conf"), names=frozenset({URL})
+)
 
 
 def state(**more: object) -> ServiceState:

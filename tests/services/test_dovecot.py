@@ -15,7 +15,8 @@ from proxygen.model.certificate import Bundle
 from proxygen.model.layout import Layout
 from proxygen.model.views import MailView
 from proxygen.plan.render import Template, Templates, render
-from proxygen.services import Answer, Facts, Listener, ServiceSettings, dovecot
+from proxygen.services import Answer, Listener, ServiceSettings, dovecot
+from proxygen.services.dovecot import DovecotFacts
 from proxygen.services.mail_endpoints import OTHER_NAME
 
 LAYOUT = Layout(Path("/"), Path("/etc/proxygen/proxygen.yaml"))
@@ -324,19 +325,19 @@ def answers(
     }
 
 
-def found(said: Mapping[str, Answer] | None = None, **more: str) -> Facts:
+def found(said: Mapping[str, Answer] | None = None, **more: str) -> DovecotFacts:
     given = answers(**more) if said is None else said
     return dovecot.facts("/usr/sbin/dovecot", SETTINGS, LAYOUT, given)
 
 
-def text(facts: Facts) -> str:
+def text(facts: DovecotFacts) -> str:
     (file,) = dovecot.wanted(VIEW, SETTINGS, facts, LAYOUT).files
     names = [f"dovecot/{path.name}" for path in (TEMPLATES / "dovecot").iterdir()]
     loaded = {name: Template((TEMPLATES / name).read_text(), name) for name in names}
     return render(Templates(loaded), file)
 
 
-def settings_of(facts: Facts) -> str:
+def settings_of(facts: DovecotFacts) -> str:
     """Return the rendered file without comments and empty lines."""
     return re.sub(r"(?m)^\s*(#.*)?\n", "", text(facts))
 
@@ -666,7 +667,7 @@ ssl_server_key_file = /all.key
 def test_what_it_is_configured_with_for_a_name(
     said: str, name: str, found: list[tuple[str, ...]]
 ) -> None:
-    facts = Facts("/usr/sbin/dovecot", (2, 3, 19), Path("/etc/dovecot/dovecot.conf"))
+    facts = DovecotFacts("/usr/sbin/dovecot", (2, 3, 19), Path("/etc/dovecot/dovecot.conf"))
     told = {"presented": Answer(0, said, "")}
-    configured = dovecot.configured(name, facts, dovecot.Settings(), told)
+    configured = dovecot.configured(name, facts, SETTINGS, told)
     assert [tuple(map(str, each.paths)) for each in configured][: len(found)] == found

@@ -25,17 +25,19 @@ from proxygen.services import (
     Additions,
     Answer,
     Command,
-    Facts,
     Reading,
     nginx,
     nginx_facts,
 )
+from proxygen.services.nginx_facts import NginxFacts
 from tests.certificates import NOON
 
 TEMPLATES = Path(__file__).parents[2] / "templates"
 HERE = Origin("proxygen.yaml", 1, 1)
 LAYOUT = Layout(Path("/"), Path("/etc/proxygen/proxygen.yaml"))
-FACTS = Facts("/usr/sbin/nginx", (1, 22, 1), Path("/etc/nginx/nginx.conf"), (3, 0, 22), user="www")
+FACTS = NginxFacts(
+    *("/usr/sbin/nginx", (1, 22, 1), Path("/etc/nginx/nginx.conf")), openssl=(3, 0, 22), user="www"
+)
 MAIN, SHOP, POST = "mail.example.net", "shop.example", "post.example"
 APP = Backend("app", (Upstream("web", ("http://10.0.0.1",)),), (Location("/", "web"),), HERE)
 BUILT = """nginx version: nginx/1.22.1
@@ -72,12 +74,12 @@ def site(owner: str, *names: str, own: bool = True, backend: Backend | None = AP
 MAIN_SITE = site(GLOBAL, MAIN)
 
 
-def text(*sites: WebSite, facts: Facts = FACTS, **fields: Any) -> str:
+def text(*sites: WebSite, facts: NginxFacts = FACTS, **fields: Any) -> str:
     """Return the file that is wanted for the global URL and *sites*."""
     return text_of(MAIN_SITE, *sites, facts=facts, **fields)
 
 
-def text_of(*sites: WebSite, facts: Facts = FACTS, **fields: Any) -> str:
+def text_of(*sites: WebSite, facts: NginxFacts = FACTS, **fields: Any) -> str:
     """Return the file that is wanted for *sites*, the first one the global URL's."""
     view = WebView(sites)
     (file,) = nginx.wanted(view, settings(**fields), facts, LAYOUT).files
@@ -163,7 +165,7 @@ def facts(
     configuration: Answer | str = CONFIGURATION,
     layout: Layout = LAYOUT,
     **fields: Any,
-) -> Facts:
+) -> NginxFacts:
     """Return what is told by these answers."""
     read = Answer(0, configuration, "") if isinstance(configuration, str) else configuration
     answers = {"built": Answer(0, "", built_as), "configuration": read}
@@ -186,14 +188,13 @@ def test_the_model_may_name_the_main_file() -> None:
 
 
 def test_facts_of_a_debian() -> None:
-    assert facts() == Facts(
+    assert facts() == NginxFacts(
         program="/usr/sbin/nginx",
         version=(1, 22, 1),
         main=Path("/etc/nginx/nginx.conf"),
         openssl=(3, 5, 1),
         pid_file=Path("/run/own.pid"),
         user="www-data",
-        parameters={"default_server": ""},
     )
 
 
@@ -267,16 +268,17 @@ def test_the_configuration_must_include_our_file(include: str, included: bool) -
 @pytest.mark.parametrize(
     ("listen", "ports"),
     [
-        ("listen 443 ssl default_server;", "443"),
-        ("listen [::]:443 default_server ssl; listen 80 default_server;", "443 80"),
-        ("listen 127.0.0.1 default_server;", "80"),
-        ("# listen 443 default_server;", ""),
-        ("listen 443 ssl;", ""),
+        ("listen 443 ssl default_server;", {443}),
+        ("listen [::]:443 default_server ssl; listen 80 default_server;", {443, 80}),
+        ("listen 127.0.0.1 default_server;", {80}),
+        (f"listen {'4' * 5000} default_server; listen 80 default_server;", {80}),
+        ("# listen 443 default_server;", set()),
+        ("listen 443 ssl;", set()),
     ],
 )
-def test_somebody_elses_default_server_is_noticed(listen: str, ports: str) -> None:
+def test_somebody_elses_default_server_is_noticed(listen: str, ports: set[int]) -> None:
     found = facts(configuration=f"include conf.d/*.conf; server {{ {listen} }}")
-    assert found.parameters["default_server"] == ports
+    assert found.default_ports == ports
 
 
 @pytest.mark.parametrize(
@@ -577,8 +579,8 @@ def test_an_address_is_asked_for_without_a_name() -> None:
     ("foreign", "fields", "refused", "default"),
     [
         ({}, {"unknown_names": "global"}, 0, GLOBAL),
-        ({"parameters": {"default_server": "443"}}, {}, 1, '""'),
-        ({"parameters": {"default_server": "8443"}}, {}, 1, '""'),
+        ({"default_ports": frozenset({443})}, {}, 1, '""'),
+        ({"default_ports": frozenset({8443})}, {}, 1, '""'),
         ({"names": frozenset({"~^own"})}, {}, 0, "unknown"),
     ],
 )
@@ -602,7 +604,7 @@ def test_a_wildcard_is_seen_by_a_name_and_addresses_without_one() -> None:
         ("127.0.0.1", 443, SHOP, SHOP),
         ("127.0.0.1", 443, WILD, SHOP),
     ]
-    foreign = replace(FACTS, parameters={"default_server": "443"})
+    foreign = replace(FACTS, default_ports=frozenset({443}))
     assert "" not in [each[2] for each in endpoints_of(main, facts=foreign)]
     others = replace(FACTS, names=frozenset({"~^own"}))
     assert endpoints_of(main, facts=others)[4][2:] == (nginx.UNKNOWN, GLOBAL)
@@ -632,12 +634,14 @@ def test_a_refusal_is_told_without_warnings() -> None:
     assert nginx.refused([Answer(-9, "", "")]) == "nginx -t ended with -9"
 
 
-def endpoints(*sites: WebSite, facts: Facts = FACTS, **fields: Any) -> list[tuple[Any, ...]]:
+def endpoints(*sites: WebSite, facts: NginxFacts = FACTS, **fields: Any) -> list[tuple[Any, ...]]:
     """Return address, port, name and owner of each endpoint of the global URL and *sites*."""
     return endpoints_of(MAIN_SITE, *sites, facts=facts, **fields)
 
 
-def endpoints_of(*sites: WebSite, facts: Facts = FACTS, **fields: Any) -> list[tuple[Any, ...]]:
+def endpoints_of(
+    *sites: WebSite, facts: NginxFacts = FACTS, **fields: Any
+) -> list[tuple[Any, ...]]:
     """Return address, port, name and owner of each endpoint."""
     found = nginx.endpoints(WebView(sites), settings(**fields), facts)
     return [
@@ -676,7 +680,7 @@ def test_endpoints_are_where_nginx_listens(
 def test_what_a_name_that_is_nobodys_is_shown() -> None:
     assert endpoints()[-1][2:] == (nginx.UNKNOWN, None)
     assert endpoints(unknown_names="global")[-1][2:] == (nginx.UNKNOWN, GLOBAL)
-    foreign = replace(FACTS, parameters={"default_server": "443 80"})
+    foreign = replace(FACTS, default_ports=frozenset({443, 80}))
     assert nginx.UNKNOWN not in [name for _, _, name, _ in endpoints(facts=foreign)]
 
 

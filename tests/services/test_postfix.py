@@ -16,8 +16,9 @@ from proxygen.model.layout import Layout
 from proxygen.model.views import MailView
 from proxygen.plan.installation import assigned
 from proxygen.plan.render import render
-from proxygen.services import Answer, Facts, Listener, ServiceSettings, postfix
+from proxygen.services import Answer, Listener, ServiceSettings, postfix
 from proxygen.services.mail_endpoints import OTHER_NAME
+from proxygen.services.postfix import PostfixFacts
 
 LAYOUT = Layout(Path("/"), Path("/etc/proxygen/proxygen.yaml"))
 SETTINGS = ServiceSettings()
@@ -59,11 +60,11 @@ def answers(**said: str) -> dict[str, Answer]:
     return {name: Answer(0, text, "") for name, text in (defaults | said).items()}
 
 
-def found(**said: str) -> Facts:
+def found(**said: str) -> PostfixFacts:
     return postfix.facts("/usr/sbin/postfix", SETTINGS, LAYOUT, answers(**said))
 
 
-def parameters(facts: Facts) -> Mapping[str, str]:
+def parameters(facts: PostfixFacts) -> Mapping[str, str]:
     wanted = postfix.wanted(VIEW, SETTINGS, facts, LAYOUT).parameters
     assert wanted
     return assigned(render(TEMPLATES, wanted))
@@ -279,8 +280,8 @@ def configured(name: str, **said: str) -> list[tuple[str, ...]]:
     return [tuple(map(str, each.paths)) for each in found]
 
 
-def postfix_facts() -> Facts:
-    return Facts("/usr/sbin/postfix", (3, 7, 11), Path("/etc/postfix/main.cf"))
+def postfix_facts() -> PostfixFacts:
+    return PostfixFacts("/usr/sbin/postfix", (3, 7, 11), Path("/etc/postfix/main.cf"))
 
 
 def test_a_pair_of_parameters_is_what_it_presents() -> None:

@@ -1,0 +1,191 @@
+"""ServiceKind: what a module of this folder tells of its service; it makes the ``Service``s."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from proxygen.model.layout import Layout
+from proxygen.model.site import Role
+from proxygen.model.views import View
+from proxygen.services import (
+    Answer,
+    AnswersChallenges,
+    Command,
+    Configured,
+    Endpoint,
+    Facts,
+    Listener,
+    Pointer,
+    Question,
+    Service,
+    ServiceSettings,
+    SetsParameters,
+    Wanted,
+)
+
+T = TypeVar("T")
+S = TypeVar("S", bound=ServiceSettings)
+F = TypeVar("F", bound=Facts)
+V = TypeVar("V", bound=View)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceKind(Generic[S, F, V]):
+    """One kind of service, in terms of its own settings, facts and view.
+
+    All is as in ``Service``. *challenge_listener* is there where it answers ACME challenges,
+    *parameters* where it is given parameters.
+    """
+
+    role: Role
+    programs: tuple[str, ...]
+    workers: bool
+    settings_type: type[S]
+    facts_type: type[F]
+    view_type: type[V]
+    main_file: Callable[[S, Layout], Path]
+    questions: Callable[[str, S, Layout], Mapping[str, Question]]
+    facts: Callable[[str, S, Layout, Mapping[str, Answer]], F]
+    certificate_questions: Callable[[F, S, Layout, Mapping[str, Answer]], Mapping[str, Question]]
+    configured: Callable[[str, F, S, Mapping[str, Answer]], Iterable[Configured]]
+    pointer: Callable[[Path], Pointer | None]
+    wanted: Callable[[V, S, F, Layout], Wanted]
+    check: Callable[[F, S, Path], tuple[Command, ...]]
+    refused: Callable[[Iterable[Answer]], str | None]
+    reload: Callable[[F, S], Command | None]
+    endpoints: Callable[[V, S, F], Iterator[Endpoint]]
+    challenge_listener: Callable[[S], Listener] | None = None
+    parameters: SetsParameters | None = None
+
+    def named(self, name: str) -> Service:
+        """Return the instance of that name."""
+        return Instance(name, self)
+
+
+def its_own(kind: type[T], given: object) -> T:
+    """Return what a service is given as what it is; raise TypeError for another's."""
+    if not isinstance(given, kind):
+        raise TypeError(f"{type(given).__name__} instead of {kind.__name__}")
+    return given
+
+
+@dataclass(frozen=True, slots=True)
+class Answering(Generic[S]):
+    """How one kind of service answers challenges."""
+
+    settings_type: type[S]
+    listener: Callable[[S], Listener]
+
+    def challenge_listener(self, settings: ServiceSettings) -> Listener:
+        """Return where it listens for HTTP."""
+        return self.listener(its_own(self.settings_type, settings))
+
+
+@dataclass(frozen=True, slots=True)
+class Instance(Generic[S, F, V]):
+    """A ``Service``: *kind* under a *name*. What it is given must be what its kind wants."""
+
+    name: str
+    kind: ServiceKind[S, F, V]
+
+    @property
+    def role(self) -> Role:
+        """Which view it is handed."""
+        return self.kind.role
+
+    @property
+    def programs(self) -> tuple[str, ...]:
+        """Where its program is looked for."""
+        return self.kind.programs
+
+    @property
+    def workers(self) -> bool:
+        """Whether a reload replaces all worker processes at once."""
+        return self.kind.workers
+
+    @property
+    def settings_type(self) -> type[ServiceSettings]:
+        """What the model may say of it."""
+        return self.kind.settings_type
+
+    @property
+    def challenges(self) -> AnswersChallenges | None:
+        """How it answers ACME challenges."""
+        listener = self.kind.challenge_listener
+        return Answering(self.kind.settings_type, listener) if listener else None
+
+    @property
+    def parameters(self) -> SetsParameters | None:
+        """How parameters are set in its main file."""
+        return self.kind.parameters
+
+    def settings(self, given: ServiceSettings) -> S:
+        """Return settings as the kind's own."""
+        return its_own(self.kind.settings_type, given)
+
+    def own_facts(self, given: Facts) -> F:
+        """Return facts as the kind's own."""
+        return its_own(self.kind.facts_type, given)
+
+    def view(self, given: View) -> V:
+        """Return a view as the one of the kind's role: mail is shown nothing of a domain's."""
+        return its_own(self.kind.view_type, given)
+
+    def main_file(self, settings: ServiceSettings, layout: Layout) -> Path:
+        """Return its main configuration file."""
+        return self.kind.main_file(self.settings(settings), layout)
+
+    def questions(
+        self, program: str, settings: ServiceSettings, layout: Layout
+    ) -> Mapping[str, Question]:
+        """Return what ``facts`` needs to know."""
+        return self.kind.questions(program, self.settings(settings), layout)
+
+    def facts(
+        self, program: str, settings: ServiceSettings, layout: Layout, answers: Mapping[str, Answer]
+    ) -> Facts:
+        """Return what the answers tell."""
+        return self.kind.facts(program, self.settings(settings), layout, answers)
+
+    def certificate_questions(
+        self, facts: Facts, settings: ServiceSettings, layout: Layout, answers: Mapping[str, Answer]
+    ) -> Mapping[str, Question]:
+        """Return what ``configured`` needs to know."""
+        own = self.own_facts(facts), self.settings(settings)
+        return self.kind.certificate_questions(*own, layout, answers)
+
+    def configured(
+        self, name: str, facts: Facts, settings: ServiceSettings, answers: Mapping[str, Answer]
+    ) -> Iterable[Configured]:
+        """Return the certificates that clients may be shown as it is."""
+        own = self.own_facts(facts), self.settings(settings)
+        return self.kind.configured(name, *own, answers)
+
+    def pointer(self, main: Path) -> Pointer | None:
+        """Return the one file of ours among its own."""
+        return self.kind.pointer(main)
+
+    def wanted(self, view: View, settings: ServiceSettings, facts: Facts, layout: Layout) -> Wanted:
+        """Return all that should be installed."""
+        own = self.view(view), self.settings(settings), self.own_facts(facts)
+        return self.kind.wanted(*own, layout)
+
+    def check(self, facts: Facts, settings: ServiceSettings, main: Path) -> tuple[Command, ...]:
+        """Return the commands that check a configuration."""
+        return self.kind.check(self.own_facts(facts), self.settings(settings), main)
+
+    def refused(self, answers: Iterable[Answer]) -> str | None:
+        """Return why it refuses a configuration."""
+        return self.kind.refused(answers)
+
+    def reload(self, facts: Facts, settings: ServiceSettings) -> Command | None:
+        """Return the command that reloads it."""
+        return self.kind.reload(self.own_facts(facts), self.settings(settings))
+
+    def endpoints(self, view: View, settings: ServiceSettings, facts: Facts) -> Iterator[Endpoint]:
+        """Return where clients meet a certificate."""
+        own = self.view(view), self.settings(settings), self.own_facts(facts)
+        return self.kind.endpoints(*own)

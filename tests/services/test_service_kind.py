@@ -1,0 +1,83 @@
+"""A service as those see it who know no kind: what it is given must be its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from proxygen import registry
+from proxygen.errors import Origin
+from proxygen.model.certificate import Certificate
+from proxygen.model.layout import Layout
+from proxygen.model.site import Role
+from proxygen.model.views import MailView, View, WebSite, WebView
+from proxygen.services import Facts, Listener, Service, ServiceSettings
+from proxygen.services.dovecot import DovecotFacts
+from proxygen.services.nginx_facts import NginxFacts
+from proxygen.services.nginx_settings import Settings
+from proxygen.services.postfix import PostfixFacts
+from tests.models import bundle
+
+LAYOUT = Layout(Path("/"), Path("/etc/proxygen/proxygen.yaml"))
+HOST = "mail.example.net"
+BUNDLE = bundle(Certificate("global", (HOST,), "selfsigned", Origin("", 1, 1)))
+WEB = WebView((WebSite("global", (HOST,), BUNDLE, None),))
+MAIL = MailView(HOST, BUNDLE)
+SERVICES = registry.services()
+OWN = {"nginx": NginxFacts, "postfix": PostfixFacts, "dovecot": DovecotFacts}
+MAINS = Path("/etc/main")
+
+
+def facts(kind: type[Facts]) -> Facts:
+    """Return what is found out about any service, as that kind tells it."""
+    return kind("/usr/sbin/it", (99,), MAINS)
+
+
+def view(service: Service) -> View:
+    """Return the view of a service's role."""
+    return WEB if service.role is Role.WEB else MAIL
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_takes_its_own_facts_and_no_others(name: str) -> None:
+    service = SERVICES[name]
+    given = view(service), service.settings_type()
+    assert service.wanted(*given, facts(OWN[name]), LAYOUT).certificates == (BUNDLE,)
+    for other in {*OWN.values(), Facts} - {OWN[name]}:
+        with pytest.raises(TypeError, match=f"{other.__name__} instead of {OWN[name].__name__}"):
+            service.wanted(*given, facts(other), LAYOUT)
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_is_shown_the_view_of_its_role_and_no_other(name: str) -> None:
+    service = SERVICES[name]
+    other = MAIL if service.role is Role.WEB else WEB
+    with pytest.raises(TypeError, match="instead of"):
+        service.wanted(other, service.settings_type(), facts(OWN[name]), LAYOUT)
+    with pytest.raises(TypeError, match="instead of"):
+        service.endpoints(other, service.settings_type(), facts(OWN[name]))
+
+
+def test_a_service_takes_settings_that_are_its_own() -> None:
+    with pytest.raises(TypeError, match="ServiceSettings instead of Settings"):
+        SERVICES["nginx"].main_file(ServiceSettings(), LAYOUT)
+
+
+def test_nginx_alone_answers_challenges_and_postfix_alone_is_given_parameters() -> None:
+    assert [name for name, each in SERVICES.items() if each.challenges] == ["nginx"]
+    assert [name for name, each in SERVICES.items() if each.parameters] == ["postfix"]
+    answering, sets = SERVICES["nginx"].challenges, SERVICES["postfix"].parameters
+    assert answering
+    assert answering.challenge_listener(Settings()) == Listener("127.0.0.1", 80, None)
+    with pytest.raises(TypeError, match="ServiceSettings instead of Settings"):
+        answering.challenge_listener(ServiceSettings())
+    assert sets
+    assert sets.parameters_in(sets.edited("", dict.fromkeys(sets.OURS, "x"))) == dict.fromkeys(
+        sets.OURS, "x"
+    )
+
+
+def test_a_service_includes_a_file_or_is_given_parameters() -> None:
+    for service in SERVICES.values():
+        assert bool(service.pointer(MAINS)) is not bool(service.parameters)
