@@ -150,7 +150,7 @@ def is_gone(name: str, parts: Parts) -> bool:
 
 def program_of(service: Service, settings: ServiceSettings) -> str | None:
     """Return the path of a service's program, None where it is not on this host."""
-    usual = (service.name, *service.programs)
+    usual = (service.kind, *service.programs)
     return processes.found((settings.program,) if settings.program else usual)
 
 
@@ -170,7 +170,7 @@ def wanted_services(site: Site, known: Mapping[str, Service]) -> dict[str, Servi
     return {
         name: service.settings_type()
         for name, service in known.items()
-        if processes.found((name, *service.programs))
+        if processes.found((service.kind, *service.programs))
     }
 
 
@@ -189,7 +189,7 @@ def state(
     try:
         facts, refusal = found_out(service, settings, own, parts.layout)
         present = installed(parts.layout.live(name), own, facts.user, parts.latest)
-        facts = replace(facts, overrides=parts.templates.overriding(name))
+        facts = replace(facts, overrides=parts.templates.overriding(service.kind))
         if isinstance(facts, WebFacts):
             facts = replace(
                 facts,
@@ -230,7 +230,7 @@ def found_out(
     if program is None:
         raise ServiceError(
             f"{name} was not found on this host",
-            remedy=f"install {name}, name its `program`, or take it out of `services`",
+            remedy=f"install {service.kind}, name its `program`, or take it out of `services`",
         )
     without_pipes(service.main_file(settings, layout))
     asked = service.questions(program, settings, layout)

@@ -560,23 +560,25 @@ def rendered(
     name: str, parts: Parts, view: View, settings: ServiceSettings, facts: Facts
 ) -> Installation:
     """Return what one service should have for a view."""
-    module = parts.services[name]
+    module, templates = parts.services[name], templates_for(name, parts, facts)
     return installation(
         name,
         module.wanted(view, settings, facts, parts.layout),
         module.pointer(facts.main),
         module.endpoints(view, settings, facts),
-        templates_for(name, parts, facts),
+        templates,
         parts.layout.live(name),
         facts.version,
+        templates.overriding(module.kind),
     )
 
 
 def templates_for(name: str, parts: Parts, facts: Facts) -> Templates:
     """Return the templates of a service's files: those that are there, or were."""
-    if facts.overrides is None or facts.overrides == parts.templates.overriding(name):
+    kind = parts.services[name].kind
+    if facts.overrides is None or facts.overrides == parts.templates.overriding(kind):
         return parts.templates
-    return parts.templates.instead(name, facts.overrides)
+    return parts.templates.instead(kind, facts.overrides)
 
 
 def challenges_answered(

@@ -44,7 +44,7 @@ def services() -> dict[str, Service]:
 
 def service(kind: str, name: str) -> Service:
     """Return the service of a kind under a name."""
-    named: Service = part("services", kind).SERVICE.named(name)
+    named: Service = part("services", kind).SERVICE.named(name, kind)
     return named
 
 

@@ -82,7 +82,7 @@ def reloading(state: ServiceState, service: Service, layout: Layout) -> Iterator
 def may_run(state: ServiceState, service: Service) -> bool:
     """Return whether a service may run, be it that its program was taken away meanwhile."""
     there = program_of(service, state.settings) is not None
-    return there or processes.outlives((service.name, *service.programs))
+    return there or processes.outlives((service.kind, *service.programs))
 
 
 def not_asked(state: ServiceState) -> str:

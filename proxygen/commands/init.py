@@ -185,7 +185,7 @@ def model(
     found = [
         word
         for word, service in registry.services().items()
-        if processes.found((word, *service.programs))
+        if processes.found((service.kind, *service.programs))
     ]
     served = application in UPSTREAMS
     text = MODEL.format(

@@ -87,6 +87,22 @@ class Layout:
         """Return the places of what one service reads."""
         return Live(self.var / "live" / service)
 
+    def of(self, service: str) -> ServiceLayout:
+        """Return the layout as the service of that name has it."""
+        return ServiceLayout(self.root, self.config, service)
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceLayout(Layout):
+    """The places as one service has them, whose name is *service*."""
+
+    service: str
+
+    @property
+    def own(self) -> Live:
+        """The places of what it reads."""
+        return self.live(self.service)
+
 
 @dataclass(frozen=True, slots=True)
 class Live:

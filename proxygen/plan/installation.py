@@ -162,8 +162,9 @@ def installation(
     templates: Templates,
     live: Live,
     version: tuple[int, ...] = (),
+    overrides: Mapping[str, str] | None = None,
 ) -> Installation:
-    """Return what *service* should have, rendered."""
+    """Return what the service of that name should have, rendered."""
     files = {each.name: render(templates, each) for each in wanted.files}
     links = {name: file_of(bundle) for name, bundle in wanted.links.items()}
     links |= {name: chain_of(bundle) for name, bundle in wanted.chains.items()}
@@ -186,7 +187,7 @@ def installation(
         version=version,
         addresses=wanted.addresses,
         additions=wanted.additions,
-        overrides=templates.overriding(service),
+        overrides=overrides or {},
     )
 
 

@@ -270,8 +270,9 @@ class SetsParameters(Protocol):
 
 
 class Service(Protocol):
-    """A service of this host, whichever it is: a named instance of a kind.
+    """A service of this host, whichever it is: one of a kind, under a name.
 
+    There may be several of a kind (``postfix``, ``postfix-out``), each with settings of its own.
     What it is given is its own: settings as it chose them, facts as it told them, and the view of
     its role. Anything else is our own bug (TypeError).
     """
@@ -279,6 +280,10 @@ class Service(Protocol):
     @property
     def name(self) -> str:
         """What it is called: in the model, in messages, and below ``live/``."""
+
+    @property
+    def kind(self) -> str:
+        """The word of its kind: its program's name, and the folder of its templates."""
 
     @property
     def role(self) -> Role:

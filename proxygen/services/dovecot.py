@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from proxygen.errors import ServiceError, Unreadable
-from proxygen.model.layout import Layout
+from proxygen.model.layout import Layout, ServiceLayout
 from proxygen.model.site import Role
 from proxygen.model.views import MailView
 from proxygen.services import (
@@ -121,7 +121,7 @@ def unquoted(value: str) -> str:
 
 
 def questions(
-    program: str, settings: ServiceSettings, layout: Layout
+    program: str, settings: ServiceSettings, layout: ServiceLayout
 ) -> Mapping[str, Command | Reading]:
     """Return the commands and the file whose answers ``facts`` needs."""
     main = main_file(settings, layout)
@@ -132,7 +132,7 @@ def questions(
         "settings": Command((*doveconf, "-a")),
         "listeners": Command((*doveconf, *LISTENING)),
         "pointer": Reading(pointer(main).path),
-        "ours": Reading(layout.live("dovecot").current / FILE),
+        "ours": Reading(layout.own.current / FILE),
     }
 
 
@@ -150,7 +150,7 @@ def main_file(settings: ServiceSettings, layout: Layout) -> Path:
 
 
 def facts(
-    program: str, settings: ServiceSettings, layout: Layout, answers: Mapping[str, Answer]
+    program: str, settings: ServiceSettings, layout: ServiceLayout, answers: Mapping[str, Answer]
 ) -> DovecotFacts:
     """Return what the answers tell; raise ServiceError when it cannot be worked with."""
     main = main_file(settings, layout)
@@ -159,7 +159,7 @@ def facts(
     asked = understood(answers["listeners"], main) if version >= RENAMED else root
     ours = text_of(answers.get("ours"))
     included = ours if text_of(answers.get("pointer")) else ""
-    folder = layout.live("dovecot").folder
+    folder = layout.own.folder
     return DovecotFacts(
         program=program,
         version=version,
@@ -400,9 +400,14 @@ def reload(facts: DovecotFacts, settings: ServiceSettings) -> Command:  # noqa: 
     return Command((beside(facts.program, "doveadm"), "-c", str(facts.main), "reload"))
 
 
-def endpoints(view: MailView, settings: ServiceSettings, facts: DovecotFacts) -> Iterator[Endpoint]:  # noqa: ARG001
+def endpoints(
+    service: str,
+    view: MailView,
+    settings: ServiceSettings,  # noqa: ARG001
+    facts: DovecotFacts,
+) -> Iterator[Endpoint]:
     """Return every listener, asked for the global host and for a name that nobody has."""
-    return asked_for_any_name("dovecot", view, facts.listeners)
+    return asked_for_any_name(service, view, facts.listeners)
 
 
 SERVICE = ServiceKind(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from proxygen.model.certificate import GLOBAL, Bundle
 from proxygen.model.hosts import example_of, is_address, is_wildcard
-from proxygen.model.layout import Layout
+from proxygen.model.layout import Layout, ServiceLayout
 from proxygen.model.site import Role
 from proxygen.model.views import WebView
 from proxygen.services import (
@@ -226,7 +226,7 @@ def on_demand(view: WebView, settings: Settings) -> bool:
     return settings.certificates == "on_demand"
 
 
-def wanted(view: WebView, settings: Settings, facts: NginxFacts, layout: Layout) -> Wanted:
+def wanted(view: WebView, settings: Settings, facts: NginxFacts, layout: ServiceLayout) -> Wanted:
     """Return all that should be installed for *view*."""
     view = served(view, facts)
     values = context(view, settings, facts, layout)
@@ -240,10 +240,10 @@ def wanted(view: WebView, settings: Settings, facts: NginxFacts, layout: Layout)
 
 
 def context(
-    view: WebView, settings: Settings, facts: NginxFacts, layout: Layout
+    view: WebView, settings: Settings, facts: NginxFacts, layout: ServiceLayout
 ) -> dict[str, object]:
     """Return what the template is given."""
-    live = layout.live("nginx")
+    live = layout.own
     late = on_demand(view, settings)
     https = https_sockets(settings, facts)
     return {
@@ -305,7 +305,9 @@ def reload(facts: NginxFacts, settings: Settings) -> None:
     """
 
 
-def endpoints(view: WebView, settings: Settings, facts: NginxFacts) -> Iterator[Endpoint]:
+def endpoints(
+    service: str, view: WebView, settings: Settings, facts: NginxFacts
+) -> Iterator[Endpoint]:
     """Yield the global name on every socket, a name that is nobody's, then every other name.
 
     For addresses: no name, likewise on every socket.
@@ -316,10 +318,10 @@ def endpoints(view: WebView, settings: Settings, facts: NginxFacts) -> Iterator[
     main, unknown = view.sites[0], strangers(view, settings, facts)
     unnamed = unknown in (Strangers.REFUSE_NAMES, Strangers.MISDIRECT)
     for socket in dict.fromkeys((first, *https)):
-        yield meeting(socket, settings)(main.names[0], main.bundle)
+        yield meeting(service, socket, settings)(main.names[0], main.bundle)
         if unnamed:
-            yield meeting(socket, settings)("", main.bundle)
-    meet = meeting(first, settings)
+            yield meeting(service, socket, settings)("", main.bundle)
+    meet = meeting(service, first, settings)
     if port_of(first) not in facts.default_ports:
         refused = unknown in (Strangers.REFUSE, Strangers.REFUSE_NAMES)
         yield meet(UNKNOWN, None if refused else main.bundle)
@@ -338,13 +340,15 @@ def asked_for(view: WebView) -> Iterator[tuple[str, Bundle]]:
             yield name, bundle
 
 
-def meeting(socket: str, settings: Settings) -> Callable[[str, Bundle | None], Endpoint]:
+def meeting(
+    service: str, socket: str, settings: Settings
+) -> Callable[[str, Bundle | None], Endpoint]:
     """Return what gives the place at which a client meets a name's bundle."""
     address, port = client_address(socket), port_of(socket)
     proxied = settings.proxy_protocol is not None
 
     def meet(name: str, bundle: Bundle | None) -> Endpoint:
-        return Endpoint("nginx", address, port, name, bundle, None, proxied)
+        return Endpoint(service, address, port, name, bundle, None, proxied)
 
     return meet
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from proxygen.errors import ServiceError, Unreadable
-from proxygen.model.layout import Layout
+from proxygen.model.layout import Layout, ServiceLayout
 from proxygen.model.site import Role
 from proxygen.model.views import MailView
 from proxygen.services import (
@@ -304,11 +304,11 @@ def wanted(
     view: MailView,
     settings: ServiceSettings,  # noqa: ARG001
     facts: PostfixFacts,
-    layout: Layout,
+    layout: ServiceLayout,
 ) -> Wanted:
     """Return the link to the certificate, and the parameters, which never change."""
     context = {
-        "chain": layout.live("postfix").current / LINK,
+        "chain": layout.own.current / LINK,
         "level": level(facts.parameters),
         "comparisons": facts.version >= COMPARISONS_SINCE,
     }
@@ -383,9 +383,14 @@ def reload(facts: PostfixFacts, settings: ServiceSettings) -> None:
     """
 
 
-def endpoints(view: MailView, settings: ServiceSettings, facts: PostfixFacts) -> Iterator[Endpoint]:  # noqa: ARG001
+def endpoints(
+    service: str,
+    view: MailView,
+    settings: ServiceSettings,  # noqa: ARG001
+    facts: PostfixFacts,
+) -> Iterator[Endpoint]:
     """Return every listener, asked for the global host and for a name that nobody has."""
-    return asked_for_any_name("postfix", view, facts.listeners)
+    return asked_for_any_name(service, view, facts.listeners)
 
 
 SERVICE = ServiceKind(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from proxygen.model.layout import Layout
+from proxygen.model.layout import Layout, ServiceLayout
 from proxygen.model.site import Role
 from proxygen.model.views import View
 from proxygen.services import (
@@ -36,8 +36,9 @@ V = TypeVar("V", bound=View)
 class ServiceKind(Generic[S, F, V]):
     """One kind of service, in terms of its own settings, facts and view.
 
-    All is as in ``Service``. *challenge_listener* is there where it answers ACME challenges,
-    *parameters* where it is given parameters.
+    All is as in ``Service``, of which there may be several of a kind, each with a name: functions
+    are given the layout as that one has it, *endpoints* its name. *challenge_listener* is there
+    where it answers ACME challenges, *parameters* where it is given parameters.
     """
 
     role: Role
@@ -47,22 +48,24 @@ class ServiceKind(Generic[S, F, V]):
     facts_type: type[F]
     view_type: type[V]
     main_file: Callable[[S, Layout], Path]
-    questions: Callable[[str, S, Layout], Mapping[str, Question]]
-    facts: Callable[[str, S, Layout, Mapping[str, Answer]], F]
-    certificate_questions: Callable[[F, S, Layout, Mapping[str, Answer]], Mapping[str, Question]]
+    questions: Callable[[str, S, ServiceLayout], Mapping[str, Question]]
+    facts: Callable[[str, S, ServiceLayout, Mapping[str, Answer]], F]
+    certificate_questions: Callable[
+        [F, S, ServiceLayout, Mapping[str, Answer]], Mapping[str, Question]
+    ]
     configured: Callable[[str, F, S, Mapping[str, Answer]], Iterable[Configured]]
     pointer: Callable[[Path], Pointer | None]
-    wanted: Callable[[V, S, F, Layout], Wanted]
+    wanted: Callable[[V, S, F, ServiceLayout], Wanted]
     check: Callable[[F, S, Path], tuple[Command, ...]]
     refused: Callable[[Iterable[Answer]], str | None]
     reload: Callable[[F, S], Command | None]
-    endpoints: Callable[[V, S, F], Iterator[Endpoint]]
+    endpoints: Callable[[str, V, S, F], Iterator[Endpoint]]
     challenge_listener: Callable[[S], Listener] | None = None
     parameters: SetsParameters | None = None
 
-    def named(self, name: str) -> Service:
-        """Return the instance of that name."""
-        return Instance(name, self)
+    def named(self, name: str, word: str) -> Service:
+        """Return the service of that name; *word* is that of the kind."""
+        return Instance(name, word, self)
 
 
 def its_own(kind: type[T], given: object) -> T:
@@ -86,106 +89,108 @@ class Answering(Generic[S]):
 
 @dataclass(frozen=True, slots=True)
 class Instance(Generic[S, F, V]):
-    """A ``Service``: *kind* under a *name*. What it is given must be what its kind wants."""
+    """A ``Service``: one of a *kind*, under a *name*. What it is given must be what *of* wants."""
 
     name: str
-    kind: ServiceKind[S, F, V]
+    kind: str
+    of: ServiceKind[S, F, V]
 
     @property
     def role(self) -> Role:
         """Which view it is handed."""
-        return self.kind.role
+        return self.of.role
 
     @property
     def programs(self) -> tuple[str, ...]:
         """Where its program is looked for."""
-        return self.kind.programs
+        return self.of.programs
 
     @property
     def workers(self) -> bool:
         """Whether a reload replaces all worker processes at once."""
-        return self.kind.workers
+        return self.of.workers
 
     @property
     def settings_type(self) -> type[ServiceSettings]:
         """What the model may say of it."""
-        return self.kind.settings_type
+        return self.of.settings_type
 
     @property
     def challenges(self) -> AnswersChallenges | None:
         """How it answers ACME challenges."""
-        listener = self.kind.challenge_listener
-        return Answering(self.kind.settings_type, listener) if listener else None
+        listener = self.of.challenge_listener
+        return Answering(self.of.settings_type, listener) if listener else None
 
     @property
     def parameters(self) -> SetsParameters | None:
         """How parameters are set in its main file."""
-        return self.kind.parameters
+        return self.of.parameters
 
     def settings(self, given: ServiceSettings) -> S:
         """Return settings as the kind's own."""
-        return its_own(self.kind.settings_type, given)
+        return its_own(self.of.settings_type, given)
 
     def own_facts(self, given: Facts) -> F:
         """Return facts as the kind's own."""
-        return its_own(self.kind.facts_type, given)
+        return its_own(self.of.facts_type, given)
 
     def view(self, given: View) -> V:
         """Return a view as the one of the kind's role: mail is shown nothing of a domain's."""
-        return its_own(self.kind.view_type, given)
+        return its_own(self.of.view_type, given)
 
     def main_file(self, settings: ServiceSettings, layout: Layout) -> Path:
         """Return its main configuration file."""
-        return self.kind.main_file(self.settings(settings), layout)
+        return self.of.main_file(self.settings(settings), layout)
 
     def questions(
         self, program: str, settings: ServiceSettings, layout: Layout
     ) -> Mapping[str, Question]:
         """Return what ``facts`` needs to know."""
-        return self.kind.questions(program, self.settings(settings), layout)
+        return self.of.questions(program, self.settings(settings), layout.of(self.name))
 
     def facts(
         self, program: str, settings: ServiceSettings, layout: Layout, answers: Mapping[str, Answer]
     ) -> Facts:
         """Return what the answers tell."""
-        return self.kind.facts(program, self.settings(settings), layout, answers)
+        own = self.settings(settings), layout.of(self.name)
+        return self.of.facts(program, *own, answers)
 
     def certificate_questions(
         self, facts: Facts, settings: ServiceSettings, layout: Layout, answers: Mapping[str, Answer]
     ) -> Mapping[str, Question]:
         """Return what ``configured`` needs to know."""
-        own = self.own_facts(facts), self.settings(settings)
-        return self.kind.certificate_questions(*own, layout, answers)
+        own = self.own_facts(facts), self.settings(settings), layout.of(self.name)
+        return self.of.certificate_questions(*own, answers)
 
     def configured(
         self, name: str, facts: Facts, settings: ServiceSettings, answers: Mapping[str, Answer]
     ) -> Iterable[Configured]:
         """Return the certificates that clients may be shown as it is."""
         own = self.own_facts(facts), self.settings(settings)
-        return self.kind.configured(name, *own, answers)
+        return self.of.configured(name, *own, answers)
 
     def pointer(self, main: Path) -> Pointer | None:
         """Return the one file of ours among its own."""
-        return self.kind.pointer(main)
+        return self.of.pointer(main)
 
     def wanted(self, view: View, settings: ServiceSettings, facts: Facts, layout: Layout) -> Wanted:
         """Return all that should be installed."""
         own = self.view(view), self.settings(settings), self.own_facts(facts)
-        return self.kind.wanted(*own, layout)
+        return self.of.wanted(*own, layout.of(self.name))
 
     def check(self, facts: Facts, settings: ServiceSettings, main: Path) -> tuple[Command, ...]:
         """Return the commands that check a configuration."""
-        return self.kind.check(self.own_facts(facts), self.settings(settings), main)
+        return self.of.check(self.own_facts(facts), self.settings(settings), main)
 
     def refused(self, answers: Iterable[Answer]) -> str | None:
         """Return why it refuses a configuration."""
-        return self.kind.refused(answers)
+        return self.of.refused(answers)
 
     def reload(self, facts: Facts, settings: ServiceSettings) -> Command | None:
         """Return the command that reloads it."""
-        return self.kind.reload(self.own_facts(facts), self.settings(settings))
+        return self.of.reload(self.own_facts(facts), self.settings(settings))
 
     def endpoints(self, view: View, settings: ServiceSettings, facts: Facts) -> Iterator[Endpoint]:
         """Return where clients meet a certificate."""
         own = self.view(view), self.settings(settings), self.own_facts(facts)
-        return self.kind.endpoints(*own)
+        return self.of.endpoints(self.name, *own)

@@ -29,7 +29,7 @@ def listeners(folder: Path, text: str) -> set[Listener]:
     main = folder / "etc/dovecot/dovecot.conf"
     main.parent.mkdir(parents=True)
     main.write_text(f"{first}\nprotocols = imap pop3\n{text}")
-    layout = Layout(folder, folder / "etc/proxygen/proxygen.yaml")
+    layout = Layout(folder, folder / "etc/proxygen/proxygen.yaml").of("dovecot")
     asked = dovecot.questions(program, ServiceSettings(), layout)
     facts = dovecot.facts(program, ServiceSettings(), layout, answers(asked))
     assert facts.warnings == ()

@@ -307,7 +307,7 @@ def test_postfix_serves_a_renewed_certificate_after_a_reload(
     mail, former = mx
     renewed = mail.install("renewed", HOST)
     assert mail.wrong(renewed) == ()
-    assert len(wrong_within(0.2, postfix.endpoints(former, SETTINGS, mail.facts))) == 6
+    assert len(wrong_within(0.2, postfix.endpoints("postfix", former, SETTINGS, mail.facts))) == 6
     mail.install("again", HOST)
 
 
@@ -335,7 +335,7 @@ def test_an_sni_map_is_noticed_and_emptied() -> None:
         mail.reload()
         (warning,) = mail.facts.warnings
         assert "tls_server_sni_maps" in warning
-        assert len(wrong_within(0.5, postfix.endpoints(view, SETTINGS, mail.facts))) == 2
+        assert len(wrong_within(0.5, postfix.endpoints("postfix", view, SETTINGS, mail.facts))) == 2
 
 
 @needs("dovecot")

@@ -60,7 +60,7 @@ def refused(served: Site, *asked: str) -> None:
 def seen_right(served: Site, sites: Sequence[WebSite], **settings: Any) -> None:
     """See that every endpoint shows what it should, as `verify` does."""
     chosen = served.settings(**settings)
-    endpoints = list(nginx.endpoints(WebView(tuple(sites)), chosen, served.facts(chosen)))
+    endpoints = list(nginx.endpoints("nginx", WebView(tuple(sites)), chosen, served.facts(chosen)))
     seen = probe_all(endpoints)
     assert [each for each in endpoints if not right(each, seen[each])] == []
 

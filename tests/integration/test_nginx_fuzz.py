@@ -68,7 +68,7 @@ class Asked:
         chosen = nginx.Settings.model_validate(
             {"listen": {"http": ["127.0.0.1:5080"], "https": ["127.0.0.1:5443"]}} | settings
         )
-        wanted = nginx.wanted(web_view(site, bundles), chosen, facts, layout)
+        wanted = nginx.wanted(web_view(site, bundles), chosen, facts, layout.of("nginx"))
         (file,) = wanted.files
         (self.root / "ours.conf").write_text(render(templates(), file))
         facts.main.write_text(MAIN.format(root=self.root))

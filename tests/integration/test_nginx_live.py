@@ -115,7 +115,7 @@ class Site:
         """Install, check and reload; return the words of the check."""
         chosen = self.settings(**settings)
         facts = self.facts(chosen)
-        wanted = nginx.wanted(WebView(tuple(sites)), chosen, facts, self.layout)
+        wanted = nginx.wanted(WebView(tuple(sites)), chosen, facts, self.layout.of("nginx"))
         (file,) = wanted.files
         current = self.layout.live("nginx").current
         current.mkdir(parents=True, exist_ok=True)
@@ -839,7 +839,7 @@ def test_every_endpoint_shows_what_it_should(site: Site, mode: str) -> None:
     sites = [site.site(GLOBAL), site.site(SHOP, SHOP), site.site(PLAIN, PLAIN, own=False)]
     site.install(sites, certificates=mode)
     settings = site.settings(certificates=mode)
-    for endpoint in nginx.endpoints(WebView(tuple(sites)), settings, site.facts(settings)):
+    for endpoint in nginx.endpoints("nginx", WebView(tuple(sites)), settings, site.facts(settings)):
         assert (endpoint.address, endpoint.port) == ("127.0.0.1", site.nginx.https)
         if endpoint.bundle is None:
             with pytest.raises(ssl.SSLError):

@@ -19,7 +19,7 @@ from proxygen.services import Answer, Listener, ServiceSettings, dovecot
 from proxygen.services.dovecot import DovecotFacts
 from proxygen.services.mail_endpoints import OTHER_NAME
 
-LAYOUT = Layout(Path("/"), Path("/etc/proxygen/proxygen.yaml"))
+LAYOUT = Layout(Path("/"), Path("/etc/proxygen/proxygen.yaml")).of("dovecot")
 SETTINGS = ServiceSettings()
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 BUNDLE = Bundle(
@@ -602,7 +602,7 @@ def test_programs_beside_the_one_found() -> None:
 
 
 def test_only_the_global_bundle_is_expected() -> None:
-    endpoints = list(dovecot.endpoints(VIEW, SETTINGS, found()))
+    endpoints = list(dovecot.endpoints("dovecot", VIEW, SETTINGS, found()))
     assert {each.bundle for each in endpoints} == {BUNDLE}
     assert {each.server_name for each in endpoints} == {"mail.example.net", OTHER_NAME}
 

@@ -34,7 +34,7 @@ from tests.certificates import NOON
 
 TEMPLATES = Path(__file__).parents[2] / "templates"
 HERE = Origin("proxygen.yaml", 1, 1)
-LAYOUT = Layout(Path("/"), Path("/etc/proxygen/proxygen.yaml"))
+LAYOUT = Layout(Path("/"), Path("/etc/proxygen/proxygen.yaml")).of("nginx")
 FACTS = NginxFacts(
     *("/usr/sbin/nginx", (1, 22, 1), Path("/etc/nginx/nginx.conf")), openssl=(3, 0, 22), user="www"
 )
@@ -643,7 +643,7 @@ def endpoints_of(
     *sites: WebSite, facts: NginxFacts = FACTS, **fields: Any
 ) -> list[tuple[Any, ...]]:
     """Return address, port, name and owner of each endpoint."""
-    found = nginx.endpoints(WebView(sites), settings(**fields), facts)
+    found = nginx.endpoints("nginx", WebView(sites), settings(**fields), facts)
     return [
         (each.address, each.port, each.server_name, each.bundle and each.bundle.owner)
         for each in found
@@ -686,9 +686,11 @@ def test_what_a_name_that_is_nobodys_is_shown() -> None:
 
 def test_endpoints_know_of_the_proxy_protocol() -> None:
     view, behind = WebView((MAIN_SITE,)), settings(proxy_protocol={"from": ["::1"]})
-    assert all(each.proxy_protocol for each in nginx.endpoints(view, behind, FACTS))
+    assert all(each.proxy_protocol for each in nginx.endpoints("nginx", view, behind, FACTS))
     assert nginx.challenge_listener(behind).proxy_protocol
-    assert not any(each.proxy_protocol for each in nginx.endpoints(view, settings(), FACTS))
+    assert not any(
+        each.proxy_protocol for each in nginx.endpoints("nginx", view, settings(), FACTS)
+    )
 
 
 # Applications.

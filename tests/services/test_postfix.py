@@ -20,7 +20,7 @@ from proxygen.services import Answer, Listener, ServiceSettings, postfix
 from proxygen.services.mail_endpoints import OTHER_NAME
 from proxygen.services.postfix import PostfixFacts
 
-LAYOUT = Layout(Path("/"), Path("/etc/proxygen/proxygen.yaml"))
+LAYOUT = Layout(Path("/"), Path("/etc/proxygen/proxygen.yaml")).of("postfix")
 SETTINGS = ServiceSettings()
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 BUNDLE = Bundle(
@@ -237,7 +237,7 @@ def test_only_the_global_bundle_is_installed_and_expected() -> None:
     wanted = postfix.wanted(VIEW, SETTINGS, facts, LAYOUT)
     assert (wanted.links, wanted.certificates) == ({"global.pem": BUNDLE}, (BUNDLE,))
     assert postfix.pointer(facts.main) is None
-    endpoints = list(postfix.endpoints(VIEW, SETTINGS, facts))
+    endpoints = list(postfix.endpoints("postfix", VIEW, SETTINGS, facts))
     assert {each.bundle for each in endpoints} == {BUNDLE}
     assert {each.server_name for each in endpoints} == {"mail.example.net", OTHER_NAME}
     assert len(endpoints) == 2 * len(facts.listeners)

@@ -8,11 +8,14 @@ import pytest
 
 from proxygen import registry
 from proxygen.errors import Origin
+from proxygen.host import templates
+from proxygen.host.own_part import own_part
 from proxygen.model.certificate import Certificate
 from proxygen.model.layout import Layout
 from proxygen.model.site import Role
 from proxygen.model.views import MailView, View, WebSite, WebView
-from proxygen.services import Facts, Listener, Service, ServiceSettings
+from proxygen.plan.installation import Installation, installation
+from proxygen.services import Facts, Listener, Reading, Service, ServiceSettings
 from proxygen.services.dovecot import DovecotFacts
 from proxygen.services.nginx_facts import NginxFacts
 from proxygen.services.nginx_settings import Settings
@@ -27,11 +30,13 @@ MAIL = MailView(HOST, BUNDLE)
 SERVICES = registry.services()
 OWN = {"nginx": NginxFacts, "postfix": PostfixFacts, "dovecot": DovecotFacts}
 MAINS = Path("/etc/main")
+TOLD = "/usr/sbin/it", (99,), MAINS
+TEMPLATES = templates.load(Path("/nonexistent"))
 
 
 def facts(kind: type[Facts]) -> Facts:
     """Return what is found out about any service, as that kind tells it."""
-    return kind("/usr/sbin/it", (99,), MAINS)
+    return kind(*TOLD)
 
 
 def view(service: Service) -> View:
@@ -81,3 +86,53 @@ def test_nginx_alone_answers_challenges_and_postfix_alone_is_given_parameters() 
 def test_a_service_includes_a_file_or_is_given_parameters() -> None:
     for service in SERVICES.values():
         assert bool(service.pointer(MAINS)) is not bool(service.parameters)
+
+
+def test_a_service_is_called_by_its_name_and_its_program_and_templates_by_its_kind() -> None:
+    out = registry.service("postfix", "postfix-out")
+    assert (out.name, out.kind) == ("postfix-out", "postfix")
+    found = rendered(out, PostfixFacts(*TOLD, listeners=(Listener("127.0.0.1", 25, "smtp"),)))
+    assert found.service == "postfix-out"
+    assert found.parameters["smtpd_tls_chain_files"] == (
+        "/var/lib/proxygen/live/postfix-out/current/global.pem"
+    )
+    assert {each.service for each in found.endpoints} == {"postfix-out"}
+    assert found.files == {}
+
+
+def test_each_of_several_reads_what_is_its_own() -> None:
+    second = registry.service("dovecot", "dovecot-2")
+    asked = second.questions("/usr/sbin/dovecot", ServiceSettings(), LAYOUT)["ours"]
+    assert asked == Reading(Path("/var/lib/proxygen/live/dovecot-2/current/tls.conf"))
+    inside = rendered(registry.service("nginx", "nginx-inside"), NginxFacts(*TOLD)).files
+    assert "/var/lib/proxygen/live/nginx-inside/certificates/" in inside["proxygen.conf"]
+    assert "/live/nginx/" not in inside["proxygen.conf"]
+
+
+def test_what_was_before_proxygen_is_noted_for_each() -> None:
+    one, other = (
+        own_part(
+            registry.service("postfix", name), ServiceSettings(configuration=f"/etc/{name}"), LAYOUT
+        )
+        for name in ("postfix", "postfix-out")
+    )
+    assert one.parameters
+    assert other.parameters
+    assert one.parameters.note != other.parameters.note
+    assert (one.main, other.main) == (
+        Path("/etc/postfix/main.cf"),
+        Path("/etc/postfix-out/main.cf"),
+    )
+
+
+def rendered(service: Service, facts: Facts) -> Installation:
+    """Return what a service should have."""
+    given = view(service), service.settings_type(), facts
+    return installation(
+        service.name,
+        service.wanted(*given, LAYOUT),
+        service.pointer(MAINS),
+        service.endpoints(*given),
+        TEMPLATES,
+        LAYOUT.live(service.name),
+    )
