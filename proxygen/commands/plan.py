@@ -1,4 +1,4 @@
-"""plan: what would be done and why, with diffs; nothing is touched."""
+"""plan: what would be done and why, with diffs if wanted; nothing is touched."""
 
 from __future__ import annotations
 
@@ -21,13 +21,14 @@ from proxygen.reconcile import make_plan
 
 @click.command
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option("--no-diff", is_flag=True, help="Leave the diffs out.")
+@click.option("--diff", "diffs", is_flag=True, help="Show the diff of every file.")
 @click.pass_obj
-def command(layout: Layout, as_json: bool, no_diff: bool) -> int:
+def command(layout: Layout, as_json: bool, diffs: bool) -> int:
     """Show what `apply` would do, and why.
 
-    With a diff of every file. Nothing is touched. `apply` plans again once a certificate is
-    obtained; the diffs show the configuration with those that are there now. Files that the
+    Files that change are told by name and number of lines, with --diff by their diff. Nothing is
+    touched. `apply` plans again once a certificate is obtained; the files are shown with those
+    that are there now. Files that the
     model names are looked at as by `validate`. Exit code 4: a service cannot be worked with;
     5: a certificate that is to be taken from files, or what `acme` names, cannot be used; 8: a
     removal is held back; 9: an included file is set aside.
@@ -47,9 +48,9 @@ def command(layout: Layout, as_json: bool, no_diff: bool) -> int:
             "set_aside": [each.as_json() for each in site.set_aside],
             "held_back": [each.as_json() for each in site.held_back],
         }
-        click.echo(json.dumps(plan.as_json() | told, indent=2))
+        click.echo(json.dumps(plan.as_json(diffs=diffs) | told, indent=2))
     else:
-        show(plan, diffs=not no_diff)
+        show(plan, diffs=diffs)
         as_it_was(site)
         for each in (*authority, *supplied, *(error for _, error in plan.failures)):
             click.echo(str(each), err=True)
@@ -67,13 +68,12 @@ def as_it_was(site: Site) -> None:
 
 
 def show(plan: Plan, *, diffs: bool) -> None:
-    """Print a plan for people."""
+    """Print a plan for people, with *diffs* of all files or their names."""
     for step in plan.steps:
         click.echo(str(step))
-        if diffs and isinstance(step, Install):
-            for change in step.changes:
-                for line in change.diff():
-                    click.echo(f"    {visible(line)}")
+        if isinstance(step, Install):
+            for line in step.in_full() if diffs else step.in_short():
+                click.echo(f"    {visible(line)}")
     for line in shown(plan.shown):
         click.echo(visible(line))
     for words in told(plan.waiting):

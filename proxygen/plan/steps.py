@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -16,6 +17,9 @@ from proxygen.plan.installation import Installation
 from proxygen.plan.renewal import Reason
 from proxygen.services import Endpoint
 
+MOST_NAMED = 20
+"""Files of a step that are named; of the others it is told how many there are."""
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -25,6 +29,28 @@ class Change:
     before: str | None
     after: str | None
 
+    @property
+    def code(self) -> str:
+        """What becomes of it, in a word: ``new``, ``changed`` or ``gone``."""
+        if self.before is None:
+            return "new"
+        return "gone" if self.after is None else "changed"
+
+    @property
+    def added(self) -> int:
+        """How many lines come; one that only moves is none of them."""
+        return lines_without(self.after, self.before)
+
+    @property
+    def removed(self) -> int:
+        """How many lines go."""
+        return lines_without(self.before, self.after)
+
+    def __str__(self) -> str:
+        if self.code == "changed":
+            return f"{self.path} (lines: {self.added:,} added, {self.removed:,} removed)"
+        return f"{self.path} ({self.code}, lines: {self.added or self.removed:,})"
+
     def diff(self) -> Iterator[str]:
         """Yield the lines of a unified diff."""
         before = (self.before or "").splitlines()
@@ -32,6 +58,11 @@ class Change:
         old = "/dev/null" if self.before is None else self.path
         new = "/dev/null" if self.after is None else self.path
         yield from difflib.unified_diff(before, after, old, new, lineterm="")
+
+
+def lines_without(text: str | None, others: str | None) -> int:
+    """Return how many lines of a text another one has not."""
+    return (Counter((text or "").splitlines()) - Counter((others or "").splitlines())).total()
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +139,20 @@ class Install:
 
     def __str__(self) -> str:
         return f"install {self.installation.service}: {self.reason}"
+
+    def in_short(self) -> Iterator[str]:
+        """Yield which files change: how many, and the first ones by name; nothing without any."""
+        many = len(self.changes)
+        if many:
+            yield "1 file:" if many == 1 else f"{many:,} files:"
+        yield from (f"  {each}" for each in self.changes[:MOST_NAMED])
+        if many > MOST_NAMED:
+            yield f"  and {many - MOST_NAMED:,} more"
+
+    def in_full(self) -> Iterator[str]:
+        """Yield the diff of every file."""
+        for change in self.changes:
+            yield from change.diff()
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,10 +275,10 @@ class Plan:
     forecast: Forecast | None = None
     shown: tuple[Shown, ...] = ()
 
-    def as_json(self) -> dict[str, Any]:
-        """Return the plan as ``--json`` prints it."""
+    def as_json(self, *, diffs: bool = False) -> dict[str, Any]:
+        """Return the plan as ``--json`` prints it, with *diffs* of all files or without."""
         return {
-            "steps": [step_json(step) for step in self.steps],
+            "steps": [step_json(step, diffs=diffs) for step in self.steps],
             "shown": [each.as_json() for each in self.shown],
             "failures": [{"of": of} | error.as_json() for of, error in self.failures],
             "warnings": list(self.warnings),
@@ -242,8 +287,8 @@ class Plan:
         }
 
 
-def step_json(step: Step) -> dict[str, Any]:
-    """Return a step as ``--json`` prints it."""
+def step_json(step: Step, *, diffs: bool = False) -> dict[str, Any]:
+    """Return a step as ``--json`` prints it, with *diffs* or without."""
     said: dict[str, Any] = {"step": type(step).__name__.lower(), "words": str(step)}
     match step:
         case Adopt(bundle, _, paths, reason):
@@ -260,10 +305,17 @@ def step_json(step: Step) -> dict[str, Any]:
             said |= {"owner": bundle.owner, "reason": reason.code}
         case Install(installation, reason, changes):
             said |= {"service": installation.service, "reason": reason.code}
-            said["diff"] = "\n".join(line for each in changes for line in each.diff())
+            said["files"] = [change_json(each) for each in changes]
+            said["diff"] = "\n".join(step.in_full()) if diffs else None
         case Reload(service):
             said["service"] = service
         case Verify(service, endpoints, reason):
             said |= {"service": service, "endpoints": [str(each) for each in endpoints]}
             said["reason"] = reason.code if reason else None
     return said
+
+
+def change_json(change: Change) -> dict[str, Any]:
+    """Return what becomes of a file as ``--json`` prints it."""
+    counted = {"added": change.added, "removed": change.removed}
+    return {"path": change.path, "change": change.code} | counted

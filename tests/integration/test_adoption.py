@@ -302,7 +302,7 @@ def test_the_plan_tells_what_clients_see_now_and_will(host: Host) -> None:
     until = f"until {main.certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC"
     b = {"b.example": {"url": "https://www.b.example", "certificate": "acme"}}
     host.model(A | b, main=MAIN | {"extra_names": ["smtp.example.net"]})
-    told = host.proxygen("plan", "--no-diff").stdout
+    told = host.proxygen("plan").stdout
     assert "adopt the certificate of global from" in told
     assert f"now:   certificate of Former CA Intermediate {until}" in told
     assert f"then:  certificate of Former CA Intermediate {until} (adopted)" in told
@@ -332,7 +332,7 @@ def test_the_plan_tells_of_a_stand_in_and_why_it_is_made(host: Host) -> None:
     other, _ = host.lineage("other.example.net")
     host.dovecot_presents(other)
     host.model({}, main=MAIN)
-    run = host.proxygen("plan", "--no-diff")
+    run = host.proxygen("plan")
     assert run.returncode == 0, said(run)
     assert "issue a stand-in for global" in run.stdout
     assert "certificate of Former CA Intermediate that ended" in run.stdout
@@ -400,7 +400,7 @@ def test_what_is_named_but_is_no_certificate_costs_nothing(host: Host, named: st
     host.postfix.main.write_text(f"{text}smtpd_tls_chain_files = {path}\n")
     settled(host.postfix.main)
     host.model({}, main=MAIN)
-    run = host.proxygen("plan", "--no-diff")
+    run = host.proxygen("plan")
     assert run.returncode == 0, said(run)
     assert "issue a stand-in for global" in run.stdout
     assert f"postfix: {path} is not adopted for the global URL" in run.stderr

@@ -154,7 +154,7 @@ def test_a_dovecot_that_still_runs_is_given_what_a_cold_start_wants(mail: Machin
 
 def test_a_damaged_file_of_ours_is_written_anew(mail: Machine) -> None:
     damaged(mail)
-    planned = mail.proxygen("plan", "--no-diff").stdout
+    planned = mail.proxygen("plan").stdout
     assert "install dovecot: proxygen's own part is in the way: dovecot refuses it: " in planned
     succeeded(mail.proxygen("apply"))
     assert accepted(dovecot_of(mail))
@@ -258,7 +258,7 @@ def test_an_older_nginx_is_given_what_it_understands(web: Machine) -> None:
     told = web.proxygen("check").stdout
     if refused_by(web.nginx):
         assert "nginx is not running: proxygen's own part is in the way: it was written for" in told
-    assert "written for nginx" in web.proxygen("plan", "--no-diff").stdout
+    assert "written for nginx" in web.proxygen("plan").stdout
     assert web.proxygen("apply").returncode == 6
     web.nginx.start()
     succeeded(web.proxygen("apply"))
@@ -277,7 +277,7 @@ def refused_by(nginx: Nginx) -> bool:
 def test_a_newer_nginx_is_given_what_it_prefers(web: Machine) -> None:
     of_version(web, str(WHEEL))
     web.nginx.stop()
-    planned = web.proxygen("plan", "--no-diff").stdout
+    planned = web.proxygen("plan").stdout
     assert re.search(r"install nginx: .*written for nginx [0-9.]+, and ", planned)
     assert web.proxygen("apply").returncode == 6
     web.nginx.program = str(WHEEL)

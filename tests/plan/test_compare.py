@@ -250,7 +250,14 @@ def test_a_plan_as_json_has_a_word_for_every_step() -> None:
         *("issue", "issue", "issue", "install", "reload", "verify")
     ]
     assert said["steps"][1]["names"] == ["mail.example.net"]
-    assert "+new" in said["steps"][3]["diff"]
+    assert said["steps"][3]["diff"] is None
+    assert said["steps"][3]["files"][0] == {
+        "path": "/var/lib/proxygen/live/nginx/current/proxygen.conf",
+        "change": "new",
+        "added": 1,
+        "removed": 0,
+    }
+    assert "+new" in plan.as_json(diffs=True)["steps"][3]["diff"]
     assert said["warnings"] == ["careful"]
 
 
