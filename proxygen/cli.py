@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import json
 import os
 import pkgutil
 import re
@@ -18,6 +17,7 @@ import click
 from proxygen import DOCUMENTS, __version__
 from proxygen.credentials import concealed_words
 from proxygen.errors import ProxygenError, ServiceError, UsageError, did_you_mean, visible
+from proxygen.plan.document import document
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -164,7 +164,7 @@ def told(error: ProxygenError) -> int:
     """
     if "--json" in sys.argv[1:]:
         with contextlib.suppress(OSError):
-            click.echo(json.dumps(error.as_json() | {"exit_code": error.exit_code}, indent=2))
+            click.echo(document(error.as_json() | {"exit_code": error.exit_code}))
             return error.exit_code
     with contextlib.suppress(OSError):
         click.echo(str(error), err=True)

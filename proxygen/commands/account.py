@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -18,6 +17,7 @@ from proxygen.host import files, lock
 from proxygen.model.layout import Layout
 from proxygen.model.schema import DIRECTORIES
 from proxygen.model.site import Acme, Site
+from proxygen.plan.document import document
 
 if TYPE_CHECKING:
     from proxygen.issuers.acme_server import Server
@@ -98,7 +98,7 @@ def tell(said: dict[str, str], lines: list[Line], *, as_json: bool) -> None:
     """Print what was done, and the accounts."""
     if as_json:
         done = dict.fromkeys(said, True)
-        click.echo(json.dumps({**done, "accounts": [each.as_json() for each in lines]}, indent=2))
+        click.echo(document({**done, "accounts": [each.as_json() for each in lines]}))
         return
     for words in (*said.values(), *map(str, lines)):
         click.echo(visible(words))

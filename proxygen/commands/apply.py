@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Callable, Collection, Iterator
@@ -24,6 +23,7 @@ from proxygen.model.layout import Layout
 from proxygen.model.site import Site
 from proxygen.model.types import seconds
 from proxygen.plan.alerts import did_not_serve, is_not_running, was_refused
+from proxygen.plan.document import document
 from proxygen.plan.names import State
 from proxygen.plan.schedule import told
 from proxygen.plan.states import named
@@ -209,7 +209,7 @@ def over(layout: Layout, site: Site) -> Site:
 def told_all(outcome: Outcome, *, as_json: bool) -> int:
     """Print what a round did; return the exit code."""
     if as_json:
-        click.echo(json.dumps(outcome.as_json(), indent=2))
+        click.echo(document(outcome.as_json()))
     else:
         summary(outcome)
     return outcome.exit_code

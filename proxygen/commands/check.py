@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections import Counter
 from collections.abc import Iterator
@@ -25,6 +24,7 @@ from proxygen.model.layout import Layout
 from proxygen.model.site import Site
 from proxygen.observe import observe
 from proxygen.plan.compare import issues
+from proxygen.plan.document import document
 from proxygen.plan.failures import of_owner
 from proxygen.plan.health import (
     Finding,
@@ -106,7 +106,7 @@ class Plugin(click.Command):
 
 def show(result: Result, *, as_json: bool) -> None:
     """Print how it is."""
-    click.echo(json.dumps(result.as_json(), indent=2) if as_json else str(result))
+    click.echo(document(result.as_json()) if as_json else str(result))
 
 
 def days(ctx: click.Context, param: click.Parameter, value: str | None) -> timedelta | None:

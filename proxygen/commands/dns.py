@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
@@ -21,6 +20,7 @@ from proxygen.model.certificate import GLOBAL, HTTP, PERSIST
 from proxygen.model.hosts import BadName, host_name, is_address, readable
 from proxygen.model.layout import Layout
 from proxygen.model.site import Site
+from proxygen.plan.document import document
 from proxygen.plan.findings import sentence
 from proxygen.plan.names import Evidence
 from proxygen.plan.records import (
@@ -128,7 +128,7 @@ def command(
             "unknown": len(every) if seen is None else counted(every, Presence.UNKNOWN),
             "records": [each.as_json() for each in lines],
         }
-        click.echo(json.dumps(found, indent=2))
+        click.echo(document(found))
     elif as_zone:
         heading = f"records that the model needs, {now:%Y-%m-%d %H:%M} UTC"
         click.echo(

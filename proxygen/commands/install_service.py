@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import grp
 import hashlib
-import json
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,6 +22,7 @@ from proxygen.errors import ServiceError, UsageError, visible
 from proxygen.host import files, processes
 from proxygen.model.layout import Layout
 from proxygen.observe import group_of, states
+from proxygen.plan.document import document
 from proxygen.plan.dropins import beside, drop_in
 from proxygen.plan.units import DAEMON, FAILED, MARK, SCRIPT, TIMER, Surroundings, units
 from proxygen.services import Command
@@ -103,7 +103,7 @@ def command(layout: Layout, timer: bool, no_start: bool, remove: bool, as_json: 
 def say(done: Done, *, as_json: bool) -> None:
     """Print what was changed, and what a person has to do."""
     if as_json:
-        click.echo(json.dumps(done.as_json(), indent=2))
+        click.echo(document(done.as_json()))
         return
     for words in done.changed or ["nothing to do"]:
         click.echo(visible(words))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, replace
@@ -20,6 +19,7 @@ from proxygen.model.hosts import BadName, extra_name, readable
 from proxygen.model.layout import Layout
 from proxygen.model.site import Site
 from proxygen.observe import names as known_names
+from proxygen.plan.document import document
 from proxygen.plan.findings import sentence
 from proxygen.plan.names import Evidence, Finding, Known, Names, State, looked
 from proxygen.plan.renewal import SHORT
@@ -86,7 +86,7 @@ def command(
     found = [each for each in found if not states or word(each) in states]
     found.sort(key=lambda each: each.rank)
     if as_json:
-        click.echo(json.dumps(everything(found, now), indent=2))
+        click.echo(document(everything(found, now)))
         return 0
     click.echo(visible(table(found, now)))
     click.echo(summary(found))
@@ -173,7 +173,7 @@ def explained(
     text = explanation(one, site, published, languages.load(language), parts.now())
     if as_json:
         said = as_said(one, parts.now()) | {"language": language, "text": text}
-        click.echo(json.dumps(said, indent=2))
+        click.echo(document(said))
     else:
         click.echo(visible(text), nl=False)
     return 0

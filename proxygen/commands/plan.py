@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 
 import click
@@ -13,6 +12,7 @@ from proxygen.model.layout import Layout
 from proxygen.model.site import Site
 from proxygen.named_files import certificates, of_authorities
 from proxygen.observe import observe
+from proxygen.plan.document import document
 from proxygen.plan.schedule import told
 from proxygen.plan.shown import told as shown
 from proxygen.plan.steps import Install, Issue, Plan
@@ -48,7 +48,7 @@ def command(layout: Layout, as_json: bool, diffs: bool) -> int:
             "set_aside": [each.as_json() for each in site.set_aside],
             "held_back": [each.as_json() for each in site.held_back],
         }
-        click.echo(json.dumps(plan.as_json(diffs=diffs) | told, indent=2))
+        click.echo(document(plan.as_json(diffs=diffs) | told))
     else:
         show(plan, diffs=diffs)
         as_it_was(site)

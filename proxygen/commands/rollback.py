@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -20,6 +19,7 @@ from proxygen.host import lock
 from proxygen.model.layout import Layout
 from proxygen.observe import looked_since, set_up
 from proxygen.plan.alerts import not_asked
+from proxygen.plan.document import document
 from proxygen.plan.observed import ServiceState
 
 
@@ -50,7 +50,7 @@ def command(layout: Layout, services: tuple[str, ...], as_json: bool) -> int:
     states = {state.name: state for state in found}
     outcome.warnings += not_asked(looked_since(states, layout).values())
     if as_json:
-        click.echo(json.dumps(outcome.as_json() | {"services": said}, indent=2))
+        click.echo(document(outcome.as_json() | {"services": said}))
     else:
         for words in (each for each in said.values() if each):
             echo(words)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
@@ -26,6 +25,7 @@ from proxygen.observe import observe
 from proxygen.plan.alerts import warnings
 from proxygen.plan.backoff import Attempt
 from proxygen.plan.compare import issues
+from proxygen.plan.document import document
 from proxygen.plan.failures import of_authority, of_owner
 from proxygen.plan.names import State
 from proxygen.plan.observed import Observed
@@ -157,7 +157,7 @@ def command(layout: Layout, as_json: bool) -> int:
     if as_json:
         said = everything(site, observed, lines, scheduled, now)
         said |= {"mail": mail.as_json(), "daemon": runs(layout)}
-        click.echo(json.dumps(said, indent=2))
+        click.echo(document(said))
         return 0
     click.echo(visible(table(lines, now)))
     for name in observed.services:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from datetime import UTC, datetime
 
@@ -19,6 +18,7 @@ from proxygen.errors import ServiceError, UsageError
 from proxygen.host import files, lock
 from proxygen.model.layout import Layout
 from proxygen.observe import set_up
+from proxygen.plan.document import document
 from proxygen.plan.observed import ServiceState
 
 
@@ -50,7 +50,7 @@ def command(
         if purge and not outcome.failures:
             outcome.done.append(purged(layout))
     if as_json:
-        click.echo(json.dumps(outcome.as_json(), indent=2))
+        click.echo(document(outcome.as_json()))
     else:
         for words in outcome.done:
             echo(words)

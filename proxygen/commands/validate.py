@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 
 import click
@@ -10,6 +9,7 @@ import click
 from proxygen import assemble, named_files
 from proxygen.errors import MOST_MISTAKES, IssueFailed, ModelError, UsageError, visible
 from proxygen.model.layout import Layout
+from proxygen.plan.document import document
 from proxygen.stores import Store
 
 
@@ -43,7 +43,7 @@ def command(layout: Layout, as_json: bool) -> int:
             "files": [each.as_json() for each in supplied],
             "exit_code": code,
         }
-        click.echo(json.dumps({"model": summary, **told}, indent=2))
+        click.echo(document({"model": summary, **told}))
     else:
         for each in (*(each for each in authority if not each.is_usable), *supplied):
             click.echo(str(each))

@@ -158,7 +158,11 @@ def test_a_backup_is_for_its_owner_alone_and_good_until_the_key_changes(
     assert "PRIVATE KEY" in saved["key"]
     assert "PRIVATE KEY" not in exported.stdout
     good = place.run("account", "--check", path, "--json")
-    assert json.loads(good.stdout) == {"checked": True, "accounts": [account]}
+    assert json.loads(good.stdout) == {
+        "version": 1,
+        "checked": True,
+        "accounts": [account],
+    }
     place.run("account", "--roll-over")
     stale = place.run("account", "--check", path)
     assert stale.returncode == 2
