@@ -16,11 +16,11 @@ ProxygenError             1  never raised itself; an error that is not in this t
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from proxygen.credentials import concealed, concealed_words
 
@@ -65,6 +65,37 @@ def did_you_mean(word: str, known: Iterable[str], otherwise: str) -> str:
     return f"did you mean `{near[0]}`?" if near else otherwise
 
 
+OTHER = "other"
+"""The code of words that have none of their own."""
+
+
+class Coded(str):
+    """Words for people, with a *code* for programs, and whom they concern (*of*).
+
+    It is these words wherever words are wanted, so that nobody on the way has to know of the code.
+    """
+
+    code: str
+    of: str
+
+    def __new__(cls, words: str, code: str, of: str = "") -> Self:
+        """Return words with their code."""
+        made = super().__new__(cls, words)
+        made.code, made.of = code, of
+        return made
+
+
+def coded(code: str, told: Iterable[str], of: str = "") -> Iterator[Coded]:
+    """Yield words with a code; those that have one keep it."""
+    return (each if isinstance(each, Coded) else Coded(each, code, of) for each in told)
+
+
+def words_json(words: str) -> dict[str, str | None]:
+    """Return words as ``--json`` prints them."""
+    code, of = (words.code, words.of) if isinstance(words, Coded) else (OTHER, "")
+    return {"code": code, "of": of or None, "words": str(words)}
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Origin:
     """Where a value was written: *line* and *column* count from 1."""
@@ -81,7 +112,8 @@ class Origin:
 class Mistake:
     """One thing wrong in the model: where, in which field, why, and what to do about it.
 
-    *against* is the other place, where a mistake is between what stands in two.
+    *against* is the other place, where a mistake is between what stands in two. *code* says for
+    programs what kind of mistake it is.
     """
 
     where: Origin
@@ -89,6 +121,7 @@ class Mistake:
     reason: str
     remedy: str
     against: Origin | None = dataclasses.field(default=None, compare=False)
+    code: str = dataclasses.field(default=OTHER, compare=False)
 
     def __str__(self) -> str:
         field = f"{self.field}: " if self.field else ""
@@ -97,6 +130,7 @@ class Mistake:
     def as_json(self) -> dict[str, Any]:
         """Return the mistake as ``proxygen validate --json`` prints it."""
         return {
+            "code": self.code,
             "file": self.where.file,
             "line": self.where.line,
             "column": self.where.column,
@@ -113,6 +147,8 @@ class ProxygenError(Exception):
     """
 
     exit_code: ClassVar[int] = 1
+    code: ClassVar[str] = "error"
+    """What kind of error it is, for programs."""
 
     def __init__(
         self,
@@ -142,6 +178,7 @@ class ProxygenError(Exception):
     def as_json(self) -> dict[str, Any]:
         """Return the error as ``--json`` prints it."""
         return {
+            "code": self.code,
             "what": self.what,
             "where": str(self.where) if self.where else None,
             "remedy": self.remedy or None,
@@ -153,6 +190,7 @@ class UsageError(ProxygenError):
     """The command line asks for something that is not there."""
 
     exit_code = 2
+    code = "usage"
 
 
 MOST_MISTAKES = 300
@@ -166,6 +204,7 @@ class ModelError(ProxygenError):
     """
 
     exit_code = 3
+    code = "model"
 
     def __init__(self, mistakes: tuple[Mistake, ...]) -> None:
         count = "1 mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
@@ -185,14 +224,19 @@ class ServiceError(ProxygenError):
     """A service refused, or cannot be worked with."""
 
     exit_code = 4
+    code = "service"
 
 
 class Unreadable(ServiceError):
     """A service refuses its configuration when it is asked about it; ours may be the reason."""
 
+    code = "unreadable"
+
 
 class CheckFailed(ServiceError):
     """A service refused the new configuration, which is not in place."""
+
+    code = "refused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +263,7 @@ class IssueFailed(ProxygenError):
     """
 
     exit_code = 5
+    code = "not-obtained"
 
     def __init__(
         self,
@@ -248,9 +293,13 @@ class IssueFailed(ProxygenError):
 class StoreFailed(IssueFailed):
     """Nothing can be stored, so nothing can be obtained: a disk is full, or a folder refuses."""
 
+    code = "not-stored"
+
 
 class Bug(ProxygenError):
     """One domain's work met a bug of ours; the others went on. *words* hold the traceback."""
+
+    code = "bug"
 
     def __init__(self, what: str, *, words: str) -> None:
         super().__init__(what, remedy="report it with these words", words=words)
@@ -260,9 +309,11 @@ class NotServed(ProxygenError):
     """Everything was done, but a client does not see what is wanted."""
 
     exit_code = 6
+    code = "not-served"
 
 
 class LockHeld(ProxygenError):
     """Another run is at work."""
 
     exit_code = 7
+    code = "lock-held"

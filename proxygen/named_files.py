@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from proxygen import assemble
-from proxygen.errors import IssueFailed, Origin, visible
+from proxygen.errors import IssueFailed, Origin, coded, visible, words_json
 from proxygen.model.certificate import Certificate, FileSource
 from proxygen.model.hosts import readable
 from proxygen.model.site import Site
@@ -42,7 +42,7 @@ class Named:
 
     def as_json(self) -> dict[str, Any]:
         """Return it as ``--json`` prints it."""
-        error = str(self.error) if self.error else None
+        error = self.error.as_json() if self.error else None
         said = {"field": self.field, "where": str(self.where)}
         return said | {"usable": self.is_usable, "error": error}
 
@@ -87,13 +87,13 @@ class Supplied:
         return {
             "owner": self.owner,
             "where": str(self.where),
-            "error": str(self.error) if self.error else None,
+            "error": self.error.as_json() if self.error else None,
             "usable": self.is_usable,
             "verdicts": [
                 {"check": each.check, "ok": each.ok, "serious": each.serious, "words": each.words}
                 for each in self.verdicts
             ],
-            "warnings": list(self.warnings),
+            "warnings": [*map(words_json, coded("file", self.warnings, self.owner))],
         }
 
 

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from proxygen import assemble, registry
 from proxygen.apply.walk import Outcome, never
 from proxygen.assemble import Parts
-from proxygen.errors import ProxygenError, ServiceError, StoreFailed
+from proxygen.errors import Coded, ProxygenError, ServiceError, StoreFailed
 from proxygen.host import languages, outage, templates
 from proxygen.letterbox import Letterbox, Trouble, Unwritten, Waiting, letters_wait
 from proxygen.model.site import Site
@@ -335,10 +335,11 @@ class Round:
         waiting, digest = self.posted[recipient], self.due[recipient]
         if self.now - waiting.since > KEPT:
             self.over(recipient, digest.untold)
-            self.outcome.warnings.append(
+            words = (
                 f"a message to {digest.reader.address} could not be delivered for "
                 f"{KEPT.days} days and was dropped: {waiting.letter.subject}"
             )
+            self.outcome.warnings.append(Coded(words, "message-dropped", digest.reader.address))
 
     def pause(self, count: int) -> timedelta:
         """Return how long to wait after that many failures in a row."""
@@ -347,12 +348,14 @@ class Round:
     def bug(self, what: str, error: Exception) -> None:
         """Warn of a bug of ours."""
         words = "".join(traceback.format_exception(error))
-        self.outcome.warnings.append(f"a bug of proxygen: {what}: {error!r}\n{words}")
+        told = f"a bug of proxygen: {what}: {error!r}\n{words}"
+        self.outcome.warnings.append(Coded(told, "bug"))
 
     def warn(self, error: ProxygenError, more: str = "") -> None:
         """Add an error to the warnings, on one line."""
         parts = (error.what, " ".join(error.words.split()), error.remedy, more)
-        self.outcome.warnings.append("; ".join(part for part in parts if part))
+        words = "; ".join(part for part in parts if part)
+        self.outcome.warnings.append(Coded(words, error.code))
 
 
 def is_told(item: Item | None, mark: str) -> bool:
@@ -372,14 +375,16 @@ def said(found: Iterable[Alert]) -> Iterator[str]:
     """Yield a line for each alert that no other output tells."""
     for alert in found:
         if alert.kind == "terms":
-            yield f"{alert.of} has new terms of service: {alert.words}"
+            yield Coded(f"{alert.of} has new terms of service: {alert.words}", "terms", alert.of)
         elif alert.kind == "model" and alert.since:
             since = f"{alert.since.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
-            yield f"the model has been wrong since {since}; the last good one goes on"
+            words = f"the model has been wrong since {since}; the last good one goes on"
+            yield Coded(words, "model")
 
 
 def unheard(nobody: tuple[Alert, ...]) -> Iterator[str]:
     """Yield that there is something to tell, and nobody to tell it to."""
     if nobody:
         what = "1 thing is" if len(nobody) == 1 else f"{len(nobody)} things are"
-        yield f"{what} worth a message, but nobody is warned: the model has no `contact`"
+        words = f"{what} worth a message, but nobody is warned: the model has no `contact`"
+        yield Coded(words, "nobody-warned")

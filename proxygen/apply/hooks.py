@@ -24,7 +24,7 @@ from proxygen.apply.probe import Patience, verdict
 from proxygen.apply.walk import never, nothing
 from proxygen.assemble import Parts
 from proxygen.credentials import concealed_words
-from proxygen.errors import IssueFailed, ProxygenError, ServiceError, visible
+from proxygen.errors import Coded, IssueFailed, ProxygenError, ServiceError, coded, visible
 from proxygen.host import processes
 from proxygen.host.executables import Found, found, target
 from proxygen.model.certificate import Bundle, Certificate
@@ -92,7 +92,7 @@ class Hooks:
         if event not in self.folders:
             self.folders[event] = found(self.parts.layout.hooks / f"{event}.d")
             new = (each for each in self.folders[event].warnings if each not in self.warnings)
-            self.warnings += new
+            self.warnings += coded("hooks-refused", new)
         return self.folders[event].programs
 
     def begin(self) -> None:
@@ -143,7 +143,8 @@ class Hooks:
         try:
             yield
         except OSError as error:
-            self.warnings.append(f"hooks: {error}; make room or correct the permissions")
+            words = f"hooks: {error}; make room or correct the permissions"
+            self.warnings.append(Coded(words, "hooks"))
 
     def failed(
         self,
@@ -180,7 +181,8 @@ class Hooks:
         unseen = not_seen([each for _, each in due], endpoints, patience) if due else frozenset()
         for wanted, bundle in due:
             if bundle.fingerprint in unseen:
-                self.warnings.append(f"deploy hooks of {wanted.owner} wait until it is served")
+                words = f"deploy hooks of {wanted.owner} wait until it is served"
+                self.warnings.append(Coded(words, "hooks-wait", wanted.owner))
             elif self.exhausted("the next round runs deploy hooks for the rest"):
                 return
             else:
@@ -224,7 +226,7 @@ class Hooks:
                 self.spent += ran[-1].seconds
                 say(f"{ran[-1]} for {owner}")
                 if ran[-1].problem:
-                    self.warnings.append(warning(ran[-1], owner))
+                    self.warnings.append(Coded(warning(ran[-1], owner), "hook-failed", owner))
         if ran:
             with self.as_warning():
                 keep(self.parts.store, owner, ran)
@@ -268,7 +270,8 @@ class Hooks:
         """Return whether hooks took too long already; a warning tells the consequence."""
         if self.spent < self.round_limit:
             return False
-        words = f"hooks took more than {self.round_limit:.0f} s: {consequence}"
+        told = f"hooks took more than {self.round_limit:.0f} s: {consequence}"
+        words = Coded(told, "hooks-wait")
         self.warnings += [words] * (words not in self.warnings)
         return True
 

@@ -20,10 +20,13 @@ from proxygen.errors import (
     HELD_BACK,
     SET_ASIDE,
     Bug,
+    Coded,
     IssueFailed,
     NotServed,
     ProxygenError,
     ServiceError,
+    coded,
+    words_json,
 )
 from proxygen.host import files
 from proxygen.issuers import Issuer
@@ -35,7 +38,18 @@ from proxygen.plan.compare import LOCAL
 from proxygen.plan.names import Known
 from proxygen.plan.observed import Observed
 from proxygen.plan.states import about
-from proxygen.plan.steps import Adopt, Forget, Install, Issue, Look, Plan, Step, Verify, Waiting
+from proxygen.plan.steps import (
+    Adopt,
+    Forget,
+    Install,
+    Issue,
+    Look,
+    Plan,
+    Step,
+    Verify,
+    Waiting,
+    done,
+)
 from proxygen.services import Endpoint
 
 SEVERITY = (Bug, ServiceError, IssueFailed, NotServed)
@@ -108,9 +122,9 @@ class Outcome:
     def as_json(self) -> dict[str, Any]:
         """Return the outcome as ``--json`` prints it."""
         return {
-            "done": self.done,
+            "done": [*map(words_json, self.done)],
             "failures": [{"of": what} | error.as_json() for what, error in self.not_done],
-            "warnings": self.warnings,
+            "warnings": [*map(words_json, self.warnings)],
             "waiting": [each.as_json() for each in self.waiting],
             "set_aside": [each.as_json() for each in self.set_aside],
             "held_back": [each.as_json() for each in self.held_back],
@@ -313,7 +327,7 @@ class Walk:
         if not step.stand_in:
             self.outcome.settle(step.certificate.owner)
         self.outcome.notes += left_behind(step, self.observed)
-        self.outcome.done.append(str(step))
+        self.outcome.done.append(done(step))
         until = f"until {found.not_after:%Y-%m-%d %H:%M} UTC, from {found.issued_by}"
         self.progress.say(f"{step}\n  {until}")
 
@@ -330,14 +344,14 @@ class Walk:
                 continue
             if not step.bundle.is_interim:
                 self.outcome.settle(owner)
-            self.outcome.done.append(str(step))
+            self.outcome.done.append(done(step))
             self.progress.say(str(step))
 
     def forget(self, steps: Iterable[Forget]) -> None:
         """Remove bundles that nobody wants."""
         for step in steps:
             self.parts.bundles.forget(step.bundle)
-            self.outcome.done.append(str(step))
+            self.outcome.done.append(done(step))
             self.progress.say(str(step))
 
     def install(self, steps: list[Step]) -> None:
@@ -359,7 +373,7 @@ class Walk:
                 self.live(name).generations.purge_refused()
         else:
             self.outcome.settle(name)
-            self.outcome.done += [str(each) for each in steps]
+            self.outcome.done += map(done, steps)
 
     def bring(self, step: Install, endpoints: tuple[Endpoint, ...]) -> None:
         """Build what is wanted beside what serves, then bring the service to it."""
@@ -387,11 +401,12 @@ class Walk:
 def left_behind(step: Issue, observed: Observed) -> Iterator[str]:
     """Yield a word about each name that a certificate had, and was renewed without; said once."""
     for name in lost(step, observed.bundles.get(step.certificate.owner)):
-        yield (
+        words = (
             f"{readable(step.certificate.owner)}: renewed without {readable(name)}, which leads"
             " elsewhere; it comes back by itself when it leads here again; if it moved away for"
             " good, take it out of the model"
         )
+        yield Coded(words, "renewed-without", name)
 
 
 def new_terms(issuers: Mapping[str, Issuer]) -> dict[str, str]:
@@ -402,7 +417,8 @@ def new_terms(issuers: Mapping[str, Issuer]) -> dict[str, str]:
 
 def notes(issuers: Mapping[str, Issuer]) -> list[str]:
     """Return what is worth a warning about the accounts at the authorities."""
-    return [words for issuer in issuers.values() for words in getattr(issuer, "notes", ())]
+    told = (words for issuer in issuers.values() for words in getattr(issuer, "notes", ()))
+    return [*coded("account", told)]
 
 
 def of_kind(step: Step) -> Any:

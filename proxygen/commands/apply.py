@@ -15,7 +15,7 @@ import click
 from proxygen import applied, assemble, completion, metrics
 from proxygen.apply.walk import SILENT, Outcome, Progress, nothing
 from proxygen.assemble import Parts
-from proxygen.errors import IssueFailed, NotServed, ProxygenError, UsageError, did_you_mean
+from proxygen.errors import Coded, IssueFailed, NotServed, ProxygenError, UsageError, did_you_mean
 from proxygen.host import lock
 from proxygen.model.certificate import GLOBAL
 from proxygen.model.hosts import BadName, host_name
@@ -244,7 +244,7 @@ def tell_figures(site: Site, parts: Parts, outcome: Outcome, took: timedelta) ->
         if figures := metrics.figures(site, parts, outcome, took):
             metrics.write(parts.layout, figures)
     except ProxygenError as error:
-        outcome.warnings.append(str(error))
+        outcome.warnings.append(Coded(str(error), "metrics"))
 
 
 def owner(typed: str, site: Site) -> str:

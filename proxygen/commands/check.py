@@ -70,7 +70,10 @@ class Result:
             "state": self.level.name,
             "exit_code": int(self.level),
             "line": self.line,
-            "findings": [{"state": each.level.name, "words": each.words} for each in self.found],
+            "findings": [
+                {"state": each.level.name, "code": each.code, "words": each.words}
+                for each in self.found
+            ],
             "figures": {name: float(each.split(";")[0]) for name, each in self.figures.items()},
         }
 
@@ -99,7 +102,7 @@ class Plugin(click.Command):
         try:
             return super().parse_args(ctx, args)
         except click.UsageError as error:
-            found = Finding(Level.UNKNOWN, error.format_message())
+            found = Finding(Level.UNKNOWN, "usage", error.format_message())
             show(Result(Level.UNKNOWN, (found,), {}), as_json=as_json)
             raise SystemExit(int(Level.UNKNOWN)) from error
 
@@ -143,7 +146,7 @@ def command(
 def looked(layout: Layout, limits: Limits, now: datetime) -> Result:
     """Return how it is; what keeps us from knowing is UNKNOWN, and never a traceback."""
     if words := contradiction(limits):
-        return Result(Level.UNKNOWN, (Finding(Level.UNKNOWN, words),), {})
+        return Result(Level.UNKNOWN, (Finding(Level.UNKNOWN, "usage", words),), {})
     try:
         site = assemble.site(layout)
         parts = assemble.parts(layout, lambda: now)
@@ -154,14 +157,14 @@ def looked(layout: Layout, limits: Limits, now: datetime) -> Result:
         consequence = "the daemon goes on with the last right one" if goes_on else "nothing is done"
         count = "1 mistake" if len(error.mistakes) == 1 else f"{len(error.mistakes)} mistakes"
         words = f"the model has {count}, {consequence}: {first.where}: {first.reason}"
-        return Result(Level.CRITICAL, (Finding(Level.CRITICAL, words),), {})
+        return Result(Level.CRITICAL, (Finding(Level.CRITICAL, "model", words),), {})
     except ProxygenError as error:
-        words = f"{error.what}; {error.remedy}" if error.remedy else error.what
+        code, words = error.code, f"{error.what}; {error.remedy}" if error.remedy else error.what
     except PermissionError as error:
-        words = f"{error.filename}: {error.strerror}; run it as root"
+        code, words = "permission", f"{error.filename}: {error.strerror}; run it as root"
     except Exception as error:  # noqa: BLE001 - whatever it is, the monitoring reads one line
-        words = f"the state cannot be read: {error!r}"
-    return Result(Level.UNKNOWN, (Finding(Level.UNKNOWN, words),), {})
+        code, words = "bug", f"the state cannot be read: {error!r}"
+    return Result(Level.UNKNOWN, (Finding(Level.UNKNOWN, code, words),), {})
 
 
 def contradiction(limits: Limits) -> str:
@@ -233,21 +236,21 @@ def no_daemon(layout: Layout) -> tuple[Finding, ...]:
         return ()
     if runs(layout):
         return ()
-    return (Finding(Level.CRITICAL, "the daemon (proxygen.service) does not run"),)
+    return (Finding(Level.CRITICAL, "no-daemon", "the daemon (proxygen.service) does not run"),)
 
 
 def as_it_was(site: Site) -> Iterator[Finding]:
     """Tell of removals that wait for a person, and of included files that are set aside."""
     for removal in site.held_back:
-        yield Finding(Level.WARNING, str(removal))
+        yield Finding(Level.WARNING, "held-back", str(removal))
     for file in site.set_aside:
-        yield Finding(Level.WARNING, f"{file.words}: {file.mistakes[0]}")
+        yield Finding(Level.WARNING, "set-aside", f"{file.words}: {file.mistakes[0]}")
 
 
 def letters(parts: Parts) -> tuple[Finding, ...]:
     """Tell when letters wait for a mail server."""
     if count := len(Letterbox(parts.store).waiting()):
-        return (Finding(Level.WARNING, f"{letters_wait(count)} for the mail server"),)
+        return (Finding(Level.WARNING, "mail", f"{letters_wait(count)} for the mail server"),)
     return ()
 
 
@@ -255,7 +258,8 @@ def store_takes_nothing(store: Path) -> tuple[Finding, ...]:
     """Tell when nothing can be stored, so that nothing is renewed."""
     folder = next(each for each in (store, *store.parents) if each.is_dir())
     why = refusing(os.statvfs(folder))
-    return (Finding(Level.CRITICAL, f"nothing can be stored in {store}: {why}"),) if why else ()
+    words = f"nothing can be stored in {store}: {why}"
+    return (Finding(Level.CRITICAL, "not-stored", words),) if why else ()
 
 
 def refusing(found: os.statvfs_result) -> str:

@@ -14,7 +14,7 @@ import click
 from proxygen import assemble, completion
 from proxygen.assemble import Parts
 from proxygen.commands.apply import owner
-from proxygen.errors import IssueFailed, UsageError, visible
+from proxygen.errors import Coded, IssueFailed, UsageError, coded, visible, words_json
 from proxygen.host.suffixes import registered
 from proxygen.model.certificate import GLOBAL, HTTP, PERSIST
 from proxygen.model.hosts import BadName, host_name, is_address, readable
@@ -61,7 +61,7 @@ class Line:
             "for": list(self.record.names),
             "present": self.presence.name.lower() if self.presence else None,
             "now": self.now or None,
-            "why": self.why or None,
+            "why": words_json(self.why) if self.why else None,
         }
 
 
@@ -118,12 +118,12 @@ def command(
     told = publishing(site, parts, seen, strict=strict, zone=host(delegated))
     every = [line(each, seen, told) for each in records(site, told, only)]
     lines = [each for each in every if each.presence is Presence.MISSING] if missing else every
-    remarks = (*notes(site, told, seen), *not_known(every))
+    remarks = (*notes(site, told, seen), *coded("not-looked-up", not_known(every)))
     if as_json:
         found = {
             "at": now.isoformat(),
             "addresses": list(told.addresses),
-            "notes": remarks,
+            "notes": [*map(words_json, remarks)],
             "missing": number_missing(every),
             "unknown": len(every) if seen is None else counted(every, Presence.UNKNOWN),
             "records": [each.as_json() for each in lines],
@@ -242,7 +242,9 @@ def why(record: Record, found: Looked, state: Presence) -> str:
     if state is not Presence.UNKNOWN:
         return ""
     blind = blind_for(record, evidence_of(record, found))
-    return sentence(blind) if blind else "it was not looked up"
+    if blind is None:
+        return Coded("it was not looked up", "not-looked-up")
+    return Coded(sentence(blind), blind.code)
 
 
 def fetched(record: Record, seen: Seen) -> bool:
@@ -258,21 +260,25 @@ def notes(site: Site, told: Publishing, seen: Seen | None) -> Iterable[str]:
         evidence = seen.leads.get((GLOBAL, main or "")) if seen else None
         unknown = any(each.code in BLIND for each in evidence.findings) if evidence else False
         has_none = f"those of {main} could not be looked up" if unknown else f"{main} has none"
-        yield (
+        words = (
             f"the addresses of this installation are not known, and {has_none}: write them as"
             " `addresses: [192.0.2.1, '2001:db8::1']`"
         )
+        yield Coded(words, "no-addresses")
     elif not site.addresses:
-        yield (
+        words = (
             f"`addresses:` is not in the model: taken are those that {main} has now,"
             f" {', '.join(told.addresses)}"
         )
+        yield Coded(words, "addresses-taken", main or "")
     for directory in asked(site):
         identity = told.identities.get(directory)
         if identity is None:
-            yield f"what CAA records call {directory} is not known"
+            words = f"what CAA records call {directory} is not known"
+            yield Coded(words, "no-identity", directory)
         elif identity.account is None and needs_account(site, told):
-            yield f"there is no account at {directory} yet, which records would name"
+            words = f"there is no account at {directory} yet, which records would name"
+            yield Coded(words, "no-account", directory)
 
 
 def asked(site: Site) -> tuple[str, ...]:

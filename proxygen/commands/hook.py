@@ -14,7 +14,7 @@ from proxygen.apply.hooks import Hooks
 from proxygen.apply.walk import Outcome, Progress
 from proxygen.assemble import Parts
 from proxygen.commands.apply import run
-from proxygen.errors import IssueFailed, UsageError
+from proxygen.errors import Coded, IssueFailed, UsageError, coded
 from proxygen.host import files
 from proxygen.host.trust import roots
 from proxygen.issuers.file import contents
@@ -143,10 +143,13 @@ def taken_over(brought: Brought, site: Site, parts: Parts, shown: Progress) -> O
     for words in done:
         shown.say(words)
     outcome = reconcile(site, parts, shown, [each.owner.key for each in accepted])
-    outcome.done[:0] = done
+    outcome.done[:0] = (
+        Coded(words, "brought", each.owner.key) for words, each in zip(done, accepted, strict=True)
+    )
     told = dict.fromkeys(doubt for each in accepted for doubt in each.doubts)
     refusals = (each.refusal for each in found if each.refusal)
-    outcome.warnings[:0] = [*doubts, *bounded(iter(told)), *bounded(refusals)]
+    refused = coded("not-taken", bounded(refusals))
+    outcome.warnings[:0] = [*coded("doubtful", [*doubts, *bounded(iter(told))]), *refused]
     return outcome
 
 

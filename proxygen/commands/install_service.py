@@ -18,7 +18,7 @@ from typing import Any
 import click
 
 from proxygen import assemble
-from proxygen.errors import ServiceError, UsageError, visible
+from proxygen.errors import Coded, ServiceError, UsageError, visible, words_json
 from proxygen.host import files, processes
 from proxygen.model.layout import Layout
 from proxygen.observe import group_of, states
@@ -54,7 +54,10 @@ class Done:
 
     def as_json(self) -> dict[str, Any]:
         """Return it as ``--json`` prints it."""
-        return {"changed": self.changed, "left_to_you": self.left}
+        return {
+            "changed": [*map(words_json, self.changed)],
+            "left_to_you": [*map(words_json, self.left)],
+        }
 
 
 @click.command("install-service", short_help="Have systemd run the daemon, or `renew`.")
@@ -258,7 +261,7 @@ def put(folder: Path, texts: Mapping[str, str], packaged: Mapping[str, str], don
         elif files.text(path) != wanted:
             files.folder(path.parent)
             files.write(path, wanted.encode(), 0o644)
-            done.changed.append(f"wrote {path}")
+            done.changed.append(Coded(f"wrote {path}", "wrote", str(path)))
 
 
 def remove_drop_in(path: Path, done: Done) -> None:
@@ -268,7 +271,7 @@ def remove_drop_in(path: Path, done: Done) -> None:
     files.remove(path)
     with suppress(OSError):
         path.parent.rmdir()
-    done.changed.append(f"removed {path}")
+    done.changed.append(Coded(f"removed {path}", "removed", str(path)))
 
 
 def make_way(
@@ -283,7 +286,7 @@ def make_way(
         systemctl("disable", *found)
     for name in found:
         files.remove(folder / name)
-        done.changed.append(f"removed {folder / name}")
+        done.changed.append(Coded(f"removed {folder / name}", "removed", str(folder / name)))
 
 
 def switch_off(
@@ -294,7 +297,7 @@ def switch_off(
         startable = "[Install]" in packaged.get(name, "")
         if startable and runs(layout) and any(map(partial(is_so, name), ("enabled", "active"))):
             systemctl("disable", "--now", name)
-            done.changed.append(f"disabled {name}")
+            done.changed.append(Coded(f"disabled {name}", "disabled", name))
 
 
 def is_so(name: str, state: str) -> bool:
@@ -306,15 +309,13 @@ def take_away(folder: Path, names: Sequence[str], layout: Layout, done: Done) ->
     """Stop and remove the units of ours among *names*, with our drop-ins for the package's."""
     found = [name for name in names if there(folder / name)]
     mine = [name for name in found if ours(folder / name)]
-    done.left += [
-        f"{folder / name} is not proxygen's and stays" for name in found if name not in mine
-    ]
+    done.left += [not_ours(folder / name) for name in found if name not in mine]
     begun = [name for name in mine if name not in FAILED]
     if begun and runs(layout):
         systemctl("disable", "--now", *begun)
     for name in mine:
         files.remove(folder / name)
-        done.changed.append(f"removed {folder / name}")
+        done.changed.append(Coded(f"removed {folder / name}", "removed", str(folder / name)))
     before = len(done.changed)
     for name in names:
         remove_drop_in(folder / beside(name), done)
@@ -326,10 +327,10 @@ def take_away_script(folder: Path, done: Done) -> None:
     """Remove what the units ran, and its folder when nothing else is in it."""
     path = folder / SCRIPT
     if there(path) and not ours(path):
-        done.left.append(f"{path} is not proxygen's and stays")
+        done.left.append(not_ours(path))
     elif there(path):
         files.remove(path)
-        done.changed.append(f"removed {path}")
+        done.changed.append(Coded(f"removed {path}", "removed", str(path)))
         if not files.names(folder):
             files.remove(folder)
 
@@ -342,7 +343,8 @@ def start(name: str, layout: Layout, done: Done, *, begin: bool) -> None:
     if done.changed:
         tell(layout, done, "daemon-reload")
     if not begin:
-        done.left.append(f"when it is to run: `systemctl enable --now {name}`")
+        words = f"when it is to run: `systemctl enable --now {name}`"
+        done.left.append(Coded(words, "enable", name))
         return
     enabled = runs(layout) and systemctl("is-active", "--quiet", name, must=False)
     if runs(layout) and not enabled:
@@ -359,7 +361,12 @@ def tell(layout: Layout, done: Done, *words: str) -> None:
     elif (
         left := f"systemd does not run here; later: `systemctl {' '.join(words)}`"
     ) not in done.left:
-        done.left.append(left)
+        done.left.append(Coded(left, "systemctl", " ".join(words)))
+
+
+def not_ours(path: Path) -> Coded:
+    """Return what is told of a file that somebody else wrote."""
+    return Coded(f"{path} is not proxygen's and stays", "not-ours", str(path))
 
 
 def runs(layout: Layout) -> bool:

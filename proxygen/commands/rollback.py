@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
@@ -14,7 +14,15 @@ from proxygen.apply.service import LiveService
 from proxygen.apply.walk import Outcome, never, nothing
 from proxygen.assemble import Parts
 from proxygen.commands.apply import echo, summary
-from proxygen.errors import LockHeld, NotServed, ServiceError, UsageError, did_you_mean
+from proxygen.errors import (
+    Coded,
+    LockHeld,
+    NotServed,
+    ServiceError,
+    UsageError,
+    did_you_mean,
+    words_json,
+)
 from proxygen.host import lock
 from proxygen.model.layout import Layout
 from proxygen.observe import looked_since, set_up
@@ -50,7 +58,7 @@ def command(layout: Layout, services: tuple[str, ...], as_json: bool) -> int:
     states = {state.name: state for state in found}
     outcome.warnings += not_asked(looked_since(states, layout).values())
     if as_json:
-        click.echo(document(outcome.as_json() | {"services": said}))
+        click.echo(document(outcome.as_json() | {"services": services_json(said)}))
     else:
         for words in (each for each in said.values() if each):
             echo(words)
@@ -93,6 +101,14 @@ def named(
     return [state for name, state in found.items() if not services or name in services]
 
 
+def services_json(said: Mapping[str, str | None]) -> dict[str, dict[str, str | None]]:
+    """Return what became of each service as ``--json`` prints it; the failures tell why."""
+    failed = {"code": "failed", "of": None, "words": None}
+    return {
+        name: words_json(words) if words else failed | {"of": name} for name, words in said.items()
+    }
+
+
 def nothing_to_go_back_to() -> ServiceError:
     """Return the error about a service that has served nothing else of ours."""
     return ServiceError(
@@ -117,12 +133,13 @@ def one(
             if former is None:
                 if explicit:
                     raise nothing_to_go_back_to()
-                return f"{state.name}: nothing to go back to"
+                return Coded(f"{state.name}: nothing to go back to", "nothing", state.name)
             target, endpoints = service.target(former), service.generations.endpoints_of(former)
             say = nothing if quiet else echo
             bring(service, target, endpoints, say, service.former, never)
     except (ServiceError, NotServed) as error:
         outcome.failures.append((state.name, error))
         return None
-    outcome.done.append(f"{state.name}: serves its former configuration again")
+    words = f"{state.name}: serves its former configuration again"
+    outcome.done.append(Coded(words, "restored", state.name))
     return outcome.done[-1]

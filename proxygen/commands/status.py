@@ -13,7 +13,7 @@ import click
 
 from proxygen import assemble
 from proxygen.assemble import Parts
-from proxygen.errors import visible
+from proxygen.errors import visible, words_json
 from proxygen.host import processes
 from proxygen.letterbox import Letterbox, Trouble, letters_wait
 from proxygen.model.certificate import ADOPTED, GLOBAL, Bundle, Certificate, RenewalInfo
@@ -211,7 +211,7 @@ def everything(
         "forecast": expected.as_json() if expected else None,
         "set_aside": [each.as_json() for each in site.set_aside],
         "held_back": [each.as_json() for each in site.held_back],
-        "warnings": list(warnings(site, observed, now)),
+        "warnings": [*map(words_json, warnings(site, observed, now))],
     }
 
 

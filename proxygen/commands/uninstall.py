@@ -14,7 +14,7 @@ from proxygen.apply.walk import Outcome
 from proxygen.assemble import Parts
 from proxygen.commands.apply import echo, summary
 from proxygen.commands.rollback import named, undisturbed
-from proxygen.errors import ServiceError, UsageError
+from proxygen.errors import Coded, ServiceError, UsageError, coded
 from proxygen.host import files, lock
 from proxygen.model.layout import Layout
 from proxygen.observe import set_up
@@ -48,7 +48,7 @@ def command(
         for state in named(services, set_up(parts), parts):
             one(state, parts, outcome)
         if purge and not outcome.failures:
-            outcome.done.append(purged(layout))
+            outcome.done.append(Coded(purged(layout), "purged"))
     if as_json:
         click.echo(document(outcome.as_json()))
     else:
@@ -73,8 +73,8 @@ def one(state: ServiceState, parts: Parts, outcome: Outcome) -> None:
     except ServiceError as error:
         outcome.failures.append((state.name, error))
         return
-    outcome.warnings += told
-    outcome.done.append(f"{state.name}: as it was before proxygen")
+    outcome.warnings += coded("left", told, state.name)
+    outcome.done.append(Coded(f"{state.name}: as it was before proxygen", "removed", state.name))
 
 
 def purged(layout: Layout) -> str:

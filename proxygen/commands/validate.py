@@ -7,7 +7,15 @@ from datetime import UTC, datetime
 import click
 
 from proxygen import assemble, named_files
-from proxygen.errors import MOST_MISTAKES, IssueFailed, ModelError, UsageError, visible
+from proxygen.errors import (
+    MOST_MISTAKES,
+    IssueFailed,
+    ModelError,
+    UsageError,
+    coded,
+    visible,
+    words_json,
+)
 from proxygen.model.layout import Layout
 from proxygen.plan.document import document
 from proxygen.stores import Store
@@ -38,12 +46,17 @@ def command(layout: Layout, as_json: bool) -> int:
             "mistakes": [each.as_json() for each in site.mistakes[:MOST_MISTAKES]],
             "set_aside": [each.as_json() for each in site.set_aside],
             "held_back": [each.as_json() for each in site.held_back],
-            "warnings": list(site.warnings),
+            "warnings": [*map(words_json, coded("unbounded", site.warnings))],
             "acme": [each.as_json() for each in authority],
             "files": [each.as_json() for each in supplied],
             "exit_code": code,
         }
-        click.echo(document({"model": summary, **told}))
+        model = {
+            "file": str(layout.config),
+            "domains": len(site.domains),
+            "certificates": count,
+        }
+        click.echo(document({"model": model, **told}))
     else:
         for each in (*(each for each in authority if not each.is_usable), *supplied):
             click.echo(str(each))

@@ -38,7 +38,7 @@ def wrong_in(
         reason, remedy = unknown(fields.application, sorted(applications))
         where = document.origin("backends", name, "application")
         reason = reason.replace("field", "application")
-        yield Mistake(where, f"backends.{name}.application", reason, remedy)
+        yield Mistake(where, f"backends.{name}.application", reason, remedy, code="no-application")
         return
     if not any(location.upstream in fields.upstreams for location in lead(fields, application)):
         needed = sorted({str(location.upstream) for location in lead(fields, application)})
@@ -47,6 +47,7 @@ def wrong_in(
             f"backends.{name}.upstreams",
             "no location leads to one of these upstreams",
             f"name one of them {' or '.join(needed)}, or add `locations`",
+            code="no-upstream",
         )
     for path, location in fields.locations.items():
         known = application.locations.get(path)
@@ -57,6 +58,7 @@ def wrong_in(
                 f"backends.{name}.locations.{path}",
                 f"the upstream `{upstream}` is not there" if upstream else "`upstream` is missing",
                 f"write one of: {', '.join(fields.upstreams)}",
+                code="no-upstream",
             )
     for upstream, servers in fields.upstreams.items():
         if len({server.partition(":")[0] for server in servers}) > 1:
@@ -65,6 +67,7 @@ def wrong_in(
                 f"backends.{name}.upstreams.{upstream}",
                 "http:// and https:// servers in one upstream",
                 "make two upstreams of it",
+                code="mixed-upstream",
             )
 
 

@@ -654,13 +654,13 @@ def reverse(mistake: Mistake, there: Origin) -> Mistake:
     """Return a mistake between two places as one of the other place, which changed."""
     what = f"with this here, something is wrong at {mistake.where}: {mistake.reason}"
     remedy = "take it out here, or correct what stands there first"
-    return Mistake(there, "", what, remedy, mistake.where)
+    return Mistake(there, "", what, remedy, mistake.where, code=mistake.code)
 
 
 def twice(typed: str, where: Origin, first: Origin) -> Mistake:
     """Return the mistake of a domain that stands in two places."""
     reason = f"the domain stands here again, first at {first}"
-    return Mistake(where, f"domains.{typed}", reason, "keep one of the two", first)
+    return Mistake(where, f"domains.{typed}", reason, "keep one of the two", first, code="twice")
 
 
 def ordered(mistakes: Iterable[Mistake]) -> tuple[Mistake, ...]:

@@ -55,6 +55,10 @@ def mistakes_of(
             yield reading.mistake(detail)
 
 
+CODES = {"extra_forbidden": "unknown-field", "missing": "missing"}
+"""The codes of what the grammar finds; all else is a value that is wrong."""
+
+
 @dataclass
 class Reading:
     """Tells of a document that was read against *grammar*, and shows no secret of it.
@@ -93,7 +97,7 @@ class Reading:
         missing = detail["type"] == "missing"
         said = self.said(path)
         field = dotted([*said, detail["loc"][-1]] if missing else said)
-        return Mistake(where, field, reason, remedy)
+        return Mistake(where, field, reason, remedy, code=CODES.get(detail["type"], "value"))
 
     def said(self, path: Path) -> Path:
         """Return a path without the keys that are not shown."""

@@ -64,6 +64,7 @@ def not_one_kind(main: Document) -> Iterator[Mistake]:
                 dotted(("solvers", name)),
                 f"a solver is of one kind with its settings, and here {found}",
                 f"write one, such as `{name}: {{rfc2136: {{…}}}}`",
+                code="one-solver",
             )
 
 
@@ -111,11 +112,13 @@ def public_suffixes(
     found = set(filter(is_public_suffix, hosts)) - {GLOBAL}
     for owner in site.owners if found else ():
         if owner.key in found:
-            yield Mistake(owner.origin, dotted(owner.path), *shared(owner.key))
+            yield Mistake(owner.origin, dotted(owner.path), *shared(owner.key), code="shared")
         for name in owner.names:
             if name.removeprefix("*.") in found:
                 path = place(owner, name, files)
-                yield Mistake(origin(owner, path, files), dotted(path), *shared(name))
+                yield Mistake(
+                    origin(owner, path, files), dotted(path), *shared(name), code="shared"
+                )
 
 
 def of_others(site: Site, files: Files) -> Iterator[Mistake]:
@@ -142,6 +145,7 @@ def of_others(site: Site, files: Files) -> Iterator[Mistake]:
                     f"write it below `{'global' if above == GLOBAL else above}`, or have it proven"
                     " by http-01",
                     owning.origin,
+                    code="name-of-others",
                 )
 
 
@@ -176,6 +180,7 @@ def unknown_solver(
             dotted(path),
             reason.replace("field", "solver"),
             remedy if known else "add it below `solvers:`",
+            code="no-solver",
         )
 
 
@@ -191,6 +196,7 @@ def strangers(owner: Owner, fields: Map, files: Files) -> Iterator[Mistake]:
                 dotted(path),
                 f"{readable(name)} is no name of this {'URL' if owner.key == GLOBAL else 'domain'}",
                 "write one of its names, or take it out",
+                code="not-its-name",
             )
 
 
@@ -204,6 +210,7 @@ def addresses_of_domains(owner: Owner, files: Files) -> Iterator[Mistake]:
             f"{name} is an address: who connects to one does not tell a name, so the"
             " certificate of a domain cannot be chosen by it",
             "move it to `extra_names` of `global`",
+            code="address",
         )
 
 
@@ -227,6 +234,7 @@ def wildcards(owner: Owner, wanted: Certificate, files: Files) -> Iterator[Mista
             dotted(path),
             f"the wildcard {readable(name)} cannot be proven by http-01",
             "write `challenge: dns-01` for this certificate, with a solver below `solvers`",
+            code="wildcard",
         )
 
 
@@ -241,6 +249,7 @@ def addresses(owner: Owner, wanted: Certificate, files: Files) -> Iterator[Mista
                 dotted(path),
                 f"the address {name} cannot be proven by {wanted.challenge}, only by http-01",
                 "write `challenge: http-01` for this certificate, or take the address out",
+                code="address",
             )
         for place_of, refusing in refusing_addresses(wanted):
             profile = ADDRESS_PROFILES[refusing]
@@ -250,6 +259,7 @@ def addresses(owner: Owner, wanted: Certificate, files: Files) -> Iterator[Mista
                 f"{name} is an address, and {refusing} issues for addresses by its"
                 f" profile {profile} alone",
                 f"write `profile: {profile}` below `{place_of}`, or take the address out",
+                code="address",
             )
 
 
@@ -283,6 +293,7 @@ def without_solver(site: Site, typed: Typed) -> Iterator[Mistake]:
                     dotted(path),
                     f"dns-01 needs somebody who writes the DNS records (of {whose})",
                     remedy if known else "add one below `solvers:`: `ours: {rfc2136: {…}}`",
+                    code="no-solver",
                 )
 
 

@@ -529,6 +529,7 @@ def without_url(fields: Domain, typed: str, document: Document) -> Iterator[Mist
                 f"domains.{typed}.{name}",
                 "this is for a domain with a URL of its own, and this one has none",
                 f"add `url`, or remove `{name}`",
+                code="needs-url",
             )
 
 
@@ -548,6 +549,7 @@ def outside(source: FileSource, typed: str, document: Document) -> Iterator[Mist
                 dotted(field),
                 f"{path} does not stand in {source.within}, where this file's certificates must",
                 f"put it into {source.within}, and write its path from here",
+                code="outside",
             )
 
 

@@ -32,6 +32,7 @@ def two_owners(name: str, owner: Owner, first: Owner, files: Files) -> Mistake:
         f"at {origin(first, there, files)}",
         "remove the name at one of the places",
         first.origin,
+        code="name-taken",
     )
 
 
@@ -80,12 +81,12 @@ def unknown_backends(site: Site, main: Document, files: Files) -> Iterator[Mista
     default = mapping(main, "defaults").get("backend")
     if isinstance(default, str) and default not in named:
         where = main.origin("defaults", "backend")
-        yield Mistake(where, "defaults.backend", *missing(default, named))
+        yield Mistake(where, "defaults.backend", *missing(default, named), code="no-backend")
     for owner in site.owners:
         if owner.backend and owner.backend not in named and owner.backend != default:
             path = (*owner.path, "backend")
             where = origin(owner, path, files)
-            yield Mistake(where, dotted(path), *missing(owner.backend, named))
+            yield Mistake(where, dotted(path), *missing(owner.backend, named), code="no-backend")
 
 
 def mapping(document: Document, name: str) -> Map:
@@ -129,6 +130,7 @@ def terms_not_agreed(site: Site, main: Document, files: Files) -> Iterator[Mista
                 f"an ACME certificate is wanted (for {readable(owner.host or owner.key)}), but the "
                 "authority's terms of service were not agreed to",
                 "read them, then write `terms_of_service_agreed: true` there",
+                code="terms",
             )
 
 

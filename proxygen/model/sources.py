@@ -294,4 +294,5 @@ def unreadable(document: Document, index: int, what: str) -> Mistake:
         f"include[{index}]",
         what,
         "correct the path, which is relative to this file, or what stands there",
+        code="include",
     )

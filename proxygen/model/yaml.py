@@ -108,7 +108,7 @@ class Document:
 
     def mistake(self, place: Place, reason: str, remedy: str, what: str = "") -> None:
         """Note a mistake at *place*."""
-        self.mistakes.append(Mistake(self.at(place), what, reason, remedy))
+        self.mistakes.append(Mistake(self.at(place), what, reason, remedy, code="yaml"))
 
 
 def parse(name: str, text: str | bytes, most: int = MOST_VALUES) -> Document:

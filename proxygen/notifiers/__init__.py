@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 class Undelivered(ProxygenError):
     """A letter was not delivered; *final*: trying this one again is of no use."""
 
+    code = "undelivered"
+
     def __init__(
         self, what: str, *, final: bool = False, remedy: str = "", words: str = ""
     ) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from proxygen.errors import IssueFailed
+from proxygen.errors import Coded, IssueFailed
 from proxygen.model.certificate import GLOBAL, Bundle, Certificate, KeyAndChain
 from proxygen.model.site import Owner, Site
 from proxygen.model.verdicts import require
@@ -194,7 +194,8 @@ def not_usable(site: Site, observed: Observed, now: datetime) -> Iterator[str]:
     for each in observed.candidates.get(GLOBAL, ()):
         if words := each.refusal or (refused(each.pair, names, now) if each.pair else ""):
             files = ", ".join(map(str, each.paths))
-            yield f"{each.service}: {files} is not adopted for the global URL: {words}"
+            told = f"{each.service}: {files} is not adopted for the global URL: {words}"
+            yield Coded(told, "not-adopted", each.service)
 
 
 def refused(pair: KeyAndChain, names: Sequence[str], now: datetime) -> str:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
+from proxygen.errors import Coded, coded
 from proxygen.model.certificate import GLOBAL
 from proxygen.model.hosts import is_address, readable
 from proxygen.model.site import Owner, Site
@@ -26,15 +27,15 @@ MOST_TOLD = 10
 def warnings(site: Site, observed: Observed, now: datetime) -> tuple[str, ...]:
     """Return the warnings of the whole site, the gravest first."""
     return (
-        *stand_in_serves(observed),
-        *ended(site, observed, now),
-        *bounded(ending_soon(site, observed, now)),
-        *bounded(unproven(site, observed, now)),
-        *bounded(brought(site, observed)),
-        *bounded(not_covered(site, observed, now)),
-        *bounded(two_server_blocks(site, observed)),
-        *bounded(without_addresses(site, observed)),
-        *bounded(iter(site.warnings)),
+        *coded("stand-in", stand_in_serves(observed), GLOBAL),
+        *coded("ended", ended(site, observed, now)),
+        *coded("ending", bounded(ending_soon(site, observed, now))),
+        *coded("unproven", bounded(unproven(site, observed, now))),
+        *coded("brought", bounded(brought(site, observed))),
+        *coded("not-covered", bounded(not_covered(site, observed, now))),
+        *coded("two-server-blocks", bounded(two_server_blocks(site, observed))),
+        *coded("no-address", bounded(without_addresses(site, observed))),
+        *coded("unbounded", bounded(iter(site.warnings))),
         *from_services(observed),
     )
 
@@ -60,7 +61,8 @@ def ended(site: Site, observed: Observed, now: datetime) -> Iterator[str]:
         bundle = observed.bundles.get(wanted.owner)
         if bundle and bundle.not_after < now and wanted.owner not in given_up:
             end = f"{bundle.not_after:%Y-%m-%d %H:%M} UTC"
-            yield f"the certificate of {readable(wanted.owner)} ended {end}"
+            words = f"the certificate of {readable(wanted.owner)} ended {end}"
+            yield Coded(words, "ended", wanted.owner)
 
 
 def ending_soon(site: Site, observed: Observed, now: datetime) -> Iterator[str]:
@@ -75,14 +77,15 @@ def ending_soon(site: Site, observed: Observed, now: datetime) -> Iterator[str]:
             why = f": {readable(name)}: {about(name, trouble)}"
         what = "a new one is needed" if alert.kind == "supplied" else f"it is not renewed yet{why}"
         until = f"{bundle.not_after:%Y-%m-%d %H:%M} UTC"
-        yield f"the certificate of {readable(alert.of)} is valid only until {until}; {what}"
+        words = f"the certificate of {readable(alert.of)} is valid only until {until}; {what}"
+        yield Coded(words, "ending", alert.of)
 
 
 def unproven(site: Site, observed: Observed, now: datetime) -> Iterator[str]:
     """A name that is in no certificate because of its DNS; not one that moved away."""
     for each in troubled(site, observed, now):
         if each.state is not State.MOVED:
-            yield words_of(each)
+            yield Coded(words_of(each), "unproven", each.name)
 
 
 def words_of(each: Named) -> str:
@@ -114,7 +117,7 @@ def not_covered(site: Site, observed: Observed, now: datetime) -> Iterator[str]:
         if serving(owner, observed.bundles) is None:
             missing = [name for name in owner.names if not bundle.covers(name)]
             if missing:
-                yield words_for(owner, missing)
+                yield Coded(words_for(owner, missing), "not-covered", owner.key)
 
 
 def words_for(owner: Owner, missing: list[str]) -> str:
@@ -226,7 +229,7 @@ def not_asked(services: Iterable[ServiceState]) -> Iterator[str]:
     """Yield a warning about each service that was not asked everywhere what it shows."""
     for state in services:
         if state.installed.unasked:
-            yield was_not_asked(state)
+            yield Coded(was_not_asked(state), "unasked", state.name)
 
 
 def was_not_asked(state: ServiceState) -> str:
@@ -254,26 +257,29 @@ def was_refused(state: ServiceState) -> str:
 
 def from_services(observed: Observed) -> Iterator[str]:
     """What a service's own configuration holds that is not ours but works against us."""
-    for state in observed.services.values():
+    for name, state in observed.services.items():
         if state.facts:
-            yield from state.facts.warnings
-            yield from bounded(sentence(each, state.facts) for each in state.left_out)
+            yield from coded("configuration", state.facts.warnings, name)
+            left_out = (sentence(each, state.facts) for each in state.left_out)
+            yield from coded("left-out", bounded(left_out), name)
         if isinstance(state.facts, WebFacts):
-            yield from bounded(looked_up_at_the_start(state.facts))
+            yield from coded("looked-up", bounded(looked_up_at_the_start(state.facts)), name)
         if state.error is None and state.pid is None:
-            yield is_not_running(state.name)
+            yield Coded(is_not_running(name), "not-running", name)
         elif state.installed.unserved:
-            yield did_not_serve(state.name)
+            yield Coded(did_not_serve(name), "not-served", name)
         if state.installed.refused:
-            yield was_refused(state)
+            yield Coded(was_refused(state), "refused", name)
     yield from not_asked(observed.services.values())
     for name in observed.gone:
-        yield (
+        words = (
             f"{name} was set up by proxygen and is not on this host any more; run `proxygen "
             f"uninstall {name}` to take out what is left of it, or install {name} again"
         )
+        yield Coded(words, "gone", name)
     for name in observed.abandoned:
-        yield (
+        words = (
             f"{name} is in `services` no more, so its certificate is renewed no more; "
             f"`proxygen uninstall {name}` gives it back as it was"
         )
+        yield Coded(words, "abandoned", name)

@@ -48,9 +48,10 @@ class Level(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is wrong."""
+    """One thing that is wrong: how bad, in a word for programs, and in words."""
 
     level: Level
+    code: str
     words: str
 
 
@@ -73,7 +74,10 @@ def findings(
         *(each for wanted in site.certificates for each in of(wanted, observed, now, limits)),
         *(each for authority in site.authorities for each in troubled(authority, observed, now)),
         *abandoned(observed),
-        *(Finding(Level.WARNING, words) for words in without_addresses(site, observed)),
+        *(
+            Finding(Level.WARNING, "no-address", words)
+            for words in without_addresses(site, observed)
+        ),
     )
     return tuple(sorted(found, key=lambda each: -each.level))
 
@@ -82,9 +86,11 @@ def the_global_one(observed: Observed) -> Iterator[Finding]:
     """Clients refuse a stand-in, and what does not serve TLS at all."""
     bundle = observed.bundles.get(GLOBAL)
     if bundle is None:
-        yield Finding(Level.CRITICAL, "there is no global certificate yet")
+        yield Finding(Level.CRITICAL, "no-global-certificate", "there is no global certificate yet")
     elif bundle.stand_in:
-        yield Finding(Level.CRITICAL, "a self-signed stand-in serves as the global certificate")
+        yield Finding(
+            Level.CRITICAL, "stand-in", "a self-signed stand-in serves as the global certificate"
+        )
 
 
 def the_global_names(site: Site, observed: Observed, now: datetime) -> Iterator[Finding]:
@@ -95,31 +101,31 @@ def the_global_names(site: Site, observed: Observed, now: datetime) -> Iterator[
             since = each.since or now
             if now - since >= UNPROVEN_FOR:
                 words = f"{readable(each.name)}: {each.words}; since {since:%Y-%m-%d %H:%M} UTC"
-                yield Finding(Level.WARNING, f"{GLOBAL}: {each.title}: {words}")
+                yield Finding(Level.WARNING, "unproven", f"{GLOBAL}: {each.title}: {words}")
 
 
 def of_services(site: Site, observed: Observed) -> Iterator[Finding]:
     """A service that does not run, cannot be worked with, or shows something else."""
     for name, state in sorted(observed.services.items()):
         if state.error:
-            yield Finding(Level.CRITICAL, f"{name}: {state.error.what}")
+            yield Finding(Level.CRITICAL, "service", f"{name}: {state.error.what}")
         elif state.refusal:
             running = "" if state.pid else f"{name} is not running: "
             remedy = "correct that, then run" if state.blamed else "run"
             words = f"{running}{state.in_the_way}: {remedy} `proxygen apply`"
-            yield Finding(Level.CRITICAL, words)
+            yield Finding(Level.CRITICAL, "in-the-way", words)
         elif state.pid is None:
-            yield Finding(Level.CRITICAL, f"{name} is not running")
+            yield Finding(Level.CRITICAL, "not-running", f"{name} is not running")
         elif state.installed.unserved:
-            yield Finding(Level.CRITICAL, f"{name} does not serve what is wanted")
+            yield Finding(Level.CRITICAL, "not-served", f"{name} does not serve what is wanted")
         elif late := owners_not_served(site, observed, name):
             whose = ", ".join(map(readable, late[:3])) + (
                 f" and {len(late) - 3} more" if len(late) > 3 else ""
             )
             words = f"{name} does not serve the renewed certificate of {whose}"
-            yield Finding(Level.CRITICAL, f"{words}: see `proxygen apply`")
+            yield Finding(Level.CRITICAL, "not-renewed-there", f"{words}: see `proxygen apply`")
         elif state.installed.generation is None:
-            yield Finding(Level.WARNING, f"{name} is not yet set up by proxygen")
+            yield Finding(Level.WARNING, "not-set-up", f"{name} is not yet set up by proxygen")
         if state.error is None:
             yield from noted_of(state)
 
@@ -127,14 +133,15 @@ def of_services(site: Site, observed: Observed) -> Iterator[Finding]:
 def noted_of(state: ServiceState) -> Iterator[Finding]:
     """What was noted of a service that may serve all the same, as it had it before."""
     if state.installed.refused:
-        yield Finding(Level.WARNING, was_refused(state))
+        yield Finding(Level.WARNING, "refused", was_refused(state))
     if state.installed.unasked:
-        yield Finding(Level.WARNING, was_not_asked(state))
+        yield Finding(Level.WARNING, "unasked", was_not_asked(state))
     if facts := state.facts:
         closed = facts.closed if isinstance(facts, WebFacts) else frozenset()
         for each in state.left_out:
             lost = each.part.name in closed or each.part.kind not in MILD
-            yield Finding(Level.CRITICAL if lost else Level.WARNING, sentence(each, facts))
+            level = Level.CRITICAL if lost else Level.WARNING
+            yield Finding(level, "left-out", sentence(each, facts))
 
 
 def of(wanted: Certificate, observed: Observed, now: datetime, limits: Limits) -> Iterator[Finding]:
@@ -151,16 +158,18 @@ def of(wanted: Certificate, observed: Observed, now: datetime, limits: Limits) -
         words = (
             f"{readable(wanted.owner)}: not obtained since {attempt.since:%Y-%m-%d}: {attempt.what}"
         )
-        yield Finding(Level.WARNING, words)
+        yield Finding(Level.WARNING, "not-obtained", words)
     elif real is None and wanted.owner != GLOBAL:
-        yield Finding(Level.WARNING, f"{readable(wanted.owner)}: no certificate yet")
+        yield Finding(
+            Level.WARNING, "no-certificate", f"{readable(wanted.owner)}: no certificate yet"
+        )
     if real is None:
         return
     if (level := nearness(real, now, limits)) != Level.OK:
-        yield Finding(level, f"{readable(wanted.owner)}: {time_left(real, now)}")
+        yield Finding(level, "ending", f"{readable(wanted.owner)}: {time_left(real, now)}")
     elif real.issuer not in SUPPLIED and now > renew_at(real) + GRACE and not attempt:
         words = f"{readable(wanted.owner)}: renewal due since {renew_at(real):%Y-%m-%d}"
-        yield Finding(Level.WARNING, words)
+        yield Finding(Level.WARNING, "renewal-due", words)
 
 
 def is_theirs(
@@ -210,16 +219,18 @@ def troubled(authority: Acme, observed: Observed, now: datetime) -> Iterator[Fin
     if trouble := of_authority(authority, observed, now):
         since = f"{trouble.since:%Y-%m-%d %H:%M} UTC"
         words = f"{authority.directory} issues for nobody since {since}: {trouble.what}"
-        yield Finding(Level.WARNING, words)
+        yield Finding(Level.WARNING, "authority", words)
 
 
 def abandoned(observed: Observed) -> Iterator[Finding]:
     """A service that is in the model, or on this host, no more: nobody renews what it has."""
     for name in observed.gone:
         words = f"{name} was set up by proxygen and is not on this host any more"
-        yield Finding(Level.WARNING, f"{words}: run `proxygen uninstall {name}`")
+        yield Finding(Level.WARNING, "gone", f"{words}: run `proxygen uninstall {name}`")
     for name in observed.abandoned:
-        yield Finding(Level.WARNING, f"{name} is in `services` no more; its certificate will end")
+        yield Finding(
+            Level.WARNING, "abandoned", f"{name} is in `services` no more; its certificate will end"
+        )
 
 
 def first_to_end(site: Site, observed: Observed) -> Bundle | None:

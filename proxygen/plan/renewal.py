@@ -100,7 +100,7 @@ def key_type_differs(question: Question) -> Reason | None:
     if not wanted.key_type_said and (wanted.keep_key or bundle.adopted):
         return None
     if wanted.issuer not in SUPPLIED and wanted.key_type != bundle.key_type:
-        return Reason("key type", f"{bundle.key_type} becomes {wanted.key_type}")
+        return Reason("key-type", f"{bundle.key_type} becomes {wanted.key_type}")
     return None
 
 

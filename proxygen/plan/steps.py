@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from proxygen.errors import ProxygenError
+from proxygen.errors import Coded, ProxygenError, words_json
 from proxygen.model.certificate import Authority, Bundle, Certificate, KeyAndChain
 from proxygen.model.hosts import readable
 from proxygen.plan.installation import Installation
@@ -256,6 +256,27 @@ class Shown:
 Step = Adopt | Look | Issue | Forget | Install | Reload | Verify
 
 
+def done(step: Step) -> Coded:
+    """Return what is told of a step that was done."""
+    match step:
+        case Adopt(bundle) | Forget(bundle):
+            of = bundle.owner
+        case Issue(certificate):
+            of = certificate.owner
+        case Install(installation):
+            of = installation.service
+        case Reload(service) | Verify(service):
+            of = service
+        case Look():
+            of = ""
+    return Coded(str(step), word_of(step), of)
+
+
+def word_of(step: Step) -> str:
+    """Return the word of a kind of step."""
+    return type(step).__name__.lower()
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What is to be done, in order, and what is worth knowing beside it.
@@ -281,7 +302,7 @@ class Plan:
             "steps": [step_json(step, diffs=diffs) for step in self.steps],
             "shown": [each.as_json() for each in self.shown],
             "failures": [{"of": of} | error.as_json() for of, error in self.failures],
-            "warnings": list(self.warnings),
+            "warnings": [*map(words_json, self.warnings)],
             "waiting": [each.as_json() for each in self.waiting],
             "forecast": self.forecast.as_json() if self.forecast else None,
         }
@@ -289,7 +310,7 @@ class Plan:
 
 def step_json(step: Step, *, diffs: bool = False) -> dict[str, Any]:
     """Return a step as ``--json`` prints it, with *diffs* or without."""
-    said: dict[str, Any] = {"step": type(step).__name__.lower(), "words": str(step)}
+    said: dict[str, Any] = {"step": word_of(step), "words": str(step)}
     match step:
         case Adopt(bundle, _, paths, reason):
             said |= {"owner": bundle.owner, "names": list(bundle.names), "reason": reason.code}
@@ -310,9 +331,23 @@ def step_json(step: Step, *, diffs: bool = False) -> dict[str, Any]:
         case Reload(service):
             said["service"] = service
         case Verify(service, endpoints, reason):
-            said |= {"service": service, "endpoints": [str(each) for each in endpoints]}
+            said |= {"service": service, "endpoints": [endpoint_json(each) for each in endpoints]}
             said["reason"] = reason.code if reason else None
     return said
+
+
+def endpoint_json(endpoint: Endpoint) -> dict[str, Any]:
+    """Return a place as ``--json`` prints it; without a fingerprint it is to be refused there."""
+    bundle = endpoint.bundle
+    return {
+        "address": endpoint.address,
+        "port": endpoint.port,
+        "server_name": endpoint.server_name,
+        "starttls": endpoint.starttls,
+        "owner": bundle.owner if bundle else None,
+        "fingerprint": bundle.fingerprint if bundle else None,
+        "words": str(endpoint),
+    }
 
 
 def change_json(change: Change) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from proxygen import assemble
 from proxygen.apply.walk import Outcome
-from proxygen.errors import StoreFailed
+from proxygen.errors import Coded, StoreFailed
 from proxygen.model.layout import Layout
 from proxygen.model.site import Site
 from proxygen.tell import UNWRITABLE, Memory, tell
@@ -34,5 +34,5 @@ def tell_unwritten(
     try:
         tell(site, assemble.parts(layout, now), outcome, memory)
     except Exception as second:  # noqa: BLE001 - the disk is what a person must hear of
-        outcome.warnings.append(f"nobody was told of it: {second}")
+        outcome.warnings.append(Coded(f"nobody was told of it: {second}", "nobody-told"))
     return outcome

@@ -217,7 +217,7 @@ def test_a_daemon_that_is_set_up_but_does_not_run_is_critical(root: Path) -> Non
 
 
 def test_the_line_is_bounded_however_much_is_wrong() -> None:
-    found = tuple(Finding(Level.WARNING, "x" * 1000) for _ in range(1000))
+    found = tuple(Finding(Level.WARNING, "ending", "x" * 1000) for _ in range(1000))
     said = str(Result(Level.WARNING, found, {"due": "1;;;0"}))
     assert len(said.splitlines()[0]) < LONGEST_LINE + 60
     assert len(said) < 12_000

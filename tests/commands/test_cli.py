@@ -282,7 +282,7 @@ def test_what_acme_names_and_cannot_be_used_is_five(root: Path) -> None:
         "acme.external_account.hmac_key",
     ]
     assert [each["usable"] for each in said["acme"]] == [True, False, False, False, False, False]
-    assert f"the secret file:{model.parent}/hmac is not there" in said["acme"][5]["error"]
+    assert f"the secret file:{model.parent}/hmac is not there" in said["acme"][5]["error"]["what"]
 
 
 def test_what_the_second_authority_needs_is_looked_for_too(root: Path) -> None:
@@ -320,7 +320,9 @@ def test_a_missing_password_is_five(root: Path) -> None:
     )
     said = json.loads(proxygen("--root", root, "validate", "--json").stdout)
     assert not said["files"][0]["usable"]
-    assert f"the secret file:{model.parent}/password is not there" in said["files"][0]["error"]
+    assert (
+        f"the secret file:{model.parent}/password is not there" in said["files"][0]["error"]["what"]
+    )
 
 
 # Included files, whatever somebody puts there.

@@ -103,7 +103,7 @@ def test_strict_caa_without_an_account_says_so(root: Path) -> None:
     found = said(root, "--no-look", "--strict-caa")
     values = {each["value"] for each in found["records"] if each["type"] == "CAA"}
     assert values == {'0 issue "letsencrypt.org; validationmethods=http-01"'}
-    assert any("there is no account" in each for each in found["notes"])
+    assert any("there is no account" in each["words"] for each in found["notes"])
 
 
 @needs("named")
@@ -143,7 +143,7 @@ def test_addresses_that_the_model_does_not_tell_are_those_of_the_global_name(liv
     model.write_text(model.read_text().replace("addresses: [192.0.2.10]\n", ""))
     found = said(live, "--no-look")
     assert found["addresses"] == ["192.0.2.10"]
-    assert any("`addresses:` is not in the model" in each for each in found["notes"])
+    assert any("`addresses:` is not in the model" in each["words"] for each in found["notes"])
     model.write_text(model.read_text().replace("www.hoster.test", "no.hoster.test"))
     run = proxygen("--root", live, "dns", "--no-look")
     assert run.returncode == 0
@@ -209,8 +209,8 @@ def test_what_could_not_be_looked_up_is_unknown_and_not_there_or_missing(root: P
     assert "connection refused" in run.stderr
     found = said(root, "--missing")
     assert (found["missing"], found["unknown"], found["records"]) == (None, 3, [])
-    assert any("connection refused" in each for each in found["notes"])
-    assert "connection refused" in said(root)["records"][0]["why"]
+    assert any("connection refused" in each["words"] for each in found["notes"])
+    assert "connection refused" in said(root)["records"][0]["why"]["words"]
     run = proxygen("--root", root, "dns", "--missing")
     assert run.stdout == "nothing is known to be missing, 3 unknown\n"
     zone = proxygen("--root", root, "dns", "--missing", "--zone").stdout

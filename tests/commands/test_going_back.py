@@ -58,8 +58,16 @@ def test_each_service_is_told_what_became_of_it(mail: Machine) -> None:
     assert "postfix: nothing to go back to" in said
     told = json.loads(mail.proxygen("rollback", "--json").stdout)
     assert told["services"] == {
-        "nginx": "nginx: serves its former configuration again",
-        "postfix": "postfix: nothing to go back to",
+        "nginx": {
+            "code": "restored",
+            "of": "nginx",
+            "words": "nginx: serves its former configuration again",
+        },
+        "postfix": {
+            "code": "nothing",
+            "of": "postfix",
+            "words": "postfix: nothing to go back to",
+        },
     }
     named = mail.proxygen("rollback", "postfix")
     assert named.returncode == 4
@@ -78,7 +86,10 @@ def test_a_first_rollback_that_leads_nowhere_is_four_and_told_of_each_service(
     assert back.stdout == ""
     said = json.loads(mail.proxygen("rollback", "--json").stdout)
     assert [each["of"] for each in said["failures"]] == ["nginx", "postfix"]
-    assert (said["exit_code"], said["services"]) == (4, {"nginx": None, "postfix": None})
+    assert (said["exit_code"], said["services"]) == (
+        4,
+        {name: {"code": "failed", "of": name, "words": None} for name in ("nginx", "postfix")},
+    )
     mail.model({}, main=MAIN)
     assert mail.proxygen("apply", "--confirm-removal").returncode == 0
     both = mail.proxygen("rollback", "nginx", "postfix")  # one of them was named for nothing

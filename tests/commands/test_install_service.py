@@ -65,7 +65,7 @@ def test_daemon_and_timer_take_each_others_place(tmp_path: Path) -> None:
     proxygen("--root", tmp_path, "install-service")
     run = proxygen("--root", tmp_path, "install-service", "--timer", "--json")
     said = json.loads(run.stdout)
-    assert said["changed"][0] == f"removed {tmp_path / UNITS / 'proxygen.service'}"
+    assert said["changed"][0]["words"] == f"removed {tmp_path / UNITS / 'proxygen.service'}"
     assert tuple(written(tmp_path)) == OF_TIMER
     assert (tmp_path / SCRIPTS / SCRIPT).is_file()
     proxygen("--root", tmp_path, "install-service")

@@ -6,13 +6,14 @@ import ast
 import importlib
 import json
 import pkgutil
+import re
 from pathlib import Path
 from typing import Any
 
 import click
 import pytest
 
-from proxygen import commands
+from proxygen import commands, errors
 from proxygen.plan.document import VERSION
 from tests.commands.test_cli import MODEL, proxygen
 
@@ -63,6 +64,138 @@ def test_so_does_one_about_one_name(root: Path) -> None:
 def test_so_does_a_refusal(arguments: tuple[str, ...], root: Path) -> None:
     found = said(root, *arguments)
     assert (found["version"], found["exit_code"]) == (VERSION, 2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "model", "code"),
+    [
+        (("apply", "nobody.example"), MODEL, "usage"),
+        (("validate",), "global: {}\n", "model"),
+        (("rollback",), MODEL, "usage"),
+    ],
+)
+def test_a_refusal_has_a_code(
+    arguments: tuple[str, ...], model: str, code: str, root: Path
+) -> None:
+    (root / "etc/proxygen/proxygen.yaml").write_text(model)
+    assert said(root, *arguments)["code"] == code
+
+
+def test_every_kind_of_error_has_a_code_of_its_own() -> None:
+    kinds = [
+        each
+        for each in vars(errors).values()
+        if isinstance(each, type) and issubclass(each, errors.ProxygenError)
+    ]
+    codes = [each.code for each in kinds]
+    assert len(kinds) > 10
+    assert len(set(codes)) == len(codes)
+    assert all(each.isascii() and each == each.lower() and " " not in each for each in codes)
+
+
+def test_what_a_run_did_and_warns_of_has_codes(root: Path) -> None:
+    found = said(root, "apply")
+    assert [(each["code"], each["of"]) for each in found["done"]] == [
+        ("issue", "global"),
+        ("issue", "a.example"),
+    ]
+    assert found["done"][0]["words"].startswith("issue the certificate of global (selfsigned)")
+    (root / "etc/proxygen/proxygen.yaml").write_text(
+        MODEL.replace(", certificate: selfsigned}\nservices", "}\nservices")
+    )
+    (warning,) = said(root, "plan")["warnings"]
+    assert (warning["code"], warning["of"]) == ("not-covered", "a.example")
+    assert "does not cover it" in warning["words"]
+    (same,) = said(root, "status")["warnings"]
+    assert same == warning
+
+
+WRONG = """\
+global: {url: https://mail.example.net, certificate: selfsigned, colour: red}
+domains:
+  a.example: {url: https://www.a.example, certificate: selfsigned, backend: nowhere}
+  b.example: {url: https://www.a.example, certificate: always}
+  c.example: {certificate: selfsigned}
+  a.example: {}
+"""
+
+
+def test_mistakes_of_a_model_have_codes(root: Path) -> None:
+    (root / "etc/proxygen/proxygen.yaml").write_text(WRONG)
+    found = {each["field"]: each["code"] for each in said(root, "validate")["mistakes"]}
+    assert found["global.…"] == "unknown-field"
+    assert found["domains.b.example.certificate"] == "value"
+    assert found["domains.a.example.backend"] == "no-backend"
+    assert found["domains.c.example.certificate"] == "needs-url"
+    assert "yaml" in found.values()
+    assert errors.OTHER not in found.values()
+
+
+def test_every_mistake_is_made_with_a_code() -> None:
+    folder = Path(commands.__file__).parents[1] / "model"
+    without = [
+        f"{path.name}:{node.lineno}"
+        for path in folder.glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id == "Mistake"
+        and "code" not in {each.arg for each in node.keywords}
+    ]
+    assert not without
+
+
+PLACES = {"Coded": 1, "coded": 0, "Finding": 1}
+"""Which argument is the code."""
+
+
+def codes() -> set[str]:
+    """Return every code that stands in the source."""
+    found = {each.code for each in vars(errors).values() if hasattr(each, "exit_code")}
+    for path in Path(commands.__file__).parents[1].rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                at = PLACES.get(node.func.id)
+                given = [node.args[at]] if at is not None and len(node.args) > at else []
+                of_mistakes = node.keywords if node.func.id == "Mistake" else []
+                given += [each.value for each in of_mistakes if each.arg == "code"]
+                found |= {each.value for each in given if isinstance(each, ast.Constant)}
+    return found
+
+
+def test_every_code_is_told_in_the_documents() -> None:
+    document = (Path(__file__).parents[2] / "docs/json.md").read_text()
+    told = set(re.findall(r"`([a-z-]+)`", document))
+    assert len(codes()) > 60
+    assert codes() <= told
+
+
+def test_validate_counts(root: Path) -> None:
+    assert said(root, "validate")["model"] == {
+        "file": str(root / "etc/proxygen/proxygen.yaml"),
+        "domains": 1,
+        "certificates": 2,
+    }
+
+
+def test_what_monitoring_finds_has_a_code(root: Path) -> None:
+    codes = [each["code"] for each in said(root, "check")["findings"]]
+    assert codes == ["no-global-certificate", "no-certificate"]
+
+
+def test_words_keep_their_code_on_their_way() -> None:
+    first = errors.Coded("it rains", "rain", "global")
+    assert first == "it rains"
+    assert list(errors.coded("other", [first, "it snows"], "a.example")) == ["it rains", "it snows"]
+    assert [*map(errors.words_json, errors.coded("snow", [first, "it snows"], "a.example"))] == [
+        {"code": "rain", "of": "global", "words": "it rains"},
+        {"code": "snow", "of": "a.example", "words": "it snows"},
+    ]
+    assert errors.words_json("it hails") == {
+        "code": errors.OTHER,
+        "of": None,
+        "words": "it hails",
+    }
 
 
 def test_the_commands_that_tell_something_print_json() -> None:

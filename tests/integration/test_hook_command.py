@@ -389,6 +389,6 @@ def test_another_run_is_waited_for_as_long_as_told(alone: Machine) -> None:
 def test_it_is_told_as_json(alone: Machine) -> None:
     paths = written(alone.root / "x", AUTHORITY.issue("www.a.example"))
     said = json.loads(succeeded(hook(alone, "--json", **paths)))
-    assert "a.example: certificate taken over from acme.sh" in said["done"][0]
+    assert "a.example: certificate taken over from acme.sh" in said["done"][0]["words"]
     refusal = hook(alone, "--json")
     assert json.loads(refusal.stdout)["exit_code"] == refusal.returncode == 2

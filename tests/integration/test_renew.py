@@ -164,7 +164,7 @@ def test_json_tells_what_was_done(web: Machine) -> None:
     make_due(web, "a.example")
     said = json.loads(web.proxygen("renew", "--json").stdout)
     assert said["exit_code"] == 0
-    assert said["done"][0].startswith("issue the certificate of a.example")
+    assert said["done"][0]["words"].startswith("issue the certificate of a.example")
 
 
 def test_a_renewed_certificate_that_nginx_refuses_is_an_alarm(web: Machine) -> None:

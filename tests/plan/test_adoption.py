@@ -181,7 +181,7 @@ def test_the_type_of_key_that_the_model_says_counts_the_default_does_not() -> No
         )
         step = adopted(owner, candidate(key.pair()))
         assert reason(step, owner) is None
-        assert reason(step, owner, said) == "key type"
+        assert reason(step, owner, said) == "key-type"
 
 
 def test_an_adopted_one_is_watched_and_said_to_end_when_it_does() -> None:

@@ -258,7 +258,7 @@ def test_a_plan_as_json_has_a_word_for_every_step() -> None:
         "removed": 0,
     }
     assert "+new" in plan.as_json(diffs=True)["steps"][3]["diff"]
-    assert said["warnings"] == ["careful"]
+    assert said["warnings"] == [{"code": "other", "of": None, "words": "careful"}]
 
 
 def test_names_that_were_never_looked_at_come_first() -> None:

@@ -48,7 +48,7 @@ def code(
         ),
         pytest.param(WANTED, replace(STORED, names=("*.example",)), None, id="a wildcard covers"),
         pytest.param(
-            replace(WANTED, key_type=KeyType.RSA_2048), STORED, "key type", id="another key type"
+            replace(WANTED, key_type=KeyType.RSA_2048), STORED, "key-type", id="another key type"
         ),
         pytest.param(
             replace(SUPPLIED, key_type=KeyType.RSA_2048),
