@@ -78,7 +78,7 @@ class Coded(str):
     code: str
     of: str
 
-    def __new__(cls, words: str, code: str, of: str = "") -> Self:
+    def __new__(cls, words: str, code: str = OTHER, of: str = "") -> Self:
         """Return words with their code."""
         made = super().__new__(cls, words)
         made.code, made.of = code, of

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
+from proxygen.errors import Coded
 from proxygen.model.certificate import GLOBAL, Bundle
 from proxygen.model.site import Owner, Role, Site
 from proxygen.model.views import serving
@@ -83,7 +84,7 @@ class Showing:
 
     def of(self, owner: Owner, touched: bool) -> Iterator[Shown]:
         """Yield what changes for one owner."""
-        found: dict[str, list[str]] = {}
+        found: dict[Coded, list[str]] = {}
         for name, state in self.observed.services.items():
             meets = owner.key == GLOBAL or self.roles[name] is Role.WEB
             if state.facts and meets and (touched or name in self.first):
@@ -93,48 +94,61 @@ class Showing:
             if present != then or later:
                 yield Shown(owner.key, str(owner.host), tuple(services), present, then, later)
 
-    def at_present(self, state: ServiceState, owner: Owner) -> str:
+    def at_present(self, state: ServiceState, owner: Owner) -> Coded:
         """Return what a service shows for the URL's name now."""
         host = str(owner.host)
         if state.installed.generation:
             mark = state.installed.served.get(host)
             if bundle := self.stored.get(mark or ""):
                 return described(bundle, host, self.now)
-            return "a certificate that is not stored any more" if mark else "nothing"
+            if mark:
+                return Coded("a certificate that is not stored any more", "unknown")
+            return Coded("nothing", "nothing")
         every = self.observed.candidates.get(owner.key, ())
         found = next((each for each in every if each.service == state.name), None)
         if found is None:
-            return "no certificate that is found in its configuration"
+            return Coded("no certificate that is found in its configuration", "not-found")
         if found.facts is None:
-            return f"one that cannot be used ({', '.join(map(str, found.paths))})"
+            words = f"one that cannot be used ({', '.join(map(str, found.paths))})"
+            return Coded(words, "unusable")
         return described(found.facts, host, self.now)
 
-    def soon(self, owner: Owner) -> str:
+    def soon(self, owner: Owner) -> Coded:
         """Return what is shown for the URL's name once the services are set up."""
         bundles, host = self.then.bundles, str(owner.host)
         order = self.orders.get(owner.key)
         if order and order.certificate.issuer in LOCAL:
-            return f"a certificate of its own ({order.certificate.issuer})"
+            return Coded(f"a certificate of its own ({order.certificate.issuer})", "own")
         own = bundles[GLOBAL] if owner.key == GLOBAL else serving(owner, bundles)
         text = described(own or bundles[GLOBAL], host, self.now)
-        return text if own else f"the global one: {text}"
+        return text if own else Coded(f"the global one: {text}", text.code)
 
-    def later(self, owner: Owner) -> str:
-        """Return what is shown once a certificate is obtained, empty where none is due."""
+    def later(self, owner: Owner) -> Coded | None:
+        """Return what is shown once a certificate is obtained, None where none is due."""
         order, wait = self.orders.get(owner.key), self.postponed.get(owner.key)
         asked = order.certificate if order else wait.certificate if wait else None
         if asked is None or not asked.authorities:
-            return ""
+            return None
         when = f", not before {wait.until:%Y-%m-%d %H:%M} UTC" if wait else ""
-        return f"a new one of {asked.authorities[0].directory}{when}"
+        return Coded(f"a new one of {asked.authorities[0].directory}{when}", "new")
 
 
-def described(bundle: Bundle, host: str, now: datetime) -> str:
+def described(bundle: Bundle, host: str, now: datetime) -> Coded:
     """Return what is to be said of a certificate that clients are shown who ask for *host*."""
     if bundle.issuer == "selfsigned" and bundle.stand_in:
-        return "a self-signed stand-in: clients refuse it or ask"
+        return Coded("a self-signed stand-in: clients refuse it or ask", "stand-in")
     until = f"{bundle.not_after:%Y-%m-%d %H:%M} UTC"
     of = "self-signed certificate" if bundle.stand_in else f"certificate of {bundle.issued_by}"
     text = f"{of} {'that ended' if bundle.not_after < now else 'until'} {until}"
     uncovered = "" if bundle.covers(host) else ", which does not cover that name"
-    return f"{text}{' (adopted)' if bundle.adopted else ''}{uncovered}"
+    words = f"{text}{' (adopted)' if bundle.adopted else ''}{uncovered}"
+    return Coded(words, judged(bundle, host, now))
+
+
+def judged(bundle: Bundle, host: str, now: datetime) -> str:
+    """Return in a word what clients who ask for *host* make of a certificate."""
+    if bundle.stand_in:
+        return "self-signed"
+    if bundle.not_after < now:
+        return "ended"
+    return "valid" if bundle.covers(host) else "not-covered"

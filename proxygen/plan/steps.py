@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -236,9 +236,9 @@ class Shown:
     owner: str
     name: str
     services: tuple[str, ...]
-    now: str
-    then: str
-    later: str = ""
+    now: Coded
+    then: Coded
+    later: Coded | None = None
 
     def lines(self) -> Iterator[str]:
         """Yield it for people."""
@@ -250,7 +250,14 @@ class Shown:
 
     def as_json(self) -> dict[str, Any]:
         """Return it as ``--json`` prints it."""
-        return asdict(self) | {"services": list(self.services), "later": self.later or None}
+        return {
+            "owner": self.owner,
+            "name": self.name,
+            "services": list(self.services),
+            "now": words_json(self.now),
+            "then": words_json(self.then),
+            "later": words_json(self.later) if self.later else None,
+        }
 
 
 Step = Adopt | Look | Issue | Forget | Install | Reload | Verify

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import copy
 import importlib
 import json
+import pickle
 import pkgutil
 import re
 from pathlib import Path
@@ -191,6 +193,8 @@ def test_words_keep_their_code_on_their_way() -> None:
         {"code": "rain", "of": "global", "words": "it rains"},
         {"code": "snow", "of": "a.example", "words": "it snows"},
     ]
+    for same in (copy.deepcopy(first), pickle.loads(pickle.dumps(first))):
+        assert errors.words_json(same) == errors.words_json(first)
     assert errors.words_json("it hails") == {
         "code": errors.OTHER,
         "of": None,

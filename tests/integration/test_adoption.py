@@ -314,8 +314,11 @@ def test_the_plan_tells_what_clients_see_now_and_will(host: Host) -> None:
     assert set(shown[MAIL]["services"]) == {"nginx", "postfix", "dovecot"}
     assert shown[SITE]["services"] == ["nginx"]
     assert shown[SITE]["later"] is None  # it counts as any other
-    assert "which does not cover that name" in shown["www.b.example"]["now"]
-    assert shown["www.b.example"]["then"].startswith("the global one: certificate of Former CA")
+    assert "which does not cover that name" in shown["www.b.example"]["now"]["words"]
+    then = shown["www.b.example"]["then"]
+    assert then["words"].startswith("the global one: certificate of Former CA")
+    assert {then["code"], shown["www.b.example"]["now"]["code"]} == {"not-covered"}
+    assert shown[MAIL]["later"]["code"] == "new"
     step = plan["steps"][0]
     assert (step["step"], step["owner"]) == ("adopt", "global")
     assert not (host.root / "var/lib/proxygen").exists()
