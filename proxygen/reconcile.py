@@ -11,7 +11,7 @@ from functools import partial
 
 from proxygen.apply import refusals
 from proxygen.apply.change import as_service_error, not_running
-from proxygen.apply.culprits import Culprits, noted
+from proxygen.apply.culprits import Culprits, noted, original, place
 from proxygen.apply.hooks import Hooks
 from proxygen.apply.look import look
 from proxygen.apply.service import LiveService
@@ -176,7 +176,8 @@ class Heeding:
             words = error.words or error.what
             additions = state.facts.additions if isinstance(state.facts, WebFacts) else {}
             those = suspected(new, words, additions) or new
-            told = (LeftOut(each, words, at_reload=state.pid or -1) for each in those)
+            said = original(words, service, additions)
+            told = (LeftOut(each, said, place(said), state.pid or -1) for each in those)
             if not noted(service, (*state.left_out, *told) if those else first):
                 return False
             return bool(those)
@@ -223,16 +224,12 @@ def told_if_failed(name: str, progress: Progress) -> Iterator[None]:
 def still(state: ServiceState) -> list[LeftOut]:
     """Return what a service refused at a reload, and would again.
 
-    That is while somebody else listens where it could not, or else until it is started anew.
+    That is while somebody else listens where it could not, or else until it is started anew. A
+    name that had no address may have one at any time.
     """
-    return [
-        each
-        for each in state.left_out
-        if each.at_reload
-        and (
-            not all(map(is_free, each.taken)) if each.taken else state.pid in (each.at_reload, None)
-        )
-    ]
+    refused = [each for each in state.left_out if each.at_reload and not each.is_of_a_name]
+    same = [each for each in refused if not each.taken and state.pid in (each.at_reload, None)]
+    return [*same, *(each for each in refused if each.taken and not all(map(is_free, each.taken)))]
 
 
 def renderable(facts: Facts, render: Callable[[Facts], Installation], state: ServiceState) -> Facts:

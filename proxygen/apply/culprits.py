@@ -8,9 +8,8 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from proxygen.apply.service import LiveService, Target
 from proxygen.bundles import Bundles
@@ -21,7 +20,7 @@ from proxygen.observe import LEFT_OUT
 from proxygen.plan.installation import Installation
 from proxygen.plan.left_out import Kind, LeftOut, Part
 from proxygen.plan.without import may_leave_out, parts_of, without
-from proxygen.services import EVERYWHERE, Facts, WebFacts
+from proxygen.services import EVERYWHERE, Additions, Facts, WebFacts
 
 LONGEST = 300.0
 """Seconds of asking after which nothing is left out: the change as a whole is refused."""
@@ -179,22 +178,25 @@ class Culprits:
     def refused(self, part: Part, culprits: Parts) -> LeftOut:
         """Return a part with why it is refused: what was said when the others were left out."""
         alone = self.asked.get(culprits - {part}) or self.accused.get(part)
-        said = self.original(alone or self.words(culprits - {part}) or "")
-        own = [line for line in said.splitlines() if part.name and part.name in line]
-        place = re.search(r" in (/\S+:\d+)", "\n".join(own) or said)
-        return LeftOut(part, said, place[1] if place else "")
-
-    def original(self, words: str) -> str:
-        """Return words about directives that are kept as if about the files themselves."""
+        words = alone or self.words(culprits - {part}) or ""
         additions = self.facts.additions if isinstance(self.facts, WebFacts) else {}
-        for scope, each in additions.items():
-            kept = self.service.live.additions / each.digest
-            words = words.replace(str(kept), str(self.folder(scope)))
-        return words
+        said = original(words, self.service, additions)
+        own = [line for line in said.splitlines() if part.name and part.name in line]
+        return LeftOut(part, said, place("\n".join(own) or said))
 
-    def folder(self, scope: str) -> Path:
-        """Return the administrator's folder of a scope."""
-        return self.service.local / scope if scope != EVERYWHERE else self.service.local
+
+def original(words: str, service: LiveService, additions: Mapping[str, Additions]) -> str:
+    """Return words about directives that are kept as if about the administrator's files."""
+    for scope, each in additions.items():
+        folder = service.local / scope if scope != EVERYWHERE else service.local
+        words = words.replace(str(service.live.additions / each.digest), str(folder))
+    return words
+
+
+def place(words: str) -> str:
+    """Return the place (FILE:LINE) that words name, empty for none."""
+    found = re.search(r" in (/\S+:\d+)", words)
+    return found[1] if found else ""
 
 
 def noted(service: LiveService, refused: Collection[LeftOut]) -> bool:

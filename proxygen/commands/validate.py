@@ -17,6 +17,8 @@ from proxygen.errors import (
     words_json,
 )
 from proxygen.model.layout import Layout
+from proxygen.observe import additions
+from proxygen.plan.alerts import bounded, looked_up_at_the_start
 from proxygen.plan.document import document
 from proxygen.stores import Store
 
@@ -39,6 +41,8 @@ def command(layout: Layout, as_json: bool) -> int:
     summary = (
         f"{layout.config}: {counted(len(site.domains), 'domain')}, {counted(count, 'certificate')}"
     )
+    names = bounded(looked_up_at_the_start(additions(layout)))
+    warnings = [*coded("unbounded", site.warnings), *coded("looked-up", names)]
     usable = all(each.is_usable for each in authority) and all(each.is_usable for each in supplied)
     code = ModelError.exit_code if site.mistakes else 0 if usable else IssueFailed.exit_code
     if as_json:
@@ -46,7 +50,7 @@ def command(layout: Layout, as_json: bool) -> int:
             "mistakes": [each.as_json() for each in site.mistakes[:MOST_MISTAKES]],
             "set_aside": [each.as_json() for each in site.set_aside],
             "held_back": [each.as_json() for each in site.held_back],
-            "warnings": [*map(words_json, coded("unbounded", site.warnings))],
+            "warnings": [*map(words_json, warnings)],
             "acme": [each.as_json() for each in authority],
             "files": [each.as_json() for each in supplied],
             "exit_code": code,
@@ -60,7 +64,7 @@ def command(layout: Layout, as_json: bool) -> int:
     else:
         for each in (*(each for each in authority if not each.is_usable), *supplied):
             click.echo(str(each))
-        for words in site.warnings:
+        for words in warnings:
             click.echo(f"warning: {visible(words)}", err=True)
         mistakes = site.mistakes[:MOST_MISTAKES]
         for one in (*site.held_back, *mistakes, *(each.words for each in site.set_aside)):

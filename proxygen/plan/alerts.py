@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 
 from proxygen.errors import Coded, coded
 from proxygen.model.certificate import GLOBAL
-from proxygen.model.hosts import is_address, readable
+from proxygen.model.hosts import readable
 from proxygen.model.site import Owner, Site
 from proxygen.model.upstreams import host_names
 from proxygen.model.views import serving
@@ -19,7 +18,8 @@ from proxygen.plan.observed import Observed, ServiceState
 from proxygen.plan.states import Named, about, troubled
 from proxygen.plan.steps import some
 from proxygen.plan.without import sentence
-from proxygen.services import WebFacts
+from proxygen.services import Additions, WebFacts
+from proxygen.services.nginx_lookups import looked_up
 
 MOST_TOLD = 10
 
@@ -186,30 +186,18 @@ def no_address(name: str, trouble: str, backends: Sequence[str], former: Sequenc
     )
 
 
-PASSES = re.compile(
-    r"""\#[^\n]*|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|"""
-    r"(?<![^\s;{}])(?:proxy|grpc|fastcgi|uwsgi|scgi)_pass\s+(?:[a-z]+://)?"
-    r"(?P<host>[A-Za-z0-9-]+(?:[.][A-Za-z0-9-]+)+)[:/;\s]"
-)
-"""A directive that passes requests on to a name; comments and strings are skipped."""
-
-
-def looked_up_at_the_start(facts: WebFacts) -> Iterator[str]:
-    """A name in the administrator's directives that nginx itself looks up.
-
-    Our own groups are called so too, and one without a dot may be a group of the administrator's.
-    """
-    for scope, each in facts.additions.items():
+def looked_up_at_the_start(additions: Mapping[str, Additions]) -> Iterator[str]:
+    """A name in the administrator's directives that nginx itself looks up."""
+    for scope, each in additions.items():
         for name, text in each.files:
-            hosts = (match["host"] for match in PASSES.finditer(text) if match["host"])
-            for host in (host for host in hosts if not is_address(host)):
-                if not host.startswith("proxygen."):
-                    place = f"nginx.d/{scope}/{name}" if scope else f"nginx.d/{name}"
-                    yield (
-                        f"{place}: nginx looks up {host} when it starts, and does not start for "
-                        "anybody while that fails; write its address, or make it a backend of the "
-                        "model"
-                    )
+            place = f"nginx.d/{scope}/{name}" if scope else f"nginx.d/{name}"
+            for line, host in looked_up(text):
+                yield (
+                    f"{place}:{line}: nginx looks up {host} when it starts, and does not start for "
+                    "anybody while that fails, as after a reboot without the DNS; write its "
+                    "address, make it a backend of the model, or have it looked up later: "
+                    f"`resolver`, `set $to {host};`, and `$to` in its place"
+                )
 
 
 def is_not_running(name: str) -> str:
@@ -263,7 +251,8 @@ def from_services(observed: Observed) -> Iterator[str]:
             left_out = (sentence(each, state.facts) for each in state.left_out)
             yield from coded("left-out", bounded(left_out), name)
         if isinstance(state.facts, WebFacts):
-            yield from coded("looked-up", bounded(looked_up_at_the_start(state.facts)), name)
+            names = bounded(looked_up_at_the_start(state.facts.additions))
+            yield from coded("looked-up", names, name)
         if state.error is None and state.pid is None:
             yield Coded(is_not_running(name), "not-running", name)
         elif state.installed.unserved:

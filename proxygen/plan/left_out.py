@@ -52,6 +52,11 @@ class LeftOut:
         return tuple(dict.fromkeys(BIND.findall(self.words))) if self.at_reload else ()
 
     @property
+    def is_of_a_name(self) -> bool:
+        """Whether it is refused as a name has no address."""
+        return "host not found" in self.words
+
+    @property
     def of(self) -> str:
         """Whom it concerns, as failures are called."""
         if self.part.kind is Kind.ADDITIONS:

@@ -144,8 +144,11 @@ def is_new(part: Part, present: Installed) -> bool:
 def suspected(new: Sequence[Part], words: str, additions: Mapping[str, Additions]) -> list[Part]:
     """Return those of *new* directives that may have kept a service from reloading.
 
-    Where it could not listen, those with the port; else those that have it listen at all.
+    Those that it names. Where it could not listen, those with the port; else those that have it
+    listen at all.
     """
+    if named := [each for each in new if f"/additions/{each.version}/" in words]:
+        return named
     ports = {place.rpartition(":")[2] for place in BIND.findall(words)}
     told = {each: set(LISTEN.findall(text_of(additions[each.name]))) for each in new}
     return [each for each in new if told[each] & ports] or [each for each in new if told[each]]

@@ -488,6 +488,43 @@ def test_what_a_running_nginx_refused_without_a_word_is_asked_of_the_next_one(
     succeeded(web.proxygen("apply"))
 
 
+def test_a_name_that_would_keep_nginx_from_starting_is_told_with_its_place(
+    web: Machine, names: Names, server: Backend
+) -> None:
+    """nginx takes it while it has an address, and does not start without the DNS."""
+    names.are({"app.internal": "127.0.0.1"})
+    both(web, server)
+    text = f"location /x {{\n    proxy_pass http://app.internal:{server.port};\n}}\n"
+    directives(web, "b.example/own.conf", text)
+    web.nginx.stop()
+    for command in ("validate", "plan", "apply"):
+        told = names.proxygen(web, command)
+        assert "nginx.d/b.example/own.conf:2: nginx looks up app.internal" in told.stderr, command
+    told = names.proxygen(web, "validate", "--json")
+    assert "own.conf:2" in json.loads(told.stdout)["warnings"][0]
+    (web.config.parent / "nginx.d/b.example/own.conf").unlink()
+    assert "looks up" not in names.proxygen(web, "apply").stderr
+    web.nginx.start()
+
+
+def test_a_name_that_the_running_nginx_did_not_find_is_asked_for_again(
+    web: Machine, names: Names, server: Backend
+) -> None:
+    both(web, server)
+    succeeded(web.proxygen("apply"))
+    names.are({"app.internal": "127.0.0.1"})
+    directives(web, "a.example/good.conf", "add_header X-Good yes always;\n")
+    text = f"location /x {{\n    proxy_pass http://app.internal:{server.port};\n}}\n"
+    directives(web, "b.example/own.conf", text)
+    for _ in range(2):
+        run = names.proxygen(web, "apply", seconds=SLOW)
+        assert run.returncode == 4
+        assert "nginx.d/b.example/own.conf:2" in run.stderr
+        assert "additions/" not in run.stderr
+        assert "directives of a.example" not in run.stderr
+        assert "reload nginx" in run.stdout
+
+
 def test_directives_are_kept_for_root_alone_and_shown_nowhere(
     web: Machine, server: Backend
 ) -> None:

@@ -126,14 +126,21 @@ location /a { proxy_pass http://app.example:8080/x; }
 location /b { proxy_pass http://10.0.0.1; grpc_pass grpc://proxygen.b.web; }
 location /c { proxy_pass http://group; proxy_pass http://$host; return 200 "proxy_pass a.b;"; }
 location /d { fastcgi_pass php.example:9000; proxy_pass http://unix:/run/x; }
+location /e { proxy_pass http://late.example/$uri; set $to late.example; proxy_pass http://$to; }
+location /f { proxy_pass
+    "https://quoted.example"; }
+location /g { memcached_pass cache.example:11211; }
 """
     added = Additions("own.example", (("own.conf", text),), "5" * 32)
     state = ServiceState("nginx", None, replace(FACTS, additions={"own.example": added}), pid=7)
     found = [words for words in told(SITE, ALL, state) if "looks up" in words]
     assert [words.partition(" when it starts")[0] for words in found] == [
-        "nginx.d/own.example/own.conf: nginx looks up app.example",
-        "nginx.d/own.example/own.conf: nginx looks up php.example",
+        "nginx.d/own.example/own.conf:2: nginx looks up app.example",
+        "nginx.d/own.example/own.conf:5: nginx looks up php.example",
+        "nginx.d/own.example/own.conf:8: nginx looks up quoted.example",
+        "nginx.d/own.example/own.conf:9: nginx looks up cache.example",
     ]
+    assert all("resolver" in words for words in found)
 
 
 def test_a_certificate_near_its_end_is_warned_about_with_its_last_failure() -> None:
