@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
+from proxygen.host.connection import places_of
 from proxygen.model.hosts import example_of, is_wildcard
 from proxygen.services import Endpoint
 
@@ -184,9 +185,8 @@ def probe(endpoint: Endpoint, timeout: float = 5.0) -> Seen:
 
 def connected(endpoint: Endpoint, deadline: Deadline) -> socket.socket:
     """Return a connection to the endpoint's address; for a name, to its first one."""
-    found = socket.getaddrinfo(endpoint.address, endpoint.port, type=socket.SOCK_STREAM)
-    family, kind, protocol, _, address = found[0]
-    connection = socket.socket(family, kind, protocol)
+    family, address = places_of(endpoint.address, endpoint.port, deadline.left())[0]
+    connection = socket.socket(family, socket.SOCK_STREAM)
     try:
         connection.settimeout(deadline.left())
         connection.connect(address)

@@ -163,6 +163,24 @@ def test_name_servers_that_are_silent_hold_nothing_up_for_long(
     assert (status(web, "www.a.example"), status(web, "www.b.example")) == (200, 502)
 
 
+def test_a_place_whose_name_is_looked_up_for_ever_is_given_up_in_time(names: Names) -> None:
+    silent = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    silent.bind(("127.0.0.78", 53))
+    names.resolvers.write_text("nameserver 127.0.0.78\noptions timeout:30 attempts:5\n")
+    probing = (
+        "from proxygen.apply.probe import probe; from proxygen.services import Endpoint; "
+        "print(probe(Endpoint('nginx', 'listens.internal', 443, '', None), 2.0).words)"
+    )
+    with silent:
+        run = subprocess.run(
+            names.wrapped(sys.executable, "-P", "-c", probing),
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    assert run.stdout == "no answer within 2 s\n"  # the system's own words come after minutes
+
+
 class NamedDaemon(Daemon):
     """The daemon with names of its own."""
 
