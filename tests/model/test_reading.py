@@ -376,6 +376,7 @@ domains:
     assert all(each.reason and each.remedy for each in found)
     assert "9 mistakes" in str(ModelError(found))
     assert json.loads(json.dumps(ModelError(found).as_json()))["mistakes"][0] == {
+        "code": "unknown-field",
         "file": "i.yaml",
         "line": 2,
         "column": 15,
