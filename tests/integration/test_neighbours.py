@@ -519,7 +519,7 @@ def test_a_name_that_would_keep_nginx_from_starting_is_told_with_its_place(
         told = names.proxygen(web, command)
         assert "nginx.d/b.example/own.conf:2: nginx looks up app.internal" in told.stderr, command
     told = names.proxygen(web, "validate", "--json")
-    assert "own.conf:2" in json.loads(told.stdout)["warnings"][0]
+    assert "own.conf:2" in json.loads(told.stdout)["warnings"][0]["words"]
     (web.config.parent / "nginx.d/b.example/own.conf").unlink()
     assert "looks up" not in names.proxygen(web, "apply").stderr
     web.nginx.start()
