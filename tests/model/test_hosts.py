@@ -86,10 +86,10 @@ def test_the_longest_name_has_253_octets() -> None:
 
 @pytest.mark.parametrize("part", ["a.", "ä.", "1.", "a-", "xn--", "\u0130", "[", "*."])
 def test_a_megabyte_is_refused_at_once(part: str) -> None:
-    start = time.monotonic()
+    start = time.process_time()
     with pytest.raises(BadName) as caught:
         host_name(part * 500_000)
-    assert time.monotonic() - start < 2
+    assert time.process_time() - start < 2
     assert len(caught.value.reason) < 1000
 
 

@@ -606,13 +606,13 @@ def test_a_domain_in_two_files_names_both_places(spelling: str) -> None:
 
 
 @given(st.text())
-@settings(max_examples=150, deadline=2000)
+@settings(max_examples=150, deadline=None)
 def test_any_text_is_read_or_refused(text: str) -> None:
     read_or_refused(text.encode("utf-8", "surrogatepass"))
 
 
 @given(st.binary())
-@settings(max_examples=100, deadline=2000)
+@settings(max_examples=100, deadline=None)
 def test_any_octets_are_read_or_refused(text: bytes) -> None:
     read_or_refused(text)
 
@@ -633,7 +633,7 @@ VALUES = st.recursive(
 
 
 @given(st.dictionaries(WORDS, VALUES, max_size=6))
-@settings(max_examples=120, deadline=2000)
+@settings(max_examples=120, deadline=None)
 def test_any_shape_of_the_known_words_is_read_or_refused(value: dict[str, object]) -> None:
     base = {"global": {"url": "mail.example.net", "certificate": "acme"}}
     read_or_refused(json.dumps(base | value).encode())
@@ -678,10 +678,10 @@ def test_nothing_that_is_quoted_can_steer_a_terminal() -> None:
     ],
 )
 def test_ten_thousand_mistakes_in_the_main_file_are_told_in_time(line: str, count: int) -> None:
-    start = time.monotonic()
+    start = time.process_time()
     text = SMALLEST + "\n".join(line.format(number) for number in range(count))
     assert len(mistakes(text)) == min(count, MOST_MISTAKES)
-    assert time.monotonic() - start < 10
+    assert time.process_time() - start < 10
 
 
 NAMES = ", ".join(f"é{number}.example" for number in range(90))
@@ -706,20 +706,20 @@ def test_ten_thousand_mistakes_in_a_customers_file_are_told_in_time(
     backends = ", ".join(
         f"x{number}: {{upstreams: {{web: ['http://a']}}}}" for number in range(500)
     )
-    start = time.monotonic()
+    start = time.process_time()
     lines = "\n".join(line.format(number) for number in range(count))
     main = f"{SMALLEST}include: [i.yaml]\nbackends: {{{backends}}}"
     assert len(mistakes(main, i=f"domains:\n{lines}")) == min(expected, MOST_MISTAKES)
-    assert time.monotonic() - start < 15
+    assert time.process_time() - start < 15
 
 
 def test_a_hundred_thousand_domains_are_read_in_time() -> None:
-    start = time.monotonic()
+    start = time.process_time()
     lines = "\n".join(
         f"  d{number}.example: {{url: w{number}.example}}" for number in range(100_000)
     )
     assert len(site(f"{SMALLEST}include: [i.yaml]", i=f"domains:\n{lines}").domains) == 100_000
-    assert time.monotonic() - start < 30
+    assert time.process_time() - start < 30
 
 
 @pytest.mark.parametrize(

@@ -236,10 +236,10 @@ def test_a_plan_of_ten_thousand_issues_is_made_in_time() -> None:
     )
     many = site(TEXT + lines)
     what = observed(issued={})
-    start = time.monotonic()
+    start = time.process_time()
     due, _ = issues(many, what, NOON)
     assert len(compare(due, many, {}, what, NOON, answered=True)) == 10_003
-    assert time.monotonic() - start < 3
+    assert time.process_time() - start < 3
 
 
 def test_a_plan_as_json_has_a_word_for_every_step() -> None:
