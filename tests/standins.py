@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator, Mapping
+
+from proxygen.stores import Values
 
 PART = "[a-zA-Z0-9_*-][a-zA-Z0-9._*-]{0,219}"
 
@@ -35,21 +37,37 @@ class MemoryStore:
 
     def put(self, key: str, value: bytes) -> None:
         """Keep *value*."""
-        with self.lock:
-            self.values[plain(key)] = value
+        self.put_if({}, {key: value})
 
     def delete(self, key: str) -> None:
         """Forget the value."""
+        self.put_if({}, {key: None})
+
+    def put_all(self, values: Values) -> None:
+        """Keep several values or none."""
+        self.put_if({}, values)
+
+    def put_if(self, former: Values, values: Values) -> bool:
+        """Keep several values or none where those of *former* are still that."""
+        for key in (*former, *values):
+            plain(key)
         with self.lock:
-            self.values.pop(plain(key), None)
+            if any(self.values.get(key) != value for key, value in former.items()):
+                return False
+            known: dict[str, bytes | None] = {**self.values, **values}
+            self.values = {key: value for key, value in known.items() if value is not None}
+            return True
 
     def keys(self, prefix: str) -> Iterator[str]:
-        """Return the keys below the folder *prefix*, sorted."""
-        with self.lock:
-            return iter(sorted(key for key in self.values if key.startswith(f"{prefix}/")))
+        """Return the keys below the folder *prefix*, sorted part by part."""
+        return iter(self.below(prefix))
 
-    def stamps(self, prefix: str) -> dict[str, bytes]:
+    def stamps(self, prefix: str) -> Mapping[str, Hashable]:
         """Return the values: they differ when they do."""
+        return self.below(prefix)
+
+    def below(self, prefix: str) -> dict[str, bytes]:
+        """Return the values below the folder *prefix*."""
         with self.lock:
-            found = sorted(self.values.items())
+            found = sorted(self.values.items(), key=lambda each: each[0].split("/"))
             return {key: value for key, value in found if key.startswith(f"{prefix}/")}

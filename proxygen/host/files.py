@@ -246,6 +246,19 @@ def write(path: Path, content: bytes, mode: int = 0o600, group: int | None = Non
 
     The file has *mode* from its creation on; *group* (a numeric id) may read it besides.
     """
+    with beside(path, content, mode, group) as temporary:
+        temporary.rename(path)
+    sync_folder(path.parent)
+
+
+@contextmanager
+def beside(
+    path: Path, content: bytes, mode: int = 0o600, group: int | None = None
+) -> Iterator[Path]:
+    """Have *content* in a file beside *path* for a block, durable, to be renamed to it.
+
+    One that was not renamed when the block ends is removed.
+    """
     temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(6)}.new")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     descriptor = os.open(temporary, flags, 0o600)
@@ -257,11 +270,9 @@ def write(path: Path, content: bytes, mode: int = 0o600, group: int | None = Non
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        temporary.rename(path)
-    except BaseException:
+        yield temporary
+    finally:
         temporary.unlink(missing_ok=True)
-        raise
-    sync_folder(path.parent)
 
 
 def create(path: Path, content: bytes) -> None:

@@ -14,8 +14,9 @@ from pathlib import Path
 from proxygen.errors import LockHeld
 from proxygen.host import files
 
-LOOKS = 0.1
-"""Seconds after which a lock is tried again; it cannot be waited for with an end."""
+LOOKS, FIRST_LOOK = 0.1, 0.0005
+"""Seconds after which a lock is tried again; it cannot be waited for with an end. A folder's is
+held for moments, so that it is tried sooner at first."""
 PROCESS = re.compile(rb"([0-9]{1,10})\n")
 UNWRITABLE = frozenset({errno.EROFS, errno.ENOSPC, errno.EDQUOT})
 """Why a lock's file can be neither made nor written to, although it may be locked."""
@@ -65,6 +66,35 @@ def held(path: Path) -> Iterator[bool]:
             note(descriptor, "")
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def of_folder(path: Path, seconds: float) -> Iterator[None]:
+    """Hold the lock of a folder that is there for a block, be others processes or threads.
+
+    Wait for them so long; raise OSError then.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    end, pause = time.monotonic() + seconds, FIRST_LOOK
+    try:
+        while not taken_at_once(descriptor):
+            if time.monotonic() > end:
+                words = f"another process has been writing there for {seconds:.0f} s"
+                raise OSError(errno.EBUSY, words, str(path))
+            time.sleep(pause)
+            pause = min(2 * pause, LOOKS)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def taken_at_once(descriptor: int) -> bool:
+    """Take the lock of an open file unless another has it; return whether it is ours."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def opened(path: Path) -> tuple[int, bool]:

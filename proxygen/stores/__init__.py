@@ -11,9 +11,17 @@ VERSION, VERSION_KEY = 1, "version"
 What is only added, be it a value or a field of one, makes no new version: readers pass over it.
 """
 
+Values = Mapping[str, bytes | None]
+"""Values by key; None: that there is none."""
+
 
 class Store(Protocol):
-    """Keeps values; a key is a path of plain parts, such as ``bundles/a.example/current``."""
+    """Keeps values; a key is a path of plain parts, such as ``bundles/a.example/current``.
+
+    Threads and processes may use it at once, and each may be killed at any instant. A key that has
+    a value is no folder of other keys. What writes raises OSError where nothing can be written;
+    then nothing is.
+    """
 
     def get(self, key: str) -> bytes | None:
         """Return the value, None when there is none."""
@@ -27,8 +35,23 @@ class Store(Protocol):
     def delete(self, key: str) -> None:
         """Forget the value; nothing happens when there is none."""
 
+    def put_all(self, values: Values) -> None:
+        """Keep several values or none, and delete where there is None, durably.
+
+        Who has read one of them reads, and lists, the others as they are since.
+        """
+
+    def put_if(self, former: Values, values: Values) -> bool:
+        """Do as ``put_all`` where each value of *former* is still that; return whether it was.
+
+        None in *former*: there is no value yet. One that was changed and changed back is that one.
+        """
+
     def keys(self, prefix: str) -> Iterator[str]:
-        """Return the keys below the folder *prefix*, sorted."""
+        """Return the keys below the folder *prefix*, sorted part by part.
+
+        What is put or deleted meanwhile may be among them or not.
+        """
 
     def stamps(self, prefix: str) -> Mapping[str, Hashable]:
         """Return for each key that ``keys`` yields what differs once its value does.

@@ -1,60 +1,266 @@
-"""The store of one server: a folder for root alone, a file a value."""
+"""The store of one server: a folder for root alone, a file a value.
+
+What writes holds the lock of the folder for the moment in which a file takes its name; who reads
+waits for nobody. Several values stand in a journal first, which takes its name in one instant:
+from then on they count, and who reads finds them there. Whoever writes next puts them in their
+places, should who began it have been killed.
+"""
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
-from proxygen.host import files
+from proxygen.host import files, lock
+from proxygen.stores import Values, journal
 
 PART = r"[a-zA-Z0-9_*-][a-zA-Z0-9._*-]{0,219}"
 LARGEST = 160 * 1024 * 1024
 """Octets of a value. The largest is the model file and as much that is held back of what it said
 before; an octet of it may be kept as two."""
+LARGEST_JOURNAL = 4 * LARGEST
+"""Octets of values that are put at once: at most a whole model."""
+JOURNAL = ".journal"
+PATIENCE = 120.0
+"""Seconds for which others may be at work; a model of 100,000 files is put in its place in less."""
 NAME = re.compile(PART)
 KEY = re.compile(f"{PART}(?:/{PART})*")
+Put = Callable[[], object]
+"""What gives a file that is written its name, or takes it from one that is to be deleted."""
 
 
 class FileStore:
     """Keeps each value in a file of mode 0600 below *root*, itself of mode 0700."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, patience: float = PATIENCE) -> None:
         self.root = root
+        self.patience = patience
+        self.largest = LARGEST_JOURNAL
+        self.journal = root / JOURNAL
+        self.place_of_journal = str(self.journal)
+        self.queue = threading.Lock()
+        self.known: tuple[files.Stamp | None, Values] | None = None
 
     def get(self, key: str) -> bytes | None:
         """Return the value, None when there is none."""
-        return files.read(self.path(key), LARGEST)
+        place = self.place(key)
+        begun = self.begun()
+        if key in begun:
+            return begun[key]
+        with suppress(IsADirectoryError):  # of other keys
+            return files.read(Path(place), LARGEST)
+        return None
 
     def has(self, key: str) -> bool:
         """Return whether there is a value."""
-        try:
-            return stat.S_ISREG(os.stat(self.place(key)).st_mode)  # noqa: PTH116 ten thousands
-        except OSError:
-            return False
+        place = self.place(key)
+        begun = self.begun()
+        return begun[key] is not None if key in begun else is_value(place)
 
     def put(self, key: str, value: bytes) -> None:
         """Keep *value*, durably."""
-        path = self.path(key)
-        if not path.parent.is_dir():
-            above = path.relative_to(self.root).parents
-            for folder in reversed(above):
-                files.folder(self.root / folder, 0o700)
-        files.write(path, value)
+        self.put_if({}, {key: value})
 
     def delete(self, key: str) -> None:
         """Forget the value."""
-        files.remove(self.path(key))
+        if self.has(key):
+            self.put_if({}, {key: None})
+
+    def put_all(self, values: Values) -> None:
+        """Keep several values or none, durably."""
+        self.put_if({}, values)
+
+    def put_if(self, former: Values, values: Values) -> bool:
+        """Keep several values or none where those of *former* are still that."""
+        for key in (*former, *values):
+            self.place(key)
+        if len(values) > 1:
+            return self.put_several(former, values)
+        for key, value in values.items():
+            return self.put_one(former, key, value)
+        return self.holds(former)
+
+    def put_one(self, former: Values, key: str, value: bytes | None) -> bool:
+        """Put or delete one value, which takes its name, or loses it, in one instant."""
+        with self.beside(key, value) as put, self.turn():
+            if not self.holds(former):
+                return False
+            put()
+        self.sync(key)
+        return True
+
+    def put_several(self, former: Values, values: Values) -> bool:
+        """Put or delete several values, which are in the journal until all are in their places.
+
+        All is written before it is our turn, so that others wait for names alone. Where no more
+        than one is to be changed, as there is nothing to delete, no journal is needed.
+        """
+        content = journal.written(values)
+        if len(content) > self.largest:
+            raise OSError(errno.EFBIG, "too large", str(self.journal))
+        with ExitStack() as stack:
+            puts = {key: stack.enter_context(self.beside(key, values[key])) for key in values}
+            self.make_folder(self.root)
+            several = len(self.changed(values)) > 1
+            begin = stack.enter_context(new(self.journal, content)) if several else None
+            with self.turn():
+                if not self.holds(former):
+                    return False
+                self.require_places(values)
+                changed = self.changed(values)
+                if len(changed) > 1:
+                    self.begin(begin or stack.enter_context(new(self.journal, content)))
+                    with suppress(OSError):  # they count already; who writes next goes on with it
+                        self.finish(puts)
+                    return True
+                for key in changed:
+                    puts[key]()
+            self.sync(*changed)
+        return True
+
+    def begin(self, put: Put) -> None:
+        """Have the journal count, durably."""
+        put()
+        try:
+            files.sync_folder(self.root)
+        except OSError:
+            self.journal.unlink()
+            raise
+
+    def changed(self, values: Values) -> list[str]:
+        """Return the keys of which something is to be put or deleted."""
+        return [key for key in values if values[key] is not None or is_value(self.place(key))]
+
+    @contextmanager
+    def beside(self, key: str, value: bytes | None) -> Iterator[Put]:
+        """Have for a block what puts a value in its place, or deletes it, in one instant.
+
+        It is written at once, unless it is to stand in a folder in whose place a value is yet.
+        """
+        path = self.path(key)
+        if value is not None and any(map(self.is_file, path.relative_to(self.root).parents)):
+            yield lambda: self.put_now(key, value)
+            return
+        if value is not None:
+            self.make_folder(path.parent)
+        with new(path, value) as put:
+            yield put
+
+    def put_now(self, key: str, value: bytes | None) -> None:
+        """Put a value in its place, or delete it."""
+        if value is not None:
+            self.make_folder(self.path(key).parent)
+        with new(self.path(key), value) as put:
+            put()
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Be the only one who writes for a block; what others began is finished before."""
+        if not self.queue.acquire(timeout=self.patience):
+            raise OSError(errno.EBUSY, "another thread is writing there", str(self.root))
+        try:
+            self.make_folder(self.root)
+            with lock.of_folder(self.root, self.patience):
+                self.finish()
+                yield
+        finally:
+            self.queue.release()
+
+    def holds(self, former: Values) -> bool:
+        """Return whether each of these values is still that."""
+        return all(self.get(key) == value for key, value in former.items())
+
+    def begun(self) -> Values:
+        """Return the values that count and are not in their places yet, as those of a killed run.
+
+        They may all be there by now; then there is no journal any more, and so it is.
+        """
+        if not os.access(self.place_of_journal, os.F_OK):  # quicker than stat, for ten thousands
+            return {}
+        stamp, known = files.stamp_of(self.journal), self.known
+        if known and stamp is not None and known[0] == stamp:
+            return known[1]
+        found = journal.read(files.read(self.journal, LARGEST_JOURNAL) or b"")
+        found = found if all(map(KEY.fullmatch, found)) else {}
+        self.known = stamp, found
+        return found
+
+    def finish(self, written: Mapping[str, Put] = MappingProxyType({})) -> None:
+        """Put what is in the journal in its places, if there is one; deletions go first.
+
+        What is *written* beside its place already is not written again.
+        """
+        if not (values := self.begun()):
+            self.journal.unlink(missing_ok=True)  # damaged
+            return
+        for key in sorted(values, key=lambda key: values[key] is not None):
+            try:
+                written.get(key, partial(self.put_now, key, values[key]))()
+            except FileNotFoundError:  # swept as if a killed run had left it
+                self.put_now(key, values[key])
+        self.sync(*values)
+        self.journal.unlink()
+        files.sync_folder(self.root)
+
+    def sync(self, *keys: str) -> None:
+        """Make durable that files have, or do not have, their names."""
+        for folder in {self.path(key).parent for key in keys}:
+            if folder.is_dir():
+                files.sync_folder(folder)
+
+    def require_places(self, values: Values) -> None:
+        """Raise OSError where a value cannot have its place, as a folder is there, or a value."""
+        for key, value in values.items():
+            path = self.path(key)
+            if path.is_dir():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+            above = [] if value is None else list(path.relative_to(self.root).parents)[:-1]
+            for folder in map(str, above):
+                stays = folder not in values and is_value(self.place(folder))
+                if stays or values.get(folder) is not None:
+                    words = os.strerror(errno.ENOTDIR)
+                    raise NotADirectoryError(errno.ENOTDIR, words, str(path))
+
+    def is_file(self, folder: Path) -> bool:
+        """Return whether a value is where a folder is to be."""
+        return is_value(f"{self.root}/{folder}")
+
+    def make_folder(self, path: Path) -> None:
+        """Make sure that a folder is there, for root alone, and those above it."""
+        if not path.is_dir():
+            below = path.relative_to(self.root)
+            for folder in reversed([below, *below.parents]):
+                files.folder(self.root / folder, 0o700)
 
     def keys(self, prefix: str) -> Iterator[str]:
-        """Return the keys below the folder *prefix*, sorted; files being written are not seen."""
-        return (key for key, _ in self.entries(prefix))
+        """Return the keys below the folder *prefix*; files being written are not seen."""
+        begun = self.begun_below(prefix)
+        found = (key for key, _ in self.entries(prefix))
+        if not begun:
+            return found
+        there = {key for key, value in begun.items() if value is not None}
+        return iter(sorted({*found} - begun.keys() | there, key=parts))
 
     def stamps(self, prefix: str) -> dict[str, files.Stamp | None]:
-        """Return a stamp of each file below the folder *prefix*."""
-        return {key: files.stamp_of(entry) for key, entry in self.entries(prefix)}
+        """Return a stamp of each file below the folder *prefix*, none of what is in the journal."""
+        begun = self.begun_below(prefix)
+        found = {key: files.stamp_of(entry) for key, entry in self.entries(prefix)}
+        if not begun:
+            return found
+        return {key: None if key in begun else found.get(key) for key in self.keys(prefix)}
+
+    def begun_below(self, prefix: str) -> Values:
+        """Return what of the journal is below a folder."""
+        self.place(prefix)
+        return {key: each for key, each in self.begun().items() if key.startswith(f"{prefix}/")}
 
     def entries(self, prefix: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
         """Yield each key below the folder *prefix* with its file, sorted."""
@@ -76,3 +282,32 @@ class FileStore:
         if KEY.fullmatch(key) is None:
             raise ValueError(f"not a key of a store: {key!r}")
         return f"{self.root}/{key}"
+
+
+@contextmanager
+def new(path: Path, value: bytes | None) -> Iterator[Put]:
+    """Have for a block what puts a value in its place, or deletes it, in one instant."""
+    if value is None:
+        yield partial(forget, path)
+        return
+    with files.beside(path, value) as temporary:
+        yield lambda: temporary.rename(path)
+
+
+def forget(path: Path) -> None:
+    """Remove a file; nothing happens when there is none."""
+    with suppress(NotADirectoryError):
+        path.unlink(missing_ok=True)
+
+
+def is_value(place: str) -> bool:
+    """Return whether a value is at a path."""
+    try:
+        return stat.S_ISREG(os.stat(place).st_mode)  # noqa: PTH116 ten thousands
+    except OSError:
+        return False
+
+
+def parts(key: str) -> list[str]:
+    """Return by what keys are sorted."""
+    return key.split("/")

@@ -2,21 +2,49 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial
+from itertools import count
 from pathlib import Path
 
 import pytest
 
 from proxygen.host import files
-from proxygen.stores import Store
-from proxygen.stores.filesystem import LARGEST, FileStore
+from proxygen.stores import Store, Values, journal
+from proxygen.stores.filesystem import JOURNAL, LARGEST, FileStore
 from tests.standins import MemoryStore
 from tests.stores.contract import Contract
+
+Opened = tuple[Store, Callable[[], Store]]
+CHANGES = ("open", "os.rename", "os.remove", "os.mkdir", "os.chmod")
+
+
+def ends(event: str, _: object, at: Iterator[int], last: int) -> None:
+    """End the process right before its change *last*, as SIGKILL does."""
+    if event in CHANGES and next(at) == last:
+        os._exit(9)
+
+
+def killed(store: Store, at: int, do: Callable[[Store], object]) -> bool:
+    """Do something in a process that is killed before its change *at*; return whether it was."""
+    child = os.fork()
+    if child == 0:
+        with suppress(BaseException):
+            sys.addaudithook(partial(ends, at=count(1), last=at))
+            do(store)
+            os._exit(0)
+        os._exit(1)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert code != 1, "it failed"
+    return code != 0
 
 
 class TestFileStore(Contract):
@@ -26,6 +54,18 @@ class TestFileStore(Contract):
     def store(self, tmp_path: Path) -> Store:
         return FileStore(tmp_path / "var/store")
 
+    @pytest.fixture
+    def another(self, tmp_path: Path) -> Callable[[], Opened]:
+        def new() -> Opened:
+            root = Path(tempfile.mkdtemp(dir=tmp_path)) / "store"
+            return FileStore(root), lambda: FileStore(root)
+
+        return new
+
+    def killed(self, store: Store, at: int, do: Callable[[Store], object]) -> bool:
+        """Do something in a process that is killed before its change *at*."""
+        return killed(store, at, do)
+
 
 class TestMemoryStore(Contract):
     """The stand-in for tests."""
@@ -33,6 +73,14 @@ class TestMemoryStore(Contract):
     @pytest.fixture
     def store(self) -> Store:
         return MemoryStore()
+
+    @pytest.fixture
+    def another(self) -> Callable[[], Opened]:
+        def new() -> Opened:
+            store = MemoryStore()
+            return store, lambda: store
+
+        return new
 
 
 @pytest.fixture(params=[0o000, 0o077, 0o777], ids=oct)
@@ -161,3 +209,198 @@ def test_a_value_larger_than_any_that_is_written_is_not_read(tmp_path: Path) -> 
     os.truncate(tmp_path / "names/a.example", LARGEST + 1)
     with pytest.raises(OSError, match="too large"):
         store.get("names/a.example")
+
+
+BEFORE = {"a/b": b"1", "a/c": b"2"}
+AFTER = {"a/b": b"one", "d/e": b"three"}
+CHANGE = {**AFTER, "a/c": None}
+
+
+def values_of(store: Store) -> dict[str, bytes]:
+    """Return the values of which these tests speak."""
+    found = {key: store.get(key) for key in {**BEFORE, **AFTER}}
+    assert {*store.keys("a"), *store.keys("d")} == {key for key in found if store.has(key)}
+    return {key: value for key, value in found.items() if value is not None}
+
+
+def test_killed_before_each_of_its_changes_several_values_are_put_or_none(tmp_path: Path) -> None:
+    found: list[dict[str, bytes]] = []
+    for at in count(1):
+        root = tmp_path / str(at)
+        FileStore(root).put_all(BEFORE)
+        if not killed(FileStore(root), at, lambda store: store.put_all(CHANGE)):
+            break
+        found.append(values_of(FileStore(root)))
+        begun = (root / JOURNAL).exists()
+        assert values_of(FileStore(root)) == found[-1], "reading changes nothing"
+        assert (root / JOURNAL).exists() == begun
+        FileStore(root).put("g", b"")
+        assert values_of(FileStore(root)) == found[-1]
+        assert not (root / JOURNAL).exists()
+        assert values_in_places(root) == {**found[-1], "g": b""}
+    assert found.count(AFTER) > 3
+    assert found.count(BEFORE) > 3
+    assert found == [BEFORE] * found.count(BEFORE) + [AFTER] * found.count(AFTER)
+
+
+def values_in_places(root: Path) -> dict[str, bytes]:
+    """Return what stands in the files that have their names."""
+    found = (path for path in root.rglob("*") if path.is_file() and path.suffix != ".new")
+    return {str(path.relative_to(root)): path.read_bytes() for path in found}
+
+
+def test_what_follows_a_killed_run_may_be_killed_too(tmp_path: Path) -> None:
+    """Whoever finishes what another began is killed at each of its changes, in turn."""
+    FileStore(tmp_path).put_all(BEFORE)
+    at = next(
+        at
+        for at in count(1)
+        if not killed(FileStore(tmp_path), at, lambda store: store.put_all(CHANGE))
+        or (tmp_path / JOURNAL).exists()
+    )
+    for next_one in count(1):
+        if not killed(FileStore(tmp_path), next_one, lambda store: store.put("g", b"")):
+            break
+        assert values_of(FileStore(tmp_path)) == AFTER
+    assert (at, next_one) > (3, 3)
+    assert values_in_places(tmp_path) == {**AFTER, "g": b""}
+
+
+def test_several_values_count_from_when_they_are_all_durable(tmp_path: Path) -> None:
+    """One write of the folder tells of the journal before any value takes its name."""
+    program = (
+        "from pathlib import Path; from proxygen.stores.filesystem import FileStore\n"
+        "store = FileStore(Path('store')); store.put_all({'a/b': b'1', 'a/c': b'2'})\n"
+        "print('then'); store.put_all({'a/b': b'3', 'a/c': b'4'})"
+    )
+    calls = traced(tmp_path, program)
+    written, named = ["fsync"] * 3, ["rename", "fsync"]
+    assert calls[calls.index("then") + 1 :] == [*written, *named, "rename", *named, "fsync"]
+
+
+def test_what_cannot_be_put_in_its_place_after_all_counts_and_is_put_there_later(
+    tmp_path: Path,
+) -> None:
+    store = FileStore(tmp_path)
+    store.put_all(BEFORE)
+    (tmp_path / JOURNAL).write_bytes(journal.written(CHANGE))
+    (tmp_path / "d/e").mkdir(parents=True)  # somebody made a folder there
+    assert values_of_journal(store) == AFTER
+    with pytest.raises(IsADirectoryError, match="d/e"):
+        store.put("g", b"")
+    assert values_of_journal(store) == AFTER
+    (tmp_path / "d/e").rmdir()
+    store.put("g", b"")
+    assert values_in_places(tmp_path) == {**AFTER, "g": b""}
+
+
+def values_of_journal(store: Store) -> dict[str, bytes]:
+    """Return the values of which these tests speak, whatever stands in the places of others."""
+    found = {key: store.get(key) for key in {**BEFORE, **AFTER}}
+    return {key: value for key, value in found.items() if value is not None}
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param(lambda content: b"", id="empty"),
+        pytest.param(lambda content: content[:-1], id="cut off"),
+        pytest.param(lambda content: content.replace(b"three", b"thrEE"), id="an octet"),
+        pytest.param(lambda content: digested(b"[1]\n"), id="another table"),
+        pytest.param(lambda content: digested(b'[["../x", 1]]\ny'), id="a key that is none"),
+        pytest.param(lambda content: digested(b'[["a/b", -1]]\ny'), id="a length that is none"),
+    ],
+)
+def test_a_damaged_journal_counts_for_nothing(
+    tmp_path: Path, damage: Callable[[bytes], bytes]
+) -> None:
+    store = FileStore(tmp_path)
+    store.put_all(BEFORE)
+    (tmp_path / JOURNAL).write_bytes(damage(journal.written(CHANGE)))
+    assert values_of(store) == BEFORE
+    store.put("g", b"")
+    assert values_in_places(tmp_path) == {**BEFORE, "g": b""}
+
+
+def digested(rest: bytes) -> bytes:
+    """Return something with its digest, as a journal has it."""
+    return hashlib.sha256(rest).hexdigest().encode() + b"\n" + rest
+
+
+@pytest.mark.parametrize(
+    ("values", "error"),
+    [
+        pytest.param({"a/b/c": b"", "d": b""}, NotADirectoryError, id="below a value"),
+        pytest.param({"d": b"", "d/e": b""}, OSError, id="below one of them"),
+        pytest.param({"a": b"", "d": b""}, IsADirectoryError, id="in place of others"),
+        pytest.param({"d": b"", "a": None}, IsADirectoryError, id="to delete others"),
+    ],
+)
+def test_values_that_cannot_all_have_a_place_are_refused_and_none_is_put(
+    tmp_path: Path, values: Values, error: type[OSError]
+) -> None:
+    store = FileStore(tmp_path)
+    store.put_all(BEFORE)
+    with pytest.raises(error):
+        store.put_all(values)
+    assert values_in_places(tmp_path) == BEFORE
+
+
+def test_more_than_a_whole_model_is_not_put_at_once(tmp_path: Path) -> None:
+    store = FileStore(tmp_path)
+    store.largest = 1000
+    with pytest.raises(OSError, match="too large"):
+        store.put_all({"a": b"x" * 500, "b": b"x" * 500})
+    assert values_in_places(tmp_path) == {}
+
+
+WRITER = """
+import sys, time
+from pathlib import Path
+from proxygen.host import lock
+with lock.of_folder(Path(sys.argv[1]), 60):
+    print("held", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_who_writes_waits_for_another_process_only_so_long_and_who_reads_does_not(
+    tmp_path: Path,
+) -> None:
+    store = FileStore(tmp_path, patience=0.2)
+    store.put_all(BEFORE)
+    with subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout
+        assert other.stdout.readline() == "held\n"
+        for change in ({"a/b": b""}, CHANGE):
+            with pytest.raises(OSError, match=r"another process has been writing .*"):
+                store.put_all(change)
+        assert values_of(store) == BEFORE
+        other.kill()
+    store.put_all(CHANGE)
+    assert values_of(store) == AFTER
+
+
+COUNTER = """
+import sys
+from pathlib import Path
+from proxygen.stores.filesystem import FileStore
+store = FileStore(Path(sys.argv[1]))
+for _ in range(25):
+    while True:
+        former = store.get("a/b")
+        now = b"%d" % (int(former or 0) + 1)
+        values = {"a/b": now, "c/d": now} if int(now) % 2 else {"a/b": now}
+        if store.put_if({"a/b": former}, values):
+            break
+"""
+
+
+def test_processes_that_change_the_same_value_lose_nothing(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", COUNTER, str(tmp_path)]
+    counting = [subprocess.Popen(command) for _ in range(3)]
+    assert [each.wait() for each in counting] == [0, 0, 0]
+    store = FileStore(tmp_path)
+    assert (store.get("a/b"), store.get("c/d")) == (b"75", b"75")
