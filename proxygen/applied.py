@@ -1,8 +1,8 @@
 """Applied: the model as it was last right, in the store, a value for each of its files.
 
 ``model/main`` and ``model/files/HASH`` hold the texts; ``model/serial`` is another one whenever
-something else is kept, so that who knows all of it need not read it again. Only who holds the lock
-of a run writes it.
+something else is kept, so that who knows all of it need not read it again. What changes is put at
+once, unless another has put something meanwhile.
 """
 
 from __future__ import annotations
@@ -51,7 +51,12 @@ VALUE = TypeAdapter(Value)
 
 def serial(store: Store) -> str:
     """Return what changes whenever something else is kept, empty before anything is."""
-    return (value_of(store, SERIAL) or b"").decode("ascii", "replace")
+    return serial_in(value_of(store, SERIAL))
+
+
+def serial_in(value: bytes | None) -> str:
+    """Return the serial that is stored, empty where there is none."""
+    return (value or b"").decode("ascii", "replace")
 
 
 def value_of(store: Store, key: str) -> bytes | None:
@@ -89,41 +94,48 @@ def keep(store: Store, site: Site) -> Former:
     """
     was = former(store, site.past.former)
     stale = was.serial != site.past.former.serial
-    return was if stale else write(store, was, site.right)
+    kept = None if stale else write(store, was, site.right)
+    return kept or former(store, was)
 
 
-def write(store: Store, was: Former, now: Former) -> Former:
-    """Write what differs; return what is kept then."""
-    changed = {place: each for place, each in now.files.items() if was.files.get(place) != each}
+def write(store: Store, was: Former, now: Former) -> Former | None:
+    """Write what differs; return what is kept then, None where *was* is not what is kept."""
+    values: dict[str, bytes | None] = {
+        key_of(place): written(each)
+        for place, each in now.files.items()
+        if was.files.get(place) != each
+    }
     gone = {key_of(place) for place in was.files.keys() - now.files.keys()}
     if not was.serial:  # nothing is known of what may be there all the same
         gone = set(store.keys(FILES)) - set(map(key_of, now.files))
-    if not changed and not gone and was.main == now.main:
-        return replace(now, serial=was.serial)
-    new = secrets.token_hex(8)
-    store.put(SERIAL, new.encode())
+    values |= dict.fromkeys(gone)
     if now.main and was.main != now.main:
-        store.put(MAIN, written(now.main))
-    for place, each in changed.items():
-        store.put(key_of(place), written(each))
-    for key in gone:
-        store.delete(key)
-    return replace(now, serial=new)
+        values[MAIN] = written(now.main)
+    if not values:
+        return replace(now, serial=was.serial)
+    new, stored = secrets.token_hex(8), value_of(store, SERIAL)
+    if serial_in(stored) != was.serial:
+        return None
+    kept = store.put_if({SERIAL: stored}, {SERIAL: new.encode(), **values})
+    return replace(now, serial=new) if kept else None
 
 
 def release(store: Store, domains: Collection[str]) -> None:
     """Note that somebody removes domains on purpose, so that their removal is not held back.
 
-    For a command that does it, under the lock, before it changes a file.
+    For a command that does it, before it changes a file.
     """
-    was, names = former(store), frozenset(domains)
+    names = frozenset(domains)
 
     def released(file: FormerFile) -> FormerFile:
         held = tuple(replace(each, domains=each.domains - names) for each in file.held)
         return replace(file, released=file.released | names, held=held)
 
-    files = {place: released(each) for place, each in was.files.items()}
-    write(store, was, Former(was.main and released(was.main), files))
+    while True:
+        was = former(store)
+        files = {place: released(each) for place, each in was.files.items()}
+        if write(store, was, Former(was.main and released(was.main), files)):
+            return
 
 
 def is_kept(store: Store) -> bool:

@@ -1,8 +1,7 @@
 """Bundles: what was issued, on any store; this alone knows keys.
 
 ``certificates/OWNER`` holds the facts (JSON) and, by its digest, names the secret half,
-``bundles/OWNER/DIGEST`` (PEM). The secret is written first and the facts last, so facts never
-lead to a pair that is not there whole.
+``bundles/OWNER/DIGEST`` (PEM). Both are put at once, and what they settle goes with that.
 """
 
 from __future__ import annotations
@@ -10,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import threading
 from collections.abc import Hashable, Iterable
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -23,6 +21,7 @@ from proxygen.model.certificate import Bundle, Certificate, KeyAndChain, Renewal
 from proxygen.model.layout import stem
 from proxygen.plan.backoff import Attempt, pause, purpose
 from proxygen.stores import Store
+from proxygen.stores.change import change, readable
 
 T = TypeVar("T")
 Dated = TypeVar("Dated", Bundle, RenewalInfo, Attempt)
@@ -51,7 +50,6 @@ class Bundles:
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        self.lock = threading.Lock()
         self.known: dict[str, Known] = {}
 
     def all(self) -> dict[str, Bundle]:
@@ -76,10 +74,7 @@ class Bundles:
 
     def readable(self, key: str) -> bytes | None:
         """Return a stored value, None also for one that cannot be read."""
-        try:
-            return self.store.get(key)
-        except OSError:
-            return None
+        return readable(self.store, key)
 
     def tidy(self, owners: Iterable[str]) -> None:
         """Remove the secrets that no facts name, and what is kept for owners that are gone.
@@ -115,15 +110,14 @@ class Bundles:
     def save(self, pair: KeyAndChain, bundle: Bundle) -> None:
         """Keep a pair and its facts, durably; what was there before is forgotten.
 
-        The last failure, too, but for what serves until the wanted one is there.
+        The order and the last failure, too, but for what serves until the wanted one is there.
         """
-        former = self.facts(bundle.owner)
-        self.store.put(secret_key(bundle.owner, bundle.digest), pair.pem)
-        self.store.put(facts_key(bundle.owner), facts_of(bundle))
+        owner, former = bundle.owner, self.facts(bundle.owner)
+        gone = [secret_key(owner, former.digest)] if former else []
         if not bundle.is_interim:
-            self.store.delete(attempt_key(bundle.owner))
-        if former and former.digest != bundle.digest:
-            self.store.delete(secret_key(former.owner, former.digest))
+            gone += [attempt_key(owner), order_key(owner)]
+        new = {secret_key(owner, bundle.digest): pair.pem, facts_key(owner): facts_of(bundle)}
+        self.store.put_all(dict.fromkeys(gone) | new)
 
     def note(self, bundle: Bundle) -> None:
         """Keep what became known of a stored bundle, whose key and chain stay as they are."""
@@ -131,24 +125,23 @@ class Bundles:
 
     def forget(self, bundle: Bundle) -> None:
         """Remove a bundle with its key; nothing of an owner for whom another one is stored."""
-        stored = self.facts(bundle.owner)
+        owner, stored = bundle.owner, self.facts(bundle.owner)
         if stored and stored.digest != bundle.digest:
             return
-        self.store.delete(facts_key(bundle.owner))
-        self.store.delete(secret_key(bundle.owner, bundle.digest))
-        self.store.delete(attempt_key(bundle.owner))
+        gone = (facts_key(owner), secret_key(owner, bundle.digest), attempt_key(owner))
+        self.store.put_all(dict.fromkeys(gone))
 
     def failed(self, wanted: Certificate, error: IssueFailed, now: datetime, draw: float) -> None:
         """Remember that obtaining *wanted* failed; *draw*, from 0 to 1, varies the pause."""
-        key = attempt_key(wanted.owner)
-        former = attempt_from(self.readable(key))
         about = purpose(wanted)
-        if former and former.purpose != about:
-            former = None
         bundle = self.facts(wanted.owner)
         lifetime = bundle.lifetime if bundle else None
-        failed = attempt(wanted.owner, about, former, error, now, draw, lifetime)
-        self.store.put(key, written(failed))
+
+        def once_more(stored: bytes | None) -> bytes:
+            former = of_purpose(attempt_from(stored), about)
+            return written(attempt(wanted.owner, about, former, error, now, draw, lifetime))
+
+        change(self.store, attempt_key(wanted.owner), once_more)
 
     def attempts(self) -> dict[str, Attempt]:
         """Return the last failure of every owner whose certificate could not be obtained."""
@@ -170,14 +163,14 @@ class Bundles:
         fails while it is left alone was begun before, and is the same trouble. *about* tells
         how it was asked, *lifetime* is the shortest of the certificates from it.
         """
-        key = authority_key(prefix, directory)
-        with self.lock:
-            former = attempt_from(self.readable(key))
-            if former and former.purpose != about:
-                former = None
-            if former is None or not former.holds(now):
-                failed = attempt(directory, about, former, error, now, draw, lifetime)
-                self.store.put(key, written(failed))
+
+        def once_more(stored: bytes | None) -> bytes | None:
+            former = of_purpose(attempt_from(stored), about)
+            if former and former.holds(now):
+                return stored
+            return written(attempt(directory, about, former, error, now, draw, lifetime))
+
+        change(self.store, authority_key(prefix, directory), once_more)
 
     def settled(self, prefix: str, directory: str) -> None:
         """Forget why an authority was left alone: it answers."""
@@ -214,6 +207,10 @@ def attempt_key(owner: str) -> str:
     return f"attempts/{stem(owner)}"
 
 
+def order_key(owner: str) -> str:
+    return f"orders/{stem(owner)}"
+
+
 def authority_key(prefix: str, directory: str) -> str:
     return f"{prefix}/{hashlib.sha256(directory.encode()).hexdigest()[:16]}"
 
@@ -242,6 +239,11 @@ def attempt(
         purpose=about,
         asked=error.retry_at is not None,
     )
+
+
+def of_purpose(attempt: Attempt | None, about: str) -> Attempt | None:
+    """Return a failure if it was of the same, None otherwise."""
+    return attempt if attempt and attempt.purpose == about else None
 
 
 def written(attempt: Attempt) -> bytes:

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from pydantic import TypeAdapter, ValidationError
 
 from proxygen.plan.quota import LONGEST_WINDOW, Entry
 from proxygen.stores import Store
+from proxygen.stores.change import readable
 
 ENTRIES = TypeAdapter(tuple[Entry, ...])
 HOUR = "%Y%m%d%H"
@@ -25,7 +28,7 @@ AHEAD = timedelta(hours=1)
 
 
 class Ledger:
-    """What was used of an authority's limits; threads may share it.
+    """What was used of an authority's limits; threads and processes may share it.
 
     *exempt* are the owners whose order under way replaces a certificate.
     """
@@ -35,23 +38,50 @@ class Ledger:
         self.folder = f"ledger/{hashlib.sha256(directory.encode()).hexdigest()[:16]}"
         self.lock = threading.Lock()
         self.exempt: set[str] = set()
-        self.last: tuple[str, list[Entry]] | None = None
+        self.latest = ""
 
     def note(self, entry: Entry) -> None:
         """Count an entry, durably."""
         with self.lock:
-            self.add(entry)
+            while not self.add(entry):
+                self.latest = ""
 
-    def add(self, entry: Entry) -> None:
-        """Write one entry more; a full portion of the hour is followed by another."""
-        hour = hour_of(entry.at)
-        if self.last is None or hour_in(self.last[0]) != hour or len(self.last[1]) >= PORTION:
-            self.tidy(entry.at)
-            number = sum(hour_in(key) == hour for key in self.store.keys(self.folder))
-            self.last = f"{self.folder}/{hour}-{number:05}", []
-        key, entries = self.last
-        entries.append(entry)
-        self.store.put(key, written(entries))
+    def add(self, entry: Entry) -> bool:
+        """Add an entry to the latest portion of its hour; return False where that is none.
+
+        It may be full, or another process has added to it meanwhile.
+        """
+        key = self.latest
+        if not key or hour_in(key) != hour_of(entry.at):
+            key = self.latest = self.portion_for(entry.at)
+        former = self.store.get(key)
+        entries = entries_from(former)
+        if len(entries) >= PORTION:
+            return False
+        return self.store.put_if({key: former}, {key: written([*entries, entry])})
+
+    def portion_for(self, at: datetime) -> str:
+        """Return the key of the last portion of an hour, or of the next where that is full.
+
+        Before the first of an hour, what no limit asks for any more is dropped.
+        """
+        last = self.last(hour_of(at))
+        if last is None:
+            self.tidy(at)
+            return self.key(hour_of(at), 0)
+        value = readable(self.store, self.key(hour_of(at), last))
+        room = value is not None and len(entries_from(value)) < PORTION
+        return self.key(hour_of(at), last if room else last + 1)
+
+    def last(self, hour: str) -> int | None:
+        """Return the number of the last portion of an hour, None before the first."""
+        names = (key.rpartition("/")[2] for key in self.store.keys(self.folder))
+        numbers = [int(name[11:]) for name in names if re.fullmatch(f"{hour}-[0-9]{{5}}", name)]
+        return max(numbers, default=None)
+
+    def key(self, hour: str, number: int) -> str:
+        """Return the key of a portion."""
+        return f"{self.folder}/{hour}-{number:05}"
 
     def entries(self, now: datetime) -> Iterator[Entry]:
         """Yield what a limit may still ask for, the oldest first."""
@@ -63,11 +93,16 @@ class Ledger:
     def set_right(self, now: datetime) -> None:
         """Count what was noted while the clock was ahead as of *now*, so that it is over once."""
         ahead = hour_of(now + AHEAD)
-        with self.lock:
-            for key in [each for each in self.store.keys(self.folder) if hour_in(each) > ahead]:
-                for entry in self.portion(key):
-                    self.add(Entry(now, entry.names, entry.kind, entry.renewal, entry.exempt))
-                self.store.delete(key)
+        for key in [each for each in self.store.keys(self.folder) if hour_in(each) > ahead]:
+            moved = [replace(entry, at=now) for entry in self.portion(key)]
+            while not self.move(key, moved, hour_of(now)):
+                pass
+
+    def move(self, key: str, moved: list[Entry], hour: str) -> bool:
+        """Make a portion the next one of an hour; return False where another has that by now."""
+        last = self.last(hour)
+        new = self.key(hour, 0 if last is None else last + 1)
+        return self.store.put_if({new: None}, {new: written(moved), key: None})
 
     def tidy(self, at: datetime) -> None:
         """Drop what no limit asks for any more, seen from the newest entry that is there.
@@ -85,11 +120,16 @@ class Ledger:
 
     def portion(self, key: str) -> tuple[Entry, ...]:
         """Return what stands below one key; what is damaged counts for nothing."""
-        try:
-            entries = ENTRIES.validate_json(self.store.get(key) or b"[]", strict=True)
-        except (OSError, ValidationError):
-            return ()
-        return tuple(entry for entry in entries if entry.at.tzinfo)
+        return entries_from(readable(self.store, key))
+
+
+def entries_from(value: bytes | None) -> tuple[Entry, ...]:
+    """Return the entries that were stored; what is damaged counts for nothing."""
+    try:
+        entries = ENTRIES.validate_json(value or b"[]", strict=True)
+    except ValidationError:
+        return ()
+    return tuple(entry for entry in entries if entry.at.tzinfo)
 
 
 def hour_of(at: datetime) -> str:

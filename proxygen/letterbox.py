@@ -2,9 +2,9 @@
 
 ``told/RECIPIENT`` holds what one recipient was told, ``mail/RECIPIENT`` the one letter to them
 that is not delivered yet, ``mail-terms`` new terms of service until somebody is told. A letter
-is written before it is sent, and what it tells is noted when it is delivered, so a crash between
+is written before it is sent, and goes when it is noted what it told, so a crash between
 the two sends the same letter once more, and none is lost. What cannot be written is kept in
-memory: alarms go out although a disk is full.
+memory, until another process writes something else: alarms go out although a disk is full.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, MutableMapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import TypeVar
@@ -20,7 +21,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from proxygen.plan.digests import Told
 from proxygen.plan.letters import Letter
-from proxygen.stores import Store
+from proxygen.stores import Store, Values
+from proxygen.stores.change import readable
 
 T = TypeVar("T")
 
@@ -50,8 +52,13 @@ TROUBLE_KEY = "mail-trouble"
 TERMS_KEY = "mail-terms"
 PROBE_KEY = "mail-probe"
 
-Unwritten = MutableMapping[str, bytes | None]
-"""By key: what could not be written; None for what could not be deleted."""
+
+@dataclass(frozen=True, slots=True)
+class Unwritten:
+    """What could not be written, None: deleted, while *former* is what is stored."""
+
+    former: bytes | None
+    value: bytes | None
 
 
 @dataclass(slots=True)
@@ -59,7 +66,7 @@ class Letterbox:
     """What was told, and letters on their way; *error* is why something could not be written."""
 
     store: Store
-    unwritten: Unwritten = field(default_factory=dict)
+    unwritten: MutableMapping[str, Unwritten] = field(default_factory=dict)
     error: str = ""
 
     def told(self) -> dict[str, Told]:
@@ -78,8 +85,10 @@ class Letterbox:
         return found if found and found.again.tzinfo else None
 
     def note(self, told: Told) -> None:
-        """Note what somebody was told."""
-        self.write(key("told", told.recipient), told)
+        """Note what somebody was told; their letter goes with that."""
+        self.put_all(
+            {key("told", told.recipient): written(told), key("mail", told.recipient): None}
+        )
 
     def forget(self, recipient: str) -> None:
         """Forget what somebody was told."""
@@ -119,13 +128,26 @@ class Letterbox:
 
     def catch_up(self, enough: Callable[[], bool] = lambda: False) -> None:
         """Write what could not be written before, as far as it can be now, or until *enough*."""
-        for key, value in list(self.unwritten.items()):
-            if value is None:
-                self.delete(key)
-            else:
-                self.put(key, value)
-            if self.error or enough():
+        for key, each in list(self.unwritten.items()):
+            try:
+                self.store.put_if({key: each.former}, {key: each.value})
+            except OSError as error:
+                self.error = str(error)
                 return
+            del self.unwritten[key]
+            if enough():
+                return
+
+    def remembered(self, key: str) -> Unwritten | None:
+        """Return what could not be written, None where there is nothing, or another wrote since."""
+        mine = self.unwritten.get(key)
+        if mine is None:
+            return None
+        with suppress(OSError):
+            if self.store.get(key) != mine.former:
+                del self.unwritten[key]
+                return None
+        return mine
 
     def keys(self, folder: str) -> Iterator[str]:
         """Return the keys below a folder, those in memory included."""
@@ -138,18 +160,13 @@ class Letterbox:
 
     def has(self, key: str) -> bool:
         """Return whether there is a value."""
-        if key in self.unwritten:
-            return self.unwritten[key] is not None
-        return self.store.has(key)
+        mine = self.remembered(key)
+        return mine.value is not None if mine else self.store.has(key)
 
     def get(self, key: str) -> bytes | None:
         """Return a value, None for none or one that cannot be read."""
-        if key in self.unwritten:
-            return self.unwritten[key]
-        try:
-            return self.store.get(key)
-        except OSError:
-            return None
+        mine = self.remembered(key)
+        return mine.value if mine else readable(self.store, key)
 
     def read(self, stored: TypeAdapter[T], key: str) -> T | None:
         """Return a stored value, None for none or a damaged one."""
@@ -160,27 +177,34 @@ class Letterbox:
 
     def write(self, key: str, value: Told | Waiting | Trouble) -> None:
         """Write a value, or keep it in memory."""
-        self.put(key, json.dumps(asdict(value), default=str).encode())
+        self.put(key, written(value))
 
     def put(self, key: str, value: bytes) -> None:
         """Write octets, or keep them in memory."""
-        try:
-            self.store.put(key, value)
-        except OSError as error:
-            self.error = str(error)
-            self.unwritten[key] = value
-        else:
-            self.unwritten.pop(key, None)
+        self.put_all({key: value})
 
     def delete(self, key: str) -> None:
         """Delete a value, or keep in memory that it is to be."""
+        self.put_all({key: None})
+
+    def put_all(self, values: Values) -> None:
+        """Write and delete several values at once, or keep them in memory."""
         try:
-            self.store.delete(key)
+            self.store.put_all(values)
         except OSError as error:
             self.error = str(error)
-            self.unwritten[key] = None
+            for key, value in values.items():
+                mine = self.remembered(key)
+                former = mine.former if mine else readable(self.store, key)
+                self.unwritten[key] = Unwritten(former, value)
         else:
-            self.unwritten.pop(key, None)
+            for key in values:
+                self.unwritten.pop(key, None)
+
+
+def written(value: Told | Waiting | Trouble) -> bytes:
+    """Return a value as it is stored."""
+    return json.dumps(asdict(value), default=str).encode()
 
 
 def key(folder: str, recipient: str) -> str:

@@ -1,23 +1,24 @@
 """Name book: what is known of the names that a certificate is to cover and does not, on any store.
 
-``names/OWNER`` holds it for all names of an owner of which one is in trouble. That names are
-ready is known to this process alone: another one looks again.
+``names/OWNER`` holds it for the names of an owner.
 """
 
 from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Collection, Hashable, Iterable, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 
 from pydantic import TypeAdapter, ValidationError
 
 from proxygen.model.layout import stem
 from proxygen.plan.names import Known, Names, hastened
 from proxygen.stores import Store
+from proxygen.stores.change import readable
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +32,25 @@ class Page:
 PAGE = TypeAdapter(Page)
 
 
+@dataclass(frozen=True, slots=True)
+class Unwritten:
+    """What could not be stored of an owner's *names*, while what is stored of them is *former*."""
+
+    former: bytes | None
+    names: Names
+
+
 class NameBook:
-    """What is known of names, for many threads; pages that did not change are not read again."""
+    """What is known of names, for many threads; pages that did not change are not read again.
+
+    What could not be stored is known to this process, until another stores something.
+    """
 
     def __init__(self, store: Store) -> None:
         self.store = store
         self.lock = threading.Lock()
         self.read: dict[str, tuple[Hashable, Page]] = {}
-        self.ready: dict[str, Names] = {}
-        self.unwritten: dict[str, Names] = {}
+        self.unwritten: dict[str, Unwritten] = {}
 
     def all(self) -> dict[str, Names]:
         """Return what is known of the names of every owner; what is damaged is not known."""
@@ -49,57 +60,54 @@ class NameBook:
                 for key, stamp in self.store.stamps("names").items()
                 if (page := self.page(key, stamp))
             }
-            pages = {page.owner: by_name(page) for _, page in self.read.values()}
-            owners = {**self.ready, **pages, **self.unwritten}
-            return {owner: self.together(owner, pages.get(owner, {})) for owner in owners}
-
-    def together(self, owner: str, stored: Names) -> Names:
-        """Return what is known of an owner's names; a page knows better than a mere memory.
-
-        But for what could not be written: that is all there is to know.
-        """
-        if owner in self.unwritten:
-            return self.unwritten[owner]
-        return {**self.ready.get(owner, {}), **stored}
+            known = {page.owner: by_name(page) for _, page in self.read.values()}
+            return known | {owner: self.known(owner) for owner in [*self.unwritten]}
 
     def page(self, key: str, stamp: Hashable) -> tuple[Hashable, Page] | None:
         """Return a page with its stamp, read where the stamp is another than before."""
         former = self.read.get(key)
         if former and stamp is not None and former[0] == stamp:
             return former
-        found = page_from(self.stored(key))
+        found = page_from(readable(self.store, key))
         return (stamp, found) if found and key_of(found.owner) == key else None
-
-    def stored(self, key: str) -> bytes | None:
-        """Return a stored value, None also for one that cannot be read."""
-        try:
-            return self.store.get(key)
-        except OSError:
-            return None
 
     def of(self, owner: str) -> Names:
         """Return what is known of an owner's names."""
-        page = page_from(self.stored(key_of(owner)))
-        return self.together(owner, by_name(page) if page and page.owner == owner else {})
+        with self.lock:
+            return self.known(owner)
+
+    def known(self, owner: str) -> Names:
+        """Return what is known of an owner's names, stored or not; for who has the lock."""
+        return self.names_in(owner, readable(self.store, key_of(owner)))
+
+    def names_in(self, owner: str, stored: bytes | None) -> Names:
+        """Return what is known of an owner's names while that is stored of them."""
+        if unwritten := self.unwritten.get(owner):
+            if unwritten.former == stored:
+                return unwritten.names
+            del self.unwritten[owner]
+        page = page_from(stored)
+        return by_name(page) if page and page.owner == owner else {}
 
     def note(self, owner: str, names: Iterable[Known]) -> None:
         """Keep what became known of some names of an owner; raise OSError."""
+        self.note_all({owner: names})
+
+    def note_all(self, found: Mapping[str, Iterable[Known]]) -> None:
+        """Keep what became known of some names by their owner; raise OSError."""
+        new = {owner: {each.name: each for each in names} for owner, names in found.items()}
         with self.lock:
-            self.write(owner, {**self.of(owner), **{each.name: each for each in names}})
+            self.write({owner: partial(merged, names) for owner, names in new.items()})
 
     def forget(self, owner: str, names: Collection[str]) -> None:
         """Forget what is known of names: a certificate covers them, or nobody wants them."""
         with self.lock:
-            known = self.of(owner)
-            if known.keys() & set(names):
-                rest = {name: each for name, each in known.items() if name not in names}
-                self.write(owner, rest)
+            self.write({owner: partial(without, frozenset(names))})
 
     def hasten(self, owner: str, now: datetime) -> None:
         """Have an owner's names looked at now, whatever became of them before."""
-        if known := self.of(owner):
-            with suppress(OSError):  # this run knows it in any case
-                self.note(owner, [hastened(each, now) for each in known.values()])
+        with self.lock, suppress(OSError):  # this run knows it in any case
+            self.write({owner: partial(all_hastened, now)})
 
     def keep(self, owners: Mapping[str, Collection[str]]) -> None:
         """Forget all but these names of these owners."""
@@ -108,19 +116,49 @@ class NameBook:
                 with suppress(OSError):  # a later run forgets them
                     self.forget(owner, gone)
 
-    def write(self, owner: str, known: Names) -> None:
-        """Store what is known where one name is in trouble; else remember it."""
-        key = key_of(owner)
-        self.ready.pop(owner, None)
-        self.unwritten[owner] = known
-        if any(not each.is_plain for each in known.values()):
-            page = Page(owner, tuple(known[name] for name in sorted(known)))
-            self.store.put(key, json.dumps(asdict(page), default=str).encode())
-        elif self.store.has(key):
-            self.store.delete(key)
-        del self.unwritten[owner]
-        if plain := {name: each for name, each in known.items() if each.is_plain}:
-            self.ready[owner] = plain
+    def write(self, changes: Mapping[str, Callable[[Names], Names]]) -> None:
+        """Store what these make of what is known of owners' names; else it is remembered."""
+        while True:
+            former = {owner: readable(self.store, key_of(owner)) for owner in changes}
+            before = {owner: self.names_in(owner, each) for owner, each in former.items()}
+            after = {owner: make(before[owner]) for owner, make in changes.items()}
+            new = {owner: names for owner, names in after.items() if names != before[owner]}
+            new |= {owner: after[owner] for owner in changes if owner in self.unwritten}
+            try:
+                if not new or self.put({owner: former[owner] for owner in new}, new):
+                    break
+            except OSError:
+                for owner, names in new.items():
+                    self.unwritten[owner] = Unwritten(former[owner], names)
+                raise
+        for owner in new:
+            self.unwritten.pop(owner, None)
+
+    def put(self, former: Mapping[str, bytes | None], names: Mapping[str, Names]) -> bool:
+        """Store names by owner where that is stored of them; return whether it was."""
+        values = {key_of(owner): written(owner, each) for owner, each in names.items()}
+        return self.store.put_if({key_of(each): former[each] for each in former}, values)
+
+
+def merged(new: Names, known: Names) -> Names:
+    """Return what is known once *new* is."""
+    return {**known, **new}
+
+
+def all_hastened(now: datetime, known: Names) -> Names:
+    """Return what is known of names that are all to be looked at now."""
+    return {name: hastened(each, now) for name, each in known.items()}
+
+
+def without(names: Collection[str], known: Names) -> Names:
+    """Return what is known of other names."""
+    return {name: each for name, each in known.items() if name not in names}
+
+
+def written(owner: str, names: Names) -> bytes | None:
+    """Return a page as it is stored, None for one on which nothing stands."""
+    page = Page(owner, tuple(names[name] for name in sorted(names)))
+    return json.dumps(asdict(page), default=str).encode() if names else None
 
 
 def by_name(page: Page) -> Names:

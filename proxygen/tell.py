@@ -63,7 +63,7 @@ class Memory:
     """
 
     wrong: Wrong | None = None
-    unwritten: Unwritten = field(default_factory=dict)
+    unwritten: dict[str, Unwritten] = field(default_factory=dict)
     patient: bool = False
     since: dict[str, datetime] = field(default_factory=dict)
 
@@ -325,9 +325,8 @@ class Round:
         self.give_up(recipient)
 
     def over(self, recipient: str, told: Told) -> None:
-        """Note what somebody knows; only then the letter goes."""
+        """Note what somebody knows, by which the letter goes."""
         self.box.note(told)
-        self.box.drop(recipient)
         del self.posted[recipient], self.due[recipient]
 
     def give_up(self, recipient: str) -> None:

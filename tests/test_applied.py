@@ -12,7 +12,9 @@ from proxygen import applied, assemble
 from proxygen.model.former import NOTHING, Former, FormerFile, Held, Source
 from proxygen.model.layout import Layout
 from proxygen.model.yaml import LARGEST_MAIN
+from proxygen.stores import Values
 from proxygen.stores.filesystem import FileStore
+from tests.standins import MemoryStore
 
 FOLDER = Path("/etc/proxygen/domains.d")
 
@@ -156,3 +158,37 @@ def test_a_file_that_was_kept_before_lost_domains_were_noted_is_read() -> None:
     assert applied.file_from(value.replace(b', "lost": []', b"")) == file("a.yaml")
     noted = replace(file("a.yaml"), lost=frozenset({"a.example"}))
     assert applied.file_from(applied.written(noted)) == noted
+
+
+@pytest.mark.parametrize("serial", [b"", b"\xff", b"other"])
+def test_a_serial_that_is_damaged_keeps_nothing_from_being_kept(serial: bytes) -> None:
+    store = MemoryStore()
+    applied.write(store, NOTHING, model(file("a.yaml")))
+    store.put(applied.SERIAL, serial)
+    assert applied.write(store, applied.former(store), model(file("b.yaml")))
+    assert applied.former(store) == model(file("b.yaml"))
+
+
+def test_what_another_run_keeps_meanwhile_is_not_overwritten() -> None:
+    """Neither by who read the model before, nor in part."""
+    store, first = MemoryStore(), model(file("a.yaml"))
+    was = applied.former(store)
+    assert applied.write(store, was, first)
+    assert applied.write(store, was, model(file("b.yaml"))) is None
+    assert list(applied.former(store).files) == [f"{FOLDER}/a.yaml"]
+
+
+def test_a_model_is_kept_at_once() -> None:
+    puts: list[Values] = []
+
+    class Recording(MemoryStore):
+        def put_if(self, former: Values, values: Values) -> bool:
+            puts.append(values)
+            return super().put_if(former, values)
+
+    store = Recording()
+    kept = applied.write(store, applied.former(store), model(file("a.yaml"), file("b.yaml")))
+    assert kept
+    applied.write(store, kept, model(file("b.yaml", b"else")))
+    assert [len(each) for each in puts] == [4, 3]
+    assert applied.former(store) == model(file("b.yaml", b"else"))

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from proxygen.bundles import Bundles, attempt_key, facts_key, secret_key
+from proxygen.bundles import Bundles, attempt_key, facts_key, order_key, secret_key
 from proxygen.errors import IssueFailed
 from proxygen.model.certificate import GLOBAL, KeyAndChain, RenewalInfo
+from proxygen.stores import Values
 from tests.certificates import DAY, NOON
 from tests.models import bundle, site
 from tests.standins import MemoryStore
@@ -46,30 +47,36 @@ def test_what_was_saved_is_found_with_its_key(store: MemoryStore) -> None:
     assert Bundles(store).facts("b.example") is None
 
 
-def test_the_secret_is_there_before_the_facts_and_the_former_goes_last() -> None:
-    order: list[str] = []
+def test_key_and_facts_are_put_at_once_and_what_they_settle_goes_with_that() -> None:
+    puts: list[Values] = []
 
     class Recording(MemoryStore):
-        def put(self, key: str, value: bytes) -> None:
-            order.append(f"put {key}")
-            super().put(key, value)
+        def put_if(self, former: Values, values: Values) -> bool:
+            puts.append(values)
+            return super().put_if(former, values)
 
-        def delete(self, key: str) -> None:
-            order.append(f"delete {key}")
-            super().delete(key)
-
-    bundles = Bundles(Recording())
+    store = Recording()
+    bundles = Bundles(store)
     bundles.save(PAIR, OWN)
-    order.clear()
     renewed = replace(OWN, digest="1" * 64)
     bundles.save(PAIR, renewed)
-    assert order == [
-        f"put {secret_key('a.example', renewed.digest)}",
-        f"put {facts_key('a.example')}",
-        f"delete {attempt_key('a.example')}",
-        f"delete {secret_key('a.example', OWN.digest)}",
-    ]
+    assert {key: value is not None for key, value in puts[-1].items()} == {
+        secret_key("a.example", renewed.digest): True,
+        facts_key("a.example"): True,
+        attempt_key("a.example"): False,
+        order_key("a.example"): False,
+        secret_key("a.example", OWN.digest): False,
+    }
     assert bundles.material(OWN) is None
+    store.put(order_key("a.example"), b"begun")
+    bundles.failed(WANTED, IssueFailed("no"), NOON, 0.5)
+    bundles.save(PAIR, replace(OWN, stand_in=True))
+    assert store.get(order_key("a.example")) == b"begun"
+    assert bundles.attempts()
+    bundles.forget(OWN)
+    assert puts[-1].keys() == {
+        *(facts_key("a.example"), secret_key("a.example", DIGEST), attempt_key("a.example")),
+    }
 
 
 def test_no_key_is_in_the_facts_or_shown(store: MemoryStore) -> None:
@@ -234,7 +241,7 @@ def test_known_facts_that_are_damaged_or_forgotten_meanwhile_are_absent() -> Non
 
 def test_a_stamp_that_proves_nothing_is_not_relied_on() -> None:
     class Unsure(Counting):
-        def stamps(self, prefix: str) -> dict[str, None]:  # type: ignore[override]
+        def stamps(self, prefix: str) -> dict[str, None]:
             return dict.fromkeys(self.keys(prefix))
 
     store = Unsure()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 from proxygen.ledger import PORTION, Ledger
 from proxygen.plan.quota import Entry, Kind
+from proxygen.stores.filesystem import FileStore
 from tests.certificates import DAY, NOON
 from tests.standins import MemoryStore
 
@@ -37,6 +39,23 @@ def test_two_who_note_at_once_lose_nothing() -> None:
         ours.note(entry(HOUR * 0))
         theirs.note(entry(HOUR * 0))
     assert len(list(ours.entries(NOON))) == 2 * PORTION + 4
+
+
+def test_of_processes_that_note_at_once_none_loses_anything(tmp_path: Path) -> None:
+    ledgers = [Ledger(FileStore(tmp_path), "x"), Ledger(FileStore(tmp_path), "x")]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda number: ledgers[number % 2].note(entry(HOUR * 0)), range(120)))
+    assert len(list(ledgers[0].entries(NOON))) == 120
+    assert [key[-5:] for key in FileStore(tmp_path).keys("ledger")] == ["00000", "00001", "00002"]
+
+
+def test_what_another_process_took_away_does_not_come_back() -> None:
+    store = MemoryStore()
+    ours, theirs = Ledger(store, "x"), Ledger(store, "x")
+    ours.note(entry(-2 * DAY))
+    theirs.set_right(NOON)
+    ours.note(entry(-2 * DAY))
+    assert [each.at for each in theirs.entries(NOON)] == [NOON, NOON + 2 * DAY]
 
 
 def test_threads_that_note_at_once_lose_nothing() -> None:

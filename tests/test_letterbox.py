@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
-from proxygen.letterbox import Letterbox, Trouble, Waiting
+from proxygen.letterbox import Letterbox, Trouble, Unwritten, Waiting
 from proxygen.plan.digests import Item, Told
+from proxygen.stores import Values
 from tests.certificates import NOON
 from tests.mails import HOUR, plain
 from tests.standins import MemoryStore
@@ -22,13 +24,9 @@ class Refusing(MemoryStore):
 
     full = blind = False
 
-    def put(self, key: str, value: bytes) -> None:
+    def put_if(self, former: Values, values: Values) -> bool:
         self.check(self.full)
-        super().put(key, value)
-
-    def delete(self, key: str) -> None:
-        self.check(self.full)
-        super().delete(key)
+        return super().put_if(former, values)
 
     def get(self, key: str) -> bytes | None:
         self.check(self.blind)
@@ -52,7 +50,7 @@ def store() -> Refusing:
 def test_what_was_put_in_is_there_for_the_next_process(store: Refusing) -> None:
     box = Letterbox(store)
     box.note(TOLD)
-    box.post(WAITING)
+    box.post(WAITING)  # the next one
     box.troubled(Trouble(2, NOON))
     other = Letterbox(store)
     assert other.told() == {"it@a.example": TOLD}
@@ -70,8 +68,37 @@ def test_new_terms_are_kept_until_they_are_told(store: Refusing) -> None:
     assert Letterbox(store).terms() == {}
 
 
+def test_a_letter_goes_when_it_is_noted_what_it_told(store: Refusing) -> None:
+    box = Letterbox(store)
+    box.post(WAITING)
+    box.note(TOLD)
+    assert Letterbox(store).waiting() == {}
+    assert Letterbox(store).told() == {"it@a.example": TOLD}
+
+
+def test_what_another_process_wrote_counts_more_than_what_could_not_be(store: Refusing) -> None:
+    unwritten: dict[str, Unwritten] = {}
+    box = Letterbox(store, unwritten)
+    box.note(TOLD)
+    store.full = True
+    box.forget("it@a.example")
+    box.post(WAITING)
+    assert (box.told(), box.waiting()) == ({}, {"it@a.example": WAITING})
+    store.full = False
+    other = replace(TOLD, day="2026-11-21")
+    Letterbox(store).note(other)
+    assert box.told() == {"it@a.example": other}
+    assert box.waiting() == {"it@a.example": WAITING}  # nobody wrote another
+    store.full = True
+    box.forget("it@a.example")
+    store.full = False
+    Letterbox(store).note(TOLD)
+    Letterbox(store, unwritten).catch_up()
+    assert Letterbox(store).told() == {"it@a.example": TOLD}
+
+
 def test_catching_up_ends_when_it_is_enough(store: Refusing) -> None:
-    unwritten: dict[str, bytes | None] = {"told/1": b"x", "told/2": b"x"}
+    unwritten = {"told/1": Unwritten(None, b"x"), "told/2": Unwritten(None, b"x")}
     Letterbox(store, unwritten).catch_up(lambda: True)
     assert [*unwritten] == ["told/2"]
 
@@ -88,7 +115,7 @@ def test_one_recipient_has_one_letter_however_the_address_is_spelled(store: Refu
 
 
 def test_what_cannot_be_written_is_kept_in_memory_and_written_later(store: Refusing) -> None:
-    unwritten: dict[str, bytes | None] = {}
+    unwritten: dict[str, Unwritten] = {}
     box = Letterbox(store, unwritten)
     box.post(WAITING)
     store.full = True

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 from proxygen.namebook import NameBook
 from proxygen.plan.names import Evidence, Finding, Known, dropped, looked, refused
+from proxygen.stores import Values
+from proxygen.stores.filesystem import FileStore
 from tests.certificates import NOON
 from tests.standins import MemoryStore
 
@@ -45,14 +49,39 @@ def test_what_is_noted_outlives_the_run(known: Known) -> None:
     assert NameBook(store).of(OWNER) == {NAME: known}
 
 
-def test_ready_names_are_stored_only_beside_one_in_trouble() -> None:
+def test_what_is_known_of_ready_names_is_every_process_s() -> None:
+    store = MemoryStore()
+    ours, theirs = NameBook(store), NameBook(store)
+    ours.note(OWNER, [ready()])
+    assert theirs.all() == {OWNER: {OTHER: ready()}}
+    later = NOON + timedelta(seconds=5)
+    theirs.hasten(OWNER, later)
+    assert ours.all()[OWNER][OTHER].look_at == later
+    ours.note(OWNER, [waiting()])
+    theirs.forget(OWNER, [OTHER])
+    assert ours.all() == {OWNER: {NAME: waiting()}} == {OWNER: ours.of(OWNER)}
+
+
+def test_what_is_known_of_several_owners_is_stored_at_once() -> None:
     store = MemoryStore()
     book = NameBook(store)
     book.note(OWNER, [ready()])
-    assert not list(store.keys("names"))
-    assert book.all() == {OWNER: {OTHER: ready()}}
-    book.note(OWNER, [waiting()])
-    assert NameBook(store).of(OWNER) == {NAME: waiting(), OTHER: ready()}
+    book.note_all({OWNER: [waiting()], "b.example": [ready()], "c.example": []})
+    assert NameBook(store).all() == {
+        OWNER: {NAME: waiting(), OTHER: ready()},
+        "b.example": {OTHER: ready()},
+    }
+
+
+def test_of_processes_that_note_names_of_one_owner_none_is_lost(tmp_path: Path) -> None:
+    books = [NameBook(FileStore(tmp_path)), NameBook(FileStore(tmp_path))]
+
+    def note(number: int) -> None:
+        books[number % 2].note(OWNER, [waiting(f"n{number}.a.example")])
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(note, range(40)))
+    assert len(NameBook(FileStore(tmp_path)).of(OWNER)) == 40
 
 
 def test_what_is_forgotten_leaves_nothing() -> None:
@@ -60,10 +89,10 @@ def test_what_is_forgotten_leaves_nothing() -> None:
     book = NameBook(store)
     book.note(OWNER, [waiting(), ready()])
     book.forget(OWNER, [NAME])
-    assert not list(store.keys("names"))
-    assert book.all() == {OWNER: {OTHER: ready()}}
+    assert NameBook(store).all() == {OWNER: {OTHER: ready()}}
     book.forget(OWNER, [OTHER])
     assert book.of(OWNER) == {}
+    assert store.values == {}
 
 
 def test_what_nobody_wants_is_not_kept() -> None:
@@ -103,7 +132,7 @@ def test_a_damaged_page_is_not_known_and_harms_no_other(damage: bytes) -> None:
 class Full(MemoryStore):
     """A store on a disk that takes nothing."""
 
-    def put(self, key: str, value: bytes) -> None:
+    def put_if(self, former: Values, values: Values) -> bool:
         """Refuse."""
         raise OSError(28, "No space left on device")
 
@@ -115,19 +144,22 @@ def test_what_could_not_be_stored_is_known_to_this_run() -> None:
     assert book.all() == {OWNER: {NAME: waiting()}}
 
 
-def test_what_another_run_stored_wins_over_a_memory() -> None:
-    store = MemoryStore()
+def test_what_another_run_stored_wins_over_what_could_not_be() -> None:
+    store = Full()
     book = NameBook(store)
-    book.note(OWNER, [ready(NAME)])
+    with pytest.raises(OSError, match="No space"):
+        book.note(OWNER, [waiting()])
     other = refused(ready(NAME), NAME, "", "no", NOON, 0.0)
-    NameBook(store).note(OWNER, [other])
-    assert book.all() == {OWNER: {NAME: other}}
+    store.values[f"names/{OWNER}"] = page(other)
+    assert book.all() == {OWNER: {NAME: other}} == {OWNER: book.of(OWNER)}
+    store.values.clear()
+    assert book.all() == {}
 
 
 def test_a_full_disk_is_no_reason_not_to_forget_or_hasten() -> None:
     """What could not be stored is known to this run, and the round goes on."""
     store = Full()
-    MemoryStore.put(store, "names/" + OWNER, page(waiting(), waiting(OTHER)))
+    store.values[f"names/{OWNER}"] = page(waiting(), waiting(OTHER))
     book = NameBook(store)
     book.keep({OWNER: (NAME,)})
     assert book.of(OWNER) == {NAME: waiting()}

@@ -12,7 +12,7 @@ import errno
 import json
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -34,6 +34,7 @@ from proxygen.plan import hooks as told
 from proxygen.plan.observed import Observed
 from proxygen.services import Answer, Command, Endpoint
 from proxygen.stores import Store
+from proxygen.stores.change import change, readable
 
 TIME_LIMIT = 60.0
 """Seconds for one hook."""
@@ -337,13 +338,22 @@ def told_since(store: Store) -> dict[str, str]:
 
 def runs(store: Store, owner: str) -> tuple[Ran, ...]:
     """Return how the last runs of hooks for an owner went, the latest last."""
+    return runs_from(readable(store, runs_key(owner)))
+
+
+def runs_from(value: bytes | None) -> tuple[Ran, ...]:
+    """Return the runs of hooks that were stored; none where that is damaged."""
     try:
-        return RUNS.validate_json(store.get(runs_key(owner)) or b"[]")
-    except (OSError, ValidationError):
+        return RUNS.validate_json(value or b"[]")
+    except ValidationError:
         return ()
 
 
-def keep(store: Store, owner: str, ran: Iterable[Ran]) -> None:
+def keep(store: Store, owner: str, ran: Collection[Ran]) -> None:
     """Keep how hooks went, with the last ones before."""
-    kept = [*runs(store, owner), *ran][-KEPT_RUNS:]
-    store.put(runs_key(owner), json.dumps([asdict(each) for each in kept], default=str).encode())
+
+    def with_those(stored: bytes | None) -> bytes:
+        kept = [*runs_from(stored), *ran][-KEPT_RUNS:]
+        return json.dumps([asdict(each) for each in kept], default=str).encode()
+
+    change(store, runs_key(owner), with_those)

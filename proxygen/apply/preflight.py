@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from proxygen import assemble
@@ -25,8 +25,41 @@ from proxygen.preflight import Asked, Beacon, Identity, Preflight, reached
 FIRST_PAUSE, LONGEST_PAUSE = 3.0, 20.0
 """Seconds between looks for somebody who waits."""
 
+AT_ONCE, UNSTORED = 50, 1.0
+"""How many owners' findings are stored at once, and after how many seconds fewer are."""
+
 Asking = tuple[Certificate, str]
 Done = Callable[[Asking, Known], None]
+
+
+@dataclass(slots=True)
+class Notes:
+    """What looks found and is not stored yet, by owner; some at a time, as looks wait meanwhile.
+
+    *outdated* are the owners of whom an authority refused a name for what is no more.
+    """
+
+    parts: Parts
+    found: dict[str, list[Known]] = field(default_factory=dict)
+    outdated: set[str] = field(default_factory=set)
+    since: float = field(default_factory=time.monotonic)
+
+    def add(self, owner: str, known: Known, *, outdated: bool) -> None:
+        """Keep what is known of a name now, or a little later with others."""
+        self.found.setdefault(owner, []).append(known)
+        if outdated:
+            self.outdated.add(owner)
+        if len(self.found) >= AT_ONCE or time.monotonic() - self.since > UNSTORED:
+            self.write()
+
+    def write(self) -> None:
+        """Store what was found; the next run looks again at what cannot be."""
+        found, outdated, self.found, self.outdated = self.found, self.outdated, {}, set()
+        with suppress(OSError):
+            self.parts.names.note_all(found)
+            for owner in outdated:
+                self.parts.bundles.forget_failure(owner)
+        self.since = time.monotonic()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,18 +82,21 @@ class Looking:
         is remembered of its certificate is no reason to wait any more.
         """
 
+        notes = Notes(self.parts)
+
         def found(asking: Asking, evidence: Evidence) -> None:
             wanted, name = asking
             former = observed.names.get(wanted.owner, {}).get(name)
             known = looked(former, name, evidence, self.parts.draw())
             known = replace(known, by=wanted.looked_at_by)
-            with suppress(OSError):  # the next run looks again
-                self.parts.names.note(wanted.owner, [known])
-                if former and former.refusal and former.refusal.is_outdated(evidence):
-                    self.parts.bundles.forget_failure(wanted.owner)
+            outdated = former and former.refusal and former.refusal.is_outdated(evidence)
+            notes.add(wanted.owner, known, outdated=bool(outdated))
             done(asking, known)
 
-        self.all(asked, found)
+        try:
+            self.all(asked, found)
+        finally:
+            notes.write()
 
     def all(self, asked: Iterable[Asking], found: Callable[[Asking, Evidence], None]) -> None:
         """Look at names side by side; *found* is told of each as it comes, from this thread."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -11,12 +12,13 @@ from josepy.b64 import b64encode
 from josepy.jwk import JWKEC
 from pydantic import AwareDatetime, Field
 
+from proxygen.bundles import order_key
 from proxygen.errors import IssueFailed
 from proxygen.issuers.acme_answers import Said, Url, Word
 from proxygen.model.certificate import KeyType
-from proxygen.model.layout import stem
 from proxygen.model.x509 import new_key
 from proxygen.stores import Store
+from proxygen.stores.change import change
 
 KEY, NEXT = "key", "key.next"
 """The account's key, and the one that is to take its place (RFC 8555 section 7.3.5)."""
@@ -86,10 +88,8 @@ class KeptAccount:
 
     def move(self) -> None:
         """Put the next key in the place of the key, which is forgotten."""
-        pem = self.pem(NEXT)
-        if pem is not None:
-            self.store.put(f"{self.folder}/{KEY}", pem)
-        self.drop_next()
+        if pem := self.pem(NEXT):
+            self.store.put_all({f"{self.folder}/{KEY}": pem, f"{self.folder}/{NEXT}": None})
 
     def drop_next(self) -> None:
         """Forget the next key."""
@@ -158,15 +158,16 @@ class KeptOrders:
 
     def get(self, owner: str) -> KeptOrder | None:
         """Return what is stored about the owner's order."""
-        return self.memory(owner).get(self.directory)
+        return orders_in(self.store.get(order_key(owner))).get(self.directory)
 
     def put(self, owner: str, order: KeptOrder) -> None:
         """Keep the owner's order."""
-        self.write(owner, {**self.memory(owner), self.directory: order})
+        self.change(owner, {self.directory: order})
 
     def make_room(self, owner: str) -> None:
         """Forget the owner's order; raise OSError when another could not be remembered."""
-        self.write(owner, self.others(owner))
+        key = order_key(owner)
+        self.store.put(key, written(self.elsewhere(self.store.get(key))))
 
     def missed(self, owner: str) -> None:
         """Count that the owner's order could not be reached; it is forgotten after some times."""
@@ -187,33 +188,35 @@ class KeptOrders:
 
     def drop(self, owner: str) -> None:
         """Forget the owner's order."""
-        if others := self.others(owner):
-            self.write(owner, others)
-        else:
-            self.drop_all(owner)
+        self.change(owner, {})
 
     def drop_all(self, owner: str) -> None:
         """Forget the owner's orders, at every authority."""
         self.store.delete(order_key(owner))
 
-    def others(self, owner: str) -> dict[str, KeptOrder]:
-        """Return the owner's orders at other authorities."""
-        known = self.memory(owner).items()
+    def change(self, owner: str, order: Mapping[str, KeptOrder]) -> None:
+        """Keep that of the owner at this authority, and what is at others."""
+
+        def with_that(stored: bytes | None) -> bytes | None:
+            orders = {**self.elsewhere(stored), **order}
+            return written(orders) if orders else None
+
+        change(self.store, order_key(owner), with_that)
+
+    def elsewhere(self, stored: bytes | None) -> dict[str, KeptOrder]:
+        """Return the orders at other authorities."""
+        known = orders_in(stored).items()
         return {directory: order for directory, order in known if directory != self.directory}
 
-    def memory(self, owner: str) -> dict[str, KeptOrder]:
-        """Return the owner's orders; what cannot be read is forgotten."""
-        stored = self.store.get(order_key(owner))
-        try:
-            return dict(Memory.read(stored).orders) if stored else {}
-        except IssueFailed:
-            return {}
 
-    def write(self, owner: str, orders: dict[str, KeptOrder]) -> None:
-        """Keep the owner's orders."""
-        self.store.put(order_key(owner), Memory(orders=orders).model_dump_json().encode())
+def orders_in(stored: bytes | None) -> dict[str, KeptOrder]:
+    """Return the orders that were stored, by directory; what cannot be read is forgotten."""
+    try:
+        return dict(Memory.read(stored).orders) if stored else {}
+    except IssueFailed:
+        return {}
 
 
-def order_key(owner: str) -> str:
-    """Return the key of the owner's orders in the store."""
-    return f"orders/{stem(owner)}"
+def written(orders: Mapping[str, KeptOrder]) -> bytes:
+    """Return orders as they are stored."""
+    return Memory(orders=dict(orders)).model_dump_json().encode()

@@ -164,11 +164,6 @@ class Known:
     by: str = ""
 
     @property
-    def is_plain(self) -> bool:
-        """Whether there is nothing to remember: the name is ready, and always was."""
-        return not (self.trouble or self.refusal or self.dropped or self.looks)
-
-    @property
     def trouble(self) -> Finding | None:
         """What stands in the way of a proof, as far as the last look showed."""
         return self.evidence.grave if self.evidence else None

@@ -44,7 +44,8 @@ class Store(Protocol):
     def put_if(self, former: Values, values: Values) -> bool:
         """Do as ``put_all`` where each value of *former* is still that; return whether it was.
 
-        None in *former*: there is no value yet. One that was changed and changed back is that one.
+        None in *former*: there is no value, or none that can be read. One that was changed and
+        changed back is that one.
         """
 
     def keys(self, prefix: str) -> Iterator[str]:

@@ -21,6 +21,7 @@ from types import MappingProxyType
 
 from proxygen.host import files, lock
 from proxygen.stores import Values, journal
+from proxygen.stores.change import readable
 
 PART = r"[a-zA-Z0-9_*-][a-zA-Z0-9._*-]{0,219}"
 LARGEST = 160 * 1024 * 1024
@@ -71,8 +72,7 @@ class FileStore:
 
     def delete(self, key: str) -> None:
         """Forget the value."""
-        if self.has(key):
-            self.put_if({}, {key: None})
+        self.put_if({}, {key: None})
 
     def put_all(self, values: Values) -> None:
         """Keep several values or none, durably."""
@@ -90,6 +90,8 @@ class FileStore:
 
     def put_one(self, former: Values, key: str, value: bytes | None) -> bool:
         """Put or delete one value, which takes its name, or loses it, in one instant."""
+        if value is None and not former and not self.has(key):
+            return True
         with self.beside(key, value) as put, self.turn():
             if not self.holds(former):
                 return False
@@ -176,7 +178,7 @@ class FileStore:
 
     def holds(self, former: Values) -> bool:
         """Return whether each of these values is still that."""
-        return all(self.get(key) == value for key, value in former.items())
+        return all(readable(self, key) == value for key, value in former.items())
 
     def begun(self) -> Values:
         """Return the values that count and are not in their places yet, as those of a killed run.

@@ -1,0 +1,27 @@
+"""Change one value by what it was, whoever else changes it meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from proxygen.stores import Store
+
+
+def change(store: Store, key: str, make: Callable[[bytes | None], bytes | None]) -> None:
+    """Put what *make* makes of a value, None: nothing; it may be called more than once.
+
+    What cannot be read is as if there were none.
+    """
+    while True:
+        former = readable(store, key)
+        value = make(former)
+        if value == former or store.put_if({key: former}, {key: value}):
+            return
+
+
+def readable(store: Store, key: str) -> bytes | None:
+    """Return a value, None also for one that cannot be read."""
+    try:
+        return store.get(key)
+    except OSError:
+        return None
