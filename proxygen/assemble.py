@@ -34,8 +34,9 @@ from proxygen.namebook import NameBook
 from proxygen.plan.quota import Entry, Kind, Quota, is_exempt, is_renewal
 from proxygen.services import Service
 from proxygen.solvers import Solver, Solvers, Writer, Writing
-from proxygen.stores import VERSION, VERSION_KEY, Store
+from proxygen.stores import VERSION, VERSION_KEY, Store, keyspace
 from proxygen.stores.filesystem import FileStore
+from proxygen.stores.forward import Forward, is_known, version_in
 
 if TYPE_CHECKING:
     from proxygen.issuers.acme import AcmeIssuer
@@ -92,6 +93,8 @@ class Latest:
 class Parts:
     """All that a round works with; *now* is the only clock, *draw* the only chance (0 to 1).
 
+    *store* is what the installation shares, *own* what is this host's.
+
     Who does round after round with the same parts reads and renders only what changed: *bundles*
     know what they read, *latest* what was rendered, and from what, *lookups* what the DNS said,
     *addresses* what names of upstream servers stand for.
@@ -100,6 +103,7 @@ class Parts:
 
     layout: Layout
     store: Store
+    own: Store
     bundles: Bundles
     names: NameBook
     templates: Templates
@@ -305,10 +309,12 @@ def parts(
         return replace(
             former, templates=templates.load(layout.etc / "templates", former.templates), now=now
         )
-    store = opened(layout)
+    whole = whole_store(layout)
+    store = keyspace.shared(whole)
     return Parts(
         layout=layout,
         store=store,
+        own=keyspace.own(whole),
         bundles=Bundles(store),
         names=NameBook(store),
         templates=templates.load(layout.etc / "templates"),
@@ -319,18 +325,32 @@ def parts(
 
 
 def opened(layout: Layout) -> Store:
+    """Return what of the store the installation shares; raise UsageError as ``whole_store``."""
+    return keyspace.shared(whole_store(layout))
+
+
+def whole_store(layout: Layout) -> Forward:
     """Return the store; raise UsageError for one of a newer proxygen, which is left untouched."""
     store = FileStore(layout.store)
     noted = store.get(VERSION_KEY)
-    told = "1" if noted is None else noted.decode("ascii", "backslashreplace").strip()
-    if told not in map(str, range(1, VERSION + 1)):
+    if not is_known(noted):
+        told = version_in(noted)[:20] or "unknown"
         raise UsageError(
-            f"the store was written by a newer proxygen: it is of version {told[:20] or 'unknown'},"
+            f"the store was written by a newer proxygen: it is of version {told},"
             f" and this one knows versions up to {VERSION}",
             where=str(layout.store / VERSION_KEY),
             remedy="install the newer proxygen again; what serves goes on meanwhile",
         )
-    return store
+    return Forward(store)
+
+
+def bring_forward(layout: Layout) -> None:
+    """Bring a store of a former version to the newest, as far as it can be written.
+
+    For who holds the lock of a run. Nothing is lost where it cannot: it is read as the newest.
+    """
+    with suppress(OSError):
+        whole_store(layout).bring()
 
 
 @contextmanager

@@ -49,6 +49,8 @@ from proxygen.services import (
     WebFacts,
 )
 from proxygen.services.service_kind import its_own
+from proxygen.stores import Store
+from proxygen.stores.value import Value
 
 NO_HOSTS: Mapping[str, Found] = {}
 
@@ -129,9 +131,15 @@ def set_up(parts: Parts) -> dict[str, ServiceState]:
     for name, service in parts.services.items():
         live = parts.layout.live(name)
         settings = settings_of(service, live)
-        if live.folder.is_dir() or is_ours(own_part(service, settings, parts.layout)):
+        own = own_part(service, settings, parts.layout, former(parts.own, name))
+        if live.folder.is_dir() or is_ours(own):
             found[name] = state(name, settings, parts)
     return found
+
+
+def former(own: Store, service: str) -> Value:
+    """Return what is noted of a service's parameters, as they were and as they are, on a host."""
+    return Value(own, f"former/{service}")
 
 
 def is_ours(own: OwnPart) -> bool:
@@ -185,7 +193,7 @@ def state(
 ) -> ServiceState:
     """Return what was found out about one service; an error is part of it."""
     service = parts.services[name]
-    own = own_part(service, settings, parts.layout)
+    own = own_part(service, settings, parts.layout, former(parts.own, name))
     try:
         facts, refusal = found_out(service, settings, own, parts.layout)
         present = installed(parts.layout.live(name), own, facts.user, parts.latest)

@@ -170,7 +170,9 @@ class Heeding:
             return False
         first = self.suspected.setdefault(name, state.left_out)
         with told_if_failed(name, self.progress):
-            service = LiveService(self.parts.services[name], state, self.parts.layout)
+            service = LiveService(
+                self.parts.services[name], state, self.parts.layout, self.parts.own
+            )
             found = parts_of(self.site, observed.bundles, state.facts, name)
             new = [each for each in found if is_new(each, state.installed)]
             words = error.words or error.what
@@ -200,7 +202,7 @@ class Heeding:
         render = partial(rendered, name, self.parts, view, state.settings)
         alive = partial(self.progress.say, f"check {name}")
         with told_if_failed(name, self.progress):
-            service = LiveService(module, state, self.parts.layout)
+            service = LiveService(module, state, self.parts.layout, self.parts.own)
             facts = without(facts, [each.part for each in kept], self.site, state.installed)
             facts = renderable(facts, render, state)
             culprits = Culprits(service, self.site, self.parts.bundles, facts, render, alive)

@@ -17,6 +17,7 @@ from proxygen.cli import entry
 from proxygen.model.layout import Layout
 from proxygen.model.mistakes import expanded
 from proxygen.model.schema import main_type
+from proxygen.stores.kinds import OWN, SHARED
 
 HOUSE = Path(__file__).parent.parent
 DOCUMENTS = (HOUSE / "README.md", *sorted((HOUSE / "docs").glob("*.md")))
@@ -133,3 +134,12 @@ def links() -> Iterator[Any]:
 @pytest.mark.parametrize("target", [*links()])
 def test_every_link_leads_to_a_file(target: Path) -> None:
     assert target.is_file()
+
+
+def test_each_kind_of_the_store_is_told_with_whose_it_is() -> None:
+    told = list(rows((HOUSE / "docs/store.md").read_text()))
+    found = {
+        whose: {row[0].strip("`"): row[3] for row in told if row[1] == whose}
+        for whose in ("shared", "own")
+    }
+    assert found == {"shared": dict(SHARED), "own": dict(OWN)}

@@ -1,8 +1,8 @@
 """Hooks: the administrator's programs, run before an order, after a change, after a failure.
 
-In the store ``hooks/deployed/OWNER`` holds the fingerprint that deploy hooks were told of last,
-``hooks/since`` those that served already when the first hook was found, and
-``hooks/runs/OWNER`` how the last runs went.
+In the store's part that is the host's own ``hooks/deployed/OWNER`` holds the fingerprint that
+deploy hooks were told of last, ``hooks/since`` those that served already when the first hook was
+found, and ``hooks/runs/OWNER`` how the last runs went.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ class Hooks:
         """
         for event in ("before", "deploy", "failed"):
             self.programs(event)
-        store = self.parts.store
+        store = self.parts.own
         if self.programs("deploy") and not store.has(SINCE):
             with self.as_warning():
                 bundles = self.parts.bundles.all()
@@ -201,14 +201,14 @@ class Hooks:
             return  # the next round obtains it anew
         lineage = lineages.place(layout, host, bundle, pair)
         self.run("deploy", wanted.owner, told.of_deployed(wanted, bundle, lineage), self.say)
-        self.parts.store.put(note(wanted.owner), bundle.fingerprint.encode())
+        self.parts.own.put(note(wanted.owner), bundle.fingerprint.encode())
         lineages.forget_former(layout, host)
 
     def deployed(self, site: Site) -> dict[str, str]:
         """Return the fingerprints that deploy hooks were told of, by owner."""
-        noted = told_since(self.parts.store)
+        noted = told_since(self.parts.own)
         for wanted in site.certificates:
-            if value := self.parts.store.get(note(wanted.owner)):
+            if value := self.parts.own.get(note(wanted.owner)):
                 noted[wanted.owner] = value.decode("ascii", "replace")
         return noted
 
@@ -230,7 +230,7 @@ class Hooks:
                     self.warnings.append(Coded(warning(ran[-1], owner), "hook-failed", owner))
         if ran:
             with self.as_warning():
-                keep(self.parts.store, owner, ran)
+                keep(self.parts.own, owner, ran)
 
     def one(self, program: Path, event: str, environment: Mapping[str, str]) -> Ran:
         """Run one hook to its end, or to the end of its time."""
@@ -282,7 +282,7 @@ class Hooks:
         lineages.tidy(self.parts.layout, hosts)
         if self.spent:
             wanted = {stem(each.owner) for each in site.certificates}
-            store = self.parts.store
+            store = self.parts.own
             for key in [*store.keys("hooks/deployed"), *store.keys("hooks/runs")]:
                 if key.rpartition("/")[2] not in wanted:
                     store.delete(key)

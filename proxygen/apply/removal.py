@@ -15,26 +15,28 @@ from proxygen.errors import CheckFailed, ServiceError
 from proxygen.host import files, processes
 from proxygen.host.own_part import own_part
 from proxygen.model.layout import Layout
-from proxygen.observe import manifest_of, program_of
+from proxygen.observe import former, manifest_of, program_of
 from proxygen.plan.observed import ServiceState
 from proxygen.services import Service
+from proxygen.stores import Store
 
 
-def remove(state: ServiceState, service: Service, layout: Layout) -> tuple[str, ...]:
+def remove(state: ServiceState, service: Service, layout: Layout, own: Store) -> tuple[str, ...]:
     """Take our part out of a service, and what it read of ours; return what is worth a warning.
 
     The service's own configuration comes first, by one rename or removal, so that a run that was
     killed leaves one or the other; the next one finishes it. Raise CheckFailed for what cannot be
-    done without harm.
+    done without harm. *own* is the host's own part of the store.
     """
-    own, live = own_part(service, state.settings, layout), layout.live(state.name)
+    part = own_part(service, state.settings, layout, former(own, state.name))
+    live = layout.live(state.name)
     files.folder(live.folder, 0o711)
     late = bool(manifest_of(live.current).get("readers")) and may_run(state, service)
-    told = tuple(objections(state, service, layout))
-    own.take_out()
-    told = told or tuple(reloading(state, service, layout))
-    if used := own.leading_to_us():
-        return (*told, kept(state.name, used, live.folder))
+    told = tuple(objections(state, service, layout, own))
+    part.take_out()
+    told = told or tuple(reloading(state, service, layout, own))
+    if used := part.leading_to_us():
+        return (*told, stays(state.name, used, live.folder))
     if told and late:
         return (*told, still_read(state.name, live.folder))
     files.remove(live.current)
@@ -42,7 +44,7 @@ def remove(state: ServiceState, service: Service, layout: Layout) -> tuple[str, 
     return told
 
 
-def objections(state: ServiceState, service: Service, layout: Layout) -> Iterator[str]:
+def objections(state: ServiceState, service: Service, layout: Layout, own: Store) -> Iterator[str]:
     """Yield why a service is not reloaded: it refuses its configuration, or cannot be asked.
 
     Raise CheckFailed where it refuses it without our part only.
@@ -50,7 +52,7 @@ def objections(state: ServiceState, service: Service, layout: Layout) -> Iterato
     if state.facts is None:
         yield not_asked(state)
         return
-    live = LiveService(service, state, layout)
+    live = LiveService(service, state, layout, own)
     words = live.refusal_without_ours()
     if words is None:
         return
@@ -68,12 +70,12 @@ def objections(state: ServiceState, service: Service, layout: Layout) -> Iterato
     )
 
 
-def reloading(state: ServiceState, service: Service, layout: Layout) -> Iterator[str]:
+def reloading(state: ServiceState, service: Service, layout: Layout, own: Store) -> Iterator[str]:
     """Reload a service that runs; yield why it did not."""
     if state.facts is None or state.pid is None:
         return
     try:
-        LiveService(service, state, layout).reload()
+        LiveService(service, state, layout, own).reload()
     except ServiceError as error:
         words = f": {error.words}" if error.words else ""
         yield f"{error.what}; its configuration is without proxygen's part now, reload it{words}"
@@ -92,7 +94,7 @@ def not_asked(state: ServiceState) -> str:
     return f"{state.name} was not asked to check its configuration, nor reloaded: {why}"
 
 
-def kept(name: str, used: list[Path], folder: Path) -> str:
+def stays(name: str, used: list[Path], folder: Path) -> str:
     """Return what is told of a folder of ours that the administrator's files name."""
     where = ", ".join(map(str, used))
     return (

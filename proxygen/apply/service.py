@@ -17,10 +17,11 @@ from proxygen.host import files, processes, staging
 from proxygen.host.own_part import own_part
 from proxygen.host.parameters import Parameters
 from proxygen.model.layout import Layout
-from proxygen.observe import SETTINGS, UNASKED, UNSERVED, refused, written_for
+from proxygen.observe import SETTINGS, UNASKED, UNSERVED, former, refused, written_for
 from proxygen.plan.installation import pointing
 from proxygen.plan.observed import ServiceState, dotted
 from proxygen.services import Service
+from proxygen.stores import Store
 
 MOST_NOTED = 1000
 """Names that are noted of a service that shows something else; of more, nothing is known."""
@@ -42,7 +43,7 @@ class Target:
 class LiveService:
     """One service as this host has it, with the means to change it."""
 
-    def __init__(self, service: Service, state: ServiceState, layout: Layout) -> None:
+    def __init__(self, service: Service, state: ServiceState, layout: Layout, own: Store) -> None:
         if state.facts is None:
             raise state.error or ServiceError(f"{state.name} was not looked at")
         self.name = state.name
@@ -52,7 +53,7 @@ class LiveService:
         self.settings = state.settings
         self.live = layout.live(state.name)
         self.local = layout.etc / "nginx.d"
-        self.own = own_part(service, state.settings, layout)
+        self.own = own_part(service, state.settings, layout, former(own, state.name))
         self.pointer = self.own.pointer
         self.parameters = self.own.parameters
         self.generations = Generations(state.name, self.live, state.installed)

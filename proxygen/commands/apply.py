@@ -220,6 +220,7 @@ def locked(
 ) -> Outcome:
     """Do one round, and tell people; *killed*: the last one left things lying about."""
     began = time.monotonic()
+    assemble.bring_forward(layout)
     parts = assemble.parts(layout, now)
     if killed:
         parts.bundles.tidy(each.key for each in site.owners)

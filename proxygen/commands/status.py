@@ -272,13 +272,13 @@ def line(owner: Owner, observed: Observed, now: datetime) -> Line:
 
 def with_hooks(lines: list[Line], parts: Parts) -> list[Line]:
     """Return the lines with how the last runs of hooks went; what is not there is not read."""
-    there = {key.rpartition("/")[2] for key in parts.store.keys("hooks/runs")}
+    there = {key.rpartition("/")[2] for key in parts.own.keys("hooks/runs")}
     if not there:
         return lines
     from proxygen.apply import hooks
 
     return [
-        replace(each, hooks=hooks.runs(parts.store, each.owner.key))
+        replace(each, hooks=hooks.runs(parts.own, each.owner.key))
         if stem(each.owner.key) in there
         else each
         for each in lines

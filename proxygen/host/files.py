@@ -208,8 +208,16 @@ def whole(path: Path) -> Path:
 def noted(path: Path, largest: int = LARGEST) -> dict[str, Any]:
     """Return the JSON object that was noted in a file; empty for none, or for anything else."""
     try:
-        found = json.loads(read(path, largest) or b"{}")
-    except (OSError, ValueError, RecursionError):  # the last one: nested without end
+        return noted_in(read(path, largest))
+    except OSError:
+        return {}
+
+
+def noted_in(content: bytes | None) -> dict[str, Any]:
+    """Return the JSON object that was noted; empty for none, or for anything else."""
+    try:
+        found = json.loads(content or b"{}")
+    except (ValueError, RecursionError):  # the last one: nested without end
         return {}
     return found if isinstance(found, dict) else {}
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from proxygen.host import files, staging
-from proxygen.host.parameters import Parameters
+from proxygen.host.parameters import Note, Parameters
 from proxygen.model.layout import Layout
 from proxygen.services import Pointer, Service, ServiceSettings
 
@@ -63,9 +63,12 @@ class OwnPart:
         return staging.leading(self.main, self.pointer, self.folder)
 
 
-def own_part(service: Service, settings: ServiceSettings, layout: Layout) -> OwnPart:
-    """Return our part of a service's configuration; nothing is read yet."""
+def own_part(service: Service, settings: ServiceSettings, layout: Layout, note: Note) -> OwnPart:
+    """Return our part of a service's configuration; nothing is read yet.
+
+    *note* is what is noted of its parameters.
+    """
     main, folder = service.main_file(settings, layout), layout.live(service.name).folder
-    sets, note = service.parameters, layout.former(service.name)
+    sets = service.parameters
     parameters = Parameters(sets, main, folder, note) if sets else None
     return OwnPart(main, folder, service.pointer(main), parameters)

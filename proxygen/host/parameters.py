@@ -7,13 +7,26 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from proxygen.host import files
 from proxygen.services import SetsParameters
 
 Values = Mapping[str, str | None]
 """Parameters by name; None: not set."""
+
+
+class Note(Protocol):
+    """One value that outlives us."""
+
+    def get(self) -> bytes | None:
+        """Return it, None when there is none."""
+
+    def put(self, value: bytes) -> None:
+        """Keep it, durably."""
+
+    def delete(self) -> None:
+        """Forget it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +42,7 @@ class Parameters:
     service: SetsParameters
     main: Path
     live: Path
-    note: Path
+    note: Note
 
     def set(self, values: Mapping[str, str]) -> None:
         """Set parameters, and give back those of ours that are not among them any more."""
@@ -65,7 +78,7 @@ class Parameters:
     def give_back(self) -> None:
         """Make the main file what it was before proxygen."""
         self.replace(self.given_back())
-        files.remove(self.note)
+        self.note.delete()
 
     def given_back(self) -> str:
         """Return the text of the main file without ours.
@@ -139,16 +152,14 @@ class Parameters:
 
     def noted(self) -> dict[str, Any]:
         """Return the note, empty before the first, or when it is no note of ours."""
-        found = files.noted(self.note)
+        found = files.noted_in(self.note.get())
         parts = (found.get("parameters"), found.get("ours"))
         whole = all(isinstance(part, dict) for part in parts) and isinstance(found.get("left"), str)
         return found if whole else {}
 
     def write(self, noted: Mapping[str, Any]) -> None:
         """Write the note, for root alone."""
-        files.folder(self.note.parent.parent, 0o700)
-        files.folder(self.note.parent, 0o700)
-        files.write(self.note, json.dumps(noted, indent=1).encode())
+        self.note.put(json.dumps(noted, indent=1).encode())
 
 
 def folded(value: str | None) -> str | None:

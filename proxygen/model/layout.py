@@ -76,13 +76,6 @@ class Layout:
         """What is known to those who tell people that proxygen cannot run: for root alone."""
         return self.var / "outage"
 
-    def former(self, service: str) -> Path:
-        """Return where is noted what a service's parameters were before proxygen.
-
-        It is in the store, since it is needed as long as anything of ours is.
-        """
-        return self.store / "former" / f"{service}.json"
-
     def live(self, service: str) -> Live:
         """Return the places of what one service reads."""
         return Live(self.var / "live" / service)

@@ -22,6 +22,7 @@ from types import MappingProxyType
 from proxygen.host import files, lock
 from proxygen.stores import Values, journal
 from proxygen.stores.change import readable
+from proxygen.stores.overlay import below, together
 
 PART = r"[a-zA-Z0-9_*-][a-zA-Z0-9._*-]{0,219}"
 LARGEST = 160 * 1024 * 1024
@@ -246,10 +247,7 @@ class FileStore:
         """Return the keys below the folder *prefix*; files being written are not seen."""
         begun = self.begun_below(prefix)
         found = (key for key, _ in self.entries(prefix))
-        if not begun:
-            return found
-        there = {key for key, value in begun.items() if value is not None}
-        return iter(sorted({*found} - begun.keys() | there, key=parts))
+        return iter(together(found, begun)) if begun else found
 
     def stamps(self, prefix: str) -> dict[str, files.Stamp | None]:
         """Return a stamp of each file below the folder *prefix*, none of what is in the journal."""
@@ -257,12 +255,12 @@ class FileStore:
         found = {key: files.stamp_of(entry) for key, entry in self.entries(prefix)}
         if not begun:
             return found
-        return {key: None if key in begun else found.get(key) for key in self.keys(prefix)}
+        return {key: None if key in begun else found[key] for key in together(found, begun)}
 
     def begun_below(self, prefix: str) -> Values:
         """Return what of the journal is below a folder."""
         self.place(prefix)
-        return {key: each for key, each in self.begun().items() if key.startswith(f"{prefix}/")}
+        return below(self.begun(), prefix)
 
     def entries(self, prefix: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
         """Yield each key below the folder *prefix* with its file, sorted."""
@@ -308,8 +306,3 @@ def is_value(place: str) -> bool:
         return stat.S_ISREG(os.stat(place).st_mode)  # noqa: PTH116 ten thousands
     except OSError:
         return False
-
-
-def parts(key: str) -> list[str]:
-    """Return by what keys are sorted."""
-    return key.split("/")

@@ -64,6 +64,7 @@ class Round:
         nothing else would repair them.
         """
         with lock.held(self.layout.lock) as killed:
+            assemble.bring_forward(self.layout)
             site = self.latest(assemble.opened(self.layout)) or site
             event(INFO, "round_begun", because=tuple(reasons))
             self.manager.status(f"a round is under way: {', '.join(reasons)}")
@@ -134,7 +135,9 @@ class Mending:
         if state is None or state.facts is None or state.pid is None:
             return
         try:
-            LiveService(self.parts.services[name], state, self.parts.layout).reload()
+            LiveService(
+                self.parts.services[name], state, self.parts.layout, self.parts.own
+            ).reload()
         except ServiceError as error:
             event(WARNING, "reload_failed", service=name, what=error.what, words=error.words)
         else:

@@ -119,7 +119,7 @@ def test_a_deploy_hook_of_certbots_works_unchanged(parts: Parts) -> None:
     assert pair
     for name in A.names:
         assert (to / f"{name}.pem").read_bytes() == pair.fullchain + pair.key
-    assert runs(parts.store, "a.example")[-1].words == "www.a.example\n"
+    assert runs(parts.own, "a.example")[-1].words == "www.a.example\n"
 
 
 def test_hooks_run_in_order_with_the_event_they_are_for(parts: Parts) -> None:
@@ -150,7 +150,7 @@ def test_what_served_before_the_first_hook_came_is_not_told(parts: Parts) -> Non
     stored(parts, GLOBAL_ONE)
     stored(parts, A)
     a_round(parts)
-    assert not parts.store.has(hooks.SINCE)  # nothing is kept for hooks without any
+    assert not parts.own.has(hooks.SINCE)  # nothing is kept for hooks without any
     hook(parts, "deploy.d/x", writing(parts, "PROXYGEN_OWNER"))
     a_round(parts)
     assert not lines(parts)
@@ -161,7 +161,7 @@ def test_what_served_before_the_first_hook_came_is_not_told(parts: Parts) -> Non
 def test_without_hooks_nothing_is_written(parts: Parts) -> None:
     a_round(parts, obtain=[A])
     assert not parts.layout.lineages.exists()
-    assert not list(parts.store.keys("hooks"))
+    assert not list(parts.own.keys("hooks"))
 
 
 def test_a_run_that_was_killed_before_the_note_tells_again(parts: Parts) -> None:
@@ -225,7 +225,7 @@ def test_a_failing_hook_is_a_warning_and_the_next_one_runs(parts: Parts) -> None
     assert len(told.warnings) == 2
     assert "hook deploy.d/10: ended with code 3" in told.warnings[0]
     assert told.warnings[0].endswith("for global: what went wrong")
-    first, second = runs(parts.store, "a.example")
+    first, second = runs(parts.own, "a.example")
     assert (first.hook, first.problem, first.words) == (
         "10",
         "ended with code 3",
@@ -244,7 +244,7 @@ def test_a_hanging_hook_is_killed_once_a_round_and_its_words_are_kept(parts: Par
     assert lines(parts) == ["global", "a.example"]
     assert len(told.warnings) == 1
     assert "did not end" in told.warnings[0]
-    assert runs(parts.store, "global")[0].words == "begun"
+    assert runs(parts.own, "global")[0].words == "begun"
 
 
 def test_hooks_that_take_too_long_together_go_on_in_the_next_round(parts: Parts) -> None:
@@ -289,7 +289,7 @@ def test_the_program_itself_is_run_and_not_the_link_to_it(parts: Parts) -> None:
     link.symlink_to(own)
     assert not a_round(parts, obtain=[A]).warnings
     assert lines(parts) == [str(own)]
-    assert runs(parts.store, "a.example")[-1].hook == "x"
+    assert runs(parts.own, "a.example")[-1].hook == "x"
 
 
 def test_before_hooks_that_take_too_long_together_are_skipped_and_told_once(parts: Parts) -> None:
@@ -321,13 +321,13 @@ def test_the_runs_are_kept_for_root_alone_and_only_the_last_ones(parts: Parts) -
     hook(parts, "deploy.d/x", "#!/bin/sh\nhead -c 100000 /dev/zero | tr '\\0' x\n")
     for _ in range(hooks.KEPT_RUNS + 2):
         a_round(parts, obtain=[A])
-    kept = runs(parts.store, "a.example")
+    kept = runs(parts.own, "a.example")
     assert len(kept) == hooks.KEPT_RUNS
     assert {len(each.words) for each in kept} == {hooks.KEPT_OUTPUT}
-    path = parts.layout.store / "hooks/runs/a.example"
+    path = parts.layout.store / "host/hooks/runs/a.example"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     path.write_text("[{damaged")
-    assert runs(parts.store, "a.example") == ()
+    assert runs(parts.own, "a.example") == ()
 
 
 def test_it_is_told_only_once_it_is_served(parts: Parts) -> None:

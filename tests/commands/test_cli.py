@@ -14,6 +14,7 @@ import pytest
 
 from proxygen.model.certificate import KeyType
 from proxygen.model.x509 import new_key, self_signed
+from proxygen.stores import VERSION
 from tests.certificates import DAY, NOON
 from tests.live import needs
 from tests.live.machine import temporary_root
@@ -495,12 +496,11 @@ def test_help_says_of_each_command_in_a_whole_sentence_what_it_does() -> None:
 def test_a_store_of_a_newer_proxygen_is_left_alone(root: Path, command: str) -> None:
     store = root / "var/lib/proxygen/store"
     store.mkdir(parents=True)
-    (store / "version").write_text("2\n")
+    (store / "version").write_text(f"{VERSION + 1}\n")
     run = proxygen("--root", root, command, timeout=60)
     assert run.returncode == (3 if command == "check" else 2), run.stderr
-    assert (
-        "the store was written by a newer proxygen: it is of version 2" in run.stdout + run.stderr
-    )
+    told = f"the store was written by a newer proxygen: it is of version {VERSION + 1}"
+    assert told in run.stdout + run.stderr
     assert [each.name for each in store.iterdir()] == ["version"]
 
 

@@ -23,6 +23,7 @@ from proxygen.namebook import NameBook
 from proxygen.plan.backoff import purpose_of
 from proxygen.plan.renewal import renew_at
 from proxygen.stores.filesystem import FileStore
+from proxygen.stores.keyspace import own
 from tests import models
 from tests.certificates import DAY
 from tests.commands.test_cli import MODEL, proxygen
@@ -151,7 +152,11 @@ def test_what_hooks_did_is_told_and_those_that_failed_last_to_people(
     root: Path, bundles: Bundles
 ) -> None:
     once = ran("20-fixed", "ended with code 1", NOW - DAY)
-    keep(bundles.store, "a.example", [once, ran("10-copy", "ended with code 3"), ran("20-fixed")])
+    keep(
+        own(bundles.store),
+        "a.example",
+        [once, ran("10-copy", "ended with code 3"), ran("20-fixed")],
+    )
     said = {each["owner"]: each["hooks"] for each in whole(root)["owners"]}
     assert said["global"] == []
     assert [(each["hook"], each["problem"]) for each in said["a.example"]] == [
@@ -182,13 +187,13 @@ def test_of_hooks_that_never_ran_nothing_is_read(bundles: Bundles) -> None:
             return super().get(key)
 
     read: list[str] = []
-    keep(bundles.store, "a.example", [ran("10-copy")])
+    keep(own(bundles.store), "a.example", [ran("10-copy")])
     layout = Layout(bundles.store.root.parents[3], Path("proxygen.yaml"))  # type: ignore[attr-defined]
-    parts = replace(assemble.parts(layout, lambda: NOW), store=Listed(layout.store))
+    parts = replace(assemble.parts(layout, lambda: NOW), own=own(Listed(layout.store)))
     owners = models.site(MODEL).owners
     lines = [Line(each, False, None, (), None) for each in owners]
     assert [len(each.hooks) for each in with_hooks(lines, parts)] == [0, 1]
-    assert read == ["hooks/runs/a.example"]
+    assert read == ["host/hooks/runs/a.example"]
 
 
 def test_letters_that_wait_are_told_with_the_next_attempt(root: Path, bundles: Bundles) -> None:

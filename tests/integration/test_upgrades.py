@@ -470,3 +470,47 @@ def test_a_mistake_in_nginx_d_keeps_a_stopped_nginx_from_nothing(web: Machine) -
     assert "no_such_directive" in run.stderr
     theirs.unlink()
     succeeded(web.proxygen("apply"))
+
+
+def as_version_1(store: Path) -> None:
+    """Make a store what a proxygen that wrote version 1 left."""
+    (store / "host/former/postfix").rename(store / "host/former/postfix.json")
+    for kind in ("former", "hooks"):
+        (store / "host" / kind).rename(store / kind)
+    (store / "version").unlink()
+
+
+def test_a_store_of_a_former_version_is_read_and_brought_forward(mail: Machine) -> None:
+    store = mail.root / "var/lib/proxygen/store"
+    hook = mail.root / "etc/proxygen/hooks/deploy.d/one"
+    hook.parent.mkdir(parents=True)
+    hook.write_text("#!/bin/sh\n")
+    hook.chmod(0o755)
+    succeeded(mail.proxygen("apply"))
+    kept = files_below(store)
+    as_version_1(store)
+    old = files_below(store)
+    plan = mail.proxygen("plan")
+    assert plan.returncode == 0, plan.stderr
+    assert "nothing to do" in plan.stdout
+    assert files_below(store) == old, "who reads changes nothing"
+    done = mail.proxygen("apply")
+    assert done.returncode == 0, done.stderr
+    assert files_below(store) == kept
+
+
+def test_what_main_cf_was_is_given_back_from_a_store_of_a_former_version(mail: Machine) -> None:
+    store = mail.root / "var/lib/proxygen/store"
+    before = json.loads((store / "host/former/postfix").read_bytes())["text"]
+    (store / "host/hooks").mkdir()
+    as_version_1(store)
+    assert postfix_of(mail).main.read_text() != before
+    succeeded(mail.proxygen("uninstall", "postfix"))
+    assert postfix_of(mail).main.read_text() == before
+    assert not list(store.rglob("postfix*"))
+
+
+def files_below(folder: Path) -> dict[str, bytes]:
+    """Return what the files below a folder hold."""
+    found = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in found}

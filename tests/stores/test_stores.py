@@ -10,8 +10,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
-from functools import partial
 from itertools import count
 from pathlib import Path
 
@@ -20,31 +18,13 @@ import pytest
 from proxygen.host import files
 from proxygen.stores import Store, Values, journal
 from proxygen.stores.filesystem import JOURNAL, LARGEST, FileStore
+from proxygen.stores.forward import Forward
+from proxygen.stores.keyspace import Keyspace
 from tests.standins import MemoryStore
 from tests.stores.contract import Contract
+from tests.stores.killing import killed
 
 Opened = tuple[Store, Callable[[], Store]]
-CHANGES = ("open", "os.rename", "os.remove", "os.mkdir", "os.chmod")
-
-
-def ends(event: str, _: object, at: Iterator[int], last: int) -> None:
-    """End the process right before its change *last*, as SIGKILL does."""
-    if event in CHANGES and next(at) == last:
-        os._exit(9)
-
-
-def killed(store: Store, at: int, do: Callable[[Store], object]) -> bool:
-    """Do something in a process that is killed before its change *at*; return whether it was."""
-    child = os.fork()
-    if child == 0:
-        with suppress(BaseException):
-            sys.addaudithook(partial(ends, at=count(1), last=at))
-            do(store)
-            os._exit(0)
-        os._exit(1)
-    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    assert code != 1, "it failed"
-    return code != 0
 
 
 class TestFileStore(Contract):
@@ -65,6 +45,42 @@ class TestFileStore(Contract):
     def killed(self, store: Store, at: int, do: Callable[[Store], object]) -> bool:
         """Do something in a process that is killed before its change *at*."""
         return killed(store, at, do)
+
+
+class TestKeyspace(TestFileStore):
+    """A part of a store."""
+
+    @pytest.fixture
+    def store(self, tmp_path: Path) -> Store:
+        return self.part(FileStore(tmp_path / "var/store"))
+
+    @pytest.fixture
+    def another(self, tmp_path: Path) -> Callable[[], Opened]:
+        def new() -> Opened:
+            root = Path(tempfile.mkdtemp(dir=tmp_path)) / "store"
+            return self.part(FileStore(root)), lambda: self.part(FileStore(root))
+
+        return new
+
+    def part(self, store: Store) -> Store:
+        """Return a part in which every kind of the suite may be."""
+        return Keyspace(store, ("a", "a-b", "ab", "b", "bundles", "d", "g", "nothing"), "host/")
+
+
+class TestForward(TestFileStore):
+    """A store that nobody has brought forward."""
+
+    @pytest.fixture
+    def store(self, tmp_path: Path) -> Store:
+        return Forward(FileStore(tmp_path / "var/store"))
+
+    @pytest.fixture
+    def another(self, tmp_path: Path) -> Callable[[], Opened]:
+        def new() -> Opened:
+            root = Path(tempfile.mkdtemp(dir=tmp_path)) / "store"
+            return Forward(FileStore(root)), lambda: Forward(FileStore(root))
+
+        return new
 
 
 class TestMemoryStore(Contract):

@@ -1,0 +1,97 @@
+"""Forward: a store of a former version is read as the newest one, and brought to it at once.
+
+A step reads a store of its version and returns what is to be put. All steps are put together, or
+none of them; until then what they make stands over the store, for who only reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from proxygen.stores import VERSION, VERSION_KEY, Store, Values
+from proxygen.stores.keyspace import HOST
+from proxygen.stores.overlay import Overlay
+
+Step = Callable[[Overlay], dict[str, bytes | None]]
+
+
+class Forward(Overlay):
+    """A store that may be of a former version; the first who writes brings it forward."""
+
+    def __init__(self, store: Store) -> None:
+        self.noted = store.get(VERSION_KEY)
+        self.is_behind = is_behind(self.noted)
+        super().__init__(store, brought_forward(store, self.noted) if self.is_behind else {})
+
+    def over(self) -> Values:
+        """Return what the store will hold, nothing once it does: another may bring it forward."""
+        if self.is_behind and self.store.get(VERSION_KEY) != self.noted:
+            self.is_behind, self.values = False, {}
+        return self.values
+
+    def bring(self) -> None:
+        """Bring the store forward, unless it is there; raise OSError where it cannot be written."""
+        while self.is_behind:
+            values = brought_forward(self.store, self.noted)
+            self.store.put_if({VERSION_KEY: self.noted}, values)
+            self.over()
+
+    def put(self, key: str, value: bytes) -> None:
+        """Keep *value*, durably."""
+        self.bring()
+        self.store.put(key, value)
+
+    def delete(self, key: str) -> None:
+        """Forget the value."""
+        if self.has(key):
+            self.bring()
+            self.store.delete(key)
+
+    def put_all(self, values: Values) -> None:
+        """Keep several values or none, durably."""
+        self.bring()
+        self.store.put_all(values)
+
+    def put_if(self, former: Values, values: Values) -> bool:
+        """Keep several values or none where those of *former* are still that."""
+        self.bring()
+        return self.store.put_if(former, values)
+
+
+def version_in(noted: bytes | None) -> str:
+    """Return the version that is noted; that of a store without one is 1."""
+    return "1" if noted is None else noted.decode("ascii", "backslashreplace").strip()
+
+
+def is_known(noted: bytes | None) -> bool:
+    """Return whether a store of that version is understood."""
+    return version_in(noted) in map(str, range(1, VERSION + 1))
+
+
+def is_behind(noted: bytes | None) -> bool:
+    """Return whether a store is of a former version."""
+    return is_known(noted) and version_in(noted) != str(VERSION)
+
+
+def brought_forward(store: Store, noted: bytes | None) -> dict[str, bytes | None]:
+    """Return what is to be put into a store of that version to make it one of the newest."""
+    values: dict[str, bytes | None] = {}
+    for step in STEPS[int(version_in(noted)) - 1 :]:
+        values |= step(Overlay(store, values))
+    return values | {VERSION_KEY: f"{VERSION}\n".encode()}
+
+
+def to_keyspaces(store: Overlay) -> dict[str, bytes | None]:
+    """From 1 to 2: what is a host's own stands apart."""
+    return dict(moved(store, "hooks", "former"))
+
+
+def moved(store: Overlay, *kinds: str) -> Iterator[tuple[str, bytes | None]]:
+    """Yield what moves these kinds to the host's own part."""
+    for kind in kinds:
+        for key in store.keys(kind):
+            yield f"{HOST}/{key.removesuffix('.json')}", store.get(key)
+            yield key, None
+
+
+STEPS: tuple[Step, ...] = (to_keyspaces,)

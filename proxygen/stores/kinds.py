@@ -1,0 +1,34 @@
+"""Kinds: what is kept, below which first part of a key, and whose it is.
+
+What an installation shares is one server's work, or one person's will, whichever server that is;
+what is a host's own tells of programs that run there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+SHARED: Mapping[str, str] = {
+    "accounts": "the account at each ACME authority, with its key",
+    "attempts": "the last failure of a certificate",
+    "bundles": "key and chain of a certificate",
+    "certificates": "facts of a certificate",
+    "ledger": "what counts towards an authority's limits, by hour",
+    "looks": "why an authority is not asked what it suggests about renewals",
+    "mail": "a mail that waits",
+    "mail-probe": "nothing: whether anything can be kept is tried with it",
+    "mail-terms": "new terms of service until somebody is told",
+    "mail-trouble": "why nothing can be delivered at all",
+    "model": "each file of the model as it was last right",
+    "names": "what is known of names that no certificate covers yet",
+    "orders": "an order that was begun, with the key of its certificate",
+    "records": "TXT records of dns-01 that are, or may still be, in place",
+    "told": "what a recipient was told",
+    "troubles": "why an authority is not asked for certificates",
+    "unusable": "why supplied files cannot be used, until they change",
+    "version": "the version of the store",
+}
+OWN: Mapping[str, str] = {
+    "former": "what a service's parameters were before, and which of ours took their place",
+    "hooks": "what deploy hooks of this host were told of, and how hooks went",
+}

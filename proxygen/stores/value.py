@@ -1,0 +1,28 @@
+"""Value: one value of a store, for who needs to know of no other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from proxygen.stores import Store
+from proxygen.stores.change import readable
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """The value below a *key*."""
+
+    store: Store
+    key: str
+
+    def get(self) -> bytes | None:
+        """Return it, None when there is none that can be read."""
+        return readable(self.store, self.key)
+
+    def put(self, value: bytes) -> None:
+        """Keep it, durably."""
+        self.store.put(self.key, value)
+
+    def delete(self) -> None:
+        """Forget it."""
+        self.store.delete(self.key)

@@ -1,0 +1,125 @@
+"""A store of a former version is read as the newest, and becomes it at once or not at all."""
+
+from __future__ import annotations
+
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from proxygen.stores import VERSION, VERSION_KEY
+from proxygen.stores.filesystem import FileStore
+from proxygen.stores.forward import Forward, brought_forward
+from proxygen.stores.keyspace import own, shared
+from tests.standins import MemoryStore
+from tests.stores.killing import killed
+
+OLD = {
+    "accounts/0123456789abcdef/key": b"account",
+    "former/postfix.json": b"main.cf",
+    "hooks/deployed/a.example": b"fingerprint",
+    "hooks/runs/a.example": b"[]",
+    "hooks/since": b"{}",
+    "orders/a.example": b"begun",
+}
+"""Of a store of version 1, which tells none."""
+SHARED = {"accounts/0123456789abcdef/key": b"account", "orders/a.example": b"begun"}
+OWN = {
+    "former/postfix": b"main.cf",
+    "hooks/deployed/a.example": b"fingerprint",
+    "hooks/runs/a.example": b"[]",
+    "hooks/since": b"{}",
+}
+KINDS = ("accounts", "former", "hooks", "orders")
+
+
+def old(root: Path) -> FileStore:
+    """Return a store of version 1."""
+    store = FileStore(root)
+    store.put_all(OLD)
+    return store
+
+
+def parts(store: Forward) -> tuple[dict[str, bytes | None], dict[str, bytes | None]]:
+    """Return what is shared and what is the host's own, by listing it."""
+    whole, mine = shared(store), own(store)
+    return (
+        {key: whole.get(key) for kind in ("accounts", "orders") for key in whole.keys(kind)},
+        {key: mine.get(key) for kind in ("former", "hooks") for key in mine.keys(kind)},
+    )
+
+
+def files_in(root: Path) -> dict[str, bytes]:
+    """Return all files of a store."""
+    found = (path for path in root.rglob("*") if path.is_file())
+    return {str(path.relative_to(root)): path.read_bytes() for path in found}
+
+
+def test_who_reads_finds_all_in_its_new_place_and_changes_nothing(tmp_path: Path) -> None:
+    store = Forward(old(tmp_path))
+    assert parts(store) == (SHARED, OWN)
+    assert list(own(store).stamps("hooks")) == [key for key in OWN if key.startswith("hooks")]
+    assert (own(store).has("hooks/since"), store.has("hooks/since")) == (True, False)
+    assert files_in(tmp_path) == OLD
+
+
+def test_the_first_who_writes_brings_it_forward(tmp_path: Path) -> None:
+    store = Forward(old(tmp_path))
+    own(store).put("hooks/since", b"more")
+    new = {f"host/{key}": value for key, value in OWN.items()} | {"host/hooks/since": b"more"}
+    assert files_in(tmp_path) == {**SHARED, **new, "version": b"%d\n" % VERSION}
+    assert not Forward(FileStore(tmp_path)).is_behind
+    assert parts(Forward(FileStore(tmp_path))) == (SHARED, OWN | {"hooks/since": b"more"})
+
+
+def test_killed_before_each_change_it_is_of_one_version_or_the_other(tmp_path: Path) -> None:
+    found = []
+    for at in count(1):
+        root = tmp_path / str(at)
+        if not killed(Forward(old(root)), at, Forward.bring):
+            break
+        version = FileStore(root).get(VERSION_KEY)
+        found.append(version)
+        assert parts(Forward(FileStore(root))) == (SHARED, OWN)
+        Forward(FileStore(root)).bring()
+        store = FileStore(root)
+        assert (store.get(VERSION_KEY), store.get("hooks/since")) == (b"%d\n" % VERSION, None)
+        assert parts(Forward(store)) == (SHARED, OWN)
+    assert len(set(found)) == 2
+
+
+def test_what_another_process_does_to_it_counts(tmp_path: Path) -> None:
+    ours, theirs = Forward(old(tmp_path)), Forward(FileStore(tmp_path))
+    shared(theirs).put_all({"orders/a.example": None, "orders/b.example": b"begun"})
+    own(theirs).delete("hooks/since")
+    assert own(ours).get("hooks/since") is None
+    assert list(shared(ours).keys("orders")) == ["orders/b.example"]
+    ours.bring()
+    assert parts(ours) == parts(theirs)
+
+
+def test_an_empty_store_is_of_the_newest_version_once_something_is_there(tmp_path: Path) -> None:
+    store = Forward(FileStore(tmp_path / "store"))
+    store.delete("orders/a.example")
+    assert not (tmp_path / "store").exists()
+    store.put("orders/a.example", b"")
+    assert files_in(tmp_path / "store") == {"orders/a.example": b"", "version": b"%d\n" % VERSION}
+
+
+@pytest.mark.parametrize("noted", [None, *(b"%d" % version for version in range(1, VERSION))])
+def test_steps_find_nothing_to_do_in_a_store_that_lost_its_version(noted: bytes | None) -> None:
+    store = MemoryStore()
+    store.put_all({**SHARED, **{f"host/{key}": value for key, value in OWN.items()}})
+    assert brought_forward(store, noted) == {VERSION_KEY: b"%d\n" % VERSION}
+
+
+def test_each_kind_is_in_one_part(tmp_path: Path) -> None:
+    store = Forward(FileStore(tmp_path))
+    for part, kind in ((shared(store), "hooks"), (shared(store), "host"), (own(store), "orders")):
+        with pytest.raises(ValueError, match="not a key"):
+            part.put(f"{kind}/a.example", b"")
+        with pytest.raises(ValueError, match="not a key"):
+            list(part.keys(kind))
+    shared(store).put("orders/a.example", b"1")
+    own(store).put("hooks/runs/a.example", b"2")
+    assert files_in(tmp_path).keys() == {"orders/a.example", "host/hooks/runs/a.example", "version"}
