@@ -1,7 +1,9 @@
 """Bundles: what was issued, on any store; this alone knows keys.
 
-``certificates/OWNER`` holds the facts (JSON) and, by its digest, names the secret half,
-``bundles/OWNER/DIGEST`` (PEM). Both are put at once, and what they settle goes with that.
+``certificates/TYPE/OWNER`` holds the facts (JSON) about an owner's certificate with a key of that
+type and, by its digest, names the secret half, ``bundles/OWNER/DIGEST`` (PEM). Both are put at
+once, and what they settle goes with that. A certificate is wanted with one type of key, so the one
+that is saved takes the place of all others of its owner.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from proxygen.model.layout import stem
 from proxygen.plan.backoff import Attempt, pause, purpose
 from proxygen.stores import Store
 from proxygen.stores.change import change, readable
+from proxygen.stores.kinds import KEY_TYPES, type_part
 
 T = TypeVar("T")
 Dated = TypeVar("Dated", Bundle, RenewalInfo, Attempt)
@@ -59,8 +62,18 @@ class Bundles:
         """
         stamps = self.store.stamps("certificates").items()
         self.known = {key: each for key, stamp in stamps if (each := self.looked_up(key, stamp))}
-        found = [each for each in self.known.values() if self.store.has(each.secret)]
-        return {each.bundle.owner: each.bundle for each in found}
+        found = (self.with_secret(key, each) for key, each in self.known.items())
+        return {each.owner: each for each in sorted(filter(None, found), key=age)}
+
+    def with_secret(self, key: str, known: Known) -> Bundle | None:
+        """Return what is known if its key is there, None otherwise.
+
+        Where it is gone, another process may just have put a renewed one in its place.
+        """
+        if self.store.has(known.secret):
+            return known.bundle
+        again = self.looked_up(key, None)
+        return again.bundle if again and self.store.has(again.secret) else None
 
     def looked_up(self, key: str, stamp: Hashable) -> Known | None:
         """Return the facts below a key, None for none; read where *stamp* is not the known one."""
@@ -68,7 +81,7 @@ class Bundles:
         if known and stamp is not None and known.stamp == stamp:
             return known
         bundle = bundle_from(self.readable(key))
-        if bundle is None or not kept_as(key, bundle.owner):
+        if bundle is None or not kept_as(key, bundle):
             return None
         return Known(stamp, bundle, secret_key(bundle.owner, bundle.digest))
 
@@ -81,12 +94,14 @@ class Bundles:
 
         Facts that cannot be read may name any secret of their owner: these stay.
         """
-        named = {}
+        secrets = list(self.store.keys("bundles"))  # before the facts: what comes meanwhile stays
+        named: dict[str, set[str | None]] = {}
         for key in self.store.keys("certificates"):
             bundle = bundle_from(self.readable(key))
-            named[key.partition("/")[2]] = bundle and secret_key(bundle.owner, bundle.digest)
-        for key in list(self.store.keys("bundles")):
-            if named.get(key.split("/")[1], "") not in (None, key):
+            secret = secret_key(bundle.owner, bundle.digest) if bundle else None
+            named.setdefault(key.rpartition("/")[2], set()).add(secret)
+        for key in secrets:
+            if not {None, key} & named.get(key.split("/")[1], set()):
                 self.store.delete(key)
         wanted = {stem(owner) for owner in owners}
         kept = ("orders", "attempts", "unusable")
@@ -96,8 +111,8 @@ class Bundles:
 
     def facts(self, owner: str) -> Bundle | None:
         """Return the facts of an owner's stored bundle, None when there is none."""
-        bundle = bundle_from(self.readable(facts_key(owner)))
-        return bundle if bundle and bundle.owner == owner else None
+        found = (self.looked_up(key, None) for key in facts_keys(owner))
+        return max((each.bundle for each in found if each), key=age, default=None)
 
     def material(self, bundle: Bundle) -> KeyAndChain | None:
         """Return key and chain of a bundle, None when they are gone or not what was stored."""
@@ -112,23 +127,24 @@ class Bundles:
 
         The order and the last failure, too, but for what serves until the wanted one is there.
         """
-        owner, former = bundle.owner, self.facts(bundle.owner)
-        gone = [secret_key(owner, former.digest)] if former else []
+        owner = bundle.owner
+        found = (self.looked_up(key, None) for key in facts_keys(owner))
+        gone = [*facts_keys(owner), *(each.secret for each in found if each)]
         if not bundle.is_interim:
             gone += [attempt_key(owner), order_key(owner)]
-        new = {secret_key(owner, bundle.digest): pair.pem, facts_key(owner): facts_of(bundle)}
+        new = {secret_key(owner, bundle.digest): pair.pem, facts_key(bundle): facts_of(bundle)}
         self.store.put_all(dict.fromkeys(gone) | new)
 
     def note(self, bundle: Bundle) -> None:
         """Keep what became known of a stored bundle, whose key and chain stay as they are."""
-        self.store.put(facts_key(bundle.owner), facts_of(bundle))
+        self.store.put(facts_key(bundle), facts_of(bundle))
 
     def forget(self, bundle: Bundle) -> None:
         """Remove a bundle with its key; nothing of an owner for whom another one is stored."""
         owner, stored = bundle.owner, self.facts(bundle.owner)
         if stored and stored.digest != bundle.digest:
             return
-        gone = (facts_key(owner), secret_key(owner, bundle.digest), attempt_key(owner))
+        gone = (*facts_keys(owner), secret_key(owner, bundle.digest), attempt_key(owner))
         self.store.put_all(dict.fromkeys(gone))
 
     def failed(self, wanted: Certificate, error: IssueFailed, now: datetime, draw: float) -> None:
@@ -195,8 +211,18 @@ class Bundles:
         return {each.of: each for value in found if (each := attempt_from(value))}
 
 
-def facts_key(owner: str) -> str:
-    return f"certificates/{stem(owner)}"
+def facts_key(bundle: Bundle) -> str:
+    return f"certificates/{type_part(bundle.key_type)}/{stem(bundle.owner)}"
+
+
+def facts_keys(owner: str) -> list[str]:
+    """Return where facts about an owner's certificates may be, whatever their keys are."""
+    return [f"certificates/{each}/{stem(owner)}" for each in KEY_TYPES]
+
+
+def age(bundle: Bundle) -> datetime:
+    """Return by what the latest of an owner's bundles is told."""
+    return bundle.not_before
 
 
 def secret_key(owner: str, digest: str) -> str:
@@ -304,9 +330,9 @@ def read(stored: TypeAdapter[T], value: bytes | None) -> T | None:
         return None
 
 
-def kept_as(key: str, owner: str) -> bool:
-    """Return whether *key* is where the facts about *owner* are kept."""
+def kept_as(key: str, bundle: Bundle) -> bool:
+    """Return whether *key* is where such facts are kept."""
     try:
-        return facts_key(owner) == key
+        return facts_key(bundle) == key
     except ValueError:
         return False

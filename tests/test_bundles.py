@@ -10,7 +10,15 @@ from typing import Any
 
 import pytest
 
-from proxygen.bundles import Bundles, attempt_key, facts_key, order_key, secret_key
+from proxygen.bundles import (
+    Bundles,
+    attempt_key,
+    facts_key,
+    facts_keys,
+    facts_of,
+    order_key,
+    secret_key,
+)
 from proxygen.errors import IssueFailed
 from proxygen.model.certificate import GLOBAL, KeyAndChain, RenewalInfo
 from proxygen.stores import Values
@@ -62,7 +70,8 @@ def test_key_and_facts_are_put_at_once_and_what_they_settle_goes_with_that() -> 
     bundles.save(PAIR, renewed)
     assert {key: value is not None for key, value in puts[-1].items()} == {
         secret_key("a.example", renewed.digest): True,
-        facts_key("a.example"): True,
+        **dict.fromkeys(facts_keys("a.example"), False),
+        facts_key(OWN): True,
         attempt_key("a.example"): False,
         order_key("a.example"): False,
         secret_key("a.example", OWN.digest): False,
@@ -75,12 +84,57 @@ def test_key_and_facts_are_put_at_once_and_what_they_settle_goes_with_that() -> 
     assert bundles.attempts()
     bundles.forget(OWN)
     assert puts[-1].keys() == {
-        *(facts_key("a.example"), secret_key("a.example", DIGEST), attempt_key("a.example")),
+        *facts_keys("a.example"),
+        *(secret_key("a.example", DIGEST), attempt_key("a.example")),
     }
 
 
+def test_a_certificate_with_a_key_of_another_type_takes_the_place_of_the_former(
+    store: MemoryStore,
+) -> None:
+    bundles = Bundles(store)
+    for key_type in ("rsa-2048", "rsa-1024", "ed25519", "../x"):
+        other = replace(
+            OWN, key_type=key_type, digest=hashlib.sha256(key_type.encode()).hexdigest()
+        )
+        bundles.save(PAIR, other)
+        assert bundles.all()["a.example"] == other == bundles.facts("a.example")
+        assert len([key for key in store.values if "a.example" in key]) == 2
+    assert facts_key(other) == "certificates/other/a.example"
+
+
+def test_facts_are_kept_by_owner_and_type_of_key(store: MemoryStore) -> None:
+    """What a later proxygen keeps beside each other is no trouble: the latest counts."""
+    later = replace(OWN, key_type="rsa-2048", not_before=OWN.not_before + DAY, digest="1" * 64)
+    store.put_all({secret_key("a.example", "1" * 64): b"", facts_key(later): facts_of(later)})
+    bundles = Bundles(store)
+    assert bundles.all() == {GLOBAL: MAIN, "a.example": later}
+    assert bundles.facts("a.example") == later
+    bundles.tidy(["a.example"])
+    assert store.get(secret_key("a.example", OWN.digest)) == PAIR.pem
+    moved = facts_key(later).replace("rsa-2048", "rsa-3072")
+    store.put_all({moved: facts_of(later), facts_key(later): None})
+    assert bundles.all() == {GLOBAL: MAIN, "a.example": OWN}
+
+
+def test_a_bundle_that_another_process_renews_meanwhile_is_not_absent() -> None:
+    renewed = replace(OWN, digest="1" * 64)
+
+    class Renewed(MemoryStore):
+        """A store in which it is renewed right after the facts were read."""
+
+        def has(self, key: str) -> bool:
+            if not super().has(secret_key("a.example", renewed.digest)):
+                Bundles(self).save(PAIR, renewed)
+            return super().has(key)
+
+    store = Renewed()
+    Bundles(store).save(PAIR, OWN)
+    assert Bundles(store).all() == {"a.example": renewed}
+
+
 def test_no_key_is_in_the_facts_or_shown(store: MemoryStore) -> None:
-    assert b"PRIVATE" not in (store.get(facts_key("a.example")) or b"")
+    assert b"PRIVATE" not in (store.get(facts_key(OWN)) or b"")
     assert "PRIVATE" not in repr(PAIR)
 
 
@@ -109,7 +163,7 @@ def test_damaged_facts_are_absent_and_harm_no_other(
 ) -> None:
     if isinstance(damage, dict):
         damage = json.dumps(asdict(OWN) | damage, default=str).encode()
-    store.put(facts_key("a.example"), damage)
+    store.put(facts_key(OWN), damage)
     assert Bundles(store).all() == {GLOBAL: MAIN}
     assert Bundles(store).facts("a.example") is None
 
@@ -216,7 +270,7 @@ def test_facts_are_read_again_when_they_changed_and_only_then() -> None:
     assert not store.read
     Bundles(store).note(replace(OWN, replace=True))  # as another process does
     assert bundles.all()["a.example"].replace
-    assert store.read == [facts_key("a.example")]
+    assert store.read == [facts_key(OWN)]
 
 
 def test_known_facts_whose_key_is_gone_are_absent_until_it_is_back() -> None:
@@ -233,9 +287,9 @@ def test_known_facts_that_are_damaged_or_forgotten_meanwhile_are_absent() -> Non
     store = counting()
     bundles = Bundles(store)
     bundles.all()
-    store.put(facts_key("a.example"), b"{")
+    store.put(facts_key(OWN), b"{")
     assert bundles.all() == {GLOBAL: MAIN}
-    store.delete(facts_key(GLOBAL))
+    store.delete(facts_key(MAIN))
     assert bundles.all() == {}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 from proxygen.stores import Store
 
@@ -19,7 +20,14 @@ def change(store: Store, key: str, make: Callable[[bytes | None], bytes | None])
             return
 
 
-def readable(store: Store, key: str) -> bytes | None:
+class Readable(Protocol):
+    """What values are read from."""
+
+    def get(self, key: str) -> bytes | None:
+        """Return the value, None when there is none."""
+
+
+def readable(store: Readable, key: str) -> bytes | None:
     """Return a value, None also for one that cannot be read."""
     try:
         return store.get(key)

@@ -106,21 +106,18 @@ class FileStore:
         All is written before it is our turn, so that others wait for names alone. Where no more
         than one is to be changed, as there is nothing to delete, no journal is needed.
         """
-        content = journal.written(values)
-        if len(content) > self.largest:
-            raise OSError(errno.EFBIG, "too large", str(self.journal))
         with ExitStack() as stack:
             puts = {key: stack.enter_context(self.beside(key, values[key])) for key in values}
-            self.make_folder(self.root)
-            several = len(self.changed(values)) > 1
-            begin = stack.enter_context(new(self.journal, content)) if several else None
+            likely = self.changed(values)
+            begin = stack.enter_context(self.journal_of(likely))
             with self.turn():
                 if not self.holds(former):
                     return False
                 self.require_places(values)
-                changed = self.changed(values)
+                if (changed := self.changed(values)) != likely:
+                    begin = stack.enter_context(self.journal_of(changed))
                 if len(changed) > 1:
-                    self.begin(begin or stack.enter_context(new(self.journal, content)))
+                    self.begin(begin)
                     with suppress(OSError):  # they count already; who writes next goes on with it
                         self.finish(puts)
                     return True
@@ -128,6 +125,19 @@ class FileStore:
                     puts[key]()
             self.sync(*changed)
         return True
+
+    @contextmanager
+    def journal_of(self, values: Values) -> Iterator[Put]:
+        """Have for a block what puts several values into the journal; one needs none."""
+        if len(values) <= 1:
+            yield lambda: None
+            return
+        content = journal.written(values)
+        if len(content) > self.largest:
+            raise OSError(errno.EFBIG, "too large", str(self.journal))
+        self.make_folder(self.root)
+        with new(self.journal, content) as put:
+            yield put
 
     def begin(self, put: Put) -> None:
         """Have the journal count, durably."""
@@ -138,9 +148,13 @@ class FileStore:
             self.journal.unlink()
             raise
 
-    def changed(self, values: Values) -> list[str]:
-        """Return the keys of which something is to be put or deleted."""
-        return [key for key in values if values[key] is not None or is_value(self.place(key))]
+    def changed(self, values: Values) -> Values:
+        """Return what is to be put, or deleted as it is there."""
+        return {
+            key: value
+            for key, value in values.items()
+            if value is not None or is_value(self.place(key))
+        }
 
     @contextmanager
     def beside(self, key: str, value: bytes | None) -> Iterator[Put]:

@@ -6,10 +6,13 @@ none of them; until then what they make stands over the store, for who only read
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 
 from proxygen.stores import VERSION, VERSION_KEY, Store, Values
+from proxygen.stores.change import readable
 from proxygen.stores.keyspace import HOST
+from proxygen.stores.kinds import type_part
 from proxygen.stores.overlay import Overlay
 
 Step = Callable[[Overlay], dict[str, bytes | None]]
@@ -94,4 +97,26 @@ def moved(store: Overlay, *kinds: str) -> Iterator[tuple[str, bytes | None]]:
             yield key, None
 
 
-STEPS: tuple[Step, ...] = (to_keyspaces,)
+def to_key_types(store: Overlay) -> dict[str, bytes | None]:
+    """From 2 to 3: facts about certificates stand apart by the type of their key."""
+    return dict(typed(store))
+
+
+def typed(store: Overlay) -> Iterator[tuple[str, bytes | None]]:
+    """Yield what moves facts to the folder of their type; damaged ones, too, as they may be."""
+    for key in [key for key in store.keys("certificates") if key.count("/") == 1]:
+        value = readable(store, key)
+        yield f"certificates/{type_part(key_type_in(value))}/{key.partition('/')[2]}", value or b""
+        yield key, None
+
+
+def key_type_in(facts: bytes | None) -> str:
+    """Return the type of key that facts tell, empty where they tell none."""
+    try:
+        found = json.loads(facts or b"")
+    except (ValueError, RecursionError):
+        return ""
+    return str(found.get("key_type", "")) if isinstance(found, dict) else ""
+
+
+STEPS: tuple[Step, ...] = (to_keyspaces, to_key_types)

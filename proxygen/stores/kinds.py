@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from proxygen.model.certificate import KeyType
+
 SHARED: Mapping[str, str] = {
     "accounts": "the account at each ACME authority, with its key",
     "attempts": "the last failure of a certificate",
@@ -32,3 +34,12 @@ OWN: Mapping[str, str] = {
     "former": "what a service's parameters were before, and which of ours took their place",
     "hooks": "what deploy hooks of this host were told of, and how hooks went",
 }
+
+OTHER = "other"
+KEY_TYPES = (*map(str, KeyType), OTHER)
+"""The folders of facts about certificates, by the type of their key; others are supplied ones."""
+
+
+def type_part(key_type: str) -> str:
+    """Return the folder for a type of key."""
+    return key_type if key_type in KEY_TYPES else OTHER

@@ -438,7 +438,7 @@ def nothing_fits(host: Host, owner: str, what: str) -> Path:
         made(store / "bundles")
         (store / "bundles" / owner).write_text("in the way")
         return store / "bundles" / owner
-    return made(store / "certificates" / owner / "in the way").parent
+    return made(store / "certificates/ecdsa-p256" / owner / "in the way").parent
 
 
 B = {"b.example": {"url": "https://www.b.example", "certificate": "selfsigned"}}
@@ -512,7 +512,7 @@ def test_while_the_global_certificate_cannot_be_stored_others_are_renewed(host: 
     run = host.proxygen("apply")
     assert run.returncode == 0, said(run)
     shown = host.shown("https")
-    (host.root / "var/lib/proxygen/store/certificates/global").unlink()
+    (host.root / "var/lib/proxygen/store/certificates/ecdsa-p256/global").unlink()
     shutil.rmtree(host.root / "var/lib/proxygen/store/bundles/global")
     nothing_fits(host, "global", "key")
     host.model({"a.example": A["a.example"] | {"extra_names": ["x.a.example"]}}, main=MAIN)

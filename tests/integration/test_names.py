@@ -11,6 +11,7 @@ import pytest
 
 from proxygen.apply.walk import Outcome
 from proxygen.plan.names import State, state_of
+from proxygen.stores import Values
 from tests.conftest import require
 from tests.live import small_authority_answers
 from tests.live import small_authority_rules as rules
@@ -341,14 +342,15 @@ def test_killed_when_a_name_was_given_up_it_is_known_to_have_moved(
     scene.round()
     scene.lead(AUTO, to=ELSEWHERE)
     scene.round(81 * DAY)
-    store, put = scene.here.parts.store, scene.here.parts.store.put
+    store, put_all = scene.here.parts.store, scene.here.parts.store.put_all
 
-    def killed(key: str, value: bytes) -> None:
-        put(key, value)
-        if key == "certificates/a.example" and AUTO.encode() not in value:
+    def killed(values: Values) -> None:
+        put_all(values)
+        facts = values.get("certificates/ecdsa-p256/a.example")
+        if facts is not None and AUTO.encode() not in facts:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(type(store), "put", lambda _, key, value: killed(key, value))
+    monkeypatch.setattr(type(store), "put_all", lambda _, values: killed(values))
     with pytest.raises(KeyboardInterrupt):
         scene.round(4 * DAY)
     monkeypatch.undo()

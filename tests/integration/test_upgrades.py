@@ -477,6 +477,10 @@ def as_version_1(store: Path) -> None:
     (store / "host/former/postfix").rename(store / "host/former/postfix.json")
     for kind in ("former", "hooks"):
         (store / "host" / kind).rename(store / kind)
+    for path in [*(store / "certificates").glob("*/*")]:
+        path.rename(store / "certificates" / path.name)
+    for folder in (store / "certificates").glob("*-*"):
+        folder.rmdir()
     (store / "version").unlink()
 
 

@@ -16,6 +16,9 @@ from tests.stores.killing import killed
 
 OLD = {
     "accounts/0123456789abcdef/key": b"account",
+    "certificates/a.example": b'{"key_type": "rsa-2048"}',
+    "certificates/b.example": b'{"key_type": "rsa-1024"}',
+    "certificates/global": b"{damaged",
     "former/postfix.json": b"main.cf",
     "hooks/deployed/a.example": b"fingerprint",
     "hooks/runs/a.example": b"[]",
@@ -23,14 +26,20 @@ OLD = {
     "orders/a.example": b"begun",
 }
 """Of a store of version 1, which tells none."""
-SHARED = {"accounts/0123456789abcdef/key": b"account", "orders/a.example": b"begun"}
+SHARED = {
+    "accounts/0123456789abcdef/key": b"account",
+    "certificates/other/b.example": b'{"key_type": "rsa-1024"}',
+    "certificates/other/global": b"{damaged",
+    "certificates/rsa-2048/a.example": b'{"key_type": "rsa-2048"}',
+    "orders/a.example": b"begun",
+}
 OWN = {
     "former/postfix": b"main.cf",
     "hooks/deployed/a.example": b"fingerprint",
     "hooks/runs/a.example": b"[]",
     "hooks/since": b"{}",
 }
-KINDS = ("accounts", "former", "hooks", "orders")
+WHOSE = ("accounts", "certificates", "orders")
 
 
 def old(root: Path) -> FileStore:
@@ -44,7 +53,7 @@ def parts(store: Forward) -> tuple[dict[str, bytes | None], dict[str, bytes | No
     """Return what is shared and what is the host's own, by listing it."""
     whole, mine = shared(store), own(store)
     return (
-        {key: whole.get(key) for kind in ("accounts", "orders") for key in whole.keys(kind)},
+        {key: whole.get(key) for kind in WHOSE for key in whole.keys(kind)},
         {key: mine.get(key) for kind in ("former", "hooks") for key in mine.keys(kind)},
     )
 

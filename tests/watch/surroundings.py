@@ -125,5 +125,4 @@ class Trial:
     @property
     def owners(self) -> set[str]:
         """Whose certificates are stored."""
-        stored = self.layout.store / "certificates"
-        return {each.name for each in stored.iterdir()} if stored.is_dir() else set()
+        return {each.name for each in (self.layout.store / "certificates").glob("*/*")}
