@@ -5,13 +5,12 @@ from __future__ import annotations
 import errno
 import hashlib
 import http.client
-import json
 import os
 import pwd
 import re
 import socket
 import stat
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -24,6 +23,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from proxygen.assemble import Latest, Parts
 from proxygen.errors import ServiceError, Unreadable
 from proxygen.host import files, processes, staging
+from proxygen.host.additions import additions, additions_in
 from proxygen.host.addresses import Found
 from proxygen.host.own_part import OwnPart, own_part
 from proxygen.model.certificate import Bundle
@@ -36,7 +36,6 @@ from proxygen.plan.names import Names, up_to_date
 from proxygen.plan.observed import Installed, Observed, Refused, ServiceState
 from proxygen.plan.without import may_leave_out, parts_of, without
 from proxygen.services import (
-    EVERYWHERE,
     Additions,
     Answer,
     Command,
@@ -431,43 +430,6 @@ def speaks_ipv6() -> bool:
     except OSError:
         return False
     return True
-
-
-LARGEST_ADDITION = 1024 * 1024
-"""Octets of one file of the administrator's directives."""
-
-
-def additions(layout: Layout) -> dict[str, Additions]:
-    """Return the administrator's directives for nginx by their scope, where there are any."""
-    folder = layout.etc / "nginx.d"
-    scopes = {name: folder / name for name in files.names(folder) if (folder / name).is_dir()}
-    found = [additions_in(scope, path) for scope, path in [(EVERYWHERE, folder), *scopes.items()]]
-    return {each.scope: each for each in found if each.files or each.trouble}
-
-
-def additions_in(scope: str, folder: Path) -> Additions:
-    """Return the directives in a folder; what cannot be read is as good as refused.
-
-    Names are as in ``*.conf``, which finds no hidden files.
-    """
-    read: list[tuple[str, str]] = []
-    trouble = ""
-    for name in files.names(folder):
-        if name.endswith(".conf") and not name.startswith("."):
-            try:
-                content = files.read(folder / name, LARGEST_ADDITION)
-            except OSError as error:
-                trouble = trouble or f"{folder / name}: {error.strerror or error}"
-                content = trouble.encode()
-            if content is not None:
-                read.append((name, content.decode("utf-8", "surrogateescape")))
-    return Additions(scope, tuple(read), digest_of(scope, read), trouble)
-
-
-def digest_of(scope: str, read: Sequence[tuple[str, str]]) -> str:
-    """Return what stands for directives, other ones for another scope."""
-    text = json.dumps([scope, *read])
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def kept_additions(live: Live) -> dict[str, Additions]:

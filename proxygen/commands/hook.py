@@ -26,7 +26,7 @@ from proxygen.model.layout import Layout
 from proxygen.model.site import Site
 from proxygen.model.verdicts import require
 from proxygen.model.x509 import chain_of, covered_names
-from proxygen.plan.alerts import bounded
+from proxygen.plan.bounds import bounded
 from proxygen.plan.brought import Claim, Offer, claims
 from proxygen.reconcile import reconcile
 

@@ -16,10 +16,11 @@ from proxygen.errors import (
     visible,
     words_json,
 )
+from proxygen.host.additions import additions
 from proxygen.model.layout import Layout
-from proxygen.observe import additions
-from proxygen.plan.alerts import bounded, looked_up_at_the_start
+from proxygen.plan.bounds import bounded
 from proxygen.plan.document import document
+from proxygen.plan.looked_up import looked_up_at_the_start
 from proxygen.stores import Store
 
 

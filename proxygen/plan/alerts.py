@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
 from proxygen.errors import Coded, coded
@@ -12,16 +12,15 @@ from proxygen.model.site import Owner, Site
 from proxygen.model.upstreams import host_names
 from proxygen.model.views import serving
 from proxygen.plan.alarms import ONCE, Seen, ending
+from proxygen.plan.bounds import bounded
 from proxygen.plan.hooks import brought
+from proxygen.plan.looked_up import looked_up_at_the_start
 from proxygen.plan.names import State
 from proxygen.plan.observed import Observed, ServiceState
 from proxygen.plan.states import Named, about, troubled
 from proxygen.plan.steps import some
 from proxygen.plan.without import sentence
-from proxygen.services import Additions, WebFacts
-from proxygen.services.nginx_lookups import looked_up
-
-MOST_TOLD = 10
+from proxygen.services import WebFacts
 
 
 def warnings(site: Site, observed: Observed, now: datetime) -> tuple[str, ...]:
@@ -134,14 +133,6 @@ def words_for(owner: Owner, missing: list[str]) -> str:
     )
 
 
-def bounded(told: Iterator[str]) -> Iterator[str]:
-    """Yield the first warnings of a kind, and how many more there are."""
-    every = list(told)
-    yield from every[:MOST_TOLD]
-    if len(every) > MOST_TOLD:
-        yield f"… and {len(every) - MOST_TOLD} more of this kind"
-
-
 def two_server_blocks(site: Site, observed: Observed) -> Iterator[str]:
     """A name for which the administrator's own configuration has a server block, too."""
     for state in observed.services.values():
@@ -184,20 +175,6 @@ def no_address(name: str, trouble: str, backends: Sequence[str], former: Sequenc
         "correct the name, its DNS or /etc/hosts, and it is used by itself (`proxygen apply` looks "
         "at once)"
     )
-
-
-def looked_up_at_the_start(additions: Mapping[str, Additions]) -> Iterator[str]:
-    """A name in the administrator's directives that nginx itself looks up."""
-    for scope, each in additions.items():
-        for name, text in each.files:
-            place = f"nginx.d/{scope}/{name}" if scope else f"nginx.d/{name}"
-            for line, host in looked_up(text):
-                yield (
-                    f"{place}:{line}: nginx looks up {host} when it starts, and does not start for "
-                    "anybody while that fails, as after a reboot without the DNS; write its "
-                    "address, make it a backend of the model, or have it looked up later: "
-                    f"`resolver`, `set $to {host};`, and `$to` in its place"
-                )
 
 
 def is_not_running(name: str) -> str:

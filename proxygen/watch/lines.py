@@ -15,7 +15,7 @@ from proxygen.host.logs import event
 from proxygen.model.certificate import Bundle
 from proxygen.model.former import CONFIRM, Removal
 from proxygen.model.site import Site
-from proxygen.plan.alerts import MOST_TOLD
+from proxygen.plan.bounds import MOST_TOLD
 from proxygen.plan.steps import Issue, Waiting
 
 DEBUG, INFO, WARNING, ERROR = logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR

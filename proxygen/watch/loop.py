@@ -23,7 +23,7 @@ from proxygen.host.watching import Watching
 from proxygen.model.layout import Layout
 from proxygen.model.site import Site
 from proxygen.plan.alarms import Wrong
-from proxygen.plan.alerts import MOST_TOLD
+from proxygen.plan.bounds import MOST_TOLD
 from proxygen.plan.wake import wake_at
 from proxygen.tell import Memory
 from proxygen.watch import inputs
