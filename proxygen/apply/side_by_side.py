@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import Future
+from queue import Empty, SimpleQueue
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -18,12 +19,19 @@ def completed(
 ) -> Iterator[tuple[T, Future[R]]]:
     """Yield what each future is for, and the future when it has ended.
 
-    Told to stop, only what was begun is waited for. Futures that were cancelled wake nobody
-    (``as_completed`` would wait for them for ever), so they are left out at once.
+    Told to stop, only what was begun is waited for; what was cancelled is left out. Each future
+    says itself when it has ended: a result costs the same however many are waited for.
     """
+    ended: SimpleQueue[Future[R]] = SimpleQueue()
+    for future in waiting:
+        future.add_done_callback(ended.put)
     while waiting:
         if stop():
             for future in [each for each in waiting if each.cancel()]:
                 del waiting[future]
-        for future in wait(waiting, LOOKS, FIRST_COMPLETED).done:
+        try:
+            future = ended.get(timeout=LOOKS)
+        except Empty:
+            continue
+        if future in waiting:
             yield waiting.pop(future), future
