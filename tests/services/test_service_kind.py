@@ -14,6 +14,7 @@ from proxygen.model.certificate import Certificate
 from proxygen.model.layout import Layout
 from proxygen.model.site import Role
 from proxygen.model.views import MailView, View, WebSite, WebView
+from proxygen.observe import former
 from proxygen.plan.installation import Installation, installation
 from proxygen.services import Facts, Listener, Reading, Service, ServiceSettings
 from proxygen.services.dovecot import DovecotFacts
@@ -21,6 +22,7 @@ from proxygen.services.nginx_facts import NginxFacts
 from proxygen.services.nginx_settings import Settings
 from proxygen.services.postfix import PostfixFacts
 from tests.models import bundle
+from tests.standins import MemoryStore
 
 LAYOUT = Layout(Path("/"), Path("/etc/proxygen/proxygen.yaml"))
 HOST = "mail.example.net"
@@ -110,19 +112,17 @@ def test_each_of_several_reads_what_is_its_own() -> None:
 
 
 def test_what_was_before_proxygen_is_noted_for_each() -> None:
-    one, other = (
-        own_part(
-            registry.service("postfix", name), ServiceSettings(configuration=f"/etc/{name}"), LAYOUT
-        )
-        for name in ("postfix", "postfix-out")
-    )
-    assert one.parameters
-    assert other.parameters
-    assert one.parameters.note != other.parameters.note
-    assert (one.main, other.main) == (
-        Path("/etc/postfix/main.cf"),
-        Path("/etc/postfix-out/main.cf"),
-    )
+    store = MemoryStore()
+    for name in ("postfix", "postfix-out"):
+        settings = ServiceSettings(configuration=f"/etc/{name}")
+        own = own_part(registry.service("postfix", name), settings, LAYOUT, former(store, name))
+        assert own.main == Path(f"/etc/{name}/main.cf")
+        assert own.parameters
+        own.parameters.note.put(name.encode())
+    assert {key: store.get(key) for key in store.keys("former")} == {
+        "former/postfix": b"postfix",
+        "former/postfix-out": b"postfix-out",
+    }
 
 
 def rendered(service: Service, facts: Facts) -> Installation:
