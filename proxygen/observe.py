@@ -10,7 +10,7 @@ import pwd
 import re
 import socket
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -46,6 +46,7 @@ from proxygen.services import (
     Service,
     ServiceSettings,
     WebFacts,
+    additions_of,
 )
 from proxygen.services.service_kind import its_own
 from proxygen.stores import Store
@@ -69,9 +70,10 @@ def observe(site: Site, parts: Parts) -> Observed:
     hosts = parts.addresses.of(host_names(site), NAMES_KNOWN)
     bundles = parts.bundles.all()
     services = dict(states(site, parts, hosts))
+    stored = {certificate_file(each.owner, each.digest) for each in bundles.values()}
     for name, present in services.items():
         live = parts.layout.live(name)
-        present = with_former(present, live, bundles)
+        present = with_former(present, live, stored)
         services[name] = heeding(present, site, bundles, parts_left_out(live))
     left = (set(files.names(parts.layout.var / "live")) & set(parts.services)) - set(services)
     gone = {name for name in left if site.services is None and is_gone(name, parts)}
@@ -451,9 +453,8 @@ def parts_left_out(live: Live) -> tuple[LeftOut, ...]:
     return tuple(each for each in found if each)
 
 
-def with_former(state: ServiceState, live: Live, bundles: Mapping[str, Bundle]) -> ServiceState:
-    """Return a service's state with the certificates it uses that are other ones than stored."""
-    stored = {certificate_file(each.owner, each.digest) for each in bundles.values()}
+def with_former(state: ServiceState, live: Live, stored: Set[str]) -> ServiceState:
+    """Return a service's state with the certificates it uses that are other ones than *stored*."""
     used = state.installed.manifest.get("certificates", ())
     others = {str(name) for name in used} - stored
     former = frozenset(name for name in others if is_as_written(live.certificates / name))
@@ -477,7 +478,7 @@ def heeding(
     if state.facts is None:
         return state
     present = set(parts_of(site, bundles, state.facts, state.name))
-    additions = state.facts.additions if isinstance(state.facts, WebFacts) else {}
+    additions = additions_of(state.facts)
     unread = [
         LeftOut(part, trouble, trouble.partition(": ")[0])
         for part in sorted(present)

@@ -36,7 +36,7 @@ from proxygen.plan.schedule import Past, Schedule, forecast, schedule
 from proxygen.plan.shown import Showing
 from proxygen.plan.steps import Adopt, Install, Issue, Look, Plan
 from proxygen.plan.without import failure, is_new, parts_of, sentence, suspected, without
-from proxygen.services import Endpoint, Facts, ServiceSettings, WebFacts
+from proxygen.services import Endpoint, Facts, ServiceSettings, additions_of
 
 
 def always(plan: Plan, observed: Observed) -> bool:  # noqa: ARG001
@@ -170,13 +170,11 @@ class Heeding:
             return False
         first = self.suspected.setdefault(name, state.left_out)
         with told_if_failed(name, self.progress):
-            service = LiveService(
-                self.parts.services[name], state, self.parts.layout, self.parts.own
-            )
+            service = LiveService(state, self.parts)
             found = parts_of(self.site, observed.bundles, state.facts, name)
             new = [each for each in found if is_new(each, state.installed)]
             words = error.words or error.what
-            additions = state.facts.additions if isinstance(state.facts, WebFacts) else {}
+            additions = additions_of(state.facts)
             those = suspected(new, words, additions) or new
             said = original(words, service, additions)
             told = (LeftOut(each, said, place(said), state.pid or -1) for each in those)
@@ -202,7 +200,7 @@ class Heeding:
         render = partial(rendered, name, self.parts, view, state.settings)
         alive = partial(self.progress.say, f"check {name}")
         with told_if_failed(name, self.progress):
-            service = LiveService(module, state, self.parts.layout, self.parts.own)
+            service = LiveService(state, self.parts)
             facts = without(facts, [each.part for each in kept], self.site, state.installed)
             facts = renderable(facts, render, state)
             culprits = Culprits(service, self.site, self.parts.bundles, facts, render, alive)

@@ -20,7 +20,7 @@ from proxygen.observe import LEFT_OUT
 from proxygen.plan.installation import Installation
 from proxygen.plan.left_out import Kind, LeftOut, Part
 from proxygen.plan.without import may_leave_out, parts_of, without
-from proxygen.services import EVERYWHERE, Additions, Facts, WebFacts
+from proxygen.services import EVERYWHERE, Additions, Facts, additions_of
 
 LONGEST = 300.0
 """Seconds of asking after which nothing is left out: the change as a whole is refused."""
@@ -179,8 +179,7 @@ class Culprits:
         """Return a part with why it is refused: what was said when the others were left out."""
         alone = self.asked.get(culprits - {part}) or self.accused.get(part)
         words = alone or self.words(culprits - {part}) or ""
-        additions = self.facts.additions if isinstance(self.facts, WebFacts) else {}
-        said = original(words, self.service, additions)
+        said = original(words, self.service, additions_of(self.facts))
         own = [line for line in said.splitlines() if part.name and part.name in line]
         return LeftOut(part, said, place("\n".join(own) or said))
 

@@ -50,9 +50,9 @@ class Generations:
         files.folder(self.live.folder, 0o711)
         files.folder(self.live.generations, 0o711)
         files.folder(self.live.certificates, 0o700 if entering is None else 0o750, entering)
-        present = self.installed.readable(wanted.readers) - set(damaged)
+        there = self.installed.readable(wanted.readers) & set(files.names(self.live.certificates))
         for name, bundle in wanted.certificates.items():
-            if name not in present or not (self.live.certificates / name).exists():
+            if name not in there or name in damaged:
                 self.write_certificate(name, bundle, bundles, group)
         for each in wanted.additions.values():
             if each and not self.has(each):

@@ -11,30 +11,30 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from proxygen.apply.service import LiveService
+from proxygen.assemble import Parts
 from proxygen.errors import CheckFailed, ServiceError
 from proxygen.host import files, processes
 from proxygen.host.own_part import own_part
-from proxygen.model.layout import Layout
 from proxygen.observe import former, manifest_of, program_of
 from proxygen.plan.observed import ServiceState
 from proxygen.services import Service
-from proxygen.stores import Store
 
 
-def remove(state: ServiceState, service: Service, layout: Layout, own: Store) -> tuple[str, ...]:
+def remove(state: ServiceState, parts: Parts) -> tuple[str, ...]:
     """Take our part out of a service, and what it read of ours; return what is worth a warning.
 
     The service's own configuration comes first, by one rename or removal, so that a run that was
     killed leaves one or the other; the next one finishes it. Raise CheckFailed for what cannot be
-    done without harm. *own* is the host's own part of the store.
+    done without harm.
     """
-    part = own_part(service, state.settings, layout, former(own, state.name))
+    service, layout = parts.services[state.name], parts.layout
+    part = own_part(service, state.settings, layout, former(parts.own, state.name))
     live = layout.live(state.name)
     files.folder(live.folder, 0o711)
     late = bool(manifest_of(live.current).get("readers")) and may_run(state, service)
-    told = tuple(objections(state, service, layout, own))
+    told = tuple(objections(state, parts))
     part.take_out()
-    told = told or tuple(reloading(state, service, layout, own))
+    told = told or tuple(reloading(state, parts))
     if used := part.leading_to_us():
         return (*told, stays(state.name, used, live.folder))
     if told and late:
@@ -44,7 +44,7 @@ def remove(state: ServiceState, service: Service, layout: Layout, own: Store) ->
     return told
 
 
-def objections(state: ServiceState, service: Service, layout: Layout, own: Store) -> Iterator[str]:
+def objections(state: ServiceState, parts: Parts) -> Iterator[str]:
     """Yield why a service is not reloaded: it refuses its configuration, or cannot be asked.
 
     Raise CheckFailed where it refuses it without our part only.
@@ -52,30 +52,30 @@ def objections(state: ServiceState, service: Service, layout: Layout, own: Store
     if state.facts is None:
         yield not_asked(state)
         return
-    live = LiveService(service, state, layout, own)
+    live = LiveService(state, parts)
     words = live.refusal_without_ours()
     if words is None:
         return
     if live.refusal_as_it_is() is None:
         raise CheckFailed(
-            f"{service.name} takes its configuration, but would refuse it without proxygen's part",
+            f"{state.name} takes its configuration, but would refuse it without proxygen's part",
             where=str(live.facts.main),
             remedy="take what uses that part out of your files (the words below name the place), "
-            f"then run `proxygen uninstall {service.name}`; nothing was changed",
+            f"then run `proxygen uninstall {state.name}`; nothing was changed",
             words=words,
         )
     yield (
-        f"{service.name} refuses its configuration, also without proxygen's part, so it was not "
+        f"{state.name} refuses its configuration, also without proxygen's part, so it was not "
         f"reloaded; correct what it names, then reload it: {words}"
     )
 
 
-def reloading(state: ServiceState, service: Service, layout: Layout, own: Store) -> Iterator[str]:
+def reloading(state: ServiceState, parts: Parts) -> Iterator[str]:
     """Reload a service that runs; yield why it did not."""
     if state.facts is None or state.pid is None:
         return
     try:
-        LiveService(service, state, layout, own).reload()
+        LiveService(state, parts).reload()
     except ServiceError as error:
         words = f": {error.words}" if error.words else ""
         yield f"{error.what}; its configuration is without proxygen's part now, reload it{words}"

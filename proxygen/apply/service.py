@@ -12,16 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from proxygen.apply.generations import Generations
+from proxygen.assemble import Parts
 from proxygen.errors import CheckFailed, ServiceError
 from proxygen.host import files, processes, staging
 from proxygen.host.own_part import own_part
 from proxygen.host.parameters import Parameters
-from proxygen.model.layout import Layout
 from proxygen.observe import SETTINGS, UNASKED, UNSERVED, former, refused, written_for
 from proxygen.plan.installation import pointing
 from proxygen.plan.observed import ServiceState, dotted
-from proxygen.services import Service
-from proxygen.stores import Store
 
 MOST_NOTED = 1000
 """Names that are noted of a service that shows something else; of more, nothing is known."""
@@ -43,9 +41,10 @@ class Target:
 class LiveService:
     """One service as this host has it, with the means to change it."""
 
-    def __init__(self, service: Service, state: ServiceState, layout: Layout, own: Store) -> None:
+    def __init__(self, state: ServiceState, parts: Parts) -> None:
         if state.facts is None:
             raise state.error or ServiceError(f"{state.name} was not looked at")
+        service, layout = parts.services[state.name], parts.layout
         self.name = state.name
         self.service = service
         self.state = state
@@ -53,7 +52,7 @@ class LiveService:
         self.settings = state.settings
         self.live = layout.live(state.name)
         self.local = layout.etc / "nginx.d"
-        self.own = own_part(service, state.settings, layout, former(own, state.name))
+        self.own = own_part(service, state.settings, layout, former(parts.own, state.name))
         self.pointer = self.own.pointer
         self.parameters = self.own.parameters
         self.generations = Generations(state.name, self.live, state.installed)

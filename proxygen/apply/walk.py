@@ -388,8 +388,7 @@ class Walk:
 
     def live(self, name: str) -> LiveService:
         """Return a service as it is now, with the means to change it."""
-        state = self.observed.services[name]
-        return LiveService(self.parts.services[name], state, self.parts.layout, self.parts.own)
+        return LiveService(self.observed.services[name], self.parts)
 
     def failed(self, of: str, step: Step, error: ProxygenError) -> None:
         """Note a failure and say it; a later one of the same takes its place."""

@@ -268,10 +268,9 @@ def remove_drop_in(path: Path, done: Done) -> None:
     """Remove a drop-in of ours; its folder as well, unless others are in it."""
     if not there(path) or not ours(path):
         return
-    files.remove(path)
+    take(path, done)
     with suppress(OSError):
         path.parent.rmdir()
-    done.changed.append(Coded(f"removed {path}", "removed", str(path)))
 
 
 def make_way(
@@ -285,8 +284,7 @@ def make_way(
     if found and runs(layout):
         systemctl("disable", *found)
     for name in found:
-        files.remove(folder / name)
-        done.changed.append(Coded(f"removed {folder / name}", "removed", str(folder / name)))
+        take(folder / name, done)
 
 
 def switch_off(
@@ -314,8 +312,7 @@ def take_away(folder: Path, names: Sequence[str], layout: Layout, done: Done) ->
     if begun and runs(layout):
         systemctl("disable", "--now", *begun)
     for name in mine:
-        files.remove(folder / name)
-        done.changed.append(Coded(f"removed {folder / name}", "removed", str(folder / name)))
+        take(folder / name, done)
     before = len(done.changed)
     for name in names:
         remove_drop_in(folder / beside(name), done)
@@ -329,8 +326,7 @@ def take_away_script(folder: Path, done: Done) -> None:
     if there(path) and not ours(path):
         done.left.append(not_ours(path))
     elif there(path):
-        files.remove(path)
-        done.changed.append(Coded(f"removed {path}", "removed", str(path)))
+        take(path, done)
         if not files.names(folder):
             files.remove(folder)
 
@@ -362,6 +358,12 @@ def tell(layout: Layout, done: Done, *words: str) -> None:
         left := f"systemd does not run here; later: `systemctl {' '.join(words)}`"
     ) not in done.left:
         done.left.append(Coded(left, "systemctl", " ".join(words)))
+
+
+def take(path: Path, done: Done) -> None:
+    """Remove a file of ours."""
+    files.remove(path)
+    done.changed.append(Coded(f"removed {path}", "removed", str(path)))
 
 
 def not_ours(path: Path) -> Coded:

@@ -128,7 +128,7 @@ def one(
     """
     try:
         with as_service_error(state.name):
-            service = LiveService(parts.services[state.name], state, parts.layout, parts.own)
+            service = LiveService(state, parts)
             former = service.generations.before_present()
             if former is None:
                 if explicit:

@@ -69,7 +69,7 @@ def one(state: ServiceState, parts: Parts, outcome: Outcome) -> None:
     """Take proxygen's part out of one service."""
     try:
         with as_service_error(state.name):
-            told = remove(state, parts.services[state.name], parts.layout, parts.own)
+            told = remove(state, parts)
     except ServiceError as error:
         outcome.failures.append((state.name, error))
         return

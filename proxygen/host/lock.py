@@ -49,10 +49,8 @@ def held(path: Path) -> Iterator[bool]:
     """
     descriptor, writable = opened(path)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise taken(path, holder(descriptor)) from error
+        if not taken_at_once(descriptor):
+            raise taken(path, holder(descriptor))
         if not writable:
             yield False
             return

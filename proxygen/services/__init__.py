@@ -159,6 +159,11 @@ class WebFacts(Facts):
     addresses: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
+def additions_of(facts: Facts) -> Mapping[str, Additions]:
+    """Return the administrator's directives by owner; none of a service that is given none."""
+    return facts.additions if isinstance(facts, WebFacts) else {}
+
+
 @dataclass(frozen=True, slots=True)
 class ParameterFacts(Facts):
     """Facts of a service in whose main file proxygen sets parameters: what these *parameters* are.

@@ -135,9 +135,7 @@ class Mending:
         if state is None or state.facts is None or state.pid is None:
             return
         try:
-            LiveService(
-                self.parts.services[name], state, self.parts.layout, self.parts.own
-            ).reload()
+            LiveService(state, self.parts).reload()
         except ServiceError as error:
             event(WARNING, "reload_failed", service=name, what=error.what, words=error.words)
         else:
