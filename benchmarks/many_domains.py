@@ -21,7 +21,7 @@ from pathlib import Path
 import yaml
 
 from proxygen import assemble
-from proxygen.apply.walk import SILENT, nothing
+from proxygen.apply.outcome import SILENT, nothing
 from proxygen.model.layout import Layout
 from proxygen.reconcile import reconcile
 from tests.live.machine import Machine, temporary_root

@@ -26,7 +26,7 @@ import yaml
 
 from benchmarks.many_domains import MAIN, as_yaml, domains, set_up
 from proxygen import assemble
-from proxygen.apply.walk import SILENT
+from proxygen.apply.outcome import SILENT
 from proxygen.host import memory
 from proxygen.model.layout import Layout
 from proxygen.reconcile import reconcile

@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from proxygen import __version__
-from proxygen.apply.walk import Outcome
+from proxygen.apply.outcome import Outcome
 from proxygen.assemble import Parts
 from proxygen.errors import ServiceError, UsageError
 from proxygen.host import files

@@ -91,6 +91,19 @@ def observe(site: Site, parts: Parts) -> Observed:
     )
 
 
+def observe_store(site: Site, parts: Parts) -> Observed:
+    """Return what the store holds, as far as a plan to obtain certificates needs to know."""
+    return Observed(
+        bundles=parts.bundles.all(),
+        services={},
+        sources={},
+        attempts=parts.bundles.attempts(),
+        troubles=parts.bundles.held("troubles"),
+        looks=parts.bundles.held("looks"),
+        names=names(site, parts),
+    )
+
+
 def names(site: Site, parts: Parts) -> dict[str, Names]:
     """Return what is known of names by owner, to be looked at anew where the model changed that."""
     known, now = parts.names.all(), parts.now()

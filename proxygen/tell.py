@@ -11,10 +11,10 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from proxygen import assemble, registry
-from proxygen.apply.walk import Outcome, never
+from proxygen.apply.outcome import Outcome, never
 from proxygen.assemble import Parts
-from proxygen.errors import Coded, ProxygenError, ServiceError, StoreFailed
-from proxygen.host import languages, outage, templates
+from proxygen.errors import Coded, LockHeld, ProxygenError, ServiceError, StoreFailed
+from proxygen.host import languages, lock, outage, templates
 from proxygen.letterbox import Letterbox, Trouble, Unwritten, Waiting, letters_wait
 from proxygen.model.site import Site
 from proxygen.notifiers import Sending, Undelivered
@@ -43,6 +43,8 @@ PORTION = 50
 """How many letters are written before they are sent, in one session."""
 
 AFTER_A_BUG = timedelta(hours=1)
+BESIDE = timedelta(minutes=1)
+"""How soon to tell what is left when another process told people at the same time."""
 
 SETTLING = timedelta(seconds=10)
 """How long something must last that is over once a program has written a file."""
@@ -91,9 +93,18 @@ def tell(
     """Tell people what is worth a message; return when there may be more to tell, or None.
 
     What cannot be delivered is a warning of the outcome, and tried again by a later call: one
-    after another, never two at a time. *stop* tells whether to send no more letters.
+    after another, never two at a time, so that what another process tells now is told later.
+    *stop* tells whether to send no more letters.
     """
-    memory = memory or Memory()
+    try:
+        with lock.held(parts.layout.telling):
+            return told(site, parts, outcome, memory or Memory(), stop)
+    except LockHeld:
+        return parts.now().astimezone() + BESIDE
+
+
+def told(site: Site, parts: Parts, outcome: Outcome, memory: Memory, stop: Stop) -> datetime | None:
+    """Tell people; nobody else does at the same time."""
     outage.note_contact(parts.layout, site.contact)
     box = Letterbox(parts.store, memory.unwritten)
     round_ = Round(site, parts, outcome, memory, box, parts.now().astimezone(), stop)

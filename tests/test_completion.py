@@ -91,7 +91,7 @@ def test_the_model_is_the_one_that_the_line_names(root: Path) -> None:
 def test_commands_and_options_are_offered(root: Path) -> None:
     assert completed(more="na") == ["names"]
     assert completed(more="--ro") == ["--root"]
-    assert completed("--root", root, "apply", "a.example", more="--w") == ["--wait-dns"]
+    assert completed("--root", root, "apply", "a.example", more="--wait-d") == ["--wait-dns"]
 
 
 @pytest.mark.parametrize("text", ["", "7\n", "global: {", "\0", "include: [nowhere/**/*]\n", None])

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from proxygen import assemble
-from proxygen.apply.walk import Outcome
+from proxygen.apply.outcome import Outcome
 from proxygen.assemble import Parts
 from proxygen.bundles import Bundles
 from proxygen.errors import IssueFailed, NotServed, ServiceError, StoreFailed

@@ -20,8 +20,8 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from proxygen.apply import lineages
+from proxygen.apply.outcome import never, nothing
 from proxygen.apply.probe import Patience, verdict
-from proxygen.apply.walk import never, nothing
 from proxygen.assemble import Parts
 from proxygen.credentials import concealed_words
 from proxygen.errors import Coded, IssueFailed, ProxygenError, ServiceError, coded, visible
@@ -122,21 +122,26 @@ class Hooks:
             if not self.exhausted("before hooks are not run for the rest"):
                 self.run("before", wanted.owner, told.of("before", wanted), nothing)
 
-    def after(
+    def deployed_all(
         self,
         site: Site,
         observed: Observed,
-        failures: Iterable[tuple[str, ProxygenError]],
         endpoints: Callable[[], Iterable[Endpoint]],
     ) -> None:
-        """Run what is to be run after a round, for what failed and what serves since.
+        """Run what is to be run after a deployment, for what serves since.
 
         *endpoints* tells where clients meet the certificates.
         """
         with self.as_warning(), contextlib.suppress(processes.ToldToStop):
-            self.failed(site, observed, failures)
             self.deploy(site, observed.bundles, endpoints)
             self.tidy(site)
+
+    def failed_all(
+        self, site: Site, observed: Observed, failures: Iterable[tuple[str, ProxygenError]]
+    ) -> None:
+        """Run what is to be run for certificates that could not be obtained."""
+        with self.as_warning(), contextlib.suppress(processes.ToldToStop):
+            self.failed(site, observed, failures)
 
     @contextlib.contextmanager
     def as_warning(self) -> Iterator[None]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from proxygen import assemble
-from proxygen.apply.walk import Say, never
+from proxygen.apply.outcome import Say, never
 from proxygen.assemble import Parts
 from proxygen.errors import IssueFailed
 from proxygen.model.certificate import HTTP, Certificate

@@ -134,7 +134,7 @@ def rolled_over(authority: Acme, layout: Layout) -> str:
     from proxygen.issuers.acme_account import Account
     from proxygen.issuers.acme_backup import no_account
 
-    with lock.held(layout.lock):
+    with lock.held(layout.obtaining):
         if line(authority, layout).url is None:
             raise no_account(authority.directory)
         Account(server(authority), assemble.opened(layout), assemble.secret).roll_over()

@@ -6,16 +6,23 @@ import sys
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import click
 
 from proxygen import applied, assemble, completion, metrics
-from proxygen.apply.walk import SILENT, Outcome, Progress, nothing
+from proxygen.apply.outcome import SILENT, Outcome, Progress, nothing
 from proxygen.assemble import Parts
-from proxygen.errors import Coded, IssueFailed, NotServed, ProxygenError, UsageError, did_you_mean
+from proxygen.errors import (
+    Coded,
+    IssueFailed,
+    NotServed,
+    ProxygenError,
+    UsageError,
+    did_you_mean,
+)
 from proxygen.host import lock
 from proxygen.model.certificate import GLOBAL
 from proxygen.model.hosts import BadName, host_name
@@ -28,9 +35,15 @@ from proxygen.plan.names import State
 from proxygen.plan.schedule import told
 from proxygen.plan.states import named
 from proxygen.plan.steps import Waiting
-from proxygen.reconcile import reconcile
+from proxygen.reconcile import Alone, reconcile
 from proxygen.tell import tell
 from proxygen.watch.unwritten import tell_unwritten
+
+Once = Callable[[Site, Parts, Progress, Alone], Outcome]
+"""What does one run; the site is the latest one."""
+
+LONGEST_DEPLOYMENT = 600.0
+"""Seconds for which another process may deploy while something of ours waits for that."""
 
 JUST_NOW = timedelta(days=1)
 """How long a name may have been in trouble for `--wait-dns` to wait for it unless it is named."""
@@ -57,6 +70,12 @@ def duration(context: click.Context, option: click.Parameter, typed: str | None)
     is_flag=True,
     help="Remove what is gone from the model, be it ever so much.",
 )
+@click.option(
+    "--wait-lock",
+    metavar="TIME",
+    callback=duration,
+    help="Wait so long while another run is at work, instead of ending with 7.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
 def command(
@@ -64,23 +83,26 @@ def command(
     domains: tuple[str, ...],
     wait_dns: int,
     confirm_removal: bool,
+    wait_lock: int,
     as_json: bool,
 ) -> int:
     """Make nginx, postfix and dovecot match the model.
 
-    Obtains the certificates that are due, installs, reloads and verifies what changed. With a
+    Installs, reloads and verifies what changed, obtains the certificates that are due, then
+    installs these. With a
     DOMAIN (or `global`) only its certificate is obtained; the configuration is made for all.
     Exit code 4: a service refused and its former state is back; 5: a certificate could not be
-    obtained, everything else is done; 6: done, but not served as wanted; 8: done, but a removal is
+    obtained, everything else is done; 6: done, but not served as wanted; 7: another run is at work,
+    or obtains certificates: what was there is served; 8: done, but a removal is
     held back until it is confirmed; 9: done, but an included file is set aside for its mistakes.
     """
     site = assemble.site(layout, confirmed=confirm_removal)
     only = tuple(owner(domain, site) for domain in domains)
 
-    def once(latest: Site, parts: Parts, shown: Progress) -> Outcome:
-        return reconcile(latest, parts, shown, only)
+    def once(latest: Site, parts: Parts, shown: Progress, alone: Alone) -> Outcome:
+        return reconcile(latest, parts, shown, only, alone)
 
-    outcome = round_of(layout, site, once, quiet=as_json)
+    outcome = run_of(layout, site, once, quiet=as_json, wait=wait_lock)
     site = over(layout, site)
     until, chosen, joined = time.monotonic() + wait_dns, only, set[str]()
     while (left := until - time.monotonic()) > 0:
@@ -90,7 +112,7 @@ def command(
         if not (right := right | late):
             break
         only = tuple(sorted(right))
-        outcome = both(outcome, round_of(layout, site, once, quiet=as_json), right)
+        outcome = both(outcome, run_of(layout, site, once, quiet=as_json, wait=wait_lock), right)
     return told_all(outcome, as_json=as_json)
 
 
@@ -151,41 +173,26 @@ def many(count: int) -> str:
     return "1 name" if count == 1 else f"{count:,} names"
 
 
-Round = Callable[[Site, Parts, Progress], Outcome]
-"""What does one round; the site is the latest one."""
-
-
 def run(
     layout: Layout,
     site: Site,
-    once: Round,
+    once: Once,
     *,
     as_json: bool,
     wait: float = 0,
 ) -> int:
-    """Do one round under the lock, tell people and print it; return the exit code.
+    """Do one run under the locks, tell people and print it; return the exit code.
 
-    *wait*: for how many seconds another run may still hold the lock.
+    *wait*: for how many seconds another run may still hold a lock.
     """
-    return told_all(round_of(layout, site, once, quiet=as_json, wait=wait), as_json=as_json)
+    return told_all(run_of(layout, site, once, quiet=as_json, wait=wait), as_json=as_json)
 
 
-def round_of(
-    layout: Layout,
-    site: Site,
-    once: Round,
-    *,
-    quiet: bool,
-    wait: float = 0,
-) -> Outcome:
-    """Do one round under the lock, and tell people; its progress is shown unless *quiet*.
-
-    Where another run has kept something since the site was read, that is read again.
-    """
+def run_of(layout: Layout, site: Site, once: Once, *, quiet: bool, wait: float = 0) -> Outcome:
+    """Do one run under the locks, and tell people; its progress is shown unless *quiet*."""
     try:
-        with lock.awaited(layout.lock, wait) as killed, progress(quiet=quiet) as shown:
-            site = latest(layout, site)
-            return locked(layout, site, lambda parts: once(site, parts, shown), killed=killed)
+        with progress(quiet=quiet) as shown:
+            return Run(layout, site, wait).whole(once, shown)
     except OSError as error:
         for words in tell_unwritten(site, layout, now, error).warnings:
             echo(f"warning: {words}", err=True)
@@ -207,7 +214,7 @@ def over(layout: Layout, site: Site) -> Site:
 
 
 def told_all(outcome: Outcome, *, as_json: bool) -> int:
-    """Print what a round did; return the exit code."""
+    """Print what a run did; return the exit code."""
     if as_json:
         click.echo(document(outcome.as_json()))
     else:
@@ -215,21 +222,74 @@ def told_all(outcome: Outcome, *, as_json: bool) -> int:
     return outcome.exit_code
 
 
-def locked(
-    layout: Layout, site: Site, once: Callable[[Parts], Outcome], *, killed: bool
-) -> Outcome:
-    """Do one round, and tell people; *killed*: the last one left things lying about."""
-    began = time.monotonic()
-    assemble.bring_forward(layout)
-    parts = assemble.parts(layout, now)
-    if killed:
-        parts.bundles.tidy(each.key for each in site.owners)
-    outcome = once(parts)
-    if not outcome.declined:
-        applied.keep(parts.store, site)
-    tell(site, parts, outcome)
-    tell_figures(site, parts, outcome, timedelta(seconds=time.monotonic() - began))
-    return outcome
+@dataclass(slots=True)
+class Run:
+    """One run of a command, each of its halves under a lock of its own.
+
+    *wait*: for how many seconds another process may hold a lock at first. A deployment later on
+    waits for others, since something is to be deployed. *killed*: a run before was, and left
+    things lying about.
+    """
+
+    layout: Layout
+    site: Site
+    wait: float
+    begun: bool = False
+    killed: bool = False
+    made: Parts | None = None
+
+    @property
+    def parts(self) -> Parts:
+        """What the run works with; opens the store when first asked for."""
+        if self.made is None:
+            self.made = assemble.parts(self.layout, now)
+        return self.made
+
+    def whole(self, once: Once, shown: Progress) -> Outcome:
+        """Do it, and tell people."""
+        began = time.monotonic()
+        with self.deploying():  # who finds another run at work begins nothing
+            self.site = self.latest(self.site)
+        alone = Alone(self.deploying, self.obtaining, self.deployed, self.latest)
+        outcome = once(self.site, self.parts, shown, alone)
+        tell(self.site, self.parts, outcome)
+        took = timedelta(seconds=time.monotonic() - began)
+        tell_figures(self.site, self.parts, outcome, took)
+        return outcome
+
+    @contextmanager
+    def deploying(self) -> Iterator[None]:
+        """Have a block be the only one that deploys on this host."""
+        wait = max(self.wait, LONGEST_DEPLOYMENT) if self.begun else self.wait
+        with lock.awaited(self.layout.lock, wait) as killed:
+            if not self.begun:
+                assemble.bring_forward(self.layout)
+            self.killed, self.begun = self.killed or killed, True
+            yield
+
+    @contextmanager
+    def obtaining(self) -> Iterator[None]:
+        """Have a block be the only one that obtains certificates."""
+        with lock.awaited(self.layout.obtaining, self.wait) as killed:
+            if self.killed or killed:
+                self.parts.bundles.tidy(each.key for each in self.site.owners)
+                self.killed = False
+            yield
+
+    def deployed(self, site: Site) -> Site:
+        """Keep the model by which the services were set up just now; what was confirmed is over."""
+        kept = applied.keep(self.parts.store, site)
+        self.site = replace(site, past=replace(site.past, former=kept, confirmed=False))
+        return self.site
+
+    def latest(self, site: Site) -> Site:
+        """Return the site, read anew where another run has kept something since it was read."""
+        try:
+            return latest(self.layout, site)
+        except ProxygenError:
+            if self.made is None:
+                raise
+            return assemble.last_right(self.layout) or site
 
 
 def now() -> datetime:
@@ -317,6 +377,8 @@ def summary(outcome: Outcome) -> None:
         echo(f"warning: {warning}", err=True)
     waiting(outcome)
     as_it_was(outcome)
+    if outcome.locked:
+        echo(f"no certificate was obtained: {outcome.locked}", err=True)
     if outcome.not_done:
         echo(f"{beginning(outcome)}:", err=True)
         for error, whose in alike(outcome).items():

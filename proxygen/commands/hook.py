@@ -11,7 +11,7 @@ import click
 
 from proxygen import assemble
 from proxygen.apply.hooks import Hooks
-from proxygen.apply.walk import Outcome, Progress
+from proxygen.apply.outcome import Outcome, Progress
 from proxygen.assemble import Parts
 from proxygen.commands.apply import run
 from proxygen.errors import Coded, IssueFailed, UsageError, coded
@@ -28,7 +28,7 @@ from proxygen.model.verdicts import require
 from proxygen.model.x509 import chain_of, covered_names
 from proxygen.plan.bounds import bounded
 from proxygen.plan.brought import Claim, Offer, claims
-from proxygen.reconcile import reconcile
+from proxygen.reconcile import Alone, deploy_alone
 
 WAYS = """have your client call it, or do so by hand:
       certbot: --deploy-hook "proxygen hook"
@@ -85,8 +85,8 @@ def command(
     site = assemble.site(layout)
     read(brought)  # what is wrong with it is told without waiting for another run
 
-    def once(latest: Site, parts: Parts, shown: Progress) -> Outcome:
-        return taken_over(brought, latest, parts, shown)
+    def once(latest: Site, parts: Parts, shown: Progress, alone: Alone) -> Outcome:
+        return taken_over(brought, latest, parts, shown, alone)
 
     return run(layout, site, once, as_json=as_json, wait=wait)
 
@@ -130,7 +130,9 @@ def read(brought: Brought) -> tuple[KeyAndChain, list[str]]:
     return pair, [f"the certificate that was brought: {each}" for each in bad]
 
 
-def taken_over(brought: Brought, site: Site, parts: Parts, shown: Progress) -> Outcome:
+def taken_over(
+    brought: Brought, site: Site, parts: Parts, shown: Progress, alone: Alone
+) -> Outcome:
     """Store the certificate for those whose it is, and make what is into what should be."""
     pair, doubts = read(brought)
     offer = Offer(pair, files_of(brought), roots(), parts.bundles.material, parts.now())
@@ -139,10 +141,11 @@ def taken_over(brought: Brought, site: Site, parts: Parts, shown: Progress) -> O
     if not accepted:
         raise not_taken(pair, found)
     Hooks(parts).begin()
-    done = [kept(each, brought, pair, parts) for each in accepted]
+    with alone.deploying():
+        done = [kept(each, brought, pair, parts) for each in accepted]
     for words in done:
         shown.say(words)
-    outcome = reconcile(site, parts, shown, [each.owner.key for each in accepted])
+    outcome = deploy_alone(site, parts, shown, alone)
     outcome.done[:0] = (
         Coded(words, "brought", each.owner.key) for words, each in zip(done, accepted, strict=True)
     )

@@ -7,7 +7,8 @@ from dataclasses import replace
 import click
 
 from proxygen import assemble, completion
-from proxygen.apply.walk import Outcome, Progress
+from proxygen.apply.look import look
+from proxygen.apply.outcome import Outcome, Progress
 from proxygen.assemble import Parts
 from proxygen.commands.apply import owner, run
 from proxygen.errors import ProxygenError, UsageError
@@ -15,9 +16,11 @@ from proxygen.host import outage
 from proxygen.model.hosts import readable
 from proxygen.model.layout import Layout
 from proxygen.model.site import Site
+from proxygen.observe import observe
+from proxygen.obtain import settled
 from proxygen.plan.compare import is_renewal
 from proxygen.plan.renewal import SUPPLIED
-from proxygen.reconcile import always, reconcile
+from proxygen.reconcile import Alone, make_plan, nothing_due, reconcile
 
 
 @click.command(short_help="Obtain the certificates that are due.")
@@ -50,10 +53,17 @@ def renewed(layout: Layout, domains: tuple[str, ...], *, anew: bool, as_json: bo
     if anew and not only:
         raise UsageError("--replace is for certificates that are named", remedy="name a DOMAIN")
 
-    def once(latest: Site, parts: Parts, shown: Progress) -> Outcome:
+    def once(latest: Site, parts: Parts, shown: Progress, alone: Alone) -> Outcome:
         for name in only if anew else ():
-            to_replace(name, latest, parts)
-        return reconcile(latest, parts, shown, only, always if anew else is_renewal)
+            with alone.obtaining():
+                to_replace(name, latest, parts)
+        with alone.obtaining():  # what an authority suggests may make one due
+            observed = look(latest, parts, observe(latest, parts), only, shown.stop)
+            observed = settled(latest, parts, observed)
+        if not anew and not is_renewal(make_plan(latest, parts, observed, only), observed):
+            with alone.deploying():
+                return nothing_due(latest, parts, observed)
+        return reconcile(latest, parts, shown, only, alone)
 
     return run(layout, site, once, as_json=as_json)
 

@@ -10,8 +10,8 @@ import click
 
 from proxygen import assemble, completion
 from proxygen.apply.change import as_service_error, bring
+from proxygen.apply.outcome import Outcome, never, nothing
 from proxygen.apply.service import LiveService
-from proxygen.apply.walk import Outcome, never, nothing
 from proxygen.assemble import Parts
 from proxygen.commands.apply import echo, summary
 from proxygen.errors import (
@@ -43,7 +43,7 @@ def command(layout: Layout, services: tuple[str, ...], as_json: bool) -> int:
     Exit code 4: a SERVICE that was named, or all of them, have nothing to go back to.
     """
     outcome = Outcome()
-    with undisturbed(layout), lock.held(layout.lock):
+    with undisturbed(layout), lock.held(layout.obtaining), lock.held(layout.lock):
         parts = assemble.parts(layout, lambda: datetime.now(UTC))
         found = named(services, set_up(parts), parts)
         if not found:

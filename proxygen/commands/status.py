@@ -24,7 +24,7 @@ from proxygen.model.views import serving
 from proxygen.observe import observe
 from proxygen.plan.alerts import warnings
 from proxygen.plan.backoff import Attempt
-from proxygen.plan.compare import issues
+from proxygen.plan.compare import is_local, issues
 from proxygen.plan.document import document
 from proxygen.plan.failures import of_authority, of_owner
 from proxygen.plan.names import State
@@ -188,9 +188,10 @@ def scheduled_of(
     """
     if not due:
         return Schedule(waiting=unprovable)
-    from proxygen.reconcile import scheduling
+    from proxygen.obtain import scheduling
 
-    scheduled = scheduling(due, site, parts, observed, ())[1]
+    orders = [step for step in due if not is_local(step)]
+    scheduled = scheduling(orders, site, parts, observed, ())
     return replace(scheduled, waiting=(*scheduled.waiting, *unprovable))
 
 

@@ -9,8 +9,8 @@ import click
 
 from proxygen import assemble, completion
 from proxygen.apply.change import as_service_error
+from proxygen.apply.outcome import Outcome
 from proxygen.apply.removal import remove
-from proxygen.apply.walk import Outcome
 from proxygen.assemble import Parts
 from proxygen.commands.apply import echo, summary
 from proxygen.commands.rollback import named, undisturbed
@@ -43,7 +43,7 @@ def command(
     if purge and not yes:
         confirm(f"Remove every key and certificate below {layout.var}?")
     outcome = Outcome()
-    with undisturbed(layout), lock.held(layout.lock):
+    with undisturbed(layout), lock.held(layout.obtaining), lock.held(layout.lock):
         parts = assemble.parts(layout, lambda: datetime.now(UTC))
         for state in named(services, set_up(parts), parts):
             one(state, parts, outcome)

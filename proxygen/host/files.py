@@ -267,7 +267,7 @@ def beside(
 
     One that was not renamed when the block ends is removed.
     """
-    temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(6)}.new")
+    temporary = unfinished(path)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     descriptor = os.open(temporary, flags, 0o600)
     try:
@@ -352,7 +352,7 @@ def folder(path: Path, mode: int = 0o755, group: int | None = None) -> Path:
 
 def link(path: Path, target: str) -> None:
     """Make *path* a symbolic link to *target*, replacing what was there in one rename."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.new")
+    temporary = unfinished(path)
     temporary.symlink_to(target)
     try:
         temporary.rename(path)
@@ -380,10 +380,31 @@ def remove(path: Path) -> None:
         sync_folder(path.parent)
 
 
+def unfinished(path: Path) -> Path:
+    """Return the name of a file until all of it is there; it tells which process writes it."""
+    return path.with_name(f".{path.name[:100]}.{os.getpid()}.{secrets.token_hex(6)}.new")
+
+
 def sweep(path: Path) -> None:
-    """Remove the files below a folder that a killed run was writing; none had its name yet."""
+    """Remove the files below a folder that a killed run was writing; none had its name yet.
+
+    Not those of a process that lives: the other half may be writing them.
+    """
     for left in path.rglob(UNFINISHED):
-        left.unlink(missing_ok=True)
+        writer = left.name.split(".")[-3]
+        if not writer.isdecimal() or not lives(int(writer)):
+            left.unlink(missing_ok=True)
+
+
+def lives(process: int) -> bool:
+    """Return whether a process with that number is there."""
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return process > 0
 
 
 def matching(mask: Path) -> list[Path]:

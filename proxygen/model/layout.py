@@ -49,8 +49,18 @@ class Layout:
 
     @property
     def lock(self) -> Path:
-        """The file whose lock a run holds."""
+        """The file whose lock a deployment holds."""
         return self.var / "lock"
+
+    @property
+    def obtaining(self) -> Path:
+        """The file whose lock is held by who obtains certificates; nothing else is beside it."""
+        return self.var / "obtaining" / "lock"
+
+    @property
+    def telling(self) -> Path:
+        """The file whose lock is held by who tells people; nothing else is beside it."""
+        return self.var / "telling" / "lock"
 
     @property
     def hooks(self) -> Path:

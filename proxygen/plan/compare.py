@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from datetime import UTC, datetime
 
 from proxygen.model.certificate import GLOBAL, Certificate
@@ -49,7 +49,18 @@ def issues(
     tried: Collection[str] = (),
     forced: Collection[str] = (),
 ) -> tuple[tuple[Issue, ...], tuple[Waiting, ...]]:
-    """Return every certificate to obtain, those that ask nobody first, and those that wait.
+    """Return every certificate of a site to obtain, and those that wait, as ``issues_of``."""
+    return issues_of(site.certificates, observed, now, tried, forced)
+
+
+def issues_of(
+    certificates: Iterable[Certificate],
+    observed: Observed,
+    now: datetime,
+    tried: Collection[str] = (),
+    forced: Collection[str] = (),
+) -> tuple[tuple[Issue, ...], tuple[Waiting, ...]]:
+    """Return which certificates are to be obtained, those that ask nobody first, and which wait.
 
     These are due, but wait for names that must be in them. *tried* are the owners for whom it was
     tried already in this run, *forced* those for whom a person asks. What another ACME client
@@ -57,7 +68,7 @@ def issues(
     """
     due: list[Issue] = []
     waiting: list[Waiting] = []
-    for wanted in site.certificates:
+    for wanted in certificates:
         if wanted.issuer == "hook" or wanted.owner in tried:
             continue
         if selection := selected(wanted, observed, now, hurry=wanted.owner in forced):
@@ -90,7 +101,10 @@ NOTHING: Names = {}
 
 
 def looks(
-    site: Site, observed: Observed, due: Collection[Issue], now: datetime
+    certificates: Iterable[Certificate],
+    observed: Observed,
+    due: Collection[Issue],
+    now: datetime,
 ) -> tuple[tuple[Certificate, str], ...]:
     """Return the names to look at now, each with its certificate.
 
@@ -99,7 +113,7 @@ def looks(
     ordered = {step.certificate.owner for step in due if not is_local(step)}
     found = [
         (wanted, name)
-        for wanted in site.certificates
+        for wanted in certificates
         if wanted.issuer == "acme" and (wanted.owner in ordered or wanted.owner in observed.names)
         for name in to_look_at(
             wanted, observed.names.get(wanted.owner, NOTHING), now, due=wanted.owner in ordered
@@ -126,35 +140,6 @@ def stand_in(site: Site, observed: Observed) -> Issue | None:
     return Issue(site.global_certificate, reason, stand_in=True)
 
 
-def compare(
-    due: tuple[Issue, ...],
-    site: Site,
-    wanted: Mapping[str, Installation],
-    observed: Observed,
-    now: datetime,
-    *,
-    answered: bool,
-    look: tuple[Look, ...] = (),
-) -> tuple[Step, ...]:
-    """Return the steps from what is to what should be.
-
-    An order comes before the services are touched, unless the challenges of its names are
-    not *answered* yet: then the services come first. Names are looked at right before: what comes
-    after a look is planned again.
-    """
-    installs = [
-        step
-        for name, installation in wanted.items()
-        for step in changes_of(installation, observed.services[name])
-    ]
-    forgets = list(forgotten(site, observed, now))
-    local = [step for step in due if is_local(step)]
-    orders = in_order([step for step in due if not is_local(step)], look)
-    if answered or not orders:
-        return (*local, *orders, *installs, *forgets)
-    return (*local, *installs, *orders, *forgets)
-
-
 def in_order(orders: Collection[Issue], look: Collection[Look]) -> tuple[Look | Issue, ...]:
     """Return looks at names among the orders: what is known well enough waits for none of them."""
     owners = {wanted.owner for each in look for wanted, _ in each.asked}
@@ -168,10 +153,17 @@ def is_local(step: Issue) -> bool:
     return step.stand_in or step.certificate.issuer in LOCAL
 
 
-def changes_of(installation: Installation, state: ServiceState) -> Iterator[Step]:
-    """Yield the steps for one service; none where all is as it should be."""
+def changes_of(
+    installation: Installation, state: ServiceState, *, reload: bool = False
+) -> Iterator[Step]:
+    """Yield the steps for one service; none where all is as it should be.
+
+    *reload*: it was seen to serve something else.
+    """
     reason = why_install(installation, state)
     if reason is None:
+        if reload and state.pid is not None:
+            yield Reload(installation.service)
         yield from looks_again(installation, state)
         return
     yield Install(installation, reason, tuple(changes(installation, state)))

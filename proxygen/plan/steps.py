@@ -288,16 +288,15 @@ def word_of(step: Step) -> str:
 class Plan:
     """What is to be done, in order, and what is worth knowing beside it.
 
-    What follows an Issue is planned again once it is known what was issued. *answered* tells
-    that a web server answers the challenges of every order already, and *failures* which
-    services cannot be worked with, and why. *waiting* are certificates that are due but must
-    wait, and *forecast* tells when the last of those held up by limits will be there. *shown* is
-    what clients see now, and will.
+    Certificates for which nobody is asked come before the services, which are planned again once
+    these are there; orders come last, and what they bring is deployed by another plan. *failures*
+    tell which services cannot be worked with, and why. *waiting* are certificates that are due but
+    must wait, and *forecast* tells when the last of those held up by limits will be there. *shown*
+    is what clients see now, and will.
     """
 
     steps: tuple[Step, ...]
-    warnings: tuple[str, ...]
-    answered: bool = True
+    warnings: tuple[str, ...] = ()
     failures: tuple[tuple[str, ProxygenError], ...] = ()
     waiting: tuple[Waiting, ...] = ()
     forecast: Forecast | None = None

@@ -12,6 +12,7 @@ from proxygen.model.certificate import KeyType
 
 SHARED: Mapping[str, str] = {
     "accounts": "the account at each ACME authority, with its key",
+    "answered": "the names for which a web server answers challenges",
     "attempts": "the last failure of a certificate",
     "bundles": "key and chain of a certificate",
     "certificates": "facts of a certificate",

@@ -40,6 +40,10 @@ CALENDAR = frozenset({"due", "again", "clock"})
 FILES = frozenset({"model", "template", "directives", "certificate file"})
 AT_ONCE = FILES | {"start", "asked"}
 """Reasons for which a round begins without a rest; any other one is about a service."""
+CERTIFICATES = "certificates"
+"""The reason when some arrived: the first one is deployed at once, those that follow together."""
+ARRIVALS, LONGEST_ARRIVALS = 4.0, 120.0
+"""How many times as long as a deployment took there is none for further certificates, at most."""
 
 NEVER = float("inf")
 
@@ -51,7 +55,9 @@ class Calendar:
     *wake* is when a certificate is due, *again_at* when to look again at a service that could
     not be brought to what is wanted, *full_at* when there is a round in any case. *held_until*
     and *locked_until* hold rounds back: after one that failed, and while another run is at work.
-    *idle* is what a round that found nothing to do costs, in seconds of a core.
+    *may_obtain_at* is when certificates may be obtained, for which there is reason, and
+    *obtaining_failures* how often in a row that failed as a whole. *idle* is what a round that
+    found nothing to do costs, in seconds of a core, and *lasted* how long the last one took.
     """
 
     clock: Clock
@@ -61,8 +67,10 @@ class Calendar:
     held_until: float = 0.0
     locked_until: float = 0.0
     ended: float = 0.0
-    cut: bool = False
     idle: float = 0.0
+    lasted: float = 0.0
+    may_obtain_at: float = 0.0
+    obtaining_failures: int = 0
     failures: int = 0
     troubles: int = 0
     shift: float | None = None
@@ -72,7 +80,7 @@ class Calendar:
         now = self.clock.ticks()
         if self.jumped():
             yield "clock"
-        if self.wake and self.clock.now() >= self.wake and (self.cut or now >= self.rested):
+        if self.wake and self.clock.now() >= self.wake and now >= self.rested:
             self.wake = None
             yield "due"
         if now >= min(self.again_at, self.full_at):
@@ -94,6 +102,9 @@ class Calendar:
         """Return when a round may begin for which there are these reasons."""
         if AT_ONCE & set(reasons):
             return self.locked_until
+        if set(reasons) == {CERTIFICATES}:
+            rest = min(ARRIVALS * self.lasted, LONGEST_ARRIVALS)
+            return max(self.locked_until, self.held_until, self.ended + rest)
         service = self.ended + max(SERVICE_REST, SERVICE_SHARE * self.idle)
         return max(self.locked_until, self.held_until, 0.0 if CALENDAR & set(reasons) else service)
 
@@ -102,7 +113,7 @@ class Calendar:
         moments = [self.again_at, self.full_at]
         if self.wake:
             due = self.clock.ticks() + (self.wake - self.clock.now()).total_seconds()
-            moments.append(due if self.cut else max(due, self.rested))
+            moments.append(max(due, self.rested))
         return min(moments)
 
     # What became of a round.
@@ -119,18 +130,28 @@ class Calendar:
         self.held_until, self.full_at = self.ended + pause, self.ended + FULL
         return pause
 
-    def done(self, due: datetime, draw: float, *, trouble: bool) -> None:
-        """A round is done, and the next certificate is *due* then.
-
-        *trouble*: a service could not be brought to what is wanted. *draw*, from 0 to 1, moves
-        the moment.
-        """
+    def done(self, *, trouble: bool) -> None:
+        """A round is done; *trouble*: a service could not be brought to what is wanted."""
         self.failures, self.held_until = 0, 0.0
         self.ended = self.clock.ticks()
         self.full_at = self.ended + FULL
-        self.wake = due if self.cut else moved(due, draw)
         self.troubles = self.troubles + 1 if trouble else 0
         self.again_at = self.ended + after(self.troubles, TROUBLE) if trouble else NEVER
+
+    def due(self, moment: datetime, draw: float) -> None:
+        """The next certificate is due then; *draw*, from 0 to 1, moves the moment."""
+        self.wake = moved(moment, draw)
+
+    def obtaining_locked(self) -> None:
+        """Another process obtains certificates: it is our turn later."""
+        self.may_obtain_at = self.clock.ticks() + LOCKED
+
+    def obtaining_failed(self) -> float:
+        """Certificates could not be obtained at all; return after how many seconds they may be."""
+        self.obtaining_failures += 1
+        pause = after(self.obtaining_failures, BACKOFF)
+        self.may_obtain_at = self.clock.ticks() + pause
+        return pause
 
 
 @dataclass(slots=True)

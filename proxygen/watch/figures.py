@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from proxygen import metrics
-from proxygen.apply.walk import Outcome
+from proxygen.apply.outcome import Outcome
 from proxygen.assemble import Parts
 from proxygen.errors import ProxygenError
 from proxygen.host.logs import event

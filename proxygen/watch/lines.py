@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from proxygen.apply.issue import Result
-from proxygen.apply.walk import Outcome
+from proxygen.apply.outcome import Outcome
 from proxygen.bundles import Bundles, attempt_from, attempt_key
 from proxygen.errors import Bug, IssueFailed, Mistake, NotServed, ProxygenError
 from proxygen.host.logs import event
@@ -86,19 +86,39 @@ class Lines:
             **fields_of(found),
         )
 
-    def outcome(self, outcome: Outcome) -> None:
-        """Say what a round did to services, what failed, and what is new to know."""
+    def deployed(self, outcome: Outcome) -> None:
+        """Say what a deployment did to services, and what failed."""
         failed = dict(outcome.failures)
         for name in outcome.before.keys() - failed.keys():
             event(INFO, "service_changed", service=name)
+        self.failed(outcome)
+
+    def failed(self, outcome: Outcome) -> None:
+        """Say what failed; what was said of a certificate already is not said again."""
         for of, error in outcome.failures:
             if of not in self.owners:
                 event(ERROR, kind(error), of=of, **fields_of(error))
+            self.owners.discard(of)
+
+    def outcome(self, outcome: Outcome) -> None:
+        """Say what is new to know."""
         for words in [each for each in outcome.warnings if each not in self.warnings]:
             event(WARNING, "warning", what=words)
         self.warnings = frozenset(outcome.warnings)
-        self.owners = set()
         self.held_up(outcome.waiting)
+
+    def obtained(self, outcome: Outcome, seconds: float) -> None:
+        """Say what came of obtaining certificates, where anything did."""
+        self.failed(outcome)
+        if outcome.done or outcome.failures:
+            event(
+                INFO,
+                "obtaining_ended",
+                seconds=seconds,
+                certificates=outcome.obtained,
+                failures=len(outcome.failures),
+                waiting=len(outcome.waiting),
+            )
 
     def ended(self, outcome: Outcome, seconds: float, due: datetime | None) -> None:
         """Say how much a round did, how long it took, and when the next one is due."""

@@ -7,12 +7,12 @@ be done by the round, from the whole state.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 
-from proxygen.apply.walk import Outcome
+from proxygen.apply.outcome import Outcome
 from proxygen.assemble import Parts
 from proxygen.errors import IssueFailed, LockHeld, ProxygenError
 from proxygen.host import outage
@@ -24,14 +24,17 @@ from proxygen.model.layout import Layout
 from proxygen.model.site import Site
 from proxygen.plan.alarms import Wrong
 from proxygen.plan.bounds import MOST_TOLD
+from proxygen.plan.steps import Waiting
 from proxygen.plan.wake import wake_at
+from proxygen.reconcile import together
 from proxygen.tell import Memory
 from proxygen.watch import inputs
 from proxygen.watch.bell import Bell, Clock
-from proxygen.watch.calendar import FILES, NEVER, Allowance, Calendar
+from proxygen.watch.calendar import CERTIFICATES, FILES, NEVER, Allowance, Calendar
 from proxygen.watch.figures import Figures
 from proxygen.watch.following import Following
 from proxygen.watch.lines import ERROR, INFO, WARNING, Lines
+from proxygen.watch.obtaining import Obtaining, Start, side_by_side
 from proxygen.watch.outside import Outside
 from proxygen.watch.round import Round
 from proxygen.watch.unwritten import tell_unwritten
@@ -45,8 +48,9 @@ SIGHTED, BLIND = 300.0, 10.0
 """Seconds between looks at all files, where the kernel tells of changes and where it does not."""
 LOOKING_SHARE = 300
 """Looking at all files may take one part in so many of a core."""
-PORTION = 120.0
-"""Seconds of ordering after which what was obtained is installed before the rest is ordered."""
+FULL_DAY = timedelta(days=1)
+NOT_ASKED = timedelta(minutes=10)
+"""After which a certificate is looked at again that nobody was asked for."""
 SILENCE = 1800.0
 """Seconds without progress after which a round hangs; an order is given up after 600 seconds."""
 
@@ -59,7 +63,10 @@ class Watch:
     *draw* is the only chance. *reasons* are those for the next round, *unserved* the services
     that were seen to serve something else. *parts* know from round to round what they read.
     *proven*: a whole step was done, so an outage that people were told of is over. *tell_at* is
-    when people are told of what may pass until then.
+    when people are told of what may pass until then. *start_work* has certificates obtained, beside
+    the loop; *deployed* and *obtained* are what the halves came to last, *arrived* certificates
+    wait to be deployed. *killed*: a run was, and left things lying about. *more* is when there is
+    more to tell people.
     """
 
     layout: Layout
@@ -71,7 +78,9 @@ class Watch:
     lines: Lines = field(default_factory=Lines)
     memory: Memory = field(default_factory=partial(Memory, patient=True))
 
+    start_work: Start = side_by_side
     figures: Figures = field(init=False)
+    obtaining: Obtaining = field(init=False)
     following: Following = field(init=False)
     outside: Outside = field(init=False)
     upstreams: Upstreams = field(init=False)
@@ -80,6 +89,11 @@ class Watch:
     reasons: dict[str, None] = field(default_factory=dict)
     unserved: set[str] = field(default_factory=set)
     parts: Parts | None = None
+    deployed: Outcome = field(default_factory=Outcome)
+    obtained: Outcome = field(default_factory=Outcome)
+    arrived: bool = False
+    killed: bool = False
+    more: datetime | None = None
     started: bool = False
     proven: bool = False
     asked: bool = False
@@ -94,6 +108,7 @@ class Watch:
     def __post_init__(self) -> None:
         self.following = Following(self.layout, self.clock, self.watching, self.lines)
         self.outside = Outside(self.layout)
+        self.obtaining = Obtaining(self.bell.wake, self.start_work)
         self.figures = Figures(self.layout)
         self.upstreams = Upstreams(self.clock)
         self.calendar = Calendar(self.clock)
@@ -113,7 +128,9 @@ class Watch:
 
     def lively(self) -> bool:
         """Return whether the loop goes round, or its round gets on."""
-        return self.clock.ticks() - self.progress_at < SILENCE
+        now, obtaining = self.clock.ticks(), self.obtaining
+        hangs = obtaining.running and now - obtaining.progress_at >= SILENCE
+        return now - self.progress_at < SILENCE and not hangs
 
     # The loop.
 
@@ -121,6 +138,8 @@ class Watch:
         """Go on until asked to stop."""
         while not self.stopping:
             self.bell.wait(self.safely())
+        while self.obtaining.running:  # who is told to end it, whatever it does, ends us
+            self.bell.wait(0.1)
 
     def safely(self) -> float:
         """Do one step; whatever goes wrong, there is a next one, that looks at everything anew."""
@@ -141,9 +160,13 @@ class Watch:
         if self.asked:
             self.start_again()
         self.notice()
+        self.take_over()
         site = self.following.site
         if site and self.reasons and self.calendar.begins(self.reasons) <= self.clock.ticks():
             self.round(site)
+        if self.may_obtain():
+            self.obtain()
+            self.take_over()
         if not self.proven:
             outage.over(self.layout)
             self.proven = True
@@ -152,6 +175,10 @@ class Watch:
     def alive(self) -> None:
         """Give a sign of life."""
         self.progress_at = self.clock.ticks()
+
+    def obtains(self) -> None:
+        """Give a sign of life of what is done beside the loop."""
+        self.obtaining.progress_at = self.clock.ticks()
 
     def start(self) -> None:
         """Read the model, watch, and say that we are ready, before a first round that may be long.
@@ -170,6 +197,8 @@ class Watch:
         """Read everything again, since somebody asks for it, and say so."""
         event(INFO, "reloading")
         self.parts = None
+        if self.obtaining.parts:
+            self.obtaining.parts.lookups.clear()
         self.upstreams.addresses.only(())
         self.following.anew()
         self.asked = False
@@ -187,6 +216,10 @@ class Watch:
         moments.append(max(files, now + self.allowance.left()))
         if self.reasons and self.following.site:
             moments.append(self.calendar.begins(self.reasons))
+        if self.obtaining.wanted and not self.obtaining.running and self.is_deployed():
+            moments.append(self.calendar.may_obtain_at)
+        if self.obtaining.ended is not None or (self.arrived and CERTIFICATES not in self.reasons):
+            moments.append(now)
         return 0.0 if self.asked or self.stopping else max(0.0, min(moments) - now)
 
     # What happened.
@@ -198,6 +231,9 @@ class Watch:
             self.notice_files()
         if now >= self.look_at:
             self.notice_services()
+        if self.arrived:
+            self.arrived = False
+            self.reasons[CERTIFICATES] = None
         for name in self.upstreams.changed():
             event(INFO, "addresses_changed", name=name)
             self.reasons[f"addresses of {name}"] = None
@@ -207,8 +243,8 @@ class Watch:
         for reason in self.calendar.reasons():
             if reason == "clock":
                 event(WARNING, "clock_jumped", what="everything is looked at again")
-                if self.parts:
-                    self.parts.lookups.clear()
+                if self.obtaining.parts:
+                    self.obtaining.parts.lookups.clear()
             self.reasons[reason] = None
 
     def may_look(self) -> bool:
@@ -251,18 +287,21 @@ class Watch:
             self.reasons[f"{name} was not asked everywhere"] = None
         self.look_at = now + (SECOND_LOOK if self.outside.suspect else LOOK)
 
-    # One round.
+    # The halves.
 
     def round(self, site: Site) -> None:
-        """Do one round; whatever goes wrong in it, the next one comes."""
+        """Deploy; whatever goes wrong in it, the next round comes."""
         reasons, self.reasons = self.reasons, {}
         unserved, self.unserved = self.unserved, set()
-        self.began, self.calendar.cut = self.clock.ticks(), False
+        self.obtaining.wanted |= reasons.keys() != {CERTIFICATES}
+        self.began = self.clock.ticks()
         spent = self.clock.spent()
         try:
-            parts, outcome, more = self.made().run(site, self.parts, tuple(reasons), unserved)
-            self.parts = parts
-            self.finish(self.following.site or site, parts, outcome, more)
+            given = self.parts, tuple(reasons), unserved
+            parts, outcome, killed = self.made().deploy(site, *given)
+            self.parts, self.deployed = parts, outcome
+            self.killed = self.killed or killed
+            self.finish(self.following.site or site, parts)
             spent = self.clock.spent() - spent
             if not outcome.done:
                 self.calendar.idle = spent
@@ -279,20 +318,67 @@ class Watch:
             self.alive()
         self.unserved |= unserved
 
+    def may_obtain(self) -> bool:
+        """Return whether to obtain certificates now: once all that changed is deployed."""
+        ready = self.obtaining.wanted and not self.obtaining.running and self.parts is not None
+        return ready and self.is_deployed() and self.calendar.may_obtain_at <= self.clock.ticks()
+
+    def is_deployed(self) -> bool:
+        """Return whether nothing that changed is to be deployed first; certificates may wait."""
+        others = self.reasons.keys() - {CERTIFICATES}
+        return not others and not self.stopping and self.obtaining.ended is None
+
+    def obtain(self) -> None:
+        """Begin to obtain what is due; what comes of it is taken over by a later step."""
+        site, killed, made = self.following.site, self.killed, self.made()
+        if site is None:
+            return
+        self.obtaining.begin(
+            lambda parts: made.obtain(site, parts, killed=killed), self.clock.ticks()
+        )
+
+    def take_over(self) -> None:
+        """Take over what came of obtaining certificates, once that has ended."""
+        ended = self.obtaining.result()
+        if ended is None:
+            return
+        if isinstance(ended, LockHeld):
+            self.calendar.obtaining_locked()
+            self.obtaining.wanted = True
+        elif isinstance(ended, Exception):
+            self.say_failed(ended, self.calendar.obtaining_failed())
+            self.obtaining.wanted = True
+        else:
+            self.calendar.obtaining_failures = 0
+            self.killed = False
+            former, self.obtained = self.obtained, ended
+            self.lines.obtained(ended, self.clock.ticks() - self.obtaining.since)
+            site, parts = self.following.site, self.parts
+            if site is None or parts is None or self.arrived:
+                return  # all of it is told after the next deployment
+            if is_news(former, ended):
+                self.told(site, parts)
+            else:
+                self.due(site, together(site, parts, self.deployed, ended))
+
     def made(self) -> Round:
         """Return a round, connected with this loop."""
         return Round(
             *(self.layout, self.clock, self.lines, self.manager, self.memory),
-            *(self.enough, self.hurry, self.leave, self.alive, self.upstreams.addresses),
-            *(self.following.latest, self.following.keep),
+            *(self.enough, self.hurry, self.leave),
+            *(self.alive, self.obtains, self.come),
+            *(self.upstreams.addresses, self.following.latest, self.following.keep),
         )
 
+    def come(self, owner: str) -> None:
+        """Take in that somebody's certificate was stored, from any thread."""
+        self.obtained.settle(owner)
+        self.arrived = True
+        self.bell.wake()
+
     def enough(self) -> bool:
-        """Return whether to begin no more orders: in a hurry, or to install what was obtained."""
-        if not self.calendar.cut:
-            late = self.clock.ticks() > self.began + PORTION
-            self.calendar.cut = late or self.hurry()
-        return self.calendar.cut
+        """Return whether to begin no more orders: others are due by now, or the daemon ends."""
+        return self.stopping or self.asked or self.obtaining.wanted
 
     def leave(self) -> bool:
         """Return whether the daemon is to end."""
@@ -318,6 +404,11 @@ class Watch:
         """Say why a round could not be done; return after how many seconds the next try is."""
         self.parts = None
         pause = self.calendar.failed()
+        self.say_failed(error, pause)
+        return pause
+
+    def say_failed(self, error: Exception, pause: float) -> None:
+        """Say why a half could not be done, and after how many seconds the next try is."""
         if isinstance(error, ProxygenError | OSError):
             event(ERROR, "round_failed", what=str(error), again_in=pause)
         else:
@@ -325,7 +416,6 @@ class Watch:
         self.manager.status(f"a round failed: {error}; the next try is in {pause:.0f} s")
         if isinstance(error, OSError):
             self.tell_of_the_disk(error)
-        return pause
 
     def tell_of_the_disk(self, error: OSError) -> None:
         """Tell people when nothing can be written, so that no round comes to its end."""
@@ -334,30 +424,58 @@ class Watch:
             for words in tell_unwritten(*given).warnings:
                 event(WARNING, "warning", what=words)
 
-    def finish(self, site: Site, parts: Parts, outcome: Outcome, more: datetime | None) -> None:
-        """Take over what a round left, and find out when the next one is due.
-
-        *more* is when there is more to tell people.
-        """
-        now = self.clock.now()
-        due = wake_at(site, outcome.observed, outcome.waiting, now) if outcome.observed else now
-        due = min(due, more or due)
-        trouble = any(not isinstance(error, IssueFailed) for _, error in outcome.failures)
+    def finish(self, site: Site, parts: Parts) -> None:
+        """Take over what a deployment left."""
+        deployed = self.deployed
         self.waits_for_lock = False
-        self.lines.outcome(outcome)
-        self.outside.after(site, parts, outcome)
-        if outcome.observed:
-            self.upstreams.after(site, outcome.observed)
+        self.outside.after(site, parts, deployed)
+        if deployed.observed:
+            self.upstreams.after(site, deployed.observed)
         self.following.services = inputs.of_services(self.layout, self.outside.services.values())
-        self.calendar.done(due, self.draw(), trouble=trouble)
+        trouble = any(not isinstance(error, IssueFailed) for _, error in deployed.failures)
+        self.lines.deployed(deployed)
+        self.told(site, parts)
+        self.calendar.done(trouble=trouble)
+        seconds = self.clock.ticks() - self.began
+        self.calendar.lasted = seconds
+        self.lines.ended(deployed, seconds, self.calendar.wake)
+        settle()
+
+    def told(self, site: Site, parts: Parts) -> None:
+        """Tell people and others how things are by now, and find out when something is due."""
+        now = self.clock.now()
+        outcome = together(site, parts, self.deployed, self.obtained)
+        self.more = self.made().tell(site, parts, outcome)
+        self.due(site, outcome)
         self.files_at = self.clock.ticks()
         if (left := self.memory.settling(now)) is not None:
             self.tell_at = self.clock.ticks() + left
-        seconds = self.clock.ticks() - self.began
-        self.lines.ended(outcome, seconds, self.calendar.wake)
-        self.figures.tell(site, parts, outcome, seconds)
+        self.lines.outcome(outcome)
+        self.figures.tell(site, parts, outcome, self.clock.ticks() - self.began)
         self.tell()
-        settle()
+
+    def due(self, site: Site, outcome: Outcome) -> None:
+        """Find out when something is due, or there is more to tell people.
+
+        While certificates are obtained nobody is woken because they are due.
+        """
+        now = self.clock.now()
+        moments = [self.more] if self.more else []
+        if self.obtaining.wanted or self.obtaining.running:
+            moments.append(now + FULL_DAY)
+        elif outcome.observed:
+            waiting = [*outcome.waiting, *self.not_asked_for(site, outcome, now + NOT_ASKED)]
+            moments.append(wake_at(site, outcome.observed, waiting, now))
+        self.calendar.due(min(moments, default=now), self.draw())
+        self.manager.status(self.words())
+
+    def not_asked_for(self, site: Site, outcome: Outcome, until: datetime) -> Iterator[Waiting]:
+        """Yield the certificates that failed without being asked for, of which nothing is kept."""
+        attempts = outcome.observed.attempts if outcome.observed else {}
+        failed = {of for of, _ in self.obtained.failures} - attempts.keys()
+        for wanted in site.certificates if failed else ():
+            if wanted.owner in failed:
+                yield Waiting(wanted, until, "failed", "it was not asked for")
 
     def tell(self) -> None:
         """Tell how things are, whoever asks."""
@@ -391,6 +509,12 @@ class Watch:
         if self.calendar.wake:
             words.append(f"next: {self.calendar.wake:%Y-%m-%d %H:%M} UTC")
         return "; ".join(words)
+
+
+def is_news(former: Outcome, latest: Outcome) -> bool:
+    """Return whether anything came of obtaining certificates that people may be told of."""
+    came = latest.done or latest.failures or latest.terms or latest.notes
+    return bool(came) or (former.failures, former.waiting) != (latest.failures, latest.waiting)
 
 
 def counted(number: int, what: str) -> str:

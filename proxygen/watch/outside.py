@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
+from proxygen.apply.outcome import Outcome, never
 from proxygen.apply.probe import UNASKED, Asking, Patience, probe_all, right
-from proxygen.apply.walk import Outcome, never
+from proxygen.apply.rendering import met
 from proxygen.assemble import Parts
 from proxygen.host import processes
 from proxygen.model.layout import Layout
 from proxygen.model.site import Site
 from proxygen.plan.observed import Observed, ServiceState
-from proxygen.reconcile import met
 from proxygen.services import Endpoint
 from proxygen.watch import inputs
 from proxygen.watch.fingerprints import Fingerprints

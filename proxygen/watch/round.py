@@ -1,4 +1,4 @@
-"""One round of the daemon: under the lock, with a way to stop it and to repair what serves."""
+"""The two halves as the daemon does them: each under its lock, with a way to stop it."""
 
 from __future__ import annotations
 
@@ -8,24 +8,23 @@ from datetime import datetime
 
 from proxygen import assemble
 from proxygen.apply.issue import Result
-from proxygen.apply.service import LiveService
-from proxygen.apply.walk import Outcome, Progress
+from proxygen.apply.outcome import Outcome, Progress, nothing
 from proxygen.assemble import Parts
-from proxygen.errors import ServiceError
+from proxygen.deploy import deploy
 from proxygen.host import files, lock
 from proxygen.host.addresses import Addresses
 from proxygen.host.logs import event
 from proxygen.host.systemd import Manager
+from proxygen.model.certificate import Bundle
 from proxygen.model.layout import Layout
 from proxygen.model.site import Site
 from proxygen.observe import UNSERVED
-from proxygen.plan.observed import Observed
-from proxygen.plan.steps import Install, Issue, Plan
-from proxygen.reconcile import reconcile
+from proxygen.obtain import obtain
+from proxygen.plan.steps import Reload
 from proxygen.stores import Store
 from proxygen.tell import Memory, tell
 from proxygen.watch.bell import Clock
-from proxygen.watch.lines import DEBUG, INFO, WARNING, Lines
+from proxygen.watch.lines import DEBUG, INFO, Lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +32,8 @@ class Round:
     """What every round is given; *memory* is that of what people are told.
 
     *enough* tells whether to begin no more orders, *hurry* whether to send no more letters,
-    *leave* whether to end at once what hooks do, and *alive* is told of progress. *addresses* look
-    up names.
+    *leave* whether to end at once what hooks do. *alive* is told of progress with a deployment,
+    *obtains* of that with certificates, *came* of each that was stored. *addresses* look up names.
     """
 
     layout: Layout
@@ -46,18 +45,20 @@ class Round:
     hurry: Callable[[], bool]
     leave: Callable[[], bool]
     alive: Callable[[], None]
+    obtains: Callable[[], None]
+    came: Callable[[str], None]
     addresses: Addresses
     latest: Callable[[Store], Site | None]
     keep: Callable[[Store, Site], None]
 
-    def run(
+    def deploy(
         self,
         site: Site,
         former: Parts | None,
         reasons: Collection[str],
         unserved: Collection[str],
-    ) -> tuple[Parts, Outcome, datetime | None]:
-        """Do one round, and return when there is more to tell; raise LockHeld while another runs.
+    ) -> tuple[Parts, Outcome, bool]:
+        """Deploy, and return whether a run was killed before; raise LockHeld while another runs.
 
         The *former* parts give on what they know. *unserved* are services that were seen to
         serve something else: they are looked at whatever else there is to do, and reloaded where
@@ -69,37 +70,64 @@ class Round:
             event(INFO, "round_begun", because=tuple(reasons))
             self.manager.status(f"a round is under way: {', '.join(reasons)}")
             parts = assemble.parts(self.layout, self.clock.now, former, self.addresses)
-            if killed:
-                parts.bundles.tidy(each.key for each in site.owners)
             for name in unserved:
                 note_unserved(self.layout, name)
-            mending = Mending(parts, unserved)
-            outcome = reconcile(site, parts, self.progress(parts), worth=mending.first)
+            outcome = deploy(
+                site, parts, self.progress(parts, self.alive, nothing, self.leave), unserved
+            )
+            for name in unserved:
+                if str(Reload(name)) in outcome.done:
+                    event(INFO, "reloaded", service=name, reason="it served something else")
             self.keep(parts.store, site)
-            return parts, outcome, tell(site, parts, outcome, self.memory, self.sent_enough)
+            return parts, outcome, killed
+
+    def obtain(self, site: Site, former: Parts | None, *, killed: bool) -> tuple[Parts, Outcome]:
+        """Obtain what is due; raise LockHeld while another process does.
+
+        *killed*: a run was, and left things lying about.
+        """
+        with lock.held(self.layout.obtaining) as also_killed:
+            parts = assemble.parts(self.layout, self.clock.now, former)
+            if killed or also_killed:
+                parts.bundles.tidy(each.key for each in site.owners)
+            return parts, obtain(
+                site, parts, self.progress(parts, self.obtains, self.came, self.enough)
+            )
+
+    def tell(self, site: Site, parts: Parts, outcome: Outcome) -> datetime | None:
+        """Tell people what is worth a message; return when there is more to tell."""
+        return tell(site, parts, outcome, self.memory, self.sent_enough)
 
     def sent_enough(self) -> bool:
         """Return whether to send no more letters; each one is progress."""
         self.alive()
         return self.hurry()
 
-    def progress(self, parts: Parts) -> Progress:
-        """Return who is told how it goes."""
+    def progress(
+        self,
+        parts: Parts,
+        alive: Callable[[], None],
+        came: Callable[[str], None],
+        stop: Callable[[], bool],
+    ) -> Progress:
+        """Return who is told how it goes; *came* is told of each owner whose certificate came."""
 
         def say(words: str) -> None:
-            self.alive()
+            alive()
             hook = words.startswith("hook ")
             event(INFO if hook else DEBUG, "hook" if hook else "step", what=words)
 
         def count(done: int, of: int) -> None:
-            self.alive()
+            alive()
             event(DEBUG, "certificates", done=done, of=of)
             self.manager.status(f"obtaining certificates: {done:,} of {of:,}")
 
         def result(found: Result) -> None:
             self.lines.certificate(found, parts.bundles)
+            if isinstance(found[1], Bundle):
+                came(found[1].owner)
 
-        return Progress(say, count, self.enough, result, self.leave)
+        return Progress(say, count, stop, result, self.leave)
 
 
 def note_unserved(layout: Layout, name: str) -> None:
@@ -107,36 +135,3 @@ def note_unserved(layout: Layout, name: str) -> None:
     folder = layout.live(name).folder
     if folder.is_dir():
         files.write(folder / UNSERVED, b"")
-
-
-@dataclass(slots=True)
-class Mending:
-    """Reloads the services that serve something else although their files are as wanted.
-
-    One that was started, or reloaded, while its files were different serves those.
-    """
-
-    parts: Parts
-    unserved: Collection[str]
-
-    def first(self, plan: Plan, observed: Observed) -> bool:
-        """Look at the first plan that is about services; each plan is worth walking."""
-        if self.unserved and not any(isinstance(step, Issue) for step in plan.steps):
-            installs = (step for step in plan.steps if isinstance(step, Install))
-            installed = {step.installation.service for step in installs}
-            for name in sorted(set(self.unserved) - installed):
-                self.reload(name, observed)
-            self.unserved = ()
-        return True
-
-    def reload(self, name: str, observed: Observed) -> None:
-        """Reload one service that runs."""
-        state = observed.services.get(name)
-        if state is None or state.facts is None or state.pid is None:
-            return
-        try:
-            LiveService(state, self.parts).reload()
-        except ServiceError as error:
-            event(WARNING, "reload_failed", service=name, what=error.what, words=error.words)
-        else:
-            event(INFO, "reloaded", service=name, reason="it served something else")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from proxygen import assemble
-from proxygen.apply.walk import Outcome
+from proxygen.apply.outcome import Outcome
 from proxygen.errors import Coded, StoreFailed
 from proxygen.model.layout import Layout
 from proxygen.model.site import Site

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from proxygen.apply.change import our_doing
+from proxygen.apply.outcome import never
 from proxygen.apply.probe import AT_ONCE, Patience, Seen
-from proxygen.apply.walk import never
 from tests.apply.test_probe import Tls, listening, silent, wanted
 from tests.live.authority import Authority
 

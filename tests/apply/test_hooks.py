@@ -91,7 +91,8 @@ def a_round(
         told.before(wanted)
         stored(parts, wanted)
     state = Observed(parts.bundles.all(), {}, {}, attempts=attempts or {})
-    told.after(SITE, state, tuple((failures or {}).items()), lambda: endpoints)  # type: ignore[arg-type]
+    told.failed_all(SITE, state, tuple((failures or {}).items()))  # type: ignore[arg-type]
+    told.deployed_all(SITE, state, lambda: endpoints)
     return told
 
 
@@ -210,7 +211,7 @@ def test_a_lineage_stays_as_long_as_its_certificate_is_wanted_and_hooks_exist(
     told = Hooks(parts)
     told.begin()
     alone = replace(SITE, domains=())
-    told.after(alone, Observed(parts.bundles.all(), {}, {}), (), lambda: ())
+    told.deployed_all(alone, Observed(parts.bundles.all(), {}, {}), lambda: ())
     assert [each.name for each in live.iterdir()] == ["mail.example.net"]
     path.unlink()
     a_round(parts)
@@ -275,7 +276,7 @@ def test_what_others_may_change_meanwhile_is_not_run(parts: Parts) -> None:
     told.begin()
     path.chmod(0o777)
     stored(parts, A)
-    told.after(SITE, Observed(parts.bundles.all(), {}, {}), (), lambda: ())
+    told.deployed_all(SITE, Observed(parts.bundles.all(), {}, {}), lambda: ())
     assert not lines(parts)
     assert "mode 0777" in told.warnings[0]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from proxygen.apply.issue import Issuing, Result
+from proxygen.apply.outcome import never, nothing
 from proxygen.apply.standing import Standing
-from proxygen.apply.walk import never, nothing
 from proxygen.errors import Bug, Origin
 from proxygen.issuers.selfsigned import SelfSignedIssuer
 from proxygen.model.certificate import Bundle, Certificate, KeyAndChain

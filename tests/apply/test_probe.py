@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from proxygen.apply.outcome import never
 from proxygen.apply.probe import AT_ONCE, Patience, Seen, Verdict, probe, probe_all, verdict
-from proxygen.apply.walk import never
 from proxygen.model.certificate import Bundle
 from proxygen.services import Endpoint
 from tests.live.authority import Authority

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from proxygen.errors import LockHeld
-from proxygen.host import lock
+from proxygen.host import files, lock
 from tests.live.processes import until
 
 HOLDER = """
 import sys, time
 from pathlib import Path
-from proxygen.host import lock
+from proxygen.host import files, lock
 with lock.held(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
@@ -77,6 +77,16 @@ def test_what_a_killed_run_was_writing_is_removed(tmp_path: Path) -> None:
     (tmp_path / "lock").write_text("12345\n")
     with lock.held(tmp_path / "lock"):
         assert not left.exists()
+
+
+def test_what_a_living_process_is_writing_stays(tmp_path: Path) -> None:
+    (tmp_path / "lock").write_text("12345\n")
+    (tmp_path / "store").mkdir()
+    with files.beside(tmp_path / "store/a.example", b"whole") as new:
+        with lock.held(tmp_path / "lock") as killed:
+            assert killed
+        new.rename(tmp_path / "a.example")
+    assert (tmp_path / "a.example").read_bytes() == b"whole"
 
 
 def test_the_lock_of_another_run_is_waited_for(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 from proxygen import assemble
-from proxygen.apply.walk import SILENT, Outcome
+from proxygen.apply.outcome import SILENT, Outcome
 from proxygen.assemble import Parts
 from proxygen.lookup.resolving import Resolving
 from proxygen.model.layout import Layout

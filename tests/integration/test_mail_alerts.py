@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from proxygen import assemble
-from proxygen.apply.walk import SILENT, Outcome
+from proxygen.apply.outcome import SILENT, Outcome
 from proxygen.model.layout import Layout
 from proxygen.model.x509 import describe
 from proxygen.reconcile import reconcile

@@ -16,8 +16,8 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from proxygen import registry
+from proxygen.apply.outcome import never
 from proxygen.apply.probe import Patience, Wrong, verdict
-from proxygen.apply.walk import never
 from proxygen.host import processes
 from proxygen.host import templates as host_templates
 from proxygen.model.certificate import Bundle, KeyAndChain

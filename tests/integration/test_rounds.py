@@ -12,15 +12,14 @@ from pathlib import Path
 import pytest
 
 from proxygen import assemble
-from proxygen.apply.walk import SILENT, Outcome
+from proxygen.apply.outcome import SILENT, Outcome
+from proxygen.apply.rendering import wanted_of
 from proxygen.bundles import Bundles, secret_key
 from proxygen.host import files
 from proxygen.model.layout import Layout
 from proxygen.observe import observe
 from proxygen.plan.installation import Installation
-from proxygen.plan.observed import Observed
-from proxygen.plan.steps import Plan
-from proxygen.reconcile import make_plan, reconcile, wanted_of
+from proxygen.reconcile import make_plan, reconcile
 from tests.conftest import require
 from tests.live import client
 from tests.live.machine import Machine
@@ -170,19 +169,13 @@ def test_what_changed_elsewhere_is_seen(process: Process, act: Callable[[Process
     assert not process.round().done
 
 
-def test_services_are_planned_for_once_the_certificates_are_there(process: Process) -> None:
-    plans: list[Plan] = []
-
-    def noted(plan: Plan, observed: Observed) -> bool:
-        plans.append(plan)
-        return True
-
-    process.machine.model({**A, **B, "c.example": {"url": "c.example"}}, main=MAIN)
-    replaced_by_another_process(process)
-    site = assemble.site(process.layout, process.files)
-    reconcile(site, process.parts, SILENT, worth=noted)
-    kinds = [{type(step).__name__ for step in plan.steps} for plan in plans]
-    assert kinds == [{"Issue"}, {"Install", "Reload", "Verify"}]
+def test_services_are_changed_once_although_certificates_come_first(process: Process) -> None:
+    more = {"c.example": A["a.example"] | {"url": "c.example"}}
+    process.machine.model(A | B | more, main=MAIN)
+    outcome = process.round()
+    kinds = [each.split(maxsplit=1)[0] for each in outcome.done]
+    assert kinds == ["issue", "install", "reload", "verify"]
+    assert process.serial("c.example") != process.serial("mail.example.net")
 
 
 def test_services_change_though_no_certificate_comes(process: Process) -> None:

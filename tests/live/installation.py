@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from proxygen import assemble
-from proxygen.apply.walk import SILENT, Outcome
+from proxygen.apply.outcome import SILENT, Outcome
 from proxygen.issuers.acme_transport import Pace
 from proxygen.model.certificate import Bundle
 from proxygen.model.layout import Layout

@@ -17,7 +17,7 @@ from typing import Any
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from proxygen.apply.walk import SILENT, Outcome
+from proxygen.apply.outcome import SILENT, Outcome
 from proxygen.bundles import Bundles
 from proxygen.plan.wake import wake_at
 from proxygen.reconcile import reconcile

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,13 +10,21 @@ import pytest
 
 from proxygen.model.certificate import GLOBAL
 from proxygen.model.layout import Layout
-from proxygen.model.site import Site
-from proxygen.plan.compare import SAMPLE, compare, is_renewal, issues, looks, stand_in
+from proxygen.plan.compare import (
+    SAMPLE,
+    changes_of,
+    forgotten,
+    in_order,
+    is_renewal,
+    issues,
+    looks,
+    stand_in,
+)
 from proxygen.plan.installation import Installation
 from proxygen.plan.names import Evidence, Finding, looked
 from proxygen.plan.observed import Installed, Observed, ServiceState
 from proxygen.plan.renewal import Reason
-from proxygen.plan.steps import Change, Forget, Install, Issue, Plan, Reload, Step, Verify
+from proxygen.plan.steps import Change, Forget, Install, Issue, Look, Plan, Reload, Step, Verify
 from proxygen.services import Endpoint, Facts, ParameterFacts, Pointer
 from tests.certificates import DAY, NOON
 from tests.models import bundle, bundles, site
@@ -77,14 +84,12 @@ def observed(installed: Installed = IN_PLACE, facts: Facts = FACTS, **issued: ob
     return Observed(issued.get("issued", ALL), {"nginx": state}, {})  # type: ignore[arg-type]
 
 
-def steps(
-    what: Observed, due: tuple[Issue, ...] = (), *, answered: bool = True, of: Site = SITE
-) -> tuple[Step, ...]:
-    """Return the steps."""
-    return compare(due, of, {"nginx": WANTED}, what, NOON, answered=answered)
+def steps(what: Observed, wanted: Installation = WANTED, *, reload: bool = False) -> list[Step]:
+    """Return the steps for nginx."""
+    return list(changes_of(wanted, what.services["nginx"], reload=reload))
 
 
-def kinds(found: tuple[Step, ...]) -> list[str]:
+def kinds(found: Iterable[Step]) -> list[str]:
     """Return what kinds of steps there are, an issue with its owner."""
     return [
         f"Issue {step.certificate.owner}" if isinstance(step, Issue) else type(step).__name__
@@ -95,7 +100,7 @@ def kinds(found: tuple[Step, ...]) -> list[str]:
 def test_nothing_due_is_no_step() -> None:
     assert issues(SITE, observed(), NOON) == ((), ())
     assert stand_in(SITE, observed()) is None
-    assert steps(observed()) == ()
+    assert steps(observed()) == []
     assert Plan((), ()).as_json() == {
         "steps": [],
         "shown": [],
@@ -116,32 +121,26 @@ def test_what_was_tried_in_this_run_is_not_due_again() -> None:
     assert kinds(due) == ["Issue a.example"]
 
 
-def test_orders_come_before_the_services_when_challenges_are_answered() -> None:
-    what = observed(Installed(), issued={})
-    due, _ = issues(SITE, what, NOON)
-    services = ["Install", "Reload", "Verify"]
-    assert kinds(steps(what, due)) == [
-        *("Issue b.example", "Issue global", "Issue a.example"),
-        *services,
-    ]
-    assert kinds(steps(what, due, answered=False)) == [
-        *("Issue b.example", *services, "Issue global", "Issue a.example"),
-    ]
-
-
-def test_a_stand_in_comes_before_services_that_must_answer_challenges() -> None:
-    what = observed(Installed(), issued={})
-    first = stand_in(SITE, what)
+def test_a_stand_in_is_made_where_there_is_no_global_certificate() -> None:
+    first = stand_in(SITE, observed(issued={}))
     assert first
-    due = (
-        first,
-        *(each for each in issues(SITE, what, NOON)[0] if each.certificate.owner == GLOBAL),
-    )
-    found = steps(what, due, answered=False)
-    assert kinds(found) == ["Issue global", "Install", "Reload", "Verify", "Issue global"]
-    assert isinstance(found[0], Issue)
-    assert found[0].stand_in
-    assert str(found[0]).startswith("issue a stand-in for global (selfsigned)")
+    assert str(first).startswith("issue a stand-in for global (selfsigned)")
+
+
+def test_names_that_are_checked_come_right_before_their_orders() -> None:
+    _, first, second = issues(SITE, observed(issued={}), NOON)[0]
+    name = Look(((second.certificate, "www.a.example"),))
+    assert in_order((second, first), (name,)) == (first, name, second)
+
+
+def test_what_serves_something_else_is_reloaded_though_its_files_are_as_wanted() -> None:
+    unserved = observed(replace(IN_PLACE, unserved=True))
+    assert kinds(steps(unserved)) == ["Verify"]
+    assert kinds(steps(unserved, reload=True)) == ["Reload", "Verify"]
+    stopped = replace(unserved.services["nginx"], pid=None)
+    assert kinds(changes_of(WANTED, stopped, reload=True)) == ["Verify"]
+    changed = observed(replace(IN_PLACE, unserved=True, files={}))
+    assert kinds(steps(changed, reload=True)) == ["Install", "Reload", "Verify"]
 
 
 @pytest.mark.parametrize(
@@ -176,7 +175,7 @@ def test_a_parameter_that_somebody_changed_is_set_again_and_shown() -> None:
 
 def test_spare_certificate_files_are_no_reason() -> None:
     more = replace(IN_PLACE, certificates=IN_PLACE.certificates | {"old.pem"})
-    assert steps(observed(more)) == ()
+    assert steps(observed(more)) == []
 
 
 def test_the_changes_are_those_an_administrator_would_see() -> None:
@@ -213,7 +212,7 @@ def test_changed_names_are_verified_and_a_sample_of_the_others() -> None:
     ):
         state = replace(IN_PLACE, files={}, manifest=serving(served))
         state = replace(state, begun=begun, unserved=unserved)
-        found = compare((), SITE, {"nginx": wanted}, observed(state), NOON, answered=True)
+        found = steps(observed(state), wanted)
         assert isinstance(found[2], Verify)
         assert len(found[2].endpoints) == count
     assert isinstance(found[2], Verify)
@@ -223,28 +222,14 @@ def test_only_what_has_ended_and_nobody_wants_is_forgotten() -> None:
     without = site(TEXT.replace("  a.example: {url: www.a.example, certificate: acme}\n", ""))
     ended = bundle(replace(SITE.global_certificate, owner="gone.example"), ends=NOON - DAY)
     wanted_and_ended = bundle(without.global_certificate, ends=NOON - DAY)
-    found = steps(
-        observed(issued={**ALL, "gone.example": ended, GLOBAL: wanted_and_ended}), of=without
-    )
-    assert found == (Forget(ended, Reason("gone", "it has ended and the model does not want it")),)
-
-
-def test_a_plan_of_ten_thousand_issues_is_made_in_time() -> None:
-    lines = "\n".join(
-        f"  d{number}.example: {{url: w{number}.example, certificate: {issuer}}}"
-        for number, issuer in enumerate(["acme", "selfsigned"] * 5000)
-    )
-    many = site(TEXT + lines)
-    what = observed(issued={})
-    start = time.process_time()
-    due, _ = issues(many, what, NOON)
-    assert len(compare(due, many, {}, what, NOON, answered=True)) == 10_003
-    assert time.process_time() - start < 3
+    what = observed(issued={**ALL, "gone.example": ended, GLOBAL: wanted_and_ended})
+    found = list(forgotten(without, what, NOON))
+    assert found == [Forget(ended, Reason("gone", "it has ended and the model does not want it"))]
 
 
 def test_a_plan_as_json_has_a_word_for_every_step() -> None:
     what = observed(Installed(), issued={})
-    plan = Plan(steps(what, issues(SITE, what, NOON)[0]), ("careful",))
+    plan = Plan((*issues(SITE, what, NOON)[0], *steps(what)), ("careful",))
     said = plan.as_json()
     assert [each["step"] for each in said["steps"]] == [
         *("issue", "issue", "issue", "install", "reload", "verify")
@@ -270,7 +255,7 @@ def test_names_that_were_never_looked_at_come_first() -> None:
         for name in wanted[owner].names
     }
     due = [Issue(wanted["c.example"], Reason("absent", ""))]
-    found = looks(ACME, Observed({}, {}, {}, names=known), due, NOON)
+    found = looks(ACME.certificates, Observed({}, {}, {}, names=known), due, NOON)
     assert [each.owner for each, _ in found] == ["c.example", "b.example", "a.example"]
 
 
@@ -296,7 +281,7 @@ REFUSING = ServiceState(
 
 def test_what_a_service_refuses_of_ours_is_replaced_and_told_with_its_versions() -> None:
     now = Observed(ALL, {"nginx": REFUSING}, {})
-    found = compare((), SITE, {"nginx": WANTED}, now, NOON, answered=True)
+    found = steps(now)
     step = found[0]
     assert isinstance(step, Install)
     assert step.reason == Reason(
@@ -304,7 +289,7 @@ def test_what_a_service_refuses_of_ours_is_replaced_and_told_with_its_versions()
         "proxygen's own part is in the way: it was written for nginx 1.31.3, "
         "and nginx 1.26.3 refuses it",
     )
-    assert is_renewal(Plan(found, ()), now)  # a timer does not wait for a person
+    assert is_renewal(Plan(tuple(found)), now)  # a timer does not wait for a person
 
 
 @pytest.mark.parametrize("written_for", [(), (1, 26, 3)])
@@ -317,12 +302,12 @@ def test_what_was_damaged_is_told_in_the_services_words(written_for: tuple[int, 
 
 def test_another_version_alone_is_no_reason() -> None:
     other = observed(replace(IN_PLACE, written_for=(1, 18, 0)))
-    assert compare((), SITE, {"nginx": WANTED}, other, NOON, answered=True) == ()
+    assert steps(other) == []
 
 
 def test_what_another_version_wants_is_told_so() -> None:
     before = replace(IN_PLACE, files={"proxygen.conf": "old\n"}, written_for=(1, 18, 0))
     wanted = replace(WANTED, version=(1, 22, 1))
-    (step, *_) = compare((), SITE, {"nginx": wanted}, observed(before), NOON, answered=True)
+    (step, *_) = steps(observed(before), wanted)
     assert isinstance(step, Install)
     assert step.reason.words == "written for nginx 1.18.0, and this is nginx 1.22.1"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -83,6 +83,11 @@ def events() -> Iterator[Events]:
         LOG.setLevel(level)
 
 
+def at_once(work: Callable[[], None]) -> None:
+    """Do what is done beside the loop before that goes on."""
+    work()
+
+
 class Trial:
     """A loop on a root without services, driven by hand."""
 
@@ -97,7 +102,8 @@ class Trial:
     def made(self, **more: Any) -> Watch:
         """Return a new loop, as after a restart."""
         bell = Bell(self.clock.ticks)
-        return Watch(self.layout, self.clock, bell, self.watching, **{"draw": lambda: 0.5} | more)
+        given = {"draw": lambda: 0.5, "start_work": at_once} | more
+        return Watch(self.layout, self.clock, bell, self.watching, **given)
 
     def model(self, domains: Mapping[str, Any] | None = None, **more: Any) -> None:
         """Write the model."""

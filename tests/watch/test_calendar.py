@@ -6,7 +6,18 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from proxygen.watch.calendar import FULL, NEVER, SHARE, SHORTEST_REST, Allowance, Calendar, moved
+from proxygen.watch.calendar import (
+    ARRIVALS,
+    CERTIFICATES,
+    FULL,
+    LONGEST_ARRIVALS,
+    NEVER,
+    SHARE,
+    SHORTEST_REST,
+    Allowance,
+    Calendar,
+    moved,
+)
 from tests.certificates import NOON
 from tests.watch.surroundings import HandedClock
 
@@ -22,7 +33,8 @@ def rested(clock: HandedClock, due: datetime = NOON + 30 * HOURS) -> Calendar:
     """Return a calendar after a round that ended just now, with the next one *due* then."""
     calendar = Calendar(clock)
     assert not list(calendar.reasons())
-    calendar.done(due, 0.5, trouble=False)
+    calendar.done(trouble=False)
+    calendar.due(due, 0.5)
     return calendar
 
 
@@ -54,11 +66,16 @@ def test_timed_rounds_take_a_small_share_of_a_core(clock: HandedClock) -> None:
     assert calendar.rested == SHORTEST_REST
 
 
-def test_what_was_cut_short_goes_on_at_once(clock: HandedClock) -> None:
-    calendar = Calendar(clock, cut=True)
-    calendar.done(clock.now(), 0.5, trouble=False)
-    assert list(calendar.reasons()) == ["due"]
-    assert calendar.begins(["due"]) <= clock.ticks()
+def test_certificates_that_come_while_one_is_deployed_are_deployed_together(
+    clock: HandedClock,
+) -> None:
+    calendar = rested(clock)
+    assert calendar.begins({CERTIFICATES}) == clock.ticks()
+    calendar.lasted = 2.0
+    assert calendar.begins({CERTIFICATES}) == clock.ticks() + ARRIVALS * 2.0
+    assert calendar.begins({CERTIFICATES, "model"}) <= clock.ticks()
+    calendar.lasted = 900.0
+    assert calendar.begins({CERTIFICATES}) == clock.ticks() + LONGEST_ARRIVALS
 
 
 @pytest.mark.parametrize(
@@ -86,7 +103,8 @@ def test_rounds_that_fail_come_ever_less_often(clock: HandedClock) -> None:
     calendar = rested(clock)
     assert [calendar.failed() for _ in range(6)] == [1, 10, 100, 600, 600, 600]
     assert calendar.begins(["again"]) == 600
-    calendar.done(NOON + HOURS, 0.5, trouble=False)
+    calendar.done(trouble=False)
+    calendar.due(NOON + HOURS, 0.5)
     assert calendar.failed() == 1
 
 
@@ -94,10 +112,10 @@ def test_a_service_in_trouble_is_looked_at_ever_less_often(clock: HandedClock) -
     calendar = rested(clock)
     looks = []
     for _ in range(4):
-        calendar.done(NOON + 30 * HOURS, 0.5, trouble=True)
+        calendar.done(trouble=True)
         looks.append(calendar.again_at)
     assert looks == [60, 600, 3600, 3600]
-    calendar.done(NOON + 30 * HOURS, 0.5, trouble=False)
+    calendar.done(trouble=False)
     assert calendar.again_at == NEVER
 
 

@@ -6,7 +6,7 @@ import os
 import socket
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -499,7 +499,7 @@ def test_what_was_right_last_is_not_written_again(trial: Trial) -> None:
 def test_an_exception_in_a_round_is_told_with_its_traceback_and_the_next_one_comes(
     trial: Trial,
 ) -> None:
-    draws = iter((0, 0, 2))
+    draws = iter((0, 0, 2, 2))
 
     def draw() -> float:
         return 1 / next(draws)
@@ -677,32 +677,124 @@ def test_a_port_that_is_taken_is_told_once_and_harms_nothing(running: Trial) -> 
     running.changed()
 
 
-# While a round orders.
+# While certificates are obtained.
 
 
-def test_a_round_is_cut_short_by_a_changed_model_and_by_nothing_less(running: Trial) -> None:
-    watch = running.watch
-    watch.began = running.clock.ticks()
-    assert not watch.enough()
-    os.utime(running.layout.config)
-    watch.bell.ring()
-    running.clock.go(0.3)
-    assert not watch.enough()
-    running.model(A | B)
-    watch.bell.ring()
-    assert not watch.enough()  # not while it is still being written
-    running.clock.go(0.3)
-    assert watch.enough()
-    assert watch.reasons == {"model": None}
+class Held:
+    """Work that is begun, and goes on when it is told to."""
+
+    def __init__(self) -> None:
+        self.begun: list[Callable[[], None]] = []
+
+    def __call__(self, work: Callable[[], None]) -> None:
+        self.begun.append(work)
+
+    def end(self) -> None:
+        """Have what was begun last come to its end."""
+        self.begun.pop()()
 
 
-def test_many_orders_are_done_in_portions(running: Trial) -> None:
-    running.watch.began = running.clock.ticks()
-    running.clock.go(119)
-    assert not running.watch.enough()
-    running.clock.go(2)
-    assert running.watch.enough()
-    assert running.watch.calendar.cut
+def test_a_changed_model_is_deployed_while_certificates_are_obtained(trial: Trial) -> None:
+    held = Held()
+    trial.watch = trial.made(start_work=held)
+    trial.model(A)
+    trial.watch.step()
+    assert len(held.begun) == 1
+    assert not trial.watch.enough()
+    trial.model(A | B)
+    trial.changed()
+    assert trial.events.reasons == [("start",), ("model",)]
+    assert "b.example" in trial.owners
+    assert trial.watch.enough()  # what is wanted now is another thing than what is obtained
+    trial.go(5)
+    assert len(held.begun) == 1  # never two at a time
+    held.end()
+    trial.go(5)
+    assert len(held.begun) == 1
+    assert trial.events.reasons == [("start",), ("model",)]
+    held.end()
+    trial.go(5)
+    assert not held.begun
+
+
+def test_while_certificates_are_obtained_nothing_is_due(trial: Trial) -> None:
+    held = Held()
+    trial.watch = trial.made(start_work=held)
+    trial.model(A)
+    trial.watch.step()
+    trial.go(300)
+    assert trial.events.reasons == [("start",)]
+
+
+def test_what_goes_wrong_beside_the_loop_is_told_and_tried_again(trial: Trial) -> None:
+    held = Held()
+    trial.watch = trial.made(start_work=held)
+    trial.model(A)
+    trial.watch.step()
+    in_the_way = trial.layout.obtaining.parent
+    in_the_way.write_bytes(b"")
+    held.end()
+    trial.watch.step()
+    assert trial.events.of("round_failed")
+    in_the_way.unlink()
+    trial.go(5)
+    held.end()
+    trial.go(5)
+    assert not held.begun
+    assert len(trial.events.of("round_failed")) == 1
+
+
+def test_certificates_that_wait_to_be_deployed_hold_up_nothing_and_nobody_spins(
+    trial: Trial,
+) -> None:
+    held = Held()
+    trial.watch = trial.made(start_work=held)
+    trial.model(A)
+    trial.watch.step()
+    trial.model(A | B)
+    trial.changed()
+    trial.watch.calendar.lasted = 10.0
+    trial.watch.come("c.example")
+    trial.watch.step()
+    held.end()
+    trial.watch.step()
+    assert len(held.begun) == 1  # what is wanted now is obtained meanwhile
+    assert trial.watch.step() > 1
+
+
+def test_obtaining_that_fails_as_a_whole_is_tried_ever_less_often(
+    trial: Trial, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("proxygen.watch.round.obtain", fails)
+    trial.model({})
+    trial.go(115)
+    assert trial.events.reasons == [("start",)]
+    pauses = [each["again_in"] for each in trial.events.of("round_failed")]
+    assert pauses == [1.0, 10.0, 100.0, 600.0]
+
+
+def test_obtaining_that_hangs_is_no_sign_of_life(trial: Trial) -> None:
+    trial.watch = trial.made(start_work=Held())
+    trial.model({})
+    trial.watch.step()
+    trial.go(SILENCE - 10)
+    assert trial.watch.lively()
+    trial.go(20)
+    assert not trial.watch.lively()
+
+
+def test_sighup_forgets_what_the_dns_said(trial: Trial) -> None:
+    trial.model({})
+    trial.watch.step()
+    known = trial.watch.obtaining.parts
+    assert known
+    known.lookups["anything"] = None  # type: ignore[assignment]
+    trial.watch.ask()
+    trial.watch.step()
+    assert not known.lookups
 
 
 def test_words_tell_how_many_domains_and_when_next(running: Trial) -> None:

@@ -1,0 +1,126 @@
+"""Deployment: the steps of a plan that brings this host's services to what the store holds."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import groupby
+
+from proxygen.apply.change import as_service_error, bring, look_again
+from proxygen.apply.issuance import Issuance
+from proxygen.apply.issue import store_failed
+from proxygen.apply.outcome import Outcome, Progress
+from proxygen.apply.service import LiveService, Target
+from proxygen.assemble import Parts
+from proxygen.errors import NotServed, ProxygenError, ServiceError
+from proxygen.host import files
+from proxygen.model.site import Site
+from proxygen.plan.observed import Observed
+from proxygen.plan.steps import Adopt, Install, Issue, Plan, Reload, Step, Verify, done
+
+Steps = list[Install | Reload | Verify]
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """Walks plans of one deployment.
+
+    *supplied* are the owners whose certificate was seen to, *unadopted* those whose certificate
+    could not be adopted.
+    """
+
+    site: Site
+    parts: Parts
+    outcome: Outcome
+    progress: Progress
+    issuance: Issuance
+    supplied: set[str] = field(default_factory=set)
+    unadopted: set[str] = field(default_factory=set)
+
+    def supply(self, plan: Plan, observed: Observed) -> bool:
+        """Store the certificates for which nobody is asked; return whether there were any."""
+        adopt = [step for step in plan.steps if isinstance(step, Adopt)]
+        due = [step for step in plan.steps if isinstance(step, Issue)]
+        self.adopt(adopt)
+        if due:
+            self.supplied.update(step.certificate.owner for step in due if not step.stand_in)
+            self.issuance.all(due, observed)
+        return bool(adopt or due)
+
+    def adopt(self, steps: Iterable[Adopt]) -> None:
+        """Store certificates that services have; what cannot be stored is not tried again."""
+        for step in steps:
+            owner = step.bundle.owner
+            try:
+                self.parts.bundles.save(step.pair, step.bundle)
+            except OSError as error:
+                self.supplied.add(owner)
+                self.unadopted.add(owner)
+                self.failed(owner, step, store_failed(error))
+                continue
+            if not step.bundle.is_interim:
+                self.outcome.settle(owner)
+            self.outcome.done.append(done(step))
+            self.progress.say(str(step))
+
+    def services(self, plan: Plan, observed: Observed) -> None:
+        """Bring each service to what is wanted: its steps are one."""
+        steps = [each for each in plan.steps if isinstance(each, Install | Reload | Verify)]
+        for name, group in groupby(steps, key=service_of):
+            self.service(name, list(group), observed)
+
+    def service(self, name: str, steps: Steps, observed: Observed) -> None:
+        """Bring one service to what is wanted."""
+        step = steps[0]
+        verify = next(each for each in steps if isinstance(each, Verify))
+        try:
+            with as_service_error(name):
+                if isinstance(step, Install):
+                    self.progress.say(str(step))
+                    self.bring(step, verify, observed)
+                else:
+                    if isinstance(step, Reload):
+                        self.progress.say(str(step))
+                        self.live(name, observed).reload()
+                    given = verify.endpoints, self.progress.say, self.progress.leave
+                    look_again(self.live(name, observed), *given)
+        except (ServiceError, NotServed) as error:
+            self.failed(name, step, error)
+            with suppress(ServiceError, OSError):
+                self.live(name, observed).generations.purge_refused()
+        else:
+            self.outcome.settle(name)
+            self.outcome.done += map(done, steps)
+
+    def bring(self, step: Install, verify: Verify, observed: Observed) -> None:
+        """Build what is wanted beside what serves, then bring the service to it."""
+        wanted = step.installation
+        service = self.live(wanted.service, observed)
+        if self.parts.services[wanted.service].challenges:
+            files.folder(self.parts.layout.challenges)  # other ACME clients expect their webroot
+        generation = service.generations.build(wanted, self.parts.bundles)
+        target = Target(generation, wanted.parameters)
+        before = self.outcome.before.setdefault(wanted.service, service.former)
+        given = self.progress.say, before, self.progress.leave
+        bring(service, target, verify.endpoints, *given)
+
+    def live(self, name: str, observed: Observed) -> LiveService:
+        """Return a service as it is now, with the means to change it."""
+        return LiveService(observed.services[name], self.parts)
+
+    def failed(self, of: str, step: Step, error: ProxygenError) -> None:
+        """Note a failure and say it; a later one of the same takes its place."""
+        self.outcome.failed(of, error)
+        self.progress.say(f"failed: {step}: {error.what}")
+
+
+def service_of(step: Install | Reload | Verify) -> str:
+    """Return whose step it is."""
+    return step.installation.service if isinstance(step, Install) else step.service
+
+
+def installed_by(outcome: Outcome, plan: Plan) -> Collection[str]:
+    """Return the services for which a plan's installation was done."""
+    installs = [step for step in plan.steps if isinstance(step, Install)]
+    return {step.installation.service for step in installs if str(step) in outcome.done}

@@ -1,0 +1,100 @@
+"""Issuance: certificates obtained, stored and told of, for both halves."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from proxygen import assemble
+from proxygen.apply.issue import Issuing, Result, issuer_of, lost
+from proxygen.apply.outcome import Outcome, Progress
+from proxygen.apply.standing import Standing
+from proxygen.assemble import Parts
+from proxygen.errors import Coded, coded
+from proxygen.issuers import Issuer
+from proxygen.model.certificate import Bundle, Certificate
+from proxygen.model.hosts import readable
+from proxygen.model.site import Site
+from proxygen.plan.observed import Observed
+from proxygen.plan.steps import Issue, done
+
+
+@dataclass(frozen=True, slots=True)
+class Issuance:
+    """Obtains certificates side by side; each is stored, then told of.
+
+    *before* is called before each order of a certificate.
+    """
+
+    site: Site
+    parts: Parts
+    outcome: Outcome
+    progress: Progress
+    before: Callable[[Certificate], None]
+
+    def all(self, due: list[Issue], observed: Observed, *, listen: bool = False) -> list[Result]:
+        """Obtain certificates; *listen*: proxygen answers challenges itself."""
+        many = itertools.count(1)
+
+        def told(result: Result) -> None:
+            self.tell(result, observed)
+            self.progress.count(next(many), len(due))
+
+        words = {issuer_of(step) for step in due}
+        words |= {each.directory for step in due for each in step.authorities}
+        with assemble.issuers(self.parts, self.site, words, listen=listen) as issuers:
+            sources, stop = observed.sources, self.progress.stop
+            standing = self.standing(observed)
+            issuing = Issuing(self.parts, issuers, sources, stop, self.before, standing)
+            results = issuing.all(due, told)
+            self.outcome.terms |= new_terms(issuers)
+            self.outcome.notes += notes(issuers)
+        return results
+
+    def standing(self, observed: Observed) -> Standing:
+        """Return how we stand with the authorities."""
+        stored = observed.bundles.values()
+        lifetimes = [each.lifetime for each in stored if each.authority and not each.stand_in]
+        authorities = {each.directory: each for each in self.site.authorities}
+        return Standing(self.parts, authorities, min(lifetimes, default=None))
+
+    def tell(self, result: Result, observed: Observed) -> None:
+        """Note the result of one issue and say it."""
+        step, found = result
+        owner = step.certificate.owner
+        if not isinstance(found, Bundle):
+            self.outcome.failed(owner, found)
+            self.progress.say(f"failed: {step}: {found.what}")
+        else:
+            if not step.stand_in:
+                self.outcome.settle(owner)
+            self.outcome.obtained += 1
+            self.outcome.notes += left_behind(step, observed)
+            self.outcome.done.append(done(step))
+            until = f"until {found.not_after:%Y-%m-%d %H:%M} UTC, from {found.issued_by}"
+            self.progress.say(f"{step}\n  {until}")
+        self.progress.result(result)
+
+
+def left_behind(step: Issue, observed: Observed) -> Iterator[str]:
+    """Yield a word about each name that a certificate had, and was renewed without; said once."""
+    for name in lost(step, observed.bundles.get(step.certificate.owner)):
+        words = (
+            f"{readable(step.certificate.owner)}: renewed without {readable(name)}, which leads"
+            " elsewhere; it comes back by itself when it leads here again; if it moved away for"
+            " good, take it out of the model"
+        )
+        yield Coded(words, "renewed-without", name)
+
+
+def new_terms(issuers: Mapping[str, Issuer]) -> dict[str, str]:
+    """Return the new terms of service that authorities have, by their directory."""
+    found = {word: getattr(issuer, "new_terms", None) for word, issuer in issuers.items()}
+    return {directory: url for directory, url in found.items() if url}
+
+
+def notes(issuers: Mapping[str, Issuer]) -> Iterable[str]:
+    """Return what is worth a warning about the accounts at the authorities."""
+    told = (words for issuer in issuers.values() for words in getattr(issuer, "notes", ()))
+    return [*coded("account", told)]

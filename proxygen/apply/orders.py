@@ -1,0 +1,190 @@
+"""Orders: the steps of a plan to obtain certificates, in order; one failure stops no other."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from itertools import groupby
+
+from proxygen.apply.issuance import Issuance
+from proxygen.apply.outcome import Outcome, Progress
+from proxygen.assemble import Parts
+from proxygen.errors import Bug, IssueFailed
+from proxygen.model.certificate import HTTP, Bundle, Certificate
+from proxygen.model.hosts import readable
+from proxygen.model.site import Site
+from proxygen.plan.names import Known
+from proxygen.plan.observed import Observed
+from proxygen.plan.states import about
+from proxygen.plan.steps import Forget, Issue, Look, Plan, done, some
+
+LOOKING = 120.0
+"""Seconds of looking at names after which an order is placed for those that are known by then."""
+
+MOST_ORDERS = 4
+"""How often a certificate is ordered in one run, each time without the names refused before."""
+
+Asking = tuple[Certificate, str]
+
+
+@dataclass(slots=True)
+class Tried:
+    """What one run tried already.
+
+    *owners*: whose certificates it asked for, *asked*: with which names, *names*: at which names
+    it looked, each with its owner.
+    """
+
+    owners: set[str] = field(default_factory=set)
+    asked: dict[str, set[tuple[str, ...]]] = field(default_factory=dict)
+    names: set[tuple[str, str]] = field(default_factory=set)
+
+    @property
+    def much(self) -> int:
+        """Return how much was tried by now."""
+        return len(self.names) + sum(map(len, self.asked.values()))
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """Walks plans of one run; *answered* are the names whose challenges a web server answers.
+
+    None: no web server does, so proxygen answers itself.
+    """
+
+    site: Site
+    parts: Parts
+    outcome: Outcome
+    progress: Progress
+    issuance: Issuance
+    tried: Tried
+    answered: frozenset[str] | None
+
+    def walk(self, plan: Plan, observed: Observed) -> bool:
+        """Do the steps; return whether what was found out makes a new plan worthwhile.
+
+        Told to stop it begins nothing more; what was not begun was not tried.
+        """
+        again = False
+        for kind, group in groupby(plan.steps, key=type):
+            if self.progress.stop():
+                return False
+            if kind is Look:
+                steps = [step for step in group if isinstance(step, Look)]
+                if asked := self.to_look_at(steps):
+                    self.look(asked, observed)
+                    return True
+            elif kind is Issue:
+                due = [step for step in group if isinstance(step, Issue)]
+                if due := self.to_order(due):
+                    again |= self.order(due, observed)
+            else:
+                self.forget(step for step in group if isinstance(step, Forget))
+        return again
+
+    def is_answered(self, wanted: Certificate, name: str) -> bool:
+        """Return whether the challenge for a name of a certificate is answered."""
+        return wanted.challenge != HTTP or self.answered is None or name in self.answered
+
+    def to_order(self, due: list[Issue]) -> list[Issue]:
+        """Return what to order, without names that a web server does not answer challenges for.
+
+        The authority counts failed validations. A certificate that must have such a name waits.
+        """
+        found = []
+        for step in (each for each in due if each.certificate.owner not in self.tried.owners):
+            wanted = step.certificate
+            missing = [each for each in wanted.names if not self.is_answered(wanted, each)]
+            if not missing:
+                found.append(step)
+            elif wanted.strict or wanted.names[0] in missing:
+                self.tried.owners.add(wanted.owner)
+                self.outcome.failed(wanted.owner, not_answered(missing))
+                self.progress.say(f"failed: {step}: {not_answered(missing).what}")
+            else:
+                found.append(without(step, missing))
+        return found
+
+    def to_look_at(self, steps: Iterable[Look]) -> list[Asking]:
+        """Return the names to look at, none twice in one run."""
+        asked = [each for step in steps for each in step.asked]
+        asked = [each for each in asked if (each[0].owner, each[1]) not in self.tried.names]
+        return [each for each in asked if any(self.is_answered(each[0], n) for n in each[0].names)]
+
+    def look(self, asked: list[Asking], observed: Observed) -> None:
+        """Look at names, before an authority is asked for them."""
+        from proxygen.apply.preflight import Looking
+
+        self.progress.say(str(Look(tuple(asked))))
+        many = itertools.count(1)
+
+        def told(asking: Asking, known: Known) -> None:
+            self.tried.names.add((asking[0].owner, asking[1]))
+            self.progress.count(next(many), len(asked))
+            if known.trouble:
+                wanted, name = asking
+                words = f"{readable(name)} ({readable(wanted.owner)})"
+                self.progress.say(f"waiting for DNS: {words}: {about(name, known.trouble)}")
+
+        until = time.monotonic() + LOOKING
+        before = len(self.tried.names)
+        looking = Looking(
+            self.site,
+            self.parts,
+            self.answered is None,
+            lambda: time.monotonic() > until or self.progress.stop(),
+        )
+        looking.noted(asked, observed, told)
+        if len(self.tried.names) == before and not self.progress.stop():
+            self.tried.owners.update(wanted.owner for wanted, _ in asked)  # nobody came to look
+
+    def order(self, due: list[Issue], observed: Observed) -> bool:
+        """Order certificates; return whether any came, or some may do without names refused."""
+        self.tried.owners.update(step.certificate.owner for step in due)
+        results = self.issuance.all(due, observed, listen=self.answered is None)
+        again = [each for step, found in results if (each := self.may_do_without(step, found))]
+        begun = {step.certificate.owner for step, _ in results}
+        stopped = {step.certificate.owner for step in due} - begun
+        self.tried.owners.difference_update(again, stopped)
+        return bool(again) or any(isinstance(found, Bundle) for _, found in results)
+
+    def may_do_without(self, step: Issue, found: Bundle | IssueFailed | Bug) -> str | None:
+        """Return the owner whose certificate may do without the names that were refused.
+
+        Not one for which the very same was asked before in this run: nothing could be stored.
+        And none for which much was asked: others want theirs meanwhile.
+        """
+        wanted = step.certificate
+        refused = {each.name for each in found.refused} if isinstance(found, IssueFailed) else set()
+        asked = self.tried.asked.setdefault(wanted.owner, set())
+        known = wanted.names in asked
+        asked.add(wanted.names)
+        often = len(asked) >= MOST_ORDERS
+        if known or often or wanted.strict or not refused & set(wanted.names):
+            return None
+        return None if wanted.names[0] in refused else wanted.owner
+
+    def forget(self, steps: Iterable[Forget]) -> None:
+        """Remove bundles that nobody wants."""
+        for step in steps:
+            self.parts.bundles.forget(step.bundle)
+            self.outcome.done.append(done(step))
+            self.progress.say(str(step))
+
+
+def without(step: Issue, names: list[str]) -> Issue:
+    """Return an order without some names, which are left out for now."""
+    wanted = step.certificate
+    kept = tuple(each for each in wanted.names if each not in names)
+    return replace(step, certificate=replace(wanted, names=kept), left_out=(*step.left_out, *names))
+
+
+def not_answered(names: list[str]) -> IssueFailed:
+    """Return the error for a certificate that is not ordered yet."""
+    what = f"the web server does not answer the authority's challenges for {some(names)}"
+    return IssueFailed(
+        f"not asked for: {what}",
+        remedy="correct what is said of it, then run `proxygen apply`",
+    )

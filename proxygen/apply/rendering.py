@@ -1,0 +1,103 @@
+"""Rendering: what each service of this host should have, and where clients meet it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+
+from proxygen.assemble import Parts
+from proxygen.errors import ProxygenError, ServiceError
+from proxygen.model.certificate import GLOBAL
+from proxygen.model.site import Site
+from proxygen.model.views import VIEWS, View
+from proxygen.plan.installation import Installation, installation, overrides_in
+from proxygen.plan.observed import Observed
+from proxygen.plan.render import Templates
+from proxygen.services import Endpoint, Facts, ServiceSettings
+
+
+def installations(
+    site: Site, parts: Parts, observed: Observed
+) -> tuple[dict[str, Installation], tuple[tuple[str, ProxygenError], ...]]:
+    """Return what each usable service should have, and why the others are not usable."""
+    wanted: dict[str, Installation] = {}
+    failures: list[tuple[str, ProxygenError]] = []
+    for name, state in observed.services.items():
+        try:
+            if state.error:
+                raise state.error
+            wanted[name] = wanted_of(name, site, parts, observed)
+        except ServiceError as error:
+            failures.append((name, error))
+            if former := with_former_templates(name, site, parts, observed):
+                wanted[name] = former
+    return wanted, tuple(failures)
+
+
+def with_former_templates(
+    name: str, site: Site, parts: Parts, observed: Observed
+) -> Installation | None:
+    """Return what a service should have by the administrator's templates that it took last.
+
+    None where that is not known, or these are no better.
+    """
+    state = observed.services[name]
+    former = overrides_in(state.installed.manifest)
+    if state.facts is None or former is None or former == state.facts.overrides:
+        return None
+    try:
+        there = replace(state, facts=replace(state.facts, overrides=former))
+        services = {**observed.services, name: there}
+        return wanted_of(name, site, parts, replace(observed, services=services))
+    except ServiceError:
+        return None
+
+
+def wanted_of(name: str, site: Site, parts: Parts, observed: Observed) -> Installation:
+    """Return what one service should have; it is handed its role's view and nothing else.
+
+    It follows from that view and a few facts: while these are the same, so is it.
+    """
+    module, state = parts.services[name], observed.services[name]
+    if state.facts is None:
+        raise state.error or ServiceError(f"{name} was not looked at")
+    view = VIEWS[module.role](site, observed.bundles)
+    given = (view, state.settings, state.facts)
+    make = partial(rendered, name, parts, *given)
+    return parts.latest.of(f"wanted {name}", (*given, parts.layout, parts.templates), make)
+
+
+def rendered(
+    name: str, parts: Parts, view: View, settings: ServiceSettings, facts: Facts
+) -> Installation:
+    """Return what one service should have for a view."""
+    module, templates = parts.services[name], templates_for(name, parts, facts)
+    return installation(
+        name,
+        module.wanted(view, settings, facts, parts.layout),
+        module.pointer(facts.main),
+        module.endpoints(view, settings, facts),
+        templates,
+        parts.layout.live(name),
+        facts.version,
+        templates.overriding(module.kind),
+    )
+
+
+def templates_for(name: str, parts: Parts, facts: Facts) -> Templates:
+    """Return the templates of a service's files: those that are there, or were."""
+    kind = parts.services[name].kind
+    if facts.overrides is None or facts.overrides == parts.templates.overriding(kind):
+        return parts.templates
+    return parts.templates.instead(kind, facts.overrides)
+
+
+def met(site: Site, parts: Parts, observed: Observed) -> list[Endpoint]:
+    """Return where clients meet certificates, at the services that can be worked with."""
+    found: list[Endpoint] = []
+    for name, state in observed.services.items():
+        if state.facts and GLOBAL in observed.bundles:
+            module = parts.services[name]
+            view = VIEWS[module.role](site, observed.bundles)
+            found += module.endpoints(view, state.settings, state.facts)
+    return found

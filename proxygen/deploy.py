@@ -1,0 +1,257 @@
+"""WHAT THE STORE HOLDS -> GENERATIONS -> PROOF. Every server does this; read this first."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime
+
+from proxygen import answered
+from proxygen.apply import refusals
+from proxygen.apply.change import not_running
+from proxygen.apply.deployment import Deployment, installed_by
+from proxygen.apply.heeding import Heeding
+from proxygen.apply.hooks import Hooks
+from proxygen.apply.issuance import Issuance
+from proxygen.apply.outcome import Outcome, Progress, nothing
+from proxygen.apply.rendering import installations, met
+from proxygen.assemble import Parts
+from proxygen.configured import with_candidates
+from proxygen.errors import NotServed, ProxygenError, ServiceError
+from proxygen.model.certificate import GLOBAL, HTTP
+from proxygen.model.site import Site
+from proxygen.observe import looked_since, observe, unanswered
+from proxygen.plan.adoption import adopted, adoptions, as_they_are, not_usable
+from proxygen.plan.compare import LOCAL, changes_of, issues_of, stand_in
+from proxygen.plan.observed import Observed
+from proxygen.plan.steps import Install, Issue, Plan
+from proxygen.plan.without import failure, sentence
+from proxygen.services import Listener
+
+NOTHING_BEFORE: Mapping[str, str | None] = {}
+
+LONGEST_ASKING = 30.0
+"""Seconds for which it is asked at which names challenges are answered."""
+PROBED = 200
+"""At how many names that were answered for it is seen whether they still are after a change."""
+
+
+def deploy(
+    site: Site,
+    parts: Parts,
+    progress: Progress,
+    unserved: Collection[str] = (),
+    before: Mapping[str, str | None] = NOTHING_BEFORE,
+    only: Collection[str] = (),
+) -> Outcome:
+    """Bring this host's services to what the store holds, and prove it; nobody else is asked.
+
+    What nobody is asked for comes into the store first: certificates that services have already,
+    those in files, self-signed ones. *unserved* are services that were seen to serve something
+    else although their files are as wanted: they are reloaded. *before* are the generations that
+    served before this run, where it deploys a second time. *only*: whose certificates are supplied.
+    """
+    outcome = Outcome(set_aside=site.set_aside, held_back=site.held_back, before=dict(before))
+    hooks = Hooks(parts, progress.say, progress.leave)
+    hooks.begin()
+    heeding = Heeding(site, parts, progress)
+    issuance = Issuance(site, parts, outcome, progress, nothing)
+    walk = Deployment(site, parts, outcome, progress, issuance)
+    observed = seen(site, parts)
+    if heeding.again(observed):
+        observed = seen(site, parts)
+    plan = plan_deployment(site, parts, observed, reload=unserved, only=only)
+    outcome.notes += told_of_stand_ins(site, observed, plan, parts.now())
+    if walk.supply(plan, observed):
+        observed = seen(site, parts, walk.unadopted)
+        plan = plan_deployment(site, parts, observed, walk.supplied, unserved, only)
+    if GLOBAL not in walk.unadopted:  # else services stay as they are: a stand-in were worse
+        walk.services(plan, observed)
+        while heeding.after(observed, outcome):
+            observed = seen(site, parts, walk.unadopted)
+            plan = plan_deployment(site, parts, observed, walk.supplied, only=only)
+            walk.services(plan, observed)
+        for of, error in plan.failures:
+            outcome.failed(of, error)
+        note_refusals(parts, observed, plan, outcome)
+    note_answered(site, parts, observed, installed_by(outcome, plan))
+    present = replace(observed, services=looked_since(observed.services, parts.layout))
+    outcome.observed = present
+    outcome.stopped = list(stopped(present, outcome.failures))
+    hooks.failed_all(site, present, outcome.failures)
+    hooks.deployed_all(site, present, lambda: met(site, parts, observed))
+    outcome.notes += hooks.warnings
+    for of, error in left_out(present):
+        outcome.failed(of, error)
+    return outcome
+
+
+def seen(site: Site, parts: Parts, unadopted: Collection[str] = ()) -> Observed:
+    """Return what is, with the certificates that services are configured with by others.
+
+    Whose could not be adopted stays as clients see him now.
+    """
+    observed = with_candidates(site, parts, observe(site, parts))
+    return as_they_are(site, observed, unadopted)
+
+
+def plan_deployment(
+    site: Site,
+    parts: Parts,
+    observed: Observed,
+    supplied: Collection[str] = (),
+    reload: Collection[str] = (),
+    only: Collection[str] = (),
+) -> Plan:
+    """Return what there is to do on this host, as far as it can be told from what the store holds.
+
+    *supplied* are the owners whose certificate was seen to in this deployment already, *only* those
+    whose is supplied at all. Without a
+    global certificate nothing can be given to a service.
+    """
+    now = parts.now()
+    adopt = tuple(
+        each for each in adoptions(site, observed, now) if each.bundle.owner not in supplied
+    )
+    then = adopted(observed, adopt)
+    local = (
+        each
+        for each in site.certificates
+        if each.issuer in LOCAL and (not only or each.owner in only)
+    )
+    due, _ = issues_of(local, then, now, supplied)
+    first = stand_in(site, then)
+    if first and not any(is_self_signed(step, GLOBAL) for step in due):
+        due = (first, *due)
+    if GLOBAL not in then.bundles:
+        return Plan((*adopt, *due))
+    wanted, failures = installations(site, parts, then)
+    installs = [
+        step
+        for name, installation in wanted.items()
+        for step in changes_of(installation, then.services[name], reload=name in reload)
+    ]
+    return Plan((*adopt, *due, *installs), failures=failures)
+
+
+def is_self_signed(step: Issue, owner: str) -> bool:
+    """Return whether a step makes an owner's certificate at once, so that no stand-in is needed."""
+    return step.certificate.owner == owner and step.certificate.issuer == "selfsigned"
+
+
+def told_of_stand_ins(site: Site, observed: Observed, plan: Plan, now: datetime) -> tuple[str, ...]:
+    """Return why nothing of what services have is adopted where a stand-in is made."""
+    made = any(isinstance(step, Issue) and step.stand_in for step in plan.steps)
+    return tuple(not_usable(site, observed, now)) if made else ()
+
+
+# What becomes known.
+
+
+def left_out(observed: Observed) -> Iterator[tuple[str, ProxygenError]]:
+    """Yield each part that a service refuses: whom it concerns, and why."""
+    for state in observed.services.values():
+        if facts := state.facts:
+            for each in state.left_out:
+                yield each.of, failure(each, facts)
+
+
+def told_of_left_out(observed: Observed) -> set[str]:
+    """Return the warnings about the parts that services refuse."""
+    return {
+        sentence(each, state.facts)
+        for state in observed.services.values()
+        if state.facts
+        for each in state.left_out
+    }
+
+
+def note_refusals(parts: Parts, observed: Observed, plan: Plan, outcome: Outcome) -> None:
+    """Note which services were not given what the model wants, until they are.
+
+    Not of one that cannot be worked with: that is seen whenever somebody looks.
+    """
+    failures = dict(outcome.failures)
+    for name, state in observed.services.items():
+        error, live = failures.get(name), parts.layout.live(name)
+        if isinstance(error, ServiceError) and state.error is None:
+            refusals.note(live, error, parts.now())
+        elif state.error is None and is_in_place(name, plan, outcome):
+            refusals.settle(live)
+
+
+def is_in_place(name: str, plan: Plan, outcome: Outcome) -> bool:
+    """Return whether a service has what the model wants, be it that clients see it or not."""
+    installs = [step for step in plan.steps if isinstance(step, Install)]
+    left = [str(each) for each in installs if each.installation.service == name]
+    not_served = any(of == name and isinstance(e, NotServed) for of, e in outcome.failures)
+    return not_served or set(left) <= set(outcome.done)
+
+
+def stopped(
+    observed: Observed, failures: Collection[tuple[str, ProxygenError]]
+) -> Iterator[tuple[str, NotServed]]:
+    """Yield the services that do not run although nothing failed, each with what says so.
+
+    What is told of them is no step and leaves no note: with nothing due, nothing is written.
+    """
+    failed = {of for of, _ in failures}
+    for name, state in observed.services.items():
+        if state.pid is None and state.error is None and name not in failed:
+            yield name, not_running(name)
+
+
+def note_answered(site: Site, parts: Parts, observed: Observed, installed: Collection[str]) -> None:
+    """Keep for which names the web server answers challenges: asked as the authority will ask.
+
+    One that cannot be worked with at present may still run and answer. What was seen before is not
+    asked again but for a few names, once the service was *installed* anew.
+    """
+    for name in parts.services.keys() - observed.services.keys():
+        note_answered_by(parts, name, None)
+    ordered = (each for each in site.certificates if each.issuer == "acme")
+    wanted = {name for each in ordered if each.challenge == HTTP for name in each.names}
+    for name, state in observed.services.items():
+        challenges = parts.services[name].challenges
+        if challenges is None:
+            continue
+        if state.pid is None and state.error is None:
+            note_answered_by(parts, name, None)
+            continue
+        listener = challenges.challenge_listener(state.settings)
+        kept = (answered.of(parts.store, name) or frozenset()) & wanted
+        if name in installed and not answers(listener, sorted(kept)[:PROBED]):
+            kept = frozenset()
+        note_answered_by(parts, name, kept | answering(listener, sorted(wanted - kept)))
+
+
+def note_answered_by(parts: Parts, service: str, names: Collection[str] | None) -> None:
+    """Keep for which names a service answers; where nothing can be written the next run does."""
+    with suppress(OSError):
+        answered.note(parts.store, service, names)
+
+
+def answering(listener: Listener, names: Collection[str]) -> frozenset[str]:
+    """Return those of some names for which a service answers challenges.
+
+    The first one that is not answered is left out, and the rest asked, as long as that takes
+    little: a server that says nothing answers for none.
+    """
+    until, left, found = time.monotonic() + LONGEST_ASKING, list(names), list[str]()
+    while left and time.monotonic() < until:
+        missing = unanswered(listener, left)
+        if missing is None:
+            return frozenset([*found, *left])
+        if missing not in left:
+            break  # nobody answers at all
+        position = left.index(missing)
+        found += left[:position]
+        left = left[position + 1 :]
+    return frozenset(found)
+
+
+def answers(listener: Listener, names: Collection[str]) -> bool:
+    """Return whether a service answers challenges for all of these names."""
+    return not names or unanswered(listener, names) is None

@@ -1,0 +1,124 @@
+"""WHAT IS DUE -> CHECKED NAMES -> ORDERS -> THE STORE. One server does this; read this first."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import asdict, replace
+
+from proxygen import answered
+from proxygen.apply.hooks import Hooks
+from proxygen.apply.issuance import Issuance
+from proxygen.apply.look import look
+from proxygen.apply.orders import Orders, Tried
+from proxygen.apply.outcome import Outcome, Progress
+from proxygen.assemble import Parts
+from proxygen.model.site import Site
+from proxygen.observe import observe_store, sources
+from proxygen.plan.backoff import purpose, purpose_of
+from proxygen.plan.compare import LOCAL, forgotten, in_order, issues, issues_of, looks
+from proxygen.plan.observed import Observed
+from proxygen.plan.schedule import Past, Schedule, forecast, schedule
+from proxygen.plan.steps import Issue, Look, Plan
+
+
+def obtain(
+    site: Site,
+    parts: Parts,
+    progress: Progress,
+    only: Collection[str] = (),
+    tried: Tried | None = None,
+) -> Outcome:
+    """Obtain the certificates that are due from their authorities, into the store.
+
+    *only*: the owners to obtain for. *tried* is what this run tried before: a certificate that
+    could not be obtained is not tried twice in it.
+    """
+    tried = tried if tried is not None else Tried()
+    outcome = Outcome()
+    for authority in site.authorities:
+        parts.ledger(authority.directory).set_right(parts.now())
+    hooks = Hooks(parts, progress.say, progress.leave)
+    hooks.begin()
+    issuance = Issuance(site, parts, outcome, progress, hooks.before)
+    while True:
+        observed = look(site, parts, observe_store(site, parts), only, progress.leave)
+        plan = plan_orders(site, parts, observed, only, tried.owners)
+        outcome.waiting = list(plan.waiting)
+        answers = answered.names(parts.store)
+        orders = Orders(site, parts, outcome, progress, issuance, tried, answers)
+        if not orders.walk(plan, observed):
+            break
+    outcome.observed = settled(site, parts, observed)
+    hooks.failed_all(site, outcome.observed, outcome.failures)
+    outcome.notes += hooks.warnings
+    return outcome
+
+
+def plan_orders(
+    site: Site,
+    parts: Parts,
+    observed: Observed,
+    only: Collection[str] = (),
+    tried: Collection[str] = (),
+) -> Plan:
+    """Return what is to be obtained, and at which names to look before; and what must wait."""
+    now = parts.now()
+    wanted = [
+        each
+        for each in site.certificates
+        if each.issuer not in LOCAL and (not only or each.owner in only)
+    ]
+    due, unprovable = issues_of(wanted, observed, now, tried, only)
+    scheduled = scheduling(due, site, parts, observed, only)
+    asked = tuple(
+        (each, name)
+        for each, name in looks(wanted, observed, scheduled.now, now)
+        if each.owner not in tried
+    )
+    look_first = (Look(asked),) if asked else ()
+    return Plan(
+        (*in_order(scheduled.now, look_first), *forgotten(site, observed, now)),
+        waiting=(*scheduled.waiting, *unprovable),
+        forecast=forecast(scheduled, sum(bool(each.authorities) for each in site.certificates)),
+    )
+
+
+def scheduling(
+    due: Collection[Issue],
+    site: Site,
+    parts: Parts,
+    observed: Observed,
+    forced: Collection[str],
+) -> Schedule:
+    """Return which orders are placed now, and which wait."""
+    if not due:
+        return Schedule()
+    quotas = {
+        each.directory: parts.quota(each)
+        for each in site.authorities
+        if any(asdict(each.limits).values())
+    }
+    purposes = {each.directory: purpose_of(each) for each in site.authorities}
+    past = Past(observed.bundles, observed.attempts, observed.troubles, quotas, forced, purposes)
+    return schedule(list(due), past, parts.now())
+
+
+def settled(site: Site, parts: Parts, observed: Observed) -> Observed:
+    """Return what is, with failures and names as they are now.
+
+    Failures of what is due no more are forgotten, and so are orders and names of what is gone.
+    """
+    bundles, now = parts.bundles, parts.now()
+    attempts = bundles.held("attempts")
+    there = replace(observed, sources=sources(site)) if attempts else observed
+    due, waiting = issues(site, there, now) if attempts else ((), ())
+    about = {step.certificate.owner: purpose(step.certificate) for step in due}
+    waits = {each.owner for each in waiting}
+    for owner, attempt in list(attempts.items()):
+        if owner not in waits and about.get(owner) != attempt.purpose:
+            bundles.forget_failure(owner)
+            del attempts[owner]
+    bundles.forget_orders(each.key for each in site.owners)
+    parts.names.keep({each.owner: each.names for each in site.certificates})
+    troubles, held = bundles.held("troubles"), bundles.held("looks")
+    return replace(observed, attempts=attempts, troubles=troubles, looks=held)

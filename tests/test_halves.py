@@ -1,0 +1,438 @@
+"""The two halves without a service: what each plans, and what each leaves to the other."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from proxygen import answered, applied
+from proxygen import obtain as obtain_module
+from proxygen.apply.outcome import SILENT, Outcome, Progress
+from proxygen.assemble import Parts
+from proxygen.commands.apply import Run
+from proxygen.deploy import answering, deploy, plan_deployment
+from proxygen.errors import IssueFailed, LockHeld
+from proxygen.model.certificate import GLOBAL, Bundle
+from proxygen.model.site import Site
+from proxygen.observe import observe, observe_store
+from proxygen.obtain import obtain, plan_orders
+from proxygen.plan.observed import Observed
+from proxygen.plan.steps import Forget, Issue, Look, Plan
+from proxygen.reconcile import Alone, make_plan, reconcile
+from proxygen.services import Listener
+from tests import certificates
+from tests.live.installation import Clock, Installation, challenge_port
+from tests.live.small_authority import SmallAuthority
+from tests.models import bundle, site
+
+DAY = timedelta(days=1)
+A = {"a.example": {"url": "https://www.a.example", "certificate": "acme"}}
+B = {"b.example": {"url": "https://www.b.example", "certificate": "selfsigned"}}
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    """Return the port of the challenges."""
+    with challenge_port() as found:
+        yield found
+
+
+@pytest.fixture
+def ours(tmp_path: Path, port: int) -> Installation:
+    """Return an installation without a model."""
+    return Installation(tmp_path / "root", Clock(), port)
+
+
+@pytest.fixture
+def ca(tmp_path: Path, ours: Installation) -> Iterator[SmallAuthority]:
+    """Return an authority."""
+    with SmallAuthority(tmp_path, clock=ours.clock, http_port=ours.http_port) as made:
+        yield made
+
+
+def words(plan: Plan) -> list[str]:
+    """Return what a plan does, in short."""
+    return [short(step) for step in plan.steps]
+
+
+def short(step: object) -> str:
+    """Return a step in short."""
+    match step:
+        case Issue(certificate, _, stand_in):
+            return f"{'stand-in' if stand_in else 'issue'} {certificate.owner}"
+        case Look(asked):
+            return f"look at {', '.join(name for _, name in asked)}"
+        case Forget(gone):
+            return f"forget {gone.owner}"
+    return type(step).__name__
+
+
+# What each half plans.
+
+TEXT = """\
+global: {url: mail.example.net, certificate: GLOBAL}
+acme: {terms_of_service_agreed: true, preflight: false}
+services: {}
+domains:
+  a.example: {url: www.a.example, certificate: acme}
+  b.example: {url: www.b.example, certificate: selfsigned}
+  c.example: {url: www.c.example, certificate: {file: {certificate: c.pem, key: c.pem}}}
+  d.example: {url: www.d.example}
+  e.example: {url: www.e.example, certificate: hook}
+"""
+
+
+def stored(found: Site, *owners: str) -> dict[str, Bundle]:
+    """Return bundles of some owners, as they are wanted."""
+    now = Clock().now
+    return {
+        each.owner: replace(bundle(each, ends=now + 60 * DAY), authority=directory(found, each))
+        for each in found.certificates
+        if each.owner in owners
+    }
+
+
+def directory(found: Site, wanted: object) -> str:
+    """Return the authority of what is wanted from one."""
+    return found.acme.directory if getattr(wanted, "issuer", "") == "acme" else ""
+
+
+@pytest.mark.parametrize(
+    ("issuer", "there", "here", "elsewhere"),
+    [
+        ("acme", (), ["stand-in global", *("issue b.example", "issue c.example")], ["global", "a"]),
+        ("selfsigned", (), ["issue global", "issue b.example", "issue c.example"], ["a"]),
+        ("acme", ("global",), ["issue b.example", "issue c.example"], ["a"]),
+        ("acme", ("a.example", "b.example"), ["stand-in global", "issue c.example"], ["global"]),
+        ("acme", ("global", "a.example", "b.example"), ["issue c.example"], []),
+    ],
+)
+def test_each_half_plans_its_own(
+    ours: Installation, issuer: str, there: tuple[str, ...], here: list[str], elsewhere: list[str]
+) -> None:
+    found = site(TEXT.replace("GLOBAL", issuer))
+    what = Observed(stored(found, *there), {}, {})
+    assert words(plan_deployment(found, ours.parts, what)) == here
+    orders = [f"issue {each if each == GLOBAL else f'{each}.example'}" for each in elsewhere]
+    assert words(plan_orders(found, ours.parts, what)) == orders
+
+
+def test_what_was_supplied_in_this_deployment_is_not_supplied_again(ours: Installation) -> None:
+    found = site(TEXT.replace("GLOBAL", "selfsigned"))
+    what = Observed({}, {}, {})
+    again = plan_deployment(found, ours.parts, what, {"b.example", "c.example"})
+    assert words(again) == ["issue global"]
+
+
+def test_only_who_is_asked_for_is_ordered_and_nobody_twice(ours: Installation) -> None:
+    found = site(TEXT.replace("GLOBAL", "acme"))
+    what = Observed({}, {}, {})
+    assert words(plan_orders(found, ours.parts, what, ["a.example"])) == ["issue a.example"]
+    assert words(plan_orders(found, ours.parts, what, tried={"a.example"})) == ["issue global"]
+
+
+def test_names_are_checked_right_before_their_orders(ours: Installation) -> None:
+    found = site(TEXT.replace("GLOBAL", "acme").replace(", preflight: false", ""))
+    what = Observed({}, {}, {})
+    assert words(plan_orders(found, ours.parts, what)) == [
+        "look at mail.example.net, www.a.example",
+        *("issue global", "issue a.example"),
+    ]
+
+
+def test_what_ended_and_nobody_wants_is_forgotten_where_certificates_are_obtained(
+    ours: Installation,
+) -> None:
+    found = site(TEXT.replace("GLOBAL", "acme"))
+    gone = replace(
+        stored(found, "a.example")["a.example"], owner="gone.example", not_after=Clock().now - DAY
+    )
+    what = Observed(stored(found, GLOBAL, "a.example") | {"gone.example": gone}, {}, {})
+    assert words(plan_orders(found, ours.parts, what)) == ["forget gone.example"]
+    assert "forget" not in " ".join(words(plan_deployment(found, ours.parts, what)))
+
+
+def test_a_plan_shows_both_halves_in_their_order(ours: Installation, ca: SmallAuthority) -> None:
+    ours.model(ca, A | B)
+    plan = make_plan(ours.site, ours.parts, observe(ours.site, ours.parts))
+    assert words(plan) == ["issue global", "issue b.example", "issue a.example"]
+
+
+# What each half does.
+
+
+def test_a_deployment_asks_no_authority(ours: Installation, ca: SmallAuthority) -> None:
+    ours.model(ca, A | B)
+    outcome = deploy(ours.site, ours.parts, SILENT)
+    assert outcome.failures == []
+    assert ours.parts.bundles.all().keys() == {GLOBAL, "b.example"}
+    assert not ca.counts
+
+
+def test_obtaining_touches_nothing_but_the_store(ours: Installation, ca: SmallAuthority) -> None:
+    ours.model(ca, A | B)
+    outcome = obtain(ours.site, ours.parts, SILENT)
+    assert outcome.failures == []
+    assert outcome.obtained == 1
+    assert ours.parts.bundles.all().keys() == {"a.example"}
+    assert [each.name for each in ours.layout.var.iterdir()] == ["store"]
+
+
+def test_nothing_is_ordered_for_names_that_no_web_server_answers_for(
+    ours: Installation, ca: SmallAuthority
+) -> None:
+    ours.model(ca, A)
+    answered.note(ours.parts.store, "nginx", ["www.other.example"])
+    outcome = obtain(ours.site, ours.parts, SILENT)
+    ((of, error),) = outcome.failures
+    assert of == "a.example"
+    assert isinstance(error, IssueFailed)
+    assert error.what.endswith("does not answer the authority's challenges for www.a.example")
+    assert "newOrder" not in ca.counts
+    answered.note(ours.parts.store, "nginx", None)
+    assert obtain(ours.site, ours.parts, SILENT).obtained == 1  # by our own listener
+
+
+def test_what_is_proven_by_dns_waits_for_no_web_server(
+    ours: Installation, ca: SmallAuthority
+) -> None:
+    program = ours.layout.root / "solver"
+    program.write_text("#!/bin/sh\nexit 1\n")
+    program.chmod(0o700)
+    solvers = {"dns": {"exec": {"program": str(program)}}}
+    ours.model(ca, A, acme={"challenge": "dns-01"}, solvers=solvers)
+    answered.note(ours.parts.store, "nginx", [])
+    obtain(ours.site, ours.parts, SILENT)
+    assert ca.counts["newOrder"] == 1
+
+
+def test_where_another_process_obtains_what_is_there_is_deployed(
+    ours: Installation, ca: SmallAuthority
+) -> None:
+    @contextmanager
+    def taken() -> Iterator[None]:
+        raise LockHeld("another run of proxygen is at work", where="lock")
+        yield
+
+    ours.model(ca, A | B)
+    outcome = reconcile(ours.site, ours.parts, SILENT, alone=Alone(obtaining=taken))
+    assert ours.parts.bundles.all().keys() == {GLOBAL, "b.example"}
+    assert outcome.exit_code == 7
+    assert not outcome.failures
+
+
+def test_what_one_half_failed_at_is_no_matter_of_the_other(
+    ours: Installation, ca: SmallAuthority
+) -> None:
+    supplied = {"file": {"certificate": "none.pem", "key": "none.pem"}}
+    more = {"c.example": {"url": "https://www.c.example", "certificate": supplied}}
+    ca.rejecting.add("www.a.example")
+    ours.model(ca, A | B | more)
+    outcome = ours.round()
+    assert [of for of, _ in outcome.failures] == ["c.example", "a.example"]
+    assert ours.parts.bundles.attempts().keys() == {"a.example", "c.example"}
+    ours.model(ca, A | B)
+    assert ours.round().failures == []
+    assert ours.parts.bundles.attempts().keys() == {"a.example"}  # it waits
+
+
+def test_the_store_alone_is_enough_to_obtain(ours: Installation, ca: SmallAuthority) -> None:
+    ours.model(ca, A)
+    assert observe_store(ours.site, ours.parts).services == {}
+    assert obtain(ours.site, ours.parts, SILENT).obtained == 1
+    again = obtain(ours.site, ours.parts, SILENT)
+    assert (again.obtained, again.done) == (0, [])
+
+
+# For which names challenges are answered.
+
+
+def test_what_is_answered_is_written_when_it_changes_and_else_not(ours: Installation) -> None:
+    store = ours.parts.store
+    assert answered.names(store) is None
+    answered.note(store, "nginx", {"b.example", "a.example"})
+    assert answered.names(store) == {"a.example", "b.example"}
+    path = ours.layout.store / "answered/nginx"
+    before = path.stat().st_mtime_ns
+    answered.note(store, "nginx", ["a.example", "b.example"])
+    assert path.stat().st_mtime_ns == before
+    answered.note(store, "nginx", None)
+    assert answered.names(store) is None
+
+
+@pytest.mark.parametrize("value", [b"", b"{}", b"\xff", b'["a.example", 7]', b"[" * 5000])
+def test_a_damaged_note_answers_for_nothing(ours: Installation, value: bytes) -> None:
+    ours.parts.store.put("answered/nginx", value)
+    assert answered.names(ours.parts.store) == frozenset()
+
+
+# In portions.
+
+
+def test_what_is_ordered_in_portions_comes_whole_and_nothing_twice(
+    ours: Installation, ca: SmallAuthority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("proxygen.reconcile.PORTION", 0.3)
+    many = {
+        f"d{number}.example": {"url": f"https://www.d{number}.example", "certificate": "acme"}
+        for number in range(60)
+    }
+    ca.rejecting.add("www.d7.example")
+    ours.model(ca, many)
+    outcome = ours.round()
+    assert [of for of, _ in outcome.failures] == ["d7.example"]
+    assert ours.parts.bundles.all().keys() == {GLOBAL, *many} - {"d7.example"}
+    assert ca.counts["newOrder"] == 60
+
+
+def test_told_to_stop_nothing_more_is_begun_and_what_was_not_is_no_failure(
+    ours: Installation, ca: SmallAuthority
+) -> None:
+    ours.model(ca, A)
+    told = replace(SILENT, stop=lambda: True)
+    outcome = obtain(ours.site, ours.parts, told)
+    assert not outcome.failures
+    assert "newOrder" not in ca.counts
+    assert obtain(ours.site, ours.parts, SILENT).obtained == 1
+
+
+# What a review found.
+
+
+def test_what_stands_of_a_service_that_is_there_no_more_is_forgotten(
+    ours: Installation, ca: SmallAuthority
+) -> None:
+    answered.note(ours.parts.store, "nginx", ["www.other.example"])
+    ours.model(ca, A)
+    assert ours.round().failures == []
+    assert answered.names(ours.parts.store) is None
+
+
+def test_a_newer_site_that_another_process_deployed_stays(
+    ours: Installation, ca: SmallAuthority
+) -> None:
+    ours.model(ca, {})
+    former = ours.site
+    ours.model(ca, B)
+    newer, deployed = ours.site, list[tuple[str, ...]]()
+
+    def noted(found: Site) -> Site:
+        deployed.append(tuple(each.key for each in found.domains))
+        return found
+
+    reconcile(former, ours.parts, SILENT, alone=Alone(latest=lambda _: newer, deployed=noted))
+    assert deployed == [("b.example",)]
+
+
+def test_a_portion_is_not_used_up_before_anything_is_ordered(
+    ours: Installation, ca: SmallAuthority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    polled = obtain_module.look
+
+    def slow(*given: Any) -> Observed:
+        time.sleep(0.3)
+        return polled(*given)
+
+    monkeypatch.setattr("proxygen.reconcile.PORTION", 0.2)
+    monkeypatch.setattr(obtain_module, "look", slow)
+    ours.model(ca, A)
+    assert ours.round().obtained == 1
+
+
+def test_a_name_that_nobody_came_to_check_is_not_ordered(
+    ours: Installation, ca: SmallAuthority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("proxygen.apply.orders.LOOKING", -1.0)
+    ours.model(ca, A, acme={"preflight": True})
+    obtain(ours.site, ours.parts, SILENT)
+    assert "newOrder" not in ca.counts
+
+
+def test_a_certificate_is_ordered_without_a_name_that_is_not_answered_for(
+    ours: Installation, ca: SmallAuthority
+) -> None:
+    more = {"extra_names": ["x.a.example"]}
+    ours.model(ca, {"a.example": A["a.example"] | more})
+    assert ours.round().failures == []
+    ours.clock.now = ours.bundle("a.example").not_after - DAY
+    answered.note(ours.parts.store, "nginx", ["www.a.example"])
+    ((_, error),) = obtain(ours.site, ours.parts, SILENT).failures
+    assert error.what.startswith("the authority refused www.a.example:")  # and nothing else
+    assert ca.counts["newOrder"] == 2
+
+
+def test_only_whose_certificate_is_asked_for_is_supplied(
+    ours: Installation, ca: SmallAuthority
+) -> None:
+    ours.model(ca, A | B)
+    ours.round("a.example")
+    assert ours.parts.bundles.all().keys() == {GLOBAL, "a.example"}
+
+
+def test_a_failure_of_files_is_forgotten_when_they_are_as_they_were(
+    ours: Installation, ca: SmallAuthority
+) -> None:
+    ours.clock.now = certificates.NOON
+    leaf = certificates.leaf(certificates.root(), "www.c.example")
+    files = {"certificate": "c.pem", "key": "k.pem"}
+    wanted = {"url": "https://www.c.example", "certificate": {"file": files}}
+    ours.model(ca, {"c.example": wanted})
+    folder = ours.layout.config.parent
+    good = certificates.pem(leaf.certificate)
+    (folder / "k.pem").write_bytes(certificates.key_pem(leaf.key))
+    (folder / "c.pem").write_bytes(good)
+    assert ours.round().failures == []
+    (folder / "c.pem").write_bytes(b"garbage")
+    assert [of for of, _ in ours.round().failures] == ["c.example"]
+    (folder / "c.pem").write_bytes(good)
+    assert ours.round().failures == []
+    assert not ours.parts.bundles.attempts()
+
+
+def test_a_web_server_that_says_nothing_answers_for_nobody_and_is_not_asked_for_long() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        listener = Listener("127.0.0.1", server.getsockname()[1], False)
+        with patience(0.1) as asked:
+            assert answering(listener, [f"d{n}.example" for n in range(1000)]) == frozenset()
+        assert len(asked) == 1
+
+
+@contextmanager
+def patience(seconds: float) -> Iterator[list[float]]:
+    """Have connections that wait so long, and how often one was made."""
+    made, connect = list[float](), http.client.HTTPConnection
+
+    def connection(address: str, port: int, timeout: float) -> http.client.HTTPConnection:
+        made.append(timeout)
+        return connect(address, port, timeout=seconds)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("http.client.HTTPConnection", connection)
+        yield made
+
+
+@pytest.mark.parametrize("broken", ["global: [", None])
+def test_the_latest_site_is_the_one_that_is_kept_while_the_file_is_wrong(
+    ours: Installation, ca: SmallAuthority, broken: str | None
+) -> None:
+    ours.model(ca, A)
+    run, found = Run(ours.layout, ours.site, 0), list[Site]()
+
+    def once(site: Site, parts: Parts, shown: Progress, alone: Alone) -> Outcome:
+        ours.model(ca, A | B)
+        applied.keep(parts.store, ours.site)  # as another process does that deployed it
+        ours.layout.config.write_text(broken) if broken else ours.layout.config.unlink()
+        found.append(alone.latest(site))
+        return Outcome()
+
+    run.whole(once, SILENT)
+    assert [each.key for each in found[0].domains] == ["a.example", "b.example"]
