@@ -46,10 +46,10 @@ def main() -> None:
     release = platform.freedesktop_os_release()
     own = version(proxygen.__version__, changed, release["VERSION_ID"])
     documents(tree)
-    readme = Path("README.md").read_text("utf-8")
+    reference = Path("docs/commands.md").read_text("utf-8")
     packed(
         tree / "usr/share/man/man8/proxygen.8.gz",
-        page(entry, proxygen.__version__, changed, readme),
+        page(entry, proxygen.__version__, changed, reference),
     )
     for shell, place in SHELLS.items():
         written(tree / place, by_proxygen(tree, _PROXYGEN_COMPLETE=f"{shell}_source"))
@@ -84,7 +84,8 @@ def documents(tree: Path) -> None:
     folder.mkdir(parents=True)
     for name in ("README.md", "CHANGELOG.md"):
         shutil.copy(name, folder)
-    shutil.copytree("docs", folder / "docs")
+    no_page = shutil.ignore_patterns("build", "*.lock")
+    shutil.copytree("docs", folder / "docs", ignore=no_page)
     no_model = shutil.ignore_patterns("run", "*.py", "README.md")
     shutil.copytree("examples", folder / "examples", ignore=no_model)
 

@@ -14,8 +14,8 @@ EMPHASIS = re.compile(r"`([^`]+)`")
 EXIT_CODE = re.compile(r"(?m)^\| (\d+) \| (.*?) \|.*\|$")
 
 
-def page(entry: click.Group, version: str, changed: datetime, readme: str) -> str:
-    """Return proxygen(8): every command with its options, and the exit codes of README.md."""
+def page(entry: click.Group, version: str, changed: datetime, reference: str) -> str:
+    """Return proxygen(8): every command and option, and the exit codes of docs/commands.md."""
     context = click.Context(entry, info_name="proxygen", **entry.context_settings)
     lines = [
         f'.TH PROXYGEN 8 {changed:%Y-%m-%d} "proxygen {version}" "System Administration"',
@@ -24,7 +24,7 @@ def page(entry: click.Group, version: str, changed: datetime, readme: str) -> st
         *(".SH DESCRIPTION", *paragraphs(DESCRIPTION)),
         *(".SH OPTIONS", *options(context)),
         *(".SH COMMANDS", *commands(context)),
-        *(".SH EXIT STATUS", *exit_codes(readme)),
+        *(".SH EXIT STATUS", *exit_codes(reference)),
         *(".SH FILES", *files()),
         *(".SH SEE ALSO", *paragraphs(SEE_ALSO)),
     ]
@@ -43,7 +43,7 @@ DOMAIN is one of `domains:` in the model, or `global`; SERVICE is `nginx`, `post
 FILES = {
     "/etc/proxygen/proxygen.yaml": "the model",
     "/var/lib/proxygen/": "keys, certificates, accounts, and the configuration that serves",
-    "/usr/share/doc/proxygen/": "README.md, every field of the model (docs/model.md), examples",
+    "/usr/share/doc/proxygen/": "README.md, all documents (docs/index.md), examples",
     "/usr/share/proxygen/": "JSON Schemas of the model and of included files, for editors",
 }
 SEE_ALSO = "nginx(8), postfix(1), dovecot(1), systemctl(1), /usr/share/doc/proxygen/README.md"
@@ -81,9 +81,9 @@ def options(context: click.Context) -> Iterator[str]:
             yield from (".TP", rf".B {plain(record[0])}", marked(record[1]))
 
 
-def exit_codes(readme: str) -> Iterator[str]:
-    """Yield the exit codes as README.md tells them."""
-    for code, means in EXIT_CODE.findall(readme):
+def exit_codes(reference: str) -> Iterator[str]:
+    """Yield the exit codes as docs/commands.md lists them."""
+    for code, means in EXIT_CODE.findall(reference):
         yield from (".TP", f".B {code}", marked(means))
 
 

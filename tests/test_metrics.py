@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import re
 import socket
 import sys
 import threading
@@ -83,6 +84,13 @@ def test_every_figure_is_told() -> None:
     assert said["proxygen_last_round_timestamp_seconds",] == NOON.timestamp()
     assert said["proxygen_last_round_duration_seconds",] == 1.5
     assert said["proxygen_info", "0.1.0"] == 1
+
+
+def test_the_documents_list_every_metric() -> None:
+    document = (Path(__file__).parents[1] / "docs/monitoring.md").read_text()
+    told = set(re.findall(r"(?m)^\| `(proxygen_\w+)`", document))
+    families = text_string_to_metric_families(rendered(FIGURES).decode())
+    assert told == {each.name for each in families}
 
 
 def test_what_a_person_renews_has_no_moment_of_renewal_and_a_stand_in_is_told() -> None:

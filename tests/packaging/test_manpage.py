@@ -11,7 +11,7 @@ import pytest
 
 from proxygen.cli import entry
 from tests.live.needs import needs
-from tests.test_docs import README, commands, options
+from tests.test_docs import COMMANDS, commands, options
 
 NOON = datetime(2026, 11, 30, 12, tzinfo=UTC)
 
@@ -19,7 +19,7 @@ NOON = datetime(2026, 11, 30, 12, tzinfo=UTC)
 @pytest.fixture(scope="module")
 def text(manpage: ModuleType) -> str:
     """Return the page."""
-    page: str = manpage.page(entry, "0.1.0", NOON, README)
+    page: str = manpage.page(entry, "0.1.0", NOON, COMMANDS)
     return page
 
 
@@ -59,8 +59,8 @@ def test_man_shows_every_word_of_the_help(rendered: str) -> None:
 
 
 @needs("man")
-def test_man_shows_the_exit_codes_of_the_readme(rendered: str) -> None:
-    codes = set(re.findall(r"(?m)^\| (\d+) \|", README))
+def test_man_shows_the_exit_codes_of_the_documents(rendered: str) -> None:
+    codes = set(re.findall(r"(?m)^\| (\d+) \|", COMMANDS))
     told = rendered.partition(" EXIT STATUS ")[2].partition(" FILES ")[0]
     assert set(re.findall(r"(?:^| )(\d+) (?=[a-z])", told)) == codes
 
