@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Mapping
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -75,7 +76,18 @@ def applications() -> dict[str, Application]:
     """Return every known application by its word; raise ModelError for a broken one."""
     folder = resources.files("proxygen") / "applications"
     paths = sorted(Path(str(each)) for each in folder.iterdir() if each.name.endswith(".yaml"))
-    return {path.stem: application(path) for path in paths}
+    found = {path.stem: application(path) for path in paths}
+    return {word: with_base(each, found) for word, each in found.items()}
+
+
+def with_base(found: Application, known: Mapping[str, Application]) -> Application:
+    """Return an application with the locations of the one that it is based on, if any."""
+    if found.base is None:
+        return found
+    base = known[found.base]
+    return Application(
+        instead=base.instead | found.instead, locations=base.locations | found.locations
+    )
 
 
 def application(path: Path) -> Application:

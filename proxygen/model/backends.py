@@ -40,8 +40,10 @@ def wrong_in(
         reason = reason.replace("field", "application")
         yield Mistake(where, f"backends.{name}.application", reason, remedy, code="no-application")
         return
-    if not any(location.upstream in fields.upstreams for location in lead(fields, application)):
-        needed = sorted({str(location.upstream) for location in lead(fields, application)})
+    needed = sorted(
+        {each["upstream"] for each in merged(fields, application).values() if "upstream" in each}
+    )
+    if not set(needed) & fields.upstreams.keys():
         yield Mistake(
             document.origin("backends", name, "upstreams"),
             f"backends.{name}.upstreams",
@@ -49,17 +51,10 @@ def wrong_in(
             f"name one of them {' or '.join(needed)}, or add `locations`",
             code="no-upstream",
         )
-    for path, location in fields.locations.items():
-        known = application.locations.get(path)
-        upstream = location.upstream or (known.upstream if known else None)
-        if upstream not in fields.upstreams:
-            yield Mistake(
-                document.origin("backends", name, "locations", path),
-                f"backends.{name}.locations.{path}",
-                f"the upstream `{upstream}` is not there" if upstream else "`upstream` is missing",
-                f"write one of: {', '.join(fields.upstreams)}",
-                code="no-upstream",
-            )
+    for path in fields.locations:
+        for reason, remedy, code in wrong_at(path, fields, application):
+            where = document.origin("backends", name, "locations", path)
+            yield Mistake(where, f"backends.{name}.locations.{path}", reason, remedy, code=code)
     for upstream, servers in fields.upstreams.items():
         if len({server.partition(":")[0] for server in servers}) > 1:
             yield Mistake(
@@ -71,27 +66,58 @@ def wrong_in(
             )
 
 
-def lead(fields: BackendFields, application: Application) -> list[LocationFields]:
-    """Return all locations, the application's and the model's."""
-    return [*application.locations.values(), *fields.locations.values()]
+def wrong_at(
+    path: str, fields: BackendFields, application: Application
+) -> Iterator[tuple[str, str, str]]:
+    """Yield what is wrong with a location of the model, what to do about it, and the code."""
+    location = merged(fields, application)[path]
+    upstream, redirect = location.get("upstream"), location.get("redirect")
+    if redirect is None and upstream not in fields.upstreams:
+        reason = f"the upstream `{upstream}` is not there" if upstream else "`upstream` is missing"
+        yield reason, f"write one of: {', '.join(fields.upstreams)}", "no-upstream"
+    if redirect and taker(redirect, merged(fields, application)) == path:
+        reason = f"it sends the browser to {redirect}, which is sent there again"
+        yield reason, "write a path that another location takes", "redirect-loop"
+    if location.get("password") and fields.password_file is None:
+        yield "nobody's password is known", "add `password_file` to the backend", "no-passwords"
+
+
+def taker(asked: str, locations: Mapping[str, Mapping[str, Any]]) -> str | None:
+    """Return the path of the location that takes requests for a path, as nginx chooses it."""
+    if asked in locations:
+        return asked
+    begin = [
+        path for path, each in locations.items() if asked.startswith(path) and not each.get("exact")
+    ]
+    return max(begin, key=len, default=None)
 
 
 def backend(name: str, fields: BackendFields, application: Application, where: Origin) -> Backend:
     """Return one backend; locations of upstreams that it does not have are left out."""
-    merged = {path: said(location) for path, location in application.locations.items()}
-    for path, location in fields.locations.items():
-        merged[path] = merged.get(path, {}) | said(location)
     locations = [
-        Location(path=path, **values)
-        for path, values in merged.items()
-        if values.get("upstream") in fields.upstreams
+        Location(**({"upstream": None} | values | {"path": path}))
+        for path, values in merged(fields, application).items()
+        if values.get("redirect") or values.get("upstream") in fields.upstreams
     ]
     return Backend(
         name=name,
         upstreams=tuple(Upstream(key, tuple(servers)) for key, servers in fields.upstreams.items()),
         locations=tuple(sorted(locations, key=lambda each: (-len(each.path), each.path))),
         origin=where,
+        password_file=fields.password_file,
     )
+
+
+def merged(fields: BackendFields, application: Application) -> dict[str, dict[str, Any]]:
+    """Return by its path what each location says, the model's word before the application's."""
+    found = {path: said(location) for path, location in application.locations.items()}
+    for values in found.values():
+        upstream = values.get("upstream")
+        if upstream not in fields.upstreams and upstream in application.instead:
+            values["upstream"] = application.instead[upstream]
+    for path, location in fields.locations.items():
+        found[path] = found.get(path, {}) | said(location)
+    return found
 
 
 def said(location: LocationFields) -> dict[str, Any]:

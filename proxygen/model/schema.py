@@ -17,6 +17,7 @@ from pydantic import (
 
 from proxygen.model.types import (
     Address,
+    BarePath,
     Contact,
     Directory,
     ExtraName,
@@ -216,6 +217,15 @@ class LocationFields(Part):
     upstream: Name | None = Field(None, description="Which of the backend's upstreams.")
     exact: bool | None = Field(None, description="Match this path alone, not what is below it.")
     rewrite: RequestPath | None = Field(None, description="Replaces the path that matched.")
+    redirect: RequestPath | None = Field(
+        None, description="Sends the browser to this path; nothing is passed on."
+    )
+    host: Host | None = Field(
+        None, description="The name that the upstream is asked for; default: the client's."
+    )
+    password: bool | None = Field(
+        None, description="Whether a name and password of `password_file` are asked for."
+    )
     websocket: bool | None = Field(
         None, description="Whether websockets are passed on; default: false."
     )
@@ -246,6 +256,9 @@ class BackendFields(Part):
     )
     locations: dict[RequestPath, LocationFields] = Field(
         {}, description="By path; added to the application's, or changing them field by field."
+    )
+    password_file: BarePath | None = Field(
+        None, description="Names with hashed passwords for nginx, as `htpasswd` writes them."
     )
 
 
@@ -335,6 +348,10 @@ class MetricsFields(Part):
 class Application(Part):
     """A known application: where its requests go; an upstream it names may be missing."""
 
+    base: Name | None = Field(None, description="The application whose locations it has as well.")
+    instead: dict[Name, Name] = Field(
+        {}, description="By an upstream that a backend may lack: the one that takes its requests."
+    )
     locations: dict[RequestPath, LocationFields] = Field(description="By path.")
 
 

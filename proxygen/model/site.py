@@ -28,13 +28,18 @@ class Location:
 
     *path* starts with ``/``; it matches as a prefix, and exactly when *exact* is set.
     *upstream* names one of the backend's upstreams. Timeouts are seconds, sizes are bytes
-    (0: no limit). *rewrite* replaces the matched prefix in the request that is passed on.
+    (0: no limit). *rewrite* replaces the matched prefix in the request that is passed on, *host*
+    the name in it. With *redirect* the browser is sent to that path, and nothing is passed on.
+    *password*: only who knows one of the backend's passwords is let in.
     """
 
     path: str
-    upstream: str
+    upstream: str | None
     exact: bool = False
     rewrite: str | None = None
+    redirect: str | None = None
+    host: str | None = None
+    password: bool = False
     websocket: bool = False
     connect_timeout: int = 10
     read_timeout: int = 60
@@ -54,12 +59,17 @@ class Upstream:
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """Where requests go: upstreams, and the locations that lead to them, longest path first."""
+    """Where requests go: upstreams, and the locations that lead to them, longest path first.
+
+    *password_file* is the file by which nginx lets people into locations with a password; without
+    one it lets nobody in.
+    """
 
     name: str
     upstreams: tuple[Upstream, ...]
     locations: tuple[Location, ...]
     origin: Origin
+    password_file: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

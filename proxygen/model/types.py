@@ -244,6 +244,16 @@ HostPath = Annotated[
         path=True,
     ),
 ]
+BarePath = Annotated[
+    str,
+    checked(
+        pattern(
+            r"/[A-Za-z0-9._/@:%+,=~-]{1,999}",
+            "an absolute path of plain characters",
+            "write it from / on; use letters, digits and . _ / @ : % + , = ~ -",
+        )
+    ),
+]
 Glob = Annotated[
     str,
     Text(

@@ -36,7 +36,7 @@ def server_of(url: str) -> Server:
 
 def servers(backend: Backend) -> Iterator[Server]:
     """Yield the servers to which some location of a backend leads."""
-    used = {location.upstream for location in backend.locations}
+    used = {each.upstream for each in backend.locations if not each.redirect}
     for upstream in backend.upstreams:
         if upstream.name in used:
             yield from map(server_of, upstream.servers)

@@ -35,11 +35,15 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Passing:
-    """A location with the URL that its requests are passed on to."""
+    """A location with the URL that its requests are passed on to; empty where none is.
+
+    *password_file* tells whose passwords are good there.
+    """
 
     location: Location
     target: str
     secure: bool
+    password_file: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +86,7 @@ def upstreams(view: WebView, addresses: Addresses) -> list[Group]:
     """Return the upstreams that some location leads to; *addresses* are those of names."""
     found: dict[str, Group] = {}
     for backend in backends(view):
-        used = {location.upstream for location in backend.locations}
+        used = {each.upstream for each in backend.locations if not each.redirect}
         for upstream in backend.upstreams:
             if upstream.name in used:
                 group = group_of(backend, upstream, addresses)
@@ -137,11 +141,14 @@ def passings(backend: Backend | None) -> Iterator[Passing]:
         return
     groups = {upstream.name: upstream for upstream in backend.upstreams}
     for location in backend.locations:
+        if location.redirect or location.upstream is None:
+            yield Passing(location, "", False, backend.password_file)
+            continue
         upstream = groups[location.upstream]
         secure = is_secure(upstream)
         scheme = "https" if secure else "http"
         target = f"{scheme}://{group_name(backend, upstream)}{location.rewrite or ''}"
-        yield Passing(location, target, secure)
+        yield Passing(location, target, secure, backend.password_file)
 
 
 def blocks(view: WebView, live: Live, facts: WebFacts, on_demand: bool) -> list[Block]:

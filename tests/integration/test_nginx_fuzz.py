@@ -175,6 +175,9 @@ FIELDS: dict[str, tuple[Any, ...]] = {
     "buffering": (True, False),
     "request_buffering": (True, False),
     "rewrite": ("/", "/x", "/x/", "/%20", "//", "/~"),
+    "redirect": ("/", "/x", "/%20", "//", "/~", "/a=b@c"),
+    "host": ("a.example", "xn--bcher-kva.example"),
+    "password": (True, False),
     "connect_timeout": (0, 1, "7d", "75s", 604800),
     "read_timeout": (0, "1s", "7d"),
     "send_timeout": (0, "7d", 1),
@@ -191,7 +194,13 @@ def location(draw: random.Random) -> dict[str, Any]:
 def backend(draw: random.Random) -> dict[str, Any]:
     """Return some backend."""
     locations = {path: location(draw) for path in draw.sample(PATHS, draw.randint(0, 6))}
-    return {"upstreams": {"web": draw.sample(SERVERS, draw.randint(1, 4))}, "locations": locations}
+    servers = draw.sample(SERVERS, draw.randint(1, 4))
+    passwords = draw.choice(("/etc/nginx/passwords", "/a%b,c+d/~e", "/x:y"))
+    return {
+        "upstreams": {"web": servers},
+        "locations": locations,
+        "password_file": passwords,
+    }
 
 
 def refused_by_us(build: Callable[[], Site]) -> Site | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import http.client
 import importlib.util
@@ -492,6 +493,45 @@ def test_locations_lead_where_the_model_says(site: Site, app: Server, other: Ser
         assert (told["backend"], told["path"]) == (name, passed)
     for path in ("/", "/only/more", "/index.html"):
         assert site.https(MAIN, path).status == 404
+
+
+def test_a_password_is_asked_for_and_without_a_file_nobody_is_let_in(
+    site: Site, app: Server, root: Path
+) -> None:
+    root.chmod(0o711)
+    passwords = root / "passwords"
+    passwords.write_text("ada:{PLAIN}lovelace\n")
+    passwords.chmod(0o644)
+    locations = [Location("/setup/", "web", password=True), Location("/", "web")]
+    open_to_nobody = backend(app.url, locations=locations)
+    site.install([site.site(GLOBAL, backend=open_to_nobody)])
+    assert site.https(MAIN, "/setup/x").status == 403
+    assert site.https(MAIN, "/").status == 200
+    site.install([site.site(GLOBAL, backend=replace(open_to_nobody, password_file=str(passwords)))])
+    assert site.https(MAIN, "/setup/x").status == 401
+    for told, status in (("ada:lovelace", 200), ("ada:byron", 401), ("eve:lovelace", 401)):
+        basic = {"Authorization": f"Basic {base64.b64encode(told.encode()).decode()}"}
+        assert site.https(MAIN, "/setup/x", headers=basic).status == status
+    passwords.unlink()
+    assert site.https(MAIN, "/setup/x", headers=basic).status == 403
+    assert site.https(MAIN, "/").status == 200
+
+
+def test_a_browser_is_sent_elsewhere_and_an_upstream_is_asked_for_another_name(
+    site: Site, app: Server
+) -> None:
+    locations = [
+        Location("/native", None, redirect="/login/native"),
+        Location("/sentry/", "web", rewrite="/", host="errors.example"),
+        Location("/", "web"),
+    ]
+    site.install([site.site(GLOBAL, backend=backend(app.url, locations=locations))])
+    sent = site.https(MAIN, "/native/x?a=b")
+    assert (sent.status, sent.headers["location"]) == (301, f"https://{MAIN}/login/native")
+    told = site.https(MAIN, "/sentry/api/1").json
+    assert (told["path"], told["headers"]["host"]) == ("/api/1", "errors.example")
+    assert told["headers"]["x-forwarded-host"] == MAIN
+    assert site.https(MAIN, "/").json["headers"]["host"] == MAIN
 
 
 def test_a_websocket_passes_where_it_may(site: Site, app: Server) -> None:

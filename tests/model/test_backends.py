@@ -39,7 +39,7 @@ def test_locations_stand_longest_first_and_only_with_an_upstream_that_is_there()
     found = backend("application: bluemind, upstreams: {web: ['http://a'], eas: ['http://b:8082']}")
     paths = [each.path for each in found.locations]
     assert paths == sorted(paths, key=lambda path: (-len(path), path))
-    assert {each.upstream for each in found.locations} == {"web", "eas"}
+    assert {each.upstream for each in found.locations if not each.redirect} == {"web", "eas"}
     assert "/mapi" not in paths
 
 
@@ -76,6 +76,46 @@ def test_bluemind_has_the_paths_and_limits_of_its_parts() -> None:
 def test_a_location_without_its_upstream_is_a_mistake(fields: str, field: str, reason: str) -> None:
     (mistake,) = mistakes(f"{SMALLEST}backends: {{app: {{{fields}}}}}")
     assert (mistake.field, mistake.reason) == (field, reason)
+
+
+@pytest.mark.parametrize(
+    ("location", "reason"),
+    [
+        ("/x: {redirect: /x}", "it sends the browser to /x, which is sent there again"),
+        ("/x: {redirect: /x/y}", "it sends the browser to /x/y, which is sent there again"),
+        ("/: {redirect: /login}", "it sends the browser to /login, which is sent there again"),
+        ("/x: {upstream: web, password: true}", "nobody's password is known"),
+        ("/: {password: true}", "nobody's password is known"),
+    ],
+)
+def test_a_redirect_in_a_circle_and_a_password_of_nobody_are_mistakes(
+    location: str, reason: str
+) -> None:
+    fields = f"upstreams: {{web: ['http://a']}}, locations: {{{location}}}"
+    (mistake,) = mistakes(f"{SMALLEST}backends: {{app: {{{fields}}}}}")
+    assert mistake.reason == reason
+
+
+def test_a_redirect_needs_no_upstream_and_may_lead_below_a_path_that_matches_exactly() -> None:
+    found = locations(
+        "upstreams: {web: ['http://a']}, locations: {/old: {redirect: /}, "
+        "/x: {redirect: /x/y, exact: true}}"
+    )
+    assert found["/old"] == Location("/old", None, redirect="/")
+    assert found["/x"] == Location("/x", None, redirect="/x/y", exact=True)
+
+
+def test_bluemind_keeps_people_out_where_it_would_ask_for_a_password_that_nobody_has() -> None:
+    found = backend("application: bluemind, upstreams: {web: ['http://a:8080']}")
+    assert found.password_file is None
+    assert {each.path for each in found.locations if each.password} == {"/setup/"}
+
+
+@pytest.mark.parametrize("path", ["x", "/a b", "/$x", "/a;", "/a{", "/'", "/\\n", "/" + "a" * 1000])
+def test_a_file_of_passwords_that_nginx_could_read_otherwise_is_a_mistake(path: str) -> None:
+    fields = f"upstreams: {{web: ['http://a']}}, password_file: \"{path}\""
+    (mistake,) = mistakes(f"{SMALLEST}backends: {{app: {{{fields}}}}}")
+    assert "is not an absolute path of plain characters" in mistake.reason
 
 
 BAD_PATHS = [

@@ -162,7 +162,7 @@ def test_our_own_values_are_seen_without_their_methods() -> None:
             certificate=Path("/c"),
             additions=None,
             closed=None,
-            passings=(Passing(wanted, "http://a", False),),
+            passings=(Passing(wanted, "http://a", False, None),),
         )
     )
     assert vars(passing).keys() == {

@@ -704,10 +704,17 @@ def location_of(application: str, path: str, **upstreams: list[str]) -> Location
     return max(fitting, key=lambda each: len(each.path))
 
 
-BLUEMIND = {
-    name: [f"http://10.0.0.1:{port}"]
-    for name, port in {"web": 8080, "core": 8090, "mapi": 5001, "eas": 8082}.items()
+PORTS = {
+    "web": 8080,
+    "core": 8090,
+    "mapi": 5001,
+    "eas": 8082,
+    "tick": 8888,
+    "keycloak": 8099,
+    "sentry": 443,
 }
+BLUEMIND = {name: [f"http://10.0.0.1:{port}"] for name, port in PORTS.items()}
+FOUR = BLUEMIND | {"hps": ["http://10.0.0.1:8079"]}
 MIB = 1024 * 1024
 
 
@@ -730,13 +737,32 @@ MIB = 1024 * 1024
         ("/dav/principals/", {"upstream": "web"}),
         ("/.well-known/caldav", {"upstream": "web"}),
         ("/settings/index.html", {"upstream": "web", "body_size": 10 * MIB}),
+        ("/setup/index.html", {"upstream": "web", "password": True}),
+        ("/tick/", {"upstream": "tick", "password": True, "rewrite": None}),
+        ("/keycloak/realms/x", {"upstream": "keycloak", "rewrite": "/", "password": False}),
+        ("/keycloak-admin/", {"upstream": "keycloak", "rewrite": "/", "password": True}),
+        ("/keycloak-admin/admin/x", {"upstream": "keycloak", "rewrite": "/admin/"}),
+        ("/keycloak-admin/admin/x", {"password": False}),
+        ("/native", {"redirect": "/login/native", "upstream": None}),
+        ("/sentry/api", {"upstream": "sentry", "rewrite": "/", "buffering": False}),
+        ("/bm-openid/auth/x", {"upstream": "web", "buffering": False}),
+        ("/calendar/publish/x", {"upstream": "web", "rewrite": "/cal/calendar/publish/"}),
+        *((f"/{part}/", {"upstream": "web"}) for part in ("visio", "im", "task", "chooser")),
     ],
 )
+@pytest.mark.parametrize("application", ["bluemind", "bluemind-5"])
 def test_bluemind_requests_go_where_bluemind_wants_them(
-    path: str, expected: dict[str, Any]
+    path: str, expected: dict[str, Any], application: str
 ) -> None:
-    location = location_of("bluemind", path, **BLUEMIND)
+    location = location_of(application, path, **BLUEMIND)
     assert {key: getattr(location, key) for key in expected} == expected
+
+
+@pytest.mark.parametrize("path", ["/", "/adminconsole/", "/cal/", "/im/", "/visio/", "/webapp/"])
+def test_bluemind_4_lets_people_sign_in_before_its_pages(path: str) -> None:
+    assert location_of("bluemind", path, **FOUR).upstream == "hps"
+    assert location_of("bluemind-5", path, **FOUR).upstream == "web"
+    assert location_of("bluemind", "/dav/", **FOUR).upstream == "web"
 
 
 def test_bluemind_with_the_web_alone_has_no_other_locations() -> None:
@@ -751,7 +777,7 @@ def test_generic_takes_everything_and_websockets() -> None:
 @pytest.mark.parametrize("application", sorted(registry.applications()))
 def test_every_application_renders(application: str) -> None:
     known = registry.applications()[application]
-    names = {str(each.upstream) for each in known.locations.values()}
+    names = {each.upstream for each in known.locations.values() if each.upstream}
     fields = BackendFields(
         application=application, upstreams={name: ["http://10.0.0.1:80"] for name in names}
     )
