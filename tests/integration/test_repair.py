@@ -328,7 +328,7 @@ def belongs(pem: Path) -> None:
     context.load_cert_chain(pem)
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(900)
 def test_killed_before_any_change_every_service_starts_and_the_next_run_finishes(
     machine: Machine,
 ) -> None:
