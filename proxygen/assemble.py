@@ -17,6 +17,7 @@ from proxygen import applied, registry
 from proxygen.bundles import Bundles
 from proxygen.credentials import HIDDEN, KNOWN, looks_secret
 from proxygen.errors import IssueFailed, ProxygenError, UsageError
+from proxygen.failure import at
 from proxygen.host import files, masks
 from proxygen.host.addresses import Addresses
 from proxygen.host.files import Stamp
@@ -442,8 +443,7 @@ def dns_solver(parts: Parts, site: Site, name: str, stack: ExitStack) -> Solver:
     try:
         writer: Writer = registry.solvers()[chosen.word].writer(chosen.settings, writing)
     except IssueFailed as error:
-        error.where = error.where or chosen.origin
-        raise
+        raise IssueFailed(at(error.failure, chosen.origin)) from error
     return Dns01(name, writer, KeptRecords(parts.store), lookups, parts.now)
 
 

@@ -18,7 +18,7 @@ from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from proxygen.errors import IssueFailed
+from proxygen.failure import NotObtained
 from proxygen.model.certificate import Bundle, Certificate, KeyAndChain, RenewalInfo
 from proxygen.model.layout import stem
 from proxygen.plan.backoff import Attempt, pause, purpose
@@ -147,7 +147,7 @@ class Bundles:
         gone = (*facts_keys(owner), secret_key(owner, bundle.digest), attempt_key(owner))
         self.store.put_all(dict.fromkeys(gone))
 
-    def failed(self, wanted: Certificate, error: IssueFailed, now: datetime, draw: float) -> None:
+    def failed(self, wanted: Certificate, failure: NotObtained, now: datetime, draw: float) -> None:
         """Remember that obtaining *wanted* failed; *draw*, from 0 to 1, varies the pause."""
         about = purpose(wanted)
         bundle = self.facts(wanted.owner)
@@ -155,7 +155,7 @@ class Bundles:
 
         def once_more(stored: bytes | None) -> bytes:
             former = of_purpose(attempt_from(stored), about)
-            return written(attempt(wanted.owner, about, former, error, now, draw, lifetime))
+            return written(attempt(wanted.owner, about, former, failure, now, draw, lifetime))
 
         change(self.store, attempt_key(wanted.owner), once_more)
 
@@ -167,7 +167,7 @@ class Bundles:
         self,
         prefix: str,
         directory: str,
-        error: IssueFailed,
+        failure: NotObtained,
         now: datetime,
         draw: float,
         about: str = "",
@@ -184,7 +184,7 @@ class Bundles:
             former = of_purpose(attempt_from(stored), about)
             if former and former.holds(now):
                 return stored
-            return written(attempt(directory, about, former, error, now, draw, lifetime))
+            return written(attempt(directory, about, former, failure, now, draw, lifetime))
 
         change(self.store, authority_key(prefix, directory), once_more)
 
@@ -245,7 +245,7 @@ def attempt(
     of: str,
     about: str,
     former: Attempt | None,
-    error: IssueFailed,
+    failure: NotObtained,
     now: datetime,
     draw: float,
     lifetime: timedelta | None = None,
@@ -257,13 +257,13 @@ def attempt(
         at=now,
         since=former.since if former else now,
         count=count,
-        again=error.retry_at or now + pause(count, draw, lifetime),
-        what=error.what,
-        words=error.words,
-        remedy=error.remedy,
-        problem=error.problem,
+        again=failure.retry_at or now + pause(count, draw, lifetime),
+        what=failure.what,
+        words=failure.words,
+        remedy=failure.remedy,
+        problem=failure.problem,
         purpose=about,
-        asked=error.retry_at is not None,
+        asked=failure.retry_at is not None,
     )
 
 

@@ -155,7 +155,7 @@ class Reader:
             alone = len(chain) == 1 and is_self_signed(chain[0])
             told = replace(facts(pair, GLOBAL, ADOPTED), stand_in=alone)
         except IssueFailed as error:
-            if not error.final:
+            if not error.failure.final:
                 raise
             return Candidate("", each.paths, refusal=error.what)
         except OSError as error:
@@ -174,6 +174,6 @@ class Reader:
             try:
                 return self.apart.assemble(contents, password)
             except IssueFailed as error:
-                if not error.final:
+                if not error.failure.final:
                     raise
         return self.apart.assemble(contents, last)

@@ -18,11 +18,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from itertools import islice
 from typing import Any, ClassVar, Self
 
-from proxygen.credentials import concealed, concealed_words
+from proxygen.credentials import concealed
+from proxygen.failure import SAID, Failure, NotObtained, Scope, not_obtained, said, told
 
 HELD_BACK, SET_ASIDE = 8, 9
 """What a command ends with that did all it could: a removal waits, an included file is wrong."""
@@ -141,9 +141,9 @@ class Mistake:
 
 
 class ProxygenError(Exception):
-    """What happened, where it stands, what to do, and the other program's own words.
+    """Carries a failure to where something can be done about it, and nothing besides.
 
-    None of it holds a secret, whoever says it.
+    Nothing of it changes: who knows more raises another one, of a failure that was replaced.
     """
 
     exit_code: ClassVar[int] = 1
@@ -152,37 +152,55 @@ class ProxygenError(Exception):
 
     def __init__(
         self,
-        what: str,
+        failure: Failure | str,
         *,
         where: Origin | str | None = None,
         remedy: str = "",
         words: str = "",
     ) -> None:
-        what = concealed(what)
-        super().__init__(what)
-        self.what = what
-        self.where = concealed(where) if isinstance(where, str) else where
-        self.remedy = concealed(remedy)
-        self.words = concealed_words(words.strip())
+        if isinstance(failure, str):
+            failure = said(failure, remedy, words=words, where=where)
+        super().__init__(failure)
+
+    @property
+    def failure(self) -> Failure:
+        """What went wrong."""
+        found: Failure = self.args[0]
+        return found
+
+    @property
+    def what(self) -> str:
+        """What happened, in English."""
+        return self.failure.what
+
+    @property
+    def where(self) -> str:
+        """A place in the model, a path or URL; empty for none."""
+        return self.failure.where
+
+    @property
+    def remedy(self) -> str:
+        """What to do about it, in English; empty for nothing that is known."""
+        return self.failure.remedy
+
+    @property
+    def words(self) -> str:
+        """What the other side said."""
+        return self.failure.words
 
     def __str__(self) -> str:
-        lines = [self.what]
-        if self.where:
-            lines.append(f"  at: {self.where}")
-        if self.remedy:
-            lines.append(f"  do: {self.remedy}")
-        if self.words:
-            lines.extend(f"  | {line}" for line in self.words.splitlines())
-        return visible("\n".join(lines))
+        return visible(told(self.failure).text)
 
     def as_json(self) -> dict[str, Any]:
         """Return the error as ``--json`` prints it."""
+        text = told(self.failure)
         return {
             "code": self.code,
-            "what": self.what,
-            "where": str(self.where) if self.where else None,
-            "remedy": self.remedy or None,
+            "what": text.what,
+            "where": text.where or None,
+            "remedy": text.remedy or None,
             "words": self.words or None,
+            "failure": None if self.failure.code == SAID else self.failure.as_json(),
         }
 
 
@@ -239,55 +257,41 @@ class CheckFailed(ServiceError):
     code = "refused"
 
 
-@dataclass(frozen=True, slots=True)
-class RefusedName:
-    """A name that an authority refused: the type of its problem, and its own words.
-
-    The type is empty where no proof for it could be published, so that nobody was asked.
-    """
-
-    name: str
-    problem: str
-    words: str
-
-
 class IssueFailed(ProxygenError):
-    """A certificate could not be obtained.
-
-    *problem* is the type of the authority's problem document (RFC 8555 section 6.7);
-    *retry_at* is the earliest moment at which trying again makes sense, if the authority
-    named one; *final* means that it makes none before the model or the world has changed.
-    *everybody* tells that the authority issues for nobody at present, whatever the names are;
-    *unproven* are the names whose validation failed, which authorities count; *refused* are all
-    that the authority said something against, so that the others may do without them.
-    """
+    """A certificate could not be obtained."""
 
     exit_code = 5
     code = "not-obtained"
 
-    def __init__(
-        self,
-        what: str,
-        *,
-        problem: str | None = None,
-        retry_at: datetime | None = None,
-        final: bool = False,
-        everybody: bool = False,
-        unproven: tuple[str, ...] = (),
-        refused: tuple[RefusedName, ...] = (),
-        **more: Any,
-    ) -> None:
-        super().__init__(what, **more)
-        self.problem = problem
-        self.retry_at = retry_at
-        self.final = final
-        self.everybody = everybody
-        self.unproven = unproven
-        self.refused = refused
+    def __init__(self, failure: NotObtained | str, **more: Any) -> None:
+        if isinstance(failure, str):
+            failure = as_not_obtained(failure, **more)
+        super().__init__(failure)
+
+    @property
+    def failure(self) -> NotObtained:
+        """Why."""
+        found: NotObtained = self.args[0]
+        return found
 
     def as_json(self) -> dict[str, Any]:
-        retry_at = self.retry_at.isoformat() if self.retry_at else None
-        return super().as_json() | {"problem": self.problem, "retry_at": retry_at}
+        retry_at = self.failure.retry_at.isoformat() if self.failure.retry_at else None
+        return super().as_json() | {"problem": self.failure.problem, "retry_at": retry_at}
+
+
+def as_not_obtained(
+    what: str,
+    *,
+    where: Origin | str | None = None,
+    remedy: str = "",
+    words: str = "",
+    everybody: bool = False,
+    **more: Any,
+) -> NotObtained:
+    """Return a failure that has its English sentences with it."""
+    facts = (("what", what), ("remedy", remedy))
+    scope = Scope.AUTHORITY if everybody else Scope.OWNER
+    return NotObtained(SAID, scope, "", facts, words, str(where or ""), **more)
 
 
 class StoreFailed(IssueFailed):
@@ -301,8 +305,14 @@ class Bug(ProxygenError):
 
     code = "bug"
 
-    def __init__(self, what: str, *, words: str) -> None:
-        super().__init__(what, remedy="report it with these words", words=words)
+    def __init__(self, error: str, *, words: str) -> None:
+        super().__init__(not_obtained("bug", words=words, error=error))
+
+    @property
+    def failure(self) -> NotObtained:
+        """What happened: it is kept as the other reasons why a domain got nothing."""
+        found: NotObtained = self.args[0]
+        return found
 
 
 class NotServed(ProxygenError):

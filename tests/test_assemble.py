@@ -127,4 +127,4 @@ def test_a_secret_that_cannot_be_had_is_told_and_never_waited_for(
     with pytest.raises(IssueFailed, match=words) as caught:
         assemble.secret(Secret("file", str(path)))
     assert f"file:{path}" in caught.value.what
-    assert caught.value.final
+    assert caught.value.failure.final

@@ -16,6 +16,8 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = (
     ("__init__",),
     ("credentials",),
+    ("languages",),
+    ("failure",),
     ("errors",),
     ("model",),
     ("services",),

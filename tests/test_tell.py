@@ -342,7 +342,7 @@ def test_a_service_that_does_not_serve_is_told_at_once_and_when_it_does(
 def test_failures_of_this_very_round_are_told(here: Installation, server: Mailserver) -> None:
     error = IssueFailed("the authority refused it", words="NXDOMAIN", problem="x:dns")
     wanted = next(each for each in here.site.certificates if each.owner == "customer-a.example")
-    here.parts.bundles.failed(wanted, error, NOON, 0.0)
+    here.parts.bundles.failed(wanted, error.failure, NOON, 0.0)
     here.round(here.near, ("customer-a.example", error))
     body = server.to(CONTACT)[0].get_body(("plain",))
     assert body
@@ -641,7 +641,7 @@ def test_a_first_certificate_that_never_comes_is_told_and_that_it_came(
     wanted = next(each for each in here.site.certificates if each.owner == "customer-a.example")
     issued = {key: each for key, each in bundles(here.site).items() if key != wanted.owner}
     for _ in range(9):
-        here.parts.bundles.failed(wanted, error, here.now, 0.0)
+        here.parts.bundles.failed(wanted, error.failure, here.now, 0.0)
         here.round(issued, (wanted.owner, error))
         here.now += DAY
     assert to(server) == [ADMIN, CONTACT] * 2

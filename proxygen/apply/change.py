@@ -54,13 +54,14 @@ def bring(
         found = verified(service, endpoints, say, stop)
     except (ServiceError, OSError) as error:
         told = taken_back(service.name, error)
+        remedy, words = told.remedy, told.words
         try:
             if not undo(service, begun):
-                told.remedy = f"{REFUSED_BEFORE.format(service.name)}; {error_remedy(error)}"
+                remedy = f"{REFUSED_BEFORE.format(service.name)}; {error_remedy(error)}"
         except (ServiceError, OSError) as second:
-            told.remedy = "it could not be taken back either: the next `proxygen apply` tries again"
-            told.words = f"{told.words}\n{second}".strip()
-        raise told from error
+            remedy = "it could not be taken back either: the next `proxygen apply` tries again"
+            words = f"{words}\n{second}".strip()
+        raise ServiceError(told.what, where=told.where, remedy=remedy, words=words) from error
     if found.wrong:
         blame(service, target, found.wrong, stop)
     if target.generation not in (None, before):

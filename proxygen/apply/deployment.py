@@ -9,11 +9,11 @@ from itertools import groupby
 
 from proxygen.apply.change import as_service_error, bring, look_again
 from proxygen.apply.issuance import Issuance
-from proxygen.apply.issue import store_failed
 from proxygen.apply.outcome import Outcome, Progress
 from proxygen.apply.service import LiveService, Target
 from proxygen.assemble import Parts
-from proxygen.errors import NotServed, ProxygenError, ServiceError
+from proxygen.errors import NotServed, ProxygenError, ServiceError, StoreFailed
+from proxygen.failure import Scope, not_obtained
 from proxygen.host import files
 from proxygen.model.site import Site
 from proxygen.plan.observed import Observed
@@ -57,7 +57,8 @@ class Deployment:
             except OSError as error:
                 self.supplied.add(owner)
                 self.unadopted.add(owner)
-                self.failed(owner, step, store_failed(error))
+                why = not_obtained("nothing-stored", Scope.HOST, words=error)
+                self.failed(owner, step, StoreFailed(why))
                 continue
             if not step.bundle.is_interim:
                 self.outcome.settle(owner)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import traceback
 from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,7 +12,8 @@ from itertools import groupby
 from proxygen.apply.side_by_side import completed
 from proxygen.apply.standing import Standing
 from proxygen.assemble import Parts
-from proxygen.errors import Bug, IssueFailed, RefusedName, StoreFailed
+from proxygen.errors import Bug, IssueFailed, StoreFailed
+from proxygen.failure import NotObtained, RefusedName, Scope, not_obtained
 from proxygen.issuers import Issuer
 from proxygen.model.certificate import Authority, Bundle, Certificate, KeyAndChain
 from proxygen.model.x509 import describe
@@ -63,15 +63,15 @@ class Issuing:
         """Obtain one certificate from the first authority that issues it, and store it."""
         if not step.authorities:
             return self.issue(step, issuer_of(step), None)
-        failures: list[IssueFailed] = []
+        failures: list[NotObtained] = []
         for authority in step.authorities:
             try:
                 return self.asked(step, authority, scheduled=not failures)
             except IssueFailed as error:
-                failures.append(error)
-                if error.unproven:
+                failures.append(error.failure)
+                if error.failure.unproven:
                     break  # no other authority would see what this one did not
-        raise together(failures)
+        raise IssueFailed(together(failures))
 
     def asked(self, step: Issue, authority: Authority, *, scheduled: bool) -> Bundle:
         """Obtain a certificate from one authority; raise IssueFailed, and note whose fault."""
@@ -82,7 +82,7 @@ class Issuing:
         try:
             bundle = self.issue(step, directory, authority)
         except IssueFailed as error:
-            self.standing.failed(directory, error)
+            self.standing.failed(directory, error.failure)
             raise
         renewal = is_renewal(wanted, former, directory)
         self.standing.issued(directory, wanted, renewal=renewal)
@@ -129,7 +129,7 @@ class Issuing:
             return describe(pair, replace(wanted, issuer="selfsigned"), stand_in=True)
         return replace(describe(pair, wanted, authority), source=self.sources.get(wanted.owner, ""))
 
-    def remember_refused(self, step: Issue, failure: IssueFailed) -> None:
+    def remember_refused(self, step: Issue, failure: NotObtained) -> None:
         """Keep which names an authority refused, so that the next order does without them."""
         owner, by = step.certificate.owner, step.certificate.looked_at_by
 
@@ -153,12 +153,13 @@ class Issuing:
 
         That an authority issues for nobody is no failure of this certificate.
         """
-        step, failure = result
-        if isinstance(failure, IssueFailed) and failure.refused:
+        step, found = result
+        if isinstance(found, Bundle):
+            return
+        failure = found.failure
+        if failure.refused:
             self.remember_refused(step, failure)
-        if isinstance(failure, Bug):
-            failure = IssueFailed(failure.what, words=failure.words, remedy=failure.remedy)
-        if isinstance(failure, IssueFailed) and not failure.everybody:
+        if not failure.everybody:
             with contextlib.suppress(OSError):  # the failure is told in any case
                 parts = self.parts
                 parts.bundles.failed(step.certificate, failure, parts.now(), parts.draw())
@@ -183,19 +184,23 @@ def with_key_of(wanted: Certificate, former: Bundle | None) -> Certificate:
     return replace(wanted, keep_key=False) if former and former.replace else wanted
 
 
-def together(failures: list[IssueFailed]) -> IssueFailed:
+def together(failures: list[NotObtained]) -> NotObtained:
     """Return the failure of the first authority, with what the others said besides."""
     first, *others = failures
     if not others:
         return first
-    told = copy.copy(first)
-    besides = (f"{each.what}\n{each.words}" for each in others)
-    told.words = "\n".join([first.words, *besides]).strip()
-    told.everybody = all(each.everybody for each in failures)
-    told.refused = next((each.refused for each in failures if not each.everybody), ())
+    everybody = all(each.everybody for each in failures)
     named = [each.retry_at for each in failures if each.retry_at and not each.everybody]
-    told.retry_at = max(named, default=None) if not told.everybody else first.retry_at
-    return told
+    return replace(
+        first,
+        code="no-authority",
+        scope=Scope.AUTHORITY if everybody else Scope.OWNER,
+        facts=(),
+        parts=tuple(failures),
+        words="\n".join(each.words for each in failures if each.words),
+        refused=next((each.refused for each in failures if not each.everybody), ()),
+        retry_at=first.retry_at if everybody else max(named, default=None),
+    )
 
 
 def outcome(future: Future[Bundle]) -> Bundle | IssueFailed | Bug:
@@ -205,15 +210,7 @@ def outcome(future: Future[Bundle]) -> Bundle | IssueFailed | Bug:
     except IssueFailed as error:
         return error
     except OSError as error:
-        return store_failed(error)
+        return StoreFailed(not_obtained("nothing-stored", Scope.HOST, words=error))
     except Exception as error:  # noqa: BLE001 - whatever it is, the other domains go on
         words = "".join(traceback.format_exception(error))
-        return Bug(f"a bug of proxygen: {error!r}", words=words)
-
-
-def store_failed(error: OSError) -> StoreFailed:
-    """Return the error for what could not be stored."""
-    return StoreFailed(
-        f"nothing can be stored: {error}",
-        remedy="make room or correct the permissions, then run `proxygen apply`",
-    )
+        return Bug(repr(error), words=words)

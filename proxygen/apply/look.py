@@ -14,6 +14,7 @@ from proxygen import assemble
 from proxygen.apply.side_by_side import completed
 from proxygen.assemble import Parts
 from proxygen.errors import IssueFailed
+from proxygen.failure import NotObtained, Scope, not_obtained
 from proxygen.model.certificate import Bundle, RenewalInfo
 from proxygen.model.site import Acme, Site
 from proxygen.plan.backoff import pause
@@ -92,11 +93,11 @@ class Looking:
             self.parts.bundles.settled("looks", self.authority.directory)
         return bundle
 
-    def hold(self, error: IssueFailed) -> None:
+    def hold(self, failure: NotObtained) -> None:
         """Remember why the authority is left alone for a while."""
         now, draw = self.parts.now(), self.parts.draw()
         with suppress(OSError):
-            self.parts.bundles.hold("looks", self.authority.directory, error, now, draw)
+            self.parts.bundles.hold("looks", self.authority.directory, failure, now, draw)
 
     def one(self, bundle: Bundle) -> RenewalInfo | None:
         """Return the renewal information of one certificate, None where nobody gets any."""
@@ -104,13 +105,13 @@ class Looking:
         try:
             told = self.issuer.renewal_info(bundle.identifier)
         except IssueFailed as error:
-            if error.everybody:
-                self.hold(error)
+            if error.failure.everybody:
+                self.hold(error.failure)
                 return None
-            return later(bundle.renewal, error.retry_at or now + pause(2, draw))
+            return later(bundle.renewal, error.failure.retry_at or now + pause(2, draw))
         if told is None:
-            what = "it offers no renewal information"
-            self.hold(IssueFailed(what, retry_at=now + LATER))
+            code, again = "renewal-information-not-offered", now + LATER
+            self.hold(not_obtained(code, Scope.AUTHORITY, retry_at=again))
             return None
         look_at = told.look_at + (told.look_at - now) * SPREAD * self.parts.draw()
         return drawn(told.start, told.end, bundle.renewal, look_at, told.explanation, draw)

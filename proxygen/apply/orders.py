@@ -12,13 +12,14 @@ from proxygen.apply.issuance import Issuance
 from proxygen.apply.outcome import Outcome, Progress
 from proxygen.assemble import Parts
 from proxygen.errors import Bug, IssueFailed
+from proxygen.failure import not_obtained
 from proxygen.model.certificate import HTTP, Bundle, Certificate
 from proxygen.model.hosts import readable
 from proxygen.model.site import Site
 from proxygen.plan.names import Known
 from proxygen.plan.observed import Observed
 from proxygen.plan.states import about
-from proxygen.plan.steps import Forget, Issue, Look, Plan, done, some
+from proxygen.plan.steps import Forget, Issue, Look, Plan, done
 
 LOOKING = 120.0
 """Seconds of looking at names after which an order is placed for those that are known by then."""
@@ -101,8 +102,11 @@ class Orders:
                 found.append(step)
             elif wanted.strict or wanted.names[0] in missing:
                 self.tried.owners.add(wanted.owner)
-                self.outcome.failed(wanted.owner, not_answered(missing))
-                self.progress.say(f"failed: {step}: {not_answered(missing).what}")
+                failure = not_obtained(
+                    "challenges-not-answered", names=tuple(map(readable, missing))
+                )
+                self.outcome.failed(wanted.owner, IssueFailed(failure))
+                self.progress.say(f"failed: {step}: {failure.what}")
             else:
                 found.append(without(step, missing))
         return found
@@ -157,7 +161,8 @@ class Orders:
         And none for which much was asked: others want theirs meanwhile.
         """
         wanted = step.certificate
-        refused = {each.name for each in found.refused} if isinstance(found, IssueFailed) else set()
+        said = found.failure.refused if isinstance(found, IssueFailed) else ()
+        refused = {each.name for each in said}
         asked = self.tried.asked.setdefault(wanted.owner, set())
         known = wanted.names in asked
         asked.add(wanted.names)
@@ -179,12 +184,3 @@ def without(step: Issue, names: list[str]) -> Issue:
     wanted = step.certificate
     kept = tuple(each for each in wanted.names if each not in names)
     return replace(step, certificate=replace(wanted, names=kept), left_out=(*step.left_out, *names))
-
-
-def not_answered(names: list[str]) -> IssueFailed:
-    """Return the error for a certificate that is not ordered yet."""
-    what = f"the web server does not answer the authority's challenges for {some(names)}"
-    return IssueFailed(
-        f"not asked for: {what}",
-        remedy="correct what is said of it, then run `proxygen apply`",
-    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from datetime import timedelta
 
 from proxygen.assemble import Parts
 from proxygen.errors import IssueFailed
+from proxygen.failure import NotObtained, not_obtained
 from proxygen.model.certificate import Certificate
 from proxygen.model.site import Acme
 from proxygen.plan.backoff import purpose_of
@@ -29,7 +29,7 @@ class Standing:
     parts: Parts
     authorities: Mapping[str, Acme]
     lifetime: timedelta | None = None
-    down: dict[str, IssueFailed] = field(default_factory=dict)
+    down: dict[str, NotObtained] = field(default_factory=dict)
     quotas: dict[str, Quota] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -40,7 +40,7 @@ class Standing:
         were looked at when the orders were scheduled.
         """
         if known := self.down.get(directory):
-            raise copy.copy(known)
+            raise IssueFailed(known)
         if not scheduled:
             self.take(directory, wanted)
 
@@ -52,8 +52,7 @@ class Standing:
         with self.lock:
             quota = self.quota(directory)
             if (free := quota.free_at(entry, now)) > now:
-                what = f"the rate limits of {directory} are reached"
-                raise IssueFailed(what, retry_at=free, remedy="nothing: it is asked later")
+                raise IssueFailed(not_obtained("limits-reached", of=directory, retry_at=free))
             quota.take(entry, now)
 
     def quota(self, directory: str) -> Quota:
@@ -71,7 +70,7 @@ class Standing:
         else:
             ledger.note(Entry(self.parts.now(), wanted.names, Kind.ISSUED, renewal))
 
-    def failed(self, directory: str, error: IssueFailed) -> None:
+    def failed(self, directory: str, error: NotObtained) -> None:
         """Note what counts against an authority, or towards its limits."""
         now, draw = self.parts.now(), self.parts.draw()
         with contextlib.suppress(OSError):  # the failure is told in any case

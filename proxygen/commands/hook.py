@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -121,12 +122,13 @@ def read(brought: Brought) -> tuple[KeyAndChain, list[str]]:
             pair = reader.assemble(contents(paths), None)
         bad = require(pair, (), datetime.now(UTC))
     except IssueFailed as error:
-        error.remedy = (
-            "name files that are there and can be read, and belong together"
-            if brought.client == BY_HAND
-            else f"see what {brought.client} wrote there, then call `proxygen hook` again"
+        why = replace(
+            error.failure,
+            code="named-unusable" if brought.client == BY_HAND else "brought-unusable",
+            facts=(("client", brought.client),),
+            parts=(error.failure,),
         )
-        raise
+        raise IssueFailed(why) from error
     return pair, [f"the certificate that was brought: {each}" for each in bad]
 
 

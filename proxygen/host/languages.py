@@ -1,16 +1,12 @@
-"""Languages: what people are told, loaded from the files of the package."""
+"""Languages: which there are, each with the phrases in which people are told something."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import proxygen
-from proxygen.errors import ModelError
-from proxygen.host import files
-from proxygen.model.yaml import parse
+from proxygen.languages import phrases
 from proxygen.plan.language import Language
 
 FOLDER = Path(proxygen.__file__).parent / "languages"
@@ -23,18 +19,5 @@ def known() -> tuple[str, ...]:
 
 @cache
 def load(code: str) -> Language:
-    """Return a language; raise ModelError for a file of it that is broken."""
-    path = FOLDER / f"{code}.yaml"
-    document = parse(str(path), files.read(path) or b"")
-    if document.mistakes:
-        raise ModelError(tuple(document.mistakes))
-    return Language(code, dict(flat(document.value)))
-
-
-def flat(node: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
-    """Yield each phrase with its key, the names on the way to it joined by dots."""
-    for name, below in node.items():
-        if isinstance(below, Mapping):
-            yield from flat(below, f"{above}{name}.")
-        else:
-            yield f"{above}{name}", str(below).strip()
+    """Return a language."""
+    return Language(code, phrases(code))

@@ -12,6 +12,7 @@ from datetime import datetime
 from acme import messages
 
 from proxygen.errors import IssueFailed
+from proxygen.failure import not_obtained
 from proxygen.issuers import acme_failures, acme_renewal
 from proxygen.issuers.acme_account import Account, location
 from proxygen.issuers.acme_answers import Directory, Identifier, Order, Status, Unreadable
@@ -98,11 +99,11 @@ class AcmeIssuer:
             return self.obtained(account, wanted, former, replaces)
         except Over as over:
             self.orders.drop(wanted.owner)
-            raise acme_failures.of_names(wanted.names, over) from over
+            raise IssueFailed(acme_failures.of_names(wanted.names, over)) from over
         except Refused as refused:
             if refused.status != TOO_MANY:
                 self.missed(wanted)
-            raise acme_failures.of_names(wanted.names, refused) from refused
+            raise IssueFailed(acme_failures.of_names(wanted.names, refused)) from refused
         except Wrong:
             self.orders.drop(wanted.owner)
             raise
@@ -111,7 +112,7 @@ class AcmeIssuer:
                 self.orders.delayed(wanted.owner)
             raise
         except (Unreached, Unreadable, Unseen) as failed:
-            if not failed.everybody:  # the trouble of the whole authority is not the order's
+            if not failed.failure.everybody:  # that is the authority's trouble, not the order's
                 self.missed(wanted)
             raise
 
@@ -185,7 +186,7 @@ class AcmeIssuer:
                 raise
             if refused.status < 500:
                 return None
-            raise acme_failures.unseen(kept.url, refused) from refused
+            raise Unseen(acme_failures.unseen(kept.url, refused)) from refused
         lives = order.status is not Status.INVALID and order.is_for(wanted.names)
         return Begun(kept.url, kept.key.encode(), order) if lives else None
 
@@ -207,11 +208,7 @@ class AcmeIssuer:
         self.ordered(wanted, took(answer, replaces))
         order = Order.read(answer.body)
         if not order.is_for(wanted.names):
-            raise Wrong(
-                f"the authority made an order for other names than {', '.join(wanted.names[:3])}",
-                where=url,
-                remedy="ask its operators",
-            )
+            raise Wrong(not_obtained("order-of-others", where=url, names=wanted.names))
         return Begun(url, key, order)
 
     def made(self, account: Account, wanted: Certificate, replaces: str | None) -> Answer:
@@ -250,11 +247,13 @@ class AcmeIssuer:
             pair = KeyAndChain(key, certificates_alone(pem))
             verdicts.require(pair, wanted.names, self.now())
         except IssueFailed as error:
-            raise Wrong(
-                f"the authority sent a wrong certificate for {wanted.names[0]}: {error.what}",
-                remedy="check this host's clock; if it is right, ask the authority's operators",
+            wrong = not_obtained(
+                "wrong-certificate",
+                name=wanted.names[0],
+                parts=(error.failure,),
                 words=error.words,
-            ) from error
+            )
+            raise Wrong(wrong) from error
         return pair
 
 
@@ -305,11 +304,13 @@ def check_profile(settings: Acme, directory: Directory) -> None:
     profiles = directory.meta.profiles
     if settings.profile and settings.profile not in profiles:
         raise IssueFailed(
-            f"the authority has no profile {settings.profile!r}",
-            where=settings.origin,
-            remedy="set `acme.profile` to one that it has"
-            f" ({', '.join(sorted(profiles)) or 'it has none'}), or remove it",
-            final=True,
+            not_obtained(
+                "unknown-profile" if profiles else "no-profiles",
+                where=settings.origin,
+                final=True,
+                profile=settings.profile,
+                profiles=tuple(sorted(profiles)),
+            )
         )
 
 
@@ -317,5 +318,5 @@ def certificates_alone(pem: bytes) -> bytes:
     """Return the certificates in *pem* and nothing else of it; raise IssueFailed."""
     chain = x509.chain_of(KeyAndChain(b"", pem))
     if len(chain) > MOST_CERTIFICATES:
-        raise IssueFailed(f"a chain of {len(chain)} certificates")
+        raise IssueFailed(not_obtained("long-chain", count=len(chain)))
     return b"".join(map(x509.certificate_pem, chain))

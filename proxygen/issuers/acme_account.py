@@ -15,8 +15,9 @@ from josepy.jwa import ES256
 from josepy.jwk import JWKEC
 
 from proxygen.errors import IssueFailed
+from proxygen.failure import NotObtained, not_obtained
 from proxygen.issuers import acme_failures
-from proxygen.issuers.acme_answers import LONGEST_TEXT
+from proxygen.issuers.acme_answers import LONGEST_TEXT, URN
 from proxygen.issuers.acme_failures import Refused
 from proxygen.issuers.acme_kept import NEXT, KeptAccount, Registered, Unwanted, thumbprint
 from proxygen.issuers.acme_server import Server
@@ -116,12 +117,8 @@ class Account:
         """
         place = self.directory.key_change
         if place is None:
-            raise IssueFailed(
-                "the authority cannot change the key of an account",
-                where=self.settings.origin,
-                remedy="nothing: go on with the present key",
-                final=True,
-            )
+            where = self.settings.origin
+            raise IssueFailed(not_obtained("no-key-change", where=where, final=True))
         self.key = self.stored_key()
         coming = self.kept.new_key(NEXT)
         try:
@@ -133,7 +130,7 @@ class Account:
         except Refused as refused:
             if refused.problem.kind and refused.status < 500:
                 self.kept.drop_next()
-            raise self.refused(refused) from refused
+            raise IssueFailed(self.refused(refused)) from refused
         self.kept.move()
         self.key = coming
 
@@ -168,7 +165,7 @@ class Account:
             if refused.problem.kind == "accountDoesNotExist":
                 return None
             if refused.problem.kind == "userActionRequired":
-                raise self.refused(refused) from refused
+                raise IssueFailed(self.refused(refused)) from refused
             if contact != known.contact:
                 told = self.without(contact, told, refused)
         self.kept.register(told)
@@ -192,7 +189,7 @@ class Account:
         try:
             answer = self.network.post(url, encoded(agreed), self.key, None)
         except Refused as refused:
-            raise self.refused(refused) from refused
+            raise IssueFailed(self.refused(refused)) from refused
         return self.keep(location(answer, "account"))
 
     def keep(self, url: str) -> str:
@@ -206,7 +203,7 @@ class Account:
         external = self.settings.external_account
         if external is None:
             if self.directory.meta.binding:
-                raise unbound(self.settings)
+                raise IssueFailed(unbound(self.settings))
             return None
         return messages.ExternalAccountBinding.from_data(
             self.key.public_key(),
@@ -220,16 +217,12 @@ class Account:
         secret = self.secrets(external.hmac_key).strip().rstrip(b"=")
         given = secret.translate(bytes.maketrans(b"+/", b"-_"))  # some hand out plain base64
         if not BASE64URL.fullmatch(given) or len(given) % 4 == 1:
-            raise IssueFailed(
-                "the secret of the external account is not base64url",
-                where=self.settings.origin,
-                remedy="write the HMAC key exactly as the authority gave it",
-                final=True,
-            )
+            where = self.settings.origin
+            raise IssueFailed(not_obtained("binding-not-base64url", where=where, final=True))
         return given.decode("ascii")
 
-    def refused(self, refused: Refused) -> IssueFailed:
-        """Return the error for a registration that was refused."""
+    def refused(self, refused: Refused) -> NotObtained:
+        """Return why a registration was refused."""
         return acme_failures.of_account(refused, self.directory.meta.terms)
 
 
@@ -256,7 +249,7 @@ def found(server: Server, key: JWKEC) -> str | None:
     except Refused as refused:
         if refused.problem.kind == "accountDoesNotExist":
             return None
-        raise acme_failures.of_account(refused, directory.meta.terms) from refused
+        raise IssueFailed(acme_failures.of_account(refused, directory.meta.terms)) from refused
     return location(answer, "account")
 
 
@@ -277,18 +270,10 @@ def location(answer: Answer, what: str) -> str:
     try:
         return Registered(url=answer.headers.get("Location", "")).url
     except ValueError:
-        raise IssueFailed(
-            f"the authority did not say where the new {what} is",
-            remedy="ask the authority's operators: RFC 8555 requires a Location header",
-        ) from None
+        raise IssueFailed(not_obtained(f"no-{what}-location")) from None
 
 
-def unbound(settings: Acme) -> IssueFailed:
-    """Return the error for an authority that wants a binding which the model has not."""
-    return IssueFailed(
-        "the authority wants accounts to be bound to one that exists there",
-        where=settings.origin,
-        remedy="set `acme.external_account` to what the authority gave you",
-        problem="urn:ietf:params:acme:error:externalAccountRequired",
-        final=True,
-    )
+def unbound(settings: Acme) -> NotObtained:
+    """Return the failure at an authority that wants a binding which the model has not."""
+    problem = f"{URN}externalAccountRequired"
+    return not_obtained("no-binding", where=settings.origin, problem=problem, final=True)

@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from proxygen.errors import IssueFailed
+from proxygen.failure import not_obtained
 from proxygen.model.hosts import BadName, host_name, is_address
 
 URN = "urn:ietf:params:acme:error:"
@@ -71,11 +72,9 @@ class Said(BaseModel):
         except ValidationError as error:
             flaw = error.errors(include_input=False, include_url=False)[0]
             where = ".".join(map(str, flaw["loc"])) or "JSON"
-            raise Unreadable(
-                f"the authority sent no valid {cls.__name__.lower()}",
-                remedy="check that `acme.directory` is the URL of an ACME directory (RFC 8555)",
-                words=printable(f"{where}: {flaw['msg']}"),
-            ) from error
+            words = printable(f"{where}: {flaw['msg']}")
+            kind = cls.__name__.lower()
+            raise Unreadable(not_obtained("answer-unreadable", kind=kind, words=words)) from error
 
 
 class Identifier(Said):

@@ -7,6 +7,7 @@ from datetime import datetime
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from proxygen.errors import IssueFailed, UsageError
+from proxygen.failure import not_obtained
 from proxygen.issuers.acme_account import found
 from proxygen.issuers.acme_answers import Url, Word
 from proxygen.issuers.acme_kept import NEXT, KeptAccount, account_key, thumbprint
@@ -80,12 +81,9 @@ class Backup(BaseModel):
             raise UsageError("the key in the backup is not the one in use", remedy=AGAIN)
         known = found(server, key)
         if known != self.url:
+            code = "backup-of-another-account" if known else "backup-not-known"
             raise IssueFailed(
-                f"the authority does not know the account {self.url} by the key in the backup",
-                where=directory,
-                remedy="run `proxygen apply`, which registers the key again if it must; then "
-                + AGAIN,
-                words=f"it knows the key as the account {known}" if known else "",
+                not_obtained(code, where=directory, account=self.url, known=known or "")
             )
 
 

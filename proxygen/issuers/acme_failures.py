@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
-from proxygen.errors import IssueFailed, RefusedName
+from proxygen.errors import IssueFailed
+from proxygen.failure import Failure, NotObtained, RefusedName, Scope, not_obtained
 from proxygen.issuers.acme_answers import UNTYPED, Problem
 from proxygen.model.certificate import DNS, PERSIST
 from proxygen.model.hosts import is_wildcard
@@ -64,89 +64,44 @@ class Unseen(IssueFailed):
     """The authority, which works, does not show an order that it took before."""
 
 
-@dataclass(frozen=True, slots=True)
-class Meaning:
-    """What a type of problem means, what to do about it, and whether waiting cannot help."""
-
-    says: str
-    remedy: str
-    final: bool = False
-
-
-REACHED = Meaning(
-    "it got another answer than ours at the name",
-    "point every A and AAAA record of the name to this host, and let"
-    " http://NAME/.well-known/acme-challenge/ on port 80 reach it",
-)
-CONTACT = Meaning("it does not accept the contact", "correct `contact`", final=True)
-KEY = Meaning("it does not accept the key", "choose another `acme.key_type`", final=True)
-NAME = Meaning(
-    "it does not issue for such a name", "take the name out of the model, or correct it", final=True
-)
+REACHED, CONTACT, KEY, NAME = "acme-other-answer", "acme-contact", "acme-key", "acme-name"
+UNSEEN, NO_RECORD, UNKNOWN = "acme-txt-unseen", "acme-persist-unseen", "acme-other"
+BANNED, TO_DO = "acme-banned", "acme-user-action"
 
 NOT_SEEN = ("connection", "dns", "incorrectResponse", "unauthorized")
 """Types of problems that mean something else where a TXT record was to be seen."""
-UNSEEN = Meaning(
-    "it did not see our TXT record",
-    "see that every name server of the domain, and of where `_acme-challenge` is delegated to,"
-    " answers from outside and shows new records at once",
-)
 OF_NAMES = frozenset({"caa", "dns", "dnssec", "rejectedIdentifier", "unsupportedIdentifier"})
 """Types of problems that are about names, never about the account or a limit."""
 
 MEANINGS = {
-    "accountDoesNotExist": Meaning("it lost our account", "run proxygen again"),
-    "alreadyReplaced": Meaning("it replaced the certificate before", "run proxygen again"),
+    "accountDoesNotExist": "acme-account-lost",
+    "alreadyReplaced": "acme-replaced",
     "badCSR": KEY,
-    "badNonce": Meaning("it rejected our requests as repeated", "run proxygen again"),
+    "badNonce": "acme-nonce",
     "badPublicKey": KEY,
     "badSignatureAlgorithm": KEY,
-    "caa": Meaning(
-        "a CAA record of the domain forbids this authority",
-        "allow this authority in the CAA records of the domain and its parents, or remove them",
-    ),
-    "connection": Meaning(
-        "it could not connect to the name's web server",
-        "let port 80 of every A and AAAA address of the name reach this host: check these records,"
-        " firewalls, and what stands in front",
-    ),
-    "dns": Meaning(
-        "it could not look up the name",
-        "publish A (and AAAA) records for the name that lead to this host, on every name server",
-    ),
-    "dnssec": Meaning(
-        "the DNSSEC signatures of the domain are wrong",
-        "repair the domain's DNSSEC (DS record, signatures), or take the DS record away",
-    ),
-    "externalAccountRequired": Meaning(
-        "it wants accounts to be bound to one that exists there",
-        "set `acme.external_account` to what the authority gave you",
-        final=True,
-    ),
+    "caa": "acme-caa",
+    "connection": "acme-connection",
+    "dns": "acme-dns",
+    "dnssec": "acme-dnssec",
+    "externalAccountRequired": "acme-binding",
     "incorrectResponse": REACHED,
     "invalidContact": CONTACT,
-    "invalidProfile": Meaning(
-        "it does not know the profile", "correct or remove `acme.profile`", final=True
-    ),
-    "malformed": Meaning("it did not understand the request", "see what it says below"),
-    "rateLimited": Meaning(
-        "a rate limit is reached", "nothing: try again later, not more often than it says"
-    ),
+    "invalidProfile": "acme-profile",
+    "malformed": "acme-malformed",
+    "rateLimited": "acme-rate-limit",
     "rejectedIdentifier": NAME,
-    "serverInternal": Meaning("it has trouble of its own", "try again later"),
+    "serverInternal": "acme-internal",
     "tls": REACHED,
     "unauthorized": REACHED,
     "unsupportedContact": CONTACT,
     "unsupportedIdentifier": NAME,
-    "userActionRequired": Meaning(
-        "somebody must act first", "open {place}, agree to it, and run proxygen again", final=True
-    ),
+    "userActionRequired": TO_DO,
 }
-UNKNOWN = Meaning("see what it says below", "see the authority's documentation")
-BANNED = Meaning(
-    "it does not accept our account",
-    "see what it says below; the account is kept in the store below `accounts/`",
-)
+"""From the type of a problem (RFC 8555 section 6.7) to the code of what it means."""
+
+FINAL = frozenset({CONTACT, KEY, NAME, "acme-binding", "acme-profile", TO_DO})
+"""Where waiting cannot help."""
 
 
 GENERAL = frozenset(
@@ -161,34 +116,34 @@ EXACT_SET = "exact set"
 """How Let's Encrypt names its limit of certificates for the same names."""
 
 
-def unseen(url: str, refused: Refused) -> Unseen:
-    """Return the error for an order that was begun and cannot be looked at.
+def unseen(url: str, refused: Refused) -> NotObtained:
+    """Return the failure of an order that was begun and cannot be looked at.
 
     It is this order's trouble: others are asked for, and find out whether it is theirs as well.
     """
-    return Unseen(
-        "the authority does not show the order that was begun",
-        where=url,
-        retry_at=refused.retry_at,
-        remedy="nothing: it is asked again, and after some times a new order is made",
-        words=words(refused.problem),
-    )
+    said, retry_at = words(refused.problem), refused.retry_at
+    return not_obtained("order-not-shown", where=url, retry_at=retry_at, words=said)
 
 
-def of_names(names: tuple[str, ...], refused: Refused) -> IssueFailed:
-    """Return the error for a certificate for *names*.
+def of_names(names: tuple[str, ...], refused: Refused) -> NotObtained:
+    """Return why there is no certificate for *names*.
 
     It blames the names that the problem names, all of them when it names none.
     """
     leaves = tuple(refused.problem.leaves)
     blamed = tuple(dict.fromkeys(leaf.identifier.name for leaf in leaves if leaf.identifier))
     over = refused if isinstance(refused, Over) else None
-    special = meanings_by(over.advice if over else NO_ADVICE)
-    return failure(
-        f"the authority refused {listed(blamed or names)}",
-        refused,
-        special if blamed else {**special, "unauthorized": BANNED},
-        everybody=met_by_all(refused, names),
+    advice = over.advice if over else NO_ADVICE
+    special = meanings_by(advice)
+    return replace(
+        failure(
+            "names-refused",
+            Scope.AUTHORITY if met_by_all(refused, names) else Scope.OWNER,
+            refused,
+            special if blamed else {**special, "unauthorized": BANNED},
+            advice=advice,
+        ),
+        facts=(("names", blamed or names),),
         unproven=over.unproven if over else (),
         refused=tuple(refused_names(names, refused.problem)),
     )
@@ -224,42 +179,54 @@ def meant(names: tuple[str, ...], leaf: Problem) -> tuple[str, ...]:
     return tuple(name for name in names if mentioned_in(text if is_wildcard(name) else hosts)(name))
 
 
-def meanings_by(advice: Advice) -> Mapping[str, Meaning]:
+def meanings_by(advice: Advice) -> Mapping[str, str]:
     """Return what problems mean where names were not to be proven over HTTP."""
     if PERSIST in advice.challenges:
-        published = "; ".join(advice.records) or "the record that `proxygen dns` prints"
-        remedy = f"publish on every name server of the domain: {published}"
-        return dict.fromkeys(NOT_SEEN, Meaning("it did not see the record that allows us", remedy))
+        return dict.fromkeys(NOT_SEEN, NO_RECORD)
     return dict.fromkeys(NOT_SEEN, UNSEEN) if DNS in advice.challenges else {}
 
 
-def of_account(refused: Refused, terms: str | None) -> IssueFailed:
-    """Return the error for an account that was refused; *terms* is the URL of the terms."""
+def of_account(refused: Refused, terms: str | None) -> NotObtained:
+    """Return why an account was refused; *terms* is the URL of the terms."""
     special = {"malformed": CONTACT, "unauthorized": BANNED}
-    place = terms or ""
-    return failure("the authority refused the account", refused, special, place, everybody=True)
+    return failure("account-refused", Scope.AUTHORITY, refused, special, terms or "")
 
 
 def failure(
-    what: str, refused: Refused, special: Mapping[str, Meaning], terms: str = "", /, **more: Any
-) -> IssueFailed:
-    """Return *what* happened, what it means and the authority's own words.
+    code: str,
+    scope: Scope,
+    refused: Refused,
+    special: Mapping[str, str],
+    terms: str = "",
+    advice: Advice = NO_ADVICE,
+) -> NotObtained:
+    """Return a failure whose parts are what the problem means, with the authority's own words.
 
-    *special* meanings come before those that MEANINGS tells; *more* is for the error.
+    *special* meanings come before those that MEANINGS tells.
     """
     leaves = tuple(refused.problem.leaves)
     table = {**MEANINGS, **special}
-    meanings = tuple(dict.fromkeys(table.get(leaf.kind, UNKNOWN) for leaf in leaves))
-    place = refused.problem.instance or terms or "the page named below"
-    return IssueFailed(
-        f"{what}: {'; '.join(meaning.says for meaning in meanings)}",
+    codes = tuple(dict.fromkeys(table.get(leaf.kind, UNKNOWN) for leaf in leaves))
+    place = refused.problem.instance or terms
+    return not_obtained(
+        code,
+        scope,
+        parts=tuple(meaning(each, scope, place, advice) for each in codes),
         problem=None if leaves[0].type == UNTYPED else leaves[0].type,
         retry_at=refused.retry_at,
-        final=all(meaning.final for meaning in meanings),
-        remedy="; ".join(meaning.remedy for meaning in meanings).replace("{place}", place),
+        final=all(each in FINAL for each in codes),
         words="\n".join(words(leaf) for leaf in leaves[:MOST_WORDS]),
-        **more,
     )
+
+
+def meaning(code: str, scope: Scope, place: str, advice: Advice) -> Failure:
+    """Return what a problem means: with the *place* to go to, or the records that were missing."""
+    if code == TO_DO and place:
+        return Failure("acme-user-action-at", scope, facts=(("place", place),))
+    if code == NO_RECORD and advice.records:
+        records = "; ".join(advice.records)
+        return Failure("acme-persist-unseen-records", scope, facts=(("records", records),))
+    return Failure(code, scope)
 
 
 @contextmanager
@@ -268,8 +235,7 @@ def for_everybody() -> Iterator[None]:
     try:
         yield
     except IssueFailed as error:
-        error.everybody = True
-        raise
+        raise IssueFailed(replace(error.failure, scope=Scope.AUTHORITY)) from error
 
 
 def met_by_all(refused: Refused, names: tuple[str, ...]) -> bool:
@@ -324,10 +290,3 @@ def words(problem: Problem) -> str:
     name = f"{problem.identifier.name}: " if problem.identifier else ""
     kind = "" if problem.type == UNTYPED else f" ({problem.type})"
     return f"{name}{problem.detail or problem.title}{kind}"
-
-
-def listed(names: tuple[str, ...]) -> str:
-    """Return names for a sentence, at most three by name."""
-    if len(names) > 3:
-        return f"{', '.join(names[:2])} and {len(names) - 2} more names"
-    return " and ".join(", ".join(names).rsplit(", ", 1))

@@ -14,6 +14,7 @@ from pydantic import AwareDatetime, Field
 
 from proxygen.bundles import order_key
 from proxygen.errors import IssueFailed
+from proxygen.failure import Scope, not_obtained
 from proxygen.issuers.acme_answers import Said, Url, Word
 from proxygen.model.certificate import KeyType
 from proxygen.model.x509 import new_key
@@ -72,11 +73,9 @@ class KeptAccount:
             return None
         key = account_key(pem)
         if key is None:
+            place = f"{self.folder}/{which}"
             raise IssueFailed(
-                "the stored key of the ACME account is none",
-                where=f"{self.folder}/{which} in the store",
-                remedy="restore it from a backup, or delete it to have a new account",
-                final=True,
+                not_obtained("account-key-damaged", Scope.HOST, place=place, final=True)
             )
         return key
 

@@ -12,6 +12,7 @@ from josepy.jwa import ES256
 from josepy.jwk import JWK
 
 from proxygen.errors import IssueFailed
+from proxygen.failure import Scope, not_obtained
 from proxygen.issuers.acme_answers import problem
 from proxygen.issuers.acme_failures import Refused
 from proxygen.issuers.acme_transport import Answer, Transport, Unreached
@@ -84,13 +85,9 @@ class Network:
         try:
             return self.nonces.pop()
         except IndexError:
-            raise IssueFailed(
-                "the authority gave no nonce",
-                where=self.new_nonce,
-                remedy="check that `acme.directory` is the URL of an ACME directory",
-                words=f"HTTP status {answer.status}",
-                everybody=True,
-            ) from None
+            words = f"HTTP status {answer.status}"
+            failure = not_obtained("no-nonce", Scope.AUTHORITY, where=self.new_nonce, words=words)
+            raise IssueFailed(failure) from None
 
     def accepted(self, answer: Answer) -> Answer:
         """Return *answer* if it is a success; raise Refused."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from acme import messages
 from cryptography import x509
 
-from proxygen.errors import IssueFailed, RefusedName
+from proxygen.errors import IssueFailed
+from proxygen.failure import NotObtained, RefusedName, not_obtained
 from proxygen.issuers.acme_account import Account, encoded
 from proxygen.issuers.acme_answers import (
     TOKEN,
@@ -78,7 +79,7 @@ class Course:
         elif order.status is Status.PROCESSING:
             order = self.order(Status.PROCESSING)
         if order.status is not Status.VALID:
-            unsaid = Problem(detail=f"the order is {order.status.value}, without a reason")
+            unsaid = Problem(detail=f"status: {order.status.value}")
             raise Over(order.error or unsaid)
         return order
 
@@ -95,7 +96,7 @@ class Course:
     def certificate(self, order: Order) -> bytes:
         """Return the certificate of a valid order as it was sent."""
         if order.certificate is None:
-            raise Wrong("the authority's order is valid, but names no certificate", where=self.url)
+            raise Wrong(not_obtained("no-certificate-named", where=self.url))
         return self.look(order.certificate).body
 
     def order(self, passing: Status) -> Order:
@@ -152,16 +153,16 @@ class Course:
 
     def publish(self, proofs: list[Proof]) -> None:
         """Publish every answer; raise IssueFailed that names all for which it cannot be done."""
-        failures: list[IssueFailed] = []
+        failures: list[NotObtained] = []
         for each in proofs:
             try:
                 self.present(each)
             except IssueFailed as error:
-                if not error.refused:
+                if not error.failure.refused:
                     raise  # nor could any other name's answer be published
-                failures.append(error)
+                failures.append(error.failure)
         if failures:
-            raise of_several(failures)
+            raise IssueFailed(of_several(failures))
 
     def settle(self, proofs: list[Proof]) -> None:
         """Wait until the authority would see all that was presented; its own time begins then."""
@@ -222,21 +223,23 @@ class Course:
         The order stays stored: the next run continues it.
         """
         if time.monotonic() + seconds > self.deadline:
-            raise Unfinished(
-                "the authority has not finished the order yet",
-                where=self.url,
-                retry_at=self.now() + timedelta(seconds=seconds),
-                remedy="nothing: the next run continues the same order",
-            )
+            again = self.now() + timedelta(seconds=seconds)
+            raise Unfinished(not_obtained("order-not-finished", where=self.url, retry_at=again))
 
 
-def of_several(failures: list[IssueFailed]) -> IssueFailed:
+def of_several(failures: list[NotObtained]) -> NotObtained:
     """Return the first failure, with what the others say besides."""
     first, *others = failures
-    if others:
-        first.words = "\n".join([first.words, *(each.what for each in others)]).strip()
-        first.refused = tuple(name for each in failures for name in each.refused)
-    return first
+    if not others:
+        return first
+    return replace(
+        first,
+        code="several",
+        facts=(),
+        parts=tuple(failures),
+        words="\n".join(filter(None, dict.fromkeys(each.words for each in failures))),
+        refused=tuple(name for each in failures for name in each.refused),
+    )
 
 
 def chosen(
@@ -249,30 +252,23 @@ def chosen(
     offered = {one.type: one for one in authorization.challenges}
     kind = next((each for each in solvers if each in offered), None)
     if kind is None:
-        raise not_offered(authorization.name, tuple(offered), wanted)
+        raise Wrong(not_offered(authorization.name, tuple(offered), wanted))
     challenge = offered[kind]
     proper = kind == PERSIST or TOKEN.fullmatch(challenge.token or "")
     if challenge.url is None or not proper:
-        raise Wrong(
-            f"the authority's challenge for {authorization.name} has no URL or no token",
-            remedy="ask its operators: a token is base64url (RFC 8555 section 8.3)",
-        )
+        raise Wrong(not_obtained("challenge-incomplete", name=authorization.name))
     return challenge
 
 
-def not_offered(name: str, offered: tuple[str, ...], wanted: Certificate) -> Wrong:
-    """Return the error for a challenge that the authority does not have for a name."""
-    if HTTP in offered:
-        remedy = "write `challenge: http-01` for this certificate, or use another authority"
-    elif DNS in offered:
-        remedy = "write `challenge: dns-01` for this certificate, with a solver below `solvers`"
-    else:
-        remedy = "use another authority, or take the name out"
-    return Wrong(
-        f"the authority does not offer {wanted.challenge} for {name}",
+def not_offered(name: str, offered: tuple[str, ...], wanted: Certificate) -> NotObtained:
+    """Return the failure for a challenge that the authority does not have for a name."""
+    others = [kind for kind in (HTTP, DNS) if kind in offered]
+    return not_obtained(
+        f"{others[0]}-offered" if others else "challenge-not-offered",
         where=wanted.origin,
-        remedy=remedy,
         final=True,
+        name=name,
+        challenge=str(wanted.challenge),
         words=f"offered: {', '.join(offered) or 'nothing'}",
         refused=()
         if wanted.challenge == PERSIST  # for no name then: the others would fare no better
@@ -285,11 +281,8 @@ def check_names(order: Order, authorizations: list[Authorization]) -> None:
     asked = {(one.type, one.name.removeprefix("*.")) for one in order.identifiers}
     foreign = {(one.identifier.type, one.identifier.name) for one in authorizations} - asked
     if foreign:
-        raise Wrong(
-            "the authority wants proof of what was not asked for",
-            remedy="ask its operators",
-            words=", ".join(f"{kind} {name}" for kind, name in sorted(foreign)[:10]),
-        )
+        words = ", ".join(f"{kind} {name}" for kind, name in sorted(foreign)[:10])
+        raise Wrong(not_obtained("proof-of-others", words=words))
 
 
 def check_valid(authorizations: list[Authorization], advice: Advice = NO_ADVICE) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field
 
 from proxygen.errors import IssueFailed
+from proxygen.failure import NotObtained, Scope, not_obtained
 from proxygen.issuers import acme_failures
 from proxygen.issuers.acme_answers import Said, https
 from proxygen.issuers.acme_failures import Refused
@@ -83,24 +84,21 @@ def suggested(server: Server, identifier: str) -> Suggested | None:
     if place is None:
         return None
     if not IDENTIFIER.fullmatch(identifier):
-        raise unidentified(server.now())
+        raise IssueFailed(unidentified(server.now()))
     try:
         answer = server.network.get(f"{place.rstrip('/')}/{identifier}")
         window = (said := RenewalInfo.read(answer.body)).window
     except Refused as refused:
-        raise unsuggested(refused, server.now()) from refused
+        raise IssueFailed(unsuggested(refused, server.now())) from refused
     except Unreached as unreached:
         server.vain += 1
-        unreached.everybody = unreached.down or server.vain >= MOST_VAIN
-        raise
+        for_all = unreached.down or server.vain >= MOST_VAIN
+        scope = Scope.AUTHORITY if for_all else Scope.OWNER
+        raise IssueFailed(replace(unreached.failure, scope=scope)) from unreached
     server.vain = 0
     if window.start >= window.end:
-        raise IssueFailed(
-            "the authority suggested to renew in a window that ends before it starts",
-            where=place,
-            remedy="nothing: it is asked again, and renewed in time without it",
-            words=f"{window.start:%Y-%m-%d %H:%M} to {window.end:%Y-%m-%d %H:%M} UTC",
-        )
+        words = f"{window.start:%Y-%m-%d %H:%M} … {window.end:%Y-%m-%d %H:%M} UTC"
+        raise IssueFailed(not_obtained("window-backwards", where=place, words=words))
     return Suggested(window.start, window.end, said.explanation, look_at(answer, server.now()))
 
 
@@ -114,23 +112,19 @@ def bounded(asked: datetime | None, now: datetime) -> datetime | None:
     return asked and now + min(max(asked - now, SOONEST), LATEST)
 
 
-def unidentified(now: datetime) -> IssueFailed:
-    """Return the error for a certificate that does not tell the key of its issuer."""
-    return IssueFailed(
-        "the certificate has no unique identifier by which to ask about its renewal",
-        remedy="nothing: it is renewed in time without it",
-        retry_at=now + LATEST,
-    )
+def unidentified(now: datetime) -> NotObtained:
+    """Return the failure for a certificate that does not tell the key of its issuer."""
+    return not_obtained("no-unique-identifier", retry_at=now + LATEST)
 
 
-def unsuggested(refused: Refused, now: datetime) -> IssueFailed:
-    """Return the error for an answer that is none; only trouble of its own may soon be over."""
+def unsuggested(refused: Refused, now: datetime) -> NotObtained:
+    """Return the failure for an answer that is none; only trouble of its own may soon be over."""
+    for_all = refused.status >= 500 or refused.status == 429
     lasting = now + UNSAID if refused.status < 500 and refused.status != 429 else None
-    return IssueFailed(
-        "the authority gave no renewal information",
+    return not_obtained(
+        "no-renewal-information",
+        Scope.AUTHORITY if for_all else Scope.OWNER,
         problem=refused.problem.type if refused.problem.kind else None,
         retry_at=bounded(refused.retry_at, now) or lasting,
-        everybody=refused.status >= 500 or refused.status == 429,
-        remedy="nothing: it is asked again, and renewed in time without it",
         words=acme_failures.words(refused.problem),
     )

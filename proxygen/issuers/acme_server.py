@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import copy
 import re
 import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from proxygen.errors import IssueFailed
+from proxygen.failure import NotObtained, Scope, not_obtained
 from proxygen.issuers import acme_failures
 from proxygen.issuers.acme_answers import Directory, https
 from proxygen.issuers.acme_failures import Refused
@@ -21,7 +21,7 @@ from proxygen.model.site import Acme
 
 T = TypeVar("T")
 AGE = re.compile(r"[0-9]{1,8}", re.ASCII)
-DAY = timedelta(days=1)
+MANY_HOURS = timedelta(days=2)
 SKEW = timedelta(hours=1)
 """How far apart our clock and the authority's may be."""
 
@@ -37,18 +37,18 @@ class Once(Generic[T]):
         self.seconds = seconds
         self.lock = threading.Lock()
         self.made: T | None = None
-        self.failed: tuple[float, IssueFailed] | None = None
+        self.failed: tuple[float, NotObtained] | None = None
 
     def __call__(self) -> T:
         """Return the value; raise IssueFailed."""
         with self.lock:
             if self.failed and time.monotonic() < self.failed[0]:
-                raise copy.copy(self.failed[1])
+                raise IssueFailed(self.failed[1])
             if self.made is None:
                 try:
                     self.made = self.make()
                 except IssueFailed as error:
-                    self.failed = (time.monotonic() + self.seconds, error)
+                    self.failed = (time.monotonic() + self.seconds, error.failure)
                     raise
             return self.made
 
@@ -78,7 +78,7 @@ class Server:
             answer = self.network.get(https(self.settings.directory))
             directory = Directory.read(answer.body)
         except (IssueFailed, Refused, ValueError) as error:
-            raise no_directory(self.settings, error) from error
+            raise IssueFailed(no_directory(self.settings, error)) from error
         self.network.new_nonce = directory.new_nonce
         self.transport.shared |= directory.shared
         if theirs := clock_of(answer):
@@ -90,23 +90,22 @@ class Server:
         self.directory()
         if abs(self.ahead) <= SKEW:
             return
-        way = "ahead of" if self.ahead > timedelta(0) else "behind"
         here, there = self.now(), self.now() - self.ahead
+        off = abs(self.ahead)
+        hours, minutes = divmod(round(off.total_seconds() / 60), 60)
+        way = "ahead" if self.ahead > timedelta(0) else "behind"
         raise IssueFailed(
-            f"this host's clock is {much(abs(self.ahead))} {way} the authority's",
-            where=self.settings.directory,
-            remedy="set the clock of this host, and have it kept right (see `timedatectl`)",
-            words=f"it is {here:%Y-%m-%d %H:%M} here, and {there:%Y-%m-%d %H:%M} there (UTC)",
-            everybody=True,
+            not_obtained(
+                f"clock-{way}-by-days" if off >= MANY_HOURS else f"clock-{way}",
+                Scope.AUTHORITY,
+                where=self.settings.directory,
+                days=off.days,
+                hours=hours,
+                minutes=minutes,
+                here=f"{here:%Y-%m-%d %H:%M}",
+                there=f"{there:%Y-%m-%d %H:%M}",
+            )
         )
-
-
-def much(time: timedelta) -> str:
-    """Return a length of time in words."""
-    if time >= 2 * DAY:
-        return f"{time.days} days"
-    minutes = round(time.total_seconds() / 60)
-    return f"{minutes // 60} h {minutes % 60} min"
 
 
 def clock_of(answer: Answer) -> datetime | None:
@@ -123,18 +122,17 @@ def clock_of(answer: Answer) -> datetime | None:
         return None
 
 
-def no_directory(settings: Acme, error: Exception) -> IssueFailed:
-    """Return the error for a directory that cannot be read."""
-    told: dict[str, Any] = {"remedy": "check `acme.directory`: it must be an https:// URL"}
+def no_directory(settings: Acme, error: Exception) -> NotObtained:
+    """Return the failure for a directory that cannot be read."""
+    scope, where, of = Scope.AUTHORITY, settings.origin, settings.directory
     if isinstance(error, IssueFailed):
-        said = (error.what, str(error.where or ""), error.words)
-        words = "\n".join(line for line in said if line)
-        told = {"remedy": error.remedy, "words": words, "final": error.final}
-    elif isinstance(error, Refused):
-        told = {
-            "remedy": "check `acme.directory`; if it is right, try again later",
-            "words": acme_failures.words(error.problem),
-            "retry_at": error.retry_at,
-        }
-    what = f"the ACME directory {settings.directory} cannot be used"
-    return IssueFailed(what, where=settings.origin, everybody=True, **told)
+        why = error.failure
+        return not_obtained(
+            "no-directory", scope, of, where=where, parts=(why,), words=why.words, final=why.final
+        )
+    if isinstance(error, Refused):
+        words, retry_at = acme_failures.words(error.problem), error.retry_at
+        return not_obtained(
+            "directory-refused", scope, of, where=where, words=words, retry_at=retry_at
+        )
+    return not_obtained("directory-no-url", scope, of, where=where)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 import errno
 import socket
 import ssl
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import partial
@@ -33,6 +32,7 @@ from urllib3.exceptions import (
 
 from proxygen import __version__
 from proxygen.errors import IssueFailed
+from proxygen.failure import NotObtained, Scope, not_obtained
 from proxygen.host.connection import Timed, TimedTls, TooMuch, connected
 from proxygen.issuers.acme_answers import printable
 from proxygen.issuers.trusted_roots import trust
@@ -132,7 +132,7 @@ class Transport:
         self.reach = Reach(host_of(directory))
         self.pools: dict[str | None, urllib3.PoolManager] = {}
         self.lock = threading.Lock()
-        self.down: dict[str, tuple[float, Unreached]] = {}
+        self.down: dict[str, tuple[float, NotObtained]] = {}
 
     def end(self) -> float:
         """Return the moment of the monotonic clock at which a request that begins now is over."""
@@ -145,7 +145,7 @@ class Transport:
         """
         down = self.down.get(netloc_of(url))
         if down and time.monotonic() < down[0]:
-            raise down[1].at(url)
+            raise Unreached(replace(down[1], where=url), down=True)
         try:
             answer = self.exchange(method, url, body, max(end - time.monotonic(), 0.001))
         except (HTTPError, OSError, ValueError, TooMuch) as error:
@@ -219,18 +219,18 @@ class Transport:
         shared = url in self.shared
         down = isinstance(error, DOWN) or (shared and isinstance(error, ReadTimeoutError))
         for_all = shared or (down and netloc_of(url) in map(netloc_of, self.shared))
-        failed = Unreached(
-            f"the authority at {netloc_of(url)} {trouble(error)}",
+        for_all = for_all and not isinstance(error, ABOUT_ONE)
+        failure = not_obtained(
+            trouble(error, self.roots),
+            Scope.AUTHORITY if for_all else Scope.OWNER,
             where=url,
-            remedy=remedy(error, self.roots),
+            server=netloc_of(url),
             words=printable(str(error)),
-            everybody=for_all and not isinstance(error, ABOUT_ONE),
         )
-        failed.broken = isinstance(error, ProtocolError | ConnectionError)
-        failed.down = down
         if down:
-            self.down[netloc_of(url)] = (time.monotonic() + self.pace.down, failed)
-        return failed
+            self.down[netloc_of(url)] = (time.monotonic() + self.pace.down, failure)
+        broken = isinstance(error, ProtocolError | ConnectionError)
+        return Unreached(failure, broken=broken, down=down)
 
 
 class Unreached(IssueFailed):
@@ -240,14 +240,10 @@ class Unreached(IssueFailed):
     same host end.
     """
 
-    broken = False
-    down = False
-
-    def at(self, url: str) -> Unreached:
-        """Return the same failure of the host as that of a request for another URL there."""
-        failed = copy.copy(self)
-        failed.where = url
-        return failed
+    def __init__(self, failure: NotObtained, *, broken: bool = False, down: bool = False) -> None:
+        super().__init__(failure)
+        self.broken = broken
+        self.down = down
 
 
 class Connection(HTTPSConnection):
@@ -354,30 +350,18 @@ def trusting(roots: tuple[Path, ...]) -> ssl.SSLContext:
     return context
 
 
-def trouble(error: Exception) -> str:
-    """Return what went wrong, for a sentence."""
+def trouble(error: Exception, roots: tuple[Path, ...]) -> str:
+    """Return the code of what went wrong."""
     match error:
         case TooMuch():
-            return f"sent {error}"
+            return "answer-too-large"
         case SSLError():
-            return "could not be reached safely"
-        case NewConnectionError() | ProxyError():
-            return "could not be reached"
+            return "not-trusted-by-roots" if roots else "not-trusted"
         case ConnectTimeoutError() | ReadTimeoutError():
-            return "did not answer in time"
+            return "not-answered-in-time"
+        case NewConnectionError() | ProxyError():
+            return "not-reached"
         case ProtocolError() | ConnectionError():
-            return "broke the connection"
+            return "connection-broken"
         case _:
-            return "could not be reached"
-
-
-def remedy(error: Exception, roots: tuple[Path, ...]) -> str:
-    """Return what to do about a request without an answer."""
-    if not isinstance(error, SSLError):
-        return "check `acme.directory` and this host's way to it (DNS, firewall, https_proxy)"
-    if roots:
-        return "check `acme.trusted_roots`: the authority's certificate must come from one of them"
-    return (
-        "check the system's CA certificates (package ca-certificates) and its clock; a private"
-        " authority needs `acme.trusted_roots`"
-    )
+            return "not-reached"

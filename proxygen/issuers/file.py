@@ -6,11 +6,12 @@ import errno
 import hashlib
 import stat
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from proxygen.errors import IssueFailed
+from proxygen.failure import NotObtained, not_obtained
 from proxygen.host import files
 from proxygen.issuers.file_apart import Apart, Unfinished
 from proxygen.issuers.file_failures import Failures, mark_of
@@ -63,8 +64,7 @@ class FileIssuer:
         try:
             return self.usable(wanted, self.read(wanted.file))
         except IssueFailed as error:
-            error.where = wanted.origin
-            raise
+            raise IssueFailed(replace(error.failure, where=str(wanted.origin))) from error
 
     def finished(self, owner: str) -> None:
         """Forget why the files could not be used before."""
@@ -75,7 +75,7 @@ class FileIssuer:
         """Return key and chain of the files; raise IssueFailed."""
         read = self.read(source)
         if self.failures and (known := self.failures.of(wanted.owner, read.mark, self.now())):
-            raise known
+            raise IssueFailed(known)
         return self.reader.assemble(read.contents, read.password)
 
     def usable(self, wanted: Certificate, read: Read) -> KeyAndChain:
@@ -84,22 +84,22 @@ class FileIssuer:
         for_names = read.mark + mark_of((), "\n".join(wanted.names).encode())
         for mark in (read.mark, for_names):
             if failures and (known := failures.of(wanted.owner, mark, now)):
-                raise known
+                raise IssueFailed(known)
         try:
             pair = self.reader.assemble(read.contents, read.password)
         except Unfinished as error:
             if failures:
-                failures.keep(wanted.owner, read.mark, error, now + UNFINISHED)
+                failures.keep(wanted.owner, read.mark, error.failure, now + UNFINISHED)
             raise
         except IssueFailed as error:
-            if failures and error.final:
-                failures.keep(wanted.owner, read.mark, error)
+            if failures and error.failure.final:
+                failures.keep(wanted.owner, read.mark, error.failure)
             raise
         try:
             require(pair, wanted.names, now)
         except IssueFailed as error:
             if failures:
-                failures.keep(wanted.owner, for_names, error, now + REFUSED)
+                failures.keep(wanted.owner, for_names, error.failure, now + REFUSED)
             raise
         return pair
 
@@ -158,20 +158,20 @@ def contents(paths: Sequence[Path], within: Path | None = None) -> tuple[tuple[s
     try:
         held = files.read_together(paths, LARGEST, within)
     except OSError as error:
-        raise unreadable(error) from error
+        raise IssueFailed(unreadable(error)) from error
     return tuple(zip(map(str, paths), held, strict=True))
 
 
-def unreadable(error: OSError) -> IssueFailed:
-    """Return the error for files that cannot be read; what changes just now is read again soon."""
-    if error.errno == errno.EBUSY:
-        remedy = "put it there under another name, then rename it"
-    elif error.errno == errno.EFBIG:
-        remedy = f"{NAME_FILES}; {LARGEST // 1024} KiB are the most"
-    else:
-        remedy = NAME_FILES
-    what = f"cannot read {error.filename}: {error.strerror or error}"
-    return IssueFailed(what, final=error.errno != errno.EBUSY, remedy=remedy)
+def unreadable(error: OSError) -> NotObtained:
+    """Return why files cannot be read; what changes just now is read again soon."""
+    busy = error.errno == errno.EBUSY
+    return not_obtained(
+        UNREADABLE.get(error.errno or 0, "file-unreadable"),
+        final=not busy,
+        place=str(error.filename),
+        most=LARGEST // 1024,
+        words=error.strerror or error,
+    )
 
 
-NAME_FILES = "name readable files that hold the key and the certificate under `file:`"
+UNREADABLE = {errno.EBUSY: "file-changing", errno.EFBIG: "file-too-large"}

@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from proxygen.errors import IssueFailed
+from pydantic import AwareDatetime, TypeAdapter, ValidationError
+
+from proxygen.failure import NotObtained
 from proxygen.model.layout import stem
 from proxygen.stores import Store
 
 LONGEST = timedelta(days=1)
 """How long files are left alone that may become usable as they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unusable:
+    """What is stored: as which mark of the files that was found, until when it holds, and why."""
+
+    mark: str
+    until: AwareDatetime | None
+    failure: NotObtained
+
+
+UNUSABLE = TypeAdapter(Unusable)
 
 
 class Failures:
@@ -22,32 +36,24 @@ class Failures:
     def __init__(self, store: Store) -> None:
         self.store = store
 
-    def of(self, owner: str, mark: str, now: datetime) -> IssueFailed | None:
+    def of(self, owner: str, mark: str, now: datetime) -> NotObtained | None:
         """Return why files with that mark cannot be used; None when that has to be tried."""
         try:
-            kept = json.loads(self.store.get(key(owner)) or b"{}")
-            if kept["mark"] != mark:
-                return None
-            until = kept["until"] and datetime.fromisoformat(kept["until"])
-            if until and not now < until <= now + LONGEST:
-                return None
-            return IssueFailed(
-                str(kept["what"]),
-                final=True,
-                remedy=str(kept["remedy"]),
-                words=str(kept["words"]),
-            )
-        except (OSError, ValueError, TypeError, KeyError):
+            kept = UNUSABLE.validate_json(self.store.get(key(owner)) or b"", strict=True)
+        except (OSError, ValidationError):
             return None
+        until = kept.until
+        if kept.mark != mark or (until and not now < until <= now + LONGEST):
+            return None
+        return kept.failure
 
     def keep(
-        self, owner: str, mark: str, error: IssueFailed, until: datetime | None = None
+        self, owner: str, mark: str, failure: NotObtained, until: datetime | None = None
     ) -> None:
-        """Remember why, *until* a moment or until the files change."""
-        said = {"what": error.what, "remedy": error.remedy, "words": error.words}
-        more = {"mark": mark, "until": until and until.isoformat()}
+        """Remember why, *until* a moment or until the files change; it is final meanwhile."""
+        kept = Unusable(mark, until, replace(failure, final=True))
         with suppress(OSError):  # it is told in any case
-            self.store.put(key(owner), json.dumps(said | more).encode())
+            self.store.put(key(owner), UNUSABLE.dump_json(kept))
 
     def forget(self, owner: str) -> None:
         """Forget why: the files are used."""

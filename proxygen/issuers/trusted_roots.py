@@ -5,11 +5,13 @@ from __future__ import annotations
 import errno
 import os
 import ssl
+from dataclasses import replace
 from pathlib import Path
 
 from proxygen.errors import IssueFailed
+from proxygen.failure import Scope, not_obtained
 from proxygen.host import files
-from proxygen.model.roots import LARGEST, NAME_ROOTS, roots
+from proxygen.model.roots import LARGEST, roots
 
 
 def trust(context: ssl.SSLContext, path: Path) -> None:
@@ -19,16 +21,23 @@ def trust(context: ssl.SSLContext, path: Path) -> None:
         if held is None:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
     except OSError as error:
-        what = f"cannot read {path}: {error.strerror or error}"
-        final = error.errno != errno.EBUSY
-        raise IssueFailed(what, final=final, remedy=NAME_ROOTS, everybody=True) from error
+        final, words = error.errno != errno.EBUSY, error.strerror or error
+        raise IssueFailed(
+            not_obtained(
+                "roots-file-unreadable",
+                Scope.AUTHORITY,
+                place=str(path),
+                final=final,
+                words=words,
+            )
+        ) from error
     try:
         context.load_verify_locations(cadata=roots(str(path), held))
     except IssueFailed as error:
-        error.everybody = True
-        raise
+        raise IssueFailed(replace(error.failure, scope=Scope.AUTHORITY)) from error
     except (ssl.SSLError, ValueError) as error:
-        what = f"{path} holds a CA certificate that cannot be read"
         raise IssueFailed(
-            what, final=True, remedy=NAME_ROOTS, everybody=True, words=str(error)
+            not_obtained(
+                "roots-unreadable", Scope.AUTHORITY, file=str(path), final=True, words=error
+            )
         ) from error

@@ -1,1 +1,33 @@
-"""What people are told, as data: a file a language, all with the same keys and placeholders."""
+"""What people are told, as data: a file a language, all with the same keys and placeholders.
+
+The files belong to the program as its modules do, and are read once, when something is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Any
+
+ENGLISH = "en"
+
+
+@cache
+def phrases(language: str) -> Mapping[str, str]:
+    """Return the phrases of a language (``en``…) by key, such as ``label.reason``."""
+    import pkgutil  # late, both: who tells nothing needs none
+
+    import yaml
+
+    text = pkgutil.get_data(__name__, f"{language}.yaml") or b""
+    loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)  # of text alone, so that `no` stays one
+    return dict(flat(yaml.load(text, loader)))  # noqa: S506 - nothing but text, and our own file
+
+
+def flat(node: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
+    """Yield each phrase with its key, the names on the way to it joined by dots."""
+    for name, below in node.items():
+        if isinstance(below, Mapping):
+            yield from flat(below, f"{above}{name}.")
+        else:
+            yield f"{above}{name}", str(below).strip()

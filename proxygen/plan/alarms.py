@@ -433,11 +433,11 @@ def attempt_of(owner: str, error: IssueFailed, now: datetime) -> Attempt:
         at=now,
         since=now,
         count=1,
-        again=error.retry_at or now,
+        again=error.failure.retry_at or now,
         what=error.what,
         words=error.words,
         remedy=error.remedy,
-        problem=error.problem,
+        problem=error.failure.problem,
     )
 
 

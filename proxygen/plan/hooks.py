@@ -84,7 +84,7 @@ def of_failed(
         **of("failed", wanted),
         **(facts(bundle) if bundle else {}),
         "PROXYGEN_ERROR": visible(f"{error.what}\n{error.words}".strip())[:LONGEST],
-        "PROXYGEN_PROBLEM": visible(error.problem or "")[:LONGEST],
+        "PROXYGEN_PROBLEM": visible(error.failure.problem or "")[:LONGEST],
         "PROXYGEN_NEXT_ATTEMPT": moment(attempt.again) if attempt else "",
         "FAILED_DOMAINS": listed(wanted.names),
         "RENEWED_DOMAINS": "",

@@ -6,11 +6,12 @@ import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import ClassVar, Protocol
 
-from proxygen.errors import IssueFailed, RefusedName
+from proxygen.errors import IssueFailed
+from proxygen.failure import NotObtained, RefusedName, not_obtained, refusing
 from proxygen.solvers import Writer
 from proxygen.solvers.dns01_records import (
     KeptRecords,
@@ -113,29 +114,25 @@ class Dns01:
         try:
             target = self.looking.target(challenge_name(name))
             if not self.may_write(name, target):
-                raise self.astray(challenge_name(name), target)
+                raise IssueFailed(self.astray(challenge_name(name), target))
             record = Record(self.solver, target, challenge_value(key_authorization))
             self.answers[name, token] = record
             self.write(record)
         except IssueFailed as error:
-            if error.refused:  # it was not written, for sure
+            if error.failure.refused:  # it was not written, for sure
                 self.answers.pop((name, token), None)
-            raise about(name, error) from error
+            raise IssueFailed(about(name, error.failure)) from error
 
     def may_write(self, name: str, target: str) -> bool:
         """Return whether a record for *name* may stand at *target*, where its aliases lead."""
         return may_stand(name, target, self.writer.delegated)
 
-    def astray(self, place: str, target: str) -> IssueFailed:
-        """Return the error for an alias at *place* that leads to names which are not for it."""
+    def astray(self, place: str, target: str) -> NotObtained:
+        """Return the failure for an alias at *place* that leads to names which are not for it."""
         zone = target.removeprefix(f"{place.partition('.')[2]}.")
-        words = f"the CNAME record of {place} leads to {target}, where we are not to write for it"
-        return IssueFailed(
-            "its CNAME record leads outside of `delegated`",
-            remedy=f"add {zone} to `delegated` of the solver {self.solver} if it is yours and holds"
-            " nothing but challenges, or remove the CNAME record",
-            words=words,
-            refused=(RefusedName(place, "", words),),
+        return refusing(
+            place,
+            not_obtained("alias-astray", place=place, target=target, zone=zone, solver=self.solver),
         )
 
     def write(self, record: Record) -> None:
@@ -145,7 +142,7 @@ class Dns01:
         try:
             self.writer.add(record.name, record.value)
         except IssueFailed as error:
-            if error.refused:
+            if error.failure.refused:
                 self.records.drop(record)
                 self.presented.pop(record, None)
             raise
@@ -156,7 +153,7 @@ class Dns01:
         begun, pause = time.monotonic(), FIRST_PAUSE
         while missing := self.missing(waiting, time.monotonic() - begun):
             if time.monotonic() + pause > begun + self.writer.patience:
-                raise unseen(missing, self.writer.patience)
+                raise IssueFailed(unseen(missing, self.writer.patience))
             time.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
             waiting = {each: waiting[each] for each in missing}
@@ -218,34 +215,29 @@ class Dns01:
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def about(name: str, error: IssueFailed) -> IssueFailed:
-    """Return the same error as one about *name*, where it is about that and not about all."""
-    refused = tuple(RefusedName(name, each.problem, each.words) for each in error.refused)
-    return IssueFailed(
-        f"the answer to the challenge for {name} could not be published: {error.what}",
-        problem=error.problem,
-        retry_at=error.retry_at,
-        final=error.final,
-        refused=refused,
-        where=error.where,
-        remedy=error.remedy,
-        words=error.words,
+def about(name: str, failure: NotObtained) -> NotObtained:
+    """Return the same failure as one about *name*, where it is about that and not about all."""
+    return replace(
+        failure,
+        code="challenge-not-published",
+        facts=(("name", name),),
+        parts=(failure,),
+        refused=tuple(replace(each, name=name) for each in failure.refused),
     )
 
 
-def unseen(missing: Mapping[Answer, Missing], patience: float) -> IssueFailed:
-    """Return the error for records that not every name server shows in time."""
+def unseen(missing: Mapping[Answer, Missing], patience: float) -> NotObtained:
+    """Return the failure for records that not every name server shows in time."""
     lines = {
         name: "; ".join(map(told, each.servers[:MOST_SHOWN])) or "its name servers are not known"
         for (name, _), each in missing.items()
     }
-    (name, _), first = next(iter(missing.items()))
-    more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
-    return IssueFailed(
-        f"not every name server shows the TXT record {first.record.name} for {name}{more}"
-        f" after {patience:.0f} s",
-        remedy="see why these name servers lag behind; if they only need more time, set"
-        " `propagation_timeout` of the solver",
+    first = next(iter(missing.values()))
+    return not_obtained(
+        "txt-not-shown",
+        record=first.record.name,
+        names=tuple(lines),
+        seconds=round(patience),
         words="\n".join(f"{name}: {line}" for name, line in lines.items()),
         refused=tuple(RefusedName(name, "", line) for name, line in lines.items()),
     )

@@ -8,7 +8,8 @@ from collections.abc import Collection, Coroutine, Mapping
 from concurrent.futures import CancelledError
 from typing import Any, Self, TypeVar
 
-from proxygen.errors import IssueFailed, RefusedName
+from proxygen.errors import IssueFailed
+from proxygen.failure import RefusedName
 from proxygen.lookup.answers import SETTLED, Led, Reply, Trouble
 from proxygen.lookup.resolving import Resolving, above
 from proxygen.solvers.dns01 import Shown

@@ -14,7 +14,8 @@ import dns.rdatatype
 import dns.tsig
 import dns.update
 
-from proxygen.errors import IssueFailed, RefusedName, visible
+from proxygen.errors import IssueFailed, visible
+from proxygen.failure import RefusedName
 from proxygen.host.connection import places_of
 from proxygen.solvers.rfc2136 import Settings
 from proxygen.solvers.rfc2136_key import Key

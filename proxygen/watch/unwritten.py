@@ -9,6 +9,7 @@ from datetime import datetime
 from proxygen import assemble
 from proxygen.apply.outcome import Outcome
 from proxygen.errors import Coded, StoreFailed
+from proxygen.failure import Scope, not_obtained
 from proxygen.model.layout import Layout
 from proxygen.model.site import Site
 from proxygen.tell import UNWRITABLE, Memory, tell
@@ -30,7 +31,12 @@ def tell_unwritten(
     not_root = isinstance(error, PermissionError) and os.geteuid() != 0
     if error.errno not in UNWRITABLE or not_root:
         return outcome
-    outcome.failures.append(("store", StoreFailed(str(error), where=str(layout.var))))
+    outcome.failures.append(
+        (
+            "store",
+            StoreFailed(not_obtained("nothing-stored", Scope.HOST, words=error, where=layout.var)),
+        )
+    )
     try:
         tell(site, assemble.parts(layout, now), outcome, memory)
     except Exception as second:  # noqa: BLE001 - the disk is what a person must hear of

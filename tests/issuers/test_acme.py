@@ -196,7 +196,7 @@ def test_a_missing_or_unknown_binding_is_said_to_be_that(own: Place) -> None:
     with pytest.raises(IssueFailed, match="bound") as none:
         issuer(settings(own.pebble), Webroot(own.challenges)).issue(wanted("x.example"), None)
     assert "acme.external_account" in none.value.remedy
-    assert (none.value.final, none.value.everybody) == (True, True)
+    assert (none.value.failure.final, none.value.failure.everybody) == (True, True)
     unknown = settings(own.pebble, external_account=external("kid-2"))
     with pytest.raises(IssueFailed, match="refused the account"):
         issuer(unknown, Webroot(own.challenges)).issue(wanted("x.example"), None)
@@ -211,13 +211,13 @@ def test_a_failed_name_is_blamed_in_the_authoritys_words(common: Place) -> None:
         usual(common).issue(wanted("good.blame.example", "lost.blame.example"), None)
     error = failed.value
     assert error.what.startswith("the authority refused lost.blame.example: ")
-    assert error.problem == URN + "connection"
+    assert error.failure.problem == URN + "connection"
     assert "127.0.0.66" in error.words
     assert "good.blame.example" not in str(error)
     assert "port 80" in error.remedy
-    assert error.unproven == ("lost.blame.example",)
-    assert not error.final
-    assert not error.everybody
+    assert error.failure.unproven == ("lost.blame.example",)
+    assert not error.failure.final
+    assert not error.failure.everybody
     assert answers(common) == []
 
 
@@ -248,19 +248,19 @@ def test_a_rate_limit_says_when_to_come_again(between: Between, common: Place) -
     between.tamper = problem_at("order-plz", 429, "rateLimited", {"Retry-After": "3600"})
     with pytest.raises(IssueFailed, match="rate limit") as failed:
         behind(between, common).issue(wanted("limited.example"), None)
-    assert failed.value.retry_at
-    off = failed.value.retry_at - datetime.now(UTC)
+    assert failed.value.failure.retry_at
+    off = failed.value.failure.retry_at - datetime.now(UTC)
     assert timedelta(minutes=59) < off <= timedelta(hours=1)
-    assert failed.value.problem == URN + "rateLimited"
-    assert not failed.value.final
+    assert failed.value.failure.problem == URN + "rateLimited"
+    assert not failed.value.failure.final
 
 
 def test_a_limit_of_a_week_is_waited_for_as_long(between: Between, common: Place) -> None:
     between.tamper = problem_at("order-plz", 429, "rateLimited", {"Retry-After": "600000"})
     with pytest.raises(IssueFailed) as failed:
         behind(between, common).issue(wanted("week.example"), None)
-    assert failed.value.retry_at
-    off = failed.value.retry_at - datetime.now(UTC)
+    assert failed.value.failure.retry_at
+    off = failed.value.failure.retry_at - datetime.now(UTC)
     assert timedelta(days=6, hours=22) < off <= timedelta(seconds=600000)
 
 
@@ -271,8 +271,8 @@ def test_no_order_waits_longer_than_it_may_for_itself(between: Between, common: 
     )
     with pytest.raises(IssueFailed, match="not finished") as failed:
         behind(between, common).issue(wanted("slow.example"), None)
-    assert failed.value.retry_at
-    assert failed.value.retry_at - datetime.now(UTC) <= timedelta(days=1)
+    assert failed.value.failure.retry_at
+    assert failed.value.failure.retry_at - datetime.now(UTC) <= timedelta(days=1)
 
 
 @pytest.mark.parametrize("step", ["dir", "sign-me-up", "order-plz", "finalize-order"])
@@ -284,9 +284,9 @@ def test_an_overloaded_authority_says_when_to_come_again(
     between.tamper = lambda at, reply: busy if at == step else reply
     with pytest.raises(IssueFailed) as failed:
         behind(between, common).issue(wanted("busy.example"), None)
-    assert failed.value.everybody
-    assert failed.value.retry_at
-    off = failed.value.retry_at - datetime.now(UTC)
+    assert failed.value.failure.everybody
+    assert failed.value.failure.retry_at
+    off = failed.value.failure.retry_at - datetime.now(UTC)
     assert timedelta(minutes=9) < off <= timedelta(minutes=10)
 
 
@@ -296,15 +296,15 @@ def test_terms_to_agree_to_are_named(between: Between, common: Place) -> None:
     with pytest.raises(IssueFailed) as failed:
         behind(between, common).issue(wanted("terms.example"), None)
     assert "https://authority.example/agree" in failed.value.remedy
-    assert failed.value.final
+    assert failed.value.failure.final
 
 
 def test_an_unknown_profile_is_refused_before_any_order(common: Place) -> None:
     orders = common.pebble.new_orders
     with pytest.raises(IssueFailed, match="no profile 'fast'") as failed:
         usual(common, profile="fast").issue(wanted("profile.example"), None)
-    assert failed.value.final
-    assert failed.value.everybody
+    assert failed.value.failure.final
+    assert failed.value.failure.everybody
     assert common.pebble.new_orders == orders
 
 
@@ -326,7 +326,7 @@ def test_an_authority_that_is_down_fails_clearly(common: Place) -> None:
     with pytest.raises(IssueFailed, match="cannot be used") as failed:
         down.issue(wanted("down.example"), None)
     assert "could not be reached" in failed.value.words
-    assert failed.value.everybody
+    assert failed.value.failure.everybody
     ports.release(port)
 
 
@@ -353,7 +353,7 @@ def test_nobody_waits_again_for_an_authority_that_hangs_within_a_run(
     for number in range(20):
         with pytest.raises(IssueFailed, match="did not answer in time") as failed:
             one.issue(wanted(f"dead{number}.example"), None)
-        assert failed.value.everybody
+        assert failed.value.failure.everybody
     assert monotonic() - begun < 3
 
 
@@ -363,7 +363,7 @@ def test_a_refused_account_is_not_asked_for_by_each(between: Between, common: Pl
     for number in range(5):
         with pytest.raises(IssueFailed, match="contact") as failed:
             one.issue(wanted(f"refused{number}.example"), None)
-        assert failed.value.everybody
+        assert failed.value.failure.everybody
     assert len(between.times("sign-me-up")) == 1
 
 
@@ -576,8 +576,8 @@ def test_a_longer_wait_than_a_run_is_left_to_the_next(between: Between, common: 
     one = behind(between, common)
     with pytest.raises(IssueFailed, match="not finished") as failed:
         one.issue(wanted("long.example"), None)
-    assert failed.value.retry_at
-    assert failed.value.retry_at - datetime.now(UTC) > timedelta(minutes=119)
+    assert failed.value.failure.retry_at
+    assert failed.value.failure.retry_at - datetime.now(UTC) > timedelta(minutes=119)
     sent = len(between.times("order-plz"))
     assert one.issue(wanted("long.example"), None)
     assert len(between.times("order-plz")) == sent

@@ -214,7 +214,7 @@ def test_an_authority_without_roll_over_is_said_to_have_none(
     between.tamper = at("dir", lambda reply: reply.saying(keyChange=None))
     with pytest.raises(IssueFailed, match="cannot change the key") as failed:
         behind(between, common).account().roll_over()
-    assert failed.value.final
+    assert failed.value.failure.final
 
 
 # Terms
@@ -278,7 +278,7 @@ def test_terms_that_a_person_must_agree_to_are_named(between: Between, common: P
     with pytest.raises(IssueFailed) as failed:
         issuer(one.settings, one.solvers, one.store).issue(wanted("agree.example"), None)
     assert more["instance"] in failed.value.remedy
-    assert (failed.value.final, failed.value.everybody) == (True, True)
+    assert (failed.value.failure.final, failed.value.failure.everybody) == (True, True)
 
 
 # A contact that the authority does not take
@@ -514,7 +514,7 @@ def test_a_second_authority_has_its_own_binding_and_roots(common: Place, own: Pl
     strange = settings(own.pebble, trusted_roots=(common.pebble.trusted_root,))
     with pytest.raises(IssueFailed, match="cannot be used") as failed:
         issuer(strange, Webroot(own.challenges), store).issue(wanted("own.example"), None)
-    assert failed.value.everybody
+    assert failed.value.failure.everybody
 
 
 def test_a_second_authority_has_its_own_profile(common: Place, root: Path) -> None:
@@ -525,4 +525,4 @@ def test_a_second_authority_has_its_own_profile(common: Place, root: Path) -> No
         unknown = settings(second, profile="fast")
         with pytest.raises(IssueFailed, match="default, shortlived") as failed:
             issuer(unknown, Webroot(root), store).issue(wanted("profile.example.org"), None)
-    assert (failed.value.final, failed.value.everybody) == (True, True)
+    assert (failed.value.failure.final, failed.value.failure.everybody) == (True, True)

@@ -39,7 +39,7 @@ def test_a_wrong_clock_is_told_before_any_order_and_to_all(
     between.tamper = dated(format_datetime(datetime.now(UTC) + off, usegmt=True))
     with pytest.raises(IssueFailed, match=f"this host's clock is {words} the authority's") as told:
         behind(between, common).issue(wanted("clock.example"), None)
-    assert told.value.everybody
+    assert told.value.failure.everybody
     assert "set the clock" in told.value.remedy
     assert {step for step, _ in between.seen} == {"dir"}
 

@@ -157,10 +157,10 @@ def test_exactly_the_names_that_failed_are_refused_wildcards_told_from_their_par
     asked = wanted(f"r.{APEX}", f"*.r.{APEX}", f"s.{APEX}", challenge="dns-01", solver="ours")
     partly = PartlyAbsent(dns01(zones, store), [f"*.r.{APEX}"])
     error = failing(issuer(settings(pebble), by(dns_01=partly), store), asked)
-    [refused] = error.refused
+    [refused] = error.failure.refused
     assert (refused.name, refused.problem) == (f"*.r.{APEX}", f"{URN}unauthorized")
     assert "TXT" in refused.words or "Correct value" in refused.words
-    assert error.unproven == (f"*.r.{APEX}",)
+    assert error.failure.unproven == (f"*.r.{APEX}",)
     assert "did not see our TXT record" in error.what
     assert "_acme-challenge" in error.remedy
     assert "port 80" not in error.remedy
@@ -174,9 +174,9 @@ def test_names_whose_record_cannot_be_written_are_refused_alone_and_nothing_is_l
     bad = ("a.nobody.invalid", "z.nobody.invalid")
     asked = wanted(f"w.{APEX}", *bad, challenge="dns-01", solver="ours")
     error = failing(by_dns(zones, pebble, store), asked)
-    assert {each.name for each in error.refused} == set(bad)
+    assert {each.name for each in error.failure.refused} == set(bad)
     assert all(name in str(error) for name in bad)
-    assert error.unproven == ()  # the authority counted nothing
+    assert error.failure.unproven == ()  # the authority counted nothing
     assert zones.values(f"_acme-challenge.w.{APEX}") == set()
     assert not list(store.keys("records"))
 
@@ -244,7 +244,7 @@ def test_a_missing_record_is_told_as_it_is_to_be_published(
     account = one.identity().account
     line = f'_validation-persist.q.{APEX}. IN TXT "{ISSUER}; accounturi={account}; policy=wildcard"'
     assert line in error.remedy
-    assert [each.name for each in error.refused] == [f"*.q.{APEX}"]
+    assert [each.name for each in error.failure.refused] == [f"*.q.{APEX}"]
 
 
 def test_where_it_is_not_offered_a_solver_proves_by_dns01(zones: Zones, pebble: Pebble) -> None:
@@ -260,7 +260,7 @@ def test_where_it_is_not_offered_what_is_offered_is_told(zones: Zones, pebble: P
     assert f"does not offer dns-persist-01 for g.{APEX}" in error.what
     assert "dns-01" in error.words
     assert "http-01" in error.words
-    assert error.final
+    assert error.failure.final
 
 
 # Refusals of an order
@@ -273,8 +273,10 @@ def test_the_names_that_no_order_is_made_for_are_refused(
     authority.rejecting = {f"{each}.{APEX}" for each in bad}
     one, _ = persisting(authority, zones)
     error = failing(one, wanted(*(f"{each}.{APEX}" for each in "abcd")))
-    assert tuple(each.name for each in error.refused) == tuple(f"{each}.{APEX}" for each in bad)
-    assert {each.problem for each in error.refused} == {f"{URN}rejectedIdentifier"}
+    assert tuple(each.name for each in error.failure.refused) == tuple(
+        f"{each}.{APEX}" for each in bad
+    )
+    assert {each.problem for each in error.failure.refused} == {f"{URN}rejectedIdentifier"}
 
 
 # Identity
@@ -301,7 +303,7 @@ def test_an_address_is_proven_over_http_beside_names(common: Place) -> None:
 
 def test_an_address_that_does_not_answer_is_refused_as_it_is_spelled_here(common: Place) -> None:
     error = failing(usual(common), wanted("half.address.example", "127.0.0.99", "::1"))
-    assert {each.name for each in error.refused} == {"127.0.0.99", "::1"}
+    assert {each.name for each in error.failure.refused} == {"127.0.0.99", "::1"}
 
 
 def test_an_order_for_addresses_is_continued(common: Place) -> None:
@@ -324,4 +326,4 @@ def test_moments_after_which_a_record_holds_no_more(
     text = f"{persist.record(ISSUER, account, wildcard=False)}; persistUntil={over.timestamp():.0f}"
     zones.server.set(persist.name(f"u.{APEX}"), "TXT", f'"{text}"')
     assert not persist.matches(text, [ISSUER], account, False, datetime.now(UTC))
-    assert failing(one, wanted(f"u.{APEX}", challenge="dns-persist-01")).refused
+    assert failing(one, wanted(f"u.{APEX}", challenge="dns-persist-01")).failure.refused

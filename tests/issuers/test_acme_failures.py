@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from proxygen.issuers.acme_answers import URN, Problem, problem
-from proxygen.issuers.acme_failures import MEANINGS, Over, Refused, listed, of_account, of_names
+from proxygen.issuers.acme_failures import Over, Refused, of_account, of_names
 
 NAMES = ("webmail.x.example", "autodiscover.x.example")
 
@@ -37,8 +37,8 @@ def test_different_problems_have_each_their_remedy_and_waiting_may_help_one() ->
         Problem(type=URN + "rejectedIdentifier", detail="policy").about(NAMES[1]),
     )
     error = of_names(NAMES, Refused(Problem(type=URN + "compound", subproblems=parts)))
-    assert MEANINGS["dns"].remedy in error.remedy
-    assert MEANINGS["rejectedIdentifier"].remedy in error.remedy
+    assert [each.code for each in error.parts] == ["acme-dns", "acme-name"]
+    assert all(each.remedy in error.remedy for each in error.parts)
     assert not error.final
 
 
@@ -75,9 +75,14 @@ def test_what_is_no_problem_document_is_shown_shortened(body: bytes) -> None:
 
 
 def test_many_names_are_not_all_listed() -> None:
-    assert listed(("a",)) == "a"
-    assert listed(("a", "b", "c")) == "a, b and c"
-    assert listed(("a", "b", "c", "d")) == "a, b and 2 more names"
+    refused = Refused(Problem(type=URN + "caa"))
+    for names, said in (
+        (("a",), "a"),
+        (("a", "b"), "a and b"),
+        (("a", "b", "c"), "a, b and c"),
+        (("a", "b", "c", "d"), "a, b and 2 more"),
+    ):
+        assert of_names(names, refused).what.startswith(f"the authority refused {said}: ")
 
 
 # Whose failure it is

@@ -88,7 +88,7 @@ def test_a_request_is_over_in_time_whatever_drips(tmp_path: Path, says: Says) ->
         failed = failure(server(authority).directory)
     assert "cannot be used" in failed.what
     assert "did not answer in time" in failed.words
-    assert failed.everybody
+    assert failed.failure.everybody
 
 
 FLOODING: dict[str, Says] = {
@@ -204,7 +204,7 @@ def test_an_interim_answer_is_no_answer(tmp_path: Path) -> None:
     said = b"HTTP/1.1 103 Early Hints\r\n\r\n" + HEAD + b"Content-Length: 2\r\n\r\n{}"
     with hostile(tmp_path, then(lambda c: c.say(said), Client.wait)) as authority:
         failed = failure(server(authority).directory)
-    assert "broke the connection" in failed.words
+    assert "broke the connection" in failed.what
 
 
 # Which hosts an authority may lead to
@@ -230,7 +230,7 @@ def test_an_authority_leads_nobody_into_a_private_network(
         failed = failure(lambda: one.network.get(url.format(port=ports.reserve())))
     assert ("refused" in failed.words) is asked
     assert ("internet" in failed.words) is not asked
-    assert not failed.everybody
+    assert not failed.failure.everybody
 
 
 def test_a_name_that_leads_into_a_private_network_is_not_followed(
@@ -294,7 +294,7 @@ def test_a_host_that_is_down_is_no_trouble_of_the_authority(
     between.tamper = tamper
     one = issuer(settings(between), Webroot(common.challenges))
     failed = failure(lambda: one.issue(wanted("dead.example"), None))
-    assert not failed.everybody
+    assert not failed.failure.everybody
     assert dead.removeprefix("https://") in failed.what
     assert one.issue(wanted("alive.example"), None)
 
@@ -358,7 +358,7 @@ def test_an_order_that_cannot_be_reached_is_dropped_in_the_end(
         for _ in range(3):
             failed = next(runs)
             assert isinstance(failed, Unreached)
-            assert not failed.everybody
+            assert not failed.failure.everybody
             assert made(common.pebble, "orders") == orders
         assert isinstance(next(runs), KeyAndChain)
     assert made(common.pebble, "orders") == orders + 1
@@ -385,7 +385,7 @@ def test_an_order_that_is_not_shown_is_dropped(
     for _ in range(runs):
         failed = next(outcomes)
         assert isinstance(failed, IssueFailed)
-        assert not failed.everybody
+        assert not failed.failure.everybody
     assert isinstance(next(outcomes), KeyAndChain)
 
 
@@ -401,7 +401,7 @@ def test_an_order_outlives_an_authority_that_is_away(
     between.tamper = lambda _, reply: Reply(503, {}, b"busy")
     for _ in range(5):
         one = issuer(away, Webroot(common.challenges), store)
-        assert failure(lambda one=one: one.issue(wanted(owner), None)).everybody
+        assert failure(lambda one=one: one.issue(wanted(owner), None)).failure.everybody
     between.tamper = lambda _, reply: reply
     assert isinstance(next(tries(between, common, store, owner)), KeyAndChain)
     assert made(common.pebble, "orders") == orders
@@ -434,5 +434,5 @@ def test_a_second_order_of_another_name_goes_on_beside_one_that_hangs(
         with_order_at(store, "hang.kept.example", f"{hanging.url}/order")
         pace = replace(QUICK, answer=2)
         one = issuer(settings(between), Webroot(common.challenges), store, pace=pace)
-        assert not failure(lambda: one.issue(wanted("hang.kept.example"), None)).everybody
+        assert not failure(lambda: one.issue(wanted("hang.kept.example"), None)).failure.everybody
         assert one.issue(wanted("other.kept.example"), None)

@@ -60,9 +60,9 @@ def test_a_real_server_suggests_a_window_in_the_life_of_its_certificate(root: Pa
     assert said.end - said.start == timedelta(days=2)
     assert HOUR < said.look_at - datetime.now(UTC) <= 2 * HOUR
     assert list(fresh.store.keys("accounts")) == [], "no account is needed to ask"  # type: ignore[attr-defined]
-    assert failed.value.retry_at
-    assert failed.value.retry_at - datetime.now(UTC) > 5 * HOUR
-    assert not failed.value.everybody
+    assert failed.value.failure.retry_at
+    assert failed.value.failure.retry_at - datetime.now(UTC) > 5 * HOUR
+    assert not failed.value.failure.everybody
 
 
 def offering(between: Between) -> Callable[[str, Reply], Reply]:
@@ -156,7 +156,7 @@ def test_a_window_that_is_none_is_refused(
     between.instead = suggesting(suggestedWindow=window)
     with pytest.raises(IssueFailed) as failed:
         asked.renewal_info(IDENTIFIER)
-    assert not failed.value.everybody
+    assert not failed.value.failure.everybody
 
 
 def test_trouble_of_the_authority_is_told_with_when_to_ask_again(
@@ -165,18 +165,18 @@ def test_trouble_of_the_authority_is_told_with_when_to_ask_again(
     between.instead = suggesting(status=503, headers={"Retry-After": "120"})
     with pytest.raises(IssueFailed) as failed:
         asked.renewal_info(IDENTIFIER)
-    assert failed.value.everybody
-    assert failed.value.retry_at
-    assert failed.value.retry_at - datetime.now(UTC) <= timedelta(minutes=2)
+    assert failed.value.failure.everybody
+    assert failed.value.failure.retry_at
+    assert failed.value.failure.retry_at - datetime.now(UTC) <= timedelta(minutes=2)
     between.instead = suggesting(status=503, headers={"Retry-After": "604800"})
     with pytest.raises(IssueFailed) as failed:
         asked.renewal_info(IDENTIFIER)
-    assert failed.value.retry_at
-    assert failed.value.retry_at - datetime.now(UTC) <= DAY, "RFC 9773 section 4.3.2"
+    assert failed.value.failure.retry_at
+    assert failed.value.failure.retry_at - datetime.now(UTC) <= DAY, "RFC 9773 section 4.3.2"
     between.instead = suggesting(status=500)
     with pytest.raises(IssueFailed) as failed:
         asked.renewal_info(IDENTIFIER)
-    assert failed.value.retry_at is None, "trouble like this may be over soon"
+    assert failed.value.failure.retry_at is None, "trouble like this may be over soon"
 
 
 def test_an_authority_without_renewal_information_is_not_asked(
@@ -193,7 +193,7 @@ def test_nothing_but_a_unique_identifier_is_asked_about(
 ) -> None:
     with pytest.raises(IssueFailed, match="no unique identifier") as failed:
         asked.renewal_info(identifier)
-    assert not failed.value.everybody
+    assert not failed.value.failure.everybody
     assert "renewal-info" not in {step for step, _ in between.seen}
 
 
@@ -214,7 +214,7 @@ def test_a_directory_that_cannot_be_read_is_not_asked_for_by_each(common: Place)
     for _ in range(3):
         with pytest.raises(IssueFailed, match="cannot be used") as failed:
             down.renewal_info(IDENTIFIER)
-        assert failed.value.everybody
+        assert failed.value.failure.everybody
     with pytest.raises(IssueFailed, match="cannot be used"):
         down.issue(wanted("down.example"), None)
     ports.release(port)
@@ -366,7 +366,7 @@ def test_an_order_refused_for_another_reason_is_made_once(
     between.instead = refusing(status, kind, **more)
     with pytest.raises(IssueFailed) as failed:
         replacing(between, common, ledger).issue(wanted("once.example"), None, IDENTIFIER)
-    assert failed.value.problem == URN + kind
+    assert failed.value.failure.problem == URN + kind
     assert sent(between) == [IDENTIFIER]
     assert ledger.noted == []
 
@@ -381,7 +381,7 @@ def test_when_the_order_without_is_refused_too_its_own_reason_is_told(
     )
     with pytest.raises(IssueFailed) as failed:
         behind(between, common).issue(wanted("both.example"), None, IDENTIFIER)
-    assert failed.value.problem == URN + "rejectedIdentifier"
+    assert failed.value.failure.problem == URN + "rejectedIdentifier"
 
 
 def refusal(kind: str, status: int) -> Reply:

@@ -68,7 +68,7 @@ def test_the_password_of_a_pkcs12_file_is_looked_up(tmp_path):
 def test_what_clients_would_refuse_is_not_issued(three):
     with pytest.raises(IssueFailed, match=r"not covered: b\.example") as caught:
         issuer().issue(wanted(three, NAME, "b.example"), None)
-    assert caught.value.where == ORIGIN
+    assert caught.value.where == str(ORIGIN)
     with pytest.raises(IssueFailed, match=r"a\.example expired"):
         FileIssuer(lambda: NOON + 31 * DAY, dict[Secret, bytes]().__getitem__).issue(
             wanted(three), None
@@ -97,7 +97,7 @@ def test_a_file_that_cannot_be_used_is_named_with_its_place_in_the_model(three, 
         issuer().issue(wanted(three), None)
     error = caught.value
     assert str(three.key) in error.what
-    assert (error.where, error.final) == (ORIGIN, True)
+    assert (error.where, error.failure.final) == (str(ORIGIN), True)
     assert error.remedy
 
 

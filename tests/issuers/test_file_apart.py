@@ -33,7 +33,7 @@ def test_one_process_reads_many_files_and_none_before_the_first() -> None:
         first = pid(apart)
         with pytest.raises(IssueFailed, match=r"b\.pem is empty") as caught:
             apart.assemble([("b.pem", b"")], None)
-        assert caught.value.final
+        assert caught.value.failure.final
         assert apart.assemble([("c.pem", PAIR.pem)], b"not needed") == PAIR
         assert pid(apart) == first
     with pytest.raises(ProcessLookupError):
@@ -85,7 +85,7 @@ def test_files_that_take_too_much_memory_are_given_up_for_good_and_others_are_re
         resource.prlimit(pid(apart), resource.RLIMIT_AS, (present, present))
         with pytest.raises(IssueFailed, match="too much memory") as caught:
             apart.assemble([("b.pem", PAIR.pem + b"#" * 1000 * 1000)], None)
-        assert caught.value.final
+        assert caught.value.failure.final
         assert "b.pem" in caught.value.what
         assert apart.assemble([("a.pem", PAIR.pem)], None) == PAIR
 
@@ -98,7 +98,7 @@ def test_files_that_take_too_long_by_the_clock_are_given_up_and_others_are_read(
         apart.patience = 0.2
         with pytest.raises(Unfinished, match="did not end within 0 seconds") as caught:
             apart.assemble([("b.pem", PAIR.pem)], None)
-        assert not caught.value.final
+        assert not caught.value.failure.final
         apart.patience = 60
         assert apart.assemble([("a.pem", PAIR.pem)], None) == PAIR
         assert pid(apart) != former

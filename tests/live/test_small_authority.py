@@ -287,11 +287,11 @@ def test_proxygen_reads_a_failed_validation_and_a_limit(
     for _ in range(5):
         with pytest.raises(IssueFailed) as failed:
             one.issue(wanted("bad.example"), None)
-        assert failed.value.problem == f"{URN}connection"
+        assert failed.value.failure.problem == f"{URN}connection"
     with pytest.raises(IssueFailed) as limited:
         one.issue(wanted("bad.example"), None)
-    assert limited.value.problem == f"{URN}rateLimited"
-    assert limited.value.retry_at == START + HOUR
+    assert limited.value.failure.problem == f"{URN}rateLimited"
+    assert limited.value.failure.retry_at == START + HOUR
     assert authority.refusals == 1
 
 
@@ -304,7 +304,7 @@ def test_an_authority_that_is_away_comes_back(
     authority.away = how
     with pytest.raises(IssueFailed) as failed:
         one.issue(wanted("then.example"), None)
-    assert (failed.value.problem == f"{URN}serverInternal") == (how == "503")
+    assert (failed.value.failure.problem == f"{URN}serverInternal") == (how == "503")
     assert (authority.counts["away"] > 0) == (how == "503")
     authority.away = None
     assert one.issue(wanted("then.example"), None)

@@ -126,7 +126,7 @@ def test_what_is_wrong_is_said_with_the_file(files, password, words):
     with pytest.raises(IssueFailed) as caught:
         assemble(in_files(*files), password)
     assert words in str(caught.value)
-    assert caught.value.final
+    assert caught.value.failure.final
     assert caught.value.remedy
 
 

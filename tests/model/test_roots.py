@@ -61,6 +61,6 @@ def a_key_of(der: bytes) -> bytes:
 def test_what_no_authority_has_is_refused_unparsed(text: bytes, words: str) -> None:
     with pytest.raises(IssueFailed, match=words) as caught:
         roots("ca.pem", GOOD + text if b"BEGIN CERT" in text else text)
-    assert caught.value.final
+    assert caught.value.failure.final
     assert "ca.pem" in caught.value.what
     assert caught.value.remedy

@@ -178,7 +178,7 @@ def test_sha1_is_refused_for_leaf_and_intermediate_but_not_for_a_root(tmp_path):
 def test_require_names_everything_serious_and_returns_the_warnings():
     with pytest.raises(IssueFailed) as caught:
         require(leaf(CA, "b.example", end=NOON - DAY / 2).pair(), [NAME], NOON)
-    assert caught.value.final
+    assert caught.value.failure.final
     assert "names: not covered" in caught.value.what
     assert "dates: b.example expired" in caught.value.what
     assert "no intermediate" not in caught.value.what

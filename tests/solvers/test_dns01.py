@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from proxygen.errors import IssueFailed, RefusedName
+from proxygen.errors import IssueFailed
+from proxygen.failure import RefusedName
 from proxygen.solvers import Writer
 from proxygen.solvers.dns01 import Dns01, Shown
 from proxygen.solvers.dns01_records import (
@@ -212,7 +213,7 @@ def test_an_alias_that_leads_anywhere_else_is_refused_before_anything_is_done(
     with pytest.raises(IssueFailed) as failed:
         one.present("www.shop.co.uk", "t", ANSWER)
     one.cleanup("www.shop.co.uk", "t")
-    [refused] = failed.value.refused
+    [refused] = failed.value.failure.refused
     assert (refused.name, refused.problem) == ("www.shop.co.uk", "")
     assert f"_acme-challenge.www.shop.co.uk leads to {target}" in refused.words
     assert f"add {target} to `delegated` of the solver ours" in failed.value.remedy
@@ -240,7 +241,7 @@ def test_an_alias_of_a_customer_takes_no_name_of_ours_away(
     one = solver(zones, store, zones.updates(delegated=[f"acme.{name}"]))
     with pytest.raises(IssueFailed, match=f"for {evil} could not be published") as failed:
         one.present(evil, "t", ANSWER)
-    assert [each.name for each in failed.value.refused] == [evil]
+    assert [each.name for each in failed.value.failure.refused] == [evil]
     assert zones.addresses(f"victim.{name}") == {"192.0.2.7"}
     assert zones.values(f"x.victim.{name}") == set()
     assert kept(store) == 0
@@ -253,7 +254,7 @@ def test_aliases_in_a_circle_are_told_for_that_name(
     zones.server.set(f"round.{name}", "CNAME", f"{challenge_name(name)}.")
     with pytest.raises(IssueFailed, match="leads nowhere") as failed:
         solver(zones, store).present(f"*.{name}", "t", ANSWER)
-    assert [each.name for each in failed.value.refused] == [f"*.{name}"]
+    assert [each.name for each in failed.value.failure.refused] == [f"*.{name}"]
 
 
 def test_a_server_that_shows_nothing_in_time_is_named_with_what_it_shows(
@@ -267,7 +268,7 @@ def test_a_server_that_shows_nothing_in_time_is_named_with_what_it_shows(
     assert "ns1.lagging.example" not in failed.value.words
     assert "shows no TXT record" in failed.value.words
     assert "propagation_timeout" in failed.value.remedy
-    assert [each.name for each in failed.value.refused] == [LAGGING]
+    assert [each.name for each in failed.value.failure.refused] == [LAGGING]
     one.cleanup(LAGGING, "t")
     assert zones.values(challenge_name(LAGGING)) == set()
 
@@ -346,7 +347,7 @@ def test_what_was_refused_for_the_name_itself_is_not_removed(
     with pytest.raises(IssueFailed) as failed:
         one.present(name, "t", ANSWER)
     one.cleanup(name, "t")
-    assert failed.value.refused == (RefusedName(name, "", "NOTAUTH"),)
+    assert failed.value.failure.refused == (RefusedName(name, "", "NOTAUTH"),)
     assert watching.remembered == [1]
     assert kept(store) == 0
     assert Dns01.presented == {}
@@ -355,7 +356,7 @@ def test_what_was_refused_for_the_name_itself_is_not_removed(
 def test_a_name_without_a_zone_is_told(zones: Zones, store: MemoryStore) -> None:
     with pytest.raises(IssueFailed, match="leads nowhere") as failed:
         solver(zones, store).present("www.nobody.invalid", "t", ANSWER)
-    assert [each.name for each in failed.value.refused] == ["www.nobody.invalid"]
+    assert [each.name for each in failed.value.failure.refused] == ["www.nobody.invalid"]
 
 
 def test_what_cannot_be_removed_is_told_and_removed_later(

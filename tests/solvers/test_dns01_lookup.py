@@ -142,7 +142,7 @@ def test_no_name_is_refused_since_questions_about_others_took_the_time() -> None
             with pytest.raises(IssueFailed) as failed:
                 lookups.zone("_acme-challenge.a.example")
     ports.release(port)
-    assert failed.value.refused == ()
+    assert failed.value.failure.refused == ()
 
 
 def test_after_the_end_nobody_waits_for_ever(zones: Zones) -> None:

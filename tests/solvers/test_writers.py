@@ -110,22 +110,22 @@ def test_a_wrong_key_is_told_with_what_to_compare(zones: Zones) -> None:
     badkey = failing(lambda: unknown.add(NAME, FIRST))
     assert "does not know the TSIG key nobody (BADKEY)" in badkey.what
     assert "`key_name`" in badkey.remedy
-    assert badkey.final
-    assert badkey.refused == ()  # nothing is wrong with the name
+    assert badkey.failure.final
+    assert badkey.failure.refused == ()  # nothing is wrong with the name
 
 
 def test_a_name_that_the_server_does_not_serve_is_refused_alone(zones: Zones) -> None:
     error = failing(lambda: zones.updates().add("_acme-challenge.elsewhere.example", FIRST))
     assert "serves no zone of _acme-challenge.elsewhere.example" in error.what
     assert "CNAME" in error.remedy
-    assert [each.name for each in error.refused] == ["_acme-challenge.elsewhere.example"]
+    assert [each.name for each in error.failure.refused] == ["_acme-challenge.elsewhere.example"]
 
 
 def test_a_server_that_is_away_is_told(zones: Zones) -> None:
     away = zones.updates(server=zones.at(NOBODY), timeout=1)
     error = failing(lambda: away.add(NAME, FIRST))
     assert "`server`" in error.remedy
-    assert error.refused == ()
+    assert error.failure.refused == ()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,281 @@
+"""Failure: what went wrong, as a frozen value; sentences are made of it where a person reads.
+
+A code says what happened, a scope whose matter it is, facts what differs from one time to the
+next; *words* are the other side's own. What a person reads stands in ``languages/``, below
+``failure.CODE``. A code is stored and compared, a sentence never is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, TypeVar
+
+from proxygen.credentials import concealed, concealed_words
+from proxygen.languages import ENGLISH, phrases
+
+Value = str | int | tuple[str, ...]
+"""What a fact is: text, a number, or several names."""
+
+Facts = tuple[tuple[str, Value], ...]
+
+LONGEST_FACT, LONGEST_WORDS = 2_000, 65_536
+"""Characters that are kept of a fact, and of what the other side said."""
+
+MOST_VALUES, MOST_PARTS = 1_000, 100
+"""Values of one fact, and parts of a failure, that are kept."""
+
+MOST_LISTED = 3
+"""Names that stand in a sentence; of more, one less, with how many there are besides."""
+
+SAID = "said"
+"""The code of a failure that holds its English sentences: one that is never stored."""
+
+UNKNOWN = "unknown"
+"""What one is told as whose code has no phrases: a later version stored it."""
+
+
+class Scope(StrEnum):
+    """Whose matter a failure is."""
+
+    OWNER = "owner"
+    """That of one certificate: its names, its files, its order."""
+    AUTHORITY = "authority"
+    """That of an authority, which issues for nobody at present."""
+    HOST = "host"
+    """That of this machine: a disk, a program, its network."""
+    SERVICE = "service"
+    """That of nginx, postfix or dovecot here."""
+    MODEL = "model"
+    """That of the model, and of nobody's certificate alone."""
+    COMMAND = "command"
+    """That of who typed a command."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One thing that went wrong; none of it holds a secret, whoever says it, and all is bounded.
+
+    *of*: the key of what its scope says: an owner, a directory, a service; empty where it is not
+    known, or is only one. *facts* stand in the order of their names. *where*: a place in the
+    model, a path or URL. *parts*: the failures that this one consists of.
+    """
+
+    code: str
+    scope: Scope
+    of: str = ""
+    facts: Facts = ()
+    words: str = ""
+    where: str = ""
+    parts: tuple[Failure, ...] = ()
+
+    def __post_init__(self) -> None:
+        facts = sorted((name, bounded(value)) for name, value in self.facts)
+        object.__setattr__(self, "facts", tuple(facts))
+        object.__setattr__(self, "words", concealed_words(self.words.strip()[:LONGEST_WORDS]))
+        object.__setattr__(self, "where", concealed(self.where[:LONGEST_FACT]))
+        object.__setattr__(self, "parts", self.parts[:MOST_PARTS])
+
+    @property
+    def what(self) -> str:
+        """What happened, in English."""
+        return told(self).what
+
+    @property
+    def remedy(self) -> str:
+        """What to do about it, in English; empty for nothing that is known."""
+        return told(self).remedy
+
+    def __str__(self) -> str:
+        return told(self).text
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what programs decide by, as ``--json`` prints it."""
+        return {
+            "code": self.code,
+            "scope": self.scope.value,
+            "of": self.of or None,
+            "facts": dict(self.facts),
+            "parts": [part.as_json() for part in self.parts],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedName:
+    """A name that an authority refused: the type of its problem, and its own words.
+
+    The type is empty where no proof for it could be published, so that nobody was asked.
+    """
+
+    name: str
+    problem: str
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotObtained(Failure):
+    """Why a certificate could not be obtained.
+
+    *problem* is the type of the authority's problem document (RFC 8555 section 6.7);
+    *retry_at* is the earliest moment at which trying again makes sense, if the authority
+    named one; *final* means that it makes none before the model or the world has changed.
+    *unproven* are the names whose validation failed, which authorities count; *refused* are all
+    that the authority said something against, so that the others may do without them.
+    """
+
+    problem: str | None = None
+    retry_at: datetime | None = None
+    final: bool = False
+    unproven: tuple[str, ...] = ()
+    refused: tuple[RefusedName, ...] = ()
+
+    @property
+    def everybody(self) -> bool:
+        """Whether the authority issues for nobody at present, whatever the names are."""
+        return self.scope is Scope.AUTHORITY
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A failure in words for a person: what happened, where, what to do, and what others said.
+
+    *words* are empty where what happened quotes them.
+    """
+
+    what: str
+    where: str
+    remedy: str
+    words: str
+
+    @property
+    def text(self) -> str:
+        """All of it, a line or more of each."""
+        lines = [self.what]
+        lines += [f"  at: {self.where}"] if self.where else []
+        lines += [f"  do: {self.remedy}"] if self.remedy else []
+        return "\n".join([*lines, *(f"  | {line}" for line in self.words.splitlines())])
+
+
+F = TypeVar("F", bound=Failure)
+
+
+def failure(
+    code: str,
+    scope: Scope,
+    of: str = "",
+    *,
+    words: object = "",
+    where: object = "",
+    parts: tuple[Failure, ...] = (),
+    **facts: Value,
+) -> Failure:
+    """Return a failure; *facts* are what its sentence names, by placeholder."""
+    return Failure(code, scope, of, tuple(facts.items()), str(words), str(where or ""), parts)
+
+
+def not_obtained(
+    code: str,
+    scope: Scope = Scope.OWNER,
+    of: str = "",
+    *,
+    words: object = "",
+    where: object = "",
+    parts: tuple[Failure, ...] = (),
+    problem: str | None = None,
+    retry_at: datetime | None = None,
+    final: bool = False,
+    unproven: tuple[str, ...] = (),
+    refused: tuple[RefusedName, ...] = (),
+    **facts: Value,
+) -> NotObtained:
+    """Return why a certificate could not be obtained; *facts* are what its sentence names."""
+    return NotObtained(
+        code,
+        scope,
+        of,
+        tuple(facts.items()),
+        str(words),
+        str(where or ""),
+        parts,
+        problem=problem,
+        retry_at=retry_at,
+        final=final,
+        unproven=unproven,
+        refused=refused,
+    )
+
+
+def refusing(name: str, failure: NotObtained) -> NotObtained:
+    """Return a failure as the refusal of one name, of which nothing else was said."""
+    return replace(failure, refused=(RefusedName(name, "", failure.what),))
+
+
+def at(failure: F, where: object) -> F:
+    """Return a failure that tells where, unless it did."""
+    return failure if failure.where or not where else replace(failure, where=str(where))
+
+
+def said(
+    what: str, remedy: str = "", *, words: str = "", where: object = "", scope: Scope = Scope.HOST
+) -> Failure:
+    """Return a failure that has its English sentences with it, for what is never stored."""
+    return Failure(SAID, scope, "", (("what", what), ("remedy", remedy)), words, str(where or ""))
+
+
+def told(failure: Failure, language: Mapping[str, str] | None = None) -> Told:
+    """Return a failure in words; *language* holds the phrases, in English without."""
+    known = dict(failure.facts)
+    if failure.code == SAID:
+        return Told(str(known["what"]), failure.where, str(known["remedy"]), failure.words)
+    language = phrases(ENGLISH) if language is None else language
+    code = failure.code if f"failure.{failure.code}.what" in language else UNKNOWN
+    what = language[f"failure.{code}.what"]
+    quoted = "{words}" in what and "\n" not in failure.words
+    return Told(
+        what=filled(what, "what", failure, language),
+        where=failure.where,
+        remedy=filled(language.get(f"failure.{code}.remedy", ""), "remedy", failure, language),
+        words="" if quoted else failure.words,
+    )
+
+
+class Values(dict[str, str]):
+    """What stands for the placeholders of a phrase; what was stored may lack one."""
+
+    def __missing__(self, name: str) -> str:
+        return "?"
+
+
+def filled(phrase: str, of: str, failure: Failure, language: Mapping[str, str]) -> str:
+    """Return a phrase with its placeholders filled in.
+
+    ``{parts}`` is the same of every part, each once; ``{words}`` the first line of the words.
+    """
+    if "{" not in phrase:
+        return phrase
+    values = Values((name, shown(value, language)) for name, value in failure.facts)
+    values |= {"code": failure.code, "of": failure.of, "where": failure.where}
+    values["words"] = (failure.words.splitlines() or [""])[0]
+    if "{parts}" in phrase:
+        parts = (getattr(told(part, language), of) for part in failure.parts)
+        values["parts"] = "; ".join(dict.fromkeys(each for each in parts if each))
+    return phrase.format_map(values)
+
+
+def shown(value: Value, language: Mapping[str, str]) -> str:
+    """Return a fact for a sentence; of several names the first ones, with how many follow."""
+    if not isinstance(value, tuple):
+        return str(value)
+    if len(value) <= MOST_LISTED:
+        return f" {language['and']} ".join(", ".join(value).rsplit(", ", 1))
+    rest = len(value) - MOST_LISTED + 1
+    return f"{', '.join(value[: MOST_LISTED - 1])} {language['more.other'].format(number=rest)}"
+
+
+def bounded(value: Value) -> Value:
+    """Return a fact without secrets, and not too long."""
+    if isinstance(value, tuple):
+        return tuple(concealed(each[:LONGEST_FACT]) for each in value[:MOST_VALUES])
+    return concealed(value[:LONGEST_FACT]) if isinstance(value, str) else value

@@ -1,0 +1,169 @@
+"""Failure: a frozen value that is told in each language, stored, and handed on by exceptions."""
+
+from __future__ import annotations
+
+import ast
+import copy
+import dataclasses
+import pickle
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pydantic import TypeAdapter
+
+import proxygen
+from proxygen.errors import IssueFailed, ProxygenError, StoreFailed, UsageError
+from proxygen.failure import (
+    LONGEST_FACT,
+    LONGEST_WORDS,
+    MOST_VALUES,
+    Failure,
+    NotObtained,
+    RefusedName,
+    Scope,
+    at,
+    failure,
+    not_obtained,
+    told,
+)
+from proxygen.languages import phrases
+from tests.certificates import NOON
+
+PACKAGE = Path(proxygen.__file__).parent
+MODULES = sorted(PACKAGE.rglob("*.py"))
+REFUSED = not_obtained(
+    "names-refused",
+    names=("a.example", "b.example"),
+    words="NXDOMAIN",
+    where="proxygen.yaml:3:1",
+    parts=(failure("acme-dns", Scope.OWNER), failure("acme-caa", Scope.OWNER)),
+    problem="urn:ietf:params:acme:error:dns",
+    retry_at=NOON,
+    unproven=("a.example",),
+    refused=(RefusedName("a.example", "dns", "NXDOMAIN"),),
+)
+
+
+@pytest.mark.parametrize("error", [IssueFailed(REFUSED), ProxygenError(failure("bug", Scope.HOST))])
+@pytest.mark.parametrize("name", ["failure", "what", "where", "remedy", "words"])
+def test_an_exception_hands_a_failure_on_and_nothing_changes_it(
+    error: ProxygenError, name: str
+) -> None:
+    with pytest.raises(AttributeError):
+        setattr(error, name, "another")
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        error.failure.code = "another"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("again", [copy.copy, lambda error: pickle.loads(pickle.dumps(error))])
+def test_an_exception_may_be_copied_and_sent_elsewhere(again: object) -> None:
+    assert callable(again)
+    found = again(StoreFailed(REFUSED))
+    assert (type(found), found.failure) == (StoreFailed, REFUSED)
+
+
+def test_a_failure_is_told_in_each_language_with_what_its_parts_say() -> None:
+    english = told(REFUSED)
+    assert english.text == str(REFUSED) == str(IssueFailed(REFUSED))
+    assert english.what.startswith("the authority refused a.example and b.example: it could not")
+    assert "; a CAA record" in english.what
+    assert "on every name server; allow this authority" in english.remedy
+    assert english.text.endswith("\n  | NXDOMAIN")
+    german, french = (told(REFUSED, phrases(code)) for code in ("de", "fr"))
+    assert german.what.startswith("die Zertifizierungsstelle hat a.example und b.example ")
+    assert french.what.startswith("l'autorité a refusé a.example et b.example : ")
+
+
+def test_of_several_names_the_first_ones_are_told() -> None:
+    names = tuple(f"{each}.example" for each in "abcde")
+    assert not_obtained("challenges-not-answered", names=names).what.endswith(
+        "for a.example, b.example and 3 more"
+    )
+
+
+def test_words_that_a_sentence_quotes_are_not_told_twice() -> None:
+    one = not_obtained("nothing-stored", Scope.HOST, words="No space left on device")
+    assert str(one).count("No space left") == 1
+    assert IssueFailed(one).words == "No space left on device"
+
+
+def test_a_failure_holds_no_secret_and_is_bounded() -> None:
+    url, key = "https://me:hunter22@host/", "-----BEGIN PRIVATE KEY-----\nMIG\n"
+    one = failure("x", Scope.HOST, where=url, words=f"password=abcdef {url} {key}", a=url, b=(key,))
+    assert not [each for each in ("hunter22", "MIG", "abcdef") if each in repr(one)]
+    long = failure("x", Scope.HOST, words="w" * 10**6, a="a" * 10**6, b=("b" * 10**6,) * 10**4)
+    facts = dict(long.facts)
+    assert len(long.words) == LONGEST_WORDS
+    assert len(str(facts["a"])) == LONGEST_FACT
+    assert isinstance(facts["b"], tuple)
+    assert (len(facts["b"]), len(facts["b"][0])) == (MOST_VALUES, LONGEST_FACT)
+
+
+def test_the_same_went_wrong_where_code_and_facts_are_the_same() -> None:
+    one = Failure("x", Scope.HOST, facts=(("b", 1), ("a", "y")))
+    assert one == failure("x", Scope.HOST, a="y", b=1)
+    assert hash(one) == hash(failure("x", Scope.HOST, b=1, a="y"))
+
+
+def test_a_failure_is_stored_and_read_as_it_was() -> None:
+    stored = TypeAdapter(NotObtained)
+    assert stored.validate_json(stored.dump_json(REFUSED), strict=True) == REFUSED
+
+
+def test_what_another_version_stored_is_told_as_far_as_it_is_known() -> None:
+    assert "does not know: from-tomorrow" in failure("from-tomorrow", Scope.HOST).what
+    assert failure("limits-reached", Scope.OWNER).what.startswith("the rate limits of")
+    assert "?" in not_obtained("challenges-not-answered").what
+
+
+def test_it_tells_where_unless_it_did() -> None:
+    one = failure("x", Scope.HOST)
+    assert at(one, "here").where == "here"
+    assert at(at(one, "here"), "there").where == "here"
+    assert at(one, None) is one
+
+
+def test_programs_are_told_code_scope_and_facts() -> None:
+    said = IssueFailed(REFUSED).as_json()
+    assert said["code"] == "not-obtained"
+    assert said["failure"]["code"] == "names-refused"
+    assert said["failure"]["scope"] == "owner"
+    assert said["failure"]["facts"] == {"names": ("a.example", "b.example")}
+    assert [each["code"] for each in said["failure"]["parts"]] == ["acme-dns", "acme-caa"]
+    assert UsageError("what", remedy="do").as_json()["failure"] is None
+
+
+def test_who_tells_nothing_reads_no_phrases() -> None:
+    script = (
+        "import sys; from proxygen.errors import IssueFailed;"
+        "from proxygen.failure import not_obtained;"
+        "IssueFailed(not_obtained('long-chain', count=3)).as_json;"
+        "assert 'yaml' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def caught(tree: ast.Module) -> Iterator[tuple[str, ast.AST]]:
+    """Yield each name of a caught exception, with what is done with it."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ExceptHandler) and node.name:
+            yield from ((node.name, below) for each in node.body for below in ast.walk(each))
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def test_nobody_changes_an_exception_that_was_caught(path: Path) -> None:
+    changed = []
+    for name, node in caught(ast.parse(path.read_text(encoding="utf-8"))):
+        targets = node.targets if isinstance(node, ast.Assign) else []
+        targets += [node.target] if isinstance(node, ast.AugAssign | ast.AnnAssign) else []
+        changed += [
+            each.lineno
+            for each in targets
+            if isinstance(each, ast.Attribute)
+            and isinstance(each.value, ast.Name)
+            and each.value.id == name
+        ]
+    assert not changed, "raise another one, of a failure that was replaced"
