@@ -17,7 +17,7 @@ from proxygen import applied, registry
 from proxygen.bundles import Bundles
 from proxygen.credentials import HIDDEN, KNOWN, looks_secret
 from proxygen.errors import IssueFailed, ProxygenError, UsageError
-from proxygen.failure import at
+from proxygen.failure import NotObtained, Scope, at, not_obtained
 from proxygen.host import files, masks
 from proxygen.host.addresses import Addresses
 from proxygen.host.files import Stamp
@@ -494,20 +494,18 @@ def password(reference: Secret) -> bytes:
         else:
             found = files.read(Path(reference.place), LARGEST_SECRET, reference.within)
     except OSError as error:
-        why = f"cannot be read: {error.strerror or error}"
-        raise missing(reference, why, final=error.errno != errno.EBUSY) from error
+        final, words = error.errno != errno.EBUSY, error.strerror or str(error)
+        failure = without("secret-unreadable", reference, words)
+        raise IssueFailed(replace(failure, final=final)) from error
     if found is None:
-        raise missing(reference, "is not there")
+        raise IssueFailed(without("secret-missing", reference))
     if not (held := found.rstrip(b"\r\n")):
-        raise missing(reference, "is empty")
+        raise IssueFailed(without("secret-empty", reference))
     return held
 
 
-def missing(reference: Secret, why: str, *, final: bool = True) -> IssueFailed:
-    """Return the error for a secret that cannot be had."""
+def without(code: str, reference: Secret, words: str = "") -> NotObtained:
+    """Return the failure for a secret that cannot be had."""
     place = HIDDEN if looks_secret(reference.place) else reference.place
-    return IssueFailed(
-        f"the secret {reference.kind}:{place} {why}",
-        remedy="set the variable, or name a readable file that holds it",
-        final=final,
-    )
+    told = f"{reference.kind}:{place}"
+    return not_obtained(code, Scope.HOST, place=told, final=True, words=words)

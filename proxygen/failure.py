@@ -27,7 +27,7 @@ LONGEST_FACT, LONGEST_WORDS = 2_000, 65_536
 MOST_VALUES, MOST_PARTS = 1_000, 100
 """Values of one fact, and parts of a failure, that are kept."""
 
-MOST_LISTED = 3
+MOST_LISTED = 10
 """Names that stand in a sentence; of more, one less, with how many there are besides."""
 
 SAID = "said"

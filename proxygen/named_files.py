@@ -70,7 +70,7 @@ class Supplied:
 
     def lines(self) -> Iterator[str]:
         """Yield what is to be said of it: a line each, and what to do where it is not taken."""
-        from proxygen.model.verdicts import REMEDY
+        from proxygen.model.verdicts import serious
 
         yield f"the certificate of {readable(self.owner)} ({self.where}):"
         if self.error:
@@ -80,7 +80,7 @@ class Supplied:
             yield f"  {mark} {each}"
         yield from (f"  note {words}" for words in self.warnings)
         if self.verdicts and not self.is_usable:
-            yield f"    do: {REMEDY}"
+            yield f"    do: {serious(self.verdicts).remedy}"
 
     def as_json(self) -> dict[str, Any]:
         """Return it as ``--json`` prints it."""

@@ -78,9 +78,10 @@ def test_a_failure_is_told_in_each_language_with_what_its_parts_say() -> None:
 
 
 def test_of_several_names_the_first_ones_are_told() -> None:
-    names = tuple(f"{each}.example" for each in "abcde")
+    names = tuple(f"{each}.example" for each in "abcdefghijklm")
     assert not_obtained("challenges-not-answered", names=names).what.endswith(
-        "for a.example, b.example and 3 more"
+        "for a.example, b.example, c.example, d.example, e.example, f.example, g.example, "
+        "h.example, i.example and 4 more"
     )
 
 

@@ -16,6 +16,7 @@ from proxygen.apply.outcome import Outcome, Progress
 from proxygen.assemble import Parts
 from proxygen.commands.apply import run
 from proxygen.errors import Coded, IssueFailed, UsageError, coded
+from proxygen.failure import not_obtained
 from proxygen.host import files
 from proxygen.host.trust import roots
 from proxygen.issuers.file import contents
@@ -152,7 +153,7 @@ def taken_over(
         Coded(words, "brought", each.owner.key) for words, each in zip(done, accepted, strict=True)
     )
     told = dict.fromkeys(doubt for each in accepted for doubt in each.doubts)
-    refusals = (each.refusal for each in found if each.refusal)
+    refusals = (each.refusal.what for each in found if each.refusal)
     refused = coded("not-taken", bounded(refusals))
     outcome.warnings[:0] = [*coded("doubtful", [*doubts, *bounded(iter(told))]), *refused]
     return outcome
@@ -191,8 +192,7 @@ def not_taken(pair: KeyAndChain, found: Sequence[Claim]) -> UsageError | IssueFa
             remedy="add the domain with `url:` and `certificate: hook`, or do not call "
             "`proxygen hook` for this certificate",
         )
-    kind = IssueFailed if any(each.waits for each in found) else UsageError
-    return kind(
-        "the certificate was not taken over: " + "; ".join(bounded(each.refusal for each in found)),
-        remedy="; ".join(bounded(iter(dict.fromkeys(each.remedy for each in found)))),
+    why = not_obtained(
+        "not-taken-over", parts=tuple(each.refusal for each in found if each.refusal)
     )
+    return IssueFailed(why) if any(each.waits for each in found) else UsageError(why)

@@ -7,19 +7,22 @@ import signal
 from base64 import b64decode, b64encode
 from collections.abc import Sequence
 
+from pydantic import TypeAdapter
+
 from proxygen.errors import IssueFailed, ServiceError
+from proxygen.failure import NotObtained, Scope, not_obtained
 from proxygen.host.processes import Companion, Ended, ToldToStop
 from proxygen.model.certificate import KeyAndChain
-from proxygen.model.material import NEW_KEY, files, refusal
+from proxygen.model.material import files, refusal
 
 READER = "proxygen.issuers.file_reader"
 PATIENCE = 90.0
 """Seconds by the clock, much more than the reader has of the processor: a machine may be busy."""
 OF_ITSELF = {
-    -signal.SIGXCPU: "took too much time",
-    -signal.SIGABRT: "took too much memory",
-    -signal.SIGSEGV: "made the program that reads it crash",
-    -signal.SIGBUS: "made the program that reads it crash",
+    -signal.SIGXCPU: "files-too-slow",
+    -signal.SIGABRT: "files-too-much-memory",
+    -signal.SIGSEGV: "files-crash",
+    -signal.SIGBUS: "files-crash",
 }
 
 
@@ -58,38 +61,34 @@ class Apart:
         try:
             answer = json.loads(self.companion.ask(json.dumps(question).encode(), self.patience))
         except Ended as error:
-            raise lost(named, error.code) from error
+            kind = Unfinished if error.code == -signal.SIGKILL else IssueFailed
+            raise kind(lost(named, error.code)) from error
         except TimeoutError as error:
-            what = f"{named}: reading it did not end within {self.patience:.0f} seconds"
-            raise Unfinished(what, remedy=NEW_KEY) from error
+            late = not_obtained("files-late", files=named, seconds=round(self.patience))
+            raise Unfinished(late) from error
         except (ServiceError, ToldToStop) as error:
-            words = str(error)
-            raise IssueFailed(f"{named} was not read", remedy=LATER, words=words) from error
+            failure = not_obtained("files-not-read", Scope.HOST, files=named, words=error)
+            raise IssueFailed(failure) from error
         return told(answer)
 
 
-def lost(named: str, code: int) -> IssueFailed:
-    """Return the error for files whose reader ended with a code."""
+def lost(named: str, code: int) -> NotObtained:
+    """Return the failure of files whose reader ended with a code."""
     if code in OF_ITSELF:
-        return refusal(f"{named}: reading it {OF_ITSELF[code]} and was given up", NEW_KEY)
+        return refusal(OF_ITSELF[code], files=named)
     if code == -signal.SIGKILL:
-        return Unfinished(
-            f"{named}: the program that reads it was killed, maybe for want of memory",
-            remedy=NEW_KEY,
-        )
-    words = signal.strsignal(-code) if code < 0 else f"exit code {code}"
-    return IssueFailed(
-        f"{named}: the program that reads it was ended", remedy=LATER, words=words or str(code)
-    )
+        return not_obtained("files-reader-killed", files=named)
+    words = (signal.strsignal(-code) if code < 0 else f"exit code {code}") or code
+    return not_obtained("files-reader-ended", files=named, words=words)
 
 
 def told(answer: dict[str, str]) -> KeyAndChain:
     """Return what the reader found; raise its error."""
     if "bug" in answer:
         raise RuntimeError(answer["bug"])
-    if "what" in answer:
-        raise refusal(answer["what"], answer["remedy"], words=answer["words"])
+    if "failure" in answer:
+        raise IssueFailed(FAILURE.validate_json(answer["failure"], strict=True))
     return KeyAndChain(b64decode(answer["key"]), b64decode(answer["fullchain"]))
 
 
-LATER = "run `proxygen apply` again"
+FAILURE = TypeAdapter(NotObtained)

@@ -9,7 +9,10 @@ import traceback
 from base64 import b64decode, b64encode
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from proxygen.errors import IssueFailed
+from proxygen.failure import NotObtained
 from proxygen.host.limits import allow, limit, questions, reply
 from proxygen.model.assembly import assemble
 
@@ -19,6 +22,7 @@ MEMORY = 768 * 1024 * 1024
 """Of address space, to which program and libraries belong too."""
 FILES = 32
 LARGEST_QUESTION = 4 * 1024 * 1024
+FAILURE = TypeAdapter(NotObtained)
 
 
 def main() -> None:
@@ -44,7 +48,7 @@ def answered(question: dict[str, Any]) -> dict[str, str]:
     try:
         pair = assemble(contents, None if password is None else b64decode(password))
     except IssueFailed as error:
-        return {"what": error.what, "remedy": error.remedy, "words": error.words}
+        return {"failure": FAILURE.dump_json(error.failure).decode()}
     except MemoryError:
         raise
     except Exception as error:  # noqa: BLE001 - the next question is another certificate's

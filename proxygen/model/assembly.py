@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes as PrivateKey
 
+from proxygen.errors import IssueFailed
+from proxygen.failure import NotObtained
 from proxygen.model.certificate import KeyAndChain
-from proxygen.model.material import SUPPLY, Material, files, read, readable, refusal
+from proxygen.model.material import Material, files, read, readable, refusal
 from proxygen.model.x509 import (
     certificate_pem,
     der,
@@ -30,7 +32,7 @@ def assemble(contents: Sequence[tuple[str, bytes]], password: bytes | None = Non
     file is wrong in what.
     """
     material = read(contents, password)
-    with readable(files(contents)):
+    with readable("material-unreadable", files=files(contents)):
         key = the_key(material, contents)
         leaf = the_leaf(material, key, contents)
         chain = linked(leaf, [certificate for _, certificate in material.certificates])
@@ -41,10 +43,10 @@ def the_key(material: Material, contents: Sequence[tuple[str, bytes]]) -> Privat
     """Return the one private key; the same key found twice is one."""
     different = {spki(key.public_key()): key for _, key in material.keys}
     if not different:
-        raise refusal(f"no private key found in {files(contents)}{instead(material)}", SUPPLY)
+        raise IssueFailed(absent("no-key", material, contents))
     if len(different) > 1:
-        where = " and ".join(dict.fromkeys(file for file, _ in material.keys))
-        raise refusal(f"{where}: two different private keys", "leave the certificate's key only")
+        where = tuple(dict.fromkeys(file for file, _ in material.keys))
+        raise IssueFailed(refusal("two-keys", files=where))
     return material.keys[0][1]
 
 
@@ -54,22 +56,21 @@ def the_leaf(
     """Return the certificate of the key; the newest when several were issued for it."""
     found = [certificate for _, certificate in material.certificates]
     if not found:
-        raise refusal(f"no certificate found in {files(contents)}{instead(material)}", SUPPLY)
+        raise IssueFailed(absent("no-certificate", material, contents))
     wanted = spki(key.public_key())
     candidates = [certificate for certificate in found if public_key(certificate) == wanted]
     if not candidates:
         present = "; ".join(sorted({title(certificate) for certificate in found}))
-        raise refusal(
-            f"no certificate belongs to the private key in {material.keys[0][0]}; "
-            f"the certificates that were given are for: {present}",
-            "supply the key for which the certificate was requested",
-        )
+        file = material.keys[0][0]
+        raise IssueFailed(refusal("no-certificate-of-key", file=file, titles=present))
     return max(candidates, key=lambda leaf: (leaf.not_valid_before_utc, der(leaf)))
 
 
-def instead(material: Material) -> str:
-    """Return what was found besides, for a message: a request is often taken for the answer."""
-    return f" (there is: {', '.join(material.others[:5])})" if material.others else ""
+def absent(what: str, material: Material, contents: Sequence[tuple[str, bytes]]) -> NotObtained:
+    """Return the failure for what is not there, and what is: a request is taken for the answer."""
+    others = ", ".join(material.others[:5])
+    code = f"{what}-but" if others else f"{what}-found"
+    return refusal(code, files=files(contents), others=others)
 
 
 def linked(leaf: x509.Certificate, others: Sequence[x509.Certificate]) -> list[x509.Certificate]:

@@ -6,7 +6,7 @@ import binascii
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from proxygen.errors import IssueFailed
+from proxygen.failure import Failure, NotObtained, Value, not_obtained
 from proxygen.model.parameters import LONGEST_NUMBER, costly
 
 LARGEST = 1024 * 1024
@@ -25,16 +26,6 @@ MOST_CERTIFICATES = 20
 # Checking an RSA key takes time in the fourth power of its length: 8192 bits are a few seconds.
 LARGEST_KEY = 8 * 1024
 MOST_KEYS = 4
-
-DECRYPT = (
-    "give the right `password:` beside the file in the model, "
-    "or supply the key without one: `openssl pkey -in FILE -out NEW`"
-)
-NEW_KEY = (
-    "have a certificate issued for a key of a usual kind (ECDSA P-256, RSA of 2048 to 4096 bits); "
-    "for a file with a password: write it anew with the defaults of `openssl pkcs12 -export`"
-)
-SUPPLY = "supply the private key, its certificate and the chain as PEM, or all in one PKCS#12 file"
 
 DELIMITER = re.compile(rb"-----(BEGIN|END) ([A-Z0-9 #]{1,40})-----")
 SEQUENCE = rb"\x30(?:[\x00-\x80]|\x81.|\x82..|\x83...|\x84....)"
@@ -89,7 +80,7 @@ def read(contents: Sequence[tuple[str, bytes]], password: bytes | None) -> Mater
     password, and for more than anybody needs.
     """
     if sum(len(data) for _, data in contents) > LARGEST:
-        raise refusal(f"{files(contents)}: more than {LARGEST // 1024} KiB", SUPPLY)
+        raise IssueFailed(refusal("files-too-large", files=files(contents), most=LARGEST // 1024))
     keys: list[tuple[str, PrivateKey]] = []
     certificates: list[tuple[str, x509.Certificate]] = []
     others: list[str] = []
@@ -102,7 +93,7 @@ def read(contents: Sequence[tuple[str, bytes]], password: bytes | None) -> Mater
             else:
                 keys.append((file, thing))
         if len(certificates) > MOST_CERTIFICATES:
-            raise refusal(f"{file}: more than {MOST_CERTIFICATES} certificates", SUPPLY)
+            raise IssueFailed(refusal("many-certificates", file=file, most=MOST_CERTIFICATES))
     return Material(tuple(keys), tuple(certificates), tuple(dict.fromkeys(others)))
 
 
@@ -111,7 +102,7 @@ def things(
 ) -> Iterator[PrivateKey | x509.Certificate | str]:
     """Return the keys and certificates of one file, told by its content, not by its name."""
     if not data.strip():
-        raise refusal(f"{file} is empty", SUPPLY)
+        raise IssueFailed(refusal("file-empty", file=file))
     if DELIMITER.search(data):
         yield from from_pem(file, data, password)
     elif PFX.match(data):
@@ -126,9 +117,9 @@ def from_pem(
     """Return what the PEM blocks hold; a label that is of no use stands for its block."""
     found = tuple(blocks(file, data))
     if sum("PRIVATE KEY" in block.label for block in found) > MOST_KEYS:
-        raise refusal(f"{file}: more than {MOST_KEYS} private keys", SUPPLY)
+        raise IssueFailed(refusal("many-keys", file=file, most=MOST_KEYS))
     if sum(block.label in CERTIFICATES for block in found) > MOST_CERTIFICATES:
-        raise refusal(f"{file}: more than {MOST_CERTIFICATES} certificates", SUPPLY)
+        raise IssueFailed(refusal("many-certificates", file=file, most=MOST_CERTIFICATES))
     for block in found:
         if block.label.endswith("PRIVATE KEY"):
             yield key(file, block.pem, password, block.der)
@@ -147,21 +138,18 @@ def blocks(file: str, data: bytes) -> Iterator[Block]:
             yield Block(mark[2].decode(), data[begin.end() : mark.start()])
         elif begin or is_end:
             label = (begin or mark)[2].decode()
-            raise refusal(f"{file}: a {label} block is incomplete", "copy the whole file again")
+            raise IssueFailed(refusal("block-incomplete", file=file, label=label))
         begin = None if is_end else mark
     if begin:
         label = begin[2].decode()
-        raise refusal(f"{file}: a {label} block has no end", "copy the whole file again")
+        raise IssueFailed(refusal("block-without-end", file=file, label=label))
 
 
 def certificate(file: str, block: Block) -> x509.Certificate:
     """Return the certificate of a block."""
     if block.label == "TRUSTED CERTIFICATE":
-        raise refusal(
-            f"{file}: a TRUSTED CERTIFICATE block, which only OpenSSL reads",
-            "convert it: `openssl x509 -in FILE -out NEW`",
-        )
-    with readable(f"{file}: a certificate"):
+        raise IssueFailed(refusal("trusted-certificate", file=file))
+    with readable("file-certificate-unreadable", file=file):
         return modest(file, x509.load_pem_x509_certificate(Block("CERTIFICATE", block.body).pem))
 
 
@@ -172,18 +160,15 @@ def modest(file: str, found: x509.Certificate) -> x509.Certificate:
     except Exception:  # noqa: BLE001 - of an unknown kind; see `readable`
         return found
     if isinstance(public, RSAPublicKey) and public.key_size > LONGEST_NUMBER:
-        bits = public.key_size
-        what = (
-            f"{file}: a certificate with an RSA key of {bits} bits, {LONGEST_NUMBER} are the most"
-        )
-        raise refusal(what, NEW_KEY)
+        bits, most = public.key_size, LONGEST_NUMBER
+        raise IssueFailed(refusal("large-certificate-key", file=file, bits=bits, most=most))
     return found
 
 
-def read_cheaply(file: str, der: bytes) -> None:
+def read_cheaply(code: str, file: str, der: bytes) -> None:
     """Return if nothing is seen that makes a key costly to read; raise IssueFailed."""
-    if words := costly(der):
-        raise refusal(f"{file} was not read: {words}", NEW_KEY)
+    if why := costly(der):
+        raise IssueFailed(refusal(code, parts=(why,), file=file))
 
 
 def key(file: str, data: bytes, password: bytes | None, der: bytes) -> PrivateKey:
@@ -193,16 +178,15 @@ def key(file: str, data: bytes, password: bytes | None, der: bytes) -> PrivateKe
     """
     load = load_pem_private_key if data.startswith(b"-----") else load_der_private_key
     if len(data) > LARGEST_KEY:
-        raise refusal(f"{file}: the private key is larger than {LARGEST_KEY // 1024} KiB", SUPPLY)
-    read_cheaply(f"{file}: the private key", der)
-    with readable(f"{file}: the private key"):
+        raise IssueFailed(refusal("large-key", file=file, most=LARGEST_KEY // 1024))
+    read_cheaply("key-costly", file, der)
+    with readable("file-key-unreadable", file=file):
         try:
             return load(data, None)
         except TypeError:  # it is encrypted
             if not password:
-                what = f"{file}: the private key is encrypted, and no password is given"
-                raise refusal(what, DECRYPT) from None
-    with readable(f"{file}: the private key, with the password given,", DECRYPT):
+                raise IssueFailed(refusal("key-encrypted", file=file)) from None
+    with readable("file-key-password", file=file):
         return load(data, password)
 
 
@@ -220,9 +204,8 @@ def from_pkcs12(
 
 def opened(file: str, data: bytes, password: bytes | None) -> pkcs12.PKCS12KeyAndCertificates:
     """Return the contents of a PKCS#12 file."""
-    read_cheaply(f"{file} (PKCS#12)", data)
-    how = "with the password given" if password else "without a password"
-    with readable(f"{file} (PKCS#12), {how},", DECRYPT):
+    read_cheaply("pkcs12-costly", file, data)
+    with readable("pkcs12-password" if password else "pkcs12-without-password", file=file):
         try:
             return pkcs12.load_pkcs12(data, password or None)
         except ValueError:
@@ -240,28 +223,29 @@ def from_der(file: str, data: bytes, password: bytes | None) -> PrivateKey | x50
     except Exception as error:
         # See `readable`: no certificate, whatever the reason.
         if not DER_KEY.match(data):
-            raise refusal(f"{file} is neither PEM nor PKCS#12", SUPPLY) from error
+            raise IssueFailed(refusal("no-material", file=file)) from error
         return key(file, data, password, data)
     return modest(file, found)
 
 
 @contextmanager
-def readable(what: str, remedy: str = SUPPLY) -> Iterator[None]:
-    """Raise IssueFailed, with the library's words, when *what* cannot be read."""
+def readable(code: str, **facts: Value) -> Iterator[None]:
+    """Raise IssueFailed, with the library's words, for what cannot be read."""
     try:
         yield
     except (IssueFailed, MemoryError):
         raise
     except Exception as error:
         # Input from outside: the library names neither all its errors nor a common parent.
-        raise refusal(
-            f"{what} cannot be read", remedy, words=str(error)[:300] or repr(error)
+        words = str(error)[:300] or repr(error)
+        raise IssueFailed(
+            replace(refusal(code), facts=tuple(facts.items()), words=words)
         ) from error
 
 
-def refusal(what: str, remedy: str, words: str = "") -> IssueFailed:
-    """Return the error for material that stays wrong until somebody changes it."""
-    return IssueFailed(what, final=True, remedy=remedy, words=words)
+def refusal(code: str, parts: tuple[Failure, ...] = (), **facts: Value) -> NotObtained:
+    """Return the failure of material that stays wrong until somebody changes it."""
+    return replace(not_obtained(code, parts=parts, final=True), facts=tuple(facts.items()))
 
 
 def files(contents: Sequence[tuple[str, bytes]]) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from proxygen.failure import Failure, Scope, failure
+
 LONGEST_NUMBER = 8192
 """Bits of an RSA modulus. The time to check a key grows with the fourth power of its length."""
 MOST_ROUNDS = 5_000_000
@@ -35,7 +37,7 @@ class Element:
         return int.from_bytes(self.content, "big", signed=True)
 
 
-def costly(der: bytes) -> str | None:
+def costly(der: bytes) -> Failure | None:
     """Return what makes it too costly, or useless, to read keys; None where nothing is seen.
 
     What is not DER, or stands behind a password, is not seen: limits on the process that reads
@@ -46,15 +48,15 @@ def costly(der: bytes) -> str | None:
         for each in row:
             bits = int.from_bytes(each.content, "big").bit_length() if each.tag == INTEGER else 0
             if bits > LONGEST_NUMBER:
-                return f"it has a number of {bits} bits, {LONGEST_NUMBER} are the most for RSA"
+                return failure("large-number", Scope.OWNER, bits=bits, most=LONGEST_NUMBER)
             if each.tag == OBJECT and (kind := UNWANTED.get(each.content)):
-                return f"clients do not take {kind} keys"
+                return failure("unwanted-key", Scope.OWNER, kind=kind)
         numbers = after_salt(row)
-        if len(numbers) > 2 and (words := costly_scrypt(*numbers[:3])):
-            return words
+        if len(numbers) > 2 and (found := costly_scrypt(*numbers[:3])):
+            return found
         rounds += sum(numbers[:1])
     if rounds > MOST_ROUNDS:
-        return f"its password takes {rounds} iterations, {MOST_ROUNDS} are the most"
+        return failure("many-rounds", Scope.OWNER, rounds=str(rounds)[:40], most=MOST_ROUNDS)
     return None
 
 
@@ -73,13 +75,13 @@ def after_salt(row: Sequence[Element]) -> list[int]:
     return numbers
 
 
-def costly_scrypt(cost: int, block: int, parallel: int) -> str | None:
+def costly_scrypt(cost: int, block: int, parallel: int) -> Failure | None:
     """Return why scrypt with these parameters is too much."""
     memory = 128 * cost * block
     if memory > MOST_MEMORY or memory * parallel > MOST_WORK:
-        return (
-            f"its password takes scrypt with N={cost}, r={block}, p={parallel}, which is too much"
-        )
+        given = {"cost": cost, "block": block, "parallel": parallel}
+        numbers = {name: str(number)[:40] for name, number in given.items()}
+        return Failure("scrypt-costly", Scope.OWNER, facts=tuple(numbers.items()))
     return None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from proxygen.errors import IssueFailed
 from proxygen.model.material import CERTIFICATES, blocks, refusal
 from proxygen.model.parameters import costly
 
@@ -9,7 +10,6 @@ LARGEST = 2 * 1024 * 1024
 """Octets of a file; that with all roots of an operating system has a quarter of a MiB."""
 MOST = 500
 LARGEST_ROOT = 16 * 1024
-NAME_ROOTS = "name readable PEM files with the authority's CA certificates"
 
 
 def roots(file: str, data: bytes) -> bytes:
@@ -20,17 +20,15 @@ def roots(file: str, data: bytes) -> bytes:
     """
     found = [each for each in blocks(file, data) if each.label in CERTIFICATES]
     if not found:
-        raise refusal(f"{file} holds no CA certificate as PEM", NAME_ROOTS)
+        raise IssueFailed(refusal("no-roots", file=file))
     if len(found) > MOST:
-        raise refusal(f"{file}: more than {MOST} certificates", NAME_ROOTS)
+        raise IssueFailed(refusal("many-roots", file=file, most=MOST))
     ders = [each.der for each in found]
     for der in ders:
         if not der:
-            raise refusal(f"{file}: a certificate is no PEM", NAME_ROOTS)
+            raise IssueFailed(refusal("root-no-pem", file=file))
         if len(der) > LARGEST_ROOT:
-            raise refusal(
-                f"{file}: a certificate larger than {LARGEST_ROOT // 1024} KiB", NAME_ROOTS
-            )
-        if words := costly(der):
-            raise refusal(f"{file}: a certificate was not read: {words}", NAME_ROOTS)
+            raise IssueFailed(refusal("root-too-large", file=file, most=LARGEST_ROOT // 1024))
+        if why := costly(der):
+            raise IssueFailed(refusal("root-not-read", parts=(why,), file=file))
     return b"".join(ders)

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, PublicKeyAlgorithmOID
 
 from proxygen.errors import IssueFailed
+from proxygen.failure import Failure, NotObtained, Scope, Value, not_obtained
 from proxygen.model.certificate import KeyAndChain, matches
 from proxygen.model.material import readable
 from proxygen.model.x509 import (
@@ -29,18 +30,46 @@ from proxygen.model.x509 import (
 
 CLOCK_SKEW = timedelta(minutes=5)
 SMALLEST_RSA = 2048
-MOST_NAMED = 10
-REMEDY = "correct what is named here, or have a new certificate issued"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that a client would not like."""
+
+    failure: Failure
+    serious: bool = True
+
+
+def finding(code: str, *, serious: bool = True, **facts: Value) -> Finding:
+    """Return a finding by its code."""
+    return Finding(Failure(code, Scope.OWNER, facts=tuple(facts.items())), serious)
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The outcome of one check, in *words*; one that is not *ok* is a warning unless serious."""
+    """The outcome of one check: what was *found*, or how *good* it is in words.
+
+    One that is not *ok* is a warning unless serious.
+    """
 
     check: str
-    ok: bool
-    words: str
-    serious: bool
+    good: str
+    found: tuple[Finding, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether a client would like it."""
+        return not self.found
+
+    @property
+    def serious(self) -> bool:
+        """Whether a client would refuse it."""
+        return any(each.serious for each in self.found)
+
+    @property
+    def words(self) -> str:
+        """The outcome in English."""
+        return "; ".join(each.failure.what for each in self.found) or self.good
 
     def __str__(self) -> str:
         return f"{self.check}: {self.words}"
@@ -67,14 +96,6 @@ class Presented:
         return (self.leaf, *(ca for ca in self.chain[1:] if not is_self_signed(ca)))
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that a client would not like."""
-
-    words: str
-    serious: bool = True
-
-
 Find = Callable[[Presented], Iterator[Finding]]
 
 
@@ -86,9 +107,9 @@ def inspect(
     *roots*: the CAs that the client trusts, as PEM; without, that the chain leads to one of
     them is taken on trust. Raise IssueFailed when key or chain cannot be read at all.
     """
-    with readable("the trusted roots"):
+    with readable("client-roots-unreadable"):
         trusted = tuple(x509.load_pem_x509_certificates(roots)) if roots else None
-    with readable("the private key"):
+    with readable("key-unreadable"):
         key = spki(key_of(pair.key).public_key())
     presented = Presented(key, chain_of(pair), tuple(names), now, trusted)
     return tuple(verdict(check, good, find, presented) for check, good, find in CHECKS)
@@ -97,39 +118,39 @@ def inspect(
 def require(pair: KeyAndChain, names: Sequence[str], now: datetime) -> tuple[Verdict, ...]:
     """Return the warnings; raise IssueFailed (final) naming all that is serious."""
     bad = tuple(verdict for verdict in inspect(pair, names, now) if not verdict.ok)
-    serious = [str(verdict) for verdict in bad if verdict.serious]
-    if serious:
-        raise IssueFailed(
-            f"clients would refuse the certificate: {'; '.join(serious)}",
-            final=True,
-            remedy=REMEDY,
-        )
+    if any(verdict.serious for verdict in bad):
+        raise IssueFailed(serious(bad))
     return bad
+
+
+def serious(verdicts: Sequence[Verdict]) -> NotObtained:
+    """Return the failure that names all that is serious."""
+    found = (each for one in verdicts for each in one.found if one.serious)
+    parts = tuple(each.failure for each in found)
+    return not_obtained("certificate-refused-by-clients", parts=parts, final=True)
 
 
 def verdict(check: str, good: str, find: Find, presented: Presented) -> Verdict:
     """Return the verdict of one check; what cannot be read is as bad as what is wrong."""
     try:
-        with readable("the certificate"):
-            findings = tuple(find(presented))
+        with readable("certificate-unreadable"):
+            return Verdict(check, good, tuple(find(presented)))
     except IssueFailed as error:
-        findings = (Finding(f"{error.what}: {error.words}"),)
-    words = "; ".join(finding.words for finding in findings)
-    return Verdict(check, not findings, words or good, any(found.serious for found in findings))
+        return Verdict(check, good, (Finding(error.failure),))
 
 
 def pair_differs(presented: Presented) -> Iterator[Finding]:
     """The private key must be that of the leaf."""
     if public_key(presented.leaf) != presented.key:
-        yield Finding(f"the private key is not that of {title(presented.leaf)}")
+        yield finding("key-of-another", title=title(presented.leaf))
 
 
 def chain_broken(presented: Presented) -> Iterator[Finding]:
     """Each certificate must be issued by the next, and the last by somebody known."""
     for certificate, issuer in pairwise(presented.chain):
         if not issued(certificate, issuer):
-            what = f"{title(certificate)} was not issued by {title(issuer)}, which follows it"
-            yield Finding(what)
+            own, next_one = title(certificate), title(issuer)
+            yield finding("not-issued-by-next", title=own, issuer=next_one)
     for below, authority in enumerate(presented.chain[1:]):
         yield from not_an_authority(authority, below)
     yield from end_of_chain(presented)
@@ -139,12 +160,12 @@ def not_an_authority(authority: x509.Certificate, below: int) -> Iterator[Findin
     """An issuer must be a CA (RFC 5280 section 6.1.4), *below*: the intermediates under it."""
     basic = extension(authority, x509.BasicConstraints)
     if not basic or not basic.ca:
-        yield Finding(f"{title(authority)} is not a CA")
+        yield finding("no-ca", title=title(authority))
     elif basic.path_length is not None and basic.path_length < below:
-        yield Finding(f"{title(authority)} allows only {basic.path_length} CAs below it")
+        yield finding("ca-too-short", title=title(authority), count=basic.path_length)
     usage = extension(authority, x509.KeyUsage)
     if usage and not usage.key_cert_sign:
-        yield Finding(f"{title(authority)} may not sign certificates (key usage)")
+        yield finding("ca-may-not-sign", title=title(authority))
 
 
 def end_of_chain(presented: Presented) -> Iterator[Finding]:
@@ -152,26 +173,24 @@ def end_of_chain(presented: Presented) -> Iterator[Finding]:
     last = presented.chain[-1]
     if presented.roots is not None:
         if not any(last == root or issued(last, root) for root in presented.roots):
-            yield Finding(f"{title(last)} was issued by none of the trusted roots")
+            yield finding("root-not-trusted", title=title(last))
     elif len(presented.chain) == 1 and is_self_signed(last):
-        yield Finding("self-signed: clients must be told to trust it", serious=False)
+        yield finding("self-signed", serious=False)
     elif len(presented.chain) == 1:
-        what = "no intermediate certificate: clients that do not know the issuer refuse it"
-        yield Finding(what, serious=False)
+        yield finding("no-intermediate", serious=False)
 
 
 def names_missing(presented: Presented) -> Iterator[Finding]:
     """Every name must be among the SANs: clients ignore the common name (RFC 9525)."""
     present = covered_names(presented.leaf)
     if not present:
-        what = "has no DNS names or addresses (subject alternative names)"
-        yield Finding(f"{title(presented.leaf)} {what}")
+        yield finding("without-names", title=title(presented.leaf))
         return
     missing = [
         name for name in presented.names if not any(matches(pattern, name) for pattern in present)
     ]
     if missing:
-        yield Finding(f"not covered: {listed(missing)} (it covers {listed(present)})")
+        yield finding("names-not-covered", missing=tuple(missing), present=tuple(present))
 
 
 def dates_wrong(presented: Presented) -> Iterator[Finding]:
@@ -180,45 +199,45 @@ def dates_wrong(presented: Presented) -> Iterator[Finding]:
         ahead = certificate.not_valid_before_utc - presented.now
         if ahead > timedelta(0):
             start = f"{certificate.not_valid_before_utc:%Y-%m-%d %H:%M} UTC"
-            what = f"{title(certificate)} is not valid before {start}"
-            yield Finding(what, serious=ahead > CLOCK_SKEW)
+            serious = ahead > CLOCK_SKEW
+            yield finding("not-valid-yet", serious=serious, title=title(certificate), start=start)
         if presented.now > certificate.not_valid_after_utc:
             end = f"{certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC"
-            yield Finding(f"{title(certificate)} expired on {end}")
+            yield finding("expired", title=title(certificate), end=end)
 
 
 def keys_weak(presented: Presented) -> Iterator[Finding]:
     """Keys must be long enough, and of a kind that clients know."""
     for certificate in presented.chain:
         if certificate.public_key_algorithm_oid == PublicKeyAlgorithmOID.RSASSA_PSS:
-            yield Finding(f"{title(certificate)}: browsers do not take RSASSA-PSS keys")
-        if found := weakness(certificate.public_key()):
-            yield Finding(f"{title(certificate)}: {found.words}", found.serious)
+            yield finding("rsassa-pss", title=title(certificate))
+        yield from weaknesses(certificate.public_key(), title(certificate))
 
 
-def weakness(key: object) -> Finding | None:
-    """Return what clients have against a public key."""
+def weaknesses(key: object, title: str) -> Iterator[Finding]:
+    """Yield what clients have against the public key of a certificate, which is called *title*."""
     match key:
-        case rsa.RSAPublicKey(key_size=bits):
-            enough = bits >= SMALLEST_RSA
-            return None if enough else Finding(f"RSA key of {bits} bits, {SMALLEST_RSA} are needed")
+        case rsa.RSAPublicKey(key_size=bits) if bits < SMALLEST_RSA:
+            yield finding("weak-rsa", title=title, bits=bits, needed=SMALLEST_RSA)
+        case rsa.RSAPublicKey():
+            pass
         case ec.EllipticCurvePublicKey(curve=ec.SECP256R1() | ec.SECP384R1()):
-            return None
+            pass
         case ec.EllipticCurvePublicKey(curve=ec.SECP521R1()):
-            return Finding("Chrome does not take P-521 keys", serious=False)
+            yield finding("p-521", serious=False, title=title)
         case ec.EllipticCurvePublicKey(curve=curve):
-            return Finding(f"clients do not take keys on the curve {curve.name}")
+            yield finding("unusual-curve", title=title, curve=curve.name)
         case ed25519.Ed25519PublicKey() | ed448.Ed448PublicKey():
-            return Finding("browsers do not take Ed25519 and Ed448 keys", serious=False)
+            yield finding("edwards-key", serious=False, title=title)
         case _:
-            return Finding("a kind of key that clients do not take, such as DSA")
+            yield finding("unusual-key", title=title)
 
 
 def signatures_weak(presented: Presented) -> Iterator[Finding]:
     """Nobody must be able to forge it."""
     for certificate in presented.signed:
         if has_weak_signature(certificate):
-            yield Finding(f"{title(certificate)} is signed with SHA-1 or MD5, which can be forged")
+            yield finding("weak-signature", title=title(certificate))
 
 
 def usage_wrong(presented: Presented) -> Iterator[Finding]:
@@ -226,13 +245,13 @@ def usage_wrong(presented: Presented) -> Iterator[Finding]:
     for certificate in presented.chain:
         purposes = extension(certificate, x509.ExtendedKeyUsage)
         if purposes and ExtendedKeyUsageOID.SERVER_AUTH not in purposes:
-            yield Finding(f"{title(certificate)} is not for servers (extended key usage)")
+            yield finding("not-for-servers", title=title(certificate))
     usage = extension(presented.leaf, x509.KeyUsage)
     if usage and not usage.digital_signature:
-        yield Finding(f"{title(presented.leaf)} may not sign handshakes (key usage)")
+        yield finding("may-not-sign-handshakes", title=title(presented.leaf))
     basic = extension(presented.leaf, x509.BasicConstraints)
     if basic and basic.ca:
-        yield Finding(f"{title(presented.leaf)} is a CA: some clients refuse it", serious=False)
+        yield finding("leaf-is-ca", serious=False, title=title(presented.leaf))
 
 
 CHECKS: tuple[tuple[str, str, Find], ...] = (
@@ -244,9 +263,3 @@ CHECKS: tuple[tuple[str, str, Find], ...] = (
     ("signature", "signed with a safe algorithm", signatures_weak),
     ("usage", "for servers", usage_wrong),
 )
-
-
-def listed(names: Sequence[str]) -> str:
-    """Return names for a message, not all of very many."""
-    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
-    return ", ".join(names[:MOST_NAMED]) + more

@@ -31,7 +31,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from proxygen.errors import IssueFailed
 from proxygen.model.certificate import Authority, Bundle, Certificate, KeyAndChain, KeyType
 from proxygen.model.hosts import is_address
-from proxygen.model.material import LARGEST, MOST_CERTIFICATES, SUPPLY, readable, refusal
+from proxygen.model.material import LARGEST, MOST_CERTIFICATES, readable, refusal
 
 MOST_NAMES = 1000
 LONGEST_COMMON_NAME = 64
@@ -66,7 +66,7 @@ def describe(
 
 def facts(pair: KeyAndChain, owner: str, issuer: str) -> Bundle:
     """Return what *pair* itself tells, for an owner; raise IssueFailed."""
-    with readable(f"the certificate of {owner}"):
+    with readable("certificate-of-owner-unreadable", owner=owner):
         leaf = chain_of(pair)[0]
         return Bundle(
             owner=owner,
@@ -201,19 +201,17 @@ def signing_key(pem: bytes) -> SigningKey:
     """Return a private key that can sign with SHA-256; raise IssueFailed for another one."""
     key = key_of(pem)
     if not isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):
-        raise IssueFailed("the private key is neither RSA nor ECDSA", final=True)
+        raise IssueFailed(refusal("key-of-unknown-kind"))
     return key
 
 
 def chain_of(pair: KeyAndChain) -> tuple[x509.Certificate, ...]:
     """Return the certificates of *pair*, at least one, leaf first; raise IssueFailed."""
     if len(pair.fullchain) > LARGEST:
-        raise refusal(f"the certificate chain has more than {LARGEST // 1024} KiB", SUPPLY)
+        raise IssueFailed(refusal("large-chain", most=LARGEST // 1024))
     if pair.fullchain.count(b"-----BEGIN ") > MOST_CERTIFICATES:
-        raise refusal(
-            f"the certificate chain has more than {MOST_CERTIFICATES} certificates", SUPPLY
-        )
-    with readable("the certificate chain"):
+        raise IssueFailed(refusal("many-in-chain", most=MOST_CERTIFICATES))
+    with readable("chain-unreadable"):
         return tuple(x509.load_pem_x509_certificates(pair.fullchain))
 
 
@@ -223,7 +221,7 @@ def key_of(pem: bytes) -> PrivateKey:
     It is one of ours, or was checked when it was read: the seconds that an RSA key takes are not
     spent twice.
     """
-    with readable("the private key"):
+    with readable("key-unreadable"):
         return load_pem_private_key(pem, None, unsafe_skip_rsa_key_validation=True)
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 
 from cryptography import x509
 
+from proxygen.failure import Failure, Scope, Value, failure
 from proxygen.model.certificate import Authority, Bundle, Certificate, KeyAndChain, matches
 from proxygen.model.hosts import readable
 from proxygen.model.schema import DIRECTORIES
@@ -65,21 +66,19 @@ def leads_to(chain: Collection[x509.Certificate], roots: Collection[x509.Certifi
 class Claim:
     """What becomes of a certificate at one owner of its names.
 
-    *bundle* is what is to be stored; without one *refusal* tells why not, and *remedy* what to
-    do about it. Both empty: the owner's files are those that were brought. *doubts* are worth a
-    warning.
+    *bundle* is what is to be stored; without one *refusal* tells why not. Without both the
+    owner's files are those that were brought. *doubts* are worth a warning.
     """
 
     owner: Owner
     bundle: Bundle | None = None
-    refusal: str = ""
-    remedy: str = ""
+    refusal: Failure | None = None
     doubts: tuple[str, ...] = ()
 
     @property
     def accepted(self) -> bool:
         """Return whether the owner is to be brought up to date."""
-        return not self.refusal
+        return self.refusal is None
 
     @property
     def waits(self) -> bool:
@@ -104,15 +103,9 @@ def claim(
     """Return what becomes of it at one owner; *missing* are the names that it does not cover."""
     wanted = owner.certificate
     if wanted is None or wanted.issuer == "selfsigned":
-        has = "is served with the global certificate" if wanted is None else "is self-signed"
-        return refused(owner, has, separator=" ")
+        return refused(owner, "has-no-certificate" if wanted is None else "is-self-signed")
     if missing:
-        return Claim(
-            owner,
-            refusal=f"{readable(owner.key)}: not covered: {', '.join(map(readable, missing))}",
-            remedy="have the client obtain a certificate for all of its names, or take these out "
-            "of the model",
-        )
+        return refused(owner, "brought-without-names", missing=tuple(map(readable, missing)))
     if present and present.stand_in:
         present = None
     if wanted.issuer == "acme":
@@ -138,15 +131,11 @@ def doubted(owner: Owner, offer: Offer, present: Bundle | None) -> Iterator[str]
         )
 
 
-def refused(owner: Owner, why: str, *, separator: str = ": ") -> Claim:
-    """Return the claim of an owner whose certificate comes from elsewhere."""
-    return Claim(owner, refusal=f"{readable(owner.key)}{separator}{why}", remedy=write_hook(owner))
-
-
-def write_hook(owner: Owner) -> str:
-    """Return what to write into the model for a certificate that is brought."""
-    where = "global" if owner.key == "global" else f"the domain {owner.key}"
-    return f"write `certificate: hook` for {where} into the model"
+def refused(owner: Owner, code: str, *, words: str = "", **facts: Value) -> Claim:
+    """Return the claim of an owner who does not get the certificate."""
+    said: dict[str, Value] = {"owner": readable(owner.key), **facts}
+    why = failure(code, Scope.OWNER, owner.key, words=words)
+    return Claim(owner, refusal=replace(why, facts=tuple(said.items())))
 
 
 def supplied(owner: Owner, wanted: Certificate, offer: Offer, doubts: tuple[str, ...]) -> Claim:
@@ -154,8 +143,7 @@ def supplied(owner: Owner, wanted: Certificate, offer: Offer, doubts: tuple[str,
     paths = wanted.file.paths if wanted.file else ()
     if set(paths) & set(offer.paths):
         return Claim(owner, doubts=doubts)
-    what = f"{owner.key} has a certificate from other files ({', '.join(map(str, paths))})"
-    return Claim(owner, refusal=what, remedy=f"name these files there, or {write_hook(owner)}")
+    return refused(owner, "has-other-files", files=tuple(map(str, paths)))
 
 
 def renewed(
@@ -168,14 +156,14 @@ def renewed(
     """
     authority = authority_of(wanted, offer, present, acme)
     if authority is None:
-        return refused(owner, "its authority is not known to have issued this certificate")
+        return refused(owner, "brought-by-unknown")
     bundle = describe(offer.pair, wanted, authority)
     if bundle.lifetime > LONGEST_LIFE:
-        return refused(owner, f"no public authority issues for more than {LONGEST_LIFE.days} days")
+        return refused(owner, "brought-for-too-long", days=LONGEST_LIFE.days)
     if present and present.not_after >= bundle.not_after:
-        return refused(owner, "the present certificate, which proxygen renews, lasts longer")
+        return refused(owner, "brought-for-shorter")
     if reason := why_issue(wanted, bundle, "", offer.now):
-        return refused(owner, f"proxygen would obtain another one at once ({reason})")
+        return refused(owner, "brought-in-vain", words=str(reason))
     return Claim(owner, bundle)
 
 

@@ -9,7 +9,7 @@ from concurrent.futures import CancelledError
 from typing import Any, Self, TypeVar
 
 from proxygen.errors import IssueFailed
-from proxygen.failure import RefusedName
+from proxygen.failure import NotObtained, RefusedName, Scope, not_obtained, refusing
 from proxygen.lookup.answers import SETTLED, Led, Reply, Trouble
 from proxygen.lookup.resolving import Resolving, above
 from proxygen.solvers.dns01 import Shown
@@ -52,20 +52,24 @@ class Lookups:
         led = self.asked(self.resolving.led(name, "TXT"))
         way = (name, *led.targets)
         if led.circling:
-            raise nowhere(way, "aliases lead in a circle, or too far")
+            passed = tuple(led.targets)
+            raise IssueFailed(refusing(name, not_obtained("txt-circle", name=name, targets=passed)))
         if not led.zone or not any(each.kind in SETTLED for each in led.replies):
             if led.crowded:
-                raise unlooked(way[-1], "too many questions waited for others")
+                raise IssueFailed(not_obtained("too-many-questions", Scope.HOST, name=way[-1]))
             unserved = [each for each in led.replies if each.kind not in SETTLED]
             said = (f"{each.server}: {each.words or each.kind}" for each in unserved)
-            raise nowhere(way, "; ".join(said) or self.trouble(way[-1]))
+            raise IssueFailed(nowhere(way, "; ".join(said) or self.trouble(way[-1])))
         return led
 
     def trouble(self, name: str) -> str:
         """Return why the zone of a name is not known; raise IssueFailed where it is our trouble."""
         found = self.asked(self.resolving.look(above(name), "SOA"))
         if found.trouble is Trouble.CANNOT_LOOK:
-            raise unlooked(name, found.words)
+            words = found.words
+            raise IssueFailed(
+                not_obtained("zone-not-looked-up", Scope.HOST, name=name, words=words)
+            )
         return found.words or str(found.trouble) or "its zone is not known"
 
     def shown(self, names: Collection[str]) -> Mapping[str, tuple[Shown, ...]]:
@@ -85,10 +89,7 @@ class Lookups:
             return future.result(LONGEST)
         except (TimeoutError, CancelledError) as error:
             future.cancel()
-            raise IssueFailed(
-                "the DNS could not be asked in time",
-                remedy="check this host's way to name servers (firewall, `resolvers`)",
-            ) from error
+            raise IssueFailed(not_obtained("dns-not-asked-in-time", Scope.HOST)) from error
 
     def running(self) -> asyncio.AbstractEventLoop:
         """Return the event loop, which runs from now on."""
@@ -120,22 +121,10 @@ def shown(reply: Reply) -> Shown:
     return Shown(reply.server, reply.records)
 
 
-def unlooked(name: str, words: str) -> IssueFailed:
-    """Return the error for a name about which nobody could be asked: nothing is wrong with it."""
-    return IssueFailed(
-        f"it cannot be looked up where the TXT record {name} belongs",
-        remedy="check this host's way to name servers (firewall, `resolvers`)",
-        words=words,
-    )
-
-
-def nowhere(way: tuple[str, ...], words: str) -> IssueFailed:
-    """Return the error for a name at which nobody would find a record, by way of its aliases."""
+def nowhere(way: tuple[str, ...], words: str) -> NotObtained:
+    """Return the failure for a name at which nobody would find a record, by way of its aliases."""
     name, *targets = way
-    passed = f", by way of {', '.join(targets)}" if targets else ""
-    return IssueFailed(
-        f"the DNS leads nowhere for the TXT record {name}{passed}",
-        remedy="repair the CNAME records of the name, or the name servers of its zone",
-        words=words,
-        refused=(RefusedName(name, "", words),),
-    )
+    code = "txt-nowhere-by-way" if targets else "txt-nowhere"
+    refused = (RefusedName(name, "", words),)
+    passed = tuple(targets)
+    return not_obtained(code, name=name, targets=passed, words=words, refused=refused)

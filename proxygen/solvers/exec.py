@@ -9,18 +9,18 @@ from pathlib import Path
 from pydantic import Field
 
 from proxygen.errors import IssueFailed, ServiceError
+from proxygen.failure import Scope, not_obtained
 from proxygen.model.types import HostPath, Seconds
 from proxygen.services import Answer, Command
 from proxygen.solvers import Writer, WriterSettings, Writing
 
 KEPT_OUTPUT = 4_000
-INTERPRETER = "see that what it names after its #! is there, and may be run"
 STARTING = {
-    errno.ENOEXEC: "make it start with #!, such as #!/bin/sh",
-    errno.ENOENT: INTERPRETER,
-    errno.EACCES: INTERPRETER,
+    errno.ENOEXEC: "program-without-shebang",
+    errno.ENOENT: "program-no-interpreter",
+    errno.EACCES: "program-no-interpreter",
 }
-"""What to do when a program that is there cannot be started (execve(2))."""
+"""What it means when a program that is there cannot be started (execve(2))."""
 
 
 class Settings(WriterSettings):
@@ -62,7 +62,16 @@ class Program:
         with self.one_at_a_time:
             answer = self.answer((event, f"{name}.", value), environment)
         if answer.code != 0:
-            raise self.failed(f"ended with code {answer.code} for `{event} {name}.`", answer.out)
+            raise IssueFailed(
+                not_obtained(
+                    "program-failed",
+                    Scope.HOST,
+                    words=answer.out,
+                    program=str(self.path),
+                    status=answer.code,
+                    arguments=f"{event} {name}.",
+                )
+            )
 
     def answer(self, arguments: tuple[str, ...], environment: dict[str, str]) -> Answer:
         """Return what the program said; raise IssueFailed when it cannot be run, or hangs."""
@@ -78,24 +87,17 @@ class Program:
                 **limits,  # type: ignore[arg-type]
             )
         except ServiceError as error:
-            remedy = remedy_of(error) or error.remedy
-            raise IssueFailed(error.what, remedy=remedy, words=error.words) from error
+            cause, part = error.__cause__, error.failure
+            known = STARTING.get(cause.errno or 0) if isinstance(cause, OSError) else None
+            code = known or "program-error"
+            raise IssueFailed(
+                not_obtained(code, Scope.HOST, parts=(part,), words=part.words)
+            ) from error
         except OSError as error:
-            raise self.failed("cannot be run", str(error)) from error
-
-    def failed(self, what: str, words: str) -> IssueFailed:
-        """Return the error for a run that did not go well."""
-        return IssueFailed(
-            f"the program {self.path} {what}",
-            remedy="see what it said; run it by hand with these arguments",
-            words=words,
-        )
-
-
-def remedy_of(error: ServiceError) -> str:
-    """Return what to do about a program that the system did not start, empty for other trouble."""
-    cause = error.__cause__
-    return STARTING.get(cause.errno or 0, "") if isinstance(cause, OSError) else ""
+            program = str(self.path)
+            raise IssueFailed(
+                not_obtained("program-not-run", Scope.HOST, program=program, words=error)
+            ) from error
 
 
 def writer(settings: Settings, writing: Writing) -> Writer:  # noqa: ARG001 - the contract's argument

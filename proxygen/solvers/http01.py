@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import ClassVar, Self
 
 from proxygen.errors import IssueFailed
+from proxygen.failure import NotObtained, Scope, not_obtained
 from proxygen.host import files
 
 PLACE = ".well-known/acme-challenge"
@@ -59,11 +60,9 @@ class Webroot:
             self.presented.add(self.place / token)
             files.write(self.place / token, key_authorization.encode(), 0o644)
         except OSError as error:
+            code, place = "challenge-not-written", self.place
             raise IssueFailed(
-                f"the answer to the challenge for {name} cannot be written",
-                where=str(self.place),
-                remedy="run as root, and see that the file system is writable and not full",
-                words=str(error),
+                not_obtained(code, Scope.HOST, where=place, name=name, words=error)
             ) from error
 
     def settle(self, answers: Sequence[tuple[str, str]]) -> None:
@@ -254,10 +253,7 @@ def checked(name: str, token: str, key_authorization: str) -> None:
     The token comes from the authority and becomes a file name.
     """
     if not TOKEN.fullmatch(token) or not ANSWER.fullmatch(key_authorization):
-        raise IssueFailed(
-            f"the authority sent a challenge for {name} whose token is not base64url",
-            remedy="ask the authority's operators: RFC 8555 section 8.3 forbids it",
-        )
+        raise IssueFailed(not_obtained("token-no-base64url", name=name))
 
 
 def request_line(client: socket.socket, deadline: float) -> bytes:
@@ -298,7 +294,7 @@ def opened(addresses: tuple[str, ...], port: int) -> tuple[socket.socket, ...]:
             return tuple(sockets)
     for one in sockets:
         one.close()
-    raise taken(port, failed)
+    raise IssueFailed(taken(port, failed))
 
 
 def listening_on(address: str, port: int) -> socket.socket:
@@ -317,20 +313,12 @@ def listening_on(address: str, port: int) -> socket.socket:
     return opening
 
 
-def taken(port: int, error: OSError | None) -> IssueFailed:
-    """Return the error for a port that cannot be listened on."""
-    if error and error.errno == errno.EACCES:
-        remedy = "run as root, or give the service CAP_NET_BIND_SERVICE"
-    else:
-        remedy = (
-            f"stop what listens there ({', '.join(holders(port)) or 'another web server?'}), or"
-            " let nginx answer: name `nginx` below `services`"
-        )
-    return IssueFailed(
-        f"port {port} cannot be listened on to answer the authority's challenges",
-        remedy=remedy,
-        words=str(error or ""),
-    )
+def taken(port: int, error: OSError | None) -> NotObtained:
+    """Return the failure for a port that cannot be listened on."""
+    forbidden = error is not None and error.errno == errno.EACCES
+    there = () if forbidden else tuple(holders(port))
+    code = "port-forbidden" if forbidden else "port-taken-by" if there else "port-taken"
+    return not_obtained(code, Scope.HOST, port=port, holders=there, words=error or "")
 
 
 def holders(port: int) -> Iterator[str]:

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from urllib.parse import quote
 
 from proxygen.errors import IssueFailed, visible
+from proxygen.failure import NotObtained, Scope, not_obtained
 from proxygen.solvers.lexicon import Settings
 
 MOST_WORDS = 1000
@@ -75,17 +76,17 @@ class Provider:
         zone = self.settings.zone or self.zone(name)
         until = time.monotonic() + self.longest
         if not self.one_at_a_time.acquire(timeout=self.longest):
-            raise self.late(zone)
+            raise IssueFailed(self.late(zone))
         told: Future[bool] = Future()
         threading.Thread(target=self.do, args=(zone, request, told), daemon=True).start()
         try:
             done = told.result(max(until - time.monotonic(), 0))
         except Exception as error:  # noqa: BLE001 - each of 100 providers raises what it likes
             if not told.done():
-                raise self.late(zone) from None
-            raise self.failed(zone, error) from None  # its traceback may hold secrets
+                raise IssueFailed(self.late(zone)) from None
+            raise IssueFailed(self.failed(zone, error)) from None  # its traceback may hold secrets
         if not done:
-            raise self.failed(zone, None)
+            raise IssueFailed(self.failed(zone, None))
 
     def do(self, zone: str, request: Callable[[Operations], bool], told: Future[bool]) -> None:
         """Have the provider do one thing, and let the next one ask."""
@@ -118,26 +119,19 @@ class Provider:
             }
         )
 
-    def late(self, zone: str) -> IssueFailed:
-        """Return the error for a provider that does not come to an end."""
-        return IssueFailed(
-            f"the provider {self.settings.provider} did not change the zone {zone}"
-            f" within {self.longest:.0f} seconds",
-            remedy="check this host's way to the provider (firewall, https_proxy)",
-        )
+    def late(self, zone: str) -> NotObtained:
+        """Return the failure of a provider that does not come to an end."""
+        provider, seconds = self.settings.provider, round(self.longest)
+        return not_obtained("provider-late", provider=provider, zone=zone, seconds=seconds)
 
-    def failed(self, zone: str, error: Exception | None) -> IssueFailed:
-        """Return the error for what the provider did not do; no secret is in its words."""
-        words = f"{type(error).__name__}: {error}" if error else "it says no more"
+    def failed(self, zone: str, error: Exception | None) -> NotObtained:
+        """Return the failure for what the provider did not do; no secret is in its words."""
+        words = f"{type(error).__name__}: {error}" if error else ""
         for secret in filter(None, self.credentials.values()):
             for form in {secret, quote(secret), quote(secret, safe="")}:
                 words = words.replace(form, "…")
-        return IssueFailed(
-            f"the provider {self.settings.provider} did not change the zone {zone}",
-            remedy="check `credentials` and `options` of the solver, and that this account there"
-            " has the zone (see dns-lexicon.readthedocs.io)",
-            words=visible(words)[:MOST_WORDS],
-        )
+        provider, words = self.settings.provider, visible(words)[:MOST_WORDS]
+        return not_obtained("provider-failed", provider=provider, zone=zone, words=words)
 
 
 def imported(name: str) -> tuple[Callable[[Any], Operations], Callable[[], Any]]:
@@ -146,23 +140,12 @@ def imported(name: str) -> tuple[Callable[[Any], Operations], Callable[[], Any]]
         from lexicon._private.discovery import find_providers, load_provider_module
         from lexicon.config import ConfigResolver
     except ImportError as error:
-        raise IssueFailed(
-            "the package dns-lexicon is not installed, or is one that is not known",
-            remedy="install it: pip install 'proxygen[lexicon]'",
-            final=True,
-            words=str(error),
-        ) from error
+        failure = not_obtained("no-lexicon", Scope.HOST, final=True, words=error)
+        raise IssueFailed(failure) from error
     available = find_providers()
     if name not in available:
-        raise IssueFailed(
-            f"dns-lexicon has no provider {name!r}",
-            remedy="write one of its names in `provider`: see dns-lexicon.readthedocs.io",
-            final=True,
-        )
+        raise IssueFailed(not_obtained("no-provider", final=True, provider=name))
     if not available[name]:
-        raise IssueFailed(
-            f"dns-lexicon's provider {name} needs packages that are not installed",
-            remedy=f"install them: pip install 'dns-lexicon[{name}]'",
-            final=True,
-        )
+        failure = not_obtained("provider-needs-packages", Scope.HOST, final=True, provider=name)
+        raise IssueFailed(failure)
     return load_provider_module(name).Provider, ConfigResolver

@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass, field
 
 from proxygen.errors import IssueFailed
+from proxygen.failure import not_obtained
 
 CLAUSE = re.compile(r'key\s+"?([^\s"{;]{1,253})"?\s*\{([^{}]{0,4000})\}\s*;?', re.ASCII)
 FIELD = re.compile(r'(algorithm|secret)\s+"?([^\s";]{1,1000})"?\s*;', re.ASCII)
@@ -33,13 +34,14 @@ def key(content: bytes, name: str | None, algorithm: str | None) -> Key:
     )
     if not clauses:
         if name is None:
-            raise unusable("its name is not known", "add `key_name`")
+            raise IssueFailed(not_obtained("tsig-key-without-name", final=True))
         return Key(name.rstrip("."), algorithm or USUAL, decoded(text))
     written, fields = chosen(clauses, name)
     said = dict(FIELD.findall(fields))
     kind = said.get("algorithm", "").lower()
     if algorithm and kind and kind != algorithm:
-        raise unusable(f"it is for {kind}, the model says {algorithm}", "correct `algorithm`")
+        code = "tsig-other-algorithm"
+        raise IssueFailed(not_obtained(code, final=True, there=kind, here=algorithm))
     return Key(written.rstrip("."), kind or algorithm or USUAL, decoded(said.get("secret", "")))
 
 
@@ -49,8 +51,8 @@ def chosen(clauses: list[tuple[str, str]], name: str | None) -> tuple[str, str]:
         return clauses[0]
     found = [one for one in clauses if name and same(one[0], name)]
     if not found:
-        names = ", ".join(written for written, _ in clauses)
-        raise unusable(f"the key file holds {names}", "name one of them in `key_name`")
+        names = tuple(written for written, _ in clauses)
+        raise IssueFailed(not_obtained("tsig-other-keys", final=True, names=names))
     return found[0]
 
 
@@ -70,12 +72,5 @@ def decoded(secret: str) -> bytes:
     except (binascii.Error, ValueError):
         octets = b""
     if not octets:
-        raise unusable(
-            "its secret is not base64", "write the secret, or the key file, as it was made"
-        )
+        raise IssueFailed(not_obtained("tsig-no-base64", final=True))  # it is never quoted
     return octets
-
-
-def unusable(why: str, remedy: str) -> IssueFailed:
-    """Return the error for a key that cannot be used; the secret is never quoted."""
-    return IssueFailed(f"the TSIG key cannot be used: {why}", remedy=remedy, final=True)

@@ -15,7 +15,7 @@ import dns.tsig
 import dns.update
 
 from proxygen.errors import IssueFailed, visible
-from proxygen.failure import RefusedName
+from proxygen.failure import NotObtained, RefusedName, not_obtained, refusing
 from proxygen.host.connection import places_of
 from proxygen.solvers.rfc2136 import Settings
 from proxygen.solvers.rfc2136_key import Key
@@ -61,18 +61,14 @@ class Updates:
             if found := apex(answer, owner):
                 return found
             owner = owner.parent()
-        raise IssueFailed(
-            f"the name server {self.place} serves no zone of {name}",
-            remedy="point `server` at the primary name server of that zone, or lead"
-            f" {name} by a CNAME record into a zone of this server",
-            refused=(RefusedName(name, "", f"{self.place} serves no zone of it"),),
-        )
+        failure = not_obtained("no-zone-there", server=self.place, name=name)
+        raise IssueFailed(refusing(name, failure))
 
     def send(self, update: dns.update.UpdateMessage, name: str) -> None:
         """Send an update; raise IssueFailed unless it was made."""
         answer = self.exchange(update)
         if answer.rcode() != dns.rcode.NOERROR:
-            raise self.refused(answer.rcode(), name)
+            raise IssueFailed(self.refused(answer.rcode(), name))
 
     def exchange(self, message: dns.message.Message) -> dns.message.Message:
         """Return the signed answer to a message, which is signed; raise IssueFailed."""
@@ -84,21 +80,22 @@ class Updates:
                     message, address, timeout=self.settings.timeout, port=self.settings.port
                 )
             except dns.tsig.PeerError as error:
-                raise self.wrong_key(error) from error
+                raise IssueFailed(self.wrong_key(error)) from error
             except (OSError, dns.exception.DNSException) as error:
                 failed = error
                 continue
             if not answer.had_tsig and answer.rcode() == dns.rcode.NOERROR:
-                raise self.unsigned()
+                # Nobody vouches for it (RFC 8945 section 5.3).
+                raise IssueFailed(not_obtained("answer-unsigned", server=self.place))
             return answer
-        raise self.unreached(failed) from failed
+        raise IssueFailed(self.unreached(failed)) from failed
 
     def addresses(self) -> Iterator[str]:
         """Return the addresses of the server; raise IssueFailed when its name has none."""
         try:
             found = places_of(self.settings.server, self.settings.port, self.settings.timeout)
         except OSError as error:
-            raise self.unreached(error) from error
+            raise IssueFailed(self.unreached(error)) from error
         return iter(dict.fromkeys(str(address[0]) for _, address in found))
 
     @property
@@ -106,83 +103,56 @@ class Updates:
         """The server, for a message."""
         return f"{self.settings.server} port {self.settings.port}"
 
-    def unreached(self, error: Exception | None) -> IssueFailed:
-        """Return the error for a server without a usable answer."""
+    def unreached(self, error: Exception | None) -> NotObtained:
+        """Return the failure of a server without a usable answer."""
         late = isinstance(error, dns.exception.Timeout)
-        how = "did not answer in time" if late else "cannot be asked"
-        return IssueFailed(
-            f"the name server {self.place} {how}",
-            remedy="check `server` and `port`, and that it takes updates over TCP from this host"
-            " (firewall, `allow-update`)",
-            words=visible(str(error or "it has no address"))[:MOST_WORDS],
-        )
+        there = "name-server-not-asked" if error else "name-server-without-address"
+        code = "name-server-late" if late else there
+        words = visible(str(error or ""))[:MOST_WORDS]
+        return not_obtained(code, server=self.place, words=words)
 
-    def unsigned(self) -> IssueFailed:
-        """Return the error for an answer that nobody vouches for (RFC 8945 section 5.3)."""
-        return IssueFailed(
-            f"the name server {self.place} answered without a TSIG signature",
-            remedy="see that `server` is the name server itself, and knows the key",
-        )
-
-    def wrong_key(self, error: dns.tsig.PeerError) -> IssueFailed:
-        """Return the error for a signature that the server did not accept (RFC 8945 section 5.2).
+    def wrong_key(self, error: dns.tsig.PeerError) -> NotObtained:
+        """Return the failure for a signature that it does not accept (RFC 8945 section 5.2).
 
         A wrong clock is not final: it may be set right.
         """
         kind = type(error)
-        says, remedy = TSIG.get(kind, ("does not accept the TSIG signature", KEYS))
-        name = self.key.name.to_text(omit_final_dot=True)
-        return IssueFailed(
-            f"the name server {self.place} {says.format(key=name)}",
-            remedy=remedy.format(key=name),
+        return not_obtained(
+            TSIG.get(kind, "tsig-not-accepted"),
+            server=self.place,
+            key=self.key.name.to_text(omit_final_dot=True),
             final=kind is not dns.tsig.PeerBadTime,
             words=visible(str(error))[:MOST_WORDS],
         )
 
-    def refused(self, code: dns.rcode.Rcode, name: str) -> IssueFailed:
-        """Return the error for an update that was not made."""
+    def refused(self, code: dns.rcode.Rcode, name: str) -> NotObtained:
+        """Return the failure for an update that was not made."""
         said = dns.rcode.to_text(code)
-        says, remedy = CODES.get(said, ("did not make the update", "see its log"))
-        words = f"{said} for {name}"
-        return IssueFailed(
-            f"the name server {self.place} {says.format(name=name)}",
-            remedy=remedy.format(key=self.key.name.to_text(omit_final_dot=True)),
-            refused=(RefusedName(name, "", words),) if said in OF_THE_ZONE else (),
-            words=words,
+        return not_obtained(
+            CODES.get(said, "update-not-made"),
+            server=self.place,
+            name=name,
+            key=self.key.name.to_text(omit_final_dot=True),
+            refused=(RefusedName(name, "", said),) if said in OF_THE_ZONE else (),
+            words=said,
         )
 
 
 MOST_WORDS = 500
-KEYS = (
-    'see that `key_name`, `key` and `algorithm` are those of the server (its `key "{key}"` clause)'
-)
 TSIG = {
-    dns.tsig.PeerBadKey: ("does not know the TSIG key {key} (BADKEY)", KEYS),
-    dns.tsig.PeerBadSignature: ("has another secret for the TSIG key {key} (BADSIG)", KEYS),
-    dns.tsig.PeerBadTime: (
-        "has another time than this host (BADTIME)",
-        "set the clocks of both, and have them kept right (see `timedatectl`)",
-    ),
-    dns.tsig.PeerBadTruncation: ("does not accept the algorithm of the key {key}", KEYS),
+    dns.tsig.PeerBadKey: "tsig-bad-key",
+    dns.tsig.PeerBadSignature: "tsig-bad-signature",
+    dns.tsig.PeerBadTime: "tsig-bad-time",
+    dns.tsig.PeerBadTruncation: "tsig-bad-truncation",
 }
 CODES = {
-    "REFUSED": (
-        "does not allow this key to write {name} (REFUSED)",
-        "allow the key {key} to update the zone (`update-policy` or `allow-update` of BIND, `acl`"
-        " of Knot)",
-    ),
-    "NOTAUTH": (
-        "is not the primary of the zone of {name}, or does not accept the key (NOTAUTH)",
-        "point `server` at the primary name server; see that it knows the key {key}",
-    ),
-    "NOTZONE": (
-        "does not serve {name} in the zone that it named (NOTZONE)",
-        "see that the name server's own data of the zone are right",
-    ),
-    "SERVFAIL": ("has trouble of its own (SERVFAIL)", "see its log: can it write its zone file?"),
-    "NOTIMP": ("takes no updates (NOTIMP)", "allow dynamic updates there, or use another solver"),
+    "REFUSED": "update-refused",
+    "NOTAUTH": "update-not-authoritative",
+    "NOTZONE": "update-not-of-zone",
+    "SERVFAIL": "update-server-failed",
+    "NOTIMP": "update-not-implemented",
 }
-"""What the answer to an update means, and what to do (RFC 2136 section 2.2)."""
+"""What the answer to an update means (RFC 2136 section 2.2)."""
 OF_THE_ZONE = frozenset({"REFUSED", "NOTAUTH", "NOTZONE"})
 """Answers that are about one zone: others of the same server may be written."""
 

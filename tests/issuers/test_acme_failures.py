@@ -80,7 +80,7 @@ def test_many_names_are_not_all_listed() -> None:
         (("a",), "a"),
         (("a", "b"), "a and b"),
         (("a", "b", "c"), "a, b and c"),
-        (("a", "b", "c", "d"), "a, b and 2 more"),
+        (tuple("abcdefghijkl"), "a, b, c, d, e, f, g, h, i and 3 more"),
     ):
         assert of_names(names, refused).what.startswith(f"the authority refused {said}: ")
 

@@ -176,7 +176,7 @@ def test_a_package_that_is_missing_is_told_when_it_is_needed(
 
 
 def test_a_provider_that_there_is_not_is_told(zones: Zones) -> None:
-    assert "'nobody'" in failing(lambda: zones.writer("lexicon", provider="nobody")).what
+    assert "`nobody`" in failing(lambda: zones.writer("lexicon", provider="nobody")).what
 
 
 def test_the_words_of_a_provider_hold_no_secret() -> None:
