@@ -258,10 +258,7 @@ def attempt(
         since=former.since if former else now,
         count=count,
         again=failure.retry_at or now + pause(count, draw, lifetime),
-        what=failure.what,
-        words=failure.words,
-        remedy=failure.remedy,
-        problem=failure.problem,
+        failure=failure,
         purpose=about,
         asked=failure.retry_at is not None,
     )

@@ -14,6 +14,7 @@ from proxygen import assemble, registry
 from proxygen.apply.outcome import Outcome, never
 from proxygen.assemble import Parts
 from proxygen.errors import Coded, LockHeld, ProxygenError, ServiceError, StoreFailed
+from proxygen.failure import Failure, Scope, failure
 from proxygen.host import languages, lock, outage, templates
 from proxygen.letterbox import Letterbox, Trouble, Unwritten, Waiting, letters_wait
 from proxygen.model.site import Site
@@ -199,7 +200,7 @@ class Round:
     def seen(self, observed: Observed | None, told: Mapping[str, Told]) -> Seen:
         """Return the round as far as people are told of it."""
         failures = tuple(self.outcome.failures)
-        unwritable = next(filter(None, (not_written(error) for _, error in failures)), "")
+        unwritable = next(filter(None, (not_written(error) for _, error in failures)), None)
         was = any(key.startswith("store:") for each in told.values() for key in each.items)
         if was and not unwritable:
             self.box.writable()
@@ -207,7 +208,7 @@ class Round:
             observed=observed,
             failures=failures,
             waiting=tuple(self.outcome.waiting),
-            unwritable=unwritable or self.box.error,
+            unwritable=unwritable or (unstored(self.box.error) if self.box.error else None),
             wrong=self.memory.wrong,
             terms=self.terms(told),
             aside=self.settled("aside", [str(each) for each in self.site.set_aside]),
@@ -373,12 +374,17 @@ def is_told(item: Item | None, mark: str) -> bool:
     return item is not None and item.mark == mark
 
 
-def not_written(error: ProxygenError) -> str:
-    """Return why something could not be stored, empty where a failure has another cause."""
+def not_written(error: ProxygenError) -> Failure | None:
+    """Return why something could not be stored, None where a failure has another cause."""
     if isinstance(error, StoreFailed):
-        return error.what
+        return error.failure
     cause = error.__cause__
-    return str(cause) if isinstance(cause, OSError) and cause.errno in UNWRITABLE else ""
+    return unstored(cause) if isinstance(cause, OSError) and cause.errno in UNWRITABLE else None
+
+
+def unstored(words: object) -> Failure:
+    """Return the failure for what could not be stored, in the system's words."""
+    return failure("nothing-stored", Scope.HOST, words=words)
 
 
 def said(found: Iterable[Alert]) -> Iterator[str]:

@@ -7,7 +7,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from proxygen.failure import NotObtained, Scope, failure, not_obtained
 from proxygen.host import templates
+from proxygen.issuers.acme_failures import MEANINGS, UNKNOWN
 from proxygen.model.certificate import GLOBAL, Bundle
 from proxygen.model.site import Site
 from proxygen.plan.alarms import Seen, Wrong, alerts
@@ -21,6 +23,7 @@ from tests.certificates import DAY, NOON
 from tests.models import bundle, bundles, site
 
 URN = "urn:ietf:params:acme:error"
+NO_SPACE = "[Errno 28] No space left on device: '/var/lib/proxygen/store'"
 TEXT = """\
 contact: hostmaster@example.net
 global: {url: mail.example.net, certificate: acme}
@@ -64,13 +67,21 @@ def attempt(of: str = "customer-a.example", **more: Any) -> Attempt:
         "since": NOON - 2 * DAY,
         "count": 4,
         "again": NOON + 23 * HOUR,
-        "what": f"the authority refused webmail.{of}: it could not look up the name",
-        "words": f"webmail.{of}: DNS problem: NXDOMAIN looking up A ({URN}:dns)",
-        "remedy": "publish A (and AAAA) records for the name",
-        "problem": f"{URN}:dns",
         "purpose": next((purpose(each) for each in SITE.certificates if each.owner == of), ""),
     }
-    return Attempt(**usual | more)
+    said = {name: more.pop(name) for name in ("problem", "words") if name in more}
+    return Attempt(**{"failure": refusal(of, **said)} | usual | more)
+
+
+def refusal(of: str, problem: str | None = f"{URN}:dns", words: str = "") -> NotObtained:
+    """Return why a certificate could not be obtained: an authority says so, or its file does."""
+    if problem is None:
+        return not_obtained("file-empty", file="/etc/b.pem", words=words, final=True)
+    said = words or f"webmail.{of}: DNS problem: NXDOMAIN looking up A ({URN}:dns)"
+    meant = MEANINGS.get(problem.rpartition(":")[2], UNKNOWN)
+    parts = (failure(meant, Scope.OWNER),)
+    names = (f"webmail.{of}",)
+    return not_obtained("names-refused", parts=parts, problem=problem, words=said, names=names)
 
 
 def seen(
@@ -118,7 +129,7 @@ def everything(now: datetime = NOON) -> Seen:
         troubles={DIRECTORY: trouble()},
         services=(service(unserved=True),),
         waiting=(waiting("customer-a.example"),),
-        unwritable="[Errno 28] No space left on device: '/var/lib/proxygen/store'",
+        unwritable=failure("nothing-stored", Scope.HOST, words=NO_SPACE),
         wrong=Wrong(now - 2 * DAY, "domains.x: `url` is missing\n  at: proxygen.yaml:7:3"),
         terms={DIRECTORY: "https://letsencrypt.org/documents/new.pdf"},
     )
@@ -129,11 +140,14 @@ def trouble(**more: Any) -> Attempt:
     usual: dict[str, Any] = {
         "of": DIRECTORY,
         "at": NOON - 3 * DAY,
-        "what": "the authority cannot be reached",
-        "words": "503 Service Unavailable",
-        "remedy": "try again later",
-        "problem": None,
         "purpose": purpose_of(SITE.acme),
+        "failure": not_obtained(
+            "directory-refused",
+            Scope.AUTHORITY,
+            DIRECTORY,
+            words="503 Service Unavailable",
+            problem=more.pop("problem", None),
+        ),
     }
     return attempt(**usual | more)
 

@@ -19,10 +19,10 @@ from proxygen.bundles import (
     order_key,
     secret_key,
 )
-from proxygen.errors import IssueFailed
 from proxygen.model.certificate import GLOBAL, KeyAndChain, RenewalInfo
 from proxygen.stores import Values
 from tests.certificates import DAY, NOON
+from tests.failures import NO, no
 from tests.models import bundle, site
 from tests.standins import MemoryStore
 
@@ -78,7 +78,7 @@ def test_key_and_facts_are_put_at_once_and_what_they_settle_goes_with_that() -> 
     }
     assert bundles.material(OWN) is None
     store.put(order_key("a.example"), b"begun")
-    bundles.failed(WANTED, IssueFailed("no").failure, NOON, 0.5)
+    bundles.failed(WANTED, NO, NOON, 0.5)
     bundles.save(PAIR, replace(OWN, stand_in=True))
     assert store.get(order_key("a.example")) == b"begun"
     assert bundles.attempts()
@@ -200,15 +200,11 @@ def test_a_pair_that_is_not_whole_is_absent(store: MemoryStore) -> None:
 def test_failures_are_counted_from_the_first_on_and_ended_by_success(store: MemoryStore) -> None:
     bundles = Bundles(store)
     for day in range(3):
-        error = IssueFailed("no", problem="urn:x", words="the authority's words")
-        bundles.failed(WANTED, error.failure, NOON + day * DAY, 0)
+        error = no("the authority's words", problem="urn:x")
+        bundles.failed(WANTED, error, NOON + day * DAY, 0)
     attempt = bundles.attempts()["a.example"]
     assert (attempt.count, attempt.since, attempt.at) == (3, NOON, NOON + 2 * DAY)
-    assert (attempt.what, attempt.words, attempt.problem) == (
-        "no",
-        "the authority's words",
-        "urn:x",
-    )
+    assert attempt.failure == no("the authority's words", problem="urn:x")
     bundles.save(PAIR, OWN)
     assert bundles.attempts() == {}
 
@@ -223,7 +219,7 @@ EDGE = (
 def test_a_damaged_attempt_is_absent(store: MemoryStore, damage: bytes) -> None:
     store.put(attempt_key("a.example"), damage)
     assert Bundles(store).attempts() == {}
-    Bundles(store).failed(WANTED, IssueFailed("no").failure, NOON, 0)
+    Bundles(store).failed(WANTED, NO, NOON, 0)
     assert Bundles(store).attempts()["a.example"].count == 1
 
 
@@ -232,9 +228,9 @@ def test_the_authoritys_own_moment_wins_over_a_shorter_and_a_longer_pause(
     store: MemoryStore, days: int
 ) -> None:
     for _ in range(4):
-        Bundles(store).failed(WANTED, IssueFailed("no").failure, NOON, 0.5)
+        Bundles(store).failed(WANTED, NO, NOON, 0.5)
     asked = NOON + DAY * (1 + 0.5 * days)
-    Bundles(store).failed(WANTED, IssueFailed("no", retry_at=asked).failure, NOON, 0.5)
+    Bundles(store).failed(WANTED, no(retry_at=asked), NOON, 0.5)
     attempt = Bundles(store).attempts()["a.example"]
     assert (attempt.again, attempt.asked) == (asked, True)
 

@@ -27,6 +27,7 @@ from proxygen.plan.observed import Installed, Observed, ServiceState
 from proxygen.plan.renewal import renew_at
 from tests import models
 from tests.certificates import DAY, NOON
+from tests.failures import NO
 from tests.live import ports
 from tests.names import LATE, A, by_name, waiting
 from tests.names import SITE as OF_NAMES
@@ -38,7 +39,7 @@ domains:
 """
 SITE = models.site(TEXT + "metrics: {file: /srv/proxygen.prom}\n")
 BUNDLES = models.bundles(SITE)
-REFUSED = Attempt("a.example", NOON, NOON - DAY, 3, NOON + DAY, "refused")
+REFUSED = Attempt("a.example", NOON, NOON - DAY, 3, NOON + DAY, NO)
 SERVICES = {
     "nginx": ServiceState("nginx", None, installed=Installed(generation="0"), pid=1),
     "postfix": ServiceState("postfix", None, installed=Installed(generation="0", unserved=True)),

@@ -16,7 +16,7 @@ from proxygen import assemble
 from proxygen.apply.outcome import Outcome
 from proxygen.assemble import Parts
 from proxygen.bundles import Bundles
-from proxygen.errors import IssueFailed, NotServed, ServiceError, StoreFailed
+from proxygen.errors import NotServed, ServiceError
 from proxygen.letterbox import Letterbox
 from proxygen.model.certificate import Bundle
 from proxygen.model.layout import Layout
@@ -27,6 +27,7 @@ from proxygen.plan.observed import Observed
 from proxygen.stores import Values
 from proxygen.tell import KEPT, PORTION, Memory, not_written, tell
 from tests.certificates import DAY, NOON
+from tests.failures import full, not_issued
 from tests.live.mailserver import Mailserver
 from tests.mails import HOUR, TEXT, ending, service
 from tests.models import bundles, site
@@ -340,7 +341,7 @@ def test_a_service_that_does_not_serve_is_told_at_once_and_when_it_does(
 
 
 def test_failures_of_this_very_round_are_told(here: Installation, server: Mailserver) -> None:
-    error = IssueFailed("the authority refused it", words="NXDOMAIN", problem="x:dns")
+    error = not_issued("NXDOMAIN", problem="x:dns")
     wanted = next(each for each in here.site.certificates if each.owner == "customer-a.example")
     here.parts.bundles.failed(wanted, error.failure, NOON, 0.0)
     here.round(here.near, ("customer-a.example", error))
@@ -353,7 +354,7 @@ def test_a_full_disk_is_told_once_although_nothing_can_be_stored(
     here: Installation, server: Mailserver
 ) -> None:
     here.store.full = True
-    failure = ("customer-a.example", StoreFailed("nothing can be stored: No space left"))
+    failure = ("customer-a.example", full())
     for _ in range(4):
         here.round(None, failure)
         here.now += HOUR
@@ -376,7 +377,7 @@ def test_a_full_disk_is_told_once_although_nothing_can_be_stored(
 def test_a_disk_that_is_found_full_still_is_not_called_solved(
     here: Installation, server: Mailserver
 ) -> None:
-    here.round(None, ("customer-a.example", StoreFailed("nothing can be stored: no space")))
+    here.round(None, ("customer-a.example", full()))
     here.store.full = True
     here.round()
     assert len(server.mails) == 1
@@ -388,7 +389,7 @@ def test_a_disk_that_is_found_full_still_is_not_called_solved(
 def test_a_round_that_came_to_nothing_is_told_as_well(
     here: Installation, server: Mailserver
 ) -> None:
-    failures = [("the store", StoreFailed("nothing can be stored: Read-only file system"))]
+    failures = [("the store", full())]
     tell(here.site, here.parts, Outcome(failures=list(failures)), here.memory)
     assert to(server) == [ADMIN]
 
@@ -398,7 +399,7 @@ def test_alarms_are_kept_in_memory_while_neither_disk_nor_mail_server_work(tmp_p
         port = first.port
     here = Installation(tmp_path, port)
     here.store.full = True
-    failure = ("x", StoreFailed("nothing can be stored"))
+    failure = ("x", full())
     here.round(None, failure)
     with Mailserver(port) as server:
         here.now += MINUTE
@@ -417,7 +418,7 @@ def chained(number: int) -> ServiceError:
 @pytest.mark.parametrize(
     ("error", "is_it"),
     [
-        pytest.param(StoreFailed("full"), True, id="the store"),
+        pytest.param(full(), True, id="the store"),
         pytest.param(chained(errno.EROFS), True, id="a service's folder"),
         pytest.param(chained(errno.ECONNREFUSED), False, id="no disk"),
         pytest.param(ServiceError("no"), False, id="another failure"),
@@ -492,7 +493,7 @@ def test_new_terms_are_kept_until_somebody_is_told(tmp_path: Path) -> None:
 def test_new_terms_survive_a_disk_that_is_full(here: Installation, server: Mailserver) -> None:
     server.answers["RCPT"] = lambda said: "450 later"
     here.store.full = True
-    speaks(here, ("x", StoreFailed("nothing can be stored")))
+    speaks(here, ("x", full()))
     here.store.full = False
     server.answers.clear()
     here.now += DAY
@@ -637,7 +638,7 @@ def test_where_nobody_is_to_be_told_nothing_is_written(tmp_path: Path) -> None:
 def test_a_first_certificate_that_never_comes_is_told_and_that_it_came(
     here: Installation, server: Mailserver
 ) -> None:
-    error = IssueFailed("the authority refused it", words="NXDOMAIN", problem="x:dns")
+    error = not_issued("NXDOMAIN", problem="x:dns")
     wanted = next(each for each in here.site.certificates if each.owner == "customer-a.example")
     issued = {key: each for key, each in bundles(here.site).items() if key != wanted.owner}
     for _ in range(9):

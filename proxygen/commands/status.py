@@ -129,10 +129,11 @@ def error(attempt: Attempt) -> dict[str, Any]:
         "since": attempt.since.isoformat(),
         "count": attempt.count,
         "next_attempt": attempt.again.isoformat(),
-        "what": attempt.what,
-        "remedy": attempt.remedy or None,
-        "problem": attempt.problem,
-        "words": attempt.words,
+        "what": attempt.failure.what,
+        "remedy": attempt.failure.remedy or None,
+        "problem": attempt.failure.problem,
+        "words": attempt.failure.words,
+        "failure": attempt.failure.as_json(),
     }
 
 
@@ -231,7 +232,7 @@ def trouble_line(trouble: Attempt, now: datetime) -> str:
     """Return one authority's trouble as a line."""
     times = "once" if trouble.count == 1 else f"{trouble.count} times in a row"
     then = next_attempt(trouble.again, now)
-    return f"authority {trouble.of}: failed {times}: {trouble.what}; {then}"
+    return f"authority {trouble.of}: failed {times}: {trouble.failure.what}; {then}"
 
 
 def next_attempt(again: datetime, now: datetime) -> str:
@@ -419,8 +420,8 @@ def held_up(line: Line, now: datetime) -> list[str]:
     since = (
         f", {attempt.count} times since {attempt.since:%Y-%m-%d %H:%M}" if attempt.count > 1 else ""
     )
-    said = [f"    last error {attempt.at:%Y-%m-%d %H:%M} UTC{since}: {attempt.what}"]
-    said += [f"      | {each}" for each in attempt.words.splitlines()]
+    said = [f"    last error {attempt.at:%Y-%m-%d %H:%M} UTC{since}: {attempt.failure.what}"]
+    said += [f"      | {each}" for each in attempt.failure.words.splitlines()]
     other = waiting is not None and waiting.code != "failed"
     return [*said, f"      {wait if other else next_attempt(attempt.again, now)}"]
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from proxygen.errors import IssueFailed, NotServed, ProxygenError, ServiceError
+from proxygen.failure import Failure
 from proxygen.model.certificate import GLOBAL, Bundle, Certificate
 from proxygen.model.site import Owner, Site
 from proxygen.plan.backoff import Attempt
@@ -57,8 +58,9 @@ class Alert:
     news again; that of ``moved`` has a word for each name, and only a new word is news. *every*:
     after how many days it is said again, ONCE for never; *at_once*: it does not wait for the next
     day. *attempt* is the last failure, of the whole authority where *everybody* is set; *again* is
-    when the next attempt comes, and *limited* tells that it waits for a rate limit. *known* are the
-    names that it is about, or that hold a certificate up.
+    when the next attempt comes, and *limited* tells that it waits for a rate limit. *failure* is
+    what went wrong where it is no certificate's matter. *known* are the names that it is about, or
+    that hold a certificate up.
     """
 
     kind: str
@@ -74,6 +76,7 @@ class Alert:
     limited: bool = False
     since: datetime | None = None
     words: str = ""
+    failure: Failure | None = None
     known: tuple[Known, ...] = ()
 
     @property
@@ -133,7 +136,7 @@ class Seen:
     observed: Observed | None
     failures: tuple[tuple[str, ProxygenError], ...] = ()
     waiting: tuple[Waiting, ...] = ()
-    unwritable: str = ""
+    unwritable: Failure | None = None
     wrong: Wrong | None = None
     terms: Mapping[str, str] = field(default_factory=dict)
     aside: Wrong | None = None
@@ -154,7 +157,7 @@ def alerts(site: Site, seen: Seen, now: datetime) -> tuple[Alert, ...]:
 def unwritable(seen: Seen) -> Iterator[Alert]:
     """Nothing can be stored, so nothing can be renewed."""
     if seen.unwritable:
-        yield Alert("store", "", at_once=True, words=seen.unwritable)
+        yield Alert("store", "", at_once=True, failure=seen.unwritable)
 
 
 def wrong(seen: Seen, now: datetime) -> Iterator[Alert]:
@@ -186,12 +189,12 @@ def unserved(site: Site, seen: Seen, observed: Observed) -> Iterator[Alert]:
     failed = dict(seen.failures)
     for name, state in observed.services.items():
         error = failed.get(name)
-        words = f"{error.what}\n{error.words}\n{error.remedy}" if error else ""
+        why = error.failure if error else None
         refused = isinstance(error, ServiceError) and owners_not_served(site, observed, name)
         if isinstance(error, NotServed) or state.installed.unserved or refused:
-            yield Alert("unserved", name, at_once=True, words=words)
+            yield Alert("unserved", name, at_once=True, failure=why)
         elif state.error:
-            yield Alert("unserved", name, words=str(state.error))
+            yield Alert("unserved", name, failure=state.error.failure)
 
 
 def ending(site: Site, seen: Seen, observed: Observed, now: datetime) -> Iterator[Alert]:
@@ -434,10 +437,7 @@ def attempt_of(owner: str, error: IssueFailed, now: datetime) -> Attempt:
         since=now,
         count=1,
         again=error.failure.retry_at or now,
-        what=error.what,
-        words=error.words,
-        remedy=error.remedy,
-        problem=error.failure.problem,
+        failure=error.failure,
     )
 
 

@@ -70,7 +70,7 @@ def ending_soon(site: Site, observed: Observed, now: datetime) -> Iterator[str]:
         bundle, attempt = alert.bundle, alert.attempt
         if bundle is None or bundle.not_after < now:
             continue
-        why = f": {attempt.what}" if attempt else ""
+        why = f": {attempt.failure.what}" if attempt else ""
         if alert.known and (trouble := alert.known[0].trouble):
             name = alert.known[0].name
             why = f": {readable(name)}: {about(name, trouble)}"

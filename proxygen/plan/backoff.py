@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from proxygen.failure import NotObtained
 from proxygen.model.certificate import Certificate
 from proxygen.model.site import Acme
 
@@ -30,7 +31,7 @@ SKEW = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """The last failure, since when, how often in a row, and when to try *again*.
+    """The last *failure*, since when, how often in a row, and when to try *again*.
 
     *of* is the owner whose certificate could not be obtained, or the directory of the
     authority that could not issue for anybody. *purpose* is what was wanted: for anything else
@@ -42,10 +43,7 @@ class Attempt:
     since: datetime
     count: int
     again: datetime
-    what: str
-    words: str = ""
-    remedy: str = ""
-    problem: str | None = None
+    failure: NotObtained
     purpose: str = ""
     asked: bool = False
 

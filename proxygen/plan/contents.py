@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from proxygen.errors import visible
+from proxygen.failure import SAID, Failure, told
 from proxygen.model.certificate import GLOBAL, Bundle
 from proxygen.model.hosts import readable
 from proxygen.model.site import Owner
 from proxygen.plan.alarms import Alert
-from proxygen.plan.backoff import Attempt
 from proxygen.plan.digests import Digest, Solved
 from proxygen.plan.language import Language, one_line
 from proxygen.plan.names import Known
@@ -23,6 +23,9 @@ MOST_DETAILED, MOST_LISTED = 40, 200
 
 MOST_QUOTED, LONGEST_QUOTED = 15, 300
 """Lines that are quoted of what others said, and the length of each."""
+
+LONGEST_SENTENCE = 1000
+"""Characters of what happened, and of what to do."""
 
 MOST_NAMES = 20
 """Names of one owner that are told with what was found of each."""
@@ -125,7 +128,7 @@ class Wording:
         if obtained(alert):
             yield from self.attempts(alert)
         elif alert.attempt and self.operator:
-            yield self.fact("reason", self.language.say("reason.supplied"))
+            yield self.fact("reason", self.sentence(alert.attempt.failure))
 
     def other(self, alert: Alert) -> Iterator[Fact]:
         """Yield what is to be known of what is no certificate's matter."""
@@ -133,7 +136,13 @@ class Wording:
             yield self.fact("terms", one_line(alert.words))
         elif alert.since:
             yield self.fact("since", self.language.moment(alert.since))
+        if alert.failure and alert.failure.code != SAID:
+            yield self.fact("reason", self.sentence(alert.failure))
         yield self.fact("means", self.language.say(f"means.{alert.kind}"))
+
+    def sentence(self, failure: Failure) -> str:
+        """Return what happened as a sentence."""
+        return sentence(told(failure, self.language.phrases).what)
 
     def certificate(self, owner: Owner, bundle: Bundle) -> Iterator[Fact]:
         """Yield whose certificate it is, and until when it is valid."""
@@ -180,7 +189,9 @@ class Wording:
         """Yield what was tried, why it failed, and when it is tried again."""
         say = self.language.say
         yield self.fact("tried", self.tried(alert))
-        if alert.attempt:
+        if alert.attempt and self.operator:
+            yield self.fact("reason", self.sentence(alert.attempt.failure))
+        elif alert.attempt:
             yield self.fact("reason", say(f"reason.{reason(alert)}"))
         for each in alert.known[:MOST_NAMES]:
             yield self.fact("reason", self.telling.reason(each))
@@ -208,13 +219,25 @@ class Wording:
         elif alert.known:
             return self.dns(alert.known)
         elif obtained(alert):
-            known = renewal_remedy(alert)
-            key = known if self.operator or known in THEIRS else "contact"
+            key = renewal_remedy(alert)
+            if key not in THEIRS and not self.operator:
+                key = "contact"
         elif alert.owner:
             key = supplied_remedy(alert, operator=self.operator)
         else:
             key = alert.kind
-        return self.language.say(f"remedy.{key}", host=self.host)
+        known = self.own_remedy(alert, key) if self.operator else ""
+        return known or self.language.say(f"remedy.{key}", host=self.host)
+
+    def own_remedy(self, alert: Alert, key: str) -> str:
+        """Return what a failure itself tells to do; empty where a phrase about all such is better.
+
+        That is one about names, which tells where they should lead.
+        """
+        failure = alert.attempt.failure if alert.attempt else alert.failure
+        if failure is None or failure.code == SAID or key in THEIRS:
+            return ""
+        return sentence(told(failure, self.language.phrases).remedy)
 
     def dns(self, known: tuple[Known, ...]) -> str:
         """Return what is to be done about names that hold a certificate up."""
@@ -228,14 +251,18 @@ class Wording:
 
         Words that are not the authority's may name files of this host.
         """
-        if alert.kind in ("unserved", "store", "model", "aside", "held"):
+        if alert.failure and alert.failure.code == SAID:
+            return quoted(str(alert.failure))
+        if alert.failure:
+            return quoted(told(alert.failure).words)
+        if alert.kind in ("model", "aside", "held"):
             return quoted(alert.words)
         if alert.attempt is None:
             return ()
         if self.operator:
-            return quoted(words_of(alert.attempt))
-        theirs = alert.attempt.problem and not alert.everybody and reason(alert) in THEIRS
-        return quoted(alert.attempt.words) if theirs else ()
+            return quoted(told(alert.attempt.failure).words)
+        theirs = alert.attempt.failure.problem and not alert.everybody and reason(alert) in THEIRS
+        return quoted(alert.attempt.failure.words) if theirs else ()
 
     def fact(self, label: str, text: str) -> Fact:
         """Return a fact with its name in the reader's language."""
@@ -338,7 +365,7 @@ def obtained(alert: Alert) -> bool:
 
 def reason(alert: Alert) -> str:
     """Return what the phrases about the reason of a failure are called."""
-    kind = ((alert.attempt.problem if alert.attempt else None) or "").rpartition(":")[2]
+    kind = ((alert.attempt.failure.problem if alert.attempt else None) or "").rpartition(":")[2]
     if alert.everybody and kind == "unauthorized":
         return "account"
     return REASONS.get(kind, "away" if alert.everybody else "other")
@@ -347,7 +374,8 @@ def reason(alert: Alert) -> str:
 def renewal_remedy(alert: Alert) -> str:
     """Return what the remedy of a renewal that fails, or waits, is called."""
     if alert.attempt:
-        return reason(alert)
+        known = reason(alert)
+        return known if known in THEIRS else "other"
     return "waiting" if alert.limited else "untried"
 
 
@@ -362,10 +390,14 @@ def supplied_remedy(alert: Alert, *, operator: bool) -> str:
     return "contact" if hook else "supplied_contact"
 
 
-def words_of(attempt: Attempt) -> str:
-    """Return what failed, what the authority said, and what proxygen says to it."""
-    remedy = f"do: {attempt.remedy}" if attempt.remedy else ""
-    return "\n".join(part for part in (attempt.what, attempt.words, remedy) if part)
+def sentence(text: str) -> str:
+    """Return what a phrase says as a sentence; a name or path that it begins with stays."""
+    words = (each[:LONGEST_QUOTED] for each in text[: 2 * LONGEST_SENTENCE].split())
+    text = visible(" ".join(words))[:LONGEST_SENTENCE]
+    first = text.partition(" ")[0].rstrip(",;:")
+    if text and not {*first} & set("./_`"):
+        text = text[0].upper() + text[1:]
+    return f"{text}." if text and text[-1] not in ".!?…" else text
 
 
 def quoted(words: str) -> tuple[str, ...]:

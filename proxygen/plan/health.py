@@ -155,9 +155,8 @@ def of(wanted: Certificate, observed: Observed, now: datetime, limits: Limits) -
     if is_theirs(wanted, observed, attempt, now):
         return
     if attempt:
-        words = (
-            f"{readable(wanted.owner)}: not obtained since {attempt.since:%Y-%m-%d}: {attempt.what}"
-        )
+        since, what = f"{attempt.since:%Y-%m-%d}", attempt.failure.what
+        words = f"{readable(wanted.owner)}: not obtained since {since}: {what}"
         yield Finding(Level.WARNING, "not-obtained", words)
     elif real is None and wanted.owner != GLOBAL:
         yield Finding(
@@ -218,7 +217,7 @@ def troubled(authority: Acme, observed: Observed, now: datetime) -> Iterator[Fin
     """An authority that issues for nobody."""
     if trouble := of_authority(authority, observed, now):
         since = f"{trouble.since:%Y-%m-%d %H:%M} UTC"
-        words = f"{authority.directory} issues for nobody since {since}: {trouble.what}"
+        words = f"{authority.directory} issues for nobody since {since}: {trouble.failure.what}"
         yield Finding(Level.WARNING, "authority", words)
 
 

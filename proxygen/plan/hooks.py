@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from proxygen.errors import IssueFailed, visible
+from proxygen.failure import told
 from proxygen.model.certificate import ADOPTED, GLOBAL, Bundle, Certificate
 from proxygen.model.hosts import readable
 from proxygen.model.site import Owner, Site
@@ -80,10 +81,12 @@ def of_failed(
     *bundle* is the certificate that serves meanwhile, *attempt* when it is tried again.
     FAILED_DOMAINS and RENEWED_DOMAINS are as in certbot's post hooks.
     """
+    text = told(error.failure)
     return {
         **of("failed", wanted),
         **(facts(bundle) if bundle else {}),
-        "PROXYGEN_ERROR": visible(f"{error.what}\n{error.words}".strip())[:LONGEST],
+        "PROXYGEN_ERROR": visible(f"{text.what}\n{text.words}".strip())[:LONGEST],
+        "PROXYGEN_FAILURE": error.failure.code,
         "PROXYGEN_PROBLEM": visible(error.failure.problem or "")[:LONGEST],
         "PROXYGEN_NEXT_ATTEMPT": moment(attempt.again) if attempt else "",
         "FAILED_DOMAINS": listed(wanted.names),

@@ -70,7 +70,7 @@ def placed(step: Issue, past: Past, now: datetime) -> Issue | Waiting:
     attempt = past.attempts.get(wanted.owner)
     until = waits(attempt, purpose(wanted), now)
     if attempt and until and holds(attempt, wanted, past):
-        words = f"after {failures(attempt)}: {attempt.what}"
+        words = f"after {failures(attempt)}: {attempt.failure.what}"
         return Waiting(wanted, until, "failed", words, attempt.asked)
     asked = candidates(step, past, now)
     able = [each for each in asked if not paused(each, wanted, past, now)]
@@ -128,9 +128,9 @@ def at_fault(wanted: Certificate, asked: Sequence[Authority], past: Past, now: d
     """Return the waiting for the first authority that may be asked again."""
     troubles = (trouble_of(each, past) for each in asked if paused(each, wanted, past, now))
     trouble = min((each for each in troubles if each), key=lambda each: each.again)
-    words = trouble.what if trouble.of in trouble.what else f"{trouble.of}: {trouble.what}"
-    said = trouble.words.splitlines()[:1]
-    words = " | ".join([words, *said])
+    what = trouble.failure.what
+    words = what if trouble.of in what else f"{trouble.of}: {what}"
+    words = " | ".join([words, *trouble.failure.words.splitlines()[:1]])
     return Waiting(wanted, trouble.again, "authority", words, trouble.asked)
 
 

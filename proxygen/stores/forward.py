@@ -119,4 +119,31 @@ def key_type_in(facts: bytes | None) -> str:
     return str(found.get("key_type", "")) if isinstance(found, dict) else ""
 
 
-STEPS: tuple[Step, ...] = (to_keyspaces, to_key_types)
+def to_codes(store: Overlay) -> dict[str, bytes | None]:
+    """From 3 to 4: failures have codes; those of files are found out anew."""
+    values: dict[str, bytes | None] = dict.fromkeys(store.keys("unusable"))
+    for kind, scope in FAILED.items():
+        for key in store.keys(kind):
+            values[key] = coded(readable(store, key), scope)
+    return values
+
+
+FAILED = {"attempts": "owner", "troubles": "authority", "looks": "authority"}
+"""The kinds of values that tell of a failure, each with its scope."""
+
+
+def coded(value: bytes | None, scope: str) -> bytes | None:
+    """Return an attempt with a failure in the place of its sentences, which become words."""
+    try:
+        found = json.loads(value or b"")
+    except (ValueError, RecursionError):
+        return value
+    if not isinstance(found, dict) or "failure" in found:
+        return value
+    what, words, _ = (str(found.pop(name, "") or "") for name in ("what", "words", "remedy"))
+    said, problem = "\n".join(filter(None, (what, words))), found.pop("problem", None)
+    failure = {"code": "noted-before", "scope": scope, "words": said, "problem": problem}
+    return json.dumps(found | {"failure": failure}).encode()
+
+
+STEPS: tuple[Step, ...] = (to_keyspaces, to_key_types, to_codes)

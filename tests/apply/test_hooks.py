@@ -14,7 +14,7 @@ from proxygen import assemble
 from proxygen.apply import hooks
 from proxygen.apply.hooks import Hooks, runs
 from proxygen.assemble import Parts
-from proxygen.errors import IssueFailed, ServiceError
+from proxygen.errors import ServiceError
 from proxygen.model.certificate import Certificate, KeyAndChain
 from proxygen.model.layout import Layout
 from proxygen.model.x509 import describe
@@ -23,6 +23,7 @@ from proxygen.plan.observed import Observed
 from proxygen.services import Endpoint
 from tests import certificates
 from tests.certificates import DAY, NOON
+from tests.failures import NO, not_issued
 from tests.live import ports
 from tests.models import site
 
@@ -130,7 +131,7 @@ def test_hooks_run_in_order_with_the_event_they_are_for(parts: Parts) -> None:
                 "echo", f"echo {name}"
             )
             hook(parts, f"{event}.d/{name}", text)
-    a_round(parts, obtain=[A], failures={"global": IssueFailed("no")})
+    a_round(parts, obtain=[A], failures={"global": not_issued()})
     assert lines(parts) == [
         *("10 before a.example", "20 before a.example"),
         *("10 failed global", "20 failed global"),
@@ -348,19 +349,19 @@ def test_it_is_told_only_once_it_is_served(parts: Parts) -> None:
 
 def attempt(count: int) -> dict[str, Attempt]:
     """Return a failure that is the *count*th in a row."""
-    return {"global": Attempt("global", NOON, NOON, count, NOON + DAY, "no")}
+    return {"global": Attempt("global", NOON, NOON, count, NOON + DAY, NO)}
 
 
 def test_a_failure_of_a_service_is_no_failed_certificate(parts: Parts) -> None:
     hook(parts, "failed.d/x", writing(parts, "PROXYGEN_ERROR", "PROXYGEN_NEXT_ATTEMPT"))
-    a_round(parts, failures={"nginx": ServiceError("broken"), "gone.example": IssueFailed("no")})
+    a_round(parts, failures={"nginx": ServiceError("broken"), "gone.example": not_issued()})
     assert not lines(parts)
-    a_round(parts, failures={"global": IssueFailed("no")}, attempts=attempt(1))
-    assert lines(parts) == [f"no {NOON + DAY:%Y-%m-%dT%H:%M:%SZ}"]
+    a_round(parts, failures={"global": not_issued()}, attempts=attempt(1))
+    assert lines(parts) == [f"{NO.what} {NOON + DAY:%Y-%m-%dT%H:%M:%SZ}"]
 
 
 def test_what_every_run_finds_wrong_again_is_told_the_first_time(parts: Parts) -> None:
     hook(parts, "failed.d/x", writing(parts, "PROXYGEN_OWNER"))
     for count in (1, 2, 3):
-        a_round(parts, failures={"global": IssueFailed("no")}, attempts=attempt(count))
+        a_round(parts, failures={"global": not_issued()}, attempts=attempt(count))
     assert lines(parts) == ["global"]

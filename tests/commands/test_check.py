@@ -15,7 +15,6 @@ import pytest
 
 from proxygen.bundles import Bundles
 from proxygen.commands.check import LONGEST_LINE, Result, refusing
-from proxygen.errors import IssueFailed
 from proxygen.host import lock
 from proxygen.model.layout import Layout
 from proxygen.namebook import NameBook
@@ -25,6 +24,7 @@ from tests import models
 from tests.certificates import DAY
 from tests.commands.test_cli import MODEL, proxygen
 from tests.commands.test_cli import root as root
+from tests.failures import not_issued
 from tests.names import HOST, LATE, A, waiting
 from tests.names import TEXT as NAMES
 
@@ -152,7 +152,7 @@ def test_a_failure_is_told_with_its_reason_in_one_line(root: Path) -> None:
     proxygen("--root", root, "apply")
     layout = Layout(root, root / "etc/proxygen/proxygen.yaml")
     wanted = list(models.site(MODEL).certificates)[1]
-    error = IssueFailed("refused |\nfor a reason\x1b[31m")
+    error = not_issued("refused |\nfor a reason\x1b[31m").failure
     bundles = Bundles(FileStore(layout.store))
     bundles.failed(wanted, error, datetime.now(UTC), 0.5)
     run = proxygen("--root", root, "check")
@@ -160,7 +160,7 @@ def test_a_failure_is_told_with_its_reason_in_one_line(root: Path) -> None:
     assert "\x1b" not in run.stdout
     line = run.stdout.splitlines()[0]
     assert "a.example: not obtained since" in line
-    assert "refused / for a reason" in line
+    assert "refused |" in line
     assert figures(line)["failing"] == "1;;;0"
 
 

@@ -14,7 +14,6 @@ from proxygen import assemble
 from proxygen.apply.hooks import Ran, keep
 from proxygen.bundles import Bundles
 from proxygen.commands.status import Line, with_hooks
-from proxygen.errors import IssueFailed
 from proxygen.host import lock
 from proxygen.letterbox import Letterbox, Trouble, Waiting
 from proxygen.model.certificate import RenewalInfo
@@ -28,6 +27,7 @@ from tests import models
 from tests.certificates import DAY
 from tests.commands.test_cli import MODEL, proxygen
 from tests.commands.test_cli import root as root
+from tests.failures import NO, no
 from tests.mails import plain
 from tests.names import HOST, LATE, A, waiting
 from tests.names import TEXT as NAMES
@@ -58,11 +58,9 @@ def test_a_failure_is_told_with_its_next_attempt_and_what_to_do(
 ) -> None:
     (root / "etc/proxygen/proxygen.yaml").write_text(ACME)
     wanted = list(models.site(ACME).certificates)[1]
-    error = IssueFailed(
-        "the authority refused it",
-        remedy="correct the A record",
+    error = no(
+        "no A record",
         problem="urn:ietf:params:acme:error:dns",
-        words="no A record",
         retry_at=NOW + timedelta(hours=3),
     )
     bundles.failed(wanted, error, NOW, 0.5)
@@ -72,10 +70,17 @@ def test_a_failure_is_told_with_its_next_attempt_and_what_to_do(
         "since": NOW.isoformat(),
         "count": 1,
         "next_attempt": (NOW + timedelta(hours=3)).isoformat(),
-        "what": "the authority refused it",
-        "remedy": "correct the A record",
+        "what": "the secret env:KEY cannot be read: no A record",
+        "remedy": "set the variable, or name a readable file that holds it",
         "problem": "urn:ietf:params:acme:error:dns",
         "words": "no A record",
+        "failure": {
+            "code": "secret-unreadable",
+            "scope": "owner",
+            "of": None,
+            "facts": {"place": "env:KEY"},
+            "parts": [],
+        },
     }
     assert said["waiting"]["code"] == "failed"  # type: ignore[index]
     assert said["due"]["code"] == "issuer"  # type: ignore[index]
@@ -91,7 +96,7 @@ def test_the_trouble_of_an_authority_is_told_and_who_waits_for_it(
     (root / "etc/proxygen/proxygen.yaml").write_text(ACME)
     asked = purpose_of(models.site(ACME).acme)
     again = NOW + timedelta(hours=3)
-    error = IssueFailed("it is down", retry_at=again)
+    error = no("it is down", retry_at=again)
     bundles.hold("troubles", "https://ca.example/dir", error, NOW, 0.0, asked)
     run = proxygen("--root", root, "status", "--json")
     said = json.loads(run.stdout)
@@ -100,7 +105,7 @@ def test_the_trouble_of_an_authority_is_told_and_who_waits_for_it(
     waiting = next(each for each in said["owners"] if each["owner"] == "a.example")["waiting"]
     assert waiting["code"] == "authority"
     told = proxygen("--root", root, "status").stdout
-    assert "authority https://ca.example/dir: failed once: it is down" in told
+    assert f"authority https://ca.example/dir: failed once: {error.what}" in told
     assert "waits until" in told
 
 
@@ -228,7 +233,7 @@ def test_whether_the_daemon_runs_is_told(root: Path, bundles: Bundles) -> None:
 
 def test_a_failure_of_long_ago_is_no_last_error(root: Path, bundles: Bundles) -> None:
     wanted = list(models.site(MODEL).certificates)[1]
-    bundles.failed(wanted, IssueFailed("refused"), NOW - 9 * DAY, 0.5)
+    bundles.failed(wanted, NO, NOW - 9 * DAY, 0.5)
     assert of(root, "a.example")["last_error"] is None
     assert "last error" not in proxygen("--root", root, "status").stdout
 

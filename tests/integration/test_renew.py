@@ -15,11 +15,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from proxygen import assemble
-from proxygen.errors import IssueFailed
 from proxygen.letterbox import Letterbox
 from proxygen.model.certificate import Bundle
 from proxygen.model.layout import Layout
 from tests.conftest import require
+from tests.failures import no
 from tests.live import client
 from tests.live.machine import Machine
 
@@ -66,7 +66,7 @@ def make_due(machine: Machine, owner: str) -> Bundle:
     soon = now + timedelta(days=10)
     start = soon - timedelta(days=90)
     bundles.note(replace(bundle, not_after=soon, not_before=start, renewal=None))
-    unheard = IssueFailed("not asked in this test", retry_at=now + timedelta(days=1))
+    unheard = no("not asked in this test", retry_at=now + timedelta(days=1))
     bundles.hold("looks", machine.pebble.directory, unheard, now, 0.5)
     return bundle
 

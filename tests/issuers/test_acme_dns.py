@@ -20,6 +20,7 @@ from proxygen.solvers.dns01_records import KeptRecords
 from proxygen.solvers.dnspersist01 import Standing
 from proxygen.solvers.http01 import Webroot
 from tests.conftest import require
+from tests.failures import not_issued
 from tests.issuers.at_pebble import URN, Place, issuer, leaf, made, settings, usual, wanted
 from tests.live import needs
 from tests.live.machine import temporary_root
@@ -183,7 +184,7 @@ def test_names_whose_record_cannot_be_written_are_refused_alone_and_nothing_is_l
 
 def test_nothing_is_ordered_while_nobody_can_prove_it(pebble: Pebble) -> None:
     def nobody(_: Certificate) -> dict[str, Solver]:
-        raise IssueFailed("the secret env:KEY is not there", final=True)
+        raise not_issued("the secret env:KEY is not there", final=True)
 
     orders, accounts = made(pebble, "orders"), made(pebble, "accounts")
     error = failing(issuer(settings(pebble), nobody), wanted(f"n.{APEX}", challenge="dns-01"))

@@ -180,7 +180,7 @@ def test_require_names_everything_serious_and_returns_the_warnings():
         require(leaf(CA, "b.example", end=NOON - DAY / 2).pair(), [NAME], NOON)
     assert caught.value.failure.final
     assert "not covered: " in caught.value.what
-    assert "dates: b.example expired" in caught.value.what
+    assert "; b.example expired" in caught.value.what
     assert "no intermediate" not in caught.value.what
     (warning,) = require(GOOD.pair(), [NAME], NOON)
     assert warning.check == "chain"

@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-from proxygen.errors import IssueFailed, NotServed
+from proxygen.errors import NotServed
 from proxygen.model.certificate import GLOBAL, Bundle
 from proxygen.plan.alarms import Seen, alerts, thresholds, upcoming
 from proxygen.plan.backoff import Attempt, purpose, purpose_of
 from proxygen.plan.names import Known
 from tests.certificates import DAY, NOON
+from tests.failures import not_issued
 from tests.mails import (
     DIRECTORY,
     HOUR,
@@ -218,10 +219,10 @@ def test_the_trouble_of_the_second_authority_is_not_why_the_first_did_not_issue(
 
 
 def test_a_failure_that_could_not_be_stored_is_told_as_well() -> None:
-    error = IssueFailed("refused", words="no")
+    error = not_issued()
     alert = only(seen(ending(a=DAY), failures=((A, error),)))
     assert alert.attempt
-    assert (alert.attempt.what, alert.attempt.words, alert.attempt.count) == ("refused", "no", 1)
+    assert (alert.attempt.failure, alert.attempt.count) == (error.failure, 1)
 
 
 def test_one_that_waits_for_a_limit_is_told_as_such() -> None:
@@ -232,7 +233,7 @@ def test_a_service_that_does_not_serve_is_an_alarm_with_its_words() -> None:
     error = NotServed("nginx does not serve", words="443: shows abc", remedy="look")
     alert = only(seen(services=(service(),), failures=(("nginx", error),)))
     assert (alert.kind, alert.at_once) == ("unserved", True)
-    assert "443: shows abc" in alert.words
+    assert alert.failure == error.failure
     assert kinds(seen(services=(service(unserved=True),))) == [("unserved", "nginx")]
 
 

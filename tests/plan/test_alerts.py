@@ -14,6 +14,7 @@ from proxygen.plan.names import Known
 from proxygen.plan.observed import Observed, ServiceState
 from proxygen.services import Additions, WebFacts
 from tests.certificates import DAY, NOON
+from tests.failures import NO
 from tests.mails import attempt
 from tests.models import bundle, bundles, site, stand_in
 from tests.names import HOST, LATE, A, by_name, finding, moved, refused, waiting
@@ -147,11 +148,11 @@ def test_a_certificate_near_its_end_is_warned_about_with_its_last_failure() -> N
     near = bundle(next(iter(SITE.certificates)), ends=NOON + 2 * DAY)
     covering = replace(near, names=("*.shared.example",))
     about = purpose(SITE.global_certificate)
-    failed = attempt(GLOBAL, what="the authority refused it", purpose=about)
+    failed = attempt(GLOBAL, failure=NO, purpose=about)
     seen = Observed(ALL | {GLOBAL: covering}, {}, {}, attempts={GLOBAL: failed})
     assert warnings(SITE, seen, NOON) == (
         "the certificate of global is valid only until 2026-11-22 12:00 UTC; it is not renewed "
-        "yet: the authority refused it",
+        "yet: the secret env:KEY cannot be read: no",
     )
 
 

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from proxygen.plan.backoff import LONGEST, Attempt, pause, waits
 from tests.certificates import DAY, NOON
+from tests.failures import NO
 
 MINUTE = timedelta(minutes=1)
-FAILED = Attempt("a.example", NOON, NOON, 1, NOON + MINUTE, "no", purpose="this")
+FAILED = Attempt("a.example", NOON, NOON, 1, NOON + MINUTE, NO, purpose="this")
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from proxygen.plan.observed import Installed, Observed, ServiceState
 from proxygen.services import WebFacts
 from tests import models
 from tests.certificates import DAY, NOON
+from tests.failures import NO
 from tests.names import HOST, LATE, by_name, finding, waiting
 from tests.names import SITE as OF_NAMES
 from tests.names import A as CUSTOMER
@@ -96,7 +97,7 @@ def test_limits_that_are_given_win_but_an_ended_one_is_critical_whatever_they_ar
 
 WANTED = next(each for each in SITE.certificates if each.owner == "a.example")
 REFUSED = Attempt(
-    *("a.example", NOON, NOON - DAY, 3, NOON + DAY, "the authority refused it"),
+    *("a.example", NOON, NOON - DAY, 3, NOON + DAY, NO),
     purpose=purpose(WANTED),
 )
 
@@ -141,7 +142,7 @@ REFUSED = Attempt(
         (
             {"attempts": {"a.example": REFUSED}},
             "WARNING",
-            "a.example: not obtained since 2026-11-19: the authority refused it",
+            "a.example: not obtained since 2026-11-19: the secret env:KEY cannot be read: no",
         ),
         (
             {"bundles": {GLOBAL: models.bundles(SITE)[GLOBAL]}},
@@ -216,7 +217,7 @@ def test_a_failure_that_tells_nothing_about_now_is_not_told(stale: Attempt) -> N
 def test_an_authority_is_told_while_it_is_left_alone() -> None:
     of = SITE.acme.directory
     away = replace(REFUSED, of=of, purpose=purpose_of(SITE.acme))
-    words = f"{of} issues for nobody since 2026-11-19 12:00 UTC: the authority refused it"
+    words = f"{of} issues for nobody since 2026-11-19 12:00 UTC: {NO.what}"
     assert told(observed(troubles={of: away})) == [("WARNING", words)]
     for stale in (replace(away, again=NOON - 90 * DAY), replace(away, purpose="asked otherwise")):
         assert told(observed(troubles={of: stale})) == []

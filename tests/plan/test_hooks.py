@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from proxygen.errors import IssueFailed
 from proxygen.model.certificate import GLOBAL
 from proxygen.plan import hooks
 from proxygen.plan.alerts import warnings
@@ -15,6 +14,7 @@ from proxygen.plan.backoff import Attempt
 from proxygen.plan.compare import issues
 from proxygen.plan.observed import Observed
 from tests.certificates import DAY, NOON
+from tests.failures import NO, not_issued
 from tests.models import bundle, bundles, site, stand_in
 
 MODEL = """\
@@ -51,10 +51,10 @@ def test_a_deploy_hook_is_told_what_certbots_are_told() -> None:
 
 
 def test_a_failed_hook_is_told_why_and_when_it_is_tried_again() -> None:
-    error = IssueFailed("no", problem="urn:ietf:params:acme:error:dns", words="NX\0\x1b[31m")
-    attempt = Attempt("a.example", NOON, NOON, 1, NOON + DAY, "no")
+    error = not_issued(problem="urn:ietf:params:acme:error:dns", words="NX\0\x1b[31m")
+    attempt = Attempt("a.example", NOON, NOON, 1, NOON + DAY, NO)
     told = hooks.of_failed(A, bundle(A), error, attempt)
-    assert told["PROXYGEN_ERROR"] == "no\nNX\\x00\\x1b[31m"
+    assert told["PROXYGEN_ERROR"] == "the secret env:KEY cannot be read: NX\\x00\\x1b[31m"
     assert told["PROXYGEN_PROBLEM"].endswith(":dns")
     assert told["PROXYGEN_NEXT_ATTEMPT"] == f"{NOON + DAY:%Y-%m-%dT%H:%M:%SZ}"
     assert told["FAILED_DOMAINS"] == "www.a.example a.example"

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from proxygen.errors import IssueFailed, NotServed, ServiceError
+from proxygen.errors import NotServed, ServiceError
+from proxygen.failure import not_obtained
 from proxygen.host import languages
 from proxygen.model.certificate import GLOBAL, Bundle
 from proxygen.model.site import Site
@@ -28,6 +29,7 @@ from proxygen.plan.names import Known
 from proxygen.plan.remedies import REASONS
 from proxygen.plan.render import Template, Templates
 from tests.certificates import DAY, NOON
+from tests.failures import not_issued
 from tests.mails import (
     DIRECTORY,
     HOUR,
@@ -74,6 +76,7 @@ def rounds() -> Iterator[tuple[str, Seen]]:
     for kind in (*REASONS, "unheardOf"):
         failed = attempt(problem=f"{URN}:{kind}", count=1)
         yield kind, seen(ending(a=DAY), failed)
+    yield "no remedy", seen(ending(a=DAY), attempt(failure=not_obtained("long-chain", count=11)))
     yield (
         "account",
         seen(ending(a=DAY), troubles={DIRECTORY: trouble(problem=f"{URN}:unauthorized")}),
@@ -205,12 +208,12 @@ def test_every_phrase_is_of_use(code: str) -> None:
         for each in digests(now, told, when, of=of).values():
             letter(each, language, TEMPLATE_OF_OURS, SENDER, when)
     never = {f"finding.{code}" for code in NOT_GRAVE} | {"needed.nothing"}  # no reason to write
-    rest = {
-        each
-        for each in language.phrases
-        if each.startswith(("explain.", "words.", "failure.", "and"))
-    }
-    assert used == language.phrases.keys() - never - rest
+    rest = {each for each in language.phrases if each.startswith(ELSEWHERE)}
+    assert used - rest == language.phrases.keys() - never - rest
+
+
+ELSEWHERE = ("explain.", "words.", "failure.", "and")
+"""What begins so has tests of its own."""
 
 
 def domains(many: int) -> str:
@@ -229,7 +232,7 @@ def one_by_one() -> Iterator[Seen]:
     yield seen(ending(b=-DAY))
     yield seen(ending(c=timedelta(minutes=10)))
     yield seen(ending(c=HOUR))
-    yield seen(ending(b=DAY), failures=(("customer-b.example", IssueFailed("not readable")),))
+    yield seen(ending(b=DAY), failures=(("customer-b.example", not_issued("not readable")),))
     yield seen(ending(a=DAY), troubles={DIRECTORY: trouble(count=1)})
     yield seen(without(GLOBAL), attempt(GLOBAL))
     yield seen(without(GLOBAL) | {GLOBAL: replace(stand_in(SITE), not_before=NOON - 2 * DAY)})
@@ -270,12 +273,11 @@ def test_a_letter_tells_all_that_the_design_asks_for() -> None:
         "Names concerned: webmail.customer-a.example, autodiscover.customer-a.example",
         "Valid until: 2026-11-24 12:00 UTC",
         "Tried: 4 times in a row since 2026-11-18 12:00 UTC, last on 2026-11-20 11:00 UTC",
-        "Reason: The certificate authority could not look up a name in the DNS.",
+        "Reason: The authority refused webmail.customer-a.example: it could not look up the name.",
         "Next attempt: 2026-11-21 11:00 UTC",
         "What to do: Publish an A record",
         "In the model: proxygen.yaml:5:3",
         "| webmail.customer-a.example: DNS problem: NXDOMAIN looking up A",
-        "| do: publish A (and AAAA) records for the name",
     ):
         assert part in joined
 
@@ -326,8 +328,8 @@ def test_the_contact_of_a_domain_sees_nothing_of_others_and_no_paths() -> None:
 )
 def test_the_contact_of_a_domain_is_quoted_what_concerns_them(failed, quoted: bool) -> None:
     found = letters(seen(ending(a=DAY), failed))
-    assert (failed.words in found[CONTACT].text) is quoted
-    assert failed.words in found[ADMIN].text
+    assert (failed.failure.words in found[CONTACT].text) is quoted
+    assert failed.failure.words in found[ADMIN].text
     assert ("operator of the server has been told" in found[CONTACT].text) is not quoted
 
 
@@ -335,7 +337,8 @@ HOSTILE = "<script>alert(1)</script>\x1b[2J\u202e {{ 7*7 }} {url}\r\nSubject: sp
 
 
 def test_what_an_authority_says_is_quoted_without_harm() -> None:
-    made = letters(seen(ending(a=DAY), attempt(words=HOSTILE * 100, what=HOSTILE)))[ADMIN]
+    hostile = not_obtained("file-unreadable", place=HOSTILE, words=HOSTILE * 100)
+    made = letters(seen(ending(a=DAY), attempt(failure=hostile)))[ADMIN]
     assert len(made.text) < 12_000
     assert "<script" not in made.html
     assert "&lt;script&gt;" in made.html

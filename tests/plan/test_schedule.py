@@ -17,6 +17,7 @@ from proxygen.plan.schedule import Past, Schedule, forecast, replaced, schedule
 from proxygen.plan.schedule import told as lines
 from proxygen.plan.steps import Issue
 from tests.certificates import DAY, NOON
+from tests.failures import NO
 from tests.models import bundle
 
 HERE = Origin("proxygen.yaml", 1, 1)
@@ -37,7 +38,7 @@ def due(*certificates: Certificate) -> list[Issue]:
 
 def failed(of: str, count: int, about: str = "", *, asked: bool = False) -> Attempt:
     """Return failures in a row that are waited for an hour; *about*: what was wanted."""
-    return Attempt(of, NOON, NOON, count, NOON + HOUR, "no", purpose=about, asked=asked)
+    return Attempt(of, NOON, NOON, count, NOON + HOUR, NO, purpose=about, asked=asked)
 
 
 def stored(of: Certificate, *, ends: timedelta = 20 * DAY) -> dict[str, Bundle]:
@@ -72,7 +73,7 @@ def test_one_that_failed_waits_and_holds_nobody_up() -> None:
     assert told(found) == ([B.owner], [(A.owner, "failed")])
     assert found.waiting[0].until == NOON + HOUR
     assert str(found.waiting[0]) == (
-        "wait with a.example until 2026-11-20 13:00 UTC: after 2 failures in a row: no"
+        "wait with a.example until 2026-11-20 13:00 UTC: after 2 failures in a row: " + NO.what
     )
 
 
@@ -93,7 +94,7 @@ def test_an_authority_in_trouble_is_left_alone_by_everybody() -> None:
     past = Past({}, troubles={CA.directory: failed(CA.directory, 1)})
     found = schedule(due(A, B), past, NOON)
     assert told(found) == ([], [(A.owner, "authority"), (B.owner, "authority")])
-    assert "https://ca/dir: no" in str(found.waiting[0])
+    assert f"https://ca/dir: {NO.what}" in str(found.waiting[0])
     assert told(schedule(due(A, B), past, NOON + HOUR)) == ([A.owner, B.owner], [])
 
 
@@ -197,7 +198,7 @@ def test_what_waits_for_the_same_is_told_in_one_line() -> None:
     past = Past({}, {A.owner: failed(A.owner, 1, purpose(A))}, quotas=quota(Limits(orders=1)))
     found = schedule(due(A, B, MAIN, wanted("c.example")), past, NOON)
     assert list(lines(found.waiting)) == [
-        "wait with a.example until 2026-11-20 13:00 UTC: after 1 failure: no",
+        f"wait with a.example until 2026-11-20 13:00 UTC: after 1 failure: {NO.what}",
         "2 certificates wait, the first until 2026-11-20 15:00 UTC, "
         "the last until 2026-11-20 18:00 UTC: the rate limits of https://ca/dir",
     ]

@@ -13,6 +13,7 @@ from proxygen.plan.observed import Observed
 from proxygen.plan.steps import Waiting
 from proxygen.plan.wake import wake_at
 from tests.certificates import DAY, NOON
+from tests.failures import NO
 from tests.models import bundles, site
 
 HOUR = timedelta(hours=1)
@@ -52,10 +53,10 @@ def test_renewal_information_is_asked_for_when_it_is_time() -> None:
 
 
 def test_what_failed_is_tried_again_when_its_pause_is_over() -> None:
-    failed = Attempt(OWN.owner, NOON, NOON, 3, NOON + HOUR, "no", purpose=purpose(OWN))
+    failed = Attempt(OWN.owner, NOON, NOON, 3, NOON + HOUR, NO, purpose=purpose(OWN))
     state = Observed({GLOBAL: STORED[GLOBAL]}, {}, {}, attempts={OWN.owner: failed})
     assert at(state) == HOUR
-    trouble = Attempt("https://ca/dir", NOON, NOON, 1, NOON + 2 * HOUR, "no")
+    trouble = Attempt("https://ca/dir", NOON, NOON, 1, NOON + 2 * HOUR, NO)
     assert at(replace(state, attempts={}, troubles={trouble.of: trouble})) == 2 * HOUR
 
 
