@@ -22,7 +22,7 @@ from itertools import islice
 from typing import Any, ClassVar, Self
 
 from proxygen.credentials import concealed
-from proxygen.failure import SAID, Failure, NotObtained, Scope, not_obtained, said, told
+from proxygen.failure import SAID, Failure, NotObtained, not_obtained, said, told
 
 HELD_BACK, SET_ASIDE = 8, 9
 """What a command ends with that did all it could: a removal waits, an included file is wrong."""
@@ -263,9 +263,7 @@ class IssueFailed(ProxygenError):
     exit_code = 5
     code = "not-obtained"
 
-    def __init__(self, failure: NotObtained | str, **more: Any) -> None:
-        if isinstance(failure, str):
-            failure = as_not_obtained(failure, **more)
+    def __init__(self, failure: NotObtained) -> None:
         super().__init__(failure)
 
     @property
@@ -277,21 +275,6 @@ class IssueFailed(ProxygenError):
     def as_json(self) -> dict[str, Any]:
         retry_at = self.failure.retry_at.isoformat() if self.failure.retry_at else None
         return super().as_json() | {"problem": self.failure.problem, "retry_at": retry_at}
-
-
-def as_not_obtained(
-    what: str,
-    *,
-    where: Origin | str | None = None,
-    remedy: str = "",
-    words: str = "",
-    everybody: bool = False,
-    **more: Any,
-) -> NotObtained:
-    """Return a failure that has its English sentences with it."""
-    facts = (("what", what), ("remedy", remedy))
-    scope = Scope.AUTHORITY if everybody else Scope.OWNER
-    return NotObtained(SAID, scope, "", facts, words, str(where or ""), **more)
 
 
 class StoreFailed(IssueFailed):

@@ -6,6 +6,8 @@ import ast
 import copy
 import dataclasses
 import pickle
+import re
+import string
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -145,6 +147,90 @@ def test_who_tells_nothing_reads_no_phrases() -> None:
         "assert 'yaml' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def constants(path: Path) -> Iterator[tuple[ast.AST, str]]:
+    """Yield each text in a module."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node, node.value
+
+
+MAKING = {
+    *("failure", "Failure", "not_obtained", "NotObtained", "refusal", "without"),
+    *("readable", "read_cheaply"),
+}
+"""What makes a failure of a code, its first text."""
+
+MADE_OF = {
+    "no-{}-location": ("order", "account"),
+    "clock-{}": ("ahead", "behind", "ahead-by-days", "behind-by-days"),
+    "{}-offered": ("http-01", "dns-01"),
+    "{}-found": ("no-key", "no-certificate"),
+    "{}-but": ("no-key", "no-certificate"),
+}
+"""Codes that are put together."""
+
+CODES = {
+    key.removeprefix("failure.").removesuffix(".what")
+    for key in phrases("en")
+    if key.startswith("failure.") and key.endswith(".what")
+}
+KEBAB = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+
+
+def test_each_code_is_a_word_that_some_module_knows() -> None:
+    known = {text for path in MODULES for _, text in constants(path)}
+    known |= {made.format(each) for made, words in MADE_OF.items() for each in words}
+    assert all(KEBAB.fullmatch(each) for each in CODES)
+    assert sorted(CODES - known) == []
+
+
+def made_in(path: Path) -> Iterator[tuple[ast.Call, str]]:
+    """Yield each call that makes a failure, with the code; of either code where it has two."""
+    making = MAKING | ({"finding"} if path.name == "verdicts.py" else set())
+    for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(call, ast.Call) and called(call) in making and call.args:
+            yield from ((call, text) for each in call.args[:2] for text in texts(each))
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def test_each_code_that_is_made_has_phrases_and_the_facts_that_they_name(path: Path) -> None:
+    codes = [(call, text) for call, text in made_in(path) if KEBAB.fullmatch(text)]
+    assert sorted({code for _, code in codes} - CODES) == []
+    for call, code in codes:
+        facts = {each.arg for each in call.keywords} | TOLD_ANYHOW
+        assert None in facts or placeholders(code) <= facts or code in OTHERWISE, code
+
+
+OTHERWISE = {
+    *("names-refused", "scrypt-costly", "key-costly", "pkcs12-costly"),
+    *("secret-unreadable", "secret-missing", "secret-empty"),
+    *("acme-user-action-at", "acme-persist-unseen-records"),
+}
+"""Codes that are given their facts by a function between; tests of their modules tell them."""
+
+TOLD_ANYHOW = {"of", "where", "words", "parts", "code"}
+"""Placeholders that need no fact."""
+
+
+def placeholders(code: str) -> set[str]:
+    """Return what the phrases of a code leave open."""
+    said = (phrases("en").get(f"failure.{code}.{part}", "") for part in ("what", "remedy"))
+    return {name for each in said for _, name, _, _ in string.Formatter().parse(each) if name}
+
+
+def called(call: ast.Call) -> str:
+    """Return the name of what is called."""
+    return getattr(call.func, "attr", getattr(call.func, "id", ""))
+
+
+def texts(node: ast.AST) -> Iterator[str]:
+    """Yield the texts of which one is an argument."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        yield node.value
+    elif isinstance(node, ast.IfExp):
+        yield from (*texts(node.body), *texts(node.orelse))
 
 
 def caught(tree: ast.Module) -> Iterator[tuple[str, ast.AST]]:

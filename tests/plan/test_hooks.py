@@ -55,6 +55,7 @@ def test_a_failed_hook_is_told_why_and_when_it_is_tried_again() -> None:
     attempt = Attempt("a.example", NOON, NOON, 1, NOON + DAY, NO)
     told = hooks.of_failed(A, bundle(A), error, attempt)
     assert told["PROXYGEN_ERROR"] == "the secret env:KEY cannot be read: NX\\x00\\x1b[31m"
+    assert told["PROXYGEN_FAILURE"] == "secret-unreadable"
     assert told["PROXYGEN_PROBLEM"].endswith(":dns")
     assert told["PROXYGEN_NEXT_ATTEMPT"] == f"{NOON + DAY:%Y-%m-%dT%H:%M:%SZ}"
     assert told["FAILED_DOMAINS"] == "www.a.example a.example"

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from proxygen.bundles import Bundles
+from proxygen.failure import not_obtained
 from proxygen.stores import VERSION, VERSION_KEY
 from proxygen.stores.filesystem import FileStore
 from proxygen.stores.forward import Forward, brought_forward
@@ -26,6 +28,12 @@ OLD = {
     "orders/a.example": b"begun",
 }
 """Of a store of version 1, which tells none."""
+ATTEMPT = (
+    b'{"of": "a.example", "at": "2026-11-20T12:00:00Z", "since": "2026-11-20T12:00:00Z", '
+    b'"count": 2, "again": "2026-11-20T13:00:00Z", "what": "the authority refused it", '
+    b'"words": "NXDOMAIN", "remedy": "publish it", "problem": "urn:dns", "purpose": "p"}'
+)
+"""A failure as a store of version 3 has it."""
 SHARED = {
     "accounts/0123456789abcdef/key": b"account",
     "certificates/other/b.example": b'{"key_type": "rsa-1024"}',
@@ -132,3 +140,30 @@ def test_each_kind_is_in_one_part(tmp_path: Path) -> None:
     shared(store).put("orders/a.example", b"1")
     own(store).put("hooks/runs/a.example", b"2")
     assert files_in(tmp_path).keys() == {"orders/a.example", "host/hooks/runs/a.example", "version"}
+
+
+def test_a_failure_that_was_noted_in_sentences_is_known_by_a_code(tmp_path: Path) -> None:
+    store = FileStore(tmp_path)
+    store.put_all(
+        {
+            "attempts/a.example": ATTEMPT,
+            "attempts/b.example": b"{damaged",
+            "troubles/0123456789abcdef": ATTEMPT.replace(b"a.example", b"https://ca/dir"),
+            "unusable/c.example": b'{"mark": "m", "what": "it is empty", "until": null}',
+            VERSION_KEY: b"3",
+        }
+    )
+    bundles = Bundles(Forward(store))
+    found = bundles.attempts()
+    assert [*found] == ["a.example"]
+    assert (found["a.example"].count, found["a.example"].purpose) == (2, "p")
+    assert found["a.example"].failure == not_obtained(
+        "noted-before", words="the authority refused it\nNXDOMAIN", problem="urn:dns"
+    )
+    assert found["a.example"].failure.what.endswith(": the authority refused it")
+    trouble = bundles.held("troubles")["https://ca/dir"]
+    assert trouble.failure.everybody
+    Forward(store).bring()
+    assert store.get("unusable/c.example") is None
+    assert store.get("attempts/b.example") == b"{damaged"
+    assert Bundles(Forward(store)).attempts() == found
