@@ -1,7 +1,8 @@
 """Answered: the names for which a web server was seen to answer the challenges of http-01.
 
-``answered/SERVICE`` holds them: an order is placed once a deployed configuration answers for its
-names. Without any such value no web server answers, and proxygen does so itself.
+``answered/SERVICE`` in a host's own part holds them, so that servers are told apart: an order is
+placed once a deployed configuration answers for its names. Without any such value no web server of
+the host answers, and proxygen does so itself.
 """
 
 from __future__ import annotations
@@ -17,31 +18,31 @@ PREFIX = "answered"
 NAMES = TypeAdapter(frozenset[str])
 
 
-def names(store: Store) -> frozenset[str] | None:
+def names(own: Store) -> frozenset[str] | None:
     """Return the names that web servers answer for; None where there is none that would."""
-    found = [known for key in store.keys(PREFIX) if (known := noted(store, key)) is not None]
+    found = [known for key in own.keys(PREFIX) if (known := noted(own, key)) is not None]
     return frozenset().union(*found) if found else None
 
 
-def of(store: Store, service: str) -> frozenset[str] | None:
+def of(own: Store, service: str) -> frozenset[str] | None:
     """Return the names that one service was seen to answer for, None where it does not run."""
-    return noted(store, key_of(service))
+    return noted(own, key_of(service))
 
 
-def note(store: Store, service: str, present: Collection[str] | None) -> None:
+def note(own: Store, service: str, present: Collection[str] | None) -> None:
     """Keep for which names a service answers, None: it does not run; what is known is not kept."""
-    known = of(store, service)
+    known = of(own, service)
     if known == (None if present is None else frozenset(present)):
         return
     if present is None:
-        store.delete(key_of(service))
+        own.delete(key_of(service))
     else:
-        store.put(key_of(service), json.dumps(sorted(present)).encode())
+        own.put(key_of(service), json.dumps(sorted(present)).encode())
 
 
-def noted(store: Store, key: str) -> frozenset[str] | None:
+def noted(own: Store, key: str) -> frozenset[str] | None:
     """Return what stands below a key; what is damaged names nothing."""
-    value = store.get(key)
+    value = own.get(key)
     if value is None:
         return None
     try:

@@ -221,7 +221,7 @@ def note_answered(site: Site, parts: Parts, observed: Observed, installed: Colle
             note_answered_by(parts, name, None)
             continue
         listener = challenges.challenge_listener(state.settings)
-        kept = (answered.of(parts.store, name) or frozenset()) & wanted
+        kept = (answered.of(parts.own, name) or frozenset()) & wanted
         if name in installed and not answers(listener, sorted(kept)[:PROBED]):
             kept = frozenset()
         note_answered_by(parts, name, kept | answering(listener, sorted(wanted - kept)))
@@ -230,7 +230,7 @@ def note_answered(site: Site, parts: Parts, observed: Observed, installed: Colle
 def note_answered_by(parts: Parts, service: str, names: Collection[str] | None) -> None:
     """Keep for which names a service answers; where nothing can be written the next run does."""
     with suppress(OSError):
-        answered.note(parts.store, service, names)
+        answered.note(parts.own, service, names)
 
 
 def answering(listener: Listener, names: Collection[str]) -> frozenset[str]:

@@ -44,7 +44,7 @@ def obtain(
         observed = look(site, parts, observe_store(site, parts), only, progress.leave)
         plan = plan_orders(site, parts, observed, only, tried.owners)
         outcome.waiting = list(plan.waiting)
-        answers = answered.names(parts.store)
+        answers = answered.names(parts.own)
         orders = Orders(site, parts, outcome, progress, issuance, tried, answers)
         if not orders.walk(plan, observed):
             break

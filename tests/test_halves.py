@@ -191,14 +191,14 @@ def test_nothing_is_ordered_for_names_that_no_web_server_answers_for(
     ours: Installation, ca: SmallAuthority
 ) -> None:
     ours.model(ca, A)
-    answered.note(ours.parts.store, "nginx", ["www.other.example"])
+    answered.note(ours.parts.own, "nginx", ["www.other.example"])
     outcome = obtain(ours.site, ours.parts, SILENT)
     ((of, error),) = outcome.failures
     assert of == "a.example"
     assert isinstance(error, IssueFailed)
     assert error.what.endswith("does not answer the authority's challenges for www.a.example")
     assert "newOrder" not in ca.counts
-    answered.note(ours.parts.store, "nginx", None)
+    answered.note(ours.parts.own, "nginx", None)
     assert obtain(ours.site, ours.parts, SILENT).obtained == 1  # by our own listener
 
 
@@ -210,7 +210,7 @@ def test_what_is_proven_by_dns_waits_for_no_web_server(
     program.chmod(0o700)
     solvers = {"dns": {"exec": {"program": str(program)}}}
     ours.model(ca, A, acme={"challenge": "dns-01"}, solvers=solvers)
-    answered.note(ours.parts.store, "nginx", [])
+    answered.note(ours.parts.own, "nginx", [])
     obtain(ours.site, ours.parts, SILENT)
     assert ca.counts["newOrder"] == 1
 
@@ -257,11 +257,11 @@ def test_the_store_alone_is_enough_to_obtain(ours: Installation, ca: SmallAuthor
 
 
 def test_what_is_answered_is_written_when_it_changes_and_else_not(ours: Installation) -> None:
-    store = ours.parts.store
+    store = ours.parts.own
     assert answered.names(store) is None
     answered.note(store, "nginx", {"b.example", "a.example"})
     assert answered.names(store) == {"a.example", "b.example"}
-    path = ours.layout.store / "answered/nginx"
+    path = ours.layout.store / "host/answered/nginx"
     before = path.stat().st_mtime_ns
     answered.note(store, "nginx", ["a.example", "b.example"])
     assert path.stat().st_mtime_ns == before
@@ -269,10 +269,17 @@ def test_what_is_answered_is_written_when_it_changes_and_else_not(ours: Installa
     assert answered.names(store) is None
 
 
+def test_what_is_answered_is_told_apart_by_server(ours: Installation) -> None:
+    answered.note(ours.parts.own, "nginx", ["a.example"])
+    with pytest.raises(ValueError, match="answered"):  # what all share does not hold it
+        answered.note(ours.parts.store, "nginx", ["a.example"])
+    assert not [*ours.parts.own.store.keys("answered")]
+
+
 @pytest.mark.parametrize("value", [b"", b"{}", b"\xff", b'["a.example", 7]', b"[" * 5000])
 def test_a_damaged_note_answers_for_nothing(ours: Installation, value: bytes) -> None:
-    ours.parts.store.put("answered/nginx", value)
-    assert answered.names(ours.parts.store) == frozenset()
+    ours.parts.own.put("answered/nginx", value)
+    assert answered.names(ours.parts.own) == frozenset()
 
 
 # In portions.
@@ -311,10 +318,10 @@ def test_told_to_stop_nothing_more_is_begun_and_what_was_not_is_no_failure(
 def test_what_stands_of_a_service_that_is_there_no_more_is_forgotten(
     ours: Installation, ca: SmallAuthority
 ) -> None:
-    answered.note(ours.parts.store, "nginx", ["www.other.example"])
+    answered.note(ours.parts.own, "nginx", ["www.other.example"])
     ours.model(ca, A)
     assert ours.round().failures == []
-    assert answered.names(ours.parts.store) is None
+    assert answered.names(ours.parts.own) is None
 
 
 def test_a_newer_site_that_another_process_deployed_stays(
@@ -364,7 +371,7 @@ def test_a_certificate_is_ordered_without_a_name_that_is_not_answered_for(
     ours.model(ca, {"a.example": A["a.example"] | more})
     assert ours.round().failures == []
     ours.clock.now = ours.bundle("a.example").not_after - DAY
-    answered.note(ours.parts.store, "nginx", ["www.a.example"])
+    answered.note(ours.parts.own, "nginx", ["www.a.example"])
     ((_, error),) = obtain(ours.site, ours.parts, SILENT).failures
     assert error.what.startswith("the authority refused www.a.example:")  # and nothing else
     assert ca.counts["newOrder"] == 2

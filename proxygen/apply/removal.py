@@ -8,8 +8,10 @@ not made worse.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
+from proxygen import answered
 from proxygen.apply.service import LiveService
 from proxygen.assemble import Parts
 from proxygen.errors import CheckFailed, ServiceError
@@ -34,6 +36,8 @@ def remove(state: ServiceState, parts: Parts) -> tuple[str, ...]:
     late = bool(manifest_of(live.current).get("readers")) and may_run(state, service)
     told = tuple(objections(state, parts))
     part.take_out()
+    with suppress(OSError):  # a later deployment forgets it
+        answered.note(parts.own, state.name, None)
     told = told or tuple(reloading(state, parts))
     if used := part.leading_to_us():
         return (*told, stays(state.name, used, live.folder))

@@ -12,7 +12,6 @@ from proxygen.model.certificate import KeyType
 
 SHARED: Mapping[str, str] = {
     "accounts": "the account at each ACME authority, with its key",
-    "answered": "the names for which a web server answers challenges",
     "attempts": "the last failure of a certificate",
     "bundles": "key and chain of a certificate",
     "certificates": "facts of a certificate",
@@ -32,6 +31,7 @@ SHARED: Mapping[str, str] = {
     "version": "the version of the store",
 }
 OWN: Mapping[str, str] = {
+    "answered": "the names for which a web server answers challenges",
     "former": "what a service's parameters were before, and which of ours took their place",
     "hooks": "what deploy hooks of this host were told of, and how hooks went",
 }

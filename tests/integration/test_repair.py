@@ -95,6 +95,15 @@ def test_uninstall_finds_what_is_ours_without_our_folder(machine: Machine) -> No
     assert "proxygen" not in machine.postfix.main.read_text()
 
 
+def test_uninstall_forgets_for_which_names_challenges_are_answered(web: Machine) -> None:
+    web.model(A, main=TRIAL)
+    succeeded(web.proxygen("apply"))
+    answers = web.root / "var/lib/proxygen/store/host/answered/nginx"
+    assert "www.a.example" in answers.read_text()
+    succeeded(web.proxygen("uninstall"))
+    assert not answers.exists()
+
+
 def test_a_generation_without_its_manifest_is_made_anew_and_loses_nothing(web: Machine) -> None:
     web.model(A, main=MAIN)
     succeeded(web.proxygen("apply"))
