@@ -34,7 +34,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -272,7 +272,7 @@ class Rig:
             owner = random.Random(case.number).choice(ordered)
             stored = bundles.facts(owner)
             assert stored
-            bundles.note(replace(stored, replace=True))
+            bundles.note(stored, replace=True)
             self.expected[owner] += 1
             self.wanted.add(owner)
 
@@ -316,18 +316,28 @@ class Rig:
         for owner, orders in self.orders().items():
             more = orders - self.expected[owner]
             if more > 0:
-                sent = owner in self.wanted and owner not in known
-                assert sent, f"{owner}: {orders} orders"
-                assert more == 1, f"{owner}: {orders} orders"
-                assert counts[owner], f"{owner}: two orders of one run"
+                told = f"{owner}: {self.told(owner)}; known were {sorted(known)}"
+                assert owner in self.wanted and owner not in known, told  # noqa: PT018
+                assert more == 1, told
+                assert counts[owner], f"two orders of one run: {told}"
                 self.lost += 1
                 self.expected[owner] += 1
 
+    def told(self, owner: str) -> str:
+        """Return what the authority knows of the orders for a domain."""
+        now, name = utc_now(), f"www.{owner}"
+        orders = [each for each in self.authority.orders if name in each.names]
+        said = [f"{each.at:%H:%M:%S.%f} {each.status(now)}" for each in orders]
+        return f"{self.expected[owner]} expected, were {', '.join(said)}"
+
     def known(self) -> set[str]:
-        """Return the owners whose order, or what came of it, is stored."""
+        """Return the owners whose order, or what came of it, is stored.
+
+        Before it is placed there is a value for it without a URL, so that there is room.
+        """
         store = assemble.opened(self.layout)
-        ordered = {key.partition("/")[2] for key in store.keys("orders")}
-        ordered = {key.split("/")[0].removesuffix(".json") for key in ordered}
+        begun = [key for key in store.keys("orders") if b'"url"' in (store.get(key) or b"")]
+        ordered = {key.partition("/")[2] for key in begun}
         return ordered | {
             owner for owner, serial in self.serials().items() if self.before.get(owner) != serial
         }

@@ -17,7 +17,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -172,7 +171,7 @@ def measure(machine: Machine, wanted: dict[str, Any], write: Write) -> None:
     def renewed(number: int) -> tuple[str, Put]:  # noqa: ARG001
         bundles = daemon.parts.bundles
         bundle = bundles.all()[first]
-        return bundle.names[-1], lambda: bundles.note(replace(bundle, replace=True))
+        return bundle.names[-1], lambda: bundles.note(bundle, replace=True)
 
     for what, change in (
         ("a domain joins", joins),

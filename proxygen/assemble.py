@@ -346,12 +346,13 @@ def whole_store(layout: Layout) -> Forward:
 
 
 def bring_forward(layout: Layout) -> None:
-    """Bring a store of a former version to the newest, as far as it can be written.
+    """Bring a store of a former version to the newest, and finish what a killed run began to write.
 
-    For who holds the lock of a run. Nothing is lost where it cannot: it is read as the newest.
+    For who holds the lock of a run. Nothing is lost where it cannot be written: it is read as if.
     """
     with suppress(OSError):
         whole_store(layout).bring()
+        FileStore(layout.store).settle()
 
 
 @contextmanager

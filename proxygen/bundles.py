@@ -14,7 +14,7 @@ import re
 from collections.abc import Hashable, Iterable
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -127,25 +127,54 @@ class Bundles:
 
         The order and the last failure, too, but for what serves until the wanted one is there.
         """
-        owner = bundle.owner
-        found = (self.looked_up(key, None) for key in facts_keys(owner))
-        gone = [*facts_keys(owner), *(each.secret for each in found if each)]
-        if not bundle.is_interim:
-            gone += [attempt_key(owner), order_key(owner)]
-        new = {secret_key(owner, bundle.digest): pair.pem, facts_key(bundle): facts_of(bundle)}
-        self.store.put_all(dict.fromkeys(gone) | new)
+        found = (self.looked_up(key, None) for key in facts_keys(bundle.owner))
+        self.store.put_all(saved(pair, bundle, [each.bundle for each in found if each]))
 
-    def note(self, bundle: Bundle) -> None:
-        """Keep what became known of a stored bundle, whose key and chain stay as they are."""
-        self.store.put(facts_key(bundle), facts_of(bundle))
+    def save_first(self, pair: KeyAndChain, bundle: Bundle, former: Bundle | None) -> bool:
+        """Keep a pair and its facts likewise, unless another came first; return whether it was.
+
+        *former* is what was there when it was chosen, None: nothing of use.
+        """
+        while True:
+            values = {key: self.readable(key) for key in facts_keys(bundle.owner)}
+            found = [each for value in values.values() if (each := bundle_from(value))]
+            others = (each for each in found if former is None or each.digest != former.digest)
+            if any(self.store.has(secret_key(each.owner, each.digest)) for each in others):
+                return False
+            if self.store.put_if(values, saved(pair, bundle, found)):
+                return True
+
+    def note(self, bundle: Bundle, **known: Any) -> Bundle:
+        """Keep what became *known* of a stored bundle, whose key and chain stay as they are.
+
+        Return it as it is stored then. Where another process stored another one meanwhile, or
+        forgot it, nothing is kept: what became known is of no use.
+        """
+        found = replace(bundle, **known)
+
+        def with_known(stored: bytes | None) -> bytes | None:
+            nonlocal found
+            present = bundle_from(stored)
+            if present is None or present.digest != bundle.digest:
+                found = self.facts(bundle.owner) or bundle
+                return stored
+            found = replace(present, **known)
+            return facts_of(found)
+
+        change(self.store, facts_key(bundle), with_known)
+        return found
 
     def forget(self, bundle: Bundle) -> None:
         """Remove a bundle with its key; nothing of an owner for whom another one is stored."""
-        owner, stored = bundle.owner, self.facts(bundle.owner)
-        if stored and stored.digest != bundle.digest:
-            return
+        owner = bundle.owner
         gone = (*facts_keys(owner), secret_key(owner, bundle.digest), attempt_key(owner))
-        self.store.put_all(dict.fromkeys(gone))
+        while True:
+            former = {key: self.readable(key) for key in facts_keys(owner)}
+            stored = (bundle_from(each) for each in former.values())
+            if any(each and each.digest != bundle.digest for each in stored):
+                return
+            if self.store.put_if(former, dict.fromkeys(gone)):
+                return
 
     def failed(self, wanted: Certificate, failure: NotObtained, now: datetime, draw: float) -> None:
         """Remember that obtaining *wanted* failed; *draw*, from 0 to 1, varies the pause."""
@@ -193,9 +222,16 @@ class Bundles:
         if self.store.has(key := authority_key(prefix, directory)):
             self.store.delete(key)
 
-    def forget_failure(self, owner: str) -> None:
-        """Forget the last failure of an owner, for whom nothing of the kind is due any more."""
-        self.store.delete(attempt_key(owner))
+    def forget_failure(self, owner: str, known: Attempt | None = None) -> None:
+        """Forget the last failure of an owner, for whom nothing of the kind is due any more.
+
+        Where that is *known*, one that the other half, or another process, noted since stays.
+        """
+
+        def without(stored: bytes | None) -> bytes | None:
+            return None if known in (None, attempt_from(stored)) else stored
+
+        change(self.store, attempt_key(owner), without)
 
     def forget_orders(self, owners: Iterable[str]) -> None:
         """Forget the orders, with their keys, of all but these owners."""
@@ -209,6 +245,16 @@ class Bundles:
         """Return the failures below *prefix* by what they are of."""
         found = (self.readable(key) for key in self.store.keys(prefix))
         return {each.of: each for value in found if (each := attempt_from(value))}
+
+
+def saved(pair: KeyAndChain, bundle: Bundle, former: Iterable[Bundle]) -> dict[str, bytes | None]:
+    """Return what is put, or forgotten, when a bundle is kept in the place of former ones."""
+    owner = bundle.owner
+    gone = [*facts_keys(owner), *(secret_key(each.owner, each.digest) for each in former)]
+    if not bundle.is_interim:
+        gone += [attempt_key(owner), order_key(owner)]
+    new = {secret_key(owner, bundle.digest): pair.pem, facts_key(bundle): facts_of(bundle)}
+    return dict.fromkeys(gone) | new
 
 
 def facts_key(bundle: Bundle) -> str:

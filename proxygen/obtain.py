@@ -116,7 +116,7 @@ def settled(site: Site, parts: Parts, observed: Observed) -> Observed:
     waits = {each.owner for each in waiting}
     for owner, attempt in list(attempts.items()):
         if owner not in waits and about.get(owner) != attempt.purpose:
-            bundles.forget_failure(owner)
+            bundles.forget_failure(owner, attempt)
             del attempts[owner]
     bundles.forget_orders(each.key for each in site.owners)
     parts.names.keep({each.owner: each.names for each in site.certificates})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -138,6 +139,82 @@ def test_no_key_is_in_the_facts_or_shown(store: MemoryStore) -> None:
     assert "PRIVATE" not in repr(PAIR)
 
 
+def test_what_becomes_known_is_kept_of_the_one_that_is_stored_and_of_no_other(
+    store: MemoryStore,
+) -> None:
+    told = RenewalInfo(NOON + DAY)
+    bundles, others = Bundles(store), Bundles(store)
+    others.note(OWN, replace=True)
+    both = bundles.note(OWN, renewal=told)  # by who did not know of that
+    assert (both.replace, both.renewal) == (True, told)
+    assert others.facts("a.example") == both
+    renewed = replace(OWN, digest="1" * 64, not_before=NOON)
+    others.save(PAIR, renewed)
+    assert bundles.note(OWN, renewal=told) == renewed
+    assert bundles.facts("a.example") == renewed
+    others.forget(renewed)
+    assert bundles.note(OWN, renewal=told) == OWN
+    assert bundles.facts("a.example") is None
+
+
+@pytest.mark.parametrize(
+    "do",
+    [
+        lambda bundles: bundles.note(OWN, replace=True),
+        lambda bundles: bundles.forget(OWN),
+        lambda bundles: bundles.save_first(PAIR, replace(OWN, stand_in=True), OWN),
+    ],
+    ids=["note", "forget", "stand-in"],
+)
+def test_what_is_stored_in_the_very_moment_is_neither_overwritten_nor_forgotten(
+    do: Callable[[Bundles], object],
+) -> None:
+    renewed = replace(OWN, digest="1" * 64, not_before=NOON)
+
+    class Meanwhile(MemoryStore):
+        others: Bundles | None = None
+
+        def put_if(self, former: Values, values: Values) -> bool:
+            others, self.others = self.others, None
+            if others:
+                others.save(PAIR, renewed)
+            return super().put_if(former, values)
+
+    store = Meanwhile()
+    bundles = Bundles(store)
+    bundles.save(PAIR, OWN)
+    store.others = Bundles(store)
+    do(bundles)
+    assert bundles.all() == {"a.example": renewed}
+
+
+def test_a_stand_in_or_what_is_adopted_takes_the_place_of_what_it_was_chosen_for(
+    store: MemoryStore,
+) -> None:
+    bundles, interim = Bundles(store), replace(OWN, digest="2" * 64, stand_in=True)
+    renewed = replace(OWN, digest="1" * 64, not_before=NOON)
+    assert bundles.save_first(PAIR, interim, OWN)
+    assert bundles.facts("a.example") == interim
+    bundles.save(PAIR, renewed)
+    assert not bundles.save_first(PAIR, interim, OWN)
+    assert not bundles.save_first(PAIR, interim, None)
+    assert bundles.facts("a.example") == renewed
+    store.delete(secret_key("a.example", renewed.digest))  # of no use to anybody
+    assert bundles.save_first(PAIR, interim, None)
+
+
+def test_a_failure_that_came_since_is_not_forgotten(store: MemoryStore) -> None:
+    bundles = Bundles(store)
+    bundles.failed(WANTED, IssueFailed("no"), NOON, 0.5)
+    first = bundles.attempts()["a.example"]
+    bundles.failed(WANTED, IssueFailed("still not"), NOON + DAY, 0.5)
+    bundles.forget_failure("a.example", first)
+    second = bundles.attempts()["a.example"]
+    assert second.what == "still not"
+    bundles.forget_failure("a.example", second)
+    assert not bundles.attempts()
+
+
 def test_what_is_forgotten_leaves_nothing(store: MemoryStore) -> None:
     Bundles(store).forget(OWN)
     assert not [key for key in store.values if "a.example" in key]
@@ -172,7 +249,7 @@ def test_a_certificate_without_an_end_is_kept_with_one_that_can_be_reckoned_with
     store: MemoryStore,
 ) -> None:
     endless = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)  # RFC 5280 section 4.1.2.5
-    Bundles(store).note(replace(OWN, not_after=endless))
+    Bundles(store).note(OWN, not_after=endless)
     found = Bundles(store).facts("a.example")
     assert found
     assert found.not_after.year == 9990
@@ -182,7 +259,7 @@ def test_a_certificate_without_an_end_is_kept_with_one_that_can_be_reckoned_with
 def test_stored_moments_are_read_as_utc(store: MemoryStore) -> None:
     there = timezone(timedelta(hours=14))
     info = RenewalInfo(NOON.astimezone(there), NOON, NOON, None)
-    Bundles(store).note(replace(OWN, not_after=NOON.astimezone(there), renewal=info))
+    Bundles(store).note(OWN, not_after=NOON.astimezone(there), renewal=info)
     found = Bundles(store).facts("a.example")
     assert found
     assert found.renewal
@@ -264,7 +341,8 @@ def test_facts_are_read_again_when_they_changed_and_only_then() -> None:
     again = bundles.all()
     assert again == {GLOBAL: MAIN, "a.example": OWN}
     assert not store.read
-    Bundles(store).note(replace(OWN, replace=True))  # as another process does
+    Bundles(store).note(OWN, replace=True)  # as another process does
+    store.read.clear()
     assert bundles.all()["a.example"].replace
     assert store.read == [facts_key(OWN)]
 
@@ -298,5 +376,5 @@ def test_a_stamp_that_proves_nothing_is_not_relied_on() -> None:
     bundles = Bundles(store)
     bundles.save(PAIR, OWN)
     bundles.all()
-    bundles.note(replace(OWN, replace=True))
+    bundles.note(OWN, replace=True)
     assert bundles.all()["a.example"].replace

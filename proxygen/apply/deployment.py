@@ -42,18 +42,23 @@ class Deployment:
         """Store the certificates for which nobody is asked; return whether there were any."""
         adopt = [step for step in plan.steps if isinstance(step, Adopt)]
         due = [step for step in plan.steps if isinstance(step, Issue)]
-        self.adopt(adopt)
+        self.adopt(adopt, observed)
         if due:
             self.supplied.update(step.certificate.owner for step in due if not step.stand_in)
             self.issuance.all(due, observed)
         return bool(adopt or due)
 
-    def adopt(self, steps: Iterable[Adopt]) -> None:
-        """Store certificates that services have; what cannot be stored is not tried again."""
+    def adopt(self, steps: Iterable[Adopt], observed: Observed) -> None:
+        """Store certificates that services have; what cannot be stored is not tried again.
+
+        Nor is one for whose owner another process stored one since that was *observed*.
+        """
         for step in steps:
             owner = step.bundle.owner
             try:
-                self.parts.bundles.save(step.pair, step.bundle)
+                former = observed.bundles.get(owner)
+                if not self.parts.bundles.save_first(step.pair, step.bundle, former):
+                    continue
             except OSError as error:
                 self.supplied.add(owner)
                 self.unadopted.add(owner)

@@ -99,11 +99,13 @@ class Issuing:
             replaced(former, wanted, authority) if authority else None,
         )
         bundle = self.described(step, pair, authority)
+        if step.stand_in:  # it settles nothing that keeps the real one away, which may be there now
+            first = bundles.save_first(pair, bundle, None)
+            return bundle if first else bundles.facts(wanted.owner) or bundle
         self.give_up(lost(step, former), wanted.owner)
         bundles.save(pair, bundle)
-        if not step.stand_in:  # it settles nothing that keeps the real one away
-            issuer.finished(wanted.owner)
-            self.settle_names(wanted)
+        issuer.finished(wanted.owner)
+        self.settle_names(wanted)
         return bundle
 
     def give_up(self, names: Collection[str], owner: str) -> None:

@@ -82,16 +82,20 @@ class Looking:
             asked = {pool.submit(self.one, bundle): bundle for bundle in bundles}
             for bundle, future in completed(asked, lambda: over.is_set() or self.stop()):
                 if renewal := future.result():
-                    yield self.noted(replace(bundle, renewal=renewal))
+                    yield self.noted(bundle, renewal)
                 else:
                     over.set()
 
-    def noted(self, bundle: Bundle) -> Bundle:
-        """Store what became known of a bundle; where that fails, this round knows it at least."""
+    def noted(self, bundle: Bundle, renewal: RenewalInfo) -> Bundle:
+        """Store what became known of a bundle; where that fails, this round knows it at least.
+
+        Return the one that is stored: another process may have renewed it meanwhile.
+        """
+        found = replace(bundle, renewal=renewal)
         with suppress(OSError):
-            self.parts.bundles.note(bundle)
+            found = self.parts.bundles.note(bundle, renewal=renewal)
             self.parts.bundles.settled("looks", self.authority.directory)
-        return bundle
+        return found
 
     def hold(self, failure: NotObtained) -> None:
         """Remember why the authority is left alone for a while."""

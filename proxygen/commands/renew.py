@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import click
 
 from proxygen import assemble, completion
@@ -89,4 +87,4 @@ def to_replace(name: str, site: Site, parts: Parts) -> None:
         what = f"the certificate of {readable(name)} is {theirs}"
         raise UsageError(what, where=wanted.origin, remedy=remedy)
     if bundle := parts.bundles.facts(name):
-        parts.bundles.note(replace(bundle, replace=True))
+        parts.bundles.note(bundle, replace=True)

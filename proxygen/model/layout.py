@@ -54,13 +54,13 @@ class Layout:
 
     @property
     def obtaining(self) -> Path:
-        """The file whose lock is held by who obtains certificates; nothing else is beside it."""
-        return self.var / "obtaining" / "lock"
+        """The file whose lock is held by who obtains certificates."""
+        return self.var / "obtaining"
 
     @property
     def telling(self) -> Path:
-        """The file whose lock is held by who tells people; nothing else is beside it."""
-        return self.var / "telling" / "lock"
+        """The file whose lock is held by who tells people."""
+        return self.var / "telling"
 
     @property
     def hooks(self) -> Path:

@@ -89,6 +89,12 @@ class FileStore:
             return self.put_one(former, key, value)
         return self.holds(former)
 
+    def settle(self) -> None:
+        """Put in their places what a killed run began to; raise OSError where that cannot be."""
+        if self.begun():
+            with self.turn():
+                pass  # who has a turn finishes it
+
     def put_one(self, former: Values, key: str, value: bytes | None) -> bool:
         """Put or delete one value, which takes its name, or loses it, in one instant."""
         if value is None and not former and not self.has(key):

@@ -24,20 +24,26 @@ class Forward(Overlay):
     def __init__(self, store: Store) -> None:
         self.noted = store.get(VERSION_KEY)
         self.is_behind = is_behind(self.noted)
-        super().__init__(store, brought_forward(store, self.noted) if self.is_behind else {})
+        self.is_read = False
+        super().__init__(store, {})
 
     def over(self) -> Values:
-        """Return what the store will hold, nothing once it does: another may bring it forward."""
+        """Return what the store will hold, nothing once it does: another may bring it forward.
+
+        The store is read for that once, when something of it is asked for.
+        """
         if self.is_behind and self.store.get(VERSION_KEY) != self.noted:
             self.is_behind, self.values = False, {}
+        if self.is_behind and not self.is_read:
+            self.values, self.is_read = brought_forward(self.store, self.noted), True
         return self.values
 
     def bring(self) -> None:
         """Bring the store forward, unless it is there; raise OSError where it cannot be written."""
         while self.is_behind:
-            values = brought_forward(self.store, self.noted)
-            self.store.put_if({VERSION_KEY: self.noted}, values)
-            self.over()
+            self.store.put_if({VERSION_KEY: self.noted}, brought_forward(self.store, self.noted))
+            if self.store.get(VERSION_KEY) != self.noted:
+                self.is_behind, self.values = False, {}
 
     def put(self, key: str, value: bytes) -> None:
         """Keep *value*, durably."""

@@ -168,7 +168,7 @@ def test_a_certificate_that_ended_is_critical(root: Path) -> None:
     proxygen("--root", root, "apply")
     bundles = Bundles(FileStore(root / "var/lib/proxygen/store"))
     now = datetime.now(UTC)
-    bundles.note(replace(bundles.all()["a.example"], not_before=now - 9 * DAY, not_after=now - DAY))
+    bundles.note(bundles.all()["a.example"], not_before=now - 9 * DAY, not_after=now - DAY)
     run = proxygen("--root", root, "check", "--json")
     said = json.loads(run.stdout)
     assert (run.returncode, said["state"], said["exit_code"]) == (2, "CRITICAL", 2)

@@ -118,7 +118,7 @@ def test_renewal_information_is_told(root: Path, bundles: Bundles) -> None:
         moment=moment,
         explanation="https://ca.example/why",
     )
-    bundles.note(replace(bundles.all()["a.example"], renewal=suggested))
+    bundles.note(bundles.all()["a.example"], renewal=suggested)
     said = of(root, "a.example")["certificate"]
     assert said["renew_at"] == moment.isoformat()  # type: ignore[index]
     assert said["renewal_info"] == {  # type: ignore[index]

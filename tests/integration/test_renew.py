@@ -6,7 +6,6 @@ import hashlib
 import json
 import subprocess
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -65,7 +64,7 @@ def make_due(machine: Machine, owner: str) -> Bundle:
     now = datetime.now(UTC)
     soon = now + timedelta(days=10)
     start = soon - timedelta(days=90)
-    bundles.note(replace(bundle, not_after=soon, not_before=start, renewal=None))
+    bundles.note(bundle, not_after=soon, not_before=start, renewal=None)
     unheard = no("not asked in this test", retry_at=now + timedelta(days=1))
     bundles.hold("looks", machine.pebble.directory, unheard, now, 0.5)
     return bundle

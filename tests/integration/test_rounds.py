@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -119,7 +118,7 @@ def key_lost(process: Process) -> None:
 
 def replaced_by_another_process(process: Process) -> None:
     others = Bundles(process.parts.store)
-    others.note(replace(others.all()["a.example"], replace=True))
+    others.note(others.all()["a.example"], replace=True)
 
 
 def forgotten_by_another_process(process: Process) -> None:

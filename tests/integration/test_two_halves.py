@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 
 from proxygen.model.layout import Layout
+from proxygen.stores import journal
+from proxygen.stores.filesystem import JOURNAL
 from tests.conftest import require
 from tests.live import client
 from tests.live.between import Between, Hold
@@ -138,6 +140,26 @@ def test_renew_does_nothing_while_nothing_is_due_and_holds_no_lock_for_it(web: M
     run = web.proxygen("renew")
     assert "nothing to do" in run.stdout
     assert shown(web, "www.d.example") == set()
+
+
+@pytest.mark.parametrize("half", ["lock", "obtaining"])
+def test_what_a_killed_run_was_writing_goes_whichever_half_it_was(web: Machine, half: str) -> None:
+    with subprocess.Popen(["true"]) as gone:
+        pass
+    store = layout(web).store
+    left = [
+        each / f".a.example.{gone.pid}.0123456789ab.new"
+        for each in (store / "orders", layout(web).challenges / ".well-known/acme-challenge")
+    ]
+    for each in left:
+        each.parent.mkdir(parents=True, exist_ok=True)
+        each.write_bytes(b"")
+    begun = store / JOURNAL
+    begun.write_bytes(journal.written({"looks/a": b"1", "looks/b": b"2"}))
+    getattr(layout(web), half).write_text(f"{gone.pid}\n")
+    assert web.proxygen("apply").stdout == "nothing to do\n"
+    assert not [each for each in (*left, begun) if each.exists()]
+    assert (store / "looks/b").read_bytes() == b"2"
 
 
 def test_a_certificate_that_a_killed_run_obtained_is_deployed_by_the_next(web: Machine) -> None:

@@ -115,6 +115,30 @@ def test_what_another_process_does_to_it_counts(tmp_path: Path) -> None:
     assert parts(ours) == parts(theirs)
 
 
+def test_it_is_read_once_to_be_brought_forward_and_not_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old(tmp_path)
+    read: list[str] = []
+    get = FileStore.get
+
+    def noted(store: FileStore, key: str) -> bytes | None:
+        read.append(key)
+        return get(store, key)
+
+    monkeypatch.setattr(FileStore, "get", noted)
+    store = Forward(FileStore(tmp_path))
+    assert not read.count("certificates/a.example")
+    store.bring()
+    assert own(store).get("hooks/since")
+    assert read.count("certificates/a.example") == 1
+    read.clear()
+    only_read = Forward(old(tmp_path / "other"))
+    for _ in range(3):
+        assert list(shared(only_read).keys("certificates"))
+    assert read.count("certificates/a.example") == 1
+
+
 def test_an_empty_store_is_of_the_newest_version_once_something_is_there(tmp_path: Path) -> None:
     store = Forward(FileStore(tmp_path / "store"))
     store.delete("orders/a.example")

@@ -282,6 +282,15 @@ def test_what_follows_a_killed_run_may_be_killed_too(tmp_path: Path) -> None:
     assert values_in_places(tmp_path) == {**AFTER, "g": b""}
 
 
+def test_what_a_killed_run_began_is_settled_without_writing_anything_else(tmp_path: Path) -> None:
+    FileStore(tmp_path).settle()
+    assert not list(tmp_path.iterdir())
+    FileStore(tmp_path).put_all(BEFORE)
+    (tmp_path / JOURNAL).write_bytes(journal.written(CHANGE))
+    FileStore(tmp_path).settle()
+    assert values_in_places(tmp_path) == AFTER
+
+
 def test_several_values_count_from_when_they_are_all_durable(tmp_path: Path) -> None:
     """One write of the folder tells of the journal before any value takes its name."""
     program = (

@@ -731,12 +731,13 @@ def test_what_goes_wrong_beside_the_loop_is_told_and_tried_again(trial: Trial) -
     trial.watch = trial.made(start_work=held)
     trial.model(A)
     trial.watch.step()
-    in_the_way = trial.layout.obtaining.parent
-    in_the_way.write_bytes(b"")
+    in_the_way = trial.layout.obtaining
+    in_the_way.unlink(missing_ok=True)
+    in_the_way.mkdir()
     held.end()
     trial.watch.step()
     assert trial.events.of("round_failed")
-    in_the_way.unlink()
+    in_the_way.rmdir()
     trial.go(5)
     held.end()
     trial.go(5)
