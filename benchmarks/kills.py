@@ -56,7 +56,7 @@ IN_ONE = 12
 """Cases after which a machine is set up anew."""
 PATIENCE = 240.0
 MAIL = "mail.example.net"
-LOCKS = {"lock", "obtaining/lock", "telling/lock"}
+LOCKS = ("lock", "obtaining", "telling")
 
 
 def main() -> None:
@@ -471,14 +471,16 @@ def litter(machine: Machine) -> Iterator[Path]:
     store = root / "var/lib/proxygen/store"
     yield from (store / "orders").glob("*")
     yield from (each for each in store.parent.glob("live/*/begun"))
-    yield from (each for each in map(store.parent.joinpath, LOCKS) if each.read_bytes())
+    locks = (each for each in map(store.parent.joinpath, LOCKS) if each.exists())
+    yield from (each for each in locks if each.read_bytes())
 
 
 def files(machine: Machine) -> dict[Path, tuple[int, int]]:
     """Return each file and folder that runs may write, with what differs once it was."""
     root = machine.root / "var/lib/proxygen"
     etc = [each for each in (machine.root / "etc").rglob("*") if each.is_file()]
-    found = [each for each in (*root.rglob("*"), *etc) if each.name != "lock"]
+    locks = {root / each for each in LOCKS} | {root / "watch/lock"}
+    found = {*root.rglob("*"), *etc} - locks
     return {each: (each.lstat().st_mtime_ns, each.lstat().st_ino) for each in found}
 
 

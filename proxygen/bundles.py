@@ -176,15 +176,26 @@ class Bundles:
             if self.store.put_if(former, dict.fromkeys(gone)):
                 return
 
-    def failed(self, wanted: Certificate, failure: NotObtained, now: datetime, draw: float) -> None:
-        """Remember that obtaining *wanted* failed; *draw*, from 0 to 1, varies the pause."""
+    def failed(
+        self,
+        wanted: Certificate,
+        failure: NotObtained,
+        now: datetime,
+        draw: float,
+        source: str = "",
+    ) -> None:
+        """Remember that obtaining *wanted* failed; *draw*, from 0 to 1, varies the pause.
+
+        *source* is the hash of the files from which it was to come.
+        """
         about = purpose(wanted)
         bundle = self.facts(wanted.owner)
         lifetime = bundle.lifetime if bundle else None
 
         def once_more(stored: bytes | None) -> bytes:
             former = of_purpose(attempt_from(stored), about)
-            return written(attempt(wanted.owner, about, former, failure, now, draw, lifetime))
+            once = attempt(wanted.owner, about, former, failure, now, draw, lifetime)
+            return written(replace(once, source=source))
 
         change(self.store, attempt_key(wanted.owner), once_more)
 

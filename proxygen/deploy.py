@@ -24,7 +24,7 @@ from proxygen.model.certificate import GLOBAL, HTTP
 from proxygen.model.site import Site
 from proxygen.observe import looked_since, observe, unanswered
 from proxygen.plan.adoption import adopted, adoptions, as_they_are, not_usable
-from proxygen.plan.compare import LOCAL, changes_of, issues_of, stand_in
+from proxygen.plan.compare import LOCAL, as_they_were, changes_of, issues_of, stand_in
 from proxygen.plan.observed import Observed
 from proxygen.plan.steps import Install, Issue, Plan
 from proxygen.plan.without import failure, sentence
@@ -63,6 +63,7 @@ def deploy(
     if heeding.again(observed):
         observed = seen(site, parts)
     plan = plan_deployment(site, parts, observed, reload=unserved, only=only)
+    outcome.waiting = list(plan.waiting)
     outcome.notes += told_of_stand_ins(site, observed, plan, parts.now())
     if walk.supply(plan, observed):
         observed = seen(site, parts, walk.unadopted)
@@ -122,18 +123,24 @@ def plan_deployment(
         if each.issuer in LOCAL and (not only or each.owner in only)
     )
     due, _ = issues_of(local, then, now, supplied)
+    held = {
+        each: until
+        for each in due
+        if each.certificate.owner not in only and (until := as_they_were(each, then, now))
+    }
+    due, waiting = tuple(each for each in due if each not in held), tuple(held.values())
     first = stand_in(site, then)
     if first and not any(is_self_signed(step, GLOBAL) for step in due):
         due = (first, *due)
     if GLOBAL not in then.bundles:
-        return Plan((*adopt, *due))
+        return Plan((*adopt, *due), waiting=waiting)
     wanted, failures = installations(site, parts, then)
     installs = [
         step
         for name, installation in wanted.items()
         for step in changes_of(installation, then.services[name], reload=name in reload)
     ]
-    return Plan((*adopt, *due, *installs), failures=failures)
+    return Plan((*adopt, *due, *installs), failures=failures, waiting=waiting)
 
 
 def is_self_signed(step: Issue, owner: str) -> bool:

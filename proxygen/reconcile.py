@@ -91,9 +91,9 @@ def reconcile(
         done += found.done
         if found.obtained:
             with alone.deploying():
-                site, notes = alone.latest(site), deployed.notes
-                deployed = deploy(site, parts, progress, before=deployed.before, only=only)
-                deployed.notes[:0] = notes
+                site, former = alone.latest(site), deployed
+                deployed = deploy(site, parts, progress, before=former.before, only=only)
+                carry(former, deployed)
                 site = alone.deployed(site)
             done += deployed.done
         more = portion.is_over and tried.much > before
@@ -117,6 +117,18 @@ def nothing_due(site: Site, parts: Parts, observed: Observed) -> Outcome:
     return together(site, parts, deployed, Outcome(waiting=list(plan.waiting)))
 
 
+def carry(former: Outcome, deployed: Outcome) -> None:
+    """Have a later deployment of a run tell what the *former* one found out, too.
+
+    Files that it could not use are not tried twice, so what it said of them still holds.
+    """
+    waiting = {each.owner for each in deployed.waiting}
+    failed = [(of, error) for of, error in former.failures if of in waiting]
+    deployed.notes[:0], deployed.failures[:0] = former.notes, failed
+    told = {of for of, _ in failed}
+    deployed.waiting = [each for each in deployed.waiting if each.owner not in told]
+
+
 @dataclass(slots=True)
 class Portion:
     """Tells whether to begin no more orders: when told to *leave* off, or once the time is up."""
@@ -136,9 +148,8 @@ class Portion:
 
 def followed(first: Outcome, second: Outcome) -> Outcome:
     """Return what came of obtaining certificates in two portions."""
-    for of, error in first.failures:
-        if of not in {each for each, _ in second.failures}:
-            second.failures.append((of, error))
+    again = {of for of, _ in second.failures}
+    second.failures += [(of, error) for of, error in first.failures if of not in again]
     second.terms = first.terms | second.terms
     second.notes = [*first.notes, *second.notes]
     second.obtained += first.obtained
@@ -160,7 +171,7 @@ def together(site: Site, parts: Parts, deployed: Outcome, came: Outcome) -> Outc
         done=[*deployed.done, *came.done],
         failures=[*deployed.failures, *came.failures],
         warnings=list(dict.fromkeys(told)),
-        waiting=came.waiting,
+        waiting=[*deployed.waiting, *came.waiting],
         terms=came.terms,
         obtained=deployed.obtained + came.obtained,
         observed=present,
@@ -208,14 +219,22 @@ def make_plan(site: Site, parts: Parts, observed: Observed, only: Collection[str
     if GLOBAL not in adopted(observed, adopt).bundles:
         later = plan_deployment(site, parts, then, only=only)
         installs = (step for step in later.steps if not isinstance(step, Adopt | Issue))
-        here = replace(later, steps=(*here.steps, *installs))
+        here = replace(later, steps=(*here.steps, *installs), waiting=here.waiting)
     orders = plan_orders(site, parts, adopted(observed, adopt), only)
     steps = (*here.steps, *orders.steps)
     roles = {name: parts.services[name].role for name in observed.services}
-    showing = Showing(site, observed, then, steps, orders.waiting, roles, now)
+    waiting = (*here.waiting, *orders.waiting)
+    showing = Showing(site, observed, then, steps, waiting, roles, now)
     told = told_of_stand_ins(site, observed, here, now)
     known = (*told, *warnings(site, adopted(observed, adopt), now))
-    return replace(orders, steps=steps, warnings=known, failures=here.failures, shown=showing.all())
+    return replace(
+        orders,
+        steps=steps,
+        waiting=waiting,
+        warnings=known,
+        failures=here.failures,
+        shown=showing.all(),
+    )
 
 
 def with_global(site: Site, observed: Observed, now: datetime) -> Observed:

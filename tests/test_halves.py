@@ -27,6 +27,7 @@ from proxygen.observe import observe, observe_store
 from proxygen.obtain import obtain, plan_orders
 from proxygen.plan.observed import Observed
 from proxygen.plan.steps import Forget, Issue, Look, Plan
+from proxygen.plan.wake import wake_at
 from proxygen.reconcile import Alone, make_plan, reconcile
 from proxygen.services import Listener
 from tests import certificates
@@ -403,6 +404,49 @@ def test_a_failure_of_files_is_forgotten_when_they_are_as_they_were(
     (folder / "c.pem").write_bytes(good)
     assert ours.round().failures == []
     assert not ours.parts.bundles.attempts()
+
+
+def test_files_that_cannot_be_used_are_tried_again_when_they_change_or_the_pause_is_over(
+    ours: Installation, ca: SmallAuthority
+) -> None:
+    files = {"certificate": "c.pem", "key": "k.pem"}
+    wanted = {"url": "https://www.c.example", "certificate": {"file": files}}
+    ours.model(ca, {"c.example": wanted})
+    path = ours.layout.config.parent / "c.pem"
+    path.write_bytes(b"garbage")
+    path.with_name("k.pem").write_bytes(b"garbage")
+
+    def deployed(*only: str) -> tuple[list[str], list[str], int]:
+        outcome = deploy(ours.site, ours.parts, SILENT, only=only)
+        failed, waiting = (of for of, _ in outcome.failures), (w.owner for w in outcome.waiting)
+        return [*failed], [*waiting], ours.parts.bundles.attempts()["c.example"].count
+
+    assert deployed() == (["c.example"], [], 1)
+    assert deployed() == ([], ["c.example"], 1)
+    assert ours.round().exit_code == IssueFailed.exit_code
+    plan = make_plan(ours.site, ours.parts, observe(ours.site, ours.parts))
+    assert (words(plan), [each.owner for each in plan.waiting]) == ([], ["c.example"])
+    assert deployed("c.example") == (["c.example"], [], 2)  # a person asks
+    path.write_bytes(b"other garbage")
+    assert deployed() == (["c.example"], [], 3)
+    again = ours.parts.bundles.attempts()["c.example"].again
+    observed = observe(ours.site, ours.parts)
+    assert wake_at(ours.site, observed, (), ours.clock.now) == again
+    ours.clock.now = again
+    assert deployed() == (["c.example"], [], 4)
+
+
+def test_what_a_run_found_wrong_with_files_is_told_when_it_deploys_once_more(
+    ours: Installation, ca: SmallAuthority
+) -> None:
+    files = {"certificate": "c.pem", "key": "k.pem"}
+    wanted = {"url": "https://www.c.example", "certificate": {"file": files}}
+    ours.model(ca, A | {"c.example": wanted})
+    outcome = ours.round()
+    assert outcome.obtained
+    assert [of for of, _ in outcome.failures] == ["c.example"]
+    assert not outcome.waiting
+    assert ours.parts.bundles.attempts()["c.example"].count == 1
 
 
 def test_a_web_server_that_says_nothing_answers_for_nobody_and_is_not_asked_for_long() -> None:

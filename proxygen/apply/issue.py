@@ -163,8 +163,9 @@ class Issuing:
             self.remember_refused(step, failure)
         if not failure.everybody:
             with contextlib.suppress(OSError):  # the failure is told in any case
-                parts = self.parts
-                parts.bundles.failed(step.certificate, failure, parts.now(), parts.draw())
+                parts, wanted = self.parts, step.certificate
+                source = self.sources.get(wanted.owner, "")
+                parts.bundles.failed(wanted, failure, parts.now(), parts.draw(), source)
 
 
 def lost(step: Issue, former: Bundle | None) -> tuple[str, ...]:

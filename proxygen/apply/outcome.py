@@ -54,15 +54,24 @@ class Outcome:
     set_aside: tuple[SetAside, ...] = ()
     held_back: tuple[Removal, ...] = ()
     locked: LockHeld | None = None
+    failed_of: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
 
     def settle(self, of: str) -> None:
-        """Forget the failure of something that was done in the end."""
-        self.failures = [(each, error) for each, error in self.failures if each != of]
+        """Forget the failure of something that was done in the end.
+
+        Ten thousands may fail: what did not is seen without looking at them all.
+        """
+        if len(self.failed_of) != len(self.failures):
+            self.failed_of = {each for each, _ in self.failures}
+        if of in self.failed_of:
+            self.failures = [(each, error) for each, error in self.failures if each != of]
+            self.failed_of.discard(of)
 
     def failed(self, of: str, error: ProxygenError) -> None:
         """Note a failure; a later one of the same takes its place."""
         self.settle(of)
         self.failures.append((of, error))
+        self.failed_of.add(of)
 
     @property
     def not_done(self) -> list[tuple[str, ProxygenError]]:

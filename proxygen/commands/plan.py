@@ -38,7 +38,8 @@ def command(layout: Layout, as_json: bool, diffs: bool) -> int:
     observed = observe(site, parts)
     plan = make_plan(site, parts, observed)
     issues = (step for step in plan.steps if isinstance(step, Issue) and not step.stand_in)
-    due = certificates((step.certificate for step in issues), parts.now(), parts.store)
+    wanted = [*(step.certificate for step in issues), *(each.certificate for each in plan.waiting)]
+    due = certificates(wanted, parts.now(), parts.store)
     supplied = [each for each in due if not each.is_usable]
     authority = [each for each in of_authorities(site) if not each.is_usable]
     if as_json:

@@ -397,14 +397,21 @@ def sweep(path: Path) -> None:
 
 
 def lives(process: int) -> bool:
-    """Return whether a process with that number is there."""
+    """Return whether a process with that number is there, and has not ended unnoticed."""
     try:
         os.kill(process, 0)
     except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:
         return True
-    return process > 0
+    return process > 0 and not is_zombie(process)
+
+
+def is_zombie(process: int) -> bool:
+    """Return whether a process has ended, and the one that started it has not asked yet how."""
+    with suppress(OSError):
+        return Path(f"/proc/{process}/stat").read_bytes().rpartition(b")")[2].split()[:1] == [b"Z"]
+    return False
 
 
 def matching(mask: Path) -> list[Path]:

@@ -35,7 +35,8 @@ class Attempt:
 
     *of* is the owner whose certificate could not be obtained, or the directory of the
     authority that could not issue for anybody. *purpose* is what was wanted: for anything else
-    nobody waits. *asked* tells that the authority named the moment itself (Retry-After).
+    nobody waits. *asked* tells that the authority named the moment itself (Retry-After). *source*
+    is the hash of the files that were supplied, empty where none were.
     """
 
     of: str
@@ -46,6 +47,7 @@ class Attempt:
     failure: NotObtained
     purpose: str = ""
     asked: bool = False
+    source: str = ""
 
     def holds(self, now: datetime) -> bool:
         """Return whether it is too early to try again.
@@ -95,3 +97,8 @@ def waits(attempt: Attempt | None, purpose: str, now: datetime) -> datetime | No
     if attempt is None or attempt.purpose != purpose:
         return None
     return attempt.again if attempt.holds(now) else None
+
+
+def failures(attempt: Attempt) -> str:
+    """Return how often it failed, in words."""
+    return "1 failure" if attempt.count == 1 else f"{attempt.count} failures in a row"

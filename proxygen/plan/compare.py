@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from proxygen.model.certificate import GLOBAL, Certificate
 from proxygen.model.hosts import readable
 from proxygen.model.site import Site
+from proxygen.plan.backoff import failures, purpose, waits
 from proxygen.plan.installation import Installation
 from proxygen.plan.names import Names
 from proxygen.plan.observed import Installed, Observed, ServiceState, dotted
@@ -77,6 +78,22 @@ def issues_of(
             elif selection.until:
                 waiting.append(Waiting(wanted, selection.until, "names", selection.words))
     return tuple(sorted(due, key=lambda step: not is_local(step))), tuple(waiting)
+
+
+def as_they_were(step: Issue, observed: Observed, now: datetime) -> Waiting | None:
+    """Return the waiting for files that could not be used and are as they were, None for others.
+
+    They are tried again once they change, or the pause after the failure is over, as some become
+    right by the calendar alone.
+    """
+    wanted = step.certificate
+    attempt = observed.attempts.get(wanted.owner)
+    until = waits(attempt, purpose(wanted), now)
+    if wanted.file is None or attempt is None or until is None:
+        return None
+    if attempt.source != observed.sources.get(wanted.owner, ""):
+        return None
+    return Waiting(wanted, until, "failed", f"after {failures(attempt)}: {attempt.what}")
 
 
 def issue(wanted: Certificate, narrowed: Certificate, reason: Reason) -> Issue:

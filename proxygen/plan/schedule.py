@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from proxygen.model.certificate import GLOBAL, Authority, Bundle, Certificate
-from proxygen.plan.backoff import Attempt, purpose, waits
+from proxygen.plan.backoff import Attempt, failures, purpose, waits
 from proxygen.plan.quota import Entry, Quota, is_exempt, is_renewal
 from proxygen.plan.renewal import WARNED, warned_from
 from proxygen.plan.steps import Forecast, Issue, Waiting
@@ -82,11 +82,6 @@ def placed(step: Issue, past: Past, now: datetime) -> Issue | Waiting:
 def holds(attempt: Attempt, wanted: Certificate, past: Past) -> bool:
     """Return whether a failure is waited for also by the person who asks for a certificate."""
     return attempt.asked or wanted.owner not in past.forced
-
-
-def failures(attempt: Attempt) -> str:
-    """Return how often it failed, in words."""
-    return "1 failure" if attempt.count == 1 else f"{attempt.count} failures in a row"
 
 
 def candidates(step: Issue, past: Past, now: datetime) -> tuple[Authority, ...]:

@@ -32,6 +32,8 @@ def wake_at(
     for wanted in site.certificates:
         if wanted.issuer not in SUPPLIED:
             moments += moments_of(wanted, observed, held, now)
+        elif (attempt := observed.attempts.get(wanted.owner)) and attempt.holds(now):
+            moments.append(attempt.again)  # files may become right by the calendar alone
     return max(now, min(moments))
 
 

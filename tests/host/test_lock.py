@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -51,6 +52,18 @@ def test_a_killed_holder_holds_nothing(tmp_path: Path) -> None:
         finally:
             holder.kill()
     until(lambda: taken(path), "the lock of a killed process")
+
+
+def test_what_a_process_was_writing_goes_though_nobody_asked_yet_how_it_ended(
+    tmp_path: Path,
+) -> None:
+    with subprocess.Popen(["true"]) as gone:
+        os.waitid(os.P_PID, gone.pid, os.WEXITED | os.WNOWAIT)
+        theirs, ours = (tmp_path / f".a.{each}.0123.new" for each in (gone.pid, os.getpid()))
+        for each in (theirs, ours):
+            each.write_bytes(b"")
+        files.sweep(tmp_path)
+        assert (theirs.exists(), ours.exists()) == (False, True)
 
 
 def taken(path: Path) -> bool:
