@@ -1,10 +1,11 @@
-"""How soon a domain that joins is served by the daemon while an authority says nothing.
+"""How soon a domain that joins is served by the daemon while an authority, or the DNS, is silent.
 
     .venv/bin/python -m benchmarks.silent [DOMAINS [ORDERS]]
 
 Runs the real daemon and the real nginx on loopback ports, with a file for each domain. Measured
-without any order, then with ORDERS of them at an authority that takes connections and never
-answers. To set it up every certificate is self-signed and written without fsync.
+without any order; with ORDERS of them at an authority that takes connections and never answers;
+and with as many whose names are checked before, at a name server that never answers. To set it up
+every certificate is self-signed and written without fsync.
 """
 
 from __future__ import annotations
@@ -37,11 +38,18 @@ def main() -> None:
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
     orders = int(sys.argv[2]) if len(sys.argv) > 2 else 500
     os.environ["MALLOC_ARENA_MAX"] = "2"  # as the unit has it
-    print(f"{count} domains:")
-    for hanging in (0, orders):
+    print(f"{count} domains, {os.getloadavg()[0]:.1f} others want a core:", flush=True)
+    for silent, hanging in (("nobody", 0), ("the authority", orders), ("the name server", orders)):
         with temporary_root() as root, Machine(root, WEB) as machine, silence() as port:
-            acme = {"directory": f"https://127.0.0.1:{port}/dir", "terms_of_service_agreed": True}
-            as_yaml(machine.model({}, main=MAIN, acme=acme, include=["domains.d/*.yaml"]))
+            acme = {
+                "directory": f"https://127.0.0.1:{port}/dir",
+                "terms_of_service_agreed": True,
+                "preflight": silent == "the name server",
+                "validation_port": machine.nginx.http,
+            }
+            more = {"resolvers": [f"127.0.0.1:{port}"], "addresses": ["127.0.0.1"]}
+            more |= {"include": ["domains.d/*.yaml"]}
+            as_yaml(machine.model({}, main=MAIN, acme=acme, **more))
             (machine.config.parent / "domains.d").mkdir()
             write(machine, domains(count))
             child = multiprocessing.Process(target=set_up, args=(Layout(root, machine.config),))
@@ -49,10 +57,10 @@ def main() -> None:
             child.join()
             ordered = {f"o{n}.example": {"url": f"www.o{n}.example"} for n in range(hanging)}
             write(machine, {each: ordered[each] | {"certificate": "acme"} for each in ordered})
-            measured(machine, hanging)
+            measured(machine, silent, hanging)
 
 
-def measured(machine: Machine, hanging: int) -> None:
+def measured(machine: Machine, silent: str, hanging: int) -> None:
     """Run the daemon, have domains join, and print how soon each was served."""
     log = machine.root / "watch.log"
     with log.open("w") as output, daemon(machine, output.fileno()) as running:
@@ -63,7 +71,8 @@ def measured(machine: Machine, hanging: int) -> None:
         finally:
             running.terminate()
     middle, most = statistics.median(took), max(took)
-    print(f"  {hanging:3} orders hanging: {middle:.2f} s, at most {most:.2f} s, of {CHANGES}")
+    words = f"{silent} is silent, {hanging} orders wait"
+    print(f"  {words}: {middle:.2f} s, at most {most:.2f} s, of {CHANGES}", flush=True)
 
 
 def joined(machine: Machine, number: int) -> float:
@@ -91,10 +100,14 @@ def write(machine: Machine, wanted: dict[str, dict[str, object]]) -> None:
 
 @contextmanager
 def silence() -> Iterator[int]:
-    """Have a port that takes connections and never answers."""
+    """Have a port that takes connections and datagrams, and never answers."""
     port = ports.reserve()
     kept = []
-    with socket.create_server(("127.0.0.1", port), backlog=1000) as server:
+    with (
+        socket.create_server(("127.0.0.1", port), backlog=1000) as server,
+        socket.socket(type=socket.SOCK_DGRAM) as datagrams,
+    ):
+        datagrams.bind(("127.0.0.1", port))
 
         def accept() -> None:
             with suppress(OSError):

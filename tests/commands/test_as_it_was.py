@@ -11,9 +11,12 @@ from typing import Any
 import pytest
 
 from proxygen import assemble
-from proxygen.commands.apply import over, round_of
+from proxygen.apply.outcome import Outcome, Progress
+from proxygen.assemble import Parts
+from proxygen.commands.apply import over, run_of
 from proxygen.model.layout import Layout
-from proxygen.reconcile import reconcile
+from proxygen.model.site import Site
+from proxygen.reconcile import Alone, reconcile
 from tests.commands.test_cli import proxygen
 from tests.live.authority import Authority
 
@@ -310,6 +313,11 @@ def test_a_file_that_is_named_and_whose_domains_moved_is_told_likewise(folder: P
         assert "b.yaml, which is not there" in found.stderr
 
 
+def once(site: Site, parts: Parts, shown: Progress, alone: Alone) -> Outcome:
+    """Do what `apply` does."""
+    return reconcile(site, parts, shown, alone=alone)
+
+
 def test_what_another_run_kept_before_ours_began_counts(folder: Path) -> None:
     layout = Layout(folder.parents[2], folder.parent / "proxygen.yaml")
     assert run(folder, "apply").returncode == 0
@@ -317,7 +325,7 @@ def test_what_another_run_kept_before_ours_began_counts(folder: Path) -> None:
     read = assemble.site(layout, confirmed=True)
     (folder / "c.yaml").write_text(domains("c.example"))
     assert run(folder, "apply").returncode == 8
-    outcome = round_of(layout, read, reconcile, quiet=True)
+    outcome = run_of(layout, read, once, quiet=True)
     assert outcome.exit_code == 0
     (folder / "c.yaml").write_text("domains: {")
     (told,) = said(folder, "apply")["set_aside"]
@@ -328,9 +336,9 @@ def test_what_another_run_kept_before_ours_began_counts(folder: Path) -> None:
 def test_what_is_confirmed_is_so_for_one_round(folder: Path) -> None:
     layout = Layout(folder.parents[2], folder.parent / "proxygen.yaml")
     read = assemble.site(layout, confirmed=True)
-    assert round_of(layout, read, reconcile, quiet=True).exit_code == 0
+    assert run_of(layout, read, once, quiet=True).exit_code == 0
     second = over(layout, read)
     (folder / "a.yaml").write_text("")
     assert run(folder, "apply").returncode == 8
-    assert round_of(layout, second, reconcile, quiet=True).exit_code == 8
+    assert run_of(layout, second, once, quiet=True).exit_code == 8
     assert len(served(folder)) == 9
