@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -16,21 +16,25 @@ import pytest
 
 from proxygen import answered, applied
 from proxygen import obtain as obtain_module
+from proxygen.apply.issuance import Issuance
+from proxygen.apply.orders import MOST_ORDERS, Orders, Tried
 from proxygen.apply.outcome import SILENT, Outcome, Progress
 from proxygen.assemble import Parts
 from proxygen.commands.apply import Run
-from proxygen.deploy import answering, deploy, plan_deployment
-from proxygen.errors import IssueFailed, LockHeld
-from proxygen.model.certificate import GLOBAL, Bundle
+from proxygen.deploy import answering, deploy, plan_deployment, stopped
+from proxygen.errors import IssueFailed, LockHeld, RefusedName, ServiceError
+from proxygen.model.certificate import DNS, GLOBAL, Bundle, Certificate
 from proxygen.model.site import Site
 from proxygen.observe import observe, observe_store
 from proxygen.obtain import obtain, plan_orders
-from proxygen.plan.observed import Observed
-from proxygen.plan.steps import Forget, Issue, Look, Plan
+from proxygen.plan.observed import Observed, ServiceState
+from proxygen.plan.renewal import Reason
+from proxygen.plan.steps import Forget, Issue, Look, Plan, Waiting
 from proxygen.plan.wake import wake_at
-from proxygen.reconcile import Alone, make_plan, reconcile
+from proxygen.reconcile import Alone, carry, make_plan, reconcile
 from proxygen.services import Listener
 from tests import certificates
+from tests.certificates import NOON
 from tests.live.installation import Clock, Installation, challenge_port
 from tests.live.small_authority import SmallAuthority
 from tests.models import bundle, site
@@ -487,3 +491,151 @@ def test_the_latest_site_is_the_one_that_is_kept_while_the_file_is_wrong(
 
     run.whole(once, SILENT)
     assert [each.key for each in found[0].domains] == ["a.example", "b.example"]
+
+
+# What Orders decides.
+
+WANTED = next(
+    replace(each, names=("www.a.example", "x.a.example"))
+    for each in site(TEXT.replace("GLOBAL", "acme")).certificates
+    if each.owner == "a.example"
+)
+FIRST, MORE = WANTED.names
+STRICT = replace(WANTED, strict=True)
+
+
+def orders(ours: Installation, answers: frozenset[str] | None, tried: Tried) -> Orders:
+    """Return who walks plans, where these names are answered for."""
+    found, outcome = site(TEXT.replace("GLOBAL", "acme")), Outcome()
+    issuance = Issuance(found, ours.parts, outcome, SILENT, lambda _: None)
+    return Orders(found, ours.parts, outcome, SILENT, issuance, tried, answers)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "answers", "tried", "ordered", "failed"),
+    [
+        pytest.param(WANTED, None, (), [FIRST, MORE], [], id="no web server runs"),
+        pytest.param(WANTED, {FIRST, MORE}, (), [FIRST, MORE], [], id="all are answered for"),
+        pytest.param(WANTED, {FIRST}, (), [FIRST], [], id="but for an extra name"),
+        pytest.param(STRICT, {FIRST}, (), [], ["a.example"], id="which must be in"),
+        pytest.param(WANTED, {MORE}, (), [], ["a.example"], id="but for the URL's"),
+        pytest.param(WANTED, {"www.b.example"}, (), [], ["a.example"], id="but for all"),
+        pytest.param(WANTED, {FIRST, MORE}, ("a.example",), [], [], id="tried in this run"),
+        pytest.param(
+            replace(WANTED, challenge=DNS), {"b.example"}, (), [FIRST, MORE], [], id="by dns-01"
+        ),
+    ],
+)
+def test_what_is_ordered_of_what_is_due(
+    ours: Installation,
+    wanted: Certificate,
+    answers: set[str] | None,
+    tried: Collection[str],
+    ordered: list[str],
+    failed: list[str],
+) -> None:
+    done = Tried(owners=set(tried))
+    walk = orders(ours, None if answers is None else frozenset(answers), done)
+    due = walk.to_order([Issue(wanted, Reason("absent", "no certificate yet"))])
+    assert [name for step in due for name in step.certificate.names] == ordered
+    assert [name for step in due for name in step.left_out] == (
+        [each for each in wanted.names if each not in ordered] if due else []
+    )
+    assert [of for of, _ in walk.outcome.failures] == failed
+    assert set(failed) <= done.owners
+
+
+@pytest.mark.parametrize(
+    ("answers", "before", "asked"),
+    [
+        pytest.param(None, (), [FIRST, MORE], id="no web server runs"),
+        pytest.param({FIRST}, (), [FIRST, MORE], id="also at what is not answered for"),
+        pytest.param({"www.b.example"}, (), [], id="not while none of an owner is"),
+        pytest.param(None, (FIRST,), [MORE], id="at none twice in a run"),
+    ],
+)
+def test_which_names_are_checked(
+    ours: Installation, answers: set[str] | None, before: Collection[str], asked: list[str]
+) -> None:
+    tried = Tried(names={("a.example", name) for name in before})
+    walk = orders(ours, None if answers is None else frozenset(answers), tried)
+    found = walk.to_look_at([Look(tuple((WANTED, name) for name in WANTED.names))])
+    assert [name for _, name in found] == asked
+
+
+@pytest.mark.parametrize(
+    ("wanted", "refused", "before", "again"),
+    [
+        pytest.param(WANTED, (MORE,), [], True, id="an extra name"),
+        pytest.param(WANTED, (FIRST,), [], False, id="the URL's name"),
+        pytest.param(WANTED, (FIRST, MORE), [], False, id="both"),
+        pytest.param(WANTED, (), [], False, id="none is named"),
+        pytest.param(WANTED, ("www.other.example",), [], False, id="one that was not asked for"),
+        pytest.param(STRICT, (MORE,), [], False, id="which must be in"),
+        pytest.param(WANTED, (MORE,), [WANTED.names], False, id="the very same was asked before"),
+        pytest.param(
+            WANTED, (MORE,), [(FIRST, str(n)) for n in range(MOST_ORDERS - 1)], False, id="often"
+        ),
+    ],
+)
+def test_who_is_ordered_again_without_the_names_that_were_refused(
+    ours: Installation,
+    wanted: Certificate,
+    refused: Collection[str],
+    before: list[tuple[str, ...]],
+    again: bool,
+) -> None:
+    tried = Tried(asked={"a.example": set(before)})
+    walk = orders(ours, None, tried)
+    failure = IssueFailed("no", refused=tuple(RefusedName(each, "", "no") for each in refused))
+    step = Issue(wanted, Reason("absent", "no certificate yet"))
+    assert walk.may_do_without(step, failure) == ("a.example" if again else None)
+    assert wanted.names in tried.asked["a.example"]
+
+
+# What a deployment comes to.
+
+
+def running(name: str, pid: int | None, error: ServiceError | None = None) -> ServiceState:
+    """Return the state of a service."""
+    return ServiceState(name, None, pid=pid, error=error)
+
+
+@pytest.mark.parametrize(
+    ("pid", "error", "failed", "told"),
+    [
+        pytest.param(7, None, (), [], id="runs"),
+        pytest.param(None, None, (), ["nginx"], id="does not run"),
+        pytest.param(None, None, ("nginx",), [], id="and what is told of it failed"),
+        pytest.param(None, ServiceError("no"), (), [], id="cannot be worked with"),
+    ],
+)
+def test_which_services_are_told_not_to_run(
+    pid: int | None, error: ServiceError | None, failed: Collection[str], told: list[str]
+) -> None:
+    what = Observed({}, {"nginx": running("nginx", pid, error)}, {})
+    failures = [(of, ServiceError("refused")) for of in failed]
+    assert [of for of, _ in stopped(what, failures)] == told
+
+
+@pytest.mark.parametrize(
+    ("former", "waiting", "failures", "left"),
+    [
+        pytest.param(("c.example",), ("c.example",), ["c.example"], [], id="tried before"),
+        pytest.param((), ("c.example",), [], ["c.example"], id="tried by another run"),
+        pytest.param(("c.example",), (), [], [], id="used since"),
+        pytest.param(("nginx",), (), [], [], id="a service that took it since"),
+    ],
+)
+def test_what_a_later_deployment_tells_of_a_former_one(
+    former: Collection[str], waiting: Collection[str], failures: list[str], left: list[str]
+) -> None:
+    first, second = Outcome(notes=["said"]), Outcome(notes=["more"])
+    for of in former:
+        first.failed(of, IssueFailed("no"))
+    found = {each: replace(WANTED, owner=each) for each in waiting}
+    second.waiting = [Waiting(each, NOON, "failed", "no") for each in found.values()]
+    carry(first, second)
+    assert [of for of, _ in second.failures] == failures
+    assert [each.owner for each in second.waiting] == left
+    assert second.notes == ["said", "more"]
