@@ -205,12 +205,12 @@ def test_a_stand_in_or_what_is_adopted_takes_the_place_of_what_it_was_chosen_for
 
 def test_a_failure_that_came_since_is_not_forgotten(store: MemoryStore) -> None:
     bundles = Bundles(store)
-    bundles.failed(WANTED, IssueFailed("no"), NOON, 0.5)
+    bundles.failed(WANTED, no("no"), NOON, 0.5)
     first = bundles.attempts()["a.example"]
-    bundles.failed(WANTED, IssueFailed("still not"), NOON + DAY, 0.5)
+    bundles.failed(WANTED, no("still not"), NOON + DAY, 0.5)
     bundles.forget_failure("a.example", first)
     second = bundles.attempts()["a.example"]
-    assert second.what == "still not"
+    assert second.failure.words == "still not"
     bundles.forget_failure("a.example", second)
     assert not bundles.attempts()
 

@@ -22,7 +22,8 @@ from proxygen.apply.outcome import SILENT, Outcome, Progress
 from proxygen.assemble import Parts
 from proxygen.commands.apply import Run
 from proxygen.deploy import answering, deploy, plan_deployment, stopped
-from proxygen.errors import IssueFailed, LockHeld, RefusedName, ServiceError
+from proxygen.errors import IssueFailed, LockHeld, ServiceError
+from proxygen.failure import RefusedName
 from proxygen.model.certificate import DNS, GLOBAL, Bundle, Certificate
 from proxygen.model.site import Site
 from proxygen.observe import observe, observe_store
@@ -35,6 +36,7 @@ from proxygen.reconcile import Alone, carry, make_plan, reconcile
 from proxygen.services import Listener
 from tests import certificates
 from tests.certificates import NOON
+from tests.failures import not_issued
 from tests.live.installation import Clock, Installation, challenge_port
 from tests.live.small_authority import SmallAuthority
 from tests.models import bundle, site
@@ -587,7 +589,7 @@ def test_who_is_ordered_again_without_the_names_that_were_refused(
 ) -> None:
     tried = Tried(asked={"a.example": set(before)})
     walk = orders(ours, None, tried)
-    failure = IssueFailed("no", refused=tuple(RefusedName(each, "", "no") for each in refused))
+    failure = not_issued("no", refused=tuple(RefusedName(each, "", "no") for each in refused))
     step = Issue(wanted, Reason("absent", "no certificate yet"))
     assert walk.may_do_without(step, failure) == ("a.example" if again else None)
     assert wanted.names in tried.asked["a.example"]
@@ -632,7 +634,7 @@ def test_what_a_later_deployment_tells_of_a_former_one(
 ) -> None:
     first, second = Outcome(notes=["said"]), Outcome(notes=["more"])
     for of in former:
-        first.failed(of, IssueFailed("no"))
+        first.failed(of, not_issued("no"))
     found = {each: replace(WANTED, owner=each) for each in waiting}
     second.waiting = [Waiting(each, NOON, "failed", "no") for each in found.values()]
     carry(first, second)

@@ -93,7 +93,7 @@ def as_they_were(step: Issue, observed: Observed, now: datetime) -> Waiting | No
         return None
     if attempt.source != observed.sources.get(wanted.owner, ""):
         return None
-    return Waiting(wanted, until, "failed", f"after {failures(attempt)}: {attempt.what}")
+    return Waiting(wanted, until, "failed", f"after {failures(attempt)}: {attempt.failure.what}")
 
 
 def issue(wanted: Certificate, narrowed: Certificate, reason: Reason) -> Issue:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from proxygen.apply.outcome import Outcome
-from proxygen.errors import IssueFailed
+from tests.failures import not_issued
 
 MANY = 20_000
 
@@ -13,13 +13,13 @@ MANY = 20_000
 def test_a_later_failure_takes_the_place_of_a_former_one_and_what_is_done_has_none() -> None:
     outcome = Outcome()
     for of in ("a.example", "b.example", "c.example"):
-        outcome.failed(of, IssueFailed("no"))
-    outcome.failed("a.example", IssueFailed("still not"))
+        outcome.failed(of, not_issued("no"))
+    outcome.failed("a.example", not_issued("still not"))
     outcome.settle("b.example")
     outcome.settle("d.example")
-    outcome.failures.append(("e.example", IssueFailed("no")))
+    outcome.failures.append(("e.example", not_issued("no")))
     outcome.settle("e.example")
-    assert [(of, str(error)) for of, error in outcome.failures] == [
+    assert [(of, error.words) for of, error in outcome.failures] == [
         ("c.example", "no"),
         ("a.example", "still not"),
     ]
@@ -28,7 +28,7 @@ def test_a_later_failure_takes_the_place_of_a_former_one_and_what_is_done_has_no
 def test_many_failures_cost_what_they_are() -> None:
     outcome, begun = Outcome(), time.process_time()
     for number in range(MANY):
-        outcome.failed(f"d{number}.example", IssueFailed("no"))
+        outcome.failed(f"d{number}.example", not_issued("no"))
         outcome.settle(f"e{number}.example")
     assert len(outcome.failures) == MANY
     assert time.process_time() - begun < 5
