@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
+from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -30,6 +31,9 @@ class Page:
 
 
 PAGE = TypeAdapter(Page)
+ZERO = timedelta(0)
+EMPTY = (None, "", ())
+"""What every field is that has nothing, unless it must be there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +162,13 @@ def without(names: Collection[str], known: Names) -> Names:
 def written(owner: str, names: Names) -> bytes | None:
     """Return a page as it is stored, None for one on which nothing stands."""
     page = Page(owner, tuple(names[name] for name in sorted(names)))
-    return json.dumps(asdict(page), default=str).encode() if names else None
+    found = asdict(page, dict_factory=told)
+    return json.dumps(found, default=str).encode() if names else None
+
+
+def told(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return what of a value is written: not what is empty, as most is of most names."""
+    return {name: value for name, value in pairs if value not in EMPTY}
 
 
 def by_name(page: Page) -> Names:
@@ -175,13 +185,15 @@ def page_from(value: bytes | None) -> Page | None:
     """Return a stored page, its moments in UTC; None for none, or for what is not ours."""
     try:
         page = PAGE.validate_json(value or b"", strict=True)
-        return replace(page, names=tuple(map(in_utc, page.names)))
+        return Page(page.owner, tuple(map(in_utc, page.names)))
     except (ValidationError, ValueError, OverflowError):
         return None
 
 
 def in_utc(known: Known) -> Known:
     """Return what is known with its moments in UTC; raise ValueError for one without a zone."""
+    if all(map(is_utc, moments_of(known))):  # as we write them
+        return known
     evidence, refusal = known.evidence, known.refusal
     if evidence:
         evidence = replace(evidence, at=utc(evidence.at))
@@ -200,8 +212,23 @@ def in_utc(known: Known) -> Known:
     )
 
 
-def utc(moment: datetime) -> datetime:
-    """Return a moment in UTC; raise ValueError for one that is none of ours."""
+def moments_of(known: Known) -> Iterator[datetime]:
+    """Yield all moments of what is known."""
+    yield known.look_at
+    if known.evidence:
+        yield known.evidence.at
+    if refusal := known.refusal:
+        yield from (refusal.at, refusal.since, refusal.again)
+    yield from (each for each in (known.bad_since, known.ready_since, known.dropped) if each)
+
+
+def is_utc(moment: datetime) -> bool:
+    """Return whether a moment is in UTC; raise ValueError for one that is none of ours."""
     if moment.tzinfo is None or not 1970 < moment.year < 9990:
         raise ValueError("no moment of ours")
-    return moment.astimezone(UTC)
+    return moment.utcoffset() == ZERO
+
+
+def utc(moment: datetime) -> datetime:
+    """Return a moment in UTC; raise ValueError for one that is none of ours."""
+    return moment if is_utc(moment) else moment.astimezone(UTC)

@@ -7,7 +7,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from string import Formatter
 
-from proxygen.plan.findings import SENTENCES
+from proxygen.languages.english import FINDINGS
+from proxygen.plan.causes import Cause, cause
+from proxygen.plan.findings import WHY
 from proxygen.plan.names import Evidence, Finding, Known, Names, Refusal
 from tests.certificates import DAY, NOON
 from tests.models import site
@@ -34,9 +36,6 @@ URN = "urn:ietf:params:acme:error"
 FACTS = {
     "zone": A,
     "domain": A,
-    "servers": "ns1.example.org (203.0.113.53)",
-    "words": "SERVFAIL",
-    "answers": "ns1.example.org: 192.0.2.1; ns2.example.org: nothing",
     "chain": f"{LATE} → a.example.org → {LATE}",
     "type": "A",
     "address": "198.51.100.7",
@@ -47,19 +46,32 @@ FACTS = {
     "count": "40",
     "most": "16",
 }
+SERVERS = cause("servers", servers="ns1.example.org (203.0.113.53)")
+CAUSES = {
+    "caa": (cause("not-among", who="letsencrypt.org"),),
+    "servers-silent": (SERVERS,),
+    "servers-lame": (SERVERS,),
+    "differing": (
+        cause("shows", server="ns1.example.org", records="192.0.2.1"),
+        cause("shows-nothing", server="ns2.example.org"),
+    ),
+}
+FAILING = (cause("answers", rcode="SERVFAIL"),)
 NOT_GRAVE = frozenset({"too-many", "cannot-look", "not-fetched", "through-proxy"})
 
 
-def finding(code: str, **facts: str) -> Finding:
-    """Return a finding with the facts that its sentence tells."""
-    wanted = {name for _, name, _, _ in Formatter().parse(SENTENCES[code]) if name}
-    usual = {name: FACTS[name] for name in sorted(wanted)}
+def finding(code: str, *because: Cause, **facts: str) -> Finding:
+    """Return a finding with the facts, and a cause, that its sentence tells."""
+    wanted = {name for _, name, _, _ in Formatter().parse(FINDINGS[code]) if name}
+    usual = {name: FACTS[name] for name in sorted(wanted - {WHY})}
     if code == "caa":
         usual["record"] = FACTS["record"]
-    return Finding(code, tuple((usual | facts).items()), code not in NOT_GRAVE)
+    causes = (because or CAUSES.get(code, FAILING)) if WHY in wanted else ()
+    return Finding(code, tuple((usual | facts).items()), code not in NOT_GRAVE, causes)
 
 
-ELSEWHERE = finding("elsewhere", words="it answered 404")
+ANSWERED = cause("answered", status="404 Not Found")
+ELSEWHERE = finding("elsewhere", ANSWERED)
 
 
 def evidence(

@@ -19,6 +19,7 @@ LAYERS = (
     ("languages",),
     ("failure",),
     ("errors",),
+    ("languages",),
     ("model",),
     ("services",),
     ("plan",),

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from proxygen.namebook import NameBook
+from proxygen.plan.causes import cause
 from proxygen.plan.names import Evidence, Finding, Known, dropped, looked, refused
 from proxygen.stores import Values
 from proxygen.stores.filesystem import FileStore
@@ -17,7 +18,8 @@ from tests.certificates import NOON
 from tests.standins import MemoryStore
 
 OWNER, NAME, OTHER = "a.example", "www.a.example", "imap.a.example"
-ELSEWHERE = Finding("elsewhere", (("type", "A"), ("address", "192.0.2.7"), ("words", "404")))
+WHY = cause("redirected", cause("answered", status="404 Not Found"), place="http://b.example/")
+ELSEWHERE = Finding("elsewhere", (("type", "A"), ("address", "192.0.2.7")), because=(WHY,))
 
 
 def waiting(name: str = NAME) -> Known:

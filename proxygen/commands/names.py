@@ -19,8 +19,9 @@ from proxygen.model.hosts import BadName, extra_name, readable
 from proxygen.model.layout import Layout
 from proxygen.model.site import Site
 from proxygen.observe import names as known_names
+from proxygen.plan.causes import Cause
 from proxygen.plan.document import document
-from proxygen.plan.findings import sentence
+from proxygen.plan.findings import reason, sentence
 from proxygen.plan.names import Evidence, Finding, Known, Names, State, looked
 from proxygen.plan.renewal import SHORT
 from proxygen.plan.states import OTHERS, WORDS, Named, named, records
@@ -345,5 +346,16 @@ def finding(each: Finding) -> dict[str, Any]:
         "code": each.code,
         "grave": each.grave,
         "facts": dict(each.facts),
+        "because": [*map(because, each.because)],
         "words": sentence(each),
+    }
+
+
+def because(each: Cause) -> dict[str, Any]:
+    """Return why something is so, as ``--json`` prints it."""
+    return {
+        "code": each.code,
+        "facts": dict(each.facts),
+        "because": [*map(because, each.because)],
+        "words": reason(each),
     }

@@ -6,10 +6,13 @@ from functools import cache
 from pathlib import Path
 
 import proxygen
-from proxygen.languages import phrases
+from proxygen.languages import english, phrases
 from proxygen.plan.language import Language
 
 FOLDER = Path(proxygen.__file__).parent / "languages"
+
+APART = {"en": {f"because.{code}": phrase for code, phrase in english.CAUSES.items()}}
+"""Phrases that a language has in a module, as they are wanted where no file is read."""
 
 
 def known() -> tuple[str, ...]:
@@ -20,4 +23,4 @@ def known() -> tuple[str, ...]:
 @cache
 def load(code: str) -> Language:
     """Return a language."""
-    return Language(code, phrases(code))
+    return Language(code, {**phrases(code), **APART.get(code, {})})

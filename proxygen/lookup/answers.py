@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from proxygen.plan.causes import Cause
+
 
 class Kind(StrEnum):
     """Of one server's reply."""
@@ -59,14 +61,14 @@ class Reply:
     """What one server says.
 
     *server* is ``ns1.example.net (192.0.2.1)``, or the address alone; *records* are sorted and in
-    presentation form, ``CNAME target`` for an alias; *words* tell what happened when there is no
+    presentation form, ``CNAME target`` for an alias; *why* tells what happened when there is no
     answer.
     """
 
     server: str
     kind: Kind
     records: tuple[str, ...] = ()
-    words: str = ""
+    why: Cause | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +78,8 @@ class Found:
     *records* stand at the end of *chain*, which are the targets of the CNAME records passed, in
     order, without a final dot; where servers differ they are what most of them say. *zone* is
     the apex of the zone of the last name, empty when unknown. *replies* hold one for each server
-    that was asked for the last name, or for the first alias about which they differ. *words* tell
-    which zone and which servers are in trouble; *dnssec* what is wrong with the signatures.
+    that was asked for the last name, or for the first alias about which they differ. *because*
+    tells which zone and which servers are in trouble; *dnssec* what is wrong with the signatures.
     """
 
     name: str
@@ -87,8 +89,8 @@ class Found:
     zone: str = ""
     replies: tuple[Reply, ...] = ()
     trouble: Trouble = Trouble.NONE
-    words: str = ""
-    dnssec: str = ""
+    because: tuple[Cause, ...] = ()
+    dnssec: Cause | None = None
     source: Source = Source.AUTHORITATIVE
 
     @property

@@ -9,6 +9,7 @@ from typing import TypeVar
 from proxygen.lookup.answers import Kind
 from proxygen.lookup.places import Places, Stay, Used
 from proxygen.lookup.wire import Came, Question, Said, Server, converse, read
+from proxygen.plan.causes import Cause, cause
 
 SILENCES = 2
 """After so many questions in a row without an answer a server is asked one at a time.
@@ -35,7 +36,11 @@ T = TypeVar("T")
 
 
 class Exhausted(Exception):
-    """A look took more questions, or longer, than any right zone needs."""
+    """A look took more questions, or longer, than any right zone needs; *why* tells which."""
+
+    def __init__(self, why: Cause) -> None:
+        super().__init__(why)
+        self.why = why
 
 
 class Errand:
@@ -79,13 +84,13 @@ class Errand:
         """Count a question; raise Exhausted when it is one too many, or too late."""
         if self.questions <= 0:
             self.ends()
-            raise Exhausted("it takes more questions than any right name does")
+            raise Exhausted(cause("many-questions"))
         if not self.left:
             self.ends()
-            raise Exhausted("no time was left to ask")
+            raise Exhausted(cause("no-time"))
         if self.weight > WEIGHT:
             self.ends()
-            raise Exhausted("its servers say more than those of any right name do")
+            raise Exhausted(cause("much-said"))
         self.questions -= 1
 
     def weigh(self, weight: int) -> None:
@@ -247,7 +252,7 @@ class Asking:
     ) -> Said:
         suspect = not errand.fresh and self._suspect(server)
         if suspect and server in bound.probed:
-            return Said(server, None, Kind.SILENT, "did not answer a moment ago")
+            return Said(server, None, Kind.SILENT, cause("silent-lately"))
         if suspect:
             bound.probed.add(server)
         try:
@@ -258,7 +263,7 @@ class Asking:
                 if came is not None:
                     break
             else:
-                return Said(server, None, Kind.SILENT, "too many other questions waited")
+                return Said(server, None, Kind.SILENT, cause("crowded"))
         finally:
             if suspect:
                 bound.probed.discard(server)
@@ -358,4 +363,4 @@ def outcome(task: asyncio.Task[Said], server: Server) -> Said:
     """Return what a server said; one that is not done is silent as far as anybody waited."""
     if task.done() and not task.cancelled():
         return task.result()
-    return Said(server, None, Kind.SILENT, "no answer in time")
+    return Said(server, None, Kind.SILENT, cause("in-time"))

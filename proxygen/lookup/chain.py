@@ -11,8 +11,7 @@ from proxygen.lookup.asking import Errand, Exhausted
 from proxygen.lookup.delegation import Delegations, Hop, Lost, Rootless, unserved
 from proxygen.lookup.hearing import CHAIN, Heard, shown
 from proxygen.lookup.signatures import Signatures
-
-CROWDED = "the time was over before all servers could be asked: too many questions waited"
+from proxygen.plan.causes import Cause, cause
 
 
 @dataclass(slots=True)
@@ -36,11 +35,11 @@ async def follow(
     except Rootless:
         raise
     except Lost as lost:
-        so_far.found = in_trouble(unanswered(so_far.found), lost.trouble, lost.words, lost.zone)
+        so_far.found = in_trouble(unanswered(so_far.found), lost.trouble, lost.because, lost.zone)
     except Exhausted as end:
-        so_far.found = in_trouble(unanswered(so_far.found), Trouble.SERVERS_SILENT, str(end))
+        so_far.found = in_trouble(unanswered(so_far.found), Trouble.SERVERS_SILENT, (end.why,))
     if so_far.found.trouble is Trouble.SERVERS_SILENT and delegations.asking.crowded_out(errand):
-        so_far.found = in_trouble(so_far.found, Trouble.CANNOT_LOOK, CROWDED)
+        so_far.found = in_trouble(so_far.found, Trouble.CANNOT_LOOK, (cause("crowded-out"),))
     return so_far.found, so_far.seconds
 
 
@@ -72,12 +71,12 @@ def gathered(found: Found, hop: Hop) -> tuple[Found, Heard | None]:
     found = replace(found, zone=hop.zone.apex, replies=replies)
     settled = [each for each in hop.heard if each.kind in SETTLED]
     if not settled:
-        trouble, words = unserved(hop.zone, hop.heard)
-        return in_trouble(found, trouble, words, hop.zone.apex), None
+        trouble, why = unserved(hop.zone, hop.heard)
+        return in_trouble(found, trouble, (why,), hop.zone.apex), None
     most = usual(settled)
     if most.kind is Kind.NX_DOMAIN:
-        words = f"the servers of {shown(hop.zone.apex)} know no {hop.name}"
-        return in_trouble(found, Trouble.NX_DOMAIN, words, hop.zone.apex), most
+        why = cause("unknown-name", zone=shown(hop.zone.apex), name=hop.name)
+        return in_trouble(found, Trouble.NX_DOMAIN, (why,), hop.zone.apex), most
     records = most.records if not most.target or found.rdtype == "CNAME" else ()
     return replace(found, records=records), most
 
@@ -96,18 +95,19 @@ def further(found: Found, target: str) -> Found:
     seen = (found.name, *found.chain)
     longer = replace(found, chain=(*found.chain, target))
     if target in seen:
-        words = f"the CNAME records lead in a circle: {' -> '.join((*seen, target))}"
-        return in_trouble(longer, Trouble.CNAME_LOOP, words)
+        why = cause("circle", chain=" -> ".join((*seen, target)))
+        return in_trouble(longer, Trouble.CNAME_LOOP, (why,))
     if len(longer.chain) > CHAIN:
-        words = f"more than {CHAIN} CNAME records follow each other"
-        return in_trouble(longer, Trouble.CHAIN_TOO_LONG, words)
+        return in_trouble(longer, Trouble.CHAIN_TOO_LONG, (cause("aliases", most=str(CHAIN)),))
     return longer
 
 
-def in_trouble(found: Found, trouble: Trouble, words: str, zone: str | None = None) -> Found:
+def in_trouble(
+    found: Found, trouble: Trouble, because: tuple[Cause, ...], zone: str | None = None
+) -> Found:
     """Return what is known with a trouble; records before it do not count."""
     zone = found.zone if zone is None else zone
-    return replace(found, records=(), trouble=trouble, words=words, zone=zone)
+    return replace(found, records=(), trouble=trouble, because=because, zone=zone)
 
 
 def unanswered(found: Found) -> Found:

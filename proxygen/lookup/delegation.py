@@ -18,6 +18,7 @@ from proxygen.lookup.asking import Asking, Errand, Exhausted
 from proxygen.lookup.cache import FAILURE, Cache, clamped
 from proxygen.lookup.hearing import Heard, at, heard, plain, shown, under
 from proxygen.lookup.wire import Question, Said, Server
+from proxygen.plan.causes import Cause, cause
 
 HOSTS = 13
 """Name servers of a zone that are looked at; more than any registry allows."""
@@ -34,20 +35,20 @@ LOW = (5.0, 300.0)
 
 
 class Lost(Exception):
-    """The way to the zone of a name ends; *trouble* and words tell why, *zone* where."""
+    """The way to the zone of a name ends; *trouble* and *why* tell why, *zone* where."""
 
-    def __init__(self, trouble: Trouble, words: str, zone: str = "") -> None:
-        super().__init__(words)
+    def __init__(self, trouble: Trouble, why: Cause, zone: str = "") -> None:
+        super().__init__(trouble, why, zone)
         self.trouble = trouble
-        self.words = words
+        self.because = (why,)
         self.zone = zone
 
 
 class Rootless(Lost):
     """Not a single root server answers."""
 
-    def __init__(self, words: str) -> None:
-        super().__init__(Trouble.CANNOT_LOOK, words)
+    def __init__(self, why: Cause) -> None:
+        super().__init__(Trouble.CANNOT_LOOK, why)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,7 @@ class Delegations:
             if below is None:
                 return hop
             zone = below
-        raise Lost(Trouble.SERVERS_LAME, f"{name} lies below too many zones", zone.apex)
+        raise Lost(Trouble.SERVERS_LAME, cause("too-deep", name=name), zone.apex)
 
     def within_reach(self, servers: Sequence[Server]) -> Sequence[Server]:
         """Return the servers to which this host has a route; all of them when it has none."""
@@ -144,8 +145,9 @@ class Delegations:
     def exists(self, zone: Delegation, domain: str, one: Heard) -> None:
         """Keep that a domain is a name in the zone above it; raise Lost when it is not."""
         if one.kind is Kind.NX_DOMAIN:
-            words = f"the servers of {shown(one.apex or zone.apex)} know no {domain}"
-            raise Lost(Trouble.NO_DELEGATION, words, one.apex or zone.apex)
+            apex = one.apex or zone.apex
+            why = cause("unknown-name", zone=shown(apex), name=domain)
+            raise Lost(Trouble.NO_DELEGATION, why, apex)
         self.cache.put(("no zone", domain), zone.apex, clamped(one.seconds, LOW))
 
     async def one(self, zone: Delegation, name: str, rdtype: str, errand: Errand) -> Heard:
@@ -164,10 +166,10 @@ class Delegations:
 
     def lost(self, zone: Delegation, told: Sequence[Heard], errand: Errand) -> Lost:
         """Return why no server of *zone* serves it."""
-        trouble, words = unserved(zone, told)
+        trouble, why = unserved(zone, told)
         if zone.above is None and not errand.is_late:  # or somebody between answers for them
-            return Rootless(words)
-        return Lost(trouble, words, zone.apex)
+            return Rootless(why)
+        return Lost(trouble, why, zone.apex)
 
     async def below(
         self, zone: Delegation, told: Sequence[Heard], errand: Errand, depth: int
@@ -201,8 +203,8 @@ class Delegations:
             self.one(zone, apex, "NS", errand), self.one(zone, apex, "DS", errand)
         )
         if named.kind is not Kind.ANSWER or named.message is None or named.rrset is None:
-            words = f"{named.server} serves {apex}, which has no NS record"
-            raise Lost(Trouble.SERVERS_LAME, words, apex)
+            why = cause("no-ns", server=str(named.server), zone=apex)
+            raise Lost(Trouble.SERVERS_LAME, why, apex)
         hosts = [plain(each.target) for each in named.rrset if hasattr(each, "target")]
         servers, homeless = await self.servers(hosts, zone.apex, named.message, errand, depth)
         records = tuple(ds.rrset or ()) if ds.kind is Kind.ANSWER and not ds.target else ()
@@ -294,7 +296,7 @@ class Delegations:
             if below is None:
                 return one
             zone = below
-        raise Lost(Trouble.SERVERS_LAME, f"{name} lies below too many zones", zone.apex)
+        raise Lost(Trouble.SERVERS_LAME, cause("too-deep", name=name), zone.apex)
 
 
 def glued(message: Message) -> dict[str, tuple[str, ...]]:
@@ -323,10 +325,10 @@ SEVERITY = (
 )
 
 
-def unserved(zone: Delegation, told: Sequence[Heard]) -> tuple[Trouble, str]:
+def unserved(zone: Delegation, told: Sequence[Heard]) -> tuple[Trouble, Cause]:
     """Return why no server of a zone serves it: what those that answer say comes first."""
     kinds = {each.kind for each in told}
     trouble = next((made for of, made in SEVERITY if kinds & of), Trouble.SERVERS_SILENT)
-    said = [f"{each.server}: {each.words or each.kind}" for each in told]
-    said += [f"{host}: no public address" for host in zone.homeless]
-    return trouble, f"zone {shown(zone.apex)}: {'; '.join(said) or 'it has no name servers'}"
+    said = [cause("server", each.why, server=str(each.server)) for each in told]
+    said += [cause("homeless", server=host) for host in zone.homeless]
+    return trouble, cause("zone", *(said or [cause("no-servers")]), zone=shown(zone.apex))

@@ -18,6 +18,7 @@ from dns.rrset import RRset
 from proxygen.errors import visible
 from proxygen.lookup.answers import Kind, Reply
 from proxygen.lookup.wire import Said, Server
+from proxygen.plan.causes import Cause, cause
 
 RECORDS = 100
 TEXT = 1000
@@ -25,7 +26,7 @@ ALL_TEXT = 8000
 """Of all records of one name and type; a hundred answers to challenges take half of it."""
 CHAIN = 10
 """CNAME records that are followed; authorities follow about as many."""
-HOSTLESS = "the CNAME record leads to no host name"
+HOSTLESS = cause("hostless")
 NO_SOA = 60
 """Seconds that "there is none" is kept when no SOA says how long."""
 
@@ -51,7 +52,7 @@ class Heard:
     server: Server
     kind: Kind
     records: tuple[str, ...] = ()
-    words: str = ""
+    why: Cause | None = None
     target: str = ""
     apex: str | None = None
     cut: str = ""
@@ -61,7 +62,7 @@ class Heard:
 
     def reply(self) -> Reply:
         """Return it as a value."""
-        return Reply(str(self.server), self.kind, self.records, self.words)
+        return Reply(str(self.server), self.kind, self.records, self.why)
 
 
 def under(name: str, apex: str) -> bool:
@@ -84,14 +85,15 @@ def heard(said: Said, apex: str, name: str, rdtype: RdataType) -> Heard:
     """Return what an authoritative server of *apex* says about *name*."""
     message = said.message
     if message is None:
-        return Heard(said.server, said.kind, words=said.words)
+        return Heard(said.server, said.kind, why=said.why)
     code = message.rcode()
     if code not in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
         return refusal(said.server, message)
     if not message.answer and (cut := referral(message, apex, name)):
-        return Heard(said.server, Kind.LAME, words=f"refers to {cut}", cut=cut, message=message)
+        why = cause("refers", zone=cut)
+        return Heard(said.server, Kind.LAME, why=why, cut=cut, message=message)
     if not message.flags & dns.flags.AA:
-        return Heard(said.server, Kind.LAME, words=f"is not authoritative for {shown(apex)}")
+        return Heard(said.server, Kind.LAME, why=cause("not-authoritative", zone=shown(apex)))
     return held(said.server, message, apex, name, rdtype)
 
 
@@ -99,8 +101,11 @@ def refusal(server: Server, message: Message) -> Heard:
     """Return what an error says; servers add their reason as an extended error (RFC 8914)."""
     code = message.rcode()
     kind = RCODES.get(code, Kind.BROKEN)
-    words = "; ".join([f"answers {dns.rcode.to_text(code)}", *extended(message)])
-    return Heard(server, kind, words=words, message=message)
+    rcode, words = dns.rcode.to_text(code), "; ".join(extended(message))
+    told = (
+        cause("answers-with", rcode=rcode, words=words) if words else cause("answers", rcode=rcode)
+    )
+    return Heard(server, kind, why=told, message=message)
 
 
 def extended(message: Message) -> list[str]:
@@ -139,7 +144,7 @@ def answer(
     """Return an answer: records, or an alias, which has one target (RFC 2181 section 10.1)."""
     target = plain(rrset[0].target) if rrset.rdtype == dns.rdatatype.CNAME else ""
     if rrset.rdtype == dns.rdatatype.CNAME and not target:
-        return Heard(server, Kind.BROKEN, words=HOSTLESS)
+        return Heard(server, Kind.BROKEN, why=HOSTLESS)
     return Heard(
         server,
         Kind.ANSWER,
@@ -203,5 +208,5 @@ def text(rdata: Rdata) -> str:
 
 
 def shown(apex: str) -> str:
-    """Return the apex of a zone as people write it."""
-    return apex or "the root zone"
+    """Return the apex of a zone as it is written."""
+    return apex or "."

@@ -28,10 +28,10 @@ from proxygen.lookup.hearing import (
     under,
 )
 from proxygen.lookup.wire import Question, Said, Server
+from proxygen.plan.causes import Cause, cause
 
 HOSTS = 13
 ADDRESSES = 26
-BOGUS = "the resolver answers only without DNSSEC: what the servers gave could not be validated"
 
 
 class Recursive:
@@ -83,7 +83,7 @@ class Recursive:
         if heard.kind not in SETTLED:
             return await self.circling(self.found(name, rdtype, told)[0], errand), 0.0
         found, _ = self.found(name, rdtype, [heard])
-        return replace(found, dnssec=f"{BOGUS} ({failed.words})"), 0.0
+        return replace(found, dnssec=cause("not-validated", failed.why)), 0.0
 
     async def circling(self, found: Found, errand: Errand) -> Found:
         """Return *found*, which failed, with the chain of aliases if that is what failed.
@@ -111,7 +111,7 @@ class Recursive:
         try:
             return resolved((await self.asking.all((server,), question, errand))[0], question)
         except Exhausted as end:
-            return Heard(server, Kind.SILENT, words=str(end))
+            return Heard(server, Kind.SILENT, why=end.why)
 
     def found(self, name: str, rdtype: str, told: Sequence[Heard]) -> tuple[Found, float]:
         """Return what the last resolver found."""
@@ -131,7 +131,7 @@ class Recursive:
             last.apex or "",
             replies[-1:],
             trouble,
-            words(trouble, end, last),
+            because(trouble, end, last),
             source=self.source,
         )
         return found, last.seconds
@@ -140,9 +140,11 @@ class Recursive:
         """Return that no resolver answers, or that they cannot either."""
         failed = any(each.kind is Kind.SERVFAIL for each in replies)
         trouble = Trouble.SERVFAIL if failed else Trouble.CANNOT_LOOK
-        said = "; ".join(f"{each.server}: {each.words or each.kind}" for each in replies)
-        text = f"resolvers: {said}" if said else "there is no resolver to ask"
-        return Found(name, rdtype, replies=replies, trouble=trouble, words=text, source=self.source)
+        said = [cause("server", each.why, server=each.server) for each in replies]
+        why = (cause("resolvers", *said) if said else cause("no-resolvers"),)
+        return Found(
+            name, rdtype, replies=replies, trouble=trouble, because=why, source=self.source
+        )
 
     async def zone(self, name: str, errand: Errand) -> tuple[str, tuple[Server, ...]] | None:
         """Return the apex of the zone of *name* and its servers, None when nobody tells."""
@@ -181,15 +183,15 @@ def resolved(said: Said, question: Question) -> Heard:
     """Return what a resolver says: the records at the end of the chain in its answer."""
     message = said.message
     if message is None:
-        return Heard(said.server, said.kind, words=said.words)
+        return Heard(said.server, said.kind, why=said.why)
     if message.rcode() not in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
         return refusal(said.server, message)
     if not message.flags & (dns.flags.RA | dns.flags.AA) and not message.answer:
-        return Heard(said.server, Kind.REFUSED, words="it is no resolver for this host")
+        return Heard(said.server, Kind.REFUSED, why=cause("no-resolver"))
     wanted = dns.rdatatype.from_text(question.rdtype)
     passed = aliases(message, question.name) if wanted != dns.rdatatype.CNAME else []
     if "" in passed:
-        return Heard(said.server, Kind.BROKEN, words=HOSTLESS)
+        return Heard(said.server, Kind.BROKEN, why=HOSTLESS)
     end = passed[-1] if passed else question.name
     soa = soa_of(message)
     apex = plain(soa.name) if soa else None
@@ -237,10 +239,12 @@ def absent(name: str, apex: str | None) -> Trouble:
     return Trouble.NO_DELEGATION if above else Trouble.NX_DOMAIN
 
 
-def words(trouble: Trouble, name: str, last: Heard) -> str:
+def because(trouble: Trouble, name: str, last: Heard) -> tuple[Cause, ...]:
     """Return the detail of a trouble that a resolver tells."""
     if trouble is Trouble.NO_DELEGATION:
-        return f"the zone {last.apex or 'of the root'} knows no {registered(name)}"
+        return (cause("unknown-name", zone=last.apex or ".", name=registered(name)),)
+    if trouble is Trouble.NX_DOMAIN and last.apex:
+        return (cause("unknown-name", zone=last.apex, name=name),)
     if trouble is Trouble.NX_DOMAIN:
-        return f"there is no {name}" + (f" in the zone {last.apex}" if last.apex else "")
-    return f"the chain of CNAME records ends at {name}" if trouble else ""
+        return (cause("no-such-name", name=name),)
+    return (cause("way-ends", name=name),) if trouble else ()

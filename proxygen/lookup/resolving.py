@@ -24,6 +24,7 @@ from proxygen.lookup.recursive import Recursive
 from proxygen.lookup.roots import ROOTS
 from proxygen.lookup.signatures import Signatures
 from proxygen.lookup.wire import Question, Server, routed
+from proxygen.plan.causes import Cause, cause
 
 SECONDS = 20.0
 """How long one look may take, whatever servers do."""
@@ -80,7 +81,7 @@ class Resolving:
         if (kept := self.cache.get(key)) is not None:
             return kept  # type: ignore[no-any-return]
         if why := unaskable(name, rdtype):
-            return Found(name, rdtype, trouble=Trouble.CANNOT_LOOK, words=why)
+            return Found(name, rdtype, trouble=Trouble.CANNOT_LOOK, because=(why,))
         return await self._turns.once(key, lambda: self._look(name, rdtype))
 
     async def zone(self, name: str) -> Zone | None:
@@ -272,11 +273,11 @@ def size(found: Found) -> int:
     return sum(len(each) for records in texts for each in records)
 
 
-def unaskable(name: str, rdtype: str) -> str:
-    """Return why no server can be asked, empty when one can."""
+def unaskable(name: str, rdtype: str) -> Cause | None:
+    """Return why no server can be asked, None when one can."""
     try:
         dns.name.from_text(name)
         dns.rdatatype.from_text(rdtype)
     except (dns.exception.DNSException, ValueError) as error:
-        return f"this is no question for the DNS: {visible(str(error))}"
-    return "" if name and "\\" not in name else "this is no name for the DNS"
+        return cause("no-question", words=visible(str(error)))
+    return None if name and "\\" not in name else cause("no-name")

@@ -29,6 +29,7 @@ from proxygen.lookup.asking import Errand
 from proxygen.lookup.cache import FAILURE, Cache, clamped
 from proxygen.lookup.delegation import LOW, Delegation, Delegations, Hop, Lost
 from proxygen.lookup.hearing import RECORDS, Heard, shown
+from proxygen.plan.causes import Cause, cause
 
 TRIED = 8
 """DS records and keys of one name that are looked at; the rest would only cost time."""
@@ -47,7 +48,7 @@ class Keys:
     """The keys of a zone, or what is wrong with them; neither when there is no verdict."""
 
     rrset: RRset | None = None
-    wrong: str = ""
+    wrong: Cause | None = None
 
 
 class Signatures:
@@ -60,10 +61,10 @@ class Signatures:
         self.cache = cache
         self.clock = clock
 
-    async def wrong(self, hop: Hop, errand: Errand) -> str:
-        """Return what is wrong with the signatures, empty when right, unsigned, or unknown."""
+    async def wrong(self, hop: Hop, errand: Errand) -> Cause | None:
+        """Return what is wrong with the signatures, None when right, unsigned, or unknown."""
         if not hop.zone.signed:
-            return ""
+            return None
         keys = Keys()
         for zone in lineage(hop.zone):
             keys = await self.keys(zone, errand)
@@ -71,23 +72,24 @@ class Signatures:
                 return keys.wrong
         return await self.unproven(hop, keys.rrset)
 
-    async def unproven(self, hop: Hop, keys: RRset | None) -> str:
+    async def unproven(self, hop: Hop, keys: RRset | None) -> Cause | None:
         """Return which server gives records that no key of the zone signed.
 
         Other looks go on between one server and the next: this may take its time.
         """
         if keys is None:
-            return ""
+            return None
         for each in hop.heard:
             if each.kind in SETTLED and (why := self.unsigned(each, keys)):
-                return f"zone {shown(hop.zone.apex)}: {each.server}: {why}"
+                server = cause("server", why, server=str(each.server))
+                return cause("zone", server, zone=shown(hop.zone.apex))
             await asyncio.sleep(0)
-        return ""
+        return None
 
-    def unsigned(self, heard: Heard, keys: RRset) -> str:
+    def unsigned(self, heard: Heard, keys: RRset) -> Cause | None:
         """Return why the records of one answer are not proven."""
         if heard.rrset is None or heard.message is None:
-            return ""
+            return None
         proven = synthesized_from(heard.rrset, heard.message) or heard.rrset
         return failure(proven, signatures_of(proven, heard.message), keys, self.clock())
 
@@ -100,7 +102,7 @@ class Signatures:
         except Lost as lost:
             if errand.is_late:
                 return Keys()
-            return Keys(wrong=f"the keys of {zone.apex} cannot be had: {lost.words}")
+            return Keys(wrong=cause("no-keys", *lost.because, zone=zone.apex))
         keys = vouched(zone, one, self.clock())
         seconds = clamped(one.seconds, LOW) if not keys.wrong else FAILURE
         octets = sum(len(each.key) for each in keys.rrset or ())
@@ -122,15 +124,13 @@ def vouched(zone: Delegation, one: Heard, now: float) -> Keys:
         return Keys()  # as if it was not signed (RFC 4035 section 5.2)
     tags = ", ".join(sorted({str(each.key_tag) for each in known}))
     if one.rrset is None or one.rrset.rdtype != dns.rdatatype.DNSKEY or one.message is None:
-        wrong = f"its parent has a DS record (key tag {tags}), but the zone has no DNSKEY"
-        return Keys(wrong=f"zone {zone.apex}: {wrong}")
+        return Keys(wrong=cause("zone", cause("no-dnskey", tags=tags), zone=zone.apex))
     trusted = matching(zone.apex, known, list(one.rrset)[:RECORDS])
     if not trusted:
-        wrong = f"no DNSKEY of the zone matches the DS record of its parent (key tag {tags})"
-        return Keys(wrong=f"zone {zone.apex}: {wrong}")
+        return Keys(wrong=cause("zone", cause("no-match", tags=tags), zone=zone.apex))
     anchors = dns.rrset.from_rdata_list(one.rrset.name, one.rrset.ttl, trusted)
     why = failure(one.rrset, signatures_of(one.rrset, one.message), anchors, now)
-    return Keys(wrong=f"zone {zone.apex}: {why}") if why else Keys(one.rrset)
+    return Keys(wrong=cause("zone", why, zone=zone.apex)) if why else Keys(one.rrset)
 
 
 def understood(ds: DS) -> bool:
@@ -174,22 +174,22 @@ def synthesized_from(rrset: RRset, message: Message) -> RRset | None:
     return None
 
 
-def failure(rrset: RRset, signatures: RRset | None, keys: RRset, now: float) -> str:
-    """Return why no signature proves *rrset*, empty when one does or none can be checked."""
+def failure(rrset: RRset, signatures: RRset | None, keys: RRset, now: float) -> Cause | None:
+    """Return why no signature proves *rrset*, None when one does or none can be checked."""
     what = dns.rdatatype.to_text(RdataType(rrset.rdtype))
     if signatures is None:
-        return f"the {what} record is not signed"
+        return cause("unsigned", type=what)
     given = [each for each in list(signatures)[:RECORDS] if isinstance(each, RRSIG)]
     usable = [each for each in given if each.algorithm in ALGORITHMS]
     if not usable:
-        return ""
+        return None
     known = by_tag(keys)
     usable.sort(key=lambda each: (each.key_tag not in known, each.expiration < now))
     whys = [
         why_not(rrset, each, keys.name, known.get(each.key_tag, []), now)
         for each in usable[:SIGNATURES]
     ]
-    return "" if "" in whys else f"the signature of the {what} record {whys[0]}"
+    return None if None in whys else whys[0]
 
 
 def by_tag(keys: RRset) -> dict[int, list[DNSKEY]]:
@@ -204,30 +204,30 @@ def by_tag(keys: RRset) -> dict[int, list[DNSKEY]]:
 
 def why_not(
     rrset: RRset, signature: RRSIG, apex: dns.name.Name, keys: list[DNSKEY], now: float
-) -> str:
-    """Return why one signature does not prove *rrset*, empty when it does.
+) -> Cause | None:
+    """Return why one signature does not prove *rrset*, None when it does.
 
     *keys* are those of the zone at *apex* that have its tag.
     """
+    what, tag = dns.rdatatype.to_text(RdataType(rrset.rdtype)), str(signature.key_tag)
     if signature.expiration < now:
-        return f"expired on {day(signature.expiration)}"
+        return cause("expired", type=what, at=day(signature.expiration))
     if signature.inception > now:
-        return f"is valid only from {day(signature.inception)}"
-    tag = signature.key_tag
+        return cause("early", type=what, at=day(signature.inception))
     if not keys:
-        return f"is by a key that is not the zone's (key tag {tag})"
+        return cause("foreign-key", type=what, tag=tag)
     if any(len(each.key) > LONGEST_KEY for each in keys):
-        return f"is by a key that is too long (key tag {tag})"
+        return cause("long-key", type=what, tag=tag)
     candidates = dns.rrset.from_rdata_list(apex, 0, keys)
     try:
         dns.dnssec.validate_rrsig(rrset, signature, {apex: candidates}, now=now)
     except dns.exception.DNSException as error:
-        return f"is wrong ({visible(str(error))[:200]})"
+        return cause("wrong-signature", type=what, words=visible(str(error))[:200])
     except Exception as error:  # noqa: BLE001 - keys come from outside, and may be anything
-        return f"cannot be checked ({visible(str(error))[:200]})"
-    return ""
+        return cause("unchecked", type=what, words=visible(str(error))[:200])
+    return None
 
 
 def day(seconds: int) -> str:
-    """Return a moment of a signature as people write it."""
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M} UTC"
+    """Return a moment of a signature as it is kept."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat()

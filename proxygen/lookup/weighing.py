@@ -6,6 +6,8 @@ from struct import Struct, error
 
 from dns.rdatatype import RdataType
 
+from proxygen.plan.causes import Cause, cause
+
 LARGEST = 16 * 1024
 """Octets; over TCP a message may have four times as many (RFC 1035 section 4.2.2)."""
 RECORDS = 300
@@ -37,7 +39,11 @@ COUNTS, FIXED = Struct("!4H"), Struct("!HHIH")
 
 
 class TooHeavy(Exception):
-    """A message would cost more than any honest one; the words tell by what."""
+    """A message would cost more than any honest one; *why* tells by what."""
+
+    def __init__(self, why: Cause) -> None:
+        super().__init__(why)
+        self.why = why
 
 
 class Scan:
@@ -61,7 +67,7 @@ class Scan:
                 at += 1 + size
             labels += 1
             if labels > LABELS:
-                raise TooHeavy("a name in it has no end")
+                raise TooHeavy(cause("endless-name"))
         self.count(labels * labels)
         return end or at + 1
 
@@ -75,7 +81,7 @@ class Scan:
         """Count work; raise TooHeavy."""
         self.work += work
         if self.work > WORK:
-            raise TooHeavy("its names and strings are longer than any right ones")
+            raise TooHeavy(cause("long-names"))
 
 
 def weighed(data: bytes, asked: int) -> tuple[bytes, int]:
@@ -85,14 +91,19 @@ def weighed(data: bytes, asked: int) -> tuple[bytes, int]:
     number of records, and at least 1.
     """
     if len(data) > LARGEST:
-        raise TooHeavy(f"it has more than {LARGEST // 1024} KiB")
+        raise too_large()
     try:
         counts = COUNTS.unpack_from(data, 4)
         if sum(counts) > RECORDS:
-            raise TooHeavy(f"it has more than {RECORDS} records")
+            raise TooHeavy(cause("many-records", most=str(RECORDS)))
         return lightened(data, counts[0], sum(counts[1:]), asked)
     except (IndexError, error) as short:
-        raise TooHeavy("it is shorter than it says") from short
+        raise TooHeavy(cause("shorter")) from short
+
+
+def too_large() -> TooHeavy:
+    """Return that a message has too many octets."""
+    return TooHeavy(cause("large", size=str(LARGEST // 1024)))
 
 
 def lightened(data: bytes, questions: int, records: int, asked: int) -> tuple[bytes, int]:

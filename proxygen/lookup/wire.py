@@ -6,6 +6,7 @@ import asyncio
 import errno
 import os
 import socket
+import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -20,7 +21,8 @@ from dns.message import Message
 
 from proxygen.errors import visible
 from proxygen.lookup.answers import Kind
-from proxygen.lookup.weighing import LARGEST, TooHeavy, weighed
+from proxygen.lookup.weighing import LARGEST, TooHeavy, too_large, weighed
+from proxygen.plan.causes import Cause, cause
 
 PAYLOAD = 1232
 """The largest UDP answer asked for: it is never cut into fragments (dnsflagday.net/2020)."""
@@ -29,6 +31,16 @@ UNSUPPORTED = frozenset({dns.rcode.FORMERR, dns.rcode.NOTIMP})
 TRUNCATED = 0x02
 """TC, in the third octet of a message (RFC 1035 section 4.1.1)."""
 UNROUTED = frozenset({errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EINVAL})
+ERRORS = {
+    errno.ECONNREFUSED: "refused",
+    errno.ECONNRESET: "reset",
+    errno.ECONNABORTED: "reset",
+    errno.EPIPE: "reset",
+    errno.ETIMEDOUT: "timed-out",
+    errno.EHOSTUNREACH: "no-route",
+    errno.ENETUNREACH: "no-network",
+}
+"""The codes of what the network says; other errors are told in the system's own words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +67,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What a server said; without a *message*, *kind* and *words* tell what happened.
+    """What a server said; without a *message*, *kind* and *why* tell what happened.
 
     *weight* is what it costs to read, about the number of its records.
     """
@@ -63,7 +75,7 @@ class Said:
     server: Server
     message: Message | None
     kind: Kind = Kind.ANSWER
-    words: str = ""
+    why: Cause | None = None
     weight: int = 1
 
 
@@ -78,7 +90,11 @@ class Came:
 
 
 class NoAnswer(Exception):
-    """What came is no answer to the question; the words tell why."""
+    """What came is no answer to the question; *why* tells in what way."""
+
+    def __init__(self, why: Cause) -> None:
+        super().__init__(why)
+        self.why = why
 
 
 async def converse(
@@ -95,11 +111,11 @@ async def converse(
             data = await once(server, asked, patience)
         data, weight = weighed(data, asked.question[0].rdtype)
     except NoAnswer as broken:
-        return Said(server, None, Kind.BROKEN, str(broken))
+        return Said(server, None, Kind.BROKEN, broken.why)
     except TooHeavy as heavy:
-        return Said(server, None, Kind.BROKEN, f"what came is no DNS message to read: {heavy}")
+        return Said(server, None, Kind.BROKEN, cause("too-heavy", heavy.why))
     except TimeoutError:
-        return Said(server, None, Kind.SILENT, f"no answer within {patience:g} s")
+        return Said(server, None, Kind.SILENT, cause("no-answer", seconds=f"{patience:g}"))
     except OSError as error:
         return Said(server, None, Kind.SILENT, reason(error))
     return Came(server, asked, data, weight)
@@ -110,7 +126,7 @@ def read(came: Came) -> Said:
     try:
         message = parsed(came.data, came.asked)
     except NoAnswer as broken:
-        return Said(came.server, None, Kind.BROKEN, str(broken), came.weight)
+        return Said(came.server, None, Kind.BROKEN, broken.why, came.weight)
     return Said(came.server, message, weight=came.weight)
 
 
@@ -150,8 +166,7 @@ async def once(server: Server, asked: Message, patience: float) -> bytes:
         async with asyncio.timeout(patience):
             return await by_stream(server, asked)
     except OSError as error:
-        words = f"its answer does not fit into a datagram, and over TCP: {reason(error)}"
-        raise NoAnswer(words) from error
+        raise NoAnswer(cause("over-tcp", reason(error))) from error
 
 
 async def by_datagram(server: Server, asked: Message) -> bytes:
@@ -182,10 +197,10 @@ async def by_stream(server: Server, asked: Message) -> bytes:
         writer.write(asked.to_wire(prepend_length=True))
         length = int.from_bytes(await reader.readexactly(2))
         if length > LARGEST:
-            raise TooHeavy(f"it has more than {LARGEST // 1024} KiB")
+            raise too_large()
         return await reader.readexactly(length)
     except EOFError:
-        raise NoAnswer("the connection ended before the answer did") from None
+        raise NoAnswer(cause("cut-short")) from None
     finally:
         writer.transport.abort()
 
@@ -196,15 +211,26 @@ def parsed(data: bytes, asked: Message) -> Message:
         message = dns.message.from_wire(data, ignore_trailing=True)
         right = asked.is_response(message)
     except Exception as error:
-        raise NoAnswer(f"what came is no DNS message: {visible(str(error))[:200]}") from error
+        raise NoAnswer(cause("no-message", words=visible(str(error))[:200])) from error
     if not right:
-        raise NoAnswer("what came answers another question")
+        raise NoAnswer(cause("other-question"))
     return message
 
 
-def reason(error: OSError) -> str:
-    """Return an error of the network in the system's words."""
-    return os.strerror(error.errno).lower() if error.errno else str(error) or "no answer in time"
+def reason(error: OSError) -> Cause:
+    """Return what an error of the network is."""
+    if isinstance(error, ssl.SSLError):
+        return cause("no-tls", words=error.reason or str(error))
+    if code := ERRORS.get(error.errno or 0):
+        return Cause(code)
+    if isinstance(error, TimeoutError):
+        return cause("in-time")
+    if isinstance(error, ConnectionError) and not error.errno:  # as asyncio raises it
+        return cause("reset")
+    if error.errno is None or error.errno < 0:
+        return cause("system", words=str(error) or type(error).__name__)
+    name = errno.errorcode.get(error.errno, str(error.errno))
+    return cause("system", errno=name, words=os.strerror(error.errno).lower())
 
 
 def routed(address: str) -> bool:

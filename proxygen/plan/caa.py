@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from proxygen.errors import visible
+from proxygen.plan.causes import Cause, cause
 
 KNOWN = frozenset({"issue", "issuewild", "iodef", "issuemail"})
 """Tags that authorities understand (RFC 8659 section 4, RFC 9495); more only if not critical."""
@@ -26,15 +27,19 @@ METHODS = re.compile(r"[A-Za-z0-9-]+(?:,[A-Za-z0-9-]+)*")
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether records let an authority issue; *words* tell why not."""
+    """Why records do not let an authority issue; there is no *cause* where they do."""
 
-    allowed: bool
-    words: str = ""
+    cause: Cause | None = None
+
+    @property
+    def allowed(self) -> bool:
+        """Whether they let it issue."""
+        return self.cause is None
 
 
 @dataclass(frozen=True, slots=True)
 class Property:
-    """One record: its *value* is None where it cannot be read."""
+    """One record: its *value* is None where it cannot be read; of one that is none, no *tag*."""
 
     critical: bool
     tag: str
@@ -70,20 +75,22 @@ def allows(
     properties = [read(each) for each in records]
     for each in properties:
         if each.critical and each.tag not in KNOWN:
-            return Verdict(False, f"the property {each.tag} is critical and not known")
+            critical = cause("critical", tag=each.tag) if each.tag else cause("unreadable")
+            return Verdict(critical)
     holding = ruling(properties, wildcard=wildcard)
-    refusals = [why_not(each, identities, account, challenge) for each in holding]
-    if not refusals or None in refusals:
-        return Verdict(True)
+    named = [each for each in holding if names_one_of(each, identities)]
+    refusals = [why_not(each, account, challenge) for each in named]
+    if not holding or None in refusals:
+        return Verdict()
     said = (each for each in refusals if each)
-    return Verdict(False, next(said, f"{listed(identities)} is not among them"))
+    return Verdict(next(said, cause("not-among", who=listed(identities))))
 
 
 def read(record: str) -> Property:
     """Return what a record in presentation form says (RFC 8659 section 4.1.1)."""
     parts = RECORD.fullmatch(record[:LONGEST])
     if parts is None:
-        return Property(True, "that cannot be read", None)
+        return Property(True, "", None)
     flags, tag, rest = parts.groups()
     return Property(bool(int(flags) & CRITICAL), tag.lower(), unquoted(rest))
 
@@ -109,18 +116,17 @@ def ruling(properties: Collection[Property], *, wildcard: bool) -> list[Property
     return [each for each in properties if each.tag == "issue"]
 
 
-def why_not(
-    ruling: Property, identities: Collection[str], account: str | None, challenge: str
-) -> str | None:
-    """Return why one property does not let an authority issue, empty where it names another.
+def names_one_of(ruling: Property, identities: Collection[str]) -> bool:
+    """Return whether a property is about an authority; a malformed one is about all of them."""
+    issue = parsed(ruling.value)
+    return issue is None or issue.issuer.lower() in {each.lower() for each in identities}
 
-    None when it does.
-    """
+
+def why_not(ruling: Property, account: str | None, challenge: str) -> Cause | None:
+    """Return why a property does not let the authority issue that it is about, None if it does."""
     issue = parsed(ruling.value)
     if issue is None:
-        return f"the value of {ruling.tag} is malformed, and so allows nobody"
-    if issue.issuer.lower() not in {each.lower() for each in identities}:
-        return ""
+        return cause("malformed", tag=ruling.tag)
     return other_account(issue, account) or other_method(issue, challenge)
 
 
@@ -135,23 +141,23 @@ def parsed(value: str | None) -> Issue | None:
     return Issue(issuer, parameters) if len(parameters) == len(found) else None
 
 
-def other_account(issue: Issue, account: str | None) -> str | None:
+def other_account(issue: Issue, account: str | None) -> Cause | None:
     """Return that another account is named, or several (RFC 8657 section 3), else None."""
     accounts = issue.all("accounturi")
     if len(accounts) > 1:
-        return "accounturi stands there more than once, and so allows nobody"
+        return cause("accounts")
     if accounts and account and accounts[0] != account:
-        return f"accounturi is not that of this installation, {account}"
+        return cause("account", account=account)
     return None
 
 
-def other_method(issue: Issue, challenge: str) -> str | None:
+def other_method(issue: Issue, challenge: str) -> Cause | None:
     """Return that the challenge is not among the methods (RFC 8657 section 4), else None."""
     methods = issue.all("validationmethods")
     if len(methods) > 1 or (methods and not METHODS.fullmatch(methods[0])):
-        return "validationmethods is malformed, and so allows nobody"
+        return cause("methods")
     if methods and challenge not in methods[0].split(","):
-        return f"validationmethods does not name {challenge}"
+        return cause("method", challenge=challenge)
     return None
 
 
@@ -163,4 +169,4 @@ def needed(identities: Iterable[str], *, wildcard: bool) -> str:
 
 def listed(identities: Iterable[str]) -> str:
     """Return who an authority is."""
-    return " or ".join(identities)
+    return ", ".join(identities)

@@ -1,48 +1,74 @@
-"""What a look at a name can find, each in one English sentence; `languages/` tell it at length."""
+"""Findings and causes as sentences, in the language of who reads them."""
 
 from __future__ import annotations
 
-from proxygen.plan.language import one_line
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from string import Formatter
+
+from proxygen.languages.english import CAUSES, FINDINGS
+from proxygen.plan.causes import Cause
+from proxygen.plan.language import Language
 from proxygen.plan.names import Finding
 
-SENTENCES = {
-    "nxdomain": "{name} does not exist in the zone {zone}",
-    "no-delegation": "{domain} is not registered, or not delegated to any name server",
-    "no-address": "the name has neither an A nor an AAAA record",
-    "servers-silent": "the name servers of {zone} do not answer ({servers})",
-    "servers-lame": "the name servers of {zone} do not know the zone ({servers})",
-    "servfail": "the name servers fail: {words}",
-    "dnssec": "the DNSSEC signatures of {zone} are wrong: {words}",
-    "differing": "the name servers of {zone} give different answers ({answers})",
-    "cname-loop": "the CNAME records lead in a circle ({chain})",
-    "chain-too-long": "too many CNAME records lead from one to the next ({chain})",
-    "elsewhere": "the {type} record {address} leads to another server ({words})",
-    "not-answered": "the challenge was not answered at {address}: {words}",
-    "private": "{address} cannot be reached from the internet",
-    "caa": "the CAA records of {domain} do not allow {needed} ({records}): {words}",
-    "caa-lookup": "the CAA records of {domain} cannot be looked up: {words}",
-    "acme-challenge": "no record can be written for {name}: {words}",
-    "persist": "the TXT record {name} with {record} is missing",
-    "too-many": "only {most} of its {count} {type} records were looked at",
-    "cannot-look": "it could not be looked up from here: {words}",
-    "not-fetched": "{address} could not be reached from here: {words}",
-    "through-proxy": "{address} is none of our addresses, but leads here",
-}
-"""By the code of a finding; in braces its facts. The last four are no reason to wait, nor is any
-other whose finding says so: an authority can do without what is wrong there.
+WHY = "why"
+"""The placeholder for what causes say."""
 
-Further facts, for who tells more: *record* of ``caa`` is the record that would allow it, *type* of
-``private`` that of the record, *zone* of ``servfail`` where it is."""
+MOMENT = "at"
+"""The fact that is a moment, in ISO 8601."""
+
+TERMINAL = Language(
+    "en",
+    {
+        "moment": "%Y-%m-%d %H:%M UTC",
+        **{f"finding.{code}": phrase for code, phrase in FINDINGS.items()},
+        **{f"because.{code}": phrase for code, phrase in CAUSES.items()},
+    },
+)
+"""The language of the terminal, as far as it is about names."""
+
+NOTHING: Mapping[str, str] = {}
 
 
 def sentence(finding: Finding) -> str:
-    """Return a finding in one line; what others said in it is bounded and made printable."""
-    facts = {name: one_line(value) for name, value in finding.facts}
-    return SENTENCES[finding.code].format_map(Facts(facts))
+    """Return a finding in one line of the terminal."""
+    return filled(TERMINAL, f"finding.{finding.code}", finding.facts, finding.because)
 
 
-class Facts(dict[str, str]):
-    """Facts of a finding; one that was stored without a fact is told without it."""
+def because(
+    causes: Iterable[Cause], language: Language = TERMINAL, usual: Mapping[str, str] = NOTHING
+) -> str:
+    """Return what causes say, in one line; *usual* are facts that a phrase may want besides."""
+    return "; ".join(reason(each, language, usual) for each in causes)
 
-    def __missing__(self, name: str) -> str:
-        return "…"
+
+def reason(cause: Cause, language: Language = TERMINAL, usual: Mapping[str, str] = NOTHING) -> str:
+    """Return what a cause says; one that is a finding says what that does."""
+    key = f"because.{cause.code}"
+    key = key if key in language.phrases else f"finding.{cause.code}"
+    return filled(language, key, cause.facts, cause.because, usual)
+
+
+def filled(
+    language: Language,
+    key: str,
+    facts: Iterable[tuple[str, str]],
+    causes: Iterable[Cause],
+    usual: Mapping[str, str] = NOTHING,
+) -> str:
+    """Return a phrase with its facts; one that is not known is told as such."""
+    known = {**usual, **dict(facts)}
+    if told := because(causes, language, usual):
+        known[WHY] = told
+    if MOMENT in known:
+        known[MOMENT] = moment(known[MOMENT], language)
+    places = (place for _, place, _, _ in Formatter().parse(language.phrases[key]) if place)
+    return language.say(key, **{place: known.get(place) or "…" for place in places})
+
+
+def moment(kept: str, language: Language) -> str:
+    """Return a moment as people write it; what is none stays as it is."""
+    try:
+        return language.moment(datetime.fromisoformat(kept))
+    except (ValueError, OverflowError):
+        return kept

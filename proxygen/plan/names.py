@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from proxygen.model.certificate import Bundle, Certificate
+from proxygen.plan.causes import WORDS, Cause, left
 
 MINUTE = timedelta(minutes=1)
 LOOKS = tuple(
@@ -26,7 +27,7 @@ JITTER = 0.1
 AGAIN = tuple(minutes * MINUTE for minutes in (1, 10, 100, 1440))
 """How long a name is left out after an authority refused it once, twice, … in a row."""
 
-CHANGING = frozenset({"words", "answers", "servers"})
+CHANGING = frozenset({WORDS})
 """Facts that may be others at each look although nothing changed."""
 
 CHANGED = (timedelta(0), *LOOKS)
@@ -56,17 +57,32 @@ class State(StrEnum):
 class Finding:
     """One thing that a look found; *code* names the sentence, *facts* what stands in it.
 
-    *grave*: an authority would refuse the name because of it.
+    *grave*: an authority would refuse the name because of it. *because* tells why it is so.
     """
 
     code: str
     facts: tuple[tuple[str, str], ...] = ()
     grave: bool = True
+    because: tuple[Cause, ...] = ()
 
     def without(self, names: Collection[str]) -> Finding:
-        """Return it without some of its facts."""
-        facts = tuple(fact for fact in self.facts if fact[0] not in names)
-        return Finding(self.code, facts, self.grave)
+        """Return it without some of its facts, nor those of its causes."""
+        inner = tuple(each.without(names) for each in self.because)
+        return Finding(self.code, left(self.facts, names), self.grave, inner)
+
+    @property
+    def compared(self) -> Finding:
+        """What of it is the same as long as nothing changed.
+
+        Others may put the same in other words at each look; and of what is no reason to wait, the
+        causes may be others each time.
+        """
+        shown = self.without(CHANGING)
+        return shown if self.grave else replace(shown, because=())
+
+    def as_cause(self) -> Cause:
+        """Return it as the cause of something else."""
+        return Cause(self.code, self.facts, self.because)
 
     def get(self, fact: str) -> str:
         """Return a fact, empty for none."""
@@ -102,11 +118,8 @@ class Evidence:
 
     @property
     def mark(self) -> str:
-        """What changes when what was found does, whenever and by whomever it was looked at.
-
-        In what is no reason to wait, the words of others may be different each time.
-        """
-        findings = [each if each.grave else each.without(CHANGING) for each in self.findings]
+        """What changes when what was found does, whenever and by whomever it was looked at."""
+        findings = [each.compared for each in self.findings]
         found = (sorted(self.addresses), self.chain, sorted(self.caa), findings)
         return hashlib.sha256(repr(found).encode()).hexdigest()[:16]
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from string import Formatter
 
 from proxygen.model.hosts import readable
+from proxygen.plan.findings import filled
 from proxygen.plan.language import Language
 from proxygen.plan.names import Finding, Known
-from proxygen.plan.sayings import translated
 
 NEEDED = {
     **dict.fromkeys(("nxdomain", "no-address"), "address"),
@@ -54,11 +52,9 @@ class Telling:
         return self.filled(f"needed.{NEEDED.get(finding.code, finding.code)}", name, finding)
 
     def filled(self, key: str, name: str, finding: Finding) -> str:
-        """Return a phrase about a finding; a fact that is not known is told as such."""
-        facts = dict(finding.facts) | {"host": readable(name), "server": self.server}
-        if "words" in facts:
-            facts["words"] = translated(facts["words"], facts["host"], self.language)
-        return self.language.say(key, **wanted(self.language.phrases[key], facts))
+        """Return a phrase about a finding."""
+        usual = {"host": readable(name), "server": self.server}
+        return filled(self.language, key, finding.facts, finding.because, usual)
 
     def reason(self, known: Known) -> str:
         """Return why a name cannot be proven, whoever found that out; empty where it can."""
@@ -82,9 +78,3 @@ def kind_of(known: Known) -> str:
     """Return what the phrases about the refusal of a name are called."""
     problem = known.refusal.problem if known.refusal else ""
     return REASONS.get(problem.rpartition(":")[2], "other")
-
-
-def wanted(phrase: str, facts: Mapping[str, str]) -> dict[str, str]:
-    """Return the values of a phrase's placeholders."""
-    places = {place for _, place, _, _ in Formatter().parse(phrase) if place}
-    return {place: facts.get(place) or "…" for place in places}

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 from proxygen.lookup.answers import Found, Trouble
 from proxygen.plan.caa import allows, listed, needed
-from proxygen.plan.findings import sentence
 from proxygen.plan.language import one_line
 from proxygen.plan.names import Finding
 from proxygen.preflight.asked import Asked, Looker
@@ -59,9 +58,9 @@ def judged(asked: Asked, found: Found) -> Iterator[Finding]:
 def failed(found: Found, *, grave: bool) -> Finding:
     """Return that CAA cannot be looked up; our own trouble is not grave."""
     why = trouble(found)
-    words = sentence(why) if why else found.words
+    causes = (why.as_cause(),) if why and why.code != "cannot-look" else found.because
     grave = grave and found.trouble is not Trouble.CANNOT_LOOK
-    return finding("caa-lookup", grave=grave, domain=found.name, words=words)
+    return finding("caa-lookup", *causes, grave=grave, domain=found.name)
 
 
 def refused(asked: Asked, found: Found) -> Iterator[Finding]:
@@ -78,11 +77,11 @@ def refused(asked: Asked, found: Found) -> Iterator[Finding]:
         if not verdict.allowed:
             yield finding(
                 "caa",
+                verdict.cause,
                 domain=found.name,
                 needed=listed(authority.caa_identities),
                 records=", ".join(sorted(records)),
                 record=needed(authority.caa_identities, wildcard=wildcard),
-                words=verdict.words,
             )
             return
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,7 +11,9 @@ from ssl import SSLContext
 
 from proxygen.host.suffixes import registered
 from proxygen.lookup.places import Places, Used
+from proxygen.lookup.wire import reason
 from proxygen.model.hosts import is_address
+from proxygen.plan.causes import Cause, cause
 from proxygen.preflight import http
 from proxygen.preflight.addresses import is_routed
 from proxygen.preflight.asked import Beacon, Looker
@@ -28,11 +29,14 @@ FAILURES = 3
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """What came: whether it was the *right* file, and whether there was a connection at all."""
+    """What came: whether it was the *right* file, and whether there was a connection at all.
+
+    *why* tells what came instead of the file.
+    """
 
     right: bool
     reached: bool
-    words: str = ""
+    why: Cause | None = None
 
 
 @dataclass(slots=True)
@@ -43,10 +47,11 @@ class Trip:
     reached: bool = False
     hops: int = 0
 
-    def told(self, words: str) -> str:
+    def told(self, why: Cause | None) -> Cause | None:
         """Return what happened, with where it happened."""
-        where = http.shortened(str(self.target))
-        return f"after a redirect to {where}: {words}" if self.hops else words
+        if why is None or not self.hops:
+            return why
+        return cause("redirected", why, place=http.shortened(str(self.target)))
 
 
 class Fetching:
@@ -77,7 +82,7 @@ class Fetching:
         stay = await self.places.enter(registered(name))
         try:
             if len(self.vain.get(place, ())) >= FAILURES:
-                return self.vain[place][0]  # in the same words: it is the same that was found
+                return self.vain[place][0]  # the same cause: it is the same that was found
             fetched = await self._fetched(trip, address, beacon)
         finally:
             self.places.leave(stay)
@@ -89,15 +94,15 @@ class Fetching:
             async with asyncio.timeout(self.patience):
                 answer = await self._followed(trip, address, frozenset({beacon.port, 80, 443}))
         except TimeoutError:
-            words = f"no answer within {self.patience:g} s"
+            why = cause("no-answer", seconds=f"{self.patience:g}")
         except OSError as error:
-            words = reason(error)
+            why = reason(error)
         except Astray as astray:
-            words = str(astray)
+            why = astray.why
         else:
-            right, words = judged(answer, beacon)
-            return Fetched(right, True, trip.told(words))
-        return Fetched(False, trip.reached, trip.told(words))
+            wrong = judged(answer, beacon)
+            return Fetched(wrong is None, True, trip.told(wrong))
+        return Fetched(False, trip.reached, trip.told(why))
 
     def _note(self, place: tuple[str, int], fetched: Fetched) -> None:
         """Remember connections in vain: a thousand names at a dead address cost few waits."""
@@ -114,7 +119,7 @@ class Fetching:
             trip.target = http.redirected(trip.target, answer.location, ports)
             trip.hops += 1
             if trip.hops > HOPS:
-                raise Astray(f"more than {HOPS} redirects")
+                raise Astray(cause("redirects", most=str(HOPS)))
             same = trip.target.host == host
             answer = await self._answer(
                 trip, address if same else await self._address_of(trip.target.host)
@@ -154,10 +159,10 @@ class Fetching:
         found = [host] if is_address(host) else await self._looked_up(host)
         allowed = [each for each in found if self.allowed(each)]
         if found and not allowed:
-            raise Astray("its address cannot be reached from the internet")
+            raise Astray(cause("not-public"))
         routed = next((each for each in allowed if is_routed(each)), None)
         if routed is None:
-            raise Astray("it has no address that can be asked from here")
+            raise Astray(cause("unroutable"))
         return routed
 
     async def _looked_up(self, host: str) -> list[str]:
@@ -165,15 +170,12 @@ class Fetching:
         return [each for found in looks for each in found.records]
 
 
-def judged(answer: Answer, beacon: Beacon) -> tuple[bool, str]:
-    """Return whether an answer is the file; space after it does not count, as at authorities."""
+def judged(answer: Answer, beacon: Beacon) -> Cause | None:
+    """Return what an answer is instead of the file, None for the file.
+
+    Space after it does not count, as at authorities.
+    """
     if answer.status != 200:
-        return False, str(answer)
+        return answer.cause
     right = answer.body.rstrip() == beacon.body.encode().rstrip()
-    return right, "" if right else f"{answer}, but with another content"
-
-
-def reason(error: OSError) -> str:
-    """Return an error of the network in the system's words."""
-    strange = error.errno is None or error.errno < 0
-    return type(error).__name__ if strange else os.strerror(error.errno or 0).lower()
+    return None if right else cause("content", answer.cause)

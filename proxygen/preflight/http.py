@@ -12,6 +12,7 @@ from urllib.parse import urljoin, urlsplit
 from proxygen import __version__
 from proxygen.errors import visible
 from proxygen.model.hosts import BadName, host_name, is_address
+from proxygen.plan.causes import Cause, cause
 
 HEAD = 16 * 1024
 BODY = 1024
@@ -22,7 +23,11 @@ REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
 class Astray(Exception):
-    """What came is not what an authority would go on with; the words tell why."""
+    """What came is not what an authority would go on with; *why* tells in what way."""
+
+    def __init__(self, why: Cause) -> None:
+        super().__init__(why)
+        self.why = why
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +58,14 @@ class Answer:
     location: str
     body: bytes
 
-    def __str__(self) -> str:
+    @property
+    def cause(self) -> Cause:
+        """What was answered instead of a file."""
         known = self.status in HTTPStatus.__members__.values()
-        told = f"{self.status} {HTTPStatus(self.status).phrase}" if known else str(self.status)
-        return f"{told} ({self.server})" if self.server else told
+        status = f"{self.status} {HTTPStatus(self.status).phrase}" if known else str(self.status)
+        if self.server:
+            return cause("answered-by", status=status, server=self.server)
+        return cause("answered", status=status)
 
 
 async def ask(reader: StreamReader, writer: asyncio.StreamWriter, target: Target) -> Answer:
@@ -71,11 +80,11 @@ async def ask(reader: StreamReader, writer: asyncio.StreamWriter, target: Target
     try:
         return await answer(reader)
     except EOFError:
-        raise Astray("the connection ended before the answer did") from None
+        raise Astray(cause("cut-short")) from None
     except asyncio.LimitOverrunError:
-        raise Astray(f"the head of the answer is longer than {HEAD // 1024} KiB") from None
+        raise Astray(cause("long-head", size=str(HEAD // 1024))) from None
     except ValueError:
-        raise Astray("what answers there is no web server") from None
+        raise Astray(cause("no-web-server")) from None
 
 
 async def answer(reader: StreamReader) -> Answer:
@@ -130,16 +139,16 @@ def redirected(target: Target, location: str, ports: frozenset[int]) -> Target:
     The value becomes a request line of ours, so nothing but printable ASCII passes.
     """
     if not plain(location):
-        raise Astray("a redirect to what is no URL")
+        raise Astray(cause("no-url"))
     try:
         parts = urlsplit(urljoin(str(target), location))
         port = parts.port or PORTS[parts.scheme]
         host = parts.hostname or ""
         host = host if is_address(host) else host_name(host)
     except (BadName, KeyError, ValueError):
-        raise Astray(f"a redirect to {shortened(location)}, which is not on the web") from None
+        raise Astray(cause("off-web", place=shortened(location))) from None
     if port not in ports:
-        raise Astray(f"a redirect to port {port}, where authorities do not ask")
+        raise Astray(cause("other-port", port=str(port)))
     query = f"?{parts.query}" if parts.query else ""
     return Target(parts.scheme, host, port, f"{parts.path or '/'}{query}")
 

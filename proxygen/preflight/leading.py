@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from proxygen.lookup.reach import is_public
 from proxygen.model.hosts import is_address
+from proxygen.plan.causes import Cause, cause
 from proxygen.plan.names import Finding
 from proxygen.preflight.addresses import is_routed, is_shared
 from proxygen.preflight.asked import Asked, Beacon
@@ -113,20 +114,22 @@ class Leading:
         if not ours and not self.here.public(address):
             return Lead(address, finding("private", type=type_of(address), address=address))
         if self.beacon is None:
-            return Lead(address, self._unasked(address, ours, "nobody answers challenges here now"))
+            return Lead(address, self._unasked(address, ours, cause("nobody-answers")))
         if not is_routed(address):
-            return Lead(address, self._unasked(address, ours, f"no {family_of(address)} here"))
+            missing = cause("no-family", family=family_of(address))
+            return Lead(address, self._unasked(address, ours, missing))
         fetched = await self.fetching.fetch(asked.host, address, self.beacon)
         return Lead(address, self._meaning(asked, address, ours, fetched), fetched)
 
-    def _unasked(self, address: str, ours: bool, words: str) -> Finding | None:
+    def _unasked(self, address: str, ours: bool, why: Cause) -> Finding | None:
         """Return what to tell of an address that cannot be asked."""
         if ours:
             return None
         if self.here.states(address):
-            words = "it is none of our addresses"
-            return finding("elsewhere", type=type_of(address), address=address, words=words)
-        return finding("not-fetched", grave=False, address=address, words=words)
+            return finding(
+                "elsewhere", cause("none-of-ours"), type=type_of(address), address=address
+            )
+        return finding("not-fetched", why, grave=False, address=address)
 
     def _meaning(self, asked: Asked, address: str, ours: bool, fetched: Fetched) -> Finding | None:
         """Return what to tell of an address that was asked."""
@@ -134,11 +137,10 @@ class Leading:
             foreign = self.here.stated and not ours
             return finding("through-proxy", grave=False, address=address) if foreign else None
         if not fetched.reached and self.here.hides(address):
-            return finding("not-fetched", grave=False, address=address, words=fetched.words)
+            return finding("not-fetched", fetched.why, grave=False, address=address)
         if ours or is_address(asked.name):
-            return finding("not-answered", address=address, words=fetched.words)
-        kind = type_of(address)
-        return finding("elsewhere", type=kind, address=address, words=fetched.words)
+            return finding("not-answered", fetched.why, address=address)
+        return finding("elsewhere", fetched.why, type=type_of(address), address=address)
 
 
 def weighed(leads: Sequence[Lead]) -> list[Lead]:
@@ -174,8 +176,7 @@ def done(task: asyncio.Task[Lead]) -> bool:
 
 def untold(address: str) -> Lead:
     """Return a lead for which there was no time."""
-    words = "no time was left"
-    return Lead(address, finding("not-fetched", grave=False, address=address, words=words))
+    return Lead(address, finding("not-fetched", cause("no-time"), grave=False, address=address))
 
 
 def family(address: str) -> tuple[bool, str]:

@@ -9,6 +9,7 @@ from datetime import datetime
 
 from proxygen.lookup.answers import Found, Trouble
 from proxygen.model.certificate import DNS, PERSIST
+from proxygen.plan.causes import cause
 from proxygen.plan.names import Evidence, Finding
 from proxygen.preflight import caa, records
 from proxygen.preflight.asked import Asked, Looker
@@ -35,10 +36,8 @@ class Look:
         try:
             return await self._at(asked, asyncio.get_running_loop().time())
         except Exception as bug:  # noqa: BLE001 - it must harm no other name
-            words = f"a bug of proxygen: {type(bug).__name__}: {bug}"
-            return Evidence(
-                self.now(), findings=(finding("cannot-look", grave=False, words=words),)
-            )
+            why = cause("bug", words=f"{type(bug).__name__}: {bug}")
+            return Evidence(self.now(), findings=(finding("cannot-look", why, grave=False),))
 
     async def _at(self, asked: Asked, began: float) -> Evidence:
         if asked.is_address:
@@ -113,4 +112,4 @@ async def within(until: float, look: Awaitable[Found], name: str) -> Found:
         async with asyncio.timeout_at(until):
             return await look
     except TimeoutError:
-        return Found(name, "", trouble=Trouble.CANNOT_LOOK, words="there was no answer in time")
+        return Found(name, "", trouble=Trouble.CANNOT_LOOK, because=(cause("in-time"),))

@@ -9,7 +9,7 @@ from proxygen.errors import visible
 from proxygen.lookup.answers import Found, Trouble
 from proxygen.model import persist
 from proxygen.model.certificate import DNS, PERSIST
-from proxygen.plan.findings import sentence
+from proxygen.plan.causes import cause
 from proxygen.plan.names import Finding
 from proxygen.preflight.asked import Asked
 from proxygen.preflight.telling import finding, trouble
@@ -39,19 +39,18 @@ def unwritable(found: Found) -> Finding | None:
     if why is None or why.code in ("nxdomain", "cannot-look"):
         return why if why and why.code == "cannot-look" else None
     if found.trouble in (Trouble.CNAME_LOOP, Trouble.CHAIN_TOO_LONG) or not found.chain:
-        words = sentence(why)
+        told = why.as_cause()
     else:
-        words = f"its CNAME record leads to {found.chain[-1]}: {sentence(why)}"
+        told = cause("alias", why.as_cause(), target=found.chain[-1])
     apart = found.chain or found.zone == found.name
-    return finding("acme-challenge", name=found.name, words=words) if apart else why
+    return finding("acme-challenge", told, name=found.name) if apart else why
 
 
 def astray(asked: Asked, found: Found) -> Iterator[Finding]:
     """Yield that aliases lead where we are not to write for the name."""
     target = found.chain[-1]
     if not may_stand(asked.host, target, asked.delegated):
-        words = f"its CNAME record leads to {target}, which is in none of the zones of `delegated`"
-        yield finding("acme-challenge", name=found.name, words=words)
+        yield finding("acme-challenge", cause("alias-astray", target=target), name=found.name)
 
 
 def missing(asked: Asked, found: Found, now: datetime) -> Iterator[Finding]:
@@ -63,11 +62,9 @@ def missing(asked: Asked, found: Found, now: datetime) -> Iterator[Finding]:
     authority, wildcard = asked.authority, asked.is_wildcard
     issuers = authority.caa_identities
     if not issuers:
-        words = "the authority does not tell the name by which records call it"
-        yield finding("cannot-look", grave=False, words=words)
+        yield finding("cannot-look", cause("no-identity"), grave=False)
     elif authority.account is None:
-        words = "there is no account yet that the record could name"
-        yield finding("cannot-look", grave=False, words=words)
+        yield finding("cannot-look", cause("no-account"), grave=False)
     elif not any(
         persist.matches(each, issuers, authority.account, wildcard, now) for each in found.records
     ):

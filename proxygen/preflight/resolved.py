@@ -67,8 +67,7 @@ def differing(looks: Sequence[Found], of_addresses: Collection[Finding]) -> Iter
     unlike = [each for each in looks if each.differing]
     if unlike:
         wrong = nowhere(looks) or any(each.grave for each in of_addresses)
-        zone, answers = unlike[0].zone, answers_of(looks)
-        yield finding("differing", grave=wrong, zone=zone, answers=answers)
+        yield finding("differing", *answers_of(looks), grave=wrong, zone=unlike[0].zone)
 
 
 def nowhere(looks: Sequence[Found]) -> bool:

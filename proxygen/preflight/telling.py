@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 
 from proxygen.host.suffixes import registered
 from proxygen.lookup.answers import SETTLED, Found, Kind, Trouble
+from proxygen.plan.causes import Cause, bounded, cause, some
 from proxygen.plan.language import one_line
 from proxygen.plan.names import Finding
 
 ARROW = " → "
 
 
-def finding(code: str, *, grave: bool = True, **facts: str) -> Finding:
+def finding(code: str, *because: Cause | None, grave: bool = True, **facts: str) -> Finding:
     """Return a finding; what others said in its facts is bounded and made printable."""
-    return Finding(code, bounded(facts), grave)
-
-
-def bounded(facts: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    """Return facts as they are kept."""
-    return tuple((name, one_line(value)) for name, value in facts.items())
+    return Finding(code, bounded(facts), grave, some(because))
 
 
 def trouble(found: Found) -> Finding | None:
@@ -29,12 +25,22 @@ def trouble(found: Found) -> Finding | None:
     What is our own trouble is not grave: the authority may well be able to look.
     """
     if found.trouble is Trouble.CANNOT_LOOK:
-        return finding("cannot-look", grave=False, words=found.words)
+        return finding("cannot-look", *found.because, grave=False)
     if found.dnssec:
-        return finding("dnssec", zone=found.zone or found.name, words=found.dnssec)
+        return finding("dnssec", found.dnssec, zone=found.zone or found.name)
     if found.trouble:
-        return Finding(str(found.trouble), bounded(facts_of(found)))
+        return Finding(str(found.trouble), bounded(facts_of(found)), True, some(causes_of(found)))
     return None
+
+
+def causes_of(found: Found) -> tuple[Cause, ...]:
+    """Return why name servers give no answer, for a sentence that says where."""
+    if found.trouble in (Trouble.SERVERS_SILENT, Trouble.SERVERS_LAME):
+        servers = unserving(found)
+        return (cause("servers", servers=servers),) if servers else found.because
+    if found.trouble is Trouble.SERVFAIL:
+        return found.because or (cause("answers", rcode="SERVFAIL"),)
+    return ()
 
 
 def facts_of(found: Found) -> dict[str, str]:
@@ -44,9 +50,9 @@ def facts_of(found: Found) -> dict[str, str]:
     facts: Mapping[Trouble, dict[str, str]] = {
         Trouble.NX_DOMAIN: {"name": end, "zone": zone},
         Trouble.NO_DELEGATION: {"domain": registered(end)},
-        Trouble.SERVERS_SILENT: {"zone": zone, "servers": unserving(found)},
-        Trouble.SERVERS_LAME: {"zone": zone, "servers": unserving(found)},
-        Trouble.SERVFAIL: {"zone": zone, "words": found.words or "SERVFAIL"},
+        Trouble.SERVERS_SILENT: {"zone": zone},
+        Trouble.SERVERS_LAME: {"zone": zone},
+        Trouble.SERVFAIL: {"zone": zone},
         Trouble.CNAME_LOOP: {"chain": ARROW.join((found.name, *found.chain))},
         Trouble.CHAIN_TOO_LONG: {"chain": ARROW.join((found.name, *found.chain))},
     }
@@ -54,9 +60,9 @@ def facts_of(found: Found) -> dict[str, str]:
 
 
 def unserving(found: Found) -> str:
-    """Return the servers that give no answer."""
+    """Return the servers that give no answer, empty where none was asked."""
     servers = sorted({each.server for each in found.replies if each.kind not in SETTLED})
-    return ", ".join(servers) or found.words
+    return ", ".join(servers)
 
 
 def servers_of(*looks: Found) -> tuple[str, ...]:
@@ -76,8 +82,13 @@ def said_by(looks: Iterable[Found]) -> dict[str, list[tuple[str, ...]]]:
     return said
 
 
-def answers_of(looks: Iterable[Found]) -> str:
-    """Return what each server says, in one line."""
-    said = sorted(said_by(looks).items())
-    lists = ((server, ", ".join(dict.fromkeys(chain(*told)))) for server, told in said)
-    return "; ".join(f"{server}: {told or 'nothing'}" for server, told in lists)
+def answers_of(looks: Iterable[Found]) -> Iterator[Cause]:
+    """Yield what each server says."""
+    for server, told in sorted(said_by(looks).items()):
+        said = [each for each in dict.fromkeys(chain(*told)) if each != Kind.NX_DOMAIN]
+        if said:
+            yield cause("shows", server=server, records=", ".join(said))
+        elif (str(Kind.NX_DOMAIN),) in told:
+            yield cause("shows-no-name", server=server)
+        else:
+            yield cause("shows-nothing", server=server)

@@ -12,6 +12,7 @@ from proxygen.errors import IssueFailed
 from proxygen.failure import NotObtained, RefusedName, Scope, not_obtained, refusing
 from proxygen.lookup.answers import SETTLED, Led, Reply, Trouble
 from proxygen.lookup.resolving import Resolving, above
+from proxygen.plan.findings import because, reason
 from proxygen.solvers.dns01 import Shown
 
 T = TypeVar("T")
@@ -58,7 +59,7 @@ class Lookups:
             if led.crowded:
                 raise IssueFailed(not_obtained("too-many-questions", Scope.HOST, name=way[-1]))
             unserved = [each for each in led.replies if each.kind not in SETTLED]
-            said = (f"{each.server}: {each.words or each.kind}" for each in unserved)
+            said = (f"{each.server}: {failure(each)}" for each in unserved)
             raise IssueFailed(nowhere(way, "; ".join(said) or self.trouble(way[-1])))
         return led
 
@@ -66,11 +67,11 @@ class Lookups:
         """Return why the zone of a name is not known; raise IssueFailed where it is our trouble."""
         found = self.asked(self.resolving.look(above(name), "SOA"))
         if found.trouble is Trouble.CANNOT_LOOK:
-            words = found.words
+            words = because(found.because)
             raise IssueFailed(
                 not_obtained("zone-not-looked-up", Scope.HOST, name=name, words=words)
             )
-        return found.words or str(found.trouble) or "its zone is not known"
+        return because(found.because) or str(found.trouble) or "its zone is not known"
 
     def shown(self, names: Collection[str]) -> Mapping[str, tuple[Shown, ...]]:
         """Return what each authoritative server shows now, for each of *names*."""
@@ -117,8 +118,13 @@ def served(loop: asyncio.AbstractEventLoop) -> None:
 def shown(reply: Reply) -> Shown:
     """Return one server's reply as what it shows."""
     if reply.kind not in SETTLED:
-        return Shown(reply.server, words=reply.words or str(reply.kind))
+        return Shown(reply.server, words=failure(reply))
     return Shown(reply.server, reply.records)
+
+
+def failure(reply: Reply) -> str:
+    """Return why a server gave no answer."""
+    return reason(reply.why) if reply.why else str(reply.kind)
 
 
 def nowhere(way: tuple[str, ...], words: str) -> NotObtained:

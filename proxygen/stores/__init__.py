@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator, Mapping
 from typing import Protocol
 
-VERSION, VERSION_KEY = 4, "version"
+VERSION, VERSION_KEY = 5, "version"
 """The newest layout that is understood, and where a store of another than 1 tells its own.
 
 What is only added, be it a value or a field of one, makes no new version: readers pass over it.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 
-from proxygen.stores import VERSION, VERSION_KEY, Store, Values
+from proxygen.stores import VERSION, VERSION_KEY, Store, Values, former_names
 from proxygen.stores.change import readable
 from proxygen.stores.keyspace import HOST
 from proxygen.stores.kinds import type_part
@@ -152,4 +152,9 @@ def coded(value: bytes | None, scope: str) -> bytes | None:
     return json.dumps(found | {"failure": failure}).encode()
 
 
-STEPS: tuple[Step, ...] = (to_keyspaces, to_key_types, to_codes)
+def to_causes(store: Overlay) -> dict[str, bytes | None]:
+    """From 4 to 5: what was found about names is told by codes, not by sentences."""
+    return dict(former_names.brought(store))
+
+
+STEPS: tuple[Step, ...] = (to_keyspaces, to_key_types, to_codes, to_causes)

@@ -117,7 +117,7 @@ def test_every_name_is_told_and_what_is_in_trouble_first(root: Path) -> None:
     assert shown[6].startswith(f"    since {NOW - 2 * DAY:%Y-%m-%d %H:%M} UTC, next look ")
     assert f" {NOW + timedelta(hours=2):%Y-%m-%d %H:%M} UTC (in " in shown[6]
     assert shown[7:9] == [
-        "    the A record 198.51.100.7 leads to another server (it answered 404)",
+        "    the A record 198.51.100.7 leads to another server (404 Not Found)",
         "    found: A 198.51.100.7",
     ]
     assert shown[-1] == (
@@ -223,7 +223,7 @@ def test_programs_are_told_everything(root: Path) -> None:
         "unicode": LATE,
         "owner": A,
         "state": "waiting",
-        "words": "the A record 198.51.100.7 leads to another server (it answered 404)",
+        "words": "the A record 198.51.100.7 leads to another server (404 Not Found)",
         "since": known.bad_since.isoformat(),
         "next_look": known.look_at.isoformat(),
         "joins_at": None,
@@ -248,9 +248,16 @@ def test_programs_are_told_everything(root: Path) -> None:
                     "facts": {
                         "address": "198.51.100.7",
                         "type": "A",
-                        "words": "it answered 404",
                     },
-                    "words": "the A record 198.51.100.7 leads to another server (it answered 404)",
+                    "because": [
+                        {
+                            "code": "answered",
+                            "facts": {"status": "404 Not Found"},
+                            "because": [],
+                            "words": "404 Not Found",
+                        }
+                    ],
+                    "words": "the A record 198.51.100.7 leads to another server (404 Not Found)",
                 }
             ],
         },

@@ -250,7 +250,7 @@ def test_names_that_no_certificate_covers_are_counted_and_the_first_is_told(root
             "name": name,
             "state": "waiting",
             "since": (NOW - DAY).isoformat(),
-            "words": "the A record 198.51.100.7 leads to another server (it answered 404)",
+            "words": "the A record 198.51.100.7 leads to another server (404 Not Found)",
         }
         for name in (LATE, A)
     ]

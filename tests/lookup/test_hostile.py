@@ -15,6 +15,8 @@ from dns.message import Message
 
 from proxygen.lookup.answers import Found, Kind, Trouble
 from proxygen.lookup.resolving import Resolving
+from proxygen.plan.findings import because
+from tests.causes import why
 from tests.lookup.scripted import (
     Says,
     Scripted,
@@ -108,7 +110,7 @@ def test_what_is_no_answer_is_called_so(
     found = look(world(changed(change)))
     assert found.records == ()
     assert found.replies[0].kind is kind
-    assert words in found.replies[0].words
+    assert words in why(found.replies[0].why)
 
 
 @pytest.mark.parametrize(
@@ -125,7 +127,7 @@ def test_each_error_has_its_kind(
 ) -> None:
     found = look(world(lambda query: answer(query, rcode=rcode)))
     assert (found.replies[0].kind, found.trouble) == (kind, trouble)
-    assert f"answers {dns.rcode.to_text(rcode)}" in found.words
+    assert f"answers {dns.rcode.to_text(rcode)}" in because(found.because)
 
 
 def test_a_server_older_than_edns_is_asked_without_it(world: Worlds) -> None:
@@ -355,7 +357,7 @@ def test_many_names_on_a_dead_server_wait_for_few_questions(world: Worlds, netwo
     with servers:
         found = asyncio.run(all_of_them())
         assert {each.trouble for each in found} == {Trouble.SERVERS_SILENT}
-        assert "did not answer a moment ago" in found[-1].words
+        assert "did not answer a moment ago" in because(found[-1].because)
         assert len(servers.names(f"{network}2")) < 8
         asyncio.run(asking.at_every_server("n9.a.example", "TXT"))
         assert "n9.a.example" in servers.names(f"{network}2")[-2:]

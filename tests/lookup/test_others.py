@@ -11,6 +11,7 @@ from dns.message import Message
 
 from proxygen.lookup.answers import Found, Source, Trouble
 from proxygen.lookup.resolving import Resolving
+from proxygen.plan.findings import because
 from tests.lookup.scripted import (
     Says,
     Scripted,
@@ -154,4 +155,4 @@ def test_no_delegation_makes_this_host_ask_servers_in_a_private_network(
     assert inner.asked == []
     assert (right.records, len(right.replies)) == (("192.0.2.1",), 1)
     assert wrong.trouble is Trouble.SERVERS_SILENT
-    assert "inner.a.example: no public address" in wrong.words
+    assert "inner.a.example: no public address" in because(wrong.because)

@@ -19,6 +19,7 @@ from proxygen.lookup.recursive import resolved
 from proxygen.lookup.roots import ROOTS
 from proxygen.lookup.system import resolvers
 from proxygen.lookup.wire import NoAnswer, Question, Said, Server, parsed, query, routed
+from proxygen.plan.causes import cause
 from tests.lookup.scripted import answer
 
 SERVER = Server("ns.example.net", "192.0.2.1")
@@ -70,7 +71,7 @@ def test_what_means_something_to_programs_and_shells_is_no_host_name(label: byte
     cname = dns.rrset.from_text("www.a.example.", 60, "IN", "CNAME", target.to_text())
     said.answer = [cname]
     told = heard(Said(SERVER, said), "a.example", "www.a.example", dns.rdatatype.A)
-    assert (told.target, told.words) == ("", "the CNAME record leads to no host name")
+    assert (told.target, told.why) == ("", cause("hostless"))
 
 
 def test_there_are_thirteen_root_servers_each_with_two_addresses() -> None:

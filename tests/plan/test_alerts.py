@@ -179,7 +179,7 @@ def test_names_that_no_certificate_covers_are_warned_about_with_what_was_found()
     told = of_names(waiting(), issued=unissued())
     assert (
         f"{LATE} ({A}): waiting for DNS since 2026-11-18 12:00 UTC: the A record 198.51.100.7 "
-        "leads to another server (it answered 404)"
+        "leads to another server (404 Not Found)"
     ) in told
     (line,) = (each for each in of_names(refused(), issued=unissued()) if "failed" in each)
     since = "2026-11-18 12:00 UTC"

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxygen.plan.caa import allows, needed
+from proxygen.plan.causes import Cause, cause
 
 CA1, CA2 = "ca1.example.net", "ca2.example.org"
 ACCOUNT = "https://example.net/account/1234"
@@ -161,16 +162,20 @@ def test_any_of_the_names_of_an_authority_serves() -> None:
 
 
 @pytest.mark.parametrize(
-    ("record", "words"),
+    ("record", "why"),
     [
-        (TWO, f"{CA1} is not among them"),
-        ('128 tbs "x"', "the property tbs is critical and not known"),
-        ('0 issue "%"', "the value of issue is malformed, and so allows nobody"),
-        (f'0 issue "{CA1}; validationmethods=dns-01"', "validationmethods does not name http-01"),
+        (TWO, cause("not-among", who=CA1)),
+        ('128 tbs "x"', cause("critical", tag="tbs")),
+        ("no record", cause("unreadable")),
+        ('0 issue "%"', cause("malformed", tag="issue")),
+        (f'0 issue "{CA1}; validationmethods=dns-01"', cause("method", challenge="http-01")),
+        (f'0 issue "{CA1}; validationmethods=_"', cause("methods")),
+        (f'0 issue "{CA1}; accounturi=x"', cause("account", account=ACCOUNT)),
+        (f'0 issue "{CA1}; accounturi=x; accounturi=y"', cause("accounts")),
     ],
 )
-def test_the_words_tell_why(record: str, words: str) -> None:
-    assert allows((TWO, record), (CA1,), ACCOUNT, "http-01", wildcard=False).words == words
+def test_a_verdict_tells_why(record: str, why: Cause) -> None:
+    assert allows((TWO, record), (CA1,), ACCOUNT, "http-01", wildcard=False).cause == why
 
 
 @given(st.lists(st.text(max_size=80) | st.text(alphabet='01 issue"wld;=.\\abc-', max_size=60)))

@@ -16,9 +16,10 @@ import pytest
 
 from proxygen.host import languages
 from proxygen.host.suffixes import registered
+from proxygen.languages.english import FINDINGS
 from proxygen.model.certificate import Bundle
+from proxygen.plan.causes import cause
 from proxygen.plan.explanations import WIDTH, explanation
-from proxygen.plan.findings import SENTENCES
 from proxygen.plan.language import Language
 from proxygen.plan.names import Evidence, Finding, Known
 from proxygen.plan.records import Identity, Publishing
@@ -82,10 +83,10 @@ def placeholders(phrase: str) -> set[str]:
 
 
 @pytest.mark.parametrize("code", CODES)
-@pytest.mark.parametrize("found", sorted(SENTENCES))
+@pytest.mark.parametrize("found", sorted(FINDINGS))
 def test_every_finding_has_its_words_in_every_language(found: str, code: str) -> None:
     phrases = languages.load(code).phrases
-    facts = placeholders(SENTENCES[found]) | {"host", "server"}
+    facts = placeholders(FINDINGS[found]) | {"host", "server"}
     for key in (f"finding.{found}", f"needed.{NEEDED.get(found, found)}"):
         assert placeholders(phrases[key]) <= facts, key
         assert placeholders(phrases[key]) == placeholders(languages.load("en").phrases[key])
@@ -94,15 +95,13 @@ def test_every_finding_has_its_words_in_every_language(found: str, code: str) ->
 @pytest.mark.parametrize("code", CODES)
 def test_no_finding_is_told_that_nobody_finds(code: str) -> None:
     phrases = languages.load(code).phrases
-    assert {key.partition(".")[2] for key in phrases if key.startswith("finding.")} == set(
-        SENTENCES
-    )
-    needed = {NEEDED.get(each, each) for each in SENTENCES}
+    assert {key.partition(".")[2] for key in phrases if key.startswith("finding.")} == set(FINDINGS)
+    needed = {NEEDED.get(each, each) for each in FINDINGS}
     assert {key.partition(".")[2] for key in phrases if key.startswith("needed.")} == needed
 
 
 @pytest.mark.parametrize("code", CODES)
-@pytest.mark.parametrize("found", sorted(set(SENTENCES) - NOT_GRAVE))
+@pytest.mark.parametrize("found", sorted(set(FINDINGS) - NOT_GRAVE))
 def test_a_text_about_any_finding_is_whole(found: str, code: str) -> None:
     text = told(waiting(LATE, finding(found)), code)
     assert not re.search(r"[{}]|None|Undefined|\bState\.", text)
@@ -116,7 +115,7 @@ def test_a_text_about_any_finding_is_whole(found: str, code: str) -> None:
 
 @pytest.mark.parametrize("code", CODES)
 def test_what_was_stored_without_its_facts_is_told_without_them(code: str) -> None:
-    for found in sorted(SENTENCES):
+    for found in sorted(FINDINGS):
         assert told(waiting(LATE, Finding(found)), code)
 
 
@@ -242,7 +241,9 @@ def test_of_a_wildcard_a_name_that_it_stands_for_is_looked_up() -> None:
 
 
 def test_what_others_said_can_do_no_harm() -> None:
-    evil = finding("elsewhere", words="\x1b[31m\nIgnore the above. {name}" + "x" * 9000)
+    evil = finding(
+        "elsewhere", cause("said", words="\x1b[31m\nIgnore the above. {name}" + "x" * 9000)
+    )
     text = told(waiting(LATE, evil))
     assert "\x1b" not in text
     assert len(text) < 6000
@@ -250,10 +251,19 @@ def test_what_others_said_can_do_no_harm() -> None:
     assert len(told(replace(waiting(), evidence=many))) < 6000
 
 
+EXPIRED = cause(
+    "zone",
+    cause(
+        "server",
+        cause("expired", type="DNSKEY", at="2026-11-18T06:30:00+00:00"),
+        server="ns1.example.org (203.0.113.53)",
+    ),
+    zone=A,
+)
 CASES: Mapping[str, dict[str, object]] = {
     "elsewhere-and-caa": {"known": waiting(LATE, ELSEWHERE, finding("caa"))},
     "nxdomain": {"known": waiting(A, finding("nxdomain")), "name": A},
-    "dnssec": {"known": waiting(LATE, finding("dnssec", words="RRSIG expired"))},
+    "dnssec": {"known": waiting(LATE, finding("dnssec", EXPIRED))},
     "refused": {"known": refused()},
     "moved": {"known": moved(), "issued": bundle(REST)},
     "issued": {"issued": bundle(WANTED)},
@@ -275,7 +285,7 @@ def everything() -> Iterator[dict[str, object]]:
     """Yield cases that make use of all that can be told."""
     yield from CASES.values()
     yield {"known": refused(problem="")}
-    for found in sorted(SENTENCES):
+    for found in sorted(FINDINGS):
         yield {"known": waiting(LATE, finding(found))}
     yield {"known": waiting(LATE, finding("acme-challenge")), "of": DNS}
     yield {"known": waiting(), "of": SKIPPED}

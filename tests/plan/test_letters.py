@@ -22,7 +22,7 @@ from proxygen.model.certificate import GLOBAL, Bundle
 from proxygen.model.site import Site
 from proxygen.plan.alarms import Seen, Wrong
 from proxygen.plan.digests import Told
-from proxygen.plan.findings import SENTENCES
+from proxygen.languages.english import FINDINGS
 from proxygen.plan.language import Language
 from proxygen.plan.letters import TEMPLATE, Letter, letter
 from proxygen.plan.names import Known
@@ -86,7 +86,7 @@ def rounds() -> Iterator[tuple[str, Seen]]:
     yield "set aside", replace(seen(), aside=Wrong(NOON, "b.yaml is set aside"))
     yield "held back", replace(seen(), held=Wrong(NOON, "the removal of 9 domains"))
     yield "never obtained", missing()
-    for code in sorted(set(SENTENCES) - NOT_GRAVE):
+    for code in sorted(set(FINDINGS) - NOT_GRAVE):
         yield code, left_out(late(AUTODISCOVER, finding(code)))
     yield "refused", left_out(refused(AUTODISCOVER))
     yield "moved", left_out(moved(AUTODISCOVER))
@@ -212,7 +212,7 @@ def test_every_phrase_is_of_use(code: str) -> None:
     assert used - rest == language.phrases.keys() - never - rest
 
 
-ELSEWHERE = ("explain.", "words.", "failure.", "and")
+ELSEWHERE = ("explain.", "because.", "failure.", "and")
 """What begins so has tests of its own."""
 
 

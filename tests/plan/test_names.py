@@ -8,6 +8,7 @@ import pytest
 
 from proxygen.errors import Origin
 from proxygen.model.certificate import Certificate
+from proxygen.plan.causes import Cause, cause
 from proxygen.plan.names import (
     LOOKS,
     Evidence,
@@ -102,11 +103,18 @@ def test_what_was_refused_is_ready_as_soon_as_something_else_is_found() -> None:
 
 
 def test_words_that_are_others_each_time_are_no_change() -> None:
-    def slow(words: str, *, grave: bool) -> str:
-        return seen(Finding("not-fetched", (("address", "a"), ("words", words)), grave)).mark
+    def mark(*because: Cause, grave: bool) -> str:
+        return seen(Finding("not-fetched", (("address", "a"),), grave, because)).mark
 
-    assert slow("after 1 s", grave=False) == slow("after 2 s", grave=False)
-    assert slow("after 1 s", grave=True) != slow("after 2 s", grave=True)
+    def within(why: Cause) -> Cause:
+        return cause("redirected", why, place="http://b.example/")
+
+    slow, refused = cause("no-answer", seconds="10"), cause("refused")
+    assert mark(slow, grave=False) == mark(within(refused), grave=False)
+    assert mark(slow, grave=True) != mark(refused, grave=True)
+    assert mark(within(slow), grave=True) != mark(within(refused), grave=True)
+    one, other = cause("no-tls", words="its words"), cause("no-tls", words="other words")
+    assert mark(within(one), grave=True) == mark(within(other), grave=True)
 
 
 def test_refusals_are_waited_for_ever_longer() -> None:

@@ -31,7 +31,7 @@ def one(
     [
         (None, State.READY, "not looked at yet"),
         (Known(LATE, NOON, Evidence(NOON)), State.READY, "nothing stands in its way"),
-        (waiting(), State.WAITING, "leads to another server (it answered 404)"),
+        (waiting(), State.WAITING, "leads to another server (404 Not Found)"),
         (refused(), State.FAILED, "the authority refused it: DNS problem: NXDOMAIN"),
         (refused(problem=""), State.FAILED, "the proof failed: DNS problem: NXDOMAIN"),
         (moved(), State.MOVED, "left out since 2026-11-19: the A record"),

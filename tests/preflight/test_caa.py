@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from proxygen.lookup.answers import Found, Kind, Reply, Trouble
+from proxygen.plan.causes import cause
 from proxygen.plan.findings import sentence
 from proxygen.preflight import Asked, Identity
 from tests.preflight.standins import NAME, PRIVATE_CA, Dns, leading_to, looked, only, told
@@ -54,15 +55,18 @@ def failing(trouble: Trouble = Trouble.NONE, **more: object) -> Found:
 @pytest.mark.parametrize(
     ("found", "codes"),
     [
-        (failing(Trouble.SERVFAIL, words="SERVFAIL"), [("caa-lookup", True)]),
+        (
+            failing(Trouble.SERVFAIL, because=(cause("answers", rcode="SERVFAIL"),)),
+            [("caa-lookup", True)],
+        ),
         (failing(Trouble.SERVERS_SILENT), [("caa-lookup", True)]),
         (failing(Trouble.SERVERS_LAME), [("caa-lookup", True)]),
-        (failing(dnssec="no signature"), [("caa-lookup", True)]),
+        (failing(dnssec=cause("unsigned", type="CAA")), [("caa-lookup", True)]),
         (failing(Trouble.CANNOT_LOOK), [("caa-lookup", False)]),
         (failing(Trouble.NX_DOMAIN), []),
         (failing(Trouble.NO_DELEGATION), []),
     ],
-    ids=lambda each: str(each.trouble or each.dnssec) if isinstance(each, Found) else "",
+    ids=lambda each: str(each.trouble or "dnssec") if isinstance(each, Found) else "",
 )
 def test_a_lookup_that_fails_above_is_refused_as_nobody_knows_what_it_says(
     found: Found, codes: list[tuple[str, bool]]
@@ -98,12 +102,12 @@ def test_the_first_authority_decides() -> None:
 def test_the_challenge_and_the_account_must_suit() -> None:
     by_dns = '0 issue "ca.test; validationmethods=dns-01"'
     other = '0 issue "ca.test; accounturi=https://ca.test/account/2"'
-    for record, words in (
-        (by_dns, "validationmethods does not name http-01"),
-        (other, "accounturi is not that of this installation, https://ca.test/account/1"),
+    for record, why in (
+        (by_dns, cause("method", challenge="http-01")),
+        (other, cause("account", account="https://ca.test/account/1")),
     ):
         evidence = looked(with_caa(www=(record,)), addresses=(HERE,))
-        assert only(evidence).get("words") == words
+        assert only(evidence).because == (why,)
 
 
 def test_where_servers_differ_none_of_them_may_forbid_it() -> None:

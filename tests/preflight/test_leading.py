@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from proxygen.plan.causes import cause
+from proxygen.plan.findings import because
 from proxygen.preflight import Beacon, Identity
 from proxygen.preflight.fetching import Fetched
 from proxygen.preflight.leading import Lead, untold, weighed
@@ -52,7 +54,7 @@ def test_a_stated_address_without_connection_is_believed_as_nat_may_have_no_way_
 ) -> None:
     evidence = looked(leading_to(f"{network}1"), addresses=(f"{network}1",), beacon=beacon)
     assert told(evidence) == [("not-fetched", False)]
-    assert only(evidence).get("words") == "connection refused"
+    assert only(evidence).because == (cause("refused"),)
 
 
 def test_without_a_connection_nothing_is_known_where_no_address_is(
@@ -93,18 +95,16 @@ def test_a_wrong_answer_at_our_address_is_grave(
     with web(address, beacon.port, lambda _: answer):
         evidence = looked(leading_to(address), addresses=(address,), beacon=beacon)
     assert told(evidence) == [("not-answered", True)]
-    assert words in only(evidence).get("words")
+    assert words in because(only(evidence).because)
 
 
 def test_another_server_is_told_with_what_it_answers(network: str, beacon: Beacon) -> None:
     with web(f"{network}1", beacon.port, wrong):
         evidence = looked(leading_to(f"{network}1"), addresses=(f"{network}2",), beacon=beacon)
     assert told(evidence) == [("elsewhere", True)]
-    assert dict(only(evidence).facts) == {
-        "type": "A",
-        "address": f"{network}1",
-        "words": "404 Not Found (Apache)",
-    }
+    assert dict(only(evidence).facts) == {"type": "A", "address": f"{network}1"}
+    answered = cause("answered-by", status="404 Not Found", server="Apache")
+    assert only(evidence).because == (answered,)
 
 
 @pytest.mark.parametrize("known", ["stated", "on an interface"])
@@ -119,7 +119,7 @@ def test_a_foreign_address_without_connection_is_elsewhere(
         beacon=beacon,
     )
     assert told(evidence) == [("elsewhere", True)]
-    assert only(evidence).get("words") == "connection refused"
+    assert only(evidence).because == (cause("refused"),)
 
 
 def test_a_private_address_is_told_and_never_asked(network: str, beacon: Beacon) -> None:

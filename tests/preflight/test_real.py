@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from proxygen.lookup.resolving import Resolving
+from proxygen.plan.findings import sentence
 from proxygen.plan.names import Evidence
 from proxygen.preflight import Asked, Beacon, Identity, Preflight, reached
 from tests.conftest import require
@@ -175,7 +176,7 @@ def test_a_name_becomes_right_when_its_record_does(net: Internet, nginx: Nginx) 
     published(net, name, "A", net.at(SECOND))
     evidence = found()
     assert told(evidence) == [("elsewhere", True)]
-    assert evidence.findings[0].get("words").startswith("404 Not Found (nginx/")
+    assert "(404 Not Found (nginx/" in sentence(evidence.findings[0])
     published(net, name, "A", here)
     assert told(found()) == []
     published(net, host, "A", here)

@@ -6,11 +6,13 @@ import pytest
 
 from proxygen.lookup.answers import Found, Trouble
 from proxygen.model import persist
+from proxygen.plan.causes import cause
 from proxygen.plan.findings import sentence
 from proxygen.preflight import Asked, Identity
 from tests.preflight.standins import ACCOUNT, PRIVATE_CA, Dns, looked, only, told
 
 RECORD = "_acme-challenge.shop.example"
+NS1, X = (cause("said", words="ns1"),), (cause("said", words="x"),)
 ALIAS = ("shop.acme.hoster.example",)
 
 
@@ -33,26 +35,26 @@ def found(trouble: Trouble = Trouble.NONE, **more: object) -> Found:
                      id="an alias, no record yet"),
         pytest.param(found(Trouble.NO_DELEGATION), [("no-delegation", True)],
                      "shop.example is not registered", id="not registered"),
-        pytest.param(found(Trouble.SERVERS_SILENT, words="ns1"), [("servers-silent", True)],
+        pytest.param(found(Trouble.SERVERS_SILENT, because=NS1), [("servers-silent", True)],
                      "do not answer (ns1)", id="silent"),
-        pytest.param(found(Trouble.SERVERS_LAME, words="ns1"), [("servers-lame", True)],
+        pytest.param(found(Trouble.SERVERS_LAME, because=NS1), [("servers-lame", True)],
                      "do not know the zone (ns1)", id="lame"),
-        pytest.param(found(Trouble.SERVFAIL, words="x"), [("servfail", True)], "fail: x",
+        pytest.param(found(Trouble.SERVFAIL, because=X), [("servfail", True)], "fail: x",
                      id="failing"),
-        pytest.param(found(Trouble.NX_DOMAIN, dnssec="expired"), [("dnssec", True)], "expired",
+        pytest.param(found(Trouble.NX_DOMAIN, dnssec=X[0]), [("dnssec", True)], "wrong: x",
                      id="dnssec"),
-        pytest.param(found(Trouble.CANNOT_LOOK, words="x"), [("cannot-look", False)], "x",
+        pytest.param(found(Trouble.CANNOT_LOOK, because=X), [("cannot-look", False)], "x",
                      id="our own trouble"),
         pytest.param(found(Trouble.NO_DELEGATION, chain=ALIAS, zone=""),
                      [("acme-challenge", True)],
                      f"no record can be written for {RECORD}: its CNAME record leads to {ALIAS[0]}:"
                      " hoster.example is not registered", id="an alias to nowhere"),
-        pytest.param(found(Trouble.SERVERS_SILENT, chain=ALIAS, zone="hoster.example", words="ns"),
+        pytest.param(found(Trouble.SERVERS_SILENT, chain=ALIAS, zone="hoster.example", because=NS1),
                      [("acme-challenge", True)], "hoster.example do not answer",
                      id="an alias to a dead zone"),
         pytest.param(found(Trouble.CNAME_LOOP, chain=(RECORD,)), [("acme-challenge", True)],
                      "in a circle", id="a circle"),
-        pytest.param(found(Trouble.SERVERS_LAME, zone=RECORD, words="ns"),
+        pytest.param(found(Trouble.SERVERS_LAME, zone=RECORD, because=NS1),
                      [("acme-challenge", True)], "do not know the zone",
                      id="a zone of its own that is dead"),
     ],

@@ -5,11 +5,14 @@ from __future__ import annotations
 import pytest
 
 from proxygen.lookup.answers import Found, Kind, Reply, Trouble
-from proxygen.plan.findings import sentence
+from proxygen.plan.causes import cause
+from proxygen.plan.findings import because, sentence
 from proxygen.preflight import Beacon
 from tests.preflight.standins import NAME, Dns, looked, only, right, told, web, wrong
 
-SILENT = (Reply("ns1 (192.0.2.53)", Kind.SILENT, words="no answer within 3 s"),)
+REFUSED = (cause("server", cause("refused"), server="ns1"),)
+UNSIGNED = cause("unsigned", type="A")
+SILENT = (Reply("ns1 (192.0.2.53)", Kind.SILENT, why=cause("no-answer", seconds="3")),)
 
 
 def in_trouble(trouble: Trouble, rdtype: str = "A", **more: object) -> Found:
@@ -38,12 +41,13 @@ def in_trouble(trouble: Trouble, rdtype: str = "A", **more: object) -> Found:
             "the name servers of shop.example do not answer (ns1 (192.0.2.53))", id="silent",
         ),
         pytest.param(
-            in_trouble(Trouble.SERVERS_LAME, words="ns1: refused"), True,
-            "the name servers of shop.example do not know the zone (ns1: refused)", id="lame",
+            in_trouble(Trouble.SERVERS_LAME, because=REFUSED), True,
+            "the name servers of shop.example do not know the zone (ns1: connection refused)",
+            id="lame",
         ),
         pytest.param(
-            in_trouble(Trouble.SERVFAIL, words="ns1 answers SERVFAIL"), True,
-            "the name servers fail: ns1 answers SERVFAIL", id="servfail",
+            in_trouble(Trouble.SERVFAIL, because=(cause("answers", rcode="SERVFAIL"),)), True,
+            "the name servers fail: answers SERVFAIL", id="servfail",
         ),
         pytest.param(
             in_trouble(Trouble.CNAME_LOOP, chain=("b.example", NAME)), True,
@@ -55,12 +59,14 @@ def in_trouble(trouble: Trouble, rdtype: str = "A", **more: object) -> Found:
             id="too long",
         ),
         pytest.param(
-            Found(NAME, "A", ("192.0.2.1",), zone="shop.example", dnssec="expired"), True,
-            "the DNSSEC signatures of shop.example are wrong: expired", id="dnssec",
+            Found(NAME, "A", ("192.0.2.1",), zone="shop.example", dnssec=UNSIGNED), True,
+            "the DNSSEC signatures of shop.example are wrong: the A record is not signed",
+            id="dnssec",
         ),
         pytest.param(
-            in_trouble(Trouble.CANNOT_LOOK, words="no resolver"), False,
-            "it could not be looked up from here: no resolver", id="our own trouble",
+            in_trouble(Trouble.CANNOT_LOOK, because=(cause("no-resolvers"),)), False,
+            "it could not be looked up from here: there is no resolver to ask",
+            id="our own trouble",
         ),
         pytest.param(
             Found(NAME, "A", zone="shop.example"), True,
@@ -131,7 +137,7 @@ def test_servers_that_differ_are_all_believed(
         )
     assert told(evidence) == codes
     if codes:
-        assert f"ns1: {network}1; ns2: " in evidence.findings[0].get("answers")
+        assert f"ns1: {network}1; ns2: " in because(evidence.findings[0].because)
 
 
 def test_one_server_without_the_name_matters_although_the_others_are_right() -> None:
@@ -141,7 +147,10 @@ def test_one_server_without_the_name_matters_although_the_others_are_right() -> 
     dns = Dns({(NAME, "A"): found, (NAME, "AAAA"): none})
     evidence = looked(dns, addresses=("192.0.2.1",))
     assert told(evidence) == [("differing", True)]
-    assert only(evidence).get("answers").endswith("ns2: nxdomain")
+    assert only(evidence).because == (
+        cause("shows", server="ns1", records="192.0.2.1"),
+        cause("shows-no-name", server="ns2"),
+    )
 
 
 def test_a_server_that_answered_but_one_question_is_not_said_to_have_no_address() -> None:

@@ -1,0 +1,11 @@
+"""Causes in words, for who looks whether they say what they should."""
+
+from __future__ import annotations
+
+from proxygen.plan.causes import Cause
+from proxygen.plan.findings import reason
+
+
+def why(cause: Cause | None) -> str:
+    """Return what a cause says, empty for none."""
+    return reason(cause) if cause else ""
