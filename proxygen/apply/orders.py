@@ -16,9 +16,9 @@ from proxygen.failure import not_obtained
 from proxygen.model.certificate import HTTP, Bundle, Certificate
 from proxygen.model.hosts import readable
 from proxygen.model.site import Site
+from proxygen.plan.findings import sentence_about
 from proxygen.plan.names import Known
 from proxygen.plan.observed import Observed
-from proxygen.plan.states import about
 from proxygen.plan.steps import Forget, Issue, Look, Plan, done
 
 LOOKING = 120.0
@@ -130,7 +130,9 @@ class Orders:
             if known.trouble:
                 wanted, name = asking
                 words = f"{readable(name)} ({readable(wanted.owner)})"
-                self.progress.say(f"waiting for DNS: {words}: {about(name, known.trouble)}")
+                self.progress.say(
+                    f"waiting for DNS: {words}: {sentence_about(name, known.trouble)}"
+                )
 
         until = time.monotonic() + LOOKING
         before = len(self.tried.names)

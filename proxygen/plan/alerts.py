@@ -13,11 +13,12 @@ from proxygen.model.upstreams import host_names
 from proxygen.model.views import serving
 from proxygen.plan.alarms import ONCE, Seen, ending
 from proxygen.plan.bounds import bounded
+from proxygen.plan.findings import sentence_about
 from proxygen.plan.hooks import brought
 from proxygen.plan.looked_up import looked_up_at_the_start
 from proxygen.plan.names import State
 from proxygen.plan.observed import Observed, ServiceState
-from proxygen.plan.states import Named, about, troubled
+from proxygen.plan.states import Named, troubled
 from proxygen.plan.steps import some
 from proxygen.plan.without import sentence
 from proxygen.services import WebFacts
@@ -73,7 +74,7 @@ def ending_soon(site: Site, observed: Observed, now: datetime) -> Iterator[str]:
         why = f": {attempt.failure.what}" if attempt else ""
         if alert.known and (trouble := alert.known[0].trouble):
             name = alert.known[0].name
-            why = f": {readable(name)}: {about(name, trouble)}"
+            why = f": {readable(name)}: {sentence_about(name, trouble)}"
         what = "a new one is needed" if alert.kind == "supplied" else f"it is not renewed yet{why}"
         until = f"{bundle.not_after:%Y-%m-%d %H:%M} UTC"
         words = f"the certificate of {readable(alert.of)} is valid only until {until}; {what}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from functools import cache
 from string import Formatter
 
 from proxygen.languages.english import CAUSES, FINDINGS
@@ -35,6 +36,16 @@ def sentence(finding: Finding) -> str:
     return filled(TERMINAL, f"finding.{finding.code}", finding.facts, finding.because)
 
 
+def sentence_about(name: str, finding: Finding) -> str:
+    """Return a finding for a line that begins with the name: it is not said twice."""
+    phrase = FINDINGS[finding.code]
+    facts = (
+        (fact, "it" if value == name and phrase.startswith(f"{{{fact}}} ") else value)
+        for fact, value in finding.facts
+    )
+    return filled(TERMINAL, f"finding.{finding.code}", facts, finding.because)
+
+
 def because(
     causes: Iterable[Cause], language: Language = TERMINAL, usual: Mapping[str, str] = NOTHING
 ) -> str:
@@ -62,8 +73,14 @@ def filled(
         known[WHY] = told
     if MOMENT in known:
         known[MOMENT] = moment(known[MOMENT], language)
-    places = (place for _, place, _, _ in Formatter().parse(language.phrases[key]) if place)
+    places = places_of(language.phrases[key])
     return language.say(key, **{place: known.get(place) or "…" for place in places})
+
+
+@cache
+def places_of(phrase: str) -> tuple[str, ...]:
+    """Return the placeholders of a phrase."""
+    return tuple(place for _, place, _, _ in Formatter().parse(phrase) if place)
 
 
 def moment(kept: str, language: Language) -> str:

@@ -9,9 +9,9 @@ from datetime import datetime
 from proxygen.model.certificate import Bundle, Certificate
 from proxygen.model.hosts import readable
 from proxygen.model.site import Owner, Site
-from proxygen.plan.findings import sentence
+from proxygen.plan.findings import sentence, sentence_about
 from proxygen.plan.language import one_line
-from proxygen.plan.names import Evidence, Finding, Known, Names, State, state_of, unchecked
+from proxygen.plan.names import Evidence, Known, Names, State, state_of, unchecked
 from proxygen.plan.observed import Observed
 from proxygen.plan.proving import select
 
@@ -153,7 +153,11 @@ class Named:
     def reasons(self) -> tuple[str, ...]:
         """Return all that is wrong with it, each in one line."""
         looked = self.known.evidence if self.known and not self.is_unchecked else None
-        found = [about(self.name, each) for each in looked.findings if each.grave] if looked else []
+        found = (
+            [sentence_about(self.name, each) for each in looked.findings if each.grave]
+            if looked
+            else []
+        )
         told = refusal(self.known) if self.known else ""
         return tuple(one_line(each) for each in (*found, told) if each)
 
@@ -178,14 +182,8 @@ TROUBLED = frozenset({State.WAITING, State.FAILED, State.MOVED})
 def evidence(known: Known | None) -> str:
     """Return what is wrong with a name: what a look found, else what the authority said."""
     if known and known.trouble:
-        return about(known.name, known.trouble)
+        return sentence_about(known.name, known.trouble)
     return refusal(known) if known else ""
-
-
-def about(name: str, finding: Finding) -> str:
-    """Return what was found about a name, for a line that begins with the name."""
-    words = sentence(finding)
-    return f"it {words.removeprefix(f'{name} ')}" if words.startswith(f"{name} ") else words
 
 
 def records(name: str, evidence: Evidence) -> str:

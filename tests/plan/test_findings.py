@@ -16,7 +16,7 @@ from proxygen.languages.english import CAUSES, FINDINGS
 from proxygen.lookup.answers import Trouble
 from proxygen.lookup.wire import ERRORS
 from proxygen.plan.causes import MOST, Cause, cause
-from proxygen.plan.findings import MOMENT, TERMINAL, WHY, because, reason, sentence
+from proxygen.plan.findings import MOMENT, TERMINAL, WHY, because, reason, sentence, sentence_about
 from proxygen.plan.names import Finding
 from proxygen.plan.remedies import Telling
 from tests.names import LATE, finding
@@ -129,6 +129,15 @@ def test_every_code_is_documented() -> None:
     assert not [code for code in (*FINDINGS, *CAUSES) if f"`{code}`" not in document]
 
 
+@pytest.mark.parametrize(
+    ("module", "call"), WRITTEN, ids=[f"{module}:{call.lineno}" for module, call in WRITTEN]
+)
+def test_no_fact_is_a_sentence_of_ours(module: str, call: ast.Call) -> None:
+    values = [node for each in call.keywords if each.arg for node in ast.walk(each.value)]
+    texts = [each.value for each in values if isinstance(each, ast.Constant)]
+    assert not [each for each in texts if isinstance(each, str) and " " in each.strip()]
+
+
 def test_codes_of_findings_and_of_causes_are_apart() -> None:
     assert not CAUSES.keys() & FINDINGS.keys()
 
@@ -196,6 +205,21 @@ def test_what_others_said_is_bounded_printable_and_no_instruction_to_format() ->
     assert len(told) < 400
     kept = cause("said", *([said] * 50), words="y" * 5000)
     assert (len(kept.get("words")), len(kept.because)) == (300, MOST)
+
+
+@pytest.mark.parametrize(
+    ("code", "facts", "words"),
+    [
+        ("nxdomain", {"name": LATE, "zone": LATE}, f"it does not exist in the zone {LATE}"),
+        ("nxdomain", {"name": "x.example", "zone": "example"}, "x.example does not exist in the"),
+        ("no-delegation", {"domain": LATE}, "it is not registered"),
+        ("private", {"address": "10.0.0.1"}, "10.0.0.1 cannot be reached"),
+    ],
+)
+def test_a_line_that_begins_with_the_name_does_not_say_it_twice(
+    code: str, facts: dict[str, str], words: str
+) -> None:
+    assert sentence_about(LATE, Finding(code, tuple(facts.items()))).startswith(words)
 
 
 def test_several_causes_are_told_one_after_the_other() -> None:
