@@ -220,7 +220,7 @@ def parsed(data: bytes, asked: Message) -> Message:
 def reason(error: OSError) -> Cause:
     """Return what an error of the network is."""
     if isinstance(error, ssl.SSLError):
-        return cause("no-tls", words=error.reason or str(error))
+        return cause("no-tls", words=getattr(error, "reason", "") or str(error))
     if code := ERRORS.get(error.errno or 0):
         return Cause(code)
     if isinstance(error, TimeoutError):

@@ -10,8 +10,8 @@ from proxygen.plan.language import one_line
 MOST = 10
 """Causes of one thing that are kept."""
 
-WORDS = "words"
-"""The fact that is the other side's own words; all others are proxygen's."""
+CHANGING = frozenset({"words"})
+"""Facts that are the other side's own words: others each time, although nothing changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +25,10 @@ class Cause:
     facts: tuple[tuple[str, str], ...] = ()
     because: tuple[Cause, ...] = ()
 
-    def without(self, names: Collection[str]) -> Cause:
-        """Return it without some of its facts, nor those of its own causes."""
-        inner = tuple(each.without(names) for each in self.because)
-        return Cause(self.code, left(self.facts, names), inner)
+    @property
+    def compared(self) -> tuple[object, ...]:
+        """What of it is the same as long as nothing changed: others may say the same otherwise."""
+        return self.code, left(self.facts), [each.compared for each in self.because]
 
     def get(self, fact: str) -> str:
         """Return a fact, empty for none."""
@@ -50,6 +50,6 @@ def bounded(facts: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     return tuple((name, one_line(value)) for name, value in facts.items())
 
 
-def left(facts: tuple[tuple[str, str], ...], names: Collection[str]) -> tuple[tuple[str, str], ...]:
-    """Return facts without some of them."""
-    return tuple(fact for fact in facts if fact[0] not in names)
+def left(facts: tuple[tuple[str, str], ...]) -> list[tuple[str, str]]:
+    """Return the facts that are proxygen's."""
+    return [fact for fact in facts if fact[0] not in CHANGING]

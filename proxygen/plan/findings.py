@@ -9,7 +9,7 @@ from string import Formatter
 
 from proxygen.languages.english import CAUSES, FINDINGS
 from proxygen.plan.causes import Cause
-from proxygen.plan.language import Language
+from proxygen.plan.language import Language, one_line, shortened
 from proxygen.plan.names import Finding
 
 WHY = "why"
@@ -68,13 +68,15 @@ def filled(
     usual: Mapping[str, str] = NOTHING,
 ) -> str:
     """Return a phrase with its facts; one that is not known is told as such."""
-    known = {**usual, **dict(facts)}
-    if told := because(causes, language, usual):
-        known[WHY] = told
-    if MOMENT in known:
-        known[MOMENT] = moment(known[MOMENT], language)
-    places = places_of(language.phrases[key])
-    return language.say(key, **{place: known.get(place) or "…" for place in places})
+    phrase, known, values = language.phrases[key], dict(facts), {}
+    for place in places_of(phrase):
+        if place == WHY:
+            values[place] = shortened(because(causes, language, usual)) or "…"
+        elif place == MOMENT and place in known:
+            values[place] = moment(one_line(known[place]), language)
+        else:
+            values[place] = one_line(known.get(place) or usual.get(place) or "…")
+    return phrase.format_map(values)
 
 
 @cache

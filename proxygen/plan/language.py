@@ -46,5 +46,12 @@ class Language:
 
 def one_line(value: object) -> str:
     """Return a value as it may stand in a line of a message: printable and bounded."""
-    text = visible(" ".join(str(value)[: 2 * LONGEST_VALUE].split()))
+    text = str(value)
+    if len(text) > LONGEST_VALUE or not text.isprintable() or "  " in text:
+        text = " ".join(text[: 2 * LONGEST_VALUE].split())
+    return shortened(visible(text.strip()))
+
+
+def shortened(text: str) -> str:
+    """Return a text as long as a value may be."""
     return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 1]}…"

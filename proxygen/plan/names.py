@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from proxygen.model.certificate import Bundle, Certificate
-from proxygen.plan.causes import WORDS, Cause, left
+from proxygen.plan.causes import Cause, left
 
 MINUTE = timedelta(minutes=1)
 LOOKS = tuple(
@@ -26,9 +26,6 @@ JITTER = 0.1
 
 AGAIN = tuple(minutes * MINUTE for minutes in (1, 10, 100, 1440))
 """How long a name is left out after an authority refused it once, twice, … in a row."""
-
-CHANGING = frozenset({WORDS})
-"""Facts that may be others at each look although nothing changed."""
 
 CHANGED = (timedelta(0), *LOOKS)
 """How long a name is left out after so many refusals although something else is found since then.
@@ -65,20 +62,14 @@ class Finding:
     grave: bool = True
     because: tuple[Cause, ...] = ()
 
-    def without(self, names: Collection[str]) -> Finding:
-        """Return it without some of its facts, nor those of its causes."""
-        inner = tuple(each.without(names) for each in self.because)
-        return Finding(self.code, left(self.facts, names), self.grave, inner)
-
     @property
-    def compared(self) -> Finding:
+    def compared(self) -> tuple[object, ...]:
         """What of it is the same as long as nothing changed.
 
-        Others may put the same in other words at each look; and of what is no reason to wait, the
-        causes may be others each time.
+        Of what is no reason to wait, the causes may be others each time.
         """
-        shown = self.without(CHANGING)
-        return shown if self.grave else replace(shown, because=())
+        causes = self.because if self.grave else ()
+        return self.code, left(self.facts), self.grave, [each.compared for each in causes]
 
     def as_cause(self) -> Cause:
         """Return it as the cause of something else."""

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
+import os
+import socket
+import ssl
 import subprocess
 import sys
 from pathlib import Path
@@ -18,8 +22,8 @@ from proxygen.lookup.hearing import heard
 from proxygen.lookup.recursive import resolved
 from proxygen.lookup.roots import ROOTS
 from proxygen.lookup.system import resolvers
-from proxygen.lookup.wire import NoAnswer, Question, Said, Server, parsed, query, routed
-from proxygen.plan.causes import cause
+from proxygen.lookup.wire import NoAnswer, Question, Said, Server, parsed, query, reason, routed
+from proxygen.plan.causes import Cause, cause
 from tests.lookup.scripted import answer
 
 SERVER = Server("ns.example.net", "192.0.2.1")
@@ -97,3 +101,33 @@ def test_there_is_a_route_to_oneself_and_none_to_where_nobody_is() -> None:
 def test_values_do_not_import_what_looks_up() -> None:
     code = "import proxygen.lookup.answers, sys; sys.exit('dns' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (ConnectionRefusedError(errno.ECONNREFUSED, "x"), cause("refused")),
+        (TimeoutError(errno.ETIMEDOUT, "x"), cause("timed-out")),
+        (OSError(errno.EHOSTUNREACH, "x"), cause("no-route")),
+        (OSError(errno.ENETUNREACH, "x"), cause("no-network")),
+        (ConnectionResetError(errno.ECONNRESET, "x"), cause("reset")),
+        (ConnectionResetError("Connection lost"), cause("reset")),
+        (TimeoutError(), cause("in-time")),
+        (
+            OSError(errno.EMFILE, "x"),
+            cause("system", errno="EMFILE", words=os.strerror(errno.EMFILE).lower()),
+        ),
+        (socket.gaierror(socket.EAI_NONAME, "unknown"), cause("system", words="its words")),
+        (ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER] x"), cause("no-tls", words="its words")),
+    ],
+    ids=lambda each: type(each).__name__ if isinstance(each, Exception) else each.code,
+)
+def test_an_error_of_the_network_has_a_code_and_others_are_told_in_the_systems_words(
+    error: OSError, why: Cause
+) -> None:
+    told = reason(error)
+    assert (told.code, told.get("errno")) == (why.code, why.get("errno"))
+    if why.get("words") == "its words":
+        assert told.get("words") in str(error)
+    else:
+        assert told == why
