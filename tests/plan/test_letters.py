@@ -18,11 +18,11 @@ import pytest
 from proxygen.errors import NotServed, ServiceError
 from proxygen.failure import not_obtained
 from proxygen.host import languages
+from proxygen.languages.english import FINDINGS
 from proxygen.model.certificate import GLOBAL, Bundle
 from proxygen.model.site import Site
 from proxygen.plan.alarms import Seen, Wrong
 from proxygen.plan.digests import Told
-from proxygen.languages.english import FINDINGS
 from proxygen.plan.language import Language
 from proxygen.plan.letters import TEMPLATE, Letter, letter
 from proxygen.plan.names import Known
