@@ -31,6 +31,9 @@ from tests.live.machine import Machine, temporary_root
 from tests.live.processes import until
 
 CHANGES = 5
+FEW, SHORT_REST, REST = 1000, 3.0, 60.0
+"""Seconds between changes: the daemon takes one part in twenty of a core for those that follow at
+once (`Allowance` in `watch/calendar.py`), and each costs a second with many domains."""
 
 
 def main() -> None:
@@ -87,7 +90,7 @@ def joined(machine: Machine, number: int) -> float:
     while shown(machine, name) is None:
         time.sleep(LOOKS)
     took = time.monotonic() - begun
-    time.sleep(3)
+    time.sleep(REST if len(list(folder.iterdir())) > FEW else SHORT_REST)
     return took
 
 
