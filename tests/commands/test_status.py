@@ -132,10 +132,9 @@ def test_renewal_information_is_told(root: Path, bundles: Bundles) -> None:
 
 
 def test_the_renewal_of_a_short_life_is_told_to_the_minute(root: Path, bundles: Bundles) -> None:
-    short = replace(
-        bundles.all()["a.example"], not_before=NOW - DAY, not_after=NOW + timedelta(hours=136)
-    )
-    bundles.note(short)
+    made = bundles.all()["a.example"]
+    bundles.note(made, not_before=NOW - DAY, not_after=NOW + timedelta(hours=136))
+    short = bundles.all()["a.example"]
     told = proxygen("--root", root, "status").stdout
     assert f"{renew_at(short):%Y-%m-%d %H:%M}" in told
 
