@@ -8,7 +8,7 @@ next; *words* are the other side's own. What a person reads stands in ``language
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, TypeVar
@@ -106,12 +106,14 @@ class Failure:
 class RefusedName:
     """A name that an authority refused: the type of its problem, and its own words.
 
-    The type is empty where no proof for it could be published, so that nobody was asked.
+    The type is empty where no proof for it could be published, so that nobody was asked; then
+    *failure* tells why, and *words* are those of whoever was asked for that.
     """
 
     name: str
     problem: str
     words: str
+    failure: Failure | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +211,8 @@ def not_obtained(
 
 def refusing(name: str, failure: NotObtained) -> NotObtained:
     """Return a failure as the refusal of one name, of which nothing else was said."""
-    return replace(failure, refused=(RefusedName(name, "", failure.what),))
+    why = Failure(*(getattr(failure, each.name) for each in fields(Failure)))
+    return replace(failure, refused=(RefusedName(name, "", failure.words, why),))
 
 
 def at(failure: F, where: object) -> F:

@@ -137,7 +137,7 @@ class Issuing:
 
         def refused_now(known: Known | None, name: RefusedName) -> Known:
             now, draw = self.parts.now(), self.parts.draw()
-            return refused(known, name.name, name.problem, name.words, now, draw)
+            return refused(known, name.name, name.problem, name.words, now, draw, name.failure)
 
         with contextlib.suppress(OSError):
             known = self.parts.names.of(owner)

@@ -11,7 +11,7 @@ from acme import messages
 from cryptography import x509
 
 from proxygen.errors import IssueFailed
-from proxygen.failure import NotObtained, RefusedName, not_obtained
+from proxygen.failure import NotObtained, not_obtained, refusing
 from proxygen.issuers.acme_account import Account, encoded
 from proxygen.issuers.acme_answers import (
     TOKEN,
@@ -263,17 +263,16 @@ def chosen(
 def not_offered(name: str, offered: tuple[str, ...], wanted: Certificate) -> NotObtained:
     """Return the failure for a challenge that the authority does not have for a name."""
     others = [kind for kind in (HTTP, DNS) if kind in offered]
-    return not_obtained(
+    failure = not_obtained(
         f"{others[0]}-offered" if others else "challenge-not-offered",
         where=wanted.origin,
         final=True,
         name=name,
         challenge=str(wanted.challenge),
-        words=f"offered: {', '.join(offered) or 'nothing'}",
-        refused=()
-        if wanted.challenge == PERSIST  # for no name then: the others would fare no better
-        else (RefusedName(name, "", f"{wanted.challenge} is not offered for it"),),
+        words=", ".join(offered),
     )
+    # For no name then: the others would fare no better.
+    return failure if wanted.challenge == PERSIST else refusing(name, failure)
 
 
 def check_names(order: Order, authorizations: list[Authorization]) -> None:

@@ -13,7 +13,7 @@ from proxygen.model.hosts import readable
 from proxygen.model.site import Owner
 from proxygen.plan.alarms import Alert
 from proxygen.plan.digests import Digest, Solved
-from proxygen.plan.language import Language, one_line
+from proxygen.plan.language import Language, one_line, sentence
 from proxygen.plan.names import Known
 from proxygen.plan.remedies import REASONS, THEIRS, Telling
 from proxygen.plan.renewal import SUPPLIED
@@ -23,9 +23,6 @@ MOST_DETAILED, MOST_LISTED = 40, 200
 
 MOST_QUOTED, LONGEST_QUOTED = 15, 300
 """Lines that are quoted of what others said, and the length of each."""
-
-LONGEST_SENTENCE = 1000
-"""Characters of what happened, and of what to do."""
 
 MOST_NAMES = 20
 """Names of one owner that are told with what was found of each."""
@@ -388,16 +385,6 @@ def supplied_remedy(alert: Alert, *, operator: bool) -> str:
     if operator:
         return "supplied"
     return "contact" if hook else "supplied_contact"
-
-
-def sentence(text: str) -> str:
-    """Return what a phrase says as a sentence; a name or path that it begins with stays."""
-    words = (each[:LONGEST_QUOTED] for each in text[: 2 * LONGEST_SENTENCE].split())
-    text = visible(" ".join(words))[:LONGEST_SENTENCE]
-    first = text.partition(" ")[0].rstrip(",;:")
-    if text and not {*first} & set("./_`"):
-        text = text[0].upper() + text[1:]
-    return f"{text}." if text and text[-1] not in ".!?…" else text
 
 
 def quoted(words: str) -> tuple[str, ...]:

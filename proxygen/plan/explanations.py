@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from proxygen.errors import visible
+from proxygen.failure import told
 from proxygen.model import persist
 from proxygen.model.certificate import DNS, HTTP
 from proxygen.model.hosts import is_address, readable
 from proxygen.model.site import Site
-from proxygen.plan.language import Language, one_line
+from proxygen.plan.language import Language, one_line, sentence
 from proxygen.plan.names import Evidence, Finding, State
 from proxygen.plan.records import (
     CHALLENGE_LABEL,
@@ -161,7 +162,12 @@ class Explaining:
         elif refusal:
             phrase = "refused" if refusal.problem else "unproven"
             yield self.wrapped(self.say(phrase, at=self.language.moment(refusal.at)))
-            yield indented(f"| {visible(each)}" for each in refusal.words.splitlines()[:15])
+            words = refusal.words
+            if refusal.failure:
+                text = told(refusal.failure, self.language.phrases)
+                yield self.wrapped(sentence(text.what), "* ", "  ")
+                words = text.words
+            yield indented(f"| {visible(each)}" for each in words.splitlines()[:15])
             if self.named.known:
                 yield self.wrapped(self.telling.reason(self.named.known), "* ", "  ")
 

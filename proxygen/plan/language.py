@@ -9,6 +9,8 @@ from datetime import UTC, datetime, timedelta
 from proxygen.errors import visible
 
 LONGEST_VALUE = 300
+LONGEST_SENTENCE = 1000
+"""Characters of what happened, and of what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,3 +57,13 @@ def one_line(value: object) -> str:
 def shortened(text: str) -> str:
     """Return a text as long as a value may be."""
     return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 1]}…"
+
+
+def sentence(text: str) -> str:
+    """Return what a phrase says as a sentence; a name or path that it begins with stays."""
+    words = (each[:LONGEST_VALUE] for each in text[: 2 * LONGEST_SENTENCE].split())
+    text = visible(" ".join(words))[:LONGEST_SENTENCE]
+    first = text.partition(" ")[0].rstrip(",;:")
+    if text and not {*first} & set("./_`"):
+        text = text[0].upper() + text[1:]
+    return f"{text}." if text and text[-1] not in ".!?…" else text

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from proxygen.failure import Failure
 from proxygen.model.certificate import Bundle, Certificate
 from proxygen.plan.causes import Cause, left
 
@@ -119,6 +120,8 @@ class Evidence:
 class Refusal:
     """An authority refused a name: the type of its problem, its words, how often in a row.
 
+    Where it was not even asked, *failure* tells why.
+
     The name is left out until *again*, or until a look finds something else than *mark*, which
     is heeded ever later the more often it was refused.
     """
@@ -129,6 +132,7 @@ class Refusal:
     again: datetime
     problem: str = ""
     words: str = ""
+    failure: Failure | None = None
     mark: str = ""
 
     def holds(self, evidence: Evidence | None, now: datetime) -> bool:
@@ -215,7 +219,13 @@ def seen(former: Known, found: Evidence) -> Evidence:
 
 
 def refused(
-    former: Known | None, name: str, problem: str, words: str, now: datetime, draw: float
+    former: Known | None,
+    name: str,
+    problem: str,
+    words: str,
+    now: datetime,
+    draw: float,
+    failure: Failure | None = None,
 ) -> Known:
     """Return what is known after an authority refused a name.
 
@@ -232,6 +242,7 @@ def refused(
         again=now + pause,
         problem=problem,
         words=words,
+        failure=failure,
         mark=known.evidence.mark if known.evidence else "",
     )
     look_at = min(now + LOOKS[0], refusal.again) if known.evidence else refusal.again

@@ -162,6 +162,8 @@ def why(known: Known) -> str:
     """Return in few words why a name cannot be proven."""
     if known.trouble:
         return sentence(known.trouble)
+    if known.refusal and known.refusal.failure:
+        return known.refusal.failure.what
     return known.refusal.words.splitlines()[0] if known.refusal and known.refusal.words else ""
 
 

@@ -207,6 +207,8 @@ def refusal(known: Known) -> str:
         return ""
     words = known.refusal.words.strip().splitlines()
     who = "the authority refused it" if known.refusal.problem else "the proof failed"
+    if known.refusal.failure:
+        return f"{who}: {known.refusal.failure.what}"
     return f"{who}: {words[0] if words else known.refusal.problem}"
 
 

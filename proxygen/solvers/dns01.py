@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import ClassVar, Protocol
 
 from proxygen.errors import IssueFailed
-from proxygen.failure import NotObtained, RefusedName, not_obtained, refusing
+from proxygen.failure import NotObtained, not_obtained, refusing
 from proxygen.solvers import Writer
 from proxygen.solvers.dns01_records import (
     KeptRecords,
@@ -228,26 +228,31 @@ def about(name: str, failure: NotObtained) -> NotObtained:
 
 def unseen(missing: Mapping[Answer, Missing], patience: float) -> NotObtained:
     """Return the failure for records that not every name server shows in time."""
-    lines = {
-        name: "; ".join(map(told, each.servers[:MOST_SHOWN])) or "its name servers are not known"
-        for (name, _), each in missing.items()
-    }
-    first = next(iter(missing.values()))
-    return not_obtained(
+    each = [not_shown(name, one, patience) for (name, _), one in missing.items()]
+    refused = tuple(name for one in each for name in one.refused)
+    words = "\n".join(f"{one.name}: {one.words}" for one in refused)
+    names = tuple(one.name for one in refused)
+    facts = dict(each[0].facts) | {"names": names}
+    return replace(each[0], facts=tuple(facts.items()), words=words, refused=refused)
+
+
+def not_shown(name: str, missing: Missing, patience: float) -> NotObtained:
+    """Return the failure for the record of one name."""
+    failure = not_obtained(
         "txt-not-shown",
-        record=first.record.name,
-        names=tuple(lines),
+        record=missing.record.name,
+        names=(name,),
         seconds=round(patience),
-        words="\n".join(f"{name}: {line}" for name, line in lines.items()),
-        refused=tuple(RefusedName(name, "", line) for name, line in lines.items()),
+        words="; ".join(map(told, missing.servers[:MOST_SHOWN])),
     )
+    return refusing(name, failure)
 
 
 def told(shown: Shown) -> str:
-    """Return what one server shows, for a person."""
+    """Return what one server shows, in the words of the DNS."""
     if shown.words:
         return f"{shown.server}: {shown.words}"
     if not shown.values:
-        return f"{shown.server} shows no TXT record"
+        return f"{shown.server}: NODATA"
     more = ", …" if len(shown.values) > MOST_SHOWN else ""
-    return f"{shown.server} shows {', '.join(shown.values[:MOST_SHOWN])}{more}"
+    return f"{shown.server}: TXT {', '.join(shown.values[:MOST_SHOWN])}{more}"

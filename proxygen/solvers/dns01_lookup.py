@@ -9,7 +9,7 @@ from concurrent.futures import CancelledError
 from typing import Any, Self, TypeVar
 
 from proxygen.errors import IssueFailed
-from proxygen.failure import NotObtained, RefusedName, Scope, not_obtained, refusing
+from proxygen.failure import NotObtained, Scope, not_obtained, refusing
 from proxygen.lookup.answers import SETTLED, Led, Reply, Trouble
 from proxygen.lookup.resolving import Resolving, above
 from proxygen.plan.findings import because, reason
@@ -131,6 +131,5 @@ def nowhere(way: tuple[str, ...], words: str) -> NotObtained:
     """Return the failure for a name at which nobody would find a record, by way of its aliases."""
     name, *targets = way
     code = "txt-nowhere-by-way" if targets else "txt-nowhere"
-    refused = (RefusedName(name, "", words),)
     passed = tuple(targets)
-    return not_obtained(code, name=name, targets=passed, words=words, refused=refused)
+    return refusing(name, not_obtained(code, name=name, targets=passed, words=words))

@@ -15,7 +15,7 @@ import dns.tsig
 import dns.update
 
 from proxygen.errors import IssueFailed, visible
-from proxygen.failure import NotObtained, RefusedName, not_obtained, refusing
+from proxygen.failure import NotObtained, not_obtained, refusing
 from proxygen.host.connection import places_of
 from proxygen.solvers.rfc2136 import Settings
 from proxygen.solvers.rfc2136_key import Key
@@ -128,14 +128,14 @@ class Updates:
     def refused(self, code: dns.rcode.Rcode, name: str) -> NotObtained:
         """Return the failure for an update that was not made."""
         said = dns.rcode.to_text(code)
-        return not_obtained(
+        failure = not_obtained(
             CODES.get(said, "update-not-made"),
             server=self.place,
             name=name,
             key=self.key.name.to_text(omit_final_dot=True),
-            refused=(RefusedName(name, "", said),) if said in OF_THE_ZONE else (),
             words=said,
         )
+        return refusing(name, failure) if said in OF_THE_ZONE else failure
 
 
 MOST_WORDS = 500
