@@ -160,7 +160,7 @@ def test_a_failure_is_told_with_its_reason_in_one_line(root: Path) -> None:
     assert "\x1b" not in run.stdout
     line = run.stdout.splitlines()[0]
     assert "a.example: not obtained since" in line
-    assert "refused |" in line
+    assert "cannot be read: refused /" in line
     assert figures(line)["failing"] == "1;;;0"
 
 

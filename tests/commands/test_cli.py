@@ -216,7 +216,7 @@ def test_plan_and_apply_tell_of_a_supplied_certificate_what_validate_tells(root:
     for content, words in (
         (None, f"cannot read {file}: No such file or directory"),
         (b"nothing", "neither PEM nor PKCS#12"),
-        (other.key + other.fullchain, "names: not covered: www.a.example (it covers other"),
+        (other.key + other.fullchain, "not covered: www.a.example (it covers other"),
     ):
         if content is not None:
             file.write_bytes(content)
