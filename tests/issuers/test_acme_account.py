@@ -523,6 +523,6 @@ def test_a_second_authority_has_its_own_profile(common: Place, root: Path) -> No
         given = settings(second, profile="shortlived")
         assert issuer(given, Webroot(root), store).issue(wanted("profile.example.org"), None)
         unknown = settings(second, profile="fast")
-        with pytest.raises(IssueFailed, match="default, shortlived") as failed:
+        with pytest.raises(IssueFailed, match="default and shortlived") as failed:
             issuer(unknown, Webroot(root), store).issue(wanted("profile.example.org"), None)
     assert (failed.value.failure.final, failed.value.failure.everybody) == (True, True)
