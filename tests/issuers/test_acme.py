@@ -301,7 +301,7 @@ def test_terms_to_agree_to_are_named(between: Between, common: Place) -> None:
 
 def test_an_unknown_profile_is_refused_before_any_order(common: Place) -> None:
     orders = common.pebble.new_orders
-    with pytest.raises(IssueFailed, match="no profile 'fast'") as failed:
+    with pytest.raises(IssueFailed, match="no profile `fast`") as failed:
         usual(common, profile="fast").issue(wanted("profile.example"), None)
     assert failed.value.failure.final
     assert failed.value.failure.everybody
@@ -325,7 +325,7 @@ def test_an_authority_that_is_down_fails_clearly(common: Place) -> None:
     down = usual(common, directory=f"https://127.0.0.1:{port}/dir")
     with pytest.raises(IssueFailed, match="cannot be used") as failed:
         down.issue(wanted("down.example"), None)
-    assert "could not be reached" in failed.value.words
+    assert "could not be reached" in failed.value.what
     assert failed.value.failure.everybody
     ports.release(port)
 
