@@ -357,10 +357,10 @@ def trouble(error: Exception, roots: tuple[Path, ...]) -> str:
             return "answer-too-large"
         case SSLError():
             return "not-trusted-by-roots" if roots else "not-trusted"
+        case NewConnectionError() | ProxyError():  # the first is a ConnectTimeoutError as well
+            return "not-reached"
         case ConnectTimeoutError() | ReadTimeoutError():
             return "not-answered-in-time"
-        case NewConnectionError() | ProxyError():
-            return "not-reached"
         case ProtocolError() | ConnectionError():
             return "connection-broken"
         case _:
