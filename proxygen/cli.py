@@ -17,6 +17,7 @@ import click
 from proxygen import DOCUMENTS, __version__
 from proxygen.credentials import concealed_words
 from proxygen.errors import ProxygenError, ServiceError, UsageError, did_you_mean, visible
+from proxygen.failure import Scope, failure
 from proxygen.plan.document import document
 
 if TYPE_CHECKING:
@@ -151,10 +152,10 @@ def refused_by_click(error: click.ClickException) -> int:
 
 def refused_by_the_system(error: OSError) -> ProxygenError:
     """Return what to say when the system refused a file."""
-    what = f"{error.filename or 'a file'}: {error.strerror or error}"
+    words = f"{error.filename}: {error.strerror}" if error.filename else str(error)
     if isinstance(error, PermissionError):
-        return UsageError(what, remedy="run it as root, or put what it writes below --root DIR")
-    return ServiceError(what, remedy="make room or repair it, then run the command again")
+        return UsageError(failure("file-forbidden", Scope.COMMAND, words=words))
+    return ServiceError(failure("file-refused", Scope.HOST, words=words))
 
 
 def told(error: ProxygenError) -> int:

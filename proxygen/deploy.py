@@ -19,7 +19,7 @@ from proxygen.apply.outcome import Outcome, Progress, nothing
 from proxygen.apply.rendering import installations, met
 from proxygen.assemble import Parts
 from proxygen.configured import with_candidates
-from proxygen.errors import NotServed, ProxygenError, ServiceError
+from proxygen.errors import CheckFailed, NotServed, ProxygenError, ServiceError
 from proxygen.model.certificate import GLOBAL, HTTP
 from proxygen.model.site import Site
 from proxygen.observe import looked_since, observe, unanswered
@@ -27,7 +27,7 @@ from proxygen.plan.adoption import adopted, adoptions, as_they_are, not_usable
 from proxygen.plan.compare import LOCAL, as_they_were, changes_of, issues_of, stand_in
 from proxygen.plan.observed import Observed
 from proxygen.plan.steps import Install, Issue, Plan
-from proxygen.plan.without import failure, sentence
+from proxygen.plan.without import why_left_out
 from proxygen.services import Listener
 
 NOTHING_BEFORE: Mapping[str, str | None] = {}
@@ -162,17 +162,7 @@ def left_out(observed: Observed) -> Iterator[tuple[str, ProxygenError]]:
     for state in observed.services.values():
         if facts := state.facts:
             for each in state.left_out:
-                yield each.of, failure(each, facts)
-
-
-def told_of_left_out(observed: Observed) -> set[str]:
-    """Return the warnings about the parts that services refuse."""
-    return {
-        sentence(each, state.facts)
-        for state in observed.services.values()
-        if state.facts
-        for each in state.left_out
-    }
+                yield each.of, CheckFailed(why_left_out(each, state.name, facts))
 
 
 def note_refusals(parts: Parts, observed: Observed, plan: Plan, outcome: Outcome) -> None:

@@ -199,7 +199,7 @@ class ProxygenError(Exception):
             "what": text.what,
             "where": text.where or None,
             "remedy": text.remedy or None,
-            "words": self.words or None,
+            "words": self.words or text.words or None,
             "failure": None if self.failure.code == SAID else self.failure.as_json(),
         }
 

@@ -143,7 +143,7 @@ class NotObtained(Failure):
 class Told:
     """A failure in words for a person: what happened, where, what to do, and what others said.
 
-    *words* are empty where what happened quotes them.
+    *words* are empty where what happened quotes them. Parts that no phrase names stand before them.
     """
 
     what: str
@@ -234,13 +234,18 @@ def told(failure: Failure, language: Mapping[str, str] | None = None) -> Told:
         return Told(str(known["what"]), failure.where, str(known["remedy"]), failure.words)
     language = phrases(ENGLISH) if language is None else language
     code = failure.code if f"failure.{failure.code}.what" in language else UNKNOWN
-    what = language[f"failure.{code}.what"]
-    quoted = "{words}" in what and "\n" not in failure.words
+    phrase = language[f"failure.{code}.what"]
+    what = filled(phrase, "what", failure, language)
+    quoting = "{words}" in phrase or ("{parts}" in phrase and failure.words in what)
+    quoted = quoting and "\n" not in failure.words
+    remedy = language.get(f"failure.{code}.remedy", "")
+    rest = () if "{parts}" in phrase + remedy else failure.parts
+    below = [*(told(part, language).what for part in rest), *([] if quoted else [failure.words])]
     return Told(
-        what=filled(what, "what", failure, language),
+        what=what,
         where=failure.where,
-        remedy=filled(language.get(f"failure.{code}.remedy", ""), "remedy", failure, language),
-        words="" if quoted else failure.words,
+        remedy=filled(remedy, "remedy", failure, language),
+        words="\n".join(filter(None, below)),
     )
 
 
@@ -264,7 +269,7 @@ def filled(phrase: str, of: str, failure: Failure, language: Mapping[str, str]) 
     if "{parts}" in phrase:
         parts = (getattr(told(part, language), of) for part in failure.parts)
         values["parts"] = "; ".join(dict.fromkeys(each for each in parts if each))
-    return phrase.format_map(values)
+    return phrase.format_map(values).rstrip(" ;")
 
 
 def shown(value: Value, language: Mapping[str, str]) -> str:

@@ -19,6 +19,7 @@ from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from proxygen.failure import Failure
 from proxygen.plan.digests import Told
 from proxygen.plan.letters import Letter
 from proxygen.stores import Store, Values
@@ -43,7 +44,7 @@ class Trouble:
 
     count: int
     again: datetime
-    what: str = ""
+    failure: Failure
 
 
 TOLD, WAITING, TROUBLE = TypeAdapter(Told), TypeAdapter(Waiting), TypeAdapter(Trouble)

@@ -15,6 +15,7 @@ from proxygen import __version__
 from proxygen.apply.outcome import Outcome
 from proxygen.assemble import Parts
 from proxygen.errors import ServiceError, UsageError
+from proxygen.failure import Scope, failure
 from proxygen.host import files
 from proxygen.model.certificate import Bundle
 from proxygen.model.layout import Layout
@@ -99,12 +100,8 @@ def write(layout: Layout, told: Figures) -> None:
     try:
         files.write(path, rendered(told), 0o644)
     except OSError as error:
-        raise ServiceError(
-            f"the figures cannot be written: {error}",
-            where=str(path),
-            remedy="make its folder and room in it; the service of systemd's may write to the "
-            "folders that the model named when `proxygen install-service` ran",
-        ) from error
+        unwritten = failure("figures-not-written", Scope.HOST, where=path, words=error)
+        raise ServiceError(unwritten) from error
 
 
 def rendered(told: Figures) -> bytes:

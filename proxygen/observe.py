@@ -22,6 +22,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from proxygen.assemble import Latest, Parts
 from proxygen.errors import ServiceError, Unreadable
+from proxygen.failure import Scope, failure
 from proxygen.host import files, processes, staging
 from proxygen.host.additions import additions, additions_in
 from proxygen.host.addresses import Found
@@ -225,9 +226,9 @@ def state(
     except ServiceError as error:
         return ServiceState(name, settings, error=error)
     except OSError as error:
-        words = f"{error.filename or 'a file'}: {error.strerror or error}"
-        what = f"{name} cannot be looked at: {words}"
-        return ServiceState(name, settings, error=ServiceError(what, remedy="repair that file"))
+        words = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        unseen = failure("service-not-seen", Scope.SERVICE, name, words=words)
+        return ServiceState(name, settings, error=ServiceError(unseen))
     return ServiceState(
         name, settings, facts, present, pid, refusal=refusal, blamed=blamed(refusal, own)
     )
@@ -250,10 +251,8 @@ def found_out(
     """
     program, name = program_of(service, settings), service.name
     if program is None:
-        raise ServiceError(
-            f"{name} was not found on this host",
-            remedy=f"install {service.kind}, name its `program`, or take it out of `services`",
-        )
+        kind = service.kind
+        raise ServiceError(failure("service-not-found", Scope.SERVICE, name, kind=kind))
     without_pipes(service.main_file(settings, layout))
     asked = service.questions(program, settings, layout)
     try:
@@ -300,12 +299,9 @@ def without_ours(
             return service.facts(program, settings, layout, answers(theirs) | absent)
     except Unreadable as second:
         ours = any(str(path) in error.words for path in own.paths)
-        raise Unreadable(
-            f"{error.what}, even without proxygen's part",
-            where=error.where,
-            remedy="correct what the words below name, then run `proxygen apply`",
-            words=staging.unstaged(second.words) if ours else error.words,
-        ) from second
+        words = staging.unstaged(second.words) if ours else error.words
+        anyway = replace(error.failure, code="unreadable-without-ours", words=words)
+        raise Unreadable(anyway) from second
     except (ServiceError, OSError):
         raise error from None  # no copy could be made, or the configuration leads to none of ours
 
@@ -454,7 +450,7 @@ def kept_additions(live: Live) -> dict[str, Additions]:
         scope = files.noted(live.additions / digest / SCOPE).get("scope")
         if isinstance(scope, str):
             each = additions_in(scope, live.additions / digest)
-            if each.digest == digest and not each.trouble:
+            if each.digest == digest and not each.unread:
                 found[digest] = each
     return found
 
@@ -493,9 +489,9 @@ def heeding(
     present = set(parts_of(site, bundles, state.facts, state.name))
     additions = additions_of(state.facts)
     unread = [
-        LeftOut(part, trouble, trouble.partition(": ")[0])
+        LeftOut(part, each.trouble, each.unread)
         for part in sorted(present)
-        if part.kind is Kind.ADDITIONS and (trouble := additions[part.name].trouble)
+        if part.kind is Kind.ADDITIONS and (each := additions[part.name]).unread
     ]
     known = [each for each in noted if each.part in present]
     parts = {each.part: each for each in (*known, *unread)}
@@ -559,6 +555,10 @@ def names_noted(path: Path) -> frozenset[str]:
 def refusal_noted(live: Live) -> Refused | None:
     """Return why a service was not given what the model wants, None where it was."""
     noted = files.noted(live.folder / REFUSED)
+    if "what" in noted:  # as it was noted before codes were
+        words, where = noted.get("words", ""), noted.get("where", "")
+        before = failure("noted-before", Scope.SERVICE, live.folder.name, words=words, where=where)
+        noted = {"since": noted.get("since"), "failure": before}
     try:
         return REFUSAL.validate_python(noted) if noted else None
     except ValidationError:

@@ -19,7 +19,6 @@ from proxygen.deploy import (
     left_out,
     plan_deployment,
     stopped,
-    told_of_left_out,
     told_of_stand_ins,
 )
 from proxygen.errors import LockHeld
@@ -28,7 +27,7 @@ from proxygen.model.site import Site
 from proxygen.observe import names, observe
 from proxygen.obtain import obtain, plan_orders
 from proxygen.plan.adoption import adopted
-from proxygen.plan.alerts import not_asked, warnings
+from proxygen.plan.alerts import LEFT_OUT, not_asked, warnings
 from proxygen.plan.observed import Observed
 from proxygen.plan.shown import Showing
 from proxygen.plan.steps import Adopt, Issue, Plan
@@ -159,9 +158,8 @@ def followed(first: Outcome, second: Outcome) -> Outcome:
 def together(site: Site, parts: Parts, deployed: Outcome, came: Outcome) -> Outcome:
     """Return what both halves did, and what is there since."""
     present = now_known(site, parts, deployed, came)
-    own = told_of_left_out(present)
     told = [
-        *(each for each in warnings(site, present, parts.now()) if each not in own),
+        *(each for each in warnings(site, present, parts.now()) if each.code != LEFT_OUT),
         *not_asked(present.services.values()),
         *deployed.notes,
         *came.notes,

@@ -15,6 +15,7 @@ from proxygen.apply.outcome import Outcome, never
 from proxygen.assemble import Parts
 from proxygen.errors import Coded, LockHeld, ProxygenError, ServiceError, StoreFailed
 from proxygen.failure import Failure, Scope, failure
+from proxygen.failure import told as in_words
 from proxygen.host import languages, lock, outage, templates
 from proxygen.letterbox import Letterbox, Trouble, Unwritten, Waiting, letters_wait
 from proxygen.model.site import Site
@@ -293,7 +294,7 @@ class Round:
             self.send(ready)
         except Undelivered as error:
             count = trouble.count + 1 if trouble else 1
-            trouble = Trouble(count, self.now + self.pause(count), error.what)
+            trouble = Trouble(count, self.now + self.pause(count), error.failure)
             self.warn(error, letters_wait(len(self.due)))
             self.box.troubled(trouble)
             self.each(self.give_up, tuple(self.posted))
@@ -364,7 +365,8 @@ class Round:
 
     def warn(self, error: ProxygenError, more: str = "") -> None:
         """Add an error to the warnings, on one line."""
-        parts = (error.what, " ".join(error.words.split()), error.remedy, more)
+        text = in_words(error.failure)
+        parts = (text.what, " ".join(text.words.split()), text.remedy, more)
         words = "; ".join(part for part in parts if part)
         self.outcome.warnings.append(Coded(words, error.code))
 

@@ -22,7 +22,7 @@ from proxygen.apply.outcome import SILENT, Outcome, Progress
 from proxygen.assemble import Parts
 from proxygen.commands.apply import Run
 from proxygen.deploy import answering, deploy, plan_deployment, stopped
-from proxygen.errors import IssueFailed, LockHeld, ServiceError
+from proxygen.errors import IssueFailed, ServiceError
 from proxygen.failure import RefusedName
 from proxygen.model.certificate import DNS, GLOBAL, Bundle, Certificate
 from proxygen.model.site import Site
@@ -36,7 +36,7 @@ from proxygen.reconcile import Alone, carry, make_plan, reconcile
 from proxygen.services import Listener
 from tests import certificates
 from tests.certificates import NOON
-from tests.failures import not_issued
+from tests.failures import at_work, not_issued
 from tests.live.installation import Clock, Installation, challenge_port
 from tests.live.small_authority import SmallAuthority
 from tests.models import bundle, site
@@ -227,7 +227,7 @@ def test_where_another_process_obtains_what_is_there_is_deployed(
 ) -> None:
     @contextmanager
     def taken() -> Iterator[None]:
-        raise LockHeld("another run of proxygen is at work", where="lock")
+        raise at_work()
         yield
 
     ours.model(ca, A | B)

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from proxygen.failure import Scope, failure
 from proxygen.letterbox import Letterbox, Trouble, Unwritten, Waiting
 from proxygen.plan.digests import Item, Told
 from proxygen.stores import Values
@@ -16,6 +17,7 @@ from tests.mails import HOUR, plain
 from tests.standins import MemoryStore
 
 TOLD = Told("it@a.example", "2026-11-20", "", 3, {"certificate:a.example": Item("", "2026-11-20")})
+WHY = failure("mail-server-unusable", Scope.HOST, words="no", server="mail.example", port=25)
 WAITING = Waiting(plain(recipient="IT@a.example"), NOON, 2, NOON + HOUR)
 
 
@@ -51,11 +53,11 @@ def test_what_was_put_in_is_there_for_the_next_process(store: Refusing) -> None:
     box = Letterbox(store)
     box.note(TOLD)
     box.post(WAITING)  # the next one
-    box.troubled(Trouble(2, NOON))
+    box.troubled(Trouble(2, NOON, WHY))
     other = Letterbox(store)
     assert other.told() == {"it@a.example": TOLD}
     assert other.waiting() == {"it@a.example": WAITING}
-    assert other.trouble() == Trouble(2, NOON)
+    assert other.trouble() == Trouble(2, NOON, WHY)
     assert all(key.startswith(("told/", "mail/", "mail-trouble")) for key in store.values)
 
 

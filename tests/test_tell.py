@@ -16,7 +16,7 @@ from proxygen import assemble
 from proxygen.apply.outcome import Outcome
 from proxygen.assemble import Parts
 from proxygen.bundles import Bundles
-from proxygen.errors import NotServed, ServiceError
+from proxygen.errors import ServiceError
 from proxygen.letterbox import Letterbox
 from proxygen.model.certificate import Bundle
 from proxygen.model.layout import Layout
@@ -27,7 +27,7 @@ from proxygen.plan.observed import Observed
 from proxygen.stores import Values
 from proxygen.tell import KEPT, PORTION, Memory, not_written, tell
 from tests.certificates import DAY, NOON
-from tests.failures import full, not_issued
+from tests.failures import full, not_issued, too_old, unserved
 from tests.live.mailserver import Mailserver
 from tests.mails import HOUR, TEXT, ending, service
 from tests.models import bundles, site
@@ -323,7 +323,7 @@ def test_a_service_that_does_not_serve_is_told_at_once_and_when_it_does(
     here: Installation, server: Mailserver
 ) -> None:
     here.round(here.near)
-    error = NotServed("nginx does not serve what is wanted", words="443: shows abc")
+    error = unserved()
     here.now += HOUR
     here.round(here.near, ("nginx", error), services=(service(),))
     assert [str(each["Subject"]) for each in server.to(ADMIN)][1:] == [
@@ -410,7 +410,7 @@ def test_alarms_are_kept_in_memory_while_neither_disk_nor_mail_server_work(tmp_p
 
 def chained(number: int) -> ServiceError:
     """Return an error of a service whose cause is the system's."""
-    error = ServiceError("nginx cannot be set up")
+    error = too_old("nginx")
     error.__cause__ = OSError(number, "…")
     return error
 
@@ -421,7 +421,7 @@ def chained(number: int) -> ServiceError:
         pytest.param(full(), True, id="the store"),
         pytest.param(chained(errno.EROFS), True, id="a service's folder"),
         pytest.param(chained(errno.ECONNREFUSED), False, id="no disk"),
-        pytest.param(ServiceError("no"), False, id="another failure"),
+        pytest.param(too_old("nginx"), False, id="another failure"),
     ],
 )
 def test_what_means_that_nothing_can_be_written(error: Any, is_it: bool) -> None:

@@ -14,15 +14,16 @@ from pathlib import Path
 from proxygen.apply.probe import Patience, Seen, Verdict, Wrong, verdict
 from proxygen.apply.service import LiveService, Target
 from proxygen.errors import NotServed, ServiceError
+from proxygen.failure import Failure, Scope, failure
 from proxygen.host import files
 from proxygen.services import Endpoint
 
 QUIET = 15.0
 """Seconds without a right answer after which a reloaded service has had its time."""
+MOST_TOLD = 20
+"""Places that are told one by one."""
 MOST = 300.0
 """Seconds after which the places that are left are asked by the next run; 10,000 take 20 to 60."""
-
-REFUSED_BEFORE = "the new files stay, as {} refuses the former ones"
 
 
 def bring(
@@ -53,15 +54,13 @@ def bring(
         service.reload()
         found = verified(service, endpoints, say, stop)
     except (ServiceError, OSError) as error:
-        told = taken_back(service.name, error)
-        remedy, words = told.remedy, told.words
+        met = why_not_changed(service.name, error)
         try:
-            if not undo(service, begun):
-                remedy = f"{REFUSED_BEFORE.format(service.name)}; {error_remedy(error)}"
+            code = "taken-back" if undo(service, begun) else "new-files-stay"
         except (ServiceError, OSError) as second:
-            remedy = "it could not be taken back either: the next `proxygen apply` tries again"
-            words = f"{words}\n{second}".strip()
-        raise ServiceError(told.what, where=told.where, remedy=remedy, words=words) from error
+            more = why_not_changed(service.name, second)
+            raise ServiceError(consisting_of("not-taken-back", service.name, met, more)) from error
+        raise ServiceError(consisting_of(code, service.name, met)) from error
     if found.wrong:
         blame(service, target, found.wrong, stop)
     if target.generation not in (None, before):
@@ -77,10 +76,7 @@ def as_service_error(name: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise ServiceError(
-            f"{name} cannot be set up: {error}",
-            remedy="make room or correct the permissions, then run `proxygen apply`",
-        ) from error
+        raise ServiceError(failure("not-set-up", Scope.SERVICE, name, words=error)) from error
 
 
 def look_again(
@@ -128,19 +124,17 @@ def verified(
     return verdict(endpoints, Patience(QUIET, MOST, stop))
 
 
-def taken_back(name: str, error: ServiceError | OSError) -> ServiceError:
-    """Return the error of a change that was taken back."""
-    if isinstance(error, OSError):
-        remedy = "make room or repair it, then run `proxygen apply`"
-        error = ServiceError(f"{name} could not be changed: {error}", remedy=remedy)
-    remedy = f"the former files are back in place; {error.remedy}".rstrip("; ")
-    return ServiceError(error.what, where=error.where, remedy=remedy, words=error.words)
+def why_not_changed(name: str, error: ServiceError | OSError) -> Failure:
+    """Return why a change did not come to its end."""
+    if isinstance(error, ServiceError):
+        return error.failure
+    return failure("not-changed", Scope.SERVICE, name, words=error)
 
 
-def error_remedy(error: ServiceError | OSError) -> str:
-    """Return what to do about an error after which the new files stay."""
-    known = error.remedy if isinstance(error, ServiceError) else ""
-    return known or "repair what the words name, then run `proxygen apply`"
+def consisting_of(code: str, name: str, *parts: Failure) -> Failure:
+    """Return the failure of a change: what happened, and what became of the former files."""
+    words = "\n".join(dict.fromkeys(each.words for each in parts if each.words))
+    return failure(code, Scope.SERVICE, name, where=parts[0].where, words=words, parts=parts)
 
 
 def undo(service: LiveService, begun: Path) -> bool:
@@ -169,12 +163,8 @@ def blame(service: LiveService, target: Target, bad: Wrong, stop: Callable[[], b
     ours = our_doing(bad, Patience(QUIET, MOST, stop))
     if ours:
         files.remove(service.live.folder / "begun")
-        error = not_served(service.name, Verdict(ours))
-        raise ServiceError(
-            f"{service.name} took the new configuration, but serves something else",
-            remedy="the former files are back in place; look into its log for the reason",
-            words=error.words,
-        )
+        seen = seen_instead(Verdict(ours))
+        raise ServiceError(failure("serves-otherwise", Scope.SERVICE, service.name, parts=seen))
     service.switch(target)
     service.reload()
 
@@ -214,23 +204,34 @@ def came_to_tls(seen: Seen) -> bool:
 
 def not_running(name: str) -> NotServed:
     """Return the error that tells of a service that does not run."""
-    return NotServed(
-        f"{name} is not running; its files are in place for its next start",
-        remedy=f"start it, for instance with `systemctl start {name}`; where it is not meant to "
-        "run, write `services` without it",
-    )
+    return NotServed(failure("not-running", Scope.SERVICE, name))
 
 
 def not_served(name: str, found: Verdict) -> NotServed:
     """Return the error that tells what clients see instead."""
-    lines = [
-        f"{endpoint}: {seen.words or f'shows {seen.fingerprint}'}" for endpoint, seen in found.wrong
-    ]
-    more = [f"… and {len(lines) - 20} more"] if len(lines) > 20 else []
-    if found.unasked:
-        more.append(f"{len(found.unasked)} other places were not asked, as there was no time left")
+    unasked = len(found.unasked)
     return NotServed(
-        f"{name} does not serve what is wanted at {len(lines)} places",
-        remedy="see what else listens there or overrides the certificate; then `proxygen apply`",
-        words="\n".join(lines[:20] + more),
+        failure(
+            "not-served-nor-asked" if unasked else "not-served",
+            Scope.SERVICE,
+            name,
+            parts=seen_instead(found),
+            places=len(found.wrong),
+            unasked=unasked,
+        )
     )
+
+
+def seen_instead(found: Verdict) -> tuple[Failure, ...]:
+    """Return what a client met at each of the first places, or was shown: the digest of a leaf."""
+    first, more = found.wrong[:MOST_TOLD], len(found.wrong) - MOST_TOLD
+    told = tuple(at_place(place, seen) for place, seen in first)
+    return (*told, failure("more-places", Scope.SERVICE, number=more)) if more > 0 else told
+
+
+def at_place(place: Endpoint, seen: Seen) -> Failure:
+    """Return what a client met at a place, or was shown."""
+    if seen.met:
+        return failure("place-met", Scope.SERVICE, str(place), parts=(seen.met,))
+    leaf = seen.fingerprint or ""
+    return failure("place-shows", Scope.SERVICE, str(place), fingerprint=leaf)

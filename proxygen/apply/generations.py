@@ -11,6 +11,7 @@ from typing import Any
 
 from proxygen.bundles import Bundles
 from proxygen.errors import ServiceError
+from proxygen.failure import Scope, failure
 from proxygen.host import files
 from proxygen.model.certificate import Bundle
 from proxygen.model.layout import CHAIN, Live
@@ -109,10 +110,7 @@ class Generations:
         material = bundles.material(bundle)
         if material is None:
             bundles.forget(bundle)
-            raise ServiceError(
-                f"the stored key of {bundle.owner} is damaged, and was forgotten",
-                remedy="run `proxygen apply`: it obtains a new certificate",
-            )
+            raise ServiceError(failure("stored-key-damaged", Scope.OWNER, bundle.owner))
         content = material.fullchain if name == chain_of(bundle) else material.pem
         files.write(path, content, mode, group)
 

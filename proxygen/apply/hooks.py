@@ -13,9 +13,10 @@ import json
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -25,6 +26,8 @@ from proxygen.apply.probe import Patience, verdict
 from proxygen.assemble import Parts
 from proxygen.credentials import concealed_words
 from proxygen.errors import Coded, IssueFailed, ProxygenError, ServiceError, coded, visible
+from proxygen.failure import Failure, Scope, failure
+from proxygen.failure import told as in_words
 from proxygen.host import processes
 from proxygen.host.executables import Found, found, target
 from proxygen.model.certificate import Bundle, Certificate
@@ -47,22 +50,30 @@ SAMPLE = 200
 LOOKS, MOST_LOOKS = 3.0, 60.0
 """Seconds without a right answer, and in all, after which it was not seen at all of them."""
 SINCE = "hooks/since"
+HOOK_RAN = "hook-ran"
+"""The code of what is said of each run."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """How one run of a hook went; *problem* is empty when all was well, *words* what it said."""
+    """How one run of a hook went; *failure* is None when all was well, *words* what it said."""
 
     hook: str
     event: str
     at: datetime
     seconds: float
-    problem: str
+    failure: Failure | None
     words: str
 
     def __str__(self) -> str:
-        how = self.problem or "ok"
+        how = self.failure.what if self.failure else "ok"
         return f"hook {self.event}.d/{self.hook}: {how} ({self.seconds:.1f} s)"
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as ``--json`` prints it."""
+        why = self.failure
+        told = {"problem": why.what if why else "", "failure": why.as_json() if why else None}
+        return asdict(self) | {"at": self.at.isoformat()} | told
 
 
 RUNS = TypeAdapter(tuple[Ran, ...])
@@ -230,8 +241,8 @@ class Hooks:
             if program not in self.given_up:
                 ran.append(self.one(program, event, environment))
                 self.spent += ran[-1].seconds
-                say(f"{ran[-1]} for {owner}")
-                if ran[-1].problem:
+                say(Coded(f"{ran[-1]} for {owner}", HOOK_RAN, owner))
+                if ran[-1].failure:
                     self.warnings.append(Coded(warning(ran[-1], owner), "hook-failed", owner))
         if ran:
             with self.as_warning():
@@ -242,17 +253,18 @@ class Hooks:
         at, begun = self.parts.now(), time.monotonic()
         try:
             answer = self.answer(program, environment)
-            problem, words = ended(answer.code), answer.out
+            why, words = ended(answer.code), answer.out
         except ServiceError as error:
             self.given_up.add(program)
-            problem, words = error.what, error.words
+            words = in_words(error.failure).words
+            why = replace(error.failure, words="") if words else error.failure
         seconds = round(time.monotonic() - begun, 3)
         return Ran(
             program.name,
             event,
             at,
             seconds,
-            problem,
+            why,
             visible(concealed_words(words))[-KEPT_OUTPUT:],
         )
 
@@ -312,11 +324,13 @@ def not_seen(
     return frozenset(endpoint.bundle.fingerprint for endpoint in bad if endpoint.bundle)
 
 
-def ended(code: int) -> str:
-    """Return how a program ended that did not end well, empty otherwise."""
+def ended(code: int) -> Failure | None:
+    """Return how a program ended that did not end well, None otherwise."""
     if code == 0:
-        return ""
-    return f"ended with code {code}" if code > 0 else f"was killed by signal {-code}"
+        return None
+    if code > 0:
+        return failure("hook-ended", Scope.HOST, status=code)
+    return failure("hook-killed", Scope.HOST, signal=-code)
 
 
 def warning(ran: Ran, owner: str) -> str:

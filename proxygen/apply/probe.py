@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
+from proxygen.failure import Failure, Scope, Value
 from proxygen.host.connection import places_of
 from proxygen.model.hosts import example_of, is_wildcard
 from proxygen.services import Endpoint
@@ -28,21 +29,35 @@ ALERT = re.compile(r"SSLV3_ALERT|TLSV1")
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What a client saw: SHA-256 (hex) of the served leaf's DER form, or in *words* why none.
+    """What a client saw: SHA-256 (hex) of the served leaf's DER form, or what it *met* instead.
 
     *refused*: the server spoke TLS and refused the handshake, as opposed to not answering.
     """
 
     fingerprint: str | None
-    words: str = ""
+    met: Failure | None = None
     refused: bool = False
 
 
-UNASKED = Seen(None, "not asked, as there was no time left")
+def met(code: str, words: str = "", **facts: Value) -> Failure:
+    """Return what a client met, with the other side's words."""
+    return Failure(code, Scope.SERVICE, "", tuple(facts.items()), words)
+
+
+UNASKED = Seen(None, met("not-asked"))
 
 
 class Unmet(Exception):
-    """The server did not come as far as TLS; the message says where it stopped."""
+    """The server did not come as far as TLS; *failure* says where it stopped."""
+
+    def __init__(self, code: str, words: str = "", **facts: Value) -> None:
+        super().__init__(met(code, words, **facts))
+
+    @property
+    def failure(self) -> Failure:
+        """Where it stopped."""
+        found: Failure = self.args[0]
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +91,12 @@ class Conversation:
         """Return the next line without its end; raise Unmet when the server says too much."""
         while b"\n" not in self.received:
             if len(self.received) > LONGEST_LINE:
-                raise Unmet("the server sent an endless line")
+                raise Unmet("endless-line")
             self.receive()
         line, _, self.received = self.received.partition(b"\n")
         self.lines += 1
         if self.lines > MOST_LINES:
-            raise Unmet("the server sent too many lines")
+            raise Unmet("many-lines")
         return line.rstrip(b"\r").decode("ascii", "replace")
 
     def receive(self) -> None:
@@ -89,11 +104,11 @@ class Conversation:
         self.connection.settimeout(self.deadline.left())
         more = self.connection.recv(4096)
         if not more:
-            raise Unmet("the server closed the connection before TLS")
+            raise Unmet("closed-before-tls")
         self.received += more
         self.bytes += len(more)
         if self.bytes > MOST_BYTES:
-            raise Unmet("the server sent too much before TLS")
+            raise Unmet("much-before-tls")
 
     def until(self, *beginnings: str) -> list[str]:
         """Return the lines up to one that starts with one of *beginnings*, upper case."""
@@ -102,11 +117,11 @@ class Conversation:
             lines.append(self.line())
         return lines
 
-    def expect(self, wanted: str, *others: str, what: str) -> list[str]:
+    def expect(self, wanted: str, *others: str, code: str, command: str = "") -> list[str]:
         """Return the lines up to *wanted*; raise Unmet when one of *others* comes instead."""
         lines = self.until(wanted, *others)
         if not lines[-1].upper().startswith(wanted):
-            raise Unmet(f"{what}: {shown(lines[-1])}")
+            raise Unmet(code, shown(lines[-1]), command=command)
         return lines
 
 
@@ -115,36 +130,36 @@ SMTP_ENDS = tuple(f"{digit}{rest:02} " for digit in (2, 3, 4, 5) for rest in ran
 
 def smtp(talk: Conversation, greeting: str = "EHLO") -> None:
     """Bring SMTP to TLS (RFC 3207)."""
-    talk.expect("220 ", *SMTP_ENDS, what="the server's banner refuses")
+    talk.expect("220 ", *SMTP_ENDS, code="banner-refuses")
     talk.say(f"{greeting} [127.0.0.1]")
-    offered = talk.expect("250 ", *SMTP_ENDS, what=f"{greeting} is refused")
+    offered = talk.expect("250 ", *SMTP_ENDS, code="command-refused", command=greeting)
     if "STARTTLS" not in {line[4:].strip().upper() for line in offered}:
-        raise Unmet("STARTTLS is not offered")
+        raise Unmet("starttls-missing", command="STARTTLS")
     talk.say("STARTTLS")
-    talk.expect("220 ", *SMTP_ENDS, what="STARTTLS is refused")
+    talk.expect("220 ", *SMTP_ENDS, code="command-refused", command="STARTTLS")
 
 
 def imap(talk: Conversation) -> None:
     """Bring IMAP to TLS (RFC 9051 section 6.2.1)."""
-    talk.expect("* OK", "* ", what="the server's banner refuses")
+    talk.expect("* OK", "* ", code="banner-refuses")
     talk.say("a1 STARTTLS")
-    talk.expect("A1 OK", "A1 ", "* BYE", what="STARTTLS is not offered")
+    talk.expect("A1 OK", "A1 ", "* BYE", code="starttls-not-offered", command="STARTTLS")
 
 
 def pop3(talk: Conversation) -> None:
     """Bring POP3 to TLS (RFC 2595 section 4)."""
-    talk.expect("+OK", "-ERR", what="the server's banner refuses")
+    talk.expect("+OK", "-ERR", code="banner-refuses")
     talk.say("STLS")
-    talk.expect("+OK", "-ERR", what="STLS is not offered")
+    talk.expect("+OK", "-ERR", code="starttls-not-offered", command="STLS")
 
 
 def sieve(talk: Conversation) -> None:
     """Bring ManageSieve to TLS (RFC 5804 section 2.2)."""
-    offered = talk.expect("OK", "NO", "BYE", what="the server's banner refuses")
+    offered = talk.expect("OK", "NO", "BYE", code="banner-refuses")
     if '"STARTTLS"' not in {line.strip().upper() for line in offered}:
-        raise Unmet("STARTTLS is not offered")
+        raise Unmet("starttls-missing", command="STARTTLS")
     talk.say("STARTTLS")
-    talk.expect("OK", "NO", "BYE", what="STARTTLS is refused")
+    talk.expect("OK", "NO", "BYE", code="command-refused", command="STARTTLS")
 
 
 STARTTLS: Mapping[str, Callable[[Conversation], None]] = {
@@ -176,11 +191,12 @@ def probe(endpoint: Endpoint, timeout: float = 5.0) -> Seen:
             prepare(connection, endpoint, deadline)
             return handshake(connection, asked_for(endpoint.server_name), deadline)
     except TimeoutError:
-        return Seen(None, f"no answer within {timeout:g} s")
+        return Seen(None, met("no-answer", seconds=f"{timeout:g}"))
     except Unmet as unmet:
-        return Seen(None, str(unmet))
+        return Seen(None, unmet.failure)
     except (OSError, ValueError) as error:  # ValueError: not an address or a name at all
-        return Seen(None, str(getattr(error, "strerror", None) or error).lower())
+        words = str(getattr(error, "strerror", None) or error).lower()
+        return Seen(None, met("not-connected", words))
 
 
 def connected(endpoint: Endpoint, deadline: Deadline) -> socket.socket:
@@ -205,7 +221,7 @@ def prepare(connection: socket.socket, endpoint: Endpoint, deadline: Deadline) -
     talk = Conversation(connection, deadline)
     STARTTLS[endpoint.starttls](talk)
     if talk.received:
-        raise Unmet("the server went on in plain text after it agreed to TLS")
+        raise Unmet("plain-text-after-starttls")
 
 
 def asked_for(name: str) -> str:
@@ -228,10 +244,10 @@ def handshake(connection: socket.socket, server_name: str, deadline: Deadline) -
             leaf = secured.getpeercert(binary_form=True)
     except ssl.SSLError as error:
         reason = error.reason or str(error)
-        words = f"the handshake failed: {reason.lower().replace('_', ' ')}"
-        return Seen(None, words, refused=bool(ALERT.match(reason)))
+        words = reason.lower().replace("_", " ")
+        return Seen(None, met("handshake-failed", words), refused=bool(ALERT.match(reason)))
     if not leaf:
-        return Seen(None, "the server presented no certificate")
+        return Seen(None, met("no-certificate-presented"))
     return Seen(hashlib.sha256(leaf).hexdigest())
 
 

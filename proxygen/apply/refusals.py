@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 
 from proxygen.errors import ServiceError
@@ -21,9 +22,8 @@ def note(live: Live, error: ServiceError, now: datetime) -> None:
     Where nothing of ours is on disk yet, that is what people are told of the service.
     """
     former = refusal_noted(live)
-    where = str(error.where) if error.where else ""
-    since = former.since if former else now
-    refused = Refused(since, error.what, where, error.words[:LONGEST], error.remedy)
+    since, words = former.since if former else now, error.words[:LONGEST]
+    refused = Refused(since, replace(error.failure, words=words))
     if refused != former and live.folder.is_dir():
         with suppress(OSError):  # a full disk, say: the failure itself is told
             files.write(live.folder / REFUSED, REFUSAL.dump_json(refused))

@@ -15,6 +15,7 @@ from proxygen import answered
 from proxygen.apply.service import LiveService
 from proxygen.assemble import Parts
 from proxygen.errors import CheckFailed, ServiceError
+from proxygen.failure import told
 from proxygen.host import files, processes
 from proxygen.host.own_part import own_part
 from proxygen.observe import former, manifest_of, program_of
@@ -61,13 +62,7 @@ def objections(state: ServiceState, parts: Parts) -> Iterator[str]:
     if words is None:
         return
     if live.refusal_as_it_is() is None:
-        raise CheckFailed(
-            f"{state.name} takes its configuration, but would refuse it without proxygen's part",
-            where=str(live.facts.main),
-            remedy="take what uses that part out of your files (the words below name the place), "
-            f"then run `proxygen uninstall {state.name}`; nothing was changed",
-            words=words,
-        )
+        raise CheckFailed(live.failure("needs-ours", words))
     yield (
         f"{state.name} refuses its configuration, also without proxygen's part, so it was not "
         f"reloaded; correct what it names, then reload it: {words}"
@@ -81,8 +76,9 @@ def reloading(state: ServiceState, parts: Parts) -> Iterator[str]:
     try:
         LiveService(state, parts).reload()
     except ServiceError as error:
-        words = f": {error.words}" if error.words else ""
-        yield f"{error.what}; its configuration is without proxygen's part now, reload it{words}"
+        text = told(error.failure)
+        words = f": {text.words}" if text.words else ""
+        yield f"{text.what}; its configuration is without proxygen's part now, reload it{words}"
 
 
 def may_run(state: ServiceState, service: Service) -> bool:
@@ -93,8 +89,8 @@ def may_run(state: ServiceState, service: Service) -> bool:
 
 def not_asked(state: ServiceState) -> str:
     """Return what is told of a service that could not be asked."""
-    said = (state.error.what, state.error.words) if state.error else ()
-    why = ": ".join(filter(None, said))
+    text = told(state.error.failure) if state.error else None
+    why = ": ".join(filter(None, (text.what, text.words))) if text else ""
     return f"{state.name} was not asked to check its configuration, nor reloaded: {why}"
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from proxygen.apply.generations import Generations
 from proxygen.assemble import Parts
 from proxygen.errors import CheckFailed, ServiceError
+from proxygen.failure import Failure, Scope, failure
 from proxygen.host import files, processes, staging
 from proxygen.host.own_part import own_part
 from proxygen.host.parameters import Parameters
@@ -29,13 +30,13 @@ MOST_NOTED = 1000
 class Target:
     """What to switch to; a *generation* of None takes all of ours out.
 
-    *what* it is called when a service refuses it, and *remedy* says what to do then.
+    *code* tells what a service refused that refuses it; *version*: for which it was written.
     """
 
     generation: str | None
     parameters: Mapping[str, str]
-    what: str = "the new configuration"
-    remedy: str = "correct what it names, then run `proxygen apply`; the former files still serve"
+    code: str = "refused-new"
+    version: str = ""
 
 
 class LiveService:
@@ -43,7 +44,8 @@ class LiveService:
 
     def __init__(self, state: ServiceState, parts: Parts) -> None:
         if state.facts is None:
-            raise state.error or ServiceError(f"{state.name} was not looked at")
+            unknown = failure("service-not-observed", Scope.SERVICE, state.name)
+            raise state.error or ServiceError(unknown)
         service, layout = parts.services[state.name], parts.layout
         self.name = state.name
         self.service = service
@@ -95,19 +97,13 @@ class LiveService:
         if words is None:
             return
         if foreign := self.refusal_without_ours():
-            raise CheckFailed(
-                f"{self.name} refuses its configuration even without proxygen's part",
-                where=str(self.facts.main),
-                remedy="correct it (the words below name the place), then run `proxygen apply`; "
-                "proxygen changed nothing",
-                words=foreign,
-            )
-        raise CheckFailed(
-            f"{self.name} refused {target.what}",
-            where=str(self.facts.main),
-            remedy=target.remedy,
-            words=words,
-        )
+            raise CheckFailed(self.failure("refused-without-ours", foreign))
+        raise CheckFailed(self.failure(target.code, words, target.version))
+
+    def failure(self, code: str, words: str, version: str = "") -> Failure:
+        """Return what is said of its configuration, with its own words."""
+        place = self.facts.main
+        return failure(code, Scope.SERVICE, self.name, where=place, words=words, version=version)
 
     def refusal(self, target: Target) -> str | None:
         """Return why the service refuses the configuration with *target*, None if it does not."""
@@ -192,10 +188,8 @@ class LiveService:
         return Target(
             generation,
             self.generations.parameters_of(generation),
-            f"its former configuration, written for {self.name} {dotted(version)}"
-            if other
-            else "its former configuration",
-            "what is there was left as it is; `proxygen apply` writes what the model wants",
+            "refused-former-of-version" if other else "refused-former",
+            dotted(version) if other else "",
         )
 
     # The running service.
@@ -209,12 +203,12 @@ class LiveService:
         command = self.service.reload(self.facts, self.settings)
         answer = processes.run(command) if command else processes.hang_up(self.state.pid)
         if answer.code != 0:
-            raise ServiceError(f"{self.name} did not reload", words=answer.words)
+            words = answer.words
+            raise ServiceError(failure("not-reloaded", Scope.SERVICE, self.name, words=words))
         if self.service.workers and not processes.replaced(self.state.pid, workers):
+            log, words = self.facts.log or "", self.complaints(logged)
             raise ServiceError(
-                f"{self.name} was told to reload, but its old workers still serve",
-                remedy=f"see its error log {self.facts.log or ''}, then reload it",
-                words=self.complaints(logged),
+                failure("old-workers-serve", Scope.SERVICE, self.name, where=log, words=words)
             )
 
     def complaints(self, since: int) -> str:

@@ -29,7 +29,6 @@ from proxygen.model.hosts import BadName, host_name
 from proxygen.model.layout import Layout
 from proxygen.model.site import Site
 from proxygen.model.types import seconds
-from proxygen.plan.alerts import did_not_serve, is_not_running, was_refused
 from proxygen.plan.document import document
 from proxygen.plan.names import State
 from proxygen.plan.schedule import told
@@ -369,11 +368,7 @@ echo = unheard(click.echo)
 
 def summary(outcome: Outcome) -> None:
     """Say in the end what failed, what is worth knowing, and that all is well when it is."""
-    unserved = [of for of, error in outcome.not_done if isinstance(error, NotServed)]
-    told = {words(of) for of in unserved for words in (is_not_running, did_not_serve)}
-    services = outcome.observed.services if outcome.observed else {}
-    told |= {was_refused(services[of]) for of, _ in outcome.failures if of in services}
-    for warning in (each for each in outcome.warnings if each not in told):
+    for warning in (each for each in outcome.warnings if not is_told(each, outcome)):
         echo(f"warning: {warning}", err=True)
     waiting(outcome)
     as_it_was(outcome)
@@ -387,6 +382,16 @@ def summary(outcome: Outcome) -> None:
         echo(f"{steps(outcome)} done")
     else:
         echo("nothing to do now" if outcome.waiting else "nothing to do")
+
+
+def is_told(warning: str, outcome: Outcome) -> bool:
+    """Return whether a failure tells what a warning says of a service."""
+    if not isinstance(warning, Coded):
+        return False
+    if warning.code == "refused":
+        return warning.of in {of for of, _ in outcome.failures}
+    unserved = {of for of, error in outcome.not_done if isinstance(error, NotServed)}
+    return warning.code in ("not-running", "not-served") and warning.of in unserved
 
 
 def as_it_was(found: Outcome | Site) -> None:

@@ -19,6 +19,7 @@ import click
 
 from proxygen import assemble
 from proxygen.errors import Coded, ServiceError, UsageError, visible, words_json
+from proxygen.failure import Scope, failure
 from proxygen.host import files, processes
 from proxygen.model.layout import Layout
 from proxygen.observe import group_of, states
@@ -201,19 +202,12 @@ def version() -> int:
     """Return the version of systemd; raise ServiceError where it is none that knows our units."""
     systemctl = processes.found([SYSTEMCTL])
     if systemctl is None:
-        raise ServiceError(
-            "systemd is not on this host",
-            remedy="have `proxygen watch` started as this host starts what is to stay, or "
-            "`proxygen renew` by cron twice a day",
-        )
+        raise ServiceError(failure("no-systemd", Scope.HOST))
     answer = processes.run(Command((systemctl, "--version")))
     found = re.search(r"systemd (\d+)", answer.out)
     if found is None or int(found[1]) < OLDEST:
-        raise ServiceError(
-            f"this systemd is older than {OLDEST}, or of unknown version",
-            remedy="have cron run `proxygen renew` twice a day",
-            words=answer.words,
-        )
+        words = answer.words
+        raise ServiceError(failure("systemd-too-old", Scope.HOST, words=words, oldest=OLDEST))
     return int(found[1])
 
 
@@ -380,9 +374,8 @@ def systemctl(*words: str, must: bool = True) -> bool:
     """Run systemctl; return whether it succeeded, raise ServiceError where it must."""
     answer = processes.run(Command((processes.found([SYSTEMCTL]) or SYSTEMCTL, *words)))
     if must and answer.code:
+        command = f"systemctl {' '.join(words)}"
         raise ServiceError(
-            f"`systemctl {' '.join(words)}` failed",
-            remedy="see `systemctl status` and `journalctl -u proxygen`, then run it again",
-            words=answer.words,
+            failure("systemctl-failed", Scope.HOST, words=answer.words, command=command)
         )
     return answer.code == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import click
@@ -23,6 +24,7 @@ from proxygen.errors import (
     did_you_mean,
     words_json,
 )
+from proxygen.failure import Scope, failure
 from proxygen.host import lock
 from proxygen.model.layout import Layout
 from proxygen.observe import looked_since, set_up
@@ -53,7 +55,7 @@ def command(layout: Layout, services: tuple[str, ...], as_json: bool) -> int:
             for state in found
         }
     if not outcome.done and not outcome.failures:
-        outcome.failures += [(state.name, nothing_to_go_back_to()) for state in found]
+        outcome.failures += [(state.name, nothing_to_go_back_to(state.name)) for state in found]
         said = dict.fromkeys(said)
     states = {state.name: state for state in found}
     outcome.warnings += not_asked(looked_since(states, layout).values())
@@ -79,12 +81,7 @@ def undisturbed(layout: Layout) -> Iterator[None]:
     except LockHeld as error:
         if error.where != str(path):
             raise
-        raise LockHeld(
-            error.what.replace("another run of proxygen is at work", "`proxygen watch` runs")
-            + " and would make the model true again at once",
-            where=error.where,
-            remedy="stop it first: `systemctl stop proxygen`",
-        ) from error
+        raise LockHeld(replace(error.failure, code="daemon-would-undo")) from error
 
 
 def named(
@@ -109,13 +106,9 @@ def services_json(said: Mapping[str, str | None]) -> dict[str, dict[str, str | N
     }
 
 
-def nothing_to_go_back_to() -> ServiceError:
+def nothing_to_go_back_to(name: str) -> ServiceError:
     """Return the error about a service that has served nothing else of ours."""
-    return ServiceError(
-        "nothing to go back to",
-        remedy="correct the model and run `proxygen apply`; `proxygen uninstall` brings back what"
-        " was before proxygen",
-    )
+    return ServiceError(failure("nothing-before", Scope.SERVICE, name))
 
 
 def one(
@@ -132,7 +125,7 @@ def one(
             former = service.generations.before_present()
             if former is None:
                 if explicit:
-                    raise nothing_to_go_back_to()
+                    raise nothing_to_go_back_to(state.name)
                 return Coded(f"{state.name}: nothing to go back to", "nothing", state.name)
             target, endpoints = service.target(former), service.generations.endpoints_of(former)
             say = nothing if quiet else echo

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -70,7 +70,7 @@ class Line:
             "waiting": self.waiting.as_json() if self.waiting else None,
             "names_left_out": [unproven(each) for each in self.unproven],
             "last_error": error(self.attempt) if self.attempt else None,
-            "hooks": [asdict(each) | {"at": each.at.isoformat()} for each in self.hooks],
+            "hooks": [each.as_json() for each in self.hooks],
         }
 
 
@@ -313,7 +313,7 @@ class Mail:
 
     def line(self, now: datetime) -> str:
         """Return it as a line."""
-        why = f": {self.trouble.what}" if self.trouble and self.trouble.what else ""
+        why = f": {self.trouble.failure.what}" if self.trouble else ""
         then = next_attempt(self.again or now, now)
         return f"{letters_wait(self.waiting)} for the mail server{why}; {then}"
 
@@ -329,8 +329,12 @@ class Mail:
 
 def trouble_json(trouble: Trouble) -> dict[str, Any]:
     """Return why no letter can be delivered, as ``--json`` prints it."""
-    again = trouble.again.isoformat()
-    return {"what": trouble.what or None, "count": trouble.count, "next_attempt": again}
+    return {
+        "what": trouble.failure.what,
+        "count": trouble.count,
+        "next_attempt": trouble.again.isoformat(),
+        "failure": trouble.failure.as_json(),
+    }
 
 
 def runs(layout: Layout) -> bool:
@@ -400,7 +404,7 @@ def left_out(line: Line) -> Iterator[str]:
 
     Not a name alone for which the certificate waits: that is told already.
     """
-    waits = line.waiting.words.partition(" ")[0] if line.waiting else ""
+    waits = line.waiting.name if line.waiting else ""
     for state in (State.FAILED, State.WAITING, State.MOVED):
         found = [each for each in line.unproven if each.state is state]
         if [each.name for each in found] == [waits]:
@@ -430,7 +434,7 @@ def failed_hooks(ran: Iterable[Ran]) -> Iterator[str]:
     """Yield a line for each hook whose last run failed, with the end of what it said."""
     last = {(each.event, each.hook): each for each in ran}
     for each in last.values():
-        if each.problem:
+        if each.failure:
             said = [line for line in each.words.splitlines() if line.strip()][-1:]
             words = "".join(f": {line.strip()[:300]}" for line in said)
             yield f"    {each}, {each.at.astimezone(UTC):%Y-%m-%d %H:%M} UTC{words}"

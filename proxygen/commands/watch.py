@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import NoReturn
 
@@ -69,11 +69,7 @@ def alone(layout: Layout) -> Iterator[None]:
         with lock.held(layout.watch / "lock"):
             yield
     except LockHeld as error:
-        raise LockHeld(
-            error.what.replace("another run of proxygen is at work", "`proxygen watch` runs"),
-            where=error.where,
-            remedy="let it do the work, or stop it first: `systemctl stop proxygen`",
-        ) from error
+        raise LockHeld(replace(error.failure, code="daemon-runs")) from error
 
 
 def daemon(layout: Layout) -> NoReturn:

@@ -20,7 +20,7 @@ def additions(layout: Layout) -> dict[str, Additions]:
     folder = layout.etc / "nginx.d"
     scopes = {name: folder / name for name in files.names(folder) if (folder / name).is_dir()}
     found = [additions_in(scope, path) for scope, path in [(EVERYWHERE, folder), *scopes.items()]]
-    return {each.scope: each for each in found if each.files or each.trouble}
+    return {each.scope: each for each in found if each.files or each.unread}
 
 
 def additions_in(scope: str, folder: Path) -> Additions:
@@ -29,17 +29,18 @@ def additions_in(scope: str, folder: Path) -> Additions:
     Names are as in ``*.conf``, which finds no hidden files.
     """
     read: list[tuple[str, str]] = []
-    trouble = ""
+    unread = trouble = ""
     for name in files.names(folder):
         if name.endswith(".conf") and not name.startswith("."):
             try:
                 content = files.read(folder / name, LARGEST_ADDITION)
             except OSError as error:
-                trouble = trouble or f"{folder / name}: {error.strerror or error}"
-                content = trouble.encode()
+                words = error.strerror or str(error)
+                unread, trouble = (unread, trouble) if unread else (str(folder / name), words)
+                content = f"{folder / name}: {words}".encode()
             if content is not None:
                 read.append((name, content.decode("utf-8", "surrogateescape")))
-    return Additions(scope, tuple(read), digest_of(scope, read), trouble)
+    return Additions(scope, tuple(read), digest_of(scope, read), unread, trouble)
 
 
 def digest_of(scope: str, read: Sequence[tuple[str, str]]) -> str:

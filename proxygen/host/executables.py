@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from proxygen.errors import ServiceError
+from proxygen.failure import Failure, Scope, failure
 from proxygen.host import files
 
 LEFT_BEHIND = re.compile(
@@ -21,6 +22,8 @@ LEFT_BEHIND = re.compile(
 )
 """What editors and package managers leave in a folder; nobody means these to be run."""
 OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
+NO_FILE = "no-file-any-more"
+"""What is said of what is no file: of a program that was found before, and of nothing else."""
 MOST_LINKS = 40
 """As many as Linux follows (path_resolution(7))."""
 
@@ -37,37 +40,41 @@ def found(folder: Path) -> Found:
     """Return the executables of a folder, none where it is not there."""
     names = [name for name in files.names(folder) if not LEFT_BEHIND.fullmatch(name)]
     if names and (refusal := first(refusals(way(folder), (folder,)))):
-        return Found(warnings=(f"no hook is run: {refusal}",))
+        return Found(warnings=(f"no hook is run: {refusal.what}",))
     answers = {folder / name: refused(folder / name) for name in names}
     programs = tuple(path for path, answer in answers.items() if answer is None)
-    return Found(programs, tuple(answer for answer in answers.values() if answer))
+    return Found(
+        programs, tuple(each.what for each in answers.values() if each and each.code != NO_FILE)
+    )
 
 
-def target(path: Path, called: str = "the hook") -> Path:
+def target(path: Path) -> Path:
     """Return the file to run for a program that was found; raise ServiceError if it may not be.
 
-    Ask just before it is run: who could change what was found then may have done so. The error
-    says what the program is *called*.
+    Ask just before it is run: who could change what was found then may have done so.
     """
-    refusal = refused(path, called)
+    refusal = refused(path)
     if refusal is not None:
-        raise ServiceError(refusal or f"{called} {path} is no file any more")
+        raise ServiceError(refusal)
     return path.resolve(strict=True)
 
 
-def refused(path: Path, called: str = "the hook") -> str | None:
-    """Return why a file is not run; empty for what is no file, None when nothing is wrong."""
+def refused(path: Path) -> Failure | None:
+    """Return why a file is not run, None when nothing is wrong."""
+    program = str(path)
     try:
         *folders, last = way(path)
         status = last.stat()
         if not stat.S_ISREG(status.st_mode):
-            return ""
+            return failure(NO_FILE, Scope.HOST, program=program)
         if not status.st_mode & 0o111:
-            return f"{called} {path} is not executable, and not run: chmod +x"
+            return failure("not-executable", Scope.HOST, program=program)
         refusal = first(refusals((*folders, last), (path.parent, last.parent, last)))
     except (OSError, RuntimeError) as error:
-        return f"{called} {path} is not run: {error}"
-    return f"{called} {path} is not run: {refusal}" if refusal else None
+        return failure("program-not-examined", Scope.HOST, words=error, program=program)
+    if refusal is None:
+        return None
+    return failure("program-not-safe", Scope.HOST, parts=(refusal,), program=program)
 
 
 def way(path: Path) -> tuple[Path, ...]:
@@ -89,7 +96,7 @@ def way(path: Path) -> tuple[Path, ...]:
     return tuple(passed)
 
 
-def refusals(passed: tuple[Path, ...], own: tuple[Path, ...]) -> Iterator[str]:
+def refusals(passed: tuple[Path, ...], own: tuple[Path, ...]) -> Iterator[Failure]:
     """Yield who else could change what is passed.
 
     In a folder above that is sticky, such as ``/tmp``, others may not rename or remove what is
@@ -98,12 +105,12 @@ def refusals(passed: tuple[Path, ...], own: tuple[Path, ...]) -> Iterator[str]:
     for path in passed:
         status = path.lstat()
         if status.st_uid not in (0, os.geteuid()):
-            yield f"{path} belongs to another user (chown root)"
+            yield failure("of-another-user", Scope.HOST, path=str(path))
         elif stat.S_ISLNK(status.st_mode):
             continue  # its mode means nothing, and its folder is passed as well
         elif status.st_mode & OTHERS_WRITE and not (is_sticky(status) and path not in own):
-            mode = stat.S_IMODE(status.st_mode)
-            yield f"others than its owner may write to {path} (mode {mode:04o}: chmod go-w)"
+            mode = f"{stat.S_IMODE(status.st_mode):04o}"
+            yield failure("others-may-write", Scope.HOST, path=str(path), mode=mode)
 
 
 def is_sticky(status: os.stat_result) -> bool:
@@ -111,6 +118,6 @@ def is_sticky(status: os.stat_result) -> bool:
     return stat.S_ISDIR(status.st_mode) and bool(status.st_mode & stat.S_ISVTX)
 
 
-def first(words: Iterator[str]) -> str | None:
+def first(found: Iterator[Failure]) -> Failure | None:
     """Return the first of them, None without any."""
-    return next(words, None)
+    return next(found, None)

@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from proxygen.errors import LockHeld
+from proxygen.failure import Scope, failure
 from proxygen.host import files
 
 LOOKS, FIRST_LOOK = 0.1, 0.0005
@@ -131,7 +132,5 @@ def holder(descriptor: int) -> str:
 def taken(path: Path, process: str) -> LockHeld:
     """Return the error for a lock that another process has."""
     if process:
-        what = f"another run of proxygen is at work (process {process})"
-        return LockHeld(what, where=str(path), remedy="wait until it ends")
-    remedy = f"wait until it ends; `fuser -v {path}` tells which it is"
-    return LockHeld(f"another process holds {path}", where=str(path), remedy=remedy)
+        return LockHeld(failure("run-at-work", Scope.HOST, where=path, process=process))
+    return LockHeld(failure("lock-held", Scope.HOST, where=path))

@@ -19,6 +19,7 @@ from pathlib import Path
 import psutil
 
 from proxygen.errors import ServiceError
+from proxygen.failure import Scope, failure
 from proxygen.host import files
 from proxygen.host.environment import PATH, of_programs
 from proxygen.services import Answer, Command
@@ -165,9 +166,8 @@ def run(command: Command, timeout: float = 120.0) -> Answer:
     try:
         out, err = said(process, time.monotonic() + timeout)
     except TimeoutError as error:
-        raise ServiceError(
-            f"`{command}` did not end within {timeout:.0f} seconds", remedy="see what holds it up"
-        ) from error
+        late = failure("command-late", Scope.HOST, command=str(command), seconds=round(timeout))
+        raise ServiceError(late) from error
     finally:
         let_go(process)
     return Answer(process.returncode, out, err)
@@ -198,10 +198,10 @@ def finish(
         while hear(process, heard, largest, 0) and left(end):
             pass
     except TimeoutError as error:
+        words = heard.decode("utf-8", "replace")
+        code, seconds = "command-killed", round(timeout)
         raise ServiceError(
-            f"`{command}` did not end within {timeout:.0f} seconds and was killed",
-            remedy="see what holds it up",
-            words=heard.decode("utf-8", "replace"),
+            failure(code, Scope.HOST, words=words, command=str(command), seconds=seconds)
         ) from error
     finally:
         let_go(process)
@@ -247,10 +247,9 @@ def started(
             start_new_session=True,
         )
     except (OSError, ValueError) as error:  # ValueError: a null byte in what it is told
-        raise ServiceError(
-            f"`{command}` cannot be started: {getattr(error, 'strerror', None) or error}",
-            remedy="install the program, or name its path in `services`",
-        ) from error
+        words = getattr(error, "strerror", None) or error
+        refused = failure("command-not-started", Scope.HOST, words=words, command=str(command))
+        raise ServiceError(refused) from error
 
 
 def said(process: subprocess.Popen[bytes], end: float) -> tuple[str, str]:

@@ -16,6 +16,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from proxygen.errors import ServiceError
+from proxygen.failure import Scope, failure
 from proxygen.host import files
 from proxygen.plan.installation import MASK
 from proxygen.services import Pointer
@@ -122,10 +123,9 @@ def staged(main: Path, staging: Staging) -> Path:
     copy = staging.stage(main)
     if not staging.reached:
         ours = staging.pointer.path
+        mask = f"{ours.parent}/*{ours.suffix}"
         raise ServiceError(
-            f"{main} does not include {ours}",
-            where=str(main),
-            remedy=f"add an include of {ours.parent}/*{ours.suffix} to it",
+            failure("not-including", Scope.SERVICE, where=main, ours=str(ours), mask=mask)
         )
     return copy
 

@@ -12,8 +12,9 @@ from importlib import import_module
 from typing import Any
 
 from proxygen.errors import ServiceError
+from proxygen.failure import Failure, Scope, failure
 from proxygen.host.limits import allow, be_nobody, limit, questions, reply
-from proxygen.plan.render import CORRECT, Template, Templates, View
+from proxygen.plan.render import Template, Templates, View
 from proxygen.services import Lines, Rendered
 
 LATE = (
@@ -49,11 +50,19 @@ def answered(question: dict[str, Any]) -> dict[str, Any]:
     try:
         text = write(Rendered(name, question["name"], vars(as_values(question["context"]))))
     except ServiceError as error:
-        return {"what": error.what, "where": error.where, "remedy": error.remedy}
+        return unwritten(error.failure)
     if len(text) * 2 > LARGEST:
-        what = f"the template {name} writes too much"
-        return {"what": what, "where": templates.label(name), "remedy": CORRECT}
+        label = templates.label(name)
+        return unwritten(
+            failure("template-writes-too-much", Scope.HOST, where=label, template=name)
+        )
     return {"text": text}
+
+
+def unwritten(why: Failure) -> dict[str, Any]:
+    """Return why there is no text, as an answer."""
+    said = {"code": why.code, "where": why.where, "words": why.words}
+    return {**said, "facts": dict(why.facts)}
 
 
 def as_json(value: Any) -> Any:

@@ -7,12 +7,14 @@ import signal
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import proxygen
 from proxygen.errors import ServiceError
+from proxygen.failure import Failure, Scope, failure
 from proxygen.host import files
 from proxygen.host.processes import Companion, Ended
-from proxygen.plan.render import CORRECT, Template, Templates, plain
+from proxygen.plan.render import Template, Templates, plain
 from proxygen.services import Rendered
 
 PACKAGE = Path(proxygen.__file__).parent
@@ -23,11 +25,12 @@ PATIENCE = 60.0
 """Seconds by the clock, much more than the writer has of the processor: a machine may be busy."""
 LARGEST_ANSWER = 64 * 1024 * 1024
 ENDED = {
-    1: "takes too much memory",
-    -signal.SIGXCPU: "takes too much time",
-    -signal.SIGABRT: "takes too much memory",
-    -signal.SIGKILL: "takes too much time or memory",
+    1: "template-takes-memory",
+    -signal.SIGXCPU: "template-takes-time",
+    -signal.SIGABRT: "template-takes-memory",
+    -signal.SIGKILL: "template-takes-too-much",
 }
+"""What is told by how the process ended."""
 
 
 class Supplied(Templates):
@@ -64,16 +67,23 @@ class Supplied(Templates):
             raise self.lost(rendered.template, error) from error
         finally:
             companion.close()
-        if "what" in answer:
-            raise ServiceError(answer["what"], where=answer["where"], remedy=answer["remedy"])
+        if "code" in answer:
+            raise ServiceError(failure_from(answer))
         return str(answer["text"])
 
     def lost(self, name: str, error: Ended | TimeoutError) -> ServiceError:
         """Return the error for a template whose process ended."""
-        code = error.code if isinstance(error, Ended) else -signal.SIGXCPU
-        what = ENDED.get(code, f"ended the program that renders it ({code})")
-        what = f"the template {name} {what} and was given up"
-        return ServiceError(what, where=self.label(name), remedy=CORRECT)
+        ended = error.code if isinstance(error, Ended) else -signal.SIGXCPU
+        code = ENDED.get(ended, "template-ended-its-writer")
+        where = self.label(name)
+        return ServiceError(failure(code, Scope.HOST, where=where, template=name, ended=ended))
+
+
+def failure_from(answer: dict[str, Any]) -> Failure:
+    """Return the failure that the process answered with; it may have been broken into."""
+    facts = {str(name): str(value) for name, value in dict(answer["facts"]).items()}
+    where, words = str(answer["where"]), str(answer["words"])
+    return Failure(str(answer["code"]), Scope.HOST, "", tuple(facts.items()), words, where)
 
 
 def load(overrides: Path, former: Templates | None = None) -> Templates:
@@ -110,7 +120,7 @@ def below(folder: Path) -> Iterator[tuple[str, Template]]:
         try:
             text = files.text(path, LARGEST)
         except OSError as error:
-            yield name, Template("", str(path), f"it cannot be read: {error.strerror}")
+            yield name, Template("", str(path), error.strerror or str(error))
             continue
         if text is not None:
             yield name, Template(text, str(path))

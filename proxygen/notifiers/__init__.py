@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from pydantic import BaseModel
 
 from proxygen.errors import ProxygenError
+from proxygen.failure import Failure
 from proxygen.model.certificate import Secret
 
 if TYPE_CHECKING:
@@ -21,10 +22,8 @@ class Undelivered(ProxygenError):
 
     code = "undelivered"
 
-    def __init__(
-        self, what: str, *, final: bool = False, remedy: str = "", words: str = ""
-    ) -> None:
-        super().__init__(what, remedy=remedy, words=words)
+    def __init__(self, failure: Failure, *, final: bool = False) -> None:
+        super().__init__(failure)
         self.final = final
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from proxygen.credentials import KNOWN
 from proxygen.errors import ProxygenError, visible
+from proxygen.failure import Failure, Scope, failure
 from proxygen.host.connection import TimedTls, connected
 from proxygen.model.reading import secret
 from proxygen.notifiers import Sending, Undelivered
@@ -145,21 +146,16 @@ def one(
 
 def unsendable(letter: Letter, error: Exception) -> Undelivered:
     """Return the error for a letter that cannot be sent as it is, now or later."""
+    to, words = letter.recipient, said(0, repr(error))
     return Undelivered(
-        f"a message to {letter.recipient} cannot be sent: {said(0, repr(error))}",
-        final=True,
-        remedy="correct the contact in the model",
+        failure("message-unsendable", Scope.OWNER, words=words, recipient=to), final=True
     )
 
 
 def not_taken(recipient: str, code: int, words: bytes | str) -> Undelivered:
     """Return the error for a letter that the server refused, for good (5xx) or for now."""
-    return Undelivered(
-        f"the mail server refused a message to {recipient}",
-        final=500 <= code < 600,
-        remedy="correct the contact in the model, or see why the mail server refuses it",
-        words=said(code, words),
-    )
+    why = failure("message-refused", Scope.OWNER, words=said(code, words), recipient=recipient)
+    return Undelivered(why, final=500 <= code < 600)
 
 
 @contextmanager
@@ -244,21 +240,14 @@ def unchecking() -> ssl.SSLContext:
 
 def log_in(server: smtplib.SMTP, name: str, password: bytes, settings: EmailSettings) -> None:
     """Log in; raise Undelivered where name, password or the server's challenge make no sense."""
-    where = place(settings)
     KNOWN.add(b"\0".join((b"", name.encode(), password)))  # as AUTH PLAIN has it (RFC 4616)
     try:
         server.login(name, password.decode("ascii"))
     except UnicodeError:  # which quotes the password
-        raise Undelivered(
-            f"{where} cannot be logged in to: the name or password is not ASCII",
-            remedy="use a password of ASCII characters",
-        ) from None
+        raise Undelivered(of_server("mail-login-not-ascii", settings)) from None
     except ValueError as error:  # binascii.Error: a challenge is Base64 (RFC 4954 section 4)
-        raise Undelivered(
-            f"{where} cannot be logged in to: its answer to the login makes no sense",
-            remedy="repair it, or name another one as `notifiers.email.host`",
-            words=said(0, str(error)),
-        ) from error
+        words = said(0, str(error))
+        raise Undelivered(of_server("mail-login-senseless", settings, words)) from error
 
 
 def password(settings: EmailSettings, sending: Sending) -> bytes:
@@ -266,45 +255,33 @@ def password(settings: EmailSettings, sending: Sending) -> bytes:
     return sending.secret(secret(settings.password or "", sending.folder))
 
 
-def place(settings: EmailSettings) -> str:
-    """Return which mail server it is, in words."""
+def of_server(code: str, settings: EmailSettings, words: str = "") -> Failure:
+    """Return what went wrong with the mail server, and what it said."""
     port = settings.port or PORTS.get(settings.security, 25)
-    return f"the mail server {settings.host}, port {port},"
+    return failure(code, Scope.HOST, words=words, server=settings.host, port=port)
 
 
 @contextmanager
 def telling(settings: EmailSettings) -> Iterator[None]:
-    """Raise what goes wrong in a block as Undelivered, in words that tell what to do."""
-    where = place(settings)
+    """Raise what goes wrong in a block as Undelivered."""
     try:
         yield
     except ssl.SSLCertVerificationError as error:
-        raise Undelivered(
-            f"{where} shows a certificate that is not valid for it",
-            remedy="set `notifiers.email.host` to the name in its certificate, or repair that",
-            words=error.verify_message,
-        ) from error
+        words = error.verify_message
+        raise Undelivered(of_server("mail-certificate", settings, words)) from error
     except smtplib.SMTPAuthenticationError as error:
-        raise Undelivered(
-            f"{where} refused the login",
-            remedy="correct `notifiers.email.username` and what `password` refers to",
-            words=said(error.smtp_code, error.smtp_error),
-        ) from error
+        words = said(error.smtp_code, error.smtp_error)
+        raise Undelivered(of_server("mail-login-refused", settings, words)) from error
     except smtplib.SMTPResponseException as error:
-        raise Undelivered(
-            f"{where} refused to take messages",
-            remedy="see its log; `notifiers.email` in the model tells how it is used",
-            words=said(error.smtp_code, error.smtp_error),
-        ) from error
+        words = said(error.smtp_code, error.smtp_error)
+        raise Undelivered(of_server("mail-refused", settings, words)) from error
     except (OSError, smtplib.SMTPException) as error:
-        raise Undelivered(
-            f"{where} cannot be used: {said(0, str(error))}",
-            remedy="start it, or correct `notifiers.email` in the model",
-        ) from error
+        words = said(0, str(error))
+        raise Undelivered(of_server("mail-server-unusable", settings, words)) from error
     except ProxygenError as error:
         if isinstance(error, Undelivered):
             raise
-        raise Undelivered(error.what, remedy=error.remedy, words=error.words) from error
+        raise Undelivered(error.failure) from error
 
 
 def said(code: int, words: bytes | str) -> str:

@@ -23,8 +23,11 @@ from proxygen.plan.steps import some
 from proxygen.plan.without import sentence
 from proxygen.services import WebFacts
 
+LEFT_OUT = "left-out"
+"""The code of what is told of parts that services refuse; a run tells it as failures."""
 
-def warnings(site: Site, observed: Observed, now: datetime) -> tuple[str, ...]:
+
+def warnings(site: Site, observed: Observed, now: datetime) -> tuple[Coded, ...]:
     """Return the warnings of the whole site, the gravest first."""
     return (
         *coded("stand-in", stand_in_serves(observed), GLOBAL),
@@ -191,7 +194,7 @@ def did_not_serve(name: str) -> str:
     )
 
 
-def not_asked(services: Iterable[ServiceState]) -> Iterator[str]:
+def not_asked(services: Iterable[ServiceState]) -> Iterator[Coded]:
     """Yield a warning about each service that was not asked everywhere what it shows."""
     for state in services:
         if state.installed.unasked:
@@ -221,13 +224,13 @@ def was_refused(state: ServiceState) -> str:
     )
 
 
-def from_services(observed: Observed) -> Iterator[str]:
+def from_services(observed: Observed) -> Iterator[Coded]:
     """What a service's own configuration holds that is not ours but works against us."""
     for name, state in observed.services.items():
         if state.facts:
             yield from coded("configuration", state.facts.warnings, name)
-            left_out = (sentence(each, state.facts) for each in state.left_out)
-            yield from coded("left-out", bounded(left_out), name)
+            left_out = (sentence(each, name, state.facts) for each in state.left_out)
+            yield from coded(LEFT_OUT, bounded(left_out), name)
         if isinstance(state.facts, WebFacts):
             names = bounded(looked_up_at_the_start(state.facts.additions))
             yield from coded("looked-up", names, name)

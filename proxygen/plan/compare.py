@@ -76,7 +76,8 @@ def issues_of(
             if selection.wanted and selection.reason:
                 due.append(issue(wanted, selection.wanted, selection.reason))
             elif selection.until:
-                waiting.append(Waiting(wanted, selection.until, "names", selection.words))
+                until, words = selection.until, selection.words
+                waiting.append(Waiting(wanted, until, "names", words, name=selection.name))
     return tuple(sorted(due, key=lambda step: not is_local(step))), tuple(waiting)
 
 

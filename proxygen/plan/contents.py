@@ -139,7 +139,7 @@ class Wording:
 
     def sentence(self, failure: Failure) -> str:
         """Return what happened as a sentence."""
-        return sentence(told(failure, self.language.phrases).what)
+        return sentence(told(failure, self.language.phrases).what, failure.of)
 
     def certificate(self, owner: Owner, bundle: Bundle) -> Iterator[Fact]:
         """Yield whose certificate it is, and until when it is valid."""
@@ -251,7 +251,7 @@ class Wording:
         if alert.failure and alert.failure.code == SAID:
             return quoted(str(alert.failure))
         if alert.failure:
-            return quoted(told(alert.failure).words)
+            return quoted(told(alert.failure, self.language.phrases).words)
         if alert.kind in ("model", "aside", "held"):
             return quoted(alert.words)
         if alert.attempt is None:

@@ -141,7 +141,7 @@ def noted_of(state: ServiceState) -> Iterator[Finding]:
         for each in state.left_out:
             lost = each.part.name in closed or each.part.kind not in MILD
             level = Level.CRITICAL if lost else Level.WARNING
-            yield Finding(level, "left-out", sentence(each, facts))
+            yield Finding(level, "left-out", sentence(each, state.name, facts))
 
 
 def of(wanted: Certificate, observed: Observed, now: datetime, limits: Limits) -> Iterator[Finding]:

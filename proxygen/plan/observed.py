@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from proxygen.errors import ServiceError
+from proxygen.failure import Failure, told
 from proxygen.model.certificate import Bundle, KeyAndChain
 from proxygen.plan.backoff import Attempt
 from proxygen.plan.installation import served
@@ -20,24 +21,30 @@ from proxygen.services import Additions, Facts, ServiceSettings
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Why a service was not given what the model wants: *since* when, and what was said of it."""
+    """Why a service was not given what the model wants, and *since* when."""
 
     since: datetime
-    what: str
-    where: str = ""
-    words: str = ""
-    remedy: str = ""
+    failure: Failure
 
     @property
     def in_short(self) -> str:
         """Return what happened, and where, with the first line of the service's own words."""
-        first = next((each.strip() for each in self.words.splitlines() if each.strip()), "")
-        what = f"{self.what} ({self.where})" if self.where else self.what
+        said = told(self.failure)
+        first = next((each.strip() for each in said.words.splitlines() if each.strip()), "")
+        what = f"{said.what} ({said.where})" if said.where else said.what
         return f"{what}: {first[:300]}" if first else what
 
     def as_json(self) -> dict[str, Any]:
         """Return it as ``--json`` prints it."""
-        return asdict(self) | {"since": self.since.isoformat()}
+        said = told(self.failure)
+        return {
+            "since": self.since.isoformat(),
+            "what": said.what,
+            "where": said.where,
+            "words": self.failure.words or said.words,
+            "remedy": said.remedy,
+            "failure": self.failure.as_json(),
+        }
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,8 @@ class Selection:
 
     *wanted* is the certificate with the names to ask for, None where there is nothing to ask.
     *reason* is why. *until* is when a certificate that is due could be asked for, and *words*
-    tell why it is not now. *joins_at* is when names that are ready join one that serves.
+    tell why it is not now. *joins_at* is when names that are ready join one that serves. *name*
+    is the one that it waits for, where it is one.
     """
 
     wanted: Certificate | None = None
@@ -39,6 +40,7 @@ class Selection:
     until: datetime | None = None
     words: str = ""
     joins_at: datetime | None = None
+    name: str = ""
 
 
 def select(
@@ -108,7 +110,8 @@ def without(
     lost = [name for name in missing if bundle and not bundle.stand_in and bundle.covers(name)]
     until = max((gone_at(known[name], bundle, reason, now) for name in lost), default=now)
     if bundle and until > now and now < warned_from(bundle) and reason.code != "replace":
-        return Selection(until=until, words=leading_elsewhere(lost, until))
+        one = lost[0] if len(lost) == 1 else ""
+        return Selection(until=until, words=leading_elsewhere(lost, until), name=one)
     return joined(narrowed, bundle, reason, known, now, missing)
 
 
@@ -155,7 +158,8 @@ def held(wanted: Certificate, known: Names, missing: Collection[str], now: datet
     """Return that a certificate waits for a name that must be in it."""
     first = wanted.names[0] if wanted.names[0] in missing else min(missing)
     until = min(look_due(known[name], now) for name in (missing if wanted.strict else {first}))
-    return Selection(until=max(until, now), words=f"{first} cannot be proven: {why(known[first])}")
+    words = f"{first} cannot be proven: {why(known[first])}"
+    return Selection(until=max(until, now), words=words, name=first)
 
 
 def why(known: Known) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from functools import cache, cached_property, lru_cache
 from itertools import starmap
 from pathlib import PurePath
-from typing import Any
+from typing import Any, ClassVar
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined, TemplateError, nodes
 from jinja2.exceptions import TemplateNotFound, TemplateSyntaxError
@@ -17,6 +17,7 @@ from jinja2.runtime import Undefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from proxygen.errors import ServiceError
+from proxygen.failure import Scope, failure
 from proxygen.services import Lines, Rendered
 
 LONGEST_VALUE = 1024
@@ -128,30 +129,30 @@ class Templates:
             template = environment.get_template(rendered.template)
             return template.render({key: plain(each) for key, each in rendered.context.items()})
         except TemplateNotFound as error:
+            name = str(error.name)
             raise ServiceError(
-                f"there is no template {error.name}",
-                where=rendered.template,
-                remedy="put it back, or remove the template that includes it",
+                failure("no-template", Scope.HOST, where=rendered.template, name=name)
             ) from error
         except Unquotable as error:
+            where = self.line_of(error) or self.label(rendered.template)
+            name, value = rendered.name, str(error)
             raise ServiceError(
-                f"{rendered.name} cannot be written: {error}",
-                where=self.line_of(error) or self.label(rendered.template),
-                remedy="correct that value in the model; if it is not yours, report it as our bug",
+                failure("value-not-written", Scope.MODEL, where=where, name=name, value=value)
             ) from error
         except Exception as error:
             label = self.label(rendered.template)
+            where = self.line_of(error) or label
+            words = error.message if isinstance(error, Unusable) else said_by(error)
+            code = error.code if isinstance(error, Unusable) else "template-not-rendered"
             raise ServiceError(
-                f"the template {label} cannot be rendered: {said_by(error)}",
-                where=self.line_of(error) or label,
-                remedy=CORRECT,
+                failure(code, Scope.HOST, where=where, words=words, template=label)
             ) from error
 
     def found(self, name: str) -> tuple[str, str, None] | None:
         """Return a template as Jinja wants it, None when there is none of that name."""
         template = self.templates.get(name)
         if template and template.trouble:
-            raise TemplateSyntaxError(template.trouble, 1, name, template.label)
+            raise Unread(template.trouble, 1, name, template.label)
         return (template.text, template.label, None) if template else None
 
     def load(self, name: str) -> tuple[str, str, None] | None:
@@ -160,11 +161,10 @@ class Templates:
         if template is None:
             return None
         if template.trouble:
-            raise TemplateSyntaxError(template.trouble, 1, name, template.label)
+            raise Unread(template.trouble, 1, name, template.label)
         tree = self.environment.parse(template.text, name, template.label)
         for block in tree.find_all(BYPASSES):
-            what = f"`{type(block).__name__}` is not allowed: values would pass unquoted"
-            raise TemplateSyntaxError(what, block.lineno, name, template.label)
+            raise Bypassing(type(block).__name__, block.lineno, name, template.label)
         return template.text, template.label, None
 
     def label(self, name: str) -> str:
@@ -184,7 +184,25 @@ class Templates:
 
 
 class Unquotable(TemplateError):
-    """A value that must not stand in a configuration file."""
+    """A value that must not stand in a configuration file: how it begins."""
+
+
+class Unusable(TemplateSyntaxError):
+    """A template of which nothing can be made; *code* tells why."""
+
+    code: ClassVar[str]
+
+
+class Unread(Unusable):
+    """A template that cannot be read: what the system said."""
+
+    code = "template-unreadable"
+
+
+class Bypassing(Unusable):
+    """A template with what would let values pass unquoted: what that is called."""
+
+    code = "template-bypassing"
 
 
 def render(templates: Templates, rendered: Rendered) -> str:
@@ -195,9 +213,6 @@ def render(templates: Templates, rendered: Rendered) -> str:
 def said_by(error: Exception) -> str:
     """Return the words of an exception, its kind where it has none (MemoryError)."""
     return str(error) or type(error).__name__
-
-
-CORRECT = "correct it, or remove it so that proxygen's own is used"
 
 
 def plain(value: Any) -> Any:
@@ -240,7 +255,7 @@ def quote(value: object) -> str:
         return format(value, "d")
     if isinstance(value, str) and len(value) <= LONGEST_VALUE and BARE.fullmatch(value):
         return str(value)
-    raise Unquotable(f"the {type(value).__name__} {shown(value)} may not stand there")
+    raise Unquotable(shown(value))
 
 
 @lru_cache(maxsize=1 << 17)

@@ -184,7 +184,8 @@ class Waiting:
 
     ``failed``, ``authority`` (it issues for nobody), ``limit`` or ``names`` (not provable now).
 
-    *asked* tells that the authority named the moment itself, so that nobody can hasten it.
+    *asked* tells that the authority named the moment itself, so that nobody can hasten it. *name*
+    is the one that it waits for.
     """
 
     certificate: Certificate
@@ -192,6 +193,7 @@ class Waiting:
     code: str
     words: str
     asked: bool = False
+    name: str = ""
 
     def __str__(self) -> str:
         return (

@@ -11,7 +11,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from proxygen.errors import CheckFailed
+from proxygen.failure import Failure, Scope, failure
 from proxygen.model.certificate import Bundle
 from proxygen.model.hosts import readable
 from proxygen.model.layout import stem
@@ -167,48 +167,39 @@ def knows_additions(present: Installed) -> bool:
     return present.generation is not None and ADDITIONS in present.manifest
 
 
-def told(refused: LeftOut, facts: Facts) -> str:
-    """Return in words what becomes of what is refused."""
+def consequence(refused: LeftOut, facts: Facts) -> str:
+    """Return the code of what becomes of what is refused."""
     name, kind = refused.part.name, refused.part.kind
-    whose = readable(name)
     if kind is Kind.TEMPLATES or not isinstance(facts, WebFacts):
-        return f"{name} refuses what the templates for it make; those that it took last are used"
+        return "templates-left-out"
     if kind is Kind.OWNER:
-        return f"nginx refuses {whose}, which is left out"
+        return "owner-left-out"
     if kind is Kind.CERTIFICATE:
-        what = "the one that it had" if facts.shown.get(name) else "the global one"
-        return f"nginx refuses the certificate of {whose}, which is served with {what}"
+        return "former-certificate-shown" if facts.shown.get(name) else "global-certificate-shown"
     if kind is Kind.BACKEND:
-        return f"nginx refuses backend {name}, whose requests are answered with 503"
-    of = "every server block" if name == EVERYWHERE else whose
-    what = f"nginx refuses the directives of {of}"
+        return "backend-closed"
     if name in facts.closed:
-        return f"{what}, which is answered with 503 until they are right"
+        return "directives-closed"
     if name in facts.additions:
-        return f"{what}; those that it took last are in force"
-    return f"{what}, which goes on without any, as before"
+        return "directives-former" if name != EVERYWHERE else "directives-of-all-former"
+    return "directives-none" if name != EVERYWHERE else "directives-of-all-none"
 
 
-def failure(refused: LeftOut, facts: Facts) -> CheckFailed:
-    """Return the error that tells of what is left out."""
-    what = {
-        Kind.ADDITIONS: "correct this file",
-        Kind.TEMPLATES: "correct them, or remove them so that proxygen's own are used",
-        Kind.CERTIFICATE: "supply another certificate",
-        Kind.BACKEND: "correct this backend",
-        Kind.OWNER: "correct its names in the model",
-    }[refused.part.kind]
-    return CheckFailed(
-        told(refused, facts),
+def why_left_out(refused: LeftOut, service: str, facts: Facts) -> Failure:
+    """Return what is told of what a service refuses, and goes without."""
+    return failure(
+        consequence(refused, facts),
+        Scope.SERVICE,
+        service,
         where=refused.where,
-        remedy=f"{what}; it is taken by itself then (`proxygen apply` does at once); all else is "
-        "as the model wants it",
         words=refused.words,
+        part=readable(refused.part.name),
     )
 
 
-def sentence(refused: LeftOut, facts: Facts) -> str:
+def sentence(refused: LeftOut, service: str, facts: Facts) -> str:
     """Return the warning about what is left out."""
+    why = why_left_out(refused, service, facts)
     first = (refused.words.strip().splitlines() or [""])[0][:300]
     place = f"{refused.where}: " if refused.where else ""
-    return f"{told(refused, facts)}: {place}{first}"
+    return f"{why.what}: {place}{first}"

@@ -107,13 +107,14 @@ EVERYWHERE = ""
 class Additions:
     """The administrator's directives for the server blocks of *scope*: an owner, or EVERYWHERE.
 
-    *files*: names and texts, in order; *digest* stands for all of it. *trouble*: why one of them
-    cannot be read.
+    *files*: names and texts, in order; *digest* stands for all of it. *unread*: the path of one
+    that cannot be read, and *trouble* why, as the system tells.
     """
 
     scope: str
     files: tuple[tuple[str, str], ...]
     digest: str
+    unread: str = ""
     trouble: str = ""
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from proxygen.errors import ServiceError, Unreadable
+from proxygen.failure import Scope, failure
 from proxygen.model.layout import Layout, ServiceLayout
 from proxygen.model.site import Role
 from proxygen.model.views import MailView
@@ -178,11 +179,16 @@ def facts(
 def understood(answer: Answer, main: Path) -> Block:
     """Return what doveconf printed; raise ServiceError when it refused the configuration."""
     if answer.code:
+        command = f"doveconf -c {main} -n"
         raise Unreadable(
-            "dovecot's configuration cannot be read",
-            where=str(main),
-            remedy=f"correct it until `doveconf -c {main} -n` succeeds",
-            words=answer.err,
+            failure(
+                "configuration-unreadable",
+                Scope.SERVICE,
+                "dovecot",
+                where=main,
+                words=answer.err,
+                command=command,
+            )
         )
     return parse(answer.out)
 
@@ -196,16 +202,15 @@ def version_of(answer: Answer) -> tuple[int, ...]:
     """Return the version; raise ServiceError for one whose settings had other names."""
     found = re.match(r"\s*(\d{1,3}(?:\.\d{1,4}){1,3})", answer.out)
     if answer.code or not found:
+        asked, said = "dovecot --version", answer.words
         raise ServiceError(
-            "dovecot does not tell its version",
-            remedy="see what `dovecot --version` says",
-            words=answer.words,
+            failure("no-version", Scope.SERVICE, "dovecot", words=said, command=asked)
         )
     version = tuple(map(int, found[1].split(".")))
     if version < OLDEST:
+        oldest = ".".join(map(str, OLDEST))
         raise ServiceError(
-            f"dovecot {found[1]} is too old",
-            remedy="upgrade dovecot to 2.3 or later, or leave `dovecot` out of `services`",
+            failure("too-old", Scope.SERVICE, "dovecot", version=found[1], oldest=oldest)
         )
     return version
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from proxygen.errors import ServiceError
+from proxygen.failure import Failure, Scope, failure
 from proxygen.model.layout import Layout
 from proxygen.services import Answer, WebFacts
 from proxygen.services.nginx_settings import Settings
@@ -48,38 +49,45 @@ def able(program: str, settings: Settings, built: str) -> tuple[int, ...]:
     """Return nginx's version; raise ServiceError when it lacks what we need."""
     version = numbers(r"nginx version: \S+?/([0-9.]+)", built)
     if version < OLDEST:
-        raise ServiceError(
-            f"nginx {dotted(version) or '(of unknown version)'} is too old",
-            where=program,
-            remedy=f"install nginx {dotted(OLDEST)} or later, or set `services.nginx.program`",
-            words=built[:1000],
-        )
+        raise ServiceError(too_old(version, program, built))
     if settings.proxy_protocol and "http_realip_module" not in built:
-        raise ServiceError(
-            "this nginx was built without its module realip, which `proxy_protocol` needs",
-            where=program,
-            remedy="remove `proxy_protocol`, or set `services.nginx.program`",
-        )
+        raise ServiceError(failure("nginx-no-realip", Scope.SERVICE, "nginx", where=program))
     return version
+
+
+def too_old(version: tuple[int, ...], program: str, built: str) -> Failure:
+    """Return what is said of a version that lacks what we need, or is not told."""
+    return failure(
+        "nginx-too-old" if version else "nginx-no-version",
+        Scope.SERVICE,
+        "nginx",
+        where=program,
+        words=built[:1000],
+        oldest=dotted(OLDEST),
+        version=dotted(version),
+    )
 
 
 def configuration(answer: Answer, main: Path, built: str) -> str:
     """Return nginx's configuration without comments and strings; it must include our file."""
     if answer.code:
-        compiled = option("conf-path", built) or "another file"
+        compiled = option("conf-path", built)
         raise ServiceError(
-            "nginx's configuration cannot be read",
-            where=str(main),
-            remedy=f"set `services.nginx.configuration` (nginx itself looks for {compiled})",
-            words=answer.words,
+            failure(
+                "nginx-unreadable-there" if compiled else "nginx-unreadable",
+                Scope.SERVICE,
+                "nginx",
+                where=main,
+                words=answer.words,
+                compiled=compiled or "",
+            )
         )
     ours = pointer_file(main)
     masks = (match["mask"] for match in re.finditer(INCLUDE, answer.out) if match["mask"])
     if not any(ours.match(str(main.parent / mask)) for mask in masks):
+        mask = f"{ours.parent}/*.conf"
         raise ServiceError(
-            f"nginx's configuration does not include {ours.parent}/*.conf",
-            where=str(main),
-            remedy=f"write `include {ours.parent}/*.conf;` into its `http` block",
+            failure("nginx-not-including", Scope.SERVICE, "nginx", where=main, mask=mask)
         )
     return re.sub(SKIPPED, "", answer.out)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from proxygen.errors import ServiceError, Unreadable
+from proxygen.failure import Scope, failure
 from proxygen.model.layout import Layout, ServiceLayout
 from proxygen.model.site import Role
 from proxygen.model.views import MailView
@@ -122,16 +123,15 @@ def version_of(answer: Answer) -> tuple[int, ...]:
     """Return the version; raise ServiceError when it has no ``smtpd_tls_chain_files``."""
     found = re.match(r"\s*(\d{1,3})\.(\d{1,3})(?:\.(\d{1,3}))?", answer.out)
     if answer.code or not found:
+        asked, said = "postconf -d mail_version", answer.words
         raise ServiceError(
-            "postfix does not tell its version",
-            remedy="see what `postconf -d mail_version` says",
-            words=answer.words,
+            failure("no-version", Scope.SERVICE, "postfix", words=said, command=asked)
         )
     version = tuple(int(part) for part in found.groups() if part)
     if version < CHAIN_FILES_SINCE:
+        there, oldest = found[0].strip(), ".".join(map(str, CHAIN_FILES_SINCE))
         raise ServiceError(
-            f"postfix {found[0].strip()} is too old: it cannot read key and chain from one file",
-            remedy="upgrade postfix to 3.4 or later, or leave `postfix` out of `services`",
+            failure("postfix-too-old", Scope.SERVICE, "postfix", version=there, oldest=oldest)
         )
     return version
 
@@ -139,11 +139,16 @@ def version_of(answer: Answer) -> tuple[int, ...]:
 def understood(answer: Answer, main: Path) -> None:
     """Raise ServiceError when postconf could not read postfix's configuration."""
     if answer.code:
+        command = f"postconf -c {main.parent} -n"
         raise Unreadable(
-            "postfix's configuration cannot be read",
-            where=str(main),
-            remedy=f"correct it until `postconf -c {main.parent} -n` succeeds",
-            words=answer.err,
+            failure(
+                "configuration-unreadable",
+                Scope.SERVICE,
+                "postfix",
+                where=main,
+                words=answer.err,
+                command=command,
+            )
         )
 
 

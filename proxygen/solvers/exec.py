@@ -79,7 +79,7 @@ class Program:
 
         limits = {"timeout": float(self.settings.timeout), "largest": KEPT_OUTPUT}
         try:
-            path = str(executables.target(self.path, "the program"))
+            path = str(executables.target(self.path))
             return processes.finish(
                 Command((path, *arguments)),
                 environment,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from proxygen.stores import VERSION, VERSION_KEY, Store, Values, former_names
 from proxygen.stores.change import readable
@@ -131,9 +132,13 @@ def to_codes(store: Overlay) -> dict[str, bytes | None]:
     for kind, scope in FAILED.items():
         for key in store.keys(kind):
             values[key] = coded(readable(store, key), scope)
-    return values
+    if trouble := readable(store, MAIL):
+        values[MAIL] = coded(trouble, "host")
+    runs = {key: readable(store, key) or b"" for key in store.keys(f"{HOST}/hooks/runs")}
+    return values | {key: coded_runs(each) for key, each in runs.items() if b'"problem"' in each}
 
 
+MAIL = "mail-trouble"
 FAILED = {"attempts": "owner", "troubles": "authority", "looks": "authority"}
 """The kinds of values that tell of a failure, each with its scope."""
 
@@ -155,6 +160,24 @@ def coded(value: bytes | None, scope: str) -> bytes | None:
 def to_causes(store: Overlay) -> dict[str, bytes | None]:
     """From 4 to 5: what was found about names is told by codes, not by sentences."""
     return dict(former_names.brought(store))
+
+
+def coded_runs(value: bytes) -> bytes:
+    """Return how hooks went likewise."""
+    try:
+        found = json.loads(value)
+    except (ValueError, RecursionError):
+        return value
+    if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
+        return value
+    return json.dumps([coded_run(each) for each in found]).encode()
+
+
+def coded_run(ran: dict[str, Any]) -> dict[str, Any]:
+    """Return how one run of a hook went likewise."""
+    said = str(ran.get("problem", "") or "")
+    failure = {"code": "noted-before", "scope": "host", "words": said} if said else None
+    return {name: each for name, each in ran.items() if name != "problem"} | {"failure": failure}
 
 
 STEPS: tuple[Step, ...] = (to_keyspaces, to_key_types, to_codes, to_causes)

@@ -11,6 +11,7 @@ from proxygen.apply.issue import Result
 from proxygen.apply.outcome import Outcome
 from proxygen.bundles import Bundles, attempt_from, attempt_key
 from proxygen.errors import Bug, IssueFailed, Mistake, NotServed, ProxygenError
+from proxygen.failure import told
 from proxygen.host.logs import event
 from proxygen.model.certificate import Bundle
 from proxygen.model.former import CONFIRM, Removal
@@ -191,5 +192,5 @@ def fields_of(error: Mistake | ProxygenError) -> dict[str, object]:
         "where": error.where or None,
         "what": error.what,
         "remedy": error.remedy or None,
-        "words": error.words or None,
+        "words": error.words or told(error.failure).words or None,
     }

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from proxygen import assemble
+from proxygen.apply.hooks import HOOK_RAN
 from proxygen.apply.issue import Result
 from proxygen.apply.outcome import Outcome, Progress, nothing
 from proxygen.assemble import Parts
 from proxygen.deploy import deploy
+from proxygen.errors import Coded
 from proxygen.host import files, lock
 from proxygen.host.addresses import Addresses
 from proxygen.host.logs import event
@@ -114,7 +116,7 @@ class Round:
 
         def say(words: str) -> None:
             alive()
-            hook = words.startswith("hook ")
+            hook = isinstance(words, Coded) and words.code == HOOK_RAN
             event(INFO if hook else DEBUG, "hook" if hook else "step", what=words)
 
         def count(done: int, of: int) -> None:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from proxygen.apply.change import our_doing
+from proxygen.apply.change import consisting_of, not_served, our_doing, why_not_changed
 from proxygen.apply.outcome import never
-from proxygen.apply.probe import AT_ONCE, Patience, Seen
+from proxygen.apply.probe import AT_ONCE, Patience, Seen, Verdict, met
+from proxygen.errors import ServiceError
+from proxygen.failure import Scope, failure, told
+from proxygen.languages import phrases
+from proxygen.services import Endpoint
 from tests.apply.test_probe import Tls, listening, silent, wanted
 from tests.live.authority import Authority
 
@@ -45,7 +50,7 @@ def test_what_was_not_asked_with_the_former_files_proves_nothing(former: Tls) ->
 @pytest.mark.parametrize("words", ["connection refused", "STARTTLS is not offered"])
 def test_a_place_without_tls_before_and_after_is_not(former: Tls, words: str) -> None:
     with listening(silent) as port:
-        bad = ((wanted(port, former), Seen(None, words)),)
+        bad = ((wanted(port, former), Seen(None, met("not-connected", words))),)
         assert our_doing(bad, AT_ONCE_OVER) == ()
 
 
@@ -58,5 +63,43 @@ def test_a_place_that_is_slow_to_come_back_is_asked_with_patience(former: Tls) -
             former.shake(connection)
 
     with listening(act) as port:
-        bad = ((wanted(port, former), Seen(None, "connection refused")),)
+        bad = ((wanted(port, former), Seen(None, met("not-connected", "connection refused"))),)
         assert our_doing(bad, Patience(30, 30, never)) == bad
+
+
+FULL = OSError(errno.ENOSPC, "No space left on device", "/var/lib/x")
+LATE = failure("command-late", Scope.HOST, command="nginx -s reload", seconds=120)
+RELOAD = failure("not-reloaded", Scope.SERVICE, "nginx", words="[emerg] bind() failed")
+
+
+def test_a_change_that_was_taken_back_says_what_happened_and_what_is_in_place() -> None:
+    said = ServiceError(consisting_of("taken-back", "nginx", RELOAD))
+    assert said.what == "nginx did not reload"
+    assert said.remedy.startswith("the former files are back in place; repair what")
+    assert (said.words, said.failure.of) == (RELOAD.words, "nginx")
+    assert said.as_json()["failure"]["parts"] == [RELOAD.as_json()]
+    stays = consisting_of("new-files-stay", "nginx", LATE)
+    assert stays.remedy.startswith("the new files stay, as nginx refuses the former ones; see")
+
+
+def test_what_could_not_be_taken_back_either_has_both_reasons() -> None:
+    met = why_not_changed("nginx", ServiceError(RELOAD)), why_not_changed("nginx", FULL)
+    both = consisting_of("not-taken-back", "nginx", *met)
+    assert both.words == f"{RELOAD.words}\n{FULL}"
+    assert "nginx did not reload; nginx could not be changed: " in both.what
+    assert "nginx hat nicht neu geladen; nginx konnte " in told(both, phrases("de")).what
+
+
+def test_what_a_client_saw_instead_is_told_place_by_place_without_a_sentence() -> None:
+    place = Endpoint("nginx", "127.0.0.1", 443, "a.example", None)
+    wrong = tuple((replace(place, port=port), Seen("0" * 64)) for port in range(1, 30))
+    found = not_served("nginx", Verdict(wrong, (place,)))
+    assert found.failure.code == "not-served-nor-asked"
+    assert dict(found.failure.facts) == {"places": 29, "unasked": 1}
+    assert found.words == ""
+    lines = told(found.failure, phrases("de")).words.splitlines()
+    assert (len(lines), lines[-1]) == (21, "… und 9 weitere")
+    assert all(line.endswith(f": {'0' * 64}") for line in lines[:-1])
+    late = not_served("nginx", Verdict(((place, Seen(None, met("no-answer", seconds="5"))),)))
+    assert str(late).endswith("| nginx 127.0.0.1:443 as a.example: no answer within 5 s")
+    assert told(late.failure, phrases("fr")).words.endswith(" : pas de réponse en 5 s")

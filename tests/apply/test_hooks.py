@@ -14,7 +14,7 @@ from proxygen import assemble
 from proxygen.apply import hooks
 from proxygen.apply.hooks import Hooks, runs
 from proxygen.assemble import Parts
-from proxygen.errors import ServiceError
+from proxygen.failure import Scope, failure
 from proxygen.model.certificate import Certificate, KeyAndChain
 from proxygen.model.layout import Layout
 from proxygen.model.x509 import describe
@@ -23,7 +23,7 @@ from proxygen.plan.observed import Observed
 from proxygen.services import Endpoint
 from tests import certificates
 from tests.certificates import DAY, NOON
-from tests.failures import NO, not_issued
+from tests.failures import NO, not_issued, too_old
 from tests.live import ports
 from tests.models import site
 
@@ -228,12 +228,10 @@ def test_a_failing_hook_is_a_warning_and_the_next_one_runs(parts: Parts) -> None
     assert "hook deploy.d/10: ended with code 3" in told.warnings[0]
     assert told.warnings[0].endswith("for global: what went wrong")
     first, second = runs(parts.own, "a.example")
-    assert (first.hook, first.problem, first.words) == (
-        "10",
-        "ended with code 3",
-        "what went wrong\n",
-    )
-    assert (second.problem, second.at) == ("", NOON)
+    code = failure("hook-ended", Scope.HOST, status=3)
+    assert (first.hook, first.failure, first.words) == ("10", code, "what went wrong\n")
+    assert (second.failure, second.at) == (None, NOON)
+    assert b"ended with" not in (parts.own.get("hooks/runs/a.example") or b"")
     assert not a_round(parts).warnings  # not repeated
 
 
@@ -354,7 +352,7 @@ def attempt(count: int) -> dict[str, Attempt]:
 
 def test_a_failure_of_a_service_is_no_failed_certificate(parts: Parts) -> None:
     hook(parts, "failed.d/x", writing(parts, "PROXYGEN_ERROR", "PROXYGEN_NEXT_ATTEMPT"))
-    a_round(parts, failures={"nginx": ServiceError("broken"), "gone.example": not_issued()})
+    a_round(parts, failures={"nginx": too_old("nginx"), "gone.example": not_issued()})
     assert not lines(parts)
     a_round(parts, failures={"global": not_issued()}, attempts=attempt(1))
     assert lines(parts) == [f"{NO.what} {NOON + DAY:%Y-%m-%dT%H:%M:%SZ}"]

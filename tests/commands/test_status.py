@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from proxygen import assemble
-from proxygen.apply.hooks import Ran, keep
+from proxygen.apply.hooks import Ran, ended, keep
 from proxygen.bundles import Bundles
 from proxygen.commands.status import Line, with_hooks
+from proxygen.failure import Scope, failure
 from proxygen.host import lock
 from proxygen.letterbox import Letterbox, Trouble, Waiting
 from proxygen.model.certificate import RenewalInfo
@@ -37,6 +38,7 @@ ACME += (
     "acme: {directory: 'https://ca.example/dir', profile: short, terms_of_service_agreed: true}\n"
 )
 NOW = datetime.now(UTC).replace(microsecond=0)
+UNUSABLE = failure("mail-server-unusable", Scope.HOST, words="no", server="mail.example", port=25)
 
 
 @pytest.fixture
@@ -147,19 +149,19 @@ def whole(root: Path) -> dict[str, Any]:
     return found
 
 
-def ran(hook: str, problem: str = "", at: datetime = NOW) -> Ran:
+def ran(hook: str, status: int = 0, at: datetime = NOW) -> Ran:
     """Return how a run of a deploy hook went."""
-    return Ran(hook, "deploy", at, 0.25, problem, "first\nlast words\x1b[31m\n\n")
+    return Ran(hook, "deploy", at, 0.25, ended(status), "first\nlast words\x1b[31m\n\n")
 
 
 def test_what_hooks_did_is_told_and_those_that_failed_last_to_people(
     root: Path, bundles: Bundles
 ) -> None:
-    once = ran("20-fixed", "ended with code 1", NOW - DAY)
+    once = ran("20-fixed", 1, NOW - DAY)
     keep(
         own(bundles.store),
         "a.example",
-        [once, ran("10-copy", "ended with code 3"), ran("20-fixed")],
+        [once, ran("10-copy", 3), ran("20-fixed")],
     )
     said = {each["owner"]: each["hooks"] for each in whole(root)["owners"]}
     assert said["global"] == []
@@ -174,6 +176,13 @@ def test_what_hooks_did_is_told_and_those_that_failed_last_to_people(
         "at": NOW.isoformat(),
         "seconds": 0.25,
         "problem": "ended with code 3",
+        "failure": {
+            "code": "hook-ended",
+            "scope": "host",
+            "of": None,
+            "facts": {"status": 3},
+            "parts": [],
+        },
         "words": "first\nlast words\x1b[31m\n\n",
     }
     told = proxygen("--root", root, "status").stdout
@@ -209,19 +218,20 @@ def test_letters_that_wait_are_told_with_the_next_attempt(root: Path, bundles: B
     line = f"1 letter waits for the mail server; next attempt {moment}"
     assert line in proxygen("--root", root, "status").stdout
     box.post(Waiting(plain(recipient="it@a.example"), NOW))
-    box.troubled(Trouble(2, NOW + timedelta(hours=1), "the mail server cannot be used"))
+    box.troubled(Trouble(2, NOW + timedelta(hours=1), UNUSABLE))
     assert whole(root)["mail"] == {
         "waiting": 2,
         "oldest": (NOW - DAY).isoformat(),
         "next_attempt": (NOW + timedelta(hours=1)).isoformat(),
         "trouble": {
-            "what": "the mail server cannot be used",
+            "what": UNUSABLE.what,
             "count": 2,
             "next_attempt": (NOW + timedelta(hours=1)).isoformat(),
+            "failure": UNUSABLE.as_json(),
         },
     }
-    line = f"2 letters wait for the mail server: the mail server cannot be used; next {moment}"
-    assert line.replace("next ", "next attempt ") in proxygen("--root", root, "status").stdout
+    line = f"2 letters wait for the mail server: {UNUSABLE.what}; next attempt {moment}"
+    assert line in proxygen("--root", root, "status").stdout
 
 
 def test_whether_the_daemon_runs_is_told(root: Path, bundles: Bundles) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from proxygen.errors import LockHeld
 from proxygen.host import files, lock
+from tests.failures import at_work
 from tests.live.processes import until
 
 HOLDER = """
@@ -124,8 +125,8 @@ def test_the_lock_is_waited_for_so_long_and_no_longer(tmp_path: Path) -> None:
 
 
 def test_an_error_within_the_block_is_no_reason_to_wait_again(tmp_path: Path) -> None:
-    with pytest.raises(LockHeld, match="inner"), lock.awaited(tmp_path / "lock", 20):
-        raise LockHeld("inner")
+    with pytest.raises(LockHeld, match="process 7"), lock.awaited(tmp_path / "lock", 20):
+        raise at_work()
 
 
 @pytest.mark.parametrize(

@@ -8,13 +8,12 @@ from typing import Any
 
 import pytest
 
-from proxygen.errors import NotServed
 from proxygen.model.certificate import GLOBAL, Bundle
 from proxygen.plan.alarms import Seen, alerts, thresholds, upcoming
 from proxygen.plan.backoff import Attempt, purpose, purpose_of
 from proxygen.plan.names import Known
 from tests.certificates import DAY, NOON
-from tests.failures import not_issued
+from tests.failures import not_issued, unserved
 from tests.mails import (
     DIRECTORY,
     HOUR,
@@ -230,7 +229,7 @@ def test_one_that_waits_for_a_limit_is_told_as_such() -> None:
 
 
 def test_a_service_that_does_not_serve_is_an_alarm_with_its_words() -> None:
-    error = NotServed("nginx does not serve", words="443: shows abc", remedy="look")
+    error = unserved()
     alert = only(seen(services=(service(),), failures=(("nginx", error),)))
     assert (alert.kind, alert.at_once) == ("unserved", True)
     assert alert.failure == error.failure

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from proxygen.errors import ServiceError
 from proxygen.model.certificate import GLOBAL, Bundle
 from proxygen.model.site import Site
 from proxygen.plan.alerts import warnings, without_addresses
@@ -14,7 +13,7 @@ from proxygen.plan.names import Known
 from proxygen.plan.observed import Observed, ServiceState
 from proxygen.services import Additions, WebFacts
 from tests.certificates import DAY, NOON
-from tests.failures import NO
+from tests.failures import NO, too_old
 from tests.mails import attempt
 from tests.models import bundle, bundles, site, stand_in
 from tests.names import HOST, LATE, A, by_name, finding, moved, refused, waiting
@@ -89,7 +88,7 @@ def test_services_that_do_not_run_or_work_against_us_are_told() -> None:
     warned = replace(FACTS, warnings=("smtpd_tls_cert_file is set",))
     running = ServiceState("postfix", None, warned, pid=7)
     stopped = ServiceState("nginx", None, FACTS)
-    unusable = ServiceState("dovecot", None, error=ServiceError("too old"))
+    unusable = ServiceState("dovecot", None, error=too_old())
     covering = {GLOBAL: replace(ALL[GLOBAL], names=("*.shared.example",))}
     assert told(SITE, ALL | covering, running, stopped, unusable) == (
         "smtpd_tls_cert_file is set",

@@ -7,12 +7,12 @@ from datetime import timedelta, timezone
 
 import pytest
 
-from proxygen.errors import NotServed
 from proxygen.model.certificate import GLOBAL
 from proxygen.plan.alarms import Seen, Wrong, alerts
 from proxygen.plan.digests import Item, Told, telling
 from proxygen.plan.names import Known
 from tests.certificates import DAY, NOON
+from tests.failures import unserved
 from tests.mails import (
     DIRECTORY,
     HOUR,
@@ -155,7 +155,7 @@ def test_a_certificate_that_ends_before_the_next_day_does_not_wait() -> None:
 def test_an_alarm_goes_out_at_once_and_then_daily() -> None:
     told = after(digests(FAILING))
     alarm = replace(FAILING, observed=replace(FAILING.observed, services={"nginx": service()}))
-    alarm = replace(alarm, failures=(("nginx", NotServed("not served")),))
+    alarm = replace(alarm, failures=(("nginx", unserved()),))
     now = digests(alarm, told, NOON + HOUR)
     assert subjects(now) == ["unserved:nginx"]
     assert now.keys() == {ADMIN}

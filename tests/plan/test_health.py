@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from proxygen.errors import ServiceError
 from proxygen.model.certificate import GLOBAL, Bundle
 from proxygen.plan.backoff import Attempt, purpose, purpose_of
 from proxygen.plan.health import Level, Limits, findings, first_to_end, nearness
@@ -17,7 +16,7 @@ from proxygen.plan.observed import Installed, Observed, ServiceState
 from proxygen.services import WebFacts
 from tests import models
 from tests.certificates import DAY, NOON
-from tests.failures import NO
+from tests.failures import NO, too_old
 from tests.names import HOST, LATE, by_name, finding, waiting
 from tests.names import SITE as OF_NAMES
 from tests.names import A as CUSTOMER
@@ -130,9 +129,9 @@ REFUSED = Attempt(
             "nginx does not serve what is wanted",
         ),
         (
-            {"services": {"nginx": ServiceState("nginx", None, error=ServiceError("too old"))}},
+            {"services": {"nginx": ServiceState("nginx", None, error=too_old("nginx"))}},
             "CRITICAL",
-            "nginx: too old",
+            "nginx: nginx 2.2 is too old",
         ),
         (
             {"services": {"nginx": replace(WELL, installed=Installed())}},

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from proxygen.errors import NotServed, ServiceError
+from proxygen.errors import ServiceError
 from proxygen.failure import not_obtained
 from proxygen.host import languages
 from proxygen.languages.english import FINDINGS
@@ -29,7 +29,7 @@ from proxygen.plan.names import Known
 from proxygen.plan.remedies import REASONS
 from proxygen.plan.render import Template, Templates
 from tests.certificates import DAY, NOON
-from tests.failures import not_issued
+from tests.failures import not_issued, unserved
 from tests.mails import (
     DIRECTORY,
     HOUR,
@@ -81,7 +81,7 @@ def rounds() -> Iterator[tuple[str, Seen]]:
         "account",
         seen(ending(a=DAY), troubles={DIRECTORY: trouble(problem=f"{URN}:unauthorized")}),
     )
-    error = NotServed("nginx does not serve", words="443: shows abc", remedy="look")
+    error = unserved()
     yield "unserved", seen(services=(service(),), failures=(("nginx", error),))
     yield "set aside", replace(seen(), aside=Wrong(NOON, "b.yaml is set aside"))
     yield "held back", replace(seen(), held=Wrong(NOON, "the removal of 9 domains"))
@@ -405,3 +405,23 @@ def test_a_letter_about_a_url_that_holds_its_certificate_up_is_as_it_was_looked_
     if os.environ.get("GOLDEN") == "update":
         path.write_text(text)
     assert text == path.read_text()
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("en", ("nginx does not serve what is wanted at 1 places", "no answer within 5 s")),
+        (
+            "de",
+            ("bedient an 1 Stellen nicht, was gewünscht ist", "keine Antwort innerhalb von 5 s"),
+        ),
+        ("fr", ("ne sert pas ce qui est voulu à 1 endroits", "pas de réponse en 5 s")),
+    ],
+)
+def test_what_a_client_met_is_told_in_the_language_of_the_reader(
+    code: str, said: tuple[str, ...]
+) -> None:
+    found = seen(services=(service(),), failures=(("nginx", unserved()),))
+    made = letter(digests(found)[ADMIN], languages.load(code), TEMPLATE_OF_OURS, SENDER, NOON)
+    text = " ".join(made.text.split())
+    assert all(each in text for each in said)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from itertools import count
 from pathlib import Path
 
 import pytest
 
+from proxygen.apply.hooks import runs
 from proxygen.bundles import Bundles
-from proxygen.failure import not_obtained
+from proxygen.failure import Scope, failure, not_obtained
+from proxygen.letterbox import Letterbox
 from proxygen.stores import VERSION, VERSION_KEY
 from proxygen.stores.filesystem import FileStore
 from proxygen.stores.forward import Forward, brought_forward
@@ -191,3 +194,34 @@ def test_a_failure_that_was_noted_in_sentences_is_known_by_a_code(tmp_path: Path
     assert store.get("unusable/c.example") is None
     assert store.get("attempts/b.example") == b"{damaged"
     assert Bundles(Forward(store)).attempts() == found
+
+
+RAN = {"hook": "10", "event": "deploy", "at": "2026-11-20 12:00:00+00:00", "seconds": 0.5}
+FORMER = {
+    "version": b"3\n",
+    "host/hooks/runs/a.example": [
+        RAN | {"problem": "ended with code 3", "words": "gone"},
+        RAN | {"problem": "", "words": ""},
+    ],
+    "host/hooks/runs/b.example": b"[damaged",
+    "mail-trouble": {"count": 2, "again": "2026-11-20 12:00:00+00:00", "what": "cannot be used"},
+}
+"""Of a store of version 3, which kept sentences."""
+
+
+def test_sentences_of_a_store_of_version_3_become_words_of_a_failure() -> None:
+    store = MemoryStore()
+    store.put_all(
+        {
+            key: each if isinstance(each, bytes) else json.dumps(each).encode()
+            for key, each in FORMER.items()
+        }
+    )
+    forward = Forward(store)
+    failed, well = runs(own(forward), "a.example")
+    assert failed.failure == failure("noted-before", Scope.HOST, words="ended with code 3")
+    assert (failed.words, well.failure) == ("gone", None)
+    assert runs(own(forward), "b.example") == ()
+    trouble = Letterbox(shared(forward)).trouble()
+    assert trouble is not None
+    assert (trouble.count, trouble.failure.words) == (2, "cannot be used")

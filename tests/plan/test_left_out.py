@@ -1,0 +1,95 @@
+"""What a service refuses and goes without: told by a code, noted in the service's own words."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from proxygen.failure import Scope, told
+from proxygen.host.additions import additions
+from proxygen.languages import phrases
+from proxygen.model.layout import Layout
+from proxygen.plan.left_out import Kind, LeftOut, Part, left_out_from
+from proxygen.plan.without import sentence, why_left_out
+from proxygen.services import EVERYWHERE, Additions, WebFacts
+
+OWN = "a.example"
+WEB = WebFacts("/usr/sbin/nginx", (1, 22, 1), Path("/etc/nginx/nginx.conf"))
+GIVEN = {name: Additions(name, (), "0" * 32) for name in (OWN, EVERYWHERE)}
+WORDS = 'nginx: [emerg] unknown directive "x" in /etc/proxygen/nginx.d/a.example/x.conf:3\nmore'
+
+
+def refused(kind: Kind, name: str = OWN) -> LeftOut:
+    """Return a part that a service refuses."""
+    return LeftOut(Part(kind, name, "0" * 32), WORDS, "/etc/proxygen/nginx.d/a.example/x.conf:3")
+
+
+@pytest.mark.parametrize(
+    ("part", "facts", "code", "begins"),
+    [
+        (refused(Kind.TEMPLATES, "nginx"), {}, "templates-left-out", "nginx refuses what"),
+        (refused(Kind.OWNER), {}, "owner-left-out", "nginx refuses a.example, which"),
+        (refused(Kind.CERTIFICATE), {}, "global-certificate-shown", "nginx refuses the certifi"),
+        (
+            refused(Kind.CERTIFICATE),
+            {"shown": {OWN: ("0" * 16, "1" * 16)}},
+            "former-certificate-shown",
+            "nginx refuses the certificate of a.example",
+        ),
+        (refused(Kind.BACKEND, "web"), {}, "backend-closed", "nginx refuses backend web"),
+        (
+            refused(Kind.ADDITIONS),
+            {"closed": frozenset({OWN})},
+            "directives-closed",
+            "nginx refuses the directives of a.example, which is answered with 503",
+        ),
+        (refused(Kind.ADDITIONS), {"additions": GIVEN}, "directives-former", "nginx refuses the d"),
+        (refused(Kind.ADDITIONS), {}, "directives-none", "nginx refuses the directives of a.exam"),
+        (
+            refused(Kind.ADDITIONS, EVERYWHERE),
+            {"additions": GIVEN},
+            "directives-of-all-former",
+            "nginx refuses the directives of every server block; those",
+        ),
+        (
+            refused(Kind.ADDITIONS, EVERYWHERE),
+            {},
+            "directives-of-all-none",
+            "nginx refuses the directives of every server block, which",
+        ),
+    ],
+)
+def test_it_is_told_by_a_code_in_each_language(
+    part: LeftOut, facts: dict[str, object], code: str, begins: str
+) -> None:
+    why = why_left_out(part, "nginx", replace(WEB, **facts))  # type: ignore[arg-type]
+    assert (why.code, why.scope, why.of) == (code, Scope.SERVICE, "nginx")
+    assert (why.words, why.where) == (part.words, part.where)
+    assert why.what.startswith(begins)
+    assert why.remedy.endswith("all else is as the model wants it")
+    others = {told(why, phrases(each)).what for each in ("en", "de", "fr")}
+    assert len(others) == 3
+    assert all("nginx" in each and "?" not in each and "{" not in each for each in others)
+
+
+def test_the_warning_tells_the_place_and_the_first_line() -> None:
+    words = sentence(refused(Kind.OWNER), "nginx", WEB)
+    assert words.endswith(f": {refused(Kind.OWNER).where}: {WORDS.splitlines()[0]}")
+
+
+def test_no_sentence_of_ours_is_noted() -> None:
+    part = refused(Kind.ADDITIONS)
+    noted = part.as_json()
+    assert left_out_from(json.loads(json.dumps(noted))) == part
+    assert set(noted) == {"part", "words", "where", "at_reload"}
+
+
+def test_directives_that_cannot_be_read_are_named_apart_from_why(tmp_path: Path) -> None:
+    layout = Layout(tmp_path, tmp_path / "etc/proxygen/proxygen.yaml")
+    path = layout.etc / "nginx.d" / OWN / "a: b.conf"
+    path.mkdir(parents=True)
+    found = additions(layout)[OWN]
+    assert (found.unread, found.trouble) == (str(path), "Is a directory")
