@@ -240,7 +240,9 @@ def told(failure: Failure, language: Mapping[str, str] | None = None) -> Told:
     quoted = quoting and "\n" not in failure.words
     remedy = language.get(f"failure.{code}.remedy", "")
     rest = () if "{parts}" in phrase + remedy else failure.parts
-    below = [*(told(part, language).what for part in rest), *([] if quoted else [failure.words])]
+    parts = [told(part, language) for part in rest]
+    below = [line for each in parts for line in (each.what, each.words)]
+    below += [] if quoted else [failure.words]
     return Told(
         what=what,
         where=failure.where,

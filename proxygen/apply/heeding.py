@@ -79,11 +79,11 @@ class Heeding:
             service = LiveService(state, self.parts)
             found = parts_of(self.site, observed.bundles, state.facts, name)
             new = [each for each in found if is_new(each, state.installed)]
-            words = error.words or error.what
+            words, why = error.words, None if error.words else error.failure
             additions = additions_of(state.facts)
             those = suspected(new, words, additions) or new
             said = original(words, service, additions)
-            told = (LeftOut(each, said, place(said), state.pid or -1) for each in those)
+            told = (LeftOut(each, said, place(said), state.pid or -1, why) for each in those)
             if not noted(service, (*state.left_out, *told) if those else first):
                 return False
             return bool(those)

@@ -7,6 +7,10 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
+from proxygen.failure import Failure
+
 BIND = re.compile(r"bind\(\) to (\S+) failed")
 
 
@@ -38,13 +42,14 @@ class LeftOut:
     """A part that a service refuses, with its *words*, and *where* they say that it stands.
 
     *at_reload*: the master process that passed the check, but did not reload; 0 for a refusal that
-    the check told.
+    the check told. *why*: what went wrong then, where the service said nothing.
     """
 
     part: Part
     words: str
     where: str = ""
     at_reload: int = 0
+    why: Failure | None = None
 
     @property
     def taken(self) -> tuple[str, ...]:
@@ -70,16 +75,12 @@ class LeftOut:
         return asdict(self)
 
 
+NOTED = TypeAdapter(LeftOut)
+
+
 def left_out_from(noted: object) -> LeftOut | None:
     """Return what was noted, None for anything else."""
-    match noted:
-        case {
-            "part": {"kind": str(kind), "name": str(name), "version": str(version)},
-            "words": str(words),
-            "where": str(where),
-            **others,
-        } if kind in set(Kind):
-            at_reload = others.get("at_reload")
-            known = at_reload if isinstance(at_reload, int) else 0
-            return LeftOut(Part(Kind(kind), name, version), words, where, known)
-    return None
+    try:
+        return NOTED.validate_python(noted)
+    except ValidationError:
+        return None

@@ -11,7 +11,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from proxygen.failure import Failure, Scope, failure
+from proxygen.failure import Failure, Scope, failure, told
 from proxygen.model.certificate import Bundle
 from proxygen.model.hosts import readable
 from proxygen.model.layout import stem
@@ -193,6 +193,7 @@ def why_left_out(refused: LeftOut, service: str, facts: Facts) -> Failure:
         service,
         where=refused.where,
         words=refused.words,
+        parts=(refused.why,) if refused.why else (),
         part=readable(refused.part.name),
     )
 
@@ -200,6 +201,6 @@ def why_left_out(refused: LeftOut, service: str, facts: Facts) -> Failure:
 def sentence(refused: LeftOut, service: str, facts: Facts) -> str:
     """Return the warning about what is left out."""
     why = why_left_out(refused, service, facts)
-    first = (refused.words.strip().splitlines() or [""])[0][:300]
+    first = (told(why).words.strip().splitlines() or [""])[0][:300]
     place = f"{refused.where}: " if refused.where else ""
     return f"{why.what}: {place}{first}"

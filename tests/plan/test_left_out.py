@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from proxygen.failure import Scope, told
+from proxygen.failure import Scope, failure, told
 from proxygen.host.additions import additions
 from proxygen.languages import phrases
 from proxygen.model.layout import Layout
@@ -84,7 +84,18 @@ def test_no_sentence_of_ours_is_noted() -> None:
     part = refused(Kind.ADDITIONS)
     noted = part.as_json()
     assert left_out_from(json.loads(json.dumps(noted))) == part
-    assert set(noted) == {"part", "words", "where", "at_reload"}
+    assert set(noted) == {"part", "words", "where", "at_reload", "why"}
+    assert left_out_from({name: each for name, each in noted.items() if name != "why"}) == part
+    assert left_out_from({"part": 7}) is None
+
+
+def test_what_the_service_says_nothing_of_is_noted_by_a_code_and_told() -> None:
+    why = failure("old-workers-serve", Scope.SERVICE, "nginx")
+    part = LeftOut(refused(Kind.ADDITIONS).part, "", at_reload=7, why=why)
+    assert left_out_from(json.loads(json.dumps(part.as_json()))) == part
+    assert "old workers" not in json.dumps(part.as_json()).replace("old-workers-serve", "")
+    assert sentence(part, "nginx", WEB).endswith("but its old workers still serve")
+    assert "seine alten Prozesse" in told(why_left_out(part, "nginx", WEB), phrases("de")).words
 
 
 def test_directives_that_cannot_be_read_are_named_apart_from_why(tmp_path: Path) -> None:
