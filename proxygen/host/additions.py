@@ -35,9 +35,9 @@ def additions_in(scope: str, folder: Path) -> Additions:
             try:
                 content = files.read(folder / name, LARGEST_ADDITION)
             except OSError as error:
-                words = error.strerror or str(error)
+                words = f"{folder / name}: {error.strerror or error}"
                 unread, trouble = (unread, trouble) if unread else (str(folder / name), words)
-                content = f"{folder / name}: {words}".encode()
+                content = words.encode()
             if content is not None:
                 read.append((name, content.decode("utf-8", "surrogateescape")))
     return Additions(scope, tuple(read), digest_of(scope, read), unread, trouble)

@@ -103,4 +103,4 @@ def test_directives_that_cannot_be_read_are_named_apart_from_why(tmp_path: Path)
     path = layout.etc / "nginx.d" / OWN / "a: b.conf"
     path.mkdir(parents=True)
     found = additions(layout)[OWN]
-    assert (found.unread, found.trouble) == (str(path), "Is a directory")
+    assert (found.unread, found.trouble) == (str(path), f"{path}: Is a directory")
