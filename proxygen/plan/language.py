@@ -59,11 +59,12 @@ def shortened(text: str) -> str:
     return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 1]}…"
 
 
-def sentence(text: str) -> str:
-    """Return what a phrase says as a sentence; a name or path that it begins with stays."""
+def sentence(text: str, name: str = "") -> str:
+    """Return what a phrase says as a sentence; a *name* or path that it begins with stays."""
     words = (each[:LONGEST_VALUE] for each in text[: 2 * LONGEST_SENTENCE].split())
     text = visible(" ".join(words))[:LONGEST_SENTENCE]
     first = text.partition(" ")[0].rstrip(",;:")
-    if text and not {*first} & set("./_`"):
+    named = bool(name) and first == name
+    if text and not named and not {*first} & set("./_`"):
         text = text[0].upper() + text[1:]
     return f"{text}." if text and text[-1] not in ".!?…" else text
