@@ -22,7 +22,7 @@ from itertools import islice
 from typing import Any, ClassVar, Self
 
 from proxygen.credentials import concealed
-from proxygen.failure import SAID, Failure, NotObtained, not_obtained, said, told
+from proxygen.failure import SAID, Failure, NotObtained, Scope, not_obtained, said, told
 
 HELD_BACK, SET_ASIDE = 8, 9
 """What a command ends with that did all it could: a removal waits, an included file is wrong."""
@@ -150,16 +150,7 @@ class ProxygenError(Exception):
     code: ClassVar[str] = "error"
     """What kind of error it is, for programs."""
 
-    def __init__(
-        self,
-        failure: Failure | str,
-        *,
-        where: Origin | str | None = None,
-        remedy: str = "",
-        words: str = "",
-    ) -> None:
-        if isinstance(failure, str):
-            failure = said(failure, remedy, words=words, where=where)
+    def __init__(self, failure: Failure) -> None:
         super().__init__(failure)
 
     @property
@@ -205,10 +196,25 @@ class ProxygenError(Exception):
 
 
 class UsageError(ProxygenError):
-    """The command line asks for something that is not there."""
+    """The command line asks for something that is not there.
+
+    Told to who typed it, and to nobody else: it may have its English sentences with it.
+    """
 
     exit_code = 2
     code = "usage"
+
+    def __init__(
+        self,
+        failure: Failure | str,
+        *,
+        where: Origin | str | None = None,
+        remedy: str = "",
+        words: str = "",
+    ) -> None:
+        if isinstance(failure, str):
+            failure = said(failure, remedy, words=words, where=where, scope=Scope.COMMAND)
+        super().__init__(failure)
 
 
 MOST_MISTAKES = 300
@@ -228,7 +234,7 @@ class ModelError(ProxygenError):
         count = "1 mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
         if len(mistakes) > MOST_MISTAKES:
             count = f"more than {MOST_MISTAKES} mistakes, of which the first are told"
-        super().__init__(f"the model has {count}; nothing was touched")
+        super().__init__(said(f"the model has {count}; nothing was touched", scope=Scope.MODEL))
         self.mistakes = mistakes[:MOST_MISTAKES]
 
     def __str__(self) -> str:

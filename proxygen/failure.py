@@ -223,7 +223,7 @@ def at(failure: F, where: object) -> F:
 def said(
     what: str, remedy: str = "", *, words: str = "", where: object = "", scope: Scope = Scope.HOST
 ) -> Failure:
-    """Return a failure that has its English sentences with it, for what is never stored."""
+    """Return a failure with its English sentences, for who typed a command: never stored."""
     return Failure(SAID, scope, "", (("what", what), ("remedy", remedy)), words, str(where or ""))
 
 

@@ -17,7 +17,15 @@ import pytest
 from pydantic import TypeAdapter
 
 import proxygen
-from proxygen.errors import IssueFailed, ProxygenError, StoreFailed, UsageError
+from proxygen.errors import (
+    IssueFailed,
+    LockHeld,
+    NotServed,
+    ProxygenError,
+    ServiceError,
+    StoreFailed,
+    UsageError,
+)
 from proxygen.failure import (
     LONGEST_FACT,
     LONGEST_WORDS,
@@ -32,6 +40,7 @@ from proxygen.failure import (
     told,
 )
 from proxygen.languages import phrases
+from proxygen.notifiers import Undelivered
 from tests.certificates import NOON
 
 PACKAGE = Path(proxygen.__file__).parent
@@ -254,3 +263,9 @@ def test_nobody_changes_an_exception_that_was_caught(path: Path) -> None:
             and each.value.id == name
         ]
     assert not changed, "raise another one, of a failure that was replaced"
+
+
+def test_only_who_typed_a_command_is_told_a_sentence_without_a_code() -> None:
+    for kind in (ProxygenError, IssueFailed, ServiceError, NotServed, LockHeld, Undelivered):
+        with pytest.raises(TypeError):
+            kind("a sentence", remedy="do this")

@@ -36,7 +36,7 @@ from proxygen.reconcile import Alone, carry, make_plan, reconcile
 from proxygen.services import Listener
 from tests import certificates
 from tests.certificates import NOON
-from tests.failures import at_work, not_issued
+from tests.failures import at_work, not_issued, too_old
 from tests.live.installation import Clock, Installation, challenge_port
 from tests.live.small_authority import SmallAuthority
 from tests.models import bundle, site
@@ -609,14 +609,14 @@ def running(name: str, pid: int | None, error: ServiceError | None = None) -> Se
         pytest.param(7, None, (), [], id="runs"),
         pytest.param(None, None, (), ["nginx"], id="does not run"),
         pytest.param(None, None, ("nginx",), [], id="and what is told of it failed"),
-        pytest.param(None, ServiceError("no"), (), [], id="cannot be worked with"),
+        pytest.param(None, too_old("nginx"), (), [], id="cannot be worked with"),
     ],
 )
 def test_which_services_are_told_not_to_run(
     pid: int | None, error: ServiceError | None, failed: Collection[str], told: list[str]
 ) -> None:
     what = Observed({}, {"nginx": running("nginx", pid, error)}, {})
-    failures = [(of, ServiceError("refused")) for of in failed]
+    failures = [(of, too_old(of)) for of in failed]
     assert [of for of, _ in stopped(what, failures)] == told
 
 
