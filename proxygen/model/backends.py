@@ -75,11 +75,28 @@ def wrong_at(
     if redirect is None and upstream not in fields.upstreams:
         reason = f"the upstream `{upstream}` is not there" if upstream else "`upstream` is missing"
         yield reason, f"write one of: {', '.join(fields.upstreams)}", "no-upstream"
-    if redirect and taker(redirect, merged(fields, application)) == path:
-        reason = f"it sends the browser to {redirect}, which is sent there again"
+    if redirect and in_a_circle(path, merged(fields, application)):
+        reason = f"it sends the browser to {redirect}, from where it is sent here again"
         yield reason, "write a path that another location takes", "redirect-loop"
-    if location.get("password") and fields.password_file is None:
+    if location.get("password") and redirect:
+        reason = "nobody is asked for a password before a redirect"
+        yield reason, "take out `password`; protect the path that it leads to", "redirect-password"
+    elif location.get("password") and fields.password_file is None:
         yield "nobody's password is known", "add `password_file` to the backend", "no-passwords"
+    rewrite = location.get("rewrite", "")
+    if rewrite.endswith("/") and not path.endswith("/") and not location.get("exact"):
+        reason = f"{path}../x would be passed on as {rewrite}../x, which leads above {rewrite}"
+        yield reason, f"write the path as {path}/", "rewrite-above"
+
+
+def in_a_circle(path: str, locations: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Return whether a redirect leads back to its own location, maybe by way of others."""
+    passed, here = set[str](), taker(locations[path]["redirect"], locations)
+    while here is not None and here not in passed and here != path:
+        passed.add(here)
+        leads = locations[here].get("redirect")
+        here = taker(leads, locations) if leads else None
+    return here == path
 
 
 def taker(asked: str, locations: Mapping[str, Mapping[str, Any]]) -> str | None:
@@ -93,12 +110,16 @@ def taker(asked: str, locations: Mapping[str, Mapping[str, Any]]) -> str | None:
 
 
 def backend(name: str, fields: BackendFields, application: Application, where: Origin) -> Backend:
-    """Return one backend; locations of upstreams that it does not have are left out."""
-    locations = [
-        Location(**({"upstream": None} | values | {"path": path}))
-        for path, values in merged(fields, application).items()
-        if values.get("redirect") or values.get("upstream") in fields.upstreams
-    ]
+    """Return one backend; locations of upstreams that it does not have are left out.
+
+    Not those with a password: their requests are nobody's, or `/` would take them without one.
+    """
+    locations = []
+    for path, values in merged(fields, application).items():
+        known = values.get("upstream") in fields.upstreams
+        if known or values.get("redirect") or values.get("password"):
+            upstream = values["upstream"] if known else None
+            locations.append(Location(**(values | {"path": path, "upstream": upstream})))
     return Backend(
         name=name,
         upstreams=tuple(Upstream(key, tuple(servers)) for key, servers in fields.upstreams.items()),

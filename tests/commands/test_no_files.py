@@ -72,7 +72,7 @@ KINDS: dict[str, tuple[Callable[[Path], object], str]] = {
     "empty": (Path.touch, "empty is empty"),
     "giant": (giant, "too large"),
 }
-COMMANDS = ("validate", "plan", "apply", "status", "check", "names", "dns", "renew", "apply")
+COMMANDS = ("validate", "plan", "apply", "status", "check", "names", "dns", "renew")
 TELLING = ("validate", "plan", "apply")
 
 

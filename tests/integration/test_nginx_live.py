@@ -502,7 +502,11 @@ def test_a_password_is_asked_for_and_without_a_file_nobody_is_let_in(
     passwords = root / "passwords"
     passwords.write_text("ada:{PLAIN}lovelace\n")
     passwords.chmod(0o644)
-    locations = [Location("/setup/", "web", password=True), Location("/", "web")]
+    locations = [
+        Location("/setup/", "web", password=True),
+        Location("/tick/", None, password=True),
+        Location("/", "web"),
+    ]
     open_to_nobody = backend(app.url, locations=locations)
     site.install([site.site(GLOBAL, backend=open_to_nobody)])
     assert site.https(MAIN, "/setup/x").status == 403
@@ -512,6 +516,9 @@ def test_a_password_is_asked_for_and_without_a_file_nobody_is_let_in(
     for told, status in (("ada:lovelace", 200), ("ada:byron", 401), ("eve:lovelace", 401)):
         basic = {"Authorization": f"Basic {base64.b64encode(told.encode()).decode()}"}
         assert site.https(MAIN, "/setup/x", headers=basic).status == status
+    for path in ("/setup/x.js", "//setup/x", "/setup/../setup/x", "/%73etup/x", "/x/../setup/x"):
+        assert site.https(MAIN, path).status == 401
+    assert site.https(MAIN, "/tick/x").status == 404
     passwords.unlink()
     assert site.https(MAIN, "/setup/x", headers=basic).status == 403
     assert site.https(MAIN, "/").status == 200
@@ -527,7 +534,9 @@ def test_a_browser_is_sent_elsewhere_and_an_upstream_is_asked_for_another_name(
     ]
     site.install([site.site(GLOBAL, backend=backend(app.url, locations=locations))])
     sent = site.https(MAIN, "/native/x?a=b")
-    assert (sent.status, sent.headers["location"]) == (301, f"https://{MAIN}/login/native")
+    port = f":{site.nginx.https}"
+    assert sent.status == 301
+    assert sent.headers["location"] == f"https://{MAIN}{port}/login/native?a=b"
     told = site.https(MAIN, "/sentry/api/1").json
     assert (told["path"], told["headers"]["host"]) == ("/api/1", "errors.example")
     assert told["headers"]["x-forwarded-host"] == MAIN

@@ -39,7 +39,8 @@ def test_locations_stand_longest_first_and_only_with_an_upstream_that_is_there()
     found = backend("application: bluemind, upstreams: {web: ['http://a'], eas: ['http://b:8082']}")
     paths = [each.path for each in found.locations]
     assert paths == sorted(paths, key=lambda path: (-len(path), path))
-    assert {each.upstream for each in found.locations if not each.redirect} == {"web", "eas"}
+    passed = [each for each in found.locations if not each.redirect and not each.password]
+    assert {each.upstream for each in passed} == {"web", "eas"}
     assert "/mapi" not in paths
 
 
@@ -81,9 +82,17 @@ def test_a_location_without_its_upstream_is_a_mistake(fields: str, field: str, r
 @pytest.mark.parametrize(
     ("location", "reason"),
     [
-        ("/x: {redirect: /x}", "it sends the browser to /x, which is sent there again"),
-        ("/x: {redirect: /x/y}", "it sends the browser to /x/y, which is sent there again"),
-        ("/: {redirect: /login}", "it sends the browser to /login, which is sent there again"),
+        ("/x: {redirect: /x}", "it sends the browser to /x, from where it is sent here again"),
+        ("/x: {redirect: /x/y}", "it sends the browser to /x/y, from where it is sent here again"),
+        ("/: {redirect: /log}", "it sends the browser to /log, from where it is sent here again"),
+        (
+            "/x: {redirect: /y, password: true}",
+            "nobody is asked for a password before a redirect",
+        ),
+        (
+            "/img: {upstream: web, rewrite: /static/}",
+            "/img../x would be passed on as /static/../x, which leads above /static/",
+        ),
         ("/x: {upstream: web, password: true}", "nobody's password is known"),
         ("/: {password: true}", "nobody's password is known"),
     ],
@@ -94,6 +103,15 @@ def test_a_redirect_in_a_circle_and_a_password_of_nobody_are_mistakes(
     fields = f"upstreams: {{web: ['http://a']}}, locations: {{{location}}}"
     (mistake,) = mistakes(f"{SMALLEST}backends: {{app: {{{fields}}}}}")
     assert mistake.reason == reason
+
+
+def test_redirects_in_a_circle_of_several_are_a_mistake_of_each() -> None:
+    fields = "upstreams: {web: ['http://a']}, locations: {/a: {redirect: /b}, /b: {redirect: /a}}"
+    found = mistakes(f"{SMALLEST}backends: {{app: {{{fields}}}}}")
+    assert [each.field for each in found] == [
+        "backends.app.locations./a",
+        "backends.app.locations./b",
+    ]
 
 
 def test_a_redirect_needs_no_upstream_and_may_lead_below_a_path_that_matches_exactly() -> None:
@@ -108,7 +126,8 @@ def test_a_redirect_needs_no_upstream_and_may_lead_below_a_path_that_matches_exa
 def test_bluemind_keeps_people_out_where_it_would_ask_for_a_password_that_nobody_has() -> None:
     found = backend("application: bluemind, upstreams: {web: ['http://a:8080']}")
     assert found.password_file is None
-    assert {each.path for each in found.locations if each.password} == {"/setup/"}
+    closed = {each.path: each.upstream for each in found.locations if each.password}
+    assert closed == {"/setup/": "web", "/tick/": None, "/keycloak-admin/": None}
 
 
 @pytest.mark.parametrize("path", ["x", "/a b", "/$x", "/a;", "/a{", "/'", "/\\n", "/" + "a" * 1000])
