@@ -11,7 +11,8 @@ from collections.abc import Iterator
 import pytest
 
 from proxygen.credentials import KNOWN, concealed, concealed_words, is_pasted, looks_secret
-from proxygen.errors import Bug, Mistake, Origin, ServiceError
+from proxygen.errors import Bug, Mistake, Origin, ServiceError, UsageError
+from proxygen.failure import Scope, failure
 from proxygen.host.logs import Lines
 
 KEY = "-----BEGIN EC PRIVATE KEY-----\nMHcCAQEEIIcanary\n-----END EC PRIVATE KEY-----"
@@ -105,12 +106,23 @@ def known() -> Iterator[str]:
 def test_a_secret_that_was_read_is_in_no_error(known: str) -> None:
     spellings = (known, "hunter2%20%26%20Canary", base64.b64encode(known.encode()).decode())
     for spelling in spellings:
-        error = ServiceError(
+        error = UsageError(
             f"a {spelling}", where=f"b {spelling}", remedy=f"c {spelling}", words=f"d {spelling}"
+        )
+        refused = ServiceError(
+            failure(
+                "other-files",
+                Scope.SERVICE,
+                "nginx",
+                words=f"f {spelling}",
+                where=f"g {spelling}",
+                fact=f"h {spelling}",
+            )
         )
         bug = Bug("x", words=f"ValueError: {spelling!r}")
         mistake = Mistake(Origin("f", 1, 1), f"{spelling}", f"e {spelling}", f"f {spelling}")
-        said = f"{error} {error.as_json()} {bug} {mistake} {mistake.as_json()} {error.args}"
+        errors = f"{error} {error.as_json()} {error.args} {refused} {refused.as_json()} {refused!r}"
+        said = f"{errors} {bug} {mistake} {mistake.as_json()}"
         assert spelling not in said
         assert "a …" in said
 

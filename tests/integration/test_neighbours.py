@@ -169,7 +169,7 @@ def test_a_place_whose_name_is_looked_up_for_ever_is_given_up_in_time(names: Nam
     names.resolvers.write_text("nameserver 127.0.0.78\noptions timeout:30 attempts:5\n")
     probing = (
         "from proxygen.apply.probe import probe; from proxygen.services import Endpoint; "
-        "print(probe(Endpoint('nginx', 'listens.internal', 443, '', None), 2.0).words)"
+        "print(probe(Endpoint('nginx', 'listens.internal', 443, '', None), 2.0).met.what)"
     )
     with silent:
         run = subprocess.run(
