@@ -225,7 +225,7 @@ class Transport:
             Scope.AUTHORITY if for_all else Scope.OWNER,
             where=url,
             server=netloc_of(url),
-            words=printable(str(error)),
+            words=printable(words_of(error)),
         )
         if down:
             self.down[netloc_of(url)] = (time.monotonic() + self.pace.down, failure)
@@ -348,6 +348,13 @@ def trusting(roots: tuple[Path, ...]) -> ssl.SSLContext:
     if not roots:
         context.load_default_certs()
     return context
+
+
+def words_of(error: Exception) -> str:
+    """Return what an error says, without the pool or connection that urllib3 puts first."""
+    whole = str(error)
+    named, mark, said = whole.partition("): ")
+    return said if mark and named.startswith(("Pool(host=", "Connection(host=")) else whole
 
 
 def trouble(error: Exception, roots: tuple[Path, ...]) -> str:

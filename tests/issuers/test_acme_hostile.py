@@ -87,7 +87,7 @@ def test_a_request_is_over_in_time_whatever_drips(tmp_path: Path, says: Says) ->
     with hostile(tmp_path, says) as authority:
         failed = failure(server(authority).directory)
     assert "cannot be used" in failed.what
-    assert "did not answer in time" in failed.words
+    assert "did not answer in time" in failed.what
     assert failed.failure.everybody
 
 
@@ -118,7 +118,7 @@ def record(client: Client) -> None:
 def test_a_handshake_is_over_in_time(tmp_path: Path, says: Says) -> None:
     with hostile(tmp_path, says, tls=False) as authority:
         failed = failure(server(authority).directory)
-    assert "did not answer in time" in failed.words
+    assert "did not answer in time" in failed.what
 
 
 def test_the_look_for_the_address_is_a_part_of_the_time(
