@@ -22,13 +22,13 @@ from proxygen.configured import with_candidates
 from proxygen.errors import CheckFailed, NotServed, ProxygenError, ServiceError
 from proxygen.model.certificate import GLOBAL, HTTP
 from proxygen.model.site import Site
-from proxygen.observe import looked_since, observe, unanswered
+from proxygen.observe import looked_since, observe
 from proxygen.plan.adoption import adopted, adoptions, as_they_are, not_usable
 from proxygen.plan.compare import LOCAL, as_they_were, changes_of, issues_of, stand_in
-from proxygen.plan.observed import Observed
+from proxygen.plan.names import Answers
+from proxygen.plan.observed import Observed, ServiceState
 from proxygen.plan.steps import Install, Issue, Plan
 from proxygen.plan.without import why_left_out
-from proxygen.services import Listener
 
 NOTHING_BEFORE: Mapping[str, str | None] = {}
 
@@ -203,52 +203,65 @@ def stopped(
 def note_answered(site: Site, parts: Parts, observed: Observed, installed: Collection[str]) -> None:
     """Keep for which names the web server answers challenges: asked as the authority will ask.
 
+    Where nothing can be written the next run does.
+    """
+    found = dict(answers_of(site, parts, observed, installed))
+    for name in parts.services.keys() - observed.services.keys():
+        found[name] = None
+    for name, answers in found.items():
+        with suppress(OSError):
+            answered.note(parts.own, name, answers)
+
+
+def answers_after(
+    site: Site, parts: Parts, observed: Observed, installs: Collection[str]
+) -> Answers | None:
+    """Return for which names web servers will answer once they are set up; nothing is kept.
+
+    One that something is to be installed for is expected to answer for all.
+    """
+    there = {name: state for name, state in observed.services.items() if name not in installs}
+    found = dict(answers_of(site, parts, replace(observed, services=there), ()))
+    for name in observed.services.keys() & set(installs):
+        if parts.services[name].challenges and runs(observed.services[name]):
+            found[name] = Answers(frozenset(proven_here(site)))
+    return answered.together([each for each in found.values() if each is not None])
+
+
+def answers_of(
+    site: Site, parts: Parts, observed: Observed, installed: Collection[str]
+) -> Iterator[tuple[str, Answers | None]]:
+    """Yield for which names each web server answers challenges, None for one that does not run.
+
     One that cannot be worked with at present may still run and answer. What was seen before is not
     asked again but for a few names, once the service was *installed* anew.
     """
-    for name in parts.services.keys() - observed.services.keys():
-        note_answered_by(parts, name, None)
-    ordered = (each for each in site.certificates if each.issuer == "acme")
-    wanted = {name for each in ordered if each.challenge == HTTP for name in each.names}
+    wanted = proven_here(site)
     for name, state in observed.services.items():
         challenges = parts.services[name].challenges
         if challenges is None:
             continue
-        if state.pid is None and state.error is None:
-            note_answered_by(parts, name, None)
+        if not runs(state):
+            yield name, None
             continue
-        listener = challenges.challenge_listener(state.settings)
-        kept = (answered.of(parts.own, name) or frozenset()) & wanted
-        if name in installed and not answers(listener, sorted(kept)[:PROBED]):
+        former, until = answered.of(parts.own, name) or Answers(), time.monotonic() + LONGEST_ASKING
+        known, listener = former.names & wanted, challenges.challenge_listener(state.settings)
+        kept = known
+        if name in installed and answered.asked(listener, sorted(kept)[:PROBED], until).silent:
             kept = frozenset()
-        note_answered_by(parts, name, kept | answering(listener, sorted(wanted - kept)))
+        noted = known | former.silent
+        left = sorted(wanted - kept, key=lambda each: (each in noted, each))
+        found = answered.asked(listener, left, until)
+        names = (known | found.names) - found.silent
+        yield name, Answers(names, (former.silent & wanted | found.silent) - names)
 
 
-def note_answered_by(parts: Parts, service: str, names: Collection[str] | None) -> None:
-    """Keep for which names a service answers; where nothing can be written the next run does."""
-    with suppress(OSError):
-        answered.note(parts.own, service, names)
+def runs(state: ServiceState) -> bool:
+    """Return whether a service runs, or may, as it cannot be worked with."""
+    return state.pid is not None or state.error is not None
 
 
-def answering(listener: Listener, names: Collection[str]) -> frozenset[str]:
-    """Return those of some names for which a service answers challenges.
-
-    The first one that is not answered is left out, and the rest asked, as long as that takes
-    little: a server that says nothing answers for none.
-    """
-    until, left, found = time.monotonic() + LONGEST_ASKING, list(names), list[str]()
-    while left and time.monotonic() < until:
-        missing = unanswered(listener, left)
-        if missing is None:
-            return frozenset([*found, *left])
-        if missing not in left:
-            break  # nobody answers at all
-        position = left.index(missing)
-        found += left[:position]
-        left = left[position + 1 :]
-    return frozenset(found)
-
-
-def answers(listener: Listener, names: Collection[str]) -> bool:
-    """Return whether a service answers challenges for all of these names."""
-    return not names or unanswered(listener, names) is None
+def proven_here(site: Site) -> frozenset[str]:
+    """Return the names for which a web server of this host is to answer challenges."""
+    ordered = (each for each in site.certificates if each.issuer == "acme")
+    return frozenset(name for each in ordered if each.challenge == HTTP for name in each.names)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import http.client
 import os
 import pwd
 import re
@@ -20,6 +19,7 @@ from typing import Any, TypedDict
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from proxygen import answered
 from proxygen.assemble import Latest, Parts
 from proxygen.errors import ServiceError, Unreadable
 from proxygen.failure import Scope, failure
@@ -41,7 +41,6 @@ from proxygen.services import (
     Answer,
     Command,
     Facts,
-    Listener,
     Question,
     Reading,
     Service,
@@ -57,9 +56,6 @@ NO_HOSTS: Mapping[str, Found] = {}
 
 LARGEST_CONFIGURATION = 64 * 1024 * 1024
 """Octets of a service's configuration with all that it includes: 20,000 sites of others."""
-
-PROBE_PATH = "/.well-known/acme-challenge/proxygen"
-PROBE_ANSWER = b"proxygen\n"
 
 
 NAMES_KNOWN = 90.0
@@ -89,6 +85,7 @@ def observe(site: Site, parts: Parts) -> Observed:
         looks=parts.bundles.held("looks"),
         names=names(site, parts),
         nameless={name: each.trouble for name, each in hosts.items() if not each.addresses},
+        answers=answered.of_all(parts.own),
     )
 
 
@@ -102,6 +99,7 @@ def observe_store(site: Site, parts: Parts) -> Observed:
         troubles=parts.bundles.held("troubles"),
         looks=parts.bundles.held("looks"),
         names=names(site, parts),
+        answers=answered.of_all(parts.own),
     )
 
 
@@ -678,27 +676,3 @@ def group_of(user: str | None) -> int | None:
         return pwd.getpwnam(user).pw_gid
     except KeyError:
         return None
-
-
-def unanswered(listener: Listener, names: Iterable[str]) -> str | None:
-    """Return the first name for which the web server does not answer challenges yet.
-
-    It is asked as the authority will ask, but on this host: a fixed file below the challenge
-    path. None when every name is answered for.
-    """
-    connection = http.client.HTTPConnection(listener.address, listener.port, timeout=5)
-    try:
-        if listener.proxy_protocol:
-            connection.connect()
-            connection.sock.sendall(b"PROXY TCP4 127.0.0.1 127.0.0.1 1 80\r\n")
-        for name in names:
-            connection.request("GET", PROBE_PATH, headers={"Host": name})
-            answer = connection.getresponse()
-            if answer.status != 200 or answer.read(64) != PROBE_ANSWER:
-                return name
-            answer.read()
-    except (OSError, http.client.HTTPException):
-        return "any name"
-    finally:
-        connection.close()
-    return None

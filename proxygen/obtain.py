@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import asdict, replace
 
-from proxygen import answered
 from proxygen.apply.hooks import Hooks
 from proxygen.apply.issuance import Issuance
 from proxygen.apply.look import look
 from proxygen.apply.orders import Orders, Tried
 from proxygen.apply.outcome import Outcome, Progress
 from proxygen.assemble import Parts
+from proxygen.errors import IssueFailed
+from proxygen.failure import not_obtained
+from proxygen.model.hosts import readable
 from proxygen.model.site import Site
 from proxygen.observe import observe_store, sources
 from proxygen.plan.backoff import purpose, purpose_of
@@ -44,8 +46,9 @@ def obtain(
         observed = look(site, parts, observe_store(site, parts), only, progress.leave)
         plan = plan_orders(site, parts, observed, only, tried.owners)
         outcome.waiting = list(plan.waiting)
-        answers = answered.names(parts.own)
-        orders = Orders(site, parts, outcome, progress, issuance, tried, answers)
+        for of, error in plan.failures:
+            outcome.failed(of, error)
+        orders = Orders(site, parts, outcome, progress, issuance, tried)
         if not orders.walk(plan, observed):
             break
     outcome.observed = settled(site, parts, observed)
@@ -69,6 +72,7 @@ def plan_orders(
         if each.issuer not in LOCAL and (not only or each.owner in only)
     ]
     due, unprovable = issues_of(wanted, observed, now, tried, only)
+    silent = [each for each in unprovable if each.silent]
     scheduled = scheduling(due, site, parts, observed, only)
     asked = tuple(
         (each, name)
@@ -78,9 +82,16 @@ def plan_orders(
     look_first = (Look(asked),) if asked else ()
     return Plan(
         (*in_order(scheduled.now, look_first), *forgotten(site, observed, now)),
-        waiting=(*scheduled.waiting, *unprovable),
+        failures=tuple((each.owner, not_answered(each.silent)) for each in silent),
+        waiting=(*scheduled.waiting, *(each for each in unprovable if not each.silent)),
         forecast=forecast(scheduled, sum(bool(each.authorities) for each in site.certificates)),
     )
+
+
+def not_answered(names: Collection[str]) -> IssueFailed:
+    """Return that nobody is asked for names, as the authority counts failed validations."""
+    names = tuple(map(readable, names))
+    return IssueFailed(not_obtained("challenges-not-answered", names=names))
 
 
 def scheduling(

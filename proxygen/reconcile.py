@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from proxygen import answered
 from proxygen.apply.hooks import Hooks
 from proxygen.apply.orders import Tried
 from proxygen.apply.outcome import Outcome, Progress
@@ -15,6 +16,7 @@ from proxygen.apply.rendering import met
 from proxygen.assemble import Parts
 from proxygen.configured import with_candidates
 from proxygen.deploy import (
+    answers_after,
     deploy,
     left_out,
     plan_deployment,
@@ -30,7 +32,7 @@ from proxygen.plan.adoption import adopted
 from proxygen.plan.alerts import LEFT_OUT, not_asked, warnings
 from proxygen.plan.observed import Observed
 from proxygen.plan.shown import Showing
-from proxygen.plan.steps import Adopt, Issue, Plan
+from proxygen.plan.steps import Adopt, Install, Issue, Plan
 
 PORTION = 120.0
 """Seconds of ordering after which what was obtained is deployed before the rest is ordered."""
@@ -189,6 +191,7 @@ def now_known(site: Site, parts: Parts, deployed: Outcome, came: Outcome) -> Obs
         troubles=bundles.held("troubles"),
         looks=bundles.held("looks"),
         names=names(site, parts),
+        answers=answered.of_all(parts.own),
     )
 
 
@@ -218,7 +221,9 @@ def make_plan(site: Site, parts: Parts, observed: Observed, only: Collection[str
         later = plan_deployment(site, parts, then, only=only)
         installs = (step for step in later.steps if not isinstance(step, Adopt | Issue))
         here = replace(later, steps=(*here.steps, *installs), waiting=here.waiting)
-    orders = plan_orders(site, parts, adopted(observed, adopt), only)
+    installed = {step.installation.service for step in here.steps if isinstance(step, Install)}
+    answers = answers_after(site, parts, observed, installed)
+    orders = plan_orders(site, parts, replace(adopted(observed, adopt), answers=answers), only)
     steps = (*here.steps, *orders.steps)
     roles = {name: parts.services[name].role for name in observed.services}
     waiting = (*here.waiting, *orders.waiting)
@@ -230,7 +235,7 @@ def make_plan(site: Site, parts: Parts, observed: Observed, only: Collection[str
         steps=steps,
         waiting=waiting,
         warnings=known,
-        failures=here.failures,
+        failures=(*here.failures, *orders.failures),
         shown=showing.all(),
     )
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import http.client
+import http.server
 import socket
+import threading
 import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -21,19 +24,21 @@ from proxygen.apply.orders import MOST_ORDERS, Orders, Tried
 from proxygen.apply.outcome import SILENT, Outcome, Progress
 from proxygen.assemble import Parts
 from proxygen.commands.apply import Run
-from proxygen.deploy import answering, deploy, plan_deployment, stopped
+from proxygen.deploy import answers_after, deploy, note_answered, plan_deployment, stopped
 from proxygen.errors import IssueFailed, ServiceError
 from proxygen.failure import RefusedName
 from proxygen.model.certificate import DNS, GLOBAL, Bundle, Certificate
 from proxygen.model.site import Site
 from proxygen.observe import observe, observe_store
 from proxygen.obtain import obtain, plan_orders
+from proxygen.plan.names import Answers
 from proxygen.plan.observed import Observed, ServiceState
-from proxygen.plan.renewal import Reason
+from proxygen.plan.renewal import Reason, warned_from
 from proxygen.plan.steps import Forget, Issue, Look, Plan, Waiting
 from proxygen.plan.wake import wake_at
 from proxygen.reconcile import Alone, carry, make_plan, reconcile
 from proxygen.services import Listener
+from proxygen.stores.filesystem import FileStore
 from tests import certificates
 from tests.certificates import NOON
 from tests.failures import at_work, not_issued, too_old
@@ -64,6 +69,11 @@ def ca(tmp_path: Path, ours: Installation) -> Iterator[SmallAuthority]:
     """Return an authority."""
     with SmallAuthority(tmp_path, clock=ours.clock, http_port=ours.http_port) as made:
         yield made
+
+
+def answers(names: Collection[str]) -> Answers:
+    """Return that a web server answers challenges for some names, and was asked for no others."""
+    return Answers(frozenset(names))
 
 
 def words(plan: Plan) -> list[str]:
@@ -198,7 +208,7 @@ def test_nothing_is_ordered_for_names_that_no_web_server_answers_for(
     ours: Installation, ca: SmallAuthority
 ) -> None:
     ours.model(ca, A)
-    answered.note(ours.parts.own, "nginx", ["www.other.example"])
+    answered.note(ours.parts.own, "nginx", Answers(silent=frozenset({"www.a.example"})))
     outcome = obtain(ours.site, ours.parts, SILENT)
     ((of, error),) = outcome.failures
     assert of == "a.example"
@@ -217,7 +227,7 @@ def test_what_is_proven_by_dns_waits_for_no_web_server(
     program.chmod(0o700)
     solvers = {"dns": {"exec": {"program": str(program)}}}
     ours.model(ca, A, acme={"challenge": "dns-01"}, solvers=solvers)
-    answered.note(ours.parts.own, "nginx", [])
+    answered.note(ours.parts.own, "nginx", Answers())
     obtain(ours.site, ours.parts, SILENT)
     assert ca.counts["newOrder"] == 1
 
@@ -265,28 +275,28 @@ def test_the_store_alone_is_enough_to_obtain(ours: Installation, ca: SmallAuthor
 
 def test_what_is_answered_is_written_when_it_changes_and_else_not(ours: Installation) -> None:
     store = ours.parts.own
-    assert answered.names(store) is None
-    answered.note(store, "nginx", {"b.example", "a.example"})
-    assert answered.names(store) == {"a.example", "b.example"}
+    assert answered.of_all(store) is None
+    answered.note(store, "nginx", answers({"b.example", "a.example"}))
+    assert answered.of_all(store) == answers({"a.example", "b.example"})
     path = ours.layout.store / "host/answered/nginx"
     before = path.stat().st_mtime_ns
-    answered.note(store, "nginx", ["a.example", "b.example"])
+    answered.note(store, "nginx", answers(["a.example", "b.example"]))
     assert path.stat().st_mtime_ns == before
     answered.note(store, "nginx", None)
-    assert answered.names(store) is None
+    assert answered.of_all(store) is None
 
 
 def test_what_is_answered_is_told_apart_by_server(ours: Installation) -> None:
-    answered.note(ours.parts.own, "nginx", ["a.example"])
+    answered.note(ours.parts.own, "nginx", answers(["a.example"]))
     with pytest.raises(ValueError, match="answered"):  # what all share does not hold it
-        answered.note(ours.parts.store, "nginx", ["a.example"])
+        answered.note(ours.parts.store, "nginx", answers(["a.example"]))
     assert not [*ours.parts.own.store.keys("answered")]
 
 
 @pytest.mark.parametrize("value", [b"", b"{}", b"\xff", b'["a.example", 7]', b"[" * 5000])
 def test_a_damaged_note_answers_for_nothing(ours: Installation, value: bytes) -> None:
     ours.parts.own.put("answered/nginx", value)
-    assert answered.names(ours.parts.own) == frozenset()
+    assert answered.of_all(ours.parts.own) == Answers()
 
 
 # In portions.
@@ -325,10 +335,10 @@ def test_told_to_stop_nothing_more_is_begun_and_what_was_not_is_no_failure(
 def test_what_stands_of_a_service_that_is_there_no_more_is_forgotten(
     ours: Installation, ca: SmallAuthority
 ) -> None:
-    answered.note(ours.parts.own, "nginx", ["www.other.example"])
+    answered.note(ours.parts.own, "nginx", answers(["www.other.example"]))
     ours.model(ca, A)
     assert ours.round().failures == []
-    assert answered.names(ours.parts.own) is None
+    assert answered.of_all(ours.parts.own) is None
 
 
 def test_a_newer_site_that_another_process_deployed_stays(
@@ -378,7 +388,7 @@ def test_a_certificate_is_ordered_without_a_name_that_is_not_answered_for(
     ours.model(ca, {"a.example": A["a.example"] | more})
     assert ours.round().failures == []
     ours.clock.now = ours.bundle("a.example").not_after - DAY
-    answered.note(ours.parts.own, "nginx", ["www.a.example"])
+    answered.note(ours.parts.own, "nginx", answers(["www.a.example"]))
     ((_, error),) = obtain(ours.site, ours.parts, SILENT).failures
     assert error.what.startswith("the authority refused www.a.example:")  # and nothing else
     assert ca.counts["newOrder"] == 2
@@ -459,7 +469,9 @@ def test_a_web_server_that_says_nothing_answers_for_nobody_and_is_not_asked_for_
     with socket.create_server(("127.0.0.1", 0)) as server:
         listener = Listener("127.0.0.1", server.getsockname()[1], False)
         with patience(0.1) as asked:
-            assert answering(listener, [f"d{n}.example" for n in range(1000)]) == frozenset()
+            many = [f"d{n}.example" for n in range(1000)]
+            found = answered.asked(listener, many, time.monotonic() + 60)
+            assert found == Answers(silent=frozenset(many))
         assert len(asked) == 1
 
 
@@ -495,6 +507,236 @@ def test_the_latest_site_is_the_one_that_is_kept_while_the_file_is_wrong(
     assert [each.key for each in found[0].domains] == ["a.example", "b.example"]
 
 
+# For which names a web server answers, asked and not.
+
+
+@contextmanager
+def web_root(ours: Installation) -> Iterator[None]:
+    """Have a web server that answers challenges."""
+    folder = ours.layout.challenges
+    folder.mkdir(parents=True, exist_ok=True)
+
+    class Files(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            wanted = self.path.rpartition("/")[2]
+            found = [each.read_bytes() for each in folder.rglob("*") if each.name == wanted]
+            self.send_response(200 if found else 404)
+            self.send_header("content-length", str(len(b"".join(found))))
+            self.end_headers()
+            self.wfile.write(b"".join(found))
+
+        def log_message(self, *args: Any) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", ours.http_port), Files)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+MORE_NAMES = {"a.example": A["a.example"] | {"extra_names": ["x.a.example"]}}
+
+
+def test_a_certificate_without_a_name_that_is_not_answered_for_is_ordered_once(
+    ours: Installation, ca: SmallAuthority
+) -> None:
+    ours.model(ca, MORE_NAMES)
+    deploy(ours.site, ours.parts, SILENT)
+    silent = frozenset({"x.a.example"})
+    answered.note(ours.parts.own, "nginx", Answers(frozenset({"www.a.example"}), silent))
+    with web_root(ours):
+        for _ in range(3):
+            found = obtain(ours.site, ours.parts, SILENT)
+            assert found.failures == []
+            assert found.observed is not None
+            ours.clock.now += timedelta(minutes=2)
+            assert wake_at(ours.site, found.observed, found.waiting, ours.clock.now) > (
+                ours.clock.now
+            )
+        assert ca.counts["newOrder"] == 1
+        answered.note(ours.parts.own, "nginx", answers(["x.a.example", "www.a.example"]))
+        assert obtain(ours.site, ours.parts, SILENT).obtained == 1
+    assert set(ours.bundle("a.example").names) == {"www.a.example", "x.a.example"}
+
+
+def test_what_failed_without_a_name_that_is_not_answered_for_has_its_pause(
+    ours: Installation, ca: SmallAuthority
+) -> None:
+    ours.model(ca, MORE_NAMES)
+    answered.note(ours.parts.own, "nginx", answers(["www.a.example"]))
+    ca.rejecting.add("www.a.example")
+    with web_root(ours):
+        assert [of for of, _ in obtain(ours.site, ours.parts, SILENT).failures] == ["a.example"]
+        again = obtain(ours.site, ours.parts, SILENT)
+    assert ca.counts["newOrder"] == 1
+    assert [(each.owner, each.code) for each in again.waiting] == [("a.example", "failed")]
+    assert ours.parts.bundles.attempts()["a.example"].count == 1
+
+
+def test_a_renewal_waits_for_a_name_of_it_that_is_not_answered_for_until_the_end_is_near(
+    ours: Installation, ca: SmallAuthority
+) -> None:
+    ours.model(ca, MORE_NAMES)
+    with web_root(ours):
+        answered.note(ours.parts.own, "nginx", answers(["x.a.example", "www.a.example"]))
+        assert obtain(ours.site, ours.parts, SILENT).obtained == 1
+        before = ours.bundle("a.example")
+        ours.clock.now = before.not_before + before.lifetime * 0.7
+        silent = frozenset({"x.a.example"})
+        answered.note(ours.parts.own, "nginx", Answers(frozenset({"www.a.example"}), silent))
+        (waits,) = obtain(ours.site, ours.parts, SILENT).waiting
+        assert ours.bundle("a.example").digest == before.digest
+        assert waits.until == warned_from(before)
+        assert waits.words.startswith(
+            "the web server does not answer the authority's challenges for x.a.example; by "
+        )
+        ours.clock.now = warned_from(before)
+        found = obtain(ours.site, ours.parts, SILENT)
+    assert ours.bundle("a.example").names == ("www.a.example",)
+    (note,) = found.notes
+    assert "renewed without x.a.example, for which the web server does not answer" in note
+
+
+def test_what_cannot_be_read_of_what_is_answered_stops_nothing(
+    ours: Installation, ca: SmallAuthority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours.model(ca, A)
+    answered.note(ours.parts.own, "nginx", answers(["www.a.example"]))
+    get = FileStore.get
+
+    def broken(store: FileStore, key: str) -> bytes | None:
+        if "answered" in key:
+            raise OSError(errno.EIO, "Input/output error")
+        return get(store, key)
+
+    monkeypatch.setattr(FileStore, "get", broken)
+    assert answered.of_all(ours.parts.own) == answered.of(ours.parts.own, "nginx") == Answers()
+    assert deploy(ours.site, ours.parts, SILENT).failures == []
+    assert not obtain(ours.site, ours.parts, SILENT).failures
+
+
+class Probed(http.server.BaseHTTPRequestHandler):
+    """Answers for names but the *wrong* ones; closes after *most*, without a word at *mute*."""
+
+    protocol_version = "HTTP/1.1"
+    most, delay, proxied = 10**9, 0.0, False
+    wrong: Collection[str] = ()
+    mute: Collection[str] = ()
+
+    def setup(self) -> None:
+        super().setup()
+        self.asked = 0
+        if self.proxied and not self.rfile.readline().startswith(b"PROXY"):
+            raise ConnectionError
+
+    def do_GET(self) -> None:
+        time.sleep(self.delay)
+        self.asked += 1
+        if self.headers["host"] in self.mute:
+            self.close_connection = True
+            return
+        self.send_response(404 if self.headers["host"] in self.wrong else 200)
+        self.send_header("content-length", str(len(answered.PROBE_ANSWER)))
+        if self.asked >= self.most:
+            self.send_header("connection", "close")
+            self.close_connection = True
+        self.end_headers()
+        self.wfile.write(answered.PROBE_ANSWER)
+
+    def log_message(self, *args: Any) -> None:
+        pass
+
+
+class Quiet(http.server.ThreadingHTTPServer):
+    """Tells nobody of connections that broke."""
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        pass
+
+
+@contextmanager
+def probed(*, proxied: bool = False, **how: Any) -> Iterator[Listener]:
+    """Have a web server that is asked for challenges."""
+    server = Quiet(("127.0.0.1", 0), type("Kind", (Probed,), {"proxied": proxied, **how}))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield Listener("127.0.0.1", server.server_address[1], False, proxied)
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+MANY = tuple(f"n{number:03}.example" for number in range(200))
+
+
+@pytest.mark.parametrize("proxied", [False, True])
+def test_more_names_are_asked_for_than_a_connection_takes(proxied: bool) -> None:
+    with probed(most=10, proxied=proxied) as listener:
+        assert answered.asked(listener, MANY, time.monotonic() + 60) == answers(MANY)
+
+
+def test_a_name_that_is_wrong_or_closes_keeps_no_other_from_being_answered_for() -> None:
+    bad = frozenset(MANY[:2]) | {MANY[50], MANY[199]}
+    with probed(proxied=True, wrong=bad - {MANY[1]}, mute={MANY[1], MANY[50]}) as listener:
+        found = answered.asked(listener, MANY, time.monotonic() + 60)
+    assert found == Answers(frozenset(MANY) - bad, bad)
+
+
+def test_names_that_nobody_had_the_time_to_ask_for_are_neither_answered_for_nor_wrong() -> None:
+    with probed(delay=0.05) as listener:
+        found = answered.asked(listener, MANY, time.monotonic() + 0.5)
+        assert len(found.names) < len(MANY)
+        assert not found.silent
+        assert answered.asked(listener, MANY, time.monotonic() - 1) == Answers()
+
+
+@pytest.mark.parametrize(
+    ("installed", "heard", "names", "silent", "order"),
+    [
+        pytest.param((), Answers(), "a", "s", "us", id="nobody came to ask"),
+        pytest.param((), Answers(frozenset("s")), "as", "", "us", id="one is right by now"),
+        pytest.param((), Answers(silent=frozenset("u")), "a", "su", "us", id="a new one is wrong"),
+        pytest.param(("nginx",), Answers(frozenset("a")), "a", "s", "us", id="installed anew"),
+        pytest.param(
+            ("nginx",), Answers(silent=frozenset("a")), "", "as", "uas", id="and wrong since"
+        ),
+    ],
+)
+def test_what_was_known_of_a_name_that_is_not_asked_for_stays_and_new_ones_come_first(
+    ours: Installation,
+    monkeypatch: pytest.MonkeyPatch,
+    installed: Collection[str],
+    heard: Answers,
+    names: str,
+    silent: str,
+    order: str,
+) -> None:
+    settings = ours.parts.services["nginx"].settings_type()
+    state = ServiceState("nginx", settings, pid=7)
+    what = Observed({}, {"nginx": state}, {})
+    wanted = replace(WANTED, names=("a", "s", "u"))
+    found = site(TEXT.replace("GLOBAL", "selfsigned"))
+    domain = next(each for each in found.domains if each.key == "a.example")
+    found = replace(found, domains=(replace(domain, certificate=wanted),))
+    answered.note(ours.parts.own, "nginx", Answers(frozenset("a"), frozenset("s")))
+    asked = list[str]()
+
+    def asking(listener: Listener, names: Collection[str], until: float) -> Answers:
+        asked.append("".join(names))
+        return Answers(heard.names & {*names}, heard.silent & {*names})
+
+    monkeypatch.setattr(answered, "asked", asking)
+    note_answered(found, ours.parts, what, installed)
+    assert answered.of_all(ours.parts.own) == Answers(frozenset(names), frozenset(silent))
+    assert asked[-1] == order
+    expected = Answers(frozenset("asu"))
+    assert answers_after(found, ours.parts, what, ["nginx"]) == expected
+    assert answers_after(found, ours.parts, replace(what, services={}), []) is None
+
+
 # What Orders decides.
 
 WANTED = next(
@@ -506,25 +748,25 @@ FIRST, MORE = WANTED.names
 STRICT = replace(WANTED, strict=True)
 
 
-def orders(ours: Installation, answers: frozenset[str] | None, tried: Tried) -> Orders:
-    """Return who walks plans, where these names are answered for."""
+def orders(ours: Installation, tried: Tried) -> Orders:
+    """Return who walks plans."""
     found, outcome = site(TEXT.replace("GLOBAL", "acme")), Outcome()
     issuance = Issuance(found, ours.parts, outcome, SILENT, lambda _: None)
-    return Orders(found, ours.parts, outcome, SILENT, issuance, tried, answers)
+    return Orders(found, ours.parts, outcome, SILENT, issuance, tried)
 
 
 @pytest.mark.parametrize(
-    ("wanted", "answers", "tried", "ordered", "failed"),
+    ("wanted", "answers", "tried", "ordered", "failed", "waits"),
     [
-        pytest.param(WANTED, None, (), [FIRST, MORE], [], id="no web server runs"),
-        pytest.param(WANTED, {FIRST, MORE}, (), [FIRST, MORE], [], id="all are answered for"),
-        pytest.param(WANTED, {FIRST}, (), [FIRST], [], id="but for an extra name"),
-        pytest.param(STRICT, {FIRST}, (), [], ["a.example"], id="which must be in"),
-        pytest.param(WANTED, {MORE}, (), [], ["a.example"], id="but for the URL's"),
-        pytest.param(WANTED, {"www.b.example"}, (), [], ["a.example"], id="but for all"),
-        pytest.param(WANTED, {FIRST, MORE}, ("a.example",), [], [], id="tried in this run"),
+        pytest.param(WANTED, None, (), [FIRST, MORE], [], [], id="no web server runs"),
+        pytest.param(WANTED, {FIRST, MORE}, (), [FIRST, MORE], [], [], id="all are answered for"),
+        pytest.param(WANTED, {FIRST}, (), [FIRST], [], [], id="but for an extra name"),
+        pytest.param(STRICT, {FIRST}, (), [], ["a.example"], [], id="which must be in"),
+        pytest.param(WANTED, {MORE}, (), [], ["a.example"], [], id="but for the URL's"),
+        pytest.param(WANTED, set(), (), [], [], ["a.example"], id="nobody asked yet"),
+        pytest.param(WANTED, {FIRST, MORE}, ("a.example",), [], [], [], id="tried in this run"),
         pytest.param(
-            replace(WANTED, challenge=DNS), {"b.example"}, (), [FIRST, MORE], [], id="by dns-01"
+            replace(WANTED, challenge=DNS), set(), (), [FIRST, MORE], [], [], id="by dns-01"
         ),
     ],
 )
@@ -535,16 +777,24 @@ def test_what_is_ordered_of_what_is_due(
     tried: Collection[str],
     ordered: list[str],
     failed: list[str],
+    waits: list[str],
 ) -> None:
-    done = Tried(owners=set(tried))
-    walk = orders(ours, None if answers is None else frozenset(answers), done)
-    due = walk.to_order([Issue(wanted, Reason("absent", "no certificate yet"))])
+    present = None
+    if answers is not None:
+        silent = {FIRST, MORE} - answers if answers else set[str]()
+        present = Answers(frozenset(answers), frozenset(silent))
+    found = site(TEXT.replace("GLOBAL", "selfsigned"))
+    domain = next(each for each in found.domains if each.key == "a.example")
+    found = replace(found, domains=(replace(domain, certificate=wanted),))
+    what = Observed({}, {}, {}, answers=present)
+    plan = plan_orders(found, ours.parts, what, tried=tried)
+    due = [step for step in plan.steps if isinstance(step, Issue)]
     assert [name for step in due for name in step.certificate.names] == ordered
-    assert [name for step in due for name in step.left_out] == (
-        [each for each in wanted.names if each not in ordered] if due else []
-    )
-    assert [of for of, _ in walk.outcome.failures] == failed
-    assert set(failed) <= done.owners
+    left = tuple(each for each in wanted.names if each not in ordered) if due else ()
+    assert tuple(name for step in due for name in step.left_out) == left
+    assert tuple(name for step in due for name in step.unanswered) == left
+    assert [of for of, _ in plan.failures] == failed
+    assert [each.owner for each in plan.waiting] == waits
 
 
 @pytest.mark.parametrize(
@@ -560,8 +810,9 @@ def test_which_names_are_checked(
     ours: Installation, answers: set[str] | None, before: Collection[str], asked: list[str]
 ) -> None:
     tried = Tried(names={("a.example", name) for name in before})
-    walk = orders(ours, None if answers is None else frozenset(answers), tried)
-    found = walk.to_look_at([Look(tuple((WANTED, name) for name in WANTED.names))])
+    known = None if answers is None else Answers(frozenset(answers))
+    look = Look(tuple((WANTED, name) for name in WANTED.names))
+    found = orders(ours, tried).to_look_at([look], Observed({}, {}, {}, answers=known))
     assert [name for _, name in found] == asked
 
 
@@ -588,7 +839,7 @@ def test_who_is_ordered_again_without_the_names_that_were_refused(
     again: bool,
 ) -> None:
     tried = Tried(asked={"a.example": set(before)})
-    walk = orders(ours, None, tried)
+    walk = orders(ours, tried)
     failure = not_issued("no", refused=tuple(RefusedName(each, "", "no") for each in refused))
     step = Issue(wanted, Reason("absent", "no certificate yet"))
     assert walk.may_do_without(step, failure) == ("a.example" if again else None)

@@ -19,6 +19,16 @@ from proxygen.model.site import Site
 from proxygen.plan.observed import Observed
 from proxygen.plan.steps import Issue, done
 
+ELSEWHERE = (
+    "which leads elsewhere; it comes back by itself when it leads here again; if it moved away for"
+    " good, take it out of the model"
+)
+NOT_ANSWERED = (
+    "for which the web server does not answer the authority's challenges; it comes back by itself"
+    " when it does"
+)
+"""Why a certificate was renewed without a name, and what becomes of it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Issuance:
@@ -80,11 +90,8 @@ class Issuance:
 def left_behind(step: Issue, observed: Observed) -> Iterator[str]:
     """Yield a word about each name that a certificate had, and was renewed without; said once."""
     for name in lost(step, observed.bundles.get(step.certificate.owner)):
-        words = (
-            f"{readable(step.certificate.owner)}: renewed without {readable(name)}, which leads"
-            " elsewhere; it comes back by itself when it leads here again; if it moved away for"
-            " good, take it out of the model"
-        )
+        why = NOT_ANSWERED if name in step.unanswered else ELSEWHERE
+        words = f"{readable(step.certificate.owner)}: renewed without {readable(name)}, {why}"
         yield Coded(words, "renewed-without", name)
 
 

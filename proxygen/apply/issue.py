@@ -102,7 +102,8 @@ class Issuing:
         if step.stand_in:  # it settles nothing that keeps the real one away, which may be there now
             first = bundles.save_first(pair, bundle, None)
             return bundle if first else bundles.facts(wanted.owner) or bundle
-        self.give_up(lost(step, former), wanted.owner)
+        moved = [name for name in lost(step, former) if name not in step.unanswered]
+        self.give_up(moved, wanted.owner)
         bundles.save(pair, bundle)
         issuer.finished(wanted.owner)
         self.settle_names(wanted)

@@ -5,19 +5,18 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import groupby
 
 from proxygen.apply.issuance import Issuance
 from proxygen.apply.outcome import Outcome, Progress
 from proxygen.assemble import Parts
 from proxygen.errors import Bug, IssueFailed
-from proxygen.failure import not_obtained
-from proxygen.model.certificate import HTTP, Bundle, Certificate
+from proxygen.model.certificate import Bundle, Certificate
 from proxygen.model.hosts import readable
 from proxygen.model.site import Site
 from proxygen.plan.findings import sentence_about
-from proxygen.plan.names import Known
+from proxygen.plan.names import Known, unanswered
 from proxygen.plan.observed import Observed
 from proxygen.plan.steps import Forget, Issue, Look, Plan, done
 
@@ -50,10 +49,7 @@ class Tried:
 
 @dataclass(frozen=True, slots=True)
 class Orders:
-    """Walks plans of one run; *answered* are the names whose challenges a web server answers.
-
-    None: no web server does, so proxygen answers itself.
-    """
+    """Walks plans of one run."""
 
     site: Site
     parts: Parts
@@ -61,7 +57,6 @@ class Orders:
     progress: Progress
     issuance: Issuance
     tried: Tried
-    answered: frozenset[str] | None
 
     def walk(self, plan: Plan, observed: Observed) -> bool:
         """Do the steps; return whether what was found out makes a new plan worthwhile.
@@ -74,48 +69,26 @@ class Orders:
                 return False
             if kind is Look:
                 steps = [step for step in group if isinstance(step, Look)]
-                if asked := self.to_look_at(steps):
+                if asked := self.to_look_at(steps, observed):
                     self.look(asked, observed)
                     return True
             elif kind is Issue:
                 due = [step for step in group if isinstance(step, Issue)]
-                if due := self.to_order(due):
+                if due := [s for s in due if s.certificate.owner not in self.tried.owners]:
                     again |= self.order(due, observed)
             else:
                 self.forget(step for step in group if isinstance(step, Forget))
         return again
 
-    def is_answered(self, wanted: Certificate, name: str) -> bool:
-        """Return whether the challenge for a name of a certificate is answered."""
-        return wanted.challenge != HTTP or self.answered is None or name in self.answered
+    def to_look_at(self, steps: Iterable[Look], observed: Observed) -> list[Asking]:
+        """Return the names to look at, none twice in one run.
 
-    def to_order(self, due: list[Issue]) -> list[Issue]:
-        """Return what to order, without names that a web server does not answer challenges for.
-
-        The authority counts failed validations. A certificate that must have such a name waits.
+        And none of a certificate while a web server answers challenges for none of its names.
         """
-        found = []
-        for step in (each for each in due if each.certificate.owner not in self.tried.owners):
-            wanted = step.certificate
-            missing = [each for each in wanted.names if not self.is_answered(wanted, each)]
-            if not missing:
-                found.append(step)
-            elif wanted.strict or wanted.names[0] in missing:
-                self.tried.owners.add(wanted.owner)
-                failure = not_obtained(
-                    "challenges-not-answered", names=tuple(map(readable, missing))
-                )
-                self.outcome.failed(wanted.owner, IssueFailed(failure))
-                self.progress.say(f"failed: {step}: {failure.what}")
-            else:
-                found.append(without(step, missing))
-        return found
-
-    def to_look_at(self, steps: Iterable[Look]) -> list[Asking]:
-        """Return the names to look at, none twice in one run."""
         asked = [each for step in steps for each in step.asked]
         asked = [each for each in asked if (each[0].owner, each[1]) not in self.tried.names]
-        return [each for each in asked if any(self.is_answered(each[0], n) for n in each[0].names)]
+        answers = observed.answers
+        return [one for one in asked if len(unanswered(one[0], answers)) < len(one[0].names)]
 
     def look(self, asked: list[Asking], observed: Observed) -> None:
         """Look at names, before an authority is asked for them."""
@@ -139,7 +112,7 @@ class Orders:
         looking = Looking(
             self.site,
             self.parts,
-            self.answered is None,
+            observed.answers is None,
             lambda: time.monotonic() > until or self.progress.stop(),
         )
         looking.noted(asked, observed, told)
@@ -149,7 +122,7 @@ class Orders:
     def order(self, due: list[Issue], observed: Observed) -> bool:
         """Order certificates; return whether any came, or some may do without names refused."""
         self.tried.owners.update(step.certificate.owner for step in due)
-        results = self.issuance.all(due, observed, listen=self.answered is None)
+        results = self.issuance.all(due, observed, listen=observed.answers is None)
         again = [each for step, found in results if (each := self.may_do_without(step, found))]
         begun = {step.certificate.owner for step, _ in results}
         stopped = {step.certificate.owner for step in due} - begun
@@ -179,10 +152,3 @@ class Orders:
             self.parts.bundles.forget(step.bundle)
             self.outcome.done.append(done(step))
             self.progress.say(str(step))
-
-
-def without(step: Issue, names: list[str]) -> Issue:
-    """Return an order without some names, which are left out for now."""
-    wanted = step.certificate
-    kept = tuple(each for each in wanted.names if each not in names)
-    return replace(step, certificate=replace(wanted, names=kept), left_out=(*step.left_out, *names))

@@ -74,10 +74,10 @@ def issues_of(
             continue
         if selection := selected(wanted, observed, now, hurry=wanted.owner in forced):
             if selection.wanted and selection.reason:
-                due.append(issue(wanted, selection.wanted, selection.reason))
+                without = selection.unanswered
+                due.append(issue(wanted, selection.wanted, selection.reason, without))
             elif selection.until:
-                until, words = selection.until, selection.words
-                waiting.append(Waiting(wanted, until, "names", words, name=selection.name))
+                waiting.append(waits_for_names(wanted, selection, selection.until))
     return tuple(sorted(due, key=lambda step: not is_local(step))), tuple(waiting)
 
 
@@ -97,12 +97,20 @@ def as_they_were(step: Issue, observed: Observed, now: datetime) -> Waiting | No
     return Waiting(wanted, until, "failed", f"after {failures(attempt)}: {attempt.failure.what}")
 
 
-def issue(wanted: Certificate, narrowed: Certificate, reason: Reason) -> Issue:
+def waits_for_names(wanted: Certificate, selection: Selection, until: datetime) -> Waiting:
+    """Return the waiting of a certificate for names that cannot be proven."""
+    name, silent = selection.name, selection.silent
+    return Waiting(wanted, until, "names", selection.words, name=name, silent=silent)
+
+
+def issue(
+    wanted: Certificate, narrowed: Certificate, reason: Reason, unanswered: tuple[str, ...] = ()
+) -> Issue:
     """Return the step that obtains a certificate, maybe without some of its names."""
     if narrowed is wanted:
         return Issue(wanted, reason)
     left_out = tuple(name for name in wanted.names if name not in narrowed.names)
-    return Issue(narrowed, reason, left_out=left_out)
+    return Issue(narrowed, reason, left_out=left_out, unanswered=unanswered)
 
 
 def selected(
@@ -112,7 +120,7 @@ def selected(
     owner = wanted.owner
     bundle, source = observed.bundles.get(owner), observed.sources.get(owner, "")
     known = observed.names.get(owner, NOTHING)
-    return select(wanted, bundle, source, known, now, hurry=hurry)
+    return select(wanted, bundle, source, known, now, hurry=hurry, answers=observed.answers)
 
 
 NOTHING: Names = {}

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from proxygen.failure import Failure
-from proxygen.model.certificate import Bundle, Certificate
+from proxygen.model.certificate import HTTP, Bundle, Certificate
 from proxygen.plan.causes import Cause, left
 
 MINUTE = timedelta(minutes=1)
@@ -303,6 +303,27 @@ def state_of(name: str, bundle: Bundle | None, known: Known | None, now: datetim
 
 Names = Mapping[str, Known]
 """What is known of an owner's names, by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """For which *names* a web server answers challenges of http-01, and for which it does not.
+
+    It was not asked yet about any that is in neither.
+    """
+
+    names: frozenset[str] = frozenset()
+    silent: frozenset[str] = frozenset()
+
+
+def unanswered(wanted: Certificate, answers: Answers | None) -> list[str]:
+    """Return the names of a certificate for which no web server is known to answer challenges.
+
+    None for *answers*: there is no such server, so proxygen answers itself.
+    """
+    if answers is None or wanted.issuer != "acme" or wanted.challenge != HTTP:
+        return []
+    return [name for name in wanted.names if name not in answers.names]
 
 
 def unchecked(wanted: Certificate, name: str) -> bool:

@@ -15,7 +15,7 @@ from proxygen.model.certificate import Bundle, KeyAndChain
 from proxygen.plan.backoff import Attempt
 from proxygen.plan.installation import served
 from proxygen.plan.left_out import LeftOut
-from proxygen.plan.names import Names
+from proxygen.plan.names import Answers, Names
 from proxygen.services import Additions, Facts, ServiceSettings
 
 
@@ -168,6 +168,7 @@ class Observed:
     *candidates* are the certificates that services are configured with for an owner, as far as
     somebody needs to know: the likeliest of each service first.
     *nameless* are names of upstream servers that have no address at present, each with why.
+    *answers* tells for which names web servers answer challenges, None where none runs.
     """
 
     bundles: Mapping[str, Bundle]
@@ -181,3 +182,4 @@ class Observed:
     names: Mapping[str, Names] = field(default_factory=dict)
     candidates: Mapping[str, tuple[Candidate, ...]] = field(default_factory=dict)
     nameless: Mapping[str, str] = field(default_factory=dict)
+    answers: Answers | None = None

@@ -7,8 +7,18 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from proxygen.model.certificate import Bundle, Certificate
+from proxygen.model.hosts import readable
 from proxygen.plan.findings import sentence
-from proxygen.plan.names import Known, Names, is_stale, look_due, not_ready, unchecked
+from proxygen.plan.names import (
+    Answers,
+    Known,
+    Names,
+    is_stale,
+    look_due,
+    not_ready,
+    unanswered,
+    unchecked,
+)
 from proxygen.plan.renewal import Reason, warned_from, why_issue
 
 MOVED = timedelta(days=3)
@@ -21,6 +31,9 @@ FLAPPING = timedelta(hours=1)
 GATHER = timedelta(minutes=5)
 """How long a name that became ready waits for others, so that several join by one order."""
 
+UNANSWERED = timedelta(minutes=10)
+"""After what time a web server is asked again whether it answers challenges for a name."""
+
 HOPEFUL = 9
 """Looks in vain after which nobody waits for a name any more."""
 
@@ -32,7 +45,9 @@ class Selection:
     *wanted* is the certificate with the names to ask for, None where there is nothing to ask.
     *reason* is why. *until* is when a certificate that is due could be asked for, and *words*
     tell why it is not now. *joins_at* is when names that are ready join one that serves. *name*
-    is the one that it waits for, where it is one.
+    is the one that it waits for, where it is one. *silent* are names that it must not do without
+    and for which a web server answers no challenges; *unanswered* those that it does without as
+    none was seen to.
     """
 
     wanted: Certificate | None = None
@@ -41,6 +56,8 @@ class Selection:
     words: str = ""
     joins_at: datetime | None = None
     name: str = ""
+    silent: tuple[str, ...] = ()
+    unanswered: tuple[str, ...] = ()
 
 
 def select(
@@ -51,27 +68,29 @@ def select(
     now: datetime,
     *,
     hurry: bool = False,
+    answers: Answers | None = None,
 ) -> Selection | None:
     """Return what to ask for, None while nothing is due at all.
 
     The name of the URL must be in, and with *strict* every name. A name that was issued and
     leads elsewhere now holds a renewal up for some days, in case it comes back; one that never
-    was holds up nothing. In a *hurry* names that are ready wait for no others. Where the end is
-    near the authority is asked whatever a look says: its verdict wins.
+    was holds up nothing. So does a name for which no web server is known to answer challenges, but
+    until people are warned of the end. In a *hurry* names that are ready wait for no others. Where
+    the end is near the authority is asked whatever a look says: its verdict wins.
     """
     reason = why_issue(wanted, bundle, source, now)
     if reason is None or wanted.issuer != "acme":
         return Selection(wanted, reason) if reason else None
-    missing = not_to_ask_for(wanted, known, now)
+    missing = not_to_ask_for(wanted, known, now, answers)
     if missing and is_ending(bundle, now):
         missing -= set(wanted.names if wanted.strict else wanted.names[:1])
     if not missing:
         return joined(wanted, bundle, reason, known, now)
     if wanted.strict or wanted.names[0] in missing:
-        return held(wanted, known, missing, now)
-    found = without(wanted, bundle, source, known, missing, now)
+        return held(wanted, known, missing, now, answers)
+    found = without(wanted, bundle, source, known, missing, now, answers)
     if hurry and found and found.joins_at:
-        return without(wanted, bundle, source, known, missing, found.joins_at)
+        return without(wanted, bundle, source, known, missing, found.joins_at, answers)
     return found
 
 
@@ -82,16 +101,19 @@ def is_ending(bundle: Bundle | None, now: datetime) -> bool:
     )
 
 
-def not_to_ask_for(wanted: Certificate, known: Names, now: datetime) -> set[str]:
+def not_to_ask_for(
+    wanted: Certificate, known: Names, now: datetime, answers: Answers | None
+) -> set[str]:
     """Return the names not to ask for now.
 
     Where the name of the URL was refused, or all must be in, the others are no help: the pause
-    of the certificate as a whole decides, and only what a look found keeps names away.
+    of the certificate as a whole decides, and only what a look found keeps names away, or that no
+    web server answers for them.
     """
-    missing = set(not_ready(wanted, known, now))
+    missing, others = set(not_ready(wanted, known, now)), unanswered(wanted, answers)
     if wanted.strict or wanted.names[0] in missing:
-        return {name for name in missing if known[name].trouble and not unchecked(wanted, name)}
-    return missing
+        missing = {name for name in missing if known[name].trouble and not unchecked(wanted, name)}
+    return missing.union(others)
 
 
 def without(
@@ -101,18 +123,25 @@ def without(
     known: Names,
     missing: set[str],
     now: datetime,
+    answers: Answers | None,
 ) -> Selection | None:
     """Return what to ask for without the names that are missing."""
     narrowed = narrow(wanted, missing)
     reason = why_issue(narrowed, bundle, source, now)
     if reason is None:
         return None
+    others = missing.difference(not_ready(wanted, known, now))
     lost = [name for name in missing if bundle and not bundle.stand_in and bundle.covers(name)]
-    until = max((gone_at(known[name], bundle, reason, now) for name in lost), default=now)
+    moved = [name for name in lost if name not in others]
+    until = max((gone_at(known[name], bundle, reason, now) for name in moved), default=now)
+    words = leading_elsewhere(moved, until)
+    if bundle and len(moved) < len(lost):
+        until = warned_from(bundle)
+        words = unproven([name for name in lost if name in others], answers, until)
     if bundle and until > now and now < warned_from(bundle) and reason.code != "replace":
-        one = lost[0] if len(lost) == 1 else ""
-        return Selection(until=until, words=leading_elsewhere(lost, until), name=one)
-    return joined(narrowed, bundle, reason, known, now, missing)
+        return Selection(until=until, words=words, name=lost[0] if len(lost) == 1 else "")
+    found = joined(narrowed, bundle, reason, known, now, missing)
+    return replace(found, unanswered=tuple(sorted(others)))
 
 
 def narrow(wanted: Certificate, missing: set[str]) -> Certificate:
@@ -134,6 +163,21 @@ def leading_elsewhere(lost: list[str], until: datetime) -> str:
     return f"{names} cannot be proven now; without that by {until:%Y-%m-%d %H:%M} UTC it goes on"
 
 
+def unproven(lost: list[str], answers: Answers | None, until: datetime) -> str:
+    """Return why a renewal waits for names that a web server answers no challenges for."""
+    return f"{not_answered(lost, answers)}; by {until:%Y-%m-%d %H:%M} UTC it goes on without"
+
+
+def not_answered(missing: Collection[str], answers: Answers | None) -> str:
+    """Return that a web server does not answer challenges for names, or was not asked yet."""
+    silent = sorted(name for name in missing if answers and name in answers.silent)
+    names = [readable(name) for name in silent or sorted(missing)]
+    told = ", ".join(names[:3]) + (" …" if len(names) > 3 else "")
+    if silent:
+        return f"the web server does not answer the authority's challenges for {told}"
+    return f"the web server was not asked yet whether it answers challenges for {told}"
+
+
 def joined(
     wanted: Certificate,
     bundle: Bundle | None,
@@ -145,7 +189,7 @@ def joined(
     """Return what to ask for; a certificate that serves waits a moment for names to gather."""
     if reason.code != "names" or bundle is None:
         return Selection(wanted, reason)
-    hopeful = [known[name] for name in missing if 0 < known[name].looks < HOPEFUL]
+    hopeful = [name for name in missing if name in known and 0 < known[name].looks < HOPEFUL]
     late = [known[name] for name in wanted.names if name in known and not bundle.covers(name)]
     ready = [each.ready_since for each in late if each.ready_since and each.ready_since <= now]
     joins_at = min(ready) + GATHER if hopeful and ready else now
@@ -154,10 +198,24 @@ def joined(
     return Selection(wanted, reason)
 
 
-def held(wanted: Certificate, known: Names, missing: Collection[str], now: datetime) -> Selection:
+def held(
+    wanted: Certificate,
+    known: Names,
+    missing: Collection[str],
+    now: datetime,
+    answers: Answers | None,
+) -> Selection:
     """Return that a certificate waits for a name that must be in it."""
-    first = wanted.names[0] if wanted.names[0] in missing else min(missing)
-    until = min(look_due(known[name], now) for name in (missing if wanted.strict else {first}))
+    needed = sorted(missing) if wanted.strict else [wanted.names[0]]
+    alone = {name for name in needed if name not in known or not known[name].trouble}
+    alone |= {name for name in needed if unchecked(wanted, name)}
+    if len(alone) == len(needed):
+        silent = tuple(name for name in needed if answers and name in answers.silent)
+        words, name = not_answered(needed, answers), needed[0] if len(needed) == 1 else ""
+        return Selection(until=now + UNANSWERED, words=words, name=name, silent=silent)
+    needed = [name for name in needed if name not in alone]
+    first = wanted.names[0] if wanted.names[0] in needed else needed[0]
+    until = min(look_due(known[name], now) for name in needed)
     words = f"{first} cannot be proven: {why(known[first])}"
     return Selection(until=max(until, now), words=words, name=first)
 

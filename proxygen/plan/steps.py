@@ -84,7 +84,8 @@ class Issue:
     """Obtain a certificate; a *stand_in* is self-signed until the real one arrives.
 
     *authorities* are asked in turn until one issues it. *left_out* are names that the model wants
-    in it, but that cannot be proven now.
+    in it, but that cannot be proven now, *unanswered* those of them for which that is because no
+    web server was seen to answer challenges.
     """
 
     certificate: Certificate
@@ -92,6 +93,7 @@ class Issue:
     stand_in: bool = False
     authorities: tuple[Authority, ...] = ()
     left_out: tuple[str, ...] = ()
+    unanswered: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         what = "a stand-in for" if self.stand_in else "the certificate of"
@@ -185,7 +187,8 @@ class Waiting:
     ``failed``, ``authority`` (it issues for nobody), ``limit`` or ``names`` (not provable now).
 
     *asked* tells that the authority named the moment itself, so that nobody can hasten it. *name*
-    is the one that it waits for.
+    is the one that it waits for, *silent* those that it waits for as a web server does not answer
+    challenges for them.
     """
 
     certificate: Certificate
@@ -194,6 +197,7 @@ class Waiting:
     words: str
     asked: bool = False
     name: str = ""
+    silent: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return (

@@ -9,12 +9,16 @@ from proxygen.model.certificate import Bundle, Certificate
 from proxygen.model.site import Site
 from proxygen.plan.backoff import Attempt
 from proxygen.plan.compare import NOTHING, selected
-from proxygen.plan.names import look_due, not_ready, unchecked
+from proxygen.plan.names import look_due, not_ready, unanswered, unchecked
 from proxygen.plan.observed import Observed
+from proxygen.plan.proving import UNANSWERED
 from proxygen.plan.renewal import SUPPLIED, renew_at
 from proxygen.plan.steps import Waiting
 
 LONGEST = timedelta(days=1)
+
+SILENT = timedelta(hours=1)
+"""After what time a web server is asked again about a name that it did not answer for."""
 
 
 def wake_at(
@@ -54,6 +58,10 @@ def moments_of(
             yield renew_at(bundle)
             yield from looks(bundle, observed.looks.get(bundle.authority), now)
     yield from names(wanted, observed, now)
+    for name in unanswered(wanted, observed.answers):
+        if wanted.owner in held or bundle is None or not bundle.covers(name):
+            told = observed.answers and name in observed.answers.silent
+            yield now + (SILENT if told else UNANSWERED)
 
 
 def names(wanted: Certificate, observed: Observed, now: datetime) -> Iterator[datetime]:

@@ -9,7 +9,7 @@ import pytest
 
 from proxygen.errors import Origin
 from proxygen.model.certificate import Authority, Bundle, Certificate
-from proxygen.plan.names import Evidence, Finding, Known, Names, dropped, looked, refused
+from proxygen.plan.names import Answers, Evidence, Finding, Known, Names, dropped, looked, refused
 from proxygen.plan.proving import (
     FLAPPING,
     GATHER,
@@ -19,6 +19,7 @@ from proxygen.plan.proving import (
     select,
     to_look_at,
 )
+from proxygen.plan.renewal import warned_from
 from tests.certificates import DAY, NOON
 from tests.models import bundle
 
@@ -230,3 +231,69 @@ def test_a_clock_that_was_ahead_makes_nobody_wait() -> None:
     assert asked(chosen(ahead, bad(IMAP), stored=issued_for(URL))) == (URL, AUTO)
     later = replace(bad(AUTO), look_at=NOON + 365 * DAY)
     assert list(to_look_at(WANTED, names(later), NOON, due=False)) == [AUTO]
+
+
+# Names for which no web server is known to answer challenges.
+
+SOME = Answers(frozenset({URL, AUTO}), frozenset({IMAP}))
+
+
+@pytest.mark.parametrize(
+    ("answers", "wanted", "ordered", "silent", "words"),
+    [
+        pytest.param(None, WANTED, (URL, AUTO, IMAP), (), "", id="proxygen answers itself"),
+        pytest.param(SOME, WANTED, (URL, AUTO), (), "", id="not for an extra name"),
+        pytest.param(
+            SOME, replace(WANTED, strict=True), (), (IMAP,), "does not answer", id="all must be in"
+        ),
+        pytest.param(
+            Answers(frozenset({AUTO})), WANTED, (), (), "was not asked yet", id="not asked yet"
+        ),
+        pytest.param(
+            Answers(), replace(WANTED, challenge="dns-01"), (URL, AUTO, IMAP), (), "", id="by DNS"
+        ),
+    ],
+)
+def test_names_without_an_answer_are_left_out_of_a_first_certificate(
+    answers: Answers | None,
+    wanted: Certificate,
+    ordered: tuple[str, ...],
+    silent: tuple[str, ...],
+    words: str,
+) -> None:
+    found = select(wanted, None, "", {}, NOON, answers=answers)
+    assert found is not None
+    assert asked(found) == ordered
+    assert found.silent == silent
+    assert words in found.words
+    assert bool(found.until) == bool(words)
+
+
+def test_a_name_that_leads_elsewhere_is_told_as_such_though_it_is_not_answered_for_either() -> None:
+    found = select(WANTED, None, "", names(bad(URL)), NOON, answers=Answers())
+    assert found is not None
+    assert "cannot be proven" in found.words
+    assert not found.silent
+
+
+def test_what_serves_is_not_renewed_without_a_name_before_the_end_is_near() -> None:
+    stored = bundle(WANTED, ends=NOON + 30 * DAY)
+    now = warned_from(stored) - HOUR
+    found = select(WANTED, stored, "", {}, now, answers=SOME)
+    assert found is not None
+    assert found.until == warned_from(stored)
+    assert "does not answer" in found.words
+    late = select(WANTED, stored, "", {}, warned_from(stored), answers=SOME)
+    assert asked(late) == (URL, AUTO)
+    assert late is not None
+    assert late.unanswered == (IMAP,)
+
+
+def test_what_serves_without_a_name_that_is_not_answered_for_is_not_due() -> None:
+    stored = bundle(replace(WANTED, names=(URL, AUTO)), ends=NOON + 60 * DAY)
+    assert select(WANTED, stored, "", {}, NOON, answers=SOME) is None
+
+
+def test_near_the_end_the_authority_is_asked_for_what_must_be_in_though_nobody_answers() -> None:
+    stored = bundle(WANTED, ends=NOON + DAY)
+    assert asked(select(WANTED, stored, "", {}, NOON, answers=Answers())) == (URL,)
