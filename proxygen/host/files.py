@@ -21,6 +21,8 @@ PORTION = 1024 * 1024
 TRIES = 3
 """How often a file is read that changes meanwhile, as does one that is just being written."""
 CHANGING = "it changes while it is read"
+OWN = secrets.token_hex(4)
+"""Tells this process from former ones with the same number, as a daemon has in a container."""
 UNFINISHED = ".*.new"
 """How files are called until they are whole."""
 # A file that another program holds a lease on must not keep us waiting, nor a terminal become ours.
@@ -382,7 +384,7 @@ def remove(path: Path) -> None:
 
 def unfinished(path: Path) -> Path:
     """Return the name of a file until all of it is there; it tells which process writes it."""
-    return path.with_name(f".{path.name[:100]}.{os.getpid()}.{secrets.token_hex(6)}.new")
+    return path.with_name(f".{path.name[:100]}.{os.getpid()}.{OWN}{secrets.token_hex(6)}.new")
 
 
 def sweep(path: Path) -> None:
@@ -391,8 +393,12 @@ def sweep(path: Path) -> None:
     Not those of a process that lives: the other half may be writing them.
     """
     for left in path.rglob(UNFINISHED):
-        writer = left.name.split(".")[-3]
-        if not writer.isdecimal() or not lives(int(writer)):
+        writer, mark = left.name.split(".")[-3:-1]
+        if writer == str(os.getpid()):
+            writes = mark.startswith(OWN)
+        else:
+            writes = writer.isdecimal() and lives(int(writer))
+        if not writes:
             left.unlink(missing_ok=True)
 
 

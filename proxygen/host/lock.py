@@ -40,15 +40,16 @@ def awaited(path: Path, seconds: float) -> Iterator[bool]:
 
 
 @contextmanager
-def held(path: Path) -> Iterator[bool]:
+def held(path: Path, *, instead: bool = True) -> Iterator[bool]:
     """Hold the lock for a block; raise LockHeld at once while another run has it.
 
     The process id stands in the file as long as the block runs. One that is found there is of a
     run that was killed: the block is given True, and the files that the run was writing are
     removed from the folder of the lock. A disk that takes nothing is no reason not to hold it:
-    people are to be told of that.
+    people are to be told of that. *instead*: while there is no file then, its folder is locked,
+    which only one lock in it may be; else there is no lock.
     """
-    descriptor, writable = opened(path)
+    descriptor, writable = opened(path, instead=instead)
     try:
         if not taken_at_once(descriptor):
             raise taken(path, holder(descriptor))
@@ -96,10 +97,11 @@ def taken_at_once(descriptor: int) -> bool:
     return True
 
 
-def opened(path: Path) -> tuple[int, bool]:
+def opened(path: Path, *, instead: bool) -> tuple[int, bool]:
     """Return a descriptor to lock, and whether it may be written to.
 
-    Where nothing may be, it is of the file all the same, or of its folder while there is none.
+    Where nothing may be, it is of the file all the same, or while there is none of its folder
+    *instead*, or of what nobody else has.
     """
     if not path.parent.is_dir():  # one that is there keeps its mode
         files.folder(path.parent)
@@ -110,6 +112,8 @@ def opened(path: Path) -> tuple[int, bool]:
             raise
     with suppress(FileNotFoundError):
         return os.open(path, os.O_RDONLY | os.O_CLOEXEC), False
+    if not instead:
+        return os.memfd_create(path.name, os.MFD_CLOEXEC), False
     return os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), False
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -60,7 +61,7 @@ def test_what_a_process_was_writing_goes_though_nobody_asked_yet_how_it_ended(
 ) -> None:
     with subprocess.Popen(["true"]) as gone:
         os.waitid(os.P_PID, gone.pid, os.WEXITED | os.WNOWAIT)
-        theirs, ours = (tmp_path / f".a.{each}.0123.new" for each in (gone.pid, os.getpid()))
+        theirs, ours = tmp_path / f".a.{gone.pid}.0123.new", files.unfinished(tmp_path / "a")
         for each in (theirs, ours):
             each.write_bytes(b"")
         files.sweep(tmp_path)
@@ -101,6 +102,38 @@ def test_what_a_living_process_is_writing_stays(tmp_path: Path) -> None:
             assert killed
         new.rename(tmp_path / "a.example")
     assert (tmp_path / "a.example").read_bytes() == b"whole"
+
+
+def test_what_a_killed_process_with_our_number_was_writing_is_removed(tmp_path: Path) -> None:
+    left, ours = tmp_path / f".a.{os.getpid()}.0123456789ab.new", files.unfinished(tmp_path / "a")
+    for each in (left, ours):
+        each.write_bytes(b"")
+    files.sweep(tmp_path)  # in a container a daemon has the same number after each start
+    assert (left.exists(), ours.exists()) == (False, True)
+
+
+def no_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no file be made."""
+    really = os.open
+
+    def refuses(path: object, flags: int, *more: int, **where: int) -> int:
+        if flags & os.O_CREAT:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        return really(path, flags, *more, **where)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(os, "open", refuses)
+
+
+def test_two_locks_without_files_keep_nobody_from_telling_of_the_full_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    no_room(monkeypatch)
+    with lock.held(tmp_path / "obtaining"):
+        with pytest.raises(LockHeld), lock.held(tmp_path / "obtaining"):
+            pass
+        with lock.held(tmp_path / "telling", instead=False) as killed:
+            assert not killed
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_lock_of_another_run_is_waited_for(tmp_path: Path) -> None:
