@@ -99,10 +99,19 @@ def tell(
     *stop* tells whether to send no more letters.
     """
     try:
-        with lock.held(parts.layout.telling):
+        with lock.held(parts.layout.telling, instead=False):  # what obtains may hold that
             return told(site, parts, outcome, memory or Memory(), stop)
     except LockHeld:
+        keep_terms(parts, outcome, memory or Memory())
         return parts.now().astimezone() + BESIDE
+
+
+def keep_terms(parts: Parts, outcome: Outcome, memory: Memory) -> None:
+    """Keep new terms of service for who tells people next: the authority speaks of them once."""
+    box = Letterbox(parts.store, memory.unwritten)
+    kept = box.terms()
+    if (every := kept | outcome.terms) != kept:
+        box.keep_terms(every)
 
 
 def told(site: Site, parts: Parts, outcome: Outcome, memory: Memory, stop: Stop) -> datetime | None:

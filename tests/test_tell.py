@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,6 +18,7 @@ from proxygen.apply.outcome import Outcome
 from proxygen.assemble import Parts
 from proxygen.bundles import Bundles
 from proxygen.errors import ServiceError
+from proxygen.host import lock
 from proxygen.letterbox import Letterbox
 from proxygen.model.certificate import Bundle
 from proxygen.model.layout import Layout
@@ -488,6 +490,37 @@ def test_new_terms_are_kept_until_somebody_is_told(tmp_path: Path) -> None:
             "A certificate authority has new terms of service"
         ]
     assert not here.parts.store.has("mail-terms")
+
+
+def test_new_terms_are_kept_while_another_process_tells_people(
+    here: Installation, server: Mailserver
+) -> None:
+    with lock.held(here.layout.telling):
+        speaks(here)
+        here.restart()  # as a command ends
+    assert server.mails == []
+    here.round()
+    assert [str(each["Subject"]) for each in server.mails] == [
+        "A certificate authority has new terms of service"
+    ]
+
+
+def test_people_are_told_of_a_full_disk_while_certificates_are_obtained(
+    here: Installation, server: Mailserver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    really = os.open
+
+    def refuses(path: Any, flags: int, *more: Any, **where: Any) -> int:
+        if flags & os.O_CREAT and str(path).startswith(str(here.layout.var)):
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        return really(path, flags, *more, **where)
+
+    here.layout.var.mkdir(parents=True, exist_ok=True)
+    here.store.full = True
+    monkeypatch.setattr(os, "open", refuses)
+    with lock.held(here.layout.obtaining):
+        here.round(None, ("x", full()))
+    assert to(server) == [ADMIN]
 
 
 def test_new_terms_survive_a_disk_that_is_full(here: Installation, server: Mailserver) -> None:
