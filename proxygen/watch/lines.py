@@ -81,7 +81,7 @@ class Lines:
             "certificate_failed",
             owner=step.certificate.owner,
             reason=step.reason.code,
-            problem=getattr(found, "problem", None),
+            problem=found.failure.problem,
             next_try=attempt.again if attempt else None,
             tries=attempt.count if attempt else None,
             **fields_of(found),
