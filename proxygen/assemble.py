@@ -123,13 +123,12 @@ class Parts:
 
     def lookup(self, site: Site) -> Resolving:
         """Return who asks the DNS for a site; what it was told it knows as long as that holds."""
-        if site.resolvers not in self.lookups:
-            from proxygen.lookup.resolving import Resolving
+        if found := self.lookups.get(site.resolvers):
+            return found
+        from proxygen.lookup.resolving import Resolving
 
-            self.lookups[site.resolvers] = Resolving(
-                site.resolvers, ticks=lambda: self.now().timestamp()
-            )
-        return self.lookups[site.resolvers]
+        made = Resolving(site.resolvers, ticks=lambda: self.now().timestamp())
+        return self.lookups.setdefault(site.resolvers, made)  # another thread may forget them all
 
     def quota(self, authority: Acme) -> Quota:
         """Return what is left of an authority's limits now."""
