@@ -186,7 +186,7 @@ class Bundles:
     ) -> None:
         """Remember that obtaining *wanted* failed; *draw*, from 0 to 1, varies the pause.
 
-        *source* is the hash of the files from which it was to come.
+        *source* is the mark of the files from which it was to come.
         """
         about = purpose(wanted)
         bundle = self.facts(wanted.owner)

@@ -20,7 +20,7 @@ from typing import Any, TypedDict
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from proxygen import answered
-from proxygen.assemble import Latest, Parts
+from proxygen.assemble import Latest, Parts, password
 from proxygen.errors import ServiceError, Unreadable
 from proxygen.failure import Scope, failure
 from proxygen.host import files, processes, staging
@@ -74,12 +74,14 @@ def observe(site: Site, parts: Parts) -> Observed:
         services[name] = heeding(present, site, bundles, parts_left_out(live))
     left = (set(files.names(parts.layout.var / "live")) & set(parts.services)) - set(services)
     gone = {name for name in left if site.services is None and is_gone(name, parts)}
+    held = sources(site)
     return Observed(
         bundles=bundles,
         services=services,
         abandoned=tuple(sorted(left - gone)),
         gone=tuple(sorted(gone)),
-        sources=sources(site),
+        sources=held,
+        marks=marks(site, held),
         attempts=parts.bundles.attempts(),
         troubles=parts.bundles.held("troubles"),
         looks=parts.bundles.held("looks"),
@@ -118,6 +120,20 @@ def sources(site: Site) -> dict[str, str]:
     from proxygen.issuers.file import fingerprint
 
     return {each.owner: fingerprint(each.file) for each in supplied if each.file}
+
+
+def marks(site: Site, held: Mapping[str, str]) -> dict[str, str]:
+    """Return by owner what changes with whatever a failure of supplied files may be due to."""
+    if not held:
+        return {}
+    from proxygen.issuers.file import mark
+
+    supplied = (each for each in site.certificates if each.file)
+    return {
+        each.owner: mark(each.file, held.get(each.owner, ""), password)
+        for each in supplied
+        if each.file
+    }
 
 
 def states(

@@ -56,7 +56,8 @@ class Issuance:
         with assemble.issuers(self.parts, self.site, words, listen=listen) as issuers:
             sources, stop = observed.sources, self.progress.stop
             standing = self.standing(observed)
-            issuing = Issuing(self.parts, issuers, sources, stop, self.before, standing)
+            given = self.parts, issuers, sources, stop, self.before, standing
+            issuing = Issuing(*given, observed.marks)
             results = issuing.all(due, told)
             self.outcome.terms |= new_terms(issuers)
             self.outcome.notes += notes(issuers)

@@ -6,7 +6,7 @@ import contextlib
 import traceback
 from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 
 from proxygen.apply.side_by_side import completed
@@ -29,7 +29,8 @@ Result = tuple[Issue, Bundle | IssueFailed | Bug]
 class Issuing:
     """Obtains certificates; *issuers* by word, those that ask an authority by its directory.
 
-    *stop* tells whether to begin no more of them, *before* is called before each order.
+    *sources* and *marks* are those of supplied files (Observed). *stop* tells whether to begin no
+    more of them, *before* is called before each order.
     """
 
     parts: Parts
@@ -38,6 +39,7 @@ class Issuing:
     stop: Callable[[], bool]
     before: Callable[[Certificate], None]
     standing: Standing
+    marks: Mapping[str, str] = field(default_factory=dict)
 
     def all(self, steps: Iterable[Issue], done: Callable[[Result], None]) -> list[Result]:
         """Obtain every certificate; one failure is no reason not to obtain the others.
@@ -165,7 +167,7 @@ class Issuing:
         if not failure.everybody:
             with contextlib.suppress(OSError):  # the failure is told in any case
                 parts, wanted = self.parts, step.certificate
-                source = self.sources.get(wanted.owner, "")
+                source = self.marks.get(wanted.owner, "")
                 parts.bundles.failed(wanted, failure, parts.now(), parts.draw(), source)
 
 

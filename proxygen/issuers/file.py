@@ -138,6 +138,23 @@ def fingerprint(source: FileSource) -> str:
     return digest.hexdigest()
 
 
+def mark(source: FileSource, held: str, secrets: Callable[[Secret], bytes]) -> str:
+    """Return what changes when anything does because of which files could not be used.
+
+    That is what they *held* (their fingerprint), where they are, and their password, which it does
+    not hold itself.
+    """
+    reference, password, words = source.password, None, ""
+    if reference:
+        words = f"{reference.kind}:{reference.place}"
+        try:
+            password = secrets(reference)
+        except IssueFailed as error:
+            words += f" {error.failure.code}"
+    named = tuple((str(path), b"") for path in source.paths)
+    return mark_of((*named, (held, words.encode())), password)
+
+
 def warnings(source: FileSource) -> tuple[str, ...]:
     """Return a sentence when others than its owner may read or write the file with the key."""
     path = source.key or source.certificate

@@ -203,7 +203,10 @@ def ending(site: Site, seen: Seen, observed: Observed, now: datetime) -> Iterato
     for owner, wanted, bundle in stored(site, observed):
         if wanted.issuer in SUPPLIED:
             if passed := stage(wanted, bundle, now):
-                yield supplied(owner, bundle, passed, failed.get(owner.key), now)
+                why = of_owner(wanted, observed, now)
+                if why is None and (error := failed.get(owner.key)):
+                    why = attempt_of(owner.key, error, now)
+                yield supplied(owner, bundle, passed, why, now)
         elif now >= warned_from(bundle):
             attempt, everybody = failure(wanted, site, observed, failed.get(owner.key), now)
             wait = waiting.get(owner.key)
@@ -370,9 +373,12 @@ def missing_since(
 
 
 def supplied(
-    owner: Owner, bundle: Bundle, passed: int, error: IssueFailed | None, now: datetime
+    owner: Owner, bundle: Bundle, passed: int, attempt: Attempt | None, now: datetime
 ) -> Alert:
-    """Return the alert of a supplied certificate that is past that many thresholds."""
+    """Return the alert of a supplied certificate that is past that many thresholds.
+
+    *attempt* is why what is supplied by now could not be used, if so.
+    """
     return Alert(
         "supplied",
         owner.key,
@@ -381,7 +387,7 @@ def supplied(
         at_once=ends_today(bundle, now),
         owner=owner,
         bundle=bundle,
-        attempt=attempt_of(owner.key, error, now) if error else None,
+        attempt=attempt,
     )
 
 

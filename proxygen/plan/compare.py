@@ -84,15 +84,15 @@ def issues_of(
 def as_they_were(step: Issue, observed: Observed, now: datetime) -> Waiting | None:
     """Return the waiting for files that could not be used and are as they were, None for others.
 
-    They are tried again once they change, or the pause after the failure is over, as some become
-    right by the calendar alone.
+    They are tried again once they or their password change, or the pause after the failure is over,
+    as some become right by the calendar alone.
     """
     wanted = step.certificate
     attempt = observed.attempts.get(wanted.owner)
     until = waits(attempt, purpose(wanted), now)
     if wanted.file is None or attempt is None or until is None:
         return None
-    if attempt.source != observed.sources.get(wanted.owner, ""):
+    if attempt.source != observed.marks.get(wanted.owner, ""):
         return None
     return Waiting(wanted, until, "failed", f"after {failures(attempt)}: {attempt.failure.what}")
 

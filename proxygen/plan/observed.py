@@ -167,6 +167,7 @@ class Observed:
     the model no more; *gone* those of a model that names none, which are on this host no more.
     *candidates* are the certificates that services are configured with for an owner, as far as
     somebody needs to know: the likeliest of each service first.
+    *marks* tell likewise by owner because of what supplied files could not be used.
     *nameless* are names of upstream servers that have no address at present, each with why.
     *answers* tells for which names web servers answer challenges, None where none runs.
     """
@@ -183,3 +184,4 @@ class Observed:
     candidates: Mapping[str, tuple[Candidate, ...]] = field(default_factory=dict)
     nameless: Mapping[str, str] = field(default_factory=dict)
     answers: Answers | None = None
+    marks: Mapping[str, str] = field(default_factory=dict)
