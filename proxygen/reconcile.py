@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -159,7 +159,7 @@ def followed(first: Outcome, second: Outcome) -> Outcome:
 
 def together(site: Site, parts: Parts, deployed: Outcome, came: Outcome) -> Outcome:
     """Return what both halves did, and what is there since."""
-    present = now_known(site, parts, deployed, came)
+    present = now_known(site, parts, deployed)
     told = [
         *(each for each in warnings(site, present, parts.now()) if each.code != LEFT_OUT),
         *not_asked(present.services.values()),
@@ -179,27 +179,20 @@ def together(site: Site, parts: Parts, deployed: Outcome, came: Outcome) -> Outc
     )
 
 
-def now_known(site: Site, parts: Parts, deployed: Outcome, came: Outcome) -> Observed:
+def now_known(site: Site, parts: Parts, deployed: Outcome) -> Observed:
     """Return what a deployment saw, with what the store holds since."""
     bundles = parts.bundles
     if deployed.observed is None:
         return observe(site, parts)
     return replace(
         deployed.observed,
-        bundles=newest(parts, deployed.observed, came),
+        bundles=bundles.all(),  # either half may be the later one
         attempts=bundles.attempts(),
         troubles=bundles.held("troubles"),
         looks=bundles.held("looks"),
         names=names(site, parts),
         answers=answered.of_all(parts.own),
     )
-
-
-def newest(parts: Parts, seen: Observed, came: Outcome) -> Mapping[str, Bundle]:
-    """Return the bundles that are stored: nothing is read again where nothing came since."""
-    if came.obtained:
-        return parts.bundles.all()
-    return came.observed.bundles if came.observed else seen.bundles
 
 
 def deploy_alone(site: Site, parts: Parts, progress: Progress, alone: Alone) -> Outcome:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, pkcs12
 
 from proxygen import answered, applied
 from proxygen import obtain as obtain_module
@@ -27,16 +28,18 @@ from proxygen.commands.apply import Run
 from proxygen.deploy import answers_after, deploy, note_answered, plan_deployment, stopped
 from proxygen.errors import IssueFailed, ServiceError
 from proxygen.failure import RefusedName
+from proxygen.host import lock
 from proxygen.model.certificate import DNS, GLOBAL, Bundle, Certificate
 from proxygen.model.site import Site
 from proxygen.observe import observe, observe_store
 from proxygen.obtain import obtain, plan_orders
+from proxygen.plan.alarms import Seen, alerts
 from proxygen.plan.names import Answers
 from proxygen.plan.observed import Observed, ServiceState
 from proxygen.plan.renewal import Reason, warned_from
 from proxygen.plan.steps import Forget, Issue, Look, Plan, Waiting
 from proxygen.plan.wake import wake_at
-from proxygen.reconcile import Alone, carry, make_plan, reconcile
+from proxygen.reconcile import Alone, carry, deploy_alone, make_plan, reconcile, together
 from proxygen.services import Listener
 from proxygen.stores.filesystem import FileStore
 from tests import certificates
@@ -735,6 +738,156 @@ def test_what_was_known_of_a_name_that_is_not_asked_for_stays_and_new_ones_come_
     expected = Answers(frozenset("asu"))
     assert answers_after(found, ours.parts, what, ["nginx"]) == expected
     assert answers_after(found, ours.parts, replace(what, services={}), []) is None
+
+
+def both_halves(site: Site, parts: Parts, shown: Progress, alone: Alone) -> Outcome:
+    """Do what `proxygen apply` does."""
+    return reconcile(site, parts, shown, alone=alone)
+
+
+def killed_before(ours: Installation) -> Path:
+    """Leave what a run leaves that was killed; return the secret that no facts name."""
+    secret = ours.layout.store / "bundles/a.example" / f"{'0' * 64}"
+    ours.parts.store.put(f"bundles/a.example/{'0' * 64}", b"key")
+    ours.layout.lock.write_text("12345\n")
+    return secret
+
+
+def test_what_a_killed_run_left_goes_though_the_next_one_cannot_obtain(
+    ours: Installation, ca: SmallAuthority
+) -> None:
+    ours.model(ca, {})
+    left = killed_before(ours)
+    with lock.held(ours.layout.obtaining):
+        found = Run(ours.layout, ours.site, 0).whole(both_halves, SILENT)
+        assert found.locked
+    with lock.held(ours.layout.lock):  # by now that tells of nobody who was killed
+        assert left.exists()
+    assert Run(ours.layout, ours.site, 0).whole(both_halves, SILENT).locked is None
+    assert not left.exists()
+    assert not ours.layout.untidy.exists()
+
+
+def test_what_a_killed_run_left_goes_though_the_next_one_is_not_to_obtain(
+    ours: Installation, ca: SmallAuthority
+) -> None:
+    ours.model(ca, {})
+    left = killed_before(ours)
+    Run(ours.layout, ours.site, 0).whole(deploy_alone, SILENT)
+    assert left.exists()
+    Run(ours.layout, ours.site, 0).whole(both_halves, SILENT)
+    assert not left.exists()
+
+
+def test_what_was_just_deployed_is_told_though_nothing_was_obtained_since(
+    ours: Installation, ca: SmallAuthority
+) -> None:
+    ours.model(ca, {})
+    deploy(ours.site, ours.parts, SILENT)
+    before = obtain(ours.site, ours.parts, SILENT)  # nothing is due: the daemon keeps that
+    ours.model(ca, B)
+    deployed = deploy(ours.site, ours.parts, SILENT)
+    told = together(ours.site, ours.parts, deployed, before)
+    assert told.observed
+    assert "b.example" in told.observed.bundles
+
+
+def test_what_the_dns_said_may_be_forgotten_while_it_is_asked_for(
+    ours: Installation, ca: SmallAuthority
+) -> None:
+    ours.model(ca, {})
+
+    class Forgetful(dict[object, Any]):
+        """Forgets all at once, as another thread may have it do."""
+
+        def __contains__(self, key: object) -> bool:
+            found = super().__contains__(key)
+            self.clear()
+            return found
+
+    found = ours.site
+    parts = replace(ours.parts, lookups=Forgetful())
+    parts.lookup(found)
+    assert parts.lookup(found)
+
+
+# Files whose password is corrected.
+
+
+@pytest.fixture
+def supplied(ours: Installation, ca: SmallAuthority) -> Path:
+    """Return the file with the wrong password of a supplied certificate, which was tried."""
+    ours.clock.now = NOON
+    leaf = certificates.leaf(certificates.root(), "www.c.example")
+    folder = ours.layout.config.parent
+    locked = BestAvailableEncryption(b"right")
+    made = pkcs12.serialize_key_and_certificates(b"x", leaf.key, leaf.certificate, None, locked)
+    (folder / "c.p12").write_bytes(made)
+    place = folder / "password"
+    place.write_bytes(b"wrong")
+    place.chmod(0o600)
+    file = {"certificate": "c.p12", "password": f"file:{place}"}
+    ours.model(ca, {"c.example": {"url": "www.c.example", "certificate": {"file": file}}})
+    for _ in range(4):
+        assert [of for of, _ in ours.round().failures] == ["c.example"]
+        ours.clock.now += DAY
+    ours.clock.now -= DAY - timedelta(minutes=1)
+    found = ours.round()
+    assert found.failures == []
+    assert [each.owner for each in found.waiting] == ["c.example"]  # nothing was corrected
+    return place
+
+
+def is_used(ours: Installation) -> bool:
+    """Return whether a round uses what was supplied."""
+    found = ours.round()
+    return not found.failures and not found.waiting and ours.bundle("c.example").issuer == "file"
+
+
+def test_a_corrected_password_is_tried_at_once(ours: Installation, supplied: Path) -> None:
+    supplied.write_bytes(b"right")
+    assert is_used(ours)
+    supplied.write_bytes(b"wrong")
+    assert ours.round().done == []  # what is stored serves, whatever the password is by now
+
+
+def test_another_password_in_the_model_is_tried_at_once(ours: Installation, supplied: Path) -> None:
+    other = supplied.with_name("other")
+    other.write_bytes(b"right")
+    other.chmod(0o600)
+    text = ours.layout.config.read_text()
+    ours.layout.config.write_text(text.replace(f"file:{supplied}", f"file:{other}"))
+    assert is_used(ours)
+
+
+def test_a_failure_keeps_no_password(ours: Installation, supplied: Path) -> None:
+    supplied.write_bytes(b"very-secret")
+    ours.round()
+    kept = [each.read_bytes() for each in ours.layout.store.rglob("*") if each.is_file()]
+    assert not [each for each in kept if b"very-secret" in each]
+
+
+def test_a_letter_about_supplied_files_tells_why_in_each_round(
+    ours: Installation, ca: SmallAuthority
+) -> None:
+    ours.clock.now = NOON
+    leaf = certificates.leaf(certificates.root(), "www.c.example")
+    folder = ours.layout.config.parent
+    file = {"certificate": "c.pem", "key": "k.pem"}
+    ours.model(ca, {"c.example": {"url": "www.c.example", "certificate": {"file": file}}})
+    (folder / "k.pem").write_bytes(certificates.key_pem(leaf.key))
+    (folder / "c.pem").write_bytes(certificates.pem(leaf.certificate))
+    assert ours.round().failures == []
+    ours.clock.now = ours.bundle("c.example").not_after - 2 * DAY
+    (folder / "c.pem").write_bytes(b"garbage")
+    for _ in range(2):
+        found = ours.round()
+        seen = Seen(found.observed, tuple(found.failures), tuple(found.waiting))
+        (alert,) = (
+            each for each in alerts(ours.site, seen, ours.clock.now) if each.kind == "supplied"
+        )
+        assert alert.attempt
+        assert alert.attempt.failure.final
 
 
 # What Orders decides.

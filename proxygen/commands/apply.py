@@ -14,6 +14,7 @@ import click
 
 from proxygen import applied, assemble, completion, metrics
 from proxygen.apply.outcome import SILENT, Outcome, Progress, nothing
+from proxygen.apply.tidying import note_killed, tidy
 from proxygen.assemble import Parts
 from proxygen.errors import (
     Coded,
@@ -226,15 +227,13 @@ class Run:
     """One run of a command, each of its halves under a lock of its own.
 
     *wait*: for how many seconds another process may hold a lock at first. A deployment later on
-    waits for others, since something is to be deployed. *killed*: a run before was, and left
-    things lying about.
+    waits for others, since something is to be deployed.
     """
 
     layout: Layout
     site: Site
     wait: float
     begun: bool = False
-    killed: bool = False
     made: Parts | None = None
 
     @property
@@ -263,16 +262,16 @@ class Run:
         with lock.awaited(self.layout.lock, wait) as killed:
             if not self.begun:
                 assemble.bring_forward(self.layout)
-            self.killed, self.begun = self.killed or killed, True
+            if killed:
+                note_killed(self.layout)
+            self.begun = True
             yield
 
     @contextmanager
     def obtaining(self) -> Iterator[None]:
         """Have a block be the only one that obtains certificates."""
         with lock.awaited(self.layout.obtaining, self.wait) as killed:
-            if self.killed or killed:
-                self.parts.bundles.tidy(each.key for each in self.site.owners)
-                self.killed = False
+            tidy(self.site, self.parts, killed=killed)
             yield
 
     def deployed(self, site: Site) -> Site:

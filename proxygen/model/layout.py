@@ -58,6 +58,11 @@ class Layout:
         return self.var / "obtaining"
 
     @property
+    def untidy(self) -> Path:
+        """The file that is there until somebody tidies up after a run that was killed."""
+        return self.var / "untidy"
+
+    @property
     def telling(self) -> Path:
         """The file whose lock is held by who tells people."""
         return self.var / "telling"

@@ -65,8 +65,8 @@ class Watch:
     *proven*: a whole step was done, so an outage that people were told of is over. *tell_at* is
     when people are told of what may pass until then. *start_work* has certificates obtained, beside
     the loop; *deployed* and *obtained* are what the halves came to last, *arrived* certificates
-    wait to be deployed. *killed*: a run was, and left things lying about. *more* is when there is
-    more to tell people.
+    wait to be deployed. *undone*: the latest deployment failed as a whole, after one was done.
+    *more* is when there is more to tell people.
     """
 
     layout: Layout
@@ -92,7 +92,7 @@ class Watch:
     deployed: Outcome = field(default_factory=Outcome)
     obtained: Outcome = field(default_factory=Outcome)
     arrived: bool = False
-    killed: bool = False
+    undone: bool = False
     more: datetime | None = None
     started: bool = False
     proven: bool = False
@@ -295,12 +295,12 @@ class Watch:
         unserved, self.unserved = self.unserved, set()
         self.obtaining.wanted |= reasons.keys() != {CERTIFICATES}
         self.began = self.clock.ticks()
-        spent = self.clock.spent()
+        spent, before = self.clock.spent(), self.deployed.observed is not None
         try:
             given = self.parts, tuple(reasons), unserved
-            parts, outcome, killed = self.made().deploy(site, *given)
+            parts, outcome = self.made().deploy(site, *given)
             self.parts, self.deployed = parts, outcome
-            self.killed = self.killed or killed
+            self.undone = False
             self.finish(self.following.site or site, parts)
             spent = self.clock.spent() - spent
             if not outcome.done:
@@ -313,6 +313,7 @@ class Watch:
             self.reasons = reasons | self.reasons
         except Exception as error:  # noqa: BLE001 - a daemon that ends needs a person
             self.give_up(error)
+            self.undone = before
             self.reasons["again"] = None
         finally:
             self.alive()
@@ -320,22 +321,29 @@ class Watch:
 
     def may_obtain(self) -> bool:
         """Return whether to obtain certificates now: once all that changed is deployed."""
-        ready = self.obtaining.wanted and not self.obtaining.running and self.parts is not None
-        return ready and self.is_deployed() and self.calendar.may_obtain_at <= self.clock.ticks()
+        ready = self.obtaining.wanted and not self.obtaining.running
+        begun = self.parts is not None or self.undone
+        return (
+            ready
+            and begun
+            and self.is_deployed()
+            and self.calendar.may_obtain_at <= self.clock.ticks()
+        )
 
     def is_deployed(self) -> bool:
-        """Return whether nothing that changed is to be deployed first; certificates may wait."""
+        """Return whether nothing that changed is to be deployed first; certificates may wait.
+
+        What cannot be deployed at present keeps nobody from renewing.
+        """
         others = self.reasons.keys() - {CERTIFICATES}
-        return not others and not self.stopping and self.obtaining.ended is None
+        return (self.undone or not others) and not self.stopping and self.obtaining.ended is None
 
     def obtain(self) -> None:
         """Begin to obtain what is due; what comes of it is taken over by a later step."""
-        site, killed, made = self.following.site, self.killed, self.made()
+        site, made = self.following.site, self.made()
         if site is None:
             return
-        self.obtaining.begin(
-            lambda parts: made.obtain(site, parts, killed=killed), self.clock.ticks()
-        )
+        self.obtaining.begin(lambda parts: made.obtain(site, parts), self.clock.ticks())
 
     def take_over(self) -> None:
         """Take over what came of obtaining certificates, once that has ended."""
@@ -350,10 +358,10 @@ class Watch:
             self.obtaining.wanted = True
         else:
             self.calendar.obtaining_failures = 0
-            self.killed = False
             former, self.obtained = self.obtained, ended
             self.lines.obtained(ended, self.clock.ticks() - self.obtaining.since)
-            site, parts = self.following.site, self.parts
+            site = self.following.site
+            parts = self.parts or (self.obtaining.parts if self.undone else None)
             if site is None or parts is None or self.arrived:
                 return  # all of it is told after the next deployment
             if is_news(former, ended):

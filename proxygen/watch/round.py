@@ -10,6 +10,7 @@ from proxygen import assemble
 from proxygen.apply.hooks import HOOK_RAN
 from proxygen.apply.issue import Result
 from proxygen.apply.outcome import Outcome, Progress, nothing
+from proxygen.apply.tidying import note_killed, tidy
 from proxygen.assemble import Parts
 from proxygen.deploy import deploy
 from proxygen.errors import Coded
@@ -59,8 +60,8 @@ class Round:
         former: Parts | None,
         reasons: Collection[str],
         unserved: Collection[str],
-    ) -> tuple[Parts, Outcome, bool]:
-        """Deploy, and return whether a run was killed before; raise LockHeld while another runs.
+    ) -> tuple[Parts, Outcome]:
+        """Deploy; raise LockHeld while another run does.
 
         The *former* parts give on what they know. *unserved* are services that were seen to
         serve something else: they are looked at whatever else there is to do, and reloaded where
@@ -68,6 +69,8 @@ class Round:
         """
         with lock.held(self.layout.lock) as killed:
             assemble.bring_forward(self.layout)
+            if killed:
+                note_killed(self.layout)
             site = self.latest(assemble.opened(self.layout)) or site
             event(INFO, "round_begun", because=tuple(reasons))
             self.manager.status(f"a round is under way: {', '.join(reasons)}")
@@ -81,17 +84,13 @@ class Round:
                 if str(Reload(name)) in outcome.done:
                     event(INFO, "reloaded", service=name, reason="it served something else")
             self.keep(parts.store, site)
-            return parts, outcome, killed
+            return parts, outcome
 
-    def obtain(self, site: Site, former: Parts | None, *, killed: bool) -> tuple[Parts, Outcome]:
-        """Obtain what is due; raise LockHeld while another process does.
-
-        *killed*: a run was, and left things lying about.
-        """
-        with lock.held(self.layout.obtaining) as also_killed:
+    def obtain(self, site: Site, former: Parts | None) -> tuple[Parts, Outcome]:
+        """Obtain what is due; raise LockHeld while another process does."""
+        with lock.held(self.layout.obtaining) as killed:
             parts = assemble.parts(self.layout, self.clock.now, former)
-            if killed or also_killed:
-                parts.bundles.tidy(each.key for each in site.owners)
+            tidy(site, parts, killed=killed)
             return parts, obtain(
                 site, parts, self.progress(parts, self.obtains, self.came, self.enough)
             )

@@ -8,6 +8,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from itertools import chain, repeat
 from pathlib import Path
 
 import pytest
@@ -499,7 +500,7 @@ def test_what_was_right_last_is_not_written_again(trial: Trial) -> None:
 def test_an_exception_in_a_round_is_told_with_its_traceback_and_the_next_one_comes(
     trial: Trial,
 ) -> None:
-    draws = iter((0, 0, 2, 2))
+    draws = chain((0, 0), repeat(2))
 
     def draw() -> float:
         return 1 / next(draws)
@@ -525,9 +526,10 @@ def test_what_cannot_be_read_holds_no_traceback(running: Trial) -> None:
     place.symlink_to(place)
     running.model(A | B)
     running.changed()
-    (failed,) = running.events.of("round_failed")
-    assert "Too many levels of symbolic links" in failed["what"]
-    assert not failed["exc"]
+    for failed in running.events.of("round_failed"):
+        assert "Too many levels of symbolic links" in failed["what"]
+        assert not failed["exc"]
+    assert len(running.events.of("round_failed")) == 2  # neither half can read it
     place.unlink()
     kept.rename(place)
     running.model(A)
@@ -775,6 +777,61 @@ def test_obtaining_that_fails_as_a_whole_is_tried_ever_less_often(
     assert trial.events.reasons == [("start",)]
     pauses = [each["again_in"] for each in trial.events.of("round_failed")]
     assert pauses == [1.0, 10.0, 100.0, 600.0]
+
+
+def test_what_cannot_be_deployed_keeps_nobody_from_renewing(
+    trial: Trial, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    held = Held()
+    trial.watch = trial.made(start_work=held)
+    trial.model(A)
+    trial.watch.step()
+    held.end()
+    trial.watch.step()
+    with monkeypatch.context() as broken:
+        broken.setattr("proxygen.watch.round.deploy", fails)
+        trial.model(A | B)
+        trial.changed()
+        assert trial.events.of("round_failed")
+        assert len(held.begun) == 1
+        held.end()
+        trial.go(0.5)
+        assert not held.begun  # once for each time that there was reason to
+        assert trial.watch.step() > 0
+    trial.go(1000)
+    assert "b.example" in trial.owners
+
+
+def test_before_a_first_deployment_nothing_is_obtained(
+    trial: Trial, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    held = Held()
+    trial.watch = trial.made(start_work=held)
+    monkeypatch.setattr("proxygen.watch.round.deploy", fails)
+    trial.model(A)
+    trial.watch.step()
+    trial.go(60)
+    assert trial.events.of("round_failed")
+    assert not held.begun
+
+
+def test_figures_know_what_was_deployed_last(trial: Trial) -> None:
+    place = trial.layout.root / "var/figures.prom"
+    trial.model(A, metrics={"file": str(place)})
+    trial.watch.step()
+    trial.go(30)
+    trial.model(A | B, metrics={"file": str(place)})
+    trial.changed()
+    (found,) = trial.layout.root.rglob("figures.prom")
+    assert any(
+        "not_after" in each and "b.example" in each for each in found.read_text().split("\n")
+    )
 
 
 def test_obtaining_that_hangs_is_no_sign_of_life(trial: Trial) -> None:

@@ -1,0 +1,28 @@
+"""Tidying: what a run that was killed left in the store goes, be it by a later run."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from proxygen.assemble import Parts
+from proxygen.host import files
+from proxygen.model.layout import Layout
+from proxygen.model.site import Site
+
+
+def note_killed(layout: Layout) -> None:
+    """Note that a run was killed: who deploys finds that out, and who obtains tidies up."""
+    with suppress(OSError):
+        files.write(layout.untidy, b"")
+
+
+def tidy(site: Site, parts: Parts, *, killed: bool) -> None:
+    """Remove what nobody needs where a run was *killed*, or that was noted.
+
+    For who holds the lock of obtaining: nobody else stores certificates meanwhile.
+    """
+    note = parts.layout.untidy
+    if killed or note.exists():
+        parts.bundles.tidy(each.key for each in site.owners)
+        with suppress(OSError):
+            files.remove(note)
