@@ -45,6 +45,7 @@ FACTS = {
     "name": LATE,
     "count": "40",
     "most": "16",
+    "code": "from-tomorrow",
 }
 SERVERS = cause("servers", servers="ns1.example.org (203.0.113.53)")
 CAUSES = {

@@ -27,12 +27,14 @@ FINDINGS = {
     "cannot-look": "it could not be looked up from here: {why}",
     "not-fetched": "{address} could not be reached from here: {why}",
     "through-proxy": "{address} is none of our addresses, but leads here",
+    "unknown": "something was found that this version of proxygen does not know: {code}",
 }
 """By the code of a finding; in braces its facts, and as *why* what its causes say.
 
-The last four are no reason to wait, nor is any other whose finding says so: an authority can do
-without what is wrong there. Further facts, for who tells more: *record* of ``caa`` is the record
-that would allow it, *type* of ``private`` that of the record, *zone* of ``servfail`` where it is.
+The four before the last are no reason to wait, nor is any other whose finding says so: an
+authority can do without what is wrong there. The last one stands for each that has no phrase.
+Further facts, for who tells more: *record* of ``caa`` is the record that would allow it, *type* of
+``private`` that of the record, *zone* of ``servfail`` where it is.
 """
 
 CAUSES = {
@@ -40,6 +42,7 @@ CAUSES = {
     "said": "{words}",
     "system": "{words}",
     "bug": "a bug of proxygen: {words}",
+    "unknown": "a reason that this version of proxygen does not know: {code}",
     # connections
     "refused": "connection refused",
     "reset": "the connection was broken off",

@@ -7,6 +7,7 @@ from datetime import datetime
 from functools import cache
 from string import Formatter
 
+from proxygen.failure import UNKNOWN
 from proxygen.languages.english import CAUSES, FINDINGS
 from proxygen.plan.causes import Cause
 from proxygen.plan.language import Language, one_line, shortened
@@ -33,17 +34,28 @@ NOTHING: Mapping[str, str] = {}
 
 def sentence(finding: Finding) -> str:
     """Return a finding in one line of the terminal."""
-    return filled(TERMINAL, f"finding.{finding.code}", finding.facts, finding.because)
+    return in_words(finding, finding.facts)
 
 
 def sentence_about(name: str, finding: Finding) -> str:
     """Return a finding for a line that begins with the name: it is not said twice."""
-    phrase = FINDINGS[finding.code]
+    phrase = TERMINAL.phrases[key_of(TERMINAL, "finding", finding.code)]
     facts = (
         (fact, "it" if value == name and phrase.startswith(f"{{{fact}}} ") else value)
         for fact, value in finding.facts
     )
-    return filled(TERMINAL, f"finding.{finding.code}", facts, finding.because)
+    return in_words(finding, facts)
+
+
+def in_words(finding: Finding, facts: Iterable[tuple[str, str]]) -> str:
+    """Return a finding with these facts in one line of the terminal."""
+    key = key_of(TERMINAL, "finding", finding.code)
+    return filled(TERMINAL, key, facts, finding.because, {"code": finding.code})
+
+
+def key_of(language: Language, kind: str, code: str) -> str:
+    """Return the key of the phrase about a code; a later version may have stored another one."""
+    return key if (key := f"{kind}.{code}") in language.phrases else f"{kind}.{UNKNOWN}"
 
 
 def because(
@@ -57,7 +69,8 @@ def reason(cause: Cause, language: Language = TERMINAL, usual: Mapping[str, str]
     """Return what a cause says; one that is a finding says what that does."""
     key = f"because.{cause.code}"
     key = key if key in language.phrases else f"finding.{cause.code}"
-    return filled(language, key, cause.facts, cause.because, usual)
+    key = key if key in language.phrases else f"because.{UNKNOWN}"
+    return filled(language, key, cause.facts, cause.because, {**usual, "code": cause.code})
 
 
 def filled(

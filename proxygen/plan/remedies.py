@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from proxygen.model.hosts import readable
-from proxygen.plan.findings import filled
+from proxygen.plan.findings import filled, key_of
 from proxygen.plan.language import Language
 from proxygen.plan.names import Finding, Known
 
@@ -45,15 +45,16 @@ class Telling:
     def found(self, name: str, finding: Finding) -> str:
         """Return what a look at a name found; what does not exist may be what its alias names."""
         missing = finding.get("name") if finding.code == "nxdomain" else ""
-        return self.filled(f"finding.{finding.code}", missing or name, finding)
+        return self.filled("finding", finding.code, missing or name, finding)
 
     def needed(self, name: str, finding: Finding) -> str:
         """Return what can be done about it."""
-        return self.filled(f"needed.{NEEDED.get(finding.code, finding.code)}", name, finding)
+        return self.filled("needed", NEEDED.get(finding.code, finding.code), name, finding)
 
-    def filled(self, key: str, name: str, finding: Finding) -> str:
+    def filled(self, kind: str, code: str, name: str, finding: Finding) -> str:
         """Return a phrase about a finding."""
-        usual = {"host": readable(name), "server": self.server}
+        usual = {"host": readable(name), "server": self.server, "code": finding.code}
+        key = key_of(self.language, kind, code)
         return filled(self.language, key, finding.facts, finding.because, usual)
 
     def reason(self, known: Known) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import proxygen
+from proxygen.failure import UNKNOWN
 from proxygen.host import languages
 from proxygen.languages.english import CAUSES, FINDINGS
 from proxygen.lookup.answers import Trouble
@@ -84,8 +85,8 @@ def test_every_code_that_can_be_made_has_a_phrase_and_every_phrase_is_used() -> 
     codes[id(CAUSES)] |= MADE_OF["lookup/wire.py"]
     codes[id(FINDINGS)] |= MADE_OF["preflight/telling.py"]
     said = {"said"}  # as sentences of a former store are kept
-    assert codes[id(CAUSES)] | said == CAUSES.keys()
-    assert codes[id(FINDINGS)] == FINDINGS.keys()
+    assert codes[id(CAUSES)] | said | {UNKNOWN} == CAUSES.keys()
+    assert codes[id(FINDINGS)] | {UNKNOWN} == FINDINGS.keys()
 
 
 def test_no_code_is_made_up_while_it_runs() -> None:
@@ -139,12 +140,12 @@ def test_no_fact_is_a_sentence_of_ours(module: str, call: ast.Call) -> None:
 
 
 def test_codes_of_findings_and_of_causes_are_apart() -> None:
-    assert not CAUSES.keys() & FINDINGS.keys()
+    assert CAUSES.keys() & FINDINGS.keys() == {UNKNOWN}
 
 
 def full(code: str, phrases: dict[str, str]) -> Cause:
     """Return a cause with all that its phrase tells."""
-    names = placeholders(phrases[code]) - {WHY, MOMENT}
+    names = placeholders(phrases[code]) - {WHY, MOMENT, "code"}
     return cause(code, cause("refused"), **{name: f"<{name}>" for name in sorted(names)})
 
 
@@ -227,3 +228,19 @@ def test_several_causes_are_told_one_after_the_other() -> None:
     assert because(two) == "ns1: 192.0.2.1; ns2: nothing"
     assert because(two, languages.load("de")) == "ns1: 192.0.2.1; ns2: nichts"
     assert TERMINAL.code == "en"
+
+
+def test_what_a_later_version_found_is_told_by_its_code() -> None:
+    later = Cause("from-tomorrow", (("x", "y"),))
+    found = Finding("in-a-year", because=(later,))
+    assert sentence(found).endswith("does not know: in-a-year")
+    assert sentence_about(LATE, found) == sentence(found)
+    assert sentence(Finding("servfail", because=(later,))).endswith("not know: from-tomorrow")
+    assert reason(found.as_cause()).endswith("not know: in-a-year")
+    for code in languages.known():
+        telling = Telling(languages.load(code), "mail.example.net")
+        for each in (telling.found, telling.needed):
+            assert "in-a-year" in each(LATE, found)
+            assert LATE in each(LATE, found)
+        assert "from-tomorrow" in reason(later, languages.load(code))
+        assert "from-tomorrow" in telling.found(LATE, Finding("servfail", because=(later,)))
