@@ -45,6 +45,8 @@ def bring(known: dict[str, Any]) -> bool:
         evidence["findings"] = [*map(with_causes, findings)]
     if same:
         refusal["mark"] = newest_mark(evidence)
+        if not refusal["mark"]:
+            refusal["again"] = min(refusal["again"], known["look_at"], key=datetime.fromisoformat)
     return told or same
 
 
@@ -64,7 +66,7 @@ def with_causes(finding: dict[str, Any]) -> dict[str, Any]:
 def newest_mark(evidence: dict[str, Any]) -> str:
     """Return the mark of evidence, empty where the next check of the name may tell it by codes.
 
-    A refusal without a mark holds whatever is found, as long as it would.
+    A refusal without a mark holds whatever is found, so it does so until the next look alone.
     """
     findings = tuple(as_finding(each) for each in evidence["findings"])
     if any(each.grave and each.because for each in findings):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -55,7 +56,8 @@ def test_since_when_and_how_often_are_kept(names: dict[str, Known]) -> None:
         assert (known.bad_since and str(known.bad_since)) == old[name]["bad_since"]
         refusal = old[name]["refusal"]
         assert (known.refusal and known.refusal.count) == (refusal and refusal["count"])
-        assert (known.refusal and str(known.refusal.again)) == (refusal and refusal["again"])
+        again = old[name]["look_at"] if name == BOTH else refusal and refusal["again"]
+        assert (known.refusal and str(known.refusal.again)) == again
     assert (names[WAITING].looks, names[WAITING].bad_since) == (2, NOON)
 
 
@@ -95,12 +97,25 @@ def test_the_same_found_again_is_no_change_after_a_refusal(
     assert refusal.is_outdated(evidence())
 
 
-def test_a_refusal_of_a_name_in_trouble_holds_as_long_as_it_would(names: dict[str, Known]) -> None:
-    """What was in trouble is told by codes at the next check, which is nothing else found."""
+def test_a_refusal_of_a_name_in_trouble_holds_until_the_next_look(names: dict[str, Known]) -> None:
+    """What was in trouble is told by codes then, which is nothing else found, or it was mended."""
     refusal, found = names[BOTH].refusal, names[BOTH].evidence
     assert refusal
     assert refusal.holds(found, NOON)
     assert not refusal.is_outdated(evidence(Finding("elsewhere", (("type", "A"),))))
+    due = names[BOTH].look_at
+    still = looked(names[BOTH], BOTH, replace(found or evidence(), at=due), 0.0)
+    mended = looked(names[BOTH], BOTH, replace(evidence(), at=due), 0.0)
+    assert (still.is_ready(due), mended.is_ready(due)) == (False, True)
+
+
+def test_a_refusal_that_ends_before_the_next_look_ends_then() -> None:
+    page = json.loads(KEPT.read_bytes())
+    (both,) = (each for each in page["names"] if each["name"] == BOTH)
+    both["look_at"] = "2026-11-21 12:00:00+00:00"
+    refusal = NameBook(Forward(former(json.dumps(page).encode()))).of(OWNER)[BOTH].refusal
+    assert refusal
+    assert str(refusal.again) == both["refusal"]["again"]
 
 
 def test_it_is_brought_forward_once() -> None:
