@@ -22,7 +22,7 @@ from proxygen.observe import names as known_names
 from proxygen.plan.causes import Cause
 from proxygen.plan.document import document
 from proxygen.plan.findings import reason, sentence
-from proxygen.plan.names import Evidence, Finding, Known, Names, State, looked
+from proxygen.plan.names import Evidence, Finding, Known, Names, Refusal, State, looked
 from proxygen.plan.renewal import SHORT
 from proxygen.plan.states import OTHERS, WORDS, Named, named, records
 
@@ -315,11 +315,16 @@ def as_said(each: Named, now: datetime) -> dict[str, Any]:
         "looks": known.looks if known else 0,
         "dropped": moment(known.dropped) if known else None,
         "evidence": evidence(known.evidence) if known and known.evidence else None,
-        "refusal": asdict(refusal)
-        | {at: moment(getattr(refusal, at)) for at in ("at", "since", "again")}
-        if refusal
-        else None,
+        "refusal": refused(refusal) if refusal else None,
     }
+
+
+def refused(refusal: Refusal) -> dict[str, Any]:
+    """Return why an authority refused a name, or was not asked, as ``--json`` prints it."""
+    why = refusal.failure
+    told = {"what": why.what if why else None, "failure": why.as_json() if why else None}
+    moments = {at: moment(getattr(refusal, at)) for at in ("at", "since", "again")}
+    return asdict(refusal) | moments | told
 
 
 def moment(each: datetime | None) -> str | None:

@@ -13,9 +13,11 @@ from typing import Any
 import pytest
 
 from proxygen.bundles import Bundles
+from proxygen.failure import Scope, not_obtained
 from proxygen.model.certificate import Bundle, KeyAndChain
 from proxygen.namebook import NameBook
-from proxygen.plan.names import Evidence, Known
+from proxygen.plan.causes import Cause
+from proxygen.plan.names import Evidence, Finding, Known
 from proxygen.stores.filesystem import FileStore
 from tests import models
 from tests.certificates import DAY, NOON
@@ -266,6 +268,8 @@ def test_programs_are_told_everything(root: Path) -> None:
     assert found[BUECHER]["unicode"] == "bücher.example"
     assert found[BUECHER]["refusal"]["problem"] == "urn:ietf:params:acme:error:dns"
     assert found[BUECHER]["refusal"]["count"] == 3
+    assert found[BUECHER]["refusal"]["words"] == "DNS problem: NXDOMAIN looking up A"
+    assert found[BUECHER]["refusal"]["failure"] is found[BUECHER]["refusal"]["what"] is None
     assert (found[A]["state"], bool(found[A]["dropped"])) == ("moved", True)
     assert (found[HOST]["state"], found[HOST]["covered"]) == ("issued", True)
 
@@ -342,3 +346,24 @@ def test_a_look_now_tells_what_is_there_and_keeps_nothing(root: Path, net: Inter
     assert said(root)["www.expired.example"]["evidence"] is None
     run = proxygen("--root", root, "names", "--look", "--explain", "www.expired.example")
     assert "DNSSEC" in run.stdout, run.stderr
+
+
+def test_why_no_proof_was_published_is_told_as_any_other_failure(root: Path) -> None:
+    known = refused(BUECHER, problem="")
+    why = not_obtained("program-failed", Scope.HOST, program="/opt/dns", status=3, arguments="x")
+    assert known.refusal
+    know(root, replace(known, refusal=replace(known.refusal, words="", failure=why)))
+    told = said(root)[BUECHER]["refusal"]
+    assert told["what"] == why.what
+    assert told["failure"] == why.as_json()
+    assert told["failure"]["facts"]["status"] == 3
+
+
+def test_what_a_later_version_found_stops_no_command(root: Path) -> None:
+    found = Finding("later", because=(Cause("much-later"),))
+    know(root, waiting(LATE, found), waiting(BUECHER, replace(found, code="servfail")))
+    for command in (["names"], ["names", "--json"], ["names", "--explain", LATE], ["status"]):
+        run = proxygen("--root", root, *command)
+        assert run.returncode != 1, run.stderr
+        assert "Traceback" not in run.stderr
+        assert "later" in run.stdout or command == ["status"]
