@@ -370,6 +370,9 @@ def in_utc(stored: Dated, *fields: str) -> Dated:
 def attempt_from(value: bytes | None) -> Attempt | None:
     """Return the failure that was stored; None for none, or for what is not ours."""
     found = read(ATTEMPT, value)
+    retry_at = found and found.failure.retry_at
+    if retry_at and not retry_at.tzinfo:
+        return None
     try:
         return found and in_utc(found, "at", "since", "again")
     except (OverflowError, ValueError):

@@ -7,7 +7,7 @@ next; *words* are the other side's own. What a person reads stands in ``language
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from enum import StrEnum
@@ -61,6 +61,8 @@ class Failure:
     *of*: the key of what its scope says: an owner, a directory, a service; empty where it is not
     known, or is only one. *facts* stand in the order of their names. *where*: a place in the
     model, a path or URL. *parts*: the failures that this one consists of.
+
+    What our own store holds of one was made so before, and is read as it is.
     """
 
     code: str
@@ -72,11 +74,19 @@ class Failure:
     parts: tuple[Failure, ...] = ()
 
     def __post_init__(self) -> None:
-        facts = sorted((name, bounded(value)) for name, value in self.facts)
+        facts = sorted(((name, bounded(value)) for name, value in self.facts), key=by_name)
+        words = cut(self.words.strip(), LONGEST_WORDS, concealed_words) if self.words else ""
         object.__setattr__(self, "facts", tuple(facts))
-        object.__setattr__(self, "words", concealed_words(self.words.strip()[:LONGEST_WORDS]))
-        object.__setattr__(self, "where", concealed(self.where[:LONGEST_FACT]))
+        object.__setattr__(self, "words", words)
+        object.__setattr__(self, "where", cut(self.where, LONGEST_FACT, concealed))
         object.__setattr__(self, "parts", self.parts[:MOST_PARTS])
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        """Return how one is read from a store: without concealing again, which takes long."""
+        schema = handler(source)
+        handler.resolve_ref_schema(schema)["post_init"] = False
+        return schema
 
     @property
     def what(self) -> str:
@@ -215,6 +225,11 @@ def refusing(name: str, failure: NotObtained) -> NotObtained:
     return replace(failure, refused=(RefusedName(name, "", failure.words, why),))
 
 
+def made_again(failure: F) -> F:
+    """Return a failure that another process made, without the secrets that only this one knows."""
+    return replace(failure, parts=tuple(map(made_again, failure.parts)))
+
+
 def at(failure: F, where: object) -> F:
     """Return a failure that tells where, unless it did."""
     return failure if failure.where or not where else replace(failure, where=str(where))
@@ -231,7 +246,12 @@ def told(failure: Failure, language: Mapping[str, str] | None = None) -> Told:
     """Return a failure in words; *language* holds the phrases, in English without."""
     known = dict(failure.facts)
     if failure.code == SAID:
-        return Told(str(known["what"]), failure.where, str(known["remedy"]), failure.words)
+        return Told(
+            str(known.get("what", "?")),
+            failure.where,
+            str(known.get("remedy", "")),
+            failure.words,
+        )
     language = phrases(ENGLISH) if language is None else language
     code = failure.code if f"failure.{failure.code}.what" in language else UNKNOWN
     phrase = language[f"failure.{code}.what"]
@@ -287,5 +307,22 @@ def shown(value: Value, language: Mapping[str, str]) -> str:
 def bounded(value: Value) -> Value:
     """Return a fact without secrets, and not too long."""
     if isinstance(value, tuple):
-        return tuple(concealed(each[:LONGEST_FACT]) for each in value[:MOST_VALUES])
-    return concealed(value[:LONGEST_FACT]) if isinstance(value, str) else value
+        return tuple(cut(each, LONGEST_FACT, concealed) for each in value[:MOST_VALUES])
+    return cut(value, LONGEST_FACT, concealed) if isinstance(value, str) else value
+
+
+def cut(text: str, most: int, conceal: Callable[[str], str]) -> str:
+    """Return the first characters of a text without secrets, nor a part of one that was cut.
+
+    Twice as many are looked at. What stands at their end may be a part of a secret: it goes, also
+    where so much before it was concealed that there would be room for it.
+    """
+    if len(text) <= 2 * most:
+        return conceal(text)[:most]
+    found = conceal(text[: 2 * most])
+    return found[: max(0, min(most, len(found) - most))]
+
+
+def by_name(fact: tuple[str, Value]) -> str:
+    """Return by what facts are sorted: values may be of several types."""
+    return fact[0]

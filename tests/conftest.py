@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from proxygen.stores import Values
+from proxygen.stores.filesystem import FileStore
 from tests.live import nameserver, ports
 from tests.live.machine import PROGRAMS, Machine, temporary_root
 from tests.live.needs import missing
+from tests.standins import refuse_sentences
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -42,6 +45,20 @@ def require(programs: Iterable[str]) -> None:
         pytest.fail("; ".join(reasons), pytrace=False)
     if reasons:
         pytest.skip("; ".join(reasons))
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_sentence_is_stored() -> Iterator[None]:
+    """Fail whoever stores a failure with its sentences instead of a code."""
+    put = FileStore.put_if
+
+    def put_if(self: FileStore, former: Values, values: Values) -> bool:
+        refuse_sentences(values)
+        return put(self, former, values)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FileStore, "put_if", put_if)
+        yield
 
 
 @pytest.fixture

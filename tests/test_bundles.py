@@ -300,6 +300,28 @@ def test_a_damaged_attempt_is_absent(store: MemoryStore, damage: bytes) -> None:
     assert Bundles(store).attempts()["a.example"].count == 1
 
 
+def test_a_failure_whose_next_moment_has_no_zone_is_absent_and_harms_no_other(
+    store: MemoryStore,
+) -> None:
+    bundles = Bundles(store)
+    bundles.failed(WANTED, no(retry_at=NOON), NOON, 0)
+    key = attempt_key("a.example")
+    kept = json.loads(store.get(key) or b"")
+    kept["failure"]["retry_at"] = "2026-11-20T12:00:00"
+    store.put(key, json.dumps(kept).encode())
+    assert bundles.attempts() == {}
+
+
+def test_facts_of_one_name_and_two_types_harm_nobody(store: MemoryStore) -> None:
+    bundles = Bundles(store)
+    bundles.failed(WANTED, NO, NOON, 0)
+    key = attempt_key("a.example")
+    kept = json.loads(store.get(key) or b"")
+    kept["failure"]["facts"] = [["a", 1], ["a", "x"], ["a", ["y"]]]
+    store.put(key, json.dumps(kept).encode())
+    assert str(bundles.attempts()["a.example"].failure)
+
+
 @pytest.mark.parametrize("days", [-1, 1])
 def test_the_authoritys_own_moment_wins_over_a_shorter_and_a_longer_pause(
     store: MemoryStore, days: int

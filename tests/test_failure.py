@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import copy
 import dataclasses
+import json
 import pickle
 import re
 import string
@@ -17,6 +18,8 @@ import pytest
 from pydantic import TypeAdapter
 
 import proxygen
+from proxygen import failure as module
+from proxygen.credentials import KNOWN
 from proxygen.errors import (
     IssueFailed,
     LockHeld,
@@ -30,18 +33,22 @@ from proxygen.failure import (
     LONGEST_FACT,
     LONGEST_WORDS,
     MOST_VALUES,
+    SAID,
     Failure,
     NotObtained,
     RefusedName,
     Scope,
     at,
     failure,
+    made_again,
     not_obtained,
     told,
 )
 from proxygen.languages import phrases
 from proxygen.notifiers import Undelivered
+from proxygen.stores.filesystem import FileStore
 from tests.certificates import NOON
+from tests.standins import MemoryStore
 
 PACKAGE = Path(proxygen.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
@@ -112,6 +119,66 @@ def test_a_failure_holds_no_secret_and_is_bounded() -> None:
     assert len(str(facts["a"])) == LONGEST_FACT
     assert isinstance(facts["b"], tuple)
     assert (len(facts["b"]), len(facts["b"][0])) == (MOST_VALUES, LONGEST_FACT)
+
+
+@pytest.mark.parametrize("before", [0, 100, 1_990, 2_000, 3_900, 3_990])
+@pytest.mark.parametrize("much", [0, 1_900])
+def test_no_part_of_a_secret_is_left_where_it_is_cut(
+    monkeypatch: pytest.MonkeyPatch, before: int, much: int
+) -> None:
+    monkeypatch.setattr(KNOWN, "forms", ("hunter22hunter22",))
+    key = "-----BEGIN PRIVATE KEY-----" + "M" * much + "-----END PRIVATE KEY-----"
+    text = (key if much else "") + "w" * before + "hunter22hunter22" + "x" * LONGEST_FACT
+    one = failure("x", Scope.HOST, a=text, b=(text,), where=text)
+    assert "hunt" not in repr(one)
+    words = " " * LONGEST_WORDS + "x" * (LONGEST_WORDS - 6) + "hunter22hunter22" + "x" * 200_000
+    assert "hunt" not in repr(failure("x", Scope.HOST, words=f"x{words}"))
+
+
+def test_facts_of_any_type_stand_in_the_order_of_their_names() -> None:
+    one = Failure("x", Scope.HOST, facts=(("b", 1), ("a", 2), ("b", "x"), ("b", ("y",))))
+    assert [name for name, _ in one.facts] == ["a", "b", "b", "b"]
+
+
+def test_who_reads_what_was_stored_conceals_nothing_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stored = TypeAdapter(NotObtained)
+    kept = stored.dump_json(REFUSED)
+    asked: list[str] = []
+    for each in ("concealed", "concealed_words"):
+        monkeypatch.setattr(module, each, lambda text: asked.append(text) or text)
+    assert stored.validate_json(kept, strict=True) == REFUSED
+    assert not asked
+    assert made_again(REFUSED) == REFUSED
+    assert asked
+
+
+def test_a_failure_of_a_command_line_that_lost_its_sentence_is_told_without() -> None:
+    assert str(Failure(SAID, Scope.HOST)) == "?"
+
+
+def test_only_an_error_of_a_command_line_or_of_the_model_has_sentences() -> None:
+    makers = {
+        path.name
+        for path in MODULES
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom)
+        and node.module == "proxygen.failure"
+        and "said" in {each.name for each in node.names}
+    }
+    assert makers == {"errors.py"}
+
+
+def test_no_store_of_the_tests_takes_a_failure_with_its_sentences(tmp_path: Path) -> None:
+    error = UsageError("a sentence", remedy="do this")
+    kept = not_obtained("program-error", Scope.HOST, parts=(error.failure,))
+    for store in (FileStore(tmp_path), MemoryStore()):
+        with pytest.raises(AssertionError, match="sentence"):
+            store.put("x", json.dumps(dataclasses.asdict(kept)).encode())
+        with pytest.raises(AssertionError, match="sentence"):
+            store.put("x", TypeAdapter(NotObtained).dump_json(kept))
+        store.put("x", TypeAdapter(NotObtained).dump_json(REFUSED))
 
 
 def test_the_same_went_wrong_where_code_and_facts_are_the_same() -> None:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pydantic import TypeAdapter
 
 from proxygen.errors import IssueFailed, ServiceError
-from proxygen.failure import NotObtained, Scope, not_obtained
+from proxygen.failure import Failure, NotObtained, Scope, made_again, not_obtained
 from proxygen.host.processes import Companion, Ended, ToldToStop
 from proxygen.model.certificate import KeyAndChain
 from proxygen.model.material import files, refusal
@@ -66,10 +66,16 @@ class Apart:
         except TimeoutError as error:
             late = not_obtained("files-late", files=named, seconds=round(self.patience))
             raise Unfinished(late) from error
-        except (ServiceError, ToldToStop) as error:
-            failure = not_obtained("files-not-read", Scope.HOST, files=named, words=error)
-            raise IssueFailed(failure) from error
+        except ServiceError as error:
+            raise IssueFailed(not_read(named, (error.failure,))) from error
+        except ToldToStop as error:
+            raise IssueFailed(not_read(named)) from error
         return told(answer)
+
+
+def not_read(named: str, parts: tuple[Failure, ...] = ()) -> NotObtained:
+    """Return the failure of files whose reader cannot be asked, or is asked no longer."""
+    return not_obtained("files-not-read", Scope.HOST, files=named, parts=parts)
 
 
 def lost(named: str, code: int) -> NotObtained:
@@ -87,7 +93,7 @@ def told(answer: dict[str, str]) -> KeyAndChain:
     if "bug" in answer:
         raise RuntimeError(answer["bug"])
     if "failure" in answer:
-        raise IssueFailed(FAILURE.validate_json(answer["failure"], strict=True))
+        raise IssueFailed(made_again(FAILURE.validate_json(answer["failure"], strict=True)))
     return KeyAndChain(b64decode(answer["key"]), b64decode(answer["fullchain"]))
 
 

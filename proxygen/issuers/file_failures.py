@@ -43,6 +43,9 @@ class Failures:
         except (OSError, ValidationError):
             return None
         until = kept.until
+        retry_at = kept.failure.retry_at
+        if retry_at and not retry_at.tzinfo:
+            return None
         if kept.mark != mark or (until and not now < until <= now + LONGEST):
             return None
         return kept.failure

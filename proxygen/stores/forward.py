@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from proxygen.failure import Scope, failure
 from proxygen.stores import VERSION, VERSION_KEY, Store, Values, former_names
 from proxygen.stores.change import readable
 from proxygen.stores.keyspace import HOST
@@ -153,8 +154,13 @@ def coded(value: bytes | None, scope: str) -> bytes | None:
         return value
     what, words, _ = (str(found.pop(name, "") or "") for name in ("what", "words", "remedy"))
     said, problem = "\n".join(filter(None, (what, words))), found.pop("problem", None)
-    failure = {"code": "noted-before", "scope": scope, "words": said, "problem": problem}
-    return json.dumps(found | {"failure": failure}).encode()
+    why = {"code": "noted-before", "scope": scope, "words": safe(said), "problem": problem}
+    return json.dumps(found | {"failure": why}).encode()
+
+
+def safe(said: str) -> str:
+    """Return words as a failure that is made now would have them."""
+    return failure("noted-before", Scope.OWNER, words=said).words
 
 
 def to_causes(store: Overlay) -> dict[str, bytes | None]:
@@ -176,8 +182,8 @@ def coded_runs(value: bytes) -> bytes:
 def coded_run(ran: dict[str, Any]) -> dict[str, Any]:
     """Return how one run of a hook went likewise."""
     said = str(ran.get("problem", "") or "")
-    failure = {"code": "noted-before", "scope": "host", "words": said} if said else None
-    return {name: each for name, each in ran.items() if name != "problem"} | {"failure": failure}
+    why = {"code": "noted-before", "scope": "host", "words": safe(said)} if said else None
+    return {name: each for name, each in ran.items() if name != "problem"} | {"failure": why}
 
 
 STEPS: tuple[Step, ...] = (to_keyspaces, to_key_types, to_codes, to_causes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import signal
@@ -15,7 +16,10 @@ import pytest
 from proxygen.errors import IssueFailed
 from proxygen.issuers import file_reader
 from proxygen.issuers.file_apart import Apart, Unfinished
-from tests.certificates import intermediate, leaf, root
+from proxygen.issuers.file_failures import Failures
+from tests.certificates import NOON, intermediate, leaf, root
+from tests.failures import no
+from tests.standins import MemoryStore
 
 CA = intermediate(root())
 PAIR = leaf(CA, "a.example").pair(CA)
@@ -104,3 +108,33 @@ def test_files_that_take_too_long_by_the_clock_are_given_up_and_others_are_read(
         assert pid(apart) != former
     with pytest.raises(ProcessLookupError):
         os.kill(former, 0)
+
+
+def test_why_the_process_cannot_be_started_is_no_ones_words(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/no/such/python")
+    with Apart() as apart, pytest.raises(IssueFailed, match=r"a\.pem was not read") as caught:
+        apart.assemble([("a.pem", PAIR.pem)], None)
+    (part,) = caught.value.failure.parts
+    assert (caught.value.words, part.code) == ("", "command-not-started")
+    assert part.what in str(caught.value)
+
+
+def test_who_was_told_to_stop_reads_nothing_more() -> None:
+    apart = Apart()
+    apart.companion.close()
+    with pytest.raises(IssueFailed) as caught:
+        apart.assemble([("a.pem", PAIR.pem)], None)
+    assert (caught.value.failure.code, caught.value.words) == ("files-not-read", "")
+
+
+def test_a_moment_without_a_zone_is_no_reason_to_leave_files_alone() -> None:
+    store = MemoryStore()
+    failures = Failures(store)
+    failures.keep("a.example", "m", no(retry_at=NOON))
+    assert failures.of("a.example", "m", NOON)
+    kept = json.loads(store.get("unusable/a.example") or b"")
+    kept["failure"]["retry_at"] = "2026-11-20T12:00:00"
+    store.put("unusable/a.example", json.dumps(kept).encode())
+    assert failures.of("a.example", "m", NOON) is None

@@ -196,6 +196,18 @@ def test_a_failure_that_was_noted_in_sentences_is_known_by_a_code(tmp_path: Path
     assert Bundles(Forward(store)).attempts() == found
 
 
+def test_words_that_were_noted_with_a_secret_are_brought_without() -> None:
+    store = MemoryStore()
+    secret = b"password=hunter22hunter"
+    run = json.dumps([RAN | {"problem": secret.decode(), "words": ""}]).encode()
+    attempt = ATTEMPT.replace(b"NXDOMAIN", secret)
+    assert secret in attempt
+    store.put_all(
+        {"attempts/a.example": attempt, "host/hooks/runs/a.example": run, VERSION_KEY: b"3"}
+    )
+    assert not [each for each in brought_forward(store, b"3").values() if secret in (each or b"")]
+
+
 RAN = {"hook": "10", "event": "deploy", "at": "2026-11-20 12:00:00+00:00", "seconds": 0.5}
 FORMER = {
     "version": b"3\n",
