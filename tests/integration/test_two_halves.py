@@ -176,3 +176,30 @@ def test_a_certificate_that_a_killed_run_obtained_is_deployed_by_the_next(web: M
         assert run.returncode == 0, run.stdout + run.stderr
         assert shown(web, "www.c.example") == {"www.c.example"}
         assert web.pebble.new_orders == 1
+
+
+def planned(machine: Machine) -> Any:
+    """Return the steps that a plan shows, but looks at names."""
+    steps = json.loads(machine.proxygen("plan", "--json").stdout)["steps"]
+    return [each for each in steps if each["step"] != "look"]
+
+
+def test_a_plan_shows_what_is_done_about_a_name_that_another_server_has(web: Machine) -> None:
+    foreign = web.nginx.conf_d / "00-foreign.conf"
+    listens = f"server {{ listen 127.0.0.1:{web.nginx.http}; server_name x.c.example;"
+    foreign.write_text(f"{listens} return 404; }}\n")
+    more = {"c.example": ORDERED["c.example"] | {"extra_names": ["x.c.example"]}}
+    web.model(A | more, main=MAIN)
+    assert web.proxygen("apply").returncode == 0
+    assert web.pebble.new_orders == 1
+    assert shown(web, "www.c.example") == {"www.c.example"}
+    for _ in range(2):
+        assert planned(web) == []
+        assert web.proxygen("apply").returncode == 0
+    assert web.pebble.new_orders == 1
+    foreign.unlink()
+    os.kill(web.nginx.pid, signal.SIGHUP)
+    (step,) = until(lambda: planned(web), "nginx without the other server")
+    assert (step["owner"], step["left_out"]) == ("c.example", [])
+    assert web.proxygen("renew").returncode == 0
+    assert shown(web, "www.c.example") == {"www.c.example", "x.c.example"}
