@@ -691,7 +691,7 @@ def test_a_name_that_is_wrong_or_closes_keeps_no_other_from_being_answered_for()
 def test_names_that_nobody_had_the_time_to_ask_for_are_neither_answered_for_nor_wrong() -> None:
     with probed(delay=0.05) as listener:
         found = answered.asked(listener, MANY, time.monotonic() + 0.5)
-        assert len(found.names) < len(MANY)
+        assert len(found.names) <= 11  # however busy the machine is: each takes 0.05 s
         assert not found.silent
         assert answered.asked(listener, MANY, time.monotonic() - 1) == Answers()
 
