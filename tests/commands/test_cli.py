@@ -17,7 +17,7 @@ from proxygen.model.x509 import new_key, self_signed
 from proxygen.stores import VERSION
 from tests.certificates import DAY, NOON
 from tests.live import needs
-from tests.live.machine import temporary_root
+from tests.live.machine import LOCKS, temporary_root
 
 MODEL = """\
 contact: hostmaster@example.net
@@ -632,8 +632,7 @@ def test_nothing_to_do_is_said_and_touches_nothing(root: Path) -> None:
 
 def touched(root: Path) -> dict[Path, int]:
     """Return when each file below a root was written, but for locks."""
-    locks = ("lock", "obtaining", "telling")
-    return {path: path.stat().st_mtime_ns for path in root.rglob("*") if path.name not in locks}
+    return {path: path.stat().st_mtime_ns for path in root.rglob("*") if path.name not in LOCKS}
 
 
 @pytest.mark.parametrize("options", [["--json"], []], ids=["json", "words"])

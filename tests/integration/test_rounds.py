@@ -21,7 +21,7 @@ from proxygen.plan.installation import Installation
 from proxygen.reconcile import make_plan, reconcile
 from tests.conftest import require
 from tests.live import client
-from tests.live.machine import Machine
+from tests.live.machine import LOCKS, Machine
 
 MAIN = {"url": "https://mail.example.net", "certificate": "selfsigned"}
 A = {"a.example": {"url": "https://www.a.example", "certificate": "selfsigned"}}
@@ -92,7 +92,7 @@ def test_nothing_due_is_nothing_done_and_nothing_made_again(process: Process) ->
 def modified(root: Path) -> dict[str, int]:
     """Return when each file of ours was written."""
     ours = (root / "var/lib/proxygen").rglob("*")
-    return {str(path): path.lstat().st_mtime_ns for path in ours if path.name != "lock"}
+    return {str(path): path.lstat().st_mtime_ns for path in ours if path.name not in LOCKS}
 
 
 def test_a_changed_model_is_served(process: Process) -> None:

@@ -9,7 +9,7 @@ import pytest
 from tests.conftest import require
 from tests.live import client
 from tests.live.authority import Authority
-from tests.live.machine import PROGRAMS, Machine, temporary_root
+from tests.live.machine import LOCKS, PROGRAMS, Machine, temporary_root
 from tests.live.pebble import Manners
 
 REFUSED = r"(?i)unrecognized|alert|EOF"
@@ -172,7 +172,7 @@ def written(machine: Machine) -> dict[str, tuple[int, int]]:
         str(path): (path.lstat().st_ino, path.lstat().st_ctime_ns)
         for folder in ("etc", "var/lib/proxygen")
         for path in (machine.root / folder).rglob("*")
-        if path.name != "lock" and path.is_file()
+        if path.name not in LOCKS and path.is_file()
     }
 
 

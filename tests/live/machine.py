@@ -21,6 +21,9 @@ from tests.live.processes import environment, made
 
 PROGRAMS = ("nginx", "pebble", "postfix", "dovecot")
 NOBODY_LISTENS = 1
+LOCKS = frozenset({"lock", "obtaining", "telling"})
+"""Files of ours that a run writes its number to, whatever it does."""
+
 LONGEST_ROOT = 48
 """Dovecot's and postfix's sockets lie below the root; a socket's path has 107 characters."""
 
