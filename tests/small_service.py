@@ -18,7 +18,7 @@ from proxygen.apply.rendering import installations
 from proxygen.apply.service import LiveService, Target
 from proxygen.model.layout import Layout, ServiceLayout
 from proxygen.model.site import Role, Site
-from proxygen.model.views import MailView, WebSite, WebView
+from proxygen.model.views import MailView, WebView
 from proxygen.observe import observe
 from proxygen.plan.installation import Installation
 from proxygen.plan.observed import Observed
@@ -39,6 +39,7 @@ from proxygen.services import (
     WebFacts,
     main_cf,
 )
+from proxygen.services.nginx_blocks import served
 from proxygen.services.service_kind import ServiceKind
 
 LINK = "global.pem"
@@ -195,7 +196,7 @@ def web(root: Path, port: int) -> ServiceKind[ServiceSettings, WebFacts, WebView
         return WebFacts(program, VERSION, main, pid_file=root / "run/web.pid")
 
     def wanted(view: WebView, _: ServiceSettings, facts: WebFacts, layout: ServiceLayout) -> Wanted:
-        there = [each for each in view.sites if each.owner not in facts.dropped]
+        there = served(view, facts).sites
         found = [
             Served(name, str(layout.own.certificate(each.bundle.owner, each.bundle.digest)))
             for each in there
@@ -203,7 +204,7 @@ def web(root: Path, port: int) -> ServiceKind[ServiceSettings, WebFacts, WebView
         ]
         return Wanted(
             files=(Rendered("web/sites.conf.j2", "sites.conf", {"sites": found}),),
-            links={LINK: view.sites[0].bundle},
+            links={LINK: there[0].bundle},
             certificates=tuple(each.bundle for each in there),
             additions={**facts.additions, **dict.fromkeys(facts.closed)},
         )
@@ -211,12 +212,9 @@ def web(root: Path, port: int) -> ServiceKind[ServiceSettings, WebFacts, WebView
     def places(
         service: str, view: WebView, _: ServiceSettings, facts: WebFacts
     ) -> Iterator[Endpoint]:
-        for each in view.sites:
-            yield from places_of(service, each, facts)
-
-    def places_of(service: str, each: WebSite, facts: WebFacts) -> Iterator[Endpoint]:
-        for name in each.names if each.owner not in facts.dropped else ():
-            yield Endpoint(service, "127.0.0.1", port, name, each.bundle)
+        for each in served(view, facts).sites:
+            for name in each.names:
+                yield Endpoint(service, "127.0.0.1", port, name, each.bundle)
 
     return ServiceKind(
         role=Role.WEB,

@@ -15,7 +15,7 @@ from proxygen.model.x509 import facts
 from proxygen.observe import observe
 from proxygen.plan.backoff import Attempt, purpose
 from proxygen.plan.observed import Candidate, Installed, Observed, ServiceState
-from proxygen.plan.steps import Adopt, Install, Issue, Plan, Reload, Step, Verify
+from proxygen.plan.steps import Adopt, Forget, Install, Issue, Plan, Reload, Step, Verify
 from proxygen.services import Additions, ParameterFacts, WebFacts
 from tests import certificates
 from tests.certificates import DAY, NOON
@@ -167,6 +167,8 @@ def short(step: Step) -> str:
         case Issue(certificate, _, stand_in):
             how = "stand-in" if stand_in else certificate.issuer
             return f"{how} {certificate.owner}"
+        case Forget(bundle):
+            return f"forget {bundle.owner}"
         case Adopt(bundle):
             return f"adopt {bundle.owner}"
         case Install(installation, reason):
