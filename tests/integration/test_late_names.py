@@ -78,7 +78,7 @@ def test_a_late_name_joins_by_one_order_without_anybodys_help(
 ) -> None:
     """The whole story: set up, DNS still wrong, right half an hour later."""
     web.model({"a.example": A, "b.example": B}, main=MAIN)
-    trial.watch.step()
+    trial.go(1)
     assert shown(web, "www.a.example") == {"www.a.example"}
     assert shown(web, "www.b.example") == {"www.b.example"}
     orders = web.pebble.new_orders
