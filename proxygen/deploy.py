@@ -109,8 +109,7 @@ def plan_deployment(
     """Return what there is to do on this host, as far as it can be told from what the store holds.
 
     *supplied* are the owners whose certificate was seen to in this deployment already, *only* those
-    whose is supplied at all. Without a
-    global certificate nothing can be given to a service.
+    whose is supplied at all. Without a global certificate nothing can be given to a service.
     """
     now = parts.now()
     adopt = tuple(

@@ -209,20 +209,21 @@ def make_plan(site: Site, parts: Parts, observed: Observed, only: Collection[str
     observed, now = with_candidates(site, parts, observed), parts.now()
     here = plan_deployment(site, parts, observed, only=only)
     adopt = tuple(step for step in here.steps if isinstance(step, Adopt))
-    then = with_global(site, adopted(observed, adopt), now)
-    if GLOBAL not in adopted(observed, adopt).bundles:
+    stored = adopted(observed, adopt)
+    then = with_global(site, stored, now)
+    if GLOBAL not in stored.bundles:
         later = plan_deployment(site, parts, then, only=only)
         installs = (step for step in later.steps if not isinstance(step, Adopt | Issue))
         here = replace(later, steps=(*here.steps, *installs), waiting=here.waiting)
     installed = {step.installation.service for step in here.steps if isinstance(step, Install)}
     answers = answers_after(site, parts, observed, installed)
-    orders = plan_orders(site, parts, replace(adopted(observed, adopt), answers=answers), only)
+    orders = plan_orders(site, parts, replace(stored, answers=answers), only)
     steps = (*here.steps, *orders.steps)
     roles = {name: parts.services[name].role for name in observed.services}
     waiting = (*here.waiting, *orders.waiting)
     showing = Showing(site, observed, then, steps, waiting, roles, now)
     told = told_of_stand_ins(site, observed, here, now)
-    known = (*told, *warnings(site, adopted(observed, adopt), now))
+    known = (*told, *warnings(site, stored, now))
     return replace(
         orders,
         steps=steps,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from proxygen.errors import Mistake, Origin
@@ -40,9 +40,8 @@ def wrong_in(
         reason = reason.replace("field", "application")
         yield Mistake(where, f"backends.{name}.application", reason, remedy, code="no-application")
         return
-    needed = sorted(
-        {each["upstream"] for each in merged(fields, application).values() if "upstream" in each}
-    )
+    locations = merged(fields, application)
+    needed = sorted({each["upstream"] for each in locations.values() if "upstream" in each})
     if not set(needed) & fields.upstreams.keys():
         yield Mistake(
             document.origin("backends", name, "upstreams"),
@@ -51,8 +50,9 @@ def wrong_in(
             f"name one of them {' or '.join(needed)}, or add `locations`",
             code="no-upstream",
         )
+    circling = in_circles(locations)
     for path in fields.locations:
-        for reason, remedy, code in wrong_at(path, fields, application):
+        for reason, remedy, code in wrong_at(path, locations[path], fields, circling):
             where = document.origin("backends", name, "locations", path)
             yield Mistake(where, f"backends.{name}.locations.{path}", reason, remedy, code=code)
     for upstream, servers in fields.upstreams.items():
@@ -67,15 +67,14 @@ def wrong_in(
 
 
 def wrong_at(
-    path: str, fields: BackendFields, application: Application
+    path: str, location: Mapping[str, Any], fields: BackendFields, circling: Collection[str]
 ) -> Iterator[tuple[str, str, str]]:
     """Yield what is wrong with a location of the model, what to do about it, and the code."""
-    location = merged(fields, application)[path]
     upstream, redirect = location.get("upstream"), location.get("redirect")
     if redirect is None and upstream not in fields.upstreams:
         reason = f"the upstream `{upstream}` is not there" if upstream else "`upstream` is missing"
         yield reason, f"write one of: {', '.join(fields.upstreams)}", "no-upstream"
-    if redirect and in_a_circle(path, merged(fields, application)):
+    if path in circling:
         reason = f"it sends the browser to {redirect}, from where it is sent here again"
         yield reason, "write a path that another location takes", "redirect-loop"
     if location.get("password") and redirect:
@@ -89,24 +88,30 @@ def wrong_at(
         yield reason, f"write the path as {path}/", "rewrite-above"
 
 
-def in_a_circle(path: str, locations: Mapping[str, Mapping[str, Any]]) -> bool:
-    """Return whether a redirect leads back to its own location, maybe by way of others."""
-    passed, here = set[str](), taker(locations[path]["redirect"], locations)
-    while here is not None and here not in passed and here != path:
-        passed.add(here)
-        leads = locations[here].get("redirect")
-        here = taker(leads, locations) if leads else None
-    return here == path
+def in_circles(locations: Mapping[str, Mapping[str, Any]]) -> set[str]:
+    """Return the paths whose redirects lead back to themselves, maybe by way of others."""
+    redirects = {path: each["redirect"] for path, each in locations.items() if "redirect" in each}
+    leads = {path: taker(redirect, locations) for path, redirect in redirects.items()}
+    found, passed = set[str](), set[str]()
+    for start in leads:
+        way, here = list[str](), start
+        while here in leads and here not in passed:
+            passed.add(here)
+            way.append(here)
+            here = leads[here] or ""
+        if here in way:
+            found.update(way[way.index(here) :])
+    return found
 
 
 def taker(asked: str, locations: Mapping[str, Mapping[str, Any]]) -> str | None:
     """Return the path of the location that takes requests for a path, as nginx chooses it."""
     if asked in locations:
         return asked
-    begin = [
-        path for path, each in locations.items() if asked.startswith(path) and not each.get("exact")
-    ]
-    return max(begin, key=len, default=None)
+    begin = (asked[:end] for end in range(len(asked) - 1, 0, -1))
+    return next(
+        (path for path in begin if path in locations and not locations[path].get("exact")), None
+    )
 
 
 def backend(name: str, fields: BackendFields, application: Application, where: Origin) -> Backend:
