@@ -352,7 +352,8 @@ def trusting(roots: tuple[Path, ...]) -> ssl.SSLContext:
 
 def words_of(error: Exception) -> str:
     """Return what an error says, without the pool or connection that urllib3 puts first."""
-    whole = str(error)
+    said_by = [str(each) for each in error.args if isinstance(each, str | Exception)]
+    whole = ": ".join(said_by) if isinstance(error, HTTPError) and said_by else str(error)
     named, mark, said = whole.partition("): ")
     return said if mark and named.startswith(("Pool(host=", "Connection(host=")) else whole
 

@@ -5,8 +5,21 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    NewConnectionError,
+    ProtocolError,
+    ProxyError,
+)
 
-from proxygen.issuers.acme_transport import LONGEST_REFUSAL, LONGEST_WAIT, moment
+from proxygen.issuers.acme_transport import (
+    LONGEST_REFUSAL,
+    LONGEST_WAIT,
+    Connection,
+    moment,
+    words_of,
+)
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
@@ -41,3 +54,23 @@ def test_a_refusal_may_ask_for_a_week(asked: str, wait: timedelta) -> None:
 @pytest.mark.parametrize("asked", ["soon", "-5", "1.5", "²", "Fri, 99 Nov 2026 12:00:00 GMT", ","])
 def test_what_is_neither_is_ignored(asked: str) -> None:
     assert moment(asked, NOON, LONGEST_WAIT) is None
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (ConnectTimeoutError(object(), "no connection in time"), "no connection in time"),
+        (ProxyError("Unable to connect", OSError("refused")), "Unable to connect: refused"),
+        (ProtocolError("Connection aborted", OSError("reset")), "Connection aborted: reset"),
+        (OSError(104, "Connection reset by peer"), "[Errno 104] Connection reset by peer"),
+    ],
+)
+def test_what_a_library_raises_is_told_without_its_objects(
+    error: HTTPError | OSError, words: str
+) -> None:
+    assert words_of(error) == words
+
+
+def test_a_refused_connection_is_told_without_its_repr() -> None:
+    refused = NewConnectionError(Connection("ca.example"), "Connection refused")
+    assert words_of(refused) == "Connection refused"
