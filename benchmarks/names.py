@@ -19,10 +19,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from proxygen.lookup.answers import Found
-from proxygen.lookup.resolving import Resolving
+from proxygen.dns.answers import Found
+from proxygen.dns.resolver import Resolving
 from proxygen.model.certificate import HTTP
-from proxygen.plan.names import Evidence
+from proxygen.names.states import Evidence
 from proxygen.preflight import Asked, Beacon, Identity, Preflight
 from proxygen.solvers.http01 import Listener
 from tests.live.installation import challenge_port

@@ -33,7 +33,7 @@ from tests.live.processes import until
 CHANGES = 5
 FEW, SHORT_REST, REST = 1000, 3.0, 60.0
 """Seconds between changes: the daemon takes one part in twenty of a core for those that follow at
-once (`Allowance` in `watch/calendar.py`), and each costs a second with many domains."""
+once (`Allowance` in `daemon/calendar.py`), and each costs a second with many domains."""
 
 
 def main() -> None:

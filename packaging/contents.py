@@ -28,7 +28,7 @@ from units import package_script, package_units
 import proxygen
 from proxygen.cli import entry
 from proxygen.commands.install_service import PACKAGED_SCRIPTS
-from proxygen.plan.units import SCRIPT
+from proxygen.systemd.units import SCRIPT
 
 SHELLS = {
     "bash": "usr/share/bash-completion/completions/proxygen",

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from proxygen.commands.install_service import PACKAGED_SCRIPTS, WRITTEN, package_texts
-from proxygen.plan.units import MARK, SCRIPT, Surroundings, units
+from proxygen.systemd.units import MARK, SCRIPT, Surroundings, units
 
 HEAD = """\
 # Part of Debian's package proxygen: put changes into a drop-in (systemctl edit {name}).

@@ -13,8 +13,7 @@ from datetime import datetime
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from proxygen import applied, registry
-from proxygen.bundles import Bundles
+from proxygen import registry
 from proxygen.credentials import HIDDEN, KNOWN, looks_secret
 from proxygen.errors import IssueFailed, ProxygenError, UsageError
 from proxygen.failure import NotObtained, Scope, at, not_obtained
@@ -23,7 +22,6 @@ from proxygen.host.addresses import Addresses
 from proxygen.host.files import Stamp
 from proxygen.host.suffixes import is_public, registered
 from proxygen.issuers import Issuer
-from proxygen.ledger import Ledger
 from proxygen.model.certificate import DNS, HTTP, PERSIST, Certificate, Secret
 from proxygen.model.former import NOTHING, Former, Past
 from proxygen.model.layout import Layout
@@ -31,18 +29,20 @@ from proxygen.model.reading import Before, settle
 from proxygen.model.site import Acme, Site
 from proxygen.model.sources import Load, Source, Unreadable
 from proxygen.model.yaml import LARGEST_INCLUDED, LARGEST_MAIN
-from proxygen.namebook import NameBook
 from proxygen.plan.quota import Entry, Kind, Quota, is_exempt, is_renewal
 from proxygen.services import Service
 from proxygen.solvers import Solver, Solvers, Writer, Writing
-from proxygen.stores import VERSION, VERSION_KEY, Store, keyspace
+from proxygen.stores import VERSION, VERSION_KEY, Store, applied, keyspace
+from proxygen.stores.bundles import Bundles
 from proxygen.stores.filesystem import FileStore
 from proxygen.stores.forward import Forward, is_known, version_in
+from proxygen.stores.ledger import Ledger
+from proxygen.stores.names import NameBook
 
 if TYPE_CHECKING:
+    from proxygen.dns.resolver import Resolving
     from proxygen.issuers.acme import AcmeIssuer
     from proxygen.issuers.acme_transport import Pace
-    from proxygen.lookup.resolving import Resolving
     from proxygen.plan.render import Templates
 
 T = TypeVar("T")
@@ -125,7 +125,7 @@ class Parts:
         """Return who asks the DNS for a site; what it was told it knows as long as that holds."""
         if found := self.lookups.get(site.resolvers):
             return found
-        from proxygen.lookup.resolving import Resolving
+        from proxygen.dns.resolver import Resolving
 
         made = Resolving(site.resolvers, ticks=lambda: self.now().timestamp())
         return self.lookups.setdefault(site.resolvers, made)  # another thread may forget them all
@@ -384,7 +384,7 @@ def issuers(
         if "file" in words:
             from proxygen.issuers.file import FileIssuer
             from proxygen.issuers.file_apart import Apart
-            from proxygen.issuers.file_failures import Failures
+            from proxygen.stores.file_failures import Failures
 
             reader = stack.enter_context(Apart())
             built["file"] = FileIssuer(parts.now, password, reader, Failures(parts.store))

@@ -18,7 +18,7 @@ from proxygen import DOCUMENTS, __version__
 from proxygen.credentials import concealed_words
 from proxygen.errors import ProxygenError, ServiceError, UsageError, did_you_mean, visible
 from proxygen.failure import Scope, failure
-from proxygen.plan.document import document
+from proxygen.reports.document import document
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -56,7 +56,7 @@ class Commands(click.Group):
         For an unknown one tell the nearest.
         """
         if ctx.resilient_parsing:
-            from proxygen.completion import stand_in
+            from proxygen.terminal.completion import stand_in
 
             if found := stand_in(args, lambda: self.get_command(ctx, args[0])):
                 return found

@@ -8,27 +8,27 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 
-from proxygen import answered
 from proxygen.apply import refusals
 from proxygen.apply.change import not_running
 from proxygen.apply.deployment import Deployment, installed_by
-from proxygen.apply.heeding import Heeding
 from proxygen.apply.hooks import Hooks
 from proxygen.apply.issuance import Issuance
 from proxygen.apply.outcome import Outcome, Progress, nothing
+from proxygen.apply.refused_parts import Heeding
 from proxygen.apply.rendering import installations, met
 from proxygen.assemble import Parts
-from proxygen.configured import with_candidates
 from proxygen.errors import CheckFailed, NotServed, ProxygenError, ServiceError
 from proxygen.model.certificate import GLOBAL, HTTP
 from proxygen.model.site import Site
-from proxygen.observe import looked_since, observe
+from proxygen.names.states import Answers
+from proxygen.observe.configured import with_candidates
+from proxygen.observe.services import looked_since, observe
 from proxygen.plan.adoption import adopted, adoptions, as_they_are, not_usable
 from proxygen.plan.compare import LOCAL, as_they_were, changes_of, issues_of, stand_in
-from proxygen.plan.names import Answers
+from proxygen.plan.culprits import why_left_out
 from proxygen.plan.observed import Observed, ServiceState
 from proxygen.plan.steps import Install, Issue, Plan
-from proxygen.plan.without import why_left_out
+from proxygen.stores import answered
 
 NOTHING_BEFORE: Mapping[str, str | None] = {}
 

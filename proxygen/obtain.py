@@ -7,15 +7,15 @@ from dataclasses import asdict, replace
 
 from proxygen.apply.hooks import Hooks
 from proxygen.apply.issuance import Issuance
-from proxygen.apply.look import look
 from proxygen.apply.orders import Orders, Tried
 from proxygen.apply.outcome import Outcome, Progress
+from proxygen.apply.renewal_information import look
 from proxygen.assemble import Parts
 from proxygen.errors import IssueFailed
 from proxygen.failure import not_obtained
 from proxygen.model.hosts import readable
 from proxygen.model.site import Site
-from proxygen.observe import observe_store, sources
+from proxygen.observe.services import observe_store, sources
 from proxygen.plan.backoff import purpose, purpose_of
 from proxygen.plan.compare import LOCAL, forgotten, in_order, issues, issues_of, looks
 from proxygen.plan.observed import Observed

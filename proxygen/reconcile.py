@@ -8,13 +8,11 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from proxygen import answered
 from proxygen.apply.hooks import Hooks
 from proxygen.apply.orders import Tried
 from proxygen.apply.outcome import Outcome, Progress
 from proxygen.apply.rendering import met
 from proxygen.assemble import Parts
-from proxygen.configured import with_candidates
 from proxygen.deploy import (
     answers_after,
     deploy,
@@ -26,13 +24,15 @@ from proxygen.deploy import (
 from proxygen.errors import LockHeld
 from proxygen.model.certificate import GLOBAL, Bundle
 from proxygen.model.site import Site
-from proxygen.observe import names, observe
+from proxygen.observe.configured import with_candidates
+from proxygen.observe.services import names, observe
 from proxygen.obtain import obtain, plan_orders
 from proxygen.plan.adoption import adopted
-from proxygen.plan.alerts import LEFT_OUT, not_asked, warnings
 from proxygen.plan.observed import Observed
 from proxygen.plan.shown import Showing
 from proxygen.plan.steps import Adopt, Install, Issue, Plan
+from proxygen.stores import answered
+from proxygen.texts.warnings import LEFT_OUT, not_asked, warnings
 
 PORTION = 120.0
 """Seconds of ordering after which what was obtained is deployed before the rest is ordered."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from proxygen.plan.causes import Cause
-from proxygen.plan.findings import reason
+from proxygen.names.causes import Cause
+from proxygen.names.findings import reason
 
 
 def why(cause: Cause | None) -> str:

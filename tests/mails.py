@@ -12,13 +12,13 @@ from proxygen.host import templates
 from proxygen.issuers.acme_failures import MEANINGS, UNKNOWN
 from proxygen.model.certificate import GLOBAL, Bundle
 from proxygen.model.site import Site
-from proxygen.plan.alarms import Seen, Wrong, alerts
+from proxygen.names.states import Names
 from proxygen.plan.backoff import Attempt, purpose, purpose_of
-from proxygen.plan.digests import Digest, Told, telling
-from proxygen.plan.letters import Letter, Sender
-from proxygen.plan.names import Names
 from proxygen.plan.observed import Installed, Observed, ServiceState
 from proxygen.plan.steps import Waiting
+from proxygen.texts.alerts import Seen, Wrong, alerts
+from proxygen.texts.digests import Digest, Told, telling
+from proxygen.texts.mails import Letter, Sender
 from tests.certificates import DAY, NOON
 from tests.models import bundle, bundles, site
 

@@ -19,10 +19,10 @@ from proxygen.apply.service import LiveService, Target
 from proxygen.model.layout import Layout, ServiceLayout
 from proxygen.model.site import Role, Site
 from proxygen.model.views import MailView, WebView
-from proxygen.observe import observe
-from proxygen.plan.installation import Installation
+from proxygen.observe.services import observe
 from proxygen.plan.observed import Observed
 from proxygen.plan.render import Template, Templates
+from proxygen.plan.rendering import Installation
 from proxygen.services import (
     Answer,
     Command,

@@ -18,7 +18,6 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, pkcs12
 
-from proxygen import answered, applied
 from proxygen import obtain as obtain_module
 from proxygen.apply.issuance import Issuance
 from proxygen.apply.orders import MOST_ORDERS, Orders, Tried
@@ -31,17 +30,18 @@ from proxygen.failure import RefusedName
 from proxygen.host import lock
 from proxygen.model.certificate import DNS, GLOBAL, Bundle, Certificate
 from proxygen.model.site import Site
-from proxygen.observe import observe, observe_store
+from proxygen.names.states import Answers
+from proxygen.observe.services import observe, observe_store
 from proxygen.obtain import obtain, plan_orders
-from proxygen.plan.alarms import Seen, alerts
-from proxygen.plan.names import Answers
 from proxygen.plan.observed import Observed, ServiceState
 from proxygen.plan.renewal import Reason, warned_from
 from proxygen.plan.steps import Forget, Issue, Look, Plan, Waiting
 from proxygen.plan.wake import wake_at
 from proxygen.reconcile import Alone, carry, deploy_alone, make_plan, reconcile, together
 from proxygen.services import Listener
+from proxygen.stores import answered, applied
 from proxygen.stores.filesystem import FileStore
+from proxygen.texts.alerts import Seen, alerts
 from tests import certificates
 from tests.certificates import NOON
 from tests.failures import at_work, not_issued, too_old

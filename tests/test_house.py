@@ -19,36 +19,36 @@ LAYERS = (
     ("languages",),
     ("failure",),
     ("errors",),
-    ("languages",),
     ("model",),
     ("services",),
+    ("names",),
     ("plan",),
+    ("hooks", "systemd", "texts"),
     ("host",),
-    ("lookup",),
+    ("dns",),
     ("stores",),
-    ("answered", "applied", "bundles", "ledger", "letterbox", "namebook"),
     ("solvers",),
     ("issuers", "notifiers"),
     ("registry",),
     ("assemble",),
-    ("named_files",),
     ("preflight",),
     ("observe",),
-    ("configured",),
     ("apply",),
-    ("metrics",),
-    ("tell",),
     ("deploy", "obtain"),
     ("reconcile",),
-    ("watch",),
-    ("completion",),
+    ("reports",),
+    ("daemon",),
+    ("terminal",),
     ("commands",),
     ("cli",),
     ("__main__",),
 )
 """From left to right; a module imports what stands left of it, or beside it in its own folder."""
 
-PURE = ("model", "services", "plan", "applications", "languages")
+PURE = (
+    *("model", "services", "names", "plan", "hooks", "systemd", "texts"),
+    *("applications", "languages"),
+)
 FORBIDDEN = frozenset(
     {
         *("os", "io", "subprocess", "socket", "shutil", "tempfile", "time", "glob", "threading"),
@@ -237,9 +237,7 @@ WITH_SETTINGS_OF_OTHERS = frozenset(
 """Where ``settings`` are not those of a service."""
 
 
-ASKING_OTHERS = frozenset(
-    {"registry.py", "host/logs.py", "lookup/delegation.py", "lookup/recursive.py"}
-)
+ASKING_OTHERS = frozenset({"registry.py", "host/logs.py", "dns/delegation.py", "dns/recursive.py"})
 """Who asks what something has that is no service."""
 
 

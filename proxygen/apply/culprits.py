@@ -12,15 +12,15 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from proxygen.apply.service import LiveService, Target
-from proxygen.bundles import Bundles
 from proxygen.host import files
 from proxygen.model.layout import certificate_file
 from proxygen.model.site import Site
-from proxygen.observe import LEFT_OUT
-from proxygen.plan.installation import Installation
+from proxygen.observe.services import LEFT_OUT
+from proxygen.plan.culprits import may_leave_out, parts_of, without
 from proxygen.plan.left_out import Kind, LeftOut, Part
-from proxygen.plan.without import may_leave_out, parts_of, without
+from proxygen.plan.rendering import Installation
 from proxygen.services import EVERYWHERE, Additions, Facts, additions_of
+from proxygen.stores.bundles import Bundles
 
 LONGEST = 300.0
 """Seconds of asking after which nothing is left out: the change as a whole is refused."""

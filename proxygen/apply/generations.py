@@ -9,13 +9,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from proxygen.bundles import Bundles
 from proxygen.errors import ServiceError
 from proxygen.failure import Scope, failure
 from proxygen.host import files
 from proxygen.model.certificate import Bundle
 from proxygen.model.layout import CHAIN, Live
-from proxygen.observe import (
+from proxygen.observe.services import (
     MANIFEST,
     SCOPE,
     group_of,
@@ -25,9 +24,10 @@ from proxygen.observe import (
     texts,
 )
 from proxygen.plan.compare import SECOND, damaged
-from proxygen.plan.installation import VERSION, Installation, chain_of, digests_in
 from proxygen.plan.observed import Installed
+from proxygen.plan.rendering import VERSION, Installation, chain_of, digests_in
 from proxygen.services import Additions, Endpoint
+from proxygen.stores.bundles import Bundles
 
 
 @dataclass(frozen=True, slots=True)

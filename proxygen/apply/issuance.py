@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from proxygen import assemble
+from proxygen.apply.authority_state import Standing
 from proxygen.apply.issue import Issuing, Result, issuer_of, lost
 from proxygen.apply.outcome import Outcome, Progress
-from proxygen.apply.standing import Standing
 from proxygen.assemble import Parts
 from proxygen.errors import Coded, coded
 from proxygen.issuers import Issuer

@@ -9,15 +9,15 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 
+from proxygen.apply.authority_state import Standing
 from proxygen.apply.side_by_side import completed
-from proxygen.apply.standing import Standing
 from proxygen.assemble import Parts
 from proxygen.errors import Bug, IssueFailed, StoreFailed
 from proxygen.failure import NotObtained, RefusedName, Scope, not_obtained
 from proxygen.issuers import Issuer
 from proxygen.model.certificate import Authority, Bundle, Certificate, KeyAndChain
 from proxygen.model.x509 import describe
-from proxygen.plan.names import Known, dropped, refused
+from proxygen.names.states import Known, dropped, refused
 from proxygen.plan.quota import is_renewal
 from proxygen.plan.schedule import replaced
 from proxygen.plan.steps import Issue

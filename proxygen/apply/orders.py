@@ -15,8 +15,8 @@ from proxygen.errors import Bug, IssueFailed
 from proxygen.model.certificate import Bundle, Certificate
 from proxygen.model.hosts import readable
 from proxygen.model.site import Site
-from proxygen.plan.findings import sentence_about
-from proxygen.plan.names import Known, unanswered
+from proxygen.names.findings import sentence_about
+from proxygen.names.states import Known, unanswered
 from proxygen.plan.observed import Observed
 from proxygen.plan.steps import Forget, Issue, Look, Plan, done
 

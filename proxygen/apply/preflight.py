@@ -17,8 +17,8 @@ from proxygen.errors import IssueFailed
 from proxygen.model.certificate import HTTP, Certificate
 from proxygen.model.hosts import readable
 from proxygen.model.site import Site
-from proxygen.observe import wanted_services
-from proxygen.plan.names import Evidence, Known, looked
+from proxygen.names.states import Evidence, Known, looked
+from proxygen.observe.services import wanted_services
 from proxygen.plan.observed import Observed
 from proxygen.preflight import Asked, Beacon, Identity, Preflight, reached
 

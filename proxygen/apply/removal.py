@@ -11,16 +11,16 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from proxygen import answered
 from proxygen.apply.service import LiveService
 from proxygen.assemble import Parts
 from proxygen.errors import CheckFailed, ServiceError
 from proxygen.failure import told
 from proxygen.host import files, processes
 from proxygen.host.own_part import own_part
-from proxygen.observe import former, manifest_of, program_of
+from proxygen.observe.services import former, manifest_of, program_of
 from proxygen.plan.observed import ServiceState
 from proxygen.services import Service
+from proxygen.stores import answered
 
 
 def remove(state: ServiceState, parts: Parts) -> tuple[str, ...]:

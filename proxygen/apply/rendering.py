@@ -11,9 +11,9 @@ from proxygen.failure import Scope, failure
 from proxygen.model.certificate import GLOBAL
 from proxygen.model.site import Site
 from proxygen.model.views import VIEWS, View
-from proxygen.plan.installation import Installation, installation, overrides_in
 from proxygen.plan.observed import Observed
 from proxygen.plan.render import Templates
+from proxygen.plan.rendering import Installation, installation, overrides_in
 from proxygen.services import Endpoint, Facts, ServiceSettings
 
 

@@ -18,9 +18,9 @@ from proxygen.failure import Failure, Scope, failure
 from proxygen.host import files, processes, staging
 from proxygen.host.own_part import own_part
 from proxygen.host.parameters import Parameters
-from proxygen.observe import SETTINGS, UNASKED, UNSERVED, former, refused, written_for
-from proxygen.plan.installation import pointing
+from proxygen.observe.services import SETTINGS, UNASKED, UNSERVED, former, refused, written_for
 from proxygen.plan.observed import ServiceState, dotted
+from proxygen.plan.rendering import pointing
 
 MOST_NOTED = 1000
 """Names that are noted of a service that shows something else; of more, nothing is known."""

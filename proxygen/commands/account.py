@@ -17,7 +17,7 @@ from proxygen.host import files, lock
 from proxygen.model.layout import Layout
 from proxygen.model.schema import DIRECTORIES
 from proxygen.model.site import Acme, Site
-from proxygen.plan.document import document
+from proxygen.reports.document import document
 
 if TYPE_CHECKING:
     from proxygen.issuers.acme_server import Server

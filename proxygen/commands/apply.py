@@ -12,9 +12,11 @@ from typing import Any
 
 import click
 
-from proxygen import applied, assemble, completion, metrics
+from proxygen import assemble
+from proxygen.apply.mails import tell
 from proxygen.apply.outcome import SILENT, Outcome, Progress, nothing
 from proxygen.apply.tidying import note_killed, tidy
+from proxygen.apply.unwritten import tell_unwritten
 from proxygen.assemble import Parts
 from proxygen.errors import (
     Coded,
@@ -30,14 +32,15 @@ from proxygen.model.hosts import BadName, host_name
 from proxygen.model.layout import Layout
 from proxygen.model.site import Site
 from proxygen.model.types import seconds
-from proxygen.plan.document import document
-from proxygen.plan.names import State
+from proxygen.names.states import State
 from proxygen.plan.schedule import told
-from proxygen.plan.states import named
 from proxygen.plan.steps import Waiting
 from proxygen.reconcile import Alone, reconcile
-from proxygen.tell import tell
-from proxygen.watch.unwritten import tell_unwritten
+from proxygen.reports import metrics
+from proxygen.reports.document import document
+from proxygen.stores import applied
+from proxygen.terminal import completion
+from proxygen.texts.names import named
 
 Once = Callable[[Site, Parts, Progress, Alone], Outcome]
 """What does one run; the site is the latest one."""

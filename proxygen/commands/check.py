@@ -13,20 +13,22 @@ from typing import Any
 
 import click
 
-from proxygen import applied, assemble
+from proxygen import assemble
 from proxygen.assemble import Parts
 from proxygen.commands.status import runs, scheduled_of
 from proxygen.errors import ModelError, ProxygenError, visible
 from proxygen.host import files
-from proxygen.letterbox import Letterbox, letters_wait
 from proxygen.model.hosts import readable
 from proxygen.model.layout import Layout
 from proxygen.model.site import Site
-from proxygen.observe import observe
+from proxygen.names.states import State
+from proxygen.observe.services import observe
 from proxygen.plan.compare import issues
-from proxygen.plan.document import document
 from proxygen.plan.failures import of_owner
-from proxygen.plan.health import (
+from proxygen.plan.observed import Observed
+from proxygen.plan.unserved import serves
+from proxygen.reports.document import document
+from proxygen.reports.health import (
     Finding,
     Level,
     Limits,
@@ -35,11 +37,10 @@ from proxygen.plan.health import (
     first_to_end,
     warning_from,
 )
-from proxygen.plan.names import State
-from proxygen.plan.observed import Observed
-from proxygen.plan.states import troubled
-from proxygen.plan.units import DAEMON, MARK
-from proxygen.plan.unserved import serves
+from proxygen.stores import applied
+from proxygen.stores.outbox import Letterbox, letters_wait
+from proxygen.systemd.units import DAEMON, MARK
+from proxygen.texts.names import troubled
 
 LONGEST_LINE = 300
 LONGEST_DETAIL = 500

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from proxygen import assemble, completion
+from proxygen import assemble
 from proxygen.assemble import Parts
 from proxygen.commands.apply import owner
 from proxygen.errors import Coded, IssueFailed, UsageError, coded, visible, words_json
@@ -20,9 +20,8 @@ from proxygen.model.certificate import GLOBAL, HTTP, PERSIST
 from proxygen.model.hosts import BadName, host_name, is_address, readable
 from proxygen.model.layout import Layout
 from proxygen.model.site import Site
-from proxygen.plan.document import document
-from proxygen.plan.findings import sentence
-from proxygen.plan.names import Evidence
+from proxygen.names.findings import sentence
+from proxygen.names.states import Evidence
 from proxygen.plan.records import (
     BLIND,
     KNOWN_IDENTITIES,
@@ -37,6 +36,8 @@ from proxygen.plan.records import (
     records,
     zone,
 )
+from proxygen.reports.document import document
+from proxygen.terminal import completion
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,7 +316,7 @@ def leading(
     """Return where names lead, of which nothing else matters."""
     import asyncio
 
-    from proxygen.preflight.telling import trouble
+    from proxygen.preflight.findings import trouble
 
     lookup, at = parts.lookup(site), parts.now()
 

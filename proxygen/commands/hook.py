@@ -17,20 +17,20 @@ from proxygen.assemble import Parts
 from proxygen.commands.apply import run
 from proxygen.errors import Coded, IssueFailed, UsageError, coded
 from proxygen.failure import not_obtained
+from proxygen.hooks.callers import Brought, recognised
 from proxygen.host import files
 from proxygen.host.trust import roots
 from proxygen.issuers.file import contents
 from proxygen.issuers.file_apart import Apart
 from proxygen.model.certificate import KeyAndChain
-from proxygen.model.hooks import Brought, recognised
 from proxygen.model.hosts import readable
 from proxygen.model.layout import Layout
 from proxygen.model.site import Site
 from proxygen.model.verdicts import require
 from proxygen.model.x509 import chain_of, covered_names
-from proxygen.plan.bounds import bounded
-from proxygen.plan.brought import Claim, Offer, claims
+from proxygen.plan.ownership import Claim, Offer, claims
 from proxygen.reconcile import Alone, deploy_alone
+from proxygen.texts.bounds import bounded
 
 WAYS = """have your client call it, or do so by hand:
       certbot: --deploy-hook "proxygen hook"

@@ -22,11 +22,11 @@ from proxygen.errors import Coded, ServiceError, UsageError, visible, words_json
 from proxygen.failure import Scope, failure
 from proxygen.host import files, processes
 from proxygen.model.layout import Layout
-from proxygen.observe import group_of, states
-from proxygen.plan.document import document
-from proxygen.plan.dropins import beside, drop_in
-from proxygen.plan.units import DAEMON, FAILED, MARK, SCRIPT, TIMER, Surroundings, units
+from proxygen.observe.services import group_of, states
+from proxygen.reports.document import document
 from proxygen.services import Command
+from proxygen.systemd.dropins import beside, drop_in
+from proxygen.systemd.units import DAEMON, FAILED, MARK, SCRIPT, TIMER, Surroundings, units
 
 WRITTEN = (
     *("/etc/nginx", "/etc/postfix", "/etc/dovecot", "/run", "/var/log"),
@@ -121,7 +121,11 @@ def say(done: Done, *, as_json: bool) -> None:
 def package_texts() -> dict[str, str]:
     """Return the texts of the package by name."""
     folder = resources.files("proxygen") / "systemd"
-    texts = {each.name: files.text(Path(str(each))) for each in folder.iterdir() if each.is_file()}
+    texts = {
+        each.name: files.text(Path(str(each)))
+        for each in folder.iterdir()
+        if each.is_file() and not each.name.endswith(".py")
+    }
     return {name: text for name, text in texts.items() if text is not None}
 
 

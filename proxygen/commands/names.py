@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from proxygen import assemble, completion
+from proxygen import assemble
 from proxygen.assemble import Parts
 from proxygen.errors import UsageError, did_you_mean, nearest, visible
 from proxygen.host import languages
@@ -18,13 +18,14 @@ from proxygen.model.certificate import GLOBAL
 from proxygen.model.hosts import BadName, extra_name, readable
 from proxygen.model.layout import Layout
 from proxygen.model.site import Site
-from proxygen.observe import names as known_names
-from proxygen.plan.causes import Cause
-from proxygen.plan.document import document
-from proxygen.plan.findings import reason, sentence
-from proxygen.plan.names import Evidence, Finding, Known, Names, Refusal, State, looked
+from proxygen.names.causes import Cause
+from proxygen.names.findings import reason, sentence
+from proxygen.names.states import Evidence, Finding, Known, Names, Refusal, State, looked
+from proxygen.observe.services import names as known_names
 from proxygen.plan.renewal import SHORT
-from proxygen.plan.states import OTHERS, WORDS, Named, named, records
+from proxygen.reports.document import document
+from proxygen.terminal import completion
+from proxygen.texts.names import OTHERS, WORDS, Named, named, records
 
 OTHER = "other"
 """Stands for the states of names that no authority has to prove."""
@@ -166,7 +167,7 @@ def explained(
 ) -> int:
     """Print the text about one name."""
     from proxygen.commands.dns import publishing
-    from proxygen.plan.explanations import explanation
+    from proxygen.texts.explanations import explanation
 
     if look:
         (one,) = looked_at([one], site, parts)

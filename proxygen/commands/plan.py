@@ -10,13 +10,13 @@ from proxygen import assemble
 from proxygen.errors import HELD_BACK, SET_ASIDE, IssueFailed, visible
 from proxygen.model.layout import Layout
 from proxygen.model.site import Site
-from proxygen.named_files import certificates, of_authorities
-from proxygen.observe import observe
-from proxygen.plan.document import document
+from proxygen.observe.named_files import certificates, of_authorities
+from proxygen.observe.services import observe
 from proxygen.plan.schedule import told
 from proxygen.plan.shown import told as shown
 from proxygen.plan.steps import Install, Issue, Plan
 from proxygen.reconcile import make_plan
+from proxygen.reports.document import document
 
 
 @click.command

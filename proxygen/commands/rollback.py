@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import click
 
-from proxygen import assemble, completion
+from proxygen import assemble
 from proxygen.apply.change import as_service_error, bring
 from proxygen.apply.outcome import Outcome, never, nothing
 from proxygen.apply.service import LiveService
@@ -27,10 +27,11 @@ from proxygen.errors import (
 from proxygen.failure import Scope, failure
 from proxygen.host import lock
 from proxygen.model.layout import Layout
-from proxygen.observe import looked_since, set_up
-from proxygen.plan.alerts import not_asked
-from proxygen.plan.document import document
+from proxygen.observe.services import looked_since, set_up
 from proxygen.plan.observed import ServiceState
+from proxygen.reports.document import document
+from proxygen.terminal import completion
+from proxygen.texts.warnings import not_asked
 
 
 @click.command

@@ -15,25 +15,25 @@ from proxygen import assemble
 from proxygen.assemble import Parts
 from proxygen.errors import visible, words_json
 from proxygen.host import processes
-from proxygen.letterbox import Letterbox, Trouble, letters_wait
 from proxygen.model.certificate import ADOPTED, GLOBAL, Bundle, Certificate, RenewalInfo
 from proxygen.model.hosts import readable
 from proxygen.model.layout import Layout, stem
 from proxygen.model.site import Owner, Site
 from proxygen.model.views import serving
-from proxygen.observe import observe
-from proxygen.plan.alerts import warnings
+from proxygen.names.states import State
+from proxygen.observe.services import observe
 from proxygen.plan.backoff import Attempt
 from proxygen.plan.compare import is_local, issues
-from proxygen.plan.document import document
 from proxygen.plan.failures import of_authority, of_owner
-from proxygen.plan.names import State
 from proxygen.plan.observed import Observed
 from proxygen.plan.renewal import SHORT, SUPPLIED, Reason, renew_at, warned_from
 from proxygen.plan.schedule import Schedule, forecast
-from proxygen.plan.states import Named, shown, troubled
 from proxygen.plan.steps import Forecast, Issue, Waiting
 from proxygen.plan.unserved import showing
+from proxygen.reports.document import document
+from proxygen.stores.outbox import Letterbox, Trouble, letters_wait
+from proxygen.texts.names import Named, shown, troubled
+from proxygen.texts.warnings import warnings
 
 if TYPE_CHECKING:
     from proxygen.apply.hooks import Ran

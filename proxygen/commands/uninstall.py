@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import click
 
-from proxygen import assemble, completion
+from proxygen import assemble
 from proxygen.apply.change import as_service_error
 from proxygen.apply.outcome import Outcome
 from proxygen.apply.removal import remove
@@ -17,9 +17,10 @@ from proxygen.commands.rollback import named, undisturbed
 from proxygen.errors import Coded, ServiceError, UsageError, coded
 from proxygen.host import files, lock
 from proxygen.model.layout import Layout
-from proxygen.observe import set_up
-from proxygen.plan.document import document
+from proxygen.observe.services import set_up
 from proxygen.plan.observed import ServiceState
+from proxygen.reports.document import document
+from proxygen.terminal import completion
 
 
 @click.command

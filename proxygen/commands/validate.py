@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import click
 
-from proxygen import assemble, named_files
+from proxygen import assemble
 from proxygen.errors import (
     MOST_MISTAKES,
     IssueFailed,
@@ -18,10 +18,11 @@ from proxygen.errors import (
 )
 from proxygen.host.additions import additions
 from proxygen.model.layout import Layout
-from proxygen.plan.bounds import bounded
-from proxygen.plan.document import document
-from proxygen.plan.looked_up import looked_up_at_the_start
+from proxygen.observe import named_files
+from proxygen.reports.document import document
 from proxygen.stores import Store
+from proxygen.texts.bounds import bounded
+from proxygen.texts.nginx_lookups import looked_up_at_the_start
 
 
 @click.command

@@ -16,14 +16,14 @@ from typing import NoReturn
 
 import click
 
+from proxygen.daemon.bell import Bell
+from proxygen.daemon.log_lines import INFO, WARNING
+from proxygen.daemon.loop import Watch
 from proxygen.errors import LockHeld
 from proxygen.host import files, lock, logs, systemd
 from proxygen.host.logs import event
 from proxygen.host.watching import Watching
 from proxygen.model.layout import Layout
-from proxygen.watch.bell import Bell
-from proxygen.watch.lines import INFO, WARNING
-from proxygen.watch.loop import Watch
 
 GRACE = 1.5
 """Seconds in which what is under way may end by itself once we are asked to end."""

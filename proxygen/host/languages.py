@@ -7,7 +7,7 @@ from pathlib import Path
 
 import proxygen
 from proxygen.languages import english, phrases
-from proxygen.plan.language import Language
+from proxygen.languages.language import Language
 
 FOLDER = Path(proxygen.__file__).parent / "languages"
 

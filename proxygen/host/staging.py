@@ -18,7 +18,7 @@ from pathlib import Path
 from proxygen.errors import ServiceError
 from proxygen.failure import Scope, failure
 from proxygen.host import files
-from proxygen.plan.installation import MASK
+from proxygen.plan.rendering import MASK
 from proxygen.services import Pointer
 
 PREFIX = ".proxygen-check-"

@@ -12,13 +12,13 @@ from josepy.b64 import b64encode
 from josepy.jwk import JWKEC
 from pydantic import AwareDatetime, Field
 
-from proxygen.bundles import order_key
 from proxygen.errors import IssueFailed
 from proxygen.failure import Scope, not_obtained
 from proxygen.issuers.acme_answers import Said, Url, Word
 from proxygen.model.certificate import KeyType
 from proxygen.model.x509 import new_key
 from proxygen.stores import Store
+from proxygen.stores.bundles import order_key
 from proxygen.stores.change import change
 
 KEY, NEXT = "key", "key.next"

@@ -31,12 +31,12 @@ from urllib3.exceptions import (
 )
 
 from proxygen import __version__
+from proxygen.dns import reach
 from proxygen.errors import IssueFailed
 from proxygen.failure import NotObtained, Scope, not_obtained
 from proxygen.host.connection import Timed, TimedTls, TooMuch, connected
 from proxygen.issuers.acme_answers import printable
 from proxygen.issuers.trusted_roots import trust
-from proxygen.lookup import reach
 from proxygen.model.hosts import is_address
 
 LARGEST_ANSWER = 1024 * 1024

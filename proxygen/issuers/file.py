@@ -14,10 +14,10 @@ from proxygen.errors import IssueFailed
 from proxygen.failure import NotObtained, not_obtained
 from proxygen.host import files
 from proxygen.issuers.file_apart import Apart, Unfinished
-from proxygen.issuers.file_failures import Failures, mark_of
 from proxygen.model.certificate import Certificate, FileSource, KeyAndChain, Secret
 from proxygen.model.material import LARGEST
 from proxygen.model.verdicts import require
+from proxygen.stores.file_failures import Failures, mark_of
 
 UNFINISHED = timedelta(days=1)
 """How long files are left alone that were not read to their end, maybe for others' sake."""

@@ -14,7 +14,7 @@ from proxygen.failure import Failure
 from proxygen.model.certificate import Secret
 
 if TYPE_CHECKING:
-    from proxygen.plan.letters import Letter
+    from proxygen.texts.mails import Letter
 
 
 class Undelivered(ProxygenError):

@@ -14,7 +14,7 @@ from proxygen.model.types import Contact, Seconds, SecretReference, Server, vars
 from proxygen.notifiers import Sending, Undelivered
 
 if TYPE_CHECKING:
-    from proxygen.plan.letters import Letter
+    from proxygen.texts.mails import Letter
 
 CHECKED = ("starttls", "tls")
 """The kinds of security in which the server proves who it is."""

@@ -7,8 +7,8 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
 
-from proxygen.plan.language import one_line
-from proxygen.plan.letters import Letter
+from proxygen.languages.language import one_line
+from proxygen.texts.mails import Letter
 
 NAME = "proxygen"
 

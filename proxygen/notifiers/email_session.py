@@ -17,7 +17,7 @@ from proxygen.host.connection import TimedTls, connected
 from proxygen.model.reading import secret
 from proxygen.notifiers import Sending, Undelivered
 from proxygen.notifiers.email_message import message
-from proxygen.plan.letters import Letter
+from proxygen.texts.mails import Letter
 
 if TYPE_CHECKING:
     from proxygen.notifiers.email import EmailSettings

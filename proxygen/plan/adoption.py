@@ -10,11 +10,11 @@ from proxygen.errors import Coded, IssueFailed
 from proxygen.model.certificate import GLOBAL, Bundle, Certificate, KeyAndChain
 from proxygen.model.site import Owner, Site
 from proxygen.model.verdicts import require
-from proxygen.plan.brought import LONGEST_LIFE, is_private
+from proxygen.plan.culprits import former
 from proxygen.plan.observed import Candidate, Installed, Observed
+from proxygen.plan.ownership import LONGEST_LIFE, is_private
 from proxygen.plan.renewal import Reason
 from proxygen.plan.steps import Adopt
-from proxygen.plan.without import former
 from proxygen.services import Facts, WebFacts
 
 

@@ -8,12 +8,12 @@ from datetime import UTC, datetime
 from proxygen.model.certificate import GLOBAL, Certificate
 from proxygen.model.hosts import readable
 from proxygen.model.site import Site
+from proxygen.names.states import Names
 from proxygen.plan.backoff import failures, purpose, waits
-from proxygen.plan.installation import Installation
-from proxygen.plan.names import Names
 from proxygen.plan.observed import Installed, Observed, ServiceState, dotted
-from proxygen.plan.proving import Selection, select, to_look_at
+from proxygen.plan.rendering import Installation
 from proxygen.plan.renewal import Reason
+from proxygen.plan.selection import Selection, select, to_look_at
 from proxygen.plan.steps import (
     Change,
     Forget,

@@ -12,10 +12,10 @@ from typing import Any
 from proxygen.errors import ServiceError
 from proxygen.failure import Failure, told
 from proxygen.model.certificate import Bundle, KeyAndChain
+from proxygen.names.states import Answers, Names
 from proxygen.plan.backoff import Attempt
-from proxygen.plan.installation import served
 from proxygen.plan.left_out import LeftOut
-from proxygen.plan.names import Answers, Names
+from proxygen.plan.rendering import served
 from proxygen.services import Additions, Facts, ServiceSettings
 
 

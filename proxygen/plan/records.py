@@ -15,7 +15,7 @@ from proxygen.model.certificate import DNS, PERSIST
 from proxygen.model.hosts import is_address
 from proxygen.model.schema import DIRECTORIES
 from proxygen.model.site import Owner, Site
-from proxygen.plan.names import Evidence, Finding
+from proxygen.names.states import Evidence, Finding
 
 TTL = 3600
 LONGEST_STRING = 255

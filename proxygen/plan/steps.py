@@ -13,7 +13,7 @@ from typing import Any
 from proxygen.errors import Coded, ProxygenError, words_json
 from proxygen.model.certificate import Authority, Bundle, Certificate, KeyAndChain
 from proxygen.model.hosts import readable
-from proxygen.plan.installation import Installation
+from proxygen.plan.rendering import Installation
 from proxygen.plan.renewal import Reason
 from proxygen.services import Endpoint
 

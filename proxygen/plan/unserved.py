@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from proxygen.model.certificate import GLOBAL
 from proxygen.model.site import Owner, Site
 from proxygen.model.views import serving
-from proxygen.plan.installation import shown_to_others
 from proxygen.plan.observed import Observed, ServiceState
+from proxygen.plan.rendering import shown_to_others
 
 
 def owners_not_served(site: Site, observed: Observed, service: str) -> list[str]:

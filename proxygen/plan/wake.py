@@ -7,12 +7,12 @@ from datetime import datetime, timedelta
 
 from proxygen.model.certificate import Bundle, Certificate
 from proxygen.model.site import Site
+from proxygen.names.states import look_due, not_ready, unanswered, unchecked
 from proxygen.plan.backoff import Attempt
 from proxygen.plan.compare import NOTHING, selected
-from proxygen.plan.names import look_due, not_ready, unanswered, unchecked
 from proxygen.plan.observed import Observed
-from proxygen.plan.proving import UNANSWERED
 from proxygen.plan.renewal import SUPPLIED, renew_at
+from proxygen.plan.selection import UNANSWERED
 from proxygen.plan.steps import Waiting
 
 LONGEST = timedelta(days=1)

@@ -2,6 +2,6 @@
 
 from proxygen.preflight.addresses import reached
 from proxygen.preflight.asked import Asked, Beacon, Identity
-from proxygen.preflight.looking import Preflight
+from proxygen.preflight.name_checks import Preflight
 
 __all__ = ["Asked", "Beacon", "Identity", "Preflight", "reached"]

@@ -22,8 +22,8 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 
 import psutil
 
-from proxygen.lookup.reach import is_public
-from proxygen.plan.names import Evidence
+from proxygen.dns.reach import is_public
+from proxygen.names.states import Evidence
 
 UNROUTED = frozenset({errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EINVAL})
 ELSEWHERE = frozenset({"elsewhere", "not-answered", "private"})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from proxygen.lookup.answers import Found
+from proxygen.dns.answers import Found
 from proxygen.model.hosts import is_address, is_wildcard
 from proxygen.model.schema import DIRECTORIES
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from proxygen.lookup.answers import Found, Trouble
-from proxygen.plan.caa import allows, listed, needed
-from proxygen.plan.language import one_line
-from proxygen.plan.names import Finding
+from proxygen.dns.answers import Found, Trouble
+from proxygen.languages.language import one_line
+from proxygen.names.caa import allows, listed, needed
+from proxygen.names.states import Finding
 from proxygen.preflight.asked import Asked, Looker
-from proxygen.preflight.telling import finding, trouble
+from proxygen.preflight.findings import finding, trouble
 
 ABSENT = frozenset({Trouble.NX_DOMAIN, Trouble.NO_DELEGATION})
 """A name that is not there has no records; whether it should be is told by others."""

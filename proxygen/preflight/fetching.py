@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from ssl import SSLContext
 
+from proxygen.dns.places import Places, Used
+from proxygen.dns.wire import reason
 from proxygen.host.suffixes import registered
-from proxygen.lookup.places import Places, Used
-from proxygen.lookup.wire import reason
 from proxygen.model.hosts import is_address
-from proxygen.plan.causes import Cause, cause
+from proxygen.names.causes import Cause, cause
 from proxygen.preflight import http
 from proxygen.preflight.addresses import is_routed
 from proxygen.preflight.asked import Beacon, Looker

@@ -12,7 +12,7 @@ from urllib.parse import urljoin, urlsplit
 from proxygen import __version__
 from proxygen.errors import visible
 from proxygen.model.hosts import BadName, host_name, is_address
-from proxygen.plan.causes import Cause, cause
+from proxygen.names.causes import Cause, cause
 
 HEAD = 16 * 1024
 BODY = 1024

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
+from proxygen.dns.answers import Found, Trouble
 from proxygen.errors import visible
-from proxygen.lookup.answers import Found, Trouble
 from proxygen.model import persist
 from proxygen.model.certificate import DNS, PERSIST
-from proxygen.plan.causes import cause
-from proxygen.plan.names import Finding
+from proxygen.names.causes import cause
+from proxygen.names.states import Finding
 from proxygen.preflight.asked import Asked
-from proxygen.preflight.telling import finding, trouble
+from proxygen.preflight.findings import finding, trouble
 from proxygen.solvers.dns01_records import may_stand
 
 CHALLENGE = "_acme-challenge."

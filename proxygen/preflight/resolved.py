@@ -6,11 +6,11 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
 
-from proxygen.lookup.answers import SETTLED, Found
+from proxygen.dns.answers import SETTLED, Found
 from proxygen.model.hosts import is_address
-from proxygen.plan.names import Finding
-from proxygen.preflight.leading import MOST, family, family_of, type_of
-from proxygen.preflight.telling import answers_of, finding, said_by, trouble
+from proxygen.names.states import Finding
+from proxygen.preflight.findings import answers_of, finding, said_by, trouble
+from proxygen.preflight.reachability import MOST, family, family_of, type_of
 
 
 def usable(found: Found) -> frozenset[str]:

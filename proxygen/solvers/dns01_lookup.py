@@ -8,11 +8,11 @@ from collections.abc import Collection, Coroutine, Mapping
 from concurrent.futures import CancelledError
 from typing import Any, Self, TypeVar
 
+from proxygen.dns.answers import SETTLED, Led, Reply, Trouble
+from proxygen.dns.resolver import Resolving, above
 from proxygen.errors import IssueFailed
 from proxygen.failure import NotObtained, Scope, not_obtained, refusing
-from proxygen.lookup.answers import SETTLED, Led, Reply, Trouble
-from proxygen.lookup.resolving import Resolving, above
-from proxygen.plan.findings import because, reason
+from proxygen.names.findings import because, reason
 from proxygen.solvers.dns01 import Shown
 
 T = TypeVar("T")

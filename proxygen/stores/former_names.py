@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 
-from proxygen.plan.causes import Cause
-from proxygen.plan.names import Evidence, Finding
+from proxygen.names.causes import Cause
+from proxygen.names.states import Evidence, Finding
 from proxygen.stores.change import readable
 from proxygen.stores.overlay import Overlay
 

@@ -19,8 +19,8 @@ from proxygen.host import files
 from proxygen.host.processes import run
 from proxygen.model.certificate import GLOBAL
 from proxygen.model.x509 import facts
-from proxygen.observe import observe
-from proxygen.plan.installation import Installation
+from proxygen.observe.services import observe
+from proxygen.plan.rendering import Installation
 from proxygen.services import Command
 from tests import certificates
 from tests.apply.test_probe import listening

@@ -19,9 +19,9 @@ from proxygen.host.own_part import own_part
 from proxygen.model.certificate import GLOBAL, Bundle
 from proxygen.model.layout import Live
 from proxygen.model.x509 import facts
-from proxygen.observe import former, installed, observe
-from proxygen.plan.installation import Installation
+from proxygen.observe.services import former, installed, observe
 from proxygen.plan.observed import Installed
+from proxygen.plan.rendering import Installation
 from proxygen.services import Additions, ServiceSettings
 from tests import certificates
 from tests.certificates import DAY, NOON

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from proxygen.apply.authority_state import Standing
 from proxygen.apply.issue import Issuing, Result
 from proxygen.apply.outcome import never, nothing
-from proxygen.apply.standing import Standing
 from proxygen.errors import Bug, Origin
 from proxygen.issuers.selfsigned import SelfSignedIssuer
 from proxygen.model.certificate import Bundle, Certificate, KeyAndChain

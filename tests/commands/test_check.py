@@ -13,20 +13,20 @@ from pathlib import Path
 
 import pytest
 
-from proxygen.bundles import Bundles
 from proxygen.commands.check import LONGEST_LINE, Result, refusing
 from proxygen.host import lock
 from proxygen.model.layout import Layout
-from proxygen.namebook import NameBook
-from proxygen.plan.health import Finding, Level
+from proxygen.reports.health import Finding, Level
+from proxygen.stores.bundles import Bundles
 from proxygen.stores.filesystem import FileStore
+from proxygen.stores.names import NameBook
 from tests import models
 from tests.certificates import DAY
 from tests.commands.test_cli import MODEL, proxygen
 from tests.commands.test_cli import root as root
 from tests.failures import not_issued
-from tests.names import HOST, LATE, A, waiting
-from tests.names import TEXT as NAMES
+from tests.known_names import HOST, LATE, A, waiting
+from tests.known_names import TEXT as NAMES
 
 FIGURE = re.compile(r"[a-z_]+=-?[0-9.]+(;[0-9.]*:?){0,3}")
 """'label'=value[UOM];[warn];[crit];[min];[max] (Monitoring Plugins guidelines, 2.6)."""

@@ -11,11 +11,11 @@ import pytest
 
 from tests.commands.test_cli import proxygen
 from tests.conftest import require
+from tests.known_names import HOST, TEXT, A
 from tests.live import nameserver
 from tests.live.machine import temporary_root
 from tests.live.nameserver import Internet
 from tests.live.needs import needs
-from tests.names import HOST, TEXT, A
 
 MODEL = TEXT + "services: {}\n"
 LIVE = """\

@@ -17,7 +17,7 @@ import pytest
 
 from proxygen.commands.install_service import WRITTEN, package_texts
 from proxygen.errors import UsageError
-from proxygen.plan.units import DAEMON, FAILED, MARK, SCRIPT, TIMER, Surroundings, units
+from proxygen.systemd.units import DAEMON, FAILED, MARK, SCRIPT, TIMER, Surroundings, units
 from tests import hostile
 from tests.commands.test_cli import proxygen
 from tests.conftest import require

@@ -16,7 +16,7 @@ import click
 import pytest
 
 from proxygen import commands, errors
-from proxygen.plan.document import VERSION
+from proxygen.reports.document import VERSION
 from tests.commands.test_cli import MODEL, proxygen
 
 NAMES = [each.name for each in pkgutil.iter_modules(commands.__path__)]
@@ -214,4 +214,4 @@ def test_no_document_is_printed_without_its_version(path: str) -> None:
         for node in ast.walk(tree)
         if isinstance(node, ast.Attribute) and node.attr in ("dump", "dumps")
     ]
-    assert not dumping, "print proxygen.plan.document.document()"
+    assert not dumping, "print proxygen.reports.document.document()"

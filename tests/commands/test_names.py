@@ -12,22 +12,18 @@ from typing import Any
 
 import pytest
 
-from proxygen.bundles import Bundles
 from proxygen.failure import Scope, not_obtained
 from proxygen.model.certificate import Bundle, KeyAndChain
-from proxygen.namebook import NameBook
-from proxygen.plan.causes import Cause
-from proxygen.plan.names import Evidence, Finding, Known
+from proxygen.names.causes import Cause
+from proxygen.names.states import Evidence, Finding, Known
+from proxygen.stores.bundles import Bundles
 from proxygen.stores.filesystem import FileStore
+from proxygen.stores.names import NameBook
 from tests import models
 from tests.certificates import DAY, NOON
 from tests.commands.test_cli import imported, proxygen
 from tests.conftest import require
-from tests.live import nameserver
-from tests.live.machine import temporary_root
-from tests.live.nameserver import Internet
-from tests.live.needs import needs
-from tests.names import (
+from tests.known_names import (
     ELSEWHERE,
     HOST,
     LATE,
@@ -40,6 +36,10 @@ from tests.names import (
     refused,
     waiting,
 )
+from tests.live import nameserver
+from tests.live.machine import temporary_root
+from tests.live.nameserver import Internet
+from tests.live.needs import needs
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 BUECHER = "xn--bcher-kva.example"

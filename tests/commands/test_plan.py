@@ -8,7 +8,7 @@ import pytest
 
 from proxygen.commands.plan import show
 from proxygen.model.layout import Live
-from proxygen.plan.installation import Installation
+from proxygen.plan.rendering import Installation
 from proxygen.plan.renewal import Reason
 from proxygen.plan.steps import MOST_NAMED, Change, Install, Plan, Reload
 

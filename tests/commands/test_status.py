@@ -12,26 +12,26 @@ import pytest
 
 from proxygen import assemble
 from proxygen.apply.hooks import Ran, ended, keep
-from proxygen.bundles import Bundles
 from proxygen.commands.status import Line, with_hooks
 from proxygen.failure import Scope, failure
 from proxygen.host import lock
-from proxygen.letterbox import Letterbox, Trouble, Waiting
 from proxygen.model.certificate import RenewalInfo
 from proxygen.model.layout import Layout
-from proxygen.namebook import NameBook
 from proxygen.plan.backoff import purpose_of
 from proxygen.plan.renewal import renew_at
+from proxygen.stores.bundles import Bundles
 from proxygen.stores.filesystem import FileStore
 from proxygen.stores.keyspace import own
+from proxygen.stores.names import NameBook
+from proxygen.stores.outbox import Letterbox, Trouble, Waiting
 from tests import models
 from tests.certificates import DAY
 from tests.commands.test_cli import MODEL, proxygen
 from tests.commands.test_cli import root as root
 from tests.failures import NO, no
+from tests.known_names import HOST, LATE, A, waiting
+from tests.known_names import TEXT as NAMES
 from tests.mails import plain
-from tests.names import HOST, LATE, A, waiting
-from tests.names import TEXT as NAMES
 
 ACME = MODEL.replace("www.a.example, certificate: selfsigned", "www.a.example, certificate: acme")
 ACME += (

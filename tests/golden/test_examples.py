@@ -20,8 +20,8 @@ from proxygen.model.reading import read
 from proxygen.model.site import Site
 from proxygen.model.sources import Source
 from proxygen.model.views import VIEWS
-from proxygen.observe import chosen
-from proxygen.plan.installation import Installation, installation
+from proxygen.observe.services import chosen
+from proxygen.plan.rendering import Installation, installation
 from proxygen.services import Facts, Listener
 from proxygen.services.dovecot import DovecotFacts
 from proxygen.services.nginx_facts import NginxFacts

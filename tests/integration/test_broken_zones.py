@@ -23,7 +23,7 @@ import pytest
 from proxygen import assemble
 from proxygen.apply.outcome import SILENT, Outcome
 from proxygen.assemble import Parts
-from proxygen.lookup.resolving import Resolving
+from proxygen.dns.resolver import Resolving
 from proxygen.model.layout import Layout
 from proxygen.reconcile import reconcile
 from tests.conftest import require

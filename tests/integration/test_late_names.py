@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import require
+from tests.daemon.surroundings import HandedClock, Trial, events
 from tests.live import client
 from tests.live.machine import Machine
 from tests.live.nameserver import NameServer, zone_text
 from tests.live.processes import environment, until
-from tests.watch.surroundings import HandedClock, Trial, events
 
 HERE, ELSEWHERE = "127.0.0.1", "127.0.0.9"
 MAIN = {"url": "https://mail.hoster.example", "certificate": "acme"}

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from proxygen import assemble
+from proxygen.apply.mails import Memory, tell
 from proxygen.apply.outcome import SILENT, Outcome
 from proxygen.model.layout import Layout
 from proxygen.model.x509 import describe
 from proxygen.reconcile import reconcile
-from proxygen.tell import Memory, tell
 from tests.certificates import intermediate, leaf, root
 from tests.conftest import require
 from tests.live.machine import Machine

@@ -23,8 +23,8 @@ from proxygen.host import templates as host_templates
 from proxygen.model.certificate import Bundle, KeyAndChain
 from proxygen.model.layout import Layout
 from proxygen.model.views import MailView
-from proxygen.plan.installation import assigned
 from proxygen.plan.render import Templates, render
+from proxygen.plan.rendering import assigned
 from proxygen.services import (
     Answer,
     Command,

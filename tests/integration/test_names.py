@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from proxygen.apply.outcome import Outcome
-from proxygen.plan.names import State, state_of
+from proxygen.names.states import State, state_of
 from proxygen.stores import Values
 from tests.conftest import require
 from tests.live import small_authority_answers

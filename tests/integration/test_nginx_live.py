@@ -29,7 +29,7 @@ from proxygen.model.certificate import GLOBAL, Bundle
 from proxygen.model.layout import Layout
 from proxygen.model.site import Backend, Location, Upstream
 from proxygen.model.views import WebSite, WebView
-from proxygen.observe import additions
+from proxygen.observe.services import additions
 from proxygen.plan.render import Template, Templates, render
 from proxygen.services import Answer, Command, Reading, nginx
 from proxygen.services.nginx_facts import NginxFacts

@@ -14,9 +14,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from proxygen import assemble
-from proxygen.letterbox import Letterbox
 from proxygen.model.certificate import Bundle
 from proxygen.model.layout import Layout
+from proxygen.stores.outbox import Letterbox
 from tests.conftest import require
 from tests.failures import no
 from tests.live import client

@@ -13,12 +13,12 @@ import pytest
 from proxygen import assemble
 from proxygen.apply.outcome import SILENT, Outcome
 from proxygen.apply.rendering import wanted_of
-from proxygen.bundles import Bundles, secret_key
 from proxygen.host import files
 from proxygen.model.layout import Layout
-from proxygen.observe import observe
-from proxygen.plan.installation import Installation
+from proxygen.observe.services import observe
+from proxygen.plan.rendering import Installation
 from proxygen.reconcile import make_plan, reconcile
+from proxygen.stores.bundles import Bundles, secret_key
 from tests.conftest import require
 from tests.live import client
 from tests.live.machine import LOCKS, Machine

@@ -13,11 +13,11 @@ import pytest
 
 from proxygen.apply.probe import AT_ONCE
 from tests.conftest import require
+from tests.daemon.test_outside import without_ours
 from tests.integration.test_stopped import MAIN, A, ended, notes, reload, told
 from tests.live import client
 from tests.live.machine import Machine
 from tests.live.processes import environment
-from tests.watch.test_outside import without_ours
 
 TEMPLATES = Path(__file__).parents[2] / "templates"
 HURRIED = Path(__file__).with_name("hurried.py")

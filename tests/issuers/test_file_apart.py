@@ -16,7 +16,7 @@ import pytest
 from proxygen.errors import IssueFailed
 from proxygen.issuers import file_reader
 from proxygen.issuers.file_apart import Apart, Unfinished
-from proxygen.issuers.file_failures import Failures
+from proxygen.stores.file_failures import Failures
 from tests.certificates import NOON, intermediate, leaf, root
 from tests.failures import no
 from tests.standins import MemoryStore

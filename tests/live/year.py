@@ -17,11 +17,11 @@ from typing import Any
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
+from proxygen.apply.mails import tell
 from proxygen.apply.outcome import SILENT, Outcome
-from proxygen.bundles import Bundles
 from proxygen.plan.wake import wake_at
 from proxygen.reconcile import reconcile
-from proxygen.tell import tell
+from proxygen.stores.bundles import Bundles
 from tests import certificates
 from tests.live import ports
 from tests.live.installation import Clock, Installation, challenge_port

@@ -17,7 +17,7 @@ from proxygen.model.certificate import GLOBAL, Bundle
 from proxygen.model.layout import Layout
 from proxygen.model.site import Role, Site
 from proxygen.model.views import MailView, mail_view, serving, web_view
-from proxygen.plan.installation import Installation, installation
+from proxygen.plan.rendering import Installation, installation
 from proxygen.services import Listener, Service
 from proxygen.services.dovecot import DovecotFacts
 from proxygen.services.postfix import PostfixFacts

@@ -17,7 +17,7 @@ from proxygen.host import connection
 from proxygen.notifiers import Sending, Undelivered
 from proxygen.notifiers.email import Settings, deliver
 from proxygen.notifiers.email_message import message
-from proxygen.plan.letters import Letter
+from proxygen.texts.mails import Letter
 from tests.live.mailserver import PASSWORD, USER, Mailserver, talking, trusted, with_login
 from tests.mails import plain
 from tests.models import mistakes

@@ -10,7 +10,7 @@ from types import ModuleType
 import pytest
 
 from proxygen.commands.install_service import package_texts
-from proxygen.plan.units import MARK
+from proxygen.systemd.units import MARK
 from tests.live.needs import needs
 
 

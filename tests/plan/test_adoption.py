@@ -12,11 +12,11 @@ from proxygen.model.certificate import ADOPTED, Bundle, KeyAndChain, KeyType
 from proxygen.model.site import Site
 from proxygen.model.x509 import chain_of, facts, is_self_signed, new_key, self_signed
 from proxygen.plan.adoption import adoptions, not_usable
-from proxygen.plan.alarms import missing_since
-from proxygen.plan.alerts import warnings
 from proxygen.plan.observed import Candidate, Observed
 from proxygen.plan.renewal import why_issue
 from proxygen.plan.steps import Adopt
+from proxygen.texts.alerts import missing_since
+from proxygen.texts.warnings import warnings
 from tests import certificates
 from tests.certificates import DAY, NOON
 from tests.models import bundle, site, stand_in

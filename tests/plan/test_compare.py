@@ -10,6 +10,7 @@ import pytest
 
 from proxygen.model.certificate import GLOBAL
 from proxygen.model.layout import Layout
+from proxygen.names.states import Evidence, Finding, looked
 from proxygen.plan.compare import (
     SAMPLE,
     changes_of,
@@ -20,9 +21,8 @@ from proxygen.plan.compare import (
     looks,
     stand_in,
 )
-from proxygen.plan.installation import Installation
-from proxygen.plan.names import Evidence, Finding, looked
 from proxygen.plan.observed import Installed, Observed, ServiceState
+from proxygen.plan.rendering import Installation
 from proxygen.plan.renewal import Reason
 from proxygen.plan.steps import Change, Forget, Install, Issue, Look, Plan, Reload, Step, Verify
 from proxygen.services import Endpoint, Facts, ParameterFacts, Pointer

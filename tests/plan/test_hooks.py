@@ -9,10 +9,10 @@ import pytest
 
 from proxygen.model.certificate import GLOBAL
 from proxygen.plan import hooks
-from proxygen.plan.alerts import warnings
 from proxygen.plan.backoff import Attempt
 from proxygen.plan.compare import issues
 from proxygen.plan.observed import Observed
+from proxygen.texts.warnings import warnings
 from tests.certificates import DAY, NOON
 from tests.failures import NO, not_issued
 from tests.models import bundle, bundles, site, stand_in

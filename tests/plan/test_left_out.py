@@ -12,8 +12,8 @@ from proxygen.failure import Scope, failure, told
 from proxygen.host.additions import additions
 from proxygen.languages import phrases
 from proxygen.model.layout import Layout
+from proxygen.plan.culprits import sentence, why_left_out
 from proxygen.plan.left_out import Kind, LeftOut, Part, left_out_from
-from proxygen.plan.without import sentence, why_left_out
 from proxygen.services import EVERYWHERE, Additions, WebFacts
 
 OWN = "a.example"

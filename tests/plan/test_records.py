@@ -12,7 +12,7 @@ import pytest
 from proxygen.host.suffixes import registered
 from proxygen.model.schema import DIRECTORIES
 from proxygen.model.site import Site
-from proxygen.plan.names import Evidence
+from proxygen.names.states import Evidence
 from proxygen.plan.records import (
     Identity,
     Presence,
@@ -24,8 +24,8 @@ from proxygen.plan.records import (
     zone,
 )
 from tests.certificates import NOON
+from tests.known_names import ELSEWHERE, HOST, LATE, SITE, TEXT, A, finding
 from tests.models import site
-from tests.names import ELSEWHERE, HOST, LATE, SITE, TEXT, A, finding
 
 LETSENCRYPT = DIRECTORIES["letsencrypt"]
 ACCOUNT = "https://acme-v02.api.letsencrypt.org/acme/acct/1"

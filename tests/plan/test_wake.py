@@ -7,8 +7,8 @@ from datetime import timedelta
 
 from proxygen.model.certificate import GLOBAL, RenewalInfo
 from proxygen.model.site import Site
+from proxygen.names.states import Evidence, Finding, Known, looked, refused
 from proxygen.plan.backoff import Attempt, purpose
-from proxygen.plan.names import Evidence, Finding, Known, looked, refused
 from proxygen.plan.observed import Observed
 from proxygen.plan.steps import Waiting
 from proxygen.plan.wake import wake_at

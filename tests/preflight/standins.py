@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from socket import AF_INET, AF_INET6
 
-from proxygen.lookup.answers import Found, Kind, Reply
-from proxygen.plan.names import Evidence, Finding
+from proxygen.dns.answers import Found, Kind, Reply
+from proxygen.names.states import Evidence, Finding
 from proxygen.preflight import Asked, Beacon, Identity, Preflight
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)

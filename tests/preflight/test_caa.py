@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from proxygen.lookup.answers import Found, Kind, Reply, Trouble
-from proxygen.plan.causes import cause
-from proxygen.plan.findings import sentence
+from proxygen.dns.answers import Found, Kind, Reply, Trouble
+from proxygen.names.causes import cause
+from proxygen.names.findings import sentence
 from proxygen.preflight import Asked, Identity
 from tests.preflight.standins import NAME, PRIVATE_CA, Dns, leading_to, looked, only, told
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from proxygen.plan.causes import cause
-from proxygen.plan.findings import reason
+from proxygen.names.causes import cause
+from proxygen.names.findings import reason
 from proxygen.preflight import Beacon
 from proxygen.preflight.fetching import HOPS, Fetched, Fetching
 from proxygen.preflight.http import Astray, Target, redirected

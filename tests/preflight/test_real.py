@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from proxygen.lookup.resolving import Resolving
-from proxygen.plan.findings import sentence
-from proxygen.plan.names import Evidence
+from proxygen.dns.resolver import Resolving
+from proxygen.names.findings import sentence
+from proxygen.names.states import Evidence
 from proxygen.preflight import Asked, Beacon, Identity, Preflight, reached
 from tests.conftest import require
 from tests.live import nameserver

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from proxygen.lookup.answers import Found, Trouble
+from proxygen.dns.answers import Found, Trouble
 from proxygen.model import persist
-from proxygen.plan.causes import cause
-from proxygen.plan.findings import sentence
+from proxygen.names.causes import cause
+from proxygen.names.findings import sentence
 from proxygen.preflight import Asked, Identity
 from tests.preflight.standins import ACCOUNT, PRIVATE_CA, Dns, looked, only, told
 

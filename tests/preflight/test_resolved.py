@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from proxygen.lookup.answers import Found, Kind, Reply, Trouble
-from proxygen.plan.causes import cause
-from proxygen.plan.findings import because, sentence
+from proxygen.dns.answers import Found, Kind, Reply, Trouble
+from proxygen.names.causes import cause
+from proxygen.names.findings import because, sentence
 from proxygen.preflight import Beacon
 from tests.preflight.standins import NAME, Dns, looked, only, right, told, web, wrong
 

@@ -14,8 +14,8 @@ from proxygen.host import templates
 from proxygen.model.certificate import Bundle
 from proxygen.model.layout import Layout
 from proxygen.model.views import MailView
-from proxygen.plan.installation import assigned
 from proxygen.plan.render import render
+from proxygen.plan.rendering import assigned
 from proxygen.services import Answer, Listener, ServiceSettings, postfix
 from proxygen.services.mail_endpoints import OTHER_NAME
 from proxygen.services.postfix import PostfixFacts

@@ -14,8 +14,8 @@ from proxygen.model.certificate import Certificate
 from proxygen.model.layout import Layout
 from proxygen.model.site import Role
 from proxygen.model.views import MailView, View, WebSite, WebView
-from proxygen.observe import former
-from proxygen.plan.installation import Installation, installation
+from proxygen.observe.services import former
+from proxygen.plan.rendering import Installation, installation
 from proxygen.services import Facts, Listener, Reading, Service, ServiceSettings
 from proxygen.services.dovecot import DovecotFacts
 from proxygen.services.nginx_facts import NginxFacts

@@ -13,13 +13,13 @@ import dns.rrset
 import pytest
 from dns.message import Message
 
+from proxygen.dns.answers import Led
+from proxygen.dns.resolver import Resolving
 from proxygen.errors import IssueFailed
-from proxygen.lookup.answers import Led
-from proxygen.lookup.resolving import Resolving
 from proxygen.solvers.dns01_lookup import Lookups
+from tests.dns.scripted import Scripted, asked_for, delegating, holding, rooting
 from tests.live import needs, ports
 from tests.live.nameserver import Recursor, network
-from tests.lookup.scripted import Scripted, asked_for, delegating, holding, rooting
 from tests.solvers.zones import APEX, HALF, LAGGING, TARGETS, Zones
 
 pytestmark = needs("named", "ip")

@@ -14,7 +14,7 @@ import dns.rdatatype
 from pydantic import BaseModel
 
 from proxygen import registry
-from proxygen.lookup.resolving import Resolving
+from proxygen.dns.resolver import Resolving
 from proxygen.model.certificate import Secret
 from proxygen.solvers import Writer, Writing
 from proxygen.solvers.dns01_lookup import Lookups

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from proxygen.namebook import NameBook
-from proxygen.plan.causes import cause
-from proxygen.plan.findings import sentence
-from proxygen.plan.names import Evidence, Finding, Known, looked
+from proxygen.names.causes import cause
+from proxygen.names.findings import sentence
+from proxygen.names.states import Evidence, Finding, Known, looked
 from proxygen.stores import VERSION_KEY
 from proxygen.stores.filesystem import FileStore
 from proxygen.stores.forward import Forward, brought_forward
+from proxygen.stores.names import NameBook
 from tests.certificates import NOON
 from tests.standins import MemoryStore
 

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from proxygen.apply.hooks import runs
-from proxygen.bundles import Bundles
 from proxygen.failure import Scope, failure, not_obtained
-from proxygen.letterbox import Letterbox
 from proxygen.stores import VERSION, VERSION_KEY
+from proxygen.stores.bundles import Bundles
 from proxygen.stores.filesystem import FileStore
 from proxygen.stores.forward import Forward, brought_forward
 from proxygen.stores.keyspace import own, shared
+from proxygen.stores.outbox import Letterbox
 from tests.standins import MemoryStore
 from tests.stores.killing import killed
 

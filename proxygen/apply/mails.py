@@ -1,0 +1,417 @@
+"""Tell people what is worth a message: after each round, from the whole state."""
+
+from __future__ import annotations
+
+import errno
+import time
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+
+from proxygen import assemble, registry
+from proxygen.apply.outcome import Outcome, never
+from proxygen.assemble import Parts
+from proxygen.errors import Coded, LockHeld, ProxygenError, ServiceError, StoreFailed
+from proxygen.failure import Failure, Scope, failure
+from proxygen.failure import told as in_words
+from proxygen.host import languages, lock, outage, templates
+from proxygen.model.site import Site
+from proxygen.notifiers import Sending, Undelivered
+from proxygen.observe.services import looked_since
+from proxygen.plan.backoff import LONGEST, pause
+from proxygen.plan.observed import Observed
+from proxygen.stores.outbox import Letterbox, Trouble, Unwritten, Waiting, letters_wait
+from proxygen.texts.alerts import Alert, Seen, Wrong, alerts, upcoming
+from proxygen.texts.digests import Digest, Item, Told, telling
+from proxygen.texts.mails import Letter, Sender, letter
+
+UNWRITABLE = frozenset(
+    {errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EIO}
+)
+"""What the system says when a disk or a folder takes nothing."""
+
+KEPT = timedelta(days=5)
+"""How long a letter that cannot be delivered is kept (RFC 5321 section 4.5.4.1)."""
+
+LONGEST_TRIED = 3
+"""Failures after which the pauses grow no more: a warning should not wait for a day."""
+
+MOST_SECONDS = 120
+"""After which no further letter is written or sent in a round; the next round goes on."""
+
+PORTION = 50
+"""How many letters are written before they are sent, in one session."""
+
+AFTER_A_BUG = timedelta(hours=1)
+BESIDE = timedelta(minutes=1)
+"""How soon to tell what is left when another process told people at the same time."""
+
+SETTLING = timedelta(seconds=10)
+"""How long something must last that is over once a program has written a file."""
+
+MOST_WORDS = 20
+"""Removals or mistakes that a mail tells of."""
+
+Stop = Callable[[], bool]
+
+
+@dataclass(slots=True)
+class Memory:
+    """What the daemon keeps from round to round, for what only a running process knows.
+
+    *wrong*: the model on the disk is wrong while the last good one goes on. *unwritten*: what
+    could not be stored. *patient*: what may be over in a moment is not told at once, such as a file
+    that is being written; *since* when it is so.
+    """
+
+    wrong: Wrong | None = None
+    unwritten: dict[str, Unwritten] = field(default_factory=dict)
+    patient: bool = False
+    since: dict[str, datetime] = field(default_factory=dict)
+
+    def settled(self, kind: str, words: str, now: datetime) -> Wrong | None:
+        """Return what is wrong once it has lasted, None until then, or where nothing is."""
+        if not words:
+            self.since.pop(kind, None)
+            return None
+        since = self.since.setdefault(kind, now)
+        return Wrong(since, words) if now - since >= SETTLING or not self.patient else None
+
+    def settling(self, now: datetime) -> float | None:
+        """Return after how many seconds something has lasted that may be over before; or None."""
+        left = (since + SETTLING - now for since in self.since.values())
+        return min((each.total_seconds() for each in left if each > timedelta()), default=None)
+
+
+def tell(
+    site: Site,
+    parts: Parts,
+    outcome: Outcome,
+    memory: Memory | None = None,
+    stop: Stop = never,
+) -> datetime | None:
+    """Tell people what is worth a message; return when there may be more to tell, or None.
+
+    What cannot be delivered is a warning of the outcome, and tried again by a later call: one
+    after another, never two at a time, so that what another process tells now is told later.
+    *stop* tells whether to send no more letters.
+    """
+    try:
+        with lock.held(parts.layout.telling, instead=False):  # what obtains may hold that
+            return told(site, parts, outcome, memory or Memory(), stop)
+    except LockHeld:
+        keep_terms(parts, outcome, memory or Memory())
+        return parts.now().astimezone() + BESIDE
+
+
+def keep_terms(parts: Parts, outcome: Outcome, memory: Memory) -> None:
+    """Keep new terms of service for who tells people next: the authority speaks of them once."""
+    box = Letterbox(parts.store, memory.unwritten)
+    kept = box.terms()
+    if (every := kept | outcome.terms) != kept:
+        box.keep_terms(every)
+
+
+def told(site: Site, parts: Parts, outcome: Outcome, memory: Memory, stop: Stop) -> datetime | None:
+    """Tell people; nobody else does at the same time."""
+    outage.note_contact(parts.layout, site.contact)
+    box = Letterbox(parts.store, memory.unwritten)
+    round_ = Round(site, parts, outcome, memory, box, parts.now().astimezone(), stop)
+    try:
+        return round_.tell()
+    except Exception as error:  # noqa: BLE001 - whatever it is, the round was done
+        round_.bug("not everybody was told", error)
+        return round_.now + AFTER_A_BUG
+
+
+def time_is_up() -> float:
+    """Return until when letters are written and sent, by the clock that only goes forward."""
+    return time.monotonic() + MOST_SECONDS
+
+
+@dataclass(slots=True)
+class Round:
+    """One round of telling; *now* is in the host's time zone.
+
+    *due* are the digests that nobody has yet, and *posted* their letters in the letterbox, both
+    by recipient; *news*: one of these came just now. *failed* are those whose letter could not
+    be written, which is a bug of ours.
+    """
+
+    site: Site
+    parts: Parts
+    outcome: Outcome
+    memory: Memory
+    box: Letterbox
+    now: datetime
+    stop: Stop
+    deadline: float = field(default_factory=time_is_up)
+    due: dict[str, Digest] = field(default_factory=dict)
+    posted: dict[str, Waiting] = field(default_factory=dict)
+    failed: set[str] = field(default_factory=set)
+    news: bool = False
+
+    def tell(self) -> datetime | None:
+        """Find out what is to be told, put it into the letterbox, and deliver what is there."""
+        self.box.catch_up(self.enough)
+        told = self.box.told()
+        observed = self.observed()
+        seen = self.seen(observed, told)
+        found = alerts(self.site, seen, self.now)
+        now = telling(self.site, seen, found, told, self.now)
+        self.outcome.warnings += (*said(found), *unheard(now.nobody))
+        self.each(self.box.forget, now.gone)
+        soon = self.hand_out(now.digests if self.site.notifiers else ())
+        coming = upcoming(self.site, observed, self.now) if observed else None
+        return min((each for each in (now.later, soon, coming) if each), default=None)
+
+    def enough(self) -> bool:
+        """Return whether to leave the rest to the next round."""
+        return self.stop() or time.monotonic() > self.deadline
+
+    def each(self, do: Callable[[str], None], recipients: Iterable[str]) -> None:
+        """Do something about each recipient until it is enough."""
+        for recipient in recipients:
+            do(recipient)
+            if self.enough():
+                return
+
+    def terms(self, told: Mapping[str, Told]) -> dict[str, str]:
+        """Return the new terms of service that the contact was not told of yet.
+
+        They are kept until then: the authority's issuer speaks of them once.
+        """
+        kept = self.box.terms()
+        before = told.get((self.site.contact or "").casefold())
+        items = before.items if before else {}
+        new = {
+            directory: url
+            for directory, url in (kept | self.outcome.terms).items()
+            if any(each.directory == directory for each in self.site.authorities)
+            and not is_told(items.get(f"terms:{directory}"), url)
+        }
+        if new != kept:
+            self.box.keep_terms(new)
+        return new
+
+    def observed(self) -> Observed | None:
+        """Return what was observed, with what this round itself changed of it."""
+        observed, parts = self.outcome.observed, self.parts
+        if observed is None:
+            return None
+        services = looked_since(observed.services, parts.layout)
+        if not self.outcome.failures:
+            return replace(observed, services=services)
+        attempts, troubles = parts.bundles.attempts(), parts.bundles.held("troubles")
+        return replace(observed, services=services, attempts=attempts, troubles=troubles)
+
+    def seen(self, observed: Observed | None, told: Mapping[str, Told]) -> Seen:
+        """Return the round as far as people are told of it."""
+        failures = tuple(self.outcome.failures)
+        unwritable = next(filter(None, (not_written(error) for _, error in failures)), None)
+        was = any(key.startswith("store:") for each in told.values() for key in each.items)
+        if was and not unwritable:
+            self.box.writable()
+        return Seen(
+            observed=observed,
+            failures=failures,
+            waiting=tuple(self.outcome.waiting),
+            unwritable=unwritable or (unstored(self.box.error) if self.box.error else None),
+            wrong=self.memory.wrong,
+            terms=self.terms(told),
+            aside=self.settled("aside", [str(each) for each in self.site.set_aside]),
+            held=self.settled("held", [str(each) for each in self.site.held_back]),
+        )
+
+    def settled(self, kind: str, every: Sequence[str]) -> Wrong | None:
+        """Return what stays as it was, once that has lasted."""
+        more = len(every) - MOST_WORDS
+        words = [*every[:MOST_WORDS], *([f"and {more} more"] if more > 0 else [])]
+        return self.memory.settled(kind, "\n".join(words), self.now)
+
+    def hand_out(self, digests: Sequence[Digest]) -> datetime | None:
+        """Deliver a letter for each digest; return when to go on with those that are left.
+
+        A portion is written, then sent, so that neither a slow disk nor a slow mail server holds
+        up everything else: what is not written yet was not told, and comes with the next round.
+        """
+        former = self.box.waiting()
+        self.due = {each.reader.key: each for each in digests}
+        self.each(self.box.drop, former.keys() - self.due.keys())
+        if not digests:
+            self.box.troubled(None)
+        for first in range(0, len(digests), PORTION):
+            self.put_in(digests[first : first + PORTION], former)
+            if again := self.deliver():
+                return again
+            if self.enough():
+                break
+        return min(map(self.again, self.due), default=None)
+
+    def again(self, recipient: str) -> datetime:
+        """Return when to go on with somebody who was not told yet."""
+        if recipient in self.failed:
+            return self.now + AFTER_A_BUG
+        waiting = self.posted.get(recipient)
+        return (waiting.again if waiting else None) or self.now + self.pause(1)
+
+    def put_in(self, digests: Iterable[Digest], former: Mapping[str, Waiting]) -> None:
+        """Put letters into the letterbox until it is enough.
+
+        A letter that says the same as the *former* one stays as it is, so that it has the same
+        identity; another one takes its place.
+        """
+        self.news = False
+        for digest in digests:
+            try:
+                self.put_one_in(digest, former.get(digest.reader.key))
+            except Exception as error:  # noqa: BLE001 - whatever it is, the others are told
+                self.failed.add(digest.reader.key)
+                self.bug(f"{digest.reader.address} was not told anything", error)
+            if self.enough():
+                return
+
+    def put_one_in(self, digest: Digest, former: Waiting | None) -> None:
+        """Put one letter into the letterbox, unless it is there already."""
+        waiting = former
+        if waiting is None or waiting.letter.id != digest.id:
+            since, count = (former.since, former.count) if former else (self.now, 0)
+            waiting = Waiting(self.written(digest), since, count)
+            self.box.post(waiting)
+            self.news = True
+        self.posted[digest.reader.key] = waiting
+
+    def written(self, digest: Digest) -> Letter:
+        """Return a digest as a letter; an administrator's broken template stops no alarm."""
+        language = languages.load(digest.reader.language)
+        sender = Sender(str(self.site.main.host), self.site.contact)
+        try:
+            return letter(digest, language, self.parts.templates, sender, self.now)
+        except ServiceError as error:
+            self.warn(error)
+            return letter(digest, language, templates.own(), sender, self.now)
+
+    def deliver(self) -> datetime | None:
+        """Deliver the letters whose time has come; return when to try again if none can be."""
+        trouble = self.box.trouble()
+        if trouble and not self.news and self.now < trouble.again <= self.now + LONGEST:
+            return trouble.again
+        ready = [each.letter for each in self.posted.values() if self.is_ready(each)]
+        try:
+            self.send(ready)
+        except Undelivered as error:
+            count = trouble.count + 1 if trouble else 1
+            trouble = Trouble(count, self.now + self.pause(count), error.failure)
+            self.warn(error, letters_wait(len(self.due)))
+            self.box.troubled(trouble)
+            self.each(self.give_up, tuple(self.posted))
+            return trouble.again if self.due else None
+        if trouble and ready:
+            self.box.troubled(None)
+        return None
+
+    def is_ready(self, waiting: Waiting) -> bool:
+        """Return whether a letter is to be tried now; no pause is longer than the longest."""
+        again = waiting.again
+        return again is None or not self.now < again <= self.now + LONGEST
+
+    def send(self, letters: list[Letter]) -> None:
+        """Hand letters to the notifiers; raise Undelivered when one takes none at present."""
+        sending = Sending(str(self.site.main.host), self.site.folder, assemble.secret)
+        for word, settings in self.site.notifiers.items() if letters else ():
+            results = registry.notifiers()[word].deliver(letters, settings, sending)
+            with closing(results):
+                for each, error in results:
+                    self.settle(each, error)
+                    if self.enough():
+                        break
+
+    def settle(self, sent: Letter, error: Undelivered | None) -> None:
+        """Note what became of one letter: delivered, given up, or to be tried again."""
+        recipient = sent.recipient.casefold()
+        waiting = self.posted.get(recipient)
+        if error:
+            self.warn(error)
+        if waiting is None:
+            return
+        if error is None or error.final:
+            digest = self.due[recipient]
+            self.over(recipient, digest.untold if error else digest.then)
+            return
+        count = waiting.count + 1
+        again = self.now + self.pause(count)
+        self.posted[recipient] = Waiting(sent, waiting.since, count, again)
+        self.box.post(self.posted[recipient])
+        self.give_up(recipient)
+
+    def over(self, recipient: str, told: Told) -> None:
+        """Note what somebody knows, by which the letter goes."""
+        self.box.note(told)
+        del self.posted[recipient], self.due[recipient]
+
+    def give_up(self, recipient: str) -> None:
+        """Keep no letter for ever; what holds then is told again on the next day."""
+        waiting, digest = self.posted[recipient], self.due[recipient]
+        if self.now - waiting.since > KEPT:
+            self.over(recipient, digest.untold)
+            words = (
+                f"a message to {digest.reader.address} could not be delivered for "
+                f"{KEPT.days} days and was dropped: {waiting.letter.subject}"
+            )
+            self.outcome.warnings.append(Coded(words, "message-dropped", digest.reader.address))
+
+    def pause(self, count: int) -> timedelta:
+        """Return how long to wait after that many failures in a row."""
+        return pause(min(count, LONGEST_TRIED), self.parts.draw())
+
+    def bug(self, what: str, error: Exception) -> None:
+        """Warn of a bug of ours."""
+        words = "".join(traceback.format_exception(error))
+        told = f"a bug of proxygen: {what}: {error!r}\n{words}"
+        self.outcome.warnings.append(Coded(told, "bug"))
+
+    def warn(self, error: ProxygenError, more: str = "") -> None:
+        """Add an error to the warnings, on one line."""
+        text = in_words(error.failure)
+        parts = (text.what, " ".join(text.words.split()), text.remedy, more)
+        words = "; ".join(part for part in parts if part)
+        self.outcome.warnings.append(Coded(words, error.code))
+
+
+def is_told(item: Item | None, mark: str) -> bool:
+    """Return whether somebody was told of something with that mark."""
+    return item is not None and item.mark == mark
+
+
+def not_written(error: ProxygenError) -> Failure | None:
+    """Return why something could not be stored, None where a failure has another cause."""
+    if isinstance(error, StoreFailed):
+        return error.failure
+    cause = error.__cause__
+    return unstored(cause) if isinstance(cause, OSError) and cause.errno in UNWRITABLE else None
+
+
+def unstored(words: object) -> Failure:
+    """Return the failure for what could not be stored, in the system's words."""
+    return failure("nothing-stored", Scope.HOST, words=words)
+
+
+def said(found: Iterable[Alert]) -> Iterator[str]:
+    """Yield a line for each alert that no other output tells."""
+    for alert in found:
+        if alert.kind == "terms":
+            yield Coded(f"{alert.of} has new terms of service: {alert.words}", "terms", alert.of)
+        elif alert.kind == "model" and alert.since:
+            since = f"{alert.since.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+            words = f"the model has been wrong since {since}; the last good one goes on"
+            yield Coded(words, "model")
+
+
+def unheard(nobody: tuple[Alert, ...]) -> Iterator[str]:
+    """Yield that there is something to tell, and nobody to tell it to."""
+    if nobody:
+        what = "1 thing is" if len(nobody) == 1 else f"{len(nobody)} things are"
+        words = f"{what} worth a message, but nobody is warned: the model has no `contact`"
+        yield Coded(words, "nobody-warned")

@@ -1,0 +1,150 @@
+"""Heeding: finds out which parts of a configuration a service refuses, and leaves them out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+from proxygen.apply.change import as_service_error
+from proxygen.apply.culprits import Culprits, noted, original, place
+from proxygen.apply.outcome import Outcome, Progress
+from proxygen.apply.rendering import rendered
+from proxygen.apply.service import LiveService
+from proxygen.assemble import Parts
+from proxygen.errors import CheckFailed, ProxygenError, ServiceError
+from proxygen.host.ports import is_free
+from proxygen.model.certificate import GLOBAL
+from proxygen.model.site import Site
+from proxygen.model.views import VIEWS
+from proxygen.plan.culprits import is_new, parts_of, suspected, without
+from proxygen.plan.left_out import LeftOut
+from proxygen.plan.observed import Observed, ServiceState
+from proxygen.plan.rendering import Installation, overrides_in
+from proxygen.services import Facts, additions_of
+
+MOST_ASKED = 3
+"""How often it is found out in one run what one service refuses."""
+
+
+@dataclass(slots=True)
+class Heeding:
+    """Finds out which parts of a configuration a service refuses, so that the rest is served.
+
+    What it refused before is asked again in every run: it may take it by now. Not what it refused
+    at a reload, which a check does not tell, while nothing is other than then.
+    """
+
+    site: Site
+    parts: Parts
+    progress: Progress
+    began: bool = False
+    asked: Counter[str] = field(default_factory=Counter)
+    suspected: dict[str, tuple[LeftOut, ...]] = field(default_factory=dict)
+
+    def again(self, observed: Observed) -> bool:
+        """Ask again at the beginning of a run; return whether something is other than noted."""
+        if self.began:
+            return False
+        self.began = True
+        services = observed.services.items()
+        known = [name for name, state in services if set(state.left_out) - set(still(state))]
+        return bool([name for name in known if self.ask(name, observed)])
+
+    def after(self, observed: Observed, outcome: Outcome) -> bool:
+        """Find out what was refused; return whether there is a configuration without it."""
+        refused = [of for of, error in outcome.failures if isinstance(error, CheckFailed)]
+        found = [name for name in refused if name in observed.services]
+        known = [name for name in found if self.ask(name, observed)]
+        others = [(of, error) for of, error in outcome.failures if of not in refused]
+        failed = [each for each in others if isinstance(each[1], ServiceError)]
+        known += [of for of, error in failed if self.suspect(of, error, observed)]
+        for name in known:
+            outcome.settle(name)
+        return bool(known)
+
+    def suspect(self, name: str, error: ProxygenError, observed: Observed) -> bool:
+        """Leave out directives that are new where a service passed the check, but not a reload.
+
+        One of them may listen where somebody else does: first those that could be meant, then all.
+        Where it fails without them as well they are not to blame. Return whether to try once more.
+        """
+        state = observed.services.get(name)
+        if state is None or state.facts is None:
+            return False
+        first = self.suspected.setdefault(name, state.left_out)
+        with told_if_failed(name, self.progress):
+            service = LiveService(state, self.parts)
+            found = parts_of(self.site, observed.bundles, state.facts, name)
+            new = [each for each in found if is_new(each, state.installed)]
+            words, why = error.words, None if error.words else error.failure
+            additions = additions_of(state.facts)
+            those = suspected(new, words, additions) or new
+            said = original(words, service, additions)
+            told = (LeftOut(each, said, place(said), state.pid or -1, why) for each in those)
+            if not noted(service, (*state.left_out, *told) if those else first):
+                return False
+            return bool(those)
+        return False
+
+    def ask(self, name: str, observed: Observed) -> bool:
+        """Ask one service; return whether something is other than noted.
+
+        What it would refuse at a reload again stays left out.
+        """
+        state, module = observed.services[name], self.parts.services[name]
+        kept, facts = still(state), state.whole or state.facts
+        if facts is None or GLOBAL not in observed.bundles:
+            return False
+        self.asked[name] += 1
+        if self.asked[name] > MOST_ASKED:
+            return False
+        self.progress.say(f"ask {name} what it refuses")
+        view = VIEWS[module.role](self.site, observed.bundles)
+        render = partial(rendered, name, self.parts, view, state.settings)
+        alive = partial(self.progress.say, f"check {name}")
+        with told_if_failed(name, self.progress):
+            service = LiveService(state, self.parts)
+            facts = without(facts, [each.part for each in kept], self.site, state.installed)
+            facts = renderable(facts, render, state)
+            culprits = Culprits(service, self.site, self.parts.bundles, facts, render, alive)
+            found = culprits.found()
+            if found is None:
+                return False
+            return noted(service, (*kept, *found)) or bool(culprits.damaged)
+        return False
+
+
+@contextmanager
+def told_if_failed(name: str, progress: Progress) -> Iterator[None]:
+    """Have it said where a service cannot be asked, or what it refuses not be noted."""
+    try:
+        with as_service_error(name):
+            yield
+    except ServiceError as error:
+        progress.say(f"{name} cannot be asked what it refuses: {error.what}")
+
+
+def still(state: ServiceState) -> list[LeftOut]:
+    """Return what a service refused at a reload, and would again.
+
+    That is while somebody else listens where it could not, or else until it is started anew. A
+    name that had no address may have one at any time.
+    """
+    refused = [each for each in state.left_out if each.at_reload and not each.is_of_a_name]
+    same = [each for each in refused if not each.taken and state.pid in (each.at_reload, None)]
+    return [*same, *(each for each in refused if each.taken and not all(map(is_free, each.taken)))]
+
+
+def renderable(facts: Facts, render: Callable[[Facts], Installation], state: ServiceState) -> Facts:
+    """Return facts by which a configuration can be written: with former templates if need be."""
+    former = overrides_in(state.installed.manifest)
+    if former is None or former == facts.overrides:
+        return facts
+    try:
+        render(facts)
+    except ServiceError:
+        return replace(facts, overrides=former)
+    return facts

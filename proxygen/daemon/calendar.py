@@ -1,0 +1,191 @@
+"""Calendar: when a round is due, and how long to rest between rounds."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from proxygen.daemon.bell import Clock
+
+SHORTEST_REST = 60.0
+"""Seconds between rounds that nobody asked for."""
+SHARE = 400
+"""Such a round may take one part in so many of a core: a quarter of a percent."""
+SERVICE_REST, SERVICE_SHARE = 5.0, 20
+"""The same while services restart over and over, or are changed by somebody else."""
+
+BACKOFF = (1.0, 10.0, 100.0, 600.0)
+"""Seconds after a round that could not even be done, by how often in a row."""
+TROUBLE = (60.0, 600.0, 3600.0)
+"""Seconds after a round in which a service could not be brought to what is wanted."""
+FULL = 3600.0
+"""Seconds after which there is a round in any case."""
+LOCKED = 0.5
+"""Seconds between looks at a lock that another run holds."""
+JUMP = 30.0
+"""Seconds by which the time of day may drift away from one look to the next."""
+
+OFFSET = timedelta(minutes=1)
+"""Moments are moved by up to so much, so that no two hosts ask an authority together."""
+HOUR = timedelta(minutes=2)
+"""What would be due in the first minutes of an hour waits for a random one after them."""
+
+ALLOWED = 2.0
+"""Seconds of a core that changes of files may take at once."""
+LONGEST_DEBT = 1.0
+"""More than that nobody pays for: after 20 seconds every change is looked at."""
+
+CALENDAR = frozenset({"due", "again", "clock"})
+FILES = frozenset({"model", "template", "directives", "certificate file"})
+AT_ONCE = FILES | {"start", "asked"}
+"""Reasons for which a round begins without a rest; any other one is about a service."""
+CERTIFICATES = "certificates"
+"""The reason when some arrived: the first one is deployed at once, those that follow together."""
+ARRIVALS, LONGEST_ARRIVALS = 4.0, 120.0
+"""How many times as long as a deployment took there is none for further certificates, at most."""
+
+NEVER = float("inf")
+
+
+@dataclass(slots=True)
+class Calendar:
+    """When there is a round; all moments but *wake* are of the clock that does not jump.
+
+    *wake* is when a certificate is due, *again_at* when to look again at a service that could
+    not be brought to what is wanted, *full_at* when there is a round in any case. *held_until*
+    and *locked_until* hold rounds back: after one that failed, and while another run is at work.
+    *may_obtain_at* is when certificates may be obtained, for which there is reason, and
+    *obtaining_failures* how often in a row that failed as a whole. *idle* is what a round that
+    found nothing to do costs, in seconds of a core, and *lasted* how long the last one took.
+    """
+
+    clock: Clock
+    wake: datetime | None = None
+    again_at: float = NEVER
+    full_at: float = NEVER
+    held_until: float = 0.0
+    locked_until: float = 0.0
+    ended: float = 0.0
+    idle: float = 0.0
+    lasted: float = 0.0
+    may_obtain_at: float = 0.0
+    obtaining_failures: int = 0
+    failures: int = 0
+    troubles: int = 0
+    shift: float | None = None
+
+    def reasons(self) -> Iterator[str]:
+        """Yield what the calendar wants now; each moment is told once."""
+        now = self.clock.ticks()
+        if self.jumped():
+            yield "clock"
+        if self.wake and self.clock.now() >= self.wake and now >= self.rested:
+            self.wake = None
+            yield "due"
+        if now >= min(self.again_at, self.full_at):
+            self.again_at, self.full_at = NEVER, now + FULL
+            yield "again"
+
+    def jumped(self) -> bool:
+        """Return whether the time of day jumped: what is due may be another."""
+        shift = self.clock.now().timestamp() - self.clock.ticks()
+        former, self.shift = self.shift, shift
+        return former is not None and abs(shift - former) > JUMP
+
+    @property
+    def rested(self) -> float:
+        """When a round may begin that only the calendar wants."""
+        return self.ended + max(SHORTEST_REST, SHARE * self.idle)
+
+    def begins(self, reasons: Collection[str]) -> float:
+        """Return when a round may begin for which there are these reasons."""
+        if AT_ONCE & set(reasons):
+            return self.locked_until
+        if set(reasons) == {CERTIFICATES}:
+            rest = min(ARRIVALS * self.lasted, LONGEST_ARRIVALS)
+            return max(self.locked_until, self.held_until, self.ended + rest)
+        service = self.ended + max(SERVICE_REST, SERVICE_SHARE * self.idle)
+        return max(self.locked_until, self.held_until, 0.0 if CALENDAR & set(reasons) else service)
+
+    def next(self) -> float:
+        """Return when there is next something to do."""
+        moments = [self.again_at, self.full_at]
+        if self.wake:
+            due = self.clock.ticks() + (self.wake - self.clock.now()).total_seconds()
+            moments.append(max(due, self.rested))
+        return min(moments)
+
+    # What became of a round.
+
+    def locked(self) -> None:
+        """Another run is at work: it is our turn later."""
+        self.locked_until = self.clock.ticks() + LOCKED
+
+    def failed(self) -> float:
+        """A round could not be done; return after how many seconds the next one may begin."""
+        self.failures += 1
+        pause = after(self.failures, BACKOFF)
+        self.ended = self.clock.ticks()
+        self.held_until, self.full_at = self.ended + pause, self.ended + FULL
+        return pause
+
+    def done(self, *, trouble: bool) -> None:
+        """A round is done; *trouble*: a service could not be brought to what is wanted."""
+        self.failures, self.held_until = 0, 0.0
+        self.ended = self.clock.ticks()
+        self.full_at = self.ended + FULL
+        self.troubles = self.troubles + 1 if trouble else 0
+        self.again_at = self.ended + after(self.troubles, TROUBLE) if trouble else NEVER
+
+    def due(self, moment: datetime, draw: float) -> None:
+        """The next certificate is due then; *draw*, from 0 to 1, moves the moment."""
+        self.wake = moved(moment, draw)
+
+    def obtaining_locked(self) -> None:
+        """Another process obtains certificates: it is our turn later."""
+        self.may_obtain_at = self.clock.ticks() + LOCKED
+
+    def obtaining_failed(self) -> float:
+        """Certificates could not be obtained at all; return after how many seconds they may be."""
+        self.obtaining_failures += 1
+        pause = after(self.obtaining_failures, BACKOFF)
+        self.may_obtain_at = self.clock.ticks() + pause
+        return pause
+
+
+@dataclass(slots=True)
+class Allowance:
+    """What changes of files may take of a core: ALLOWED at once, then one part in SERVICE_SHARE.
+
+    A file that changes all the time is looked at now and then; a person's change at once.
+    """
+
+    clock: Clock
+    used: float = 0.0
+    at: float = 0.0
+
+    def take(self, seconds: float) -> None:
+        """Count what a change took."""
+        self.used = min(self.present() + seconds, ALLOWED + LONGEST_DEBT)
+        self.at = self.clock.ticks()
+
+    def left(self) -> float:
+        """Return after how many seconds the next change may be looked at."""
+        return max(0.0, self.present() - ALLOWED) * SERVICE_SHARE
+
+    def present(self) -> float:
+        """Return what is not paid for yet."""
+        return max(0.0, self.used - (self.clock.ticks() - self.at) / SERVICE_SHARE)
+
+
+def after(times: int, waits: tuple[float, ...]) -> float:
+    """Return how long to wait after so many failures in a row."""
+    return waits[min(times, len(waits)) - 1]
+
+
+def moved(moment: datetime, draw: float) -> datetime:
+    """Return a moment a little later: at no round minute, and never on the hour."""
+    later = moment + OFFSET * draw
+    hour = later.replace(minute=0, second=0, microsecond=0)
+    return later if later - hour >= HOUR else later + HOUR + 4 * OFFSET * draw

@@ -1,0 +1,196 @@
+"""Lines: what a round did, as events of the log; what did not change is not said again."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from proxygen.apply.issue import Result
+from proxygen.apply.outcome import Outcome
+from proxygen.errors import Bug, IssueFailed, Mistake, NotServed, ProxygenError
+from proxygen.failure import told
+from proxygen.host.logs import event
+from proxygen.model.certificate import Bundle
+from proxygen.model.former import CONFIRM, Removal
+from proxygen.model.site import Site
+from proxygen.plan.steps import Issue, Waiting
+from proxygen.stores.bundles import Bundles, attempt_from, attempt_key
+from proxygen.texts.bounds import MOST_TOLD
+
+DEBUG, INFO, WARNING, ERROR = logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR
+
+
+@dataclass(slots=True)
+class Lines:
+    """Writes events; remembers what was said and is still so."""
+
+    mistakes: frozenset[str] = frozenset()
+    warnings: frozenset[str] = frozenset()
+    waiting: frozenset[str] = frozenset()
+    owners: set[str] = field(default_factory=set)
+    wrong_files: dict[str, str] = field(default_factory=dict)
+    held_back: dict[str, str] = field(default_factory=dict)
+
+    def wrong(self, mistakes: Iterable[Mistake | ProxygenError], *, served: bool) -> None:
+        """Say each mistake of the model once; *served*: the last one that was right goes on."""
+        told = {str(each): each for each in mistakes}
+        for words in [each for each in told if each not in self.mistakes]:
+            event(ERROR, "model_mistake", **fields_of(told[words]))
+        if self.mistakes != told.keys():
+            until = "the last one that was right" if served else "nothing"
+            event(WARNING, "model_wrong", mistakes=len(told), goes_on_with=until)
+        self.mistakes = frozenset(told)
+
+    def right(self, domains: int) -> None:
+        """Say that the model was read."""
+        event(INFO, "model_read", domains=domains, was_wrong=bool(self.mistakes) or None)
+        self.mistakes = frozenset()
+
+    def as_it_was(self, site: Site) -> None:
+        """Say which included files are set aside and which removals are held back, each once."""
+        wrong = {str(one): (each, one) for each in site.set_aside for one in each.mistakes}
+        for words in [each for each in wrong if each not in self.wrong_files]:
+            file, mistake = wrong[words]
+            event(
+                ERROR, "file_set_aside", file=file.file, kept=len(file.kept), **fields_of(mistake)
+            )
+        files = {file.file for file, _ in wrong.values()}
+        for file_again in sorted(set(self.wrong_files.values()) - files):
+            event(INFO, "file_right_again", file=file_again)
+        self.wrong_files = {words: file.file for words, (file, _) in wrong.items()}
+        held = {str(each): each for each in site.held_back}
+        for words in [each for each in held if each not in self.held_back]:
+            event(WARNING, "removal_held_back", **fields_of_removal(held[words]))
+        there = {each.file for each in held.values()}
+        for over in sorted(set(self.held_back.values()) - there):
+            event(INFO, "removal_settled", file=over)
+        self.held_back = {words: each.file for words, each in held.items()}
+
+    def certificate(self, result: Result, bundles: Bundles) -> None:
+        """Say what became of one certificate."""
+        step, found = result
+        if isinstance(found, Bundle):
+            obtained(step, found)
+            return
+        self.owners.add(step.certificate.owner)
+        attempt = attempt_from(bundles.readable(attempt_key(step.certificate.owner)))
+        event(
+            ERROR,
+            "certificate_failed",
+            owner=step.certificate.owner,
+            reason=step.reason.code,
+            problem=found.failure.problem,
+            next_try=attempt.again if attempt else None,
+            tries=attempt.count if attempt else None,
+            **fields_of(found),
+        )
+
+    def deployed(self, outcome: Outcome) -> None:
+        """Say what a deployment did to services, and what failed."""
+        failed = dict(outcome.failures)
+        for name in outcome.before.keys() - failed.keys():
+            event(INFO, "service_changed", service=name)
+        self.failed(outcome)
+
+    def failed(self, outcome: Outcome) -> None:
+        """Say what failed; what was said of a certificate already is not said again."""
+        for of, error in outcome.failures:
+            if of not in self.owners:
+                event(ERROR, kind(error), of=of, **fields_of(error))
+            self.owners.discard(of)
+
+    def outcome(self, outcome: Outcome) -> None:
+        """Say what is new to know."""
+        for words in [each for each in outcome.warnings if each not in self.warnings]:
+            event(WARNING, "warning", what=words)
+        self.warnings = frozenset(outcome.warnings)
+        self.held_up(outcome.waiting)
+
+    def obtained(self, outcome: Outcome, seconds: float) -> None:
+        """Say what came of obtaining certificates, where anything did."""
+        self.failed(outcome)
+        if outcome.done or outcome.failures:
+            event(
+                INFO,
+                "obtaining_ended",
+                seconds=seconds,
+                certificates=outcome.obtained,
+                failures=len(outcome.failures),
+                waiting=len(outcome.waiting),
+            )
+
+    def ended(self, outcome: Outcome, seconds: float, due: datetime | None) -> None:
+        """Say how much a round did, how long it took, and when the next one is due."""
+        event(
+            INFO,
+            "round_ended",
+            seconds=seconds,
+            steps=len(outcome.done),
+            failures=len(outcome.failures),
+            waiting=len(outcome.waiting),
+            next=due,
+        )
+
+    def held_up(self, waiting: Iterable[Waiting]) -> None:
+        """Say which certificates wait that did not before."""
+        present = {str(each): each for each in waiting}
+        new = [each for words, each in present.items() if words not in self.waiting]
+        for each in new[:MOST_TOLD]:
+            said = {"owner": each.owner, "until": each.until, "reason": each.code}
+            event(INFO, "waiting", **said, what=each.words)
+        if len(new) > MOST_TOLD:
+            event(INFO, "waiting_more", certificates=len(new) - MOST_TOLD, of=len(present))
+        self.waiting = frozenset(present)
+
+
+def obtained(step: Issue, bundle: Bundle) -> None:
+    """Say that a certificate was obtained."""
+    event(
+        INFO,
+        "certificate_obtained",
+        owner=bundle.owner,
+        reason="stand-in" if step.stand_in else step.reason.code,
+        issuer=bundle.issuer,
+        issued_by=bundle.issued_by,
+        until=bundle.not_after,
+        names=len(bundle.names),
+    )
+
+
+def kind(error: ProxygenError) -> str:
+    """Return the event that a failure is."""
+    if isinstance(error, NotServed):
+        return "not_served"
+    if isinstance(error, Bug):
+        return "bug"
+    return "certificate_failed" if isinstance(error, IssueFailed) else "service_failed"
+
+
+def fields_of_removal(removal: Removal) -> dict[str, object]:
+    """Return what a removal that is held back says, as fields."""
+    return {
+        "file": removal.file,
+        "domains": len(removal.domains),
+        "which": tuple(removal.domains[:MOST_TOLD]),
+        "why": removal.why,
+        "remedy": CONFIRM,
+    }
+
+
+def fields_of(error: Mistake | ProxygenError) -> dict[str, object]:
+    """Return what a failure or mistake says, as fields."""
+    if isinstance(error, Mistake):
+        return {
+            "where": error.where,
+            "field": error.field or None,
+            "what": error.reason,
+            "remedy": error.remedy,
+        }
+    return {
+        "where": error.where or None,
+        "what": error.what,
+        "remedy": error.remedy or None,
+        "words": error.words or told(error.failure).words or None,
+    }

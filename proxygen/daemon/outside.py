@@ -1,0 +1,167 @@
+"""Outside: services as others see them: processes, files, and what clients are shown."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from proxygen.apply.outcome import Outcome, never
+from proxygen.apply.probe import UNASKED, Asking, Patience, probe_all, right
+from proxygen.apply.rendering import met
+from proxygen.assemble import Parts
+from proxygen.daemon import inputs
+from proxygen.daemon.fingerprints import Fingerprints
+from proxygen.host import processes
+from proxygen.model.layout import Layout
+from proxygen.model.site import Site
+from proxygen.plan.observed import Observed, ServiceState
+from proxygen.services import Endpoint
+
+AT_ONCE = 5
+"""Handshakes a look, with one look every 15 s: 20 a minute."""
+SOCKETS = 240.0
+"""Seconds between looks at every socket of the global name, by which alone mail is served."""
+MISSED = 60.0
+"""Seconds between looks at where a round did not see what is wanted."""
+PATIENCE, LONGEST_LOOK = 2.0, 3.0
+"""Seconds that a client gives a handshake, and that a look takes: the loop waits for it."""
+
+Endpoints = tuple[Endpoint, ...]
+
+
+@dataclass(slots=True)
+class Outside:
+    """Where clients meet what a round installed, the processes that serve it and their files.
+
+    *endpoints* are those of services for which all was done; *sockets* those of the global
+    name; *missed* those at which the round did not see what is wanted, *unasked* the services at
+    some of whose it did not come to look. *suspect* are those at which a client saw something
+    else since; when it does so twice it is told. *files* are the fingerprints of what each
+    service reads.
+    """
+
+    layout: Layout
+    services: Mapping[str, ServiceState] = field(default_factory=dict)
+    pids: dict[str, int | None] = field(default_factory=dict)
+    endpoints: Endpoints = ()
+    sockets: Endpoints = ()
+    missed: Endpoints = ()
+    unasked: tuple[str, ...] = ()
+    suspect: Endpoints = ()
+    position: int = 0
+    sockets_at: float = 0.0
+    missed_at: float = 0.0
+    files: dict[str, dict[str, str]] = field(default_factory=dict)
+    known: Fingerprints = field(default_factory=Fingerprints)
+
+    def after(self, site: Site, parts: Parts, outcome: Outcome) -> None:
+        """Take over what a round left; what it may have changed is no change of others."""
+        observed = outcome.observed
+        if observed is None:
+            return
+        failed = {of for of, _ in outcome.failures}
+        self.services = observed.services
+        self.pids = {name: state.pid for name, state in observed.services.items()}
+        every = met(site, parts, observed)
+        self.endpoints = tuple(each for each in every if each.service not in failed)
+        self.missed = tuple(each for each in every if is_missed(each, observed))
+        self.unasked = tuple(
+            name
+            for name, state in observed.services.items()
+            if state.installed.unasked and state.pid is not None and name not in failed
+        )
+        main = ("", site.main.host)
+        self.sockets = tuple(each for each in self.endpoints if each.server_name in main)
+        self.suspect = ()
+        if outcome.done or outcome.failures:
+            self.files = {}
+        present = self.read()
+        self.files = {name: self.files.get(name, present[name]) for name in present}
+
+    # Files.
+
+    def changed(self) -> list[str]:
+        """Return the services of which somebody else changed a file since this was asked."""
+        former, self.files = self.files, self.read()
+        return [name for name, present in self.files.items() if former.get(name) != present]
+
+    def read(self) -> dict[str, dict[str, str]]:
+        """Return the fingerprints of what each service reads."""
+        usable = [state for state in self.services.values() if state.facts]
+        paths = {state.name: inputs.read_by(self.layout, state) for state in usable}
+        found = self.known.of(path for each in paths.values() for path in each)
+        links = {name: inputs.linked_by(self.layout, name) for name in paths}
+        return {name: links[name] | {path: found[path] for path in paths[name]} for name in paths}
+
+    # Processes.
+
+    def restarted(self) -> Mapping[str, tuple[int | None, int | None]]:
+        """Return the services whose master process is another, with the former one and it."""
+        found = {}
+        for name, state in self.services.items():
+            facts = state.facts
+            pid = processes.master(facts.pid_file, facts.program) if facts else None
+            if facts and pid != self.pids[name]:
+                found[name] = self.pids[name], pid
+                self.pids[name] = pid
+                self.sockets_at = 0.0
+        return found
+
+    # Clients.
+
+    def sample(self, now: float) -> Collection[str]:
+        """Look at a few endpoints; return the services that serve something else.
+
+        What looks wrong once may be a reload: it is asked again at the next look.
+        """
+        if self.suspect:
+            wrong, self.suspect = self.wrong(self.suspect), ()
+            return {each.service for each in wrong}
+        self.suspect = self.wrong(self.next(now))
+        return ()
+
+    def mended(self, now: float) -> Collection[str]:
+        """Look at the places that were missed; return the services that have none left.
+
+        They may serve what is wanted: the next round looks at all of it. Those for which there
+        is no time are the first ones of the next look.
+        """
+        if now < self.missed_at or not self.missed:
+            return ()
+        self.missed_at = now + MISSED
+        asked = [each for each in self.missed if self.pids.get(each.service) is not None]
+        patience = Patience(LONGEST_LOOK, LONGEST_LOOK, never, timeout=PATIENCE)
+        seen = Asking(patience, right).once(asked)
+        left = tuple(each for each, what in seen.items() if what is UNASKED)
+        wrong = tuple(each for each, what in seen.items() if not right(each, what))
+        self.missed = tuple(dict.fromkeys((*left, *wrong)))
+        return {each.service for each in asked} - {each.service for each in self.missed}
+
+    def next(self, now: float) -> Iterable[Endpoint]:
+        """Return the next few endpoints, all of them in turn, or now and then all sockets."""
+        if now >= self.sockets_at:
+            self.sockets_at = now + SOCKETS
+            return self.sockets
+        if self.position >= len(self.endpoints):
+            self.position = 0
+        first, self.position = self.position, self.position + AT_ONCE
+        return self.endpoints[first : self.position]
+
+    def wrong(self, endpoints: Iterable[Endpoint]) -> Endpoints:
+        """Return where clients of running services do not see what is wanted."""
+        asked = [each for each in endpoints if self.pids.get(each.service) is not None]
+        if not asked:
+            return ()
+        seen = probe_all(asked, concurrency=AT_ONCE, timeout=PATIENCE)
+        return tuple(each for each, what in seen.items() if not right(each, what))
+
+
+def is_missed(endpoint: Endpoint, observed: Observed) -> bool:
+    """Return whether clients of a running service were seen to be shown something else there.
+
+    Or whether nobody looked there, at a service that shows something else at other places.
+    """
+    state = observed.services[endpoint.service]
+    names, unasked = state.installed.wrong_names, state.installed.unasked
+    known = not names or endpoint.server_name in names or endpoint.server_name in unasked
+    return state.installed.unserved and known and state.pid is not None

@@ -1,0 +1,138 @@
+"""The two halves as the daemon does them: each under its lock, with a way to stop it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from datetime import datetime
+
+from proxygen import assemble
+from proxygen.apply.hooks import HOOK_RAN
+from proxygen.apply.issue import Result
+from proxygen.apply.mails import Memory, tell
+from proxygen.apply.outcome import Outcome, Progress, nothing
+from proxygen.apply.tidying import note_killed, tidy
+from proxygen.assemble import Parts
+from proxygen.daemon.bell import Clock
+from proxygen.daemon.log_lines import DEBUG, INFO, Lines
+from proxygen.deploy import deploy
+from proxygen.errors import Coded
+from proxygen.host import files, lock
+from proxygen.host.addresses import Addresses
+from proxygen.host.logs import event
+from proxygen.host.systemd import Manager
+from proxygen.model.certificate import Bundle
+from proxygen.model.layout import Layout
+from proxygen.model.site import Site
+from proxygen.observe.services import UNSERVED
+from proxygen.obtain import obtain
+from proxygen.plan.steps import Reload
+from proxygen.stores import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What every round is given; *memory* is that of what people are told.
+
+    *enough* tells whether to begin no more orders, *hurry* whether to send no more letters,
+    *leave* whether to end at once what hooks do. *alive* is told of progress with a deployment,
+    *obtains* of that with certificates, *came* of each that was stored. *addresses* look up names.
+    """
+
+    layout: Layout
+    clock: Clock
+    lines: Lines
+    manager: Manager
+    memory: Memory
+    enough: Callable[[], bool]
+    hurry: Callable[[], bool]
+    leave: Callable[[], bool]
+    alive: Callable[[], None]
+    obtains: Callable[[], None]
+    came: Callable[[str], None]
+    addresses: Addresses
+    latest: Callable[[Store], Site | None]
+    keep: Callable[[Store, Site], None]
+
+    def deploy(
+        self,
+        site: Site,
+        former: Parts | None,
+        reasons: Collection[str],
+        unserved: Collection[str],
+    ) -> tuple[Parts, Outcome]:
+        """Deploy; raise LockHeld while another run does.
+
+        The *former* parts give on what they know. *unserved* are services that were seen to
+        serve something else: they are looked at whatever else there is to do, and reloaded where
+        nothing else would repair them.
+        """
+        with lock.held(self.layout.lock) as killed:
+            assemble.bring_forward(self.layout)
+            if killed:
+                note_killed(self.layout)
+            site = self.latest(assemble.opened(self.layout)) or site
+            event(INFO, "round_begun", because=tuple(reasons))
+            self.manager.status(f"a round is under way: {', '.join(reasons)}")
+            parts = assemble.parts(self.layout, self.clock.now, former, self.addresses)
+            for name in unserved:
+                note_unserved(self.layout, name)
+            outcome = deploy(
+                site, parts, self.progress(parts, self.alive, nothing, self.leave), unserved
+            )
+            for name in unserved:
+                if str(Reload(name)) in outcome.done:
+                    event(INFO, "reloaded", service=name, reason="it served something else")
+            self.keep(parts.store, site)
+            return parts, outcome
+
+    def obtain(self, site: Site, former: Parts | None) -> tuple[Parts, Outcome]:
+        """Obtain what is due; raise LockHeld while another process does."""
+        with lock.held(self.layout.obtaining) as killed:
+            parts = assemble.parts(self.layout, self.clock.now, former)
+            tidy(site, parts, killed=killed)
+            return parts, obtain(
+                site, parts, self.progress(parts, self.obtains, self.came, self.enough)
+            )
+
+    def tell(self, site: Site, parts: Parts, outcome: Outcome) -> datetime | None:
+        """Tell people what is worth a message; return when there is more to tell."""
+        return tell(site, parts, outcome, self.memory, self.sent_enough)
+
+    def sent_enough(self) -> bool:
+        """Return whether to send no more letters; each one is progress."""
+        self.alive()
+        return self.hurry()
+
+    def progress(
+        self,
+        parts: Parts,
+        alive: Callable[[], None],
+        came: Callable[[str], None],
+        stop: Callable[[], bool],
+    ) -> Progress:
+        """Return who is told how it goes; *came* is told of each owner whose certificate came."""
+
+        def say(words: str) -> None:
+            alive()
+            hook = isinstance(words, Coded) and words.code == HOOK_RAN
+            event(INFO if hook else DEBUG, "hook" if hook else "step", what=words)
+
+        def count(done: int, of: int) -> None:
+            alive()
+            event(DEBUG, "certificates", done=done, of=of)
+            self.manager.status(f"obtaining certificates: {done:,} of {of:,}")
+
+        def result(found: Result) -> None:
+            self.lines.certificate(found, parts.bundles)
+            if isinstance(found[1], Bundle):
+                came(found[1].owner)
+
+        return Progress(say, count, stop, result, self.leave)
+
+
+def note_unserved(layout: Layout, name: str) -> None:
+    """Note that clients of a service do not see what is wanted, so that the round looks."""
+    folder = layout.live(name).folder
+    if folder.is_dir():
+        files.write(folder / UNSERVED, b"")

@@ -1,0 +1,283 @@
+"""Resolving: look a name up, at the servers responsible or at resolvers, and keep the answers."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine, Sequence
+
+import dns.exception
+import dns.name
+import dns.rdatatype
+
+from proxygen.dns import system as host
+from proxygen.dns.answers import SETTLED, Found, Kind, Led, Reply, Source, Trouble, Zone
+from proxygen.dns.cache import ANSWERS, FAILURE, NEGATIVE, Cache, clamped
+from proxygen.dns.chain import follow
+from proxygen.dns.delegation import Delegations, Lost, Rootless
+from proxygen.dns.questions import Asking, Errand, Exhausted
+from proxygen.dns.reach import is_public
+from proxygen.dns.recursive import Recursive
+from proxygen.dns.responses import CHAIN, Heard, heard
+from proxygen.dns.roots import ROOTS
+from proxygen.dns.signatures import Signatures
+from proxygen.dns.wire import Question, Server, routed
+from proxygen.errors import visible
+from proxygen.host.suffixes import registered
+from proxygen.names.causes import Cause, cause
+
+SECONDS = 20.0
+"""How long one look may take, whatever servers do."""
+QUESTIONS = 250
+"""How many questions one look may cost, wherever name servers lead."""
+ROOTLESS = 600.0
+"""How long this host's resolvers are asked at once after no root server could be reached."""
+LOOKS = 4
+"""Looks at a time for each question in flight: those that wait for dead servers ask little."""
+
+
+class Resolving:
+    """Looks names up; made once, used from one event loop after the other.
+
+    Without *resolvers* it asks from the root servers down, without recursion; with them it asks
+    these, in their order. *port* is that of every authoritative server. It waits *patience*
+    seconds for an answer, asks *tries* times, and no look takes longer than *within* seconds.
+
+    From public root servers down only *public* addresses are asked: a customer's zone does not make
+    this host knock at name servers in a private network. With resolvers, those beside one of them
+    are asked too.
+    """
+
+    def __init__(
+        self,
+        resolvers: Sequence[tuple[str, int]] = (),
+        *,
+        roots: Sequence[str] = ROOTS,
+        port: int = 53,
+        in_flight: int = 50,
+        patience: float = 3.0,
+        tries: int = 2,
+        within: float = SECONDS,
+        ticks: Callable[[], float] = time.monotonic,
+        system: Callable[[], Sequence[tuple[str, int]]] = host.resolvers,
+        routed: Callable[[str], bool] = routed,
+        public: Callable[[str], bool] = is_public,
+    ) -> None:
+        self.asking = Asking(in_flight, patience, tries, ticks)
+        self.cache = Cache(ticks)
+        self.delegations = Delegations(self.asking, self.cache, roots, port, routed, public)
+        self.signatures = Signatures(self.delegations, self.cache)
+        self.port = port
+        self.public = public
+        self.within = within
+        self.system = system
+        self._resolvers = tuple(resolvers)
+        self._turns = Turns(in_flight * LOOKS)
+
+    async def look(self, name: str, rdtype: str) -> Found:
+        """Return what the DNS says about *name*; whatever it does, this does not raise."""
+        name = name.lower().removesuffix(".")
+        key = ("look", name, rdtype)
+        if (kept := self.cache.get(key)) is not None:
+            return kept  # type: ignore[no-any-return]
+        if why := unaskable(name, rdtype):
+            return Found(name, rdtype, trouble=Trouble.CANNOT_LOOK, because=(why,))
+        return await self._turns.once(key, lambda: self._look(name, rdtype))
+
+    async def zone(self, name: str) -> Zone | None:
+        """Return the zone that *name* is in, with every server of it; None when nobody knows."""
+        name = name.lower().removesuffix(".")
+        if unaskable(name, "SOA"):
+            return None
+        found = await self._zone(name, self._errand(name))
+        if found is None:
+            return None
+        apex, servers = found
+        return Zone(apex, tuple((each.host, each.address, each.port) for each in servers))
+
+    async def at_every_server(self, name: str, rdtype: str) -> tuple[Reply, ...]:
+        """Return what each authoritative server says now of *name*, past everything kept.
+
+        An alias is followed, and *name* is then the last one; none when its zone is not known.
+        """
+        return (await self.led(name, rdtype)).replies
+
+    async def led(self, name: str, rdtype: str) -> Led:
+        """Return where *name* leads, and what each server says now of the end of the way.
+
+        No resolver is asked about a name that begins with ``_``, or about the target of an alias:
+        it would remember that nothing is there, and an authority that asks the same resolver
+        would not see what is written a moment later.
+        """
+        name = name.lower().removesuffix(".")
+        if unaskable(name, rdtype):
+            return Led()
+        errand = self._errand(name, fresh=True)
+        told: Sequence[Heard] = ()
+        passed, place = [name], above(name)
+        while len(passed) <= CHAIN + 1 and passed[-1] not in passed[:-1]:
+            told = await self._now(place, passed[-1], rdtype, errand)
+            target = next((each.target for each in told if each.target), "")
+            if not target:
+                break
+            passed.append(target)
+            place = target.partition(".")[2] or target
+        zone = next((each.apex for each in told if each.apex is not None), "")
+        circling = len(passed) > CHAIN + 1 or passed[-1] in passed[:-1]
+        crowded = self.asking.crowded_out(errand)
+        return Led(tuple(passed[1:]), tuple(each.reply() for each in told), zone, circling, crowded)
+
+    def _errand(self, name: str, *, fresh: bool = False) -> Errand:
+        """Return what a look at *name* may cost; all names of a domain are one party."""
+        return Errand(self.within, QUESTIONS, party=registered(name), fresh=fresh)
+
+    async def _look(self, name: str, rdtype: str) -> Found:
+        found, seconds = await self._found(name, rdtype, self._errand(name))
+        self.cache.put(("look", name, rdtype), found, kept_for(found, seconds), size(found))
+        return found
+
+    async def _found(self, name: str, rdtype: str, errand: Errand) -> tuple[Found, float]:
+        try:
+            if recursive := self._recursive():
+                return await self._apart(name, rdtype) or await recursive.look(name, rdtype, errand)
+            return await follow(self.delegations, self.signatures, name, rdtype, errand)
+        except Rootless:
+            return await self._without_roots().look(name, rdtype, errand)
+
+    async def _apart(self, name: str, rdtype: str) -> tuple[Found, float] | None:
+        """Return what the servers of a zone say of a name that begins with ``_``, past resolvers.
+
+        These would remember that nothing is there yet. None for any other name, and where no
+        server of the zone can be asked from here.
+        """
+        if above(name) == name:
+            return None
+        led = await self.led(name, rdtype)
+        settled = [each for each in led.replies if each.kind in SETTLED]
+        if not settled and not led.circling:
+            return None
+        place = await self.look(above((led.targets or (name,))[-1]), "SOA")
+        trouble = Trouble.CNAME_LOOP if led.circling else Trouble.NONE
+        if settled and all(each.kind is Kind.NX_DOMAIN for each in settled):
+            trouble = Trouble.NX_DOMAIN
+        found = Found(
+            name,
+            rdtype,
+            records=next((each.records for each in settled if each.records), ()),
+            chain=led.targets,
+            zone=led.zone,
+            replies=led.replies,
+            trouble=trouble,
+            dnssec=place.dnssec,
+            source=place.source,
+        )
+        return found, FAILURE
+
+    def _recursive(self) -> Recursive | None:
+        """Return the resolvers to ask, None to ask from the root servers down."""
+        if self._resolvers:
+            return Recursive(self.asking, self._resolvers, self.port, Source.RESOLVERS, self.public)
+        return self.cache.get("rootless")  # type: ignore[no-any-return]
+
+    def _without_roots(self) -> Recursive:
+        """Return this host's resolvers, and keep for a while that no root server answers."""
+        recursive = Recursive(self.asking, self.system(), self.port, Source.SYSTEM, self.public)
+        self.cache.put("rootless", recursive, ROOTLESS)
+        return recursive
+
+    async def _zone(self, name: str, errand: Errand) -> tuple[str, Sequence[Server]] | None:
+        try:
+            if recursive := self._recursive():
+                return await recursive.zone(name, errand)
+            zone = (await self.delegations.hop(name, "SOA", errand)).zone
+            return zone.apex, await self.delegations.every(zone, errand)
+        except Rootless:
+            return await self._without_roots().zone(name, errand)
+        except (Lost, Exhausted):
+            return None
+
+    async def _now(self, place: str, name: str, rdtype: str, errand: Errand) -> Sequence[Heard]:
+        """Return what every server of the zone of *name*, which is that of *place* or below, says.
+
+        None when there is no time left.
+        """
+        told = await self._by(await self._zone(place, errand), name, rdtype, errand)
+        cut = next((each.cut for each in told if each.cut), "")
+        return await self._by(await self._zone(cut, errand), name, rdtype, errand) if cut else told
+
+    async def _by(
+        self, zone: tuple[str, Sequence[Server]] | None, name: str, rdtype: str, errand: Errand
+    ) -> Sequence[Heard]:
+        """Return what the servers of a zone say about *name*."""
+        if zone is None:
+            return ()
+        apex, servers = zone
+        near = self.delegations.within_reach(servers)
+        wanted = dns.rdatatype.from_text(rdtype)
+        try:
+            said = await self.asking.all(near, Question(name, rdtype), errand)
+        except Exhausted:
+            return ()
+        return [heard(each, apex, name, wanted) for each in said]
+
+
+def above(name: str) -> str:
+    """Return *name* without the labels at its begin that no host has (RFC 8552)."""
+    while name.startswith("_") and "." in name:
+        name = name.partition(".")[2]
+    return name
+
+
+class Turns:
+    """So many looks at a time, and the same one only once."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._slots = asyncio.Semaphore(most)
+        self._under_way: dict[object, asyncio.Task[Found]] = {}
+
+    async def once(self, key: object, look: Callable[[], Coroutine[None, None, Found]]) -> Found:
+        """Return what *look* does; who asks for the same meanwhile gets the same."""
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop:
+            self._loop, self._slots, self._under_way = loop, asyncio.Semaphore(self.most), {}
+        task = self._under_way.get(key)
+        if task is None:
+            task = self._under_way[key] = loop.create_task(self._in_turn(key, look))
+        return await asyncio.shield(task)
+
+    async def _in_turn(
+        self, key: object, look: Callable[[], Coroutine[None, None, Found]]
+    ) -> Found:
+        try:
+            async with self._slots:
+                return await look()
+        finally:
+            self._under_way.pop(key, None)
+
+
+def kept_for(found: Found, seconds: float) -> float:
+    """Return how long an answer is kept, when its records say *seconds*."""
+    absent = found.trouble in (Trouble.NX_DOMAIN, Trouble.NO_DELEGATION)
+    if absent or not (found.trouble or found.records):
+        return clamped(seconds, NEGATIVE)
+    if found.trouble or found.dnssec or found.differing:
+        return FAILURE
+    return clamped(seconds, ANSWERS)
+
+
+def size(found: Found) -> int:
+    """Return about how many letters are in what was found."""
+    texts = (found.records, *(each.records for each in found.replies))
+    return sum(len(each) for records in texts for each in records)
+
+
+def unaskable(name: str, rdtype: str) -> Cause | None:
+    """Return why no server can be asked, None when one can."""
+    try:
+        dns.name.from_text(name)
+        dns.rdatatype.from_text(rdtype)
+    except (dns.exception.DNSException, ValueError) as error:
+        return cause("no-question", words=visible(str(error)))
+    return None if name and "\\" not in name else cause("no-name")

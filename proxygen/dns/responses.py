@@ -1,0 +1,212 @@
+"""What a server's message means, seen from the zone that it was asked for."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from itertools import accumulate
+
+import dns.flags
+import dns.name
+import dns.rcode
+import dns.rdatatype
+from dns.message import Message
+from dns.rdata import Rdata
+from dns.rdatatype import RdataType
+from dns.rrset import RRset
+
+from proxygen.dns.answers import Kind, Reply
+from proxygen.dns.wire import Said, Server
+from proxygen.errors import visible
+from proxygen.names.causes import Cause, cause
+
+RECORDS = 100
+TEXT = 1000
+ALL_TEXT = 8000
+"""Of all records of one name and type; a hundred answers to challenges take half of it."""
+CHAIN = 10
+"""CNAME records that are followed; authorities follow about as many."""
+HOSTLESS = cause("hostless")
+NO_SOA = 60
+"""Seconds that "there is none" is kept when no SOA says how long."""
+
+NAME = re.compile(r"(?!-)[a-z0-9_-]+(?:\.[a-z0-9_-]+)*", re.ASCII)
+"""Letters, digits, hyphens (RFC 952), and the underscore of names that no host has (RFC 8552)."""
+
+RCODES = {
+    dns.rcode.SERVFAIL: Kind.SERVFAIL,
+    dns.rcode.REFUSED: Kind.REFUSED,
+    dns.rcode.NOTAUTH: Kind.LAME,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What one message says about a name.
+
+    *target* is that of the alias which stands at the name; *apex* the apex of the zone that the
+    message shows to answer, empty when it shows none; *cut* the zone below to which it refers;
+    *rrset* the records themselves, or the SOA record with which it says that there are none.
+    """
+
+    server: Server
+    kind: Kind
+    records: tuple[str, ...] = ()
+    why: Cause | None = None
+    target: str = ""
+    apex: str | None = None
+    cut: str = ""
+    seconds: float = 0.0
+    rrset: RRset | None = None
+    message: Message | None = None
+
+    def reply(self) -> Reply:
+        """Return it as a value."""
+        return Reply(str(self.server), self.kind, self.records, self.why)
+
+
+def under(name: str, apex: str) -> bool:
+    """Return whether *name* is *apex* or below it; everything is below the root, ``""``."""
+    return not apex or name == apex or name.endswith(f".{apex}")
+
+
+def plain(name: dns.name.Name) -> str:
+    """Return a name in lower case without its final dot.
+
+    It is empty for the root, and for a name that host names never are. With a dot or a backslash
+    within a label, text would put it into another zone; and names reach programs, messages, and
+    commands that people copy into a shell, so that nothing there may mean anything else.
+    """
+    text = name.to_text(omit_final_dot=True).lower()
+    return text if NAME.fullmatch(text) else ""
+
+
+def heard(said: Said, apex: str, name: str, rdtype: RdataType) -> Heard:
+    """Return what an authoritative server of *apex* says about *name*."""
+    message = said.message
+    if message is None:
+        return Heard(said.server, said.kind, why=said.why)
+    code = message.rcode()
+    if code not in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
+        return refusal(said.server, message)
+    if not message.answer and (cut := referral(message, apex, name)):
+        why = cause("refers", zone=cut)
+        return Heard(said.server, Kind.LAME, why=why, cut=cut, message=message)
+    if not message.flags & dns.flags.AA:
+        return Heard(said.server, Kind.LAME, why=cause("not-authoritative", zone=shown(apex)))
+    return held(said.server, message, apex, name, rdtype)
+
+
+def refusal(server: Server, message: Message) -> Heard:
+    """Return what an error says; servers add their reason as an extended error (RFC 8914)."""
+    code = message.rcode()
+    kind = RCODES.get(code, Kind.BROKEN)
+    rcode, words = dns.rcode.to_text(code), "; ".join(extended(message))
+    told = (
+        cause("answers-with", rcode=rcode, words=words) if words else cause("answers", rcode=rcode)
+    )
+    return Heard(server, kind, why=told, message=message)
+
+
+def extended(message: Message) -> list[str]:
+    """Return the texts of extended errors."""
+    errors = [each.to_text() for each in message.options if each.otype == 15]
+    return [visible(each)[:200] for each in errors[:3]]
+
+
+def referral(message: Message, apex: str, name: str) -> str:
+    """Return the zone to which a message refers: below *apex*, towards *name*; else ``""``.
+
+    A referral elsewhere is none: it would let a server speak for other people's zones.
+    """
+    if any(each.rdtype == dns.rdatatype.SOA for each in message.authority):
+        return ""
+    for each in message.authority:
+        owner = plain(each.name) if each.rdtype == dns.rdatatype.NS else ""
+        if owner and owner != apex and under(owner, apex) and under(name, owner):
+            return owner
+    return ""
+
+
+def held(server: Server, message: Message, apex: str, name: str, rdtype: RdataType) -> Heard:
+    """Return what an authoritative answer says."""
+    zone = shown_apex(message, apex, name)
+    if (rrset := at(message.answer, name, rdtype)) is not None:
+        return answer(server, message, zone, rrset, presented(rrset))
+    if (alias := at(message.answer, name, dns.rdatatype.CNAME)) is not None:
+        return answer(server, message, zone, alias, (f"CNAME {plain(alias[0].target)}",))
+    return none(server, message, zone)
+
+
+def answer(
+    server: Server, message: Message, zone: str | None, rrset: RRset, texts: tuple[str, ...]
+) -> Heard:
+    """Return an answer: records, or an alias, which has one target (RFC 2181 section 10.1)."""
+    target = plain(rrset[0].target) if rrset.rdtype == dns.rdatatype.CNAME else ""
+    if rrset.rdtype == dns.rdatatype.CNAME and not target:
+        return Heard(server, Kind.BROKEN, why=HOSTLESS)
+    return Heard(
+        server,
+        Kind.ANSWER,
+        texts,
+        target=target,
+        apex=zone,
+        seconds=float(rrset.ttl),
+        rrset=rrset,
+        message=message,
+    )
+
+
+def none(server: Server, message: Message, zone: str | None) -> Heard:
+    """Return that there is none, kept as long as the SOA record says (RFC 2308 section 5)."""
+    kind = Kind.NX_DOMAIN if message.rcode() == dns.rcode.NXDOMAIN else Kind.NO_DATA
+    soa = soa_of(message)
+    seconds = min(soa.ttl, soa[0].minimum) if soa else NO_SOA
+    return Heard(server, kind, apex=zone, seconds=float(seconds), rrset=soa, message=message)
+
+
+def at(section: list[RRset], name: str, rdtype: RdataType) -> RRset | None:
+    """Return the records of a type at *name*."""
+    for each in section:
+        if each.rdtype == rdtype and plain(each.name) == name and len(each):
+            return each
+    return None
+
+
+def soa_of(message: Message) -> RRset | None:
+    """Return the SOA record of the authority section, with which a zone says "none"."""
+    return next((e for e in message.authority if e.rdtype == dns.rdatatype.SOA and len(e)), None)
+
+
+def shown_apex(message: Message, apex: str, name: str) -> str | None:
+    """Return the apex of the zone that answers, None when the message does not show it.
+
+    A server that serves a zone and one below it answers from the lower, without a referral.
+    """
+    shows = [each.name for each in message.authority if each.rdtype in APEX_TYPES]
+    shows += [each[0].signer for each in message.answer if each.rdtype == dns.rdatatype.RRSIG]
+    shows += [each.name for each in message.answer if each.rdtype == dns.rdatatype.SOA]
+    apexes = [plain(each) for each in shows]
+    return max((e for e in apexes if under(e, apex) and under(name, e)), key=len, default=None)
+
+
+APEX_TYPES = frozenset({dns.rdatatype.SOA, dns.rdatatype.NS})
+
+
+def presented(rrset: RRset) -> tuple[str, ...]:
+    """Return records in presentation form, sorted, no more and no longer than anybody needs."""
+    texts = sorted({text(each) for each in list(rrset)[:RECORDS]})
+    lengths = accumulate(map(len, texts))
+    return tuple(each for each, length in zip(texts, lengths, strict=True) if length <= ALL_TEXT)
+
+
+def text(rdata: Rdata) -> str:
+    """Return one record; a TXT record's strings are joined (RFC 7208 section 3.3)."""
+    strings = getattr(rdata, "strings", None)
+    joined = b"".join(strings).decode("utf-8", "backslashreplace") if strings else rdata.to_text()
+    return visible(joined[:TEXT]).replace("\n", "\\n")[:TEXT]
+
+
+def shown(apex: str) -> str:
+    """Return the apex of a zone as it is written."""
+    return apex or "."

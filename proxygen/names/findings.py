@@ -1,0 +1,106 @@
+"""Findings and causes as sentences, in the language of who reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from functools import cache
+from string import Formatter
+
+from proxygen.failure import UNKNOWN
+from proxygen.languages.english import CAUSES, FINDINGS
+from proxygen.languages.language import Language, one_line, shortened
+from proxygen.names.causes import Cause
+from proxygen.names.states import Finding
+
+WHY = "why"
+"""The placeholder for what causes say."""
+
+MOMENT = "at"
+"""The fact that is a moment, in ISO 8601."""
+
+TERMINAL = Language(
+    "en",
+    {
+        "moment": "%Y-%m-%d %H:%M UTC",
+        **{f"finding.{code}": phrase for code, phrase in FINDINGS.items()},
+        **{f"because.{code}": phrase for code, phrase in CAUSES.items()},
+    },
+)
+"""The language of the terminal, as far as it is about names."""
+
+NOTHING: Mapping[str, str] = {}
+
+
+def sentence(finding: Finding) -> str:
+    """Return a finding in one line of the terminal."""
+    return in_words(finding, finding.facts)
+
+
+def sentence_about(name: str, finding: Finding) -> str:
+    """Return a finding for a line that begins with the name: it is not said twice."""
+    phrase = TERMINAL.phrases[key_of(TERMINAL, "finding", finding.code)]
+    facts = (
+        (fact, "it" if value == name and phrase.startswith(f"{{{fact}}} ") else value)
+        for fact, value in finding.facts
+    )
+    return in_words(finding, facts)
+
+
+def in_words(finding: Finding, facts: Iterable[tuple[str, str]]) -> str:
+    """Return a finding with these facts in one line of the terminal."""
+    key = key_of(TERMINAL, "finding", finding.code)
+    return filled(TERMINAL, key, facts, finding.because, {"code": finding.code})
+
+
+def key_of(language: Language, kind: str, code: str) -> str:
+    """Return the key of the phrase about a code; a later version may have stored another one."""
+    return key if (key := f"{kind}.{code}") in language.phrases else f"{kind}.{UNKNOWN}"
+
+
+def because(
+    causes: Iterable[Cause], language: Language = TERMINAL, usual: Mapping[str, str] = NOTHING
+) -> str:
+    """Return what causes say, in one line; *usual* are facts that a phrase may want besides."""
+    return "; ".join(reason(each, language, usual) for each in causes)
+
+
+def reason(cause: Cause, language: Language = TERMINAL, usual: Mapping[str, str] = NOTHING) -> str:
+    """Return what a cause says; one that is a finding says what that does."""
+    key = f"because.{cause.code}"
+    key = key if key in language.phrases else f"finding.{cause.code}"
+    key = key if key in language.phrases else f"because.{UNKNOWN}"
+    return filled(language, key, cause.facts, cause.because, {**usual, "code": cause.code})
+
+
+def filled(
+    language: Language,
+    key: str,
+    facts: Iterable[tuple[str, str]],
+    causes: Iterable[Cause],
+    usual: Mapping[str, str] = NOTHING,
+) -> str:
+    """Return a phrase with its facts; one that is not known is told as such."""
+    phrase, known, values = language.phrases[key], dict(facts), {}
+    for place in places_of(phrase):
+        if place == WHY:
+            values[place] = shortened(because(causes, language, usual)) or "…"
+        elif place == MOMENT and place in known:
+            values[place] = moment(one_line(known[place]), language)
+        else:
+            values[place] = one_line(known.get(place) or usual.get(place) or "…")
+    return phrase.format_map(values)
+
+
+@cache
+def places_of(phrase: str) -> tuple[str, ...]:
+    """Return the placeholders of a phrase."""
+    return tuple(place for _, place, _, _ in Formatter().parse(phrase) if place)
+
+
+def moment(kept: str, language: Language) -> str:
+    """Return a moment as people write it; what is none stays as it is."""
+    try:
+        return language.moment(datetime.fromisoformat(kept))
+    except (ValueError, OverflowError):
+        return kept

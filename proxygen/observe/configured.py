@@ -1,0 +1,179 @@
+"""What services are configured with by others, read: the certificates that may be adopted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from functools import cached_property, partial
+from pathlib import Path
+
+from cryptography import x509
+
+from proxygen.assemble import Parts
+from proxygen.errors import IssueFailed, ServiceError
+from proxygen.host import files
+from proxygen.host.trust import roots
+from proxygen.issuers.file_apart import Apart
+from proxygen.model.certificate import ADOPTED, GLOBAL, KeyAndChain
+from proxygen.model.layout import Live, stem
+from proxygen.model.material import LARGEST
+from proxygen.model.site import Owner, Role, Site
+from proxygen.model.x509 import chain_of, facts, is_self_signed
+from proxygen.observe.services import answers
+from proxygen.plan.adoption import lacking
+from proxygen.plan.observed import Candidate, Observed, ServiceState
+from proxygen.plan.ownership import leads_to
+from proxygen.services import Answer, Configured
+
+MOST = 16
+"""How many certificates of one service are read for one owner."""
+MOST_PASSWORDS = 8
+TRIES = 2
+ROUNDS = 3
+"""How often a service may have further questions."""
+
+
+def with_candidates(site: Site, parts: Parts, observed: Observed) -> Observed:
+    """Return what is, with what services are configured with for those who need to know.
+
+    These are the owners for whom nothing valid is stored, and all as long as a service was not
+    set up: people are told what clients see now.
+    """
+    fresh = any(state.facts and not state.installed.generation for state in usable(observed))
+    owners = [each for each in site.owners if each.names] if fresh else []
+    owners = owners or list(lacking(site, observed.bundles, parts.now()))
+    if not owners:
+        return observed
+    found: dict[str, tuple[Candidate, ...]] = {}
+    with Apart() as apart:
+        reader = Reader(parts, apart)
+        for state in usable(observed):
+            for owner, those in configured(state, owners, parts):
+                read = (reader.candidate(state.name, each) for each in those)
+                found[owner] = (*found.get(owner, ()), *read)
+    return replace(observed, candidates=found)
+
+
+def usable(observed: Observed) -> list[ServiceState]:
+    """Return the services that can be worked with."""
+    return [state for state in observed.services.values() if state.facts]
+
+
+def configured(
+    state: ServiceState, owners: Iterable[Owner], parts: Parts
+) -> Iterator[tuple[str, tuple[Configured, ...]]]:
+    """Yield the certificates that a service is configured with, by owner.
+
+    What proxygen itself wrote for it comes last: it is there still where the store was lost. Mail
+    clients are shown the global one alone.
+    """
+    service = parts.services[state.name]
+    concerned = [each for each in owners if each.key == GLOBAL or service.role is Role.WEB]
+    told = asked(state, parts) if concerned else {}
+    own = ours(parts.layout.live(state.name)) if concerned else {}
+    for owner in concerned:
+        found: dict[Configured, None] = {}
+        for name in owner.names if owner.key == GLOBAL else owner.names[:1]:
+            if told and state.facts:
+                those = service.configured(name, state.facts, state.settings, told)
+                found |= dict.fromkeys(those)
+        found |= dict.fromkeys(Configured((path,)) for path in own.get(stem(owner.key), ()))
+        if found:
+            yield owner.key, tuple(found)[:MOST]
+
+
+def asked(state: ServiceState, parts: Parts) -> dict[str, Answer]:
+    """Return a service's answers about certificates; none where it cannot be asked."""
+    service, known = parts.services[state.name], dict[str, Answer]()
+    if state.facts is None:
+        return known
+    try:
+        for _ in range(ROUNDS):
+            questions = service.certificate_questions(
+                state.facts, state.settings, parts.layout, known
+            )
+            further = {key: each for key, each in questions.items() if key not in known}
+            if not further:
+                break
+            known |= answers(further)
+    except (ServiceError, OSError):
+        return {}
+    return known
+
+
+def ours(live: Live) -> dict[str, list[Path]]:
+    """Return the files with key and chain that proxygen wrote for a service, by owner."""
+    found: dict[str, list[Path]] = {}
+    for name in files.names(live.certificates):
+        owner, _, digest = name.removesuffix(".pem").rpartition("-")
+        if name.endswith(".pem") and digest.isalnum():
+            found.setdefault(owner, []).append(live.certificates / name)
+    return found
+
+
+class Reader:
+    """Reads certificates in a process apart; what did not change is not read again."""
+
+    def __init__(self, parts: Parts, apart: Apart) -> None:
+        self.parts = parts
+        self.apart = apart
+        self.known: dict[Configured, Candidate] = {}
+
+    @cached_property
+    def roots(self) -> tuple[x509.Certificate, ...]:
+        """The roots that this system knows."""
+        return self.parts.latest.of("roots", (), roots)
+
+    def candidate(self, service: str, each: Configured) -> Candidate:
+        """Return a certificate that a service is configured with, or why it cannot be used."""
+        if each not in self.known:
+            self.known[each] = self.looked_up(each)
+        return replace(self.known[each], service=service)
+
+    def looked_up(self, each: Configured) -> Candidate:
+        """Return what files hold, read unless they are as they were known.
+
+        Once more where a busy machine may be why they could not be read.
+        """
+        stamps = tuple(map(files.stamp_of, [*each.paths, *filter(None, [each.passwords])]))
+        refusal = ""
+        for _ in range(TRIES):
+            try:
+                if not all(stamps):
+                    return self.read(each)
+                make = partial(self.read, each)
+                return self.parts.latest.of(f"configured {each}", stamps, make)
+            except IssueFailed as error:
+                refusal = error.what
+        return Candidate("", each.paths, refusal=refusal)
+
+    def read(self, each: Configured) -> Candidate:
+        """Return what files hold; raise IssueFailed for what may change by itself."""
+        try:
+            pair = self.pair(each)
+            chain = chain_of(pair)
+            alone = len(chain) == 1 and is_self_signed(chain[0])
+            told = replace(facts(pair, GLOBAL, ADOPTED), stand_in=alone)
+        except IssueFailed as error:
+            if not error.failure.final:
+                raise
+            return Candidate("", each.paths, refusal=error.what)
+        except OSError as error:
+            refusal = f"it cannot be read: {error.strerror or error}"
+            return Candidate("", each.paths, refusal=refusal)
+        return Candidate("", each.paths, pair, told, leads_to(chain, self.roots))
+
+    def pair(self, each: Configured) -> KeyAndChain:
+        """Return key and chain, with the password that fits; raise IssueFailed or OSError."""
+        held = files.read_together(each.paths, LARGEST)
+        contents = tuple(zip(map(str, each.paths), held, strict=True))
+        [noted] = files.read_together([each.passwords], LARGEST) if each.passwords else [b""]
+        lines = noted.splitlines()[:MOST_PASSWORDS]
+        *some, last = [None, *lines]
+        for password in some:
+            try:
+                return self.apart.assemble(contents, password)
+            except IssueFailed as error:
+                if not error.failure.final:
+                    raise
+        return self.apart.assemble(contents, last)

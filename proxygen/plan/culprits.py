@@ -1,0 +1,200 @@
+"""Culprits: parts of a configuration that a service refuses, and what is served without them.
+
+A part belongs to one owner, or is the administrator's own. Found by asking the service with it and
+without (``apply/culprits.py``), it is left out until it is another one, or is taken after all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from proxygen.failure import Failure, Scope, failure, told
+from proxygen.model.certificate import Bundle
+from proxygen.model.hosts import readable
+from proxygen.model.layout import stem
+from proxygen.model.site import Site
+from proxygen.plan.left_out import BIND, Kind, LeftOut, Part
+from proxygen.plan.observed import Installed
+from proxygen.plan.rendering import ADDITIONS, closed_in, digests_in, overrides_in, served
+from proxygen.services import EVERYWHERE, Additions, Facts, WebFacts
+
+
+def parts_of(
+    site: Site, bundles: Mapping[str, Bundle], facts: Facts, service: str
+) -> Iterator[Part]:
+    """Yield every part that may be left out; the owner of the global URL has to be there."""
+    if facts.overrides:
+        yield Part(Kind.TEMPLATES, service, hashed(repr(sorted(facts.overrides.items()))))
+    if isinstance(facts, WebFacts):
+        yield from parts_of_owners(site, bundles, facts.additions)
+
+
+def parts_of_owners(
+    site: Site, bundles: Mapping[str, Bundle], additions: Mapping[str, Additions]
+) -> Iterator[Part]:
+    """Yield every part that belongs to an owner, a backend, or to every server block."""
+    keys = {owner.key for owner in site.owners if owner.names}
+    for scope, each in sorted(additions.items(), reverse=True):  # those for all come last
+        if scope == EVERYWHERE or scope in keys:
+            yield Part(Kind.ADDITIONS, scope, each.digest)
+    for owner in site.domains:
+        if owner.names and owner.certificate and owner.key in bundles:
+            yield Part(Kind.CERTIFICATE, owner.key, bundles[owner.key].digest)
+    for name in sorted({owner.backend for owner in site.owners if owner.names and owner.backend}):
+        yield Part(Kind.BACKEND, name, hashed(repr(site.backends[name])))
+    for owner in site.domains:
+        if owner.names:
+            yield Part(Kind.OWNER, owner.key, hashed(repr((owner.names, owner.backend))))
+
+
+def hashed(text: str) -> str:
+    """Return what stands for a text."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def without(facts: Facts, parts: Collection[Part], site: Site, present: Installed) -> Facts:
+    """Return the facts by which a service is given its configuration without these parts.
+
+    An owner whose directives are left out has those that were taken last. Where there never were
+    any, it is as it was; one that was never served is closed, since it might be open to all
+    without them.
+    """
+    named = names_of(parts)
+    if named[Kind.TEMPLATES]:
+        facts = replace(facts, overrides=overrides_in(present.manifest))
+    if not isinstance(facts, WebFacts):
+        return facts
+    additions, closed = dict(facts.additions), set(facts.closed)
+    for scope in named[Kind.ADDITIONS]:
+        del additions[scope]
+        digest = digests_in(present.manifest).get(scope)
+        if digest and digest in present.additions:
+            additions[scope] = present.additions[digest]
+        elif scope != EVERYWHERE and (digest or not was_open(scope, site, present)):
+            closed.add(scope)
+    backends, certificates = named[Kind.BACKEND], named[Kind.CERTIFICATE]
+    closed |= {owner.key for owner in site.owners if owner.backend in backends}
+    return replace(
+        facts,
+        additions=additions,
+        closed=frozenset(closed),
+        shown={**facts.shown, **{key: former(key, site, present) for key in certificates}},
+        dropped=facts.dropped | named[Kind.OWNER],
+    )
+
+
+def names_of(parts: Collection[Part]) -> dict[Kind, frozenset[str]]:
+    """Return the names of parts by their kind."""
+    return {kind: frozenset(each.name for each in parts if each.kind is kind) for kind in Kind}
+
+
+def former(key: str, site: Site, present: Installed) -> tuple[str, str] | None:
+    """Return digest and fingerprint of the certificate of its own that an owner is shown with.
+
+    None, where that is the global one, where there is none yet, or where its file is damaged. What
+    is stored is no former one: that is what the service refuses.
+    """
+    own = re.compile(rf"{re.escape(stem(key))}-([0-9a-f]{{16}})\.pem")
+    found = [own.fullmatch(name) for name in sorted(present.former)]
+    digests = [match[1] for match in found if match]
+    host = next((owner.host for owner in site.owners if owner.key == key), None)
+    marks = {name: mark for _, _, name, _, _, mark in present.manifest.get("endpoints", ())}
+    mark = marks.get(host)
+    return (digests[0], mark) if digests and mark else None
+
+
+def was_open(key: str, site: Site, present: Installed) -> bool:
+    """Return whether an owner is served at present, and not closed."""
+    if not knows_additions(present):
+        return False
+    shown = served(present.manifest)
+    names = next((owner.names for owner in site.owners if owner.key == key), ())
+    return key not in closed_in(present.manifest) and any(name in shown for name in names)
+
+
+def may_leave_out(part: Part, present: Installed) -> bool:
+    """Return whether a part may be left out at all.
+
+    Templates where it is known which were there before. Directives for all server blocks only where
+    others serve: they may be what protects them.
+    """
+    if part.kind is Kind.TEMPLATES:
+        return present.generation is not None and overrides_in(present.manifest) is not None
+    return part.name != EVERYWHERE or knows_additions(present)
+
+
+def is_new(part: Part, present: Installed) -> bool:
+    """Return whether a part are directives that are not in force yet, and may be left out."""
+    if part.kind is not Kind.ADDITIONS or not may_leave_out(part, present):
+        return False
+    if present.generation is not None and not knows_additions(present):
+        return False
+    return digests_in(present.manifest).get(part.name) != part.version
+
+
+def suspected(new: Sequence[Part], words: str, additions: Mapping[str, Additions]) -> list[Part]:
+    """Return those of *new* directives that may have kept a service from reloading.
+
+    Those that it names. Where it could not listen, those with the port; else those that have it
+    listen at all.
+    """
+    if named := [each for each in new if f"/additions/{each.version}/" in words]:
+        return named
+    ports = {place.rpartition(":")[2] for place in BIND.findall(words)}
+    told = {each: set(LISTEN.findall(text_of(additions[each.name]))) for each in new}
+    return [each for each in new if told[each] & ports] or [each for each in new if told[each]]
+
+
+LISTEN = re.compile(r"\blisten\s+(?:[^\s;]*:)?([^\s;:]+)")
+
+
+def text_of(additions: Additions) -> str:
+    """Return the text of directives."""
+    return "\n".join(text for _, text in additions.files)
+
+
+def knows_additions(present: Installed) -> bool:
+    """Return whether it was noted which directives are in force."""
+    return present.generation is not None and ADDITIONS in present.manifest
+
+
+def consequence(refused: LeftOut, facts: Facts) -> str:
+    """Return the code of what becomes of what is refused."""
+    name, kind = refused.part.name, refused.part.kind
+    if kind is Kind.TEMPLATES or not isinstance(facts, WebFacts):
+        return "templates-left-out"
+    if kind is Kind.OWNER:
+        return "owner-left-out"
+    if kind is Kind.CERTIFICATE:
+        return "former-certificate-shown" if facts.shown.get(name) else "global-certificate-shown"
+    if kind is Kind.BACKEND:
+        return "backend-closed"
+    if name in facts.closed:
+        return "directives-closed"
+    if name in facts.additions:
+        return "directives-former" if name != EVERYWHERE else "directives-of-all-former"
+    return "directives-none" if name != EVERYWHERE else "directives-of-all-none"
+
+
+def why_left_out(refused: LeftOut, service: str, facts: Facts) -> Failure:
+    """Return what is told of what a service refuses, and goes without."""
+    return failure(
+        consequence(refused, facts),
+        Scope.SERVICE,
+        service,
+        where=refused.where,
+        words=refused.words,
+        parts=(refused.why,) if refused.why else (),
+        part=readable(refused.part.name),
+    )
+
+
+def sentence(refused: LeftOut, service: str, facts: Facts) -> str:
+    """Return the warning about what is left out."""
+    why = why_left_out(refused, service, facts)
+    first = (told(why).words.strip().splitlines() or [""])[0][:300]
+    place = f"{refused.where}: " if refused.where else ""
+    return f"{why.what}: {place}{first}"

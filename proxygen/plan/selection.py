@@ -1,0 +1,246 @@
+"""Which names of a certificate an order is placed for now, which wait, and until when."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from proxygen.model.certificate import Bundle, Certificate
+from proxygen.model.hosts import readable
+from proxygen.names.findings import sentence
+from proxygen.names.states import (
+    Answers,
+    Known,
+    Names,
+    is_stale,
+    look_due,
+    not_ready,
+    unanswered,
+    unchecked,
+)
+from proxygen.plan.renewal import Reason, warned_from, why_issue
+
+MOVED = timedelta(days=3)
+MOVED_PART = 1 / 15
+"""How long a name of a certificate must lead elsewhere, at most, before it is renewed without."""
+
+FLAPPING = timedelta(hours=1)
+"""How long a name must be in trouble before others join the certificate without it."""
+
+GATHER = timedelta(minutes=5)
+"""How long a name that became ready waits for others, so that several join by one order."""
+
+UNANSWERED = timedelta(minutes=10)
+"""After what time a web server is asked again whether it answers challenges for a name."""
+
+HOPEFUL = 9
+"""Looks in vain after which nobody waits for a name any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What to ask an authority for now.
+
+    *wanted* is the certificate with the names to ask for, None where there is nothing to ask.
+    *reason* is why. *until* is when a certificate that is due could be asked for, and *words*
+    tell why it is not now. *joins_at* is when names that are ready join one that serves. *name*
+    is the one that it waits for, where it is one. *silent* are names that it must not do without
+    and for which a web server answers no challenges; *unanswered* those that it does without as
+    none was seen to.
+    """
+
+    wanted: Certificate | None = None
+    reason: Reason | None = None
+    until: datetime | None = None
+    words: str = ""
+    joins_at: datetime | None = None
+    name: str = ""
+    silent: tuple[str, ...] = ()
+    unanswered: tuple[str, ...] = ()
+
+
+def select(
+    wanted: Certificate,
+    bundle: Bundle | None,
+    source: str,
+    known: Names,
+    now: datetime,
+    *,
+    hurry: bool = False,
+    answers: Answers | None = None,
+) -> Selection | None:
+    """Return what to ask for, None while nothing is due at all.
+
+    The name of the URL must be in, and with *strict* every name. A name that was issued and
+    leads elsewhere now holds a renewal up for some days, in case it comes back; one that never
+    was holds up nothing. So does a name for which no web server is known to answer challenges, but
+    until people are warned of the end. In a *hurry* names that are ready wait for no others. Where
+    the end is near the authority is asked whatever a look says: its verdict wins.
+    """
+    reason = why_issue(wanted, bundle, source, now)
+    if reason is None or wanted.issuer != "acme":
+        return Selection(wanted, reason) if reason else None
+    missing = not_to_ask_for(wanted, known, now, answers)
+    if missing and is_ending(bundle, now):
+        missing -= set(wanted.names if wanted.strict else wanted.names[:1])
+    if not missing:
+        return joined(wanted, bundle, reason, known, now)
+    if wanted.strict or wanted.names[0] in missing:
+        return held(wanted, known, missing, now, answers)
+    found = without(wanted, bundle, source, known, missing, now, answers)
+    if hurry and found and found.joins_at:
+        return without(wanted, bundle, source, known, missing, found.joins_at, answers)
+    return found
+
+
+def is_ending(bundle: Bundle | None, now: datetime) -> bool:
+    """Return whether a certificate is so near its end that people are warned."""
+    return (
+        bundle is not None and not bundle.stand_in and warned_from(bundle) <= now < bundle.not_after
+    )
+
+
+def not_to_ask_for(
+    wanted: Certificate, known: Names, now: datetime, answers: Answers | None
+) -> set[str]:
+    """Return the names not to ask for now.
+
+    Where the name of the URL was refused, or all must be in, the others are no help: the pause
+    of the certificate as a whole decides, and only what a look found keeps names away, or that no
+    web server answers for them.
+    """
+    missing, others = set(not_ready(wanted, known, now)), unanswered(wanted, answers)
+    if wanted.strict or wanted.names[0] in missing:
+        missing = {name for name in missing if known[name].trouble and not unchecked(wanted, name)}
+    return missing.union(others)
+
+
+def without(
+    wanted: Certificate,
+    bundle: Bundle | None,
+    source: str,
+    known: Names,
+    missing: set[str],
+    now: datetime,
+    answers: Answers | None,
+) -> Selection | None:
+    """Return what to ask for without the names that are missing."""
+    narrowed = narrow(wanted, missing)
+    reason = why_issue(narrowed, bundle, source, now)
+    if reason is None:
+        return None
+    others = missing.difference(not_ready(wanted, known, now))
+    lost = [name for name in missing if bundle and not bundle.stand_in and bundle.covers(name)]
+    moved = [name for name in lost if name not in others]
+    until = max((gone_at(known[name], bundle, reason, now) for name in moved), default=now)
+    words = leading_elsewhere(moved, until)
+    if bundle and len(moved) < len(lost):
+        until = warned_from(bundle)
+        words = unproven([name for name in lost if name in others], answers, until)
+    if bundle and until > now and now < warned_from(bundle) and reason.code != "replace":
+        return Selection(until=until, words=words, name=lost[0] if len(lost) == 1 else "")
+    found = joined(narrowed, bundle, reason, known, now, missing)
+    return replace(found, unanswered=tuple(sorted(others)))
+
+
+def narrow(wanted: Certificate, missing: set[str]) -> Certificate:
+    """Return a certificate without some of its names."""
+    return replace(wanted, names=tuple(each for each in wanted.names if each not in missing))
+
+
+def gone_at(known: Known, bundle: Bundle | None, reason: Reason, now: datetime) -> datetime:
+    """Return from when on a certificate may do without a name that it has."""
+    since = known.bad_since or (known.refusal.since if known.refusal else now)
+    if reason.code == "names" or bundle is None:
+        return since + FLAPPING
+    return since + min(MOVED, bundle.lifetime * MOVED_PART)
+
+
+def leading_elsewhere(lost: list[str], until: datetime) -> str:
+    """Return why a renewal waits for names that the certificate has."""
+    names = ", ".join(sorted(lost)[:3]) + (" …" if len(lost) > 3 else "")
+    return f"{names} cannot be proven now; without that by {until:%Y-%m-%d %H:%M} UTC it goes on"
+
+
+def unproven(lost: list[str], answers: Answers | None, until: datetime) -> str:
+    """Return why a renewal waits for names that a web server answers no challenges for."""
+    return f"{not_answered(lost, answers)}; by {until:%Y-%m-%d %H:%M} UTC it goes on without"
+
+
+def not_answered(missing: Collection[str], answers: Answers | None) -> str:
+    """Return that a web server does not answer challenges for names, or was not asked yet."""
+    silent = sorted(name for name in missing if answers and name in answers.silent)
+    names = [readable(name) for name in silent or sorted(missing)]
+    told = ", ".join(names[:3]) + (" …" if len(names) > 3 else "")
+    if silent:
+        return f"the web server does not answer the authority's challenges for {told}"
+    return f"the web server was not asked yet whether it answers challenges for {told}"
+
+
+def joined(
+    wanted: Certificate,
+    bundle: Bundle | None,
+    reason: Reason,
+    known: Names,
+    now: datetime,
+    missing: Collection[str] = (),
+) -> Selection:
+    """Return what to ask for; a certificate that serves waits a moment for names to gather."""
+    if reason.code != "names" or bundle is None:
+        return Selection(wanted, reason)
+    hopeful = [name for name in missing if name in known and 0 < known[name].looks < HOPEFUL]
+    late = [known[name] for name in wanted.names if name in known and not bundle.covers(name)]
+    ready = [each.ready_since for each in late if each.ready_since and each.ready_since <= now]
+    joins_at = min(ready) + GATHER if hopeful and ready else now
+    if joins_at > now:
+        return Selection(joins_at=joins_at)
+    return Selection(wanted, reason)
+
+
+def held(
+    wanted: Certificate,
+    known: Names,
+    missing: Collection[str],
+    now: datetime,
+    answers: Answers | None,
+) -> Selection:
+    """Return that a certificate waits for a name that must be in it."""
+    needed = sorted(missing) if wanted.strict else [wanted.names[0]]
+    alone = {name for name in needed if name not in known or not known[name].trouble}
+    alone |= {name for name in needed if unchecked(wanted, name)}
+    if len(alone) == len(needed):
+        silent = tuple(name for name in needed if answers and name in answers.silent)
+        words, name = not_answered(needed, answers), needed[0] if len(needed) == 1 else ""
+        return Selection(until=now + UNANSWERED, words=words, name=name, silent=silent)
+    needed = [name for name in needed if name not in alone]
+    first = wanted.names[0] if wanted.names[0] in needed else needed[0]
+    until = min(look_due(known[name], now) for name in needed)
+    words = f"{first} cannot be proven: {why(known[first])}"
+    return Selection(until=max(until, now), words=words, name=first)
+
+
+def why(known: Known) -> str:
+    """Return in few words why a name cannot be proven."""
+    if known.trouble:
+        return sentence(known.trouble)
+    if known.refusal and known.refusal.failure:
+        return known.refusal.failure.what
+    return known.refusal.words.splitlines()[0] if known.refusal and known.refusal.words else ""
+
+
+def to_look_at(wanted: Certificate, known: Names, now: datetime, *, due: bool) -> Iterator[str]:
+    """Yield the names to look at now.
+
+    Those in trouble whose time has come; and, where an order is *due*, all of which nothing
+    recent is known.
+    """
+    for name in wanted.names:
+        each = known.get(name)
+        if unchecked(wanted, name):
+            continue
+        if each and not each.is_ready(now):
+            if now >= look_due(each, now):
+                yield name
+        elif due and is_stale(each, now):
+            yield name

@@ -1,0 +1,94 @@
+"""What the DNS says about a name -> findings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
+
+from proxygen.dns.answers import SETTLED, Found, Kind, Trouble
+from proxygen.host.suffixes import registered
+from proxygen.languages.language import one_line
+from proxygen.names.causes import Cause, bounded, cause, some
+from proxygen.names.states import Finding
+
+ARROW = " → "
+
+
+def finding(code: str, *because: Cause | None, grave: bool = True, **facts: str) -> Finding:
+    """Return a finding; what others said in its facts is bounded and made printable."""
+    return Finding(code, bounded(facts), grave, some(because))
+
+
+def trouble(found: Found) -> Finding | None:
+    """Return why an authority gets no answer either, None when there is one.
+
+    What is our own trouble is not grave: the authority may well be able to look.
+    """
+    if found.trouble is Trouble.CANNOT_LOOK:
+        return finding("cannot-look", *found.because, grave=False)
+    if found.dnssec:
+        return finding("dnssec", found.dnssec, zone=found.zone or found.name)
+    if found.trouble:
+        return Finding(str(found.trouble), bounded(facts_of(found)), True, some(causes_of(found)))
+    return None
+
+
+def causes_of(found: Found) -> tuple[Cause, ...]:
+    """Return why name servers give no answer, for a sentence that says where."""
+    if found.trouble in (Trouble.SERVERS_SILENT, Trouble.SERVERS_LAME):
+        servers = unserving(found)
+        return (cause("servers", servers=servers),) if servers else found.because
+    if found.trouble is Trouble.SERVFAIL:
+        return found.because or (cause("answers", rcode="SERVFAIL"),)
+    return ()
+
+
+def facts_of(found: Found) -> dict[str, str]:
+    """Return the facts of a trouble."""
+    end = found.chain[-1] if found.chain else found.name
+    zone = found.zone or registered(end)
+    facts: Mapping[Trouble, dict[str, str]] = {
+        Trouble.NX_DOMAIN: {"name": end, "zone": zone},
+        Trouble.NO_DELEGATION: {"domain": registered(end)},
+        Trouble.SERVERS_SILENT: {"zone": zone},
+        Trouble.SERVERS_LAME: {"zone": zone},
+        Trouble.SERVFAIL: {"zone": zone},
+        Trouble.CNAME_LOOP: {"chain": ARROW.join((found.name, *found.chain))},
+        Trouble.CHAIN_TOO_LONG: {"chain": ARROW.join((found.name, *found.chain))},
+    }
+    return facts[found.trouble]
+
+
+def unserving(found: Found) -> str:
+    """Return the servers that give no answer, empty where none was asked."""
+    servers = sorted({each.server for each in found.replies if each.kind not in SETTLED})
+    return ", ".join(servers)
+
+
+def servers_of(*looks: Found) -> tuple[str, ...]:
+    """Return who was asked."""
+    servers = {each.server for found in looks for each in found.replies}
+    return tuple(one_line(each) for each in sorted(servers))
+
+
+def said_by(looks: Iterable[Found]) -> dict[str, list[tuple[str, ...]]]:
+    """Return what each server says, one answer for each look at which it gave one."""
+    said: dict[str, list[tuple[str, ...]]] = {}
+    for found in looks:
+        for each in found.replies:
+            if each.kind in SETTLED:
+                told = (str(each.kind),) if each.kind is Kind.NX_DOMAIN else each.records
+                said.setdefault(each.server, []).append(told)
+    return said
+
+
+def answers_of(looks: Iterable[Found]) -> Iterator[Cause]:
+    """Yield what each server says."""
+    for server, told in sorted(said_by(looks).items()):
+        said = [each for each in dict.fromkeys(chain(*told)) if each != Kind.NX_DOMAIN]
+        if said:
+            yield cause("shows", server=server, records=", ".join(said))
+        elif (str(Kind.NX_DOMAIN),) in told:
+            yield cause("shows-no-name", server=server)
+        else:
+            yield cause("shows-nothing", server=server)

@@ -1,0 +1,1 @@
+"""WHAT IS SHOWN: status, names, dns, check, health, figures as values."""

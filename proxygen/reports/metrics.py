@@ -1,0 +1,317 @@
+"""Metrics: figures for Prometheus, as a text file and over HTTP (package prometheus-client)."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from proxygen import __version__
+from proxygen.apply.outcome import Outcome
+from proxygen.assemble import Parts
+from proxygen.errors import ServiceError, UsageError
+from proxygen.failure import Scope, failure
+from proxygen.host import files
+from proxygen.model.certificate import Bundle
+from proxygen.model.layout import Layout
+from proxygen.model.site import Site
+from proxygen.names.states import State
+from proxygen.plan.observed import Observed
+from proxygen.plan.quota import CERTIFICATES_IN, Kind
+from proxygen.plan.renewal import SUPPLIED, renew_at
+from proxygen.plan.unserved import serves
+from proxygen.texts.names import named
+
+if TYPE_CHECKING:
+    import socket
+
+    from prometheus_client.core import Metric
+
+MOST_AT_ONCE = 8
+"""Connections that are answered side by side; for one more the oldest has to go."""
+PATIENCE = 10.0
+"""Seconds that a connection may be silent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What is told: the state after a round, and about the round itself.
+
+    *waiting* counts certificates that are due but must wait, *failures* what the round could not
+    do; *orders* are those of the last 7 days by authority.
+    """
+
+    site: Site
+    observed: Observed
+    at: datetime
+    took: timedelta
+    waiting: int = 0
+    failures: int = 0
+    orders: Mapping[str, int] | None = None
+    model_right: bool = True
+
+
+def figures(site: Site, parts: Parts, outcome: Outcome, took: timedelta) -> Figures | None:
+    """Return the figures after a round, None for one that was over before it looked."""
+    if outcome.observed is None:
+        return None
+    now = parts.now()
+    orders = {each.directory: ordered(parts, each, now) for each in site.authorities}
+    waiting, failures = len(outcome.waiting), len(outcome.failures)
+    return Figures(site, outcome.observed, now, took, waiting, failures, orders)
+
+
+def ordered(parts: Parts, authority: Any, now: datetime) -> int:
+    """Return how many orders an authority got in the last 7 days."""
+    entries = parts.ledger(authority.directory).entries(now)
+    return sum(each.kind is Kind.ORDERED and each.at > now - CERTIFICATES_IN for each in entries)
+
+
+def needed(site: Site) -> bool:
+    """Return whether the model asks for figures; raise UsageError where they cannot be told."""
+    wanted = site.metrics
+    if wanted.file is None and wanted.port is None:
+        return False
+    if wanted.file and wanted.file.suffix != ".prom":
+        raise UsageError(
+            f"metrics.file: {wanted.file} does not end in .prom, so node_exporter does not read it",
+            remedy="write a name such as /var/lib/prometheus/node-exporter/proxygen.prom",
+        )
+    try:
+        import prometheus_client  # noqa: F401
+    except ImportError as error:
+        raise UsageError(
+            "`metrics` needs the package prometheus-client, which is not installed",
+            remedy="install proxygen[metrics], or take `metrics` out of the model",
+        ) from error
+    return True
+
+
+def write(layout: Layout, told: Figures) -> None:
+    """Write the text file that the model names, if any; raise ServiceError where it cannot be."""
+    if told.site.metrics.file is None or not needed(told.site):
+        return
+    path = layout.host(str(told.site.metrics.file))
+    try:
+        files.write(path, rendered(told), 0o644)
+    except OSError as error:
+        unwritten = failure("figures-not-written", Scope.HOST, where=path, words=error)
+        raise ServiceError(unwritten) from error
+
+
+def rendered(told: Figures) -> bytes:
+    """Return the figures in Prometheus' text format."""
+    from prometheus_client import CollectorRegistry, generate_latest
+
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(Collector(told))
+    return generate_latest(registry)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Collector:
+    """The figures as Prometheus' client collects them."""
+
+    told: Figures
+
+    def describe(self) -> list[Metric]:
+        """Return nothing: what is collected is looked at once, and described by itself."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield each figure with its samples."""
+        yield from self.of_certificates()
+        yield from self.of_failures()
+        yield from self.of_names()
+        yield from self.of_services()
+        yield from self.of_the_round()
+
+    def of_certificates(self) -> Iterator[Metric]:
+        """Yield what is known of each certificate that is stored and wanted."""
+        owners = ["owner", "issuer"]
+        bundles = list(self.bundles())
+        for name, words, moments in (
+            ("not_before", "when the certificate began", [each.not_before for each in bundles]),
+            ("not_after", "when the certificate ends", [each.not_after for each in bundles]),
+        ):
+            pairs = zip(bundles, moments, strict=True)
+            rows = [([each.owner, each.issuer], moment.timestamp()) for each, moment in pairs]
+            yield gauge(f"certificate_{name}_timestamp_seconds", words, owners, rows)
+        renewed = [each for each in bundles if each.issuer not in SUPPLIED]
+        rows = [([each.owner, each.issuer], renew_at(each).timestamp()) for each in renewed]
+        words = "when the certificate is to be renewed"
+        yield gauge("certificate_renew_at_timestamp_seconds", words, owners, rows)
+        standing_in = [([each.owner], 1.0) for each in bundles if each.stand_in]
+        words = "1 where a self-signed stand-in serves until the real certificate arrives"
+        yield gauge("certificate_stand_in", words, ["owner"], standing_in)
+
+    def of_failures(self) -> Iterator[Metric]:
+        """Yield what could not be obtained, and what waits."""
+        known = {each.owner for each in self.told.site.certificates}
+        attempts = [each for of, each in sorted(self.told.observed.attempts.items()) if of in known]
+        rows = [([each.of], float(each.count)) for each in attempts]
+        yield gauge("certificate_failures", "failures in a row", ["owner"], rows)
+        rows = [([each.of], each.again.timestamp()) for each in attempts]
+        words = "when what failed is tried again"
+        yield gauge("certificate_next_attempt_timestamp_seconds", words, ["owner"], rows)
+        troubles = self.told.observed.troubles
+        rows = [([of], float(each.count)) for of, each in sorted(troubles.items())]
+        words = "failures in a row of an authority that issues for nobody"
+        yield gauge("authority_failures", words, ["authority"], rows)
+        rows = [([of], float(count)) for of, count in sorted((self.told.orders or {}).items())]
+        yield gauge("authority_orders_7d", "orders of the last 7 days", ["authority"], rows)
+
+    def of_names(self) -> Iterator[Metric]:
+        """Yield how many of the names that an authority is to prove stand how."""
+        told = self.told
+        found = named(told.site, told.observed.bundles, told.observed.names, told.at)
+        counts = Counter(each.state for each in found)
+        rows = [([state.value], float(counts[state])) for state in State]
+        yield gauge("names", "names that an authority is to prove, by state", ["state"], rows)
+
+    def of_services(self) -> Iterator[Metric]:
+        """Yield how the services are."""
+        states = sorted(self.told.observed.services.items())
+        rows = [([name], float(state.pid is not None)) for name, state in states]
+        yield gauge("service_running", "1 while its master process runs", ["service"], rows)
+        rows = [([name], float(serves(state))) for name, state in states]
+        yield gauge(
+            "service_served_as_wanted", "1 while it serves what is wanted", ["service"], rows
+        )
+
+    def of_the_round(self) -> Iterator[Metric]:
+        """Yield what there is once."""
+        told = self.told
+        wanted = sum(1 for _ in told.site.certificates)
+        for name, words, value in (
+            ("certificates", "certificates that the model wants", wanted),
+            ("certificates_waiting", "certificates that are due but must wait", told.waiting),
+            ("model_right", "1 while the model has no mistake", told.model_right),
+            ("last_round_timestamp_seconds", "when the last round ended", told.at.timestamp()),
+            ("last_round_duration_seconds", "how long it took", told.took.total_seconds()),
+            ("last_round_failures", "what it could not do", told.failures),
+        ):
+            yield gauge(name, words, [], [([], float(value))])
+        yield gauge("info", "the version of proxygen", ["version"], [([__version__], 1.0)])
+
+    def bundles(self) -> Iterator[Bundle]:
+        """Yield the stored certificates that the model wants, in its order."""
+        stored = self.told.observed.bundles
+        wanted = (each.owner for each in self.told.site.certificates)
+        return (stored[owner] for owner in wanted if owner in stored)
+
+
+def gauge(name: str, words: str, labels: list[str], rows: list[tuple[list[str], float]]) -> Metric:
+    """Return a gauge with its samples, each with the values of its labels."""
+    from prometheus_client.core import GaugeMetricFamily
+
+    family = GaugeMetricFamily(f"proxygen_{name}", words, labels=labels)
+    for values, value in rows:
+        family.add_metric(values, value)
+    return family
+
+
+# Over HTTP.
+
+
+class Answer(BaseHTTPRequestHandler):
+    """Answers GET /metrics with what was published last."""
+
+    server: Server
+    server_version = "proxygen"
+    sys_version = ""
+    timeout = PATIENCE
+    KIND: ClassVar[str] = "text/plain; version=0.0.4; charset=utf-8"
+
+    def do_GET(self) -> None:
+        """Answer a request."""
+        found = self.path.partition("?")[0] == "/metrics"
+        text = self.server.text if found else b"GET /metrics\n"
+        self.send_response(200 if found else 404)
+        self.send_header("Content-Type", self.KIND)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+        """Log nothing: who looks does so every few seconds."""
+
+
+class Server(ThreadingHTTPServer):
+    """Answers over HTTP; ``publish`` what to, as often as there is something new."""
+
+    daemon_threads = True
+    text = b""
+
+    def __init__(self, address: str, port: int) -> None:
+        """Listen; raise OSError where somebody else does already."""
+        import socket
+
+        self.address_family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        self.free = threading.BoundedSemaphore(MOST_AT_ONCE)
+        self.clients: list[socket.socket] = []
+        super().__init__((address, port), Answer)
+        self.thread = threading.Thread(target=self.serve_forever, name="metrics", daemon=True)
+        self.thread.start()
+
+    def publish(self, told: Figures) -> None:
+        """Answer with these figures from now on."""
+        self.text = rendered(told)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Answer a connection in a thread of its own; of too many, the oldest one ends.
+
+        An answer takes milliseconds: who is still there is slow, or there to be in the way.
+        """
+        if not self.free.acquire(blocking=False):
+            self.end_oldest()
+            if not self.free.acquire(timeout=PATIENCE):
+                self.shutdown_request(request)
+                return
+        self.clients.append(request)
+        try:
+            super().process_request(request, client_address)
+        except RuntimeError:  # no thread can be started
+            self.is_over(request)
+            raise
+
+    def end_oldest(self) -> None:
+        """Let go of the connection that has been there for longest; its thread ends."""
+        import socket
+
+        with suppress(OSError, IndexError):
+            self.clients[0].shutdown(socket.SHUT_RDWR)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Answer a connection, then make room for another."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self.is_over(request)
+
+    def is_over(self, request: Any) -> None:
+        """Make room for another connection."""
+        self.clients.remove(request)
+        self.free.release()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of a client that went away, or was too slow."""
+
+    def server_bind(self) -> None:
+        """Bind, without asking the DNS for a name that nobody needs."""
+        import socketserver
+
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
+
+    def stop(self) -> None:
+        """Listen no more."""
+        with suppress(OSError):
+            self.shutdown()
+            self.server_close()
+        self.thread.join(PATIENCE)

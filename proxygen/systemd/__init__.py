@@ -1,0 +1,1 @@
+"""systemd's units of proxygen, and what one host needs of them, as texts."""

@@ -1,0 +1,1 @@
+"""WHAT PEOPLE READ: mails, explanations, remedies, warnings; nothing here sends any."""

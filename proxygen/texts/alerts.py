@@ -1,0 +1,478 @@
+"""What is worth a message now: certificates near their end, and what does not work."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from proxygen.errors import IssueFailed, NotServed, ProxygenError, ServiceError
+from proxygen.failure import Failure
+from proxygen.model.certificate import GLOBAL, Bundle, Certificate
+from proxygen.model.site import Owner, Site
+from proxygen.names.states import Known, State, not_ready
+from proxygen.plan.backoff import Attempt
+from proxygen.plan.failures import FIRST_YEAR, LAST_YEAR, of_authority, of_owner
+from proxygen.plan.observed import Observed
+from proxygen.plan.renewal import SUPPLIED, warned_from
+from proxygen.plan.selection import MOVED
+from proxygen.plan.steps import Waiting
+from proxygen.plan.unserved import owners_not_served
+from proxygen.texts.names import Named
+from proxygen.texts.names import of_owner as names_of
+
+THRESHOLDS = tuple(timedelta(days=days) for days in (60, 30, 14, 7))
+"""How long before its end people are told of a supplied certificate; after the last, daily."""
+
+FIRST_PART = {"file": 0.5, "hook": 0.25}
+"""The part of a life that may be left at the first warning. Other clients renew at a third."""
+
+WRONG_FOR = timedelta(days=1)
+"""How long a model may be wrong, while the last good one goes on, before people are told."""
+
+MISSING_FOR = timedelta(days=1)
+"""How long a first certificate may be missing before people are told."""
+
+UNPROVEN_FOR = timedelta(days=1)
+"""How long a name may be left out of a certificate before people are told."""
+
+GIVEN_UP = timedelta(days=28)
+"""After which nobody is told again of a domain's DNS that is wrong."""
+
+DAILY, WEEKLY, ONCE = 1, 7, 0
+"""After how many days something is said again."""
+
+CERTIFICATE = "certificate"
+"""How alerts about an owner's certificate are remembered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """Something that somebody should know, as long as it holds.
+
+    *kind* is ``renewal``, ``supplied``, ``missing`` (never obtained), ``names`` (left out of a
+    certificate), ``moved`` (names that it was renewed without), ``unserved``, ``store``,
+    ``model``, ``aside`` (included files are), ``held`` (a removal is held back) or ``terms``;
+    *of* is the owner, service, or directory. Another *mark* makes it
+    news again; that of ``moved`` has a word for each name, and only a new word is news. *every*:
+    after how many days it is said again, ONCE for never; *at_once*: it does not wait for the next
+    day. *attempt* is the last failure, of the whole authority where *everybody* is set; *again* is
+    when the next attempt comes, and *limited* tells that it waits for a rate limit. *failure* is
+    what went wrong where it is no certificate's matter. *known* are the names that it is about, or
+    that hold a certificate up.
+    """
+
+    kind: str
+    of: str
+    mark: str = ""
+    every: int = DAILY
+    at_once: bool = False
+    owner: Owner | None = None
+    bundle: Bundle | None = None
+    attempt: Attempt | None = None
+    everybody: bool = False
+    again: datetime | None = None
+    limited: bool = False
+    since: datetime | None = None
+    words: str = ""
+    failure: Failure | None = None
+    known: tuple[Known, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """What it is remembered by; an owner has one certificate, wherever it comes from."""
+        return f"{CERTIFICATE if self.owner and not self.of_names else self.kind}:{self.of}"
+
+    @property
+    def of_names(self) -> bool:
+        """Whether it is about names beside a certificate that serves."""
+        return self.kind in OF_NAMES
+
+    @property
+    def is_theirs(self) -> bool:
+        """Whether it is the matter of a domain's contact, and the operator's only without one.
+
+        Hosters have many customers that are half set up.
+        """
+        return self.of_names or (self.kind == "missing" and bool(self.known))
+
+    @property
+    def daily(self) -> bool:
+        """Whether it is said every day."""
+        return self.every == DAILY
+
+    @property
+    def grave(self) -> tuple[int, datetime]:
+        """Its place among others: what does not work at all, what ends first, mere notes."""
+        if self.bundle:
+            return 1, self.bundle.not_after
+        place = {ONCE: 3, WEEKLY: 2}.get(self.every, 0)
+        return place, EARLIEST
+
+
+EARLIEST = datetime.min.replace(tzinfo=UTC)
+OF_NAMES = frozenset({"names", "moved"})
+
+
+@dataclass(frozen=True, slots=True)
+class Wrong:
+    """A model that is wrong *since* then, while the last good one goes on; *words* tell how."""
+
+    since: datetime
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A round, as far as people are told of it.
+
+    *observed* is None for one that came to nothing. *unwritable* tells why nothing can be
+    stored, *wrong* what is wrong with the model on the disk, *terms* the new terms of service
+    (URL) of authorities by directory. *aside* are included files that are set aside, *held* is a
+    removal that is held back.
+    """
+
+    observed: Observed | None
+    failures: tuple[tuple[str, ProxygenError], ...] = ()
+    waiting: tuple[Waiting, ...] = ()
+    unwritable: Failure | None = None
+    wrong: Wrong | None = None
+    terms: Mapping[str, str] = field(default_factory=dict)
+    aside: Wrong | None = None
+    held: Wrong | None = None
+
+
+def alerts(site: Site, seen: Seen, now: datetime) -> tuple[Alert, ...]:
+    """Return all that is worth a message, the gravest first."""
+    found = [*unwritable(seen), *wrong(seen, now), *as_it_was(seen), *terms(seen)]
+    if seen.observed:
+        found += unserved(site, seen, seen.observed)
+        found += missing(site, seen, seen.observed, now)
+        found += ending(site, seen, seen.observed, now)
+        found += left_out(site, seen.observed, now)
+    return tuple(sorted(found, key=lambda each: each.grave))
+
+
+def unwritable(seen: Seen) -> Iterator[Alert]:
+    """Nothing can be stored, so nothing can be renewed."""
+    if seen.unwritable:
+        yield Alert("store", "", at_once=True, failure=seen.unwritable)
+
+
+def wrong(seen: Seen, now: datetime) -> Iterator[Alert]:
+    """The model is wrong for long; nothing that was changed in it takes effect."""
+    if seen.wrong and now - seen.wrong.since >= WRONG_FOR:
+        since, words = seen.wrong.since, seen.wrong.words
+        yield Alert("model", "", at_once=True, since=since, words=words)
+
+
+def as_it_was(seen: Seen) -> Iterator[Alert]:
+    """Domains stay as they were: something in the model is wrong, or waits for a person."""
+    for kind, told in (("held", seen.held), ("aside", seen.aside)):
+        if told:
+            yield Alert(kind, "", at_once=True, since=told.since, words=told.words)
+
+
+def terms(seen: Seen) -> Iterator[Alert]:
+    """An authority has new terms of service: worth a note, once."""
+    for directory, url in seen.terms.items():
+        yield Alert("terms", directory, mark=url, every=ONCE, words=url)
+
+
+def unserved(site: Site, seen: Seen, observed: Observed) -> Iterator[Alert]:
+    """A client does not see what is wanted, a renewed certificate for instance.
+
+    Be it that a service shows something else, that it refused to be given what was renewed,
+    or that it cannot be worked with, which may pass until the day is over.
+    """
+    failed = dict(seen.failures)
+    for name, state in observed.services.items():
+        error = failed.get(name)
+        why = error.failure if error else None
+        refused = isinstance(error, ServiceError) and owners_not_served(site, observed, name)
+        if isinstance(error, NotServed) or state.installed.unserved or refused:
+            yield Alert("unserved", name, at_once=True, failure=why)
+        elif state.error:
+            yield Alert("unserved", name, failure=state.error.failure)
+
+
+def ending(site: Site, seen: Seen, observed: Observed, now: datetime) -> Iterator[Alert]:
+    """Certificates near their end, and those that have ended."""
+    waiting, failed = held_up(seen)
+    for owner, wanted, bundle in stored(site, observed):
+        if wanted.issuer in SUPPLIED:
+            if passed := stage(wanted, bundle, now):
+                why = of_owner(wanted, observed, now)
+                if why is None and (error := failed.get(owner.key)):
+                    why = attempt_of(owner.key, error, now)
+                yield supplied(owner, bundle, passed, why, now)
+        elif now >= warned_from(bundle):
+            attempt, everybody = failure(wanted, site, observed, failed.get(owner.key), now)
+            wait = waiting.get(owner.key)
+            held = holding(wanted, observed, attempt, wait, now)
+            yield Alert(
+                "renewal",
+                owner.key,
+                every=repeated(wanted, held, bundle.not_after, now),
+                at_once=ends_today(bundle, now),
+                owner=owner,
+                bundle=bundle,
+                attempt=None if held else attempt,
+                everybody=everybody and not held,
+                again=next_attempt(attempt, wait, now),
+                limited=wait is not None and wait.code == "limit",
+                known=held,
+            )
+
+
+def holding(
+    wanted: Certificate,
+    observed: Observed,
+    attempt: Attempt | None,
+    wait: Waiting | None,
+    now: datetime,
+) -> tuple[Known, ...]:
+    """Return the names because of whose DNS a certificate cannot be obtained, if that is why.
+
+    The name of the URL, or any with ``strict_names``. What failed after a name was looked at, or
+    what it waits for besides, is nearer to the cause.
+    """
+    if wait is not None and wait.code not in ("names", "failed"):
+        return ()
+    known = observed.names.get(wanted.owner) if wanted.issuer == "acme" else None
+    missing = tuple(not_ready(wanted, known, now)) if known else ()
+    needed = missing if wanted.strict else [each for each in missing if each == wanted.names[0]]
+    found = tuple(known[name] for name in needed if known[name].trouble) if known else ()
+    seen = [each.evidence.at for each in found if each.evidence]
+    return found if found and (attempt is None or max(seen) >= attempt.at) else ()
+
+
+def repeated(wanted: Certificate, held: tuple[Known, ...], ended: datetime, now: datetime) -> int:
+    """Return after how many days it is said again that a certificate ends, or has ended.
+
+    Daily. Where a domain's URL has led elsewhere for days, that is meant: from the end on weekly,
+    and after some weeks no more.
+    """
+    since = min((each.bad_since or now for each in held), default=now)
+    if wanted.owner == GLOBAL or not held or now < ended or now - since < MOVED:
+        return DAILY
+    return WEEKLY if now - ended < GIVEN_UP else ONCE
+
+
+def left_out(site: Site, observed: Observed, now: datetime) -> Iterator[Alert]:
+    """Names that a certificate that serves does not cover: weekly, for some weeks.
+
+    Of those without which it was renewed, since they had led elsewhere for days, once.
+    """
+    for owner, wanted, bundle in stored(site, observed):
+        known = observed.names.get(owner.key) if wanted.issuer == "acme" else None
+        if not known:
+            continue
+        found = [*names_of(owner, bundle, known, now)]
+        late = tuple(each.known for each in found if each.known and is_late(each, now))
+        if late:
+            since = [each.since() or now for each in late]
+            fresh = owner.key == GLOBAL or now - max(since) < GIVEN_UP
+            every = WEEKLY if fresh else ONCE
+            yield Alert("names", owner.key, every=every, owner=owner, since=min(since), known=late)
+        gone = tuple(each.known for each in found if each.known and each.state is State.MOVED)
+        if gone:
+            yield Alert(
+                "moved",
+                owner.key,
+                mark=" ".join(map(word, gone)),
+                every=ONCE,
+                owner=owner,
+                known=gone,
+            )
+
+
+def is_late(each: Named, now: datetime) -> bool:
+    """Return whether a name has been left out for so long that people are told."""
+    if each.state not in (State.WAITING, State.FAILED) or each.known is None:
+        return False
+    return now - (each.known.since() or now) >= UNPROVEN_FOR
+
+
+def word(gone: Known) -> str:
+    """Return what stands for a name and when it was left out."""
+    return hashlib.sha256(f"{gone.name} {gone.dropped}".encode()).hexdigest()[:8]
+
+
+def held_up(seen: Seen) -> tuple[dict[str, Waiting], dict[str, IssueFailed]]:
+    """Return by owner what waits, and what failed in this round."""
+    failed = {of: error for of, error in seen.failures if isinstance(error, IssueFailed)}
+    return {each.owner: each for each in seen.waiting}, failed
+
+
+def stored(site: Site, observed: Observed) -> Iterator[tuple[Owner, Certificate, Bundle]]:
+    """Yield each owner whose certificate is there, stand-ins and damaged facts apart."""
+    for owner in site.owners:
+        bundle = observed.bundles.get(owner.key)
+        if owner.certificate and bundle and not bundle.stand_in and is_sound(bundle):
+            yield owner, owner.certificate, bundle
+
+
+def is_sound(bundle: Bundle) -> bool:
+    """Return whether the moments of a certificate can be reckoned with."""
+    return FIRST_YEAR <= bundle.not_before.year <= bundle.not_after.year <= LAST_YEAR
+
+
+def missing(site: Site, seen: Seen, observed: Observed, now: datetime) -> Iterator[Alert]:
+    """Certificates that were never obtained, although it was tried for long.
+
+    The global one daily, since clients refuse the stand-in; others weekly, and after some weeks
+    no more where a domain's own DNS is why. One that waits for another client (``hook``) or for
+    nothing but a rate limit is on its way.
+    """
+    waiting, failed = held_up(seen)
+    for owner, wanted, bundle in absent(site, observed):
+        attempt, everybody = failure(wanted, site, observed, failed.get(owner.key), now)
+        wait = waiting.get(owner.key)
+        held = holding(wanted, observed, attempt, wait, now)
+        since = missing_since(attempt, bundle, held)
+        limited = wait is not None and wait.code == "limit"
+        if since is None or now - since < MISSING_FOR or (limited and attempt is None):
+            continue
+        given_up = bool(held) and now - since >= GIVEN_UP
+        yield Alert(
+            "missing",
+            owner.key,
+            mark="missing",
+            every=DAILY if owner.key == GLOBAL else ONCE if given_up else WEEKLY,
+            owner=owner,
+            attempt=None if held else attempt,
+            everybody=everybody and not held,
+            known=held,
+            again=next_attempt(attempt, wait, now),
+            limited=limited,
+            since=since,
+        )
+
+
+def absent(site: Site, observed: Observed) -> Iterator[tuple[Owner, Certificate, Bundle | None]]:
+    """Yield each owner whose certificate was not obtained yet, with its stand-in."""
+    for owner in site.owners:
+        bundle = observed.bundles.get(owner.key)
+        if owner.certificate and (bundle is None or (bundle.stand_in and is_sound(bundle))):
+            yield owner, owner.certificate, bundle
+
+
+def missing_since(
+    attempt: Attempt | None, bundle: Bundle | None, held: tuple[Known, ...] = ()
+) -> datetime | None:
+    """Return since when a certificate is missing.
+
+    Since its stand-in, unless that was there before us, the first failure, or the first look at
+    the names that hold it up.
+    """
+    moments = [bundle.not_before] if bundle and not bundle.adopted else []
+    moments += [each.bad_since for each in held if each.bad_since]
+    return min([*moments, *([attempt.since] if attempt else [])], default=None)
+
+
+def supplied(
+    owner: Owner, bundle: Bundle, passed: int, attempt: Attempt | None, now: datetime
+) -> Alert:
+    """Return the alert of a supplied certificate that is past that many thresholds.
+
+    *attempt* is why what is supplied by now could not be used, if so.
+    """
+    return Alert(
+        "supplied",
+        owner.key,
+        mark=f"{bundle.digest[:16]} {passed}",
+        every=DAILY if passed == len(THRESHOLDS) else ONCE,
+        at_once=ends_today(bundle, now),
+        owner=owner,
+        bundle=bundle,
+        attempt=attempt,
+    )
+
+
+def ends_today(bundle: Bundle, now: datetime) -> bool:
+    """Return whether the next day's message would come too late; *now* is in the host's time."""
+    return now < bundle.not_after <= next_day(now)
+
+
+def next_day(now: datetime) -> datetime:
+    """Return the next midnight of the time zone that *now* is in."""
+    return (now + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def thresholds(wanted: Certificate, bundle: Bundle) -> Iterator[datetime]:
+    """Yield from when on people are told of a supplied certificate, the first one first."""
+    most = bundle.lifetime * FIRST_PART.get(wanted.issuer, 1)
+    for each in THRESHOLDS:
+        yield bundle.not_after - min(each, most)
+
+
+def stage(wanted: Certificate, bundle: Bundle, now: datetime) -> int:
+    """Return how many thresholds a supplied certificate is past."""
+    if bundle.not_after - now > THRESHOLDS[0]:
+        return 0
+    return sum(now >= each for each in thresholds(wanted, bundle))
+
+
+def failure(
+    wanted: Certificate, site: Site, observed: Observed, error: IssueFailed | None, now: datetime
+) -> tuple[Attempt | None, bool]:
+    """Return why a certificate is not obtained, and whether that is everybody's trouble.
+
+    The later one counts of its own failure and that of its authority, the preferred one: others
+    are asked only where that cannot issue. What could not be stored is known from this round
+    alone.
+    """
+    own = of_owner(wanted, observed, now)
+    preferred = wanted.authorities[0].directory if wanted.authorities else ""
+    asked = next((each for each in site.authorities if each.directory == preferred), None)
+    trouble = of_authority(asked, observed, now) if asked else None
+    if trouble and (own is None or own.at < trouble.at):
+        return trouble, True
+    if own is None and error:
+        return attempt_of(wanted.owner, error, now), False
+    return own, False
+
+
+def attempt_of(owner: str, error: IssueFailed, now: datetime) -> Attempt:
+    """Return what failed just now, where nothing more is known."""
+    return Attempt(
+        of=owner,
+        at=now,
+        since=now,
+        count=1,
+        again=error.failure.retry_at or now,
+        failure=error.failure,
+    )
+
+
+def next_attempt(attempt: Attempt | None, wait: Waiting | None, now: datetime) -> datetime | None:
+    """Return when it is tried again, None for soon."""
+    again = wait.until if wait else attempt.again if attempt else None
+    return again if again and again > now else None
+
+
+def upcoming(site: Site, observed: Observed, now: datetime) -> datetime | None:
+    """Return when the next certificate comes so near its end that people are told.
+
+    Or when the next one has been missing, or a name left out, for so long.
+    """
+    coming: datetime | None = None
+    for _, wanted, bundle in stored(site, observed):
+        if coming and bundle.not_after - THRESHOLDS[0] >= coming:
+            continue
+        if wanted.issuer in SUPPLIED:
+            moments = [each for each in thresholds(wanted, bundle) if each > now]
+        else:
+            moments = [each for each in (warned_from(bundle),) if each > now]
+        coming = min([*moments, *([coming] if coming else [])], default=None)
+    for _, wanted, stand_in in absent(site, observed):
+        attempt, _ = failure(wanted, site, observed, None, now)
+        since = missing_since(attempt, stand_in, holding(wanted, observed, attempt, None, now))
+        if since and now < since + MISSING_FOR and (not coming or since + MISSING_FOR < coming):
+            coming = since + MISSING_FOR
+    every = (each for names in observed.names.values() for each in names.values())
+    late = (each.since() for each in every if each.trouble or each.refusal)
+    moments = [each + UNPROVEN_FOR for each in late if each and each + UNPROVEN_FOR > now]
+    return min([*moments, *([coming] if coming else [])], default=None)

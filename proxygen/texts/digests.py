@@ -1,0 +1,325 @@
+"""Who is told what now: one digest per recipient and day, alarms at once, nothing twice."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
+
+from proxygen.model.certificate import Bundle
+from proxygen.model.site import Owner, Site
+from proxygen.texts.alerts import CERTIFICATE, OF_NAMES, ONCE, Alert, Seen, next_day
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """What somebody was told: the alert's *mark*, and the last *day* (YYYY-MM-DD)."""
+
+    mark: str
+    day: str
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """All that one *recipient* was told and that still holds, by ``Alert.key``.
+
+    *day* is that of the last message and *good_day* that of the last one with good news only;
+    *count* numbers the messages, so that no two have one identity.
+    """
+
+    recipient: str
+    day: str = ""
+    good_day: str = ""
+    count: int = 0
+    items: Mapping[str, Item] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Solved:
+    """An alert (*key*) that holds no more; *bundle* is the certificate that is there now."""
+
+    key: str
+    owner: Owner | None = None
+    bundle: Bundle | None = None
+
+    @property
+    def kind(self) -> str:
+        """What it was about."""
+        return self.key.partition(":")[0]
+
+    @property
+    def of(self) -> str:
+        """Whom or what it concerned."""
+        return self.key.partition(":")[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Somebody who is told, in that language; an *operator* is told everything.
+
+    Others are told of the domains whose contact they are, and not where these are configured.
+    """
+
+    address: str
+    language: str
+    operator: bool
+
+    @property
+    def key(self) -> str:
+        """What the address is compared by: nobody is told twice because of capital letters."""
+        return self.address.casefold()
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """One message: to whom, what holds, and what is over; *then* is known once it is delivered.
+
+    *id* is the same whenever the same is to be told again after a crash.
+    """
+
+    reader: Reader
+    alerts: tuple[Alert, ...]
+    solved: tuple[Solved, ...]
+    then: Told
+    id: str
+
+    @property
+    def untold(self) -> Told:
+        """What is known of a reader when the message was given up.
+
+        What is told daily comes on the next day in any case; the rest is news still.
+        """
+        news = {each.key for each in self.alerts if not each.daily}
+        items = {key: item for key, item in self.then.items.items() if key not in news}
+        return replace(self.then, items=items)
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """What is told now.
+
+    *digests* are what is to be sent, *gone* the recipients of whom nothing needs to be known
+    any more, *later* is when something comes up that waits for the next day, and *nobody* are
+    the alerts for which the model names no contact.
+    """
+
+    digests: tuple[Digest, ...] = ()
+    gone: tuple[str, ...] = ()
+    later: datetime | None = None
+    nobody: tuple[Alert, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is looked at for one reader: the alerts for them, and what they were told *before*."""
+
+    reader: Reader
+    alerts: tuple[Alert, ...]
+    before: Told
+    owners: Mapping[str, Owner]
+    seen: Seen
+    now: datetime
+
+    @property
+    def today(self) -> str:
+        """The day that it is, as it is noted."""
+        return self.now.date().isoformat()
+
+
+def telling(
+    site: Site, seen: Seen, alerts: tuple[Alert, ...], told: Mapping[str, Told], now: datetime
+) -> Telling:
+    """Return what is told now, *told* by recipient (``Reader.key``) being what was before.
+
+    *now* is in the host's time zone: its midnight begins a new day.
+    """
+    if not alerts and not told:
+        return Telling()
+    owners = {owner.key: owner for owner in site.owners}
+    audience: dict[str, Reader] = {}
+    theirs: dict[str, list[Alert]] = {key: [] for key in told}
+    nobody = []
+    for alert in alerts:
+        readers = audience_of(alert, site)
+        for reader in readers:
+            audience.setdefault(reader.key, reader)
+            theirs.setdefault(reader.key, []).append(alert)
+        if not readers:
+            nobody.append(alert)
+    for reader in formerly(told, owners, site):
+        audience.setdefault(reader.key, reader)
+    questions = [
+        Question(audience[key], tuple(mine), told.get(key, Told(key)), owners, seen, now)
+        for key, mine in theirs.items()
+        if key in audience
+    ]
+    questions.sort(key=lambda each: not each.reader.operator)
+    digests = tuple(digest for each in questions if (digest := told_now(each)))
+    return Telling(
+        digests=digests,
+        gone=(
+            *(key for key in told if key not in audience and not is_fresh(told[key], now)),
+            *filter(None, map(over, questions)),
+        ),
+        later=next_day(now) if any(map(waits, questions)) else None,
+        nobody=tuple(nobody),
+    )
+
+
+def readers_of(owner: Owner | None, site: Site) -> Iterator[Reader]:
+    """Yield who is told of what concerns an owner, or nobody's certificate."""
+    if site.contact:
+        yield Reader(site.contact, site.language, operator=True)
+    contact = owner.contact if owner else None
+    if owner and contact and (not site.contact or contact.casefold() != site.contact.casefold()):
+        yield Reader(contact, owner.language, operator=False)
+
+
+def audience_of(alert: Alert, site: Site) -> tuple[Reader, ...]:
+    """Return who is told of an alert; what is a domain's own matter its contact alone."""
+    readers = tuple(readers_of(alert.owner, site))
+    contacts = tuple(each for each in readers if not each.operator)
+    return contacts if alert.is_theirs and contacts else readers
+
+
+def formerly(told: Mapping[str, Told], owners: Mapping[str, Owner], site: Site) -> Iterator[Reader]:
+    """Yield those who were told something and are still in the model."""
+    for record in told.values():
+        about = (owners.get(key.partition(":")[2]) for key in record.items)
+        for owner in (None, *about):
+            yield from (each for each in readers_of(owner, site) if each.key == record.recipient)
+
+
+def told_now(asked: Question) -> Digest | None:
+    """Return the message to one reader, None for none.
+
+    After the first one of a day only an alarm that is news goes out at once, and good news
+    once; everything else waits for the next day.
+    """
+    before, first = asked.before, asked.before.day != asked.today
+    due = tuple(each for each in asked.alerts if is_due(each, asked))
+    good = tuple(solved(asked))
+    alarm = any(each.at_once and is_news(each, before) for each in due)
+    news = due if first or alarm else ()
+    if not news and not (good and (first or before.good_day != asked.today)):
+        return None
+    said = (
+        *(asked.reader.key, asked.today, before.count),
+        *([(each.key, each.mark) for each in news], [each.key for each in good]),
+    )
+    ident = hashlib.sha256(repr(said).encode()).hexdigest()[:32]
+    return Digest(asked.reader, news, good, noted(asked, news, good), ident)
+
+
+def is_news(alert: Alert, before: Told) -> bool:
+    """Return whether it was not told before."""
+    item = before.items.get(alert.key)
+    if item and alert.kind == "moved":
+        return not set(alert.mark.split()) <= set(item.mark.split())
+    return item is None or item.mark != alert.mark
+
+
+def is_due(alert: Alert, asked: Question) -> bool:
+    """Return whether to tell it today: it is news, or was told as long ago as it is repeated."""
+    if is_news(alert, asked.before):
+        return True
+    if alert.every == ONCE:
+        return False
+    told = day_of(asked.before.items[alert.key])
+    return told is None or not 0 <= (asked.now.date() - told).days < alert.every
+
+
+def day_of(item: Item) -> date | None:
+    """Return the day of an item, None for a damaged one."""
+    try:
+        return date.fromisoformat(item.day)
+    except ValueError:
+        return None
+
+
+def noted(asked: Question, news: tuple[Alert, ...], good: tuple[Solved, ...]) -> Told:
+    """Return what is noted of a reader once the message is delivered."""
+    before, today = asked.before, asked.today
+    over = {each.key for each in good}
+    kept = {key: item for key, item in before.items.items() if key not in over}
+    return Told(
+        recipient=before.recipient,
+        day=today,
+        good_day=before.good_day if news else today,
+        count=before.count + 1,
+        items={key: item for key, item in kept.items() if not is_moot(key, asked)}
+        | {each.key: Item(each.mark, today) for each in news},
+    )
+
+
+def waits(asked: Question) -> bool:
+    """Return whether there is something to tell on the next day."""
+    if any(each.daily for each in asked.alerts):
+        return True
+    digest = told_now(asked)
+    rest = any(is_due(each, asked) for each in asked.alerts) or any(solved(asked))
+    return rest and digest is None
+
+
+def is_fresh(record: Told, now: datetime) -> bool:
+    """Return whether a record without items only tells that there was a message today."""
+    return not record.items and record.day == now.date().isoformat()
+
+
+def over(asked: Question) -> str | None:
+    """Return a reader of whom nothing needs to be known any more; their day must be over, too."""
+    before = asked.before
+    needed = [key for key in before.items if not is_moot(key, asked)]
+    if asked.alerts or needed or not before.day or before.day == asked.today:
+        return None
+    return before.recipient
+
+
+def solved(asked: Question) -> Iterator[Solved]:
+    """Yield what a reader was told and what holds no more."""
+    if not asked.before.items:
+        return
+    holds = {each.key for each in asked.alerts}
+    for key in asked.before.items:
+        if key not in holds and not is_moot(key, asked) and is_solved(key, asked):
+            of = key.partition(":")[2]
+            observed = asked.seen.observed
+            bundle = observed.bundles.get(of) if observed else None
+            yield Solved(key, asked.owners.get(of), bundle)
+
+
+def is_moot(key: str, asked: Question) -> bool:
+    """Return whether what was told concerns the reader no more: it left the model."""
+    kind, _, of = key.partition(":")
+    observed, owner = asked.seen.observed, asked.owners.get(of)
+    if kind == CERTIFICATE or kind in OF_NAMES:
+        return not (owner and owner.certificate and is_told(asked.reader, owner))
+    if kind == "unserved":
+        return observed is not None and of not in observed.services
+    return kind not in ("store", "model", "aside", "held", "terms")
+
+
+def is_told(reader: Reader, owner: Owner) -> bool:
+    """Return whether a reader is told of an owner's certificate."""
+    return reader.operator or (owner.contact is not None and owner.contact.casefold() == reader.key)
+
+
+def is_solved(key: str, asked: Question) -> bool:
+    """Return whether what was told is known to hold no more; a note stays a note."""
+    kind, _, of = key.partition(":")
+    seen, owner = asked.seen, asked.owners.get(of)
+    if kind == "store":
+        return not seen.unwritable
+    if kind in ("model", "aside", "held"):
+        return {"model": seen.wrong, "aside": seen.aside, "held": seen.held}[kind] is None
+    if seen.observed is None:
+        return False
+    if kind == "unserved":
+        return seen.observed.services[of].error is None
+    bundle = seen.observed.bundles.get(of)
+    if bundle is None or bundle.stand_in:
+        return False
+    if kind == "names":
+        return owner is not None and all(map(bundle.covers, owner.names))
+    return kind == CERTIFICATE

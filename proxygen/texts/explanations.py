@@ -1,0 +1,341 @@
+"""Explanations: a text about one name, to forward to whoever can put its DNS right."""
+
+from __future__ import annotations
+
+import shlex
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from proxygen.errors import visible
+from proxygen.failure import told
+from proxygen.languages.language import Language, one_line, sentence
+from proxygen.model import persist
+from proxygen.model.certificate import DNS, HTTP
+from proxygen.model.hosts import is_address, readable
+from proxygen.model.site import Site
+from proxygen.names.states import Evidence, Finding, State
+from proxygen.plan.records import (
+    CHALLENGE_LABEL,
+    TTL,
+    Publishing,
+    Record,
+    kind_of,
+    may_be_alias,
+    no_aliases,
+    proves,
+    quoted,
+)
+from proxygen.texts.names import Named
+from proxygen.texts.remedies import Telling
+
+WIDTH = 74
+RESOLVER = "8.8.8.8"
+SAMPLE = "check"
+"""Stands for the star of a wildcard, as nobody can look up all that it stands for."""
+
+PLACES = {"": "global", "selfsigned": "selfsigned"}
+"""From an issuer that no authority stands behind to the phrase about it; others are supplied."""
+
+LEADING = frozenset(
+    {
+        *("nxdomain", "no-address", "differing", "cname-loop", "chain-too-long"),
+        *("elsewhere", "not-answered", "private"),
+    }
+)
+"""What A, AAAA and CNAME records put right."""
+
+
+def explanation(
+    named: Named, site: Site, publishing: Publishing, language: Language, now: datetime
+) -> str:
+    """Return the text about one name, in paragraphs that fit a mail program."""
+    blocks = Explaining(named, site, publishing, language, now).blocks()
+    return "\n\n".join(blocks) + "\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Explaining:
+    """The parts of the text."""
+
+    named: Named
+    site: Site
+    publishing: Publishing
+    language: Language
+    now: datetime
+
+    @property
+    def telling(self) -> Telling:
+        """Who has the words about findings."""
+        return Telling(self.language, str(self.site.main.host))
+
+    @property
+    def host(self) -> str:
+        """A name that can be looked up: for a wildcard, one that it stands for."""
+        return self.named.name.replace("*", SAMPLE, 1)
+
+    @property
+    def zone_name(self) -> str:
+        """The name without the star of a wildcard."""
+        return self.named.name.removeprefix("*.")
+
+    @property
+    def grave(self) -> tuple[Finding, ...]:
+        """What stands in the way of a proof."""
+        evidence = None if self.named.is_unchecked else self.evidence
+        return tuple(each for each in evidence.findings if each.grave) if evidence else ()
+
+    @property
+    def evidence(self) -> Evidence | None:
+        """What the last look found."""
+        return self.named.known.evidence if self.named.known else None
+
+    @property
+    def is_troubled(self) -> bool:
+        """Whether there is something to be done."""
+        return self.named.is_troubled
+
+    def blocks(self) -> Iterator[str]:
+        """Yield each paragraph."""
+        yield self.heading("title")
+        yield self.wrapped(self.standing())
+        if self.is_troubled:
+            yield from self.found()
+        if self.named.state is None or (self.named.state is State.ISSUED and not self.is_troubled):
+            return
+        yield from self.needed()
+        yield from self.check()
+        yield self.heading("then")
+        yield self.wrapped(self.what_happens())
+
+    def say(self, key: str, **values: object) -> str:
+        """Return a phrase about the name."""
+        usual = {"name": readable(self.named.name), "server": str(self.site.main.host)}
+        return self.language.say(f"explain.{key}", **usual | values)
+
+    def heading(self, key: str) -> str:
+        """Return a heading, underlined."""
+        title = self.say(key)
+        return f"{title}\n{'-' * min(len(title), WIDTH)}"
+
+    def wrapped(self, text: str, first: str = "", rest: str = "") -> str:
+        """Return a paragraph in lines; names and addresses stay whole."""
+        return textwrap.fill(
+            text,
+            WIDTH,
+            initial_indent=first,
+            subsequent_indent=rest,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+
+    def standing(self) -> str:
+        """Return how the name stands, in a sentence or two."""
+        named, moment = self.named, self.language.moment
+        until = moment(named.bundle.not_after) if named.bundle else ""
+        if named.state is None:
+            return self.say(f"standing.{PLACES.get(named.issuer, 'supplied')}")
+        if named.state is State.MOVED and named.known and named.known.dropped:
+            return self.say("standing.moved", dropped=moment(named.known.dropped))
+        if named.is_at_risk:
+            return self.say("standing.risk", until=until)
+        if named.state is State.ISSUED:
+            return self.say("standing.issued", until=until)
+        if named.state is State.READY and named.is_unchecked:
+            return self.say("standing.unchecked")
+        if named.state is State.READY:
+            return self.say(f"standing.{'ready' if self.evidence else 'unseen'}")
+        return self.say("standing.missing")
+
+    def found(self) -> Iterator[str]:
+        """Yield what a look found, or what the authority said."""
+        yield self.heading("found")
+        evidence, refusal = self.evidence, self.named.known and self.named.known.refusal
+        if self.grave and evidence:
+            yield self.wrapped(self.say("looked", at=self.language.moment(evidence.at)))
+            for each in self.grave:
+                yield self.wrapped(self.telling.found(self.named.name, each), "* ", "  ")
+            if lines := [*as_found(self.named.name, evidence)]:
+                yield self.say("records")
+                yield indented(lines)
+        elif refusal:
+            phrase = "refused" if refusal.problem else "unproven"
+            yield self.wrapped(self.say(phrase, at=self.language.moment(refusal.at)))
+            words = refusal.words
+            if refusal.failure:
+                text = told(refusal.failure, self.language.phrases)
+                yield self.wrapped(sentence(text.what), "* ", "  ")
+                words = text.words
+            yield indented(f"| {visible(each)}" for each in words.splitlines()[:15])
+            if self.named.known:
+                yield self.wrapped(self.telling.reason(self.named.known), "* ", "  ")
+
+    def needed(self) -> Iterator[str]:
+        """Yield what is to be done, with the exact records."""
+        yield self.heading("needed")
+        texts = [self.telling.needed(self.named.name, each) for each in self.grave]
+        if self.is_troubled and not texts and self.named.known and self.named.known.refusal:
+            texts = [self.telling.remedy(self.named.known)]
+        for text in dict.fromkeys(texts):
+            yield self.wrapped(text, "* ", "  ")
+        yield from self.leading()
+        yield from self.further("also", self.proving())
+        yield from self.further("caa", self.allowing())
+
+    def leading(self) -> Iterator[str]:
+        """Yield the records that make the name lead here."""
+        wanted = self.named.wanted
+        if wanted is None or (wanted.challenge != HTTP and not self.leads_wrong()):
+            return
+        if is_address(self.named.name):
+            return
+        addresses = [
+            zone_line(self.named.name, kind_of(each), each) for each in self.publishing.addresses
+        ]
+        alias = zone_line(self.named.name, "CNAME", f"{self.site.main.host}.")
+        may = may_be_alias(self.named.name, no_aliases(self.site), self.publishing.registered)
+        if addresses:
+            yield self.wrapped(self.say("publish"))
+            yield indented(addresses)
+            if may:
+                yield self.wrapped(self.say("instead"))
+                yield indented([alias])
+        elif may:
+            yield self.wrapped(self.say("publish"))
+            yield indented([alias])
+        else:
+            yield self.wrapped(self.say("same_server"))
+
+    def leads_wrong(self) -> bool:
+        """Return whether a look found that A, AAAA or CNAME records are wrong."""
+        return any(each.code in LEADING for each in self.grave)
+
+    def further(self, key: str, lines: Sequence[str]) -> Iterator[str]:
+        """Yield further records."""
+        if lines:
+            yield self.wrapped(self.say(key))
+            yield indented(lines)
+
+    def proving(self) -> list[str]:
+        """Return the records by which the name is proven, or by which we may write them."""
+        told = [
+            zone_line(each.get("name"), "TXT", as_txt(each.get("record")))
+            for each in self.grave
+            if each.code == "persist" and each.get("name") and each.get("record")
+        ]
+        mine: Iterable[Record] = proves(self.named.owner, self.publishing)
+        known = [each.line for each in mine if self.named.name in each.names]
+        wanted = self.named.wanted
+        if told or (wanted and wanted.challenge == DNS and not self.is_blocked):
+            return told
+        return told or known
+
+    @property
+    def is_blocked(self) -> bool:
+        """Whether no record can be written by which the name would be proven."""
+        return any(each.code == "acme-challenge" for each in self.grave)
+
+    def allowing(self) -> list[str]:
+        """Return the CAA records that are missing beside those that are there."""
+        found = [each for each in self.grave if each.code == "caa" and each.get("domain")]
+        return [zone_line(each.get("domain"), "CAA", allowance(each)) for each in found]
+
+    def check(self) -> Iterator[str]:
+        """Yield commands that show whether it is right, each with what it must print."""
+        checks = list(self.checks())
+        if not checks:
+            return
+        yield self.heading("check")
+        yield self.wrapped(self.say("dig"))
+        yield "\n".join(line for each in checks for line in self.check_lines(*each))
+
+    def check_lines(self, command: str, printed: Sequence[str]) -> Iterator[str]:
+        """Yield a command and what it must print."""
+        yield f"    dig {command} @{RESOLVER}"
+        yield from (f"        {each}" for each in printed or (self.say("nothing"),))
+
+    def checks(self) -> Iterator[tuple[str, Sequence[str]]]:
+        """Yield what to ask the DNS, and what the answer must be."""
+        for each in self.grave:
+            yield from self.checks_of(each)
+        wanted = self.named.wanted
+        if wanted is None or is_address(self.named.name):
+            return
+        if wanted.challenge == HTTP or self.leads_wrong():
+            for kind in ("A", "AAAA"):
+                ours = [each for each in self.publishing.addresses if kind_of(each) == kind]
+                if self.publishing.addresses:
+                    yield f"+short {kind} {self.host}", ours
+                else:
+                    same = self.say("same", command=f"dig +short {kind} {self.site.main.host}")
+                    yield f"+short {kind} {self.host}", [same]
+
+    def checks_of(self, finding: Finding) -> Iterator[tuple[str, Sequence[str]]]:
+        """Yield how to see that one thing was put right."""
+        zone = one_line(finding.get("zone") or finding.get("domain"))
+        zone = shlex.quote(zone) if zone else ""  # people copy it into a shell
+        if finding.code in ("no-delegation", "servers-silent", "servers-lame"):
+            yield f"+short NS {zone or self.zone_name}", [self.say("servers")]
+        elif finding.code in ("dnssec", "servfail"):
+            yield f"+noall +comments SOA {zone or self.zone_name}", ["… status: NOERROR …"]
+        elif finding.code == "caa":
+            yield f"+short CAA {zone}", [one_line(allowance(finding)), self.say("besides")]
+        elif finding.code == "caa-lookup":
+            yield f"+noall +comments CAA {zone}", ["… status: NOERROR …"]
+        elif finding.code == "persist":
+            record = whole(as_txt(finding.get("record")))
+            yield f"+short TXT {one_line(finding.get('name'))}", [record]
+        elif finding.code == "acme-challenge":
+            place = f"{CHALLENGE_LABEL}.{self.zone_name}"
+            yield f"+short CNAME {place}", [self.say("target")]
+
+    def what_happens(self) -> str:
+        """Return what happens once that is done."""
+        again = self.named.next_look
+        if again is None or again <= self.now:
+            return self.say("then_soon")
+        return self.say("then_at", again=self.language.moment(again))
+
+
+def as_found(name: str, evidence: Evidence) -> Iterator[str]:
+    """Yield the records that were found, as lines of a zone file; what others said is bounded."""
+    here = name
+    for target in evidence.chain[:20]:
+        yield f"{here}. IN CNAME {one_line(target)}."
+        here = one_line(target)
+    for address in evidence.addresses[:20]:
+        yield f"{here}. IN {'AAAA' if ':' in address else 'A'} {one_line(address)}"
+    for value in evidence.caa[:20] if (place := policy_at(evidence)) else ():
+        yield f"{place}. IN CAA {one_line(value)}"
+
+
+def policy_at(evidence: Evidence) -> str:
+    """Return where the CAA records stand; it is known where they are in the way."""
+    found = (each.get("domain") for each in evidence.findings if each.code == "caa")
+    return one_line(next(found, "")).removesuffix(".")
+
+
+def zone_line(name: str, kind: str, value: str) -> str:
+    """Return a record as a line of a zone file."""
+    return f"{one_line(name).removesuffix('.')}. {TTL} IN {kind} {whole(value)}"
+
+
+def whole(value: str) -> str:
+    """Return the value of a record in one line, printable; no right one is so long as to be cut."""
+    return visible(" ".join(value[: 2 * persist.LONGEST].split()))
+
+
+def allowance(finding: Finding) -> str:
+    """Return the CAA record that is missing, in presentation form."""
+    return finding.get("record") or f"0 issue {quoted(finding.get('needed'))}"
+
+
+def as_txt(value: str) -> str:
+    """Return what a TXT record holds, quoted."""
+    return value if value.startswith('"') else quoted(value)
+
+
+def indented(lines: Iterable[str]) -> str:
+    """Return lines as a block."""
+    return "\n".join(f"    {line}" for line in lines)

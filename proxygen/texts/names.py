@@ -1,0 +1,262 @@
+"""States: how each name of the model stands, and what is to be said of it in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from proxygen.languages.language import one_line
+from proxygen.model.certificate import Bundle, Certificate
+from proxygen.model.hosts import readable
+from proxygen.model.site import Owner, Site
+from proxygen.names.findings import sentence, sentence_about
+from proxygen.names.states import Evidence, Known, Names, State, state_of, unchecked
+from proxygen.plan.observed import Observed
+from proxygen.plan.selection import select
+
+NOTHING: Names = {}
+
+WORDS = {
+    State.WAITING: "waiting for DNS",
+    State.READY: "ready",
+    State.ISSUED: "issued",
+    State.FAILED: "failed",
+    State.MOVED: "moved away",
+}
+"""What people are told of a state."""
+
+OTHERS = {
+    "file": "supplied",
+    "hook": "supplied",
+    "selfsigned": "self-signed",
+    "": "global",
+}
+"""What is said instead of a state where no authority is asked, by issuer."""
+
+OTHER_WORDS = {
+    "file": "in the certificate that is supplied as a file",
+    "hook": "in the certificate that another ACME client brings",
+    "selfsigned": "in a self-signed certificate",
+    "": "served with the global certificate",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A name of the model with all that is known of it.
+
+    *state* is None where no authority has to prove the name. *bundle* is the certificate of the
+    owner, a stand-in apart. *joins_at* is when a name that is ready, and waits for others, is
+    asked for.
+    """
+
+    owner: Owner
+    name: str
+    state: State | None
+    known: Known | None = None
+    bundle: Bundle | None = None
+    joins_at: datetime | None = None
+
+    @property
+    def wanted(self) -> Certificate | None:
+        """The certificate that is to cover it, None for the global one."""
+        return self.owner.certificate
+
+    @property
+    def issuer(self) -> str:
+        """Where its certificate comes from, empty where the global one serves."""
+        return self.wanted.issuer if self.wanted else ""
+
+    @property
+    def is_unchecked(self) -> bool:
+        """Whether nobody looks at it before an authority is asked."""
+        return self.wanted is not None and unchecked(self.wanted, self.name)
+
+    @property
+    def is_unseen(self) -> bool:
+        """Whether it is held for ready only because nothing was, or could be, looked up."""
+        if self.state is not State.READY or self.is_unchecked:
+            return False
+        evidence = self.known.evidence if self.known else None
+        return evidence is None or evidence.is_blind
+
+    @property
+    def is_covered(self) -> bool:
+        """Whether the owner's certificate covers it."""
+        return self.bundle is not None and self.bundle.covers(self.name)
+
+    @property
+    def is_at_risk(self) -> bool:
+        """Whether it is covered, and could not be proven now."""
+        if self.state is not State.ISSUED or self.known is None:
+            return False
+        looked = self.known.trouble is not None and not self.is_unchecked
+        return looked or self.known.refusal is not None
+
+    @property
+    def is_troubled(self) -> bool:
+        """Whether something is wrong with it, be it covered or not."""
+        return self.state in TROUBLED or self.is_at_risk
+
+    @property
+    def rank(self) -> int:
+        """Its place among others: what is in trouble comes first."""
+        if self.is_at_risk:
+            return 2
+        order = (State.FAILED, State.WAITING, None, State.MOVED, State.READY, State.ISSUED)
+        return order.index(self.state) if self.state else len(order)
+
+    @property
+    def title(self) -> str:
+        """Its state in a word or two."""
+        return WORDS[self.state] if self.state else OTHERS[self.issuer]
+
+    @property
+    def since(self) -> datetime | None:
+        """Since when it is so, None where that is not known."""
+        if self.state is State.MOVED and self.known:
+            return self.known.bad_since or self.known.dropped
+        if self.state is State.ISSUED and self.bundle and not self.is_at_risk:
+            return self.bundle.not_before
+        return self.known.since() if self.known and self.state else None
+
+    @property
+    def next_look(self) -> datetime | None:
+        """When it is looked at, or asked for, again; None where there is no need."""
+        if self.known is None or not self.is_troubled:
+            return None
+        if self.is_unchecked:
+            return self.known.refusal.again if self.known.refusal else None
+        return self.known.look_at
+
+    @property
+    def words(self) -> str:
+        """What there is to say of it, in one line."""
+        return one_line(self.said())
+
+    def said(self) -> str:
+        """Return what there is to say of it; what others said in it is as they said it."""
+        if self.state is None:
+            return OTHER_WORDS[self.issuer]
+        trouble = evidence(self.known)
+        if self.state is State.ISSUED and self.bundle:
+            until = f"until {self.bundle.not_after:%Y-%m-%d %H:%M} UTC"
+            return f"{until}; cannot be proven now: {trouble}" if self.is_at_risk else until
+        if self.state is State.MOVED and self.known and self.known.dropped:
+            return f"left out since {self.known.dropped:%Y-%m-%d}: {trouble}"
+        if self.state in TROUBLED:
+            return trouble
+        return self.readiness()
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Return all that is wrong with it, each in one line."""
+        looked = self.known.evidence if self.known and not self.is_unchecked else None
+        found = (
+            [sentence_about(self.name, each) for each in looked.findings if each.grave]
+            if looked
+            else []
+        )
+        told = refusal(self.known) if self.known else ""
+        return tuple(one_line(each) for each in (*found, told) if each)
+
+    def readiness(self) -> str:
+        """Return what there is to say of a name that an authority may be asked for."""
+        if self.joins_at:
+            return f"joins at {self.joins_at:%H:%M} UTC"
+        if self.is_unchecked and not (self.known and self.known.refusal):
+            return "not looked at before the authority is asked (`skip_preflight`)"
+        if self.known and self.known.refusal:
+            return f"to be asked for again; {refusal(self.known)}"
+        if self.known is None or self.known.evidence is None:
+            return "not looked at yet"
+        remarks = [sentence(each) for each in self.known.evidence.findings]
+        return "; ".join(remarks) or "nothing stands in its way"
+
+
+TROUBLED = frozenset({State.WAITING, State.FAILED, State.MOVED})
+"""States of names that no certificate covers because something is wrong."""
+
+
+def evidence(known: Known | None) -> str:
+    """Return what is wrong with a name: what a look found, else what the authority said."""
+    if known and known.trouble:
+        return sentence_about(known.name, known.trouble)
+    return refusal(known) if known else ""
+
+
+def records(name: str, evidence: Evidence) -> str:
+    """Return the records that a look at a name found, in one line; empty where it found none."""
+    addresses = (f"{'AAAA' if ':' in each else 'A'} {each}" for each in evidence.addresses)
+    policies = (f"CAA {each}" for each in evidence.caa)
+    return one_line("; ".join((*addresses, *alias(name, evidence), *policies)))
+
+
+def alias(name: str, evidence: Evidence) -> tuple[str, ...]:
+    """Return the CNAME records on the way from a name to its addresses, as one."""
+    return (f"CNAME {' -> '.join((name, *evidence.chain))}",) if evidence.chain else ()
+
+
+def refusal(known: Known) -> str:
+    """Return what the authority said against a name, empty where it did not.
+
+    Where it told no problem, it was not even asked: no record could be shown to it.
+    """
+    if known.refusal is None:
+        return ""
+    words = known.refusal.words.strip().splitlines()
+    who = "the authority refused it" if known.refusal.problem else "the proof failed"
+    if known.refusal.failure:
+        return f"{who}: {known.refusal.failure.what}"
+    return f"{who}: {words[0] if words else known.refusal.problem}"
+
+
+def named(
+    site: Site, bundles: Mapping[str, Bundle], names: Mapping[str, Names], now: datetime
+) -> Iterator[Named]:
+    """Yield every name of the model, in its order."""
+    for owner in site.owners:
+        bundle = bundles.get(owner.key) if owner.certificate else None
+        real = bundle if bundle and not bundle.stand_in else None
+        yield from of_owner(owner, real, names.get(owner.key, NOTHING), now)
+
+
+def of_owner(owner: Owner, bundle: Bundle | None, known: Names, now: datetime) -> Iterator[Named]:
+    """Yield the names of an owner; *bundle* is its own certificate, a stand-in apart."""
+    wanted = owner.certificate
+    if wanted is None or wanted.issuer != "acme":
+        yield from (Named(owner, name, None, None, bundle) for name in owner.names)
+        return
+    joins = joins_at(wanted, bundle, known, now)
+    for name in owner.names:
+        each = known.get(name)
+        counts = replace(each, evidence=None) if each and unchecked(wanted, name) else each
+        state = state_of(name, bundle, counts, now)
+        yield Named(owner, name, state, each, bundle, joins if state is State.READY else None)
+
+
+def joins_at(
+    wanted: Certificate, bundle: Bundle | None, known: Names, now: datetime
+) -> datetime | None:
+    """Return when names that are ready join a certificate, None where they wait for no others."""
+    if bundle is None or not known:
+        return None
+    selection = select(wanted, bundle, bundle.source, known, now)
+    return selection.joins_at if selection else None
+
+
+def troubled(site: Site, observed: Observed, now: datetime) -> Iterator[Named]:
+    """Yield the names that are in no certificate because something is wrong with them."""
+    for owner in site.owners:
+        if known := observed.names.get(owner.key):
+            bundle = observed.bundles.get(owner.key)
+            real = bundle if bundle and not bundle.stand_in else None
+            found = of_owner(owner, real, known, now)
+            yield from (each for each in found if each.state in TROUBLED)
+
+
+def shown(names: list[str], most: int = 3) -> str:
+    """Return names in both spellings for a sentence, the first ones by name."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(map(readable, names[:most])) + more

@@ -1,0 +1,81 @@
+"""Remedies: what people are told of a name that cannot be proven, and of what they can do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from proxygen.languages.language import Language
+from proxygen.model.hosts import readable
+from proxygen.names.findings import filled, key_of
+from proxygen.names.states import Finding, Known
+
+NEEDED = {
+    **dict.fromkeys(("nxdomain", "no-address"), "address"),
+    **dict.fromkeys(("servers-silent", "servers-lame", "servfail"), "servers"),
+    **dict.fromkeys(("cname-loop", "chain-too-long"), "alias"),
+    **dict.fromkeys(("too-many", "cannot-look", "not-fetched", "through-proxy"), "nothing"),
+}
+"""From the code of a finding to the phrase about what is needed; else it is called the same."""
+
+REASONS = {
+    **{name: name for name in ("dns", "dnssec", "connection", "unauthorized", "caa")},
+    **{name: name for name in ("rateLimited", "rejectedIdentifier", "userActionRequired")},
+    **dict.fromkeys(("incorrectResponse", "tls"), "unauthorized"),
+    **dict.fromkeys(("serverInternal", "badNonce"), "serverInternal"),
+    "unsupportedIdentifier": "rejectedIdentifier",
+    **dict.fromkeys(("accountDoesNotExist", "badCSR", "badPublicKey"), "account"),
+    **dict.fromkeys(("badSignatureAlgorithm", "externalAccountRequired"), "account"),
+    **dict.fromkeys(("invalidContact", "invalidProfile", "unsupportedContact"), "account"),
+}
+"""From the type of a problem (RFC 8555 section 6.7) to the phrases about it."""
+
+THEIRS = frozenset(
+    {"dns", "dnssec", "connection", "unauthorized", "caa", "rateLimited", "rejectedIdentifier"}
+)
+"""What the contact of a domain can do something about; the rest is the operator's matter."""
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """Words about names in one *language*; *server* is the name of the global URL."""
+
+    language: Language
+    server: str
+
+    def found(self, name: str, finding: Finding) -> str:
+        """Return what a look at a name found; what does not exist may be what its alias names."""
+        missing = finding.get("name") if finding.code == "nxdomain" else ""
+        return self.filled("finding", finding.code, missing or name, finding)
+
+    def needed(self, name: str, finding: Finding) -> str:
+        """Return what can be done about it."""
+        return self.filled("needed", NEEDED.get(finding.code, finding.code), name, finding)
+
+    def filled(self, kind: str, code: str, name: str, finding: Finding) -> str:
+        """Return a phrase about a finding."""
+        usual = {"host": readable(name), "server": self.server, "code": finding.code}
+        key = key_of(self.language, kind, code)
+        return filled(self.language, key, finding.facts, finding.because, usual)
+
+    def reason(self, known: Known) -> str:
+        """Return why a name cannot be proven, whoever found that out; empty where it can."""
+        if known.trouble:
+            return self.found(known.name, known.trouble)
+        if known.refusal:
+            return self.language.say(f"reason.{kind_of(known)}")
+        return ""
+
+    def remedy(self, known: Known) -> str:
+        """Return what can be done about it; the operator takes care of what is not the domain's."""
+        if known.trouble:
+            return self.needed(known.name, known.trouble)
+        kind = kind_of(known)
+        return self.language.say(
+            f"remedy.{kind if kind in THEIRS else 'contact'}", host=self.server
+        )
+
+
+def kind_of(known: Known) -> str:
+    """Return what the phrases about the refusal of a name are called."""
+    problem = known.refusal.problem if known.refusal else ""
+    return REASONS.get(problem.rpartition(":")[2], "other")

@@ -1,0 +1,427 @@
+"""Letters: a digest in its reader's language, as text and as HTML.
+
+``GOLDEN=update pytest tests/texts/test_mails.py`` writes the looked-at copies anew.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from proxygen.errors import ServiceError
+from proxygen.failure import not_obtained
+from proxygen.host import languages
+from proxygen.languages.english import FINDINGS
+from proxygen.languages.language import Language
+from proxygen.model.certificate import GLOBAL, Bundle
+from proxygen.model.site import Site
+from proxygen.names.states import Known
+from proxygen.plan.render import Template, Templates
+from proxygen.texts.alerts import Seen, Wrong
+from proxygen.texts.digests import Told
+from proxygen.texts.mails import TEMPLATE, Letter, letter
+from proxygen.texts.remedies import REASONS
+from tests.certificates import DAY, NOON
+from tests.failures import not_issued, unserved
+from tests.known_names import NOT_GRAVE, by_name, finding, moved, refused
+from tests.known_names import waiting as late
+from tests.mails import (
+    DIRECTORY,
+    HOUR,
+    SENDER,
+    SITE,
+    TEMPLATE_OF_OURS,
+    TEXT,
+    URN,
+    attempt,
+    digests,
+    ending,
+    everything,
+    seen,
+    service,
+    speaking,
+    trouble,
+    waiting,
+)
+from tests.models import bundle, bundles, site, stand_in
+
+ADMIN, CONTACT = "hostmaster@example.net", "it@customer-a.example"
+GOLDEN = Path(__file__).parents[1] / "golden/letters"
+CODES = languages.known()
+
+
+def letters(found: Seen, code: str = "en") -> dict[str, Letter]:
+    """Return what everybody is written in one language."""
+    of = speaking(SITE, code)
+    return {
+        who: letter(each, languages.load(code), TEMPLATE_OF_OURS, SENDER, NOON)
+        for who, each in digests(found, of=of).items()
+    }
+
+
+def rounds() -> Iterator[tuple[str, Seen]]:
+    """Yield rounds that make use of all that can be told."""
+    yield "all at once", everything()
+    yield "ended", seen(ending(a=-DAY, b=-DAY, **{GLOBAL: -DAY}), attempt())
+    yield "not tried", seen(ending(a=DAY, **{GLOBAL: HOUR}))
+    yield "at a limit", seen(ending(a=DAY), waiting=(waiting("customer-a.example", "limit"),))
+    yield "an authority away", seen(ending(a=DAY), troubles={DIRECTORY: trouble()})
+    for kind in (*REASONS, "unheardOf"):
+        failed = attempt(problem=f"{URN}:{kind}", count=1)
+        yield kind, seen(ending(a=DAY), failed)
+    yield "no remedy", seen(ending(a=DAY), attempt(failure=not_obtained("long-chain", count=11)))
+    yield (
+        "account",
+        seen(ending(a=DAY), troubles={DIRECTORY: trouble(problem=f"{URN}:unauthorized")}),
+    )
+    error = unserved()
+    yield "unserved", seen(services=(service(),), failures=(("nginx", error),))
+    yield "set aside", replace(seen(), aside=Wrong(NOON, "b.yaml is set aside"))
+    yield "held back", replace(seen(), held=Wrong(NOON, "the removal of 9 domains"))
+    yield "never obtained", missing()
+    for code in sorted(set(FINDINGS) - NOT_GRAVE):
+        yield code, left_out(late(AUTODISCOVER, finding(code)))
+    yield "refused", left_out(refused(AUTODISCOVER))
+    yield "moved", left_out(moved(AUTODISCOVER))
+    yield "held up", held_up(WEBMAIL)
+    yield "held up, operator", held_up("post.customer-c.example")
+
+
+A = "customer-a.example"
+WEBMAIL, AUTODISCOVER = f"webmail.{A}", f"autodiscover.{A}"
+WITH_ANOTHER = site(TEXT.replace(f"[{AUTODISCOVER}]", f"[{AUTODISCOVER}, old.{A}]"))
+
+
+def left_out(*known: Known, of: Site = SITE) -> Seen:
+    """Return a round in which a certificate serves without some names of its owner."""
+    wanted = next(each for each in of.certificates if each.owner == A)
+    rest = replace(wanted, names=(WEBMAIL,))
+    return seen(bundles(of) | {A: bundle(rest)}, names={A: by_name(known)})
+
+
+def held_up(host: str) -> Seen:
+    """Return a round in which the name of a URL has led elsewhere for days, near the end."""
+    owner = host.partition(".")[2]
+    name = owner.partition(".")[0].removeprefix("customer-")
+    return seen(ending(**{name: DAY}), names={owner: by_name([late(host)])})
+
+
+def missing(of: Site = SITE) -> Seen:
+    """Return a round in which no certificate was ever obtained, for days."""
+    stood = replace(stand_in(of), not_before=NOON - 2 * DAY)
+    tried = (attempt(), attempt("customer-b.example", problem=None, words="/etc/b.pem is empty"))
+    return seen({GLOBAL: stood}, *tried)
+
+
+def solved(code: str) -> dict[str, Letter]:
+    """Return what everybody is written when all is solved."""
+    told = {who: each.then for who, each in digests(everything()).items()}
+    of = speaking(SITE, code)
+    found = digests(seen(services=(service(),)), told, NOON + DAY, of=of)
+    return {
+        who: letter(each, languages.load(code), TEMPLATE_OF_OURS, SENDER, NOON)
+        for who, each in found.items()
+    }
+
+
+class Words(HTMLParser):
+    """The visible words of a page; tags that do not match are an error."""
+
+    VOID = frozenset({"meta", "br"})
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.found: list[str] = []
+        self.tags: set[str] = set()
+        self.feed(page)
+        assert not self.open
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        self.tags.add(tag)
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.found.append(data)
+
+    @property
+    def text(self) -> str:
+        """All words with single blanks."""
+        return " ".join(" ".join(self.found).split())
+
+
+@pytest.mark.parametrize("code", CODES)
+@pytest.mark.parametrize(("name", "found"), [*rounds()], ids=lambda each: str(each)[:20])
+def test_no_letter_of_any_kind_has_a_placeholder_left(name: str, found: Seen, code: str) -> None:
+    for each in letters(found, code).values():
+        for said in (each.subject, each.text, Words(each.html).text):
+            assert said.strip()
+            assert not re.search(r"[{}]|None|\bstub\b|Undefined", said)
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_no_letter_of_good_news_has_a_placeholder_left(code: str) -> None:
+    found = solved(code)
+    assert {each.kind for each in found.values()} == {"solved"}
+    for each in found.values():
+        assert not re.search(r"[{}]|None", each.subject + each.text + Words(each.html).text)
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_every_phrase_is_of_use(code: str) -> None:
+    used: set[str] = set()
+
+    class Reading(dict[str, str]):
+        def __getitem__(self, key: str) -> str:
+            used.add(key)
+            return super().__getitem__(key)
+
+    language = Language(code, Reading(languages.load(code).phrases))
+    hook = site(TEXT.replace("{file: {certificate: b.pem}}", "hook"))
+    crowd = site(TEXT + domains(300))
+    rest = [seen(ending(crowd, **{f"d{n}": DAY for n in range(most)})) for most in (41, 300)]
+    first = [(SITE, each) for each in (*(found for _, found in rounds()), *one_by_one())]
+    first += [(hook, seen(ending(hook, b=DAY))), *((crowd, each) for each in rest)]
+    brought = site(TEXT.replace("certificate: acme", "certificate: hook", 1))
+    first += [(brought, missing(brought))]
+    cases: list[tuple[Site, Seen, dict[str, Told]]] = [(of, now, {}) for of, now in first]
+    for of, now in first:
+        told = {who: each.then for who, each in digests(now, of=of).items()}
+        issued = ending(of, c=DAY)
+        cases.append((of, seen(bundles(of), services=(service(),)), told))
+        cases.append((of, seen(issued, services=(service(),)), told))
+    nobodys = replace(SITE, domains=tuple(replace(each, contact=None) for each in SITE.domains))
+    cases.append((nobodys, left_out(late(AUTODISCOVER)), {}))
+    for of, now, told in cases:
+        when = NOON + DAY if told else NOON
+        for each in digests(now, told, when, of=of).values():
+            letter(each, language, TEMPLATE_OF_OURS, SENDER, when)
+    never = {f"finding.{code}" for code in NOT_GRAVE} | {"needed.nothing"}  # no reason to write
+    rest = {each for each in language.phrases if each.startswith(ELSEWHERE)}
+    assert used - rest == language.phrases.keys() - never - rest
+
+
+ELSEWHERE = ("explain.", "because.", "failure.", "and")
+"""What begins so has tests of its own."""
+
+
+def domains(many: int) -> str:
+    """Return that many domains, as a model has them."""
+    lines = (f"  d{n}.example: {{url: w.d{n}.example, certificate: acme}}\n" for n in range(many))
+    return "".join(lines)
+
+
+def one_by_one() -> Iterator[Seen]:
+    """Yield rounds in which one thing is wrong: the subject tells what."""
+    whole = everything()
+    yield seen(unwritable=whole.unwritable)
+    yield seen(wrong=whole.wrong)
+    yield seen(terms=whole.terms)
+    yield seen(ending(b=DAY))
+    yield seen(ending(b=-DAY))
+    yield seen(ending(c=timedelta(minutes=10)))
+    yield seen(ending(c=HOUR))
+    yield seen(ending(b=DAY), failures=(("customer-b.example", not_issued("not readable")),))
+    yield seen(ending(a=DAY), troubles={DIRECTORY: trouble(count=1)})
+    yield seen(without(GLOBAL), attempt(GLOBAL))
+    yield seen(without(GLOBAL) | {GLOBAL: replace(stand_in(SITE), not_before=NOON - 2 * DAY)})
+    yield seen(without("customer-a.example"), attempt())
+
+
+def without(owner: str) -> dict[str, Bundle]:
+    """Return the certificates of all owners but one."""
+    return {key: each for key, each in bundles(SITE).items() if key != owner}
+
+
+@pytest.mark.parametrize("code", CODES)
+@pytest.mark.parametrize("kind", ["txt", "html"])
+@pytest.mark.parametrize("who", [ADMIN, CONTACT])
+def test_a_letter_is_as_it_was_looked_at(code: str, kind: str, who: str) -> None:
+    made = letters(everything(), code)[who]
+    text = made.html if kind == "html" else f"Subject: {made.subject}\n\n{made.text}"
+    path = GOLDEN / f"{who.partition('@')[0]}-{code}.{kind}"
+    if os.environ.get("GOLDEN") == "update":
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    assert text == path.read_text()
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_text_and_html_say_the_same(code: str) -> None:
+    for each in letters(everything(), code).values():
+        html = Words(each.html).text
+        for line in re.findall(r"(?m)^(?:https://[^ ]+|  \| .*)", each.text):
+            assert " ".join(line.strip("| ").split()) in html
+
+
+def test_a_letter_tells_all_that_the_design_asks_for() -> None:
+    text = letters(seen(ending(a=4 * DAY), attempt()))[ADMIN].text
+    joined = " ".join(text.split())
+    for part in (
+        "https://webmail.customer-a.example: the certificate ends in 4 days",
+        "Names concerned: webmail.customer-a.example, autodiscover.customer-a.example",
+        "Valid until: 2026-11-24 12:00 UTC",
+        "Tried: 4 times in a row since 2026-11-18 12:00 UTC, last on 2026-11-20 11:00 UTC",
+        "Reason: The authority refused webmail.customer-a.example: it could not look up the name.",
+        "Next attempt: 2026-11-21 11:00 UTC",
+        "What to do: Publish an A record",
+        "In the model: proxygen.yaml:5:3",
+        "| webmail.customer-a.example: DNS problem: NXDOMAIN looking up A",
+    ):
+        assert part in joined
+
+
+def test_a_letter_about_a_certificate_that_never_came_tells_the_same() -> None:
+    found = letters(missing())
+    whole, joined = found[ADMIN], " ".join(found[ADMIN].text.split())
+    assert whole.subject == "3 warnings about certificates"
+    for part in (
+        "https://mail.example.net: there is no certificate yet",
+        "Since: 2026-11-18 12:00 UTC",
+        "Until it is there a self-signed stand-in serves.",
+        "https://webmail.customer-a.example: the certificate cannot be obtained",
+        "Until it is there the global certificate serves",
+        "Tried: 4 times in a row since 2026-11-18 12:00 UTC, last on 2026-11-20 11:00 UTC",
+        "Next attempt: 2026-11-21 11:00 UTC",
+        "What to do: Publish an A record",
+        "| webmail.customer-a.example: DNS problem: NXDOMAIN looking up A",
+        "| /etc/b.pem is empty",
+        "This message comes once a day",
+    ):
+        assert part in joined
+    text = " ".join(found[CONTACT].text.split())
+    assert found[CONTACT].subject.startswith("No certificate for https://webmail.customer-a")
+    assert "This message comes once a week until the matter is solved." in text
+    assert "/etc" not in found["info@customer-b.example"].text
+
+
+def test_the_contact_of_a_domain_sees_nothing_of_others_and_no_paths() -> None:
+    found = everything()
+    text = letters(found)[CONTACT]
+    for said in (text.text, text.html):
+        assert "customer-b" not in said
+        assert "customer-c" not in said
+        assert "proxygen.yaml" not in said
+        assert "/var/lib" not in said
+    assert text.reply_to == "hostmaster@example.net"
+    assert "hostmaster@example.net" in text.text
+
+
+@pytest.mark.parametrize(
+    ("failed", "quoted"),
+    [
+        pytest.param(attempt(words="NXDOMAIN"), True, id="the authority on their DNS"),
+        pytest.param(attempt(words="/etc/x", problem=None), False, id="not the authority's"),
+        pytest.param(attempt(words="no eab", problem=f"{URN}:badCSR"), False, id="not theirs"),
+    ],
+)
+def test_the_contact_of_a_domain_is_quoted_what_concerns_them(failed, quoted: bool) -> None:
+    found = letters(seen(ending(a=DAY), failed))
+    assert (failed.failure.words in found[CONTACT].text) is quoted
+    assert failed.failure.words in found[ADMIN].text
+    assert ("operator of the server has been told" in found[CONTACT].text) is not quoted
+
+
+HOSTILE = "<script>alert(1)</script>\x1b[2J\u202e {{ 7*7 }} {url}\r\nSubject: spam\n" + "x" * 5000
+
+
+def test_what_an_authority_says_is_quoted_without_harm() -> None:
+    hostile = not_obtained("file-unreadable", place=HOSTILE, words=HOSTILE * 100)
+    made = letters(seen(ending(a=DAY), attempt(failure=hostile)))[ADMIN]
+    assert len(made.text) < 12_000
+    assert "<script" not in made.html
+    assert "&lt;script&gt;" in made.html
+    for said in (made.text, made.html):
+        assert not set("\x1b\u202e\r") & set(said)
+    assert "{{ 7*7 }} {url}" in made.text
+    assert max(map(len, made.text.splitlines())) < 400
+    Words(made.html)
+
+
+def test_ten_thousand_certificates_make_a_letter_of_a_bounded_size() -> None:
+    crowd = site(TEXT + domains(2000))
+    found = digests(seen(ending(crowd, **{f"d{n}": DAY for n in range(2000)})), of=crowd)[ADMIN]
+    made = letter(found, languages.load("en"), TEMPLATE_OF_OURS, SENDER, NOON)
+    assert made.subject == "2000 warnings about certificates"
+    assert len(made.text) < 100_000
+    assert "and 1760 more" in made.text
+
+
+def test_the_html_is_made_for_plain_mail_programs() -> None:
+    page = letters(everything())[ADMIN].html
+    assert not Words(page).tags & {"img", "script", "link", "style", "svg", "form"}
+    assert "http" not in re.sub(r">[^<]*<", "><", page)  # nothing is loaded from anywhere
+
+
+def page(text: str, label: str) -> Templates:
+    """Return templates with that text for messages."""
+    return Templates({TEMPLATE: Template(text, label)})
+
+
+def test_a_template_that_cannot_be_rendered_is_told_with_its_path() -> None:
+    digest = digests(everything())[ADMIN]
+    broken = page("{{ content.nothing }}", "/etc/proxygen/templates/mail/letter.html.j2")
+    with pytest.raises(ServiceError, match=r"templates/mail/letter\.html\.j2"):
+        letter(digest, languages.load("en"), broken, SENDER, NOON)
+
+
+def test_a_template_reaches_nothing_but_what_it_is_given() -> None:
+    digest = replace(digests(everything())[ADMIN])
+    sly = page("{{ content.__class__.__mro__ }}", "sly")
+    with pytest.raises(ServiceError):
+        letter(digest, languages.load("en"), sly, SENDER, NOON)
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_a_letter_about_names_is_as_it_was_looked_at(code: str) -> None:
+    found = left_out(late(AUTODISCOVER), moved("old.customer-a.example"), of=WITH_ANOTHER)
+    (digest,) = digests(found, of=speaking(WITH_ANOTHER, code)).values()
+    made = letter(digest, languages.load(code), TEMPLATE_OF_OURS, SENDER, NOON)
+    text = f"To: {made.recipient}\nSubject: {made.subject}\n\n{made.text}"
+    path = GOLDEN / f"names-{code}.txt"
+    if os.environ.get("GOLDEN") == "update":
+        path.write_text(text)
+    assert text == path.read_text()
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_a_letter_about_a_url_that_holds_its_certificate_up_is_as_it_was_looked_at(
+    code: str,
+) -> None:
+    made = letters(held_up(WEBMAIL), code)[ADMIN]
+    text = f"To: {made.recipient}\nSubject: {made.subject}\n\n{made.text}"
+    path = GOLDEN / f"held-up-{code}.txt"
+    if os.environ.get("GOLDEN") == "update":
+        path.write_text(text)
+    assert text == path.read_text()
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("en", ("nginx does not serve what is wanted at 1 places", "no answer within 5 s")),
+        (
+            "de",
+            ("bedient an 1 Stellen nicht, was gewünscht ist", "keine Antwort innerhalb von 5 s"),
+        ),
+        ("fr", ("ne sert pas ce qui est voulu à 1 endroits", "pas de réponse en 5 s")),
+    ],
+)
+def test_what_a_client_met_is_told_in_the_language_of_the_reader(
+    code: str, said: tuple[str, ...]
+) -> None:
+    found = seen(services=(service(),), failures=(("nginx", unserved()),))
+    made = letter(digests(found)[ADMIN], languages.load(code), TEMPLATE_OF_OURS, SENDER, NOON)
+    text = " ".join(made.text.split())
+    assert all(each in text for each in said)

@@ -1,0 +1,135 @@
+"""Whatever people read has names in both spellings; what programs read has A-labels alone."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from proxygen.host import languages
+from proxygen.model.certificate import GLOBAL
+from proxygen.plan.compare import words_for
+from proxygen.plan.observed import Installed, Observed, ServiceState
+from proxygen.plan.rendering import Installation
+from proxygen.plan.renewal import Reason, why_issue
+from proxygen.plan.steps import Forget, Issue, Waiting, step_json
+from proxygen.reports.health import findings
+from proxygen.services import WebFacts
+from proxygen.texts.mails import letter
+from proxygen.texts.warnings import warnings
+from tests.certificates import DAY, NOON
+from tests.commands.test_cli import proxygen
+from tests.mails import SENDER, TEMPLATE_OF_OURS, attempt, digests, seen
+from tests.models import bundle, bundles, mistakes, site
+
+OWNER = "xn--bcher-kva.example"
+BOTH = f"bücher.example ({OWNER})"
+URL = f"www.{OWNER}"
+URLS = f"www.bücher.example ({URL})"
+MODEL = """\
+contact: hostmaster@example.net
+global: {url: https://mail.example.net, certificate: selfsigned}
+domains:
+  bücher.example:
+    url: www.bücher.example
+    extra_names: ["*.bücher.example"]
+    certificate: selfsigned
+    contact: it@bücher.example
+services: {}
+"""
+SITE = site(MODEL)
+WANTED = list(SITE.certificates)[1]
+SERVED = WebFacts(
+    "/usr/sbin/nginx", (1, 22, 1), Path("/etc/nginx/nginx.conf"), names=frozenset({URL})
+)
+
+
+def state(**more: object) -> ServiceState:
+    """Return an nginx that serves."""
+    return replace(ServiceState("nginx", None, SERVED, pid=1), **more)  # type: ignore[arg-type]
+
+
+def test_steps_tell_both_and_their_json_the_names_of_the_dns() -> None:
+    step = Issue(WANTED, Reason("absent", "nothing is stored"))
+    assert str(step).startswith(f"issue the certificate of {BOTH} (selfsigned)")
+    assert str(Forget(bundle(WANTED), Reason("gone", "it has ended"))).startswith(
+        f"forget the certificate of {BOTH}:"
+    )
+    waiting = Waiting(WANTED, NOON, "failed", "")
+    assert str(waiting).startswith(f"wait with {BOTH} until ")
+    said = step_json(step)
+    assert (said["owner"], said["names"]) == (OWNER, [URL, f"*.{OWNER}"])
+    assert waiting.as_json()["owner"] == OWNER
+
+
+def test_reasons_tell_both() -> None:
+    issued = replace(bundle(WANTED), names=(URL,))
+    reason = why_issue(WANTED, issued, "", NOON)
+    assert reason
+    assert reason.words == f"not covered: *.bücher.example (*.{OWNER})"
+    after = {"endpoints": [["127.0.0.1", 443, URL, None, False, "0" * 64]]}
+
+    class Shown(Installation):
+        manifest = after
+
+    new = Shown.__new__(Shown)
+    assert words_for(new, state(installed=Installed())) == f"new names: {URLS}"
+
+
+def test_warnings_tell_both() -> None:
+    kept = {GLOBAL: bundles(SITE)[GLOBAL]}
+    told = "\n".join(warnings(SITE, Observed(kept, {"nginx": state()}, {}), NOON))
+    assert f"{BOTH}: {URLS}, *.bücher.example (*.{OWNER}) served with the global" in told
+    assert f"a server block of yours has the name {URLS} as well" in told
+    issued = bundles(SITE) | {OWNER: bundle(WANTED, ends=NOON - DAY)}
+    told = "\n".join(warnings(SITE, Observed(issued, {}, {}), NOON))
+    assert f"the certificate of {BOTH} ended" in told
+
+
+def test_what_monitoring_is_told_has_both() -> None:
+    issued = bundles(SITE) | {OWNER: bundle(WANTED, ends=NOON + timedelta(hours=5))}
+    found = [each.words for each in findings(SITE, Observed(issued, {}, {}), NOON)]
+    assert any(words.startswith(f"{BOTH}: ends in") for words in found)
+    missing = {GLOBAL: bundles(SITE)[GLOBAL]}
+    found = [each.words for each in findings(SITE, Observed(missing, {}, {}), NOON)]
+    assert f"{BOTH}: no certificate yet" in found
+
+
+def test_letters_tell_both() -> None:
+    wild = '    extra_names: ["*.bücher.example"]\n    certificate: selfsigned'
+    acme = MODEL.replace(wild, "    certificate: acme")
+    of = site(acme + "acme: {terms_of_service_agreed: true}\n")
+    issued = bundles(of) | {OWNER: bundle(list(of.certificates)[1], ends=NOON + 3 * DAY)}
+    found = digests(seen(issued, attempt(OWNER)), of=of)
+    for each in found.values():
+        text = letter(each, languages.load("de"), TEMPLATE_OF_OURS, SENDER, NOON).text
+        assert f"https://{URLS}" in text
+    assert len(found) == 2
+
+
+def test_mistakes_tell_both() -> None:
+    text = MODEL.replace("mail.example.net,", f"mail.example.net, extra_names: ['{URL}'],")
+    (mistake,) = mistakes(text)
+    assert mistake.reason.startswith(f"the name {URLS} belongs to the global URL already")
+    (mistake,) = mistakes(MODEL.replace("selfsigned\n    contact", "acme\n    contact"))[:1]
+    assert f"the wildcard *.bücher.example (*.{OWNER}) cannot be proven" in mistake.reason
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_commands_tell_both_on_any_terminal(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "etc/proxygen").mkdir(parents=True)
+    (tmp_path / "etc/proxygen/proxygen.yaml").write_text(MODEL, encoding="utf-8")
+    for command in ("plan", "apply", "status", "check"):
+        run = proxygen(
+            *("--root", tmp_path, command), env={"PYTHONIOENCODING": encoding, "PATH": "/usr/bin"}
+        )
+        assert "Traceback" not in run.stderr
+        if command != "check" and encoding == "utf-8":
+            assert BOTH in run.stdout
+    run = proxygen("--root", tmp_path, "status", "--json")
+    owners = json.loads(run.stdout)["owners"]
+    assert [each["owner"] for each in owners] == [GLOBAL, OWNER]
+    assert "(" not in owners[1]["url"]
