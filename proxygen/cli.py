@@ -16,8 +16,9 @@ import click
 
 from proxygen import DOCUMENTS, __version__
 from proxygen.credentials import concealed_words
-from proxygen.errors import ProxygenError, ServiceError, UsageError, did_you_mean, visible
+from proxygen.errors import ProxygenError, ServiceError, UsageError, did_you_mean
 from proxygen.failure import Scope, failure
+from proxygen.languages.lines import visible
 from proxygen.reports.document import document
 
 if TYPE_CHECKING:

@@ -22,7 +22,8 @@ from proxygen.model.certificate import GLOBAL, HTTP
 from proxygen.model.site import Site
 from proxygen.names.states import Answers
 from proxygen.observe.configured import with_candidates
-from proxygen.observe.services import looked_since, observe
+from proxygen.observe.services import looked_since
+from proxygen.observe.site import observe
 from proxygen.plan.adoption import adopted, adoptions, as_they_are, not_usable
 from proxygen.plan.compare import LOCAL, as_they_were, changes_of, issues_of, stand_in
 from proxygen.plan.culprits import why_left_out

@@ -23,23 +23,10 @@ from typing import Any, ClassVar, Self
 
 from proxygen.credentials import concealed
 from proxygen.failure import SAID, Failure, NotObtained, Scope, not_obtained, said, told
+from proxygen.languages.lines import visible
 
 HELD_BACK, SET_ASIDE = 8, 9
 """What a command ends with that did all it could: a removal waits, an included file is wrong."""
-
-
-def visible(text: str) -> str:
-    """Return *text* as it may go to a terminal: no credential, what is not printable is escaped.
-
-    Lines and tabs stay. Names of files and fields, and other programs' words, are quoted in
-    messages; escape sequences and bidirectional marks in them would rewrite what is read.
-    """
-    text = concealed(text)
-    if text.isprintable():
-        return text
-    return "".join(
-        each if each in "\n\t" or each.isprintable() else ascii(each)[1:-1] for each in text
-    )
 
 
 NEAR_ENOUGH = 0.6

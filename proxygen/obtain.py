@@ -15,7 +15,7 @@ from proxygen.errors import IssueFailed
 from proxygen.failure import not_obtained
 from proxygen.model.hosts import readable
 from proxygen.model.site import Site
-from proxygen.observe.services import observe_store, sources
+from proxygen.observe.site import observe_store, sources
 from proxygen.plan.backoff import purpose, purpose_of
 from proxygen.plan.compare import LOCAL, forgotten, in_order, issues, issues_of, looks
 from proxygen.plan.observed import Observed

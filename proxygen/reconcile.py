@@ -25,7 +25,7 @@ from proxygen.errors import LockHeld
 from proxygen.model.certificate import GLOBAL, Bundle
 from proxygen.model.site import Site
 from proxygen.observe.configured import with_candidates
-from proxygen.observe.services import names, observe
+from proxygen.observe.site import names, observe
 from proxygen.obtain import obtain, plan_orders
 from proxygen.plan.adoption import adopted
 from proxygen.plan.observed import Observed

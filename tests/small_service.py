@@ -19,7 +19,7 @@ from proxygen.apply.service import LiveService, Target
 from proxygen.model.layout import Layout, ServiceLayout
 from proxygen.model.site import Role, Site
 from proxygen.model.views import MailView, WebView
-from proxygen.observe.services import observe
+from proxygen.observe.site import observe
 from proxygen.plan.observed import Observed
 from proxygen.plan.render import Template, Templates
 from proxygen.plan.rendering import Installation

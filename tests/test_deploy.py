@@ -12,7 +12,7 @@ import pytest
 from proxygen.deploy import plan_deployment
 from proxygen.model.certificate import ADOPTED, GLOBAL
 from proxygen.model.x509 import facts
-from proxygen.observe.services import observe
+from proxygen.observe.site import observe
 from proxygen.plan.backoff import Attempt, purpose
 from proxygen.plan.observed import Candidate, Installed, Observed, ServiceState
 from proxygen.plan.steps import Adopt, Forget, Install, Issue, Plan, Reload, Step, Verify

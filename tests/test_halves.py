@@ -23,7 +23,6 @@ from proxygen.apply.issuance import Issuance
 from proxygen.apply.orders import MOST_ORDERS, Orders, Tried
 from proxygen.apply.outcome import SILENT, Outcome, Progress
 from proxygen.assemble import Parts
-from proxygen.commands.apply import Run
 from proxygen.deploy import answers_after, deploy, note_answered, plan_deployment, stopped
 from proxygen.errors import IssueFailed, ServiceError
 from proxygen.failure import RefusedName
@@ -31,7 +30,7 @@ from proxygen.host import lock
 from proxygen.model.certificate import DNS, GLOBAL, Bundle, Certificate
 from proxygen.model.site import Site
 from proxygen.names.states import Answers
-from proxygen.observe.services import observe, observe_store
+from proxygen.observe.site import observe, observe_store
 from proxygen.obtain import obtain, plan_orders
 from proxygen.plan.observed import Observed, ServiceState
 from proxygen.plan.renewal import Reason, warned_from
@@ -41,6 +40,7 @@ from proxygen.reconcile import Alone, carry, deploy_alone, make_plan, reconcile,
 from proxygen.services import Listener
 from proxygen.stores import answered, applied
 from proxygen.stores.filesystem import FileStore
+from proxygen.terminal.walk import Run
 from proxygen.texts.alerts import Seen, alerts
 from tests import certificates
 from tests.certificates import NOON

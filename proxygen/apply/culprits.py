@@ -15,7 +15,7 @@ from proxygen.apply.service import LiveService, Target
 from proxygen.host import files
 from proxygen.model.layout import certificate_file
 from proxygen.model.site import Site
-from proxygen.observe.services import LEFT_OUT
+from proxygen.observe.installed import LEFT_OUT
 from proxygen.plan.culprits import may_leave_out, parts_of, without
 from proxygen.plan.left_out import Kind, LeftOut, Part
 from proxygen.plan.rendering import Installation

@@ -14,15 +14,8 @@ from proxygen.failure import Scope, failure
 from proxygen.host import files
 from proxygen.model.certificate import Bundle
 from proxygen.model.layout import CHAIN, Live
-from proxygen.observe.services import (
-    MANIFEST,
-    SCOPE,
-    group_of,
-    is_as_written,
-    links,
-    manifest_of,
-    texts,
-)
+from proxygen.observe.installed import MANIFEST, SCOPE, group_of, links, manifest_of, texts
+from proxygen.observe.services import is_as_written
 from proxygen.plan.compare import SECOND, damaged
 from proxygen.plan.observed import Installed
 from proxygen.plan.rendering import VERSION, Installation, chain_of, digests_in

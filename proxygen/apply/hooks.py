@@ -25,11 +25,13 @@ from proxygen.apply.outcome import never, nothing
 from proxygen.apply.probe import Patience, verdict
 from proxygen.assemble import Parts
 from proxygen.credentials import concealed_words
-from proxygen.errors import Coded, IssueFailed, ProxygenError, ServiceError, coded, visible
+from proxygen.errors import Coded, IssueFailed, ProxygenError, ServiceError, coded
 from proxygen.failure import Failure, Scope, failure
 from proxygen.failure import told as in_words
+from proxygen.hooks import environments
 from proxygen.host import processes
 from proxygen.host.executables import Found, found, target
+from proxygen.languages.lines import visible
 from proxygen.model.certificate import Bundle, Certificate
 from proxygen.model.layout import stem
 from proxygen.model.site import Site
@@ -131,7 +133,7 @@ class Hooks:
             return
         with self.one_at_a_time, contextlib.suppress(processes.ToldToStop):
             if not self.exhausted("before hooks are not run for the rest"):
-                self.run("before", wanted.owner, told.of("before", wanted), nothing)
+                self.run("before", wanted.owner, environments.of("before", wanted), nothing)
 
     def deployed_all(
         self,
@@ -181,7 +183,7 @@ class Hooks:
                 continue  # files are read by every run; the first failure was told
             if self.exhausted("failed hooks are not run for the rest"):
                 return
-            facts = told.of_failed(wanted[of], observed.bundles.get(of), error, attempt)
+            facts = environments.of_failed(wanted[of], observed.bundles.get(of), error, attempt)
             self.run("failed", of, facts, self.say)
 
     def deploy(
@@ -216,7 +218,9 @@ class Hooks:
         if pair is None:
             return  # the next round obtains it anew
         lineage = lineages.place(layout, host, bundle, pair)
-        self.run("deploy", wanted.owner, told.of_deployed(wanted, bundle, lineage), self.say)
+        self.run(
+            "deploy", wanted.owner, environments.of_deployed(wanted, bundle, lineage), self.say
+        )
         self.parts.own.put(note(wanted.owner), bundle.fingerprint.encode())
         lineages.forget_former(layout, host)
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from proxygen.errors import ServiceError
 from proxygen.host import files
 from proxygen.model.layout import Live
-from proxygen.observe.services import REFUSAL, REFUSED, refusal_noted
+from proxygen.observe.installed import REFUSAL, REFUSED, refusal_noted
 from proxygen.plan.observed import Refused
 
 LONGEST = 4000

@@ -17,7 +17,8 @@ from proxygen.errors import CheckFailed, ServiceError
 from proxygen.failure import told
 from proxygen.host import files, processes
 from proxygen.host.own_part import own_part
-from proxygen.observe.services import former, manifest_of, program_of
+from proxygen.observe.installed import manifest_of
+from proxygen.observe.services import former, program_of
 from proxygen.plan.observed import ServiceState
 from proxygen.services import Service
 from proxygen.stores import answered

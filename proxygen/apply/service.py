@@ -18,7 +18,8 @@ from proxygen.failure import Failure, Scope, failure
 from proxygen.host import files, processes, staging
 from proxygen.host.own_part import own_part
 from proxygen.host.parameters import Parameters
-from proxygen.observe.services import SETTINGS, UNASKED, UNSERVED, former, refused, written_for
+from proxygen.observe.installed import SETTINGS, UNASKED, UNSERVED, written_for
+from proxygen.observe.services import former, refused
 from proxygen.plan.observed import ServiceState, dotted
 from proxygen.plan.rendering import pointing
 

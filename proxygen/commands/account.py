@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from proxygen import assemble
-from proxygen.errors import UsageError, did_you_mean, visible
+from proxygen.errors import UsageError, did_you_mean
 from proxygen.host import files, lock
+from proxygen.languages.lines import visible
 from proxygen.model.layout import Layout
 from proxygen.model.schema import DIRECTORIES
 from proxygen.model.site import Acme, Site

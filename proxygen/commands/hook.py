@@ -14,7 +14,6 @@ from proxygen import assemble
 from proxygen.apply.hooks import Hooks
 from proxygen.apply.outcome import Outcome, Progress
 from proxygen.assemble import Parts
-from proxygen.commands.apply import run
 from proxygen.errors import Coded, IssueFailed, UsageError, coded
 from proxygen.failure import not_obtained
 from proxygen.hooks.callers import Brought, recognised
@@ -30,6 +29,7 @@ from proxygen.model.verdicts import require
 from proxygen.model.x509 import chain_of, covered_names
 from proxygen.plan.ownership import Claim, Offer, claims
 from proxygen.reconcile import Alone, deploy_alone
+from proxygen.terminal.walk import run
 from proxygen.texts.bounds import bounded
 
 WAYS = """have your client call it, or do so by hand:

@@ -18,11 +18,13 @@ from typing import Any
 import click
 
 from proxygen import assemble
-from proxygen.errors import Coded, ServiceError, UsageError, visible, words_json
+from proxygen.errors import Coded, ServiceError, UsageError, words_json
 from proxygen.failure import Scope, failure
 from proxygen.host import files, processes
+from proxygen.languages.lines import visible
 from proxygen.model.layout import Layout
-from proxygen.observe.services import group_of, states
+from proxygen.observe.installed import group_of
+from proxygen.observe.services import states
 from proxygen.reports.document import document
 from proxygen.services import Command
 from proxygen.systemd.dropins import beside, drop_in

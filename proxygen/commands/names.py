@@ -4,31 +4,26 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import click
 
 from proxygen import assemble
 from proxygen.assemble import Parts
-from proxygen.errors import UsageError, did_you_mean, nearest, visible
+from proxygen.errors import UsageError, did_you_mean, nearest
 from proxygen.host import languages
+from proxygen.languages.lines import visible
 from proxygen.model.certificate import GLOBAL
 from proxygen.model.hosts import BadName, extra_name, readable
 from proxygen.model.layout import Layout
 from proxygen.model.site import Site
-from proxygen.names.causes import Cause
-from proxygen.names.findings import reason, sentence
-from proxygen.names.states import Evidence, Finding, Known, Names, Refusal, State, looked
-from proxygen.observe.services import names as known_names
+from proxygen.names.states import State
+from proxygen.observe.site import names as known_names
 from proxygen.plan.renewal import SHORT
 from proxygen.reports.document import document
+from proxygen.reports.names import OTHER, as_said, everything, looked_at, word
 from proxygen.terminal import completion
 from proxygen.texts.names import OTHERS, WORDS, Named, named, records
-
-OTHER = "other"
-"""Stands for the states of names that no authority has to prove."""
 
 MOST_NEAR, ALIKE = 3, 0.7
 """Names that are told for one that is unknown; most end alike."""
@@ -95,11 +90,6 @@ def command(
     return 0
 
 
-def word(each: Named) -> str:
-    """Return the state of a name as it is typed."""
-    return each.state.value if each.state else OTHER
-
-
 def selected(chosen: Iterable[str], every: Mapping[str, Named]) -> list[Named]:
     """Return the names that were typed, or those of the owners; all where nothing was."""
     if not chosen:
@@ -141,32 +131,11 @@ def meant(typed: str, every: Mapping[str, Named]) -> Named:
     raise UsageError(f"the model has no name {typed}", remedy=remedy)
 
 
-def looked_at(found: list[Named], site: Site, parts: Parts) -> list[Named]:
-    """Return the names as they stand after a look now; nothing of it is kept."""
-    from proxygen.apply.preflight import looked_now
-
-    seen = looked_now(site, parts, {each.owner.key for each in found})
-    known = {owner: dict(names) for owner, names in parts.names.all().items()}
-    for (owner, name), evidence in seen.items():
-        names = known.setdefault(owner, {})
-        names[name] = as_looked(names, name, evidence)
-    wanted = {each.name for each in found}
-    every = named(site, parts.bundles.all(), known, parts.now())
-    return [each for each in every if each.name in wanted]
-
-
-def as_looked(names: Names, name: str, evidence: Evidence) -> Known:
-    """Return what would be known; the next look is as it was, since nothing is kept."""
-    former = names.get(name)
-    known = looked(former, name, evidence, 0.0)
-    return replace(known, look_at=former.look_at) if former else known
-
-
 def explained(
     one: Named, site: Site, parts: Parts, language: str, *, look: bool, as_json: bool
 ) -> int:
     """Print the text about one name."""
-    from proxygen.commands.dns import publishing
+    from proxygen.reports.dns import publishing
     from proxygen.texts.explanations import explanation
 
     if look:
@@ -282,86 +251,3 @@ def summary(found: Collection[Named]) -> str:
     return f"{total:,} {'name' if total == 1 else 'names'}" + (
         f": {', '.join(parts)}" if parts else ""
     )
-
-
-def everything(found: list[Named], now: datetime) -> dict[str, Any]:
-    """Return all there is to say, as ``--json`` prints it."""
-    return {
-        "at": now.isoformat(),
-        "counts": dict(Counter(word(each) for each in found)),
-        "not_looked_up": sum(each.is_unseen for each in found),
-        "names": [as_said(each, now) for each in found],
-    }
-
-
-def as_said(each: Named, now: datetime) -> dict[str, Any]:
-    """Return what is to be said of one name, as ``--json`` prints it."""
-    known, again = each.known, each.next_look
-    refusal = known.refusal if known else None
-    shown = readable(each.name)
-    return {
-        "name": each.name,
-        "unicode": shown.partition(" ")[0],
-        "owner": each.owner.key,
-        "state": word(each),
-        "words": each.words,
-        "since": moment(each.since),
-        "next_look": moment(max(again, now)) if again else None,
-        "joins_at": moment(each.joins_at),
-        "covered": each.is_covered,
-        "not_after": moment(each.bundle.not_after) if each.bundle and each.is_covered else None,
-        "at_risk": each.is_at_risk,
-        "challenge": each.wanted.challenge if each.state and each.wanted else None,
-        "unchecked": each.is_unchecked,
-        "looks": known.looks if known else 0,
-        "dropped": moment(known.dropped) if known else None,
-        "evidence": evidence(known.evidence) if known and known.evidence else None,
-        "refusal": refused(refusal) if refusal else None,
-    }
-
-
-def refused(refusal: Refusal) -> dict[str, Any]:
-    """Return why an authority refused a name, or was not asked, as ``--json`` prints it."""
-    why = refusal.failure
-    told = {"what": why.what if why else None, "failure": why.as_json() if why else None}
-    moments = {at: moment(getattr(refusal, at)) for at in ("at", "since", "again")}
-    return asdict(refusal) | moments | told
-
-
-def moment(each: datetime | None) -> str | None:
-    """Return a moment as ``--json`` prints it."""
-    return each.isoformat() if each else None
-
-
-def evidence(found: Evidence) -> dict[str, Any]:
-    """Return what a look found, as ``--json`` prints it."""
-    return {
-        "at": found.at.isoformat(),
-        "addresses": list(found.addresses),
-        "chain": list(found.chain),
-        "caa": list(found.caa),
-        "servers": list(found.servers),
-        "source": found.source,
-        "findings": [*map(finding, found.findings)],
-    }
-
-
-def finding(each: Finding) -> dict[str, Any]:
-    """Return a finding with its facts, as ``--json`` prints it."""
-    return {
-        "code": each.code,
-        "grave": each.grave,
-        "facts": dict(each.facts),
-        "because": [*map(because, each.because)],
-        "words": sentence(each),
-    }
-
-
-def because(each: Cause) -> dict[str, Any]:
-    """Return why something is so, as ``--json`` prints it."""
-    return {
-        "code": each.code,
-        "facts": dict(each.facts),
-        "because": [*map(because, each.because)],
-        "words": reason(each),
-    }

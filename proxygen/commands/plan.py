@@ -7,11 +7,12 @@ from datetime import UTC, datetime
 import click
 
 from proxygen import assemble
-from proxygen.errors import HELD_BACK, SET_ASIDE, IssueFailed, visible
+from proxygen.errors import HELD_BACK, SET_ASIDE, IssueFailed
+from proxygen.languages.lines import visible
 from proxygen.model.layout import Layout
 from proxygen.model.site import Site
 from proxygen.observe.named_files import certificates, of_authorities
-from proxygen.observe.services import observe
+from proxygen.observe.site import observe
 from proxygen.plan.schedule import told
 from proxygen.plan.shown import told as shown
 from proxygen.plan.steps import Install, Issue, Plan

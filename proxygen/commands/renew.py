@@ -8,18 +8,19 @@ from proxygen import assemble
 from proxygen.apply.outcome import Outcome, Progress
 from proxygen.apply.renewal_information import look
 from proxygen.assemble import Parts
-from proxygen.commands.apply import owner, run
 from proxygen.errors import ProxygenError, UsageError
 from proxygen.host import outage
 from proxygen.model.hosts import readable
 from proxygen.model.layout import Layout
 from proxygen.model.site import Site
-from proxygen.observe.services import observe
+from proxygen.observe.site import observe
 from proxygen.obtain import settled
 from proxygen.plan.compare import is_renewal
 from proxygen.plan.renewal import SUPPLIED
 from proxygen.reconcile import Alone, make_plan, nothing_due, reconcile
 from proxygen.terminal import completion
+from proxygen.terminal.arguments import owner
+from proxygen.terminal.walk import run
 
 
 @click.command(short_help="Obtain the certificates that are due.")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import click
@@ -14,14 +12,11 @@ from proxygen.apply.change import as_service_error, bring
 from proxygen.apply.outcome import Outcome, never, nothing
 from proxygen.apply.service import LiveService
 from proxygen.assemble import Parts
-from proxygen.commands.apply import echo, summary
 from proxygen.errors import (
     Coded,
-    LockHeld,
     NotServed,
     ServiceError,
     UsageError,
-    did_you_mean,
     words_json,
 )
 from proxygen.failure import Scope, failure
@@ -31,6 +26,10 @@ from proxygen.observe.services import looked_since, set_up
 from proxygen.plan.observed import ServiceState
 from proxygen.reports.document import document
 from proxygen.terminal import completion
+from proxygen.terminal.arguments import named
+from proxygen.terminal.outcome import summary
+from proxygen.terminal.printing import echo
+from proxygen.terminal.walk import undisturbed
 from proxygen.texts.warnings import not_asked
 
 
@@ -67,36 +66,6 @@ def command(layout: Layout, services: tuple[str, ...], as_json: bool) -> int:
             echo(words)
         summary(outcome)
     return outcome.exit_code
-
-
-@contextmanager
-def undisturbed(layout: Layout) -> Iterator[None]:
-    """Have a block that no daemon undoes; raise LockHeld while one runs."""
-    path = layout.watch / "lock"
-    if not path.parent.is_dir():
-        yield
-        return
-    try:
-        with lock.held(path):
-            yield
-    except LockHeld as error:
-        if error.where != str(path):
-            raise
-        raise LockHeld(replace(error.failure, code="daemon-would-undo")) from error
-
-
-def named(
-    services: tuple[str, ...], found: dict[str, ServiceState], parts: Parts
-) -> list[ServiceState]:
-    """Return the states of the services that were named, of all when none was."""
-    remedy = f"name one of: {', '.join(found) or '(none is set up)'}"
-    if unheard := sorted(set(services) - set(parts.services)):
-        what = " is no service" if len(unheard) == 1 else " are no services"
-        near = did_you_mean(unheard[0], parts.services, remedy)
-        raise UsageError(" and ".join(unheard) + what, remedy=near)
-    if unknown := sorted(set(services) - set(found)):
-        raise UsageError(f"proxygen has not set up {', '.join(unknown)}", remedy=remedy)
-    return [state for name, state in found.items() if not services or name in services]
 
 
 def services_json(said: Mapping[str, str | None]) -> dict[str, dict[str, str | None]]:

@@ -12,8 +12,6 @@ from proxygen.apply.change import as_service_error
 from proxygen.apply.outcome import Outcome
 from proxygen.apply.removal import remove
 from proxygen.assemble import Parts
-from proxygen.commands.apply import echo, summary
-from proxygen.commands.rollback import named, undisturbed
 from proxygen.errors import Coded, ServiceError, UsageError, coded
 from proxygen.host import files, lock
 from proxygen.model.layout import Layout
@@ -21,6 +19,10 @@ from proxygen.observe.services import set_up
 from proxygen.plan.observed import ServiceState
 from proxygen.reports.document import document
 from proxygen.terminal import completion
+from proxygen.terminal.arguments import named
+from proxygen.terminal.outcome import summary
+from proxygen.terminal.printing import echo
+from proxygen.terminal.walk import undisturbed
 
 
 @click.command

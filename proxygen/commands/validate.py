@@ -7,16 +7,9 @@ from datetime import UTC, datetime
 import click
 
 from proxygen import assemble
-from proxygen.errors import (
-    MOST_MISTAKES,
-    IssueFailed,
-    ModelError,
-    UsageError,
-    coded,
-    visible,
-    words_json,
-)
+from proxygen.errors import MOST_MISTAKES, IssueFailed, ModelError, UsageError, coded, words_json
 from proxygen.host.additions import additions
+from proxygen.languages.lines import visible
 from proxygen.model.layout import Layout
 from proxygen.observe import named_files
 from proxygen.reports.document import document

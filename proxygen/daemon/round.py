@@ -24,7 +24,7 @@ from proxygen.host.systemd import Manager
 from proxygen.model.certificate import Bundle
 from proxygen.model.layout import Layout
 from proxygen.model.site import Site
-from proxygen.observe.services import UNSERVED
+from proxygen.observe.installed import UNSERVED
 from proxygen.obtain import obtain
 from proxygen.plan.steps import Reload
 from proxygen.stores import Store

@@ -22,8 +22,8 @@ from proxygen.dns.responses import CHAIN, Heard, heard
 from proxygen.dns.roots import ROOTS
 from proxygen.dns.signatures import Signatures
 from proxygen.dns.wire import Question, Server, routed
-from proxygen.errors import visible
 from proxygen.host.suffixes import registered
+from proxygen.languages.lines import visible
 from proxygen.names.causes import Cause, cause
 
 SECONDS = 20.0

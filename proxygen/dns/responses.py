@@ -17,7 +17,7 @@ from dns.rrset import RRset
 
 from proxygen.dns.answers import Kind, Reply
 from proxygen.dns.wire import Said, Server
-from proxygen.errors import visible
+from proxygen.languages.lines import visible
 from proxygen.names.causes import Cause, cause
 
 RECORDS = 100

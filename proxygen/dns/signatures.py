@@ -28,7 +28,7 @@ from proxygen.dns.cache import FAILURE, Cache, clamped
 from proxygen.dns.delegation import LOW, Delegation, Delegations, Hop, Lost
 from proxygen.dns.questions import Errand
 from proxygen.dns.responses import RECORDS, Heard, shown
-from proxygen.errors import visible
+from proxygen.languages.lines import visible
 from proxygen.names.causes import Cause, cause
 
 TRIED = 8

@@ -21,7 +21,7 @@ from dns.message import Message
 
 from proxygen.dns.answers import Kind
 from proxygen.dns.costs import LARGEST, TooHeavy, too_large, weighed
-from proxygen.errors import visible
+from proxygen.languages.lines import visible
 from proxygen.names.causes import Cause, cause
 
 PAYLOAD = 1232

@@ -6,11 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from proxygen.errors import visible
-
-LONGEST_VALUE = 300
-LONGEST_SENTENCE = 1000
-"""Characters of what happened, and of what to do."""
+from proxygen.languages.lines import one_line
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,27 +40,3 @@ class Language:
         shown = ", ".join(map(one_line, names[:most]))
         rest = len(names) - most
         return f"{shown} {self.count('more', rest)}" if rest > 0 else shown
-
-
-def one_line(value: object) -> str:
-    """Return a value as it may stand in a line of a message: printable and bounded."""
-    text = str(value)
-    if len(text) > LONGEST_VALUE or not text.isprintable() or "  " in text:
-        text = " ".join(text[: 2 * LONGEST_VALUE].split())
-    return shortened(visible(text.strip()))
-
-
-def shortened(text: str) -> str:
-    """Return a text as long as a value may be."""
-    return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 1]}…"
-
-
-def sentence(text: str, name: str = "") -> str:
-    """Return what a phrase says as a sentence; a *name* or path that it begins with stays."""
-    words = (each[:LONGEST_VALUE] for each in text[: 2 * LONGEST_SENTENCE].split())
-    text = visible(" ".join(words))[:LONGEST_SENTENCE]
-    first = text.partition(" ")[0].rstrip(",;:")
-    named = bool(name) and first == name
-    if text and not named and not {*first} & set("./_`"):
-        text = text[0].upper() + text[1:]
-    return f"{text}." if text and text[-1] not in ".!?…" else text

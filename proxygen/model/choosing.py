@@ -14,11 +14,12 @@ from dataclasses import dataclass, field, replace
 from heapq import heapify, heappop, heappush
 from itertools import islice
 from pathlib import PurePath
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from proxygen.errors import MOST_MISTAKES, Mistake, ModelError, Origin
 from proxygen.model import provable, rules
 from proxygen.model.former import CONFIRM, FormerFile, Past, SetAside, Source
+from proxygen.model.placed import KEY, Earlier, Placed, PlacedOf
 from proxygen.model.removals import HeldText, Removing
 from proxygen.model.schema import Included
 from proxygen.model.site import Owner, Site
@@ -27,44 +28,6 @@ from proxygen.model.yaml import Document, is_said
 
 MOST_ROUNDS = 20
 """Looks at the whole after which nothing of a file with a mistake counts, so that it ends."""
-KEY = "domain "
-"""How the claim of a domain begins, which no name is that could be served."""
-
-
-@dataclass(frozen=True, slots=True)
-class Placed:
-    """A domain where it stands; *owner* is None for one of which nothing right is left."""
-
-    key: str
-    typed: str
-    where: Origin
-    owner: Owner | None
-    mistakes: tuple[Mistake, ...]
-
-    @property
-    def claims(self) -> tuple[str, ...]:
-        """What nobody else may have: the domain, and its names but one that was typed wrong."""
-        return (KEY + self.key, *filter(None, self.owner.names if self.owner else ()))
-
-
-class PlacedOf(Protocol):
-    """Returns the domains of a file; *once*: of one as it was last right."""
-
-    def __call__(self, file: Read, *, once: bool = False) -> tuple[Placed, ...]:
-        """Return them, the very same while the file is."""
-
-
-class Earlier(NamedTuple):
-    """The main file with all that it said before and says no more, for what is held back.
-
-    *document* is that, *site* the one without domains that it makes, *placed_of* returns the
-    domains of a file that was found by a mask. *texts* are those of which something was needed.
-    """
-
-    document: Document
-    site: Site
-    placed_of: Callable[[Read, str], tuple[Placed, ...]]
-    texts: tuple[bytes, ...] = ()
 
 
 class Holder(NamedTuple):

@@ -12,7 +12,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from proxygen.errors import Mistake, visible
+from proxygen.errors import Mistake
+from proxygen.languages.lines import visible
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,11 +20,12 @@ from proxygen.model.certificate import (
     KeyType,
     Secret,
 )
-from proxygen.model.choosing import Choice, Earlier, Placed
+from proxygen.model.choosing import Choice
 from proxygen.model.earlier import completed, texts_of
 from proxygen.model.former import FormerFile, Past
 from proxygen.model.hosts import BadName, host_name
 from proxygen.model.mistakes import dotted
+from proxygen.model.placed import Earlier, Placed
 from proxygen.model.schema import (
     DIRECTORIES,
     LIMITS,

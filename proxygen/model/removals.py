@@ -15,7 +15,8 @@ from proxygen.model.sources import Read, is_glob
 from proxygen.model.yaml import LARGEST_MAIN
 
 if TYPE_CHECKING:
-    from proxygen.model.choosing import Choice, Placed
+    from proxygen.model.choosing import Choice
+    from proxygen.model.placed import Placed
 
 FEW = 5
 """Domains that may go at once."""

@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from proxygen.errors import visible
+from proxygen.languages.lines import visible
 from proxygen.names.causes import Cause, cause
 
 KNOWN = frozenset({"issue", "issuewild", "iodef", "issuemail"})

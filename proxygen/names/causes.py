@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from proxygen.languages.language import one_line
+from proxygen.languages.lines import one_line
 
 MOST = 10
 """Causes of one thing that are kept."""

@@ -9,7 +9,8 @@ from string import Formatter
 
 from proxygen.failure import UNKNOWN
 from proxygen.languages.english import CAUSES, FINDINGS
-from proxygen.languages.language import Language, one_line, shortened
+from proxygen.languages.language import Language
+from proxygen.languages.lines import one_line, shortened
 from proxygen.names.causes import Cause
 from proxygen.names.states import Finding
 

@@ -3,65 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import TYPE_CHECKING
 
-from pydantic import Field, model_validator
-from pydantic_core import PydanticCustomError
-
-from proxygen.model.hosts import BadName
-from proxygen.model.schema import Part
-from proxygen.model.types import Contact, Seconds, SecretReference, Server, vars_of
 from proxygen.notifiers import Sending, Undelivered
+from proxygen.notifiers.email_settings import EmailSettings
 
 if TYPE_CHECKING:
     from proxygen.texts.mails import Letter
 
-CHECKED = ("starttls", "tls")
-"""The kinds of security in which the server proves who it is."""
-
-
-class EmailSettings(Part):
-    """Through which mail server messages go."""
-
-    host: Server = Field(
-        "localhost", description="The mail server's name; its certificate must be for it."
-    )
-    port: Annotated[int, Field(ge=1, le=65535)] | None = Field(
-        None, description="Its port; default: 25, or 465 for `tls`, 587 for `starttls`."
-    )
-    security: Literal["opportunistic", "starttls", "tls", "none"] = Field(
-        "opportunistic",
-        description="TLS if offered, unchecked; by STARTTLS or at once, checked; or none.",
-    )
-    username: str | None = Field(None, description="To log in as; needs `starttls` or `tls`.")
-    password: SecretReference | None = Field(
-        None, description="To log in with: env:NAME or file:PATH."
-    )
-    sender: Contact | None = Field(
-        None, description="From whom messages are; default: proxygen@ and the global host name."
-    )
-    timeout: Seconds = Field(30, description="For each step of a delivery; seconds or 1m.")
-
-    @model_validator(mode="after")
-    def login_is_whole_and_encrypted(self) -> Self:
-        """A login has name and password, and goes to a server that proved who it is."""
-        if (self.username is None) != (self.password is None):
-            missing = "password" if self.password is None else "username"
-            raise wrong(f"a login needs `{missing}` as well", f"add `{missing}`")
-        if self.username is not None and self.security not in CHECKED:
-            raise wrong(
-                f"the password would go to an unchecked server (`security: {self.security}`)",
-                "write `security: starttls` or `security: tls`",
-            )
-        return self
-
 
 Settings = EmailSettings
-
-
-def wrong(reason: str, remedy: str) -> PydanticCustomError:
-    """Return a mistake as pydantic wants it."""
-    return PydanticCustomError("value", "{reason}", vars_of(BadName(reason, remedy)))
 
 
 def deliver(

@@ -7,7 +7,7 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
 
-from proxygen.languages.language import one_line
+from proxygen.languages.lines import one_line
 from proxygen.texts.mails import Letter
 
 NAME = "proxygen"

@@ -11,16 +11,17 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from proxygen.credentials import KNOWN
-from proxygen.errors import ProxygenError, visible
+from proxygen.errors import ProxygenError
 from proxygen.failure import Failure, Scope, failure
 from proxygen.host.connection import TimedTls, connected
+from proxygen.languages.lines import visible
 from proxygen.model.reading import secret
 from proxygen.notifiers import Sending, Undelivered
 from proxygen.notifiers.email_message import message
 from proxygen.texts.mails import Letter
 
 if TYPE_CHECKING:
-    from proxygen.notifiers.email import EmailSettings
+    from proxygen.notifiers.email_settings import EmailSettings
 
 PORTS = {"tls": 465, "starttls": 587}
 LONGEST_LINE, MOST_LINES = 2048, 100

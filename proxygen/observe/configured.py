@@ -19,7 +19,7 @@ from proxygen.model.layout import Live, stem
 from proxygen.model.material import LARGEST
 from proxygen.model.site import Owner, Role, Site
 from proxygen.model.x509 import chain_of, facts, is_self_signed
-from proxygen.observe.services import answers
+from proxygen.observe.answers import answers
 from proxygen.plan.adoption import lacking
 from proxygen.plan.observed import Candidate, Observed, ServiceState
 from proxygen.plan.ownership import leads_to

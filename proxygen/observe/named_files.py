@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from proxygen import assemble
-from proxygen.errors import IssueFailed, Origin, coded, visible, words_json
+from proxygen.errors import IssueFailed, Origin, coded, words_json
+from proxygen.languages.lines import visible
 from proxygen.model.certificate import Certificate, FileSource
 from proxygen.model.hosts import readable
 from proxygen.model.site import Site

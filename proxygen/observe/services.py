@@ -2,43 +2,35 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
-import os
-import pwd
 import re
 import socket
-import stat
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Iterable, Mapping, Set
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from itertools import chain
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypedDict
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, ValidationError
 
-from proxygen.assemble import Latest, Parts, password
+from proxygen.assemble import Parts
 from proxygen.errors import ServiceError, Unreadable
 from proxygen.failure import Scope, failure
 from proxygen.host import files, processes, staging
-from proxygen.host.additions import additions, additions_in
+from proxygen.host.additions import additions
 from proxygen.host.addresses import Found
 from proxygen.host.own_part import OwnPart, own_part
 from proxygen.model.certificate import Bundle
-from proxygen.model.layout import Layout, Live, certificate_file
+from proxygen.model.layout import Layout, Live
 from proxygen.model.site import Site
-from proxygen.model.upstreams import host_names
-from proxygen.names.states import Names, up_to_date
+from proxygen.observe.answers import answers
+from proxygen.observe.installed import SETTINGS, installed, last_look, refusal_noted
 from proxygen.plan.culprits import may_leave_out, parts_of, without
-from proxygen.plan.left_out import Kind, LeftOut, left_out_from
-from proxygen.plan.observed import Installed, Observed, Refused, ServiceState
-from proxygen.plan.rendering import HEADER, VERSION, addresses_in
+from proxygen.plan.left_out import Kind, LeftOut
+from proxygen.plan.observed import ServiceState
+from proxygen.plan.rendering import addresses_in
 from proxygen.services import (
-    Additions,
     Answer,
-    Command,
     Facts,
     Question,
     Reading,
@@ -48,91 +40,10 @@ from proxygen.services import (
     additions_of,
 )
 from proxygen.services.service_kind import its_own
-from proxygen.stores import Store, answered
+from proxygen.stores import Store
 from proxygen.stores.value import Value
 
 NO_HOSTS: Mapping[str, Found] = {}
-
-LARGEST_CONFIGURATION = 64 * 1024 * 1024
-"""Octets of a service's configuration with all that it includes: 20,000 sites of others."""
-
-
-NAMES_KNOWN = 90.0
-"""Seconds for which the addresses of upstream servers are known to who looks again and again."""
-
-
-def observe(site: Site, parts: Parts) -> Observed:
-    """Return what is, as far as a plan needs to know."""
-    hosts = parts.addresses.of(host_names(site), NAMES_KNOWN)
-    bundles = parts.bundles.all()
-    services = dict(states(site, parts, hosts))
-    stored = {certificate_file(each.owner, each.digest) for each in bundles.values()}
-    for name, present in services.items():
-        live = parts.layout.live(name)
-        present = with_former(present, live, stored)
-        services[name] = heeding(present, site, bundles, parts_left_out(live))
-    left = (set(files.names(parts.layout.var / "live")) & set(parts.services)) - set(services)
-    gone = {name for name in left if site.services is None and is_gone(name, parts)}
-    held = sources(site)
-    return Observed(
-        bundles=bundles,
-        services=services,
-        abandoned=tuple(sorted(left - gone)),
-        gone=tuple(sorted(gone)),
-        sources=held,
-        marks=marks(site, held),
-        attempts=parts.bundles.attempts(),
-        troubles=parts.bundles.held("troubles"),
-        looks=parts.bundles.held("looks"),
-        names=names(site, parts),
-        nameless={name: each.trouble for name, each in hosts.items() if not each.addresses},
-        answers=answered.of_all(parts.own),
-    )
-
-
-def observe_store(site: Site, parts: Parts) -> Observed:
-    """Return what the store holds, as far as a plan to obtain certificates needs to know."""
-    return Observed(
-        bundles=parts.bundles.all(),
-        services={},
-        sources={},
-        attempts=parts.bundles.attempts(),
-        troubles=parts.bundles.held("troubles"),
-        looks=parts.bundles.held("looks"),
-        names=names(site, parts),
-        answers=answered.of_all(parts.own),
-    )
-
-
-def names(site: Site, parts: Parts) -> dict[str, Names]:
-    """Return what is known of names by owner, to be looked at anew where the model changed that."""
-    known, now = parts.names.all(), parts.now()
-    by = {each.owner: each.looked_at_by for each in site.certificates} if known else {}
-    return {owner: up_to_date(each, by.get(owner, ""), now) for owner, each in known.items()}
-
-
-def sources(site: Site) -> dict[str, str]:
-    """Return the hash of each supplied certificate's files by owner; empty: unreadable."""
-    supplied = [each for each in site.certificates if each.file]
-    if not supplied:
-        return {}
-    from proxygen.issuers.file import fingerprint
-
-    return {each.owner: fingerprint(each.file) for each in supplied if each.file}
-
-
-def marks(site: Site, held: Mapping[str, str]) -> dict[str, str]:
-    """Return by owner what changes with whatever a failure of supplied files may be due to."""
-    if not held:
-        return {}
-    from proxygen.issuers.file import mark
-
-    supplied = (each for each in site.certificates if each.file)
-    return {
-        each.owner: mark(each.file, held.get(each.owner, ""), password)
-        for each in supplied
-        if each.file
-    }
 
 
 def states(
@@ -361,91 +272,6 @@ def refused(service: Service, facts: Facts, settings: ServiceSettings, main: Pat
     return words and staging.unstaged(words)
 
 
-def answers(questions: Mapping[str, Question]) -> dict[str, Answer]:
-    """Return the answers to questions, commands run side by side."""
-    commands = {key: each for key, each in questions.items() if isinstance(each, Command)}
-    readings = {key: each for key, each in questions.items() if isinstance(each, Reading)}
-    return processes.run_all(commands) | {key: read(each) for key, each in readings.items()}
-
-
-def read(question: Reading) -> Answer:
-    """Return a file's text as an answer, followed by those of the files that it includes."""
-    try:
-        text = files.text(question.path)
-        if text is None:
-            return Answer(1, "", f"{question.path} is not there")
-        if question.in_place:
-            return Answer(0, in_place(text, question, Budget()), "")
-        texts = chain([text], included(text, question, set()))
-        return Answer(0, "\n".join(bounded(texts, question.path)), "")
-    except OSError as error:
-        return Answer(1, "", f"{error.filename or question.path}: {error.strerror}")
-
-
-def bounded(texts: Iterable[str], path: Path) -> Iterator[str]:
-    """Yield the texts of a configuration; raise OSError where it is larger than any is."""
-    left = LARGEST_CONFIGURATION
-    for text in texts:
-        left -= len(text)
-        if left < 0:
-            most = f"more than {LARGEST_CONFIGURATION >> 20} MiB with what it includes"
-            raise OSError(errno.EFBIG, most, str(path))
-        yield text
-
-
-def included(text: str, question: Reading, seen: set[Path]) -> Iterator[str]:
-    """Yield the texts of all files that *text* includes, each once, but none of proxygen's own.
-
-    *seen* are those that were yielded: files may include each other.
-    """
-    if question.include is None:
-        return
-    for match in re.finditer(question.include, text, re.DOTALL):
-        found = files.matching(question.path.parent / match["mask"]) if match["mask"] else []
-        for path in found:
-            below = None if path in seen else files.text(path)
-            seen.add(path)
-            if below and not below.startswith(HEADER):
-                yield below
-                yield from included(below, question, seen)
-
-
-DEEPEST = 16
-"""How deep files may include each other."""
-
-
-@dataclass(slots=True)
-class Budget:
-    """How much may still be included."""
-
-    left: int = LARGEST_CONFIGURATION
-
-
-def in_place(text: str, question: Reading, budget: Budget, depth: int = 0) -> str:
-    """Return *text* with the files that it includes in place, but without proxygen's own."""
-
-    def texts(match: re.Match[str]) -> str:
-        if not match["mask"]:
-            return match[0]
-        found = files.matching(question.path.parent / match["mask"])
-        below = [in_place(each, question, budget, depth + 1) for each in map(theirs, found) if each]
-        return "\n".join(below)
-
-    budget.left -= len(text)
-    if question.include is None or depth == DEEPEST or budget.left < 0:
-        return ""
-    return re.sub(question.include, texts, text, flags=re.DOTALL)
-
-
-def theirs(path: Path) -> str:
-    """Return the text of an included file; empty for one of proxygen's, or that is none."""
-    try:
-        text = files.text(path) if path.is_file() else None
-    except OSError:
-        return ""
-    return text if text and not text.startswith(HEADER) else ""
-
-
 def speaks_ipv6() -> bool:
     """Return whether a server on this host can listen on IPv6 addresses."""
     try:
@@ -454,25 +280,6 @@ def speaks_ipv6() -> bool:
     except OSError:
         return False
     return True
-
-
-def kept_additions(live: Live) -> dict[str, Additions]:
-    """Return the directives that are kept by digest; those that are not as they were are not."""
-    found: dict[str, Additions] = {}
-    for digest in files.names(live.additions):
-        scope = files.noted(live.additions / digest / SCOPE).get("scope")
-        if isinstance(scope, str):
-            each = additions_in(scope, live.additions / digest)
-            if each.digest == digest and not each.unread:
-                found[digest] = each
-    return found
-
-
-def parts_left_out(live: Live) -> tuple[LeftOut, ...]:
-    """Return what was noted of parts that a service refuses."""
-    noted = files.noted(live.folder / LEFT_OUT).get("left_out")
-    found = map(left_out_from, noted) if isinstance(noted, list) else ()
-    return tuple(each for each in found if each)
 
 
 def with_former(state: ServiceState, live: Live, stored: Set[str]) -> ServiceState:
@@ -515,69 +322,6 @@ def heeding(
     return replace(state, facts=facts, whole=state.facts, left_out=tuple(kept.values()))
 
 
-def installed(live: Live, own: OwnPart, user: str | None, latest: Latest) -> Installed:
-    """Return what of ours a service has; *user* is its own system user."""
-    target = files.linked(live.current)
-    texts_there, manifest, version = contents(live.current, latest)
-    private, shared = certificates(live, group_of(user))
-    return Installed(
-        generation=Path(target).name if target else None,
-        files=texts_there,
-        links=links(live.current),
-        certificates=private,
-        shared=shared,
-        manifest=manifest,
-        pointer=files.text(own.pointer.path) if own.pointer else None,
-        written_for=version,
-        begun=(live.folder / "begun").exists(),
-        **last_look(live),
-        refused=refusal_noted(live),
-        additions=kept_additions(live),
-    )
-
-
-class Looked(TypedDict):
-    """What was noted of the last look from outside, as in ``Installed``."""
-
-    unserved: bool
-    wrong_names: frozenset[str]
-    unasked: frozenset[str]
-
-
-def last_look(live: Live) -> Looked:
-    """Return whether the last look from outside saw something wrong, for which names if known.
-
-    And for which names nobody looked yet.
-    """
-    path = live.folder / UNSERVED
-    return Looked(
-        unserved=path.exists(),
-        wrong_names=names_noted(path),
-        unasked=names_noted(live.folder / UNASKED),
-    )
-
-
-def names_noted(path: Path) -> frozenset[str]:
-    """Return the names in a note; none where there is no such note."""
-    noted = files.noted(path).get("names")
-    return frozenset(
-        each for each in (noted if isinstance(noted, list) else []) if type(each) is str
-    )
-
-
-def refusal_noted(live: Live) -> Refused | None:
-    """Return why a service was not given what the model wants, None where it was."""
-    noted = files.noted(live.folder / REFUSED)
-    if "what" in noted:  # as it was noted before codes were
-        words, where = noted.get("words", ""), noted.get("where", "")
-        before = failure("noted-before", Scope.SERVICE, live.folder.name, words=words, where=where)
-        noted = {"since": noted.get("since"), "failure": before}
-    try:
-        return REFUSAL.validate_python(noted) if noted else None
-    except ValidationError:
-        return None
-
-
 def looked_since(services: Mapping[str, ServiceState], layout: Layout) -> dict[str, ServiceState]:
     """Return the services with what was noted since they were observed."""
     return {name: with_notes(state, layout.live(name)) for name, state in services.items()}
@@ -587,107 +331,3 @@ def with_notes(state: ServiceState, live: Live) -> ServiceState:
     """Return the state of a service with what is noted of it by now."""
     present = replace(state.installed, **last_look(live), refused=refusal_noted(live))
     return state if present == state.installed else replace(state, installed=present)
-
-
-Contents = tuple[dict[str, str], dict[str, Any], tuple[int, ...]]
-
-
-def contents(folder: Path, latest: Latest) -> Contents:
-    """Return texts, manifest and version of the generation in *folder*, read if files changed."""
-
-    def read_all() -> Contents:
-        return texts(folder), manifest_of(folder), written_for(folder)
-
-    stamps = [(name, files.stamp_of(folder / name)) for name in files.names(folder)]
-    if not all(stamp for _, stamp in stamps):
-        return read_all()
-    return latest.of(f"contents of {folder}", (files.linked(folder), stamps), read_all)
-
-
-MANIFEST = "generation.json"
-SETTINGS = "settings.json"
-UNSERVED, UNASKED, REFUSED = "unserved", "unasked", "refused"
-REFUSAL = TypeAdapter(Refused)
-LEFT_OUT = "left-out"
-SCOPE = "scope.json"
-"""What is noted beside directives that are kept; nginx includes it not."""
-
-
-def manifest_of(generation: Path) -> dict[str, Any]:
-    """Return what was noted about a generation when it was made; empty for none of ours."""
-    noted = files.noted(generation / MANIFEST)
-    noted.pop(VERSION, None)
-    endpoints = noted.get("endpoints")
-    shaped = isinstance(endpoints, list) and all(
-        isinstance(each, list) and list(map(type, each))[:3] == [str, int, str] and len(each) == 6
-        for each in endpoints
-    )
-    return noted if shaped and isinstance(noted.get("certificates"), list) else {}
-
-
-def written_for(generation: Path) -> tuple[int, ...]:
-    """Return the version of its service that a generation was written for, empty when unknown."""
-    noted = files.noted(generation / MANIFEST).get(VERSION)
-    numbers = noted if isinstance(noted, list) else []
-    return tuple(numbers) if all(type(each) is int for each in numbers) else ()
-
-
-def texts(folder: Path) -> dict[str, str]:
-    """Return the texts of a generation's files."""
-    paths = [folder / name for name in files.names(folder) if name != MANIFEST]
-    return {
-        path.name: text
-        for path in paths
-        if files.is_regular(path)
-        and not path.is_symlink()
-        and (text := files.text(path)) is not None
-    }
-
-
-def links(folder: Path) -> dict[str, str]:
-    """Return the names of the certificate files that a generation's links lead to."""
-    found = {name: files.linked(folder / name) for name in files.names(folder)}
-    return {name: Path(target).name for name, target in found.items() if target}
-
-
-def certificates(live: Live, group: int | None) -> tuple[frozenset[str], frozenset[str]]:
-    """Return the certificate files that only root can read, and those that *group* can besides."""
-    if not live.certificates.is_dir():
-        return frozenset(), frozenset()
-    with os.scandir(live.certificates) as entries:
-        found = [(entry.name, status) for entry in entries if (status := status_of(entry))]
-    private = frozenset(name for name, status in found if proper(status, None))
-    if group is None:
-        return private, private
-    return private, frozenset(name for name, status in found if proper(status, group))
-
-
-def status_of(entry: os.DirEntry[str]) -> os.stat_result | None:
-    """Return the status of a file, None for one that another run took away just now."""
-    try:
-        return entry.stat(follow_symlinks=False)
-    except FileNotFoundError:
-        return None
-
-
-def proper(status: os.stat_result, group: int | None) -> bool:
-    """Return whether a certificate file has the mode and group that it should have."""
-    mode = 0o600 if group is None else 0o640
-    return (
-        stat.S_ISREG(status.st_mode)
-        and stat.S_IMODE(status.st_mode) == mode
-        and (group is None or status.st_gid == group)
-    )
-
-
-def group_of(user: str | None) -> int | None:
-    """Return the primary group of the user who reads certificates beside root.
-
-    None where nobody does, or where we are not root: then all run as the same user.
-    """
-    if user is None or os.geteuid() != 0:
-        return None
-    try:
-        return pwd.getpwnam(user).pw_gid
-    except KeyError:
-        return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from proxygen.dns.answers import Found, Trouble
-from proxygen.languages.language import one_line
+from proxygen.languages.lines import one_line
 from proxygen.names.caa import allows, listed, needed
 from proxygen.names.states import Finding
 from proxygen.preflight.asked import Asked, Looker

@@ -7,7 +7,7 @@ from itertools import chain
 
 from proxygen.dns.answers import SETTLED, Found, Kind, Trouble
 from proxygen.host.suffixes import registered
-from proxygen.languages.language import one_line
+from proxygen.languages.lines import one_line
 from proxygen.names.causes import Cause, bounded, cause, some
 from proxygen.names.states import Finding
 

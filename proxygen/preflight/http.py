@@ -10,7 +10,7 @@ from http import HTTPStatus
 from urllib.parse import urljoin, urlsplit
 
 from proxygen import __version__
-from proxygen.errors import visible
+from proxygen.languages.lines import visible
 from proxygen.model.hosts import BadName, host_name, is_address
 from proxygen.names.causes import Cause, cause
 

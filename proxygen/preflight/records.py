@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from proxygen.dns.answers import Found, Trouble
-from proxygen.errors import visible
+from proxygen.languages.lines import visible
 from proxygen.model import persist
 from proxygen.model.certificate import DNS, PERSIST
 from proxygen.names.causes import cause

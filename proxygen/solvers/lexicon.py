@@ -2,62 +2,8 @@
 
 from __future__ import annotations
 
-import re
-from typing import Annotated
-
-from pydantic import Field, field_validator
-from pydantic_core import PydanticCustomError
-
-from proxygen.model.hosts import BadName
-from proxygen.model.types import Host, SecretReference, Text, checked, pattern, vars_of
-from proxygen.solvers import Writer, WriterSettings, Writing
-
-SECRET = re.compile(r"token|secret|passw|key\b|key$|credential", re.ASCII)
-WORD = pattern(
-    r"[a-z][a-z0-9_]{0,60}",
-    "a word of dns-lexicon",
-    "write it as dns-lexicon does: lower-case letters, digits and `_`",
-)
-Word = Annotated[str, checked(WORD)]
-Value = Annotated[
-    str,
-    Text(
-        r"[^\x00-\x1f\x7f]{0,500}",
-        "the value of an option",
-        "write at most 500 letters; put numbers in quotes",
-        secret=True,
-    ),
-]
-
-
-class Settings(WriterSettings):
-    """One of the providers of dns-lexicon (dns-lexicon.readthedocs.io), by its API."""
-
-    provider: Word = Field(description="Its name there, such as ovh, cloudflare or hetzner.")
-    credentials: Annotated[dict[Word, SecretReference], Field(max_length=20)] = Field(
-        {}, description="Its options that are secret, such as auth_token: env:NAME or file:PATH."
-    )
-    options: Annotated[dict[Word, Value], Field(max_length=20)] = Field(
-        {}, description="Its other options, such as auth_entrypoint: ovh-eu."
-    )
-    zone: Host | None = Field(
-        None, description="The zone as the provider calls it; default: that in the DNS."
-    )
-    ttl: Annotated[int, Field(ge=0, le=86_400)] = Field(
-        300, description="Seconds that others may keep a record; providers have a least one."
-    )
-
-    @field_validator("options")
-    @classmethod
-    def no_secrets(cls, options: dict[str, str]) -> dict[str, str]:
-        """A secret does not stand in the model."""
-        for name in options:
-            if SECRET.search(name):
-                flaw = BadName(
-                    f"`{name}` sounds like a secret", "move it to `credentials`, as env: or file:"
-                )
-                raise PydanticCustomError("value", "{reason}", vars_of(flaw))
-        return options
+from proxygen.solvers import Writer, Writing
+from proxygen.solvers.lexicon_settings import Settings
 
 
 def writer(settings: Settings, writing: Writing) -> Writer:

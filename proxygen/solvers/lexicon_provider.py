@@ -9,9 +9,10 @@ from concurrent.futures import Future
 from typing import Any, Protocol
 from urllib.parse import quote
 
-from proxygen.errors import IssueFailed, visible
+from proxygen.errors import IssueFailed
 from proxygen.failure import NotObtained, Scope, not_obtained
-from proxygen.solvers.lexicon import Settings
+from proxygen.languages.lines import visible
+from proxygen.solvers.lexicon_settings import Settings
 
 MOST_WORDS = 1000
 LONGEST = 120.0

@@ -14,11 +14,12 @@ import dns.rdatatype
 import dns.tsig
 import dns.update
 
-from proxygen.errors import IssueFailed, visible
+from proxygen.errors import IssueFailed
 from proxygen.failure import NotObtained, not_obtained, refusing
 from proxygen.host.connection import places_of
-from proxygen.solvers.rfc2136 import Settings
+from proxygen.languages.lines import visible
 from proxygen.solvers.rfc2136_key import Key
+from proxygen.solvers.rfc2136_settings import Settings
 
 
 class Updates:

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from proxygen.errors import visible
 from proxygen.failure import SAID, Failure, told
-from proxygen.languages.language import Language, one_line, sentence
+from proxygen.languages.language import Language
+from proxygen.languages.lines import one_line, sentence, visible
 from proxygen.model.certificate import GLOBAL, Bundle
 from proxygen.model.hosts import readable
 from proxygen.model.site import Owner

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from proxygen.errors import visible
 from proxygen.failure import told
-from proxygen.languages.language import Language, one_line, sentence
+from proxygen.languages.language import Language
+from proxygen.languages.lines import one_line, sentence, visible
 from proxygen.model import persist
 from proxygen.model.certificate import DNS, HTTP
 from proxygen.model.hosts import is_address, readable

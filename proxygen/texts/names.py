@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from proxygen.languages.language import one_line
+from proxygen.languages.lines import one_line
 from proxygen.model.certificate import Bundle, Certificate
 from proxygen.model.hosts import readable
 from proxygen.model.site import Owner, Site

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
 from proxygen.errors import Coded, coded
-from proxygen.model.certificate import GLOBAL
+from proxygen.model.certificate import ADOPTED, GLOBAL, Bundle
 from proxygen.model.hosts import readable
 from proxygen.model.site import Owner, Site
 from proxygen.model.upstreams import host_names
@@ -14,7 +14,6 @@ from proxygen.model.views import serving
 from proxygen.names.findings import sentence_about
 from proxygen.names.states import State
 from proxygen.plan.culprits import sentence
-from proxygen.plan.hooks import brought
 from proxygen.plan.observed import Observed, ServiceState
 from proxygen.plan.steps import some
 from proxygen.services import WebFacts
@@ -253,3 +252,29 @@ def from_services(observed: Observed) -> Iterator[Coded]:
             f"`proxygen uninstall {name}` gives it back as it was"
         )
         yield Coded(words, "abandoned", name)
+
+
+def brought(site: Site, observed: Observed) -> Iterator[str]:
+    """A certificate that another ACME client is to bring, but did not, or not for every name."""
+    for owner in site.owners:
+        if owner.certificate and owner.certificate.issuer == "hook":
+            yield from waited_for(owner, observed.bundles.get(owner.key))
+
+
+def waited_for(owner: Owner, bundle: Bundle | None) -> Iterator[str]:
+    """Yield what is missing of a certificate that is brought by `proxygen hook`."""
+    what = f"{readable(owner.key)} waits for `proxygen hook`, with which another ACME client brings"
+    if bundle is None:
+        yield f"{what} its certificate: until then the global certificate serves"
+    elif bundle.stand_in:
+        yield f"{what} its certificate: until then a stand-in serves"
+    elif bundle.issuer != "hook":
+        ends = f"{bundle.not_after:%Y-%m-%d}"
+        serves = "an adopted one" if bundle.issuer == ADOPTED else f"that from {bundle.issuer}"
+        yield f"{what} its next certificate: {serves} serves, until {ends} at most"
+    elif missing := [name for name in owner.names if not bundle.covers(name)]:
+        names = ", ".join(map(readable, missing[:3])) + (" …" if len(missing) > 3 else "")
+        yield (
+            f"{readable(owner.key)}: the certificate that was brought does not cover {names}: have "
+            "the client that obtains it add the name, and call `proxygen hook` again"
+        )

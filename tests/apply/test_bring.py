@@ -19,7 +19,7 @@ from proxygen.host import files
 from proxygen.host.processes import run
 from proxygen.model.certificate import GLOBAL
 from proxygen.model.x509 import facts
-from proxygen.observe.services import observe
+from proxygen.observe.site import observe
 from proxygen.plan.rendering import Installation
 from proxygen.services import Command
 from tests import certificates

@@ -19,7 +19,9 @@ from proxygen.host.own_part import own_part
 from proxygen.model.certificate import GLOBAL, Bundle
 from proxygen.model.layout import Live
 from proxygen.model.x509 import facts
-from proxygen.observe.services import former, installed, observe
+from proxygen.observe.installed import installed
+from proxygen.observe.services import former
+from proxygen.observe.site import observe
 from proxygen.plan.observed import Installed
 from proxygen.plan.rendering import Installation
 from proxygen.services import Additions, ServiceSettings

@@ -22,7 +22,7 @@ from proxygen.host import lock
 from proxygen.model.certificate import Bundle
 from proxygen.model.layout import Layout
 from proxygen.model.site import Site
-from proxygen.observe.services import UNSERVED
+from proxygen.observe.installed import UNSERVED
 from proxygen.plan.observed import Observed
 from proxygen.stores import Values
 from proxygen.stores.bundles import Bundles

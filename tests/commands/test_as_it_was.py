@@ -13,10 +13,10 @@ import pytest
 from proxygen import assemble
 from proxygen.apply.outcome import Outcome, Progress
 from proxygen.assemble import Parts
-from proxygen.commands.apply import over, run_of
 from proxygen.model.layout import Layout
 from proxygen.model.site import Site
 from proxygen.reconcile import Alone, reconcile
+from proxygen.terminal.walk import over, run_of
 from tests.commands.test_cli import proxygen
 from tests.live.authority import Authority
 

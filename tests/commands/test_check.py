@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from proxygen.commands.check import LONGEST_LINE, Result, refusing
 from proxygen.host import lock
 from proxygen.model.layout import Layout
+from proxygen.reports.check import LONGEST_LINE, Result, refusing
 from proxygen.reports.health import Finding, Level
 from proxygen.stores.bundles import Bundles
 from proxygen.stores.filesystem import FileStore

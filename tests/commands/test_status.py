@@ -12,13 +12,13 @@ import pytest
 
 from proxygen import assemble
 from proxygen.apply.hooks import Ran, ended, keep
-from proxygen.commands.status import Line, with_hooks
 from proxygen.failure import Scope, failure
 from proxygen.host import lock
 from proxygen.model.certificate import RenewalInfo
 from proxygen.model.layout import Layout
 from proxygen.plan.backoff import purpose_of
 from proxygen.plan.renewal import renew_at
+from proxygen.reports.status import Line, with_hooks
 from proxygen.stores.bundles import Bundles
 from proxygen.stores.filesystem import FileStore
 from proxygen.stores.keyspace import own

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from proxygen.model.layout import Layout
-from proxygen.observe.services import answers
+from proxygen.observe.answers import answers
 from proxygen.services import Listener, ServiceSettings, dovecot
 from tests.conftest import require
 from tests.live.needs import path_of

@@ -11,7 +11,7 @@ from typing import Literal
 import pytest
 
 from proxygen.errors import IssueFailed
-from proxygen.observe.services import observe
+from proxygen.observe.site import observe
 from proxygen.plan.quota import Kind
 from proxygen.plan.wake import wake_at
 from proxygen.reconcile import make_plan

@@ -15,7 +15,7 @@ from proxygen.apply.outcome import SILENT, Outcome
 from proxygen.apply.rendering import wanted_of
 from proxygen.host import files
 from proxygen.model.layout import Layout
-from proxygen.observe.services import observe
+from proxygen.observe.site import observe
 from proxygen.plan.rendering import Installation
 from proxygen.reconcile import make_plan, reconcile
 from proxygen.stores.bundles import Bundles, secret_key

@@ -24,7 +24,9 @@ from tests.known_names import LATE, finding
 
 OURS = Path(proxygen.__file__).parent
 MAKERS = {"cause": CAUSES, "Cause": CAUSES, "finding": FINDINGS, "Finding": FINDINGS}
-ELSEWHERE_TOO = frozenset({"reports/health.py", "model/verdicts.py", "commands/check.py"})
+ELSEWHERE_TOO = frozenset(
+    {"reports/health.py", "model/verdicts.py", "commands/check.py", "reports/check.py"}
+)
 """Who has findings of another kind."""
 
 MADE_OF = {

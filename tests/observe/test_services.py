@@ -22,15 +22,11 @@ from proxygen.model.layout import Layout
 from proxygen.model.site import Site
 from proxygen.model.x509 import facts
 from proxygen.names.states import Answers
+from proxygen.observe import answers
 from proxygen.observe import services as observe
-from proxygen.observe.services import (
-    LEFT_OUT,
-    REFUSED,
-    UNASKED,
-    UNSERVED,
-    looked_since,
-    refusal_noted,
-)
+from proxygen.observe import site as observe_site
+from proxygen.observe.installed import LEFT_OUT, REFUSED, UNASKED, UNSERVED, refusal_noted
+from proxygen.observe.services import looked_since
 from proxygen.plan.compare import why_install
 from proxygen.plan.culprits import parts_of
 from proxygen.plan.left_out import Kind, LeftOut
@@ -54,11 +50,11 @@ def test_a_configuration_is_read_within_bounds_with_what_it_includes(tmp_path: P
     main = tmp_path / "main.conf"
     main.write_text("include *.part;\n")
     (tmp_path / "a.part").write_text("a\n")
-    assert observe.read(Reading(main, INCLUDE)).out == "include *.part;\n\na\n"
+    assert answers.read(Reading(main, INCLUDE)).out == "include *.part;\n\na\n"
     for name in ("b", "c"):
         (tmp_path / f"{name}.part").touch()
         os.truncate(tmp_path / f"{name}.part", 40 * 1024 * 1024)
-    answer = observe.read(Reading(main, INCLUDE))
+    answer = answers.read(Reading(main, INCLUDE))
     assert (answer.code, answer.out) == (1, "")
     assert answer.err == f"{main}: more than 64 MiB with what it includes"
 
@@ -148,12 +144,12 @@ def small(tmp_path: Path) -> Small:
 
 def web(small: Small, of: Site = SITE) -> ServiceState:
     """Return what is observed of the web server."""
-    return observe.observe(of, small.parts).services["web"]
+    return observe_site.observe(of, small.parts).services["web"]
 
 
 def reason(small: Small, name: str) -> str | None:
     """Return why a service is to be given its files anew, None while it has them."""
-    what = observe.observe(SITE, small.parts)
+    what = observe_site.observe(SITE, small.parts)
     found = why_install(small.wanted(SITE, what)[name], what.services[name])
     return found.code if found else None
 
@@ -422,7 +418,7 @@ def test_what_is_found_out_about_a_service(
     assert (state.facts is None) == (error is not None)
     assert bool(state.refusal) == bool(refusal)
     assert refusal in state.refusal
-    other = observe.observe(there, small.parts).services["post"]
+    other = observe_site.observe(there, small.parts).services["post"]
     assert other.facts is not None
 
 
@@ -449,7 +445,7 @@ def test_which_services_are_worked_with(
     if "web" not in programs:
         small.program.unlink()
     services = None if named is None else dict.fromkeys(named.split())
-    found = observe.observe(replace(SITE, services=services), small.parts)
+    found = observe_site.observe(replace(SITE, services=services), small.parts)
     assert [*found.services] == observed
     assert (found.abandoned, found.gone) == (abandoned, gone)
 
@@ -464,7 +460,7 @@ def renewed(small: Small) -> None:
 
 def lost(small: Small) -> None:
     """The store has nothing of a.example any more."""
-    small.parts.bundles.forget(observe.observe(SITE, small.parts).bundles["a.example"])
+    small.parts.bundles.forget(observe_site.observe(SITE, small.parts).bundles["a.example"])
 
 
 def then(*acts: Act) -> Act:
@@ -505,7 +501,7 @@ def refused(kind: Kind, name: str, version: str = "") -> Act:
     """Note that a part was refused: as it is, or of another version."""
 
     def act(small: Small) -> None:
-        what = observe.observe(SITE, small.parts)
+        what = observe_site.observe(SITE, small.parts)
         state = what.services["web"]
         assert state.facts
         present = state.whole or state.facts
@@ -604,7 +600,7 @@ def test_what_a_service_goes_without(
     ],
 )
 def test_what_was_noted_since_it_was_observed(small: Small, act: Act, then: Then) -> None:
-    services = observe.observe(SITE, small.parts).services
+    services = observe_site.observe(SITE, small.parts).services
     act(small)
     found = looked_since(services, small.layout)
     assert found["web"].installed == then(services["web"].installed)
@@ -704,6 +700,6 @@ def test_what_the_store_alone_tells(
         told |= act(parts)
     assert all(told.values())
     expected = replace(Observed({}, {}, {}), **told)
-    assert observe.observe_store(SITE, parts) == expected
-    whole = observe.observe(replace(SITE, services={}), parts)
+    assert observe_site.observe_store(SITE, parts) == expected
+    whole = observe_site.observe(replace(SITE, services={}), parts)
     assert whole == expected  # what is on this host besides is nothing

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from proxygen.hooks import environments
 from proxygen.model.certificate import GLOBAL
 from proxygen.plan import hooks
 from proxygen.plan.backoff import Attempt
@@ -35,7 +36,7 @@ def observed(**more: object) -> Observed:
 
 def test_a_deploy_hook_is_told_what_certbots_are_told() -> None:
     has = replace(bundle(A), names=("a.example", "b.a.example", "www.a.example"))
-    told = hooks.of_deployed(A, has, LINEAGE)
+    told = environments.of_deployed(A, has, LINEAGE)
     assert told["RENEWED_LINEAGE"] == str(LINEAGE)
     assert told["RENEWED_DOMAINS"] == "www.a.example a.example b.a.example"
     assert told["PROXYGEN_EVENT"] == "deploy"
@@ -53,7 +54,7 @@ def test_a_deploy_hook_is_told_what_certbots_are_told() -> None:
 def test_a_failed_hook_is_told_why_and_when_it_is_tried_again() -> None:
     error = not_issued(problem="urn:ietf:params:acme:error:dns", words="NX\0\x1b[31m")
     attempt = Attempt("a.example", NOON, NOON, 1, NOON + DAY, NO)
-    told = hooks.of_failed(A, bundle(A), error, attempt)
+    told = environments.of_failed(A, bundle(A), error, attempt)
     assert told["PROXYGEN_ERROR"] == "the secret env:KEY cannot be read: NX\\x00\\x1b[31m"
     assert told["PROXYGEN_FAILURE"] == "secret-unreadable"
     assert told["PROXYGEN_PROBLEM"].endswith(":dns")
@@ -64,8 +65,8 @@ def test_a_failed_hook_is_told_why_and_when_it_is_tried_again() -> None:
 
 def test_a_list_of_names_is_cut_between_two_names() -> None:
     names = tuple(f"{number:05}.a.example" for number in range(2000))
-    text = hooks.listed(names)
-    assert 0 < hooks.LONGEST - len(text) < 20
+    text = environments.listed(names)
+    assert 0 < environments.LONGEST - len(text) < 20
     assert set(text.split()) <= set(names)
 
 

@@ -15,8 +15,8 @@ from pydantic import ValidationError
 from proxygen.errors import IssueFailed
 from proxygen.solvers import Writer
 from proxygen.solvers.exec import Settings as ExecSettings
-from proxygen.solvers.lexicon import Settings as LexiconSettings
 from proxygen.solvers.lexicon_provider import Provider
+from proxygen.solvers.lexicon_settings import Settings as LexiconSettings
 from proxygen.solvers.rfc2136_key import Key, key
 from tests.live import needs
 from tests.live.needs import path_of

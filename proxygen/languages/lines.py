@@ -1,0 +1,48 @@
+"""Lines: what others said, as it may stand in a line of ours: printable, bounded, no secret."""
+
+from __future__ import annotations
+
+from proxygen.credentials import concealed
+
+
+def visible(text: str) -> str:
+    """Return *text* as it may go to a terminal: no credential, what is not printable is escaped.
+
+    Lines and tabs stay. Names of files and fields, and other programs' words, are quoted in
+    messages; escape sequences and bidirectional marks in them would rewrite what is read.
+    """
+    text = concealed(text)
+    if text.isprintable():
+        return text
+    return "".join(
+        each if each in "\n\t" or each.isprintable() else ascii(each)[1:-1] for each in text
+    )
+
+
+LONGEST_VALUE = 300
+LONGEST_SENTENCE = 1000
+"""Characters of what happened, and of what to do."""
+
+
+def one_line(value: object) -> str:
+    """Return a value as it may stand in a line of a message: printable and bounded."""
+    text = str(value)
+    if len(text) > LONGEST_VALUE or not text.isprintable() or "  " in text:
+        text = " ".join(text[: 2 * LONGEST_VALUE].split())
+    return shortened(visible(text.strip()))
+
+
+def shortened(text: str) -> str:
+    """Return a text as long as a value may be."""
+    return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 1]}…"
+
+
+def sentence(text: str, name: str = "") -> str:
+    """Return what a phrase says as a sentence; a *name* or path that it begins with stays."""
+    words = (each[:LONGEST_VALUE] for each in text[: 2 * LONGEST_SENTENCE].split())
+    text = visible(" ".join(words))[:LONGEST_SENTENCE]
+    first = text.partition(" ")[0].rstrip(",;:")
+    named = bool(name) and first == name
+    if text and not named and not {*first} & set("./_`"):
+        text = text[0].upper() + text[1:]
+    return f"{text}." if text and text[-1] not in ".!?…" else text

@@ -1,0 +1,223 @@
+"""check: how it is in one word, what is wrong, and figures, for a monitoring system."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from proxygen import assemble
+from proxygen.assemble import Parts
+from proxygen.errors import ModelError, ProxygenError
+from proxygen.host import files
+from proxygen.languages.lines import visible
+from proxygen.model.hosts import readable
+from proxygen.model.layout import Layout
+from proxygen.model.site import Site
+from proxygen.names.states import State
+from proxygen.observe.site import observe
+from proxygen.plan.compare import issues
+from proxygen.plan.failures import of_owner
+from proxygen.plan.observed import Observed
+from proxygen.plan.unserved import serves
+from proxygen.reports.health import (
+    Finding,
+    Level,
+    Limits,
+    critical_from,
+    findings,
+    first_to_end,
+    warning_from,
+)
+from proxygen.reports.status import runs, scheduled_of
+from proxygen.stores import applied
+from proxygen.stores.outbox import Letterbox, letters_wait
+from proxygen.systemd.units import DAEMON, MARK
+from proxygen.texts.names import troubled
+
+LONGEST_LINE = 300
+LONGEST_DETAIL = 500
+MOST_DETAILS = 20
+DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How it is, in one word, with what is wrong and the figures by name."""
+
+    level: Level
+    found: tuple[Finding, ...]
+    figures: dict[str, str]
+    well: str = ""
+
+    @property
+    def line(self) -> str:
+        """What stands before the figures; bounded, and without what parts the two."""
+        words = self.found[0].words if self.found else self.well
+        more = f" (and {len(self.found) - 1} more)" if len(self.found) > 1 else ""
+        return f"PROXYGEN {self.level.name} - {plain(words, LONGEST_LINE)}{more}"
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as ``--json`` prints it."""
+        return {
+            "state": self.level.name,
+            "exit_code": int(self.level),
+            "line": self.line,
+            "findings": [
+                {"state": each.level.name, "code": each.code, "words": each.words}
+                for each in self.found
+            ],
+            "figures": {name: float(each.split(";")[0]) for name, each in self.figures.items()},
+        }
+
+    def __str__(self) -> str:
+        figures = " ".join(f"{name}={value}" for name, value in self.figures.items())
+        lines = [f"{self.line} | {figures}" if figures else self.line]
+        shown = self.found[:MOST_DETAILS] if len(self.found) > 1 else ()
+        lines += [f"{each.level.name}: {plain(each.words, LONGEST_DETAIL)}" for each in shown]
+        if len(self.found) > MOST_DETAILS:
+            lines.append(f"and {len(self.found) - MOST_DETAILS} more")
+        return "\n".join(lines)
+
+
+def plain(words: str, longest: int) -> str:
+    """Return words as one bounded line without a bar, after which figures stand."""
+    line = visible(" ".join(words.split())).replace("|", "/")
+    return line if len(line) <= longest else f"{line[: longest - 1]}…"
+
+
+def looked(layout: Layout, limits: Limits, now: datetime) -> Result:
+    """Return how it is; what keeps us from knowing is UNKNOWN, and never a traceback."""
+    if words := contradiction(limits):
+        return Result(Level.UNKNOWN, (Finding(Level.UNKNOWN, "usage", words),), {})
+    try:
+        site = assemble.site(layout)
+        parts = assemble.parts(layout, lambda: now)
+        return judged(site, parts, limits)
+    except ModelError as error:
+        first = error.mistakes[0]
+        goes_on = runs(layout) and applied.is_kept(assemble.opened(layout))
+        consequence = "the daemon goes on with the last right one" if goes_on else "nothing is done"
+        count = "1 mistake" if len(error.mistakes) == 1 else f"{len(error.mistakes)} mistakes"
+        words = f"the model has {count}, {consequence}: {first.where}: {first.reason}"
+        return Result(Level.CRITICAL, (Finding(Level.CRITICAL, "model", words),), {})
+    except ProxygenError as error:
+        code, words = error.code, f"{error.what}; {error.remedy}" if error.remedy else error.what
+    except PermissionError as error:
+        code, words = "permission", f"{error.filename}: {error.strerror}; run it as root"
+    except Exception as error:  # noqa: BLE001 - whatever it is, the monitoring reads one line
+        code, words = "bug", f"the state cannot be read: {error!r}"
+    return Result(Level.UNKNOWN, (Finding(Level.UNKNOWN, code, words),), {})
+
+
+def contradiction(limits: Limits) -> str:
+    """Return what makes no sense about limits, empty where they do."""
+    warning, critical = limits.warning, limits.critical
+    if warning is None or critical is None or critical <= warning:
+        return ""
+    return (
+        f"--critical {critical / DAY:g} is longer before the end than --warning "
+        f"{warning / DAY:g}; it must not be"
+    )
+
+
+def judged(site: Site, parts: Parts, limits: Limits) -> Result:
+    """Return how it is, from what is stored and what runs."""
+    now, observed = parts.now(), observe(site, parts)
+    found = (
+        *store_takes_nothing(parts.layout.store),
+        *no_daemon(parts.layout),
+        *as_it_was(site),
+        *findings(site, observed, now, limits),
+        *letters(parts),
+    )
+    level = max((each.level for each in found), default=Level.OK)
+    figures = measured(site, observed, parts, limits)
+    count = len(list(site.certificates))
+    first = first_to_end(site, observed)
+    well = f"{count} {'certificate' if count == 1 else 'certificates'}"
+    if first:
+        well += f", the first ends in {(first.not_after - now).days} days ({readable(first.owner)})"
+    return Result(level, found, figures, well)
+
+
+def measured(site: Site, observed: Observed, parts: Parts, limits: Limits) -> dict[str, str]:
+    """Return the figures by name, as ``value;warning;critical;minimum;maximum``."""
+    now = parts.now()
+    wanted = {each.owner for each in site.certificates}
+    due, unprovable = issues(site, observed, now)
+    scheduled = scheduled_of(due, unprovable, site, parts, observed)
+    states = Counter(each.state for each in troubled(site, observed, now))
+    counts = {
+        "certificates": len(wanted),
+        "due": len(due) + len(unprovable),
+        "failing": sum(of_owner(each, observed, now) is not None for each in site.certificates),
+        "waiting": len(scheduled.waiting),
+        "names_waiting": states[State.WAITING],
+        "names_failed": states[State.FAILED],
+        "unserved": sum(not serves(each) for each in observed.services.values()),
+    }
+    figures = {name: f"{count};;;0" for name, count in counts.items()}
+    if first := first_to_end(site, observed):
+        ends = first.not_after
+        moments = (
+            ends - now,
+            ends - warning_from(first, limits),
+            ends - critical_from(first, limits),
+        )
+        # Rounded down, as the words are: 4.99 days are not 5.
+        left, warned, critical = (f"{moment // (DAY / 100) / 100:.2f}" for moment in moments)
+        # Fewer days than so many are bad: a range without its lower end (guidelines, 2.5).
+        figures["days_left"] = f"{left};{warned}:;{critical}:"
+    return figures
+
+
+def no_daemon(layout: Layout) -> tuple[Finding, ...]:
+    """Tell when the daemon is set up, but does not run."""
+    unit = files.text(layout.host("/etc/systemd/system") / DAEMON[0]) or ""
+    if not unit.startswith(MARK):
+        return ()
+    if runs(layout):
+        return ()
+    return (Finding(Level.CRITICAL, "no-daemon", "the daemon (proxygen.service) does not run"),)
+
+
+def as_it_was(site: Site) -> Iterator[Finding]:
+    """Tell of removals that wait for a person, and of included files that are set aside."""
+    for removal in site.held_back:
+        yield Finding(Level.WARNING, "held-back", str(removal))
+    for file in site.set_aside:
+        yield Finding(Level.WARNING, "set-aside", f"{file.words}: {file.mistakes[0]}")
+
+
+def letters(parts: Parts) -> tuple[Finding, ...]:
+    """Tell when letters wait for a mail server."""
+    if count := len(Letterbox(parts.store).waiting()):
+        return (Finding(Level.WARNING, "mail", f"{letters_wait(count)} for the mail server"),)
+    return ()
+
+
+def store_takes_nothing(store: Path) -> tuple[Finding, ...]:
+    """Tell when nothing can be stored, so that nothing is renewed."""
+    folder = next(each for each in (store, *store.parents) if each.is_dir())
+    why = refusing(os.statvfs(folder))
+    words = f"nothing can be stored in {store}: {why}"
+    return (Finding(Level.CRITICAL, "not-stored", words),) if why else ()
+
+
+def refusing(found: os.statvfs_result) -> str:
+    """Return why a file system takes nothing, empty where it does.
+
+    One without any blocks or inodes does not count them: statvfs(3).
+    """
+    if found.f_flag & os.ST_RDONLY:
+        return "its file system is read-only"
+    if found.f_blocks and not found.f_bavail:
+        return "its file system is full"
+    if found.f_files and not found.f_favail:
+        return "its file system has no inode left"
+    return ""

@@ -1,0 +1,260 @@
+"""dns: the records that the model needs, and what of them is missing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from proxygen import assemble
+from proxygen.assemble import Parts
+from proxygen.errors import Coded, IssueFailed, words_json
+from proxygen.host.suffixes import registered
+from proxygen.model.certificate import GLOBAL, HTTP, PERSIST
+from proxygen.model.hosts import is_address
+from proxygen.model.site import Site
+from proxygen.names.findings import sentence
+from proxygen.names.states import Evidence
+from proxygen.plan.records import (
+    BLIND,
+    KNOWN_IDENTITIES,
+    Identity,
+    Looked,
+    Presence,
+    Publishing,
+    Record,
+    blind_for,
+    evidence_of,
+    presence,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A record, and whether it is there.
+
+    *now* is what stands there instead, *why* tells why it is not known.
+    """
+
+    record: Record
+    presence: Presence | None = None
+    now: str = ""
+    why: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the line as ``--json`` prints it."""
+        return {
+            "name": self.record.name,
+            "type": self.record.type,
+            "value": self.record.value,
+            "owners": list(self.record.owners),
+            "for": list(self.record.names),
+            "present": self.presence.name.lower() if self.presence else None,
+            "now": self.now or None,
+            "why": words_json(self.why) if self.why else None,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What is in the DNS now: what a proof of each name needs, and where each leads.
+
+    For http-01 that is one look; of other names where they lead was looked up, and no more.
+    """
+
+    proofs: Looked
+    leads: Looked
+
+
+def counted(lines: Iterable[Line], state: Presence) -> int:
+    """Return how many records are in a state."""
+    return sum(each.presence is state for each in lines)
+
+
+def many(count: int) -> str:
+    """Return so many records in words."""
+    return f"{count:,} {'record' if count == 1 else 'records'}"
+
+
+def number_missing(every: Collection[Line]) -> int | None:
+    """Return how many records are missing, None where nothing is known of any."""
+    is_known = any(each.presence not in (None, Presence.UNKNOWN) for each in every)
+    return counted(every, Presence.MISSING) if is_known or not every else None
+
+
+MOST_REASONS = 5
+
+
+def not_known(lines: Iterable[Line]) -> Iterator[str]:
+    """Yield why it is not known whether records are there, each reason once."""
+    reasons = Counter(each.why for each in lines if each.presence is Presence.UNKNOWN)
+    for why, count in reasons.most_common(MOST_REASONS):
+        verb = "is" if count == 1 else "are"
+        yield f"whether {many(count)} {verb} there is not known: {why}"
+    if (left := len(reasons) - MOST_REASONS) > 0:
+        yield f"of others neither, for {left:,} more reasons: see --json"
+
+
+def line(record: Record, seen: Seen | None, told: Publishing) -> Line:
+    """Return a record with whether it is there, as far as was looked."""
+    if seen is None:
+        return Line(record)
+    if record.type not in ("A", "AAAA", "CNAME") or record.name.startswith("_"):
+        found = presence(record, seen.proofs)
+        return Line(record, found, why=why(record, seen.proofs, found))
+    found = presence(record, seen.leads, told.addresses)
+    evidence = next((seen.leads[each, record.names[0]] for each in record.owners), None)
+    there = (*evidence.chain, *evidence.addresses) if evidence else ()
+    if found is Presence.OTHERWISE and not fetched(record, seen):
+        ours = set(evidence.addresses if evidence else ()) <= set(told.addresses)
+        found = found if ours else Presence.MISSING
+    now = " ".join(there[:4]) if found is Presence.MISSING else ""
+    return Line(record, found, now, why(record, seen.leads, found))
+
+
+def why(record: Record, found: Looked, state: Presence) -> str:
+    """Return why it is not known whether a record is there, empty where it is."""
+    if state is not Presence.UNKNOWN:
+        return ""
+    blind = blind_for(record, evidence_of(record, found))
+    if blind is None:
+        return Coded("it was not looked up", "not-looked-up")
+    return Coded(sentence(blind), blind.code)
+
+
+def fetched(record: Record, seen: Seen) -> bool:
+    """Return whether a challenge file was to be fetched where a name leads."""
+    keys = [(owner, name) for owner in record.owners for name in record.names]
+    return all(each in seen.proofs and seen.leads[each] is seen.proofs[each] for each in keys)
+
+
+def notes(site: Site, told: Publishing, seen: Seen | None) -> Iterable[str]:
+    """Yield what is worth knowing beside the records."""
+    main = site.main.host
+    if not told.addresses:
+        evidence = seen.leads.get((GLOBAL, main or "")) if seen else None
+        unknown = any(each.code in BLIND for each in evidence.findings) if evidence else False
+        has_none = f"those of {main} could not be looked up" if unknown else f"{main} has none"
+        words = (
+            f"the addresses of this installation are not known, and {has_none}: write them as"
+            " `addresses: [192.0.2.1, '2001:db8::1']`"
+        )
+        yield Coded(words, "no-addresses")
+    elif not site.addresses:
+        words = (
+            f"`addresses:` is not in the model: taken are those that {main} has now,"
+            f" {', '.join(told.addresses)}"
+        )
+        yield Coded(words, "addresses-taken", main or "")
+    for directory in asked(site):
+        identity = told.identities.get(directory)
+        if identity is None:
+            words = f"what CAA records call {directory} is not known"
+            yield Coded(words, "no-identity", directory)
+        elif identity.account is None and needs_account(site, told):
+            words = f"there is no account at {directory} yet, which records would name"
+            yield Coded(words, "no-account", directory)
+
+
+def asked(site: Site) -> tuple[str, ...]:
+    """Return the directories of the authorities that certificates are asked of."""
+    every = (each.directory for wanted in site.certificates for each in wanted.authorities)
+    return tuple(dict.fromkeys(every))
+
+
+def needs_account(site: Site, told: Publishing) -> bool:
+    """Return whether any record names our account."""
+    return told.strict or any(each.challenge == PERSIST for each in site.certificates)
+
+
+def looked(site: Site, parts: Parts, only: Iterable[str] = ()) -> Seen:
+    """Return what is in the DNS now."""
+    from proxygen.apply.preflight import looked_now
+
+    owners = set(only) or {each.key for each in site.owners}
+    proofs = looked_now(site, parts, owners | ({GLOBAL} if not site.addresses else set()))
+    by_record = {each.owner for each in site.certificates if each.challenge != HTTP}
+    rest = [
+        (each.key, name)
+        for each in site.owners
+        if each.key in owners or each.key == GLOBAL
+        for name in each.names
+        if ((each.key, name) not in proofs or each.key in by_record) and not is_address(name)
+    ]
+    return Seen(proofs, proofs | leading(site, parts, rest))
+
+
+def leading(
+    site: Site, parts: Parts, names: Iterable[tuple[str, str]]
+) -> dict[tuple[str, str], Evidence]:
+    """Return where names lead, of which nothing else matters."""
+    import asyncio
+
+    from proxygen.preflight.findings import trouble
+
+    lookup, at = parts.lookup(site), parts.now()
+
+    async def one(name: str) -> Evidence:
+        shown = name.replace("*", "check", 1)
+        both = [await lookup.look(shown, kind) for kind in ("A", "AAAA")]
+        addresses = tuple(each for found in both for each in found.records)
+        troubles = (each for found in both if (each := trouble(found)))
+        blind = tuple(each for each in troubles if each.code in BLIND)
+        return Evidence(at, addresses, both[0].chain, findings=blind)
+
+    async def all_of() -> list[Evidence]:
+        return await asyncio.gather(*(one(name) for _, name in every))
+
+    every = list(names)
+    return dict(zip(every, asyncio.run(all_of()), strict=True)) if every else {}
+
+
+def publishing(
+    site: Site,
+    parts: Parts,
+    seen: Seen | None = None,
+    *,
+    strict: bool = False,
+    zone: str | None = None,
+) -> Publishing:
+    """Return what decides about records besides the model, as far as that is known.
+
+    Without `addresses:` those of the global name are taken: as they were *seen*, else as they are.
+    """
+    addresses = site.addresses
+    if not addresses and site.main.host:
+        key = (GLOBAL, site.main.host)
+        found = (seen.leads if seen else {}).get(key) or leading(site, parts, [key])[key]
+        addresses = tuple(each for each in found.addresses if is_address(each))
+    return Publishing(
+        addresses, identities(site, parts, ask=seen is not None), registered, strict, zone
+    )
+
+
+def identities(site: Site, parts: Parts, *, ask: bool) -> dict[str, Identity]:
+    """Return what CAA records call each authority, and our account there.
+
+    Of one that is not generally known it is *asked*; one that does not answer has none.
+    """
+    found = {}
+    used = set(asked(site))
+    for authority in (each for each in site.authorities if each.directory in used):
+        domain = KNOWN_IDENTITIES.get(authority.directory)
+        if domain:
+            found[authority.directory] = Identity(domain, account(parts, authority.directory))
+        elif ask:
+            with suppress(IssueFailed, OSError):
+                told = assemble.suggesting(parts, authority).identity()
+                if told.caa_identities:
+                    found[authority.directory] = Identity(told.caa_identities[0], told.account)
+    return found
+
+
+def account(parts: Parts, directory: str) -> str | None:
+    """Return the URL of our account at an authority, None before the first certificate."""
+    from proxygen.issuers.acme_kept import KeptAccount
+
+    kept = KeptAccount(parts.store, directory).registered()
+    return str(kept.url) if kept else None
