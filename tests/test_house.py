@@ -118,6 +118,46 @@ def test_imports_point_left(path: Path) -> None:
     assert not wrong
 
 
+def dotted(path: Path) -> str:
+    """Return a module as it is imported."""
+    return (
+        f"proxygen/{name_of(path)}".removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+    )
+
+
+def imported_modules(path: Path, known: frozenset[str]) -> set[str]:
+    """Return the modules of ours that a module needs, late and for types alone among them."""
+    found: set[str] = set()
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            found |= {each.name for each in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            every = {f"{node.module}.{each.name}" for each in node.names}
+            found |= every
+            if every - known:
+                found.add(str(node.module))
+    return (found & known) - {dotted(path), "proxygen"}
+
+
+def test_no_files_import_one_another_in_a_circle() -> None:
+    known = frozenset(map(dotted, MODULES))
+    needs = {dotted(path): imported_modules(path, known) for path in MODULES}
+    while free := [name for name, needed in needs.items() if not needed & needs.keys()]:
+        for name in free:
+            del needs[name]
+    assert not needs
+
+
+def test_commands_import_no_command() -> None:
+    commands = [each for each in MODULES if part_of(each) == "commands"]
+    wrong = {
+        name_of(path): found
+        for path in commands
+        if (found := [each for each in imports(path) if each.startswith("proxygen.commands")])
+    }
+    assert not wrong
+
+
 @pytest.mark.parametrize("path", [each for each in MODULES if part_of(each) in PURE], ids=name_of)
 def test_pure_parts_import_nothing_that_acts(path: Path) -> None:
     assert not {each.partition(".")[0] for each in imports(path)} & FORBIDDEN

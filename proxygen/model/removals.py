@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple, Protocol
 
-from proxygen.model.former import Former, FormerFile, Held, Removal, Why
+from proxygen.errors import Mistake
+from proxygen.model.former import Former, FormerFile, Held, Past, Removal, Why
+from proxygen.model.placed import Earlier, Placed, PlacedOf
 from proxygen.model.schema import Included
 from proxygen.model.site import Owner, Site
-from proxygen.model.sources import Read, is_glob
+from proxygen.model.sources import Inclusion, Read, ReadBefore, is_glob
 from proxygen.model.yaml import LARGEST_MAIN
-
-if TYPE_CHECKING:
-    from proxygen.model.choosing import Choice
-    from proxygen.model.placed import Placed
 
 FEW = 5
 """Domains that may go at once."""
@@ -40,6 +38,24 @@ class HeldText(NamedTuple):
     placed: tuple[Placed, ...]
 
 
+class Counting(Protocol):
+    """What counts of each file, as far as removals depend on it (``choosing.Choice``)."""
+
+    first: Read
+    found: Inclusion
+    past: Past
+    placed_of: PlacedOf
+    read_once: ReadBefore
+    now: dict[str, Read]
+    former: dict[str, FormerFile]
+    aside: dict[str, list[Mistake]]
+    dropped: dict[str, set[str]]
+
+    @property
+    def earlier(self) -> Callable[[], Earlier]:
+        """What the main file said before and says no more."""
+
+
 @dataclass(slots=True)
 class Removing:
     """What a *site* lacks of what was there when the model was last right.
@@ -51,7 +67,7 @@ class Removing:
     file, *had* whose it was. *texts* are those in which what is held back stands.
     """
 
-    choice: Choice
+    choice: Counting
     site: Site
     already: Collection[str] = ()
     going: dict[str, list[Going]] = field(default_factory=dict)
