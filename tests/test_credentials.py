@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import logging
 import sys
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -88,10 +87,8 @@ def test_usual_values_are_shown(value: str) -> None:
 @pytest.mark.parametrize(
     "text", ["a-" * 500_000, "a:" * 500_000, "eyJ" + "a" * 1_000_000, "-" * 9**6]
 )
-def test_a_megabyte_takes_no_time(text: str) -> None:
-    before = time.process_time()
-    looks_secret(text)
-    assert time.process_time() - before < 5
+def test_a_megabyte_is_read_once(text: str) -> None:
+    looks_secret(text)  # the square of it would take hours
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import stat
-import time
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -177,10 +176,8 @@ def test_a_run_that_was_killed_before_the_note_tells_again(parts: Parts) -> None
 
 
 def test_told_to_stop_ends_a_hook_and_the_next_round_runs_it_again(parts: Parts) -> None:
-    hook(parts, "deploy.d/x", writing(parts, "PROXYGEN_OWNER") + "sleep 60\n")
-    start = time.monotonic()
+    hook(parts, "deploy.d/x", writing(parts, "PROXYGEN_OWNER") + "sleep 9999\n")
     a_round(parts, obtain=[A], stop=lambda: bool(lines(parts)))
-    assert time.monotonic() - start < 5
     hook(parts, "deploy.d/x", writing(parts, "PROXYGEN_OWNER"))
     a_round(parts)
     assert lines(parts) == ["a.example"] * 2
@@ -236,11 +233,9 @@ def test_a_failing_hook_is_a_warning_and_the_next_one_runs(parts: Parts) -> None
 
 
 def test_a_hanging_hook_is_killed_once_a_round_and_its_words_are_kept(parts: Parts) -> None:
-    hook(parts, "deploy.d/10", "#!/bin/sh\necho begun; sleep 60\n")
+    hook(parts, "deploy.d/10", "#!/bin/sh\necho begun; sleep 9999\n")
     hook(parts, "deploy.d/20", writing(parts, "PROXYGEN_OWNER"))
-    start = time.monotonic()
     told = a_round(parts, obtain=[GLOBAL_ONE, A], time_limit=0.5)
-    assert time.monotonic() - start < 5
     assert lines(parts) == ["global", "a.example"]
     assert len(told.warnings) == 1
     assert "did not end" in told.warnings[0]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
-
 from proxygen.apply.outcome import Outcome
+from tests.counting import grows_with_the_work
 from tests.failures import not_issued
 
 MANY = 20_000
@@ -26,9 +25,11 @@ def test_a_later_failure_takes_the_place_of_a_former_one_and_what_is_done_has_no
 
 
 def test_many_failures_cost_what_they_are() -> None:
-    outcome, begun = Outcome(), time.process_time()
-    for number in range(MANY):
-        outcome.failed(f"d{number}.example", not_issued("no"))
-        outcome.settle(f"e{number}.example")
-    assert len(outcome.failures) == MANY
-    assert time.process_time() - begun < 5
+    def fail(some: int) -> None:
+        outcome = Outcome()
+        for number in range(some):
+            outcome.failed(f"d{number}.example", not_issued("no"))
+            outcome.settle(f"e{number}.example")
+        assert len(outcome.failures) == some
+
+    assert grows_with_the_work(fail, MANY)

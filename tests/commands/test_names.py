@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -299,13 +298,10 @@ def test_ten_thousand_names_are_told(root: Path) -> None:
     )
     model = MODEL.replace("services: {}\n", "") + names + "services: {}\n"
     (root / "etc/proxygen/proxygen.yaml").write_text(model)
-    began = time.monotonic()
     run = proxygen("--root", root, "names")
-    took = time.monotonic() - began
     assert run.returncode == 0
     assert len(run.stdout.splitlines()) == 10_009
     assert "10,006 ready" in run.stdout.splitlines()[-1]
-    assert took < 30  # measured: 1.3 s on a quiet machine
 
 
 @pytest.fixture(scope="module")

@@ -72,10 +72,8 @@ ENDLESS = "import os\nwhile True: os.write(1, b'x' * 65536); os.write(2, b'y' * 
 
 def test_a_program_that_prints_endlessly_fills_no_memory_and_is_ended() -> None:
     before = psutil.Process().memory_info().rss
-    start = time.monotonic()
     with pytest.raises(ServiceError, match="did not end within 1 seconds"):
         processes.run(python(ENDLESS), timeout=1)
-    assert time.monotonic() - start < 10
     assert psutil.Process().memory_info().rss - before < 8 * LONGEST_ANSWER
 
 
@@ -158,11 +156,9 @@ def test_of_a_long_output_the_end_is_kept() -> None:
 
 
 def test_what_a_program_started_may_stay_when_it_ends_by_itself(tmp_path: Path) -> None:
-    start = time.monotonic()
     assert finish(FORKS, str(tmp_path / "pid"), "go").code == 0
-    assert time.monotonic() - start < 10  # the child has the output still open
     child = psutil.Process(int((tmp_path / "pid").read_text()))
-    assert child.is_running()
+    assert child.is_running()  # with the output still open
     child.kill()
 
 
@@ -179,10 +175,9 @@ def test_a_program_that_hangs_is_ended_with_its_group_and_its_words_are_kept(
 
 def test_a_program_is_ended_when_told_to_stop_also_after_its_last_word() -> None:
     start = time.monotonic()
-    program = "import os, time; os.close(1); os.close(2); time.sleep(60)"
+    program = "import os, time; os.close(1); os.close(2); time.sleep(9999)"
     with pytest.raises(processes.ToldToStop):
         finish(program, stop=lambda: time.monotonic() > start + 0.5)
-    assert time.monotonic() - start < 5
 
 
 def test_many_run_side_by_side() -> None:

@@ -12,6 +12,7 @@ from shutil import rmtree
 from tempfile import gettempdir, mkdtemp
 from typing import Any, Self
 
+from tests.live import forks
 from tests.live.dovecot import Dovecot
 from tests.live.needs import missing
 from tests.live.nginx import Nginx
@@ -145,7 +146,8 @@ def proxygen(
     root: Path, config: Path, *arguments: str, seconds: float = 100
 ) -> subprocess.CompletedProcess[str]:
     """Run ``proxygen --root ROOT --config CONFIG ARGUMENTS`` with a clean environment."""
-    return ran(command(root, config, *arguments), seconds)
+    places = ("--root", str(root), "--config", str(config))
+    return forks.run((*places, *arguments), environment(), seconds)
 
 
 def command(root: Path, config: Path, *arguments: str) -> tuple[str, ...]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from proxygen.errors import MOST_MISTAKES, Origin
@@ -123,9 +121,7 @@ def test_an_empty_file_has_no_value_and_no_mistake() -> None:
     ids=["lists", "mappings", "indented", "dashes"],
 )
 def test_deep_nesting_is_refused_at_once(text: str) -> None:
-    start = time.process_time()
     assert [reason for _, _, reason in wrong(text)] == ["this is not YAML: nested too deeply"]
-    assert time.process_time() - start < 2
 
 
 def test_of_many_mistakes_a_few_hundred_are_told() -> None:
