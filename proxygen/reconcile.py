@@ -25,13 +25,12 @@ from proxygen.errors import LockHeld
 from proxygen.model.certificate import GLOBAL, Bundle
 from proxygen.model.site import Site
 from proxygen.observe.configured import with_candidates
-from proxygen.observe.site import names, observe
+from proxygen.observe.site import observe, observe_store
 from proxygen.obtain import obtain, plan_orders
 from proxygen.plan.adoption import adopted
 from proxygen.plan.observed import Observed
 from proxygen.plan.shown import Showing
 from proxygen.plan.steps import Adopt, Install, Issue, Plan
-from proxygen.stores import answered
 from proxygen.texts.warnings import LEFT_OUT, not_asked, warnings
 
 PORTION = 120.0
@@ -98,7 +97,8 @@ def reconcile(
                 site = alone.deployed(site)
             done += deployed.done
         more = portion.is_over and tried.much > before
-    return replace(together(site, parts, deployed, came), done=done)
+    seen = came.observed if not came.obtained and came.locked is None else None
+    return replace(together(site, parts, deployed, came, seen), done=done)
 
 
 def nothing_due(site: Site, parts: Parts, observed: Observed) -> Outcome:
@@ -115,7 +115,7 @@ def nothing_due(site: Site, parts: Parts, observed: Observed) -> Outcome:
         held_back=site.held_back,
     )
     deployed.stopped = list(stopped(observed, deployed.failures))
-    return together(site, parts, deployed, Outcome(waiting=list(plan.waiting)))
+    return together(site, parts, deployed, Outcome(waiting=list(plan.waiting)), observed)
 
 
 def carry(former: Outcome, deployed: Outcome) -> None:
@@ -157,9 +157,14 @@ def followed(first: Outcome, second: Outcome) -> Outcome:
     return second
 
 
-def together(site: Site, parts: Parts, deployed: Outcome, came: Outcome) -> Outcome:
-    """Return what both halves did, and what is there since."""
-    present = now_known(site, parts, deployed)
+def together(
+    site: Site, parts: Parts, deployed: Outcome, came: Outcome, seen: Observed | None = None
+) -> Outcome:
+    """Return what both halves did, and what is there since.
+
+    *seen* is what the store was seen to hold after both, where it was; else it is read again.
+    """
+    present = now_known(site, parts, deployed, seen)
     told = [
         *(each for each in warnings(site, present, parts.now()) if each.code != LEFT_OUT),
         *not_asked(present.services.values()),
@@ -179,19 +184,21 @@ def together(site: Site, parts: Parts, deployed: Outcome, came: Outcome) -> Outc
     )
 
 
-def now_known(site: Site, parts: Parts, deployed: Outcome) -> Observed:
-    """Return what a deployment saw, with what the store holds since."""
-    bundles = parts.bundles
+def now_known(
+    site: Site, parts: Parts, deployed: Outcome, seen: Observed | None = None
+) -> Observed:
+    """Return what a deployment saw, with what the store holds since: as it was *seen*, or is."""
     if deployed.observed is None:
         return observe(site, parts)
+    stored = seen or observe_store(site, parts)  # either half may be the later one
     return replace(
         deployed.observed,
-        bundles=bundles.all(),  # either half may be the later one
-        attempts=bundles.attempts(),
-        troubles=bundles.held("troubles"),
-        looks=bundles.held("looks"),
-        names=names(site, parts),
-        answers=answered.of_all(parts.own),
+        bundles=stored.bundles,
+        attempts=stored.attempts,
+        troubles=stored.troubles,
+        looks=stored.looks,
+        names=stored.names,
+        answers=stored.answers,
     )
 
 

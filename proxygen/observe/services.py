@@ -306,12 +306,14 @@ def heeding(
     """Return a service's state without the parts that it refuses, while they are as they were."""
     if state.facts is None:
         return state
+    additions, noted = additions_of(state.facts), tuple(noted)
+    if not noted and not any(each.unread for each in additions.values()):
+        return state
     present = set(parts_of(site, bundles, state.facts, state.name))
-    additions = additions_of(state.facts)
     unread = [
         LeftOut(part, each.trouble, each.unread)
-        for part in sorted(present)
-        if part.kind is Kind.ADDITIONS and (each := additions[part.name]).unread
+        for part in sorted(each for each in present if each.kind is Kind.ADDITIONS)
+        if (each := additions[part.name]).unread
     ]
     known = [each for each in noted if each.part in present]
     parts = {each.part: each for each in (*known, *unread)}

@@ -188,22 +188,25 @@ def changes_of(
     """
     reason = why_install(installation, state)
     if reason is None:
-        if reload and state.pid is not None:
+        reload = reload and state.pid is not None
+        if reload:
             yield Reload(installation.service)
-        yield from looks_again(installation, state)
+        yield from looks_again(installation, state, all_of_it=reload)
         return
     yield Install(installation, reason, tuple(changes(installation, state)))
     yield Reload(installation.service)
     yield Verify(installation.service, to_verify(installation, state.installed))
 
 
-def looks_again(installation: Installation, state: ServiceState) -> Iterator[Verify]:
+def looks_again(
+    installation: Installation, state: ServiceState, *, all_of_it: bool = False
+) -> Iterator[Verify]:
     """Yield a look at what is in place: at all of it after one that saw something else.
 
     Else at those places that nobody came to ask, once somebody can.
     """
     installed, service = state.installed, installation.service
-    if installed.unserved:
+    if installed.unserved or all_of_it:
         reason = Reason("unserved", "the last look did not see what is wanted")
         yield Verify(service, in_turn(installation, installed), reason)
     elif installed.unasked and state.pid is not None:

@@ -183,3 +183,11 @@ def test_what_is_set_up_of_what_a_service_refuses(
         assert (WWW in (live.current / "sites.conf").read_text()) == (not failed)
     else:
         assert not [*live.certificates.iterdir()]  # no key stays of what was refused
+
+
+def test_a_service_that_serves_something_else_is_reloaded_and_asked_though_nothing_is_noted(
+    small: Small,
+) -> None:
+    assert not deployed(small).failures
+    outcome = deploy(SITE, small.parts, SILENT, unserved=["web"])
+    assert (kinds(outcome), outcome.failures) == (["reload", "verify"], [])
