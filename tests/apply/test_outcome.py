@@ -6,7 +6,7 @@ from proxygen.apply.outcome import Outcome
 from tests.counting import grows_with_the_work
 from tests.failures import not_issued
 
-MANY = 20_000
+MANY = 2_000
 
 
 def test_a_later_failure_takes_the_place_of_a_former_one_and_what_is_done_has_none() -> None:

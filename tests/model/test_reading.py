@@ -673,11 +673,11 @@ def test_nothing_that_is_quoted_can_steer_a_terminal() -> None:
 @pytest.mark.parametrize(
     ("line", "count"),
     [
-        ("x{0}: 1", 10_000),
-        ("domains{0}: 1", 10_000),
+        ("x{0}: 1", 2_000),
+        ("domains{0}: 1", 2_000),
     ],
 )
-def test_ten_thousand_mistakes_in_the_main_file_cost_what_they_are(line: str, count: int) -> None:
+def test_thousands_of_mistakes_in_the_main_file_cost_what_they_are(line: str, count: int) -> None:
     def read(some: int) -> None:
         text = SMALLEST + "\n".join(line.format(number) for number in range(some))
         assert len(mistakes(text)) == min(some, MOST_MISTAKES)
@@ -691,17 +691,17 @@ NAMES = ", ".join(f"é{number}.example" for number in range(90))
 @pytest.mark.parametrize(
     ("line", "count", "expected"),
     [
-        ("  d{0}.example: {{urll: 1}}", 10_000, 10_000),
-        ("  d{0}_.example: {{}}", 10_000, 10_000),
-        ("  d{0}.example: {{url: mail.example.net}}", 10_000, 10_000),
-        ("  d{0}.example: {{url: w{0}.example, backend: b{0}}}", 10_000, 10_000),
+        ("  d{0}.example: {{urll: 1}}", 2_000, 2_000),
+        ("  d{0}_.example: {{}}", 2_000, 2_000),
+        ("  d{0}.example: {{url: mail.example.net}}", 2_000, 2_000),
+        ("  d{0}.example: {{url: w{0}.example, backend: b{0}}}", 2_000, 2_000),
         ("  d{0}.example: {{url: d{0}.example, extra_names: [" + NAMES + "]}}", 100, 8910),
-        ("  d.example: {{}}", 10_000, 9_999),
-        ("  d{0}.example: *a", 10_000, 10_000),
+        ("  d.example: {{}}", 2_000, 1_999),
+        ("  d{0}.example: *a", 2_000, 2_000),
     ],
     ids=["field", "name", "owner", "backend", "names", "again", "alias"],
 )
-def test_ten_thousand_mistakes_in_a_customers_file_cost_what_they_are(
+def test_thousands_of_mistakes_in_a_customers_file_cost_what_they_are(
     line: str, count: int, expected: int
 ) -> None:
     backends = ", ".join(
@@ -722,7 +722,7 @@ def test_many_domains_cost_what_they_are() -> None:
         lines = "\n".join(f"  d{each}.example: {{url: w{each}.example}}" for each in range(some))
         assert len(site(f"{SMALLEST}include: [i.yaml]", i=f"domains:\n{lines}").domains) == some
 
-    assert grows_with_the_work(read, 20_000)
+    assert grows_with_the_work(read, 4_000)
 
 
 @pytest.mark.parametrize(
