@@ -40,13 +40,14 @@ from proxygen.services import (
     main_cf,
 )
 from proxygen.services.nginx_blocks import served
+from proxygen.services.service_includes import matched_by
 from proxygen.services.service_kind import ServiceKind
 
 LINK = "global.pem"
 THEIRS = "# theirs"
 """A line of the main file that is the administrator's."""
 VERSION = (1, 2)
-INCLUDE = r"(?m)^include (?P<mask>\S+)"
+INCLUDES = matched_by(r"(?m)^include (?P<mask>\S+)")
 TEMPLATES = {
     "web/sites.conf.j2": "{% for each in sites %}\nserve {{ each.name }} {{ each.file }}\n"
     "{% endfor %}\n",
@@ -229,7 +230,7 @@ def web(root: Path, port: int) -> ServiceKind[ServiceSettings, WebFacts, WebView
         certificate_questions=no_questions,
         configured=nothing_configured,
         pointer=lambda main: Pointer(
-            main.parent / "conf.d/00-proxygen.conf", "include {}", INCLUDE
+            main.parent / "conf.d/00-proxygen.conf", "include {}".format, INCLUDES
         ),
         wanted=wanted,
         check=lambda facts, _, main: (Command((facts.program, "check", str(main))),),

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 
 from proxygen.errors import ServiceError
@@ -20,6 +21,7 @@ from proxygen.failure import Scope, failure
 from proxygen.host import files
 from proxygen.plan.rendering import MASK
 from proxygen.services import Pointer
+from proxygen.services.service_includes import spelled_out
 
 PREFIX = ".proxygen-check-"
 ASKED = ".proxygen-asked-"
@@ -60,34 +62,28 @@ class Staging:
         text = readable(path)
         if text is None or depth > DEEPEST:
             return path
-        changed = re.sub(
-            self.pointer.include,
-            lambda match: self.include(match, path, depth),
-            text,
-            flags=re.DOTALL,
-        )
+        instead = partial(self.include, path=path, depth=depth)
+        changed = spelled_out(text, self.pointer.includes, instead)
         if changed == text:
             return path
         copy = path.with_name(self.prefix + path.name)
         self.stack.enter_context(files.temporarily(copy, changed))
         return copy
 
-    def include(self, match: re.Match[str], path: Path, depth: int) -> str:
-        """Return what stands for one match: an include spelled out where it leads to us."""
-        if not match["mask"]:
-            return match[0]
+    def include(self, words: str, mask: str, path: Path, depth: int) -> str:
+        """Return what stands for the *words* of an include: spelled out where it leads to us."""
         base = self.folder if self.pointer.relative_to_main else path.parent
-        found = self.files_of(base / match["mask"])
+        found = self.files_of(base / mask)
         lines = []
         for each in found:
             if self.is_ours(each):
                 self.reached = True
                 if self.target is not None:
-                    lines.append(self.pointer.directive.format(self.target / MASK))
+                    lines.append(self.pointer.directive(str(self.target / MASK)))
                 continue
-            lines.append(self.pointer.directive.format(self.stage(each, depth + 1)))
-        unchanged = [self.pointer.directive.format(each) for each in found]
-        return match[0] if lines == unchanged else "\n".join(lines)
+            lines.append(self.pointer.directive(str(self.stage(each, depth + 1))))
+        unchanged = [self.pointer.directive(str(each)) for each in found]
+        return words if lines == unchanged else "\n".join(lines)
 
     def files_of(self, mask: Path) -> list[Path]:
         """Return the files that a mask names, ours among them though it may not be there yet."""
@@ -194,8 +190,8 @@ def spread(path: Path, folder: Path, pointer: Pointer, found: dict[Path, str]) -
         return
     found[path] = text
     base = folder if pointer.relative_to_main else path.parent
-    for match in re.finditer(pointer.include, text, re.DOTALL):
-        for each in files.matching(base / match["mask"]) if match["mask"] else ():
+    for include in pointer.includes(text):
+        for each in files.matching(base / include.mask):
             spread(each, folder, pointer, found)
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import errno
-import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from itertools import chain
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from proxygen.host import files, processes
@@ -17,9 +16,14 @@ from proxygen.services import (
     Question,
     Reading,
 )
+from proxygen.services.service_includes import spelled_out
 
 LARGEST_CONFIGURATION = 64 * 1024 * 1024
 """Octets of a service's configuration with all that it includes: 20,000 sites of others."""
+COST = 256
+"""Octets for which a file counts that is included, if only to include others."""
+DEEPEST = 16
+"""How deep files may include each other."""
 
 
 def answers(questions: Mapping[str, Question]) -> dict[str, Answer]:
@@ -30,78 +34,52 @@ def answers(questions: Mapping[str, Question]) -> dict[str, Answer]:
 
 
 def read(question: Reading) -> Answer:
-    """Return a file's text as an answer, followed by those of the files that it includes."""
+    """Return a file's text as an answer, with those of the files that it includes."""
     try:
         text = files.text(question.path)
         if text is None:
             return Answer(1, "", f"{question.path} is not there")
-        if question.in_place:
-            return Answer(0, in_place(text, question, Budget()), "")
-        texts = chain([text], included(text, question, set()))
-        return Answer(0, "\n".join(bounded(texts, question.path)), "")
+        return Answer(0, Included(question).whole(text), "")
     except OSError as error:
         return Answer(1, "", f"{error.filename or question.path}: {error.strerror}")
 
 
-def bounded(texts: Iterable[str], path: Path) -> Iterator[str]:
-    """Yield the texts of a configuration; raise OSError where it is larger than any is."""
-    left = LARGEST_CONFIGURATION
-    for text in texts:
-        left -= len(text)
-        if left < 0:
-            most = f"more than {LARGEST_CONFIGURATION >> 20} MiB with what it includes"
-            raise OSError(errno.EFBIG, most, str(path))
-        yield text
-
-
-def included(text: str, question: Reading, seen: set[Path]) -> Iterator[str]:
-    """Yield the texts of all files that *text* includes, each once, but none of proxygen's own.
-
-    *seen* are those that were yielded: files may include each other.
-    """
-    if question.include is None:
-        return
-    for match in re.finditer(question.include, text, re.DOTALL):
-        found = files.matching(question.path.parent / match["mask"]) if match["mask"] else []
-        for path in found:
-            below = None if path in seen else files.text(path)
-            seen.add(path)
-            if below and not below.startswith(HEADER):
-                yield below
-                yield from included(below, question, seen)
-
-
-DEEPEST = 16
-"""How deep files may include each other."""
-
-
 @dataclass(slots=True)
-class Budget:
-    """How much may still be included."""
+class Included:
+    """Puts the texts of included files behind the directives that include them, within bounds.
 
+    *known* are those that were read; none of proxygen's own has a text.
+    """
+
+    question: Reading
     left: int = LARGEST_CONFIGURATION
+    known: dict[Path, str] = field(default_factory=dict)
 
+    def whole(self, text: str, depth: int = 0) -> str:
+        """Return a text with all that it includes; raise OSError where that is too much.
 
-def in_place(text: str, question: Reading, budget: Budget, depth: int = 0) -> str:
-    """Return *text* with the files that it includes in place, but without proxygen's own."""
+        What is *repeated* ends there instead.
+        """
+        self.left -= len(text) + COST
+        if self.left < 0 and self.question.repeated:
+            return ""
+        if self.left < 0:
+            most = f"more than {LARGEST_CONFIGURATION >> 20} MiB with what it includes"
+            raise OSError(errno.EFBIG, most, str(self.question.path))
+        if self.question.includes is None or depth == DEEPEST:
+            return text
+        return spelled_out(text, self.question.includes, partial(self.behind, depth=depth + 1))
 
-    def texts(match: re.Match[str]) -> str:
-        if not match["mask"]:
-            return match[0]
-        found = files.matching(question.path.parent / match["mask"])
-        below = [in_place(each, question, budget, depth + 1) for each in map(theirs, found) if each]
-        return "\n".join(below)
+    def behind(self, words: str, mask: str, depth: int) -> str:
+        """Return an include, and behind it the texts of the files that it includes."""
+        found = files.matching(self.question.path.parent / mask)
+        texts = (self.text(path) for path in found)
+        return "\n".join((words, *(self.whole(text, depth) for text in texts if text)))
 
-    budget.left -= len(text)
-    if question.include is None or depth == DEEPEST or budget.left < 0:
-        return ""
-    return re.sub(question.include, texts, text, flags=re.DOTALL)
-
-
-def theirs(path: Path) -> str:
-    """Return the text of an included file; empty for one of proxygen's, or that is none."""
-    try:
-        text = files.text(path) if path.is_file() else None
-    except OSError:
-        return ""
-    return text if text and not text.startswith(HEADER) else ""
+    def text(self, path: Path) -> str:
+        """Return the text of an included file; empty for one of proxygen's, and the next time."""
+        if path in self.known:
+            return self.known[path] if self.question.repeated else ""
+        text = files.text(path) or ""
+        self.known[path] = "" if text.startswith(HEADER) else text
+        return self.known[path]

@@ -20,6 +20,8 @@ from proxygen.plan.left_out import BIND, Kind, LeftOut, Part
 from proxygen.plan.observed import Installed
 from proxygen.plan.rendering import ADDITIONS, closed_in, digests_in, overrides_in, served
 from proxygen.services import EVERYWHERE, Additions, Facts, WebFacts
+from proxygen.services.nginx_lexer import every, parse
+from proxygen.services.nginx_others import socket
 
 
 def parts_of(
@@ -144,16 +146,15 @@ def suspected(new: Sequence[Part], words: str, additions: Mapping[str, Additions
     if named := [each for each in new if f"/additions/{each.version}/" in words]:
         return named
     ports = {place.rpartition(":")[2] for place in BIND.findall(words)}
-    told = {each: set(LISTEN.findall(text_of(additions[each.name]))) for each in new}
+    told = {each: set(listened_at(additions[each.name])) for each in new}
     return [each for each in new if told[each] & ports] or [each for each in new if told[each]]
 
 
-LISTEN = re.compile(r"\blisten\s+(?:[^\s;]*:)?([^\s;:]+)")
-
-
-def text_of(additions: Additions) -> str:
-    """Return the text of directives."""
-    return "\n".join(text for _, text in additions.files)
+def listened_at(additions: Additions) -> Iterator[str]:
+    """Yield the ports at which directives have nginx listen."""
+    for _, text in additions.files:
+        listens = (each for each in every(parse(text)) if each.name == "listen")
+        yield from (socket(each).rpartition(":")[2] for each in listens)
 
 
 def knows_additions(present: Installed) -> bool:

@@ -151,7 +151,7 @@ HEADER = "# Written by proxygen; `proxygen uninstall` removes it. What it includ
 
 def pointing(pointer: Pointer, target: Path) -> str:
     """Return the pointer's text: the include of the generation at *target*."""
-    return f"{HEADER}{pointer.directive.format(target / MASK)}\n"
+    return f"{HEADER}{pointer.directive(str(target / MASK))}\n"
 
 
 def installation(

@@ -7,7 +7,7 @@ Each module of this folder describes one service: it has a ``SERVICE``, a ``Serv
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -19,6 +19,7 @@ from proxygen.model.layout import Layout
 from proxygen.model.site import Role
 from proxygen.model.types import HostPath
 from proxygen.model.views import View
+from proxygen.services.service_includes import Includes
 
 
 class ServiceSettings(BaseModel):
@@ -48,13 +49,14 @@ class Command:
 class Reading:
     """A file to read instead; the answer has code 0 and its text, or another code when absent.
 
-    With *include* (as in ``Pointer``) the texts of all files that it includes follow, except
-    those that proxygen wrote; with *in_place* they stand where they are included.
+    With *includes* the text of each file that it includes stands behind the directive that
+    includes it, except of those that proxygen wrote: once, or with *repeated* as often as it is
+    included.
     """
 
     path: Path
-    include: str | None = None
-    in_place: bool = False
+    includes: Includes | None = None
+    repeated: bool = False
 
 
 Question = Command | Reading
@@ -242,15 +244,14 @@ class Wanted:
 class Pointer:
     """The file *path* among the service's own, which includes the generation that serves.
 
-    ``directive.format(mask)`` is the line that includes the files of a mask; *include* is a
-    regular expression whose group ``mask`` is the argument of such a directive in the service's
-    configuration (its other branches skip comments and strings). *relative_to_main*: a relative
-    mask is below the folder of the main file, else below that of the including file.
+    *directive* gives the line that includes the files of a mask; *includes* finds such lines in
+    the service's configuration. *relative_to_main*: a relative mask is below the folder of the
+    main file, else below that of the including file.
     """
 
     path: Path
-    directive: str
-    include: str
+    directive: Callable[[str], str]
+    includes: Includes
     relative_to_main: bool = True
 
 

@@ -27,6 +27,7 @@ from proxygen.services import (
     Wanted,
 )
 from proxygen.services.mail_endpoints import asked_for_any_name
+from proxygen.services.service_includes import matched_by
 from proxygen.services.service_kind import ServiceKind
 
 PROGRAMS = ("/usr/sbin/dovecot", "dovecot")
@@ -46,7 +47,7 @@ LOGINS = {
 }
 """The services that clients meet: the protocol that must be enabled, and what is spoken."""
 
-INCLUDE = r"(?m)^[ \t]*!include(?:_try)?[ \t]+(?P<mask>[^\r\n#]*[^\s#])"
+INCLUDES = matched_by(r"(?m)^[ \t]*!include(?:_try)?[ \t]+(?P<mask>[^\r\n#]*[^\s#])")
 """A comment starts with another character, and strings do not stand at a line's beginning."""
 
 LISTENING = ("protocols", "listen", "base_dir", "service")
@@ -356,7 +357,7 @@ def pointer(main: Path) -> Pointer:
     That the certificate is served is verified from outside.
     """
     path = main.parent / "conf.d" / "99-proxygen.conf"
-    return Pointer(path, "!include_try {}", INCLUDE, relative_to_main=False)
+    return Pointer(path, "!include_try {}".format, INCLUDES, relative_to_main=False)
 
 
 def wanted(

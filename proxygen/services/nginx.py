@@ -35,23 +35,21 @@ from proxygen.services.nginx_blocks import (
     upstreams,
 )
 from proxygen.services.nginx_facts import (
-    INCLUDE,
     NginxFacts,
     able,
     addresses,
     configuration,
     default_ports,
-    directive,
     error_log,
     main_file,
     numbers,
     option,
     pid_file,
     pointer_file,
-    quoted_names,
     server_names,
 )
 from proxygen.services.nginx_headers import FOREIGN
+from proxygen.services.nginx_lexer import includes, written
 from proxygen.services.nginx_names import (
     ANY_NAME,
     BELOW,
@@ -79,7 +77,7 @@ def questions(program: str, settings: Settings, layout: Layout) -> Mapping[str, 
     """Return the commands and files whose answers ``facts`` needs."""
     return {
         "built": Command((program, "-V")),
-        "configuration": Reading(main_file(settings, layout), INCLUDE),
+        "configuration": Reading(main_file(settings, layout), includes),
     }
 
 
@@ -89,21 +87,20 @@ def facts(
     """Return what the answers tell; raise ServiceError when it cannot be worked with."""
     built = answers["built"].words
     main = main_file(settings, layout)
-    written = answers["configuration"].out
-    text = configuration(answers["configuration"], main, built)
-    defaults = default_ports(text)
-    narrower = addresses(text)
+    root = configuration(answers["configuration"], main, built)
+    defaults = default_ports(root)
+    narrower = addresses(root)
     running = numbers(r"running with OpenSSL ([0-9.]+)", built)
     return NginxFacts(
         program=program,
         version=able(program, settings, built),
         main=main,
         openssl=running or numbers(r"built with OpenSSL ([0-9.]+)", built),
-        pid_file=pid_file(written, built, layout),
-        log=error_log(written, built, layout),
-        user=directive("user", written) or option("user", built) or "nobody",
+        pid_file=pid_file(root, built, layout),
+        log=error_log(root, built, layout),
+        user=root.first("user") or option("user", built) or "nobody",
         default_ports=defaults,
-        names=server_names(text) | quoted_names(written),
+        names=server_names(root),
         warnings=(*elsewhere(settings, defaults), *taken(settings, narrower)),
     )
 
@@ -115,7 +112,7 @@ def certificate_questions(
     answers: Mapping[str, Answer],  # noqa: ARG001
 ) -> Mapping[str, Question]:
     """Return the configuration of others, whole and in order."""
-    return {"others": Reading(facts.main, INCLUDE, in_place=True)}
+    return {"others": Reading(facts.main, includes, repeated=True)}
 
 
 def configured(
@@ -158,7 +155,7 @@ def taken(settings: Settings, narrower: Mapping[str, set[str]]) -> Iterator[str]
 
 def pointer(main: Path) -> Pointer:
     """Return the one file of ours among nginx's own."""
-    return Pointer(pointer_file(main), "include {};", INCLUDE)
+    return Pointer(pointer_file(main), lambda mask: f"include {written(mask)};", includes)
 
 
 def http_sockets(settings: Settings, facts: NginxFacts) -> tuple[str, ...]:

@@ -10,15 +10,15 @@ from proxygen.errors import ServiceError
 from proxygen.failure import Failure, Scope, failure
 from proxygen.model.layout import Layout
 from proxygen.services import Answer, WebFacts
+from proxygen.services.nginx_lexer import Directive, includes_of, parse
+from proxygen.services.nginx_others import is_default, names_of, socket
 from proxygen.services.nginx_settings import Settings
 
 OLDEST = (1, 19, 5)
 """``ssl_reject_handshake`` came with 1.19.4, the option ``-e`` with 1.19.5."""
-
-LONGEST_PORT = 5
-
-SKIPPED = r"""\#[^\n]*|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'"""
-INCLUDE = r"""(?<![^\s;{}])include\s+(?P<quote>["']?)(?P<mask>[^\s;"']+)(?P=quote)\s*;|""" + SKIPPED
+SERVED = ("http", "stream", "mail")
+"""The blocks in which server blocks stand."""
+ADDRESS = re.compile(r"\[[0-9A-Fa-f:.]+\]|[0-9]+(?:\.[0-9]+)+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +68,8 @@ def too_old(version: tuple[int, ...], program: str, built: str) -> Failure:
     )
 
 
-def configuration(answer: Answer, main: Path, built: str) -> str:
-    """Return nginx's configuration without comments and strings; it must include our file."""
+def configuration(answer: Answer, main: Path, built: str) -> Directive:
+    """Return nginx's configuration as it was read; it must include our file."""
     if answer.code:
         compiled = option("conf-path", built)
         raise ServiceError(
@@ -82,14 +82,13 @@ def configuration(answer: Answer, main: Path, built: str) -> str:
                 compiled=compiled or "",
             )
         )
-    ours = pointer_file(main)
-    masks = (match["mask"] for match in re.finditer(INCLUDE, answer.out) if match["mask"])
-    if not any(ours.match(str(main.parent / mask)) for mask in masks):
+    root, ours = parse(answer.out), pointer_file(main)
+    if not any(ours.match(str(main.parent / each.mask)) for each in includes_of(root)):
         mask = f"{ours.parent}/*.conf"
         raise ServiceError(
             failure("nginx-not-including", Scope.SERVICE, "nginx", where=main, mask=mask)
         )
-    return re.sub(SKIPPED, "", answer.out)
+    return root
 
 
 def numbers(pattern: str, text: str) -> tuple[int, ...]:
@@ -103,58 +102,42 @@ def dotted(version: tuple[int, ...]) -> str:
     return ".".join(map(str, version))
 
 
-def directive(name: str, text: str) -> str | None:
-    """Return the first argument of a directive in a configuration, without its quotes."""
-    text = re.sub(SKIPPED, lambda match: "" if match[0].startswith("#") else match[0], text)
-    match = re.search(rf"(?<![^\s;{{}}]){name}\s+(\"[^\"]*\"|'[^']*'|[^\s;]+)[^;]*;", text)
-    return match[1].strip("\"'") if match else None
-
-
 def option(name: str, built: str) -> str | None:
     """Return what nginx was built with (``nginx -V``)."""
     match = re.search(rf"--{name}=(\S+)", built)
     return match[1] if match else None
 
 
-def pid_file(text: str, built: str, layout: Layout) -> Path:
+def pid_file(root: Directive, built: str, layout: Layout) -> Path:
     """Return where the master process leaves its id; a relative path is below the prefix."""
-    if written := directive("pid", text):
-        return layout.host(option("prefix", built) or "/") / written
+    if said := root.first("pid"):
+        return layout.host(option("prefix", built) or "/") / said
     return layout.host(option("pid-path", built) or "/run/nginx.pid")
 
 
-def error_log(text: str, built: str, layout: Layout) -> Path | None:
+def error_log(root: Directive, built: str, layout: Layout) -> Path | None:
     """Return the file of the error log, None where it is no file."""
-    written = directive("error_log", text) or option("error-log-path", built) or ""
-    return layout.host(written) if written.startswith("/") else None
+    said = root.first("error_log") or option("error-log-path", built) or ""
+    return layout.host(said) if said.startswith("/") else None
 
 
-def default_ports(text: str) -> frozenset[int]:
+def default_ports(root: Directive) -> frozenset[int]:
     """Return the ports for which somebody else's server block is the default."""
-    listens = re.findall(r"(?<![^\s;{}])listen\s+([^\s;]+)([^;]*);", text)
-    defaults = (address for address, more in listens if "default" in more)
-    ports = (match[1] if (match := re.search(r"(?:^|:)([0-9]+)$", a)) else "80" for a in defaults)
-    return frozenset(int(port) for port in ports if len(port) <= LONGEST_PORT)
+    sockets = map(socket, filter(is_default, root.below("http", "server", "listen")))
+    return frozenset(int(each.rpartition(":")[2]) for each in sockets if each[:5] != "unix:")
 
 
-def addresses(text: str) -> dict[str, set[str]]:
+def addresses(root: Directive) -> dict[str, set[str]]:
     """Return where somebody else's server blocks listen on one address alone, by port."""
     found: dict[str, set[str]] = {}
-    for listen in re.findall(r"(?<![^\s;{}])listen\s+([^\s;]+)", text):
-        match = re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[0-9.]+)(?::(\d+))?", listen)
-        if match and not match[1].isdigit() and match[1] not in ("0.0.0.0", "[::]"):
-            found.setdefault(match[2] or "80", set()).add(f"{match[1]}:{match[2] or 80}")
+    for listen in (each for kind in SERVED for each in root.below(kind, "server", "listen")):
+        address, _, port = socket(listen).rpartition(":")
+        if ADDRESS.fullmatch(address) and address not in ("0.0.0.0", "[::]"):
+            found.setdefault(port, set()).add(f"{address}:{port}")
     return found
 
 
-def server_names(text: str) -> frozenset[str]:
+def server_names(root: Directive) -> frozenset[str]:
     """Return the names that somebody else's server blocks answer for."""
-    lists = re.findall(r"(?<![^\s;{}])server_name\s+([^;]+);", text)
-    return frozenset(name.lower() for names in lists for name in names.split())
-
-
-def quoted_names(text: str) -> frozenset[str]:
-    """Return their regular expressions that stand in quotes, as those with braces have to."""
-    kept = re.sub(SKIPPED, lambda match: "" if match[0].startswith("#") else match[0], text)
-    lists = re.findall(r"(?<![^\s;{}])server_name\s+((?:\"[^\"]*\"|'[^']*'|[^;\"'])+);", kept)
-    return frozenset(name for names in lists for name in re.findall(r"[\"'](~[^\"']*)", names))
+    servers = root.below("http", "server")
+    return frozenset(name for server in servers for name in names_of(server) if name)

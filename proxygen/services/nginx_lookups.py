@@ -6,9 +6,11 @@ import re
 from collections.abc import Iterator
 
 from proxygen.model.hosts import is_address
-from proxygen.services.nginx_others import TOKEN
+from proxygen.services.nginx_lexer import every, parse
 
-PASSES = re.compile("(?:proxy|grpc|fastcgi|uwsgi|scgi|memcached)_pass")
+PASSES = frozenset(
+    f"{kind}_pass" for kind in ("proxy", "grpc", "fastcgi", "uwsgi", "scgi", "memcached")
+)
 HOST = re.compile(
     r"(?:[a-z]+://)?(?P<host>[A-Za-z0-9_-]+(?:[.][A-Za-z0-9_-]+)+)(?::[0-9]+)?(?:/.*)?", re.DOTALL
 )
@@ -17,20 +19,13 @@ OURS = "proxygen."
 
 
 def looked_up(text: str) -> Iterator[tuple[int, str]]:
-    """Yield each name that requests are passed on to, with its line.
+    """Yield each name that requests are passed on to, with its line as nginx tells it.
 
     Not where there is a variable: such a name is looked up when it is needed. One without a dot
     may be a group of the administrator's.
     """
-    line, end, words = 1, 0, list[str]()
-    for found in TOKEN.finditer(text):
-        line, end = line + text.count("\n", end, found.start()), found.start()
-        kind, value = found.lastgroup, found[found.lastgroup] if found.lastgroup else ""
-        words = [] if kind == "mark" else [*words[:1], *([value] if kind else [])]
-        if kind in (None, "mark") or len(words) != 2 or not PASSES.fullmatch(words[0]):
-            continue
-        host = HOST.fullmatch(value)
-        if host is None or "$" in value or is_address(host["host"]):
-            continue
-        if not host["host"].startswith(OURS):
-            yield line, host["host"]
+    for each in every(parse(text)):
+        target = each.arguments[0] if each.name in PASSES and each.arguments else "$"
+        host = None if "$" in target else HOST.fullmatch(target)
+        if host and not is_address(host["host"]) and not host["host"].startswith(OURS):
+            yield each.last_line, host["host"]

@@ -4,49 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
-TOKEN = re.compile(
-    r"""\s+|\#[^\n]*|"(?P<double>(?:\\.|[^"\\])*)"|'(?P<single>(?:\\.|[^'\\])*)'"""
-    r"""|(?P<mark>[{};])|(?P<word>(?:\$\{[^}\s]*\}|\\.|[^\s;{}\\])+)|.""",
-    re.DOTALL,
-)
+from proxygen.services.nginx_lexer import Directive, parse
+
 SNI = re.compile(r"\$(?:ssl_server_name\b|\{ssl_server_name\})")
 NAME = re.compile(r"[a-z0-9.-]+")
 LONGEST_PATTERN = 1000
-
-
-@dataclass(slots=True)
-class Directive:
-    """A directive with its arguments, and what stands in its block."""
-
-    name: str
-    arguments: tuple[str, ...]
-    block: list[Directive] = field(default_factory=list)
-
-    def all(self, name: str) -> list[Directive]:
-        """Return the directives of that name in its block."""
-        return [each for each in self.block if each.name == name]
-
-
-def parse(text: str) -> Directive:
-    """Return a configuration as one block; what cannot be read is passed over."""
-    root = Directive("", ())
-    open_blocks, words = [root], list[str]()
-    for found in TOKEN.finditer(text):
-        kind, value = found.lastgroup, found[found.lastgroup] if found.lastgroup else ""
-        if kind != "mark":
-            words += [value] if kind else []
-        elif value == "}":
-            words, open_blocks = [], open_blocks[:-1] or [root]
-        else:
-            directive = Directive(words[0] if words else "", tuple(words[1:]))
-            open_blocks[-1].block.append(directive)
-            words = []
-            if value == "{":
-                open_blocks.append(directive)
-    return root
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +46,7 @@ def servers(root: Directive) -> Iterator[Server]:
             if secure:
                 yield Server(
                     tuple(socket(listen) for listen in secure),
-                    frozenset(
-                        socket(listen)
-                        for listen in secure
-                        if {"default_server", "default"} & set(listen.arguments)
-                    ),
+                    frozenset(socket(listen) for listen in secure if is_default(listen)),
                     tuple(names_of(each)) or ("",),
                     tuple(pairs(each, http)),
                 )
@@ -103,9 +64,14 @@ def is_secure(listen: Directive) -> bool:
     return bool({"ssl", "quic"} & set(listen.arguments[1:]))
 
 
+def is_default(listen: Directive) -> bool:
+    """Return whether a server block is the one for unknown names on a socket."""
+    return bool({"default_server", "default"} & set(listen.arguments[1:]))
+
+
 def socket(listen: Directive) -> str:
     """Return ADDRESS:PORT that a server block listens on."""
-    written = listen.arguments[0]
+    written = listen.arguments[0] if listen.arguments else ""
     if re.fullmatch(r"[0-9]{1,5}", written):
         return f"*:{written}"
     return written if re.search(r":[0-9]{1,5}$", written) else f"{written}:80"

@@ -114,7 +114,7 @@ class Mail:
         new.symlink_to(folder)
         new.rename(live.current)
         if pointer := self.service.pointer(facts.main):
-            pointer.path.write_text(pointer.directive.format(live.current / "*.conf") + "\n")
+            pointer.path.write_text(pointer.directive(str(live.current / "*.conf")) + "\n")
         if wanted.parameters and (sets := self.service.parameters):
             values = assigned(render(templates(), wanted.parameters))
             facts.main.write_text(sets.edited(facts.main.read_text(), values))

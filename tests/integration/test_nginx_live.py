@@ -124,7 +124,7 @@ class Site:
         assert "\n\n\n" not in text
         (current / file.name).write_text(text)
         ours = nginx.pointer(facts.main)
-        ours.path.write_text(ours.directive.format(f"{current}/*.conf") + "\n")
+        ours.path.write_text(ours.directive(f"{current}/*.conf") + "\n")
         for each in facts.additions.values():
             folder = self.layout.live("nginx").additions / each.digest
             folder.mkdir(parents=True, exist_ok=True)

@@ -32,6 +32,7 @@ from proxygen.plan.culprits import parts_of
 from proxygen.plan.left_out import Kind, LeftOut
 from proxygen.plan.observed import Installed, Observed, Refused, ServiceState
 from proxygen.services import Reading, ServiceSettings, WebFacts, postfix
+from proxygen.services.service_includes import matched_by
 from proxygen.stores import answered, keyspace
 from proxygen.stores.bundles import Bundles
 from proxygen.stores.names import NameBook
@@ -43,20 +44,41 @@ from tests.models import site
 from tests.small_service import LINK, THEIRS, Small
 from tests.standins import MemoryStore
 
-INCLUDE = r"^include (?P<mask>[^;]*);"
+INCLUDES = matched_by(r"(?m)^include (?P<mask>[^;]*);")
 
 
 def test_a_configuration_is_read_within_bounds_with_what_it_includes(tmp_path: Path) -> None:
     main = tmp_path / "main.conf"
     main.write_text("include *.part;\n")
     (tmp_path / "a.part").write_text("a\n")
-    assert answers.read(Reading(main, INCLUDE)).out == "include *.part;\n\na\n"
+    assert answers.read(Reading(main, INCLUDES)).out == "include *.part;\na\n\n"
     for name in ("b", "c"):
         (tmp_path / f"{name}.part").touch()
         os.truncate(tmp_path / f"{name}.part", 40 * 1024 * 1024)
-    answer = answers.read(Reading(main, INCLUDE))
+    answer = answers.read(Reading(main, INCLUDES))
     assert (answer.code, answer.out) == (1, "")
     assert answer.err == f"{main}: more than 64 MiB with what it includes"
+
+
+@pytest.mark.parametrize(
+    ("repeated", "expected"),
+    [
+        pytest.param(False, "include b;\ninclude c;\nc\n\n\ninclude b;\n", id="once"),
+        pytest.param(True, 2 * "include b;\ninclude c;\nc\n\n\n", id="as often as included"),
+    ],
+)
+def test_what_is_included_stands_behind_its_include(
+    tmp_path: Path, repeated: bool, expected: str
+) -> None:
+    for name, text in (("a", "include b;\ninclude b;\n"), ("b", "include c;\n"), ("c", "c\n")):
+        (tmp_path / name).write_text(text)
+    assert answers.read(Reading(tmp_path / "a", INCLUDES, repeated)).out == expected
+
+
+def test_files_that_include_one_another_are_read_within_bounds(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("include a;\ninclude a;\n")
+    assert len(answers.read(Reading(tmp_path / "a", INCLUDES)).out) < 100
+    assert not answers.read(Reading(tmp_path / "a", INCLUDES, repeated=True)).code
 
 
 def test_a_service_that_is_missing_is_told_by_its_name(tmp_path: Path) -> None:

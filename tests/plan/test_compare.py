@@ -25,7 +25,7 @@ from proxygen.plan.observed import Installed, Observed, ServiceState
 from proxygen.plan.rendering import Installation
 from proxygen.plan.renewal import Reason
 from proxygen.plan.steps import Change, Forget, Install, Issue, Look, Plan, Reload, Step, Verify
-from proxygen.services import Endpoint, Facts, ParameterFacts, Pointer
+from proxygen.services import Endpoint, Facts, ParameterFacts, nginx
 from tests.certificates import DAY, NOON
 from tests.models import bundle, bundles, site
 
@@ -42,7 +42,7 @@ LIVE = Layout(Path("/"), Path("/etc/proxygen/proxygen.yaml")).live("nginx")
 FACTS = ParameterFacts(
     *("nginx", (1, 22, 1), Path("/etc/nginx/nginx.conf")), parameters={"level": "may"}
 )
-POINTER = Pointer(Path("/etc/nginx/conf.d/00-proxygen.conf"), "include {};", "")
+POINTER = nginx.pointer(Path("/etc/nginx/nginx.conf"))
 
 
 def endpoint(name: str, owner: str) -> Endpoint:

@@ -582,14 +582,14 @@ def test_the_key_is_not_in_the_file_whose_content_doveconf_prints() -> None:
     ],
 )
 def test_includes_are_found(line: str, mask: str | None) -> None:
-    found = re.search(dovecot.INCLUDE, f"a = b\n{line}\nc = d\n")
-    assert (found and found["mask"]) == mask
+    found = [each.mask for each in dovecot.INCLUDES(f"a = b\n{line}\nc = d\n")]
+    assert found == ([mask] if mask else [])
 
 
 def test_the_pointer_stands_last_in_conf_d() -> None:
     pointer = dovecot.pointer(found().main)
     assert pointer.path == Path("/etc/dovecot/conf.d/99-proxygen.conf")
-    assert pointer.directive.format("/g/*.conf") == "!include_try /g/*.conf"
+    assert pointer.directive("/g/*.conf") == "!include_try /g/*.conf"
 
 
 def test_programs_beside_the_one_found() -> None:

@@ -30,6 +30,7 @@ from proxygen.services import (
     nginx_facts,
 )
 from proxygen.services.nginx_facts import NginxFacts
+from proxygen.services.nginx_lexer import parse
 from tests.certificates import NOON
 
 TEMPLATES = Path(__file__).parents[2] / "templates"
@@ -274,10 +275,12 @@ def test_the_configuration_must_include_our_file(include: str, included: bool) -
         (f"listen {'4' * 5000} default_server; listen 80 default_server;", {80}),
         ("# listen 443 default_server;", set()),
         ("listen 443 ssl;", set()),
+        ("listen unix:/run/x default_server;", set()),
+        ("listen 443; } upstream x { listen 80 default_server;", set()),
     ],
 )
 def test_somebody_elses_default_server_is_noticed(listen: str, ports: set[int]) -> None:
-    found = facts(configuration=f"include conf.d/*.conf; server {{ {listen} }}")
+    found = facts(configuration=f"http {{ include conf.d/*.conf; server {{ {listen} }} }}")
     assert found.default_ports == ports
 
 
@@ -290,12 +293,14 @@ def test_somebody_elses_default_server_is_noticed(listen: str, ports: set[int]) 
         ("server_name '~^own{2}$';", {"~^own{2}$"}),
         ("# server_name '~^own$';", set()),
         ("log_format x 'server_name \"~^own$\";';", set()),
+        ('server_name "" a.example;', {"a.example"}),
+        ("listen 80; } map $host $x { server_name b.example;", set()),
     ],
 )
 def test_the_names_of_somebody_elses_server_blocks_are_known(
     written: str, expected: set[str]
 ) -> None:
-    found = facts(configuration=f"include conf.d/*.conf; server {{ {written} }}")
+    found = facts(configuration=f"http {{ include conf.d/*.conf; server {{ {written} }} }}")
     assert found.names == expected
 
 
@@ -305,10 +310,10 @@ def test_the_names_of_somebody_elses_server_blocks_are_known(
 def test_the_pointer_is_the_first_file_of_conf_d() -> None:
     pointer = nginx.pointer(FACTS.main)
     assert pointer.path == Path("/etc/nginx/conf.d/00-proxygen.conf")
-    assert pointer.directive.format("/live/*.conf") == "include /live/*.conf;"
+    assert pointer.directive("/live/*.conf") == "include /live/*.conf;"
+    assert pointer.directive("/of ours/*.conf") == 'include "/of ours/*.conf";'
     text = "include a;\n# include b;\nx 'include c;';include  \"d\" ;noinclude e;"
-    found = [match["mask"] for match in re.finditer(pointer.include, text)]
-    assert [mask for mask in found if mask] == ["a", "d"]
+    assert [each.mask for each in pointer.includes(text)] == ["a", "d"]
 
 
 def test_every_certificate_that_is_served_is_wanted_once() -> None:
@@ -789,4 +794,4 @@ def test_every_application_renders(application: str) -> None:
 @pytest.mark.parametrize("pid", ["/srv/n.pid", '"/srv/n.pid"', "'/srv/n.pid'"])
 def test_quotes_around_a_path_are_not_part_of_it(pid: str) -> None:
     text = f'# pid /no;\npid {pid}; # "x\nhttp {{ include conf.d/*.conf; }}\n'
-    assert nginx_facts.pid_file(text, "", LAYOUT) == Path("/srv/n.pid")
+    assert nginx_facts.pid_file(parse(text), "", LAYOUT) == Path("/srv/n.pid")
