@@ -134,7 +134,7 @@ def serve(descriptor: int, alive: int) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     with socket.socket(fileno=descriptor) as listening:
         while True:
-            ready, _, _ = select.select([listening, alive], [], [])
+            ready, _, _ = select.select([listening.fileno(), alive], [], [])
             if alive in ready:
                 return
             connection, _ = listening.accept()
