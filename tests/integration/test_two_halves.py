@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -90,6 +91,22 @@ def test_apply_serves_what_it_can_before_it_waits_for_an_authority(web: Machine)
             said, wrong = process.communicate()
         assert process.returncode == 0, said + wrong
         assert shown(web, "www.c.example") == {"www.c.example"}
+
+
+def test_apply_serves_what_it_can_before_it_asks_a_name_server(web: Machine) -> None:
+    with socket.socket(type=socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.settimeout(30)
+        resolvers = [f"127.0.0.1:{silent.getsockname()[1]}"]
+        acme = {"preflight": True}
+        asks = {"resolvers": resolvers, "addresses": ["127.0.0.1"]}
+        web.model(A | B | ORDERED, main=MAIN, acme=acme, **asks)
+        with started(web, "apply") as process:
+            assert silent.recv(512)
+            assert shown(web, "www.b.example") == {"www.b.example"}
+            said, wrong = process.communicate()
+    assert process.returncode == 0, said + wrong  # a silent name server refuses nobody
+    assert shown(web, "www.c.example") == {"www.c.example"}
 
 
 def test_a_deployment_waits_for_nobody_who_obtains(web: Machine) -> None:
