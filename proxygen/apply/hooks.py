@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -17,8 +16,6 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
-
-from pydantic import TypeAdapter, ValidationError
 
 from proxygen.apply import lineages
 from proxygen.apply.outcome import never, nothing
@@ -40,6 +37,7 @@ from proxygen.plan.observed import Observed
 from proxygen.services import Answer, Command, Endpoint
 from proxygen.stores import Store
 from proxygen.stores.change import change, readable
+from proxygen.stores.codec import Codec
 
 TIME_LIMIT = 60.0
 """Seconds for one hook."""
@@ -78,8 +76,7 @@ class Ran:
         return asdict(self) | {"at": self.at.isoformat()} | told
 
 
-RUNS = TypeAdapter(tuple[Ran, ...])
-TOLD = TypeAdapter(dict[str, str])
+RUNS, TOLD = Codec[tuple[Ran, ...]](tuple[Ran, ...]), Codec[dict[str, str]](dict[str, str])
 
 
 @dataclass(slots=True)
@@ -122,7 +119,7 @@ class Hooks:
             with self.as_warning():
                 bundles = self.parts.bundles.all()
                 served = {owner: each.fingerprint for owner, each in bundles.items()}
-                store.put(SINCE, json.dumps(served).encode())
+                store.put(SINCE, TOLD.written(served))
 
     def before(self, wanted: Certificate) -> None:
         """Run what is to be run before an order; it is placed whatever they answer.
@@ -353,30 +350,18 @@ def runs_key(owner: str) -> str:
 
 def told_since(store: Store) -> dict[str, str]:
     """Return what served already when the first deploy hook was found."""
-    try:
-        return TOLD.validate_json(store.get(SINCE) or b"{}")
-    except ValidationError:
-        return {}
+    return TOLD.read(store.get(SINCE)) or {}
 
 
 def runs(store: Store, owner: str) -> tuple[Ran, ...]:
     """Return how the last runs of hooks for an owner went, the latest last."""
-    return runs_from(readable(store, runs_key(owner)))
-
-
-def runs_from(value: bytes | None) -> tuple[Ran, ...]:
-    """Return the runs of hooks that were stored; none where that is damaged."""
-    try:
-        return RUNS.validate_json(value or b"[]")
-    except ValidationError:
-        return ()
+    return RUNS.read(readable(store, runs_key(owner))) or ()
 
 
 def keep(store: Store, owner: str, ran: Collection[Ran]) -> None:
     """Keep how hooks went, with the last ones before."""
 
     def with_those(stored: bytes | None) -> bytes:
-        kept = [*runs_from(stored), *ran][-KEPT_RUNS:]
-        return json.dumps([asdict(each) for each in kept], default=str).encode()
+        return RUNS.written((*(RUNS.read(stored) or ()), *ran)[-KEPT_RUNS:])
 
     change(store, runs_key(owner), with_those)

@@ -109,9 +109,7 @@ def tell(
 def keep_terms(parts: Parts, outcome: Outcome, memory: Memory) -> None:
     """Keep new terms of service for who tells people next: the authority speaks of them once."""
     box = Letterbox(parts.store, memory.unwritten)
-    kept = box.terms()
-    if (every := kept | outcome.terms) != kept:
-        box.keep_terms(every)
+    box.change_terms(lambda kept: kept | outcome.terms)
 
 
 def told(site: Site, parts: Parts, outcome: Outcome, memory: Memory, stop: Stop) -> datetime | None:
@@ -183,18 +181,16 @@ class Round:
 
         They are kept until then: the authority's issuer speaks of them once.
         """
-        kept = self.box.terms()
         before = told.get((self.site.contact or "").casefold())
         items = before.items if before else {}
-        new = {
-            directory: url
-            for directory, url in (kept | self.outcome.terms).items()
-            if any(each.directory == directory for each in self.site.authorities)
-            and not is_told(items.get(f"terms:{directory}"), url)
-        }
-        if new != kept:
-            self.box.keep_terms(new)
-        return new
+        asked = {each.directory for each in self.site.authorities}
+        return self.box.change_terms(
+            lambda kept: {
+                directory: url
+                for directory, url in (kept | self.outcome.terms).items()
+                if directory in asked and not is_told(items.get(f"terms:{directory}"), url)
+            }
+        )
 
     def observed(self) -> Observed | None:
         """Return what was observed, with what this round itself changed of it."""

@@ -16,7 +16,7 @@ from proxygen.model.certificate import Bundle
 from proxygen.model.former import CONFIRM, Removal
 from proxygen.model.site import Site
 from proxygen.plan.steps import Issue, Waiting
-from proxygen.stores.bundles import Bundles, attempt_from, attempt_key
+from proxygen.stores.bundles import ATTEMPT, Bundles, attempt_key
 from proxygen.texts.bounds import MOST_TOLD
 
 DEBUG, INFO, WARNING, ERROR = logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR
@@ -75,7 +75,7 @@ class Lines:
             obtained(step, found)
             return
         self.owners.add(step.certificate.owner)
-        attempt = attempt_from(bundles.readable(attempt_key(step.certificate.owner)))
+        attempt = ATTEMPT.read(bundles.readable(attempt_key(step.certificate.owner)))
         event(
             ERROR,
             "certificate_failed",

@@ -31,7 +31,7 @@ class Backup(BaseModel):
     @classmethod
     def of(cls, kept: KeptAccount, directory: str, now: datetime) -> Backup:
         """Return a backup of the account as it is stored; raise UsageError when there is none."""
-        registered, pem = kept.registered(), kept.pem()
+        registered, pem = kept.registered(), kept.read()
         if registered is None or kept.key() is None or pem is None:
             raise no_account(directory)
         if kept.key(NEXT):

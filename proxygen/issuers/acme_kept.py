@@ -19,7 +19,8 @@ from proxygen.model.certificate import KeyType
 from proxygen.model.x509 import new_key
 from proxygen.stores import Store
 from proxygen.stores.bundles import order_key
-from proxygen.stores.change import change
+from proxygen.stores.change import change, readable
+from proxygen.stores.codec import Codec
 
 KEY, NEXT = "key", "key.next"
 """The account's key, and the one that is to take its place (RFC 8555 section 7.3.5)."""
@@ -55,20 +56,36 @@ class Registered(Said):
     unwanted: Unwanted | None = None
 
 
+REGISTERED = Codec[Registered](Registered)
+
+
 class KeptAccount:
-    """The account at one authority as the store has it; nobody else is asked."""
+    """The account at one authority as the store has it; nobody else is asked.
+
+    It is written where the store has what was read of it: what another process wrote stays.
+    """
 
     def __init__(self, store: Store, directory: str) -> None:
         self.store = store
         self.folder = f"accounts/{hashlib.sha256(directory.encode()).hexdigest()[:16]}"
+        self.known: dict[str, bytes | None] = {}
 
-    def pem(self, which: str = KEY) -> bytes | None:
-        """Return a key as it is stored, None when there is none."""
-        return self.store.get(f"{self.folder}/{which}")
+    def read(self, which: str = KEY) -> bytes | None:
+        """Return a value as it is stored, None when there is none."""
+        self.known[which] = self.store.get(f"{self.folder}/{which}")
+        return self.known[which]
+
+    def put(self, values: Mapping[str, bytes | None]) -> bool:
+        """Put values where those that are known are still stored; return whether they were."""
+        former = {f"{self.folder}/{which}": self.known.get(which) for which in values}
+        new = {f"{self.folder}/{which}": value for which, value in values.items()}
+        if kept := self.store.put_if(former, new):
+            self.known |= values
+        return kept
 
     def key(self, which: str = KEY) -> JWKEC | None:
         """Return a stored key, None when there is none; raise IssueFailed for a damaged one."""
-        pem = self.pem(which)
+        pem = self.read(which)
         if pem is None:
             return None
         key = account_key(pem)
@@ -80,34 +97,43 @@ class KeptAccount:
         return key
 
     def new_key(self, which: str = KEY) -> JWKEC:
-        """Return a new key; it is stored before anybody hears of it."""
+        """Return a new key; it is stored before anybody hears of it.
+
+        Where another process was quicker it is the one that is stored.
+        """
         pem = new_key(KeyType.ECDSA_P256)
-        self.store.put(f"{self.folder}/{which}", pem)
+        if not self.put({which: pem}):
+            return self.key(which) or self.new_key(which)
         return JWKEC(key=load_pem_private_key(pem, None))
 
     def move(self) -> None:
-        """Put the next key in the place of the key, which is forgotten."""
-        if pem := self.pem(NEXT):
-            self.store.put_all({f"{self.folder}/{KEY}": pem, f"{self.folder}/{NEXT}": None})
+        """Put the next key in the place of the key, which is forgotten.
+
+        The authority knows no other by now, so that it counts also where another process has begun
+        to change the key.
+        """
+        pem = self.known.get(NEXT)
+        if pem and not self.put({KEY: pem, NEXT: None}):
+            self.put({KEY: pem})
 
     def drop_next(self) -> None:
         """Forget the next key."""
-        self.store.delete(f"{self.folder}/{NEXT}")
+        self.put({NEXT: None})
 
     def registered(self) -> Registered | None:
         """Return what is known of the account, None for nothing.
 
         Something unreadable is nothing: registering the same key finds the account again.
         """
-        kept = self.store.get(f"{self.folder}/account")
-        try:
-            return Registered.read(kept) if kept else None
-        except IssueFailed:
-            return None
+        return REGISTERED.read(self.read("account"))
 
     def register(self, registered: Registered) -> None:
-        """Keep what is known of the account."""
-        self.store.put(f"{self.folder}/account", registered.model_dump_json().encode())
+        """Keep what is known of the account.
+
+        Where another process registered it meanwhile, that stays: who uses the account next tells
+        the authority what is missing.
+        """
+        self.put({"account": REGISTERED.written(registered)})
 
 
 def account_key(pem: bytes) -> JWKEC | None:
@@ -148,6 +174,9 @@ class Memory(Said):
     orders: dict[str, KeptOrder] = Field({}, repr=False)
 
 
+ORDERS = Codec[Memory](Memory)
+
+
 class KeptOrders:
     """The orders under way at one authority; those at another one stay beside them."""
 
@@ -165,8 +194,10 @@ class KeptOrders:
 
     def make_room(self, owner: str) -> None:
         """Forget the owner's order; raise OSError when another could not be remembered."""
-        key = order_key(owner)
-        self.store.put(key, written(self.elsewhere(self.store.get(key))))
+        key, kept = order_key(owner), False
+        while not kept:  # it is written although nothing changes: that is what is tried
+            former = readable(self.store, key)
+            kept = self.store.put_if({key: former}, {key: written(self.elsewhere(former))})
 
     def missed(self, owner: str) -> None:
         """Count that the owner's order could not be reached; it is forgotten after some times."""
@@ -191,7 +222,7 @@ class KeptOrders:
 
     def drop_all(self, owner: str) -> None:
         """Forget the owner's orders, at every authority."""
-        self.store.delete(order_key(owner))
+        change(self.store, order_key(owner), lambda _: None)
 
     def change(self, owner: str, order: Mapping[str, KeptOrder]) -> None:
         """Keep that of the owner at this authority, and what is at others."""
@@ -210,12 +241,10 @@ class KeptOrders:
 
 def orders_in(stored: bytes | None) -> dict[str, KeptOrder]:
     """Return the orders that were stored, by directory; what cannot be read is forgotten."""
-    try:
-        return dict(Memory.read(stored).orders) if stored else {}
-    except IssueFailed:
-        return {}
+    kept = ORDERS.read(stored)
+    return dict(kept.orders) if kept else {}
 
 
 def written(orders: Mapping[str, KeptOrder]) -> bytes:
     """Return orders as they are stored."""
-    return Memory(orders=dict(orders)).model_dump_json().encode()
+    return ORDERS.written(Memory(orders=dict(orders)))

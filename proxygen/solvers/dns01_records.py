@@ -8,10 +8,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
-
 from proxygen.host.suffixes import registered
 from proxygen.stores import Store
+from proxygen.stores.change import readable
+from proxygen.stores.codec import Codec
 
 LABEL = "_acme-challenge"
 FOLDER = "records"
@@ -39,15 +39,14 @@ def challenge_value(key_authorization: str) -> str:
     return base64.urlsafe_b64encode(digest).rstrip(b"=").decode("ascii")
 
 
-class Kept(BaseModel):
-    """A record as it is stored."""
+@dataclass(frozen=True, slots=True)
+class Kept(Record):
+    """A record as it is stored, with the moment *at* which it was about to be written."""
 
-    model_config = ConfigDict(strict=True, frozen=True, extra="ignore", hide_input_in_errors=True)
+    at: datetime
 
-    solver: str
-    name: str
-    value: str
-    at: AwareDatetime
+
+KEPT = Codec[Kept](Kept)
 
 
 class KeptRecords:
@@ -58,28 +57,25 @@ class KeptRecords:
 
     def put(self, record: Record, now: datetime) -> None:
         """Remember a record; call it before it is written."""
-        kept = Kept(solver=record.solver, name=record.name, value=record.value, at=now)
-        self.store.put(key_of(record), kept.model_dump_json().encode())
+        kept = Kept(record.solver, record.name, record.value, now)
+        self.store.put(key_of(record), KEPT.written(kept))
 
     def drop(self, record: Record) -> None:
         """Forget a record: it is removed."""
         self.store.delete(key_of(record))
 
     def left(self, solver: str, now: datetime) -> Iterator[Record]:
-        """Yield the records of a solver that are still remembered, but for very old ones."""
+        """Yield the records of a solver that are still remembered, but for very old ones.
+
+        One that is about to be written again, by another process, is not forgotten.
+        """
         for key in list(self.store.keys(FOLDER)):
-            kept = self.read(key)
+            value = readable(self.store, key)
+            kept = KEPT.read(value)
             if kept is None or now - kept.at > GIVEN_UP:
-                self.store.delete(key)
+                self.store.put_if({key: value}, {key: None})
             elif kept.solver == solver:
                 yield Record(kept.solver, kept.name, kept.value)
-
-    def read(self, key: str) -> Kept | None:
-        """Return what is stored, None for what cannot be read."""
-        try:
-            return Kept.model_validate_json(self.store.get(key) or b"")
-        except ValidationError:
-            return None
 
 
 def key_of(record: Record) -> str:

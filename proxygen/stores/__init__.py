@@ -11,6 +11,10 @@ VERSION, VERSION_KEY = 5, "version"
 What is only added, be it a value or a field of one, makes no new version: readers pass over it.
 """
 
+LARGEST = 160 * 1024 * 1024
+"""Octets of a value. The largest is the model file and as much that is held back of what it said
+before; an octet of it may be kept as two."""
+
 Values = Mapping[str, bytes | None]
 """Values by key; None: that there is none."""
 

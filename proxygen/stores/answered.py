@@ -8,19 +8,17 @@ the host answers, and proxygen does so itself.
 from __future__ import annotations
 
 import http.client
-import json
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
-from pydantic import TypeAdapter, ValidationError
-
 from proxygen.names.states import Answers
 from proxygen.services import Listener
 from proxygen.stores import Store
+from proxygen.stores.codec import Codec
 
 PREFIX = "answered"
-ANSWERS = TypeAdapter(Answers)
+ANSWERS = Codec[Answers](Answers)
 
 PROBE_PATH = "/.well-known/acme-challenge/proxygen"
 PROBE_ANSWER = b"proxygen\n"
@@ -64,17 +62,16 @@ def note(own: Store, service: str, present: Answers | None) -> None:
     if present is None:
         own.delete(key_of(service))
     else:
-        told = {"names": sorted(present.names), "silent": sorted(present.silent)}
-        own.put(key_of(service), json.dumps(told).encode())
+        own.put(key_of(service), ANSWERS.written(present))
 
 
 def noted(own: Store, key: str) -> Answers | None:
     """Return what stands below a key; what is damaged or cannot be read names nothing."""
     try:
         value = own.get(key)
-        return None if value is None else ANSWERS.validate_json(value)
-    except (OSError, ValidationError):
+    except OSError:
         return Answers()
+    return None if value is None else ANSWERS.read(value) or Answers()
 
 
 def key_of(service: str) -> str:

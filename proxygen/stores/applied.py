@@ -8,18 +8,16 @@ once, unless another has put something meanwhile.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import secrets
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from pydantic import TypeAdapter
-
 from proxygen.model.former import NOTHING, Former, FormerFile, Held, Source
 from proxygen.model.site import Site
-from proxygen.stores import Store
+from proxygen.stores import LARGEST, Store
+from proxygen.stores.codec import Codec
 
 MAIN, FILES, SERIAL = "model/main", "model/files", "model/serial"
 
@@ -46,7 +44,7 @@ class Value:
     lost: list[str] = field(default_factory=list)
 
 
-VALUE = TypeAdapter(Value)
+VALUE = Codec[Value](Value, largest=LARGEST)
 
 
 def serial(store: Store) -> str:
@@ -152,26 +150,25 @@ def key_of(place: str) -> str:
 def written(file: FormerFile) -> bytes:
     """Return a file as it is kept; latin-1 gives every octet of text and paths back."""
     source = file.source
-    fields = {
-        "name": octets(source.name),
-        "folder": octets(str(source.folder)),
-        "home": octets(source.home),
-        "mask": octets(file.mask),
-        "text": source.text.decode("latin-1"),
-        "held": [
-            {"text": each.text.decode("latin-1"), "domains": sorted(each.domains)}
-            for each in file.held
-        ],
-        "released": sorted(file.released),
-        "lost": sorted(file.lost),
-    }
-    return json.dumps(fields, ensure_ascii=False).encode()
+    value = Value(
+        octets(source.name),
+        octets(str(source.folder)),
+        octets(source.home),
+        octets(file.mask),
+        source.text.decode("latin-1"),
+        [HeldValue(each.text.decode("latin-1"), sorted(each.domains)) for each in file.held],
+        sorted(file.released),
+        sorted(file.lost),
+    )
+    return VALUE.written(value)
 
 
 def file_from(value: bytes | None) -> FormerFile | None:
     """Return a file that was kept, None for what is none."""
+    found = VALUE.read(value)
+    if found is None:
+        return None
     try:
-        found = VALUE.validate_json(value or b"", strict=True)
         name, folder, mask = map(path_of, (found.name, found.folder, found.mask))
         source = Source(name, Path(folder), found.text.encode("latin-1"), path_of(found.home))
         held = tuple(

@@ -9,34 +9,27 @@ that is saved takes the place of all others of its owner.
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Hashable, Iterable
-from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
-
-from pydantic import TypeAdapter, ValidationError
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
 
 from proxygen.failure import NotObtained
-from proxygen.model.certificate import Bundle, Certificate, KeyAndChain, RenewalInfo
+from proxygen.model.certificate import Bundle, Certificate, KeyAndChain
 from proxygen.model.layout import stem
 from proxygen.plan.backoff import Attempt, pause, purpose
 from proxygen.stores import Store
-from proxygen.stores.change import change, readable
+from proxygen.stores.change import change, forget_values, readable
+from proxygen.stores.codec import Codec
 from proxygen.stores.kinds import KEY_TYPES, type_part
 
-T = TypeVar("T")
-Dated = TypeVar("Dated", Bundle, RenewalInfo, Attempt)
 DIGEST = re.compile("[0-9a-f]{64}")
 SERIAL = re.compile("-?[0-9a-f]{1,64}")
-EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9990, 1, 1, tzinfo=UTC)
-AT_UTC = timedelta(0)
 KEY_END = b"-----END PRIVATE KEY-----\n"
 
-
-BUNDLE = TypeAdapter(Bundle)
-ATTEMPT = TypeAdapter(Attempt)
+BUNDLE = Codec[Bundle](Bundle)
+ATTEMPT = Codec[Attempt](Attempt)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +95,8 @@ class Bundles:
             named.setdefault(key.rpartition("/")[2], set()).add(secret)
         for key in secrets:
             if not {None, key} & named.get(key.split("/")[1], set()):
-                self.store.delete(key)
-        wanted = {stem(owner) for owner in owners}
-        kept = ("orders", "attempts", "unusable")
-        for key in (key for prefix in kept for key in [*self.store.keys(prefix)]):
-            if key.partition("/")[2] not in wanted:
-                self.store.delete(key)
+                forget_values(self.store, key)
+        self.forget_others(owners, "orders", "attempts", "unusable")
 
     def facts(self, owner: str) -> Bundle | None:
         """Return the facts of an owner's stored bundle, None when there is none."""
@@ -127,8 +116,11 @@ class Bundles:
 
         The order and the last failure, too, but for what serves until the wanted one is there.
         """
-        found = (self.looked_up(key, None) for key in facts_keys(bundle.owner))
-        self.store.put_all(saved(pair, bundle, [each.bundle for each in found if each]))
+        kept = False
+        while not kept:
+            values = {key: self.readable(key) for key in facts_keys(bundle.owner)}
+            found = filter(None, map(bundle_from, values.values()))
+            kept = self.store.put_if(values, saved(pair, bundle, found))
 
     def save_first(self, pair: KeyAndChain, bundle: Bundle, former: Bundle | None) -> bool:
         """Keep a pair and its facts likewise, unless another came first; return whether it was.
@@ -159,7 +151,7 @@ class Bundles:
                 found = self.facts(bundle.owner) or bundle
                 return stored
             found = replace(present, **known)
-            return facts_of(found)
+            return BUNDLE.written(found)
 
         change(self.store, facts_key(bundle), with_known)
         return found
@@ -193,9 +185,9 @@ class Bundles:
         lifetime = bundle.lifetime if bundle else None
 
         def once_more(stored: bytes | None) -> bytes:
-            former = of_purpose(attempt_from(stored), about)
+            former = of_purpose(ATTEMPT.read(stored), about)
             once = attempt(wanted.owner, about, former, failure, now, draw, lifetime)
-            return written(replace(once, source=source))
+            return ATTEMPT.written(replace(once, source=source))
 
         change(self.store, attempt_key(wanted.owner), once_more)
 
@@ -221,17 +213,17 @@ class Bundles:
         """
 
         def once_more(stored: bytes | None) -> bytes | None:
-            former = of_purpose(attempt_from(stored), about)
+            former = of_purpose(ATTEMPT.read(stored), about)
             if former and former.holds(now):
                 return stored
-            return written(attempt(directory, about, former, failure, now, draw, lifetime))
+            return ATTEMPT.written(attempt(directory, about, former, failure, now, draw, lifetime))
 
         change(self.store, authority_key(prefix, directory), once_more)
 
     def settled(self, prefix: str, directory: str) -> None:
         """Forget why an authority was left alone: it answers."""
         if self.store.has(key := authority_key(prefix, directory)):
-            self.store.delete(key)
+            forget_values(self.store, key)
 
     def forget_failure(self, owner: str, known: Attempt | None = None) -> None:
         """Forget the last failure of an owner, for whom nothing of the kind is due any more.
@@ -240,22 +232,24 @@ class Bundles:
         """
 
         def without(stored: bytes | None) -> bytes | None:
-            return None if known in (None, attempt_from(stored)) else stored
+            return None if known in (None, ATTEMPT.read(stored)) else stored
 
         change(self.store, attempt_key(owner), without)
 
     def forget_orders(self, owners: Iterable[str]) -> None:
         """Forget the orders, with their keys, of all but these owners."""
-        kept = list(self.store.keys("orders"))
-        wanted = {stem(owner) for owner in owners} if kept else ()
-        for key in kept:
-            if key.split("/")[1] not in wanted:
-                self.store.delete(key)
+        self.forget_others(owners, "orders")
+
+    def forget_others(self, owners: Iterable[str], *prefixes: str) -> None:
+        """Forget what is kept below these prefixes for all but these owners."""
+        if kept := [key for prefix in prefixes for key in self.store.keys(prefix)]:
+            wanted = {stem(owner) for owner in owners}
+            forget_values(self.store, *(key for key in kept if key.partition("/")[2] not in wanted))
 
     def held(self, prefix: str) -> dict[str, Attempt]:
         """Return the failures below *prefix* by what they are of."""
         found = (self.readable(key) for key in self.store.keys(prefix))
-        return {each.of: each for value in found if (each := attempt_from(value))}
+        return {each.of: each for value in found if (each := ATTEMPT.read(value))}
 
 
 def saved(pair: KeyAndChain, bundle: Bundle, former: Iterable[Bundle]) -> dict[str, bytes | None]:
@@ -264,7 +258,8 @@ def saved(pair: KeyAndChain, bundle: Bundle, former: Iterable[Bundle]) -> dict[s
     gone = [*facts_keys(owner), *(secret_key(each.owner, each.digest) for each in former)]
     if not bundle.is_interim:
         gone += [attempt_key(owner), order_key(owner)]
-    new = {secret_key(owner, bundle.digest): pair.pem, facts_key(bundle): facts_of(bundle)}
+    facts = BUNDLE.written(bundle)
+    new = {secret_key(owner, bundle.digest): pair.pem, facts_key(bundle): facts}
     return dict.fromkeys(gone) | new
 
 
@@ -326,65 +321,13 @@ def of_purpose(attempt: Attempt | None, about: str) -> Attempt | None:
     return attempt if attempt and attempt.purpose == about else None
 
 
-def written(attempt: Attempt) -> bytes:
-    """Return a failure as it is stored."""
-    return json.dumps(asdict(attempt), default=str).encode()
-
-
-def facts_of(bundle: Bundle) -> bytes:
-    """Return the facts as they are stored."""
-    return json.dumps(asdict(bundle), default=str).encode()
-
-
 def bundle_from(value: bytes | None) -> Bundle | None:
     """Return the facts that were stored; None for none, or for what is not ours."""
-    bundle = read(BUNDLE, value)
-    if bundle is None or not SERIAL.fullmatch(bundle.serial):
+    found = BUNDLE.read(value)
+    if found is None or not SERIAL.fullmatch(found.serial):
         return None
-    if not all(map(DIGEST.fullmatch, (bundle.digest, bundle.fingerprint, bundle.spki))):
-        return None
-    try:
-        told = bundle.renewal and in_utc(bundle.renewal, "look_at", "start", "end", "moment")
-        found = in_utc(bundle, "not_before", "not_after")
-    except (OverflowError, ValueError):
-        return None
-    return found if told is bundle.renewal else replace(found, renewal=told)
-
-
-def in_utc(stored: Dated, *fields: str) -> Dated:
-    """Return what was stored with its moments in UTC; raise OverflowError or ValueError for none.
-
-    At the edges of time nothing can be added to a moment, so the latest is LATEST: a certificate
-    without an end is said to end in 9999 (RFC 5280 section 4.1.2.5).
-    """
-    moments = {field: value for field in fields if (value := getattr(stored, field)) is not None}
-    if all(each.utcoffset() == AT_UTC and EARLIEST < each < LATEST for each in moments.values()):
-        return stored
-    if any(each.tzinfo is None or each.astimezone(UTC) < EARLIEST for each in moments.values()):
-        raise ValueError("no moment of ours")
-    return replace(
-        stored, **{name: min(each.astimezone(UTC), LATEST) for name, each in moments.items()}
-    )
-
-
-def attempt_from(value: bytes | None) -> Attempt | None:
-    """Return the failure that was stored; None for none, or for what is not ours."""
-    found = read(ATTEMPT, value)
-    retry_at = found and found.failure.retry_at
-    if retry_at and not retry_at.tzinfo:
-        return None
-    try:
-        return found and in_utc(found, "at", "since", "again")
-    except (OverflowError, ValueError):
-        return None
-
-
-def read(stored: TypeAdapter[T], value: bytes | None) -> T | None:
-    """Return a stored value, every field of its type; one that is damaged harms no other."""
-    try:
-        return stored.validate_json(value or b"", strict=True)
-    except ValidationError:
-        return None
+    digests = (found.digest, found.fingerprint, found.spki)
+    return found if all(map(DIGEST.fullmatch, digests)) else None
 
 
 def kept_as(key: str, bundle: Bundle) -> bool:

@@ -20,6 +20,12 @@ def change(store: Store, key: str, make: Callable[[bytes | None], bytes | None])
             return
 
 
+def forget_values(store: Store, *keys: str) -> None:
+    """Forget values as they are now; one that is put meanwhile stays."""
+    for key in keys:
+        store.put_if({key: readable(store, key)}, {key: None})
+
+
 class Readable(Protocol):
     """What values are read from."""
 

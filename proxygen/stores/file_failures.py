@@ -8,11 +8,11 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from pydantic import AwareDatetime, TypeAdapter, ValidationError
-
 from proxygen.failure import NotObtained
 from proxygen.model.layout import stem
 from proxygen.stores import Store
+from proxygen.stores.change import readable
+from proxygen.stores.codec import Codec
 
 LONGEST = timedelta(days=1)
 """How long files are left alone that may become usable as they are."""
@@ -23,11 +23,11 @@ class Unusable:
     """What is stored: as which mark of the files that was found, until when it holds, and why."""
 
     mark: str
-    until: AwareDatetime | None
+    until: datetime | None
     failure: NotObtained
 
 
-UNUSABLE = TypeAdapter(Unusable)
+UNUSABLE = Codec[Unusable](Unusable)
 
 
 class Failures:
@@ -35,34 +35,36 @@ class Failures:
 
     def __init__(self, store: Store) -> None:
         self.store = store
+        self.known: dict[str, bytes | None] = {}
 
     def of(self, owner: str, mark: str, now: datetime) -> NotObtained | None:
         """Return why files with that mark cannot be used; None when that has to be tried."""
-        try:
-            kept = UNUSABLE.validate_json(self.store.get(key(owner)) or b"", strict=True)
-        except (OSError, ValidationError):
+        self.known[owner] = readable(self.store, key(owner))
+        kept = UNUSABLE.read(self.known[owner])
+        if kept is None or kept.mark != mark:
             return None
-        until = kept.until
-        retry_at = kept.failure.retry_at
-        if retry_at and not retry_at.tzinfo:
-            return None
-        if kept.mark != mark or (until and not now < until <= now + LONGEST):
-            return None
-        return kept.failure
+        over = kept.until and not now < kept.until <= now + LONGEST
+        return None if over else kept.failure
 
     def keep(
         self, owner: str, mark: str, failure: NotObtained, until: datetime | None = None
     ) -> None:
-        """Remember why, *until* a moment or until the files change; it is final meanwhile."""
-        kept = Unusable(mark, until, replace(failure, final=True))
-        with suppress(OSError):  # it is told in any case
-            self.store.put(key(owner), UNUSABLE.dump_json(kept))
+        """Remember why, *until* a moment or until the files change; it is final meanwhile.
+
+        What another process noted since it was asked for stays: the files may have changed.
+        """
+        self.put(owner, UNUSABLE.written(Unusable(mark, until, replace(failure, final=True))))
 
     def forget(self, owner: str) -> None:
-        """Forget why: the files are used."""
-        with suppress(OSError):
-            if self.store.has(key(owner)):
-                self.store.delete(key(owner))
+        """Forget why, as far as it was known when the files were read: they are used."""
+        if self.known.get(owner) is not None:
+            self.put(owner, None)
+
+    def put(self, owner: str, value: bytes | None) -> None:
+        """Put a value in the place of the one that is known."""
+        with suppress(OSError):  # it is told in any case
+            if self.store.put_if({key(owner): self.known.get(owner)}, {key(owner): value}):
+                self.known[owner] = value
 
 
 def mark_of(contents: Sequence[tuple[str, bytes]], password: bytes | None) -> str:

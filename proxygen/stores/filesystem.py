@@ -20,14 +20,11 @@ from pathlib import Path
 from types import MappingProxyType
 
 from proxygen.host import files, lock
-from proxygen.stores import Values, journal
+from proxygen.stores import LARGEST, Values, journal
 from proxygen.stores.change import readable
 from proxygen.stores.overlay import below, together
 
 PART = r"[a-zA-Z0-9_*-][a-zA-Z0-9._*-]{0,219}"
-LARGEST = 160 * 1024 * 1024
-"""Octets of a value. The largest is the model file and as much that is held back of what it said
-before; an octet of it may be kept as two."""
 LARGEST_JOURNAL = 4 * LARGEST
 """Octets of values that are put at once: at most a whole model."""
 JOURNAL = ".journal"

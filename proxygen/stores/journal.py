@@ -6,19 +6,22 @@ A digest of the rest, a table of keys with lengths (JSON; null: to be deleted), 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 
-from pydantic import NonNegativeInt, TypeAdapter, ValidationError
+from pydantic import NonNegativeInt
 
-TABLE = TypeAdapter(list[tuple[str, NonNegativeInt | None]])
+from proxygen.stores import LARGEST
+from proxygen.stores.codec import Codec
+
+Table = list[tuple[str, NonNegativeInt | None]]
+TABLE = Codec[Table](Table, largest=LARGEST)
 
 
 def written(values: Mapping[str, bytes | None]) -> bytes:
     """Return values as they stand in a journal."""
     table = [(key, None if value is None else len(value)) for key, value in values.items()]
     octets = (value for value in values.values() if value is not None)
-    rest = b"".join((json.dumps(table).encode(), b"\n", *octets))
+    rest = b"".join((TABLE.written(table), b"\n", *octets))
     return hashlib.sha256(rest).hexdigest().encode() + b"\n" + rest
 
 
@@ -28,13 +31,9 @@ def read(content: bytes) -> dict[str, bytes | None]:
     if hashlib.sha256(rest).hexdigest().encode() != digest:
         return {}
     table, _, octets = rest.partition(b"\n")
-    try:
-        entries = TABLE.validate_json(table)
-    except ValidationError:
-        return {}
     values: dict[str, bytes | None] = {}
     at = 0
-    for key, length in entries:
+    for key, length in TABLE.read(table) or ():
         values[key] = None if length is None else octets[at : at + length]
         at += length or 0
     return values

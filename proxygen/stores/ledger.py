@@ -7,20 +7,18 @@ rewrites little, and what no limit asks for any more is dropped as a whole.
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from pydantic import TypeAdapter, ValidationError
-
 from proxygen.plan.quota import LONGEST_WINDOW, Entry
 from proxygen.stores import Store
-from proxygen.stores.change import readable
+from proxygen.stores.change import forget_values, readable
+from proxygen.stores.codec import Codec
 
-ENTRIES = TypeAdapter(tuple[Entry, ...])
+ENTRIES = Codec[tuple[Entry, ...]](tuple[Entry, ...])
 HOUR = "%Y%m%d%H"
 PORTION = 50
 AHEAD = timedelta(hours=1)
@@ -55,10 +53,10 @@ class Ledger:
         if not key or hour_in(key) != hour_of(entry.at):
             key = self.latest = self.portion_for(entry.at)
         former = self.store.get(key)
-        entries = entries_from(former)
+        entries = ENTRIES.read(former) or ()
         if len(entries) >= PORTION:
             return False
-        return self.store.put_if({key: former}, {key: written([*entries, entry])})
+        return self.store.put_if({key: former}, {key: ENTRIES.written((*entries, entry))})
 
     def portion_for(self, at: datetime) -> str:
         """Return the key of the last portion of an hour, or of the next where that is full.
@@ -70,7 +68,7 @@ class Ledger:
             self.tidy(at)
             return self.key(hour_of(at), 0)
         value = readable(self.store, self.key(hour_of(at), last))
-        room = value is not None and len(entries_from(value)) < PORTION
+        room = value is not None and len(ENTRIES.read(value) or ()) < PORTION
         return self.key(hour_of(at), last if room else last + 1)
 
     def last(self, hour: str) -> int | None:
@@ -94,15 +92,18 @@ class Ledger:
         """Count what was noted while the clock was ahead as of *now*, so that it is over once."""
         ahead = hour_of(now + AHEAD)
         for key in [each for each in self.store.keys(self.folder) if hour_in(each) > ahead]:
-            moved = [replace(entry, at=now) for entry in self.portion(key)]
-            while not self.move(key, moved, hour_of(now)):
+            while not self.move(key, now):
                 pass
 
-    def move(self, key: str, moved: list[Entry], hour: str) -> bool:
-        """Make a portion the next one of an hour; return False where another has that by now."""
-        last = self.last(hour)
-        new = self.key(hour, 0 if last is None else last + 1)
-        return self.store.put_if({new: None}, {new: written(moved), key: None})
+    def move(self, key: str, now: datetime) -> bool:
+        """Make a portion the next one of this hour; return False where another wrote meanwhile."""
+        former = readable(self.store, key)
+        if former is None:  # another process moved it
+            return True
+        moved = tuple(replace(entry, at=now) for entry in ENTRIES.read(former) or ())
+        last = self.last(hour_of(now))
+        new = self.key(hour_of(now), 0 if last is None else last + 1)
+        return self.store.put_if({key: former, new: None}, {new: ENTRIES.written(moved), key: None})
 
     def tidy(self, at: datetime) -> None:
         """Drop what no limit asks for any more, seen from the newest entry that is there.
@@ -114,22 +115,11 @@ class Ledger:
             return
         newest = datetime.strptime(hour_in(keys[-1]), HOUR).replace(tzinfo=UTC)
         oldest = hour_of(min(newest, at) - LONGEST_WINDOW)
-        for key in keys:
-            if hour_in(key) < oldest:
-                self.store.delete(key)
+        forget_values(self.store, *(key for key in keys if hour_in(key) < oldest))
 
     def portion(self, key: str) -> tuple[Entry, ...]:
         """Return what stands below one key; what is damaged counts for nothing."""
-        return entries_from(readable(self.store, key))
-
-
-def entries_from(value: bytes | None) -> tuple[Entry, ...]:
-    """Return the entries that were stored; what is damaged counts for nothing."""
-    try:
-        entries = ENTRIES.validate_json(value or b"[]", strict=True)
-    except ValidationError:
-        return ()
-    return tuple(entry for entry in entries if entry.at.tzinfo)
+        return ENTRIES.read(readable(self.store, key)) or ()
 
 
 def hour_of(at: datetime) -> str:
@@ -140,19 +130,3 @@ def hour_of(at: datetime) -> str:
 def hour_in(key: str) -> str:
     """Return the hour of a key."""
     return key.rpartition("/")[2][:10]
-
-
-def written(entries: list[Entry]) -> bytes:
-    """Return entries as they are stored."""
-    return json.dumps(
-        [
-            {
-                "at": entry.at.isoformat(),
-                "names": entry.names,
-                "kind": entry.kind,
-                "renewal": entry.renewal,
-                "exempt": entry.exempt,
-            }
-            for entry in entries
-        ]
-    ).encode()

@@ -5,21 +5,18 @@
 
 from __future__ import annotations
 
-import json
 import threading
-from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
-from typing import Any
-
-from pydantic import TypeAdapter, ValidationError
 
 from proxygen.model.layout import stem
 from proxygen.names.states import Known, Names, hastened
 from proxygen.stores import Store
 from proxygen.stores.change import readable
+from proxygen.stores.codec import Codec
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +27,7 @@ class Page:
     names: tuple[Known, ...]
 
 
-PAGE = TypeAdapter(Page)
-ZERO = timedelta(0)
-EMPTY = (None, "", ())
-"""What every field is that has nothing, unless it must be there."""
+PAGE = Codec[Page](Page, sparse=True)  # most of what may be known is not known of most names
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +66,7 @@ class NameBook:
         former = self.read.get(key)
         if former and stamp is not None and former[0] == stamp:
             return former
-        found = page_from(readable(self.store, key))
+        found = PAGE.read(readable(self.store, key))
         return (stamp, found) if found and key_of(found.owner) == key else None
 
     def of(self, owner: str) -> Names:
@@ -90,7 +84,7 @@ class NameBook:
             if unwritten.former == stored:
                 return unwritten.names
             del self.unwritten[owner]
-        page = page_from(stored)
+        page = PAGE.read(stored)
         return by_name(page) if page and page.owner == owner else {}
 
     def note(self, owner: str, names: Iterable[Known]) -> None:
@@ -161,14 +155,8 @@ def without(names: Collection[str], known: Names) -> Names:
 
 def written(owner: str, names: Names) -> bytes | None:
     """Return a page as it is stored, None for one on which nothing stands."""
-    page = Page(owner, tuple(names[name] for name in sorted(names)))
-    found = asdict(page, dict_factory=told)
-    return json.dumps(found, default=str).encode() if names else None
-
-
-def told(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return what of a value is written: not what is empty, as most is of most names."""
-    return {name: value for name, value in pairs if value not in EMPTY}
+    known = tuple(names[name] for name in sorted(names))
+    return PAGE.written(Page(owner, known)) if known else None
 
 
 def by_name(page: Page) -> Names:
@@ -179,56 +167,3 @@ def by_name(page: Page) -> Names:
 def key_of(owner: str) -> str:
     """Return the key of an owner's page in the store."""
     return f"names/{stem(owner)}"
-
-
-def page_from(value: bytes | None) -> Page | None:
-    """Return a stored page, its moments in UTC; None for none, or for what is not ours."""
-    try:
-        page = PAGE.validate_json(value or b"", strict=True)
-        return Page(page.owner, tuple(map(in_utc, page.names)))
-    except (ValidationError, ValueError, OverflowError):
-        return None
-
-
-def in_utc(known: Known) -> Known:
-    """Return what is known with its moments in UTC; raise ValueError for one without a zone."""
-    if all(map(is_utc, moments_of(known))):  # as we write them
-        return known
-    evidence, refusal = known.evidence, known.refusal
-    if evidence:
-        evidence = replace(evidence, at=utc(evidence.at))
-    if refusal:
-        moments = (utc(refusal.at), utc(refusal.since), utc(refusal.again))
-        at, since, again = moments
-        refusal = replace(refusal, at=at, since=since, again=again)
-    return replace(
-        known,
-        look_at=utc(known.look_at),
-        evidence=evidence,
-        refusal=refusal,
-        bad_since=known.bad_since and utc(known.bad_since),
-        ready_since=known.ready_since and utc(known.ready_since),
-        dropped=known.dropped and utc(known.dropped),
-    )
-
-
-def moments_of(known: Known) -> Iterator[datetime]:
-    """Yield all moments of what is known."""
-    yield known.look_at
-    if known.evidence:
-        yield known.evidence.at
-    if refusal := known.refusal:
-        yield from (refusal.at, refusal.since, refusal.again)
-    yield from (each for each in (known.bad_since, known.ready_since, known.dropped) if each)
-
-
-def is_utc(moment: datetime) -> bool:
-    """Return whether a moment is in UTC; raise ValueError for one that is none of ours."""
-    if moment.tzinfo is None or not 1970 < moment.year < 9990:
-        raise ValueError("no moment of ours")
-    return moment.utcoffset() == ZERO
-
-
-def utc(moment: datetime) -> datetime:
-    """Return a moment in UTC; raise ValueError for one that is none of ours."""
-    return moment if is_utc(moment) else moment.astimezone(UTC)

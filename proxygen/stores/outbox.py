@@ -10,22 +10,17 @@ memory, until another process writes something else: alarms go out although a di
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TypeVar
-
-from pydantic import TypeAdapter, ValidationError
 
 from proxygen.failure import Failure
 from proxygen.stores import Store, Values
 from proxygen.stores.change import readable
+from proxygen.stores.codec import Codec
 from proxygen.texts.digests import Told
 from proxygen.texts.mails import Letter
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +42,8 @@ class Trouble:
     failure: Failure
 
 
-TOLD, WAITING, TROUBLE = TypeAdapter(Told), TypeAdapter(Waiting), TypeAdapter(Trouble)
-TERMS = TypeAdapter(dict[str, str])
+TOLD, WAITING = Codec[Told](Told), Codec[Waiting](Waiting)
+TROUBLE, TERMS = Codec[Trouble](Trouble), Codec[dict[str, str]](dict[str, str])
 TROUBLE_KEY = "mail-trouble"
 TERMS_KEY = "mail-terms"
 PROBE_KEY = "mail-probe"
@@ -72,59 +67,61 @@ class Letterbox:
 
     def told(self) -> dict[str, Told]:
         """Return what everybody was told, by recipient."""
-        found = (self.read(TOLD, key) for key in self.keys("told"))
+        found = (TOLD.read(self.get(key)) for key in self.keys("told"))
         return {each.recipient: each for each in found if each}
 
     def waiting(self) -> dict[str, Waiting]:
         """Return the letters on their way, by recipient."""
-        found = (self.read(WAITING, key) for key in self.keys("mail"))
-        return {each.letter.recipient.casefold(): each for each in found if each and whole(each)}
+        found = (WAITING.read(self.get(key)) for key in self.keys("mail"))
+        return {each.letter.recipient.casefold(): each for each in found if each}
 
     def trouble(self) -> Trouble | None:
         """Return why nothing is delivered, None when nothing speaks against it."""
-        found = self.read(TROUBLE, TROUBLE_KEY)
-        return found if found and found.again.tzinfo else None
+        return TROUBLE.read(self.get(TROUBLE_KEY))
 
     def note(self, told: Told) -> None:
         """Note what somebody was told; their letter goes with that."""
-        self.put_all(
-            {key("told", told.recipient): written(told), key("mail", told.recipient): None}
-        )
+        recipient = told.recipient
+        self.put_all({key("told", recipient): TOLD.written(told), key("mail", recipient): None})
 
     def forget(self, recipient: str) -> None:
         """Forget what somebody was told."""
-        self.delete(key("told", recipient))
+        self.put_all({key("told", recipient): None})
 
     def post(self, waiting: Waiting) -> None:
         """Keep a letter until it is delivered; it takes the place of a former one."""
-        self.write(key("mail", waiting.letter.recipient), waiting)
+        self.put_all({key("mail", waiting.letter.recipient): WAITING.written(waiting)})
 
     def drop(self, recipient: str) -> None:
         """Keep the letter to somebody no longer."""
-        self.delete(key("mail", recipient))
+        self.put_all({key("mail", recipient): None})
 
     def troubled(self, trouble: Trouble | None) -> None:
         """Note that nothing can be delivered, or that it can again."""
-        if trouble:
-            self.write(TROUBLE_KEY, trouble)
-        elif self.has(TROUBLE_KEY):
-            self.delete(TROUBLE_KEY)
+        if trouble or self.has(TROUBLE_KEY):
+            self.put_all({TROUBLE_KEY: TROUBLE.written(trouble) if trouble else None})
 
     def terms(self) -> dict[str, str]:
         """Return new terms of service (URL) by the directory of the authority."""
-        return self.read(TERMS, TERMS_KEY) or {}
+        return TERMS.read(self.get(TERMS_KEY)) or {}
 
-    def keep_terms(self, terms: dict[str, str]) -> None:
-        """Keep new terms of service until somebody is told."""
-        if terms:
-            self.put(TERMS_KEY, json.dumps(terms).encode())
-        else:
-            self.delete(TERMS_KEY)
+    def change_terms(self, make: Callable[[dict[str, str]], dict[str, str]]) -> dict[str, str]:
+        """Keep what *make* makes of the new terms of service, until somebody is told; return it.
+
+        Who does not tell people may change them, too, so that it may be called more than once.
+        """
+        while True:
+            former = self.stored(TERMS_KEY)
+            kept = self.terms()
+            terms = make(kept)
+            value = TERMS.written(terms) if terms else None
+            if terms == kept or self.put_if({TERMS_KEY: former}, {TERMS_KEY: value}):
+                return terms
 
     def writable(self) -> bool:
         """Return whether the store takes something."""
-        self.put(PROBE_KEY, b"")
-        self.delete(PROBE_KEY)
+        self.put_all({PROBE_KEY: b""})
+        self.put_all({PROBE_KEY: None})
         return not self.error
 
     def catch_up(self, enough: Callable[[], bool] = lambda: False) -> None:
@@ -169,43 +166,28 @@ class Letterbox:
         mine = self.remembered(key)
         return mine.value if mine else readable(self.store, key)
 
-    def read(self, stored: TypeAdapter[T], key: str) -> T | None:
-        """Return a stored value, None for none or a damaged one."""
-        try:
-            return stored.validate_json(self.get(key) or b"", strict=True)
-        except ValidationError:
-            return None
-
-    def write(self, key: str, value: Told | Waiting | Trouble) -> None:
-        """Write a value, or keep it in memory."""
-        self.put(key, written(value))
-
-    def put(self, key: str, value: bytes) -> None:
-        """Write octets, or keep them in memory."""
-        self.put_all({key: value})
-
-    def delete(self, key: str) -> None:
-        """Delete a value, or keep in memory that it is to be."""
-        self.put_all({key: None})
+    def stored(self, key: str) -> bytes | None:
+        """Return what is stored, whatever could not be written since; None as for ``get``."""
+        mine = self.remembered(key)
+        return mine.former if mine else readable(self.store, key)
 
     def put_all(self, values: Values) -> None:
         """Write and delete several values at once, or keep them in memory."""
+        self.put_if({}, values)
+
+    def put_if(self, former: Values, values: Values) -> bool:
+        """Do so where each value of *former* is still stored; return whether it was."""
         try:
-            self.store.put_all(values)
+            if not self.store.put_if(former, values):
+                return False
         except OSError as error:
             self.error = str(error)
             for key, value in values.items():
-                mine = self.remembered(key)
-                former = mine.former if mine else readable(self.store, key)
-                self.unwritten[key] = Unwritten(former, value)
+                self.unwritten[key] = Unwritten(self.stored(key), value)
         else:
             for key in values:
                 self.unwritten.pop(key, None)
-
-
-def written(value: Told | Waiting | Trouble) -> bytes:
-    """Return a value as it is stored."""
-    return json.dumps(asdict(value), default=str).encode()
+        return True
 
 
 def key(folder: str, recipient: str) -> str:
@@ -216,9 +198,3 @@ def key(folder: str, recipient: str) -> str:
 def letters_wait(count: int) -> str:
     """Return in words how many letters wait."""
     return "1 letter waits" if count == 1 else f"{count:,} letters wait"
-
-
-def whole(waiting: Waiting) -> bool:
-    """Return whether every moment has its time zone."""
-    moments = (waiting.since, waiting.letter.at, waiting.again)
-    return all(each.tzinfo for each in moments if each)

@@ -153,11 +153,11 @@ def test_the_next_key_is_stored_before_the_authority_hears_of_it(
 def test_an_unfinished_move_of_the_key_is_finished(common: Place) -> None:
     one = usual(common)
     one.account()
-    pem = kept(one).pem()
+    pem = kept(one).read()
     assert pem
     one.store.put(f"{kept(one).folder}/{NEXT}", pem)
     assert issuer(one.settings, one.solvers, one.store).issue(wanted("moved.example"), None)
-    assert kept(one).pem() == pem
+    assert kept(one).read() == pem
     assert not one.store.has(f"{kept(one).folder}/{NEXT}")
 
 

@@ -14,11 +14,11 @@ import pytest
 from proxygen.model.certificate import GLOBAL, KeyAndChain, RenewalInfo
 from proxygen.stores import Values
 from proxygen.stores.bundles import (
+    BUNDLE,
     Bundles,
     attempt_key,
     facts_key,
     facts_keys,
-    facts_of,
     order_key,
     secret_key,
 )
@@ -107,14 +107,14 @@ def test_a_certificate_with_a_key_of_another_type_takes_the_place_of_the_former(
 def test_facts_are_kept_by_owner_and_type_of_key(store: MemoryStore) -> None:
     """What a later proxygen keeps beside each other is no trouble: the latest counts."""
     later = replace(OWN, key_type="rsa-2048", not_before=OWN.not_before + DAY, digest="1" * 64)
-    store.put_all({secret_key("a.example", "1" * 64): b"", facts_key(later): facts_of(later)})
+    store.put_all({secret_key("a.example", "1" * 64): b"", facts_key(later): BUNDLE.written(later)})
     bundles = Bundles(store)
     assert bundles.all() == {GLOBAL: MAIN, "a.example": later}
     assert bundles.facts("a.example") == later
     bundles.tidy(["a.example"])
     assert store.get(secret_key("a.example", OWN.digest)) == PAIR.pem
     moved = facts_key(later).replace("rsa-2048", "rsa-3072")
-    store.put_all({moved: facts_of(later), facts_key(later): None})
+    store.put_all({moved: BUNDLE.written(later), facts_key(later): None})
     assert bundles.all() == {GLOBAL: MAIN, "a.example": OWN}
 
 

@@ -62,9 +62,10 @@ def test_what_was_put_in_is_there_for_the_next_process(store: Refusing) -> None:
 
 
 def test_new_terms_are_kept_until_they_are_told(store: Refusing) -> None:
-    Letterbox(store).keep_terms({"https://ca.example/dir": "https://ca.example/terms"})
-    assert Letterbox(store).terms() == {"https://ca.example/dir": "https://ca.example/terms"}
-    Letterbox(store).keep_terms({})
+    terms = {"https://ca.example/dir": "https://ca.example/terms"}
+    assert Letterbox(store).change_terms(lambda kept: kept | terms) == terms
+    assert Letterbox(store).terms() == terms
+    Letterbox(store).change_terms(lambda kept: {})
     assert (Letterbox(store).terms(), store.values) == ({}, {})
     store.put("mail-terms", b'["damaged"]')
     assert Letterbox(store).terms() == {}
