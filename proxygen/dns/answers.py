@@ -101,14 +101,6 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
-class Zone:
-    """A zone and its authoritative servers, each with host name, address and port."""
-
-    apex: str
-    servers: tuple[tuple[str, str, int], ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Led:
     """Where a name leads just now: the *targets* of the aliases passed, in order.
 

@@ -3,80 +3,70 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 
 from proxygen.dns.answers import SETTLED, Found, Kind, Trouble
-from proxygen.dns.delegation import Delegations, Hop, Lost, Rootless, unserved
-from proxygen.dns.questions import Errand, Exhausted
-from proxygen.dns.responses import CHAIN, Heard, shown
-from proxygen.dns.signatures import Signatures
+from proxygen.dns.delegation import Hop, Lost, Rootless
+from proxygen.dns.questions import Asking, Errand, Exhausted
+from proxygen.dns.responses import CHAIN, Heard
 from proxygen.names.causes import Cause, cause
 
-
-@dataclass(slots=True)
-class Followed:
-    """What is known so far; *seconds* is how long the shortest-lived part may be kept."""
-
-    found: Found
-    seconds: float = float("inf")
+Ask = Callable[[str, str, Errand], Awaitable[Hop]]
+"""Asks whoever is responsible for a name of a type."""
 
 
 async def follow(
-    delegations: Delegations, signatures: Signatures, name: str, rdtype: str, errand: Errand
+    ask: Ask, asking: Asking, name: str, rdtype: str, errand: Errand
 ) -> tuple[Found, float]:
     """Return all about *name*, and the seconds that it may be kept; raise Rootless."""
-    so_far = Followed(Found(name, rdtype))
+    found, seconds = Found(name, rdtype), float("inf")
     try:
-        while target := await step(delegations, signatures, so_far, errand):
-            so_far.found = further(so_far.found, target)
-            if so_far.found.trouble:
+        while not found.trouble:
+            found, most = gathered(
+                found, await hop_at((name, *found.chain)[-1], rdtype, ask, errand)
+            )
+            seconds = min(seconds, most.seconds if most else 0.0)
+            if most is None or not most.target or rdtype == "CNAME":
                 break
+            found = further(found, most.target)
     except Rootless:
         raise
     except Lost as lost:
-        so_far.found = in_trouble(unanswered(so_far.found), lost.trouble, lost.because, lost.zone)
+        found = in_trouble(unanswered(found), lost.trouble, lost.because, lost.zone)
     except Exhausted as end:
-        so_far.found = in_trouble(unanswered(so_far.found), Trouble.SERVERS_SILENT, (end.why,))
-    if so_far.found.trouble is Trouble.SERVERS_SILENT and delegations.asking.crowded_out(errand):
-        so_far.found = in_trouble(so_far.found, Trouble.CANNOT_LOOK, (cause("crowded-out"),))
-    return so_far.found, so_far.seconds
+        found = in_trouble(unanswered(found), Trouble.SERVERS_SILENT, (end.why,))
+    if found.trouble is Trouble.SERVERS_SILENT and asking.crowded_out(errand):
+        found = in_trouble(found, Trouble.CANNOT_LOOK, (cause("crowded-out"),))
+    return found, seconds
 
 
-async def step(
-    delegations: Delegations, signatures: Signatures, so_far: Followed, errand: Errand
-) -> str:
-    """Ask for the name at the end of the chain; return the target of its alias, if it is one."""
-    found = so_far.found
-    name = (found.name, *found.chain)[-1]
-    hop = await delegations.hop(name, found.rdtype, errand)
-    if failing(hop):  # servers follow aliases too, and fail where these lead in a circle
-        alias = await delegations.hop(name, "CNAME", errand)
-        hop = alias if any(each.target for each in alias.heard) else hop
-    dnssec = found.dnssec or await signatures.wrong(hop, errand)
-    so_far.found, most = gathered(replace(found, dnssec=dnssec), hop)
-    so_far.seconds = min(so_far.seconds, most.seconds if most else 0.0)
-    return most.target if most and found.rdtype != "CNAME" else ""
+async def hop_at(name: str, rdtype: str, ask: Ask, errand: Errand) -> Hop:
+    """Ask for a name, or for its alias where servers fail, and none answers.
 
-
-def failing(hop: Hop) -> bool:
-    """Return whether servers fail, and none answers."""
+    Servers follow aliases too, and fail where these lead in a circle.
+    """
+    hop = await ask(name, rdtype, errand)
     kinds = {each.kind for each in hop.heard}
-    return Kind.SERVFAIL in kinds and not kinds & SETTLED
+    if Kind.SERVFAIL in kinds and not kinds & SETTLED:
+        alias = await ask(name, "CNAME", errand)
+        hop = alias if any(each.target for each in alias.heard) else hop
+    return hop
 
 
 def gathered(found: Found, hop: Hop) -> tuple[Found, Heard | None]:
     """Return what is known with what the servers of one more hop say, and what most of them say."""
     replies = found.replies if found.differing else tuple(each.reply() for each in hop.heard)
-    found = replace(found, zone=hop.zone.apex, replies=replies)
+    dnssec = found.dnssec or hop.dnssec
+    found = replace(found, zone=hop.zone.apex, replies=replies, dnssec=dnssec)
     settled = [each for each in hop.heard if each.kind in SETTLED]
     if not settled:
-        trouble, why = unserved(hop.zone, hop.heard)
-        return in_trouble(found, trouble, (why,), hop.zone.apex), None
+        trouble, why = hop.unserved()
+        return in_trouble(found, trouble, (why,)), None
     most = usual(settled)
     if most.kind is Kind.NX_DOMAIN:
-        why = cause("unknown-name", zone=shown(hop.zone.apex), name=hop.name)
-        return in_trouble(found, Trouble.NX_DOMAIN, (why,), hop.zone.apex), most
+        trouble, why = hop.unknown()
+        return in_trouble(found, trouble, (why,)), most
     records = most.records if not most.target or found.rdtype == "CNAME" else ()
     return replace(found, records=records), most
 

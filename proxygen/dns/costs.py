@@ -6,7 +6,7 @@ from struct import Struct, error
 
 from dns.rdatatype import RdataType
 
-from proxygen.names.causes import Cause, cause
+from proxygen.names.causes import Caused, cause
 
 LARGEST = 16 * 1024
 """Octets; over TCP a message may have four times as many (RFC 1035 section 4.2.2)."""
@@ -38,12 +38,8 @@ OPAQUE = b"\xff\x00"
 COUNTS, FIXED = Struct("!4H"), Struct("!HHIH")
 
 
-class TooHeavy(Exception):
+class TooHeavy(Caused):
     """A message would cost more than any honest one; *why* tells by what."""
-
-    def __init__(self, why: Cause) -> None:
-        super().__init__(why)
-        self.why = why
 
 
 class Scan:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice, zip_longest
 from zlib import crc32
 
 import dns.rdatatype
@@ -69,11 +70,21 @@ class Delegation:
 
 @dataclass(frozen=True, slots=True)
 class Hop:
-    """What the servers of the zone of a name say about it."""
+    """What the servers of the zone of a name say about it; *dnssec*: what is wrong with that."""
 
     zone: Delegation
     name: str
     heard: tuple[Heard, ...]
+    dnssec: Cause | None = None
+
+    def unserved(self) -> tuple[Trouble, Cause]:
+        """Return what it means that none of them answers."""
+        return unserved(self.zone, self.heard)
+
+    def unknown(self) -> tuple[Trouble, Cause]:
+        """Return what it means that they know no such name."""
+        zone = shown(self.zone.apex)
+        return Trouble.NX_DOMAIN, cause("unknown-name", zone=zone, name=self.name)
 
 
 class Delegations:
@@ -103,11 +114,10 @@ class Delegations:
     async def hop(self, name: str, rdtype: str, errand: Errand, most: int = ASKED) -> Hop:
         """Return what every server of the zone of *name* says; raise Lost."""
         zone = await self.zone_of(name, errand, 0)
-        wanted = dns.rdatatype.from_text(rdtype)
         for _ in range(CUTS):
             servers = self.within_reach(zone.servers)[:most]
             said = await self.asking.all(servers, Question(name, rdtype), errand)
-            hop = Hop(zone, name, tuple(heard(each, zone.apex, name, wanted) for each in said))
+            hop = Hop(zone, name, tuple(heard(each, zone.apex, name, rdtype) for each in said))
             below = await self.below(zone, hop.heard, errand, 0)
             if below is None:
                 return hop
@@ -115,8 +125,12 @@ class Delegations:
         raise Lost(Trouble.SERVERS_LAME, cause("too-deep", name=name), zone.apex)
 
     def within_reach(self, servers: Sequence[Server]) -> Sequence[Server]:
-        """Return the servers to which this host has a route; all of them when it has none."""
-        return tuple(each for each in servers if self.routed(each.address)) or servers
+        """Return the servers to which this host has a route; all of them when it has none.
+
+        Of IPv4 that is taken for granted: who asks so often should not open a socket for it.
+        """
+        near = (e for e in servers if ":" not in e.address or self.routed(e.address))
+        return tuple(near) or servers
 
     async def zone_of(self, name: str, errand: Errand, depth: int) -> Delegation:
         """Return the zone of *name* as far as it is known: its registered domain's at least."""
@@ -152,24 +166,19 @@ class Delegations:
 
     async def one(self, zone: Delegation, name: str, rdtype: str, errand: Errand) -> Heard:
         """Return what the first server of *zone* says that serves it; raise Lost."""
-        wanted = dns.rdatatype.from_text(rdtype)
 
         def right(said: Said) -> Heard | None:
-            one = heard(said, zone.apex, name, wanted)
+            one = heard(said, zone.apex, name, rdtype)
             return one if one.kind in SETTLED or one.cut else None
 
         servers = spread(self.within_reach(zone.servers), name)
         found, said = await self.asking.first(servers, Question(name, rdtype), errand, right)
         if found is not None:
             return found
-        raise self.lost(zone, [heard(each, zone.apex, name, wanted) for each in said], errand)
-
-    def lost(self, zone: Delegation, told: Sequence[Heard], errand: Errand) -> Lost:
-        """Return why no server of *zone* serves it."""
-        trouble, why = unserved(zone, told)
+        trouble, why = unserved(zone, [heard(each, zone.apex, name, rdtype) for each in said])
         if zone.above is None and not errand.is_late:  # or somebody between answers for them
-            return Rootless(why)
-        return Lost(trouble, why, zone.apex)
+            raise Rootless(why)
+        raise Lost(trouble, why, zone.apex)
 
     async def below(
         self, zone: Delegation, told: Sequence[Heard], errand: Errand, depth: int
@@ -255,14 +264,9 @@ class Delegations:
 
     def interleaved(self, glue: dict[str, tuple[str, ...]]) -> tuple[Server, ...]:
         """Return servers so that a bound on their number leaves out no host before it must."""
-        rows = max((len(each) for each in glue.values()), default=0)
-        columns = [
-            Server(host, addresses[row], self.port)
-            for row in range(rows)
-            for host, addresses in glue.items()
-            if row < len(addresses)
-        ]
-        return tuple(columns[:ADDRESSES])
+        rows = zip_longest(*([(host, each) for each in glue[host]] for host in glue))
+        first = islice(filter(None, chain.from_iterable(rows)), ADDRESSES)
+        return tuple(Server(host, address, self.port) for host, address in first)
 
     async def addresses(self, host: str, errand: Errand, depth: int) -> tuple[str, ...]:
         """Return the addresses of a name server, none when it has none or is too far away."""

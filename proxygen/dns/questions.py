@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from proxygen.dns.answers import Kind
 from proxygen.dns.places import Places, Stay, Used
 from proxygen.dns.wire import Came, Question, Said, Server, converse, read
-from proxygen.names.causes import Cause, cause
+from proxygen.names.causes import Caused, cause
 
 SILENCES = 2
 """After so many questions in a row without an answer a server is asked one at a time.
@@ -35,14 +36,11 @@ OF_A_RECORD = 0.0001
 T = TypeVar("T")
 
 
-class Exhausted(Exception):
+class Exhausted(Caused):
     """A look took more questions, or longer, than any right zone needs; *why* tells which."""
 
-    def __init__(self, why: Cause) -> None:
-        super().__init__(why)
-        self.why = why
 
-
+@dataclass(slots=True, eq=False)
 class Errand:
     """What one look may cost: seconds and questions. A *fresh* one asks whatever was asked.
 
@@ -50,30 +48,22 @@ class Errand:
     could not be asked all that should have been.
     """
 
-    __slots__ = ("begun", "deadline", "fresh", "party", "questions", "short", "weight", "whole")
+    seconds: float
+    questions: int
+    party: str = ""
+    fresh: bool = False
+    whole: Errand | None = None
+    weight: int = 0
+    short: bool = False
+    begun: float = field(init=False)
 
-    def __init__(
-        self,
-        seconds: float,
-        questions: int,
-        *,
-        party: str = "",
-        fresh: bool = False,
-        whole: Errand | None = None,
-    ) -> None:
-        self.party = party
-        self.weight = 0
+    def __post_init__(self) -> None:
         self.begun = asyncio.get_running_loop().time()
-        self.deadline = self.begun + seconds
-        self.questions = questions
-        self.fresh = fresh
-        self.whole = whole
-        self.short = False
 
     @property
     def left(self) -> float:
         """The seconds that are left."""
-        return max(0.0, self.deadline - asyncio.get_running_loop().time())
+        return max(0.0, self.begun + self.seconds - asyncio.get_running_loop().time())
 
     @property
     def is_late(self) -> bool:
@@ -83,15 +73,16 @@ class Errand:
     def spend(self) -> None:
         """Count a question; raise Exhausted when it is one too many, or too late."""
         if self.questions <= 0:
-            self.ends()
-            raise Exhausted(cause("many-questions"))
-        if not self.left:
-            self.ends()
-            raise Exhausted(cause("no-time"))
-        if self.weight > WEIGHT:
-            self.ends()
-            raise Exhausted(cause("much-said"))
-        self.questions -= 1
+            code = "many-questions"
+        elif not self.left:
+            code = "no-time"
+        elif self.weight > WEIGHT:
+            code = "much-said"
+        else:
+            self.questions -= 1
+            return
+        self.ends()
+        raise Exhausted(cause(code))
 
     def weigh(self, weight: int) -> None:
         """Count what an answer weighs, here and in what it is a part of."""
@@ -109,9 +100,7 @@ class Errand:
         """Return half of it, for what is worth no more: it is taken away from this one."""
         given = self.questions // 2
         self.questions -= given
-        half = Errand(self.left / 2, given, party=self.party, fresh=self.fresh, whole=self)
-        half.weight = self.weight
-        return half
+        return Errand(self.left / 2, given, self.party, self.fresh, self, self.weight)
 
 
 class Bound:
@@ -187,7 +176,7 @@ class Asking:
         Return what *right* made of it, or None, and all that was said until then.
         """
         said: list[Said] = []
-        for wave in waves(self._by_promise(servers)):
+        for wave in waves(sorted(servers, key=self._silences)):  # those silent lately come last
             pending = {self._task(each, question, errand, 1): each for each in wave}
             while pending and errand.left:
                 done, _ = await asyncio.wait(
@@ -207,10 +196,6 @@ class Asking:
         Servers that answer as late as they may keep the slots; it is not the fault of others then.
         """
         return errand.is_late and self._crowded >= errand.begun
-
-    def _by_promise(self, servers: Sequence[Server]) -> list[Server]:
-        """Return *servers*, those that were silent lately last."""
-        return sorted(servers, key=self._silences)
 
     def _task(
         self, server: Server, question: Question, errand: Errand, tries: int
@@ -238,11 +223,10 @@ class Asking:
     ) -> Said:
         server, question = key
         try:
-            if errand.fresh or server in bound.known:
-                return await self._ask_now(bound, server, question, tries, errand)
-            async with bound.gate(server):
-                if server not in bound.known:
-                    return await self._ask_now(bound, server, question, tries, errand)
+            if not (errand.fresh or server in bound.known):
+                async with bound.gate(server):
+                    if server not in bound.known:
+                        return await self._ask_now(bound, server, question, tries, errand)
             return await self._ask_now(bound, server, question, tries, errand)
         finally:
             bound.flying.pop(key, None)
@@ -250,7 +234,7 @@ class Asking:
     async def _ask_now(
         self, bound: Bound, server: Server, question: Question, tries: int, errand: Errand
     ) -> Said:
-        suspect = not errand.fresh and self._suspect(server)
+        suspect = not errand.fresh and self._silences(server) >= SILENCES  # it is asked singly
         if suspect and server in bound.probed:
             return Said(server, None, Kind.SILENT, cause("silent-lately"))
         if suspect:
@@ -280,12 +264,16 @@ class Asking:
         try:
             if bound.loop.time() - waits > self.patience / 3:
                 self._crowded = bound.loop.time()
+            self.asked += 1
+            self._now += 1
+            self.most = max(self.most, self._now)
             async with asyncio.timeout(None) as stay.over:
-                return await self._counted(server, question, again)
+                return await converse(server, question, self.patience, again)
         except TimeoutError:
             self._crowded = bound.loop.time()
             return None
         finally:
+            self._now -= 1
             bound.places.leave(stay)
 
     async def _read(self, bound: Bound, came: Came, party: str) -> Said:
@@ -302,27 +290,12 @@ class Asking:
         finally:
             bound.lane.leave(stay)
 
-    async def _counted(
-        self, server: Server, question: Question, again: Iterator[bool]
-    ) -> Came | Said:
-        self.asked += 1
-        self._now += 1
-        self.most = max(self.most, self._now)
-        try:
-            return await converse(server, question, self.patience, again)
-        finally:
-            self._now -= 1
-
     def _worth(self, bound: Bound, server: Server, times: int) -> Iterator[bool]:
         """Yield whether to ask once more; in vain where others wait for an answer likewise."""
         for _ in range(times):
             gate = bound.gates.get(server)
             alone = not self._silences(server) and (gate is None or not gate.locked())
             yield alone or server in bound.known
-
-    def _suspect(self, server: Server) -> bool:
-        """Return whether *server* was silent so often, and lately, that it is asked only singly."""
-        return self._silences(server) >= SILENCES
 
     def _silences(self, server: Server) -> int:
         """Return how often in a row *server* was silent, 0 when that is long ago."""

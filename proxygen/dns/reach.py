@@ -1,11 +1,14 @@
-"""Which addresses the internet can reach, as far as their kind tells."""
+"""Which addresses the internet can reach, as far as their kind tells, and which this host can."""
 
 from __future__ import annotations
 
+import errno
+import socket
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
+UNROUTED = frozenset({errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EINVAL})
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
@@ -63,6 +66,17 @@ def is_public(address: str) -> bool:
     except ValueError:
         return False
     return parsed.is_global and network_of(parsed) is None
+
+
+def is_routed(address: str) -> bool:
+    """Return whether this host has a route to an address; nothing is sent."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as channel:
+            channel.connect((address, 9))
+    except OSError as error:
+        return error.errno not in UNROUTED
+    return True
 
 
 def network_of(address: Address) -> Network | None:

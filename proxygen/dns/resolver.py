@@ -5,23 +5,24 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
 
 import dns.exception
 import dns.name
 import dns.rdatatype
 
 from proxygen.dns import system as host
-from proxygen.dns.answers import SETTLED, Found, Kind, Led, Reply, Source, Trouble, Zone
+from proxygen.dns.answers import SETTLED, Found, Kind, Led, Source, Trouble
 from proxygen.dns.cache import ANSWERS, FAILURE, NEGATIVE, Cache, clamped
 from proxygen.dns.chain import follow
-from proxygen.dns.delegation import Delegations, Lost, Rootless
+from proxygen.dns.delegation import Delegations, Hop, Lost, Rootless
 from proxygen.dns.questions import Asking, Errand, Exhausted
-from proxygen.dns.reach import is_public
+from proxygen.dns.reach import is_public, is_routed
 from proxygen.dns.recursive import Recursive
 from proxygen.dns.responses import CHAIN, Heard, heard
 from proxygen.dns.roots import ROOTS
 from proxygen.dns.signatures import Signatures
-from proxygen.dns.wire import Question, Server, routed
+from proxygen.dns.wire import Question, Server
 from proxygen.host.suffixes import registered
 from proxygen.languages.lines import visible
 from proxygen.names.causes import Cause, cause
@@ -60,7 +61,7 @@ class Resolving:
         within: float = SECONDS,
         ticks: Callable[[], float] = time.monotonic,
         system: Callable[[], Sequence[tuple[str, int]]] = host.resolvers,
-        routed: Callable[[str], bool] = routed,
+        routed: Callable[[str], bool] = is_routed,
         public: Callable[[str], bool] = is_public,
     ) -> None:
         self.asking = Asking(in_flight, patience, tries, ticks)
@@ -84,26 +85,10 @@ class Resolving:
             return Found(name, rdtype, trouble=Trouble.CANNOT_LOOK, because=(why,))
         return await self._turns.once(key, lambda: self._look(name, rdtype))
 
-    async def zone(self, name: str) -> Zone | None:
-        """Return the zone that *name* is in, with every server of it; None when nobody knows."""
-        name = name.lower().removesuffix(".")
-        if unaskable(name, "SOA"):
-            return None
-        found = await self._zone(name, self._errand(name))
-        if found is None:
-            return None
-        apex, servers = found
-        return Zone(apex, tuple((each.host, each.address, each.port) for each in servers))
-
-    async def at_every_server(self, name: str, rdtype: str) -> tuple[Reply, ...]:
-        """Return what each authoritative server says now of *name*, past everything kept.
-
-        An alias is followed, and *name* is then the last one; none when its zone is not known.
-        """
-        return (await self.led(name, rdtype)).replies
-
     async def led(self, name: str, rdtype: str) -> Led:
         """Return where *name* leads, and what each server says now of the end of the way.
+
+        That is past everything kept; no reply where the zone is not known.
 
         No resolver is asked about a name that begins with ``_``, or about the target of an alias:
         it would remember that nothing is there, and an authority that asks the same resolver
@@ -112,7 +97,7 @@ class Resolving:
         name = name.lower().removesuffix(".")
         if unaskable(name, rdtype):
             return Led()
-        errand = self._errand(name, fresh=True)
+        errand = self.errand(name, fresh=True)
         told: Sequence[Heard] = ()
         passed, place = [name], above(name)
         while len(passed) <= CHAIN + 1 and passed[-1] not in passed[:-1]:
@@ -127,12 +112,12 @@ class Resolving:
         crowded = self.asking.crowded_out(errand)
         return Led(tuple(passed[1:]), tuple(each.reply() for each in told), zone, circling, crowded)
 
-    def _errand(self, name: str, *, fresh: bool = False) -> Errand:
+    def errand(self, name: str, *, fresh: bool = False) -> Errand:
         """Return what a look at *name* may cost; all names of a domain are one party."""
         return Errand(self.within, QUESTIONS, party=registered(name), fresh=fresh)
 
     async def _look(self, name: str, rdtype: str) -> Found:
-        found, seconds = await self._found(name, rdtype, self._errand(name))
+        found, seconds = await self._found(name, rdtype, self.errand(name))
         self.cache.put(("look", name, rdtype), found, kept_for(found, seconds), size(found))
         return found
 
@@ -140,9 +125,14 @@ class Resolving:
         try:
             if recursive := self._recursive():
                 return await self._apart(name, rdtype) or await recursive.look(name, rdtype, errand)
-            return await follow(self.delegations, self.signatures, name, rdtype, errand)
+            return await follow(self._hop, self.asking, name, rdtype, errand)
         except Rootless:
             return await self._without_roots().look(name, rdtype, errand)
+
+    async def _hop(self, name: str, rdtype: str, errand: Errand) -> Hop:
+        hop = await self.delegations.hop(name, rdtype, errand)
+        wrong = await self.signatures.wrong(hop, errand)
+        return replace(hop, dnssec=wrong) if wrong else hop
 
     async def _apart(self, name: str, rdtype: str) -> tuple[Found, float] | None:
         """Return what the servers of a zone say of a name that begins with ``_``, past resolvers.
@@ -185,7 +175,8 @@ class Resolving:
         self.cache.put("rootless", recursive, ROOTLESS)
         return recursive
 
-    async def _zone(self, name: str, errand: Errand) -> tuple[str, Sequence[Server]] | None:
+    async def zone(self, name: str, errand: Errand) -> tuple[str, Sequence[Server]] | None:
+        """Return the apex of the zone of *name*, and every server of it; None when nobody knows."""
         try:
             if recursive := self._recursive():
                 return await recursive.zone(name, errand)
@@ -201,9 +192,9 @@ class Resolving:
 
         None when there is no time left.
         """
-        told = await self._by(await self._zone(place, errand), name, rdtype, errand)
+        told = await self._by(await self.zone(place, errand), name, rdtype, errand)
         cut = next((each.cut for each in told if each.cut), "")
-        return await self._by(await self._zone(cut, errand), name, rdtype, errand) if cut else told
+        return await self._by(await self.zone(cut, errand), name, rdtype, errand) if cut else told
 
     async def _by(
         self, zone: tuple[str, Sequence[Server]] | None, name: str, rdtype: str, errand: Errand
@@ -213,12 +204,11 @@ class Resolving:
             return ()
         apex, servers = zone
         near = self.delegations.within_reach(servers)
-        wanted = dns.rdatatype.from_text(rdtype)
         try:
             said = await self.asking.all(near, Question(name, rdtype), errand)
         except Exhausted:
             return ()
-        return [heard(each, apex, name, wanted) for each in said]
+        return [heard(each, apex, name, rdtype) for each in said]
 
 
 def above(name: str) -> str:

@@ -81,14 +81,11 @@ def plain(name: dns.name.Name) -> str:
     return text if NAME.fullmatch(text) else ""
 
 
-def heard(said: Said, apex: str, name: str, rdtype: RdataType) -> Heard:
+def heard(said: Said, apex: str, name: str, rdtype: str) -> Heard:
     """Return what an authoritative server of *apex* says about *name*."""
     message = said.message
-    if message is None:
-        return Heard(said.server, said.kind, why=said.why)
-    code = message.rcode()
-    if code not in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
-        return refusal(said.server, message)
+    if message is None or message.rcode() not in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
+        return refusal(said)
     if not message.answer and (cut := referral(message, apex, name)):
         why = cause("refers", zone=cut)
         return Heard(said.server, Kind.LAME, why=why, cut=cut, message=message)
@@ -97,21 +94,27 @@ def heard(said: Said, apex: str, name: str, rdtype: RdataType) -> Heard:
     return held(said.server, message, apex, name, rdtype)
 
 
-def refusal(server: Server, message: Message) -> Heard:
-    """Return what an error says; servers add their reason as an extended error (RFC 8914)."""
-    code = message.rcode()
-    kind = RCODES.get(code, Kind.BROKEN)
-    rcode, words = dns.rcode.to_text(code), "; ".join(extended(message))
+def resolved(said: Said, name: str, rdtype: str) -> Heard:
+    """Return what a resolver says about *name*."""
+    message = said.message
+    if message is None or message.rcode() not in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
+        return refusal(said)
+    if not message.flags & (dns.flags.RA | dns.flags.AA) and not message.answer:
+        return Heard(said.server, Kind.REFUSED, why=cause("no-resolver"))
+    return held(said.server, message, "", name, rdtype)
+
+
+def refusal(said: Said) -> Heard:
+    """Return why there is no answer; servers add theirs as an extended error (RFC 8914)."""
+    message = said.message
+    if message is None:
+        return Heard(said.server, said.kind, why=said.why)
+    code, rcode = message.rcode(), dns.rcode.to_text(message.rcode())
+    words = "; ".join(visible(each.to_text())[:200] for each in message.extended_errors()[:3])
     told = (
         cause("answers-with", rcode=rcode, words=words) if words else cause("answers", rcode=rcode)
     )
-    return Heard(server, kind, why=told, message=message)
-
-
-def extended(message: Message) -> list[str]:
-    """Return the texts of extended errors."""
-    errors = [each.to_text() for each in message.options if each.otype == 15]
-    return [visible(each)[:200] for each in errors[:3]]
+    return Heard(said.server, RCODES.get(code, Kind.BROKEN), why=told, message=message)
 
 
 def referral(message: Message, apex: str, name: str) -> str:
@@ -128,10 +131,10 @@ def referral(message: Message, apex: str, name: str) -> str:
     return ""
 
 
-def held(server: Server, message: Message, apex: str, name: str, rdtype: RdataType) -> Heard:
-    """Return what an authoritative answer says."""
+def held(server: Server, message: Message, apex: str, name: str, rdtype: str) -> Heard:
+    """Return what an answer says from the zone at *apex*, or one below."""
     zone = shown_apex(message, apex, name)
-    if (rrset := at(message.answer, name, rdtype)) is not None:
+    if (rrset := at(message.answer, name, RdataType.make(rdtype))) is not None:
         return answer(server, message, zone, rrset, presented(rrset))
     if (alias := at(message.answer, name, dns.rdatatype.CNAME)) is not None:
         return answer(server, message, zone, alias, (f"CNAME {plain(alias[0].target)}",))
@@ -160,7 +163,8 @@ def answer(
 def none(server: Server, message: Message, zone: str | None) -> Heard:
     """Return that there is none, kept as long as the SOA record says (RFC 2308 section 5)."""
     kind = Kind.NX_DOMAIN if message.rcode() == dns.rcode.NXDOMAIN else Kind.NO_DATA
-    soa = soa_of(message)
+    soas = (e for e in message.authority if e.rdtype == dns.rdatatype.SOA and len(e))
+    soa = next(soas, None)
     seconds = min(soa.ttl, soa[0].minimum) if soa else NO_SOA
     return Heard(server, kind, apex=zone, seconds=float(seconds), rrset=soa, message=message)
 
@@ -171,11 +175,6 @@ def at(section: list[RRset], name: str, rdtype: RdataType) -> RRset | None:
         if each.rdtype == rdtype and plain(each.name) == name and len(each):
             return each
     return None
-
-
-def soa_of(message: Message) -> RRset | None:
-    """Return the SOA record of the authority section, with which a zone says "none"."""
-    return next((e for e in message.authority if e.rdtype == dns.rdatatype.SOA and len(e)), None)
 
 
 def shown_apex(message: Message, apex: str, name: str) -> str | None:

@@ -65,20 +65,18 @@ class Signatures:
         """Return what is wrong with the signatures, None when right, unsigned, or unknown."""
         if not hop.zone.signed:
             return None
-        keys = Keys()
+        keys = None
         for zone in lineage(hop.zone):
-            keys = await self.keys(zone, errand)
-            if keys.wrong or keys.rrset is None:
-                return keys.wrong
-        return await self.unproven(hop, keys.rrset)
+            found = await self.keys(zone, errand)
+            if (keys := found.rrset) is None:
+                return found.wrong
+        return await self.unproven(hop, keys) if keys else None
 
-    async def unproven(self, hop: Hop, keys: RRset | None) -> Cause | None:
+    async def unproven(self, hop: Hop, keys: RRset) -> Cause | None:
         """Return which server gives records that no key of the zone signed.
 
         Other looks go on between one server and the next: this may take its time.
         """
-        if keys is None:
-            return None
         for each in hop.heard:
             if each.kind in SETTLED and (why := self.unsigned(each, keys)):
                 server = cause("server", why, server=str(each.server))
@@ -119,7 +117,11 @@ def lineage(zone: Delegation) -> Iterator[Delegation]:
 
 def vouched(zone: Delegation, one: Heard, now: float) -> Keys:
     """Return the keys in an answer if a DS record matches the key that signs them."""
-    known = [each for each in zone.ds if isinstance(each, DS) and understood(each)]
+    known = [
+        each
+        for each in zone.ds
+        if isinstance(each, DS) and each.digest_type in DIGESTS and each.algorithm in ALGORITHMS
+    ]
     if not known:
         return Keys()  # as if it was not signed (RFC 4035 section 5.2)
     tags = ", ".join(sorted({str(each.key_tag) for each in known}))
@@ -131,11 +133,6 @@ def vouched(zone: Delegation, one: Heard, now: float) -> Keys:
     anchors = dns.rrset.from_rdata_list(one.rrset.name, one.rrset.ttl, trusted)
     why = failure(one.rrset, signatures_of(one.rrset, one.message), anchors, now)
     return Keys(wrong=cause("zone", why, zone=zone.apex)) if why else Keys(one.rrset)
-
-
-def understood(ds: DS) -> bool:
-    """Return whether a DS record uses a digest and an algorithm that can be checked."""
-    return ds.digest_type in DIGESTS and ds.algorithm in ALGORITHMS
 
 
 def matching(apex: str, known: Iterable[DS], keys: Iterable[Rdata]) -> list[DNSKEY]:

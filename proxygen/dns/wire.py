@@ -22,7 +22,7 @@ from dns.message import Message
 from proxygen.dns.answers import Kind
 from proxygen.dns.costs import LARGEST, TooHeavy, too_large, weighed
 from proxygen.languages.lines import visible
-from proxygen.names.causes import Cause, cause
+from proxygen.names.causes import Cause, Caused, cause
 
 PAYLOAD = 1232
 """The largest UDP answer asked for: it is never cut into fragments (dnsflagday.net/2020)."""
@@ -30,7 +30,6 @@ DATAGRAM = 4096
 UNSUPPORTED = frozenset({dns.rcode.FORMERR, dns.rcode.NOTIMP})
 TRUNCATED = 0x02
 """TC, in the third octet of a message (RFC 1035 section 4.1.1)."""
-UNROUTED = frozenset({errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EINVAL})
 ERRORS = {
     errno.ECONNREFUSED: "refused",
     errno.ECONNRESET: "reset",
@@ -89,12 +88,8 @@ class Came:
     weight: int
 
 
-class NoAnswer(Exception):
+class NoAnswer(Caused):
     """What came is no answer to the question; *why* tells in what way."""
-
-    def __init__(self, why: Cause) -> None:
-        super().__init__(why)
-        self.why = why
 
 
 async def converse(
@@ -145,12 +140,8 @@ async def insist(
 
 def query(question: Question, *, edns: bool = True) -> Message:
     """Return the message that asks *question*, with an identifier of its own."""
-    message = dns.message.make_query(question.name + ".", question.rdtype)
-    message.flags = dns.flags.Flag(0)
-    if question.recursive:
-        message.flags |= dns.flags.RD
-    if question.unchecked:
-        message.flags |= dns.flags.CD
+    flags = dns.flags.RD * question.recursive | dns.flags.CD * question.unchecked
+    message = dns.message.make_query(question.name + ".", question.rdtype, flags=flags)
     if edns:
         message.use_edns(0, dns.flags.DO, PAYLOAD)
     return message
@@ -172,19 +163,14 @@ async def once(server: Server, asked: Message, patience: float) -> bytes:
 async def by_datagram(server: Server, asked: Message) -> bytes:
     """Ask from a socket of its own: a port that nobody can guess (RFC 5452 section 9.2)."""
     loop = asyncio.get_running_loop()
-    with datagrams(server.address) as channel:
+    family = socket.AF_INET6 if ":" in server.address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as channel:
         channel.connect((server.address, server.port))
         channel.send(asked.to_wire())
         while True:
             data = await loop.sock_recv(channel, DATAGRAM)
             if data[:2] == asked.id.to_bytes(2):  # what others forge is passed over
                 return data
-
-
-def datagrams(address: str) -> socket.socket:
-    """Return a socket that waits for nothing."""
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    return socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
 
 
 async def by_stream(server: Server, asked: Message) -> bytes:
@@ -231,15 +217,3 @@ def reason(error: OSError) -> Cause:
         return cause("system", words=str(error) or type(error).__name__)
     name = errno.errorcode.get(error.errno, str(error.errno))
     return cause("system", errno=name, words=os.strerror(error.errno).lower())
-
-
-def routed(address: str) -> bool:
-    """Return whether this host has a route to *address*; nothing is sent."""
-    if ":" not in address:
-        return True
-    try:
-        with datagrams(address) as channel:
-            channel.connect((address, 53))
-    except OSError as error:
-        return error.errno not in UNROUTED
-    return True

@@ -35,6 +35,14 @@ class Cause:
         return dict(self.facts).get(fact, "")
 
 
+class Caused(Exception):
+    """What cannot go on; *why* tells who catches it."""
+
+    def __init__(self, why: Cause) -> None:
+        super().__init__(why)
+        self.why = why
+
+
 def cause(code: str, *because: Cause | None, **facts: str) -> Cause:
     """Return a cause; what others said in its facts is bounded and made printable."""
     return Cause(code, bounded(facts), some(because))

@@ -15,7 +15,6 @@ Where nothing is known in the end, only an answer decides; without one the autho
 
 from __future__ import annotations
 
-import errno
 import socket
 from collections.abc import Callable
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -25,7 +24,6 @@ import psutil
 from proxygen.dns.reach import is_public
 from proxygen.names.states import Evidence
 
-UNROUTED = frozenset({errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EINVAL})
 ELSEWHERE = frozenset({"elsewhere", "not-answered", "private"})
 
 
@@ -33,17 +31,6 @@ def is_shared(address: str) -> bool:
     """Return whether an address means another host for everybody who uses it."""
     parsed: IPv4Address | IPv6Address = ip_address(address)
     return parsed.is_loopback or parsed.is_link_local or parsed.is_unspecified
-
-
-def is_routed(address: str) -> bool:
-    """Return whether this host has a route to an address; nothing is sent."""
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    try:
-        with socket.socket(family, socket.SOCK_DGRAM) as channel:
-            channel.connect((address, 9))
-    except OSError as error:
-        return error.errno not in UNROUTED
-    return True
 
 
 def on_interfaces() -> frozenset[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from proxygen.dns.answers import Found, Trouble
-from proxygen.languages.lines import one_line
 from proxygen.names.caa import allows, listed, needed
 from proxygen.names.states import Finding
 from proxygen.preflight.asked import Asked, Looker
@@ -39,11 +38,6 @@ async def climbed(looker: Looker, name: str) -> Found:
 def stops(found: Found) -> bool:
     """Return whether nobody can know whether there are records: an authority then refuses."""
     return bool(found.dnssec) or bool(found.trouble and found.trouble not in ABSENT)
-
-
-def records_of(found: Found) -> tuple[str, ...]:
-    """Return the records as they are kept."""
-    return tuple(one_line(each) for each in sorted(found.records))
 
 
 def judged(asked: Asked, found: Found) -> Iterator[Finding]:

@@ -6,16 +6,14 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import cached_property
-from ssl import SSLContext
 
 from proxygen.dns.places import Places, Used
+from proxygen.dns.reach import is_routed
 from proxygen.dns.wire import reason
 from proxygen.host.suffixes import registered
 from proxygen.model.hosts import is_address
 from proxygen.names.causes import Cause, cause
 from proxygen.preflight import http
-from proxygen.preflight.addresses import is_routed
 from proxygen.preflight.asked import Beacon, Looker
 from proxygen.preflight.http import REDIRECTS, Answer, Astray, Target
 
@@ -141,18 +139,13 @@ class Fetching:
             address,
             target.port,
             limit=http.HEAD,
-            ssl=self.context if secure else None,
+            ssl=http.trusting() if secure else None,
             server_hostname=target.host if secure else None,
         )
         try:
             yield reader, writer
         finally:
             writer.transport.abort()
-
-    @cached_property
-    def context(self) -> SSLContext:
-        """The settings of TLS, which take a moment to make."""
-        return http.trusting()
 
     async def _address_of(self, host: str) -> str:
         """Return where another host is, IPv6 first; no redirect leads us into a private network."""

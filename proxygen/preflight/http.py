@@ -6,13 +6,14 @@ import asyncio
 import ssl
 from asyncio import StreamReader
 from dataclasses import dataclass
+from functools import cache
 from http import HTTPStatus
 from urllib.parse import urljoin, urlsplit
 
 from proxygen import __version__
 from proxygen.languages.lines import visible
 from proxygen.model.hosts import BadName, host_name, is_address
-from proxygen.names.causes import Cause, cause
+from proxygen.names.causes import Cause, Caused, cause
 
 HEAD = 16 * 1024
 BODY = 1024
@@ -22,12 +23,8 @@ PORTS = {"http": 80, "https": 443}
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
-class Astray(Exception):
+class Astray(Caused):
     """What came is not what an authority would go on with; *why* tells in what way."""
-
-    def __init__(self, why: Cause) -> None:
-        super().__init__(why)
-        self.why = why
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +161,7 @@ def shortened(text: str, most: int = 100) -> str:
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
+@cache  # it takes a moment to make
 def trusting() -> ssl.SSLContext:
     """Return a context that takes any certificate, as authorities do behind redirects.
 

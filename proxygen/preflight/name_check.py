@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from proxygen.dns.answers import Found, Trouble
+from proxygen.languages.lines import one_line
 from proxygen.model.certificate import DNS, PERSIST
 from proxygen.names.causes import cause
 from proxygen.names.states import Evidence, Finding
@@ -99,7 +100,7 @@ class Look:
             at=self.now(),
             addresses=addresses,
             chain=next((each.chain for each in looks if each.chain), ()),
-            caa=caa.records_of(policy) if policy else (),
+            caa=tuple(map(one_line, sorted(policy.records))) if policy else (),
             servers=servers_of(*looks),
             source=str(looks[0].source),
             findings=tuple(findings),

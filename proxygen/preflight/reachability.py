@@ -10,11 +10,11 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from proxygen.dns.reach import is_public
+from proxygen.dns.reach import is_public, is_routed
 from proxygen.model.hosts import is_address
 from proxygen.names.causes import Cause, cause
 from proxygen.names.states import Finding
-from proxygen.preflight.addresses import is_routed, is_shared
+from proxygen.preflight.addresses import is_shared
 from proxygen.preflight.asked import Asked, Beacon
 from proxygen.preflight.fetching import Fetched, Fetching
 from proxygen.preflight.findings import finding

@@ -76,12 +76,11 @@ class Lookups:
     def shown(self, names: Collection[str]) -> Mapping[str, tuple[Shown, ...]]:
         """Return what each authoritative server shows now, for each of *names*."""
 
-        async def all_of_them() -> list[tuple[Reply, ...]]:
-            asked = (self.resolving.at_every_server(name, "TXT") for name in names)
-            return await asyncio.gather(*asked)
+        async def all_of_them() -> list[Led]:
+            return await asyncio.gather(*(self.resolving.led(each, "TXT") for each in names))
 
-        replies = self.asked(all_of_them())
-        return {name: tuple(map(shown, of)) for name, of in zip(names, replies, strict=True)}
+        found = zip(names, self.asked(all_of_them()), strict=True)
+        return {name: tuple(map(shown, led.replies)) for name, led in found}
 
     def asked(self, question: Coroutine[Any, Any, T]) -> T:
         """Return the answer to a question, whichever thread asks."""

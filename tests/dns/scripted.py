@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import selectors
 import socket
 import threading
@@ -14,6 +15,8 @@ import dns.message
 import dns.rcode
 import dns.rrset
 from dns.message import Message
+
+from proxygen.dns.resolver import Resolving
 
 Says = Callable[[Message], bytes | Message | None]
 """What an address answers to a question; None: nothing."""
@@ -171,3 +174,13 @@ def holding(zone: str, *records: str, ttl: int = 60) -> Says:
 
 def silent(_query: Message) -> None:
     """Say nothing."""
+
+
+def zone_of(asking: Resolving, name: str) -> tuple[str, list[tuple[str, str, int]]]:
+    """Return the apex of the zone of a name and its servers; none where nobody knows."""
+
+    async def found() -> tuple[str, list[tuple[str, str, int]]]:
+        apex, servers = await asking.zone(name, asking.errand(name)) or ("", ())
+        return apex, [(each.host, each.address, each.port) for each in servers]
+
+    return asyncio.run(found())

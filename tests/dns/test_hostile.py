@@ -25,6 +25,7 @@ from tests.dns.scripted import (
     holding,
     rooting,
     silent,
+    zone_of,
 )
 
 Worlds = Callable[..., tuple[Scripted, Resolving]]
@@ -271,8 +272,8 @@ def test_nothing_is_raised_when_resolvers_leave_no_time(network: str, port: int)
         resolvers = [(each, port) for each in addresses]
         asking = Resolving(resolvers, patience=0.1, within=0.3)
         assert asyncio.run(asking.look("a.example", "A")).trouble is Trouble.CANNOT_LOOK
-        assert asyncio.run(asking.zone("a.example")) is None
-        assert asyncio.run(asking.at_every_server("a.example", "TXT")) == ()
+        assert zone_of(asking, "a.example") == ("", [])
+        assert asyncio.run(asking.led("a.example", "TXT")).replies == ()
 
 
 def test_no_more_than_eight_servers_of_a_zone_are_asked(world: Worlds, network: str) -> None:
@@ -334,7 +335,7 @@ def test_never_more_questions_are_in_flight_than_allowed(world: Worlds, network:
 
     async def all_of_them() -> list[Found]:
         looks = [asking.look(each, "A") for each in names]
-        several = [asking.at_every_server(each, "A") for each in names[:2]]
+        several = [asking.led(each, "A") for each in names[:2]]
         found = asyncio.gather(*looks)
         await asyncio.gather(*several)
         return await found
@@ -356,7 +357,7 @@ def test_many_names_on_a_dead_server_wait_for_few_questions(world: Worlds, netwo
         assert {each.trouble for each in found} == {Trouble.SERVERS_SILENT}
         assert "did not answer a moment ago" in because(found[-1].because)
         assert len(servers.names(f"{network}2")) < 8
-        asyncio.run(asking.at_every_server("n9.a.example", "TXT"))
+        asyncio.run(asking.led("n9.a.example", "TXT"))
         assert "n9.a.example" in servers.names(f"{network}2")[-2:]
 
 

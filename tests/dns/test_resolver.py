@@ -10,6 +10,7 @@ from proxygen.dns.answers import Found, Kind, Source, Trouble
 from proxygen.dns.resolver import Resolving
 from proxygen.names.findings import because
 from tests.causes import why
+from tests.dns.scripted import zone_of
 from tests.live.nameserver import FIRST, LAME, NOBODY, ROOT, SECOND, Internet
 from tests.live.needs import needs
 
@@ -147,20 +148,19 @@ def test_an_answer_that_does_not_fit_into_a_datagram_comes_over_tcp(net: Interne
 
 
 def test_a_zone_is_told_with_every_server(net: Internet) -> None:
-    zone = asyncio.run(resolving(net).zone("www.glueless.example"))
-    assert zone is not None
-    assert zone.apex == "glueless.example"
-    assert zone.servers == (
+    apex, servers = zone_of(resolving(net), "www.glueless.example")
+    assert apex == "glueless.example"
+    assert servers == [
         ("ns1.hoster.test", net.at(FIRST), 53),
         ("ns2.hoster.test", net.at(SECOND), 53),
-    )
-    assert asyncio.run(resolving(net).zone("www.nobody.example")) is None
+    ]
+    assert zone_of(resolving(net), "www.nobody.example") == ("", [])
 
 
 def test_servers_that_only_the_zone_itself_names_are_among_all(net: Internet) -> None:
     name = "www.hidden.example"
     assert len(look(net, name, "A").replies) == 1
-    assert len(asyncio.run(resolving(net).at_every_server(name, "A"))) == 2
+    assert len(asyncio.run(resolving(net).led(name, "A")).replies) == 2
 
 
 def test_every_server_is_asked_now_whatever_is_kept(net: Internet) -> None:
@@ -170,7 +170,7 @@ def test_every_server_is_asked_now_whatever_is_kept(net: Internet) -> None:
     async def both() -> tuple[Found, list[tuple[str, ...]]]:
         await asking.look(name, "TXT")
         net.server.set(name, "TXT", '"first"', address=net.at(FIRST))
-        replies = await asking.at_every_server(name, "TXT")
+        replies = (await asking.led(name, "TXT")).replies
         return await asking.look(name, "TXT"), [each.records for each in replies]
 
     kept, now = asyncio.run(both())
@@ -179,12 +179,12 @@ def test_every_server_is_asked_now_whatever_is_kept(net: Internet) -> None:
 
 
 def test_every_server_is_asked_for_the_name_at_the_end_of_the_chain(net: Internet) -> None:
-    replies = asyncio.run(resolving(net).at_every_server("far.shop.example", "A"))
+    replies = asyncio.run(resolving(net).led("far.shop.example", "A")).replies
     assert [(each.server.split()[0], each.records) for each in replies] == [
         ("ns1.hoster.test", ("192.0.2.10",)),
         ("ns2.hoster.test", ("192.0.2.10",)),
     ]
-    assert asyncio.run(resolving(net).at_every_server("a.nobody.example", "TXT")) == ()
+    assert asyncio.run(resolving(net).led("a.nobody.example", "TXT")).replies == ()
 
 
 def test_what_is_kept_serves_the_next_event_loop(net: Internet) -> None:

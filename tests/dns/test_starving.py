@@ -287,7 +287,7 @@ def test_a_zone_that_says_too_much_is_not_asked_on(network: str, port: int) -> N
     asking = Resolving(roots=(f"{network}1",), port=port, system=lambda: ())
 
     async def several() -> str:
-        errand = asking._errand("a.example")
+        errand = asking.errand("a.example")
         for each in range(4):
             try:
                 await asking.delegations.hop(f"n{each}.a.example", "A", errand)

@@ -18,11 +18,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxygen.dns.recursive import resolved
-from proxygen.dns.responses import heard
+from proxygen.dns.responses import heard, resolved
 from proxygen.dns.roots import ROOTS
 from proxygen.dns.system import resolvers
-from proxygen.dns.wire import NoAnswer, Question, Said, Server, parsed, query, reason, routed
+from proxygen.dns.wire import NoAnswer, Question, Said, Server, parsed, query, reason
 from proxygen.names.causes import Cause, cause
 from tests.dns.scripted import answer
 
@@ -58,7 +57,7 @@ def test_no_message_is_more_than_wrong(changes: list[tuple[int, int]], data: st.
     for rdtype in (dns.rdatatype.A, dns.rdatatype.CNAME, dns.rdatatype.NS):
         told = heard(Said(SERVER, message), "a.example", "www.a.example", rdtype)
         assert all(each.isprintable() for each in told.records)
-    resolved(Said(SERVER, message), Question("www.a.example", "A", recursive=True))
+    resolved(Said(SERVER, message), "www.a.example", "A")
 
 
 @pytest.mark.parametrize(
@@ -91,11 +90,6 @@ def test_the_resolvers_of_this_host_are_read(tmp_path: Path) -> None:
     conf.write_text("".join(f"nameserver 192.0.2.{number}\n" for number in range(9)))
     assert len(resolvers(conf)) == 3
     assert resolvers(tmp_path / "missing") == ()
-
-
-def test_there_is_a_route_to_oneself_and_none_to_where_nobody_is() -> None:
-    assert routed("127.0.0.1")
-    assert not routed("fe80::1")  # a link without its name
 
 
 def test_values_do_not_import_what_looks_up() -> None:

@@ -7,9 +7,9 @@ from ipaddress import ip_network
 import psutil
 import pytest
 
-from proxygen.dns.reach import NEVER, Network, is_beside, is_public, network_of
+from proxygen.dns.reach import NEVER, Network, is_beside, is_public, is_routed, network_of
 from proxygen.preflight import Beacon, reached
-from proxygen.preflight.addresses import is_routed, on_interfaces
+from proxygen.preflight.addresses import on_interfaces
 from tests.preflight.standins import leading_to, looked, right, told, web, wrong
 
 
