@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from proxygen.failure import Failure, Scope, Value
-from proxygen.host.connection import places_of
+from proxygen.host.connection import Timed, TimedTls, TooMuch, opened, places_of
 from proxygen.model.hosts import example_of, is_wildcard
 from proxygen.services import Endpoint
 
@@ -60,31 +60,16 @@ class Unmet(Exception):
         return found
 
 
-@dataclass(frozen=True, slots=True)
-class Deadline:
-    """The moment, of the monotonic clock, at which a probe ends."""
-
-    at: float
-
-    def left(self) -> float:
-        """Return the seconds that are left; raise TimeoutError when none are."""
-        if (left := self.at - time.monotonic()) > 0:
-            return left
-        raise TimeoutError
-
-
 class Conversation:
-    """Lines exchanged before TLS, bounded in length, number and time."""
+    """Lines exchanged before TLS, bounded in length and number; the connection bounds the rest."""
 
-    def __init__(self, connection: socket.socket, deadline: Deadline) -> None:
+    def __init__(self, connection: Timed) -> None:
         self.connection = connection
-        self.deadline = deadline
         self.received = b""
-        self.bytes = self.lines = 0
+        self.lines = 0
 
     def say(self, line: str) -> None:
         """Send a line."""
-        self.connection.settimeout(self.deadline.left())
         self.connection.sendall(line.encode("ascii") + b"\r\n")
 
     def line(self) -> str:
@@ -92,23 +77,14 @@ class Conversation:
         while b"\n" not in self.received:
             if len(self.received) > LONGEST_LINE:
                 raise Unmet("endless-line")
-            self.receive()
+            if not (more := self.connection.recv(4096)):
+                raise Unmet("closed-before-tls")
+            self.received += more
         line, _, self.received = self.received.partition(b"\n")
         self.lines += 1
         if self.lines > MOST_LINES:
             raise Unmet("many-lines")
         return line.rstrip(b"\r").decode("ascii", "replace")
-
-    def receive(self) -> None:
-        """Wait for more bytes; raise Unmet at their end, or when they are too many."""
-        self.connection.settimeout(self.deadline.left())
-        more = self.connection.recv(4096)
-        if not more:
-            raise Unmet("closed-before-tls")
-        self.received += more
-        self.bytes += len(more)
-        if self.bytes > MOST_BYTES:
-            raise Unmet("much-before-tls")
 
     def until(self, *beginnings: str) -> list[str]:
         """Return the lines up to one that starts with one of *beginnings*, upper case."""
@@ -177,6 +153,7 @@ def any_certificate() -> ssl.SSLContext:
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.sslsocket_class = TimedTls
     return context
 
 
@@ -185,40 +162,31 @@ CLIENT = any_certificate()
 
 def probe(endpoint: Endpoint, timeout: float = 5.0) -> Seen:
     """Return what a client of *endpoint* sees within *timeout* seconds; never raises."""
-    deadline = Deadline(time.monotonic() + timeout)
+    end = time.monotonic() + timeout
     try:
-        with connected(endpoint, deadline) as connection:
-            prepare(connection, endpoint, deadline)
-            return handshake(connection, asked_for(endpoint.server_name), deadline)
+        place = places_of(endpoint.address, endpoint.port, timeout)[0]  # of a name, its first one
+        with opened(place, end - time.monotonic()) as connection:
+            prepare(connection, endpoint)
+            return handshake(connection, asked_for(endpoint.server_name))
     except TimeoutError:
         return Seen(None, met("no-answer", seconds=f"{timeout:g}"))
     except Unmet as unmet:
         return Seen(None, unmet.failure)
+    except TooMuch:
+        return Seen(None, met("much-before-tls"))
     except (OSError, ValueError) as error:  # ValueError: not an address or a name at all
         words = str(getattr(error, "strerror", None) or error).lower()
         return Seen(None, met("not-connected", words))
 
 
-def connected(endpoint: Endpoint, deadline: Deadline) -> socket.socket:
-    """Return a connection to the endpoint's address; for a name, to its first one."""
-    family, address = places_of(endpoint.address, endpoint.port, deadline.left())[0]
-    connection = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        connection.settimeout(deadline.left())
-        connection.connect(address)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def prepare(connection: socket.socket, endpoint: Endpoint, deadline: Deadline) -> None:
-    """Say what comes before TLS there; raise Unmet when the server does not go along."""
+def prepare(connection: Timed, endpoint: Endpoint) -> None:
+    """Say what comes before TLS there; raise Unmet or TooMuch when the server does not go along."""
+    connection.most = MOST_BYTES
     if endpoint.proxy_protocol:
         connection.sendall(proxy_header(connection))
     if endpoint.starttls is None:
         return
-    talk = Conversation(connection, deadline)
+    talk = Conversation(connection)
     STARTTLS[endpoint.starttls](talk)
     if talk.received:
         raise Unmet("plain-text-after-starttls")
@@ -236,9 +204,8 @@ def proxy_header(connection: socket.socket) -> bytes:
     return f"PROXY {family} {source[0]} {target[0]} {source[1]} {target[1]}\r\n".encode("ascii")
 
 
-def handshake(connection: socket.socket, server_name: str, deadline: Deadline) -> Seen:
+def handshake(connection: Timed, server_name: str) -> Seen:
     """Return the leaf that the server presents, or how it refuses (RFC 8446 section 6)."""
-    connection.settimeout(deadline.left())
     try:
         with CLIENT.wrap_socket(connection, server_hostname=server_name or None) as secured:
             leaf = secured.getpeercert(binary_form=True)
