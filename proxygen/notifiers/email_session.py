@@ -5,7 +5,6 @@ from __future__ import annotations
 import smtplib
 import socket
 import ssl
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
@@ -33,7 +32,7 @@ LONGEST_WORDS = 500
 class Lines:
     """The lines that a server answers, as smtplib reads them.
 
-    smtplib waits for each piece as long as the time limit is, and reads any number of lines.
+    smtplib reads any number of lines. The connection is one with a limit for a whole answer.
     """
 
     def __init__(self, connection: socket.socket, seconds: float) -> None:
@@ -44,7 +43,7 @@ class Lines:
 
     def begin(self) -> None:
         """Begin a new answer: it may take its time, and so many lines, again."""
-        self.deadline = time.monotonic() + self.seconds
+        self.connection.settimeout(self.seconds)
         self.lines = 0
 
     def readline(self, most: int) -> bytes:
@@ -63,13 +62,10 @@ class Lines:
 
     def receive(self) -> bytes:
         """Return what comes next within the time that is left."""
-        self.connection.settimeout(max(self.deadline - time.monotonic(), 0.001))
         try:
             return self.connection.recv(4096)
         except TimeoutError as error:
             raise TimeoutError("the server's answer takes too long") from error
-        finally:
-            self.connection.settimeout(self.seconds)
 
     def close(self) -> None:
         """Do nothing: the connection is closed by whom it belongs to."""
@@ -97,16 +93,8 @@ class Bounded(smtplib.SMTP):
         return super().getreply()
 
 
-class BoundedTls(Bounded):
+class BoundedTls(smtplib.SMTP_SSL, Bounded):
     """Likewise, with TLS from the first octet on (RFC 8314)."""
-
-    def __init__(self, context: ssl.SSLContext, **more: Any) -> None:
-        self.context = context
-        super().__init__(**more)
-
-    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
-        connection = super()._get_socket(host, port, timeout)
-        return self.context.wrap_socket(connection, server_hostname=host)
 
 
 def delivered(
@@ -209,7 +197,8 @@ def greeted(settings: EmailSettings, own_name: str) -> smtplib.SMTP:
         "local_hostname": own_name,
         "timeout": max(settings.timeout, 1),
     }
-    server = BoundedTls(checking(), **where) if settings.security == "tls" else Bounded(**where)
+    tls = settings.security == "tls"
+    server = BoundedTls(context=checking(), **where) if tls else Bounded(**where)
     try:
         server.ehlo_or_helo_if_needed()
     except BaseException:
