@@ -201,6 +201,24 @@ def test_the_figures_are_told_over_http_as_they_were_published() -> None:
         assert samples(asked(server, "GET", "/metrics")[1])["proxygen_certificates_waiting",] == 9
 
 
+def test_figures_are_written_once_and_only_when_somebody_asks() -> None:
+    written = []
+
+    class Noted:
+        def __getattr__(self, name: str) -> object:
+            written.append(name)
+            return getattr(FIGURES, name)
+
+    with serving() as server:
+        server.publish(Noted())  # type: ignore[arg-type]
+        assert not written
+        first = asked(server, "GET", "/metrics")
+        assert (first[0], bool(written)) == (200, True)
+        written.clear()
+        assert asked(server, "GET", "/metrics") == first
+        assert not written
+
+
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [("GET", "/", 404), ("GET", "/../etc/passwd", 404), ("POST", "/metrics", 501)],
