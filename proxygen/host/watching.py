@@ -3,6 +3,10 @@
 The kernel watches folders (inotify(7)). A file is reached through every folder and symbolic
 link on its way, and any of them can be put elsewhere: all of them are watched, each for the one
 name that matters in it. What is not there yet is waited for where it would appear.
+
+Watchdog's own observers have a thread for each folder, of which there may be thousands, tell half
+a second late that a name was moved away, and do not tell that the kernel forgot events. So its
+reader of the kernel's events is used, which is below them (pyproject.toml keeps its version).
 """
 
 from __future__ import annotations
