@@ -7,8 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from proxygen.errors import ServiceError, Unreadable
-from proxygen.failure import Scope, failure
 from proxygen.model.layout import Layout, ServiceLayout
 from proxygen.model.site import Role
 from proxygen.model.views import MailView
@@ -27,6 +25,7 @@ from proxygen.services import (
     Wanted,
 )
 from proxygen.services.mail_endpoints import asked_for_any_name
+from proxygen.services.service_answers import too_old, understood, version_in
 from proxygen.services.service_includes import matched_by
 from proxygen.services.service_kind import ServiceKind
 
@@ -156,9 +155,14 @@ def facts(
 ) -> DovecotFacts:
     """Return what the answers tell; raise ServiceError when it cannot be worked with."""
     main = main_file(settings, layout)
-    version = version_of(answers["version"])
-    root = understood(answers["settings"], main)
-    asked = understood(answers["listeners"], main) if version >= RENAMED else root
+    version = version_in(answers["version"], "dovecot", "dovecot --version")
+    if version < OLDEST:
+        raise too_old("too-old", "dovecot", version, OLDEST)
+    command = f"doveconf -c {main} -n"
+    root = parse(understood(answers["settings"], "dovecot", main, command))
+    asked = root
+    if version >= RENAMED:
+        asked = parse(understood(answers["listeners"], "dovecot", main, command))
     ours = text_of(answers.get("ours"))
     included = ours if text_of(answers.get("pointer")) else ""
     folder = layout.own.folder
@@ -177,43 +181,9 @@ def facts(
     )
 
 
-def understood(answer: Answer, main: Path) -> Block:
-    """Return what doveconf printed; raise ServiceError when it refused the configuration."""
-    if answer.code:
-        command = f"doveconf -c {main} -n"
-        raise Unreadable(
-            failure(
-                "configuration-unreadable",
-                Scope.SERVICE,
-                "dovecot",
-                where=main,
-                words=answer.err,
-                command=command,
-            )
-        )
-    return parse(answer.out)
-
-
 def text_of(answer: Answer | None) -> str:
     """Return the text of a file that was read, empty where it is not there."""
     return answer.out if answer and not answer.code else ""
-
-
-def version_of(answer: Answer) -> tuple[int, ...]:
-    """Return the version; raise ServiceError for one whose settings had other names."""
-    found = re.match(r"\s*(\d{1,3}(?:\.\d{1,4}){1,3})", answer.out)
-    if answer.code or not found:
-        asked, said = "dovecot --version", answer.words
-        raise ServiceError(
-            failure("no-version", Scope.SERVICE, "dovecot", words=said, command=asked)
-        )
-    version = tuple(map(int, found[1].split(".")))
-    if version < OLDEST:
-        oldest = ".".join(map(str, OLDEST))
-        raise ServiceError(
-            failure("too-old", Scope.SERVICE, "dovecot", version=found[1], oldest=oldest)
-        )
-    return version
 
 
 def openssl_of(answer: Answer | None) -> tuple[int, ...]:

@@ -13,6 +13,7 @@ from proxygen.services import Answer, WebFacts
 from proxygen.services.nginx_lexer import Directive, includes_of, parse
 from proxygen.services.nginx_others import is_default, names_of, socket
 from proxygen.services.nginx_settings import Settings
+from proxygen.services.service_answers import dotted
 
 OLDEST = (1, 19, 5)
 """``ssl_reject_handshake`` came with 1.19.4, the option ``-e`` with 1.19.5."""
@@ -95,11 +96,6 @@ def numbers(pattern: str, text: str) -> tuple[int, ...]:
     """Return the dotted number that *pattern* finds; empty when it finds none."""
     match = re.search(pattern, text)
     return tuple(int(part) for part in match[1].split(".") if part) if match else ()
-
-
-def dotted(version: tuple[int, ...]) -> str:
-    """Return a version as it is written."""
-    return ".".join(map(str, version))
 
 
 def option(name: str, built: str) -> str | None:

@@ -7,8 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from proxygen.errors import ServiceError, Unreadable
-from proxygen.failure import Scope, failure
 from proxygen.model.layout import Layout, ServiceLayout
 from proxygen.model.site import Role
 from proxygen.model.views import MailView
@@ -28,6 +26,7 @@ from proxygen.services import (
 )
 from proxygen.services.mail_endpoints import asked_for_any_name
 from proxygen.services.main_cf import LEVEL, OURS
+from proxygen.services.service_answers import too_old, understood, version_in
 from proxygen.services.service_kind import ServiceKind
 
 PROGRAMS = ("/usr/sbin/postfix", "postfix")
@@ -101,9 +100,11 @@ def facts(
 ) -> PostfixFacts:
     """Return what the answers tell; raise ServiceError when it cannot be worked with."""
     main = main_file(settings, layout)
-    version = version_of(answers["version"])
+    version = version_in(answers["version"], "postfix", "postconf -d mail_version")
+    if version < CHAIN_FILES_SINCE:
+        raise too_old("postfix-too-old", "postfix", version, CHAIN_FILES_SINCE)
     for name in ("parameters", "expanded", "services", "overrides"):
-        understood(answers[name], main)
+        understood(answers[name], "postfix", main, f"postconf -c {main.parent} -n")
     present = assignments(answers["parameters"].out)
     expanded = assignments(answers["expanded"].out)
     overrides = overrides_of(answers["overrides"].out)
@@ -117,39 +118,6 @@ def facts(
         parameters=present,
         warnings=(*unknown, *foreign(overrides)),
     )
-
-
-def version_of(answer: Answer) -> tuple[int, ...]:
-    """Return the version; raise ServiceError when it has no ``smtpd_tls_chain_files``."""
-    found = re.match(r"\s*(\d{1,3})\.(\d{1,3})(?:\.(\d{1,3}))?", answer.out)
-    if answer.code or not found:
-        asked, said = "postconf -d mail_version", answer.words
-        raise ServiceError(
-            failure("no-version", Scope.SERVICE, "postfix", words=said, command=asked)
-        )
-    version = tuple(int(part) for part in found.groups() if part)
-    if version < CHAIN_FILES_SINCE:
-        there, oldest = found[0].strip(), ".".join(map(str, CHAIN_FILES_SINCE))
-        raise ServiceError(
-            failure("postfix-too-old", Scope.SERVICE, "postfix", version=there, oldest=oldest)
-        )
-    return version
-
-
-def understood(answer: Answer, main: Path) -> None:
-    """Raise ServiceError when postconf could not read postfix's configuration."""
-    if answer.code:
-        command = f"postconf -c {main.parent} -n"
-        raise Unreadable(
-            failure(
-                "configuration-unreadable",
-                Scope.SERVICE,
-                "postfix",
-                where=main,
-                words=answer.err,
-                command=command,
-            )
-        )
 
 
 def assignments(text: str) -> dict[str, str]:
