@@ -89,7 +89,10 @@ class Answering(Generic[S]):
 
 @dataclass(frozen=True, slots=True)
 class Instance(Generic[S, F, V]):
-    """A ``Service``: one of a *kind*, under a *name*. What it is given must be what *of* wants."""
+    """A ``Service``: one of a *kind*, under a *name*. What it is given must be what *of* wants.
+
+    What each method does is told there; all but three hand on.
+    """
 
     name: str
     kind: str
@@ -97,33 +100,27 @@ class Instance(Generic[S, F, V]):
 
     @property
     def role(self) -> Role:
-        """Which view it is handed."""
         return self.of.role
 
     @property
     def programs(self) -> tuple[str, ...]:
-        """Where its program is looked for."""
         return self.of.programs
 
     @property
     def workers(self) -> bool:
-        """Whether a reload replaces all worker processes at once."""
         return self.of.workers
 
     @property
     def settings_type(self) -> type[ServiceSettings]:
-        """What the model may say of it."""
         return self.of.settings_type
 
     @property
     def challenges(self) -> AnswersChallenges | None:
-        """How it answers ACME challenges."""
         listener = self.of.challenge_listener
         return Answering(self.of.settings_type, listener) if listener else None
 
     @property
     def parameters(self) -> SetsParameters | None:
-        """How parameters are set in its main file."""
         return self.of.parameters
 
     def settings(self, given: ServiceSettings) -> S:
@@ -139,58 +136,47 @@ class Instance(Generic[S, F, V]):
         return its_own(self.of.view_type, given)
 
     def main_file(self, settings: ServiceSettings, layout: Layout) -> Path:
-        """Return its main configuration file."""
         return self.of.main_file(self.settings(settings), layout)
 
     def questions(
         self, program: str, settings: ServiceSettings, layout: Layout
     ) -> Mapping[str, Question]:
-        """Return what ``facts`` needs to know."""
         return self.of.questions(program, self.settings(settings), layout.of(self.name))
 
     def facts(
         self, program: str, settings: ServiceSettings, layout: Layout, answers: Mapping[str, Answer]
     ) -> Facts:
-        """Return what the answers tell."""
         own = self.settings(settings), layout.of(self.name)
         return self.of.facts(program, *own, answers)
 
     def certificate_questions(
         self, facts: Facts, settings: ServiceSettings, layout: Layout, answers: Mapping[str, Answer]
     ) -> Mapping[str, Question]:
-        """Return what ``configured`` needs to know."""
         own = self.own_facts(facts), self.settings(settings), layout.of(self.name)
         return self.of.certificate_questions(*own, answers)
 
     def configured(
         self, name: str, facts: Facts, settings: ServiceSettings, answers: Mapping[str, Answer]
     ) -> Iterable[Configured]:
-        """Return the certificates that clients may be shown as it is."""
         own = self.own_facts(facts), self.settings(settings)
         return self.of.configured(name, *own, answers)
 
     def pointer(self, main: Path) -> Pointer | None:
-        """Return the one file of ours among its own."""
         return self.of.pointer(main)
 
     def wanted(self, view: View, settings: ServiceSettings, facts: Facts, layout: Layout) -> Wanted:
-        """Return all that should be installed."""
         own = self.view(view), self.settings(settings), self.own_facts(facts)
         return self.of.wanted(*own, layout.of(self.name))
 
     def check(self, facts: Facts, settings: ServiceSettings, main: Path) -> tuple[Command, ...]:
-        """Return the commands that check a configuration."""
         return self.of.check(self.own_facts(facts), self.settings(settings), main)
 
     def refused(self, answers: Iterable[Answer]) -> str | None:
-        """Return why it refuses a configuration."""
         return self.of.refused(answers)
 
     def reload(self, facts: Facts, settings: ServiceSettings) -> Command | None:
-        """Return the command that reloads it."""
         return self.of.reload(self.own_facts(facts), self.settings(settings))
 
     def endpoints(self, view: View, settings: ServiceSettings, facts: Facts) -> Iterator[Endpoint]:
-        """Return where clients meet a certificate."""
         own = self.view(view), self.settings(settings), self.own_facts(facts)
         return self.of.endpoints(self.name, *own)
