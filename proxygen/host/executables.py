@@ -39,7 +39,7 @@ class Found:
 def found(folder: Path) -> Found:
     """Return the executables of a folder, none where it is not there."""
     names = [name for name in files.names(folder) if not LEFT_BEHIND.fullmatch(name)]
-    if names and (refusal := first(refusals(way(folder), (folder,)))):
+    if names and (refusal := next(refusals(way(folder), (folder,)), None)):
         return Found(warnings=(f"no hook is run: {refusal.what}",))
     answers = {folder / name: refused(folder / name) for name in names}
     programs = tuple(path for path, answer in answers.items() if answer is None)
@@ -69,7 +69,8 @@ def refused(path: Path) -> Failure | None:
             return failure(NO_FILE, Scope.HOST, program=program)
         if not status.st_mode & 0o111:
             return failure("not-executable", Scope.HOST, program=program)
-        refusal = first(refusals((*folders, last), (path.parent, last.parent, last)))
+        own = (path.parent, last.parent, last)
+        refusal = next(refusals((*folders, last), own), None)
     except (OSError, RuntimeError) as error:
         return failure("program-not-examined", Scope.HOST, words=error, program=program)
     if refusal is None:
@@ -116,8 +117,3 @@ def refusals(passed: tuple[Path, ...], own: tuple[Path, ...]) -> Iterator[Failur
 def is_sticky(status: os.stat_result) -> bool:
     """Return whether it is a folder in which each may remove only what is his."""
     return stat.S_ISDIR(status.st_mode) and bool(status.st_mode & stat.S_ISVTX)
-
-
-def first(found: Iterator[Failure]) -> Failure | None:
-    """Return the first of them, None without any."""
-    return next(found, None)
