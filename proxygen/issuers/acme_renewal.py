@@ -84,7 +84,7 @@ def suggested(server: Server, identifier: str) -> Suggested | None:
     if place is None:
         return None
     if not IDENTIFIER.fullmatch(identifier):
-        raise IssueFailed(unidentified(server.now()))
+        raise IssueFailed(not_obtained("no-unique-identifier", retry_at=server.now() + LATEST))
     try:
         answer = server.network.get(f"{place.rstrip('/')}/{identifier}")
         window = (said := RenewalInfo.read(answer.body)).window
@@ -110,11 +110,6 @@ def look_at(answer: Answer, now: datetime) -> datetime:
 def bounded(asked: datetime | None, now: datetime) -> datetime | None:
     """Return when the authority asks to come again: a minute off at least, a day at most."""
     return asked and now + min(max(asked - now, SOONEST), LATEST)
-
-
-def unidentified(now: datetime) -> NotObtained:
-    """Return the failure for a certificate that does not tell the key of its issuer."""
-    return not_obtained("no-unique-identifier", retry_at=now + LATEST)
 
 
 def unsuggested(refused: Refused, now: datetime) -> NotObtained:

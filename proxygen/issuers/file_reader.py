@@ -29,16 +29,11 @@ def main() -> None:
     """Answer questions until there are no more; be killed (SIGABRT) where memory is not enough."""
     limit(memory=MEMORY, files=FILES)
     try:
-        answer_all()
+        for question in questions(sys.stdin.buffer, LARGEST_QUESTION):
+            allow(SECONDS)
+            reply(sys.stdout.buffer, json.dumps(answered(json.loads(question))).encode())
     except MemoryError:
         os.abort()  # as libraries do
-
-
-def answer_all() -> None:
-    """Answer questions until there are no more."""
-    for question in questions(sys.stdin.buffer, LARGEST_QUESTION):
-        allow(SECONDS)
-        reply(sys.stdout.buffer, json.dumps(answered(json.loads(question))).encode())
 
 
 def answered(question: dict[str, Any]) -> dict[str, str]:
