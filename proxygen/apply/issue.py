@@ -94,7 +94,9 @@ class Issuing:
         """Obtain one certificate and store it."""
         bundles, issuer = self.parts.bundles, self.issuers[word]
         former = bundles.facts(step.certificate.owner)
-        wanted = with_key_of(step.certificate, former)
+        wanted = step.certificate
+        if former and former.replace:  # its key is not to be trusted
+            wanted = replace(wanted, keep_key=False)
         pair = issuer.issue(
             wanted,
             bundles.material(former) if former else None,
@@ -108,7 +110,8 @@ class Issuing:
         self.give_up(moved, wanted.owner)
         bundles.save(pair, bundle)
         issuer.finished(wanted.owner)
-        self.settle_names(wanted)
+        with contextlib.suppress(OSError):  # what is known too much is found out at the next look
+            self.parts.names.forget(wanted.owner, wanted.names)
         return bundle
 
     def give_up(self, names: Collection[str], owner: str) -> None:
@@ -121,11 +124,6 @@ class Issuing:
             known = book.of(owner)
             if gone := [dropped(known[name], now) for name in names if name in known]:
                 book.note(owner, gone)
-
-    def settle_names(self, wanted: Certificate) -> None:
-        """Forget what was known of names that are covered now."""
-        with contextlib.suppress(OSError):  # what is known too much is found out at the next look
-            self.parts.names.forget(wanted.owner, wanted.names)
 
     def described(self, step: Issue, pair: KeyAndChain, authority: Authority | None) -> Bundle:
         """Return the facts about what was obtained."""
@@ -183,11 +181,6 @@ def issuer_of(step: Issue) -> str:
     if step.stand_in:
         return "selfsigned"
     return step.authorities[0].directory if step.authorities else step.certificate.issuer
-
-
-def with_key_of(wanted: Certificate, former: Bundle | None) -> Certificate:
-    """Return what is wanted, with a new key where the former one is not to be trusted."""
-    return replace(wanted, keep_key=False) if former and former.replace else wanted
 
 
 def together(failures: list[NotObtained]) -> NotObtained:

@@ -124,11 +124,6 @@ def told(site: Site, parts: Parts, outcome: Outcome, memory: Memory, stop: Stop)
         return round_.now + AFTER_A_BUG
 
 
-def time_is_up() -> float:
-    """Return until when letters are written and sent, by the clock that only goes forward."""
-    return time.monotonic() + MOST_SECONDS
-
-
 @dataclass(slots=True)
 class Round:
     """One round of telling; *now* is in the host's time zone.
@@ -145,7 +140,7 @@ class Round:
     box: Letterbox
     now: datetime
     stop: Stop
-    deadline: float = field(default_factory=time_is_up)
+    deadline: float = field(default_factory=lambda: time.monotonic() + MOST_SECONDS)
     due: dict[str, Digest] = field(default_factory=dict)
     posted: dict[str, Waiting] = field(default_factory=dict)
     failed: set[str] = field(default_factory=set)

@@ -62,7 +62,7 @@ def objections(state: ServiceState, parts: Parts) -> Iterator[str]:
     words = live.refusal_without_ours()
     if words is None:
         return
-    if live.refusal_as_it_is() is None:
+    if live.asked(live.facts.main) is None:
         raise CheckFailed(live.failure("needs-ours", words))
     yield (
         f"{state.name} refuses its configuration, also without proxygen's part, so it was not "

@@ -61,16 +61,11 @@ def wanted_of(name: str, site: Site, parts: Parts, observed: Observed) -> Instal
     """
     module, state = parts.services[name], observed.services[name]
     if state.facts is None:
-        raise state.error or not_observed(name)
+        raise state.error or ServiceError(failure("service-not-observed", Scope.SERVICE, name))
     view = VIEWS[module.role](site, observed.bundles)
     given = (view, state.settings, state.facts)
     make = partial(rendered, name, parts, *given)
     return parts.latest.of(f"wanted {name}", (*given, parts.layout, parts.templates), make)
-
-
-def not_observed(name: str) -> ServiceError:
-    """Return the error about a service that nothing was found out about."""
-    return ServiceError(failure("service-not-observed", Scope.SERVICE, name))
 
 
 def rendered(

@@ -131,10 +131,6 @@ class LiveService:
         """Return why the service refuses what is the administrator's alone."""
         return self.refusal(Target(None, {}))
 
-    def refusal_as_it_is(self) -> str | None:
-        """Return why the service refuses its configuration as it is on disk."""
-        return self.asked(self.facts.main)
-
     def may_go_back(self) -> bool:
         """Return whether the service would take what served before.
 
