@@ -73,7 +73,7 @@ class Following:
         The files of the model are as they were read, if that was just now.
         """
         ours = set(self.files) if just_read else self.model_files()
-        others = self.named() | inputs.of_administrator(self.layout) | {self.serial}
+        others = inputs.of_site(self.site) | inputs.of_administrator(self.layout) | {self.serial}
         self.watch(ours | others)
         present = self.known.of(others - ours)
         if just_read:
@@ -92,10 +92,6 @@ class Following:
     def model_files(self) -> set[str]:
         """Return the files of the model."""
         return inputs.of_model(self.layout, self.masks)
-
-    def named(self) -> set[str]:
-        """Return the other files that the model names."""
-        return inputs.of_site(self.site)
 
     def kind(self, path: str) -> str:
         """Return what a changed file is that is none of the model."""

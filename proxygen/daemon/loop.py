@@ -209,7 +209,7 @@ class Watch:
     def wait(self) -> float:
         """Return for how many seconds there is nothing to do."""
         now = self.clock.ticks()
-        files = self.files_due
+        files = self.files_at
         if (burst := self.bell.left()) is not None:
             files = min(files, now + burst)
         moments = [self.calendar.next(), self.look_at, self.tell_at, self.upstreams.next()]
@@ -227,7 +227,7 @@ class Watch:
     def notice(self) -> None:
         """Look at everything of which it is time, and note what is a reason for a round."""
         now = self.clock.ticks()
-        if self.may_look() and (self.bell.heard() or now >= self.files_due):
+        if self.may_look() and (self.bell.heard() or now >= self.files_at):
             self.notice_files()
         if now >= self.look_at:
             self.notice_services()
@@ -250,11 +250,6 @@ class Watch:
     def may_look(self) -> bool:
         """Return whether changes of files did not take too much lately to look at more."""
         return not self.allowance.left()
-
-    @property
-    def files_due(self) -> float:
-        """When all files are looked at, whether or not somebody tells of a change."""
-        return self.files_at
 
     def notice_files(self) -> None:
         """Look at all files."""
