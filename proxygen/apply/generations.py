@@ -60,17 +60,11 @@ class Generations:
 
     def write_additions(self, additions: Additions) -> None:
         """Keep the administrator's directives, which may hold passwords, as they are now."""
-        path = self.live.additions / additions.digest
-        new = path.with_name(f"{path.name}.new")
         files.folder(self.live.additions, 0o700)
-        files.remove(new)
-        files.folder(new, 0o700)
-        for name, text in additions.files:
-            files.write(new / name, files.encoded(text), 0o600)
-        files.write(new / SCOPE, json.dumps({"scope": additions.scope}).encode(), 0o600)
-        files.remove(path)
-        new.rename(path)
-        files.sync_folder(self.live.additions)
+        with files.new_folder(self.live.additions / additions.digest, 0o700) as new:
+            for name, text in additions.files:
+                files.write(new / name, files.encoded(text), 0o600)
+            files.write(new / SCOPE, json.dumps({"scope": additions.scope}).encode(), 0o600)
 
     def generation(self, wanted: Installation) -> str:
         """Return the name of the whole generation on disk, written if it is not there.
@@ -114,20 +108,14 @@ class Generations:
         return frozenset(name for name, path in whole if path.exists() and not is_as_written(path))
 
     def write_generation(self, name: str, wanted: Installation) -> None:
-        """Write a whole generation under a passing name, then give it its own."""
-        path = self.live.generations / name
-        new = path.with_name(f"{name}.new")
-        files.remove(new)
-        files.folder(new, 0o755)
-        for file, text in wanted.files.items():
-            files.write(new / file, files.encoded(text), 0o644)
-        for file, certificate in wanted.links.items():
-            files.link(new / file, f"../../certificates/{certificate}")
-        noted = wanted.manifest | {VERSION: wanted.version}
-        files.write(new / MANIFEST, json.dumps(noted).encode(), 0o644)
-        files.remove(path)
-        new.rename(path)
-        files.sync_folder(self.live.generations)
+        """Write a whole generation."""
+        with files.new_folder(self.live.generations / name, 0o755) as new:
+            for file, text in wanted.files.items():
+                files.write(new / file, files.encoded(text), 0o644)
+            for file, certificate in wanted.links.items():
+                files.link(new / file, f"../../certificates/{certificate}")
+            noted = wanted.manifest | {VERSION: wanted.version}
+            files.write(new / MANIFEST, json.dumps(noted).encode(), 0o644)
 
     # The way back.
 

@@ -333,6 +333,18 @@ def encoded(content: str) -> bytes:
     return content.encode("utf-8", "surrogateescape")
 
 
+@contextmanager
+def new_folder(path: Path, mode: int) -> Iterator[Path]:
+    """Have a folder to write into for a block; whole, it takes the place of what is at *path*."""
+    new = path.with_name(f"{path.name}.new")
+    remove(new)
+    folder(new, mode)
+    yield new
+    remove(path)
+    new.rename(path)
+    sync_folder(path.parent)
+
+
 def folder(path: Path, mode: int = 0o755, group: int | None = None) -> Path:
     """Make sure that the folder is there with *mode*; folders above it are made for all.
 
