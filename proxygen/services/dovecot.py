@@ -14,7 +14,6 @@ from proxygen.services import (
     Answer,
     Command,
     Configured,
-    Endpoint,
     Facts,
     Listener,
     Pointer,
@@ -24,7 +23,7 @@ from proxygen.services import (
     ServiceSettings,
     Wanted,
 )
-from proxygen.services.mail_endpoints import asked_for_any_name
+from proxygen.services.mail_endpoints import endpoints
 from proxygen.services.service_answers import too_old, understood, version_in
 from proxygen.services.service_includes import matched_by
 from proxygen.services.service_kind import ServiceKind
@@ -374,16 +373,6 @@ def refused(answers: Iterable[Answer]) -> str | None:
 def reload(facts: DovecotFacts, settings: ServiceSettings) -> Command:  # noqa: ARG001
     """Return the command that makes the running dovecot read its configuration again."""
     return Command((beside(facts.program, "doveadm"), "-c", str(facts.main), "reload"))
-
-
-def endpoints(
-    service: str,
-    view: MailView,
-    settings: ServiceSettings,  # noqa: ARG001
-    facts: DovecotFacts,
-) -> Iterator[Endpoint]:
-    """Return every listener, asked for the global host and for a name that nobody has."""
-    return asked_for_any_name(service, view, facts.listeners)
 
 
 SERVICE = ServiceKind(

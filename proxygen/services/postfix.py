@@ -14,7 +14,6 @@ from proxygen.services import (
     Answer,
     Command,
     Configured,
-    Endpoint,
     Listener,
     ParameterFacts,
     Question,
@@ -24,7 +23,7 @@ from proxygen.services import (
     Wanted,
     main_cf,
 )
-from proxygen.services.mail_endpoints import asked_for_any_name
+from proxygen.services.mail_endpoints import endpoints
 from proxygen.services.main_cf import LEVEL, OURS
 from proxygen.services.service_answers import too_old, understood, version_in
 from proxygen.services.service_kind import ServiceKind
@@ -354,16 +353,6 @@ def reload(facts: PostfixFacts, settings: ServiceSettings) -> None:
     `postfix reload` looks through the whole queue first, as the user whose queue it is: a
     service of systemd's that may become anybody is no sandbox.
     """
-
-
-def endpoints(
-    service: str,
-    view: MailView,
-    settings: ServiceSettings,  # noqa: ARG001
-    facts: PostfixFacts,
-) -> Iterator[Endpoint]:
-    """Return every listener, asked for the global host and for a name that nobody has."""
-    return asked_for_any_name(service, view, facts.listeners)
 
 
 SERVICE = ServiceKind(
