@@ -27,7 +27,7 @@ from proxygen.model.former import NOTHING, Former, Past
 from proxygen.model.layout import Layout
 from proxygen.model.reading import Before, settle
 from proxygen.model.site import Acme, Site
-from proxygen.model.sources import Load, Source, Unreadable
+from proxygen.model.sources import CREATE, Load, Source, Unreadable
 from proxygen.model.yaml import LARGEST_INCLUDED, LARGEST_MAIN
 from proxygen.plan.quota import Entry, Kind, Quota, is_exempt, is_renewal
 from proxygen.services import Service
@@ -185,20 +185,33 @@ def source(path: Path) -> Source:
     try:
         text = files.read(path, LARGEST_MAIN)
     except IsADirectoryError as error:
-        remedy = "name the model file, not a folder"
-        raise UsageError(f"{path} cannot be read: {error.strerror}", remedy=remedy) from error
+        remedy = f"name the model file in it, such as `--config {path / 'proxygen.yaml'}`"
+        raise UsageError(f"{path} is a folder", remedy=remedy) from error
     except OSError as error:
-        what, remedy = f"{path} cannot be read: {error.strerror}", "correct it"
+        what, remedy = (
+            f"{path} cannot be read: {error.strerror}",
+            OF_ERRORS.get(error.errno or 0, ""),
+        )
         if error.errno == errno.EFBIG:
-            what = f"{path} is too large: it may have {LARGEST_MAIN >> 20} MiB"
-            remedy = "move domains into files that `include` names"
+            what = f"{path} is larger than {LARGEST_MAIN >> 20} MiB"
         raise UsageError(what, remedy=remedy) from error
     if text is None:
         raise UsageError(
-            f"there is no model file {path}",
-            remedy="write one with `proxygen init`, or name another with --config",
+            f"the model file {path} does not exist",
+            remedy="write it with `proxygen init`, or name another one with `--config FILE`",
         )
     return Source(str(path), path.parent.absolute(), text, home_of(path))
+
+
+OF_ERRORS = {
+    errno.EACCES: "run proxygen as root, or make the file readable",
+    errno.EPERM: "run proxygen as root, or make the file readable",
+    errno.ELOOP: "correct its symbolic links, which lead in a circle",
+    errno.ENAMETOOLONG: "name the model file with `--config FILE`",
+    errno.EINVAL: "name a regular file with `--config FILE`",
+    errno.EFBIG: "move domains into files that `include` names",
+}
+"""What to do about a model file that cannot be read, by the system's error."""
 
 
 def home_of(path: Path) -> str:
@@ -222,10 +235,10 @@ def including(
         try:
             names = masks.names(folder, mask)
         except UsageError as error:
-            return (Unreadable(str(error.where), error.what, whole=True),)
+            return (Unreadable(str(error.where), error.what, whole=True, remedy=error.remedy),)
         room.files -= len(names)
         if room.files < 0:
-            most = f"with the masks before, it leads to more than {masks.MOST_NAMES:,} files"
+            most = f"with the masks before it, it names more than {masks.MOST_NAMES:,} files"
             return (Unreadable(str(folder / mask), most, whole=True),)
         paths = {name: former[name].path if name in former else folder / name for name in names}
         present = known.found[mask] = {
@@ -272,6 +285,9 @@ def included(path: Path, known: Found | None) -> Found:
     return Found(path, stamp, included_source(path), files.is_foreign(path))
 
 
+OF_A_FOLDER = "name the files in it, such as `FOLDER/*.yaml`"
+
+
 def is_open(folder: Path, mask: str) -> bool:
     """Return whether others than root may write a folder in which a mask looks for files."""
     looked_into = masks.folders(folder, mask) or {str(Path(mask).parent)}
@@ -284,11 +300,14 @@ def included_source(path: Path) -> Source | Unreadable:
         text = files.read(path, LARGEST_INCLUDED)
     except OSError as error:
         if error.errno == errno.EFBIG:
-            most = f"larger than {LARGEST_INCLUDED >> 20} MiB: divide it into several files"
-            return Unreadable(str(path), most, home=home_of(path))
-        return Unreadable(str(path), error.strerror or str(error), home=home_of(path))
+            most = f"it is larger than {LARGEST_INCLUDED >> 20} MiB"
+            return Unreadable(str(path), most, False, home_of(path), "divide it into several files")
+        words = error.strerror or str(error)
+        if error.errno == errno.EISDIR:
+            return Unreadable(str(path), words, False, home_of(path), OF_A_FOLDER)
+        return Unreadable(str(path), words, home=home_of(path))
     if text is None:
-        return Unreadable(str(path), os.strerror(errno.ENOENT), home=home_of(path))
+        return Unreadable(str(path), os.strerror(errno.ENOENT), False, home_of(path), CREATE)
     return Source(str(path), path.parent.absolute(), text, home_of(path))
 
 
@@ -336,10 +355,10 @@ def whole_store(layout: Layout) -> Forward:
     if not is_known(noted):
         told = version_in(noted)[:20] or "unknown"
         raise UsageError(
-            f"the store was written by a newer proxygen: it is of version {told},"
-            f" and this one knows versions up to {VERSION}",
+            f"a newer proxygen wrote the store: it has version {told},"
+            f" and this one reads versions up to {VERSION}",
             where=str(layout.store / VERSION_KEY),
-            remedy="install the newer proxygen again; what serves goes on meanwhile",
+            remedy="install the newer proxygen again; the services keep running meanwhile",
         )
     return Forward(store)
 

@@ -166,7 +166,7 @@ def kind_of(value: object) -> str:
         return "an empty value"
     if isinstance(value, bool):
         return str(value).lower()
-    return "a number" if isinstance(value, int | float) else "a text"
+    return "a number" if isinstance(value, int | float) else "a string"
 
 
 NOT_SHOWN = "what stands here"

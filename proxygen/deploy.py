@@ -47,12 +47,13 @@ def deploy(
     before: Mapping[str, str | None] = NOTHING_BEFORE,
     only: Collection[str] = (),
 ) -> Outcome:
-    """Bring this host's services to what the store holds, and prove it; nobody else is asked.
+    """Bring this host's services to what the store holds, and prove it; ask no authority.
 
-    What nobody is asked for comes into the store first: certificates that services have already,
-    those in files, self-signed ones. *unserved* are services that were seen to serve something
-    else although their files are as wanted: they are reloaded. *before* are the generations that
-    served before this run, where it deploys a second time. *only*: whose certificates are supplied.
+    Certificates that need no authority are stored first: those that services have already, those in
+    files, and self-signed ones. *unserved* are services that were seen to serve something else
+    although their files are right: they are reloaded. *before* are the generations that served
+    before this run, if it deploys a second time. *only*: the owners whose certificates are stored
+    first.
     """
     outcome = Outcome(set_aside=site.set_aside, held_back=site.held_back, before=dict(before))
     hooks = Hooks(parts, progress.say, progress.leave)
@@ -91,9 +92,9 @@ def deploy(
 
 
 def seen(site: Site, parts: Parts, unadopted: Collection[str] = ()) -> Observed:
-    """Return what is, with the certificates that services are configured with by others.
+    """Return what is observed, with the certificates in the services' own configuration.
 
-    Whose could not be adopted stays as clients see him now.
+    Owners whose certificate could not be adopted stay as clients see them now.
     """
     observed = with_candidates(site, parts, observe(site, parts))
     return as_they_are(site, observed, unadopted)
@@ -107,10 +108,10 @@ def plan_deployment(
     reload: Collection[str] = (),
     only: Collection[str] = (),
 ) -> Plan:
-    """Return what there is to do on this host, as far as it can be told from what the store holds.
+    """Return the plan for this host, as far as it follows from what the store holds.
 
-    *supplied* are the owners whose certificate was seen to in this deployment already, *only* those
-    whose is supplied at all. Without a global certificate nothing can be given to a service.
+    *supplied* are the owners whose certificates were stored in this deployment already, *only*
+    those for whom it is done at all. Without a global certificate, services get nothing.
     """
     now = parts.now()
     adopt = tuple(
@@ -144,12 +145,12 @@ def plan_deployment(
 
 
 def is_self_signed(step: Issue, owner: str) -> bool:
-    """Return whether a step makes an owner's certificate at once, so that no stand-in is needed."""
+    """Return whether a step makes a self-signed certificate, so that no stand-in is needed."""
     return step.certificate.owner == owner and step.certificate.issuer == "selfsigned"
 
 
 def told_of_stand_ins(site: Site, observed: Observed, plan: Plan, now: datetime) -> tuple[str, ...]:
-    """Return why nothing of what services have is adopted where a stand-in is made."""
+    """Return why no certificate of the services is adopted if a stand-in is made."""
     made = any(isinstance(step, Issue) and step.stand_in for step in plan.steps)
     return tuple(not_usable(site, observed, now)) if made else ()
 
@@ -158,7 +159,7 @@ def told_of_stand_ins(site: Site, observed: Observed, plan: Plan, now: datetime)
 
 
 def left_out(observed: Observed) -> Iterator[tuple[str, ProxygenError]]:
-    """Yield each part that a service refuses: whom it concerns, and why."""
+    """Yield a warning for each part that a service refuses."""
     for state in observed.services.values():
         if facts := state.facts:
             for each in state.left_out:
@@ -166,9 +167,9 @@ def left_out(observed: Observed) -> Iterator[tuple[str, ProxygenError]]:
 
 
 def note_refusals(parts: Parts, observed: Observed, plan: Plan, outcome: Outcome) -> None:
-    """Note which services were not given what the model wants, until they are.
+    """Note which services did not get what the model wants, until they do.
 
-    Not of one that cannot be worked with: that is seen whenever somebody looks.
+    Services that proxygen cannot work with are not noted: every run observes that anew.
     """
     failures = dict(outcome.failures)
     for name, state in observed.services.items():
@@ -180,7 +181,7 @@ def note_refusals(parts: Parts, observed: Observed, plan: Plan, outcome: Outcome
 
 
 def is_in_place(name: str, plan: Plan, outcome: Outcome) -> bool:
-    """Return whether a service has what the model wants, be it that clients see it or not."""
+    """Return whether a service has what the model wants, whether or not clients see it."""
     installs = [step for step in plan.steps if isinstance(step, Install)]
     left = [str(each) for each in installs if each.installation.service == name]
     not_served = any(of == name and isinstance(e, NotServed) for of, e in outcome.failures)
@@ -190,9 +191,9 @@ def is_in_place(name: str, plan: Plan, outcome: Outcome) -> bool:
 def stopped(
     observed: Observed, failures: Collection[tuple[str, ProxygenError]]
 ) -> Iterator[tuple[str, NotServed]]:
-    """Yield the services that do not run although nothing failed, each with what says so.
+    """Yield the services that do not run although nothing failed, each with its error.
 
-    What is told of them is no step and leaves no note: with nothing due, nothing is written.
+    This is no step and leaves no note: if nothing is due, nothing is written.
     """
     failed = {of for of, _ in failures}
     for name, state in observed.services.items():
@@ -201,9 +202,9 @@ def stopped(
 
 
 def note_answered(site: Site, parts: Parts, observed: Observed, installed: Collection[str]) -> None:
-    """Keep for which names the web server answers challenges: asked as the authority will ask.
+    """Store for which names the web server answers challenges, found out as an authority would.
 
-    Where nothing can be written the next run does.
+    If nothing can be written, the next run does it.
     """
     found = dict(answers_of(site, parts, observed, installed))
     for name in parts.services.keys() - observed.services.keys():
@@ -216,9 +217,9 @@ def note_answered(site: Site, parts: Parts, observed: Observed, installed: Colle
 def answers_after(
     site: Site, parts: Parts, observed: Observed, installs: Collection[str]
 ) -> Answers | None:
-    """Return for which names web servers will answer once they are set up; nothing is kept.
+    """Return for which names web servers will answer challenges after *plan*; store nothing.
 
-    One that something is to be installed for is expected to answer for all.
+    A service that gets something installed is expected to answer for all.
     """
     there = {name: state for name, state in observed.services.items() if name not in installs}
     found = dict(answers_of(site, parts, replace(observed, services=there), ()))
@@ -233,8 +234,8 @@ def answers_of(
 ) -> Iterator[tuple[str, Answers | None]]:
     """Yield for which names each web server answers challenges, None for one that does not run.
 
-    One that cannot be worked with at present may still run and answer. What was seen before is not
-    asked again but for a few names, once the service was *installed* anew.
+    One that proxygen cannot work with may still run and answer. Earlier answers are kept, and a few
+    of them asked again once the service was *installed* anew.
     """
     wanted = proven_here(site)
     for name, state in observed.services.items():
@@ -257,11 +258,11 @@ def answers_of(
 
 
 def runs(state: ServiceState) -> bool:
-    """Return whether a service runs, or may, as it cannot be worked with."""
+    """Return whether a service runs, or may run because proxygen cannot work with it."""
     return state.pid is not None or state.error is not None
 
 
 def proven_here(site: Site) -> frozenset[str]:
-    """Return the names for which a web server of this host is to answer challenges."""
+    """Return the names for which a web server of this host must answer challenges."""
     ordered = (each for each in site.certificates if each.issuer == "acme")
     return frozenset(name for each in ordered if each.challenge == HTTP for name in each.names)

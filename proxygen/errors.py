@@ -220,8 +220,8 @@ class ModelError(ProxygenError):
     def __init__(self, mistakes: tuple[Mistake, ...]) -> None:
         count = "1 mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
         if len(mistakes) > MOST_MISTAKES:
-            count = f"more than {MOST_MISTAKES} mistakes, of which the first are told"
-        super().__init__(said(f"the model has {count}; nothing was touched", scope=Scope.MODEL))
+            count = f"more than {MOST_MISTAKES} mistakes (the first ones are shown)"
+        super().__init__(said(f"the model has {count}; nothing was changed", scope=Scope.MODEL))
         self.mistakes = mistakes[:MOST_MISTAKES]
 
     def __str__(self) -> str:

@@ -30,10 +30,10 @@ def obtain(
     only: Collection[str] = (),
     tried: Tried | None = None,
 ) -> Outcome:
-    """Obtain the certificates that are due from their authorities, into the store.
+    """Obtain the certificates that are due from their authorities, and store them.
 
     *only*: the owners to obtain for. *tried* is what this run tried before: a certificate that
-    could not be obtained is not tried twice in it.
+    could not be obtained is not tried twice in one run.
     """
     tried = tried if tried is not None else Tried()
     outcome = Outcome()
@@ -64,7 +64,7 @@ def plan_orders(
     only: Collection[str] = (),
     tried: Collection[str] = (),
 ) -> Plan:
-    """Return what is to be obtained, and at which names to look before; and what must wait."""
+    """Return the plan of orders, with the names to check before them and what must wait."""
     now = parts.now()
     wanted = [
         each
@@ -89,7 +89,7 @@ def plan_orders(
 
 
 def not_answered(names: Collection[str]) -> IssueFailed:
-    """Return that nobody is asked for names, as the authority counts failed validations."""
+    """Return the error for names that are not ordered: failed validations would be counted."""
     names = tuple(map(readable, names))
     return IssueFailed(not_obtained("challenges-not-answered", names=names))
 
@@ -101,7 +101,7 @@ def scheduling(
     observed: Observed,
     forced: Collection[str],
 ) -> Schedule:
-    """Return which orders are placed now, and which wait."""
+    """Return which orders are placed now, and which are postponed."""
     if not due:
         return Schedule()
     quotas = {
@@ -115,9 +115,10 @@ def scheduling(
 
 
 def settled(site: Site, parts: Parts, observed: Observed) -> Observed:
-    """Return what is, with failures and names as they are now.
+    """Return what is observed, with the failures and names of now.
 
-    Failures of what is due no more are forgotten, and so are orders and names of what is gone.
+    Failures of what is no longer due are forgotten, as are orders and names of owners that are
+    gone.
     """
     bundles, now = parts.bundles, parts.now()
     attempts = bundles.held("attempts")

@@ -1,4 +1,4 @@
-"""BOTH HALVES IN ONE RUN: deploy what is there, obtain, deploy what came."""
+"""BOTH HALVES IN ONE RUN: deploy what is there, obtain, deploy what was obtained."""
 
 from __future__ import annotations
 
@@ -38,16 +38,16 @@ PORTION = 120.0
 
 
 def itself(site: Site) -> Site:
-    """Return that a site is the latest one."""
+    """Return *site*: there is no newer one."""
     return site
 
 
 @dataclass(frozen=True, slots=True)
 class Alone:
-    """What each half is done in, one process at a time; *obtaining* may raise LockHeld.
+    """The locks under which each half runs, one process at a time; *obtaining* may raise LockHeld.
 
-    *latest* is asked for the site before each deployment, as another process may have deployed a
-    newer one, and *deployed* is told of it after, and returns it with what is kept of it.
+    *latest* returns the site to deploy, as another process may have deployed a newer one.
+    *deployed* is told of it afterwards, and returns it with what is stored of it.
     """
 
     deploying: Callable[[], AbstractContextManager[object]] = nullcontext
@@ -66,9 +66,9 @@ def reconcile(
     only: Collection[str] = (),
     alone: Alone = UNLOCKED,
 ) -> Outcome:
-    """Make what is into what should be; *only*: owners to obtain certificates for.
+    """Make the host match the site; *only*: the owners to obtain certificates for.
 
-    Where another process obtains certificates, what is there is deployed all the same.
+    If another process is obtaining certificates, this one deploys all the same.
     """
     with alone.deploying():
         site = alone.latest(site)
@@ -102,7 +102,7 @@ def reconcile(
 
 
 def nothing_due(site: Site, parts: Parts, observed: Observed) -> Outcome:
-    """Return how things are where no certificate is due, and so nothing is done."""
+    """Return the outcome of obtaining when no certificate is due and nothing is done."""
     hooks = Hooks(parts)
     hooks.begin()
     hooks.deployed_all(site, observed, lambda: met(site, parts, observed))
@@ -119,9 +119,9 @@ def nothing_due(site: Site, parts: Parts, observed: Observed) -> Outcome:
 
 
 def carry(former: Outcome, deployed: Outcome) -> None:
-    """Have a later deployment of a run tell what the *former* one found out, too.
+    """Add to a later deployment of a run what the *former* one found out.
 
-    Files that it could not use are not tried twice, so what it said of them still holds.
+    Files that the former one could not use are not read twice, so its failures still hold.
     """
     waiting = {each.owner for each in deployed.waiting}
     failed = [(of, error) for of, error in former.failures if of in waiting]
@@ -132,14 +132,14 @@ def carry(former: Outcome, deployed: Outcome) -> None:
 
 @dataclass(slots=True)
 class Portion:
-    """Tells whether to begin no more orders: when told to *leave* off, or once the time is up."""
+    """Tells whether to begin no more orders: when told to *leave*, or after PORTION seconds."""
 
     leave: Callable[[], bool]
     until: float = 0.0
     is_over: bool = False
 
     def stop(self) -> bool:
-        """Return whether to begin no more orders; the time begins when this is asked first."""
+        """Return whether to begin no more orders; time counts from the first call."""
         if self.leave():
             return True
         self.until = self.until or time.monotonic() + PORTION
@@ -148,7 +148,7 @@ class Portion:
 
 
 def followed(first: Outcome, second: Outcome) -> Outcome:
-    """Return what came of obtaining certificates in two portions."""
+    """Return the outcome of two portions of obtaining, as one."""
     again = {of for of, _ in second.failures}
     second.failures += [(of, error) for of, error in first.failures if of not in again]
     second.terms = first.terms | second.terms
@@ -160,10 +160,7 @@ def followed(first: Outcome, second: Outcome) -> Outcome:
 def together(
     site: Site, parts: Parts, deployed: Outcome, came: Outcome, seen: Observed | None = None
 ) -> Outcome:
-    """Return what both halves did, and what is there since.
-
-    *seen* is what the store was seen to hold after both, where it was; else it is read again.
-    """
+    """Return the outcome of both halves, with what is observed since."""
     present = now_known(site, parts, deployed, seen)
     told = [
         *(each for each in warnings(site, present, parts.now()) if each.code != LEFT_OUT),
@@ -187,7 +184,7 @@ def together(
 def now_known(
     site: Site, parts: Parts, deployed: Outcome, seen: Observed | None = None
 ) -> Observed:
-    """Return what a deployment saw, with what the store holds since: as it was *seen*, or is."""
+    """Return what a deployment observed, updated with what the store holds now."""
     if deployed.observed is None:
         return observe(site, parts)
     stored = seen or observe_store(site, parts)  # either half may be the later one
@@ -212,7 +209,7 @@ def deploy_alone(site: Site, parts: Parts, progress: Progress, alone: Alone) -> 
 
 
 def make_plan(site: Site, parts: Parts, observed: Observed, only: Collection[str] = ()) -> Plan:
-    """Return what there is to do, of both halves; reads and asks, but changes nothing."""
+    """Return the plans of both halves; read and ask, but change nothing."""
     observed, now = with_candidates(site, parts, observed), parts.now()
     here = plan_deployment(site, parts, observed, only=only)
     adopt = tuple(step for step in here.steps if isinstance(step, Adopt))
@@ -242,9 +239,9 @@ def make_plan(site: Site, parts: Parts, observed: Observed, only: Collection[str
 
 
 def with_global(site: Site, observed: Observed, now: datetime) -> Observed:
-    """Return what is with a global certificate in any case, so that a plan can show it all.
+    """Return what is observed, with a global certificate in any case, so that a plan can show all.
 
-    A first plan is made before there is one. What is shown with it is never installed.
+    Before the first run there is none. The one that is made up for it is never installed.
     """
     if GLOBAL in observed.bundles:
         return observed

@@ -1,4 +1,4 @@
-"""A word in the YAML -> the module of that name; there is no list to extend."""
+"""A word in the model is the name of a module; there is no list to extend."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from proxygen.services import Service
 
 
 def words(folder: str) -> tuple[str, ...]:
-    """Return the words that a folder of the package knows, sorted.
+    """Return the words that a folder of the package defines, sorted.
 
-    A module with an underscore in its name is no word: it belongs to those beside it.
+    A module with an underscore in its name is not a word: it is a part of those beside it.
     """
     package = importlib.import_module(f"proxygen.{folder}")
     names = (module.name for module in pkgutil.iter_modules(package.__path__))
@@ -31,7 +31,7 @@ def words(folder: str) -> tuple[str, ...]:
 
 
 def part(folder: str, word: str) -> ModuleType:
-    """Return the module of that word."""
+    """Return the module of a word; raise LookupError for an unknown one."""
     if word not in words(folder):
         raise LookupError(f"no {word} in {folder}")
     return importlib.import_module(f"proxygen.{folder}.{word}")
@@ -63,7 +63,7 @@ def solvers() -> dict[str, ModuleType]:
 
 
 def settings() -> dict[str, dict[str, type[BaseModel]]]:
-    """Return the settings of every known service, notifier and solver, by room and word."""
+    """Return the settings types of all services, notifiers and solvers, by folder and word."""
     rooms = {"notifiers": notifiers(), "solvers": solvers()}
     return {"services": {word: each.settings_type for word, each in services().items()}} | {
         room: {word: module.Settings for word, module in modules.items()}
@@ -81,7 +81,7 @@ def applications() -> dict[str, Application]:
 
 
 def with_base(found: Application, known: Mapping[str, Application]) -> Application:
-    """Return an application with the locations of the one that it is based on, if any."""
+    """Return an application with the locations of its base application, if it has one."""
     if found.base is None:
         return found
     base = known[found.base]
@@ -91,7 +91,7 @@ def with_base(found: Application, known: Mapping[str, Application]) -> Applicati
 
 
 def application(path: Path) -> Application:
-    """Return one application, read as the model is."""
+    """Return one application, parsed like a model."""
     document = parse(str(path), files.read(path) or b"")
     try:
         found = Application.model_validate(document.value)

@@ -109,7 +109,7 @@ def test_a_secret_is_what_a_file_or_a_variable_holds_without_its_line_end(
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        pytest.param(lambda path: None, "is not there", id="missing"),
+        pytest.param(lambda path: None, "does not exist", id="missing"),
         pytest.param(Path.touch, "is empty", id="empty"),
         pytest.param(lambda path: path.write_bytes(b"\n"), "is empty", id="an empty line"),
         pytest.param(lambda path: path.symlink_to("/proc/kmsg"), "is empty", id="kernel"),

@@ -34,7 +34,7 @@ KEY = "-----BEGIN EC PRIVATE KEY-----\nMHcCAQEEIIcanary\n-----END EC PRIVATE KEY
         ("mailto:hostmaster@example.net", "mailto:hostmaster@example.net"),
         ("at: /etc/x.yaml:3:4", "at: /etc/x.yaml:3:4"),
         ("acme.external_account.hmac_key: this is wrong", None),
-        ("the secret env:NAME is not there", None),
+        ("the secret env:NAME does not exist", None),
     ],
 )
 def test_what_has_the_shape_of_a_secret_is_left_out(said: str, shown: str | None) -> None:

@@ -1,4 +1,4 @@
-"""Standing: how we stand with the authorities in one run: whom not to ask, and what counts."""
+"""How this run stands with the authorities: which ones not to ask, and what was used of limits."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from proxygen.plan.quota import Entry, Kind, Quota, is_renewal
 
 @dataclass(slots=True)
 class Standing:
-    """How we stand with each of *authorities* (by directory); threads share it.
+    """The state of each of *authorities* (by directory) in one run; threads share it.
 
-    *lifetime* is the shortest of the certificates that are theirs. *down* are those that turned
-    out to issue for nobody, with why: they are not asked again in this run. *quotas* are those
-    of authorities that were not scheduled, but take over.
+    *lifetime* is the shortest lifetime of their certificates. *down* are those that issue for
+    nobody, with the reason: this run does not ask them again. *quotas* are those of authorities
+    that take over, as orders were only scheduled within the limits of the first one.
     """
 
     parts: Parts
@@ -34,10 +34,9 @@ class Standing:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def ask(self, directory: str, wanted: Certificate, *, scheduled: bool) -> None:
-        """Raise IssueFailed where an authority is not to be asked now.
+        """Raise IssueFailed if an authority must not be asked now.
 
-        It is down, or takes over from another and is at its limits: only the first authority's
-        were looked at when the orders were scheduled.
+        It is down, or takes over from another one and is at its limits.
         """
         if known := self.down.get(directory):
             raise IssueFailed(known)
@@ -45,7 +44,7 @@ class Standing:
             self.take(directory, wanted)
 
     def take(self, directory: str, wanted: Certificate) -> None:
-        """Count an order towards an authority's limits; raise IssueFailed at one of them."""
+        """Count an order towards an authority's limits; raise IssueFailed if one is reached."""
         now = self.parts.now()
         former = self.parts.bundles.facts(wanted.owner)
         entry = Entry(now, wanted.names, renewal=is_renewal(wanted, former, directory))
@@ -62,7 +61,7 @@ class Standing:
         return self.quotas[directory]
 
     def issued(self, directory: str, wanted: Certificate, *, renewal: bool) -> None:
-        """Note that an authority issued a certificate: it is in no trouble, and counts it."""
+        """Note that an authority issued a certificate, which counts and ends its failures."""
         self.parts.bundles.settled("troubles", directory)
         ledger = self.parts.ledger(directory)
         if wanted.owner in ledger.exempt:
@@ -71,7 +70,7 @@ class Standing:
             ledger.note(Entry(self.parts.now(), wanted.names, Kind.ISSUED, renewal))
 
     def failed(self, directory: str, error: NotObtained) -> None:
-        """Note what counts against an authority, or towards its limits."""
+        """Note a failure of an authority, and what counts towards its limits."""
         now, draw = self.parts.now(), self.parts.draw()
         with contextlib.suppress(OSError):  # the failure is told in any case
             if error.everybody:

@@ -1,7 +1,7 @@
 """One change of a service: from what serves to what is wanted, or back; never in between.
 
-Until a client was seen to be shown what is wanted, ``begun`` stands in the service's folder:
-the next run finishes what a killed one began.
+Until a client was seen to get what is wanted, ``begun`` exists in the service's folder: the next
+run finishes what a killed one began.
 """
 
 from __future__ import annotations
@@ -13,17 +13,19 @@ from pathlib import Path
 
 from proxygen.apply.probe import Patience, Seen, Verdict, Wrong, verdict
 from proxygen.apply.service import LiveService, Target
-from proxygen.errors import NotServed, ServiceError
+from proxygen.errors import IssueFailed, NotServed, ServiceError
 from proxygen.failure import Failure, Scope, failure
 from proxygen.host import files
+from proxygen.model.x509 import identity_of
+from proxygen.plan.steps import Verify
 from proxygen.services import Endpoint
 
 QUIET = 15.0
 """Seconds without a right answer after which a reloaded service has had its time."""
 MOST_TOLD = 20
-"""Places that are told one by one."""
+"""Places that are reported one by one."""
 MOST = 300.0
-"""Seconds after which the places that are left are asked by the next run; 10,000 take 20 to 60."""
+"""Seconds after which the next run probes the rest; 10,000 places take 20 to 60."""
 
 
 def bring(
@@ -34,13 +36,12 @@ def bring(
     before: str | None,
     stop: Callable[[], bool],
 ) -> None:
-    """Check *target*, switch to it, reload and verify; put back what served when it fails.
+    """Check *target*, switch to it, reload and probe; put back what served if that fails.
 
-    *before* is the generation that served before this run, to which `rollback` leads. *stop*
-    tells whether to ask no more: what was not asked is noted, and asked by the next run. Raises
-    CheckFailed when the service refuses (nothing was switched), ServiceError when it was put
-    back, NotServed when *target* is in place but a client sees something else for a reason that
-    is not ours.
+    *before* is the generation that served before this run, to which `rollback` leads. *stop* tells
+    whether to probe no more: the next run probes the rest. Raise CheckFailed if the service refuses
+    the configuration (nothing was switched), ServiceError if the former files were put back,
+    NotServed if *target* is in place but clients see something else for a reason that is not ours.
     """
     files.folder(service.live.folder, 0o711)
     service.check(target)
@@ -85,14 +86,14 @@ def look_again(
     say: Callable[[str], None],
     stop: Callable[[], bool],
 ) -> None:
-    """See whether clients are shown by now what they were not; raise NotServed while not."""
+    """Probe a service again; raise NotServed while clients do not see what is wanted."""
     conclude(service, verified(service, endpoints, say, stop))
 
 
 def conclude(service: LiveService, found: Verdict) -> None:
-    """Note whether all is served as wanted, and what was not asked; raise NotServed if not.
+    """Note whether everything is served, and what was not probed; raise NotServed if not.
 
-    A place that was wrong before, and was not asked now, is noted as wrong still.
+    A place that was wrong before, and was not probed now, stays noted as wrong.
     """
     former = service.state.installed
     if service.state.pid is None:
@@ -117,15 +118,15 @@ def verified(
     say: Callable[[str], None],
     stop: Callable[[], bool],
 ) -> Verdict:
-    """Return the endpoints at which a client does not see what is wanted, and those not asked."""
+    """Return the endpoints at which clients see something wrong, and those not probed."""
     if service.state.pid is None or not endpoints:
         return Verdict()
-    say(f"verify {service.name}: {len(endpoints)} connections as a client")
+    say(str(Verify(service.name, endpoints)))
     return verdict(endpoints, Patience(QUIET, MOST, stop))
 
 
 def why_not_changed(name: str, error: ServiceError | OSError) -> Failure:
-    """Return why a change did not come to its end."""
+    """Return why a change failed."""
     if isinstance(error, ServiceError):
         return error.failure
     return failure("not-changed", Scope.SERVICE, name, words=error)
@@ -138,9 +139,9 @@ def consisting_of(code: str, name: str, *parts: Failure) -> Failure:
 
 
 def undo(service: LiveService, begun: Path) -> bool:
-    """Put back and reload; return False where the service would refuse what served before.
+    """Put back the former files and reload; return False if the service would refuse them.
 
-    The new files, which it accepted, stay then: with the former ones it would not start.
+    Then the new files, which it accepted, stay: with the former ones it would not start.
     """
     if not service.put_back():
         return False
@@ -150,12 +151,11 @@ def undo(service: LiveService, begun: Path) -> bool:
 
 
 def blame(service: LiveService, target: Target, bad: Wrong, stop: Callable[[], bool]) -> None:
-    """Find out whether the change is to blame for what clients see; put it back if so.
+    """Find out whether the change is the reason for what clients see; put it back if so.
 
-    With the former files back, an endpoint that shows the same as with the new ones is
-    somebody else's doing (another program on the port, an override in a foreign file): then
-    the new files serve again, since they harm nobody. So they do where the service would
-    refuse the former ones.
+    An endpoint that shows the same with the former files is not ours to repair: another program has
+    the port, or another file overrides ours. Then the new files serve again, since they harm
+    nobody. So they do if the service would refuse the former ones.
     """
     if not service.put_back():
         return
@@ -170,10 +170,10 @@ def blame(service: LiveService, target: Target, bad: Wrong, stop: Callable[[], b
 
 
 def our_doing(bad: Wrong, patience: Patience) -> Wrong:
-    """Return what is wrong with the new files and was not so with the former ones, which serve.
+    """Return what is wrong with the new files and was not with the former ones, which serve now.
 
-    A place is asked until it presents something else in TLS than with the new files, with the
-    same patience as before. What was not asked proves nothing.
+    A place is probed until it shows something else in TLS than with the new files, with the same
+    patience as before. A place that was not probed proves nothing.
     """
     after = dict(bad)
 
@@ -190,25 +190,25 @@ def our_doing(bad: Wrong, patience: Patience) -> Wrong:
 
 
 def alike(one: Seen, other: Seen) -> bool:
-    """Return whether a client sees the same; without TLS the words are of no importance.
+    """Return whether a client sees the same; without TLS, the words do not matter.
 
-    A service under load refuses one connection and lets the next one wait.
+    A loaded service refuses one connection and lets the next one wait.
     """
     return one == other or not (came_to_tls(one) or came_to_tls(other))
 
 
 def came_to_tls(seen: Seen) -> bool:
-    """Return whether a server presented a certificate, or refused to by TLS's own means."""
+    """Return whether a server presented a certificate, or refused to by means of TLS."""
     return seen.fingerprint is not None or seen.refused
 
 
 def not_running(name: str) -> NotServed:
-    """Return the error that tells of a service that does not run."""
+    """Return the error for a service that does not run."""
     return NotServed(failure("not-running", Scope.SERVICE, name))
 
 
 def not_served(name: str, found: Verdict) -> NotServed:
-    """Return the error that tells what clients see instead."""
+    """Return the error with what clients see instead."""
     unasked = len(found.unasked)
     return NotServed(
         failure(
@@ -223,15 +223,27 @@ def not_served(name: str, found: Verdict) -> NotServed:
 
 
 def seen_instead(found: Verdict) -> tuple[Failure, ...]:
-    """Return what a client met at each of the first places, or was shown: the digest of a leaf."""
+    """Return what a client met at each of the first MOST_TOLD places, or which leaf it saw."""
     first, more = found.wrong[:MOST_TOLD], len(found.wrong) - MOST_TOLD
     told = tuple(at_place(place, seen) for place, seen in first)
     return (*told, failure("more-places", Scope.SERVICE, number=more)) if more > 0 else told
 
 
 def at_place(place: Endpoint, seen: Seen) -> Failure:
-    """Return what a client met at a place, or was shown."""
+    """Return what a client met at a place, or which certificate it saw instead."""
+    of, wanted = str(place), place.bundle
     if seen.met:
-        return failure("place-met", Scope.SERVICE, str(place), parts=(seen.met,))
-    leaf = seen.fingerprint or ""
-    return failure("place-shows", Scope.SERVICE, str(place), fingerprint=leaf)
+        return failure("place-met", Scope.SERVICE, of, parts=(seen.met,))
+    try:
+        shown = identity_of(seen.leaf)
+    except IssueFailed:
+        leaf = seen.fingerprint or ""
+        return failure("place-shows-unreadable", Scope.SERVICE, of, fingerprint=leaf)
+    if wanted is None:
+        return Failure("place-shows-any", Scope.SERVICE, of, tuple(shown.items()))
+    facts = shown | {
+        "wanted": next(iter(wanted.names), wanted.owner),
+        "wanted_issuer": wanted.issued_by or "?",
+        "wanted_end": f"{wanted.not_after:%Y-%m-%d %H:%M} UTC",
+    }
+    return Failure("place-shows", Scope.SERVICE, of, tuple(facts.items()))

@@ -1,6 +1,6 @@
-"""Which parts of a configuration a service refuses: it is asked with them and without.
+"""Finds the parts of a configuration that a service refuses, by asking with and without them.
 
-What its words name is suspected first; where they name no part, halves are left out in turn.
+Parts that its words name are suspected first; if they name none, halves are left out in turn.
 """
 
 from __future__ import annotations
@@ -40,15 +40,15 @@ NONE: Parts = frozenset()
 
 
 class TookTooLong(Exception):
-    """It was asked for as long as makes sense."""
+    """Asking took too long to go on."""
 
 
 @dataclass(slots=True)
 class Culprits:
-    """One service, asked about configurations without some parts.
+    """Asks one service about configurations without some parts.
 
-    *facts* are those with all of them, *render* gives what it should have for some facts, and
-    *alive* is told of each question.
+    *facts* are those with all parts, *render* returns what it should have for facts, and *alive* is
+    called with each question.
     """
 
     service: LiveService
@@ -63,9 +63,9 @@ class Culprits:
     damaged: frozenset[str] = frozenset()
 
     def found(self) -> tuple[LeftOut, ...] | None:
-        """Return the parts that are refused, none where all is taken.
+        """Return the parts that are refused, none if everything is accepted.
 
-        None, where the configuration is refused for something else, or nobody knows what.
+        None if the configuration is refused for something else, or nobody knows for what.
         """
         try:
             if self.words(NONE) is None or self.is_healed():
@@ -82,7 +82,7 @@ class Culprits:
             self.service.generations.purge_refused()
 
     def words(self, out: Parts) -> str | None:
-        """Return why it refuses what it should have without some parts, None if it does not."""
+        """Return why it refuses its configuration without some parts, None if it does not."""
         if out not in self.asked:
             if time.monotonic() > self.until:
                 raise TookTooLong
@@ -103,7 +103,7 @@ class Culprits:
                 files.remove(folder / generation)
 
     def is_healed(self) -> bool:
-        """Return whether it takes all once files of ours that were damaged are written again."""
+        """Return whether it accepts everything once damaged files of ours are written again."""
         self.damaged = self.service.generations.damaged(self.render(self.facts))
         if not self.damaged:
             return False
@@ -113,14 +113,14 @@ class Culprits:
     # Suspects.
 
     def suspects(self) -> Iterator[Part]:
-        """Yield what may be left out."""
+        """Yield the parts that may be left out."""
         bundles = self.bundles.all()
         for part in parts_of(self.site, bundles, self.facts, self.service.name):
             if may_leave_out(part, self.service.state.installed):
                 yield part
 
     def named(self) -> Parts:
-        """Return the parts that the service names, one after the other, until it takes the rest.
+        """Return the parts that the service names, one after the other, until it accepts the rest.
 
         Or until it names none any more.
         """
@@ -147,7 +147,7 @@ class Culprits:
     def halved(self, named: Parts) -> Parts:
         """Return the parts that have to be left out besides those *named*, found by halves.
 
-        Kind after kind, since a certificate is suspected before the whole owner is.
+        One kind after the other, as a certificate is suspected before the whole owner is.
         """
         suspects = [each for each in self.suspects() if each not in named]
         groups = [tuple(each for each in suspects if each.kind in kinds) for kinds in SUSPECTED]
@@ -158,7 +158,7 @@ class Culprits:
         return NONE
 
     def narrowed(self, out: Parts, group: Sequence[Part]) -> Parts:
-        """Return which parts of a group must be left out besides *out*; without all it is taken."""
+        """Return which parts of a group must be left out besides *out*, so that it is accepted."""
         if not group or self.words(out) is None:
             return NONE
         if len(group) == 1:
@@ -168,7 +168,7 @@ class Culprits:
         return found | self.narrowed(out | found, second)
 
     def proven(self, culprits: Parts) -> Parts:
-        """Return those of a few without which the others would not do."""
+        """Return those of a few parts without which the others would not suffice."""
         if len(culprits) <= PROVEN_ONE_BY_ONE:
             for part in sorted(culprits):
                 if self.words(culprits - {part}) is None:
@@ -176,7 +176,7 @@ class Culprits:
         return culprits
 
     def refused(self, part: Part, culprits: Parts) -> LeftOut:
-        """Return a part with why it is refused: what was said when the others were left out."""
+        """Return a part with why it is refused: the words when the others were left out."""
         alone = self.asked.get(culprits - {part}) or self.accused.get(part)
         words = alone or self.words(culprits - {part}) or ""
         said = original(words, self.service, additions_of(self.facts))
@@ -185,7 +185,7 @@ class Culprits:
 
 
 def original(words: str, service: LiveService, additions: Mapping[str, Additions]) -> str:
-    """Return words about directives that are kept as if about the administrator's files."""
+    """Return words about stored directives as if they were about the administrator's files."""
     for scope, each in additions.items():
         folder = service.local / scope if scope != EVERYWHERE else service.local
         words = words.replace(str(service.live.additions / each.digest), str(folder))

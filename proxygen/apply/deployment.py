@@ -1,4 +1,4 @@
-"""Deployment: the steps of a plan that brings this host's services to what the store holds."""
+"""Walks a plan that brings this host's services to what the store holds."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ Steps = list[Install | Reload | Verify]
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """Walks plans of one deployment.
+    """Walks the plans of one deployment.
 
-    *supplied* are the owners whose certificate was seen to, *unadopted* those whose certificate
-    could not be adopted.
+    *supplied* are the owners whose certificates were stored or tried, *unadopted* those whose
+    certificate could not be adopted.
     """
 
     site: Site
@@ -39,7 +39,7 @@ class Deployment:
     unadopted: set[str] = field(default_factory=set)
 
     def supply(self, plan: Plan, observed: Observed) -> bool:
-        """Store the certificates for which nobody is asked; return whether there were any."""
+        """Store the certificates that need no authority; return whether there were any."""
         adopt = [step for step in plan.steps if isinstance(step, Adopt)]
         due = [step for step in plan.steps if isinstance(step, Issue)]
         self.adopt(adopt, observed)
@@ -49,9 +49,9 @@ class Deployment:
         return bool(adopt or due)
 
     def adopt(self, steps: Iterable[Adopt], observed: Observed) -> None:
-        """Store certificates that services have; what cannot be stored is not tried again.
+        """Store certificates that services have; one that cannot be stored is not tried again.
 
-        Nor is one for whose owner another process stored one since that was *observed*.
+        Nor is one for whose owner another process stored one since it was *observed*.
         """
         for step in steps:
             owner = step.bundle.owner
@@ -71,7 +71,7 @@ class Deployment:
             self.progress.say(str(step))
 
     def services(self, plan: Plan, observed: Observed) -> None:
-        """Bring each service to what is wanted: its steps are one."""
+        """Bring each service to what is wanted; the steps of a service are one unit."""
         steps = [each for each in plan.steps if isinstance(each, Install | Reload | Verify)]
         for name, group in groupby(steps, key=service_of):
             self.service(name, list(group), observed)
@@ -116,17 +116,17 @@ class Deployment:
         return LiveService(observed.services[name], self.parts)
 
     def failed(self, of: str, step: Step, error: ProxygenError) -> None:
-        """Note a failure and say it; a later one of the same takes its place."""
+        """Note a failure and report it; a later one about the same replaces it."""
         self.outcome.failed(of, error)
         self.progress.say(f"failed: {step}: {error.what}")
 
 
 def service_of(step: Install | Reload | Verify) -> str:
-    """Return whose step it is."""
+    """Return the service of a step."""
     return step.installation.service if isinstance(step, Install) else step.service
 
 
 def installed_by(outcome: Outcome, plan: Plan) -> Collection[str]:
-    """Return the services for which a plan's installation was done."""
+    """Return the services for which a plan's Install was done."""
     installs = [step for step in plan.steps if isinstance(step, Install)]
     return {step.installation.service for step in installs if str(step) in outcome.done}

@@ -1,4 +1,4 @@
-"""Generations: what a service reads, built beside what serves, kept for the way back, purged."""
+"""Generations: built beside what serves, kept for the way back, and purged."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ class Generations:
     # Building beside what serves.
 
     def build(self, wanted: Installation, bundles: Bundles, damaged: Collection[str] = ()) -> str:
-        """Return the generation's name; write it and its certificates if not there yet.
+        """Return the generation's name; write it and its certificates if they do not exist yet.
 
-        Certificates that are *damaged* are written again. Whoever reads certificates for what
-        serves now may go on to until another one does.
+        Certificates that are *damaged* are written again. The user who reads certificates for what
+        serves now may go on until another generation serves.
         """
         group = group_of(wanted.readers)
         entering = group or group_of(self.installed.manifest.get("readers"))
@@ -54,12 +54,12 @@ class Generations:
         return self.generation(wanted)
 
     def has(self, additions: Additions) -> bool:
-        """Return whether the administrator's directives are kept as they are now."""
+        """Return whether the administrator's directives are stored as they are now."""
         known = additions.digest in self.installed.additions
         return known and (self.live.additions / additions.digest).is_dir()
 
     def write_additions(self, additions: Additions) -> None:
-        """Keep the administrator's directives, which may hold passwords, as they are now."""
+        """Store the administrator's directives, which may hold passwords, as they are now."""
         files.folder(self.live.additions, 0o700)
         with files.new_folder(self.live.additions / additions.digest, 0o700) as new:
             for name, text in additions.files:
@@ -67,10 +67,10 @@ class Generations:
             files.write(new / SCOPE, json.dumps({"scope": additions.scope}).encode(), 0o600)
 
     def generation(self, wanted: Installation) -> str:
-        """Return the name of the whole generation on disk, written if it is not there.
+        """Return the name of the whole generation on disk; write it if it does not exist.
 
-        The one that serves is never written again: where somebody changed its files, a second
-        one of the same content takes its place.
+        The one that serves is never written again: if somebody changed its files, a second one with
+        the same content takes its place.
         """
         present = self.installed
         if not damaged(wanted, present) and present.generation is not None:
@@ -81,7 +81,7 @@ class Generations:
         return name
 
     def whole(self, name: str, wanted: Installation) -> bool:
-        """Return whether a generation that does not serve is on disk as it is wanted."""
+        """Return whether a generation that does not serve is complete on disk."""
         path = self.live.generations / name
         there = (texts(path), links(path), manifest_of(path))
         return there == (wanted.files, wanted.links, wanted.manifest)
@@ -89,7 +89,7 @@ class Generations:
     def write_certificate(
         self, name: str, bundle: Bundle, bundles: Bundles, group: int | None
     ) -> None:
-        """Write one certificate, with its key or alone; the mode is there before the content."""
+        """Write one certificate, with its key or alone; the mode is set before the content."""
         path, mode = self.live.certificates / name, 0o600 if group is None else 0o640
         if name in self.installed.former and is_as_written(path):
             files.write(path, files.read(path) or b"", mode, group)
@@ -102,13 +102,13 @@ class Generations:
         files.write(path, content, mode, group)
 
     def damaged(self, wanted: Installation) -> frozenset[str]:
-        """Return which certificates are on disk, but not as they were written; chains aside."""
+        """Return which certificates are on disk but not as written; without chains."""
         found = ((name, self.live.certificates / name) for name in wanted.certificates)
         whole = [(name, path) for name, path in found if not name.endswith(CHAIN)]
         return frozenset(name for name, path in whole if path.exists() and not is_as_written(path))
 
     def write_generation(self, name: str, wanted: Installation) -> None:
-        """Write a whole generation."""
+        """Write a whole generation under a temporary name, then rename it."""
         with files.new_folder(self.live.generations / name, 0o755) as new:
             for file, text in wanted.files.items():
                 files.write(new / file, files.encoded(text), 0o644)
@@ -129,7 +129,7 @@ class Generations:
     def before_present(self) -> str | None:
         """Return the generation that served before the present one, as far as is known.
 
-        After a run that was killed this is the one that served before it.
+        After a run that was killed, this is the one that served before it.
         """
         noted = self.former() if self.installed.begun else self.noted_former()
         there = noted in files.names(self.live.generations)
@@ -146,7 +146,7 @@ class Generations:
             files.write(self.live.folder / "former", generation.encode())
 
     def endpoints_of(self, generation: str) -> tuple[Endpoint, ...]:
-        """Return where clients saw a generation, and what."""
+        """Return the endpoints of a generation, with the certificates that clients saw there."""
         return tuple(
             Endpoint(self.service, address, port, name, shown and known(shown), starttls, proxied)
             for address, port, name, starttls, proxied, shown in manifest_of(
@@ -160,13 +160,13 @@ class Generations:
         return {str(name): str(value) for name, value in found.items()}
 
     def purge(self) -> None:
-        """Keep what serves and what served before it; remove all else, certificates too."""
+        """Keep what serves and what served before it; remove everything else, certificates too."""
         kept = self.purge_but(self.in_use)
         if kept and not any(manifest["readers"] for manifest in kept):
             self.close_certificates()
 
     def purge_refused(self) -> None:
-        """Keep nothing of what was built and refused: no key and no directives.
+        """Remove what was built and refused, with its keys and directives.
 
         What served when the run began may be what is gone back to.
         """
@@ -178,9 +178,9 @@ class Generations:
         return {Path(files.linked(self.live.current) or "").name, self.noted_former()}
 
     def purge_but(self, keep: Collection[str | None]) -> list[dict[str, Any]]:
-        """Remove all other generations and what these need; return the manifests of what is kept.
+        """Remove all other generations and what only they need; return the manifests of those kept.
 
-        None, where one is lost: without it nobody knows what a generation needs.
+        None if one is lost: without it nobody knows what a generation needs.
         """
         for name in files.names(self.live.generations):
             if name not in keep:
@@ -199,7 +199,7 @@ class Generations:
         return kept
 
     def close_certificates(self) -> None:
-        """Let only root read the certificates, now that no kept generation needs more."""
+        """Let only root read the certificates, once no generation that is kept needs more."""
         for name in self.installed.shared & set(files.names(self.live.certificates)):
             (self.live.certificates / name).chmod(0o600)
         if self.live.certificates.is_dir():

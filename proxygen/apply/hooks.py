@@ -1,8 +1,8 @@
 """Hooks: the administrator's programs, run before an order, after a change, after a failure.
 
-In the store's part that is the host's own ``hooks/deployed/OWNER`` holds the fingerprint that
-deploy hooks were told of last, ``hooks/since`` those that served already when the first hook was
-found, and ``hooks/runs/OWNER`` how the last runs went.
+In the host's own part of the store, ``hooks/deployed/OWNER`` holds the fingerprint that deploy
+hooks were told of last, ``hooks/since`` those that served when the first hook was found, and
+``hooks/runs/OWNER`` the results of the last runs.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from proxygen.stores.codec import Codec
 TIME_LIMIT = 60.0
 """Seconds for one hook."""
 ROUND_LIMIT = 300.0
-"""Seconds for all hooks of a round; deploy hooks that are left come in the next one."""
+"""Seconds for all hooks of a round; deploy hooks that are left run in the next one."""
 KEPT_OUTPUT = 4_000
 KEPT_RUNS = 10
 SAMPLE = 200
@@ -56,7 +56,7 @@ HOOK_RAN = "hook-ran"
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """How one run of a hook went; *failure* is None when all was well, *words* what it said."""
+    """The result of one run of a hook; *failure* is None if all was well, *words* is its output."""
 
     hook: str
     event: str
@@ -81,10 +81,10 @@ RUNS, TOLD = Codec[tuple[Ran, ...]](tuple[Ran, ...]), Codec[dict[str, str]](dict
 
 @dataclass(slots=True)
 class Hooks:
-    """The hooks of one round; *say* is told each run, *stop* tells whether to end them.
+    """Runs the hooks of one round; *say* is called with each run, *stop* tells whether to end them.
 
-    What goes wrong is in *warnings*: no hook harms a certificate, or another hook. One that
-    cannot be started or hangs is not run again in this round.
+    Failures become *warnings*: no hook harms a certificate, or another hook. One that cannot be
+    started or hangs is not run again in this round.
     """
 
     parts: Parts
@@ -99,7 +99,7 @@ class Hooks:
     spent: float = 0.0
 
     def programs(self, event: str) -> tuple[Path, ...]:
-        """Return the hooks for an event, looked for once a round."""
+        """Return the hooks for an event, found once a round."""
         if event not in self.folders:
             self.folders[event] = found(self.parts.layout.hooks / f"{event}.d")
             new = (each for each in self.folders[event].warnings if each not in self.warnings)
@@ -109,8 +109,8 @@ class Hooks:
     def begin(self) -> None:
         """Begin a round; call it before anything is obtained.
 
-        When the first deploy hook is found, what serves already was not obtained just now:
-        hooks are told of what comes after.
+        When the first deploy hook is found, what serves already was not obtained just now: hooks
+        are told of later certificates only.
         """
         for event in ("before", "deploy", "failed"):
             self.programs(event)
@@ -122,14 +122,14 @@ class Hooks:
                 store.put(SINCE, TOLD.written(served))
 
     def before(self, wanted: Certificate) -> None:
-        """Run what is to be run before an order; it is placed whatever they answer.
+        """Run the `before` hooks of an order, which is placed whatever they answer.
 
         As with certbot: a certificate that ends is worse than a hook that failed.
         """
         if not self.programs("before"):
             return
         with self.one_at_a_time, contextlib.suppress(processes.ToldToStop):
-            if not self.exhausted("before hooks are not run for the rest"):
+            if not self.exhausted("the before hooks of the other certificates do not run"):
                 self.run("before", wanted.owner, environments.of("before", wanted), nothing)
 
     def deployed_all(
@@ -138,9 +138,9 @@ class Hooks:
         observed: Observed,
         endpoints: Callable[[], Iterable[Endpoint]],
     ) -> None:
-        """Run what is to be run after a deployment, for what serves since.
+        """Run the `deploy` hooks after a deployment, for what serves since.
 
-        *endpoints* tells where clients meet the certificates.
+        *endpoints* returns where clients meet the certificates.
         """
         with self.as_warning(), contextlib.suppress(processes.ToldToStop):
             self.deploy(site, observed.bundles, endpoints)
@@ -149,13 +149,13 @@ class Hooks:
     def failed_all(
         self, site: Site, observed: Observed, failures: Iterable[tuple[str, ProxygenError]]
     ) -> None:
-        """Run what is to be run for certificates that could not be obtained."""
+        """Run the `failed` hooks for certificates that could not be obtained."""
         with self.as_warning(), contextlib.suppress(processes.ToldToStop):
             self.failed(site, observed, failures)
 
     @contextlib.contextmanager
     def as_warning(self) -> Iterator[None]:
-        """Make a warning of what the system refuses."""
+        """Turn what the system refuses within a block into a warning."""
         try:
             yield
         except OSError as error:
@@ -178,7 +178,7 @@ class Hooks:
             attempt = observed.attempts.get(of)
             if wanted[of].issuer != "acme" and attempt and attempt.count > 1:
                 continue  # files are read by every run; the first failure was told
-            if self.exhausted("failed hooks are not run for the rest"):
+            if self.exhausted("the failed hooks of the other certificates do not run"):
                 return
             facts = environments.of_failed(wanted[of], observed.bundles.get(of), error, attempt)
             self.run("failed", of, facts, self.say)
@@ -189,7 +189,7 @@ class Hooks:
         bundles: Mapping[str, Bundle],
         endpoints: Callable[[], Iterable[Endpoint]],
     ) -> None:
-        """Tell hooks of each certificate that serves, but that they were not told of yet."""
+        """Tell hooks of each certificate that serves and that they were not told of yet."""
         if not self.programs("deploy"):
             return
         due = list(told.pending(site, bundles, self.deployed(site)))
@@ -197,9 +197,12 @@ class Hooks:
         unseen = not_seen([each for _, each in due], endpoints, patience) if due else frozenset()
         for wanted, bundle in due:
             if bundle.fingerprint in unseen:
-                words = f"deploy hooks of {wanted.owner} wait until it is served"
+                words = (
+                    f"the deploy hooks of {wanted.owner} are postponed until its"
+                    " certificate is served"
+                )
                 self.warnings.append(Coded(words, "hooks-wait", wanted.owner))
-            elif self.exhausted("the next round runs deploy hooks for the rest"):
+            elif self.exhausted("the next round runs the deploy hooks of the other certificates"):
                 return
             else:
                 self.deploy_one(wanted, bundle)
@@ -207,8 +210,8 @@ class Hooks:
     def deploy_one(self, wanted: Certificate, bundle: Bundle) -> None:
         """Run the deploy hooks of a certificate, then note it.
 
-        Killed in between, they run again: at least once. One that failed is not repeated, as
-        with certbot; `proxygen status` shows it.
+        If the run is killed in between, they run again: at least once. A hook that failed is not
+        repeated, as with certbot; `proxygen status` shows it.
         """
         layout, host = self.parts.layout, wanted.names[0]
         pair = self.parts.bundles.material(bundle)
@@ -236,7 +239,7 @@ class Hooks:
         environment: Mapping[str, str],
         say: Callable[[str], None],
     ) -> None:
-        """Run every hook for an event, and keep how that went."""
+        """Run every hook for an event, and store the results."""
         ran = []
         for program in self.programs(event):
             if program not in self.given_up:
@@ -250,7 +253,7 @@ class Hooks:
                 keep(self.parts.own, owner, ran)
 
     def one(self, program: Path, event: str, environment: Mapping[str, str]) -> Ran:
-        """Run one hook to its end, or to the end of its time."""
+        """Run one hook until it ends, or its time is over."""
         at, begun = self.parts.now(), time.monotonic()
         try:
             answer = self.answer(program, environment)
@@ -270,7 +273,10 @@ class Hooks:
         )
 
     def answer(self, program: Path, environment: Mapping[str, str]) -> Answer:
-        """Return what a hook said; one without a first line ``#!`` is a script, as in execvp(3)."""
+        """Return the output of a hook.
+
+        One without a first line ``#!`` is a script, as in execvp(3).
+        """
         path = str(target(program))
         try:
             return self.finished(Command((path,)), environment)
@@ -295,7 +301,7 @@ class Hooks:
         return True
 
     def tidy(self, site: Site) -> None:
-        """Keep lineages only as long as there are hooks, and of what is wanted; notes likewise."""
+        """Remove lineages and notes that are no longer needed: without hooks, or not wanted."""
         hosts = {each.names[0] for each in site.certificates} if self.programs("deploy") else ()
         lineages.tidy(self.parts.layout, hosts)
         if self.spent:
@@ -311,9 +317,9 @@ def not_seen(
     endpoints: Callable[[], Iterable[Endpoint]],
     patience: Patience,
 ) -> frozenset[str]:
-    """Return the fingerprints of those that no client was shown wherever it should be.
+    """Return the fingerprints that no client got wherever it should.
 
-    A hook tells others that a certificate serves: where nobody was asked, it waits.
+    A hook tells others that a certificate serves: it waits if nobody could probe that.
     """
     places: dict[str, list[Endpoint]] = {each.fingerprint: [] for each in bundles}
     for endpoint in endpoints():
@@ -354,12 +360,12 @@ def told_since(store: Store) -> dict[str, str]:
 
 
 def runs(store: Store, owner: str) -> tuple[Ran, ...]:
-    """Return how the last runs of hooks for an owner went, the latest last."""
+    """Return the results of the last runs of hooks for an owner, the latest last."""
     return RUNS.read(readable(store, runs_key(owner))) or ()
 
 
 def keep(store: Store, owner: str, ran: Collection[Ran]) -> None:
-    """Keep how hooks went, with the last ones before."""
+    """Store the results of hooks, with those of the last runs before."""
 
     def with_those(stored: bytes | None) -> bytes:
         return RUNS.written((*(RUNS.read(stored) or ()), *ran)[-KEPT_RUNS:])

@@ -1,4 +1,4 @@
-"""Issuance: certificates obtained, stored and told of, for both halves."""
+"""Obtains certificates, stores and reports them, for both halves."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from proxygen.plan.observed import Observed
 from proxygen.plan.steps import Issue, done
 
 ELSEWHERE = (
-    "which leads elsewhere; it comes back by itself when it leads here again; if it moved away for"
-    " good, take it out of the model"
+    "which leads elsewhere; it is added again once it leads here; if it moved away for good, remove"
+    " it from the model"
 )
 NOT_ANSWERED = (
-    "for which the web server does not answer the authority's challenges; it comes back by itself"
-    " when it does"
+    "for which the web server does not answer the authority's challenges; it is added again once"
+    " the web server does"
 )
 """Why a certificate was renewed without a name, and what becomes of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Issuance:
-    """Obtains certificates side by side; each is stored, then told of.
+    """Obtains certificates side by side; each is stored, then reported.
 
     *before* is called before each order of a certificate.
     """
@@ -71,7 +71,7 @@ class Issuance:
         return Standing(self.parts, authorities, min(lifetimes, default=None))
 
     def tell(self, result: Result, observed: Observed) -> None:
-        """Note the result of one issue and say it."""
+        """Note the result of one issue and report it."""
         step, found = result
         owner = step.certificate.owner
         if not isinstance(found, Bundle):
@@ -89,7 +89,7 @@ class Issuance:
 
 
 def left_behind(step: Issue, observed: Observed) -> Iterator[str]:
-    """Yield a word about each name that a certificate had, and was renewed without; said once."""
+    """Yield a note about each name that the former certificate has and the renewed one lacks."""
     for name in lost(step, observed.bundles.get(step.certificate.owner)):
         why = NOT_ANSWERED if name in step.unanswered else ELSEWHERE
         words = f"{readable(step.certificate.owner)}: renewed without {readable(name)}, {why}"
@@ -97,12 +97,12 @@ def left_behind(step: Issue, observed: Observed) -> Iterator[str]:
 
 
 def new_terms(issuers: Mapping[str, Issuer]) -> dict[str, str]:
-    """Return the new terms of service that authorities have, by their directory."""
+    """Return the new terms of service of authorities, by their directory."""
     found = {word: getattr(issuer, "new_terms", None) for word, issuer in issuers.items()}
     return {directory: url for directory, url in found.items() if url}
 
 
 def notes(issuers: Mapping[str, Issuer]) -> Iterable[str]:
-    """Return what is worth a warning about the accounts at the authorities."""
+    """Return the warnings about the accounts at the authorities."""
     told = (words for issuer in issuers.values() for words in getattr(issuer, "notes", ()))
     return [*coded("account", told)]

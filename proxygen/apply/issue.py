@@ -1,4 +1,4 @@
-"""Issue: certificates obtained side by side, checked, and stored before anything else."""
+"""Obtains certificates side by side; each is checked, and stored before anything else."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Lineages: certificates where hooks find them, as below certbot's ``live`` folder.
+"""Certificates where hooks find them, laid out as below certbot's ``live`` folder.
 
-``live/HOST`` is a link to ``archive/HOST/DIGEST``, which never changes once it is there, so that
-one rename switches all four files. All of it is for root alone.
+``live/HOST`` is a link to ``archive/HOST/DIGEST``, which never changes, so that one rename switches
+all four files. Only root may read them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ END = b"-----END CERTIFICATE-----\n"
 
 
 def place(layout: Layout, host: str, bundle: Bundle, pair: KeyAndChain) -> Path:
-    """Put key and chain where hooks find them; return that folder (a link to it)."""
+    """Write key and chain for hooks; return their folder (a link to it)."""
     link = layout.lineage(host)
     folder = archive(layout, host) / bundle.digest[:16]
     for each in (layout.lineages, link.parent, folder.parent.parent, folder.parent, folder):
@@ -35,7 +35,7 @@ def place(layout: Layout, host: str, bundle: Bundle, pair: KeyAndChain) -> Path:
 
 
 def archive(layout: Layout, host: str) -> Path:
-    """Return the folder of all that a lineage leads or led to."""
+    """Return the folder of everything that a lineage leads or led to."""
     return layout.lineages / "archive" / stem(host)
 
 

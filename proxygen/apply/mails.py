@@ -1,4 +1,4 @@
-"""Tell people what is worth a message: after each round, from the whole state."""
+"""Mails alerts after each round, decided from the whole state."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ from proxygen.texts.mails import Letter, Sender, letter
 UNWRITABLE = frozenset(
     {errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EIO}
 )
-"""What the system says when a disk or a folder takes nothing."""
+"""The system's errors when a disk is full, read-only or broken, or a folder not writable."""
 
 KEPT = timedelta(days=5)
-"""How long a letter that cannot be delivered is kept (RFC 5321 section 4.5.4.1)."""
+"""How long a mail that cannot be delivered is kept (RFC 5321 section 4.5.4.1)."""
 
 LONGEST_TRIED = 3
 """Failures after which the pauses grow no more: a warning should not wait for a day."""
@@ -59,11 +59,11 @@ Stop = Callable[[], bool]
 
 @dataclass(slots=True)
 class Memory:
-    """What the daemon keeps from round to round, for what only a running process knows.
+    """What the daemon remembers from round to round, as only a running process knows it.
 
-    *wrong*: the model on the disk is wrong while the last good one goes on. *unwritten*: what
-    could not be stored. *patient*: what may be over in a moment is not told at once, such as a file
-    that is being written; *since* when it is so.
+    *wrong*: the model on the disk is wrong while the last right version stays in force.
+    *unwritten*: what could not be stored. *patient*: what may be over in a moment is not reported
+    at once, such as a file that is being written; *since* when it is so.
     """
 
     wrong: Wrong | None = None
@@ -72,7 +72,7 @@ class Memory:
     since: dict[str, datetime] = field(default_factory=dict)
 
     def settled(self, kind: str, words: str, now: datetime) -> Wrong | None:
-        """Return what is wrong once it has lasted, None until then, or where nothing is."""
+        """Return what is wrong once it has lasted, None until then, or if nothing is."""
         if not words:
             self.since.pop(kind, None)
             return None
@@ -92,11 +92,11 @@ def tell(
     memory: Memory | None = None,
     stop: Stop = never,
 ) -> datetime | None:
-    """Tell people what is worth a message; return when there may be more to tell, or None.
+    """Mail alerts; return when there may be more to mail, or None.
 
-    What cannot be delivered is a warning of the outcome, and tried again by a later call: one
-    after another, never two at a time, so that what another process tells now is told later.
-    *stop* tells whether to send no more letters.
+    What cannot be delivered becomes a warning of the outcome, and a later call tries again. Only
+    one process does this at a time; what another one mails now is left for later. *stop* tells
+    whether to send no more mails.
     """
     try:
         with lock.held(parts.layout.telling, instead=False):  # what obtains may hold that
@@ -107,30 +107,30 @@ def tell(
 
 
 def keep_terms(parts: Parts, outcome: Outcome, memory: Memory) -> None:
-    """Keep new terms of service for who tells people next: the authority speaks of them once."""
+    """Store new terms of service until they are mailed: the authority tells them only once."""
     box = Letterbox(parts.store, memory.unwritten)
     box.change_terms(lambda kept: kept | outcome.terms)
 
 
 def told(site: Site, parts: Parts, outcome: Outcome, memory: Memory, stop: Stop) -> datetime | None:
-    """Tell people; nobody else does at the same time."""
+    """Mail alerts, while no other process does."""
     outage.note_contact(parts.layout, site.contact)
     box = Letterbox(parts.store, memory.unwritten)
     round_ = Round(site, parts, outcome, memory, box, parts.now().astimezone(), stop)
     try:
         return round_.tell()
     except Exception as error:  # noqa: BLE001 - whatever it is, the round was done
-        round_.bug("not everybody was told", error)
+        round_.bug("not all mails were written", error)
         return round_.now + AFTER_A_BUG
 
 
 @dataclass(slots=True)
 class Round:
-    """One round of telling; *now* is in the host's time zone.
+    """One round of mailing; *now* is in the host's time zone.
 
-    *due* are the digests that nobody has yet, and *posted* their letters in the letterbox, both
-    by recipient; *news*: one of these came just now. *failed* are those whose letter could not
-    be written, which is a bug of ours.
+    *due* are the digests that are not delivered yet, and *posted* their mails in the outbox, both
+    by recipient; *news*: one of them was added just now. *failed* are recipients whose mail could
+    not be written, which is a bug of ours.
     """
 
     site: Site
@@ -147,7 +147,7 @@ class Round:
     news: bool = False
 
     def tell(self) -> datetime | None:
-        """Find out what is to be told, put it into the letterbox, and deliver what is there."""
+        """Find out what to mail, put it into the outbox, and deliver what is there."""
         self.box.catch_up(self.enough)
         told = self.box.told()
         observed = self.observed()
@@ -260,7 +260,7 @@ class Round:
                 self.put_one_in(digest, former.get(digest.reader.key))
             except Exception as error:  # noqa: BLE001 - whatever it is, the others are told
                 self.failed.add(digest.reader.key)
-                self.bug(f"{digest.reader.address} was not told anything", error)
+                self.bug(f"no mail was written to {digest.reader.address}", error)
             if self.enough():
                 return
 
@@ -348,8 +348,8 @@ class Round:
         if self.now - waiting.since > KEPT:
             self.over(recipient, digest.untold)
             words = (
-                f"a message to {digest.reader.address} could not be delivered for "
-                f"{KEPT.days} days and was dropped: {waiting.letter.subject}"
+                f"a mail to {digest.reader.address} could not be delivered for {KEPT.days} days"
+                f" and was deleted: {waiting.letter.subject}"
             )
             self.outcome.warnings.append(Coded(words, "message-dropped", digest.reader.address))
 
@@ -377,7 +377,7 @@ def is_told(item: Item | None, mark: str) -> bool:
 
 
 def not_written(error: ProxygenError) -> Failure | None:
-    """Return why something could not be stored, None where a failure has another cause."""
+    """Return why something could not be stored, None if a failure has another cause."""
     if isinstance(error, StoreFailed):
         return error.failure
     cause = error.__cause__
@@ -396,13 +396,13 @@ def said(found: Iterable[Alert]) -> Iterator[str]:
             yield Coded(f"{alert.of} has new terms of service: {alert.words}", "terms", alert.of)
         elif alert.kind == "model" and alert.since:
             since = f"{alert.since.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
-            words = f"the model has been wrong since {since}; the last good one goes on"
+            words = f"the model has been wrong since {since}; the last right version stays in force"
             yield Coded(words, "model")
 
 
 def unheard(nobody: tuple[Alert, ...]) -> Iterator[str]:
-    """Yield that there is something to tell, and nobody to tell it to."""
+    """Yield a warning if there are alerts and nobody to mail them to."""
     if nobody:
-        what = "1 thing is" if len(nobody) == 1 else f"{len(nobody)} things are"
-        words = f"{what} worth a message, but nobody is warned: the model has no `contact`"
+        what = "1 alert is" if len(nobody) == 1 else f"{len(nobody)} alerts are"
+        words = f"{what} not mailed to anybody, as the model has no `contact`; add one"
         yield Coded(words, "nobody-warned")

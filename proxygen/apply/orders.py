@@ -1,4 +1,4 @@
-"""Orders: the steps of a plan to obtain certificates, in order; one failure stops no other."""
+"""Walks a plan of orders; one failure stops no other order."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from proxygen.plan.observed import Observed
 from proxygen.plan.steps import Forget, Issue, Look, Plan, done
 
 LOOKING = 120.0
-"""Seconds of looking at names after which an order is placed for those that are known by then."""
+"""Seconds of checking names after which an order is placed for those known by then."""
 
 MOST_ORDERS = 4
 """How often a certificate is ordered in one run, each time without the names refused before."""
@@ -33,8 +33,8 @@ Asking = tuple[Certificate, str]
 class Tried:
     """What one run tried already.
 
-    *owners*: whose certificates it asked for, *asked*: with which names, *names*: at which names
-    it looked, each with its owner.
+    *owners*: whose certificates it ordered, *asked*: with which names, *names*: which names it
+    checked, each with its owner.
     """
 
     owners: set[str] = field(default_factory=set)
@@ -43,7 +43,7 @@ class Tried:
 
     @property
     def much(self) -> int:
-        """Return how much was tried by now."""
+        """Return how much was tried so far."""
         return len(self.names) + sum(map(len, self.asked.values()))
 
 
@@ -61,7 +61,7 @@ class Orders:
     def walk(self, plan: Plan, observed: Observed) -> bool:
         """Do the steps; return whether what was found out makes a new plan worthwhile.
 
-        Told to stop it begins nothing more; what was not begun was not tried.
+        When told to stop, it begins nothing more; what was not begun does not count as tried.
         """
         again = False
         for kind, group in groupby(plan.steps, key=type):
@@ -81,7 +81,7 @@ class Orders:
         return again
 
     def to_look_at(self, steps: Iterable[Look], observed: Observed) -> list[Asking]:
-        """Return the names to look at, none twice in one run.
+        """Return the names to check, none twice in one run.
 
         And none of a certificate while a web server answers challenges for none of its names.
         """
@@ -91,7 +91,7 @@ class Orders:
         return [one for one in asked if len(unanswered(one[0], answers)) < len(one[0].names)]
 
     def look(self, asked: list[Asking], observed: Observed) -> None:
-        """Look at names, before an authority is asked for them."""
+        """Check names before an order."""
         from proxygen.apply.preflight import Looking
 
         self.progress.say(str(Look(tuple(asked))))
@@ -120,7 +120,7 @@ class Orders:
             self.tried.owners.update(wanted.owner for wanted, _ in asked)  # nobody came to look
 
     def order(self, due: list[Issue], observed: Observed) -> bool:
-        """Order certificates; return whether any came, or some may do without names refused."""
+        """Order certificates; return whether any was issued, or may do without refused names."""
         self.tried.owners.update(step.certificate.owner for step in due)
         results = self.issuance.all(due, observed, listen=observed.answers is None)
         again = [each for step, found in results if (each := self.may_do_without(step, found))]
@@ -132,8 +132,8 @@ class Orders:
     def may_do_without(self, step: Issue, found: Bundle | IssueFailed | Bug) -> str | None:
         """Return the owner whose certificate may do without the names that were refused.
 
-        Not one for which the very same was asked before in this run: nothing could be stored.
-        And none for which much was asked: others want theirs meanwhile.
+        Not if the very same was ordered before in this run: nothing could be stored. Nor if it was
+        ordered often: others want theirs meanwhile.
         """
         wanted = step.certificate
         said = found.failure.refused if isinstance(found, IssueFailed) else ()

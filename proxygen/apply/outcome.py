@@ -1,4 +1,4 @@
-"""Outcome: what a run did, and who is told how it goes."""
+"""Outcome: what a run did; Progress: who is told how it goes."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Outcome:
     def settle(self, of: str) -> None:
         """Forget the failure of something that was done in the end.
 
-        Ten thousands may fail: what did not is seen without looking at them all.
+        Ten thousand may fail: this does not look at them all.
         """
         if len(self.failed_of) != len(self.failures):
             self.failed_of = {each for each, _ in self.failures}
@@ -68,14 +68,14 @@ class Outcome:
             self.failed_of.discard(of)
 
     def failed(self, of: str, error: ProxygenError) -> None:
-        """Note a failure; a later one of the same takes its place."""
+        """Note a failure; a later one about the same replaces it."""
         self.settle(of)
         self.failures.append((of, error))
         self.failed_of.add(of)
 
     @property
     def not_done(self) -> list[tuple[str, ProxygenError]]:
-        """What is not as wanted in the end, with what it concerns."""
+        """What is not as wanted in the end, by what it concerns."""
         return [*self.failures, *self.stopped]
 
     @property
@@ -108,20 +108,20 @@ class Outcome:
 
 
 def never() -> bool:
-    """Return that there is no reason to stop."""
+    """Return False: nothing asks to stop."""
     return False
 
 
 def nothing(*told: object) -> None:
-    """Do nothing with what is told."""
+    """Do nothing with what is reported."""
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Who is told how it goes: *say* a line a step; *count* certificates done of all.
+    """Who is told how it goes: *say* gets a line per step, *count* the certificates done of all.
 
-    *stop* tells whether to begin no more orders; *result* is told of each certificate. *leave*
-    tells, also from other threads, whether to end hooks that run.
+    *stop* tells whether to begin no more orders; *result* gets each certificate. *leave* tells,
+    also from other threads, whether to end hooks that run.
     """
 
     say: Say

@@ -1,4 +1,4 @@
-"""Preflight: names looked at before an authority is asked for them, and what was found kept."""
+"""Checks names before an order, and stores what was found."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ Done = Callable[[Asking, Known], None]
 
 @dataclass(slots=True)
 class Notes:
-    """What looks found and is not stored yet, by owner; some at a time, as looks wait meanwhile.
+    """What checks found and is not stored yet, by owner; it is stored some at a time.
 
-    *outdated* are the owners of whom an authority refused a name for what is no more.
+    *outdated* are the owners with a name that an authority refused for a reason that is gone.
     """
 
     parts: Parts
@@ -45,7 +45,7 @@ class Notes:
     since: float = field(default_factory=time.monotonic)
 
     def add(self, owner: str, known: Known, *, outdated: bool) -> None:
-        """Keep what is known of a name now, or a little later with others."""
+        """Store what is known of a name, now or a little later with others."""
         self.found.setdefault(owner, []).append(known)
         if outdated:
             self.outdated.add(owner)
@@ -53,7 +53,7 @@ class Notes:
             self.write()
 
     def write(self) -> None:
-        """Store what was found; the next run looks again at what cannot be."""
+        """Store what was found; what cannot be stored, the next run checks again."""
         found, outdated, self.found, self.outdated = self.found, self.outdated, {}, set()
         with suppress(OSError):
             self.parts.names.note_all(found)
@@ -64,10 +64,10 @@ class Notes:
 
 @dataclass(frozen=True, slots=True)
 class Looking:
-    """Looks at names of a site.
+    """Checks names of a site.
 
-    *listen*: no web server answers challenges, so proxygen does meanwhile. *stop* tells whether
-    to begin no more looks.
+    *listen*: no web server answers challenges, so proxygen does meanwhile. *stop* tells whether to
+    begin no more checks.
     """
 
     site: Site
@@ -76,10 +76,10 @@ class Looking:
     stop: Callable[[], bool] = never
 
     def noted(self, asked: Iterable[Asking], observed: Observed, done: Done) -> None:
-        """Look at names and keep what is found; *done* is told of each as it comes.
+        """Check names and store what is found; *done* is called with each as it comes.
 
-        Where a look finds something else than when an authority refused a name, the failure that
-        is remembered of its certificate is no reason to wait any more.
+        If a check finds something else than when an authority refused a name, the stored failure of
+        its certificate no longer postpones it.
         """
 
         notes = Notes(self.parts)
@@ -99,7 +99,7 @@ class Looking:
             notes.write()
 
     def all(self, asked: Iterable[Asking], found: Callable[[Asking, Evidence], None]) -> None:
-        """Look at names side by side; *found* is told of each as it comes, from this thread."""
+        """Check names side by side; *found* is called with each result, from this thread."""
         askings = {(wanted.owner, name): (wanted, name) for wanted, name in asked}
         identities = self.identities(wanted for wanted, _ in askings.values())
         with self.beacon(wanted for wanted, _ in askings.values()) as beacon:
@@ -120,8 +120,8 @@ class Looking:
     ) -> Collection[str]:
         """Return the addresses of this installation.
 
-        Where the model has none, those at which the global URL leads here are ours, too: behind
-        NAT no interface has them.
+        If the model names none, those at which the global URL leads here are ours too: behind NAT
+        no interface has them.
         """
         if self.site.addresses or beacon is None:
             return self.site.addresses
@@ -133,7 +133,7 @@ class Looking:
         return [address for evidence in found for address in reached(evidence)]
 
     def asked(self, wanted: Certificate, name: str, identities: Mapping[str, Identity]) -> Asked:
-        """Return what is to be looked at for a name of a certificate."""
+        """Return the question that a check of a name answers."""
         asked = (identities.get(each.directory) for each in wanted.authorities[:1])
         told = tuple(each for each in asked if each is not None)
         solver = self.site.solvers.get(wanted.solver or "")
@@ -141,7 +141,7 @@ class Looking:
         return Asked(wanted.owner, name, wanted.challenge, told, delegated)
 
     def identities(self, wanted: Iterable[Certificate]) -> dict[str, Identity]:
-        """Return by directory what CAA records must name; nothing of one that does not answer."""
+        """Return by directory what CAA records must name, None of one that does not answer."""
         asked = {each.directory for one in wanted for each in one.authorities[:1]}
         found = {}
         for authority in self.site.authorities:
@@ -155,7 +155,7 @@ class Looking:
 
     @contextmanager
     def beacon(self, wanted: Iterable[Certificate]) -> Iterator[Beacon | None]:
-        """Have a challenge's answer in place, so that it shows whether a name leads here."""
+        """Answer a challenge of our own, so that a check shows whether a name leads here."""
         if all(each.challenge != HTTP for each in wanted):
             yield None
             return
@@ -187,7 +187,7 @@ def in_turn(askings: Iterable[Asking]) -> list[Asking]:
 def looked_now(
     site: Site, parts: Parts, owners: Collection[str], stop: Callable[[], bool] = never
 ) -> dict[tuple[str, str], Evidence]:
-    """Return what a look at the names of these owners finds now; nothing of it is kept."""
+    """Return what a check of the names of these owners finds now; nothing is stored."""
     asked = [
         (wanted, name)
         for wanted in site.certificates
@@ -226,9 +226,9 @@ def in_trouble(
 
 
 def awaited(looking: Looking, asked: Collection[Asking], seconds: float, say: Say) -> set[str]:
-    """Wait until nothing is wrong with an owner's names any more; return the owners of right ones.
+    """Wait until nothing is wrong with an owner's names; return the owners whose names are right.
 
-    At most that many *seconds*. The DNS is asked anew each time, ever less often.
+    At most for that many *seconds*. The DNS is asked anew each time, ever less often.
     """
     until, pause = time.monotonic() + seconds, FIRST_PAUSE
     waiting = {(wanted.owner, name): (wanted, name) for wanted, name in asked}
@@ -237,7 +237,7 @@ def awaited(looking: Looking, asked: Collection[Asking], seconds: float, say: Sa
     def found(asking: Asking, evidence: Evidence) -> None:
         wanted, name = asking
         if evidence.grave is None and not evidence.is_blind:
-            say(f"{readable(name)} ({readable(wanted.owner)}): the DNS is right now")
+            say(f"{readable(name)} ({readable(wanted.owner)}): the DNS leads here now")
             del waiting[wanted.owner, name]
             right.add(wanted.owner)
 

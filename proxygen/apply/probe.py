@@ -1,4 +1,4 @@
-"""What a client is shown: connect as one would and look at the leaf that is served."""
+"""What a service presents: connect as a client does and read the leaf certificate."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import ssl
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from proxygen.failure import Failure, Scope, Value
@@ -21,26 +21,28 @@ LONGEST_LINE, MOST_BYTES, MOST_LINES = 8192, 65536, 200
 """What a server may say before TLS begins; a capability line takes a few hundred bytes."""
 
 AT_ONCE = 16
-"""How many places are asked at a time."""
+"""How many places are probed at a time."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0
 ALERT = re.compile(r"SSLV3_ALERT|TLSV1")
-"""How OpenSSL calls the alerts that a server sends (TLSV1_UNRECOGNIZED_NAME, TLSV13_ALERT_…)."""
+"""OpenSSL's names of the alerts that a server sends (TLSV1_UNRECOGNIZED_NAME, TLSV13_ALERT_…)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
     """What a client saw: SHA-256 (hex) of the served leaf's DER form, or what it *met* instead.
 
-    *refused*: the server spoke TLS and refused the handshake, as opposed to not answering.
+    *refused*: the server spoke TLS and refused the handshake, as opposed to not answering. *leaf*
+    is the certificate itself (DER), kept only if it is not the wanted one.
     """
 
     fingerprint: str | None
     met: Failure | None = None
     refused: bool = False
+    leaf: bytes = field(default=b"", compare=False, repr=False)
 
 
 def met(code: str, words: str = "", **facts: Value) -> Failure:
-    """Return what a client met, with the other side's words."""
+    """Return what a client met instead of a certificate, with the server's words."""
     return Failure(code, Scope.SERVICE, "", tuple(facts.items()), words)
 
 
@@ -48,14 +50,14 @@ UNASKED = Seen(None, met("not-asked"))
 
 
 class Unmet(Exception):
-    """The server did not come as far as TLS; *failure* says where it stopped."""
+    """The server did not begin TLS; *failure* says where it stopped."""
 
     def __init__(self, code: str, words: str = "", **facts: Value) -> None:
         super().__init__(met(code, words, **facts))
 
     @property
     def failure(self) -> Failure:
-        """Where it stopped."""
+        """Why the server did not begin TLS."""
         found: Failure = self.args[0]
         return found
 
@@ -87,7 +89,7 @@ class Conversation:
         return line.rstrip(b"\r").decode("ascii", "replace")
 
     def until(self, *beginnings: str) -> list[str]:
-        """Return the lines up to one that starts with one of *beginnings*, upper case."""
+        """Return the lines up to one that starts with one of *beginnings* (in upper case)."""
         lines = [self.line()]
         while not lines[-1].upper().startswith(beginnings):
             lines.append(self.line())
@@ -148,7 +150,7 @@ STARTTLS: Mapping[str, Callable[[Conversation], None]] = {
 
 
 def any_certificate() -> ssl.SSLContext:
-    """Return what a current client speaks, without asking whom to trust."""
+    """Return the TLS settings of a current client that accepts any certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -161,13 +163,14 @@ CLIENT = any_certificate()
 
 
 def probe(endpoint: Endpoint, timeout: float = 5.0) -> Seen:
-    """Return what a client of *endpoint* sees within *timeout* seconds; never raises."""
+    """Return what a client of *endpoint* sees within *timeout* seconds; raise nothing."""
     end = time.monotonic() + timeout
     try:
         place = places_of(endpoint.address, endpoint.port, timeout)[0]  # of a name, its first one
         with opened(place, end - time.monotonic()) as connection:
             prepare(connection, endpoint)
-            return handshake(connection, asked_for(endpoint.server_name))
+            seen = handshake(connection, asked_for(endpoint.server_name))
+            return replace(seen, leaf=b"") if right(endpoint, seen) else seen
     except TimeoutError:
         return Seen(None, met("no-answer", seconds=f"{timeout:g}"))
     except Unmet as unmet:
@@ -180,7 +183,7 @@ def probe(endpoint: Endpoint, timeout: float = 5.0) -> Seen:
 
 
 def prepare(connection: Timed, endpoint: Endpoint) -> None:
-    """Say what comes before TLS there; raise Unmet or TooMuch when the server does not go along."""
+    """Exchange what precedes TLS there; raise Unmet or TooMuch if the server does not agree."""
     connection.most = MOST_BYTES
     if endpoint.proxy_protocol:
         connection.sendall(proxy_header(connection))
@@ -193,7 +196,7 @@ def prepare(connection: Timed, endpoint: Endpoint) -> None:
 
 
 def asked_for(name: str) -> str:
-    """Return the name that a client tells (SNI), which is never a wildcard."""
+    """Return the name that a client sends (SNI): for a wildcard, a name that it covers."""
     return example_of(name) if is_wildcard(name) else name
 
 
@@ -215,16 +218,16 @@ def handshake(connection: Timed, server_name: str) -> Seen:
         return Seen(None, met("handshake-failed", words), refused=bool(ALERT.match(reason)))
     if not leaf:
         return Seen(None, met("no-certificate-presented"))
-    return Seen(hashlib.sha256(leaf).hexdigest())
+    return Seen(hashlib.sha256(leaf).hexdigest(), leaf=leaf)
 
 
 def shown(line: str) -> str:
-    """Return the beginning of what a server said, in printable characters."""
+    """Return the first 200 characters of a server's line, those not printable as ``?``."""
     return "".join(letter if letter.isprintable() else "?" for letter in line[:200])
 
 
 def right(endpoint: Endpoint, seen: Seen) -> bool:
-    """Return whether a client sees what *endpoint* wants."""
+    """Return whether a client sees the certificate, or the refusal, that *endpoint* wants."""
     if endpoint.bundle is None:
         return seen.refused
     return seen.fingerprint == endpoint.bundle.fingerprint
@@ -233,14 +236,14 @@ def right(endpoint: Endpoint, seen: Seen) -> bool:
 def probe_all(
     endpoints: Iterable[Endpoint], concurrency: int = AT_ONCE, timeout: float = 5.0
 ) -> dict[Endpoint, Seen]:
-    """Return what clients see at each endpoint, *concurrency* at a time."""
+    """Return what clients see at each endpoint; *concurrency* are probed at a time."""
     return side_by_side(endpoints, lambda _, endpoint: probe(endpoint, timeout), concurrency)
 
 
 def side_by_side(
     endpoints: Iterable[Endpoint], one: Callable[[int, Endpoint], Seen], concurrency: int = AT_ONCE
 ) -> dict[Endpoint, Seen]:
-    """Return what *one* finds at each endpoint, which is given its number from 0 on."""
+    """Return what *one* finds at each endpoint; it gets the number of the endpoint, from 0."""
     asked = tuple(dict.fromkeys(endpoints))
     with ThreadPoolExecutor(concurrency, "probe") as threads:
         return dict(zip(asked, threads.map(one, range(len(asked)), asked), strict=True))
@@ -248,10 +251,10 @@ def side_by_side(
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long places are asked: *quiet* seconds beyond the last right answer, *most* in all.
+    """How long places are probed: *quiet* seconds after the last right answer, *most* in all.
 
-    So many take the time that they need, at whatever pace a loaded host answers. *timeout* is
-    what one answer may take. *stop* tells whether to ask no more; *clock* is monotonic.
+    So many places get the time that a loaded host needs for them. *timeout* is how many seconds one
+    answer may take, *stop* tells whether to end now, *clock* is monotonic.
     """
 
     quiet: float
@@ -266,9 +269,9 @@ Wrong = tuple[tuple[Endpoint, Seen], ...]
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What became of places: where clients see what is *wrong*, and those that were *unasked*.
+    """The result of probing: places where clients see something *wrong*, and those not probed.
 
-    What was not asked is not wrong. A place that gives no answer, or none in TLS, is.
+    A place that was not probed is not wrong. One that gives no answer, or none in TLS, is.
     """
 
     wrong: Wrong = ()
@@ -276,10 +279,7 @@ class Verdict:
 
 
 class Asking:
-    """Places that are asked as long as *patience* lasts, which each right answer prolongs.
-
-    *is_right* tells which answers those are.
-    """
+    """Probes places as long as *patience* lasts; each answer that *is_right* prolongs it."""
 
     def __init__(self, patience: Patience, is_right: Callable[[Endpoint, Seen], bool]) -> None:
         self.patience = patience
@@ -289,13 +289,13 @@ class Asking:
         self.end = min(now + patience.quiet, self.last)
 
     def is_over(self, after: float = 0.0) -> bool:
-        """Return whether there is no time left *after* so many seconds."""
+        """Return whether no time will be left *after* so many seconds."""
         return self.patience.stop() or self.patience.clock() + after >= self.end
 
     def once(self, endpoints: Iterable[Endpoint]) -> dict[Endpoint, Seen]:
-        """Return what clients see, UNASKED where the time was over.
+        """Return what clients see, UNASKED where no time was left.
 
-        The first AT_ONCE are asked in any case, so that every run gets on.
+        The first AT_ONCE are probed in any case, so that every run makes progress.
         """
         return side_by_side(
             endpoints,
@@ -305,11 +305,11 @@ class Asking:
         )
 
     def again(self, endpoints: Iterable[Endpoint]) -> dict[Endpoint, Seen]:
-        """Return what clients see now, whatever the time is."""
+        """Return what clients see now, also if no time is left."""
         return side_by_side(endpoints, lambda _, endpoint: self.seen(endpoint))
 
     def seen(self, endpoint: Endpoint) -> Seen:
-        """Return what a client sees; where that is right there is more time for the others."""
+        """Return what a client sees; a right answer gives the other places more time."""
         seen = probe(endpoint, self.patience.timeout)
         if self.is_right(endpoint, seen):
             self.end = min(self.patience.clock() + self.patience.quiet, self.last)
@@ -321,11 +321,11 @@ def verdict(
     patience: Patience,
     is_right: Callable[[Endpoint, Seen], bool] = right,
 ) -> Verdict:
-    """Return the endpoints at which clients do not see what is right, and those not asked.
+    """Return the endpoints at which clients see something wrong, and those that were not probed.
 
-    A reload takes a moment, so what is wrong is asked again, with growing pauses, until all is
-    right or the time is over; in any case once more. Where we are to stop it was not asked with
-    patience, and so counts as unasked.
+    A reload takes a moment, so wrong places are probed again, with growing pauses, until all are
+    right or no time is left; once more in any case. If *patience* stops before that, they count as
+    not probed.
     """
     asking = Asking(patience, is_right)
     seen = asking.once(endpoints)

@@ -1,4 +1,4 @@
-"""Why a service was not given what the model wants: noted until it is, since it is told once."""
+"""Notes why a service was not given what the model wants, until it is."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ LONGEST = 4000
 
 
 def note(live: Live, error: ServiceError, now: datetime) -> None:
-    """Note why a service was not given what the model wants; the same again is no news.
+    """Note why a service was not given what the model wants, unless that is noted already.
 
-    Where nothing of ours is on disk yet, that is what people are told of the service.
+    If nothing of ours is on disk yet, this is what `status` shows of the service.
     """
     former = refusal_noted(live)
     since, words = former.since if former else now, error.words[:LONGEST]

@@ -1,4 +1,4 @@
-"""Heeding: finds out which parts of a configuration a service refuses, and leaves them out."""
+"""Finds out which parts of a configuration a service refuses, and leaves them out."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ MOST_ASKED = 3
 class Heeding:
     """Finds out which parts of a configuration a service refuses, so that the rest is served.
 
-    What it refused before is asked again in every run: it may take it by now. Not what it refused
-    at a reload, which a check does not tell, while nothing is other than then.
+    Every run asks again for what it refused before, as it may accept it by now. Not for what it
+    refused at a reload, which a check does not tell, while nothing has changed since.
     """
 
     site: Site
@@ -45,7 +45,7 @@ class Heeding:
     suspected: dict[str, tuple[LeftOut, ...]] = field(default_factory=dict)
 
     def again(self, observed: Observed) -> bool:
-        """Ask again at the beginning of a run; return whether something is other than noted."""
+        """Ask again at the beginning of a run; return whether anything is other than noted."""
         if self.began:
             return False
         self.began = True
@@ -66,10 +66,11 @@ class Heeding:
         return bool(known)
 
     def suspect(self, name: str, error: ProxygenError, observed: Observed) -> bool:
-        """Leave out directives that are new where a service passed the check, but not a reload.
+        """Leave out new directives if a service passed the check, but did not reload.
 
-        One of them may listen where somebody else does: first those that could be meant, then all.
-        Where it fails without them as well they are not to blame. Return whether to try once more.
+        One of them may listen where another program does: first those that could be meant, then
+        all. If the reload fails without them as well, they are not to blame. Return whether to try
+        once more.
         """
         state = observed.services.get(name)
         if state is None or state.facts is None:
@@ -90,7 +91,7 @@ class Heeding:
         return False
 
     def ask(self, name: str, observed: Observed) -> bool:
-        """Ask one service; return whether something is other than noted.
+        """Ask one service; return whether anything is other than noted.
 
         What it would refuse at a reload again stays left out.
         """
@@ -101,7 +102,7 @@ class Heeding:
         self.asked[name] += 1
         if self.asked[name] > MOST_ASKED:
             return False
-        self.progress.say(f"ask {name} what it refuses")
+        self.progress.say(f"find out which parts {name} refuses")
         view = VIEWS[module.role](self.site, observed.bundles)
         render = partial(rendered, name, self.parts, view, state.settings)
         alive = partial(self.progress.say, f"check {name}")
@@ -119,19 +120,19 @@ class Heeding:
 
 @contextmanager
 def told_if_failed(name: str, progress: Progress) -> Iterator[None]:
-    """Have it said where a service cannot be asked, or what it refuses not be noted."""
+    """Report if a service cannot be asked, or if what it refuses cannot be noted."""
     try:
         with as_service_error(name):
             yield
     except ServiceError as error:
-        progress.say(f"{name} cannot be asked what it refuses: {error.what}")
+        progress.say(f"it could not be found out which parts {name} refuses: {error.what}")
 
 
 def still(state: ServiceState) -> list[LeftOut]:
-    """Return what a service refused at a reload, and would again.
+    """Return what a service refused at a reload, and would refuse again.
 
-    That is while somebody else listens where it could not, or else until it is started anew. A
-    name that had no address may have one at any time.
+    That is while another program listens where it could not, or otherwise until it is started anew.
+    A name that had no address may have one at any time.
     """
     refused = [each for each in state.left_out if each.at_reload and not each.is_of_a_name]
     same = [each for each in refused if not each.taken and state.pid in (each.at_reload, None)]
@@ -139,7 +140,7 @@ def still(state: ServiceState) -> list[LeftOut]:
 
 
 def renderable(facts: Facts, render: Callable[[Facts], Installation], state: ServiceState) -> Facts:
-    """Return facts by which a configuration can be written: with former templates if need be."""
+    """Return facts with which a configuration can be rendered, if need be with former templates."""
     former = overrides_in(state.installed.manifest)
     if former is None or former == facts.overrides:
         return facts

@@ -1,8 +1,8 @@
-"""Taking proxygen's part out of one service, whether the service agrees, or is there, or not.
+"""Removes proxygen's part from one service, whether or not the service agrees, or is installed.
 
-It is refused in one case: the service takes its configuration with our part and would not take it
-without, as something of the administrator's uses ours. A configuration that it refuses anyway is
-not made worse.
+It is refused in one case: the service accepts its configuration with our part and would not without
+it, as something of the administrator's uses ours. A configuration that it refuses anyway is not
+made worse.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from proxygen.stores import answered
 
 
 def remove(state: ServiceState, parts: Parts) -> tuple[str, ...]:
-    """Take our part out of a service, and what it read of ours; return what is worth a warning.
+    """Remove our part from a service, and what it read of ours; return the warnings.
 
-    The service's own configuration comes first, by one rename or removal, so that a run that was
-    killed leaves one or the other; the next one finishes it. Raise CheckFailed for what cannot be
-    done without harm.
+    The service's own configuration comes first, by one rename or removal, so that a run that is
+    killed leaves one or the other; the next one finishes it. Raise CheckFailed if that would do
+    harm.
     """
     service, layout = parts.services[state.name], parts.layout
     part = own_part(service, state.settings, layout, former(parts.own, state.name))
@@ -53,7 +53,7 @@ def remove(state: ServiceState, parts: Parts) -> tuple[str, ...]:
 def objections(state: ServiceState, parts: Parts) -> Iterator[str]:
     """Yield why a service is not reloaded: it refuses its configuration, or cannot be asked.
 
-    Raise CheckFailed where it refuses it without our part only.
+    Raise CheckFailed if it refuses only the configuration without our part.
     """
     if state.facts is None:
         yield not_asked(state)
@@ -65,13 +65,13 @@ def objections(state: ServiceState, parts: Parts) -> Iterator[str]:
     if live.asked(live.facts.main) is None:
         raise CheckFailed(live.failure("needs-ours", words))
     yield (
-        f"{state.name} refuses its configuration, also without proxygen's part, so it was not "
-        f"reloaded; correct what it names, then reload it: {words}"
+        f"{state.name} was not reloaded: it refuses its configuration even without proxygen's part;"
+        f" correct what it names, then reload it: {words}"
     )
 
 
 def reloading(state: ServiceState, parts: Parts) -> Iterator[str]:
-    """Reload a service that runs; yield why it did not."""
+    """Reload a service that runs; yield why it did not reload."""
     if state.facts is None or state.pid is None:
         return
     try:
@@ -79,34 +79,35 @@ def reloading(state: ServiceState, parts: Parts) -> Iterator[str]:
     except ServiceError as error:
         text = told(error.failure)
         words = f": {text.words}" if text.words else ""
-        yield f"{text.what}; its configuration is without proxygen's part now, reload it{words}"
+        yield f"{text.what}; proxygen's part is removed from its configuration, so reload it{words}"
 
 
 def may_run(state: ServiceState, service: Service) -> bool:
-    """Return whether a service may run, be it that its program was taken away meanwhile."""
+    """Return whether a service may run, also if its program was uninstalled meanwhile."""
     there = program_of(service, state.settings) is not None
     return there or processes.outlives((service.kind, *service.programs))
 
 
 def not_asked(state: ServiceState) -> str:
-    """Return what is told of a service that could not be asked."""
+    """Return the warning about a service that could not be asked."""
     text = told(state.error.failure) if state.error else None
     why = ": ".join(filter(None, (text.what, text.words))) if text else ""
-    return f"{state.name} was not asked to check its configuration, nor reloaded: {why}"
+    return f"{state.name} neither checked its configuration nor was reloaded: {why}"
 
 
 def stays(name: str, used: list[Path], folder: Path) -> str:
-    """Return what is told of a folder of ours that the administrator's files name."""
+    """Return the warning about a folder of ours that the administrator's files name."""
     where = ", ".join(map(str, used))
     return (
-        f"{where} names files in {folder}, which stays for that; take that out, then run "
-        f"`proxygen uninstall {name}` again"
+        f"{folder} was kept, as {where} names files in it; remove that, then run"
+        f" `proxygen uninstall {name}` again"
     )
 
 
 def still_read(name: str, folder: Path) -> str:
-    """Return what is told of certificates that a service opens at each handshake."""
+    """Return the warning about certificates that a service opens at each handshake."""
     return (
-        f"{folder} stays, as {name} may run on and open certificates there; once it was reloaded, "
-        f"run `proxygen uninstall {name}` again"
+        f"{folder} was kept, as the running {name} may still open certificates in"
+        f" it; reload {name},"
+        f" then run `proxygen uninstall {name}` again"
     )

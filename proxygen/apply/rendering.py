@@ -1,4 +1,4 @@
-"""Rendering: what each service of this host should have, and where clients meet it."""
+"""Renders what each service of this host should have, and tells where clients meet it."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ def installations(
 def with_former_templates(
     name: str, site: Site, parts: Parts, observed: Observed
 ) -> Installation | None:
-    """Return what a service should have by the administrator's templates that it took last.
+    """Return what a service should have with the templates that it accepted last.
 
-    None where that is not known, or these are no better.
+    None if these are not known, or no better.
     """
     state = observed.services[name]
     former = overrides_in(state.installed.manifest)
@@ -55,9 +55,9 @@ def with_former_templates(
 
 
 def wanted_of(name: str, site: Site, parts: Parts, observed: Observed) -> Installation:
-    """Return what one service should have; it is handed its role's view and nothing else.
+    """Return what one service should have; it gets its role's view and nothing else.
 
-    It follows from that view and a few facts: while these are the same, so is it.
+    It depends only on that view and a few facts, so it is computed once for the same ones.
     """
     module, state = parts.services[name], observed.services[name]
     if state.facts is None:
@@ -86,7 +86,7 @@ def rendered(
 
 
 def templates_for(name: str, parts: Parts, facts: Facts) -> Templates:
-    """Return the templates of a service's files: those that are there, or were."""
+    """Return the templates of a service's files: the present ones, or the former ones."""
     kind = parts.services[name].kind
     if facts.overrides is None or facts.overrides == parts.templates.overriding(kind):
         return parts.templates
@@ -94,7 +94,7 @@ def templates_for(name: str, parts: Parts, facts: Facts) -> Templates:
 
 
 def met(site: Site, parts: Parts, observed: Observed) -> list[Endpoint]:
-    """Return where clients meet certificates, at the services that can be worked with."""
+    """Return where clients meet certificates, for the services that can be worked with."""
     found: list[Endpoint] = []
     for name, state in observed.services.items():
         if state.facts and GLOBAL in observed.bundles:

@@ -1,4 +1,4 @@
-"""Look: what the authorities suggest about renewals (RFC 9773), asked when it is time to."""
+"""Polls renewal information (RFC 9773) when it is time to."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def look(
     only: Collection[str],
     stop: Callable[[], bool],
 ) -> Observed:
-    """Return what is, with the renewal information that it was time to ask for; it is stored."""
+    """Return what is observed, with the renewal information that was due; it is stored."""
     bundles = dict(observed.bundles)
     for authority in site.authorities:
         now = parts.now()
@@ -53,7 +53,7 @@ def look(
 def looked_at(
     site: Site, observed: Observed, authority: Acme, only: Collection[str], now: datetime
 ) -> Iterator[Bundle]:
-    """Yield the bundles of an authority about which it is time to ask."""
+    """Yield the bundles of an authority whose renewal information is due to be polled."""
     for wanted in site.certificates:
         bundle = observed.bundles.get(wanted.owner)
         if bundle is None or (only and wanted.owner not in only):
@@ -65,7 +65,7 @@ def looked_at(
 
 @dataclass(frozen=True, slots=True)
 class Looking:
-    """Asks one authority about many certificates, side by side."""
+    """Polls one authority about many certificates, side by side."""
 
     parts: Parts
     authority: Acme
@@ -73,9 +73,9 @@ class Looking:
     stop: Callable[[], bool]
 
     def all(self, bundles: Iterable[Bundle]) -> Iterator[Bundle]:
-        """Yield each bundle with what the authority suggests, stored; ends when told to stop.
+        """Yield each bundle with what the authority suggests, stored; end when told to stop.
 
-        An authority that offers nothing, or cannot be asked, is left alone for a while.
+        An authority that offers nothing, or cannot be asked, is not asked again for a while.
         """
         over = Event()
         with ThreadPoolExecutor(self.issuer.concurrency, "look") as pool:
@@ -87,9 +87,9 @@ class Looking:
                     over.set()
 
     def noted(self, bundle: Bundle, renewal: RenewalInfo) -> Bundle:
-        """Store what became known of a bundle; where that fails, this round knows it at least.
+        """Store what became known of a bundle; if that fails, at least this round knows it.
 
-        Return the one that is stored: another process may have renewed it meanwhile.
+        Return the stored one: another process may have renewed it meanwhile.
         """
         found = replace(bundle, renewal=renewal)
         with suppress(OSError):
@@ -98,13 +98,13 @@ class Looking:
         return found
 
     def hold(self, failure: NotObtained) -> None:
-        """Remember why the authority is left alone for a while."""
+        """Remember why the authority is not asked for a while."""
         now, draw = self.parts.now(), self.parts.draw()
         with suppress(OSError):
             self.parts.bundles.hold("looks", self.authority.directory, failure, now, draw)
 
     def one(self, bundle: Bundle) -> RenewalInfo | None:
-        """Return the renewal information of one certificate, None where nobody gets any."""
+        """Return the renewal information of one certificate, None if the authority gives none."""
         now, draw = self.parts.now(), self.parts.draw()
         try:
             told = self.issuer.renewal_info(bundle.identifier)
@@ -122,5 +122,5 @@ class Looking:
 
 
 def later(former: RenewalInfo | None, look_at: datetime) -> RenewalInfo:
-    """Return what was known before, to be asked for again."""
+    """Return what was known before, to be polled again later."""
     return replace(former, look_at=look_at) if former else RenewalInfo(look_at)

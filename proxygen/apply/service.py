@@ -1,7 +1,7 @@
-"""One service as this host has it: checked, switched, reloaded.
+"""One service of this host: checked, switched, reloaded.
 
-The new files were built beside the old ones; the service itself checks them in its complete
-configuration, one rename switches to them, and a reload is proven by new workers.
+The new files are built beside the old ones; the service itself checks them in its complete
+configuration, one rename switches to them, and new workers prove a reload.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ MOST_NOTED = 1000
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What to switch to; a *generation* of None takes all of ours out.
+    """What to switch to; a *generation* of None removes everything of ours.
 
-    *code* tells what a service refused that refuses it; *version*: for which it was written.
+    *code* is the failure if the service refuses it; *version*: for which it was written.
     """
 
     generation: str | None
@@ -41,7 +41,7 @@ class Target:
 
 
 class LiveService:
-    """One service as this host has it, with the means to change it."""
+    """One service of this host, with the means to change it."""
 
     def __init__(self, state: ServiceState, parts: Parts) -> None:
         if state.facts is None:
@@ -62,7 +62,7 @@ class LiveService:
         self.former = self.generations.former()
 
     def note_settings(self) -> None:
-        """Note the settings, with which the service can be given back without the model."""
+        """Store the settings with which the service can be restored without the model."""
         text = self.settings.model_dump_json(by_alias=True).encode()
         if files.read(self.live.folder / SETTINGS) != text:
             files.write(self.live.folder / SETTINGS, text)
@@ -72,9 +72,9 @@ class LiveService:
         (self.live.folder / UNSERVED).unlink(missing_ok=True)
 
     def note_unserved(self, names: Iterable[str]) -> None:
-        """Note that clients that ask for *names* see something else: the next run looks again.
+        """Note that clients who ask for *names* see something else: the next run probes them.
 
-        Without names nobody knows what they see. What is noted already is not written again.
+        Without names, it is unknown what clients see. What is noted already is not written again.
         """
         wrong = sorted(set(names))
         text = json.dumps({"names": wrong if len(wrong) <= MOST_NOTED else []}).encode()
@@ -82,7 +82,7 @@ class LiveService:
             files.write(self.live.folder / UNSERVED, text)
 
     def note_unasked(self, names: Collection[str]) -> None:
-        """Note that nobody asked yet what clients of *names* see: the next run does."""
+        """Note that clients of *names* were not probed yet: the next run does that."""
         path = self.live.folder / UNASKED
         text = json.dumps({"names": sorted(set(names))}).encode()
         if not names:
@@ -102,7 +102,7 @@ class LiveService:
         raise CheckFailed(self.failure(target.code, words, target.version))
 
     def failure(self, code: str, words: str, version: str = "") -> Failure:
-        """Return what is said of its configuration, with its own words."""
+        """Return the failure about its configuration, with its own words."""
         place = self.facts.main
         return failure(code, Scope.SERVICE, self.name, where=place, words=words, version=version)
 
@@ -118,7 +118,7 @@ class LiveService:
             return self.asked(main)
 
     def text_with(self, parameters: Parameters, target: Target, folder: Path | None) -> str:
-        """Return the text of the main file as it is with the generation in *folder*, or none."""
+        """Return the text of the main file with the generation in *folder*, or with none."""
         if folder is None:
             return parameters.given_back()
         values = {
@@ -128,14 +128,14 @@ class LiveService:
         return parameters.with_values(values)
 
     def refusal_without_ours(self) -> str | None:
-        """Return why the service refuses what is the administrator's alone."""
+        """Return why the service refuses the configuration without our part."""
         return self.refusal(Target(None, {}))
 
     def may_go_back(self) -> bool:
-        """Return whether the service would take what served before.
+        """Return whether the service would accept what served before.
 
-        An upgrade may have come between: a former generation that the service refuses keeps it
-        from starting. Where it cannot be asked, for a full disk say, it is as it ever was.
+        After an upgrade, it may refuse a former generation, which would then keep it from starting.
+        If it cannot be asked, for instance as the disk is full, nothing has changed.
         """
         if self.former is None:
             return True
@@ -151,7 +151,7 @@ class LiveService:
     # Switching.
 
     def switch(self, target: Target) -> None:
-        """Put *target* in place. The order keeps every instant one from which a start works."""
+        """Put *target* in place; at every instant, the service could be started."""
         if target.generation is None:
             self.take_out()
             return
@@ -164,12 +164,12 @@ class LiveService:
             self.parameters.set(target.parameters)
 
     def take_out(self) -> None:
-        """Take ours out of the service's own configuration, the pointer first."""
+        """Remove our part from the service's own configuration, the pointer first."""
         self.own.take_out()
         files.remove(self.live.current)
 
     def put_back(self) -> bool:
-        """Make what served before serve again; return False where the service would refuse it."""
+        """Make what served before serve again; return False if the service would refuse it."""
         if not self.may_go_back():
             return False
         if self.former is None:
@@ -192,7 +192,7 @@ class LiveService:
     # The running service.
 
     def reload(self) -> None:
-        """Reload, and be sure that it happened; raise ServiceError."""
+        """Reload, and make sure that it happened; raise ServiceError."""
         if self.state.pid is None:
             return
         workers = processes.workers(self.state.pid) if self.service.workers else frozenset()
@@ -209,7 +209,7 @@ class LiveService:
             )
 
     def complaints(self, since: int) -> str:
-        """Return the grave lines that the service wrote into its log, each once."""
+        """Return the error lines that the service wrote into its log, each once."""
         lines = files.added(self.facts.log, since).splitlines() if self.facts.log else []
         grave = (line for line in lines if "[emerg]" in line or "[alert]" in line)
         return "\n".join(dict.fromkeys(line.partition("] ")[2] or line for line in grave))

@@ -1,4 +1,4 @@
-"""Side by side: results as they come, until told to begin no more."""
+"""Yields results as they come, until told to begin no more."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ LOOKS = 0.2
 def completed(
     waiting: dict[Future[R], T], stop: Callable[[], bool]
 ) -> Iterator[tuple[T, Future[R]]]:
-    """Yield what each future is for, and the future when it has ended.
+    """Yield the key of each future, with the future, when it has ended.
 
-    Told to stop, only what was begun is waited for; what was cancelled is left out. Each future
-    says itself when it has ended: a result costs the same however many are waited for.
+    When told to stop, it waits only for what was begun; what was cancelled is left out. Each future
+    reports itself when it ends: a result costs the same however many are waited for.
     """
     ended: SimpleQueue[Future[R]] = SimpleQueue()
     for future in waiting:

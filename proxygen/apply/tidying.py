@@ -1,4 +1,4 @@
-"""Tidying: what a run that was killed left in the store goes, be it by a later run."""
+"""Removes what a run that was killed left in the store, maybe by a later run."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ def note_killed(layout: Layout) -> None:
 
 
 def tidy(site: Site, parts: Parts, *, killed: bool) -> None:
-    """Remove what nobody needs where a run was *killed*, or that was noted.
+    """Remove what nobody needs if a run was *killed*, or that was noted.
 
-    For who holds the lock of obtaining: nobody else stores certificates meanwhile.
+    The caller must hold the lock of obtaining, so that nobody else stores certificates meanwhile.
     """
     note = parts.layout.untidy
     if killed or note.exists():

@@ -1,4 +1,4 @@
-"""Unwritten: people are told of a disk that takes nothing, though no round came to its end."""
+"""Alert people that nothing can be written to the disk, though the run could not be completed."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def tell_unwritten(
     error: OSError,
     memory: Memory | None = None,
 ) -> Outcome:
-    """Tell people why nothing can be written; nobody, where the error is about something else.
+    """Mail an alert if *error* says that the disk is full or read-only; return the outcome.
 
-    That is also a command of somebody who is not root. Return the warnings that come of it, as an
-    outcome.
+    Nothing is mailed for other errors, nor for a command that somebody runs who is not root. The
+    outcome holds the failure, and a warning if mailing failed.
     """
     outcome = Outcome()
     not_root = isinstance(error, PermissionError) and os.geteuid() != 0
@@ -40,5 +40,5 @@ def tell_unwritten(
     try:
         tell(site, assemble.parts(layout, now), outcome, memory)
     except Exception as second:  # noqa: BLE001 - the disk is what a person must hear of
-        outcome.warnings.append(Coded(f"nobody was told of it: {second}", "nobody-told"))
+        outcome.warnings.append(Coded(f"no alert could be mailed: {second}", "nobody-told"))
     return outcome

@@ -65,7 +65,7 @@ def command(layout: Layout, as_json: bool) -> int:
         for one in (*site.held_back, *mistakes, *(each.words for each in site.set_aside)):
             click.echo(visible(str(one)), err=True)
         if len(site.mistakes) > MOST_MISTAKES:
-            most = f"there are more than {MOST_MISTAKES} mistakes, of which the first are told"
+            most = f"there are more than {MOST_MISTAKES} mistakes; the first ones are shown"
             click.echo(most, err=True)
         click.echo(f"{summary}; {'see above' if code else 'the model is right'}")
     return code

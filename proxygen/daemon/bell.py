@@ -1,4 +1,4 @@
-"""Bell: what happens elsewhere wakes the loop; bursts are waited out."""
+"""Bell: events wake the loop; bursts of them are waited out."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Bell:
         self.last = 0.0
 
     def ring(self) -> None:
-        """Tell that a file may have changed. Only the first of a burst wakes."""
+        """Report that a file may have changed. Only the first event of a burst wakes."""
         with self.lock:
             self.last = self.ticks()
             if self.first is not None:
@@ -50,12 +50,12 @@ class Bell:
         self.woken.set()
 
     def wait(self, seconds: float) -> None:
-        """Wait until woken, or so long."""
+        """Wait until woken, or for so many seconds."""
         self.woken.wait(seconds)
         self.woken.clear()
 
     def left(self) -> float | None:
-        """Return in how many seconds a burst is over, None when nothing rang."""
+        """Return in how many seconds a burst is over, None if nothing rang."""
         with self.lock:
             if self.first is None:
                 return None
@@ -63,7 +63,7 @@ class Bell:
             return max(0.0, over - self.ticks())
 
     def heard(self) -> bool:
-        """Return whether a burst is over; it is forgotten then."""
+        """Return whether a burst is over, and forget it."""
         with self.lock:
             if self.first is None:
                 return False

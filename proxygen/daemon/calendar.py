@@ -27,9 +27,9 @@ JUMP = 30.0
 """Seconds by which the time of day may drift away from one look to the next."""
 
 OFFSET = timedelta(minutes=1)
-"""Moments are moved by up to so much, so that no two hosts ask an authority together."""
+"""Moments are moved by up to this much, so that hosts do not ask an authority all at once."""
 HOUR = timedelta(minutes=2)
-"""What would be due in the first minutes of an hour waits for a random one after them."""
+"""What would be due in the first minutes of an hour waits for a random moment after them."""
 
 ALLOWED = 2.0
 """Seconds of a core that changes of files may take at once."""
@@ -52,12 +52,12 @@ NEVER = float("inf")
 class Calendar:
     """When there is a round; all moments but *wake* are of the clock that does not jump.
 
-    *wake* is when a certificate is due, *again_at* when to look again at a service that could
-    not be brought to what is wanted, *full_at* when there is a round in any case. *held_until*
-    and *locked_until* hold rounds back: after one that failed, and while another run is at work.
-    *may_obtain_at* is when certificates may be obtained, for which there is reason, and
-    *obtaining_failures* how often in a row that failed as a whole. *idle* is what a round that
-    found nothing to do costs, in seconds of a core, and *lasted* how long the last one took.
+    *wake* is when a certificate is due, *again_at* when to retry a service that could not be
+    brought to what is wanted, *full_at* when there is a round in any case. *held_until* and
+    *locked_until* postpone rounds: after one that failed, and while another run is at work.
+    *may_obtain_at* is when certificates may be obtained, and *obtaining_failures* how often in a
+    row that failed as a whole. *idle* is the cost of a round that found nothing to do, in seconds
+    of a core, and *lasted* how long the last one took.
     """
 
     clock: Clock
@@ -76,7 +76,7 @@ class Calendar:
     shift: float | None = None
 
     def reasons(self) -> Iterator[str]:
-        """Yield what the calendar wants now; each moment is told once."""
+        """Yield the reasons for a round by the calendar; each moment is reported once."""
         now = self.clock.ticks()
         if self.jumped():
             yield "clock"
@@ -88,7 +88,7 @@ class Calendar:
             yield "again"
 
     def jumped(self) -> bool:
-        """Return whether the time of day jumped: what is due may be another."""
+        """Return whether the time of day jumped, so that something else may be due."""
         shift = self.clock.now().timestamp() - self.clock.ticks()
         former, self.shift = self.shift, shift
         return former is not None and abs(shift - former) > JUMP
@@ -99,7 +99,7 @@ class Calendar:
         return self.ended + max(SHORTEST_REST, SHARE * self.idle)
 
     def begins(self, reasons: Collection[str]) -> float:
-        """Return when a round may begin for which there are these reasons."""
+        """Return when a round may begin for these reasons."""
         if AT_ONCE & set(reasons):
             return self.locked_until
         if set(reasons) == {CERTIFICATES}:
@@ -119,11 +119,11 @@ class Calendar:
     # What became of a round.
 
     def locked(self) -> None:
-        """Another run is at work: it is our turn later."""
+        """Wait, as another run is at work."""
         self.locked_until = self.clock.ticks() + LOCKED
 
     def failed(self) -> float:
-        """A round could not be done; return after how many seconds the next one may begin."""
+        """Note a round that failed; return after how many seconds the next one may begin."""
         self.failures += 1
         pause = after(self.failures, BACKOFF)
         self.ended = self.clock.ticks()
@@ -131,7 +131,7 @@ class Calendar:
         return pause
 
     def done(self, *, trouble: bool) -> None:
-        """A round is done; *trouble*: a service could not be brought to what is wanted."""
+        """Note a round; *trouble*: a service could not be brought to what is wanted."""
         self.failures, self.held_until = 0, 0.0
         self.ended = self.clock.ticks()
         self.full_at = self.ended + FULL
@@ -139,15 +139,15 @@ class Calendar:
         self.again_at = self.ended + after(self.troubles, TROUBLE) if trouble else NEVER
 
     def due(self, moment: datetime, draw: float) -> None:
-        """The next certificate is due then; *draw*, from 0 to 1, moves the moment."""
+        """Note when the next certificate is due; *draw*, from 0 to 1, moves the moment."""
         self.wake = moved(moment, draw)
 
     def obtaining_locked(self) -> None:
-        """Another process obtains certificates: it is our turn later."""
+        """Wait, as another process obtains certificates."""
         self.may_obtain_at = self.clock.ticks() + LOCKED
 
     def obtaining_failed(self) -> float:
-        """Certificates could not be obtained at all; return after how many seconds they may be."""
+        """Note that obtaining failed; return after how many seconds it may begin again."""
         self.obtaining_failures += 1
         pause = after(self.obtaining_failures, BACKOFF)
         self.may_obtain_at = self.clock.ticks() + pause
@@ -156,9 +156,9 @@ class Calendar:
 
 @dataclass(slots=True)
 class Allowance:
-    """What changes of files may take of a core: ALLOWED at once, then one part in SERVICE_SHARE.
+    """The processor time that changes of files may take: ALLOWED at once, then a share of a core.
 
-    A file that changes all the time is looked at now and then; a person's change at once.
+    A file that changes all the time is read now and then; a person's change at once.
     """
 
     clock: Clock
@@ -166,16 +166,16 @@ class Allowance:
     at: float = 0.0
 
     def take(self, seconds: float) -> None:
-        """Count what a change took."""
+        """Count the seconds of a core that a change took."""
         self.used = min(self.present() + seconds, ALLOWED + LONGEST_DEBT)
         self.at = self.clock.ticks()
 
     def left(self) -> float:
-        """Return after how many seconds the next change may be looked at."""
+        """Return after how many seconds the next change may be handled."""
         return max(0.0, self.present() - ALLOWED) * SERVICE_SHARE
 
     def present(self) -> float:
-        """Return what is not paid for yet."""
+        """Return how many seconds are not paid for yet."""
         return max(0.0, self.used - (self.clock.ticks() - self.at) / SERVICE_SHARE)
 
 
@@ -185,7 +185,7 @@ def after(times: int, waits: tuple[float, ...]) -> float:
 
 
 def moved(moment: datetime, draw: float) -> datetime:
-    """Return a moment a little later: at no round minute, and never on the hour."""
+    """Return a moment a little later: never at a round minute, and never on the hour."""
     later = moment + OFFSET * draw
     hour = later.replace(minute=0, second=0, microsecond=0)
     return later if later - hour >= HOUR else later + HOUR + 4 * OFFSET * draw

@@ -1,4 +1,4 @@
-"""Fingerprints: whether what a file holds changed, without reading those that did not."""
+"""Whether files changed, without reading those whose status did not."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ class Fingerprints:
         self.known: dict[str, tuple[Path, files.Stamp | None, str]] = {}
 
     def of(self, paths: Iterable[str]) -> dict[str, str]:
-        """Return the fingerprint of each path; what was known of others is forgotten."""
+        """Return the fingerprint of each path, and forget all others."""
         self.known = {path: self.one(path) for path in paths}
         return {path: fingerprint for path, (_, _, fingerprint) in self.known.items()}
 
     def of_one(self, path: str) -> dict[str, str]:
-        """Return the fingerprint of one path; what was known of others stays."""
+        """Return the fingerprint of one path, and keep the others."""
         self.known[path] = self.one(path)
         return {path: self.known[path][2]}
 
     def one(self, name: str) -> tuple[Path, files.Stamp | None, str]:
-        """Return a file's path and status, and what changes when its content does."""
+        """Return a file's path and status, with a hash of its content."""
         known = self.known.get(name)
         path = known[0] if known else Path(name)
         stamp = files.stamp_of(path)
@@ -38,7 +38,7 @@ class Fingerprints:
 
 
 def content(path: Path) -> str:
-    """Return the hash of what a file holds, or a word for what is none."""
+    """Return the hash of a file's content, or a word for what is no file."""
     try:
         text = files.read(path)
     except OSError:
@@ -52,7 +52,7 @@ def of_text(text: bytes) -> str:
 
 
 def differing(before: Mapping[str, str], after: Mapping[str, str]) -> set[str]:
-    """Return the paths whose fingerprints differ; one that is in neither is absent."""
+    """Return the paths whose fingerprints differ, or that only one of the two has."""
     return {
         path
         for path in before.keys() | after.keys()

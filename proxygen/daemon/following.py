@@ -1,4 +1,4 @@
-"""Following: the model that the daemon goes by, and every file whose change is a reason."""
+"""Follows the model and every other file whose change is a reason for a round."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from proxygen.stores import Store, applied
 
 @dataclass(slots=True)
 class Following:
-    """Follows the files: *site* is the last model that was right, None before the first.
+    """Follows files; *site* is the last model that was right, None before the first.
 
-    *seen* are the fingerprints of what was looked at last, *files* are those of the model when it
-    was read, and *masks* what it includes.
+    *seen* are the fingerprints of the last look, *files* those of the model when it was read, and
+    *masks* what it includes.
     """
 
     layout: Layout
@@ -39,7 +39,7 @@ class Following:
     read_before: ModelFiles = field(default_factory=ModelFiles)
 
     def start(self) -> None:
-        """Read the model for the first time; where it is wrong, the last one that was right."""
+        """Read the model for the first time; if it is wrong, take the last one that was right."""
         found = model.look(self.layout, self.read_before)
         if found.site is None:
             self.site = assemble.last_right(self.layout)
@@ -47,14 +47,14 @@ class Following:
         self.compared()
 
     def anew(self) -> None:
-        """Read everything again, since somebody asks for it."""
+        """Read everything again, as somebody asked for it."""
         self.watching.again()
         self.read_before = ModelFiles()
         self.read()
         self.compared()
 
     def changes(self) -> list[str]:
-        """Return what changed since it was asked last, in words; the model is read if it did."""
+        """Return in words what changed since the last call; the model is read if it did."""
         found: dict[str, None] = {}
         masks: tuple[str, ...] | None = None
         while changed := self.compared(just_read=masks == self.masks):
@@ -68,9 +68,9 @@ class Following:
         return list(found)
 
     def compared(self, *, just_read: bool = False) -> set[str]:
-        """Return the files that changed; what is watched follows from what they say.
+        """Return the files that changed, and watch what they now name.
 
-        The files of the model are as they were read, if that was just now.
+        The files of the model are taken as they were read, if that was just now.
         """
         ours = set(self.files) if just_read else self.model_files()
         others = inputs.of_site(self.site) | inputs.of_administrator(self.layout) | {self.serial}
@@ -85,7 +85,7 @@ class Following:
         return changed
 
     def watch(self, files: set[str]) -> None:
-        """Watch these files, and every folder in which one more may appear."""
+        """Watch these files, and every folder in which another one may appear."""
         folders = inputs.folders(self.layout, self.masks) | self.services
         self.watching.look_at(frozenset(files), folders)
 
@@ -94,7 +94,7 @@ class Following:
         return inputs.of_model(self.layout, self.masks)
 
     def kind(self, path: str) -> str:
-        """Return what a changed file is that is none of the model."""
+        """Return the kind of a changed file that is not part of the model."""
         if path.startswith(f"{self.layout.etc}/templates/"):
             return "template"
         if path.startswith(f"{self.layout.etc}/nginx.d/"):
@@ -106,9 +106,9 @@ class Following:
         return self.follow(model.look(self.layout, self.read_before))
 
     def follow(self, found: model.Reading) -> bool:
-        """Follow what was read; return whether it says something else than what was followed.
+        """Follow the model that was read; return whether it differs from the one before.
 
-        While it is wrong the last one that was right goes on; that it is right again is told.
+        While it is wrong, the last right one stays in force; that it is right again is logged.
         """
         self.masks = found.masks or self.masks
         if found.texts:
@@ -128,22 +128,22 @@ class Following:
 
     @property
     def serial(self) -> str:
-        """The file that changes whenever something else is kept, be it by another run."""
+        """The file that changes whenever something else is stored, also by another run."""
         return str(self.layout.store / applied.SERIAL)
 
     def latest(self, store: Store) -> Site | None:
-        """Return the model to go by, read anew where another run has kept something since.
+        """Return the model in force, read again if another run has stored something since.
 
-        A person may have confirmed a removal. For who holds the lock of a run.
+        A person may have confirmed a removal. The caller must hold the lock of a run.
         """
         if applied.serial(store) != self.read_before.former.serial:
             self.read()
         return self.site
 
     def keep(self, store: Store, site: Site) -> None:
-        """Keep the model that was just applied; where that fails, what was kept before stays."""
+        """Store the model that was just applied; if that fails, what was stored before stays."""
         try:
             self.read_before.former = applied.keep(store, site)
         except OSError as error:
-            event(ERROR, "cannot_write", what=str(error), remedy="make room or repair it")
+            event(ERROR, "cannot_write", what=str(error), remedy="make room, or repair the disk")
         self.seen |= self.known.of_one(self.serial)

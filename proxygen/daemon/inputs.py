@@ -1,4 +1,4 @@
-"""Inputs: the files whose change is a reason for a round, and what is watched for them."""
+"""The files whose change is a reason for a round, and what is watched for them."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ DEPTH = ("*", "*/*")
 
 
 def of_model(layout: Layout, masks: Iterable[str]) -> set[str]:
-    """Return the files of the model, as they are now.
+    """Return the files of the model as they are now.
 
-    Their folder stands for a mask that names too much: whoever reads the model is told of it.
+    For a mask that names too many, their folder: whoever reads the model reports it.
     """
     folder = layout.config.parent
     found = {str(layout.config)}
@@ -60,7 +60,7 @@ def of_administrator(layout: Layout) -> set[str]:
 
 
 def folders(layout: Layout, masks: Iterable[str]) -> frozenset[str]:
-    """Return the folders in which a new name may be an input, whether they are there or not."""
+    """Return the folders in which a new name may be an input, whether or not they exist."""
     above = [layout.etc / "templates", layout.etc / "nginx.d"]
     found = [*above, *(each for folder in above for each in below(folder))]
     for mask in masks:
@@ -74,7 +74,7 @@ def below(folder: Path) -> Iterator[Path]:
 
 
 def searched(folder: Path, mask: str) -> Iterator[Path]:
-    """Yield every folder that a mask with wildcards looks into."""
+    """Yield every folder that a mask with wildcards searches."""
     return (folder / each for each in looked_into(folder, mask))
 
 
@@ -104,7 +104,7 @@ def own(main: Path) -> Iterator[str]:
 
 
 def listed(folder: Path) -> str:
-    """Return what changes when a name joins or leaves a folder."""
+    """Return a hash that changes when a name is added to or removed from a folder."""
     return of_text("\n".join(files.names(folder)).encode())
 
 

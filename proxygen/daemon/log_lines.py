@@ -1,4 +1,4 @@
-"""Lines: what a round did, as events of the log; what did not change is not said again."""
+"""Logs what a round did; what did not change is not logged again."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DEBUG, INFO, WARNING, ERROR = logging.DEBUG, logging.INFO, logging.WARNING, logg
 
 @dataclass(slots=True)
 class Lines:
-    """Writes events; remembers what was said and is still so."""
+    """Writes events, and remembers what was logged and still holds."""
 
     mistakes: frozenset[str] = frozenset()
     warnings: frozenset[str] = frozenset()
@@ -34,22 +34,22 @@ class Lines:
     held_back: dict[str, str] = field(default_factory=dict)
 
     def wrong(self, mistakes: Iterable[Mistake | ProxygenError], *, served: bool) -> None:
-        """Say each mistake of the model once; *served*: the last one that was right goes on."""
+        """Log each mistake of the model once; *served*: the last right version stays in force."""
         told = {str(each): each for each in mistakes}
         for words in [each for each in told if each not in self.mistakes]:
             event(ERROR, "model_mistake", **fields_of(told[words]))
         if self.mistakes != told.keys():
-            until = "the last one that was right" if served else "nothing"
+            until = "the last right version" if served else "nothing"
             event(WARNING, "model_wrong", mistakes=len(told), goes_on_with=until)
         self.mistakes = frozenset(told)
 
     def right(self, domains: int) -> None:
-        """Say that the model was read."""
+        """Log that the model was read."""
         event(INFO, "model_read", domains=domains, was_wrong=bool(self.mistakes) or None)
         self.mistakes = frozenset()
 
     def as_it_was(self, site: Site) -> None:
-        """Say which included files are set aside and which removals are held back, each once."""
+        """Log which included files are set aside and which removals are held back, each once."""
         wrong = {str(one): (each, one) for each in site.set_aside for one in each.mistakes}
         for words in [each for each in wrong if each not in self.wrong_files]:
             file, mistake = wrong[words]
@@ -69,7 +69,7 @@ class Lines:
         self.held_back = {words: each.file for words, each in held.items()}
 
     def certificate(self, result: Result, bundles: Bundles) -> None:
-        """Say what became of one certificate."""
+        """Log what became of one certificate."""
         step, found = result
         if isinstance(found, Bundle):
             obtained(step, found)
@@ -88,28 +88,28 @@ class Lines:
         )
 
     def deployed(self, outcome: Outcome) -> None:
-        """Say what a deployment did to services, and what failed."""
+        """Log what a deployment did to services, and what failed."""
         failed = dict(outcome.failures)
         for name in outcome.before.keys() - failed.keys():
             event(INFO, "service_changed", service=name)
         self.failed(outcome)
 
     def failed(self, outcome: Outcome) -> None:
-        """Say what failed; what was said of a certificate already is not said again."""
+        """Log what failed, except for certificates whose failure was logged already."""
         for of, error in outcome.failures:
             if of not in self.owners:
                 event(ERROR, kind(error), of=of, **fields_of(error))
             self.owners.discard(of)
 
     def outcome(self, outcome: Outcome) -> None:
-        """Say what is new to know."""
+        """Log what is new."""
         for words in [each for each in outcome.warnings if each not in self.warnings]:
             event(WARNING, "warning", what=words)
         self.warnings = frozenset(outcome.warnings)
         self.held_up(outcome.waiting)
 
     def obtained(self, outcome: Outcome, seconds: float) -> None:
-        """Say what came of obtaining certificates, where anything did."""
+        """Log the outcome of obtaining certificates, if there was anything to do."""
         self.failed(outcome)
         if outcome.done or outcome.failures:
             event(
@@ -122,7 +122,7 @@ class Lines:
             )
 
     def ended(self, outcome: Outcome, seconds: float, due: datetime | None) -> None:
-        """Say how much a round did, how long it took, and when the next one is due."""
+        """Log how much a round did, how long it took, and when the next one is due."""
         event(
             INFO,
             "round_ended",
@@ -134,7 +134,7 @@ class Lines:
         )
 
     def held_up(self, waiting: Iterable[Waiting]) -> None:
-        """Say which certificates wait that did not before."""
+        """Log which certificates are postponed that were not before."""
         present = {str(each): each for each in waiting}
         new = [each for words, each in present.items() if words not in self.waiting]
         for each in new[:MOST_TOLD]:
@@ -160,7 +160,7 @@ def obtained(step: Issue, bundle: Bundle) -> None:
 
 
 def kind(error: ProxygenError) -> str:
-    """Return the event that a failure is."""
+    """Return the event for a failure."""
     if isinstance(error, NotServed):
         return "not_served"
     if isinstance(error, Bug):

@@ -1,7 +1,7 @@
-"""The loop: what happened, what is due, and one round when there is reason for one.
+"""The loop: events, due times, and one round when there is a reason for it.
 
-An event only wakes: whether there is reason is decided by what the files hold, and what is to
-be done by the round, from the whole state.
+An event only wakes: files decide whether there is a reason, and the round decides from the whole
+state what to do.
 """
 
 from __future__ import annotations
@@ -59,14 +59,14 @@ SILENCE = 1800.0
 class Watch:
     """The daemon without its surroundings: ``step`` is called again and again.
 
-    *clock* is its only clock, *bell* what others wake it with, *watching* rings that bell;
-    *draw* is the only chance. *reasons* are those for the next round, *unserved* the services
-    that were seen to serve something else. *parts* know from round to round what they read.
-    *proven*: a whole step was done, so an outage that people were told of is over. *tell_at* is
-    when people are told of what may pass until then. *start_work* has certificates obtained, beside
-    the loop; *deployed* and *obtained* are what the halves came to last, *arrived* certificates
-    wait to be deployed. *undone*: the latest deployment failed as a whole, after one was done.
-    *more* is when there is more to tell people.
+    *clock* is its only clock, *bell* wakes it, *watching* rings that bell; *draw* is the only
+    source of chance. *reasons* are those for the next round, *unserved* the services that were seen
+    to serve something else. *parts* remember from round to round what they read. *proven*: a whole
+    step was done, so an outage that was mailed is over. *tell_at* is when alerts are mailed that
+    may be over before. *start_work* runs the obtaining of certificates beside the loop. *deployed*
+    and *obtained* are the last outcomes of the halves; *arrived*: certificates wait to be deployed.
+    *undone*: the latest deployment failed as a whole, after one that did not. *more* is when there
+    is more to mail.
     """
 
     layout: Layout
@@ -117,17 +117,17 @@ class Watch:
     # From any thread.
 
     def ask(self) -> None:
-        """Ask for a round from the very beginning (SIGHUP)."""
+        """Ask for a round that reads everything again (SIGHUP)."""
         self.asked = True
         self.bell.wake()
 
     def stop(self) -> None:
-        """Ask to end: no more orders are begun, and no other round."""
+        """Ask the loop to end: no more orders are begun, and no further round."""
         self.stopping = True
         self.bell.wake()
 
     def lively(self) -> bool:
-        """Return whether the loop goes round, or its round gets on."""
+        """Return whether the loop runs, and its round makes progress."""
         now, obtaining = self.clock.ticks(), self.obtaining
         hangs = obtaining.running and now - obtaining.progress_at >= SILENCE
         return now - self.progress_at < SILENCE and not hangs
@@ -135,14 +135,14 @@ class Watch:
     # The loop.
 
     def run(self) -> None:
-        """Go on until asked to stop."""
+        """Run until asked to stop."""
         while not self.stopping:
             self.bell.wait(self.safely())
         while self.obtaining.running:  # who is told to end it, whatever it does, ends us
             self.bell.wait(0.1)
 
     def safely(self) -> float:
-        """Do one step; whatever goes wrong, there is a next one, that looks at everything anew."""
+        """Do one step; whatever goes wrong, the next one reads everything again."""
         try:
             return self.step()
         except Exception as error:  # noqa: BLE001 - a daemon that ends needs a person
@@ -153,7 +153,7 @@ class Watch:
             return pause
 
     def step(self) -> float:
-        """Do what there is reason for; return for how many seconds to wait for an event."""
+        """Do what there is a reason for; return for how many seconds to wait for an event."""
         self.alive()
         if not self.started:
             self.start()
@@ -177,13 +177,14 @@ class Watch:
         self.progress_at = self.clock.ticks()
 
     def obtains(self) -> None:
-        """Give a sign of life of what is done beside the loop."""
+        """Give a sign of life of the work beside the loop."""
         self.obtaining.progress_at = self.clock.ticks()
 
     def start(self) -> None:
-        """Read the model, watch, and say that we are ready, before a first round that may be long.
+        """Read the model, begin to watch, and report that the daemon is ready.
 
-        Nothing waits for that round: services serve what they were given before.
+        The first round comes after that, as it may be long and nothing waits for it: services serve
+        what they were given before.
         """
         self.following.start()
         self.started = True
@@ -194,7 +195,7 @@ class Watch:
         self.tell()
 
     def start_again(self) -> None:
-        """Read everything again, since somebody asks for it, and say so."""
+        """Read everything again, as somebody asked for it, and report that to systemd."""
         event(INFO, "reloading")
         self.parts = None
         if self.obtaining.parts:
@@ -225,7 +226,7 @@ class Watch:
     # What happened.
 
     def notice(self) -> None:
-        """Look at everything of which it is time, and note what is a reason for a round."""
+        """Look at everything that is due, and note the reasons for a round."""
         now = self.clock.ticks()
         if self.may_look() and (self.bell.heard() or now >= self.files_at):
             self.notice_files()
@@ -242,17 +243,17 @@ class Watch:
             self.reasons["model"] = None
         for reason in self.calendar.reasons():
             if reason == "clock":
-                event(WARNING, "clock_jumped", what="everything is looked at again")
+                event(WARNING, "clock_jumped", what="everything is read and decided again")
                 if self.obtaining.parts:
                     self.obtaining.parts.lookups.clear()
             self.reasons[reason] = None
 
     def may_look(self) -> bool:
-        """Return whether changes of files did not take too much lately to look at more."""
+        """Return whether changes of files have not taken too much time lately to handle more."""
         return not self.allowance.left()
 
     def notice_files(self) -> None:
-        """Look at all files."""
+        """Look for changes of all files."""
         spent = self.clock.spent()
         self.reasons |= dict.fromkeys(self.following.changes())
         for name in self.outside.changed():
@@ -265,27 +266,32 @@ class Watch:
         self.files_at = self.clock.ticks() + max(usual, LOOKING_SHARE * spent)
 
     def notice_services(self) -> None:
-        """Look at the services from outside."""
+        """Look at the services' processes, and probe a few places."""
         now = self.clock.ticks()
         for name, (former, pid) in self.outside.restarted().items():
             happened = "service_restarted" if pid else "service_ended"
             event(INFO if pid else WARNING, happened, service=name, former=former, pid=pid)
             self.reasons[f"{name} restarted" if pid else f"{name} ended"] = None
         for name in self.outside.sample(now):
-            event(ERROR, "not_served", service=name, what="clients are shown something else")
+            event(
+                ERROR,
+                "not_served",
+                service=name,
+                what="clients get another certificate",
+            )
             self.unserved.add(name)
             self.reasons[f"{name} serves something else"] = None
         for name in self.outside.mended(now):
             event(INFO, "served_again", service=name)
             self.reasons[f"{name} serves what is wanted"] = None
         for name in self.outside.unasked:
-            self.reasons[f"{name} was not asked everywhere"] = None
+            self.reasons[f"{name} was not probed everywhere"] = None
         self.look_at = now + (SECOND_LOOK if self.outside.suspect else LOOK)
 
     # The halves.
 
     def round(self, site: Site) -> None:
-        """Deploy; whatever goes wrong in it, the next round comes."""
+        """Deploy; whatever goes wrong, there is a next round."""
         reasons, self.reasons = self.reasons, {}
         unserved, self.unserved = self.unserved, set()
         self.obtaining.wanted |= reasons.keys() != {CERTIFICATES}
@@ -315,7 +321,7 @@ class Watch:
         self.unserved |= unserved
 
     def may_obtain(self) -> bool:
-        """Return whether to obtain certificates now: once all that changed is deployed."""
+        """Return whether to obtain certificates now: once all changes are deployed."""
         ready = self.obtaining.wanted and not self.obtaining.running
         begun = self.parts is not None or self.undone
         return (
@@ -326,22 +332,22 @@ class Watch:
         )
 
     def is_deployed(self) -> bool:
-        """Return whether nothing that changed is to be deployed first; certificates may wait.
+        """Return whether no change has to be deployed first; certificates may wait.
 
-        What cannot be deployed at present keeps nobody from renewing.
+        A change that cannot be deployed at present keeps nobody from renewing.
         """
         others = self.reasons.keys() - {CERTIFICATES}
         return (self.undone or not others) and not self.stopping and self.obtaining.ended is None
 
     def obtain(self) -> None:
-        """Begin to obtain what is due; what comes of it is taken over by a later step."""
+        """Begin to obtain what is due; a later step takes over the outcome."""
         site, made = self.following.site, self.made()
         if site is None:
             return
         self.obtaining.begin(lambda parts: made.obtain(site, parts), self.clock.ticks())
 
     def take_over(self) -> None:
-        """Take over what came of obtaining certificates, once that has ended."""
+        """Take over the outcome of obtaining certificates, once it has ended."""
         ended = self.obtaining.result()
         if ended is None:
             return
@@ -374,13 +380,13 @@ class Watch:
         )
 
     def come(self, owner: str) -> None:
-        """Take in that somebody's certificate was stored, from any thread."""
+        """Note that somebody's certificate was stored; called from any thread."""
         self.obtained.settle(owner)
         self.arrived = True
         self.bell.wake()
 
     def enough(self) -> bool:
-        """Return whether to begin no more orders: others are due by now, or the daemon ends."""
+        """Return whether to begin no more orders: other things are due, or the daemon ends."""
         return self.stopping or self.asked or self.obtaining.wanted
 
     def leave(self) -> bool:
@@ -388,7 +394,7 @@ class Watch:
         return self.stopping
 
     def hurry(self) -> bool:
-        """Return whether a round should come to its end: for ours, or for what changed."""
+        """Return whether a round should end soon: for other work, or for changes."""
         if self.may_look() and self.bell.heard():
             spent = self.clock.spent()
             self.reasons |= dict.fromkeys(self.following.changes())
@@ -396,7 +402,7 @@ class Watch:
         return self.stopping or self.asked or bool(self.reasons)
 
     def wait_for_lock(self, error: LockHeld) -> None:
-        """Wait for our turn."""
+        """Wait until another run releases the lock."""
         if not self.waits_for_lock:
             event(INFO, "waiting_for_lock", what=error.what)
             self.manager.status(error.what)
@@ -404,31 +410,31 @@ class Watch:
         self.calendar.locked()
 
     def give_up(self, error: Exception) -> float:
-        """Say why a round could not be done; return after how many seconds the next try is."""
+        """Log why a round failed; return after how many seconds the next one begins."""
         self.parts = None
         pause = self.calendar.failed()
         self.say_failed(error, pause)
         return pause
 
     def say_failed(self, error: Exception, pause: float) -> None:
-        """Say why a half could not be done, and after how many seconds the next try is."""
+        """Log why a half failed, and after how many seconds it is tried again."""
         if isinstance(error, ProxygenError | OSError):
             event(ERROR, "round_failed", what=str(error), again_in=pause)
         else:
             mishap("round_failed", what=repr(error), again_in=pause)
-        self.manager.status(f"a round failed: {error}; the next try is in {pause:.0f} s")
+        self.manager.status(f"a round failed: {error}; the next one begins in {pause:.0f} s")
         if isinstance(error, OSError):
             self.tell_of_the_disk(error)
 
     def tell_of_the_disk(self, error: OSError) -> None:
-        """Tell people when nothing can be written, so that no round comes to its end."""
+        """Mail an alert if nothing can be written, so that no round can be completed."""
         if self.following.site:
             given = (self.following.site, self.layout, self.clock.now, error, self.memory)
             for words in tell_unwritten(*given).warnings:
                 event(WARNING, "warning", what=words)
 
     def finish(self, site: Site, parts: Parts) -> None:
-        """Take over what a deployment left."""
+        """Take over the outcome of a deployment."""
         deployed = self.deployed
         self.waits_for_lock = False
         self.outside.after(site, parts, deployed)
@@ -445,7 +451,7 @@ class Watch:
         settle()
 
     def told(self, site: Site, parts: Parts) -> None:
-        """Tell people and others how things are by now, and find out when something is due."""
+        """Mail alerts, write figures, and find out when something is due."""
         now = self.clock.now()
         outcome = together(site, parts, self.deployed, self.obtained)
         self.more = self.made().tell(site, parts, outcome)
@@ -458,9 +464,9 @@ class Watch:
         self.tell()
 
     def due(self, site: Site, outcome: Outcome) -> None:
-        """Find out when something is due, or there is more to tell people.
+        """Find out when something is due, or there is more to mail.
 
-        While certificates are obtained nobody is woken because they are due.
+        While certificates are obtained, certificates that are due wake nobody.
         """
         now = self.clock.now()
         moments = [self.more] if self.more else []
@@ -473,20 +479,20 @@ class Watch:
         self.manager.status(self.words())
 
     def not_asked_for(self, site: Site, outcome: Outcome, until: datetime) -> Iterator[Waiting]:
-        """Yield the certificates that failed without being asked for, of which nothing is kept."""
+        """Yield the certificates that failed without an order, of which nothing is stored."""
         attempts = outcome.observed.attempts if outcome.observed else {}
         failed = {of for of, _ in self.obtained.failures} - attempts.keys()
         for wanted in site.certificates if failed else ():
             if wanted.owner in failed:
-                yield Waiting(wanted, until, "failed", "it was not asked for")
+                yield Waiting(wanted, until, "failed", "it was not ordered")
 
     def tell(self) -> None:
-        """Tell how things are, whoever asks."""
+        """Report the state to systemd and in the figures."""
         self.tell_of_the_model()
         self.manager.status(self.words())
 
     def tell_of_the_model(self) -> None:
-        """Tell whether the model is right, and since when it is not."""
+        """Note whether the model is right, and since when it is not."""
         wrong = "; ".join(sorted(self.lines.mistakes)[:MOST_TOLD])
         if not wrong:
             self.memory.wrong = None
@@ -497,7 +503,7 @@ class Watch:
         self.figures.model(right=not wrong and not (site and site.mistakes))
 
     def words(self) -> str:
-        """Return in one line how things are."""
+        """Return the state in one line."""
         words = []
         if count := len(self.lines.mistakes):
             words.append(f"the model is wrong ({counted(count, 'mistake')})")
@@ -508,18 +514,18 @@ class Watch:
                 words.append("a removal is held back")
             words.append(counted(len(site.domains), "domain"))
         else:
-            words.append("waiting until it is corrected")
+            words.append("waiting until the model is corrected")
         if self.calendar.wake:
-            words.append(f"next: {self.calendar.wake:%Y-%m-%d %H:%M} UTC")
+            words.append(f"next round: {self.calendar.wake:%Y-%m-%d %H:%M} UTC")
         return "; ".join(words)
 
 
 def is_news(former: Outcome, latest: Outcome) -> bool:
-    """Return whether anything came of obtaining certificates that people may be told of."""
+    """Return whether obtaining certificates had a result that may be mailed."""
     came = latest.done or latest.failures or latest.terms or latest.notes
     return bool(came) or (former.failures, former.waiting) != (latest.failures, latest.waiting)
 
 
 def counted(number: int, what: str) -> str:
-    """Return a number of things in words."""
+    """Return in words a number of things."""
     return f"{number:,} {what}{'' if number == 1 else 's'}"

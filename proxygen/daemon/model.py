@@ -34,7 +34,7 @@ class Texts:
 
 @dataclass(slots=True)
 class Reading:
-    """One look at the files: the *site*, or the *mistakes* for which there is none."""
+    """The result of reading the files: the *site*, or the *mistakes* for which there is none."""
 
     texts: Texts | None
     masks: tuple[str, ...]
@@ -43,7 +43,7 @@ class Reading:
 
 
 def look(layout: Layout, known: ModelFiles) -> Reading:
-    """Read the files of the model as they are now, those that are not as they were *known*."""
+    """Read the files of the model that are not as they were *known*."""
     included: dict[str, Sources] = {}
     load = assemble.including(layout, known)
 

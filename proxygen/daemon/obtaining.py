@@ -1,4 +1,4 @@
-"""Obtaining: the half that may take minutes, side by side with the loop."""
+"""Obtaining certificates, which may take minutes, beside the loop."""
 
 from __future__ import annotations
 
@@ -20,12 +20,11 @@ def side_by_side(work: Callable[[], None]) -> None:
 
 @dataclass(slots=True)
 class Obtaining:
-    """Obtains certificates while the loop goes on; one after another, never two at a time.
+    """Obtains certificates while the loop goes on, never twice at the same time.
 
-    *wanted*: there is reason to, once what is under way has ended. *ended* is what became of it.
-    It began at *since*, and got on at *progress_at* last.
-    *start* has work done, *wake* rings for the loop. *parts* know from one time to the next what
-    they read.
+    *wanted*: there is a reason to, once the present work has ended. *ended* is its result. It began
+    at *since*, and made progress at *progress_at*. *start* begins work, *wake* rings for the loop.
+    *parts* remember from one time to the next what they read.
     """
 
     wake: Callable[[], None]
@@ -53,7 +52,7 @@ class Obtaining:
         self.start(whole)
 
     def result(self) -> Outcome | Exception | None:
-        """Return what became of it, once."""
+        """Return its result, once."""
         if self.running:
             return None
         ended, self.ended = self.ended, None

@@ -1,4 +1,4 @@
-"""Outside: services as others see them: processes, files, and what clients are shown."""
+"""Services as others see them: processes, files, and the certificates that clients get."""
 
 from __future__ import annotations
 
@@ -33,11 +33,10 @@ Endpoints = tuple[Endpoint, ...]
 class Outside:
     """Where clients meet what a round installed, the processes that serve it and their files.
 
-    *endpoints* are those of services for which all was done; *sockets* those of the global
-    name; *missed* those at which the round did not see what is wanted, *unasked* the services at
-    some of whose it did not come to look. *suspect* are those at which a client saw something
-    else since; when it does so twice it is told. *files* are the fingerprints of what each
-    service reads.
+    *endpoints* are those of services for which everything was done; *sockets* those of the global
+    name; *missed* those at which the round saw something wrong; *unasked* the services that it did
+    not probe everywhere. *suspect* are those at which a client saw something wrong since; if it
+    does so twice, that is reported. *files* are the fingerprints of what each service reads.
     """
 
     layout: Layout
@@ -55,7 +54,7 @@ class Outside:
     known: Fingerprints = field(default_factory=Fingerprints)
 
     def after(self, site: Site, parts: Parts, outcome: Outcome) -> None:
-        """Take over what a round left; what it may have changed is no change of others."""
+        """Take over what a round left; its own changes are not those of others."""
         observed = outcome.observed
         if observed is None:
             return
@@ -81,7 +80,7 @@ class Outside:
     # Files.
 
     def changed(self) -> list[str]:
-        """Return the services of which somebody else changed a file since this was asked."""
+        """Return the services of which somebody else changed a file since the last call."""
         former, self.files = self.files, self.read()
         return [name for name, present in self.files.items() if former.get(name) != present]
 
@@ -96,7 +95,7 @@ class Outside:
     # Processes.
 
     def restarted(self) -> Mapping[str, tuple[int | None, int | None]]:
-        """Return the services whose master process is another, with the former one and it."""
+        """Return the services with another master process, with the former one and the new one."""
         found = {}
         for name, state in self.services.items():
             facts = state.facts
@@ -110,9 +109,9 @@ class Outside:
     # Clients.
 
     def sample(self, now: float) -> Collection[str]:
-        """Look at a few endpoints; return the services that serve something else.
+        """Probe a few endpoints; return the services that serve something else.
 
-        What looks wrong once may be a reload: it is asked again at the next look.
+        What is wrong once may be a reload: it is probed again the next time.
         """
         if self.suspect:
             wrong, self.suspect = self.wrong(self.suspect), ()
@@ -121,10 +120,10 @@ class Outside:
         return ()
 
     def mended(self, now: float) -> Collection[str]:
-        """Look at the places that were missed; return the services that have none left.
+        """Probe the places that were wrong; return the services that have none left.
 
-        They may serve what is wanted: the next round looks at all of it. Those for which there
-        is no time are the first ones of the next look.
+        These may serve what is wanted: the next round probes all of it. Places for which there was
+        no time come first the next time.
         """
         if now < self.missed_at or not self.missed:
             return ()
@@ -157,9 +156,9 @@ class Outside:
 
 
 def is_missed(endpoint: Endpoint, observed: Observed) -> bool:
-    """Return whether clients of a running service were seen to be shown something else there.
+    """Return whether clients of a running service were seen to get something wrong there.
 
-    Or whether nobody looked there, at a service that shows something else at other places.
+    Or whether it was not probed, at a service that shows something wrong at other places.
     """
     state = observed.services[endpoint.service]
     names, unasked = state.installed.wrong_names, state.installed.unasked

@@ -1,4 +1,4 @@
-"""The two halves as the daemon does them: each under its lock, with a way to stop it."""
+"""The two halves as the daemon runs them: each under its lock, with a way to stop it."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ from proxygen.stores import Store
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """What every round is given; *memory* is that of what people are told.
+    """What every round is given; *memory* is that of mailed alerts.
 
-    *enough* tells whether to begin no more orders, *hurry* whether to send no more letters,
-    *leave* whether to end at once what hooks do. *alive* is told of progress with a deployment,
-    *obtains* of that with certificates, *came* of each that was stored. *addresses* look up names.
+    *enough* tells whether to begin no more orders, *hurry* whether to send no more mails, *leave*
+    whether to end hooks at once. *alive* is called for progress of a deployment, *obtains* for that
+    of obtaining, *came* for each certificate that was stored. *addresses* look up names.
     """
 
     layout: Layout
@@ -63,9 +63,9 @@ class Round:
     ) -> tuple[Parts, Outcome]:
         """Deploy; raise LockHeld while another run does.
 
-        The *former* parts give on what they know. *unserved* are services that were seen to
-        serve something else: they are looked at whatever else there is to do, and reloaded where
-        nothing else would repair them.
+        The *former* parts hand on what they know. *unserved* are services that were seen to serve
+        something else: they are probed whatever else there is to do, and reloaded if nothing else
+        would repair them.
         """
         with lock.held(self.layout.lock) as killed:
             assemble.bring_forward(self.layout)
@@ -96,11 +96,11 @@ class Round:
             )
 
     def tell(self, site: Site, parts: Parts, outcome: Outcome) -> datetime | None:
-        """Tell people what is worth a message; return when there is more to tell."""
+        """Mail alerts; return when there is more to mail."""
         return tell(site, parts, outcome, self.memory, self.sent_enough)
 
     def sent_enough(self) -> bool:
-        """Return whether to send no more letters; each one is progress."""
+        """Return whether to send no more mails; each one is progress."""
         self.alive()
         return self.hurry()
 
@@ -111,7 +111,7 @@ class Round:
         came: Callable[[str], None],
         stop: Callable[[], bool],
     ) -> Progress:
-        """Return who is told how it goes; *came* is told of each owner whose certificate came."""
+        """Return who is told how it goes; *came* gets each owner whose certificate was stored."""
 
         def say(words: str) -> None:
             alive()
@@ -132,7 +132,7 @@ class Round:
 
 
 def note_unserved(layout: Layout, name: str) -> None:
-    """Note that clients of a service do not see what is wanted, so that the round looks."""
+    """Note that clients of a service see something wrong, so that the round probes it."""
     folder = layout.live(name).folder
     if folder.is_dir():
         files.write(folder / UNSERVED, b"")

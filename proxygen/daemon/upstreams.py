@@ -1,6 +1,6 @@
-"""Upstreams: names of upstream servers, looked up now and then, since nginx reads addresses alone.
+"""Looks up names of upstream servers now and then, since nginx gets addresses only.
 
-A look never holds the loop up: it is begun, and what was answered is seen at a later step.
+A lookup never holds the loop up: it is begun, and a later step sees the answer.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Pace:
 
 @dataclass(slots=True)
 class Upstreams:
-    """Names with what the last round wrote for each; *asked* are those that are being looked up."""
+    """Names with what the last round wrote for each; *asked* are those being looked up."""
 
     clock: Clock
     addresses: Addresses = field(default_factory=Addresses)
@@ -55,7 +55,7 @@ class Upstreams:
         }
 
     def changed(self) -> list[str]:
-        """Return the names that have other addresses than were written; begin the looks due."""
+        """Return the names whose addresses differ from those written; begin the lookups due."""
         now = self.clock.ticks()
         found = [name for name, since in [*self.asked.items()] if self.answered(name, since)]
         due = [name for name, pace in self.paces.items() if pace.at <= now and self.idle(name)]
@@ -68,7 +68,7 @@ class Upstreams:
         return name not in self.asked
 
     def answered(self, name: str, since: float) -> bool:
-        """Return whether a look came to its end, and told other addresses than were written."""
+        """Return whether a lookup ended with other addresses than were written."""
         found = self.addresses.found.get(name)
         if found is None or found.at < since:
             return False
@@ -79,19 +79,19 @@ class Upstreams:
         return differs(found, written)
 
     def next(self) -> float:
-        """Return when there is next something to see."""
+        """Return when there is next an answer to see."""
         if self.asked:
             return self.clock.ticks() + 1.0
         return min((pace.at for pace in self.paces.values()), default=float("inf"))
 
 
 def rest(found: Found, written: tuple[str, ...], former: float) -> float:
-    """Return for how long to leave a name alone after a look; *former*: for how long before it."""
+    """Return for how long not to look up a name again; *former*: how long it was before."""
     if not found.addresses:
         return min(2 * former, OFTEN)
     return min(2 * former, SELDOM) if written and differs(found, written) else OFTEN
 
 
 def differs(found: Found, written: tuple[str, ...]) -> bool:
-    """Return whether a look told something to write; a name without an address keeps its last."""
+    """Return whether an answer must be written; a name without an address keeps its last one."""
     return bool(found.addresses) and found.addresses != written

@@ -124,7 +124,7 @@ class Addresses:
             addresses = self.ask(name)
         except (OSError, ValueError) as error:  # ValueError: what is no name at all
             return (), str(getattr(error, "strerror", None) or error)
-        return addresses, "" if addresses else "it has no address that nginx can read"
+        return addresses, "" if addresses else "it has no address that nginx can parse"
 
     def only(self, names: Collection[str]) -> None:
         """Forget all names but these."""

@@ -95,7 +95,7 @@ def regular(path: Path) -> Iterator[tuple[int, os.stat_result]]:
     try:
         place = os.open(path, os.O_PATH | os.O_CLOEXEC)
     except ValueError as error:  # a null byte, or half of a surrogate pair
-        raise OSError(errno.EINVAL, "this can be no path", ascii(str(path))) from error
+        raise OSError(errno.EINVAL, "this cannot be a path", ascii(str(path))) from error
     try:
         status = os.fstat(place)
         if stat.S_ISDIR(status.st_mode):
@@ -152,7 +152,7 @@ def require_within(descriptor: int, path: Path, folder: Path) -> None:
     """
     place = os.readlink(f"/proc/self/fd/{descriptor}")  # noqa: PTH115 a text, not a path
     if not Path(place).is_relative_to(os.path.realpath(folder)):
-        raise PermissionError(errno.EPERM, f"it does not stand in {folder}", str(path))
+        raise PermissionError(errno.EPERM, f"it is not in {folder}", str(path))
 
 
 def is_foreign(path: Path) -> bool:

@@ -132,7 +132,8 @@ class Search:
         self.left -= count
         if self.left < 0:
             raise UsageError(
-                f"it leads past more than {MOST_NAMES:,} names; name folders with little else",
+                f"the folders that it searches hold more than {MOST_NAMES:,} names",
+                remedy="name folders that hold little else",
                 where=os.path.join(self.root, self.mask),  # noqa: PTH118
             )
 

@@ -193,7 +193,7 @@ def finish(
     try:
         while process.poll() is None:
             if stop():
-                raise ToldToStop(f"`{command}` was ended")
+                raise ToldToStop(f"`{command}` was stopped")
             hear(process, heard, largest, min(left(end), LOOKS))
         while hear(process, heard, largest, 0) and left(end):
             pass

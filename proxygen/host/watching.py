@@ -88,7 +88,7 @@ class Watching:
             if self.reader is None or (self.wanted == (files, folders) and not self.moved):
                 return
             if not self.reader.is_alive():
-                self.without(OSError(errno.EPIPE, "the kernel's events are read no more"))
+                self.without(OSError(errno.EPIPE, "the reader of the kernel's events has ended"))
             self.moved = False
             replaced, self.replaced = self.replaced, set()
             self.wanted = files, folders

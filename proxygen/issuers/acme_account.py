@@ -234,9 +234,9 @@ def mailto(contact: str | None) -> tuple[str, ...]:
 def untaken(known: Registered, unwanted: Unwanted) -> str:
     """Return the note about a contact that the authority did not take."""
     return (
-        f"the authority of the account {known.url} does not take the contact"
-        f" {unwanted.contact or '(none)'}, so that {known.contact or 'none'} stays: correct"
-        f" `contact` ({unwanted.words})"
+        f"the authority of the account {known.url} did not accept the contact"
+        f" {unwanted.contact or '(none)'} and keeps {known.contact or 'none'}; correct `contact`"
+        f" ({unwanted.words})"
     )
 
 

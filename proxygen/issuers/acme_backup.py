@@ -36,7 +36,7 @@ class Backup(BaseModel):
             raise no_account(directory)
         if kept.key(NEXT):
             raise UsageError(
-                f"a roll-over of the key at {directory} was cut short",
+                f"the key roll-over at {directory} was interrupted",
                 remedy="finish it with `proxygen account --roll-over`",
             )
         return cls(
@@ -53,7 +53,7 @@ class Backup(BaseModel):
         try:
             return cls.model_validate_json(content)
         except ValidationError as error:
-            raise UsageError(f"{name} is no backup of an account", remedy=NAME_ONE) from error
+            raise UsageError(f"{name} is not a backup of an account", remedy=NAME_ONE) from error
 
     @property
     def content(self) -> bytes:
@@ -69,8 +69,8 @@ class Backup(BaseModel):
         directory = server.settings.directory
         if self.directory != directory:
             raise UsageError(
-                f"it is a backup of the account at {self.directory}, not at {directory}",
-                remedy="choose that authority with --authority",
+                f"this is a backup of the account at {self.directory}, not at {directory}",
+                remedy=f"run the command with `--authority {self.directory}`",
             )
         key, present = account_key(self.key.encode()), kept.key()
         if key is None:
@@ -90,6 +90,6 @@ class Backup(BaseModel):
 def no_account(directory: str) -> UsageError:
     """Return the error for an authority where there is no account yet."""
     return UsageError(
-        f"there is no account at {directory} yet",
-        remedy="run `proxygen apply`: the first certificate creates it",
+        f"proxygen has no account at {directory} yet",
+        remedy="run `proxygen apply`: the first order creates it",
     )

@@ -164,7 +164,9 @@ def warnings(source: FileSource) -> tuple[str, ...]:
         return ()  # `issue` says so
     if not mode & OTHERS:
         return ()
-    return (f"{path} holds a private key and is open to others (mode {mode:04o}): chmod 600",)
+    return (
+        f"{path} holds a private key and other users may access it (mode {mode:04o}): chmod 600",
+    )
 
 
 def contents(paths: Sequence[Path], within: Path | None = None) -> tuple[tuple[str, bytes], ...]:

@@ -1,35 +1,36 @@
-"""Key, leaf and chain put together out of whatever files an administrator has."""
+"""Puts key, leaf and chain together out of whatever files an administrator has."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import starmap
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes as PrivateKey
 
 from proxygen.errors import IssueFailed
-from proxygen.failure import NotObtained
+from proxygen.failure import Failure, NotObtained, Scope
 from proxygen.model.certificate import KeyAndChain
 from proxygen.model.material import Material, files, read, readable, refusal
 from proxygen.model.x509 import (
     certificate_pem,
     der,
+    identity,
     is_self_signed,
     issued,
     key_pem,
     public_key,
     spki,
-    title,
 )
 
 
 def assemble(contents: Sequence[tuple[str, bytes]], password: bytes | None = None) -> KeyAndChain:
-    """Return the key, its certificate and the chain out of *contents*, (file name, bytes) pairs.
+    """Return key, leaf and chain from *contents*, pairs of file name and bytes.
 
-    PEM blocks may stand in any order in any of the files; PKCS#12 and DER are told by
-    their content. The chain goes issuer by issuer as far as the certificates link, without
-    the root; what does not belong to it is left out. Raise IssueFailed (final) that says which
-    file is wrong in what.
+    PEM blocks may be in any order in any of the files; PKCS#12 and DER are recognized by their
+    content. The chain goes from issuer to issuer as far as certificates are there, without the
+    root; other certificates are left out. Raise IssueFailed (final), which says which file is wrong
+    and how.
     """
     material = read(contents, password)
     with readable("material-unreadable", files=files(contents)):
@@ -40,7 +41,7 @@ def assemble(contents: Sequence[tuple[str, bytes]], password: bytes | None = Non
 
 
 def the_key(material: Material, contents: Sequence[tuple[str, bytes]]) -> PrivateKey:
-    """Return the one private key; the same key found twice is one."""
+    """Return the one private key; the same key in two places counts once."""
     different = {spki(key.public_key()): key for _, key in material.keys}
     if not different:
         raise IssueFailed(absent("no-key", material, contents))
@@ -53,21 +54,26 @@ def the_key(material: Material, contents: Sequence[tuple[str, bytes]]) -> Privat
 def the_leaf(
     material: Material, key: PrivateKey, contents: Sequence[tuple[str, bytes]]
 ) -> x509.Certificate:
-    """Return the certificate of the key; the newest when several were issued for it."""
+    """Return the certificate of the key; the newest one if several were issued for it."""
     found = [certificate for _, certificate in material.certificates]
     if not found:
         raise IssueFailed(absent("no-certificate", material, contents))
     wanted = spki(key.public_key())
     candidates = [certificate for certificate in found if public_key(certificate) == wanted]
     if not candidates:
-        present = "; ".join(sorted({title(certificate) for certificate in found}))
-        file = material.keys[0][0]
-        raise IssueFailed(refusal("no-certificate-of-key", file=file, titles=present))
+        parts = tuple(dict.fromkeys(starmap(there, material.certificates)))
+        raise IssueFailed(refusal("no-certificate-of-key", parts, file=material.keys[0][0]))
     return max(candidates, key=lambda leaf: (leaf.not_valid_before_utc, der(leaf)))
 
 
+def there(file: str, certificate: x509.Certificate) -> Failure:
+    """Return which certificate a file holds, as part of a failure."""
+    facts = {"file": file} | identity(certificate)
+    return Failure("certificate-there", Scope.OWNER, facts=tuple(facts.items()))
+
+
 def absent(what: str, material: Material, contents: Sequence[tuple[str, bytes]]) -> NotObtained:
-    """Return the failure for what is not there, and what is: a request is taken for the answer."""
+    """Return the failure for a missing key or certificate; it names what was found instead."""
     others = ", ".join(material.others[:5])
     code = f"{what}-but" if others else f"{what}-found"
     return refusal(code, files=files(contents), others=others)

@@ -1,4 +1,4 @@
-"""Backends: an application's locations as data, and what the model says beside them."""
+"""Backends: the locations of an application, changed and extended by the model."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Applications = Mapping[str, Application]
 def backends(
     wanted: Mapping[str, BackendFields], document: Document, applications: Applications
 ) -> tuple[dict[str, Backend], list[Mistake]]:
-    """Return the backends by name, and what is wrong with those that are left out."""
+    """Return the backends by name, and the mistakes of those that are left out."""
     built: dict[str, Backend] = {}
     mistakes: list[Mistake] = []
     for name, fields in wanted.items():
@@ -32,7 +32,7 @@ def backends(
 def wrong_in(
     name: str, fields: BackendFields, document: Document, applications: Applications
 ) -> Iterator[Mistake]:
-    """Yield what is wrong with one backend."""
+    """Yield the mistakes of one backend."""
     application = applications.get(fields.application)
     if application is None:
         reason, remedy = unknown(fields.application, sorted(applications))
@@ -46,8 +46,8 @@ def wrong_in(
         yield Mistake(
             document.origin("backends", name, "upstreams"),
             f"backends.{name}.upstreams",
-            "no location leads to one of these upstreams",
-            f"name one of them {' or '.join(needed)}, or add `locations`",
+            "no location uses any of these upstreams",
+            f"rename one of them to {' or '.join(needed)}, or add `locations`",
             code="no-upstream",
         )
     circling = in_circles(locations)
@@ -60,8 +60,8 @@ def wrong_in(
             yield Mistake(
                 document.origin("backends", name, "upstreams", upstream),
                 f"backends.{name}.upstreams.{upstream}",
-                "http:// and https:// servers in one upstream",
-                "make two upstreams of it",
+                "one upstream has both http:// and https:// servers",
+                "make two upstreams of them",
                 code="mixed-upstream",
             )
 
@@ -69,27 +69,35 @@ def wrong_in(
 def wrong_at(
     path: str, location: Mapping[str, Any], fields: BackendFields, circling: Collection[str]
 ) -> Iterator[tuple[str, str, str]]:
-    """Yield what is wrong with a location of the model, what to do about it, and the code."""
+    """Yield what is wrong with a location of the model: reason, remedy and code."""
     upstream, redirect = location.get("upstream"), location.get("redirect")
     if redirect is None and upstream not in fields.upstreams:
-        reason = f"the upstream `{upstream}` is not there" if upstream else "`upstream` is missing"
+        reason = f"unknown upstream `{upstream}`" if upstream else "`upstream` is missing"
         yield reason, f"write one of: {', '.join(fields.upstreams)}", "no-upstream"
     if path in circling:
-        reason = f"it sends the browser to {redirect}, from where it is sent here again"
-        yield reason, "write a path that another location takes", "redirect-loop"
+        reason = f"redirect loop: {redirect} sends the browser back here"
+        yield reason, "write a path that another location serves", "redirect-loop"
     if location.get("password") and redirect:
-        reason = "nobody is asked for a password before a redirect"
-        yield reason, "take out `password`; protect the path that it leads to", "redirect-password"
+        reason = "nginx asks for no password before a redirect"
+        yield (
+            reason,
+            "set it at the path of the redirect instead",
+            "redirect-password",
+        )
     elif location.get("password") and fields.password_file is None:
-        yield "nobody's password is known", "add `password_file` to the backend", "no-passwords"
+        yield (
+            "`password` needs a file with passwords",
+            "add `password_file` to the backend",
+            "no-passwords",
+        )
     rewrite = location.get("rewrite", "")
     if rewrite.endswith("/") and not path.endswith("/") and not location.get("exact"):
-        reason = f"{path}../x would be passed on as {rewrite}../x, which leads above {rewrite}"
+        reason = f"nginx would pass {path}../x on as {rewrite}../x, which leads above {rewrite}"
         yield reason, f"write the path as {path}/", "rewrite-above"
 
 
 def in_circles(locations: Mapping[str, Mapping[str, Any]]) -> set[str]:
-    """Return the paths whose redirects lead back to themselves, maybe by way of others."""
+    """Return the paths whose redirects lead back to themselves, maybe through others."""
     redirects = {path: each["redirect"] for path, each in locations.items() if "redirect" in each}
     leads = {path: taker(redirect, locations) for path, redirect in redirects.items()}
     found, passed = set[str](), set[str]()
@@ -105,7 +113,7 @@ def in_circles(locations: Mapping[str, Mapping[str, Any]]) -> set[str]:
 
 
 def taker(asked: str, locations: Mapping[str, Mapping[str, Any]]) -> str | None:
-    """Return the path of the location that takes requests for a path, as nginx chooses it."""
+    """Return the path of the location that serves a path, as nginx chooses it."""
     if asked in locations:
         return asked
     begin = (asked[:end] for end in range(len(asked) - 1, 0, -1))
@@ -117,7 +125,8 @@ def taker(asked: str, locations: Mapping[str, Mapping[str, Any]]) -> str | None:
 def backend(name: str, fields: BackendFields, application: Application, where: Origin) -> Backend:
     """Return one backend; locations of upstreams that it does not have are left out.
 
-    Not those with a password: their requests are nobody's, or `/` would take them without one.
+    Locations with a password stay without an upstream: otherwise `/` would serve their requests
+    without asking for the password.
     """
     locations = []
     for path, values in merged(fields, application).items():
@@ -135,7 +144,7 @@ def backend(name: str, fields: BackendFields, application: Application, where: O
 
 
 def merged(fields: BackendFields, application: Application) -> dict[str, dict[str, Any]]:
-    """Return by its path what each location says, the model's word before the application's."""
+    """Return the fields of each location by its path; the model's come before the application's."""
     found = {path: said(location) for path, location in application.locations.items()}
     for values in found.values():
         upstream = values.get("upstream")
@@ -147,5 +156,5 @@ def merged(fields: BackendFields, application: Application) -> dict[str, dict[st
 
 
 def said(location: LocationFields) -> dict[str, Any]:
-    """Return what a location says, without what it leaves open."""
+    """Return the fields of a location that are set."""
     return location.model_dump(exclude_none=True)

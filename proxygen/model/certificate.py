@@ -10,10 +10,10 @@ from pathlib import Path
 from proxygen.errors import Origin
 
 GLOBAL = "global"
-"""The owner of the global certificate; no domain can be called so, as a domain has a dot."""
+"""The owner of the global certificate; no domain has this name, as a domain has a dot."""
 
 ADOPTED = "adopted"
-"""The issuer of a certificate that serves until the wanted one is there: a service had it."""
+"""The issuer of an adopted certificate that serves until the wanted one is obtained."""
 
 
 HTTP, DNS, PERSIST = "http-01", "dns-01", "dns-persist-01"
@@ -21,7 +21,7 @@ HTTP, DNS, PERSIST = "http-01", "dns-01", "dns-persist-01"
 
 
 class KeyType(StrEnum):
-    """The kinds of private key that can be asked for."""
+    """The types of private key that the model can ask for."""
 
     ECDSA_P256 = "ecdsa-p256"
     ECDSA_P384 = "ecdsa-p384"
@@ -32,9 +32,9 @@ class KeyType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """A reference to a secret: ``env:NAME`` or ``file:PATH``; never the secret itself.
+    """A reference to a secret, ``env:NAME`` or ``file:PATH``; never the secret itself.
 
-    A file is not read that stands elsewhere than below *within*, if that is given.
+    If *within* is given, a file is read only below that folder.
     """
 
     kind: str
@@ -46,8 +46,8 @@ class Secret:
 class FileSource:
     """A certificate that the administrator supplies: PEM files, or one PKCS#12 file.
 
-    Paths are absolute. In PEM files leaf, chain and key may stand in any order and in any of
-    the files. None of them is read that stands elsewhere than below *within*, if that is given.
+    Paths are absolute. In PEM files, leaf, chain and key may be in any order and in any of the
+    files. If *within* is given, files are read only below that folder.
     """
 
     certificate: Path
@@ -67,7 +67,7 @@ class FileSource:
 
 @dataclass(frozen=True, slots=True)
 class Authority:
-    """An ACME authority by its *directory* (URL); *profile* is what to ask it for, or empty."""
+    """An ACME authority by its *directory* (URL), with the *profile* to order (or empty)."""
 
     directory: str
     profile: str = ""
@@ -77,14 +77,14 @@ class Authority:
 class Certificate:
     """A certificate that the model wants.
 
-    *names* are A-labels, the name of the URL first. *issuer* is the word of the model:
-    ``acme``, ``file``, ``hook`` or ``selfsigned``. *authorities* are the ACME authorities to
-    ask, the preferred one first; the next takes over when it cannot issue. *keep_key* asks a
-    renewal to keep the private key (the global certificate: published TLSA 3 1 1 records
-    name it), *key_type_said* tells that the model asks for that type of key, which is else the
-    default. *challenge* is how names are proven (RFC 8555 section 8), *solver* the name of who
-    writes DNS records for it. *strict*: all names or none. *unchecked* are the names that are not
-    looked at before the authority is asked; *looked_at_by* changes when how the others are does.
+    *names* are A-labels, the name of the URL first. *issuer* is the word of the model: ``acme``,
+    ``file``, ``hook`` or ``selfsigned``. *authorities* are the ACME authorities to ask, the
+    preferred one first; the next one takes over if it cannot issue. *keep_key*: a renewal keeps the
+    private key (that of the global certificate: published TLSA 3 1 1 records name it).
+    *key_type_said*: the model asks for *key_type*, which otherwise is the default. *challenge* is
+    how names are proven (RFC 8555 section 8), *solver* the name of the solver that writes its DNS
+    records. *strict*: all names or none. *unchecked* are names that are not checked before an
+    order; *looked_at_by* changes when the way changes in which the others are checked.
     """
 
     owner: str
@@ -105,14 +105,14 @@ class Certificate:
 
 @dataclass(frozen=True, slots=True)
 class KeyAndChain:
-    """The secret half of a bundle: *key* (PKCS#8 PEM) and *fullchain* (leaf first, PEM)."""
+    """The secret half of a bundle: *key* (PKCS#8 PEM) and *fullchain* (PEM, leaf first)."""
 
     key: bytes
     fullchain: bytes
 
     @property
     def pem(self) -> bytes:
-        """Key, then leaf, then chain: one file is a pair that cannot come apart."""
+        """Key, then leaf, then chain: in one file a pair cannot come apart."""
         return self.key.rstrip(b"\n") + b"\n" + self.fullchain.rstrip(b"\n") + b"\n"
 
     def __repr__(self) -> str:
@@ -121,11 +121,11 @@ class KeyAndChain:
 
 @dataclass(frozen=True, slots=True)
 class RenewalInfo:
-    """What an authority suggested about the renewal of one certificate (RFC 9773 section 4.2).
+    """What an authority suggested about the renewal of a certificate (RFC 9773 section 4.2).
 
-    *start* and *end* bound the suggested window, and *moment* was drawn in it, once; all None
-    where the authority suggested nothing. *look_at* is when to ask again, *explanation* the
-    URL of a page that tells people why.
+    *start* and *end* bound the suggested window, in which *moment* was drawn once; all are None if
+    the authority suggested nothing. *look_at* is when to poll again, *explanation* the URL of a
+    page that tells people why.
     """
 
     look_at: datetime
@@ -139,16 +139,16 @@ class RenewalInfo:
 class Bundle:
     """What is known of an issued and stored certificate, without its key.
 
-    *names* are its SANs, sorted; *digest* is the SHA-256 (hex) of ``KeyAndChain.pem``,
-    *fingerprint* that of the leaf's DER form, *spki* that of its SubjectPublicKeyInfo;
-    *issued_by* is the common name of the CA. *issuer* is as in ``Certificate``, *authority* the
-    directory of the ACME authority that it is from and *profile* what that was asked for.
-    *stand_in* marks the self-signed certificate that serves until the first real one arrives.
-    *source* is a hash of the files that it was read from, empty for other issuers.
-    *identifier* is its unique identifier (RFC 9773 section 4.1), empty where it has none.
-    *replace* tells that it must be replaced, with a new key: it is revoked or compromised.
-    *adopted* are the services that were configured with it before proxygen, empty for others.
-    Where it is not what the model wants, its *issuer* is ADOPTED.
+    *names* are its SANs, sorted. *digest* is the SHA-256 (hex) of ``KeyAndChain.pem``,
+    *fingerprint* that of the leaf's DER form, *spki* that of its SubjectPublicKeyInfo. *issued_by*
+    is the common name of the CA. *issuer* is as in ``Certificate``, *authority* the directory of
+    the ACME authority that issued it, and *profile* the one it was ordered with. *stand_in* marks
+    the self-signed certificate that serves until the first real one is obtained. *source* is a hash
+    of the files that it was read from, empty for other issuers. *identifier* is its unique
+    identifier (RFC 9773 section 4.1), empty if it has none. *replace*: it must be replaced, with a
+    new key, as it is revoked or compromised. *adopted* are the services that were configured with
+    it before proxygen, empty for others; if it is not what the model wants, its *issuer* is
+    ADOPTED.
     """
 
     owner: str
@@ -173,7 +173,7 @@ class Bundle:
 
     @property
     def is_interim(self) -> bool:
-        """Whether it is not what the model wants, and serves until that is there."""
+        """Whether it serves only until the certificate that the model wants is obtained."""
         return self.stand_in or self.issuer == ADOPTED
 
     @property
@@ -187,9 +187,9 @@ class Bundle:
 
 
 def matches(pattern: str, name: str) -> bool:
-    """Return whether the SAN *pattern* stands for *name* (RFC 9525 section 6.3).
+    """Return whether the SAN *pattern* covers *name* (RFC 9525 section 6.3).
 
-    A wildcard is the whole leftmost label and stands for exactly one label.
+    A wildcard is the whole leftmost label and covers exactly one label.
     """
     if pattern.startswith("*."):
         _, dot, parent = name.partition(".")

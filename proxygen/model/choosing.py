@@ -1,9 +1,9 @@
-"""Choosing: what each included file says now, or what it said when it was last right.
+"""Chooses, for each included file, its present content or that of when it was last right.
 
-A file with a mistake is set aside, and what it said when it was last right counts. A name that two
-files claim stays with the one that had it, also where its removal is held back. What was last right
-fits together, so this comes to an end: a file goes from what it says now to what it said, and from
-there loses single domains.
+A file with a mistake is set aside, and its content of when it was last right counts. A name that
+two files claim stays with the one that had it, even if its removal is held back. What was last
+right fits together, so this ends: a file falls back to its earlier content, and from there loses
+single domains.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ MOST_ROUNDS = 20
 
 
 class Holder(NamedTuple):
-    """Who claims something: a file, by what it says now or said *once*, with one of its domains.
+    """A claim: a file, with its present content or as it was (*once*), with one of its domains.
 
     *placed* is None for the global URL.
     """
@@ -42,12 +42,12 @@ class Holder(NamedTuple):
 
     @property
     def claims(self) -> tuple[str, ...]:
-        """What is claimed."""
+        """What it claims."""
         return self.placed.claims if self.placed else ()
 
 
 Rank = tuple[int, tuple[str, ...]]
-"""How good a claim is, the least being the best."""
+"""How good a claim is; the smallest rank is the best."""
 
 
 @dataclass(slots=True)
@@ -111,7 +111,7 @@ class Choice:
         return self.read_once.file(known.source, Included) if known else None
 
     def chosen(self, name: str) -> Read | None:
-        """Return what counts of a file."""
+        """Return the content of a file that counts."""
         if name == self.first.name:
             return self.first
         if name in self.held:
@@ -119,21 +119,21 @@ class Choice:
         return self.as_once(name) if name in self.aside else self.now[name]
 
     def files(self) -> Iterator[tuple[str, Read, bool]]:
-        """Yield each file that counts, and whether it does as it was last right."""
+        """Yield each file that counts, and whether it counts as it was last right."""
         yield self.first.name, self.first, False
         for name in dict.fromkeys([*self.found.masks, *self.aside]):
             if read := self.chosen(name):
                 yield name, read, name in self.aside
 
     def placed(self) -> list[Holder]:
-        """Return every domain that counts; the very same while the same do."""
+        """Return every domain that counts; the same object while the same ones do."""
         if self.counting is None:
             others = (each for each in self.living() if key_of(each) not in self.held_keys)
             self.counting = [*others, *self.holding()]
         return self.counting
 
     def living(self) -> Iterator[Holder]:
-        """Yield every domain of the files that counts, were nothing held back."""
+        """Yield every domain of the files that counts if nothing is held back."""
         for name, read, once in self.files():
             out = self.dropped.get(name, ())
             for each in self.placed_of(read, once=once):
@@ -161,9 +161,9 @@ class Choice:
         return once == (name in self.aside) and placed.key not in self.dropped.get(name, ())
 
     def site(self) -> Site:
-        """Return the site of what counts, were nothing held back.
+        """Return the site of what counts if nothing is held back.
 
-        Of two that claim one domain the first is in it.
+        Of two files that claim one domain, it has the first one's.
         """
         return replace(self.bare, domains=owners_of(self.living()))
 
@@ -176,7 +176,7 @@ class Choice:
     def settled(self, mistakes: Iterable[Mistake]) -> Site:
         """Return the site; *mistakes* are those of the main file.
 
-        Everything that is wrong is told, whatever counts in the end.
+        Everything that is wrong is reported, whatever counts in the end.
         """
         alone = list(self.of_files())
         self.leave_out_misfits()
@@ -217,7 +217,7 @@ class Choice:
                 yield from many
 
     def of_files(self) -> Iterator[tuple[str, Mistake]]:
-        """Yield what is wrong with each file by itself, as it is now."""
+        """Yield the mistakes of each present file by itself."""
         for name, read in ((self.first.name, self.first), *self.now.items()):
             if name != self.first.name:
                 self.alone.update(read.document.mistakes)
@@ -226,7 +226,7 @@ class Choice:
                 yield from ((name, each) for each in placed.mistakes)
 
     def of_the_whole(self) -> Iterator[Mistake]:
-        """Yield what is wrong with the files together, double claims apart."""
+        """Yield the mistakes of the files together, except for double claims."""
         site, documents, main = self.site(), self.documents(), self.first.document
         yield from rules.broken(site, main, documents)
         yield from provable.broken(site, main, documents)
@@ -329,7 +329,7 @@ class Choice:
         return mistake not in there.get(name, self.borne.get(name, ()))
 
     def put_aside(self, name: str, mistake: Mistake) -> bool:
-        """Set a file aside; return that something else counts now."""
+        """Set a file aside; return True, as something else counts now."""
         self.aside.setdefault(name, []).append(mistake)
         self.counting = None
         if self.rounds > MOST_ROUNDS and (once := self.as_once(name)):
@@ -339,7 +339,7 @@ class Choice:
     # Double claims.
 
     def clashes(self) -> dict[str, list[Holder]]:
-        """Return who claims what, where two do."""
+        """Return the claims of everything that is claimed more than once."""
         first: dict[str, Holder] = {}
         twice: dict[str, list[Holder]] = {}
         ours = Holder(self.first.name, None, once=False)
@@ -360,9 +360,9 @@ class Choice:
                 yield each.file, self.clash(claim, each, best)
 
     def rank(self, claim: str, holder: Holder) -> Rank:
-        """Return how good a claim is, the least being the best.
+        """Return how good a claim is; the smallest rank is the best.
 
-        The main file's, then who had it, then the first file in sorted order.
+        The main file comes first, then the file that had it, then the first file in sorted order.
         """
         if holder.file == self.first.name:
             return 0, ()
@@ -373,7 +373,7 @@ class Choice:
         return 1 if had else 2, PurePath(holder.file).parts
 
     def clash(self, claim: str, holder: Holder, best: Holder) -> Mistake:
-        """Return the mistake of who claims what another one has."""
+        """Return the mistake of a claim to what another one has."""
         placed, other = holder.placed, best.placed
         if placed is None:
             raise ValueError("nobody has a better claim than the global URL")
@@ -455,12 +455,12 @@ class Choice:
         return {each.key for each in self.placed_of(self.first)}
 
     def of_main(self, mistake: Mistake, best: Holder) -> Mistake:
-        """Return a mistake as one of the main file, which claims what an included one had."""
+        """Return a mistake as one of the main file, which claims what an included file had."""
         where = best.placed.where if best.placed else self.bare.main.origin
-        reason = f"what {mistake.where} had is claimed here: {mistake.reason}"
-        remedy = "take it out at one of the places"
+        reason = f"this takes something from {mistake.where}: {mistake.reason}"
+        remedy = "remove it at one of the places"
         if mistake.where.file in self.held:
-            remedy = f"take it out here; {CONFIRM}"
+            remedy = f"remove it here; {CONFIRM}"
         return replace(mistake, where=where, reason=reason, remedy=remedy)
 
     # What is held back.
@@ -566,7 +566,7 @@ class Choice:
             yield SetAside(name, many, self.kept_by(name), lost)
 
     def kept_by(self, name: str) -> tuple[str, ...]:
-        """Return the domains that stay as they were; those of every file of a mask for one."""
+        """Return the domains that stay as they were; for a mask, those of all its files."""
         mask = self.found.masks.get(name, "")
         if mask not in self.found.untold:
             return self.kept(name)
@@ -586,13 +586,13 @@ def key_of(holder: Holder) -> str:
 
 
 def key_at(where: Origin, every: Iterable[Placed]) -> str:
-    """Return in which domain of a file a place is, empty for none."""
+    """Return the domain of a file in which a place is, empty for none."""
     before = [each for each in every if each.where <= where]
     return max(before, key=lambda each: each.where).key if before else ""
 
 
 def owners_of(holders: Iterable[Holder]) -> tuple[Owner, ...]:
-    """Return the domains of which something right is left; of two of one name the first."""
+    """Return the domains of which something right is left; of two with one name, the first."""
     owners: dict[str, Owner] = {}
     for _, each, _ in holders:
         if each and each.owner:
@@ -607,7 +607,7 @@ def is_there(owner: Owner, site: Site) -> bool:
 
 
 def place_of(name: str, main: Source) -> str:
-    """Return where an included file is that messages call so; they do as the main one is called."""
+    """Return the path of an included file from its name in messages, which is relative."""
     above = PurePath(main.name).parent
     below = PurePath(name)
     return str(main.folder / below.relative_to(above)) if below.is_relative_to(above) else name
@@ -615,14 +615,14 @@ def place_of(name: str, main: Source) -> str:
 
 def reverse(mistake: Mistake, there: Origin) -> Mistake:
     """Return a mistake between two places as one of the other place, which changed."""
-    what = f"with this here, something is wrong at {mistake.where}: {mistake.reason}"
-    remedy = "take it out here, or correct what stands there first"
+    what = f"this makes {mistake.where} wrong: {mistake.reason}"
+    remedy = "remove it here, or correct the other place first"
     return Mistake(there, "", what, remedy, mistake.where, code=mistake.code)
 
 
 def twice(typed: str, where: Origin, first: Origin) -> Mistake:
-    """Return the mistake of a domain that stands in two places."""
-    reason = f"the domain stands here again, first at {first}"
+    """Return the mistake of a domain that is in two places."""
+    reason = f"duplicate domain: it stands at {first} already"
     return Mistake(where, f"domains.{typed}", reason, "keep one of the two", first, code="twice")
 
 

@@ -1,7 +1,7 @@
-"""Earlier: what the main file said before and says no more, for what is held back.
+"""What the main file had before and lacks now, for the domains that are held back.
 
-A main file that was cut short loses what domains need as well: backends, solvers, defaults, how
-certificates are obtained. Domains that are held back stay as they were with all of it.
+A main file that was cut short also lacks what domains need: backends, solvers, defaults, how
+certificates are obtained. Domains that are held back keep all of it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ NOT_THESE = ("domains", "include")
 
 
 def texts_of(former: FormerFile | None, now: Read, read_once: ReadBefore) -> list[Read]:
-    """Return the main file as it was, the latest first, where it was different."""
+    """Return the earlier texts of the main file that differ from the present one, latest first."""
     if former is None or now.content is None:
         return []
     texts = [former.source.text, *(each.text for each in former.held)]
@@ -36,9 +36,9 @@ def texts_of(former: FormerFile | None, now: Read, read_once: ReadBefore) -> lis
 
 
 def completed(now: Read, before: Iterable[Read]) -> tuple[Read, tuple[bytes, ...]]:
-    """Return the main file with what it said before and does not say now, without domains.
+    """Return the main file, completed by what it had before and lacks now, without domains.
 
-    And the texts of which there is something in it; of what several say the latest counts.
+    Also return the texts from which something was taken; the latest text that has a field counts.
     """
     value, used = Map(), []
     for key in now.document.value:
@@ -56,7 +56,7 @@ def completed(now: Read, before: Iterable[Read]) -> tuple[Read, tuple[bytes, ...
 
 
 def add(value: Map, before: Any) -> bool:
-    """Add what was said before and is not now; return whether there is anything."""
+    """Add what was there before and is not there now; return whether there is anything."""
     found = False
     if not isinstance(before, Map):
         return found
@@ -77,11 +77,11 @@ def add(value: Map, before: Any) -> bool:
 
 
 def mapping(value: Map, key: str) -> Map:
-    """Return what a mapping says for a key, an empty mapping for anything else."""
+    """Return the mapping below a key, an empty one for anything else."""
     found = value.get(key)
     return found if isinstance(found, Map) else Map()
 
 
 def copied(value: Map, given: Map, key: str) -> None:
-    """Copy what a mapping says for a key, with its place."""
+    """Copy the value of a key, with its place."""
     value[key], value.places[key] = given[key], given.places[key]

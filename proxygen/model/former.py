@@ -1,7 +1,7 @@
-"""Former: the files of the model as they were last right, and what stays as it was.
+"""The files of the model as they were last right, and what stays as it was.
 
 A file with a mistake is set aside: its domains stay as they were last right. A removal that may be
-an accident is held back: what would go stays as it was last right.
+an accident is held back: what would be removed stays as it was.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from proxygen.languages.lines import visible
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A file of the model: its *name* as messages show it, its *folder*, and what it holds.
+    """A file of the model: its *name* in messages, its *folder*, and its text.
 
-    *home* is the folder without links and `..`, where that is known.
+    *home* is the folder without links and `..`, if that is known.
     """
 
     name: str
@@ -30,13 +30,13 @@ class Source:
 
     @property
     def place(self) -> str:
-        """Its path, the same wherever a command was started and however that was spelled."""
+        """Its path, the same wherever a command was started and however the path was spelled."""
         return f"{self.home or self.folder}/{self.name.rpartition('/')[2]}"
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """The *domains* of a file that are held back, as they stand in a *text* that it had before."""
+    """The *domains* of a file that are held back, as they are in a *text* that it had before."""
 
     text: bytes
     domains: frozenset[str]
@@ -44,12 +44,12 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class FormerFile:
-    """A file as it was last right, and the *mask* by which it was included, none for the main one.
+    """A file as it was last right, with the *mask* that included it (empty for the main file).
 
-    *held* is what it had before that and is held back, the latest first; of a file that is gone
-    nothing else is left. What the main one had may be needed by what is held back of others.
-    *released* are domains that somebody removes on purpose, *lost* those that are not there though
-    the file has them, as it is set aside and they do not fit what others say any more.
+    *held* are earlier texts of which something is held back, the latest first; of a file that is
+    gone nothing else is left. Those of the main file may be needed by what is held back of others.
+    *released* are domains that somebody removes on purpose. *lost* are those that are not served
+    although the file has them: it is set aside, and they no longer fit the other files.
     """
 
     source: Source
@@ -63,7 +63,7 @@ class FormerFile:
 class Former:
     """The model as it was last right: its main file, and the included ones by ``Source.place``.
 
-    *serial* is another one whenever something else is kept.
+    *serial* changes whenever something else is stored.
     """
 
     main: FormerFile | None = None
@@ -76,15 +76,15 @@ NOTHING = Former()
 
 
 def nowhere(folder: Path) -> bool:  # noqa: ARG001
-    """Return that a folder is not there."""
+    """Return False: the folder does not exist."""
     return False
 
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """What counts of the past: the model as it was last right.
+    """The model as it was last right, and how much of it counts.
 
-    *confirmed*: a person confirms every removal. *is_there* tells of a folder whether it is there.
+    *confirmed*: a person confirms every removal. *is_there* returns whether a folder exists.
     """
 
     former: Former = NOTHING
@@ -108,15 +108,15 @@ class SetAside:
     def words(self) -> str:
         """What it means for its domains."""
         if not self.kept:
-            return f"{self.file} is set aside; nothing in it was right before"
+            return f"{self.file} is set aside; no earlier version of it was right"
         count = len(self.kept)
-        stays = "its domain stays as it was"
+        stays = "its domain stays as it was when the file was last right"
         if count > 1:
-            stays = f"its {count} domains stay as they were"
-        return f"{self.file} is set aside: {stays} last right"
+            stays = f"its {count} domains stay as they were when the file was last right"
+        return f"{self.file} is set aside: {stays}"
 
     def __str__(self) -> str:
-        lost = f"; not there: {', '.join(self.lost[:MOST_NAMED])}" if self.lost else ""
+        lost = f"; not served: {', '.join(self.lost[:MOST_NAMED])}" if self.lost else ""
         return visible("\n".join([f"{self.words}{lost}", *map(str, self.mistakes)]))
 
     def as_json(self) -> dict[str, Any]:
@@ -130,11 +130,13 @@ class SetAside:
 
 
 MOST_NAMED = 10
-CONFIRM = "if it is meant: `proxygen apply --confirm-removal`; if not, put back what is missing"
+CONFIRM = (
+    "if it is intended, run `proxygen apply --confirm-removal`; if not, put back what is missing"
+)
 
 
 class Why(StrEnum):
-    """Why a removal is held back, as ``--json`` has it."""
+    """Why a removal is held back, as ``--json`` prints it."""
 
     MANY = "many"
     EMPTY = "empty"
@@ -142,17 +144,17 @@ class Why(StrEnum):
 
 
 WORDS = {
-    Why.MANY: "so much would go at once",
-    Why.EMPTY: "the file had domains, and has none",
-    Why.NO_FILES: "no file is found any more where there were some",
+    Why.MANY: "many domains would be removed at once",
+    Why.EMPTY: "the file had domains and has none now",
+    Why.NO_FILES: "`include` finds no file where it found some before",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """Domains of one file that would go, and stay as they were until a person confirms it.
+    """Domains of one file whose removal waits for a person's confirmation.
 
-    The *lost* of them cannot stay: nothing says any more what they need.
+    The *lost* ones of them are not served, as what they need is gone.
     """
 
     file: str
@@ -167,7 +169,7 @@ class Removal:
         many = "1 domain" if len(self.domains) == 1 else f"{len(self.domains)} domains"
         what = f"the removal of {many} is held back: {WORDS[self.why]}: {named}{rest}"
         if self.lost:
-            what += f"; not there, for want of what they need: {', '.join(self.lost[:MOST_NAMED])}"
+            what += f"; not served, as what they need is gone: {', '.join(self.lost[:MOST_NAMED])}"
         return visible(f"{what}\n  at: {self.file}\n  do: {CONFIRM}")
 
     def as_json(self) -> dict[str, Any]:

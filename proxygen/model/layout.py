@@ -8,12 +8,12 @@ from pathlib import Path
 
 LONGEST_STEM = 180
 CHAIN = ".chain.pem"
-"""What the name of a file ends with that holds a chain alone."""
+"""The ending of the name of a file that holds only a chain."""
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The places of one installation; *root* is ``/`` except for tests and trials."""
+    """The paths of one installation; *root* is ``/`` except for tests and trials."""
 
     root: Path
     config: Path
@@ -21,7 +21,7 @@ class Layout:
     def host(self, path: str) -> Path:
         """Return an absolute path of the host, such as ``/etc/nginx``, below the root.
 
-        A path that is below the root already stays as it is.
+        A path that is below the root already is returned as it is.
         """
         if Path(path).is_relative_to(self.root):
             return Path(path)
@@ -29,42 +29,42 @@ class Layout:
 
     @property
     def etc(self) -> Path:
-        """The administrator's folder: local nginx directives and templates."""
+        """The administrator's folder: nginx directives and templates."""
         return self.host("/etc/proxygen")
 
     @property
     def var(self) -> Path:
-        """All that proxygen keeps."""
+        """The folder of everything that proxygen stores."""
         return self.host("/var/lib/proxygen")
 
     @property
     def store(self) -> Path:
-        """Keys, bundles, accounts and orders: for root alone."""
+        """Keys, bundles, accounts and orders; only root may read it."""
         return self.var / "store"
 
     @property
     def challenges(self) -> Path:
-        """The root folder from which HTTP challenges are served."""
+        """The root folder from which answers to HTTP challenges are served."""
         return self.var / "challenges"
 
     @property
     def lock(self) -> Path:
-        """The file whose lock a deployment holds."""
+        """The lock file of a deployment."""
         return self.var / "lock"
 
     @property
     def obtaining(self) -> Path:
-        """The file whose lock is held by who obtains certificates."""
+        """The lock file of obtaining certificates."""
         return self.var / "obtaining"
 
     @property
     def untidy(self) -> Path:
-        """The file that is there until somebody tidies up after a run that was killed."""
+        """The file that exists until somebody tidies up after a run that was killed."""
         return self.var / "untidy"
 
     @property
     def telling(self) -> Path:
-        """The file whose lock is held by who tells people."""
+        """The lock file of sending mail."""
         return self.var / "telling"
 
     @property
@@ -73,42 +73,42 @@ class Layout:
         return self.etc / "hooks"
 
     def lineage(self, host: str) -> Path:
-        """Return the link to the folder that hooks find a certificate in, named as its URL."""
+        """Return the link to the folder in which hooks find a certificate, named after its URL."""
         return self.lineages / "live" / stem(host)
 
     @property
     def lineages(self) -> Path:
-        """All that is kept for hooks to read: for root alone."""
+        """The folders that hooks read certificates from; only root may read them."""
         return self.var / "hooks"
 
     @property
     def watch(self) -> Path:
-        """What the daemon keeps, its own lock among it: for root alone."""
+        """What the daemon stores, with its own lock; only root may read it."""
         return self.var / "watch"
 
     @property
     def outage(self) -> Path:
-        """What is known to those who tell people that proxygen cannot run: for root alone."""
+        """What is needed to mail that proxygen cannot run; only root may read it."""
         return self.var / "outage"
 
     def live(self, service: str) -> Live:
-        """Return the places of what one service reads."""
+        """Return the paths of what one service reads."""
         return Live(self.var / "live" / service)
 
     def of(self, service: str) -> ServiceLayout:
-        """Return the layout as the service of that name has it."""
+        """Return the layout for the service of that name."""
         return ServiceLayout(self.root, self.config, service)
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceLayout(Layout):
-    """The places as one service has them, whose name is *service*."""
+    """The paths as one service has them; *service* is its name."""
 
     service: str
 
     @property
     def own(self) -> Live:
-        """The places of what it reads."""
+        """The paths of what the service reads."""
         return self.live(self.service)
 
 
@@ -117,9 +117,9 @@ class Live:
     """What one service reads.
 
     ``generations/ID/`` holds one complete configuration and never changes; ``current`` is a
-    symbolic link to the one that serves, so one rename switches all of it. ``certificates/``
-    holds key and chain in one file each, named after their digest: such a file never changes
-    either, nor does a folder of ``additions/``.
+    symbolic link to the one that serves, so one rename switches all of it. ``certificates/`` holds
+    key and chain in one file each, named after their digest: such a file never changes either, nor
+    does a folder of ``additions/``.
     """
 
     folder: Path
@@ -136,7 +136,7 @@ class Live:
 
     @property
     def additions(self) -> Path:
-        """The folder of the administrator's directives, as they were when they were taken."""
+        """The folder of the administrator's directives, as the service accepted them."""
         return self.folder / "additions"
 
     @property
@@ -145,25 +145,25 @@ class Live:
         return self.folder / "certificates"
 
     def certificate(self, owner: str, digest: str) -> Path:
-        """Return the file that holds the owner's key and chain of that digest."""
+        """Return the path of the file with the owner's key and chain of that digest."""
         return self.certificates / certificate_file(owner, digest)
 
 
 def certificate_file(owner: str, digest: str) -> str:
-    """Return the name of the file that holds the owner's key and chain of that digest."""
+    """Return the name of the file with the owner's key and chain of that digest."""
     return f"{stem(owner)}-{digest[:16]}.pem"
 
 
 def chain_file(owner: str, digest: str) -> str:
-    """Return the name of the file that holds the chain of that digest alone, without the key."""
+    """Return the name of the file with the chain of that digest alone, without the key."""
     return f"{stem(owner)}-{digest[:16]}{CHAIN}"
 
 
 def stem(owner: str) -> str:
     """Return a file name for *owner*, bounded in length and different for different owners.
 
-    An owner is ``global`` or a host name in A-labels, so it holds letters, digits, dots and
-    hyphens; anything else is our own bug and refused.
+    An owner is ``global`` or a host name in A-labels, so it consists of letters, digits, dots and
+    hyphens; anything else is a bug and raises ValueError.
     """
     if not owner or owner.startswith(".") or not set(owner) <= ALLOWED:
         raise ValueError(f"not the name of an owner: {owner!r}")

@@ -1,4 +1,4 @@
-"""What certificate files hold: keys and certificates, from PEM, DER and PKCS#12."""
+"""The contents of certificate files: keys and certificates in PEM, DER and PKCS#12."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Block:
 
     @property
     def der(self) -> bytes:
-        """What the block encodes; empty when it is no base64, or has a password of its own."""
+        """The octets that the block encodes; empty if it is not base64, or has headers."""
         text = b"".join(self.body.split())
         try:
             return b"" if b":" in text else binascii.a2b_base64(text)
@@ -54,7 +54,7 @@ class Block:
 
     @property
     def pem(self) -> bytes:
-        """The block as every reader accepts it, whatever became of its line ends."""
+        """The block as every reader accepts it, whatever line ends it had."""
         lines = [line.strip() for line in self.body.splitlines()]
         headers = [line for line in lines if b":" in line]
         text = b"".join(b"".join(line.split()) for line in lines if b":" not in line)
@@ -76,8 +76,8 @@ class Material:
 def read(contents: Sequence[tuple[str, bytes]], password: bytes | None) -> Material:
     """Return what the files hold, in their order; *contents* are file names with bytes.
 
-    Raise IssueFailed, naming the file, for what cannot be read, for a wrong or missing
-    password, and for more than anybody needs.
+    Raise IssueFailed, which names the file, for what cannot be read, for a wrong or missing
+    password, and for too large or too many files.
     """
     if sum(len(data) for _, data in contents) > LARGEST:
         raise IssueFailed(refusal("files-too-large", files=files(contents), most=LARGEST // 1024))
@@ -100,7 +100,7 @@ def read(contents: Sequence[tuple[str, bytes]], password: bytes | None) -> Mater
 def things(
     file: str, data: bytes, password: bytes | None
 ) -> Iterator[PrivateKey | x509.Certificate | str]:
-    """Return the keys and certificates of one file, told by its content, not by its name."""
+    """Yield the keys and certificates of one file, recognized by its content, not by its name."""
     if not data.strip():
         raise IssueFailed(refusal("file-empty", file=file))
     if DELIMITER.search(data):
@@ -114,7 +114,7 @@ def things(
 def from_pem(
     file: str, data: bytes, password: bytes | None
 ) -> Iterator[PrivateKey | x509.Certificate | str]:
-    """Return what the PEM blocks hold; a label that is of no use stands for its block."""
+    """Yield what the PEM blocks hold; for a label of no use here, the label."""
     found = tuple(blocks(file, data))
     if sum("PRIVATE KEY" in block.label for block in found) > MOST_KEYS:
         raise IssueFailed(refusal("many-keys", file=file, most=MOST_KEYS))
@@ -130,7 +130,7 @@ def from_pem(
 
 
 def blocks(file: str, data: bytes) -> Iterator[Block]:
-    """Return the PEM blocks (RFC 7468) and skip the text around them, in one pass."""
+    """Yield the PEM blocks (RFC 7468) in one pass; the text around them is ignored."""
     begin: re.Match[bytes] | None = None
     for mark in DELIMITER.finditer(data):
         is_end = mark[1] == b"END"
@@ -154,7 +154,7 @@ def certificate(file: str, block: Block) -> x509.Certificate:
 
 
 def modest(file: str, found: x509.Certificate) -> x509.Certificate:
-    """Return a certificate whose key a client can use in time; raise IssueFailed for another."""
+    """Return a certificate whose key clients can use in time; raise IssueFailed for another."""
     try:
         public = found.public_key()
     except Exception:  # noqa: BLE001 - of an unknown kind; see `readable`
@@ -166,13 +166,13 @@ def modest(file: str, found: x509.Certificate) -> x509.Certificate:
 
 
 def read_cheaply(code: str, file: str, der: bytes) -> None:
-    """Return if nothing is seen that makes a key costly to read; raise IssueFailed."""
+    """Raise IssueFailed if reading a key would cost too much."""
     if why := costly(der):
         raise IssueFailed(refusal(code, parts=(why,), file=file))
 
 
 def key(file: str, data: bytes, password: bytes | None, der: bytes) -> PrivateKey:
-    """Return the private key in PEM or DER form, *der* in any case.
+    """Return the private key in *data*, PEM or DER; *der* is its DER form in any case.
 
     A password that is not needed is ignored.
     """
@@ -193,7 +193,7 @@ def key(file: str, data: bytes, password: bytes | None, der: bytes) -> PrivateKe
 def from_pkcs12(
     file: str, data: bytes, password: bytes | None
 ) -> Iterator[PrivateKey | x509.Certificate]:
-    """Return what a PKCS#12 file holds; one without a password opens with any."""
+    """Yield what a PKCS#12 file holds; a file without a password opens with any."""
     loaded = opened(file, data, password)
     if loaded.key:
         yield loaded.key
@@ -215,7 +215,7 @@ def opened(file: str, data: bytes, password: bytes | None) -> pkcs12.PKCS12KeyAn
 
 
 def from_der(file: str, data: bytes, password: bytes | None) -> PrivateKey | x509.Certificate:
-    """Return the one certificate, or the one key."""
+    """Return the certificate or the key in a DER file."""
     try:
         found = x509.load_der_x509_certificate(data)
     except MemoryError:
@@ -230,7 +230,7 @@ def from_der(file: str, data: bytes, password: bytes | None) -> PrivateKey | x50
 
 @contextmanager
 def readable(code: str, **facts: Value) -> Iterator[None]:
-    """Raise IssueFailed, with the library's words, for what cannot be read."""
+    """Raise IssueFailed, with the library's words, for what cannot be read in a block."""
     try:
         yield
     except (IssueFailed, MemoryError):
@@ -244,7 +244,7 @@ def readable(code: str, **facts: Value) -> Iterator[None]:
 
 
 def refusal(code: str, parts: tuple[Failure, ...] = (), **facts: Value) -> NotObtained:
-    """Return the failure of material that stays wrong until somebody changes it."""
+    """Return the failure of a file that stays wrong until somebody changes it."""
     return replace(not_obtained(code, parts=parts, final=True), facts=tuple(facts.items()))
 
 

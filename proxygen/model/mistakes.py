@@ -1,4 +1,4 @@
-"""What pydantic found wrong -> mistakes with a place, a reason and a remedy."""
+"""pydantic's errors -> mistakes with a place, a reason and a remedy."""
 
 from __future__ import annotations
 
@@ -20,33 +20,33 @@ Path = tuple[str | int, ...]
 
 WORD = re.compile(r"[a-z_-]{1,40}")
 LIKE_A_NAME = re.compile(r"[\w-]+(?:\.[\w-]+)+\.?")
-"""A key that was meant for a host's name, whatever is wrong with it."""
+"""A key that was meant as a host name, whatever is wrong with it."""
 LIKE_BOOLEANS = ("yes", "no", "on", "off", "Yes", "No", "On", "Off", "y", "n")
 MOST_KNOWN = 100
-"""Known words that are compared and told: a model may name thousands of backends."""
+"""Known words that are compared and listed: a model may name thousands of backends."""
 
 EXPECTED = {
     "bool_type": ("not a boolean", "write true or false"),
-    "string_type": ("not a text", "write a word; put numbers and true/false in quotes"),
+    "string_type": ("not a string", "put it in quotes if it is a number, true or false"),
     "int_type": ("not a whole number", "write a whole number"),
-    "list_type": ("not a list", "write a list: [a, b], or one `- item` a line"),
-    "tuple_type": ("not a list", "write a list: [a, b], or one `- item` a line"),
-    "dict_type": ("not a mapping", "write `key: value` lines, or {}"),
-    "model_type": ("not a mapping", "write `key: value` lines, or {}"),
+    "list_type": ("not a list", "write [a, b], or one `- item` a line"),
+    "tuple_type": ("not a list", "write [a, b], or one `- item` a line"),
+    "dict_type": ("not a mapping", "write `key: value` lines below the key, or {}"),
+    "model_type": ("not a mapping", "write `key: value` lines below the key, or {}"),
 }
 LIMITS = {
     "greater_than_equal": ("is too small", "write at least {ge}"),
     "less_than_equal": ("is too large", "write at most {le}"),
-    "too_short": ("is not enough", "write at least {min_length} item"),
-    "too_long": ("has too many items", "write at most {max_length} of them"),
+    "too_short": ("has too few items", "write at least {min_length} item"),
+    "too_long": ("has too many items", "write at most {max_length} items"),
 }
-"""What the grammar bounds: each with its remedy, filled in with pydantic's context."""
+"""The limits of the grammar, each with its remedy, in which pydantic's context is filled in."""
 
 
 def mistakes_of(
     document: Document, error: ValidationError, grammar: type[BaseModel]
 ) -> Iterator[Mistake]:
-    """Yield a mistake for each error that validating the document against *grammar* gave."""
+    """Yield a mistake for each error of validating the document against *grammar*."""
     reading = Reading(document, grammar)
     details = error.errors(include_url=False)
     reading.unsaid = {path for each in details if (path := reading.wrong_key(each))}
@@ -56,14 +56,14 @@ def mistakes_of(
 
 
 CODES = {"extra_forbidden": "unknown-field", "missing": "missing"}
-"""The codes of what the grammar finds; all else is a value that is wrong."""
+"""The codes of mistakes by pydantic's error types; any other is ``value``."""
 
 
 @dataclass
 class Reading:
-    """Tells of a document that was read against *grammar*, and shows no secret of it.
+    """Turns the errors of a document read against *grammar* into mistakes that show no secret.
 
-    *unsaid* are the places of keys that are no words of ours, of which any may be a secret, too.
+    *unsaid* are the places of unknown keys, any of which may be a secret too.
     """
 
     document: Document
@@ -72,13 +72,13 @@ class Reading:
 
     @functools.cached_property
     def is_foreign(self) -> bool:
-        """Whether the file is none of a model: it lacks what a main file cannot be without."""
+        """Whether the file is probably not a model: a required key is missing."""
         needed = schema_of(self.grammar).get("required", [])
         present = self.document.value
         return not all(name in present or nearest(name, present) for name in needed)
 
     def wrong_key(self, detail: ErrorDetails) -> Path | None:
-        """Return the place of a key that must not be shown, None for any other error."""
+        """Return the path of a key that must not be shown, None for any other error."""
         path = path_in(self.document.value, detail["loc"])
         if detail["type"] == "extra_forbidden" and path:
             known = known_fields(self.grammar, path[:-1])
@@ -88,7 +88,7 @@ class Reading:
         return None
 
     def mistake(self, detail: ErrorDetails) -> Mistake:
-        """Return one error as a mistake."""
+        """Return the mistake for one error."""
         document = self.document
         path = path_in(document.value, detail["loc"])
         reason, remedy = words(detail, path, self.grammar, hide=self.hides(detail, path))
@@ -100,13 +100,13 @@ class Reading:
         return Mistake(where, field, reason, remedy, code=CODES.get(detail["type"], "value"))
 
     def said(self, path: Path) -> Path:
-        """Return a path without the keys that are not shown."""
+        """Return a path with the keys that are not shown replaced by ``…``."""
         return tuple(
             HIDDEN if path[: index + 1] in self.unsaid else step for index, step in enumerate(path)
         )
 
     def hides(self, detail: ErrorDetails, path: Path) -> bool:
-        """Return whether the value is not shown: it is a secret's, or stands beside one."""
+        """Return whether the value must not be shown: it is a secret's, or is beside one."""
         at_key = detail["loc"][-1:] == ("[key]",)
         return (
             self.is_foreign
@@ -131,7 +131,7 @@ def path_in(value: Any, loc: Sequence[Any]) -> tuple[str | int, ...]:
 def words(
     detail: ErrorDetails, path: Path, grammar: type[BaseModel], *, hide: bool
 ) -> tuple[str, str]:
-    """Return reason and remedy; *hide*: without the value."""
+    """Return reason and remedy of an error; *hide*: without the value."""
     kind, context, value = detail["type"], detail.get("ctx", {}), detail["input"]
     what = NOT_SHOWN if hide else quoted(value)
     if "remedy" in context:
@@ -139,11 +139,11 @@ def words(
     if kind == "extra_forbidden":
         return unknown_field(str(path[-1]), known_fields(grammar, path[:-1]))
     if kind == "missing":
-        return f"`{detail['loc'][-1]}` is missing", "add it"
+        return f"`{detail['loc'][-1]}` is missing", f"add `{detail['loc'][-1]}:` here"
     if kind == "literal_error":
-        return f"{what} is not known here", f"write {context['expected']}"
+        return f"{what} is not allowed here", f"write {context['expected']}"
     if kind == "string_type" and is_secret(grammar, path):
-        return f"{kind_of(value)} is not a text", "write env:NAME or file:PATH, or put it in quotes"
+        return f"{kind_of(value)} is not a string", "write env:NAME or file:PATH"
     if kind in EXPECTED:
         reason, remedy = EXPECTED[kind]
         small = type(value) is int and kind in ("bool_type", "string_type")
@@ -152,19 +152,20 @@ def words(
     if kind in LIMITS:
         reason, remedy = LIMITS[kind]
         return f"{what} {reason}", remedy.format(**context)
-    return f"{what} cannot stand here", f"see its row in {DOCUMENTS}/model.md"
+    return f"{what} is not allowed here", f"see this field in {DOCUMENTS}/model.md"
 
 
 def is_misspelt(name: str, known: Sequence[str]) -> bool:
-    """Return whether a key is hardly anything else than a known one, wrongly written."""
+    """Return whether a key is probably a known one, misspelt."""
     near = nearest(name, known[:MOST_KNOWN], alike=0.7)
     return bool(near) and bool(WORD.fullmatch(name)) and len(name) <= len(near[0]) + 3
 
 
 def unknown_field(name: str, known: Sequence[str]) -> tuple[str, str]:
-    """Return reason and remedy for an unknown field, shown only if it is a known one misspelt.
+    """Return reason and remedy for an unknown field.
 
-    It may be a secret, or part of a file that was taken for a model.
+    Its name is shown only if it is a known one misspelt: otherwise it may be a secret, or the file
+    may not be a model.
     """
     reason, remedy = unknown(name, known)
     return (reason if is_misspelt(name, known) else "unknown field"), remedy
@@ -173,13 +174,13 @@ def unknown_field(name: str, known: Sequence[str]) -> tuple[str, str]:
 def unknown(name: str, known: Sequence[str]) -> tuple[str, str]:
     """Return reason and remedy for an unknown name, with the nearest known one."""
     more = ", …" if len(known) > MOST_KNOWN else ""
-    told = f"known here: {', '.join(known[:MOST_KNOWN])}{more}"
+    told = f"write one of: {', '.join(known[:MOST_KNOWN])}{more}" if known else "remove it"
     remedy = did_you_mean(name, known[:MOST_KNOWN], told)
     return f"unknown field `{as_key(name)[:80]}`", remedy
 
 
 def as_key(name: str) -> str:
-    """Return a key or name as it is shown; what no key of ours looks like is not."""
+    """Return a key or name for a message; one that may be a secret is not shown."""
     return HIDDEN if ":" in name or " " in name or looks_secret(name) else name
 
 
@@ -189,7 +190,7 @@ def is_secret(grammar: type[BaseModel], path: Path) -> bool:
 
 
 def is_beside_secret(grammar: type[BaseModel], path: Path) -> bool:
-    """Return whether *path* is in a mapping that has secrets: one is soon in the wrong field."""
+    """Return whether *path* is in a mapping that has secrets: one may be in the wrong field."""
     schema = schema_of(grammar)
     return any(
         is_write_only(grammar, below)
@@ -201,12 +202,12 @@ def is_beside_secret(grammar: type[BaseModel], path: Path) -> bool:
 
 
 def is_write_only(grammar: type[BaseModel], node: Mapping[str, Any]) -> bool:
-    """Return whether a schema node is that of a secret (JSON Schema's word for it)."""
+    """Return whether a schema node is a secret's: JSON Schema calls it ``writeOnly``."""
     return any(form.get("writeOnly") for form in expanded(schema_of(grammar), node))
 
 
 def nodes_at(grammar: type[BaseModel], path: Path) -> list[Mapping[str, Any]]:
-    """Return the schema nodes of what *grammar* knows at *path*."""
+    """Return the schema nodes that *grammar* has at *path*."""
     schema = schema_of(grammar)
     nodes: list[Mapping[str, Any]] = [schema]
     for step in path:
@@ -215,7 +216,7 @@ def nodes_at(grammar: type[BaseModel], path: Path) -> list[Mapping[str, Any]]:
 
 
 def known_fields(grammar: type[BaseModel], path: Path) -> list[str]:
-    """Return the fields that *grammar* knows at *path*, found in its JSON Schema."""
+    """Return the fields that *grammar* has at *path*, sorted."""
     schema = schema_of(grammar)
     return sorted(
         {
@@ -234,7 +235,7 @@ def schema_of(grammar: type[BaseModel]) -> dict[str, Any]:
 
 
 def expanded(schema: Mapping[str, Any], node: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the forms that a schema node can take: references and alternatives resolved."""
+    """Return the forms of a schema node: references and alternatives resolved."""
     if "$ref" in node:
         return expanded(schema, schema["$defs"][node["$ref"].rpartition("/")[2]])
     for word in ("anyOf", "oneOf", "allOf"):
@@ -244,7 +245,7 @@ def expanded(schema: Mapping[str, Any], node: Mapping[str, Any]) -> list[dict[st
 
 
 def step_into(forms: list[dict[str, Any]], step: str | int) -> Iterator[dict[str, Any]]:
-    """Yield the schema of what stands at *step*."""
+    """Yield the schema nodes at *step*."""
     for form in forms:
         if step in form.get("properties", {}):
             yield form["properties"][step]

@@ -1,4 +1,4 @@
-"""Parameters: what reading a key would cost, told by its outermost bytes before it is read."""
+"""What reading a key would cost, told by its outermost bytes before a library reads it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from proxygen.failure import Failure, Scope, failure
 LONGEST_NUMBER = 8192
 """Bits of an RSA modulus. The time to check a key grows with the fourth power of its length."""
 MOST_ROUNDS = 5_000_000
-"""Iterations of all passwords of a file together; programs write from 2,048 to 1,000,000."""
+"""Iterations of all passwords in a file together; programs write from 2,048 to 1,000,000."""
 MOST_MEMORY = 256 * 1024 * 1024
 MOST_WORK = 1024 * 1024 * 1024
 """Octets that scrypt needs, and that it goes through (128·N·r, 128·N·r·p, RFC 7914)."""
@@ -38,10 +38,10 @@ class Element:
 
 
 def costly(der: bytes) -> Failure | None:
-    """Return what makes it too costly, or useless, to read keys; None where nothing is seen.
+    """Return why keys are too costly, or useless, to read; None if nothing is found.
 
-    What is not DER, or stands behind a password, is not seen: limits on the process that reads
-    it must hold for that.
+    Nothing is found in what is not DER or is encrypted: for that, the process that reads it has
+    limits.
     """
     rounds = 0
     for row in rows(der):
@@ -63,8 +63,9 @@ def costly(der: bytes) -> Failure | None:
 def after_salt(row: Sequence[Element]) -> list[int]:
     """Return the numbers that follow a salt.
 
-    In all parameters of passwords (RFC 8018 appendix A, RFC 7292 section 4, RFC 7914 section 7)
-    the salt is followed by how often, or how, to go on; nothing else in keys looks like that.
+    In all parameters of passwords (RFC 8018 appendix A, RFC 7292 section 4, RFC 7914 section 7),
+    the numbers of iterations, or other costs, follow the salt; nothing else in keys looks like
+    that.
     """
     salt = next((index for index, each in enumerate(row) if each.tag == OCTETS), len(row))
     numbers: list[int] = []
@@ -76,7 +77,7 @@ def after_salt(row: Sequence[Element]) -> list[int]:
 
 
 def costly_scrypt(cost: int, block: int, parallel: int) -> Failure | None:
-    """Return why scrypt with these parameters is too much."""
+    """Return why scrypt with these parameters is too costly, None if it is not."""
     memory = 128 * cost * block
     if memory > MOST_MEMORY or memory * parallel > MOST_WORK:
         given = {"cost": cost, "block": block, "parallel": parallel}
@@ -86,7 +87,7 @@ def costly_scrypt(cost: int, block: int, parallel: int) -> Failure | None:
 
 
 def rows(der: bytes) -> Iterator[tuple[Element, ...]]:
-    """Yield the elements beside each other, of the whole and of all that is in it, in one pass."""
+    """Yield the elements that follow one another, of the whole and of all in it, in one pass."""
     waiting, seen = [der], 0
     while waiting:
         row = tuple(elements(waiting.pop()))
@@ -98,14 +99,14 @@ def rows(der: bytes) -> Iterator[tuple[Element, ...]]:
 
 
 def within(element: Element) -> bytes:
-    """Return the elements that one holds, as do strings of octets or bits that begin as such."""
+    """Return the elements inside one, also inside strings of octets or bits that begin like one."""
     if element.tag & CONSTRUCTED or (element.tag == OCTETS and element.content[:1] == b"\x30"):
         return element.content
     return element.content[1:] if (element.tag, element.content[:2]) == (BITS, b"\0\x30") else b""
 
 
 def elements(data: bytes) -> Iterator[Element]:
-    """Yield the elements that stand one after the other; what is no DER ends it."""
+    """Yield the elements that follow one another, up to what is not DER."""
     at = 0
     while at + 2 <= len(data):
         tag, length = data[at], data[at + 1]

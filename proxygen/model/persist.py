@@ -1,4 +1,4 @@
-"""The record of dns-persist-01: who may issue for a name, and for whose account.
+"""The record of dns-persist-01, which says who may issue for a name, and to which account.
 
 draft-ietf-acme-dns-persist-01: TXT at ``_validation-persist.NAME``, in the syntax of an issue-value
 of CAA records (RFC 8659 section 4.2).
@@ -25,12 +25,12 @@ KNOWN = frozenset({"accounturi", "policy", "persistuntil"})
 
 
 def name(domain: str) -> str:
-    """Return where the record of a name stands; a wildcard's stands at its parent's."""
+    """Return the name of the record for a name; a wildcard's is that of its parent."""
     return f"{LABEL}.{domain.removeprefix('*.')}"
 
 
 def record(issuer_domain: str, account: str, wildcard: bool) -> str:
-    """Return the text that lets an authority issue to an account (its URL), for good.
+    """Return the text that lets an authority issue to an account (its URL), without an end.
 
     *wildcard*: also for the wildcard, and all names below.
     """
@@ -48,7 +48,7 @@ def matches(
     """Return whether a record lets one of *issuer_domains* issue to *account* now.
 
     The account is compared octet by octet (RFC 3986 section 6.2.1), names and tags without regard
-    to case. What is malformed allows nothing.
+    to case. A malformed record allows nothing.
     """
     issuer, fields = parsed(text)
     if issuer not in {plain(each) for each in issuer_domains} or fields is None:
@@ -62,7 +62,7 @@ def matches(
 
 
 def parsed(text: str) -> tuple[str, dict[str, str] | None]:
-    """Return issuer and known parameters of a record, by tag in lower case; None: malformed."""
+    """Return issuer and known parameters of a record, by tag in lower case; None if malformed."""
     head, *parts = text[: LONGEST + 1].split(";")
     issuer = head.strip(" \t")
     if len(text) > LONGEST or not ISSUER.fullmatch(issuer):
@@ -80,5 +80,5 @@ def parsed(text: str) -> tuple[str, dict[str, str] | None]:
 
 
 def plain(domain: str) -> str:
-    """Return a domain name as it is compared."""
+    """Return a domain name in the form in which names are compared."""
     return domain.lower().removesuffix(".")

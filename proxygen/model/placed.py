@@ -1,4 +1,4 @@
-"""Placed: a domain where it stands in a file of the model."""
+"""A domain with its place in a file of the model."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ KEY = "domain "
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """A domain where it stands; *owner* is None for one of which nothing right is left."""
+    """A domain with its place; *owner* is None if nothing right is left of it."""
 
     key: str
     typed: str
@@ -27,15 +27,18 @@ class Placed:
 
     @property
     def claims(self) -> tuple[str, ...]:
-        """What nobody else may have: the domain, and its names but one that was typed wrong."""
+        """What nobody else may have: the domain and its names.
+
+        A URL that was typed wrong is not one.
+        """
         return (KEY + self.key, *filter(None, self.owner.names if self.owner else ()))
 
 
 class PlacedOf(Protocol):
-    """Returns the domains of a file; *once*: of one as it was last right."""
+    """Returns the domains of a file; *once*: of a file as it was last right."""
 
     def __call__(self, file: Read, *, once: bool = False) -> tuple[Placed, ...]:
-        """Return them, the very same while the file is."""
+        """Return them; the same object while the file is the same."""
 
 
 class Earlier(NamedTuple):

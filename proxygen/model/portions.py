@@ -1,6 +1,6 @@
-"""What a file says, in portions: pydantic is given so much that all it finds wrong fits in memory.
+"""Long mappings of a file in portions, so that all errors of one validation fit in memory.
 
-It holds some thousand octets for each mistake before the first can be read.
+pydantic keeps some thousand octets for each error before the first can be read.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from pydantic import BaseModel
 from proxygen.errors import MOST_MISTAKES
 from proxygen.model.schema import BackendFields, Included, Part
 from proxygen.model.types import Name
-from proxygen.model.yaml import MOST_KEYS, Document, Map
+from proxygen.model.yaml import MOST_KEYS, NOT_A_MODEL, Document, Map
 
 PORTION = 64
 """Domains or backends that are validated at once."""
 MOST_DOMAINS = 250_000
-"""Domains of a model, all files together."""
+"""Domains that a model may have, in all files together."""
 
 
 class Backends(Part):
@@ -29,30 +29,30 @@ class Backends(Part):
 
 
 LONG: Mapping[str, type[BaseModel]] = {"domains": Included, "backends": Backends}
-"""The mappings that may be very long, each with the grammar of a portion of it."""
+"""The mappings that may be very long, each with the grammar of a portion."""
 
 
 def crowded(document: Document) -> list[str]:
-    """Return the keys right below the file whose mappings are too long; a mistake is noted of each.
+    """Return the top-level keys whose mappings are too long, and note a mistake for each.
 
-    Mappings below these with too many keys end the reading of the file.
+    Mappings further down are bounded while the file is parsed.
     """
     value = document.value
     long = {key: len(below) for key, below in value.items() if isinstance(below, Map)}
     found = [key for key, count in long.items() if count > most_keys(key)]
     for key in found[: MOST_MISTAKES + 1]:
-        reason = f"more than {most_keys(key):,} keys in one mapping"
-        document.mistake(value.places[key][0], reason, "remove what does not belong here", key)
+        reason = f"this mapping has more than {most_keys(key):,} keys"
+        document.mistake(value.places[key][0], reason, NOT_A_MODEL, key)
     return found
 
 
 def most_keys(key: str) -> int:
-    """Return how many keys a mapping right below a file may have."""
+    """Return how many keys the mapping below a top-level key may have."""
     return MOST_DOMAINS if key in LONG else MOST_KEYS
 
 
 def head(value: Map, grammar: type[BaseModel]) -> dict[str, Any]:
-    """Return what stands right below a file: long mappings empty, few of the unknown keys."""
+    """Return the top level of a file: long mappings emptied, and of unknown keys the first ones."""
     known = {field.alias or name for name, field in grammar.model_fields.items()}
     unknown = set(islice((key for key in value if key not in known), MOST_MISTAKES + 1))
     apart = long(value, grammar)
@@ -75,7 +75,7 @@ def long(value: Map, grammar: type[BaseModel]) -> dict[str, Map]:
 
 
 def portions(value: Map, grammar: type[BaseModel]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the long mappings of a file in portions, each with its word."""
+    """Yield the long mappings of a file in portions, each with its key."""
     for word, below in long(value, grammar).items():
         items = iter(below.items())
         while portion := dict(islice(items, PORTION)):

@@ -1,4 +1,4 @@
-"""Whether every name can be proven to an authority by the challenge that is to prove it."""
+"""Whether the challenge that is to prove a name can prove it."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from proxygen.model.yaml import Document, Map
 HTTP, DNS, PERSIST = CHALLENGES = get_args(Challenge)
 
 ADDRESS_PROFILES = dict.fromkeys(DIRECTORIES.values(), "shortlived")
-"""The profile by which known authorities issue for addresses (letsencrypt.org/docs/profiles)."""
+"""The profile with which known authorities issue for addresses (letsencrypt.org/docs/profiles)."""
 
 
 def broken(site: Site, main: Document, files: Files) -> Iterator[Mistake]:
-    """Yield a mistake for each name that nobody could prove, those of nobody apart."""
+    """Yield a mistake for each name that cannot be proven."""
     typed = Typed(main, files)
     yield from not_one_kind(main)
     yield from without_solver(site, typed)
@@ -48,29 +48,31 @@ def broken(site: Site, main: Document, files: Files) -> Iterator[Mistake]:
 
 
 def is_odd(name: str) -> bool:
-    """Return whether a name is no host's, so that not every challenge proves it."""
+    """Return whether a name is a wildcard or an address, which not every challenge proves."""
     return is_wildcard(name) or is_address(name)
 
 
 def not_one_kind(main: Document) -> Iterator[Mistake]:
-    """Each of `solvers` is of one kind."""
+    """Each of `solvers` has one kind."""
     for name, fields in mapping(main, "solvers").items():
         said = fields.items() if isinstance(fields, Map) else ()
         words = [word for word, settings in said if settings is not None]
         if isinstance(fields, Map | None) and len(words) != 1:
-            found = f"there are {len(words)}: {', '.join(words)}" if words else "there is none"
+            found = (
+                f"this one has {len(words)}: {', '.join(words)}" if words else "this one has none"
+            )
             yield Mistake(
                 main.origin("solvers", name),
                 dotted(("solvers", name)),
-                f"a solver is of one kind with its settings, and here {found}",
-                f"write one, such as `{name}: {{rfc2136: {{…}}}}`",
+                f"a solver has one kind with its settings; {found}",
+                f"write one kind, such as `{name}: {{rfc2136: {{…}}}}`",
                 code="one-solver",
             )
 
 
 @dataclass(frozen=True, slots=True)
 class Typed:
-    """What was typed about the proof of names, with its places."""
+    """What was typed about how names are proven, with its places."""
 
     main: Document
     files: Files
@@ -85,7 +87,7 @@ class Typed:
         return fields_of(owner, self.files)
 
     def challenge(self, owner: Owner) -> tuple[object, Path, Document]:
-        """Return the challenge that holds for an owner, and where it is said."""
+        """Return the challenge that holds for an owner, with the place where it is set."""
         if said := self.of(owner).get("challenge"):
             return said, (*owner.path, "challenge"), self.files[owner.origin.file]
         if owner.key != GLOBAL and (said := self.defaults.get("challenge")):
@@ -97,10 +99,10 @@ class Typed:
 def public_suffixes(
     site: Site, files: Files, is_public_suffix: Callable[[str], bool]
 ) -> Iterator[Mistake]:
-    """A name below which anybody can register names is nobody's (publicsuffix.org).
+    """A public suffix, below which anybody can register names, has no owner (publicsuffix.org).
 
-    A name below its own domain is none if that is not: so much is true but for a handful of cities
-    in Japan, and half of the look-ups are spared.
+    A name below its own domain is none if the domain is none: but for a handful of cities in Japan
+    that is true, and it saves half of the lookups.
     """
     names = (
         name
@@ -122,9 +124,10 @@ def public_suffixes(
 
 
 def of_others(site: Site, files: Files) -> Iterator[Mistake]:
-    """A name that is proven by DNS need not lead here, so the platform's keys would prove it.
+    """A name of somebody else must not be proven by DNS, as that does not need it to lead here.
 
-    For one below another domain of the model, or below the global URL, they prove nothing.
+    The solver could prove names below another domain of the model, or below the global URL, for
+    anybody.
     """
     keys = {owner.key: owner for owner in site.domains}
     keys |= {name.removeprefix("*."): site.main for name in site.main.names}
@@ -140,10 +143,11 @@ def of_others(site: Site, files: Files) -> Iterator[Mistake]:
                 yield Mistake(
                     origin(owner, path, files),
                     dotted(path),
-                    f"{readable(name)} belongs to {whose}, and {owner.certificate.challenge} would"
-                    " prove it for anybody",
-                    f"write it below `{'global' if above == GLOBAL else above}`, or have it proven"
-                    " by http-01",
+                    f"{readable(name)} belongs to {whose};"
+                    f" {owner.certificate.challenge} would prove"
+                    " it for any other domain too",
+                    f"move it to `{'global' if above == GLOBAL else above}`, or write"
+                    " `challenge: http-01` here",
                     owning.origin,
                     code="name-of-others",
                 )
@@ -162,15 +166,15 @@ def shared(name: str) -> tuple[str, str]:
     suffix = name.removeprefix("*.")
     what = f"{readable(suffix)} is a public suffix: anybody can register names below it"
     return (
-        f"{what}, nobody owns it",
-        "write the domain that was registered, such as customer." + suffix,
+        what,
+        f"write the registered domain, such as customer.{suffix}",
     )
 
 
 def unknown_solver(
     fields: Map, above: Path, document: Document, main: Document
 ) -> Iterator[Mistake]:
-    """Who is named to write DNS records is there."""
+    """A solver that is named must exist."""
     name, known = fields.get("solver"), mapping(main, "solvers")
     if isinstance(name, str) and name not in known:
         path: Path = (*above, "solver")
@@ -185,7 +189,7 @@ def unknown_solver(
 
 
 def strangers(owner: Owner, fields: Map, files: Files) -> Iterator[Mistake]:
-    """What is to skip the preflight is a name of that owner."""
+    """A name in `skip_preflight` must be one of that owner's."""
     listed = fields.get("skip_preflight")
     for index, typed in enumerate(listed if isinstance(listed, list) else []):
         name = spelled(typed) if isinstance(typed, str) else None
@@ -194,8 +198,9 @@ def strangers(owner: Owner, fields: Map, files: Files) -> Iterator[Mistake]:
             yield Mistake(
                 origin(owner, path, files),
                 dotted(path),
-                f"{readable(name)} is no name of this {'URL' if owner.key == GLOBAL else 'domain'}",
-                "write one of its names, or take it out",
+                f"{readable(name)} is not a name of this"
+                f" {'URL' if owner.key == GLOBAL else 'domain'}",
+                "write one of its names, or remove it",
                 code="not-its-name",
             )
 
@@ -207,15 +212,15 @@ def addresses_of_domains(owner: Owner, files: Files) -> Iterator[Mistake]:
         yield Mistake(
             origin(owner, path, files),
             dotted(path),
-            f"{name} is an address: who connects to one does not tell a name, so the"
-            " certificate of a domain cannot be chosen by it",
+            f"{name} is an IP address: a client that connects to one sends no name (SNI), so nginx"
+            " cannot choose a domain's certificate for it",
             "move it to `extra_names` of `global`",
             code="address",
         )
 
 
 def unprovable(owner: Owner, typed: Typed) -> Iterator[Mistake]:
-    """Yield a mistake for each name that the challenge, if that is one, cannot prove."""
+    """Yield a mistake for each name that the challenge cannot prove."""
     wanted, files = owner.certificate, typed.files
     if owner.key != GLOBAL:
         yield from addresses_of_domains(owner, files)
@@ -226,20 +231,20 @@ def unprovable(owner: Owner, typed: Typed) -> Iterator[Mistake]:
 
 
 def wildcards(owner: Owner, wanted: Certificate, files: Files) -> Iterator[Mistake]:
-    """http-01 proves no wildcards (RFC 8555 section 8.3 is about one host)."""
+    """http-01 cannot prove wildcards (RFC 8555 section 8.3 is about one host)."""
     for name in filter(is_wildcard, wanted.names if wanted.challenge == HTTP else ()):
         path = place(owner, name, files)
         yield Mistake(
             origin(owner, path, files),
             dotted(path),
-            f"the wildcard {readable(name)} cannot be proven by http-01",
+            f"http-01 cannot prove the wildcard {readable(name)}",
             "write `challenge: dns-01` for this certificate, with a solver below `solvers`",
             code="wildcard",
         )
 
 
 def addresses(owner: Owner, wanted: Certificate, files: Files) -> Iterator[Mistake]:
-    """An address is proven over HTTP alone (RFC 8738), and not for every profile."""
+    """An address can only be proven over HTTP (RFC 8738), and not for every profile."""
     for name in filter(is_address, wanted.names):
         path = place(owner, name, files)
         here = origin(owner, path, files)
@@ -247,8 +252,8 @@ def addresses(owner: Owner, wanted: Certificate, files: Files) -> Iterator[Mista
             yield Mistake(
                 here,
                 dotted(path),
-                f"the address {name} cannot be proven by {wanted.challenge}, only by http-01",
-                "write `challenge: http-01` for this certificate, or take the address out",
+                f"{wanted.challenge} cannot prove the IP address {name}; only http-01 can",
+                "write `challenge: http-01` for this certificate, or remove the address",
                 code="address",
             )
         for place_of, refusing in refusing_addresses(wanted):
@@ -256,24 +261,23 @@ def addresses(owner: Owner, wanted: Certificate, files: Files) -> Iterator[Mista
             yield Mistake(
                 here,
                 dotted(path),
-                f"{name} is an address, and {refusing} issues for addresses by its"
-                f" profile {profile} alone",
-                f"write `profile: {profile}` below `{place_of}`, or take the address out",
+                f"{refusing} issues for an IP address ({name}) only with its profile {profile}",
+                f"write `profile: {profile}` below `{place_of}`, or remove the address",
                 code="address",
             )
 
 
 def refusing_addresses(wanted: Certificate) -> Iterator[tuple[str, str]]:
-    """Yield place and directory of each authority that issues for no addresses as it is asked."""
+    """Yield field and directory of each authority that issues for no addresses with its profile."""
     for above, asked in zip(("acme", "acme.fallback"), wanted.authorities, strict=False):
         if ADDRESS_PROFILES.get(asked.directory, asked.profile) != asked.profile:
             yield above, asked.directory
 
 
 def without_solver(site: Site, typed: Typed) -> Iterator[Mistake]:
-    """dns-01 needs somebody who writes the records; told once, where dns-01 is asked for.
+    """dns-01 needs a solver; a missing one is reported once, where dns-01 is asked for.
 
-    In the main file only where it asks for the certificate, too.
+    In the main file only if the main file asks for the certificate too.
     """
     known = sorted(mapping(typed.main, "solvers"))
     told = set()
@@ -291,14 +295,14 @@ def without_solver(site: Site, typed: Typed) -> Iterator[Mistake]:
                 yield Mistake(
                     document.origin(*path),
                     dotted(path),
-                    f"dns-01 needs somebody who writes the DNS records (of {whose})",
+                    f"dns-01 needs a solver that writes the DNS records of {whose}",
                     remedy if known else "add one below `solvers:`: `ours: {rfc2136: {…}}`",
                     code="no-solver",
                 )
 
 
 def lacks_solver(owner: Owner) -> bool:
-    """Return whether nobody is named to write the DNS records of an owner that needs them."""
+    """Return whether an owner needs DNS records written and names no solver."""
     wanted = owner.certificate
     dns = wanted is not None and wanted.issuer == "acme" and wanted.challenge == DNS
     return dns and wanted is not None and wanted.solver is None and bool(owner.host)

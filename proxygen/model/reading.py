@@ -1,4 +1,4 @@
-"""YAML -> Site; each mistake names file, line and remedy, and all are told at once."""
+"""YAML -> Site; each mistake has a place and a remedy, and all are reported at once."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ from proxygen.model.yaml import Document, Map
 
 
 def nothing(name: str) -> bool:  # noqa: ARG001
-    """Return that no name is a public suffix, where there is no list of them."""
+    """Return False: without a list, no name is a public suffix."""
     return False
 
 
@@ -81,14 +81,14 @@ def settle(
     is_public_suffix: Callable[[str], bool] = nothing,
     past: Past | None = None,
 ) -> Site:
-    """Return the site that the files describe, or did when they were last right.
+    """Return the site that the files describe, or described when they were last right.
 
-    An included file with a mistake is set aside, a removal that may be an accident is held back:
-    for both the *past* counts. Raise ModelError with every mistake of all files where the main one
+    An included file with a mistake is set aside, and a removal that may be an accident is held
+    back: for both, *past* counts. Raise ModelError with every mistake of all files if the main file
     has any.
 
-    *is_public_suffix* tells of a name in A-labels whether anybody can register names below it.
-    *before* spares who reads a model again and again all that did not change.
+    *is_public_suffix* tells whether anybody can register names below a name (in A-labels). *before*
+    spares a caller that reads a model again and again what did not change.
     """
     before, past = before or Before(), past or Past()
     before.files.begin()
@@ -113,7 +113,7 @@ def settle(
 
 @dataclass(slots=True)
 class Kept:
-    """Knows what a main file and what it was *before* say together, once somebody asks."""
+    """The main file completed by what it had *before*, built when first asked for."""
 
     building: Building
     applications: Applications
@@ -121,13 +121,13 @@ class Kept:
     known: Earlier | None = None
 
     def earlier(self) -> Earlier:
-        """Return it."""
+        """Return the completed main file, built once."""
         if self.known is None:
             self.known = self.made()
         return self.known
 
     def made(self) -> Earlier:
-        """Return it, made anew."""
+        """Build the completed main file."""
         now, before = self.building.first, self.building.before
         texts = texts_of(self.before, now, before.past)
         whole, used = completed(now, texts)
@@ -144,7 +144,7 @@ class Kept:
         return Earlier(whole.document, building.site(self.applications), placed_of, used)
 
     def bounds(self, before: Sequence[Read]) -> dict[str, Path]:
-        """Return by mask where certificates must stand, be it included no more."""
+        """Return by mask the folders of certificates, also for masks no longer included."""
         found = dict[str, Path]()
         for read in (*reversed(before), self.building.first):
             if isinstance(read.content, Main):
@@ -155,7 +155,7 @@ class Kept:
 
 
 def bounds(first: Read, content: Main) -> dict[str, Path]:
-    """Return by mask where the certificates must stand that its files name."""
+    """Return by mask the folder in which certificates that its files name must be."""
     asked = (each for _, each in asked_for(content, first.document))
     return {mask: first.folder / bound for mask, bound in asked if bound is not None}
 
@@ -167,11 +167,11 @@ def ordered(mistakes: Sequence[Mistake]) -> tuple[Mistake, ...]:
 
 @dataclass(slots=True)
 class Before:
-    """What is known from the last time a model was read.
+    """What is known from the last time that a model was read.
 
-    *placed* are the domains of each file by its name, built from that very file while the main
-    file *said* the same about what domains do not say themselves; *once* are those of files as they
-    were last right, which *past* has read. *held* is likewise of what is held back.
+    *placed* are the domains of each file by its name, built from that very file, while the main
+    file *said* the same about defaults; *once* are those of files as they were last right, which
+    *past* has read. *held* is the same for what is held back.
     """
 
     files: ReadBefore = field(default_factory=ReadBefore)
@@ -184,7 +184,7 @@ class Before:
     held: Before | None = None
 
     def grammar(self, known: Known) -> type[Main]:
-        """Return the type of the main file, the very same while the same words are known."""
+        """Return the type of the main file; the same object while the same words are known."""
         if self.known != known:
             self.known, self.main = known, main_type(known)
         return self.main
@@ -203,9 +203,10 @@ class Proving:
 
 @dataclass(slots=True)
 class Building:
-    """Builds the site from the files that were read; *bound_of* a file: where its certificates are.
+    """Builds the site from the files that were read.
 
-    *usual* is how names are proven of domains that say nothing about it.
+    *bound_of* is by file the folder in which its certificates must be, *usual* is how the names of
+    domains are proven that do not say otherwise.
     """
 
     first: Read
@@ -247,7 +248,7 @@ class Building:
                 yield mask
 
     def solvers(self) -> Iterator[tuple[str, DnsSolver]]:
-        """Yield who writes DNS records; one with no word, or several, is a mistake."""
+        """Yield the solvers; one with no kind, or several, is left out."""
         for name, fields in (self.content.solvers or {}).items():
             words = {
                 word: each for word in fields.model_fields_set if (each := getattr(fields, word))
@@ -257,7 +258,7 @@ class Building:
                 yield name, DnsSolver(*words.popitem(), origin)
 
     def named(self, room: str) -> Mapping[str, Any] | None:
-        """Return the settings of the services or notifiers that the model names."""
+        """Return the settings of the services or notifiers that the model names, None if none."""
         settings = getattr(self.content, room)
         if settings is None:
             return None
@@ -267,7 +268,7 @@ class Building:
         }
 
     def notifiers(self) -> Mapping[str, Any]:
-        """Return who tells people: nobody where the model names nobody, mail where it says none."""
+        """Return the notifiers: none if the model names none, email if it has no such field."""
         named = self.named("notifiers")
         return {"email": None} if named is None else named
 
@@ -292,7 +293,7 @@ class Building:
         )
 
     def placed_of(self, file: Read, *, once: bool = False) -> tuple[Placed, ...]:
-        """Return the domains of a file, as they were while it did not change.
+        """Return the domains of a file; the same object while it does not change.
 
         *once*: it is a file as it was last right.
         """
@@ -305,7 +306,7 @@ class Building:
         return known[1]
 
     def __post_init__(self) -> None:
-        """Take over the domains of which the main file says the same as before."""
+        """Keep the domains of before if the main file says the same about defaults."""
         content, before = self.content, self.before
         solvers = tuple(content.solvers or ())
         looks = (tuple(content.addresses), tuple(content.resolvers))
@@ -325,7 +326,7 @@ class Building:
                 yield self.one_placed(key, typed, file)
 
     def one_placed(self, key: str, typed: str, file: Read) -> Placed:
-        """Return one domain, where it stands."""
+        """Return one domain with its place."""
         where, content = file.document.key_origin("domains", typed), file.content
         if content is None or key not in content.domains:
             return Placed(key, typed, where, None, ())
@@ -337,7 +338,7 @@ class Building:
         return Placed(key, typed, where, owner, tuple(wrong))
 
     def domain(self, key: str, typed: str, fields: Domain, file: Read) -> Owner:
-        """Return one domain, with the defaults for what it does not say."""
+        """Return one domain, with the defaults for what it does not set."""
         raw = file.document.value["domains"][typed]
         url = UNUSABLE if lost("url", fields, raw) else fields.url
         names = () if url is None else distinct((url, *fields.extra_names))
@@ -375,7 +376,7 @@ class Building:
         proving: Proving,
         within: Path | None = None,
     ) -> Certificate:
-        """Return the certificate that is asked for, from files *within* a folder where given."""
+        """Return the wanted certificate, from files *within* a folder if that is given."""
         issuer = asked if isinstance(asked, str) else "file"
         return Certificate(
             owner=owner,
@@ -399,7 +400,7 @@ class Building:
     def proving(
         self, names: tuple[str, ...], fields: Global | Domain, defaults: Defaults | None = None
     ) -> Proving:
-        """Return how names are proven; what an owner does not say, *defaults* do."""
+        """Return how names are proven; *defaults* fill in what an owner does not set."""
         own = proving_said(fields)
         if self.usual and own == UNSAID:
             return self.usual
@@ -422,7 +423,7 @@ class Building:
         return proving
 
     def looked_at_by(self, challenge: str, solver: str | None) -> str:
-        """Return what changes when how names are looked at does."""
+        """Return a text that changes when the way changes in which names are checked."""
         content = self.content
         by = (content.acme.directory, content.acme.validation_port)
         about = (challenge, solver, by, content.addresses, content.resolvers)
@@ -435,7 +436,7 @@ class Building:
         return tuple(Authority(url_of(each.directory), each.profile or "") for each in named)
 
     def metrics(self) -> Metrics:
-        """Return where figures are told."""
+        """Return where metrics are written and served."""
         fields = self.content.metrics
         address, _, port = (fields.listen or "").rpartition(":")
         return Metrics(
@@ -451,7 +452,7 @@ class Building:
             yield self.authority(fallback, "acme", "fallback")
 
     def authority(self, fields: AuthorityFields, *path: str) -> Acme:
-        """Return how one authority is asked."""
+        """Return how to order from one authority."""
         folder, external = self.first.folder, fields.external_account
         directory = url_of(fields.directory)
         limits = LIMITS.get(directory, {}) | fields.limits.model_dump(exclude_none=True)
@@ -477,12 +478,12 @@ UNSAID = (None, None, None, None)
 
 
 def in_turn(own: tuple[Any, ...], others: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return what is said first of each; None where nobody says anything."""
+    """Return the first value of each that is not None."""
     return tuple(other if said is None else said for said, other in zip(own, others, strict=True))
 
 
 def proving_said(fields: Global | Domain | Defaults) -> tuple[Any, ...]:
-    """Return what is said of how names are proven; None for what is not."""
+    """Return the fields that tell how names are proven; None for those that are not set."""
     return fields.challenge, fields.solver, fields.strict_names, fields.skip_preflight
 
 
@@ -493,12 +494,12 @@ def socket_of(typed: str) -> tuple[str, int]:
 
 
 def url_of(directory: str) -> str:
-    """Return the URL of an ACME directory that may be typed as a word."""
+    """Return the URL of an ACME directory, which may be typed as a word."""
     return DIRECTORIES.get(directory, directory)
 
 
 def canonical(typed: str) -> str | None:
-    """Return a domain's name as it is compared; None for one that was told as a mistake."""
+    """Return a domain's name as it is compared; None for one that is a mistake."""
     try:
         return host_name(typed)
     except BadName:
@@ -511,7 +512,7 @@ def distinct(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def lost(name: str, fields: Domain, raw: Any) -> bool:
-    """Return whether a domain says something for a field that was taken out as wrong."""
+    """Return whether a domain has a field that was left out as wrong."""
     return getattr(fields, name) is None and isinstance(raw, Map) and raw.get(name) is not None
 
 
@@ -522,22 +523,22 @@ ONLY_OF_URLS = (
 
 
 def without_url(fields: Domain, typed: str, document: Document) -> Iterator[Mistake]:
-    """Yield a mistake for each field that only a URL of the domain's own gives a meaning."""
+    """Yield a mistake for each field that makes sense only with a URL of the domain's own."""
     for name in ONLY_OF_URLS:
         if getattr(fields, name):
             yield Mistake(
                 document.key_origin("domains", typed, name),
                 f"domains.{typed}.{name}",
-                "this is for a domain with a URL of its own, and this one has none",
+                "only a domain with a URL of its own can have this field",
                 f"add `url`, or remove `{name}`",
                 code="needs-url",
             )
 
 
 def outside(source: FileSource, typed: str, document: Document) -> Iterator[Mistake]:
-    """Yield a mistake for each file that stands elsewhere than its certificates may.
+    """Yield a mistake for each file that is not in the folder where its certificates must be.
 
-    As far as its path tells: where links lead is seen when it is opened.
+    Only the path is compared here; where links lead is checked when the file is opened.
     """
     paths = {"certificate": source.certificate, "key": source.key, "chain": source.chain}
     if source.password and source.password.kind == "file":
@@ -548,21 +549,21 @@ def outside(source: FileSource, typed: str, document: Document) -> Iterator[Mist
             yield Mistake(
                 document.origin(*field),
                 dotted(field),
-                f"{path} does not stand in {source.within}, where this file's certificates must",
-                f"put it into {source.within}, and write its path from here",
+                f"{path} is not in {source.within}, where certificates of this file must be",
+                f"move the file into {source.within}, and write its path here",
                 code="outside",
             )
 
 
 def is_below(path: Path, folder: Path) -> bool:
-    """Return whether a path is below a folder, by their letters."""
+    """Return whether a path is below a folder, by their spelling."""
     return Path(normpath(path)).is_relative_to(normpath(folder))
 
 
 def file_source(
     asked: FileCertificate, where: Origin, folder: Path, within: Path | None = None
 ) -> FileSource:
-    """Return the paths of a certificate in files, relative ones below *folder*."""
+    """Return the paths of a certificate in files; relative ones are below *folder*."""
     fields = asked.file
     return FileSource(
         certificate=folder / fields.certificate,

@@ -1,4 +1,4 @@
-"""Removals: what would go by a change, and which of it is held back until a person confirms it."""
+"""What a change would remove, and which of it is held back until a person confirms it."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ MOST_HELD = 8
 
 
 class Going(NamedTuple):
-    """A domain that would go, and the text of its file that has it."""
+    """A domain that would be removed, and the text of its file that has it."""
 
     owner: Owner
     text: bytes
 
 
 class HeldText(NamedTuple):
-    """A text of a file as it was, and the domains in it that are held back."""
+    """An earlier text of a file, and the domains in it that are held back."""
 
     read: Read
     placed: tuple[Placed, ...]
@@ -116,11 +116,11 @@ class Removing:
 
     @property
     def main(self) -> str:
-        """How the main file is called."""
+        """The name of the main file."""
         return self.choice.first.name
 
     def formerly(self) -> Iterator[tuple[str, FormerFile]]:
-        """Yield every file that was there."""
+        """Yield every file that existed."""
         if main := self.choice.past.former.main:
             yield self.main, main
         yield from self.choice.former.items()
@@ -135,7 +135,7 @@ class Removing:
         return now is None or now.source.text != former.source.text
 
     def present(self, name: str) -> Read | None:
-        """Return a file as it is."""
+        """Return a file as it is now."""
         return self.choice.first if name == self.main else self.choice.now.get(name)
 
     def domains_once(self, name: str, former: FormerFile) -> tuple[Owner, ...]:

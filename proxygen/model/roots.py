@@ -1,4 +1,4 @@
-"""Roots: the CA certificates in a file of the model, bounded before a library parses them."""
+"""The CA certificates in a file of the model, bounded before a library parses them."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ LARGEST_ROOT = 16 * 1024
 
 
 def roots(file: str, data: bytes) -> bytes:
-    """Return the certificates in a PEM file as DER, one after the other; raise IssueFailed.
+    """Yield the certificates in a PEM file as DER; raise IssueFailed.
 
-    Reading them costs little: neither their number nor what they hold is more than that of any
-    authority.
+    Reading them is cheap: neither their number nor their size exceeds that of any authority.
     """
     found = [each for each in blocks(file, data) if each.label in CERTIFICATES]
     if not found:

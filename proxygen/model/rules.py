@@ -9,6 +9,7 @@ from proxygen.errors import Mistake, Origin
 from proxygen.model.certificate import GLOBAL
 from proxygen.model.hosts import BadName, extra_name, readable
 from proxygen.model.mistakes import dotted, unknown
+from proxygen.model.schema import DIRECTORIES
 from proxygen.model.site import Owner, Site
 from proxygen.model.yaml import Document, Map
 
@@ -17,7 +18,7 @@ Path = tuple[str | int, ...]
 
 
 def broken(site: Site, main: Document, files: Files) -> Iterator[Mistake]:
-    """Yield a mistake for each rule that does not hold; that of rule 8 is looked at before."""
+    """Yield a mistake for each rule that does not hold; rule 8 is checked before."""
     yield from unknown_backends(site, main, files)
     yield from terms_not_agreed(site, main, files)
 
@@ -28,9 +29,8 @@ def two_owners(name: str, owner: Owner, first: Owner, files: Files) -> Mistake:
     return Mistake(
         origin(owner, here, files),
         dotted(here),
-        f"the name {readable(name)} belongs to {title(first)} already, "
-        f"at {origin(first, there, files)}",
-        "remove the name at one of the places",
+        f"{readable(name)} already belongs to {title(first)}, at {origin(first, there, files)}",
+        "remove the name at one of the two places",
         first.origin,
         code="name-taken",
     )
@@ -42,7 +42,7 @@ def title(owner: Owner) -> str:
 
 
 def origin(owner: Owner, path: Path, files: Files) -> Origin:
-    """Return where *path* stands in the file of its owner."""
+    """Return the place of *path* in the file of its owner."""
     return files[owner.origin.file].origin(*path)
 
 
@@ -56,7 +56,7 @@ def place(owner: Owner, name: str, files: Files) -> Path:
 
 
 def fields_of(owner: Owner, files: Files) -> Map:
-    """Return the fields of an owner as they were typed, none where there are no right ones."""
+    """Return the fields of an owner as they were typed, none if there are no right ones."""
     fields: Map = files[owner.origin.file].value
     for step in owner.path:
         fields = below(fields, step)
@@ -65,9 +65,9 @@ def fields_of(owner: Owner, files: Files) -> Map:
 
 @functools.lru_cache(maxsize=4096)
 def spelled(typed: str) -> str | None:
-    """Return the name that was typed, None for what is none.
+    """Return the name that was typed, None if it is none.
 
-    Kept, as each of many mistakes looks at all names of two owners.
+    Cached, as each of many mistakes compares all names of two owners.
     """
     try:
         return extra_name(typed)
@@ -76,7 +76,7 @@ def spelled(typed: str) -> str | None:
 
 
 def unknown_backends(site: Site, main: Document, files: Files) -> Iterator[Mistake]:
-    """A backend that an owner or the defaults name is there."""
+    """A backend that an owner or `defaults` names must exist."""
     named = set(mapping(main, "backends"))
     default = mapping(main, "defaults").get("backend")
     if isinstance(default, str) and default not in named:
@@ -90,33 +90,34 @@ def unknown_backends(site: Site, main: Document, files: Files) -> Iterator[Mista
 
 
 def mapping(document: Document, name: str) -> Map:
-    """Return a field of the file that should hold a mapping, an empty one where it does not."""
+    """Return the mapping in a field of the file, an empty one if it holds something else."""
     return below(document.value, name)
 
 
 def below(fields: Map, name: str) -> Map:
-    """Return the mapping below a field, an empty one where there is none."""
+    """Return the mapping below a field, an empty one if there is none."""
     value = fields.get(name)
     return value if isinstance(value, Map) else Map()
 
 
 def missing(name: str, known: set[str]) -> tuple[str, str]:
-    """Return reason and remedy for a backend that is not there."""
+    """Return reason and remedy for an unknown backend."""
     reason, remedy = unknown(name, sorted(known))
     remedy = remedy if known else "add it below `backends:`"
     return reason.replace("field", "backend"), remedy
 
 
 def terms_not_agreed(site: Site, main: Document, files: Files) -> Iterator[Mistake]:
-    """An ACME certificate needs the authority's terms agreed to (RFC 8555 section 7.3).
+    """An ACME certificate needs agreement to the authority's terms (RFC 8555 section 7.3).
 
-    That is told in the main file where it asks for one itself, else where one is asked for.
+    A mistake is in the main file if that asks for the certificate, otherwise where it is asked for.
     """
     asking = [
         each for each in site.owners if each.certificate and each.certificate.issuer == "acme"
     ]
     by_main = next((each for each in asking if is_asked_by_main(each, main, files)), None)
-    for path in (("acme",), ("acme", "fallback"))[: len(site.authorities)]:
+    paths = (("acme",), ("acme", "fallback"))
+    for path, authority in zip(paths, site.authorities, strict=False):
         fields = functools.reduce(below, path, main.value)
         if fields.get("terms_of_service_agreed") is True:
             continue
@@ -127,20 +128,26 @@ def terms_not_agreed(site: Site, main: Document, files: Files) -> Iterator[Mista
             yield Mistake(
                 where,
                 field,
-                f"an ACME certificate is wanted (for {readable(owner.host or owner.key)}), but the "
-                "authority's terms of service were not agreed to",
-                "read them, then write `terms_of_service_agreed: true` there",
+                f"{readable(owner.host or owner.key)} wants an ACME certificate,"
+                " but you have not agreed"
+                " to the authority's terms of service",
+                f"{READ.get(authority.directory, 'read them')}, then write"
+                f" `terms_of_service_agreed: true` below `{dotted(path)}`",
                 code="terms",
             )
 
 
+READ = dict.fromkeys(DIRECTORIES.values(), "read them at https://letsencrypt.org/repository/")
+"""Where the terms of known authorities are published, by directory."""
+
+
 def asked_at(owner: Owner) -> Origin:
-    """Return where the certificate of an owner is asked for."""
+    """Return the place where the certificate of an owner is asked for."""
     return owner.certificate.origin if owner.certificate else owner.origin
 
 
 def is_asked_by_main(owner: Owner, main: Document, files: Files) -> bool:
-    """Return whether the main file asks for an owner's certificate, be it by `defaults`."""
+    """Return whether the main file asks for an owner's certificate, also by `defaults`."""
     if owner.origin.file == main.name:
         return True
     return not fields_of(owner, files).get("certificate")

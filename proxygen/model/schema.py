@@ -56,7 +56,7 @@ LIMITS: dict[str, dict[str, int]] = {
     },
     DIRECTORIES["letsencrypt-staging"]: {"orders": 1500, "failed_validations": 200},
 }
-"""The limits of known authorities by directory (letsencrypt.org/docs/rate-limits)."""
+"""Rate limits of known authorities by directory (letsencrypt.org/docs/rate-limits)."""
 
 Language = Literal["en", "de", "fr"]
 Challenge = Literal["http-01", "dns-01", "dns-persist-01"]
@@ -70,13 +70,15 @@ class Part(BaseModel):
 
 
 class FileFields(Part):
-    """Where the administrator's certificate stands."""
+    """The files of a certificate that the administrator supplies."""
 
     certificate: File = Field(description="PEM (leaf, chain and key in any order) or PKCS#12.")
-    key: File | None = Field(None, description="PEM; without it the key stands in `certificate`.")
-    chain: File | None = Field(None, description="PEM; intermediates, where they stand apart.")
+    key: File | None = Field(None, description="PEM; default: the key is in `certificate`.")
+    chain: File | None = Field(
+        None, description="PEM; the intermediates, if they are in a file of their own."
+    )
     password: SecretReference | None = Field(
-        None, description="Of an encrypted key or PKCS#12: env:NAME or file:PATH."
+        None, description="The password of an encrypted key or PKCS#12 file: env:NAME or file:PATH."
     )
 
 
@@ -132,20 +134,21 @@ class Global(Part):
         description="Where the global certificate comes from: acme, hook, selfsigned, or files."
     )
     challenge: Challenge | None = Field(
-        None, description="How its names are proven; default: what `acme` says."
+        None, description="How its names are proven; default: as in `acme`."
     )
     solver: Name | None = Field(
         None, description="Which of `solvers` writes its DNS records; default: the only one."
     )
     strict_names: bool = Field(
-        False, description="Whether its certificate has to cover all names, or there is none."
+        False,
+        description="If true, a certificate that cannot cover all names is not ordered at all.",
     )
     skip_preflight: Unchecked = Field(
         False,
-        description="Names that are not looked at before the authority is asked; true: all.",
+        description="Names that are not checked before an order; true: all of them.",
     )
     backend: Name | None = Field(
-        None, description="Where its requests go; without one they get 404."
+        None, description="The backend that serves its requests; without one they get 404."
     )
 
 
@@ -161,82 +164,91 @@ class Domain(Part):
         description="Further names of its server block and certificate; wildcards: `*.HOST`.",
     )
     certificate: DomainCertificate | None = Field(
-        None, description="Where its certificate comes from; default: what `defaults` say."
+        None, description="Where its certificate comes from; default: as in `defaults`."
     )
     challenge: Challenge | None = Field(
-        None, description="How its names are proven; default: what `defaults` say."
+        None, description="How its names are proven; default: as in `defaults`."
     )
     solver: Name | None = Field(
         None, description="Which of `solvers` writes its DNS records; default: the only one."
     )
     strict_names: bool | None = Field(
-        None, description="Whether its certificate has to cover all names, or there is none."
+        None,
+        description="If true, a certificate that cannot cover all names is not ordered at all.",
     )
     skip_preflight: Unchecked | None = Field(
         None,
-        description="Names that are not looked at before the authority is asked; true: all.",
+        description="Names that are not checked before an order; true: all of them.",
     )
-    contact: Contact | None = Field(None, description="Warned besides the global contact.")
+    contact: Contact | None = Field(
+        None, description="Receives alerts, as does the global contact."
+    )
     language: Language | None = Field(
-        None, description="Of what its contact is told; default: what `defaults` say."
+        None, description="The language of mails to its contact; default: as in `defaults`."
     )
     backend: Name | None = Field(
-        None, description="Where its requests go; default: what `defaults` say."
+        None, description="The backend that serves its requests; default: as in `defaults`."
     )
 
 
 class Defaults(Part):
-    """What holds for every domain with a URL that does not say otherwise."""
+    """Defaults for every domain with a URL."""
 
     certificate: Literal["acme", "hook", "selfsigned", "global"] = Field(
         "global", description="Where certificates come from; `global`: the global one serves."
     )
-    backend: Name | None = Field(None, description="Where requests go; without one they get 404.")
+    backend: Name | None = Field(
+        None, description="The backend that serves requests; without one they get 404."
+    )
     challenge: Challenge | None = Field(
-        None, description="How names are proven; default: what `acme` says."
+        None, description="How names are proven; default: as in `acme`."
     )
     solver: Name | None = Field(
         None, description="Which of `solvers` writes DNS records; default: the only one."
     )
     strict_names: bool = Field(
-        False, description="Whether a certificate has to cover all names, or there is none."
+        False,
+        description="If true, a certificate that cannot cover all names is not ordered at all.",
     )
     skip_preflight: Unchecked = Field(
         False,
-        description="Names that are not looked at before the authority is asked; true: all.",
+        description="Names that are not checked before an order; true: all of them.",
     )
-    contact: Contact | None = Field(None, description="Warned besides the global contact.")
+    contact: Contact | None = Field(
+        None, description="Receives alerts, as does the global contact."
+    )
     language: Language | None = Field(
-        None, description="Of what a domain's contact is told; default: the global one."
+        None, description="The language of mails to a domain's contact; default: the global one."
     )
 
 
 class LocationFields(Part):
-    """How requests below one path are passed on; what is not said is the application's."""
+    """How requests below one path are passed on; other fields are the application's."""
 
     upstream: Name | None = Field(None, description="Which of the backend's upstreams.")
-    exact: bool | None = Field(None, description="Match this path alone, not what is below it.")
-    rewrite: RequestPath | None = Field(None, description="Replaces the path that matched.")
-    redirect: RequestPath | None = Field(
-        None, description="Sends the browser to this path; nothing is passed on."
+    exact: bool | None = Field(None, description="Match this path only, not what is below it.")
+    rewrite: RequestPath | None = Field(
+        None, description="Replaces the part of the path that matched."
     )
+    redirect: RequestPath | None = Field(None, description="Redirect the browser to this path.")
     host: Host | None = Field(
-        None, description="The name that the upstream is asked for; default: the client's."
+        None, description="The Host header for the upstream; default: the client's."
     )
     password: bool | None = Field(
-        None, description="Whether a name and password of `password_file` are asked for."
+        None, description="Whether clients must log in with a name and password of `password_file`."
     )
     websocket: bool | None = Field(
-        None, description="Whether websockets are passed on; default: false."
+        None, description="Whether WebSocket connections are passed on; default: false."
     )
     connect_timeout: Seconds | None = Field(
-        None, description="For the connection to an upstream server; seconds or 1m; default: 10s."
+        None,
+        description="Timeout for connecting to an upstream server; seconds or 1m; default: 10s.",
     )
     read_timeout: Seconds | None = Field(
-        None, description="Between two pieces of its answer; seconds or 20m; default: 60s."
+        None, description="Timeout between two reads of its answer; seconds or 20m; default: 60s."
     )
     send_timeout: Seconds | None = Field(
-        None, description="Between two pieces of the request; seconds or 20m; default: 60s."
+        None, description="Timeout between two writes of the request; seconds or 20m; default: 60s."
     )
     body_size: Octets | None = Field(
         None, description="Largest request body; bytes or 50m; 0: no limit; default: 50m."
@@ -250,15 +262,18 @@ class LocationFields(Part):
 class BackendFields(Part):
     """Where requests go."""
 
-    application: Name = Field("generic", description="The locations of a known application.")
+    application: Name = Field("generic", description="The application whose locations it gets.")
     upstreams: dict[Name, Annotated[list[UpstreamServer], Field(min_length=1, max_length=64)]] = (
         Field(min_length=1, description="Servers by upstream: http://HOST:PORT or https://….")
     )
     locations: dict[RequestPath, LocationFields] = Field(
-        {}, description="By path; added to the application's, or changing them field by field."
+        {},
+        description=(
+            "Locations by path; they add to the application's, or change them field by field."
+        ),
     )
     password_file: BarePath | None = Field(
-        None, description="Names with hashed passwords for nginx, as `htpasswd` writes them."
+        None, description="File with names and hashed passwords, as `htpasswd` writes it."
     )
 
 
@@ -266,16 +281,16 @@ Count = Annotated[int, Field(ge=1, le=10_000_000)]
 
 
 class ExternalAccountFields(Part):
-    """What the authority gave to bind the ACME account to one of its own."""
+    """Credentials that bind the ACME account to one at the authority (RFC 8555 section 7.3.4)."""
 
-    key_identifier: KeyIdentifier = Field(description="The key identifier that it gave.")
+    key_identifier: KeyIdentifier = Field(description="The key identifier from the authority.")
     hmac_key: SecretReference = Field(
-        description="The HMAC key that it gave, base64url or base64: env:NAME or file:PATH."
+        description="The HMAC key from the authority, base64url or base64: env:NAME or file:PATH."
     )
 
 
 class LimitFields(Part):
-    """How much the authority allows; what is not said is as Let's Encrypt's, or unlimited."""
+    """Rate limits of the authority; others are those of Let's Encrypt there, or none elsewhere."""
 
     orders: Count | None = Field(None, description="New orders per account and 3 hours.")
     registered_domain: Count | None = Field(
@@ -290,7 +305,7 @@ class LimitFields(Part):
 
 
 class AuthorityFields(Part):
-    """An authority and how it is asked."""
+    """An ACME authority, and how to order there."""
 
     directory: Directory = Field(
         description="The authority: letsencrypt, letsencrypt-staging or a URL."
@@ -299,17 +314,18 @@ class AuthorityFields(Part):
         False, description="Whether you agree to its terms; must be true for ACME certificates."
     )
     profile: Profile | None = Field(
-        None, description="One of the authority's certificate profiles; default: its own choice."
+        None, description="A certificate profile of the authority; default: its own choice."
     )
     external_account: ExternalAccountFields | None = Field(
-        None, description="What the authority gave to bind the account to one of its own."
+        None,
+        description="Credentials from the authority that bind the account to one you have there.",
     )
     trusted_roots: list[File] = Field(
         default=[],
         max_length=20,
-        description="CA files (PEM) that are trusted for a private authority.",
+        description="CA files (PEM) by which a private authority is trusted.",
     )
-    limits: LimitFields = Field(LimitFields(), description="How much the authority allows.")
+    limits: LimitFields = Field(LimitFields(), description="Rate limits of the authority.")
 
 
 class AcmeFields(AuthorityFields):
@@ -322,41 +338,40 @@ class AcmeFields(AuthorityFields):
         None, description="A second authority, which takes over when the first cannot issue."
     )
     challenge: Challenge = Field("http-01", description="How names are proven to the authority.")
-    preflight: bool = Field(
-        True, description="Whether names are looked at before the authority is asked."
-    )
+    preflight: bool = Field(True, description="Whether names are checked before an order.")
     validation_port: Annotated[int, Field(ge=1, le=65535)] = Field(
-        80, description="Port at which the authority asks for http-01; for private ones alone."
+        80, description="The port that a private authority connects to for http-01."
     )
-    key_type: Key = Field("ecdsa-p256", description="Of all private keys that proxygen makes.")
+    key_type: Key = Field("ecdsa-p256", description="The type of private keys that proxygen makes.")
     http_port: Annotated[int, Field(ge=1, le=65535)] = Field(
         80, description="Port of the built-in listener, on a host without nginx."
     )
 
 
 class MetricsFields(Part):
-    """Figures for Prometheus (package `prometheus-client`)."""
+    """Metrics for Prometheus (package `prometheus-client`)."""
 
     file: HostPath | None = Field(
-        None, description="A file that is rewritten after every run, for node_exporter: *.prom."
+        None, description="A file for node_exporter (*.prom), written after every run."
     )
     listen: Listener | None = Field(
-        None, description="Where `proxygen watch` answers over HTTP, such as 127.0.0.1:9780."
+        None, description="Where `proxygen watch` serves metrics over HTTP, such as 127.0.0.1:9780."
     )
 
 
 class Application(Part):
-    """A known application: where its requests go; an upstream it names may be missing."""
+    """A known application: its locations; a backend may lack upstreams that it names."""
 
-    base: Name | None = Field(None, description="The application whose locations it has as well.")
+    base: Name | None = Field(None, description="The application whose locations it inherits.")
     instead: dict[Name, Name] = Field(
-        {}, description="By an upstream that a backend may lack: the one that takes its requests."
+        {},
+        description="Upstreams that a backend may lack, each with the one that takes its requests.",
     )
-    locations: dict[RequestPath, LocationFields] = Field(description="By path.")
+    locations: dict[RequestPath, LocationFields] = Field(description="Locations by path.")
 
 
 def empty_for_none(value: Any) -> Any:
-    """Return what a key with nothing below it means: an empty mapping."""
+    """Return an empty mapping for a key with nothing below it."""
     return {} if value is None else value
 
 
@@ -373,11 +388,11 @@ class Included(Part):
 
 
 class IncludeFields(Part):
-    """Further files, whose certificates stand in one folder."""
+    """Further files, whose certificates must be in one folder."""
 
     files: Glob = Field(description="A path or glob; each file has a `domains:` mapping.")
     certificates: File = Field(
-        description="The folder in which all files stand that these name as certificates and keys."
+        description="The folder in which certificates and keys that these files name must be."
     )
 
 
@@ -390,28 +405,36 @@ Include = Annotated[
 class Main(Included):
     """The model file."""
 
-    contact: Contact | None = Field(None, description="ACME account contact, expiry warnings.")
-    language: Language = Field("en", description="Of what the contact is told: en, de or fr.")
+    contact: Contact | None = Field(
+        None, description="Contact of the ACME account; receives alerts."
+    )
+    language: Language = Field(
+        "en", description="The language of mails to the contact: en, de or fr."
+    )
     global_: Global = Field(alias="global", description="The global URL and its certificate.")
     defaults: Defaults = Field(
         Defaults(), description="For every domain with a URL that does not say otherwise."
     )
-    backends: dict[Name, BackendFields] = Field({}, description="Where requests go, by name.")
+    backends: dict[Name, BackendFields] = Field({}, description="Backends by name.")
     acme: AcmeFields = Field(AcmeFields(), description="How ACME certificates are obtained.")
     addresses: list[Address] = Field(
         default=[],
         max_length=64,
-        description="The public addresses of this installation; default: those found out.",
+        description=(
+            "The public addresses of this installation; default: those that proxygen finds."
+        ),
     )
     resolvers: list[NameServer] = Field(
         default=[],
         max_length=16,
-        description="Resolvers to ask instead of the domains' own name servers: ADDRESS[:PORT].",
+        description=(
+            "Resolvers to use instead of asking the domains' own name servers: ADDRESS[:PORT]."
+        ),
     )
     services: Any = None
     notifiers: Any = None
     solvers: Any = None
-    metrics: MetricsFields = Field(MetricsFields(), description="Figures for Prometheus.")
+    metrics: MetricsFields = Field(MetricsFields(), description="Metrics for Prometheus.")
     include: list[Include] = Field(
         default=[],
         max_length=1000,
@@ -420,17 +443,17 @@ class Main(Included):
 
 
 ROOMS = {
-    "services": "The services to set up; default: those of nginx, postfix and dovecot found.",
-    "notifiers": "Who tells people; default: e-mail through this host's mail server.",
+    "services": "The services to set up; default: nginx, postfix and dovecot, as far as installed.",
+    "notifiers": "How alerts are delivered; default: mail through this host's mail server.",
 }
-"""The fields of the model below which each word is the name of one of our modules."""
+"""The fields of the model in which each key is the name of a module of proxygen."""
 
 Known = Mapping[str, Mapping[str, type[BaseModel]]]
-"""By room and word: the type of its settings."""
+"""By folder and module name: the type of its settings."""
 
 
 def main_type(known: Known) -> type[Main]:
-    """Return the type of the model file, with the settings of all that is known by a word."""
+    """Return the type of the model file, with the settings of all known modules."""
     rooms: dict[str, Any] = {
         room: (room_type(room, words) | None, Field(None, description=ROOMS[room]))
         for room, words in known.items()
@@ -441,7 +464,7 @@ def main_type(known: Known) -> type[Main]:
 
 
 def room_type(room: str, words: Mapping[str, type[BaseModel]]) -> type[Part]:
-    """Return the type of what stands below a room's name."""
+    """Return the type of `services` or `notifiers`, with a field for each known module."""
     fields: dict[str, Any] = {
         word: (settings | None, Field(None, description=settings.__doc__))
         for word, settings in words.items()
@@ -453,29 +476,31 @@ MOST_SOLVERS = 64
 
 
 def solvers_type(words: Mapping[str, type[BaseModel]]) -> tuple[Any, Any]:
-    """Return type and default of `solvers`: by a name of the administrator's, one word each."""
+    """Return type and default of `solvers`: under each name one kind with its settings."""
     kinds: dict[str, Any] = {
         word: (settings | None, Field(None, description=settings.__doc__))
         for word, settings in words.items()
     }
-    one = create_model("SolverFields", __base__=Part, __doc__="Who writes DNS records.", **kinds)
-    told = "Who writes DNS records for dns-01, each by a name of your choice."
+    one = create_model(
+        "SolverFields", __base__=Part, __doc__="A solver, which writes DNS records.", **kinds
+    )
+    told = "Solvers for dns-01, each under a name of your choice."
     return dict[Name, one], Field(default={}, max_length=MOST_SOLVERS, description=told)
 
 
 UNUSABLE = ""
-"""Stands for the name of a URL that was typed wrong, of which nothing more is told."""
+"""Stands for the host of a URL that was typed wrong, about which nothing more is reported."""
 
 
 class Rest(Global):
-    """What is left of `global` when the mistakes in it are taken out."""
+    """What is left of `global` without the mistakes in it."""
 
     url: Url = UNUSABLE
     certificate: OwnCertificate = "selfsigned"
 
 
 def rest_type(grammar: type[T]) -> type[T]:
-    """Return *grammar* for what is left of a file: `global` may lack whatever it needs."""
+    """Return *grammar* for what is left of a file, in which `global` may lack required fields."""
     if not issubclass(grammar, Main):
         return grammar
     return create_model("Rest", __base__=grammar, global_=(Rest, Field(Rest(), alias="global")))

@@ -16,7 +16,7 @@ from proxygen.model.former import NOTHING, Former, Past, Removal, SetAside
 
 
 class Role(StrEnum):
-    """What a service is for; it decides which view of the model the service is handed."""
+    """What a service is for, which decides which view of the model it gets."""
 
     WEB = "web"
     MAIL = "mail"
@@ -24,13 +24,13 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """How the requests below one path are passed on.
+    """How requests below one path are passed on.
 
-    *path* starts with ``/``; it matches as a prefix, and exactly when *exact* is set.
-    *upstream* names one of the backend's upstreams. Timeouts are seconds, sizes are bytes
-    (0: no limit). *rewrite* replaces the matched prefix in the request that is passed on, *host*
-    the name in it. With *redirect* the browser is sent to that path, and nothing is passed on.
-    *password*: only who knows one of the backend's passwords is let in.
+    *path* starts with ``/``; it matches as a prefix, or exactly if *exact* is set. *upstream* names
+    one of the backend's upstreams. Timeouts are in seconds, sizes in bytes (0: no limit). *rewrite*
+    replaces the matched prefix in the request that is passed on, *host* the name in it. With
+    *redirect*, the browser is sent to that path, and nothing is passed on. *password*: clients must
+    log in with one of the backend's passwords.
     """
 
     path: str
@@ -59,10 +59,9 @@ class Upstream:
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """Where requests go: upstreams, and the locations that lead to them, longest path first.
+    """Where requests go: upstreams, and the locations that use them, longest path first.
 
-    *password_file* is the file by which nginx lets people into locations with a password; without
-    one it lets nobody in.
+    *password_file* holds the passwords of locations with a password; without it nobody can log in.
     """
 
     name: str
@@ -77,9 +76,8 @@ class Owner:
     """The owner of names: the global URL (key ``global``) or a domain (key: its name).
 
     *host* is the name of its URL, None for a domain that is reached through the global URL.
-    *certificate* is None where the global certificate serves. All names are A-labels.
-    *contact* is warned, in *language* (``en``, ``de``, ``fr``).
-    *path* leads to its fields in the file where it stands.
+    *certificate* is None if the global certificate serves. All names are A-labels. *contact*
+    receives alerts, in *language* (``en``, ``de``, ``fr``). *path* leads to its fields in its file.
     """
 
     key: str
@@ -108,10 +106,10 @@ class ExternalAccount:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much an authority allows; None: as much as one likes.
+    """The rate limits of an authority; None: no limit.
 
-    New orders per account and 3 hours, certificates per registered domain and 7 days, and per
-    set of names and 7 days, failed validations per name and hour.
+    New orders per account and 3 hours, certificates per registered domain and 7 days, and per set
+    of names and 7 days, failed validations per name and hour.
     """
 
     orders: int | None = None
@@ -122,10 +120,10 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Acme:
-    """One ACME authority and how it is asked; *trusted_roots* are absolute paths.
+    """An ACME authority and how to order from it; *trusted_roots* are absolute paths.
 
-    *http_port* is that of the built-in listener, *validation_port* the one that the authority asks
-    at for http-01.
+    *http_port* is the port of the built-in listener, *validation_port* the one that the authority
+    connects to for http-01.
     """
 
     directory: str
@@ -142,7 +140,7 @@ class Acme:
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
-    """Where figures are told: a *file* that is rewritten, and a socket that `watch` answers on."""
+    """Where metrics go: a *file* that is rewritten, and a socket on which `watch` serves them."""
 
     file: Path | None = None
     address: str | None = None
@@ -151,7 +149,7 @@ class Metrics:
 
 @dataclass(frozen=True, slots=True)
 class DnsSolver:
-    """Who writes DNS records: the *word* of a solver, and its settings as the model has them."""
+    """A solver that writes DNS records: its kind (*word*), and its settings from the model."""
 
     word: str
     settings: Any
@@ -162,20 +160,19 @@ class DnsSolver:
 class Site:
     """The whole installation, every reference resolved.
 
-    *authorities* are the ACME authorities, the preferred one first. *services* maps the name
-    of each service to its settings (its ``settings_type``; None: it says nothing of it), and is
-    None where the model does not name any: those found serve. *notifiers* does likewise, and
-    names all that are to be used. *folder* is that of the model file. *solvers* write DNS records,
-    by the name that the administrator gave them. *addresses* are the public ones of this
-    installation, none where they are to be found out; *resolvers* (address and port) are asked
-    instead of the domains' own name servers. *preflight*: names are looked at before an authority
-    is asked.
+    *authorities* are the ACME authorities, the preferred one first. *services* maps the name of
+    each service to its settings (its ``settings_type``; None: it has none), and is None if the
+    model names no services: then those found are set up. *notifiers* likewise, and has all that are
+    used. *folder* is that of the model file. *solvers* write DNS records, by the name that the
+    administrator gave them. *addresses* are the public ones of this installation, empty if proxygen
+    has to find them; *resolvers* (address and port) are used instead of the domains' own name
+    servers. *preflight*: names are checked before an order.
 
-    *mistakes* are those of included files, *set_aside* which files are set aside for them, and
+    *mistakes* are those of included files, *set_aside* the files that are set aside for them, and
     *held_back* the removals that wait for a person. *unbounded* are the masks of included files
-    that others than root may write, and that may name any file as a certificate, *missing* the
-    included files that are named and were there once. *past* is what counted of the past, *right*
-    what is kept of the files once the site was applied.
+    that users other than root may write, and that may name any file as a certificate. *missing* are
+    included files that existed once. *past* is what counted of the past, *right* is what to store
+    of the files once the site was applied.
     """
 
     main: Owner
@@ -202,14 +199,16 @@ class Site:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What is worth a warning about the model itself, a sentence each."""
+        """Warnings about the model itself, a sentence each."""
         open_ = (
-            f"others than root may write what `include` finds by {mask}, and could name any file of"
-            f" this host as a certificate: bound it, `{{files: {mask}, certificates: FOLDER}}`"
+            f"users other than root can write the files of `include: {mask}`, and so could have any"
+            f" file of this host read as a certificate; limit them to a folder:"
+            f" `{{files: {mask}, certificates: FOLDER}}`"
             for mask in self.unbounded
         )
         missing = (
-            f"`include` names {path}, which is not there: put it back, or take it out of `include`"
+            f"`include` names {path}, which does not exist: put it back, or remove"
+            " it from `include`"
             for path in self.missing
         )
         return (*open_, *missing)
@@ -227,12 +226,12 @@ class Site:
 
     @property
     def certificates(self) -> Iterator[Certificate]:
-        """Every certificate the model wants, the global one first."""
+        """Every certificate that the model wants, the global one first."""
         return (owner.certificate for owner in self.owners if owner.certificate)
 
     @property
     def global_certificate(self) -> Certificate:
-        """The certificate of the global URL; there always is one (rule 1)."""
+        """The certificate of the global URL; there is always one (rule 1)."""
         if self.main.certificate is None:
             raise ValueError(f"the site has no {GLOBAL} certificate")
         return self.main.certificate

@@ -1,4 +1,4 @@
-"""A file of the model -> what it says, and what is left of that without its mistakes."""
+"""A file of the model -> its content, and what is left of it without its mistakes."""
 
 from __future__ import annotations
 
@@ -21,35 +21,36 @@ T = TypeVar("T", bound=BaseModel)
 FieldPath = tuple[str | int, ...]
 
 MOST_KEPT = 10 * MOST_MISTAKES
-"""Mistakes of all files that are kept; of a file after these only its first one is."""
+"""Mistakes that are kept of all files; beyond that, one per file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A file that an `include` found and nobody can read; *words* are the system's own.
+    """A file that an `include` names and that cannot be read; *words* are the system's own.
 
-    *whole*: it is all that the `include` would name, which cannot be told. *home* is its folder as
-    in ``Source``.
+    *remedy* says what to do. *whole*: it stands for all files of the `include`, which cannot be
+    listed. *home* is its folder as in ``Source``.
     """
 
     name: str
     words: str
     whole: bool = False
     home: str = ""
+    remedy: str = "make it readable for root, or take it out of `include`"
 
     @property
     def place(self) -> str:
-        """Its path, as ``Source.place`` is; empty where that is not known."""
+        """Its path without links, as ``Source.place``; empty if that is not known."""
         return f"{self.home}/{self.name.rpartition('/')[2]}" if self.home else ""
 
 
 Load = Callable[[str], Sequence[Source | Unreadable]]
-"""From an `include` (a path or glob) to the files it names, sorted."""
+"""From an `include` (a path or glob) to the files that it names, sorted."""
 
 
 @dataclass(slots=True)
 class Read:
-    """A file after reading: the document, and its content where the grammar accepts it."""
+    """A file that was read: the document, and its content if the grammar accepts it."""
 
     document: Document
     folder: Path
@@ -64,19 +65,19 @@ class Read:
 
 @dataclass(slots=True)
 class ReadBefore:
-    """Files as they were read the last time; one that says the same is not read again."""
+    """Files as they were read the last time; one with the same text is not parsed again."""
 
     former: dict[str, tuple[Source, type[BaseModel], Read]] = field(default_factory=dict)
     present: dict[str, tuple[Source, type[BaseModel], Read]] = field(default_factory=dict)
 
     def begin(self) -> None:
-        """Begin a reading of all files; those that it does not come to are forgotten."""
+        """Begin to read all files; those that are not asked for this time are forgotten."""
         self.former, self.present = self.present, {}
 
     def file(self, source: Source, grammar: type[BaseModel], nth: int = 0) -> Read:
-        """Return one file, read against *grammar*: the very same value while it says the same.
+        """Return one file, read against *grammar*; the same object while its text is the same.
 
-        *nth*: of several texts of the file, which one.
+        *nth* tells several texts of one file apart.
         """
         key = f"{source.name}\0{nth}" if nth else source.name
         known = self.present.get(key) or self.former.get(key)
@@ -87,7 +88,7 @@ class ReadBefore:
 
 
 def read_file(source: Source, grammar: type[BaseModel]) -> Read:
-    """Return one file, read against *grammar*; its mistakes are in its document."""
+    """Return one file, read against *grammar*; its mistakes are in the document."""
     most = MOST_VALUES if issubclass(grammar, Main) else MOST_INCLUDED_VALUES
     document = parse(source.name, source.text, most)
     if document.value is None and not document.mistakes and grammar is Included:
@@ -96,15 +97,18 @@ def read_file(source: Source, grammar: type[BaseModel]) -> Read:
     if isinstance(document.value, Map):
         content = validated(document, grammar)
     elif not document.mistakes:
-        document.mistake((0, 0), "this file holds no mapping", "begin with `global:`")
+        begin = "begin with `global:`" if issubclass(grammar, Main) else "begin with `domains:`"
+        empty = document.value is None
+        document.mistake((0, 0), "the file is empty" if empty else "this is not a mapping", begin)
     known = content if isinstance(content, Included) else None
     return Read(document, source.folder, known, source)
 
 
 def validated(document: Document, grammar: type[T]) -> T | None:
-    """Return the content; what is wrong is noted, and left out so that the rest is looked at.
+    """Return the content; note what is wrong and leave it out, so that the rest is checked too.
 
-    None where nothing is left, or more mistakes are noted than are told. What is short has few.
+    None if nothing is left, or if there are more mistakes than are reported. A short file is
+    validated at once, as it has few.
     """
     if document.values < MOST_KEYS:
         return validated_portion(document, document.value, grammar)
@@ -132,9 +136,9 @@ def validated_portion(document: Document, portion: Mapping[str, Any], grammar: t
 
 
 def rest(value: Any, grammar: type[T]) -> T | None:
-    """Return what is left of a file when all is taken out that is wrong, None for nothing.
+    """Return what is left of a file without what is wrong in it, None for nothing.
 
-    A field goes alone; what cannot be without it goes with it, in the next round.
+    A field is left out alone; what cannot be without it follows in the next round.
     """
     try:
         return grammar.model_validate(value)
@@ -145,16 +149,16 @@ def rest(value: Any, grammar: type[T]) -> T | None:
 
 
 def apart(path: FieldPath) -> FieldPath:
-    """Return what is taken out for a mistake at *path*: that field, or the whole backend.
+    """Return what is left out for a mistake at *path*: that field, or the whole backend.
 
-    Whether a backend's upstreams and locations fit together can be told of all of them only.
+    Whether a backend's upstreams and locations fit together can only be told of all of them.
     """
     fits = path[2:3] == ("locations",) and len(path) > 4 and path[4] != "upstream"
     return path if fits or path[:1] != ("backends",) else path[:2]
 
 
 def tree(paths: Iterable[FieldPath]) -> dict[str | int, Any]:
-    """Return *paths* as one tree; None stands at the end of each."""
+    """Return *paths* as one tree of mappings; None marks the end of each."""
     root: dict[str | int, Any] = {}
     for *above, last in paths:
         node: dict[str | int, Any] | None = root
@@ -166,7 +170,7 @@ def tree(paths: Iterable[FieldPath]) -> dict[str | int, Any]:
 
 
 def without(value: Any, wrong: Mapping[str | int, Any]) -> Any:
-    """Return a copy of *value* without what stands at the ends of the tree *wrong*."""
+    """Return a copy of *value* without what is at the ends of the tree *wrong*."""
     if not wrong:
         return value
     keys = value if isinstance(value, dict) else range(len(value))
@@ -180,7 +184,7 @@ RIGHT: Mapping[str | int, Any] = {}
 
 @dataclass(slots=True)
 class Size:
-    """How much the files of a model hold that were read so far; *more* than is read, or not."""
+    """How much the files that were read hold; *more* names the limit that they exceed."""
 
     domains: int = 0
     values: int = 0
@@ -188,7 +192,7 @@ class Size:
     more: str = ""
 
     def add(self, read: Read) -> None:
-        """Count a file; of one after very many mistakes only the first is kept."""
+        """Count a file; after very many mistakes only the first of each file is kept."""
         self.domains += len(read.content.domains) if read.content else 0
         self.values += read.document.values
         self.mistakes += len(read.document.mistakes)
@@ -205,10 +209,10 @@ class Inclusion:
     """What the main file includes: the *files* that could be read.
 
     *masks* tell by name which mask found a file, readable or not. *unread* has the mistake of each
-    that cannot be read, *places* where those are, *untold* that of each mask which leads past too
-    much to be looked at.
-    *mistakes* are those of the main file: what it names is not there, and never was. *empty* are
-    the masks that match nothing, *missing* those of them that are no globs and were there once.
+    file that cannot be read, *places* has the paths of those. *untold* has the mistake of each mask
+    that matches too many names to be listed.
+    *mistakes* are those of the main file: a path in it does not exist, and never did. *empty* are
+    the masks that match nothing; *missing* are the paths among them that existed once.
     """
 
     files: list[Read] = field(default_factory=list)
@@ -221,7 +225,7 @@ class Inclusion:
     missing: set[str] = field(default_factory=set)
 
     def finds_nothing(self, mask: str, told: Mistake, formerly: Collection[str]) -> None:
-        """Note a mask that matches nothing; a path must be there, or once have been."""
+        """Note a mask that matches nothing; a path without wildcards must exist or have existed."""
         self.empty.add(mask)
         if is_glob(mask):
             return
@@ -234,20 +238,21 @@ class Inclusion:
 def read_included(
     first: Read, content: Main, load: Load, before: ReadBefore, formerly: Collection[str] = ()
 ) -> Inclusion:
-    """Return what the main file includes; *formerly*: the masks that matched something before."""
+    """Return what the main file includes; *formerly* are masks that matched before."""
     found, document, size = Inclusion(), first.document, Size()
     size.add(first)
     for index, (mask, _) in asked_for(content, document):
         sources = load(mask)
         if not sources:
-            told = unreadable(document, index, f"{mask} cannot be read")
+            told = unreadable(document, index, f"{mask} does not exist", CREATE)
             found.finds_nothing(mask, told, formerly)
         for source in sources:
             if source.name in found.masks or source.name == document.name:
                 continue
             found.masks[source.name] = mask
             if isinstance(source, Unreadable):
-                told = unreadable(document, index, f"{source.name} cannot be read: {source.words}")
+                what = f"{source.name} cannot be read: {source.words}"
+                told = unreadable(document, index, what, source.remedy)
                 if source.whole:
                     found.untold[mask] = told
                 found.unread[source.name] = told
@@ -256,8 +261,8 @@ def read_included(
             if not size.more:
                 size.add(read := before.file(source, Included))
             if size.more:
-                what = f"{source.name} is not read: it makes more than {size.more}"
-                found.unread[source.name] = unreadable(document, index, what)
+                what = f"{source.name} was not read: with it the model has more than {size.more}"
+                found.unread[source.name] = unreadable(document, index, what, "remove some")
                 found.places[source.name] = source.place
             else:
                 found.files.append(read)
@@ -265,13 +270,13 @@ def read_included(
 
 
 def is_glob(mask: str) -> bool:
-    """Return whether a mask may find nothing; a plain path must be there."""
+    """Return whether a mask has wildcards, and so may match nothing."""
     return bool(set(mask) & set("*?["))
 
 
 def asked_for(content: Main, document: Document) -> Iterator[tuple[int, tuple[str, str | None]]]:
-    """Yield mask and bound of each right `include`, with where it stands in the list."""
-    right = [included_by(each) for each in content.include]  # what was typed may be a list
+    """Yield mask and bound of each valid `include`, with its index in the list."""
+    right = [included_by(each) for each in content.include]  # of the typed ones, some may be wrong
     listed = document.value.get("include") if right else []
     for index, typed in enumerate(listed):
         if isinstance(typed, Map):
@@ -283,16 +288,19 @@ def asked_for(content: Main, document: Document) -> Iterator[tuple[int, tuple[st
 
 
 def included_by(each: str | IncludeFields) -> tuple[str, str | None]:
-    """Return the mask of an `include`, and the folder to which its certificates are bounded."""
+    """Return the mask of an `include`, and the folder in which its certificates must be."""
     return (each, None) if isinstance(each, str) else (each.files, each.certificates)
 
 
-def unreadable(document: Document, index: int, what: str) -> Mistake:
-    """Return the mistake of an `include` that leads to something that cannot be read."""
+CREATE = "create it, or correct the path, which is relative to the folder of this file"
+
+
+def unreadable(document: Document, index: int, what: str, remedy: str) -> Mistake:
+    """Return the mistake of an `include` that names something that cannot be read."""
     return Mistake(
         document.origin("include", index),
         f"include[{index}]",
         what,
-        "correct the path, which is relative to this file, or what stands there",
+        remedy,
         code="include",
     )

@@ -1,4 +1,4 @@
-"""The types of what is typed into the model: each allow-listed, with reason and remedy."""
+"""The types of values in the model: each allow-lists what may be typed, with reason and remedy."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def checked(check: Callable[[str], Any]) -> AfterValidator:
 
 
 def reporting(check: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Return *check* with its BadName as pydantic wants it."""
+    """Return *check*, with each BadName raised as an error of pydantic's."""
 
     def validate(value: Any) -> Any:
         try:
@@ -50,7 +50,7 @@ def vars_of(error: BadName) -> dict[str, Any]:
 
 
 def pattern(expression: str, what: str, remedy: str) -> Callable[[str], str]:
-    """Return a check that a text is *what*, that is, matches *expression* as a whole."""
+    """Return a check that a string is *what*, that is, matches *expression* as a whole."""
     compiled = re.compile(expression)
 
     def check(text: str) -> str:
@@ -63,11 +63,11 @@ def pattern(expression: str, what: str, remedy: str) -> Callable[[str], str]:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Marks a text as ``pattern`` does, and tells editors the expression.
+    """Marks a string that is checked as by ``pattern``; editors get the expression.
 
-    Not for the keys of a mapping: in a JSON Schema those that do not match are let through. What
-    stands in the place of a *secret*, and beside it, is never shown. What was pasted into the place
-    of a *path* is refused: messages quote paths.
+    Not for keys of a mapping: JSON Schema accepts keys that match no pattern. The value of a
+    *secret*, and values beside it, are never shown. A key or token pasted as a *path* is refused
+    without being shown, as messages quote paths.
     """
 
     expression: str
@@ -83,7 +83,7 @@ class Text:
         return core_schema.no_info_after_validator_function(check, handler(source))
 
     def check(self) -> Callable[[str], str]:
-        """Return the check."""
+        """Return the check, which raises BadName."""
         matches = pattern(self.expression, self.what, self.remedy)
 
         def check(text: str) -> str:
@@ -101,7 +101,7 @@ class Text:
 
 
 def quantity(units: Mapping[str, int], most: str, remedy: str) -> Callable[[Any], int]:
-    """Return a reader of numbers with a unit, such as ``20m``; a bare number has unit 1."""
+    """Return a function that reads a number with a unit, such as ``20m``; the default unit is 1."""
     largest = int(most[:-1]) * units[most[-1]]
 
     def read(value: Any) -> int:
@@ -110,14 +110,14 @@ def quantity(units: Mapping[str, int], most: str, remedy: str) -> Callable[[Any]
             raise BadName("{} is not a number with a unit", remedy, value)
         amount = int(match[1]) * units.get(match[2], 1)
         if amount > largest:
-            raise BadName(f"{value} is more than anybody needs", f"write at most {most}")
+            raise BadName(f"{value} is too large", f"write at most {most}")
         return amount
 
     return read
 
 
 def quantity_schema(units: str) -> WithJsonSchema:
-    """Return how editors are told of a number with one of the *units*, in either case."""
+    """Return the JSON Schema of a number with one of the *units*, in either case."""
     typed = {"type": "string", "pattern": f"^[0-9]{{1,9}}[{units}{units.upper()}]?$"}
     return WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 0}, typed]})
 
@@ -140,7 +140,7 @@ SERVER = re.compile(
 
 
 def upstream_server(text: str) -> str:
-    """Return the address of an upstream server if nginx can read it."""
+    """Return the URL of an upstream server that nginx can parse; raise BadName."""
     match = SERVER.fullmatch(text)
     if (
         not match
@@ -165,7 +165,7 @@ LISTENER = re.compile(
 
 
 def listener(text: str) -> str:
-    """Return a socket to listen on: an address or ``localhost``, and a port."""
+    """Return a socket to listen on, an address or ``localhost`` and a port; raise BadName."""
     match = LISTENER.fullmatch(text)
     host = match["host"].strip("[]") if match else ""
     if not match or not 1 <= int(match["port"]) <= 65535 or not is_listened_on(host):
@@ -175,17 +175,17 @@ def listener(text: str) -> str:
 
 
 def is_listened_on(host: str) -> bool:
-    """Return whether *host* is an address, or this host's own name for itself."""
+    """Return whether *host* is an address or ``localhost``."""
     return host == "localhost" or is_address(host)
 
 
 def server(text: str) -> str:
-    """Return the name or address of a server; ``localhost`` is one."""
+    """Return the name or address of a server, or ``localhost``; raise BadName."""
     return text if is_listened_on(text) else host_name(text)
 
 
 def address(text: str) -> str:
-    """Return an IPv4 or IPv6 address in its shortest form (RFC 5952)."""
+    """Return an IPv4 or IPv6 address in its shortest form (RFC 5952); raise BadName."""
     if found := shortest(text):
         return found
     raise BadName("{} is not an IP address", "write 192.0.2.1 or 2001:db8::1", text)
@@ -211,7 +211,7 @@ Name = Annotated[
     checked(
         pattern(
             r"[a-z][a-z0-9_-]{0,40}",
-            "a name",
+            "a valid name",
             "begin with a letter; use lower-case letters, digits, `-` and `_`",
         )
     ),
@@ -231,7 +231,7 @@ File = Annotated[
     Text(
         r"[^\x00-\x1f\x7f]{1,1000}",
         "a path",
-        "write a path relative to this file, or from /",
+        "write an absolute path, or one relative to this file",
         path=True,
     ),
 ]
@@ -240,7 +240,7 @@ HostPath = Annotated[
     Text(
         r"/[^\x00-\x1f\x7f]{1,999}",
         "an absolute path",
-        "write it from / on, such as /usr/sbin/nginx",
+        "begin it with `/`, such as /usr/sbin/nginx",
         path=True,
     ),
 ]
@@ -250,7 +250,7 @@ BarePath = Annotated[
         pattern(
             r"/[A-Za-z0-9._/@:%+,=~-]{1,999}",
             "an absolute path of plain characters",
-            "write it from / on; use letters, digits and . _ / @ : % + , = ~ -",
+            "begin it with `/`; use letters, digits and . _ / @ : % + , = ~ -",
         )
     ),
 ]
@@ -268,7 +268,7 @@ SecretReference = Annotated[
     Text(
         r"env:[A-Za-z_][A-Za-z0-9_]{0,99}|file:[^\x00-\x1f\x7f]{1,1000}",
         "a reference to a secret",
-        "write env:NAME or file:PATH; a secret does not stand in the model itself",
+        "write env:NAME or file:PATH; the model itself holds no secrets",
         secret=True,
         path=True,
     ),
@@ -286,7 +286,7 @@ Profile = Annotated[
     Text(
         r"[A-Za-z0-9._-]{1,100}",
         "the name of a certificate profile",
-        "write it as the authority does: letters, digits and . _ -",
+        "write it as the authority spells it: letters, digits and . _ -",
     ),
 ]
 KeyIdentifier = Annotated[

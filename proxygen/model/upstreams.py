@@ -1,4 +1,4 @@
-"""Upstreams: the servers of backends as scheme, host and port, and which hosts are names."""
+"""The servers of backends as scheme, host and port, and which of the hosts are names."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Server:
 
     @property
     def by_name(self) -> bool:
-        """Whether somebody has to tell its addresses."""
+        """Whether its host is a name, whose addresses have to be looked up."""
         return not is_address(self.host)
 
 
@@ -35,7 +35,7 @@ def server_of(url: str) -> Server:
 
 
 def servers(backend: Backend) -> Iterator[Server]:
-    """Yield the servers to which some location of a backend leads."""
+    """Yield the servers that some location of a backend uses."""
     used = {each.upstream for each in backend.locations if not each.redirect}
     for upstream in backend.upstreams:
         if upstream.name in used:
@@ -43,7 +43,7 @@ def servers(backend: Backend) -> Iterator[Server]:
 
 
 def host_names(site: Site) -> dict[str, tuple[str, ...]]:
-    """Return each name of a server with the backends that have it; those that nobody uses not."""
+    """Return each name of a server with the backends that use it."""
     found: dict[str, dict[str, None]] = {}
     used = {owner.backend: None for owner in site.owners if owner.names and owner.backend}
     for name in used:

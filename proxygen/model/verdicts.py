@@ -1,4 +1,4 @@
-"""What a client would say of a certificate, before it is ever served."""
+"""Whether clients would accept a certificate, found out before it is served."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from proxygen.model.x509 import (
     covered_names,
     extension,
     has_weak_signature,
+    identity,
     is_self_signed,
     issued,
     key_of,
@@ -34,22 +35,22 @@ SMALLEST_RSA = 2048
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that a client would not like."""
+    """One reason why clients refuse a certificate, or some of them do (not *serious*)."""
 
     failure: Failure
     serious: bool = True
 
 
 def finding(code: str, *, serious: bool = True, **facts: Value) -> Finding:
-    """Return a finding by its code."""
+    """Return a finding by its code; *facts* fill its phrase."""
     return Finding(Failure(code, Scope.OWNER, facts=tuple(facts.items())), serious)
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The outcome of one check: what was *found*, or how *good* it is in words.
+    """The outcome of one check: what was *found*, or in words what is *good*.
 
-    One that is not *ok* is a warning unless serious.
+    One that is neither *ok* nor *serious* is a warning.
     """
 
     check: str
@@ -58,12 +59,12 @@ class Verdict:
 
     @property
     def ok(self) -> bool:
-        """Whether a client would like it."""
+        """Whether nothing was found."""
         return not self.found
 
     @property
     def serious(self) -> bool:
-        """Whether a client would refuse it."""
+        """Whether clients would refuse the certificate."""
         return any(each.serious for each in self.found)
 
     @property
@@ -77,7 +78,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Presented:
-    """What a server would present, to a client that asks for *names* at *now*."""
+    """What a server would present to a client that asks for *names* at *now*."""
 
     key: bytes
     chain: tuple[x509.Certificate, ...]
@@ -87,12 +88,12 @@ class Presented:
 
     @property
     def leaf(self) -> x509.Certificate:
-        """The server's own certificate."""
+        """The certificate of the server itself."""
         return self.chain[0]
 
     @property
     def signed(self) -> tuple[x509.Certificate, ...]:
-        """The certificates whose signature counts: a root's is not looked at."""
+        """The certificates whose signature clients verify: all but roots."""
         return (self.leaf, *(ca for ca in self.chain[1:] if not is_self_signed(ca)))
 
 
@@ -102,10 +103,10 @@ Find = Callable[[Presented], Iterator[Finding]]
 def inspect(
     pair: KeyAndChain, names: Sequence[str], now: datetime, *, roots: bytes | None = None
 ) -> tuple[Verdict, ...]:
-    """Return one verdict on each of CHECKS, in their order.
+    """Return one verdict for each of CHECKS, in their order.
 
-    *roots*: the CAs that the client trusts, as PEM; without, that the chain leads to one of
-    them is taken on trust. Raise IssueFailed when key or chain cannot be read at all.
+    *roots* are the CAs that the client trusts, as PEM; without them, the end of the chain is not
+    checked against any. Raise IssueFailed if key or chain cannot be read at all.
     """
     with readable("client-roots-unreadable"):
         trusted = tuple(x509.load_pem_x509_certificates(roots)) if roots else None
@@ -116,7 +117,7 @@ def inspect(
 
 
 def require(pair: KeyAndChain, names: Sequence[str], now: datetime) -> tuple[Verdict, ...]:
-    """Return the warnings; raise IssueFailed (final) naming all that is serious."""
+    """Return the warnings; raise IssueFailed (final) with all serious findings."""
     bad = tuple(verdict for verdict in inspect(pair, names, now) if not verdict.ok)
     if any(verdict.serious for verdict in bad):
         raise IssueFailed(serious(bad))
@@ -124,14 +125,14 @@ def require(pair: KeyAndChain, names: Sequence[str], now: datetime) -> tuple[Ver
 
 
 def serious(verdicts: Sequence[Verdict]) -> NotObtained:
-    """Return the failure that names all that is serious."""
+    """Return the failure with all serious findings as parts."""
     found = (each for one in verdicts for each in one.found if one.serious)
     parts = tuple(each.failure for each in found)
     return not_obtained("certificate-refused-by-clients", parts=parts, final=True)
 
 
 def verdict(check: str, good: str, find: Find, presented: Presented) -> Verdict:
-    """Return the verdict of one check; what cannot be read is as bad as what is wrong."""
+    """Return the verdict of one check; what it cannot read counts as wrong."""
     try:
         with readable("certificate-unreadable"):
             return Verdict(check, good, tuple(find(presented)))
@@ -140,13 +141,14 @@ def verdict(check: str, good: str, find: Find, presented: Presented) -> Verdict:
 
 
 def pair_differs(presented: Presented) -> Iterator[Finding]:
-    """The private key must be that of the leaf."""
+    """The private key must belong to the leaf."""
     if public_key(presented.leaf) != presented.key:
-        yield finding("key-of-another", title=title(presented.leaf))
+        facts = tuple(identity(presented.leaf).items())
+        yield Finding(Failure("key-of-another", Scope.OWNER, facts=facts))
 
 
 def chain_broken(presented: Presented) -> Iterator[Finding]:
-    """Each certificate must be issued by the next, and the last by somebody known."""
+    """Each certificate must be issued by the next one, and the last one by a known CA."""
     for certificate, issuer in pairwise(presented.chain):
         if not issued(certificate, issuer):
             own, next_one = title(certificate), title(issuer)
@@ -157,7 +159,7 @@ def chain_broken(presented: Presented) -> Iterator[Finding]:
 
 
 def not_an_authority(authority: x509.Certificate, below: int) -> Iterator[Finding]:
-    """An issuer must be a CA (RFC 5280 section 6.1.4), *below*: the intermediates under it."""
+    """An issuer must be a CA (RFC 5280 section 6.1.4); *below* counts intermediates below it."""
     basic = extension(authority, x509.BasicConstraints)
     if not basic or not basic.ca:
         yield finding("no-ca", title=title(authority))
@@ -169,7 +171,7 @@ def not_an_authority(authority: x509.Certificate, below: int) -> Iterator[Findin
 
 
 def end_of_chain(presented: Presented) -> Iterator[Finding]:
-    """The last one must be known to the client, or issued by a root that is."""
+    """The client must trust the last certificate, or a root that issued it."""
     last = presented.chain[-1]
     if presented.roots is not None:
         if not any(last == root or issued(last, root) for root in presented.roots):
@@ -194,7 +196,7 @@ def names_missing(presented: Presented) -> Iterator[Finding]:
 
 
 def dates_wrong(presented: Presented) -> Iterator[Finding]:
-    """All of the chain must be valid now; both ends belong to it (RFC 5280 section 4.1.2.5)."""
+    """The whole chain must be valid now; both dates are included (RFC 5280 section 4.1.2.5)."""
     for certificate in presented.chain:
         ahead = certificate.not_valid_before_utc - presented.now
         if ahead > timedelta(0):
@@ -207,7 +209,7 @@ def dates_wrong(presented: Presented) -> Iterator[Finding]:
 
 
 def keys_weak(presented: Presented) -> Iterator[Finding]:
-    """Keys must be long enough, and of a kind that clients know."""
+    """Keys must be long enough, and of a type that clients support."""
     for certificate in presented.chain:
         if certificate.public_key_algorithm_oid == PublicKeyAlgorithmOID.RSASSA_PSS:
             yield finding("rsassa-pss", title=title(certificate))
@@ -215,7 +217,7 @@ def keys_weak(presented: Presented) -> Iterator[Finding]:
 
 
 def weaknesses(key: object, title: str) -> Iterator[Finding]:
-    """Yield what clients have against the public key of a certificate, which is called *title*."""
+    """Yield why clients refuse the public key of the certificate called *title*."""
     match key:
         case rsa.RSAPublicKey(key_size=bits) if bits < SMALLEST_RSA:
             yield finding("weak-rsa", title=title, bits=bits, needed=SMALLEST_RSA)
@@ -234,14 +236,17 @@ def weaknesses(key: object, title: str) -> Iterator[Finding]:
 
 
 def signatures_weak(presented: Presented) -> Iterator[Finding]:
-    """Nobody must be able to forge it."""
+    """No signature may use a hash that can be forged."""
     for certificate in presented.signed:
         if has_weak_signature(certificate):
             yield finding("weak-signature", title=title(certificate))
 
 
 def usage_wrong(presented: Presented) -> Iterator[Finding]:
-    """The leaf must be for servers, and its issuers for issuing such (RFC 5280 4.2.1.3, .12)."""
+    """The leaf must be for servers, and its issuers must be allowed to issue such.
+
+    RFC 5280 sections 4.2.1.3 and 4.2.1.12.
+    """
     for certificate in presented.chain:
         purposes = extension(certificate, x509.ExtendedKeyUsage)
         if purposes and ExtendedKeyUsageOID.SERVER_AUTH not in purposes:
@@ -255,11 +260,11 @@ def usage_wrong(presented: Presented) -> Iterator[Finding]:
 
 
 CHECKS: tuple[tuple[str, str, Find], ...] = (
-    ("pair", "the private key is that of the certificate", pair_differs),
-    ("chain", "each certificate is issued by the next", chain_broken),
-    ("names", "every name is covered", names_missing),
-    ("dates", "valid now", dates_wrong),
-    ("key", "long enough, and of a kind that clients know", keys_weak),
-    ("signature", "signed with a safe algorithm", signatures_weak),
-    ("usage", "for servers", usage_wrong),
+    ("pair", "the private key belongs to the certificate", pair_differs),
+    ("chain", "each certificate was issued by the next one", chain_broken),
+    ("names", "the certificate covers every name", names_missing),
+    ("dates", "every certificate is valid now", dates_wrong),
+    ("key", "keys are long enough, and of a type that clients support", keys_weak),
+    ("signature", "every signature uses a safe algorithm", signatures_weak),
+    ("usage", "the certificate is for servers", usage_wrong),
 )

@@ -1,4 +1,4 @@
-"""What each role sees of the site; mail sees the global certificate alone (rule 5)."""
+"""The part of the site that each role gets; mail gets the global certificate alone (rule 5)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from proxygen.model.site import Backend, Owner, Role, Site
 
 @dataclass(frozen=True, slots=True)
 class WebSite:
-    """One owner's names as the web serves them: *bundle* is what a client gets by SNI."""
+    """One owner's names as the web serves them; *bundle* is what clients get by SNI."""
 
     owner: str
     names: tuple[str, ...]
@@ -21,14 +21,14 @@ class WebSite:
 
 @dataclass(frozen=True, slots=True)
 class WebView:
-    """What an HTTP server sees: every site, the global one first."""
+    """The view of a web server: every site, the global one first."""
 
     sites: tuple[WebSite, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class MailView:
-    """What a mail server sees: the global host and the global certificate, nothing of a domain.
+    """The view of a mail server: the global host and the global certificate, nothing of a domain.
 
     *host* is the name of the global URL.
     """
@@ -38,21 +38,21 @@ class MailView:
 
 
 def mail_view(site: Site, bundles: Mapping[str, Bundle]) -> MailView:
-    """Return what mail services see; *bundles* by owner must hold the global one."""
+    """Return the view of mail services; *bundles* by owner must have the global one."""
     return MailView(site.main.names[0], bundles[GLOBAL])
 
 
 def web_view(site: Site, bundles: Mapping[str, Bundle]) -> WebView:
-    """Return what web services see; *bundles* by owner must hold the global one.
+    """Return the view of web services; *bundles* by owner must have the global one.
 
-    A domain's own bundle serves only while the model wants one; else the global one does
-    (rule 3).
+    A domain's own bundle serves only while the model wants one; otherwise the global one does (rule
+    3).
     """
     return WebView(tuple(web_sites(site, bundles)))
 
 
 View = WebView | MailView
-"""What a service is handed, as its role has it."""
+"""The view of a service, by its role."""
 
 VIEWS: Mapping[Role, Callable[[Site, Mapping[str, Bundle]], View]] = {
     Role.WEB: web_view,
@@ -71,11 +71,11 @@ def web_sites(site: Site, bundles: Mapping[str, Bundle]) -> list[WebSite]:
 
 
 def serving(owner: Owner, bundles: Mapping[str, Bundle]) -> Bundle | None:
-    """Return the owner's own bundle if the model wants one and the one it has fits its URL."""
+    """Return the owner's own bundle if the model wants one and the stored one covers its URL."""
     bundle = bundles.get(owner.key) if owner.certificate else None
     return bundle if bundle and owner.host and bundle.covers(owner.host) else None
 
 
 def backend(owner: Owner, site: Site) -> Backend | None:
-    """Return where the owner's requests go; None answers 404 to all but challenges."""
+    """Return the backend of an owner's requests; None: 404 to all but challenges."""
     return site.backends[owner.backend] if owner.backend else None

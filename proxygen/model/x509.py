@@ -1,4 +1,4 @@
-"""Keys, certificates and requests: described, made, and told apart."""
+"""Keys, certificates and signing requests: read, described, made and compared."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ RSA_BITS = {KeyType.RSA_2048: 2048, KeyType.RSA_3072: 3072, KeyType.RSA_4096: 40
 WEAK_HASHES = frozenset({"md5", "sha1"})
 E = TypeVar("E", bound=x509.ExtensionType)
 BACKDATED = timedelta(hours=1)
-"""A self-signed certificate starts before now, as the clock of a client may be late."""
+"""How long before now a self-signed certificate begins: a client's clock may be slow."""
 
 
 def describe(
@@ -65,7 +65,7 @@ def describe(
 
 
 def facts(pair: KeyAndChain, owner: str, issuer: str) -> Bundle:
-    """Return what *pair* itself tells, for an owner; raise IssueFailed."""
+    """Return the facts that *pair* itself holds, for an owner; raise IssueFailed."""
     with readable("certificate-of-owner-unreadable", owner=owner):
         leaf = chain_of(pair)[0]
         return Bundle(
@@ -85,10 +85,10 @@ def facts(pair: KeyAndChain, owner: str, issuer: str) -> Bundle:
 
 
 def unique_identifier(leaf: x509.Certificate) -> str:
-    """Return by which renewal information is asked for (RFC 9773 section 4.1).
+    """Return the identifier by which renewal information is polled (RFC 9773 section 4.1).
 
-    The key identifier of its issuer and its serial number, as DER has it; empty for a
-    certificate that does not name its issuer's key.
+    It consists of the key identifier of the issuer and the serial number as in DER; it is empty for
+    a certificate without an authority key identifier.
     """
     issuer = extension(leaf, x509.AuthorityKeyIdentifier)
     if issuer is None or not issuer.key_identifier:
@@ -111,7 +111,7 @@ def new_key(key_type: KeyType) -> bytes:
 
 
 def key_type_of(pem: bytes) -> KeyType | None:
-    """Return the type of a private key; None for one that cannot be asked for or read."""
+    """Return the type of a private key (PEM); None for a type that the model does not have."""
     try:
         return KeyType(kind(key_of(pem).public_key()))
     except (IssueFailed, ValueError):
@@ -119,9 +119,9 @@ def key_type_of(pem: bytes) -> KeyType | None:
 
 
 def key_for(wanted: Certificate, former: KeyAndChain | None) -> bytes:
-    """Return the former key where it is to be kept and of a wanted type, else a new one.
+    """Return the former key if it is to be kept and has a wanted type, else a new one.
 
-    Where the model asks for no type, that is any that an authority takes.
+    If the model names no type, any type that an authority accepts is wanted.
     """
     found = key_type_of(former.key) if wanted.keep_key and former else None
     if former and found and (found == wanted.key_type or not wanted.key_type_said):
@@ -145,7 +145,7 @@ def self_signed(
 ) -> KeyAndChain:
     """Return a certificate for *names*, signed by its own *key* (PEM), from *now* on.
 
-    A client accepts it after it was told to trust it.
+    Clients accept it only after they were told to trust it.
     """
     signer = signing_key(key)
     identifier = x509.SubjectKeyIdentifier.from_public_key(signer.public_key())
@@ -180,7 +180,7 @@ SIGNATURE_ONLY = x509.KeyUsage(
 
 
 def subject(names: Sequence[str]) -> x509.Name:
-    """Return the name of a self-signed certificate; it must not be empty (RFC 5280 4.1.2.4)."""
+    """Return the subject of a self-signed certificate; it must not be empty (RFC 5280 4.1.2.4)."""
     attributes = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, "proxygen self-signed")]
     if len(names[0]) <= LONGEST_COMMON_NAME and not is_address(names[0]):
         attributes.append(x509.NameAttribute(NameOID.COMMON_NAME, names[0]))
@@ -198,7 +198,7 @@ def general_name(name: str) -> x509.GeneralName:
 
 
 def signing_key(pem: bytes) -> SigningKey:
-    """Return a private key that can sign with SHA-256; raise IssueFailed for another one."""
+    """Return a private key that signs with SHA-256 (RSA, ECDSA); raise IssueFailed for another."""
     key = key_of(pem)
     if not isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):
         raise IssueFailed(refusal("key-of-unknown-kind"))
@@ -218,8 +218,8 @@ def chain_of(pair: KeyAndChain) -> tuple[x509.Certificate, ...]:
 def key_of(pem: bytes) -> PrivateKey:
     """Return the private key in *pem*, which is not encrypted; raise IssueFailed.
 
-    It is one of ours, or was checked when it was read: the seconds that an RSA key takes are not
-    spent twice.
+    The key is one of ours, or was validated when it was read, so the seconds that validating an RSA
+    key takes are not spent again.
     """
     with readable("key-unreadable"):
         return load_pem_private_key(pem, None, unsafe_skip_rsa_key_validation=True)
@@ -236,7 +236,7 @@ def certificate_pem(certificate: x509.Certificate) -> bytes:
 
 
 def der(certificate: x509.Certificate) -> bytes:
-    """Return a certificate as DER; it also puts equal ones into an order."""
+    """Return a certificate as DER, by which certificates are also sorted."""
     return certificate.public_bytes(Encoding.DER)
 
 
@@ -246,7 +246,7 @@ def spki(key: PublicKey) -> bytes:
 
 
 def public_key(certificate: x509.Certificate) -> bytes | None:
-    """Return the SubjectPublicKeyInfo, None when the key is of an unknown kind."""
+    """Return the SubjectPublicKeyInfo as DER, None if the key is of an unknown kind."""
     try:
         return spki(certificate.public_key())
     except Exception:  # noqa: BLE001 - the certificate comes from outside; see `readable`
@@ -254,10 +254,10 @@ def public_key(certificate: x509.Certificate) -> bytes | None:
 
 
 def issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
-    """Return whether *certificate* names *issuer* as its own, and was signed with its key.
+    """Return whether *certificate* names *issuer* as its issuer and was signed with its key.
 
-    With a weak hash the key's identifier counts instead: roots are still signed so, and the
-    library verifies no such signature. Of others than roots the verdict on signatures tells.
+    If the hash is weak, the key identifiers are compared instead: roots are still signed with such,
+    and the library does not verify these signatures. ``verdicts`` refuses all others.
     """
     if certificate.issuer != issuer.subject:
         return False
@@ -271,13 +271,13 @@ def issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
 
 
 def has_weak_signature(certificate: x509.Certificate) -> bool:
-    """Return whether it was signed with a hash that can be forged (RFC 9155)."""
+    """Return whether it was signed with MD5 or SHA-1, which can be forged (RFC 9155)."""
     algorithm = certificate.signature_hash_algorithm
     return algorithm is not None and algorithm.name in WEAK_HASHES
 
 
 def identifies(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
-    """Return whether the key identifiers, as far as present, link the two."""
+    """Return whether the key identifiers match, or one of them is missing."""
     authority = extension(certificate, x509.AuthorityKeyIdentifier)
     own = extension(issuer, x509.SubjectKeyIdentifier)
     named = authority.key_identifier if authority else None
@@ -290,7 +290,7 @@ def is_self_signed(certificate: x509.Certificate) -> bool:
 
 
 def extension(certificate: x509.Certificate, kind: type[E]) -> E | None:
-    """Return the certificate's extension of that kind, None when it has none."""
+    """Return the extension of that kind, None if the certificate has none."""
     try:
         return certificate.extensions.get_extension_for_class(kind).value
     except x509.ExtensionNotFound:
@@ -307,8 +307,8 @@ def dns_names(certificate: x509.Certificate) -> tuple[str, ...]:
 def covered_names(certificate: x509.Certificate) -> tuple[str, ...]:
     """Return the SANs by which clients recognise a server, sorted.
 
-    DNS names in lower case, addresses in their shortest form (RFC 5952). A DNS name that is spelled
-    like an address is none: clients compare addresses with addresses (RFC 9525 section 6.5).
+    DNS names are in lower case, addresses in their shortest form (RFC 5952). A DNS name spelled
+    like an address is left out: clients compare addresses with addresses (RFC 9525 section 6.5).
     """
     sans = extension(certificate, x509.SubjectAlternativeName)
     addresses = sans.get_values_for_type(x509.IPAddress)[:MOST_NAMES] if sans else []
@@ -317,21 +317,36 @@ def covered_names(certificate: x509.Certificate) -> tuple[str, ...]:
 
 
 def said(name: x509.Name, *oids: x509.ObjectIdentifier) -> str:
-    """Return the first of the attributes that *name* has, as one printable line."""
+    """Return the first of the attributes *oids* in *name*, printable, at most 100 characters."""
     for oid in oids:
         for attribute in name.get_attributes_for_oid(oid):
             return "".join(filter(str.isprintable, str(attribute.value)))[:100]
     return ""
 
 
+def identity_of(leaf: bytes) -> dict[str, str]:
+    """Return ``identity`` of a certificate in DER form; raise IssueFailed."""
+    with readable("certificate-unreadable"):
+        return identity(x509.load_der_x509_certificate(leaf))
+
+
+def identity(certificate: x509.Certificate) -> dict[str, str]:
+    """Return title, issuer and end of a certificate, as the facts of a failure."""
+    return {
+        "title": title(certificate),
+        "issuer": said(certificate.issuer, NameOID.COMMON_NAME, NameOID.ORGANIZATION_NAME) or "?",
+        "end": f"{certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC",
+    }
+
+
 def title(certificate: x509.Certificate) -> str:
-    """Return what a certificate is called in a message."""
+    """Return what messages call a certificate: its common name, or its first SAN."""
     common_name = said(certificate.subject, NameOID.COMMON_NAME, NameOID.ORGANIZATION_NAME)
-    return common_name or next(iter(covered_names(certificate)), "") or "one without a name"
+    return common_name or next(iter(covered_names(certificate)), "") or "?"
 
 
 def kind(key: PublicKey) -> str:
-    """Return the type of a public key, in the words of ``KeyType`` where it has one."""
+    """Return the type of a public key, as ``KeyType`` spells it if it is one."""
     if isinstance(key, rsa.RSAPublicKey):
         return f"rsa-{key.key_size}"
     if isinstance(key, ec.EllipticCurvePublicKey):

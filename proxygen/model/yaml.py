@@ -1,9 +1,9 @@
-"""YAML text -> plain values that remember where they stand; every mistake with its place.
+"""YAML text -> plain values that remember where they were written; each mistake with its place.
 
-Only what a model needs is YAML here: one document of mappings with text keys, sequences and
-scalars. Anchors, aliases, tags, duplicate keys and second documents are mistakes. Plain
-scalars mean what YAML 1.2's core schema says, so ``yes`` and ``on`` are words, not booleans.
-No mistake quotes the file: it may be none of ours, and hold secrets.
+A model needs a part of YAML: one document of mappings with string keys, sequences and scalars.
+Anchors, aliases, tags, duplicate keys and second documents are mistakes. A plain scalar means
+what YAML 1.2's core schema says (section 10.3), so ``yes`` and ``on`` are strings, not booleans.
+No mistake quotes the file, which may not be a model at all and may hold secrets.
 """
 
 from __future__ import annotations
@@ -16,16 +16,27 @@ from typing import Any, NoReturn
 import yaml
 
 from proxygen.errors import MOST_MISTAKES, Mistake, Origin
+from proxygen.model import yaml_refusals
+from proxygen.model.yaml_refusals import (
+    ALIAS,
+    ANCHOR,
+    ASTERISK,
+    MERGE,
+    QUOTES,
+    TAG,
+    Place,
+    Refusal,
+)
 
 DEEPEST = 16
 LARGEST_MAIN, LARGEST_INCLUDED = 32 * 1024 * 1024, 4 * 1024 * 1024
-"""Octets of a file of the model; a domain with a certificate has some 150."""
+"""Octets that a file of the model may have; a domain with a certificate takes some 150."""
 MOST_VALUES, MOST_INCLUDED_VALUES = 2_000_000, 500_000
-"""Values of a file of the model; a domain has some 5."""
+"""Values that a file of the model may have; a domain has some 5."""
 MOST_KEYS = 1000
-"""Keys of a mapping, other than the file itself, `domains` and `backends`."""
+"""Keys that a mapping may have, other than the file itself, `domains` and `backends`."""
 DEAR = 10
-"""Values that an international name counts as besides itself."""
+"""What a value that may be an internationalized name counts in addition: it takes longer."""
 INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})")
 NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 BOOLEANS = {
@@ -37,12 +48,9 @@ BOOLEANS = {
     "FALSE": False,
 }
 
-Place = tuple[int, int]
-"""Line and column, from 0."""
-
 
 class Map(dict[str, Any]):
-    """A mapping; ``places[key]`` is where the key stands and where its value does."""
+    """A mapping; ``places[key]`` are the places of the key and of its value."""
 
     __slots__ = ("places",)
 
@@ -52,7 +60,7 @@ class Map(dict[str, Any]):
 
 
 class Seq(list[Any]):
-    """A sequence; ``places[index]`` is where the item stands."""
+    """A sequence; ``places[index]`` is the place of the item."""
 
     __slots__ = ("places",)
 
@@ -62,14 +70,14 @@ class Seq(list[Any]):
 
 
 class TooMany(Exception):
-    """A file has more mistakes than are told, or more of something than is read."""
+    """A file exceeds a limit, so the rest of it is not read."""
 
 
 @dataclass(slots=True)
 class Document:
     """One file: its *name* as messages show it, the *value* it holds, and its mistakes.
 
-    *values*: how many values that has, all in all.
+    *values* counts all values in it, however deep.
     """
 
     name: str
@@ -78,7 +86,7 @@ class Document:
     values: int = 0
 
     def origin(self, *path: str | int) -> Origin:
-        """Return where the value at *path* stands, or the nearest part above it that does."""
+        """Return the place of the value at *path*, or of the nearest value above that exists."""
         node, place = self.value, (0, 0)
         for step in path:
             if isinstance(node, Map) and step in node:
@@ -89,7 +97,7 @@ class Document:
         return self.at(place)
 
     def key_origin(self, *path: str | int) -> Origin:
-        """Return where the key that ends *path* stands."""
+        """Return the place of the key that ends *path*; without that key, as ``origin``."""
         *above, key = path
         node = self.value
         for step in above:
@@ -103,38 +111,39 @@ class Document:
         return self.origin(*path)
 
     def at(self, place: Place) -> Origin:
-        """Return the origin for a place in this file."""
+        """Return a place in this file as an origin, which counts from 1."""
         return Origin(self.name, place[0] + 1, place[1] + 1)
 
     def mistake(self, place: Place, reason: str, remedy: str, what: str = "") -> None:
-        """Note a mistake at *place*."""
+        """Note a mistake at *place*; *what* is the field."""
         self.mistakes.append(Mistake(self.at(place), what, reason, remedy, code="yaml"))
+
+    def refuse(self, found: Refusal) -> None:
+        """Note why the YAML library reads no further; there is no value then."""
+        self.value = None
+        self.mistake(found.place, found.reason, found.remedy)
 
 
 def parse(name: str, text: str | bytes, most: int = MOST_VALUES) -> Document:
-    """Return what the file says; an unreadable one has a mistake and the value None.
+    """Return the document in *text*; one that cannot be read has a mistake and the value None.
 
     So has one with more than *most* values: each takes some hundred octets, however short it is.
-    International names count as more, as they take longer.
+    Internationalized names count as several, as they take longer.
     """
     document = Document(name)
     try:
         text = text.decode("utf-8-sig") if isinstance(text, bytes) else text
+    except UnicodeDecodeError as error:
+        document.refuse(yaml_refusals.not_utf_8(error))
+        return document
+    try:
         Builder(document, yaml.parse(text, Loader=yaml.CSafeLoader), most).build()
     except TooMany:
         document.value = None
-    except UnicodeDecodeError as error:
-        lines = error.object[: error.start].count(b"\n")
-        document.mistake((lines, 0), "this is not UTF-8 text", "save the file as UTF-8")
-    except yaml.reader.ReaderError as error:
-        document.value = None
-        document.mistake((0, 0), f"a character YAML forbids: {error.reason}", "remove it")
+    except yaml.reader.ReaderError:
+        document.refuse(yaml_refusals.forbidden_character(text))
     except yaml.MarkedYAMLError as error:
-        document.value = None
-        mark = error.problem_mark or error.context_mark
-        place = (mark.line, mark.column) if mark else (0, 0)
-        said = "; ".join(part for part in (error.context, error.problem) if part)
-        document.mistake(place, f"this is not YAML: {said}", "check indentation, colons and quotes")
+        document.refuse(yaml_refusals.refusal(error, text))
     return document
 
 
@@ -147,12 +156,12 @@ class Builder:
         self.most = most
 
     def build(self) -> None:
-        """Read all events; the first document is the value, a further one a mistake."""
+        """Read all events; the first document is the value, a second one is a mistake."""
         seen = False
         for event in self.events:
             if isinstance(event, yaml.DocumentStartEvent):
                 if seen:
-                    self.mistake(event, "a second document in one file", "remove `---` and below")
+                    self.mistake(event, "a second YAML document begins here", ONE_DOCUMENT)
                     return
                 seen = True
                 self.document.value = self.node(next(self.events), 0)
@@ -164,32 +173,28 @@ class Builder:
             raise TooMany
 
     def count(self, event: Any, *words: Any) -> None:
-        """Count one value more; what may be an international name takes as long as several."""
+        """Count a value; a word that may be an internationalized name counts as several."""
         dear = sum(isinstance(word, str) and is_international(word) for word in words)
         self.document.values += 1 + dear * DEAR
         if self.document.values > self.most:
-            self.too_many(event, f"more than {self.most:,} values in one file")
+            self.too_many(event, f"the file has more than {self.most:,} values", SPLIT)
 
-    def too_many(self, event: Any, reason: str) -> NoReturn:
-        """Note that there is more of something than is read."""
-        self.mistake(event, reason, "divide it")
+    def too_many(self, event: Any, reason: str, remedy: str) -> NoReturn:
+        """Note that the file exceeds a limit, and stop reading it."""
+        self.mistake(event, reason, remedy)
         raise TooMany
 
     def node(self, event: Any, depth: int) -> Any:
         """Return the value that begins with *event*."""
         if isinstance(event, yaml.AliasEvent):
-            self.mistake(event, "an alias (`*`)", "write the value out; in quotes if it begins so")
+            self.mistake(event, ALIAS, ASTERISK)
             return None
         if event.anchor is not None:
-            self.mistake(
-                event,
-                "an anchor (`&`)",
-                IN_QUOTES,
-            )
+            self.mistake(event, ANCHOR, QUOTES)
         if event.tag is not None and event.tag != "!":
-            self.mistake(event, "a tag (`!`)", IN_QUOTES)
+            self.mistake(event, TAG, QUOTES)
         if depth > DEEPEST:
-            raise yaml.MarkedYAMLError(None, None, "nested too deeply", event.start_mark)
+            self.too_many(event, f"this is nested more than {DEEPEST} levels deep", NOT_A_MODEL)
         if isinstance(event, yaml.ScalarEvent):
             return scalar(event.value) if event.implicit[0] else event.value
         if isinstance(event, yaml.MappingStartEvent):
@@ -210,16 +215,20 @@ class Builder:
         while not isinstance(event := next(self.events), yaml.MappingEndEvent):
             key = self.key(event, depth)
             below = next(self.events)
+            if key == "<<" and isinstance(below, yaml.AliasEvent):
+                self.mistake(event, MERGE, "write out the keys that it stands for")
+                continue
             value = self.node(below, depth + 1)
             self.count(event, key, value)
             if key is None:
                 continue
             at = (event.start_mark.line, event.start_mark.column)
             if len(values) == MOST_KEYS and depth > 1:
-                self.too_many(event, f"more than {MOST_KEYS:,} keys in one mapping")
+                what = f"this mapping has more than {MOST_KEYS:,} keys"
+                self.too_many(event, what, NOT_A_MODEL)
             if key in values:
                 line = values.places[key][0][0] + 1
-                self.mistake(event, f"this key stands here again, first in line {line}", AGAIN)
+                self.mistake(event, f"duplicate key: it stands in line {line} already", AGAIN)
                 continue
             values[key] = value
             values.places[key] = (at, (below.start_mark.line, below.start_mark.column))
@@ -229,27 +238,33 @@ class Builder:
         if isinstance(event, yaml.ScalarEvent):
             self.node(event, depth + 1)
             return str(event.value)
-        self.mistake(event, "a key that is not a word", "write a plain word before the colon")
+        if isinstance(event, yaml.AliasEvent):
+            self.node(event, depth + 1)
+            return None
+        self.mistake(event, "a list or a mapping stands in the place of a key", PLAIN_KEY)
         self.node(event, depth + 1)
         return None
 
 
 AGAIN = "keep one of the two"
-IN_QUOTES = "remove it; put a value that begins so in quotes"
+ONE_DOCUMENT = "remove the line `---`, or put what follows it into a file of its own"
+SPLIT = "move domains into files that `include` names"
+NOT_A_MODEL = "remove what does not belong to a model"
+PLAIN_KEY = "write a plain word before the colon; put a key that begins with `[` or `{` in quotes"
 
 
 def is_said(value: Any, key: str) -> bool:
-    """Return whether a mapping, if it is one, says anything for a key."""
+    """Return whether *value* is a mapping that has a value other than null for a key."""
     return isinstance(value, Map) and value.get(key) is not None
 
 
 def is_international(text: str) -> bool:
-    """Return whether a text has letters beyond a to z, or is how a name with such is written."""
+    """Return whether a text may be an internationalized name, in U-labels or A-labels."""
     return not text.isascii() or "xn--" in text
 
 
 def scalar(text: str) -> Any:
-    """Return what the plain scalar *text* means in YAML 1.2's core schema, floats aside."""
+    """Return what the plain scalar *text* means in YAML 1.2's core schema; floats stay strings."""
     if text in BOOLEANS:
         return BOOLEANS[text]
     if text in NULLS:

@@ -1,1 +1,1 @@
-"""WHAT IS: what is on this host, and what the model names outside of itself."""
+"""Observes what is on this host, and what the model names outside of itself."""

@@ -1,4 +1,4 @@
-"""What services and their files answer to the questions of a service's description."""
+"""The answers of services, and of their files, to the questions of a service's description."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ DEEPEST = 16
 
 
 def answers(questions: Mapping[str, Question]) -> dict[str, Answer]:
-    """Return the answers to questions, commands run side by side."""
+    """Return the answers to questions; commands run side by side."""
     commands = {key: each for key, each in questions.items() if isinstance(each, Command)}
     readings = {key: each for key, each in questions.items() if isinstance(each, Reading)}
     return processes.run_all(commands) | {key: read(each) for key, each in readings.items()}
 
 
 def read(question: Reading) -> Answer:
-    """Return a file's text as an answer, with those of the files that it includes."""
+    """Return a file's text as an answer, followed by those of the files that it includes."""
     try:
         text = files.text(question.path)
         if text is None:
-            return Answer(1, "", f"{question.path} is not there")
+            return Answer(1, "", f"{question.path} does not exist")
         return Answer(0, Included(question).whole(text), "")
     except OSError as error:
         return Answer(1, "", f"{error.filename or question.path}: {error.strerror}")
@@ -64,7 +64,8 @@ class Included:
         if self.left < 0 and self.question.repeated:
             return ""
         if self.left < 0:
-            most = f"more than {LARGEST_CONFIGURATION >> 20} MiB with what it includes"
+            size = f"{LARGEST_CONFIGURATION >> 20} MiB"
+            most = f"the configuration has more than {size} with its includes"
             raise OSError(errno.EFBIG, most, str(self.question.path))
         if self.question.includes is None or depth == DEEPEST:
             return text

@@ -1,4 +1,4 @@
-"""What services are configured with by others, read: the certificates that may be adopted."""
+"""Reads the certificates in services' own configurations, which may be adopted."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ ROUNDS = 3
 
 
 def with_candidates(site: Site, parts: Parts, observed: Observed) -> Observed:
-    """Return what is, with what services are configured with for those who need to know.
+    """Return what is observed, with the certificates in services' own configurations.
 
-    These are the owners for whom nothing valid is stored, and all as long as a service was not
-    set up: people are told what clients see now.
+    For owners for whom nothing valid is stored, and for all while a service is not set up: the plan
+    shows what clients get now.
     """
     fresh = any(state.facts and not state.installed.generation for state in usable(observed))
     owners = [each for each in site.owners if each.names] if fresh else []
@@ -62,10 +62,10 @@ def usable(observed: Observed) -> list[ServiceState]:
 def configured(
     state: ServiceState, owners: Iterable[Owner], parts: Parts
 ) -> Iterator[tuple[str, tuple[Configured, ...]]]:
-    """Yield the certificates that a service is configured with, by owner.
+    """Yield the certificates in a service's own configuration, by owner.
 
-    What proxygen itself wrote for it comes last: it is there still where the store was lost. Mail
-    clients are shown the global one alone.
+    Those that proxygen wrote for it come last: they are there even if the store was lost. Mail
+    clients get only the global one.
     """
     service = parts.services[state.name]
     concerned = [each for each in owners if each.key == GLOBAL or service.role is Role.WEB]
@@ -83,7 +83,7 @@ def configured(
 
 
 def asked(state: ServiceState, parts: Parts) -> dict[str, Answer]:
-    """Return a service's answers about certificates; none where it cannot be asked."""
+    """Return a service's answers about certificates; none if it cannot be asked."""
     service, known = parts.services[state.name], dict[str, Answer]()
     if state.facts is None:
         return known
@@ -112,7 +112,7 @@ def ours(live: Live) -> dict[str, list[Path]]:
 
 
 class Reader:
-    """Reads certificates in a process apart; what did not change is not read again."""
+    """Reads certificates in a process of its own; what did not change is not read again."""
 
     def __init__(self, parts: Parts, apart: Apart) -> None:
         self.parts = parts
@@ -121,11 +121,11 @@ class Reader:
 
     @cached_property
     def roots(self) -> tuple[x509.Certificate, ...]:
-        """The roots that this system knows."""
+        """The roots that this system trusts."""
         return self.parts.latest.of("roots", (), roots)
 
     def candidate(self, service: str, each: Configured) -> Candidate:
-        """Return a certificate that a service is configured with, or why it cannot be used."""
+        """Return a certificate from a service's configuration, or why it cannot be used."""
         if each not in self.known:
             self.known[each] = self.looked_up(each)
         return replace(self.known[each], service=service)

@@ -1,4 +1,4 @@
-"""What of ours a service has: its generation, and the notes beside it."""
+"""What a service has of ours: its generation, and the notes beside it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from proxygen.services import (
 
 
 def kept_additions(live: Live) -> dict[str, Additions]:
-    """Return the directives that are kept by digest; those that are not as they were are not."""
+    """Return the directives that are stored, by digest, without damaged ones."""
     found: dict[str, Additions] = {}
     for digest in files.names(live.additions):
         scope = files.noted(live.additions / digest / SCOPE).get("scope")
@@ -37,14 +37,14 @@ def kept_additions(live: Live) -> dict[str, Additions]:
 
 
 def parts_left_out(live: Live) -> tuple[LeftOut, ...]:
-    """Return what was noted of parts that a service refuses."""
+    """Return the noted parts that a service refuses."""
     noted = files.noted(live.folder / LEFT_OUT).get("left_out")
     found = map(left_out_from, noted) if isinstance(noted, list) else ()
     return tuple(each for each in found if each)
 
 
 def installed(live: Live, own: OwnPart, user: str | None, latest: Latest) -> Installed:
-    """Return what of ours a service has; *user* is its own system user."""
+    """Return what a service has of ours; *user* is its own system user."""
     target = files.linked(live.current)
     texts_there, manifest, version = contents(live.current, latest)
     private, shared = certificates(live, group_of(user))
@@ -73,9 +73,9 @@ class Looked(TypedDict):
 
 
 def last_look(live: Live) -> Looked:
-    """Return whether the last look from outside saw something wrong, for which names if known.
+    """Return whether the last probe saw something wrong, for which names if known.
 
-    And for which names nobody looked yet.
+    And which names were not probed yet.
     """
     path = live.folder / UNSERVED
     return Looked(
@@ -86,7 +86,7 @@ def last_look(live: Live) -> Looked:
 
 
 def names_noted(path: Path) -> frozenset[str]:
-    """Return the names in a note; none where there is no such note."""
+    """Return the names in a note; none if there is no such note."""
     noted = files.noted(path).get("names")
     return frozenset(
         each for each in (noted if isinstance(noted, list) else []) if type(each) is str
@@ -94,7 +94,7 @@ def names_noted(path: Path) -> frozenset[str]:
 
 
 def refusal_noted(live: Live) -> Refused | None:
-    """Return why a service was not given what the model wants, None where it was."""
+    """Return why a service was not given what the model wants, None if it was."""
     noted = files.noted(live.folder / REFUSED)
     if "what" in noted:  # as it was noted before codes were
         words, where = noted.get("words", ""), noted.get("where", "")
@@ -131,7 +131,7 @@ SCOPE = "scope.json"
 
 
 def manifest_of(generation: Path) -> dict[str, Any]:
-    """Return what was noted about a generation when it was made; empty for none of ours."""
+    """Return what was noted when a generation was made; empty if it is none of ours."""
     noted = files.noted(generation / MANIFEST)
     noted.pop(VERSION, None)
     endpoints = noted.get("endpoints")
@@ -143,7 +143,7 @@ def manifest_of(generation: Path) -> dict[str, Any]:
 
 
 def written_for(generation: Path) -> tuple[int, ...]:
-    """Return the version of its service that a generation was written for, empty when unknown."""
+    """Return the version of its service that a generation was written for, empty if unknown."""
     noted = files.noted(generation / MANIFEST).get(VERSION)
     numbers = noted if isinstance(noted, list) else []
     return tuple(numbers) if all(type(each) is int for each in numbers) else ()
@@ -180,7 +180,7 @@ def certificates(live: Live, group: int | None) -> tuple[frozenset[str], frozens
 
 
 def status_of(entry: os.DirEntry[str]) -> os.stat_result | None:
-    """Return the status of a file, None for one that another run took away just now."""
+    """Return the status of a file, None if another run removed it just now."""
     try:
         return entry.stat(follow_symlinks=False)
     except FileNotFoundError:
@@ -198,9 +198,9 @@ def proper(status: os.stat_result, group: int | None) -> bool:
 
 
 def group_of(user: str | None) -> int | None:
-    """Return the primary group of the user who reads certificates beside root.
+    """Return the primary group of the user who reads certificates besides root.
 
-    None where nobody does, or where we are not root: then all run as the same user.
+    None if nobody does, or if we are not root: then all run as the same user.
     """
     if user is None or os.geteuid() != 0:
         return None

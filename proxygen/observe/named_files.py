@@ -1,6 +1,6 @@
-"""What the model names outside of itself, looked at: certificates, trusted roots, secrets.
+"""Checks what the model names outside of itself: certificates, trusted roots, secrets.
 
-`validate` tells of all of it, `plan` of what cannot be used, in the same words.
+`validate` reports all of it, `plan` what cannot be used, in the same words.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Named:
 
     @property
     def is_usable(self) -> bool:
-        """Whether it is there, and is what it should be."""
+        """Whether it exists, and is what it should be."""
         return self.error is None
 
     def __str__(self) -> str:
@@ -63,14 +63,14 @@ class Supplied:
 
     @property
     def is_usable(self) -> bool:
-        """Whether it is taken."""
+        """Whether proxygen uses it."""
         return self.error is None and all(each.ok or not each.serious for each in self.verdicts)
 
     def __str__(self) -> str:
         return visible("\n".join(self.lines()))
 
     def lines(self) -> Iterator[str]:
-        """Yield what is to be said of it: a line each, and what to do where it is not taken."""
+        """Yield the lines for people, with what to do if it cannot be used."""
         from proxygen.model.verdicts import serious
 
         yield f"the certificate of {readable(self.owner)} ({self.where}):"
@@ -99,7 +99,7 @@ class Supplied:
 
 
 def indented(error: IssueFailed | None) -> str:
-    """Return an error, below what it is about."""
+    """Return an error, indented by two spaces."""
     return "\n".join(f"  {line}" for line in str(error or "").splitlines())
 
 
@@ -123,7 +123,7 @@ def tried(field: str, where: Origin, use: Callable[[], object]) -> Named:
 
 
 def trusted(path: Path) -> None:
-    """Raise IssueFailed when there are no CA certificates in a file."""
+    """Raise IssueFailed if there are no CA certificates in a file."""
     import ssl
 
     from proxygen.issuers.trusted_roots import trust

@@ -1,4 +1,4 @@
-"""WHAT IS: stored bundles, supplied files, services and what they have installed."""
+"""Observes services: their facts, and what they have installed."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def states(
 def set_up(parts: Parts) -> dict[str, ServiceState]:
     """Return the state of every service that has something of ours, whatever the model says.
 
-    No service has to answer, or to be there.
+    No service has to answer, or to exist.
     """
     found: dict[str, ServiceState] = {}
     for name, service in parts.services.items():
@@ -82,7 +82,7 @@ def former(own: Store, service: str) -> Value:
 
 
 def is_ours(own: OwnPart) -> bool:
-    """Return whether anything of ours is in a configuration; what cannot be read has nothing."""
+    """Return whether anything of ours is in a configuration; no, if it cannot be read."""
     try:
         return own.is_there()
     except OSError:
@@ -90,13 +90,13 @@ def is_ours(own: OwnPart) -> bool:
 
 
 def is_gone(name: str, parts: Parts) -> bool:
-    """Return whether a service that was set up is on this host no more."""
+    """Return whether a service that was set up is no longer on this host."""
     service, live = parts.services[name], parts.layout.live(name)
     return program_of(service, settings_of(service, live)) is None
 
 
 def program_of(service: Service, settings: ServiceSettings) -> str | None:
-    """Return the path of a service's program, None where it is not on this host."""
+    """Return the path of a service's program, None if it is not on this host."""
     usual = (service.kind, *service.programs)
     return processes.found((settings.program,) if settings.program else usual)
 
@@ -122,7 +122,7 @@ def wanted_services(site: Site, known: Mapping[str, Service]) -> dict[str, Servi
 
 
 def chosen(service: Service, given: BaseModel | None) -> ServiceSettings:
-    """Return the settings that the model gives a service, the usual ones where it says nothing."""
+    """Return the settings of a service in the model, the defaults if it has none."""
     kind = service.settings_type
     return kind() if given is None else its_own(kind, given)
 
@@ -171,7 +171,7 @@ def found_out(
 ) -> tuple[Facts, str]:
     """Return the facts of one service, and why it refuses our part of its configuration.
 
-    The facts are then those without our part. Raise ServiceError when it cannot be worked with.
+    The facts are then those without our part. Raise ServiceError if it cannot be worked with.
     """
     program, name = program_of(service, settings), service.name
     if program is None:
@@ -187,9 +187,9 @@ def found_out(
 
 
 def without_pipes(main: Path) -> None:
-    """Raise OSError where the programs of a service would wait for ever to read its own files.
+    """Raise OSError if the programs of a service would block on reading its own files.
 
-    What is not there, or not for us to see, they tell in their own words.
+    Missing files, and those that we may not see, they report in their own words.
     """
     with suppress(FileNotFoundError, NotADirectoryError, PermissionError), files.regular(main):
         folders = [main.parent, *(path for path in main.parent.iterdir() if path.is_dir())]
@@ -207,10 +207,10 @@ def without_ours(
     layout: Layout,
     error: Unreadable,
 ) -> Facts:
-    """Return what a service tells when it is asked again without our part of its configuration.
+    """Return the answers of a service when asked again without our part.
 
-    After an upgrade of the service, or an edit, that may be what it refuses. Raise *error* where
-    nothing of ours is there, and one that says so where it refuses its configuration anyway.
+    After an upgrade of the service, or an edit, that may be what it refuses. Raise *error* if
+    nothing of ours is there, and one that says so if it refuses its configuration anyway.
     """
     if not is_ours(own):
         raise error
@@ -236,10 +236,10 @@ def reads_ours(question: Question, own: OwnPart) -> bool:
 
 
 def refusal_of_ours(service: Service, facts: Facts, settings: ServiceSettings, own: OwnPart) -> str:
-    """Return why a service that does not run refuses our part; empty where it takes it.
+    """Return why a service that does not run refuses our part; empty if it does not.
 
-    That is asked where ours was written for another version. Where the service refuses the
-    configuration without ours likewise, ours is not what is in the way.
+    It is asked if our part was written for another version. If the service refuses the
+    configuration without our part as well, ours is not the reason.
     """
     if not is_ours(own) or not (words := refused(service, facts, settings, facts.main)):
         return ""
@@ -255,7 +255,7 @@ PLACE = re.compile(r"(/[^\s:]+)(?::| line )([0-9]+)\b")
 
 
 def blamed(refusal: str, own: OwnPart) -> str:
-    """Return the place (FILE:LINE) that a service refuses, empty where it is ours or unknown.
+    """Return the place (FILE:LINE) that a service refuses, empty if it is ours or unknown.
 
     Warnings come before, so it is the last one that is named.
     """
@@ -283,7 +283,7 @@ def speaks_ipv6() -> bool:
 
 
 def with_former(state: ServiceState, live: Live, stored: Set[str]) -> ServiceState:
-    """Return a service's state with the certificates it uses that are other ones than *stored*."""
+    """Return a service's state with the certificate files in use that are not *stored*."""
     used = state.installed.manifest.get("certificates", ())
     others = {str(name) for name in used} - stored
     former = frozenset(name for name in others if is_as_written(live.certificates / name))
@@ -291,7 +291,7 @@ def with_former(state: ServiceState, live: Live, stored: Set[str]) -> ServiceSta
 
 
 def is_as_written(path: Path) -> bool:
-    """Return whether a certificate file holds what its name tells; that is a digest of it."""
+    """Return whether a certificate file holds what its name, a digest, says."""
     try:
         content = files.read(path)
     except OSError:
@@ -303,7 +303,7 @@ def is_as_written(path: Path) -> bool:
 def heeding(
     state: ServiceState, site: Site, bundles: Mapping[str, Bundle], noted: Iterable[LeftOut]
 ) -> ServiceState:
-    """Return a service's state without the parts that it refuses, while they are as they were."""
+    """Return a service's state without the parts that it refuses, while they are unchanged."""
     if state.facts is None:
         return state
     additions, noted = additions_of(state.facts), tuple(noted)
@@ -330,6 +330,6 @@ def looked_since(services: Mapping[str, ServiceState], layout: Layout) -> dict[s
 
 
 def with_notes(state: ServiceState, live: Live) -> ServiceState:
-    """Return the state of a service with what is noted of it by now."""
+    """Return the state of a service with what is noted of it now."""
     present = replace(state.installed, **last_look(live), refused=refusal_noted(live))
     return state if present == state.installed else replace(state, installed=present)

@@ -1,4 +1,4 @@
-"""WHAT IS: what is stored, supplied and installed, as far as a plan needs to know it."""
+"""Observes what is stored, supplied and installed, as far as a plan needs it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NAMES_KNOWN = 90.0
 
 
 def observe(site: Site, parts: Parts) -> Observed:
-    """Return what is, as far as a plan needs to know."""
+    """Return what is observed, as far as a plan needs it."""
     hosts = parts.addresses.of(host_names(site), NAMES_KNOWN)
     bundles = parts.bundles.all()
     services = dict(states(site, parts, hosts))
@@ -49,7 +49,7 @@ def observe(site: Site, parts: Parts) -> Observed:
 
 
 def observe_store(site: Site, parts: Parts) -> Observed:
-    """Return what the store holds, as far as a plan to obtain certificates needs to know."""
+    """Return what the store holds, as far as a plan of orders needs it."""
     return Observed(
         bundles=parts.bundles.all(),
         services={},
@@ -63,14 +63,14 @@ def observe_store(site: Site, parts: Parts) -> Observed:
 
 
 def names(site: Site, parts: Parts) -> dict[str, Names]:
-    """Return what is known of names by owner, to be looked at anew where the model changed that."""
+    """Return what is known of names by owner, to be checked anew where the model changed that."""
     known, now = parts.names.all(), parts.now()
     by = {each.owner: each.looked_at_by for each in site.certificates} if known else {}
     return {owner: up_to_date(each, by.get(owner, ""), now) for owner, each in known.items()}
 
 
 def sources(site: Site) -> dict[str, str]:
-    """Return the hash of each supplied certificate's files by owner; empty: unreadable."""
+    """Return the hash of each supplied certificate's files by owner; empty if unreadable."""
     supplied = [each for each in site.certificates if each.file]
     if not supplied:
         return {}
@@ -80,7 +80,7 @@ def sources(site: Site) -> dict[str, str]:
 
 
 def marks(site: Site, held: Mapping[str, str]) -> dict[str, str]:
-    """Return by owner what changes with whatever a failure of supplied files may be due to."""
+    """Return by owner a hash of everything that a failure of supplied files may be due to."""
     if not held:
         return {}
     from proxygen.issuers.file import mark

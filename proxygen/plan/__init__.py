@@ -1,1 +1,1 @@
-"""WHAT TO DO: from wanted and observed to ordered steps; nothing here has an effect."""
+"""Decisions: from what is wanted and observed to ordered steps. Nothing here has an effect."""

@@ -1,4 +1,4 @@
-"""Which certificates that services are configured with are adopted, and as what."""
+"""Which certificates in the services' configuration are adopted, and with which issuer."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from proxygen.services import Facts, WebFacts
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A certificate that services show for an owner, which is valid for a name of it."""
+    """A certificate that services have for an owner and that is valid for one of its names."""
 
     bundle: Bundle
     pair: KeyAndChain
@@ -28,9 +28,9 @@ class Found:
 
 
 def lacking(site: Site, bundles: Mapping[str, Bundle], now: datetime) -> Iterator[Owner]:
-    """Yield the owners for whom nothing valid is stored, although the model wants it.
+    """Yield the owners for whom no valid certificate is stored, although the model wants one.
 
-    A self-signed certificate that the model asks for is made at once, and is what it wants.
+    A self-signed certificate that the model asks for is made at once, so its owner lacks nothing.
     """
     for owner in site.owners:
         bundle = bundles.get(owner.key)
@@ -41,7 +41,7 @@ def lacking(site: Site, bundles: Mapping[str, Bundle], now: datetime) -> Iterato
 
 
 def adoptions(site: Site, observed: Observed, now: datetime) -> tuple[Adopt, ...]:
-    """Return what to adopt: for each owner who lacks one the best that services show for it."""
+    """Return the steps that adopt, for each owner who lacks a certificate, the best one found."""
     if not observed.candidates:
         return ()
     found = (adoption(owner, site, observed, now) for owner in lacking(site, observed.bundles, now))
@@ -49,10 +49,10 @@ def adoptions(site: Site, observed: Observed, now: datetime) -> tuple[Adopt, ...
 
 
 def as_they_are(site: Site, observed: Observed, owners: Collection[str]) -> Observed:
-    """Return what is, with web servers that go on with *owners* as clients see them now.
+    """Return what is observed, with facts by which *owners* stay as clients see them now.
 
-    Their certificate could not be stored: an owner whom proxygen serves is shown the one that he
-    has, any other is left to whoever serves him.
+    Their certificates could not be stored: an owner that proxygen serves keeps the certificate that
+    it has; any other one keeps the server block that it has elsewhere.
     """
     if not owners:
         return observed
@@ -68,7 +68,7 @@ def as_they_are(site: Site, observed: Observed, owners: Collection[str]) -> Obse
 
 
 def untouched(facts: Facts, site: Site, present: Installed, owners: Collection[str]) -> Facts:
-    """Return the facts by which a service goes on with owners as it did."""
+    """Return the facts by which a service serves owners as before."""
     if not isinstance(facts, WebFacts):
         return facts
     hosts = {each.key: each.host for each in site.domains if each.key in owners}
@@ -78,7 +78,7 @@ def untouched(facts: Facts, site: Site, present: Installed, owners: Collection[s
 
 
 def adopted(observed: Observed, steps: tuple[Adopt, ...]) -> Observed:
-    """Return what is once these are adopted."""
+    """Return what is observed, as if these steps were done."""
     if not steps:
         return observed
     bundles = {**observed.bundles, **{each.bundle.owner: each.bundle for each in steps}}
@@ -86,7 +86,7 @@ def adopted(observed: Observed, steps: tuple[Adopt, ...]) -> Observed:
 
 
 def adoption(owner: Owner, site: Site, observed: Observed, now: datetime) -> Adopt | None:
-    """Return the step that adopts a certificate for one owner, None where nothing is valid."""
+    """Return the step that adopts a certificate for one owner, None if no valid one is found."""
     present = observed.bundles.get(owner.key)
     usable = [
         found
@@ -103,9 +103,9 @@ def adoption(owner: Owner, site: Site, observed: Observed, now: datetime) -> Ado
 
 
 def is_better(bundle: Bundle, present: Bundle | None) -> bool:
-    """Return whether a certificate is better than what is stored, which is not valid.
+    """Return whether a certificate is better than the stored one, which is not valid.
 
-    Not one with a key that was told to be compromised; and no self-signed one than another.
+    One with a compromised key is not, nor is a self-signed one better than another self-signed one.
     """
     if present is None:
         return True
@@ -117,9 +117,10 @@ def is_better(bundle: Bundle, present: Bundle | None) -> bool:
 def valid(candidate: Candidate, owner: Owner, site: Site, now: datetime) -> Found | None:
     """Return a certificate that clients accept for a name of its owner; None for any other.
 
-    That is the URL's; for the global one, which mail clients ask for by its extra names, another
-    will do where there is no better. One that is self-signed has clients that were told of it,
-    and TLSA records may name it: the global one is rather kept than replaced by a stand-in.
+    The name is that of the URL; for the global certificate, which mail clients get under its extra
+    names, any name will do if there is no better one. A self-signed certificate has clients that
+    were told to trust it, and TLSA records may name it: as the global certificate it is kept rather
+    than replaced by a stand-in.
     """
     pair, facts, wanted = candidate.pair, candidate.facts, owner.certificate
     if pair is None or facts is None or wanted is None:
@@ -133,10 +134,11 @@ def valid(candidate: Candidate, owner: Owner, site: Site, now: datetime) -> Foun
 
 
 def judged(candidate: Candidate, facts: Bundle, wanted: Certificate, site: Site) -> Bundle:
-    """Return the facts about a certificate: with the wanted issuer where it counts as wanted.
+    """Return the facts about a certificate, with the wanted issuer if it can count as wanted.
 
-    As where another ACME client brings one: an authority may have issued it, for no longer than
-    authorities do. Any other serves until the wanted one is there.
+    The rules are those for a certificate that another ACME client hands over: an authority may have
+    issued it, and for no longer than authorities do. Any other one serves until the wanted one is
+    there.
     """
     bundle = replace(facts, owner=wanted.owner)
     if bundle.stand_in:
@@ -151,7 +153,7 @@ def judged(candidate: Candidate, facts: Bundle, wanted: Certificate, site: Site)
 
 
 def worth(bundle: Bundle, owner: Owner) -> tuple[bool, bool, int, datetime, bool]:
-    """Return by what one is preferred: the URL's name, then how many names, then how long."""
+    """Return the sort key by which certificates are preferred: stand-in, URL, names, end, key."""
     wanted = owner.certificate
     return (
         not bundle.stand_in,
@@ -169,7 +171,7 @@ def services_of(best: Found, found: list[Found]) -> list[str]:
 
 
 def others_of(best: Found, found: list[Found], owner: Owner) -> Iterator[str]:
-    """Yield what else valid is configured for the owner, but for services that have the best."""
+    """Yield which other valid certificates services have for the owner, for the step's reason."""
     have, told_of = set(services_of(best, found)), set[str]()
     for each in found:
         if each.candidate.service not in have and each.bundle.fingerprint not in told_of:
@@ -177,29 +179,33 @@ def others_of(best: Found, found: list[Found], owner: Owner) -> Iterator[str]:
             those = [name for name in services_of(each, found) if name not in have]
             names = sum(map(each.bundle.covers, owner.names))
             yield (
-                f"; {', '.join(those)} had another one, {told(each.bundle)}, for {names} of "
+                f"; {', '.join(those)} has another one, {told(each.bundle)}, which"
+                f" covers {names} of "
                 f"{len(owner.names)} names"
             )
 
 
 def told(bundle: Bundle) -> str:
-    """Return what is to be said of a certificate."""
+    """Return in words where a certificate is from and until when it is valid."""
     until = f"valid until {bundle.not_after:%Y-%m-%d %H:%M} UTC"
     return f"self-signed, {until}" if bundle.stand_in else f"from {bundle.issued_by}, {until}"
 
 
 def not_usable(site: Site, observed: Observed, now: datetime) -> Iterator[str]:
-    """Yield why what is configured for the global URL is not adopted, where nothing is."""
+    """Yield why the certificates found for the global URL are not adopted, if none is."""
     names = site.main.names[:1]
     for each in observed.candidates.get(GLOBAL, ()):
         if words := each.refusal or (refused(each.pair, names, now) if each.pair else ""):
             files = ", ".join(map(str, each.paths))
-            told = f"{each.service}: {files} is not adopted for the global URL: {words}"
+            told = (
+                f"{each.service}: the certificate in {files} is not adopted for the"
+                f" global URL: {words}"
+            )
             yield Coded(told, "not-adopted", each.service)
 
 
 def refused(pair: KeyAndChain, names: Sequence[str], now: datetime) -> str:
-    """Return why clients would refuse a certificate for names, empty where they would not."""
+    """Return why clients would refuse a certificate for names, empty if they would not."""
     try:
         require(pair, names, now)
     except IssueFailed as error:

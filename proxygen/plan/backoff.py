@@ -1,4 +1,4 @@
-"""When to try again what failed: 1, 10, 100 minutes, then a day; Retry-After always wins."""
+"""When to retry what failed: after 1, 10, 100 minutes, then a day; Retry-After always wins."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ SKEW = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """The last *failure*, since when, how often in a row, and when to try *again*.
+    """The last *failure*, *since* when, how often in a row, and when to try *again*.
 
-    *of* is the owner whose certificate could not be obtained, or the directory of the
-    authority that could not issue for anybody. *purpose* is what was wanted: for anything else
-    nobody waits. *asked* tells that the authority named the moment itself (Retry-After). *source*
-    is the hash of the files that were supplied, empty where none were.
+    *of* is the owner whose certificate could not be obtained, or the directory of the authority
+    that could not issue for anybody. *purpose* identifies what was wanted: the failure postpones
+    nothing else. *asked* tells that the authority named the moment itself (Retry-After). *source*
+    is the hash of the supplied files, empty for other certificates.
     """
 
     of: str
@@ -52,13 +52,13 @@ class Attempt:
     def holds(self, now: datetime) -> bool:
         """Return whether it is too early to try again.
 
-        What was noted while the clock was wrong is no reason.
+        A failure that was noted while the clock was wrong postpones nothing.
         """
         return self.at <= now + SKEW and now < self.again <= self.at + LONGEST_ASKED
 
 
 def purpose(wanted: Certificate) -> str:
-    """Return what changes when anything about a wanted certificate does that an order is about."""
+    """Return a text that changes with everything about a certificate that matters to its order."""
     proving = (wanted.challenge, wanted.solver)
     facts = (
         wanted.issuer,
@@ -71,7 +71,7 @@ def purpose(wanted: Certificate) -> str:
 
 
 def purpose_of(authority: Acme) -> str:
-    """Return what changes when anything about how an authority is asked does."""
+    """Return a text that changes with everything about how an authority is asked."""
     binding = authority.external_account
     facts = (authority.directory, authority.contact, authority.profile, binding)
     roots = tuple(map(str, authority.trusted_roots))
@@ -90,9 +90,9 @@ def pause(count: int, draw: float, lifetime: timedelta | None = None) -> timedel
 
 
 def waits(attempt: Attempt | None, purpose: str, now: datetime) -> datetime | None:
-    """Return until when to wait because of a failure, None where it is no reason to.
+    """Return until when a failure postpones something, None if it does not.
 
-    What was wanted changed, the pause is over, or the clock was wrong when it was noted.
+    It does not if something else is wanted now, if the pause is over, or if the clock was wrong.
     """
     if attempt is None or attempt.purpose != purpose:
         return None
@@ -100,5 +100,5 @@ def waits(attempt: Attempt | None, purpose: str, now: datetime) -> datetime | No
 
 
 def failures(attempt: Attempt) -> str:
-    """Return how often it failed, in words."""
+    """Return in words how often it failed."""
     return "1 failure" if attempt.count == 1 else f"{attempt.count} failures in a row"

@@ -1,4 +1,4 @@
-"""Wanted against observed -> steps, in order."""
+"""Compares what is wanted with what is observed, and returns the steps in order."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def issues(
     tried: Collection[str] = (),
     forced: Collection[str] = (),
 ) -> tuple[tuple[Issue, ...], tuple[Waiting, ...]]:
-    """Return every certificate of a site to obtain, and those that wait, as ``issues_of``."""
+    """Return the certificates of a site to obtain, and those that wait; see ``issues_of``."""
     return issues_of(site.certificates, observed, now, tried, forced)
 
 
@@ -61,11 +61,11 @@ def issues_of(
     tried: Collection[str] = (),
     forced: Collection[str] = (),
 ) -> tuple[tuple[Issue, ...], tuple[Waiting, ...]]:
-    """Return which certificates are to be obtained, those that ask nobody first, and which wait.
+    """Return the certificates to obtain, those that need no authority first, and which wait.
 
-    These are due, but wait for names that must be in them. *tried* are the owners for whom it was
-    tried already in this run, *forced* those for whom a person asks. What another ACME client
-    brings (``hook``) is not obtained.
+    Those that wait are due, but a name that must be in them cannot be proven. *tried* are owners
+    for whom this run tried already, *forced* those that a person asked for. What another ACME
+    client hands over (``hook``) is not obtained.
     """
     due: list[Issue] = []
     waiting: list[Waiting] = []
@@ -82,10 +82,10 @@ def issues_of(
 
 
 def as_they_were(step: Issue, observed: Observed, now: datetime) -> Waiting | None:
-    """Return the waiting for files that could not be used and are as they were, None for others.
+    """Return the postponement for files that could not be used and did not change, else None.
 
-    They are tried again once they or their password change, or the pause after the failure is over,
-    as some become right by the calendar alone.
+    They are read again once they or their password change, or the pause after the failure is over:
+    some become valid just by the calendar.
     """
     wanted = step.certificate
     attempt = observed.attempts.get(wanted.owner)
@@ -98,7 +98,7 @@ def as_they_were(step: Issue, observed: Observed, now: datetime) -> Waiting | No
 
 
 def waits_for_names(wanted: Certificate, selection: Selection, until: datetime) -> Waiting:
-    """Return the waiting of a certificate for names that cannot be proven."""
+    """Return the postponement of a certificate for names that cannot be proven."""
     name, silent = selection.name, selection.silent
     return Waiting(wanted, until, "names", selection.words, name=name, silent=silent)
 
@@ -116,7 +116,7 @@ def issue(
 def selected(
     wanted: Certificate, observed: Observed, now: datetime, *, hurry: bool = False
 ) -> Selection | None:
-    """Return what to ask for, None while the stored certificate serves."""
+    """Return the names to order, None while the stored certificate serves."""
     owner = wanted.owner
     bundle, source = observed.bundles.get(owner), observed.sources.get(owner, "")
     known = observed.names.get(owner, NOTHING)
@@ -132,7 +132,7 @@ def looks(
     due: Collection[Issue],
     now: datetime,
 ) -> tuple[tuple[Certificate, str], ...]:
-    """Return the names to look at now, each with its certificate.
+    """Return the names to check now, each with its certificate.
 
     *due* are the orders that are about to be placed.
     """
@@ -149,9 +149,9 @@ def looks(
 
 
 def last_look(asked: tuple[Certificate, str], observed: Observed) -> datetime:
-    """Return when a name was looked at last.
+    """Return when a name was last checked, as a sort key.
 
-    Who waits longest comes first, as a run may have no time for all: servers may be silent.
+    The name that waited longest comes first, as a run may not have time for all.
     """
     wanted, name = asked
     known = observed.names.get(wanted.owner, NOTHING).get(name)
@@ -162,12 +162,15 @@ def stand_in(site: Site, observed: Observed) -> Issue | None:
     """Return the step that makes a stand-in while there is no global certificate at all."""
     if GLOBAL in observed.bundles:
         return None
-    reason = Reason("stand-in", "so that every file loads until the real one arrives")
+    reason = Reason(
+        "stand-in",
+        "services need a certificate until the first one is obtained",
+    )
     return Issue(site.global_certificate, reason, stand_in=True)
 
 
 def in_order(orders: Collection[Issue], look: Collection[Look]) -> tuple[Look | Issue, ...]:
-    """Return looks at names among the orders: what is known well enough waits for none of them."""
+    """Return checks of names among the orders: orders whose names are known well come first."""
     owners = {wanted.owner for each in look for wanted, _ in each.asked}
     known = [step for step in orders if step.certificate.owner not in owners]
     others = [step for step in orders if step.certificate.owner in owners]
@@ -175,14 +178,14 @@ def in_order(orders: Collection[Issue], look: Collection[Look]) -> tuple[Look | 
 
 
 def is_local(step: Issue) -> bool:
-    """Return whether a step asks nobody."""
+    """Return whether a step needs no authority."""
     return step.stand_in or step.certificate.issuer in LOCAL
 
 
 def changes_of(
     installation: Installation, state: ServiceState, *, reload: bool = False
 ) -> Iterator[Step]:
-    """Yield the steps for one service; none where all is as it should be.
+    """Yield the steps for one service; none if everything is in place.
 
     *reload*: it was seen to serve something else.
     """
@@ -201,23 +204,23 @@ def changes_of(
 def looks_again(
     installation: Installation, state: ServiceState, *, all_of_it: bool = False
 ) -> Iterator[Verify]:
-    """Yield a look at what is in place: at all of it after one that saw something else.
+    """Yield a probe of what is in place: of everything after a probe that saw something else.
 
-    Else at those places that nobody came to ask, once somebody can.
+    Otherwise of the places that were not probed yet, once the service runs.
     """
     installed, service = state.installed, installation.service
     if installed.unserved or all_of_it:
-        reason = Reason("unserved", "the last look did not see what is wanted")
+        reason = Reason("unserved", "the last probe saw something else than is wanted")
         yield Verify(service, in_turn(installation, installed), reason)
     elif installed.unasked and state.pid is not None:
         places = tuple(
             each for each in installation.endpoints if each.server_name in installed.unasked
         )
-        yield Verify(service, places, Reason("unasked", "no run had the time to ask there yet"))
+        yield Verify(service, places, Reason("unasked", "no run has probed these places yet"))
 
 
 def in_turn(installation: Installation, installed: Installed) -> tuple[Endpoint, ...]:
-    """Return all places; first those that nobody asked yet, then those that were wrong."""
+    """Return all places: first those that were not probed yet, then those that were wrong."""
     asked = installed.unasked, installed.wrong_names
     return tuple(
         sorted(
@@ -228,9 +231,9 @@ def in_turn(installation: Installation, installed: Installed) -> tuple[Endpoint,
 
 
 def is_renewal(plan: Plan, observed: Observed) -> bool:
-    """Return whether a plan obtains, brings or looks at certificates, and not just other changes.
+    """Return whether a plan obtains, installs or probes certificates, and not only other things.
 
-    A certificate that was obtained by a run that was killed is still to be brought.
+    A certificate that a killed run obtained still has to be installed.
     """
     return any(
         (
@@ -243,14 +246,14 @@ def is_renewal(plan: Plan, observed: Observed) -> bool:
 
 
 def installed_in(plan: Plan) -> set[str]:
-    """Return the services that a plan installs something for."""
+    """Return the services for which a plan installs something."""
     return {step.installation.service for step in plan.steps if isinstance(step, Install)}
 
 
 def brings(step: Install, observed: Observed) -> bool:
     """Return whether an Install finishes an interrupted one, or changes a name's certificate.
 
-    Or whether it replaces what keeps a service from starting, after an upgrade for instance.
+    Also if it replaces something that keeps a service from starting, for instance after an upgrade.
     """
     if step.reason.code == IN_THE_WAY:
         return True
@@ -262,25 +265,25 @@ def brings(step: Install, observed: Observed) -> bool:
 
 
 def why_install(installation: Installation, state: ServiceState) -> Reason | None:
-    """Return the first reason to install, None where everything is in place."""
+    """Return the first reason to install, None if everything is in place."""
     installed = state.installed
     if state.refusal:
         return Reason(IN_THE_WAY, state.in_the_way)
     if installed.generation is None:
         return Reason("first", "not yet set up by proxygen")
     if installed.begun:
-        return Reason("interrupted", "a former run was interrupted")
+        return Reason("interrupted", "an earlier run was interrupted")
     if damaged(installation, installed):
         return Reason("changed", words_for(installation, state))
     if installation.pointer and installed.pointer != installation.pointer_text:
-        return Reason("pointer", f"{installation.pointer.path} was changed by somebody else")
+        return Reason("pointer", f"somebody else changed {installation.pointer.path}")
     if parameters_changed(installation, state):
-        return Reason("parameters", "parameters were changed by somebody else")
+        return Reason("parameters", "somebody else changed parameters")
     return None
 
 
 def damaged(installation: Installation, installed: Installed) -> bool:
-    """Return whether what is installed is not what is wanted, to the letter."""
+    """Return whether anything installed differs from what is wanted."""
     return (
         (installed.generation or "").removesuffix(SECOND) != installation.id
         or installed.files != installation.files
@@ -304,8 +307,8 @@ def words_for(installation: Installation, state: ServiceState) -> str:
         if len(names) > 3
         else f"{what} {', '.join(map(readable, sorted(names)))}"
         for what, names in (
-            ("new names:", after.keys() - before.keys()),
-            ("names gone:", before.keys() - after.keys()),
+            ("added names:", after.keys() - before.keys()),
+            ("removed names:", before.keys() - after.keys()),
             (
                 "new certificate for",
                 {name for name in after.keys() & before.keys() if after[name] != before[name]},
@@ -316,18 +319,20 @@ def words_for(installation: Installation, state: ServiceState) -> str:
     before_it, now = state.installed.written_for, installation.version
     if not told and before_it and before_it != now:
         name = installation.service
-        return f"written for {name} {dotted(before_it)}, and this is {name} {dotted(now)}"
+        return (
+            f"it was written for {name} {dotted(before_it)}, and {name} {dotted(now)} is installed"
+        )
     return "; ".join(told) or "its configuration differs"
 
 
 def parameters_changed(installation: Installation, state: ServiceState) -> list[str]:
-    """Return the parameters whose present value is not the wanted one."""
+    """Return the parameters whose value is not the wanted one."""
     present = state.facts.parameters if isinstance(state.facts, ParameterFacts) else {}
     return [name for name, value in installation.parameters.items() if present.get(name) != value]
 
 
 def changes(installation: Installation, state: ServiceState) -> Iterator[Change]:
-    """Yield what an administrator would see change: files, links and parameters."""
+    """Yield the changes that an administrator would see: files, links and parameters."""
     installed, folder = state.installed, installation.live.current
     for name in sorted(installation.files.keys() | installed.files.keys()):
         before, after = installed.files.get(name), installation.files.get(name)
@@ -359,11 +364,10 @@ def changed_parameters(installation: Installation, state: ServiceState) -> Itera
 
 
 def to_verify(installation: Installation, installed: Installed) -> tuple[Endpoint, ...]:
-    """Return the endpoints to connect to: every changed name, and a sample of the others.
+    """Return the endpoints to probe: every changed name, and a sample of the others.
 
-    After a run that was interrupted nobody knows what was verified, and after a look that saw
-    something else not what became of it: then all of them. What was not asked is as good as
-    changed.
+    All of them after an interrupted run, which may have probed none, and after a probe that saw
+    something else. A name that was not probed counts as changed.
     """
     if installed.begun or installed.unserved:
         return in_turn(installation, installed)
@@ -378,8 +382,8 @@ def to_verify(installation: Installation, installed: Installed) -> tuple[Endpoin
 
 
 def forgotten(site: Site, observed: Observed, now: datetime) -> Iterator[Forget]:
-    """Yield the stored bundles that have ended and that nobody wants any more."""
+    """Yield the stored bundles that have ended and that the model does not want."""
     wanted = {certificate.owner for certificate in site.certificates}
     for owner, bundle in observed.bundles.items():
         if owner not in wanted and bundle.not_after < now:
-            yield Forget(bundle, Reason("gone", "it has ended and the model does not want it"))
+            yield Forget(bundle, Reason("gone", "it has ended, and the model has no use for it"))

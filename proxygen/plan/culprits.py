@@ -1,7 +1,7 @@
-"""Culprits: parts of a configuration that a service refuses, and what is served without them.
+"""Parts of a configuration that a service refuses, and what is served without them.
 
-A part belongs to one owner, or is the administrator's own. Found by asking the service with it and
-without (``apply/culprits.py``), it is left out until it is another one, or is taken after all.
+A part belongs to one owner, or to the administrator. It is found by asking the service with it and
+without it (``apply/culprits.py``), and is left out until it changes, or the service accepts it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from proxygen.services.nginx_others import socket
 def parts_of(
     site: Site, bundles: Mapping[str, Bundle], facts: Facts, service: str
 ) -> Iterator[Part]:
-    """Yield every part that may be left out; the owner of the global URL has to be there."""
+    """Yield every part that may be left out; the owner of the global URL is not among them."""
     if facts.overrides:
         yield Part(Kind.TEMPLATES, service, hashed(repr(sorted(facts.overrides.items()))))
     if isinstance(facts, WebFacts):
@@ -53,16 +53,16 @@ def parts_of_owners(
 
 
 def hashed(text: str) -> str:
-    """Return what stands for a text."""
+    """Return a hash of a text."""
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def without(facts: Facts, parts: Collection[Part], site: Site, present: Installed) -> Facts:
-    """Return the facts by which a service is given its configuration without these parts.
+    """Return the facts by which a service gets its configuration without these parts.
 
-    An owner whose directives are left out has those that were taken last. Where there never were
-    any, it is as it was; one that was never served is closed, since it might be open to all
-    without them.
+    An owner whose directives are left out keeps those that the service accepted last. If there
+    never were any, it stays as it was; an owner that was never served is answered with 503, as
+    without its directives it might be open to everybody.
     """
     named = names_of(parts)
     if named[Kind.TEMPLATES]:
@@ -94,10 +94,10 @@ def names_of(parts: Collection[Part]) -> dict[Kind, frozenset[str]]:
 
 
 def former(key: str, site: Site, present: Installed) -> tuple[str, str] | None:
-    """Return digest and fingerprint of the certificate of its own that an owner is shown with.
+    """Return digest and fingerprint of the earlier certificate with which an owner is served.
 
-    None, where that is the global one, where there is none yet, or where its file is damaged. What
-    is stored is no former one: that is what the service refuses.
+    None if that is the global one, if there is none, or if its file is damaged. The stored
+    certificate is never it: that is the one that the service refuses.
     """
     own = re.compile(rf"{re.escape(stem(key))}-([0-9a-f]{{16}})\.pem")
     found = [own.fullmatch(name) for name in sorted(present.former)]
@@ -109,7 +109,7 @@ def former(key: str, site: Site, present: Installed) -> tuple[str, str] | None:
 
 
 def was_open(key: str, site: Site, present: Installed) -> bool:
-    """Return whether an owner is served at present, and not closed."""
+    """Return whether an owner is served at present, and not answered with 503."""
     if not knows_additions(present):
         return False
     shown = served(present.manifest)
@@ -120,8 +120,8 @@ def was_open(key: str, site: Site, present: Installed) -> bool:
 def may_leave_out(part: Part, present: Installed) -> bool:
     """Return whether a part may be left out at all.
 
-    Templates where it is known which were there before. Directives for all server blocks only where
-    others serve: they may be what protects them.
+    Templates only if it is known which ones were there before. Directives for all server blocks
+    only if earlier ones are in force: they may be what protects them.
     """
     if part.kind is Kind.TEMPLATES:
         return present.generation is not None and overrides_in(present.manifest) is not None
@@ -129,7 +129,7 @@ def may_leave_out(part: Part, present: Installed) -> bool:
 
 
 def is_new(part: Part, present: Installed) -> bool:
-    """Return whether a part are directives that are not in force yet, and may be left out."""
+    """Return whether a part is directives that are not in force yet and that may be left out."""
     if part.kind is not Kind.ADDITIONS or not may_leave_out(part, present):
         return False
     if present.generation is not None and not knows_additions(present):
@@ -138,10 +138,10 @@ def is_new(part: Part, present: Installed) -> bool:
 
 
 def suspected(new: Sequence[Part], words: str, additions: Mapping[str, Additions]) -> list[Part]:
-    """Return those of *new* directives that may have kept a service from reloading.
+    """Return those of the *new* directives that may have kept a service from reloading.
 
-    Those that it names. Where it could not listen, those with the port; else those that have it
-    listen at all.
+    That is those that its words name. If it could not listen on a port, those with that port, or
+    else those that have it listen at all.
     """
     if named := [each for each in new if f"/additions/{each.version}/" in words]:
         return named
@@ -163,7 +163,7 @@ def knows_additions(present: Installed) -> bool:
 
 
 def consequence(refused: LeftOut, facts: Facts) -> str:
-    """Return the code of what becomes of what is refused."""
+    """Return the failure code that says what is served instead of a refused part."""
     name, kind = refused.part.name, refused.part.kind
     if kind is Kind.TEMPLATES or not isinstance(facts, WebFacts):
         return "templates-left-out"
@@ -181,7 +181,7 @@ def consequence(refused: LeftOut, facts: Facts) -> str:
 
 
 def why_left_out(refused: LeftOut, service: str, facts: Facts) -> Failure:
-    """Return what is told of what a service refuses, and goes without."""
+    """Return the failure that says what a service refuses, and what is served instead."""
     return failure(
         consequence(refused, facts),
         Scope.SERVICE,

@@ -1,4 +1,4 @@
-"""Failures that still tell something: of what is wanted now, and not from long ago."""
+"""Failures that still matter: of what is wanted now, and not long ago."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FIRST_YEAR, LAST_YEAR = 1970, 9990
 
 
 def current(failure: Attempt | None, now: datetime) -> Attempt | None:
-    """Return a failure; None for none, and for one that tells nothing about the present."""
+    """Return a failure, None if there is none or if it says nothing about the present."""
     if failure is None or now - failure.again > OUTDATED:
         return None
     moments = (failure.at, failure.since, failure.again)
@@ -25,12 +25,12 @@ def current(failure: Attempt | None, now: datetime) -> Attempt | None:
 
 
 def of_owner(wanted: Certificate, observed: Observed, now: datetime) -> Attempt | None:
-    """Return why a certificate could not be obtained, as long as the same is wanted."""
+    """Return why a certificate could not be obtained, while the same certificate is wanted."""
     own = current(observed.attempts.get(wanted.owner), now)
     return own if own and own.purpose == purpose(wanted) else None
 
 
 def of_authority(authority: Acme, observed: Observed, now: datetime) -> Attempt | None:
-    """Return why an authority issues for nobody, as long as it is asked in the same way."""
+    """Return why an authority issues for nobody, while it is asked in the same way."""
     trouble = current(observed.troubles.get(authority.directory), now)
     return trouble if trouble and trouble.purpose == purpose_of(authority) else None

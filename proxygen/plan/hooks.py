@@ -12,9 +12,9 @@ from proxygen.model.views import serving
 def pending(
     site: Site, bundles: Mapping[str, Bundle], deployed: Mapping[str, str]
 ) -> Iterator[tuple[Certificate, Bundle]]:
-    """Yield each certificate that serves, but not yet by the time of its last deploy hooks.
+    """Yield each certificate that serves and that deploy hooks were not told of yet.
 
-    *deployed* are the fingerprints of those that deploy hooks were told of, by owner.
+    *deployed* are the fingerprints that deploy hooks were told of, by owner.
     """
     for owner in site.owners:
         bundle = bundles.get(GLOBAL) if owner.key == GLOBAL else serving(owner, bundles)

@@ -1,4 +1,4 @@
-"""LeftOut: a part of its configuration that a service refuses, as it is noted."""
+"""LeftOut: a part of its configuration that a service refuses, as stored in its note."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ BIND = re.compile(r"bind\(\) to (\S+) failed")
 
 
 class Kind(StrEnum):
-    """What may be left out, in the order in which it is suspected.
+    """The kinds of parts that may be left out, in the order in which they are suspected.
 
     The administrator's directives for one owner, or for all; his templates for a service; an
-    owner's certificate; a backend; and at last all of an owner.
+    owner's certificate; a backend; and at last an owner as a whole.
     """
 
     ADDITIONS = "additions"
@@ -30,7 +30,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Part:
-    """A part that may be left out; *version* stands for what it holds."""
+    """A part that may be left out; *version* is a hash of its content."""
 
     kind: Kind
     name: str
@@ -39,10 +39,10 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """A part that a service refuses, with its *words*, and *where* they say that it stands.
+    """A part that a service refuses, with the service's *words*, and the place *where* it is.
 
-    *at_reload*: the master process that passed the check, but did not reload; 0 for a refusal that
-    the check told. *why*: what went wrong then, where the service said nothing.
+    *at_reload* is the master process that accepted the check but did not reload; 0 if the check
+    failed. *why* is the failure if the service said nothing.
     """
 
     part: Part
@@ -53,17 +53,17 @@ class LeftOut:
 
     @property
     def taken(self) -> tuple[str, ...]:
-        """The addresses at which it could not listen, as nginx writes them."""
+        """The addresses on which it could not listen, as nginx writes them."""
         return tuple(dict.fromkeys(BIND.findall(self.words))) if self.at_reload else ()
 
     @property
     def is_of_a_name(self) -> bool:
-        """Whether it is refused as a name has no address."""
+        """Whether it was refused because a name has no address."""
         return "host not found" in self.words
 
     @property
     def of(self) -> str:
-        """Whom it concerns, as failures are called."""
+        """The owner or part that it concerns, as in ``Failure.of``."""
         if self.part.kind is Kind.ADDITIONS:
             return f"nginx.d/{self.part.name}".rstrip("/")
         if self.part.kind is Kind.TEMPLATES:
@@ -71,7 +71,7 @@ class LeftOut:
         return f"nginx/{self.part.name}"
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as it is noted."""
+        """Return it as it is stored."""
         return asdict(self)
 
 
@@ -79,7 +79,7 @@ NOTED = TypeAdapter(LeftOut)
 
 
 def left_out_from(noted: object) -> LeftOut | None:
-    """Return what was noted, None for anything else."""
+    """Return what was stored, None for anything else."""
     try:
         return NOTED.validate_python(noted)
     except ValidationError:

@@ -1,4 +1,4 @@
-"""Observed: what is, as far as a plan needs to know it."""
+"""Observed: what is on this host and in the store, as far as a plan needs it."""
 
 from __future__ import annotations
 
@@ -49,18 +49,17 @@ class Refused:
 
 @dataclass(frozen=True)
 class Installed:
-    """What of ours a service has.
+    """What a service has that proxygen installed.
 
-    *generation* is the one that serves, None before the first; *files*, *links* and *manifest*
-    are as in ``Installation``; *certificates* are the certificate files that only root can
-    read, *shared* those that the service's own user can read besides; *pointer* is the text of
-    the pointer file; *written_for* is the version of the service that the generation was written
-    for, empty when unknown; *begun* tells that a run was interrupted between switching and being
-    sure, *unserved* that the last look from outside did not see what is wanted, for *wrong_names*
-    if that is known; *unasked* are names for which nobody looked yet. *refused* tells why the
-    service was not given what the model wants. *additions* are the administrator's directives that
-    were ever included, by digest. *former* are the certificate files in use, other than those of
-    what is stored, that hold what was written to them.
+    *generation* is the one that serves, None before the first one. *files*, *links* and *manifest*
+    are as in ``Installation``. *certificates* are the certificate files that only root can read,
+    *shared* those that the service's own user can read too. *pointer* is the text of the pointer
+    file. *written_for* is the version of the service that the generation was written for, empty if
+    unknown. *begun*: a run was interrupted while it switched. *unserved*: the last probe saw
+    something else than is wanted, for *wrong_names* if these are known. *unasked* are names that
+    were not probed yet. *refused* tells why the service was not given what the model wants.
+    *additions* are the administrator's directives that were ever included, by digest. *former* are
+    certificate files in use that hold what was written to them and that are no longer stored.
     """
 
     generation: str | None = None
@@ -81,14 +80,14 @@ class Installed:
 
     @cached_property
     def served(self) -> dict[str, str]:
-        """What a client is shown for each name, as in ``Installation``."""
+        """What clients get for each name, as in ``Installation``."""
         return served(self.manifest)
 
     def readable(self, by: str | None) -> frozenset[str]:
-        """Return the certificate files that nobody can read who should not.
+        """Return the certificate files that only those can read who should.
 
-        Where only root should, the service's own user may still, until no former configuration
-        needs it.
+        If that is root alone, the service's own user still may, until no earlier generation needs
+        it.
         """
         return self.shared if by else self.certificates | self.shared
 
@@ -97,11 +96,11 @@ class Installed:
 class ServiceState:
     """What was found out about a service; without *facts*, *error* tells why.
 
-    *pid* is its master process, None while it does not run. *refusal*: why the service refuses
-    its configuration because of what is ours in it, empty while it does not; the facts are then
-    those without ours. *blamed* is the place (FILE:LINE) that it names, where that is in no file
-    of ours but in one that ours includes. *left_out* are the parts that it refuses one
-    by one, and *facts* those without them; *whole* are those with them.
+    *pid* is its master process, None while it does not run. *refusal* is why the service refuses
+    its configuration because of our part, empty if it does not; the facts are then those without
+    our part. *blamed* is the place (FILE:LINE) that it names, if that is in a file that ours
+    includes. *left_out* are the parts that it refuses one by one; *facts* are without them, *whole*
+    with them.
     """
 
     name: str
@@ -117,36 +116,33 @@ class ServiceState:
 
     @property
     def in_the_way(self) -> str:
-        """What is to be said of our part, empty while the service takes it.
-
-        Or of an administrator's file that ours includes: the one that the service names.
-        """
+        """Why the service refuses our part, or a file that it includes; empty if it does not."""
         if not self.refusal or self.facts is None:
             return ""
         lines = self.refusal.strip().splitlines()
         if self.blamed:
             said = next((each for each in lines if self.blamed in each), lines[0])
-            return f"{self.blamed} is in the way: {self.name} refuses it: {said[:300]}"
+            return f"{self.name} refuses {self.blamed}: {said[:300]}"
         now, before = self.facts.version, self.installed.written_for
         if before and before != now:
             return (
-                f"proxygen's own part is in the way: it was written for {self.name} "
-                f"{dotted(before)}, and {self.name} {dotted(now)} refuses it"
+                f"{self.name} {dotted(now)} refuses proxygen's part of its configuration, which was"
+                f" written for {self.name} {dotted(before)}"
             )
-        return f"proxygen's own part is in the way: {self.name} refuses it: {lines[0][:300]}"
+        return f"{self.name} refuses proxygen's part of its configuration: {lines[0][:300]}"
 
 
 def dotted(version: tuple[int, ...]) -> str:
-    """Return a version as it is written."""
+    """Return a version as it is written, such as ``1.22.1``."""
     return ".".join(map(str, version))
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A certificate that a service is configured with for an owner's name, as it was read.
+    """A certificate in a service's own configuration for an owner's name, as it was read.
 
-    *pair* and *facts* about it (``stand_in`` where it is self-signed) are None where it cannot be
-    used at all, and *refusal* tells why. *known*: it leads to a root that this system knows.
+    *pair* and *facts* (``stand_in`` for a self-signed one) are None if it cannot be used at all,
+    and *refusal* tells why. *known*: it leads to a root that this system trusts.
     """
 
     service: str
@@ -159,17 +155,17 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """What is: stored bundles, services, and the hashes of supplied certificate files.
+    """What is observed: stored bundles, services, and the hashes of supplied certificate files.
 
-    *attempts* are the last failures by owner, *troubles* those of whole authorities by
-    directory, and *looks* why an authority is not asked for renewal information. *names* is what
-    is known of names, by owner. *abandoned* are services that have something of ours, but are in
-    the model no more; *gone* those of a model that names none, which are on this host no more.
-    *candidates* are the certificates that services are configured with for an owner, as far as
-    somebody needs to know: the likeliest of each service first.
-    *marks* tell likewise by owner because of what supplied files could not be used.
-    *nameless* are names of upstream servers that have no address at present, each with why.
-    *answers* tells for which names web servers answer challenges, None where none runs.
+    *attempts* are the last failures by owner, *troubles* those of whole authorities by directory,
+    and *looks* tell why an authority is not polled for renewal information. *names* is what is
+    known of names, by owner. *abandoned* are services that have something of ours but are no longer
+    in the model; *gone* are those that are no longer on this host, if the model names no services.
+    *candidates* are the certificates in the services' own configuration, by owner, if anybody needs
+    to know: the likeliest of each service first. *marks* are hashes that tell by owner whether
+    unusable files have changed. *nameless* are names of upstream servers that have no address at
+    present, with the reason. *answers* tells for which names web servers answer challenges, None if
+    no web server runs.
     """
 
     bundles: Mapping[str, Bundle]

@@ -1,4 +1,4 @@
-"""Whose a certificate is that another ACME client brings: taken, applied, or why not."""
+"""Which owners take a certificate that another ACME client hands over, and why others do not."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ SOONER = timedelta(days=1)
 
 @dataclass(frozen=True)
 class Offer:
-    """A certificate that is brought, and what it is judged by.
+    """A certificate that is handed over, and what it is judged by.
 
-    *paths* are the files that it was read from, *roots* those that this system knows. *former*
-    has key and chain of a stored certificate.
+    *paths* are the files that it was read from, *roots* those that this system trusts. *former*
+    returns key and chain of a stored certificate.
     """
 
     pair: KeyAndChain
@@ -40,16 +40,16 @@ class Offer:
 
     @cached_property
     def chain(self) -> tuple[x509.Certificate, ...]:
-        """Its certificates, the leaf first."""
+        """Its certificates, leaf first."""
         return chain_of(self.pair)
 
     @cached_property
     def known(self) -> bool:
-        """Whether a client of this system accepts it: it leads to a root that is known here."""
+        """Whether it leads to a root that this system trusts."""
         return leads_to(self.chain, self.roots)
 
     def is_akin(self, present: Bundle) -> bool:
-        """Return whether the CA that issued it has issued the present one, too."""
+        """Return whether the CA that issued it has issued the present certificate too."""
         pair = self.former(present)
         chain = chain_of(pair) if pair else ()
         authorities = (*self.chain[1:], *chain[1:])
@@ -64,10 +64,10 @@ def leads_to(chain: Collection[x509.Certificate], roots: Collection[x509.Certifi
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What becomes of a certificate at one owner of its names.
+    """What one owner of its names does with a certificate.
 
-    *bundle* is what is to be stored; without one *refusal* tells why not. Without both the
-    owner's files are those that were brought. *doubts* are worth a warning.
+    *bundle* is stored; without one, *refusal* tells why not. Without both, the owner's files are
+    the very files that were handed over. *doubts* are warnings.
     """
 
     owner: Owner
@@ -77,12 +77,12 @@ class Claim:
 
     @property
     def accepted(self) -> bool:
-        """Return whether the owner is to be brought up to date."""
+        """Return whether the owner takes the certificate."""
         return self.refusal is None
 
     @property
     def waits(self) -> bool:
-        """Return whether the owner's certificate is one that others bring."""
+        """Return whether the owner's certificate is one that other clients hand over."""
         return self.owner.certificate is not None and self.owner.certificate.issuer == "hook"
 
 
@@ -100,7 +100,7 @@ def claims(offer: Offer, site: Site, bundles: Mapping[str, Bundle]) -> Iterator[
 def claim(
     owner: Owner, missing: list[str], offer: Offer, present: Bundle | None, site: Site
 ) -> Claim:
-    """Return what becomes of it at one owner; *missing* are the names that it does not cover."""
+    """Return the claim of one owner; *missing* are names that the certificate does not cover."""
     wanted = owner.certificate
     if wanted is None or wanted.issuer == "selfsigned":
         return refused(owner, "has-no-certificate" if wanted is None else "is-self-signed")
@@ -117,22 +117,23 @@ def claim(
 
 
 def doubted(owner: Owner, offer: Offer, present: Bundle | None) -> Iterator[str]:
-    """Yield what is worth a warning of a certificate that somebody else answers for."""
+    """Yield warnings about a certificate that proxygen does not renew itself."""
     if not offer.known:
         yield (
-            "the certificate that was brought leads to no root that this system knows: clients "
-            "refuse it unless they were told to trust its issuer"
+            "this system trusts no root of the certificate that was handed over: clients refuse it"
+            " unless they were told to trust its issuer"
         )
     ends = offer.chain[0].not_valid_after_utc
     if present and ends + SOONER < present.not_after:
         yield (
-            f"{readable(owner.key)}: the certificate that was brought ends {ends:%Y-%m-%d}, before "
-            f"that which served until now ({present.not_after:%Y-%m-%d}): is it the newest one?"
+            f"{readable(owner.key)}: the certificate that was handed over ends"
+            f" {ends:%Y-%m-%d}, before"
+            f" the one that served until now ({present.not_after:%Y-%m-%d}): is it the newest one?"
         )
 
 
 def refused(owner: Owner, code: str, *, words: str = "", **facts: Value) -> Claim:
-    """Return the claim of an owner who does not get the certificate."""
+    """Return the claim of an owner who does not take the certificate."""
     said: dict[str, Value] = {"owner": readable(owner.key), **facts}
     why = failure(code, Scope.OWNER, owner.key, words=words)
     return Claim(owner, refusal=replace(why, facts=tuple(said.items())))
@@ -151,8 +152,8 @@ def renewed(
 ) -> Claim:
     """Return the claim of an owner whose certificate proxygen obtains itself.
 
-    It takes what its authority may have issued, what lasts longer, and what it would not obtain
-    anew at once.
+    It takes a certificate that its authority may have issued, that lasts longer, and that proxygen
+    would not replace at once.
     """
     authority = authority_of(wanted, offer, present, acme)
     if authority is None:
@@ -170,10 +171,10 @@ def renewed(
 def authority_of(
     wanted: Certificate, offer: Offer, present: Bundle | None, acme: Acme
 ) -> Authority | None:
-    """Return the authority that a certificate may be from, None when it is somebody else's.
+    """Return the authority that a certificate may be from, None if it is none of the model's.
 
-    That is the one of the present certificate where the same CA issued both, and the first one
-    where every client knows the CA. Of a private authority nothing is known before the first.
+    It is the one of the present certificate if the same CA issued both, and the first one if every
+    client trusts the CA. A private authority is unknown before its first certificate.
     """
     former = asked_of(wanted, present) if present else None
     if present and former and offer.is_akin(present):
@@ -183,5 +184,5 @@ def authority_of(
 
 
 def is_private(acme: Acme) -> bool:
-    """Return whether an authority is one that only its own clients know."""
+    """Return whether an authority is trusted only by clients that were told to."""
     return bool(acme.trusted_roots) and acme.directory not in DIRECTORIES.values()

@@ -21,7 +21,7 @@ Registered = Callable[[str], str]
 
 
 class Kind(StrEnum):
-    """What an entry tells of. A *planned* order counts as one that also succeeds."""
+    """What an entry counts: a *planned* order counts as an order that also succeeds."""
 
     PLANNED = "planned"
     ORDERED = "ordered"
@@ -33,9 +33,9 @@ class Kind(StrEnum):
 class Entry:
     """What counts towards a limit: an order, a certificate, or failed validations of *names*.
 
-    *renewal* marks one for the names of a certificate that is there: Let's Encrypt counts it
-    neither for the account nor for its registered domains. An *exempt* one replaces a
-    certificate, and counts for nothing.
+    *renewal*: an order for the names of an existing certificate, which Let's Encrypt counts neither
+    for the account nor for its registered domains. *exempt*: it replaces a certificate and counts
+    for nothing.
     """
 
     at: datetime
@@ -52,8 +52,8 @@ Counted = tuple[tuple[str, object], int, timedelta]
 class Quota:
     """The limits of one authority and what was used of them; ``take`` uses more.
 
-    Each limit is kept over every window of its length. That is stricter than a bucket that
-    fills up again (as Let's Encrypt's do), so it holds for either kind.
+    Each limit holds for every window of its length. This is stricter than a bucket that fills up
+    again (as Let's Encrypt's do), so it is right for either kind.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class Quota:
             yield ("orders", ""), self.limits.orders, ORDERS_IN
 
     def certificates(self, entry: Entry) -> Iterator[Counted]:
-        """Yield the limits of certificates: for each registered domain, and the set of names."""
+        """Yield the limits of certificates: per registered domain, and per set of names."""
         limits = self.limits
         if limits.registered_domain and not entry.renewal:
             for domain in sorted({self.registered(name) for name in entry.names}):
@@ -114,14 +114,14 @@ class Quota:
 def is_exempt(former: Bundle | None, at: datetime) -> bool:
     """Return whether an order that replaces a certificate counts for nothing in our own ledger.
 
-    Not that of one in the first third of its life: an authority that asks for a renewal over and
-    over meets our limits at last.
+    It counts in the first third of the certificate's life, so that an authority that suggests
+    renewals over and over meets our limits at last.
     """
     return former is not None and at - former.not_before >= former.lifetime / 3
 
 
 def is_renewal(wanted: Certificate, bundle: Bundle | None, directory: str) -> bool:
-    """Return whether an authority is asked for the names of a certificate of its own again."""
+    """Return whether the authority that issued a certificate is asked for its names again."""
     if bundle is None or bundle.stand_in or bundle.authority != directory:
         return False
     return set(bundle.names) == set(wanted.names)

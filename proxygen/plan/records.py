@@ -1,6 +1,6 @@
-"""Records: what has to stand in the DNS so that every name of the model can be reached and proven.
+"""The DNS records that are needed to reach and to prove every name of the model.
 
-Their form is that of master files (RFC 1035 section 5.1); names are absolute.
+They are written as in master files (RFC 1035 section 5.1), with absolute names.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ KNOWN_IDENTITIES = dict.fromkeys(DIRECTORIES.values(), "letsencrypt.org")
 
 
 class Presence(StrEnum):
-    """Whether a record stands in the DNS now."""
+    """Whether a record is in the DNS now."""
 
     THERE = "there"
     OTHERWISE = "leads here"
@@ -41,7 +41,7 @@ class Presence(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A record: *value* is in presentation form, *owners* and *names* are those it is for."""
+    """A DNS record: *value* is in presentation form; it is needed by *owners* for *names*."""
 
     name: str
     type: str
@@ -57,7 +57,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What an authority is called in CAA records (*domain*), and the URL of our account there."""
+    """The *domain* of an authority in CAA records, and the URL of our account there."""
 
     domain: str
     account: str | None = None
@@ -65,11 +65,12 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Publishing:
-    """What decides about records besides the model.
+    """What determines the records besides the model.
 
     *addresses* are the public ones of this installation. *identities* are those of authorities by
-    directory. *registered* returns the registered domain of a name. *strict*: CAA records name
-    our account and how we prove names (RFC 8657). *zone*: where `_acme-challenge` is delegated to.
+    directory. *registered* returns the registered domain of a name. *strict*: CAA records name our
+    account and our validation methods (RFC 8657). *zone*: the zone to which `_acme-challenge` is
+    delegated.
     """
 
     addresses: tuple[str, ...]
@@ -86,7 +87,7 @@ Looked = Mapping[tuple[str, str], Evidence]
 def records(site: Site, publishing: Publishing, only: Collection[str] = ()) -> tuple[Record, ...]:
     """Return the records that the model needs, in its order; *only* of these owners.
 
-    Those that lead here come first, then those that allow authorities to issue.
+    Records that lead here come first, then those that allow authorities to issue.
     """
     owners = [each for each in site.owners if not only or each.key in only]
     taken = no_aliases(site)
@@ -104,7 +105,7 @@ def records(site: Site, publishing: Publishing, only: Collection[str] = ()) -> t
 def leads_here(
     name: str, owner: Owner, site: Site, publishing: Publishing, taken: Collection[str]
 ) -> Iterator[Record]:
-    """Yield an alias of the global host where there may be one, else the addresses."""
+    """Yield an alias of the global host if the name may be an alias, otherwise the addresses."""
     if may_be_alias(name, taken, publishing.registered):
         yield Record(name, "CNAME", f"{site.main.host}.", (owner.key,), (name,))
         return
@@ -113,29 +114,29 @@ def leads_here(
 
 
 def no_aliases(site: Site) -> frozenset[str]:
-    """Return the names that cannot be aliases, since other records stand there.
+    """Return the names that cannot be aliases, since other records are needed there.
 
-    A domain gets mail; and mail servers are to be called by names that are no aliases (RFC 2181
-    section 10.3), which the global ones may be.
+    A domain gets mail, and mail servers must be named by names that are not aliases (RFC 2181
+    section 10.3), such as the global ones.
     """
     return frozenset((*site.main.names, *(each.key for each in site.domains)))
 
 
 def may_be_alias(name: str, taken: Collection[str], registered: Callable[[str], str]) -> bool:
-    """Return whether a name can be a CNAME, beside which nothing else may stand (RFC 1034, 3.6.2).
+    """Return whether a name can be a CNAME, beside which no other record may be (RFC 1034, 3.6.2).
 
-    The apex of a zone cannot, nor what is *taken*.
+    The apex of a zone cannot, nor can a name that is *taken*.
     """
     return name not in taken and name != registered(name)
 
 
 def kind_of(address: str) -> str:
-    """Return the type of the record for an address."""
+    """Return the type of the record for an address: A or AAAA."""
     return "AAAA" if ipaddress.ip_address(address).version == 6 else "A"
 
 
 def proves(owner: Owner, publishing: Publishing) -> Iterator[Record]:
-    """Yield the records by which names are proven, or by which we may write such records."""
+    """Yield the records that prove names, or that let proxygen write such records."""
     wanted = owner.certificate
     if wanted is None or wanted.issuer != "acme":
         return
@@ -164,7 +165,7 @@ def quoted(text: str) -> str:
 
 @dataclass(slots=True)
 class Allowed:
-    """One authority for one domain: for whose names, and by which challenges."""
+    """What a CAA record allows: one authority for one domain, with the names and challenges."""
 
     identity: Identity
     owners: dict[str, None] = field(default_factory=dict)
@@ -175,7 +176,7 @@ class Allowed:
 def allowing(owners: Iterable[Owner], publishing: Publishing) -> Iterator[Record]:
     """Yield a CAA record for each authority and registered domain (RFC 8659).
 
-    What stands there holds for all names below, wildcards among them.
+    It holds for all names below the domain, wildcards among them.
     """
     found: dict[tuple[str, str], Allowed] = {}
     for owner in owners:
@@ -195,7 +196,7 @@ def allowing(owners: Iterable[Owner], publishing: Publishing) -> Iterator[Record
 
 
 def allowance(allowed: Allowed, *, strict: bool) -> str:
-    """Return what an ``issue`` property says (RFC 8659 section 4.2, RFC 8657)."""
+    """Return the value of an ``issue`` property (RFC 8659 section 4.2, RFC 8657)."""
     identity = allowed.identity
     if not strict:
         return identity.domain
@@ -208,9 +209,9 @@ BLIND = frozenset({"cannot-look", "servers-silent", "servers-lame", "servfail", 
 
 
 def presence(record: Record, looked: Looked, addresses: Collection[str] = ()) -> Presence:
-    """Return whether a record stands in the DNS, as far as was looked; *addresses* are ours.
+    """Return whether a record is in the DNS, according to checks; *addresses* are ours.
 
-    What was not seen where nothing could be looked up is not missing, but unknown.
+    A record that was not seen while the DNS gave no answer is unknown, not missing.
     """
     found = evidence_of(record, looked)
     shown = presence_in(record, found, addresses) if found else Presence.UNKNOWN
@@ -230,9 +231,9 @@ def evidence_of(record: Record, looked: Looked) -> list[Evidence]:
 
 
 def blind_for(record: Record, found: Iterable[Evidence]) -> Finding | None:
-    """Return the first finding because of which nobody knows whether a record is there.
+    """Return the first finding that leaves it unknown whether a record is in the DNS.
 
-    CAA records are not looked up of a name that leads nowhere.
+    CAA records of a name that leads nowhere are not looked up.
     """
     for one in found:
         for each in one.findings:
@@ -245,7 +246,7 @@ def blind_for(record: Record, found: Iterable[Evidence]) -> Finding | None:
 
 
 def presence_in(record: Record, found: Sequence[Evidence], addresses: Collection[str]) -> Presence:
-    """Return whether a record stands in the DNS as it was found."""
+    """Return whether a record is in the DNS according to one check."""
     if record.type == "CAA":
         return allowance_found(record, found)
     if record.type in ("A", "AAAA") or not record.name.startswith("_"):
@@ -272,7 +273,7 @@ def leading_found(record: Record, found: Evidence, addresses: Collection[str]) -
 
 
 def allowance_found(record: Record, found: Collection[Evidence]) -> Presence:
-    """Return whether an authority may issue, as far as CAA records tell."""
+    """Return whether an authority may issue, according to CAA records."""
     if any(plain(record.value) in map(plain, each.caa) for each in found):
         return Presence.THERE
     if any(finding.code == "caa" for each in found for finding in each.findings):
@@ -283,14 +284,14 @@ def allowance_found(record: Record, found: Collection[Evidence]) -> Presence:
 
 
 def plain(value: str) -> str:
-    """Return a CAA record as it is compared."""
+    """Return a CAA record in the form in which records are compared."""
     return "".join(value.split()).lower()
 
 
 def zone(found: Iterable[Record], registered: Callable[[str], str], remarks: Iterable[str]) -> str:
-    """Return records as a fragment of zone files, below one ``$ORIGIN`` for each domain.
+    """Return records as fragments of zone files, with one ``$ORIGIN`` for each domain.
 
-    *remarks* stand above them as comments.
+    *remarks* are comments at the top.
     """
     domains: dict[str, dict[str, str]] = {}
     for record in found:
@@ -307,6 +308,6 @@ def zone(found: Iterable[Record], registered: Callable[[str], str], remarks: Ite
 
 
 CAA_REMARK = (
-    "; CAA: no other authority may issue for this domain and what is below it. Without any CAA",
-    "; record all may: leave it out, or add those that your other servers use.",
+    "; CAA: with this record no other authority may issue for this domain and the names below it.",
+    "; Without CAA records every authority may: leave it out, or add those of your other servers.",
 )

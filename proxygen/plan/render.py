@@ -1,4 +1,4 @@
-"""Rendered and the loaded templates -> the text of a file; every value passes one gate."""
+"""Renders templates into the text of a file; every value passes one function, ``quote``."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ GLOBALS = ("range", "namespace")
 
 
 class View:
-    """Plain values by name, as a template sees one of our own: there is nothing behind them."""
+    """Plain values by name, as a template sees one of our objects: it reaches nothing else."""
 
     def __init__(self, values: Mapping[str, Any]) -> None:
         self.__dict__.update(values)
 
 
 class Sandbox(ImmutableSandboxedEnvironment):
-    """Keeps a template from reaching what is behind the values that it is given."""
+    """Keeps a template from what is behind the values that it is given."""
 
     def __init__(self, load: Callable[[str], Any], **options: Any) -> None:
         super().__init__(
@@ -54,7 +54,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         self.globals = {name: self.globals[name] for name in GLOBALS}
 
     def getattr(self, obj: Any, attribute: str) -> Any:
-        """Return an attribute; those of our views need no long look (200,000 do)."""
+        """Return an attribute; those of our own views are not examined (there are 200,000)."""
         if type(obj) is View and attribute in obj.__dict__:
             return obj.__dict__[attribute]
         return super().getattr(obj, attribute)
@@ -62,9 +62,9 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """The text of a template; *label* is what an error calls it, such as its file's path.
+    """The text of a template; *label* is its name in errors, such as its path.
 
-    *trouble*: why there is no text.
+    *trouble* is why there is no text.
     """
 
     text: str
@@ -75,8 +75,8 @@ class Template:
 class Templates:
     """The loaded templates by name, such as ``nginx/proxygen.conf.j2``.
 
-    An administrator's template (*overrides*) takes the place of ours under the same name. Those of
-    the package are trusted to end; ``host/templates.py`` has what renders the others.
+    An administrator's template (*overrides*) replaces ours of the same name. Those of the package
+    are trusted to end; ``host/templates.py`` renders the others in a process of their own.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class Templates:
         }
 
     def instead(self, service: str, texts: Mapping[str, str]) -> Templates:
-        """Return these templates with other ones of the administrator's for a service."""
+        """Return these templates, with other administrator's templates for a service."""
         others = {
             name: each
             for name, each in self.overrides.items()
@@ -107,12 +107,12 @@ class Templates:
 
     @cached_property
     def environment(self) -> Environment:
-        """What renders configuration files: every value is quoted."""
+        """The Jinja environment of configuration files: every value is quoted."""
         return Sandbox(self.load, finalize=quote, autoescape=False)
 
     @cached_property
     def pages(self) -> Environment:
-        """What renders HTML: every value is escaped."""
+        """The Jinja environment of HTML pages: every value is escaped."""
         return Sandbox(self.found, autoescape=True)
 
     def text(self, rendered: Rendered) -> str:
@@ -120,7 +120,7 @@ class Templates:
         return self.written(self.environment, rendered)
 
     def page(self, rendered: Rendered) -> str:
-        """Return the text of a page of HTML; raise ServiceError."""
+        """Return the text of an HTML page; raise ServiceError."""
         return self.written(self.pages, rendered)
 
     def written(self, environment: Environment, rendered: Rendered) -> str:
@@ -149,14 +149,14 @@ class Templates:
             ) from error
 
     def found(self, name: str) -> tuple[str, str, None] | None:
-        """Return a template as Jinja wants it, None when there is none of that name."""
+        """Return a template as Jinja wants it, None if there is none of that name."""
         template = self.templates.get(name)
         if template and template.trouble:
             raise Unread(template.trouble, 1, name, template.label)
         return (template.text, template.label, None) if template else None
 
     def load(self, name: str) -> tuple[str, str, None] | None:
-        """Return one likewise in which no value passes unquoted."""
+        """Return it as ``found`` does; raise Bypassing if a value could pass unquoted."""
         template = self.templates.get(name)
         if template is None:
             return None
@@ -168,11 +168,11 @@ class Templates:
         return template.text, template.label, None
 
     def label(self, name: str) -> str:
-        """Return what an error calls a template."""
+        """Return the name of a template in errors."""
         return self.templates[name].label if name in self.templates else name
 
     def line_of(self, error: Exception) -> str | None:
-        """Return the place in a template at which *error* arose, as ``label:line``."""
+        """Return the place in a template where *error* arose, as ``label:line``."""
         if isinstance(error, TemplateSyntaxError):
             return f"{error.filename or error.name}:{error.lineno}"
         labels = {template.label for template in self.templates.values()}
@@ -184,23 +184,23 @@ class Templates:
 
 
 class Unquotable(TemplateError):
-    """A value that must not stand in a configuration file: how it begins."""
+    """A value must not be written into a configuration file; the message is its beginning."""
 
 
 class Unusable(TemplateSyntaxError):
-    """A template of which nothing can be made; *code* tells why."""
+    """A template cannot be used; *code* tells why."""
 
     code: ClassVar[str]
 
 
 class Unread(Unusable):
-    """A template that cannot be read: what the system said."""
+    """A template cannot be read; the message is the system's reason."""
 
     code = "template-unreadable"
 
 
 class Bypassing(Unusable):
-    """A template with what would let values pass unquoted: what that is called."""
+    """A template has a tag or filter that lets values pass unquoted."""
 
     code = "template-bypassing"
 
@@ -211,14 +211,14 @@ def render(templates: Templates, rendered: Rendered) -> str:
 
 
 def said_by(error: Exception) -> str:
-    """Return the words of an exception, its kind where it has none (MemoryError)."""
+    """Return the words of an exception, its kind if it has none (MemoryError)."""
     return str(error) or type(error).__name__
 
 
 def plain(value: Any) -> Any:
-    """Return a value as templates see it: text, numbers, truth, nothing, tuples and views of such.
+    """Return a value as templates see it: text, number, truth, None, or tuples and views of these.
 
-    Raise TypeError for what is none of it, such as an object that does something.
+    Raise TypeError for anything else, such as an object with methods.
     """
     if value is None or type(value) in (str, int, bool, View, Lines):
         return value
@@ -235,17 +235,16 @@ def plain(value: Any) -> Any:
 
 @cache
 def seen(kind: type) -> tuple[str, ...]:
-    """Return what a template sees of one of our own values: its fields and properties."""
+    """Return what a template sees of one of our objects: its fields and properties."""
     properties = (name for name, each in vars(kind).items() if isinstance(each, property))
     return (*(each.name for each in fields(kind)), *properties)
 
 
 def quote(value: object) -> str:
-    """Return *value* as it may stand bare in a configuration file.
+    """Return *value* as it may be written bare into a configuration file.
 
-    That is a number that is not negative, or letters, digits and ``._/:@%+,=~[]*-``, or lines
-    whose values are such. Everything else raises Unquotable: nothing needs it, so it can only do
-    harm.
+    That is a number that is not negative, or letters, digits and ``._/:@%+,=~[]*-``, or lines with
+    such values. Anything else raises Unquotable: no value needs it, so it can only do harm.
     """
     if isinstance(value, Lines):
         return "\n".join(starmap(line, value.lines))
@@ -260,7 +259,7 @@ def quote(value: object) -> str:
 
 @lru_cache(maxsize=1 << 17)
 def line(form: str, *values: str) -> str:
-    """Return one of many lines; all but a few are as they were when they were rendered last."""
+    """Return one of many lines; nearly all are the same as in the last rendering."""
     return form.format(*map(quote, values))
 
 

@@ -21,12 +21,13 @@ from proxygen.services import Additions, Endpoint, Pointer, Wanted
 class Installation:
     """What one service should have; *id* names its generation and is a hash of all of it.
 
-    *files*: text by name. *certificates*: each certificate file by its name, with its bundle.
-    *links*: name in the generation -> name of a certificate file. *parameters*: what is set in
-    the service's own configuration. *endpoints*: where clients must see it. *version*: that of
-    the service for which it is written; the same files may do for others. *addresses*: those of
-    names, as they stand in the files. *additions*: the administrator's directives that they
-    include, None for an owner that is closed. *overrides*: his templates of which they are made.
+    *files*: texts by name. *certificates*: bundles by the name of their file. *links*: names in the
+    generation with the certificate file that they lead to. *parameters*: what to set in the
+    service's own configuration. *endpoints*: where clients must see it. *version*: the version of
+    the service that it is written for; the same files may do for others. *addresses*: the addresses
+    of names as written into the files. *additions*: the administrator's directives that the files
+    include, None for an owner that is answered with 503. *overrides*: his templates from which they
+    were rendered.
     """
 
     service: str
@@ -46,17 +47,17 @@ class Installation:
 
     @property
     def pointer_text(self) -> str:
-        """The content of the one file of ours among the service's own."""
+        """The content of the pointer file."""
         return pointing(self.pointer, self.live.current) if self.pointer else ""
 
     @cached_property
     def served(self) -> dict[str, str]:
-        """What a client is shown for each name: the beginning of the leaf's fingerprint."""
+        """What clients get for each name: the beginning of the leaf's fingerprint."""
         return served(self.manifest)
 
     @cached_property
     def manifest(self) -> dict[str, Any]:
-        """What is noted beside the files of a generation, in JSON's types."""
+        """What is stored beside the files of a generation, in JSON's types."""
         return {
             "certificates": sorted(self.certificates),
             "parameters": dict(self.parameters),
@@ -81,7 +82,7 @@ VERSION = "version"
 
 
 def served(manifest: Mapping[str, Any]) -> dict[str, str]:
-    """Return what a client is shown for each name: the beginning of the leaf's fingerprint."""
+    """Return what clients get for each name: the beginning of the leaf's fingerprint."""
     return {
         name: shown[:16]
         for _, _, name, _, _, shown in manifest.get("endpoints", ())
@@ -90,9 +91,9 @@ def served(manifest: Mapping[str, Any]) -> dict[str, str]:
 
 
 def shown_to_others(manifest: Mapping[str, Any]) -> frozenset[str]:
-    """Return what clients ask for that are shown a certificate without asking for its names.
+    """Return the names under which clients get a certificate without asking for its names.
 
-    A name that is nobody's, or none (empty).
+    These are unknown names, and none (empty).
     """
     return frozenset(
         name
@@ -102,7 +103,7 @@ def shown_to_others(manifest: Mapping[str, Any]) -> frozenset[str]:
 
 
 def addresses_in(manifest: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
-    """Return the addresses of names with which a generation was written, and nothing else."""
+    """Return the addresses of names with which a generation was written."""
     noted = manifest.get("addresses")
     pairs = noted.items() if isinstance(noted, dict) else ()
     lists = {name: found for name, found in pairs if isinstance(found, list)}
@@ -118,7 +119,7 @@ CLOSED = ""
 
 
 def digests_in(manifest: Mapping[str, Any]) -> dict[str, str]:
-    """Return which of the administrator's directives a generation includes, by their scope."""
+    """Return the digests of the administrator's directives in a generation, by scope."""
     noted = manifest.get(ADDITIONS)
     pairs = noted.items() if isinstance(noted, dict) else ()
     return {scope: digest for scope, digest in pairs if isinstance(digest, str)}
@@ -128,7 +129,7 @@ OVERRIDES = "overrides"
 
 
 def overrides_in(manifest: Mapping[str, Any]) -> dict[str, str] | None:
-    """Return the administrator's templates of which a generation was made, None if unknown."""
+    """Return the administrator's templates of a generation, None if unknown."""
     noted = manifest.get(OVERRIDES)
     if not isinstance(noted, dict):
         return None
@@ -164,7 +165,7 @@ def installation(
     version: tuple[int, ...] = (),
     overrides: Mapping[str, str] | None = None,
 ) -> Installation:
-    """Return what the service of that name should have, rendered."""
+    """Return what the service of that name should have, rendered; raise ServiceError."""
     files = {each.name: render(templates, each) for each in wanted.files}
     links = {name: file_of(bundle) for name, bundle in wanted.links.items()}
     links |= {name: chain_of(bundle) for name, bundle in wanted.chains.items()}
@@ -199,7 +200,7 @@ def assigned(text: str) -> dict[str, str]:
 
 
 def chain_of(bundle: Bundle) -> str:
-    """Return the name of the file that holds a bundle's chain alone."""
+    """Return the name of the file that holds only a bundle's chain."""
     return chain_file(bundle.owner, bundle.digest)
 
 

@@ -23,7 +23,7 @@ SUPPLIED = frozenset({"file", "hook", ADOPTED})
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why something is done: a word for programs and words for people."""
+    """Why something is done: a code for programs and words for people."""
 
     code: str
     words: str
@@ -34,7 +34,7 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What the checks look at; *source* is the hash of the supplied files, as they are now."""
+    """What the checks compare; *source* is the present hash of the supplied files."""
 
     wanted: Certificate
     bundle: Bundle
@@ -47,7 +47,7 @@ def why_issue(
 ) -> Reason | None:
     """Return the first reason to obtain *wanted*, or None while *bundle* serves.
 
-    CHECKS stand in order of trust: each may rely on those before it.
+    CHECKS are in order of trust: each may rely on those before it.
     """
     if bundle is None:
         return Reason("absent", "no certificate yet")
@@ -57,16 +57,16 @@ def why_issue(
 
 def stand_in(question: Question) -> Reason | None:
     """A stand-in serves until the first real certificate arrives."""
-    return Reason("stand-in", "a stand-in serves") if question.bundle.stand_in else None
+    return Reason("stand-in", "a stand-in serves until now") if question.bundle.stand_in else None
 
 
 def source_differs(question: Question) -> Reason | None:
     """The model asks for another issuer or authority, or the supplied files changed."""
     wanted, bundle = question.wanted, question.bundle
     if bundle.issuer == ADOPTED:
-        return Reason("adopted", "until then one serves that is not of the wanted kind")
+        return Reason("adopted", "an adopted certificate serves until now")
     if wanted.issuer != bundle.issuer:
-        return Reason("issuer", f"from {wanted.issuer}, until now from {bundle.issuer}")
+        return Reason("issuer", f"the issuer is now {wanted.issuer}, not {bundle.issuer}")
     if wanted.authorities and asked_of(wanted, bundle) is None:
         return Reason("authority", f"the authority is now {wanted.authorities[0].directory}")
     if wanted.issuer == "file" and question.source != bundle.source:
@@ -75,61 +75,72 @@ def source_differs(question: Question) -> Reason | None:
 
 
 def asked_of(wanted: Certificate, bundle: Bundle) -> Authority | None:
-    """Return the authority that a bundle is from, None when it is to be asked no more."""
+    """Return the authority that issued a bundle, None if the model no longer names it."""
     return next((each for each in wanted.authorities if each.directory == bundle.authority), None)
 
 
 def told_to_replace(question: Question) -> Reason | None:
-    """It is revoked, or its key is told to be compromised."""
-    return Reason("replace", "told to replace it and its key") if question.bundle.replace else None
+    """Somebody asked for its replacement: it is revoked, or its key is compromised."""
+    return (
+        Reason("replace", "its replacement with a new key was asked for")
+        if question.bundle.replace
+        else None
+    )
 
 
 def names_differ(question: Question) -> Reason | None:
     """The bundle must cover every name; spare names and their order do not matter."""
     missing = [name for name in question.wanted.names if not question.bundle.covers(name)]
-    return Reason("names", f"not covered: {', '.join(map(readable, missing))}") if missing else None
+    return (
+        Reason("names", f"it does not cover {', '.join(map(readable, missing))}")
+        if missing
+        else None
+    )
 
 
 def key_type_differs(question: Question) -> Reason | None:
-    """The key is of the type that the model asks for; a supplied one is as it is.
+    """The key must have the type that the model asks for, unless it is a supplied one.
 
-    Where the model says nothing of it, a key that is kept keeps its type, and an adopted one serves
-    until it is renewed.
+    If the model asks for no type, a key that is kept keeps its type, and an adopted certificate
+    serves until it is renewed.
     """
     wanted, bundle = question.wanted, question.bundle
     if not wanted.key_type_said and (wanted.keep_key or bundle.adopted):
         return None
     if wanted.issuer not in SUPPLIED and wanted.key_type != bundle.key_type:
-        return Reason("key-type", f"{bundle.key_type} becomes {wanted.key_type}")
+        return Reason("key-type", f"the key type is now {wanted.key_type}, not {bundle.key_type}")
     return None
 
 
 def profile_differs(question: Question) -> Reason | None:
-    """It was asked for with the profile that the model names for its authority."""
+    """It must have been ordered with the profile that the model names for its authority."""
     asked = asked_of(question.wanted, question.bundle)
     if asked is None or asked.profile == question.bundle.profile:
         return None
     former, now = question.bundle.profile or "none", asked.profile or "none"
-    return Reason("profile", f"the profile was {former} and is now {now}")
+    return Reason("profile", f"the profile is now {now}, not {former}")
 
 
 def not_valid_yet(question: Question) -> Reason | None:
-    """One that we signed while the clock was ahead; what others signed is right, the clock not."""
+    """A self-signed certificate was made while the clock was ahead.
+
+    If a certificate of others is not valid yet, the clock is wrong and the certificate is right.
+    """
     bundle = question.bundle
     if bundle.issuer == "selfsigned" and question.now < bundle.not_before:
-        return Reason("dates", "not valid yet")
+        return Reason("dates", "it is not valid yet")
     return None
 
 
 def due(question: Question) -> Reason | None:
-    """Its time to be renewed has come; a supplied one is somebody else's to renew."""
+    """It is due for renewal, unless it is a supplied one, which somebody else renews."""
     bundle = question.bundle
     if question.wanted.issuer in SUPPLIED or question.now < renew_at(bundle):
         return None
     if bundle.renewal and bundle.renewal.moment and bundle.renewal.moment <= question.now:
         why = f" ({bundle.renewal.explanation})" if bundle.renewal.explanation else ""
-        return Reason("suggested", f"the authority asks for its renewal now{why}")
-    return Reason("due", f"ends {bundle.not_after:%Y-%m-%d %H:%M} UTC")
+        return Reason("suggested", f"the authority suggests to renew it now{why}")
+    return Reason("due", f"it ends on {bundle.not_after:%Y-%m-%d %H:%M} UTC")
 
 
 CHECKS = (
@@ -147,10 +158,10 @@ CHECKS = (
 def renew_at(bundle: Bundle) -> datetime:
     """Return when to renew: at the moment drawn in the window that the authority suggested.
 
-    Not of a certificate that was issued just now: an authority whose windows are always over
-    would get one order after the other. Without a suggestion (RFC 9773 section 4.2) when a third
-    of the lifetime is left, a half of one below 10 days, which is Let's Encrypt's advice. Never
-    later than people would be warned.
+    Not for a certificate that was just issued: an authority whose windows are always over would get
+    one order after the other. Without a suggestion (RFC 9773 section 4.2), when a third of the
+    lifetime is left, or half of it below 10 days, as Let's Encrypt advises. Never later than the
+    first alert.
     """
     if bundle.renewal and bundle.renewal.moment:
         soonest = bundle.not_before + min(SETTLED, bundle.lifetime * SETTLED_PART)
@@ -160,14 +171,14 @@ def renew_at(bundle: Bundle) -> datetime:
 
 
 def warned_from(bundle: Bundle) -> datetime:
-    """Return from when on people are warned: its last 5 days, the last 20 % of a shorter life."""
+    """Return from when on people are alerted: its last 5 days, or 20 % of a shorter life."""
     return bundle.not_after - min(WARNED, bundle.lifetime * LAST_PART)
 
 
 def to_look_at(bundle: Bundle, now: datetime) -> bool:
-    """Return whether it is time to ask for renewal information: Retry-After has passed.
+    """Return whether to poll renewal information now: Retry-After has passed.
 
-    A moment further away than any that is noted was noted while the clock was wrong.
+    A moment further away than any that is ever noted was noted while the clock was wrong.
     """
     if not bundle.identifier or bundle.stand_in:
         return False
@@ -184,7 +195,7 @@ def drawn(
 ) -> RenewalInfo:
     """Return renewal information with a moment in its window; *draw* is from 0 to 1.
 
-    The moment that was drawn before stays as long as it lies in the window.
+    A moment that was drawn before stays while it is in the window.
     """
     kept = former.moment if former else None
     moment = kept if kept and start <= kept <= end else start + (end - start) * draw

@@ -1,4 +1,4 @@
-"""Which of the due certificates are asked for now, of whom, and which have to wait."""
+"""Which due certificates are ordered now, from which authority, and which are postponed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PATIENCE = 3
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """What is asked for *now*, in order, and what is *waiting*."""
+    """What is ordered *now*, in order, and what is *waiting*."""
 
     now: tuple[Issue, ...] = ()
     waiting: tuple[Waiting, ...] = ()
@@ -26,11 +26,11 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """What a schedule looks at: bundles and failures by owner, failures by authority, quotas.
+    """What a schedule depends on: bundles and failures by owner, failures by authority, quotas.
 
-    *forced* are the owners for whom a person asks: earlier failures count only where the
-    authority itself named a moment. *purposes* tell, by directory, how an authority is asked:
-    for one that is asked otherwise now, earlier troubles do not count.
+    *forced* are the owners that a person asked for: earlier failures count only if the authority
+    itself named a moment. *purposes* tell, by directory, how an authority is asked: if that
+    changed, its earlier failures do not count.
     """
 
     bundles: Mapping[str, Bundle]
@@ -42,7 +42,10 @@ class Past:
 
 
 def schedule(due: Iterable[Issue], past: Past, now: datetime) -> Schedule:
-    """Return who is asked for what, those first that end first; it uses up the quotas."""
+    """Return the orders to place, those that end first at the front, and what is postponed.
+
+    It uses up the quotas of *past*.
+    """
     asked: list[Issue] = []
     waiting: list[Waiting] = []
     for step in sorted(due, key=lambda each: urgency(each.certificate, past, now)):
@@ -55,9 +58,9 @@ def schedule(due: Iterable[Issue], past: Past, now: datetime) -> Schedule:
 
 
 def urgency(wanted: Certificate, past: Past, now: datetime) -> tuple[bool, datetime]:
-    """Return the order of service: the global certificate, then those that end first.
+    """Return the sort key of an order: the global certificate, then those that end first.
 
-    One that is not there yet comes after those of which people are warned already.
+    A certificate that does not exist yet comes after those whose end people are alerted of already.
     """
     bundle = past.bundles.get(wanted.owner)
     there = bundle is not None and not bundle.stand_in
@@ -65,7 +68,7 @@ def urgency(wanted: Certificate, past: Past, now: datetime) -> tuple[bool, datet
 
 
 def placed(step: Issue, past: Past, now: datetime) -> Issue | Waiting:
-    """Return an order with the authorities to ask in turn, or what it waits for."""
+    """Return an order with the authorities to ask in turn, or its postponement."""
     wanted = step.certificate
     attempt = past.attempts.get(wanted.owner)
     until = waits(attempt, purpose(wanted), now)
@@ -80,15 +83,15 @@ def placed(step: Issue, past: Past, now: datetime) -> Issue | Waiting:
 
 
 def holds(attempt: Attempt, wanted: Certificate, past: Past) -> bool:
-    """Return whether a failure is waited for also by the person who asks for a certificate."""
+    """Return whether a failure postpones a certificate even if a person asks for it."""
     return attempt.asked or wanted.owner not in past.forced
 
 
 def candidates(step: Issue, past: Past, now: datetime) -> tuple[Authority, ...]:
     """Return the authorities to ask in turn.
 
-    The others than the first only where it is urgent: nothing serves, the end is near, or
-    the first has failed for long. A renewal that fails once is no reason to change.
+    Others than the first only if it is urgent: nothing serves, the end is near, or the first has
+    failed for long. One failed renewal is no reason to change.
     """
     wanted = step.certificate
     bundle = past.bundles.get(wanted.owner)
@@ -105,14 +108,14 @@ def candidates(step: Issue, past: Past, now: datetime) -> tuple[Authority, ...]:
 
 
 def trouble_of(authority: Authority, past: Past) -> Attempt | None:
-    """Return why an authority issued for nobody, None where it is asked otherwise now."""
+    """Return why an authority issued for nobody, None if it is asked in another way now."""
     trouble = past.troubles.get(authority.directory)
     about = past.purposes.get(authority.directory, "")
     return trouble if trouble and trouble.purpose == about else None
 
 
 def paused(authority: Authority, wanted: Certificate, past: Past, now: datetime) -> datetime | None:
-    """Return until when an authority is left alone, None when it may be asked."""
+    """Return until when an authority is not asked, None if it may be."""
     trouble = trouble_of(authority, past)
     if trouble is None or not holds(trouble, wanted, past):
         return None
@@ -120,7 +123,7 @@ def paused(authority: Authority, wanted: Certificate, past: Past, now: datetime)
 
 
 def at_fault(wanted: Certificate, asked: Sequence[Authority], past: Past, now: datetime) -> Waiting:
-    """Return the waiting for the first authority that may be asked again."""
+    """Return the postponement until the first authority may be asked again."""
     troubles = (trouble_of(each, past) for each in asked if paused(each, wanted, past, now))
     trouble = min((each for each in troubles if each), key=lambda each: each.again)
     what = trouble.failure.what
@@ -132,9 +135,9 @@ def at_fault(wanted: Certificate, asked: Sequence[Authority], past: Past, now: d
 def within_limits(
     step: Issue, able: Sequence[Authority], past: Past, now: datetime
 ) -> Issue | Waiting:
-    """Return the order if an authority's limits allow it, else until when it waits.
+    """Return the order if an authority's limits allow it, otherwise its postponement.
 
-    That the first is at a limit is a reason to ask the next if the certificate ends before.
+    If the first authority is at a limit, the next one is asked only if the certificate ends before.
     """
     wanted = step.certificate
     bundle = past.bundles.get(wanted.owner)
@@ -145,7 +148,9 @@ def within_limits(
         use(wanted, free[0], past, now)
         return replace(step, authorities=tuple(free))
     use(wanted, able[0], past, moments[0])
-    return Waiting(wanted, moments[0], "limit", f"the rate limits of {able[0].directory}")
+    return Waiting(
+        wanted, moments[0], "limit", f"the rate limits of {able[0].directory} are reached"
+    )
 
 
 def free_at(wanted: Certificate, authority: Authority, past: Past, now: datetime) -> datetime:
@@ -155,7 +160,7 @@ def free_at(wanted: Certificate, authority: Authority, past: Past, now: datetime
 
 
 def use(wanted: Certificate, authority: Authority, past: Past, at: datetime) -> None:
-    """Count the order as made at a moment."""
+    """Count the order as placed at a moment."""
     if quota := past.quotas.get(authority.directory):
         quota.take(entry(wanted, authority, past, at), at)
 
@@ -163,8 +168,8 @@ def use(wanted: Certificate, authority: Authority, past: Past, at: datetime) -> 
 def entry(wanted: Certificate, authority: Authority, past: Past, at: datetime) -> Entry:
     """Return what an order counts for.
 
-    One that replaces a certificate counts for nothing (RFC 9773 section 5; Let's Encrypt: exempt
-    from all rate limits), where the authority is known to offer renewal information.
+    One that replaces a certificate counts for nothing (RFC 9773 section 5; Let's Encrypt exempts it
+    from all rate limits), if the authority is known to offer renewal information.
     """
     bundle = past.bundles.get(wanted.owner)
     suggested = bundle is not None and bundle.renewal is not None and bundle.renewal.start
@@ -181,7 +186,7 @@ def entry(wanted: Certificate, authority: Authority, past: Past, at: datetime) -
 def replaced(bundle: Bundle | None, wanted: Certificate, authority: Authority) -> str | None:
     """Return the identifier of the certificate that an order replaces (RFC 9773 section 5).
 
-    None for one without a name in common: the authority would refuse the order.
+    None if they have no name in common: the authority would refuse the order.
     """
     if bundle is None or bundle.stand_in or bundle.authority != authority.directory:
         return None
@@ -190,7 +195,7 @@ def replaced(bundle: Bundle | None, wanted: Certificate, authority: Authority) -
 
 
 def forecast(scheduled: Schedule, wanted: int) -> Forecast | None:
-    """Return when all will be there that limits hold up; None where they hold up none."""
+    """Return when the last certificate that limits postpone is ordered; None if there is none."""
     held = [each.until for each in scheduled.waiting if each.code == "limit"]
     due = len(scheduled.now) + len(scheduled.waiting)
     return Forecast(due, wanted, max(held)) if held else None
@@ -204,7 +209,7 @@ def told(waiting: Collection[Waiting]) -> Iterator[str]:
     failed = [each for each in waiting if each.code == "failed"]
     yield from map(str, failed[:MOST_TOLD])
     if len(failed) > MOST_TOLD:
-        yield f"… and {len(failed) - MOST_TOLD} more that failed and wait"
+        yield f"… and {len(failed) - MOST_TOLD} more that failed and are postponed"
     others: dict[str, list[Waiting]] = {}
     for each in waiting:
         if each.code != "failed":
@@ -220,5 +225,5 @@ def together(words: str, group: Sequence[Waiting]) -> str:
     first, last = min(each.until for each in group), max(each.until for each in group)
     until = f"until {first:%Y-%m-%d %H:%M} UTC"
     if last > first:
-        until = f"the first {until}, the last until {last:%Y-%m-%d %H:%M} UTC"
-    return f"{len(group):,} certificates wait, {until}: {words}"
+        until = f"{until} and later, the last one until {last:%Y-%m-%d %H:%M} UTC"
+    return f"{len(group):,} certificates are postponed {until}: {words}"

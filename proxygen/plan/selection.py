@@ -1,4 +1,4 @@
-"""Which names of a certificate an order is placed for now, which wait, and until when."""
+"""Which names of a certificate are ordered now, which wait, and until when."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ HOPEFUL = 9
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What to ask an authority for now.
+    """What to order now.
 
-    *wanted* is the certificate with the names to ask for, None where there is nothing to ask.
-    *reason* is why. *until* is when a certificate that is due could be asked for, and *words*
-    tell why it is not now. *joins_at* is when names that are ready join one that serves. *name*
-    is the one that it waits for, where it is one. *silent* are names that it must not do without
-    and for which a web server answers no challenges; *unanswered* those that it does without as
-    none was seen to.
+    *wanted* is the certificate with the names to order, None if nothing is to be ordered. *reason*
+    is why. *until* is when a certificate that is due can be ordered, and *words* tell why not now.
+    *joins_at* is when names that are ready are added to a certificate that serves. *name* is the
+    name that it waits for, if it is a single one. *silent* are names that must be in it and for
+    which a web server answers no challenges; *unanswered* are those that are left out for that
+    reason.
     """
 
     wanted: Certificate | None = None
@@ -70,13 +70,13 @@ def select(
     hurry: bool = False,
     answers: Answers | None = None,
 ) -> Selection | None:
-    """Return what to ask for, None while nothing is due at all.
+    """Return what to order, None while nothing is due.
 
-    The name of the URL must be in, and with *strict* every name. A name that was issued and
-    leads elsewhere now holds a renewal up for some days, in case it comes back; one that never
-    was holds up nothing. So does a name for which no web server is known to answer challenges, but
-    until people are warned of the end. In a *hurry* names that are ready wait for no others. Where
-    the end is near the authority is asked whatever a look says: its verdict wins.
+    The name of the URL must be in, and with *strict* every name. A name that was issued and leads
+    elsewhere now postpones a renewal by some days, in case it comes back; one that never was issued
+    postpones nothing. So does a name for which no web server is known to answer challenges, but
+    only until people are alerted of the end. In a *hurry*, names that are ready wait for no others.
+    If the end is near, the authority is asked whatever the checks say: its verdict wins.
     """
     reason = why_issue(wanted, bundle, source, now)
     if reason is None or wanted.issuer != "acme":
@@ -95,7 +95,7 @@ def select(
 
 
 def is_ending(bundle: Bundle | None, now: datetime) -> bool:
-    """Return whether a certificate is so near its end that people are warned."""
+    """Return whether a certificate is so near its end that people are alerted."""
     return (
         bundle is not None and not bundle.stand_in and warned_from(bundle) <= now < bundle.not_after
     )
@@ -104,11 +104,11 @@ def is_ending(bundle: Bundle | None, now: datetime) -> bool:
 def not_to_ask_for(
     wanted: Certificate, known: Names, now: datetime, answers: Answers | None
 ) -> set[str]:
-    """Return the names not to ask for now.
+    """Return the names not to order now.
 
-    Where the name of the URL was refused, or all must be in, the others are no help: the pause
-    of the certificate as a whole decides, and only what a look found keeps names away, or that no
-    web server answers for them.
+    If the name of the URL was refused, or all names must be in, ordering the others is no help: the
+    pause of the certificate as a whole decides, and names are left out only because of what a check
+    found, or because no web server answers for them.
     """
     missing, others = set(not_ready(wanted, known, now)), unanswered(wanted, answers)
     if wanted.strict or wanted.names[0] in missing:
@@ -125,7 +125,7 @@ def without(
     now: datetime,
     answers: Answers | None,
 ) -> Selection | None:
-    """Return what to ask for without the names that are missing."""
+    """Return what to order without the missing names."""
     narrowed = narrow(wanted, missing)
     reason = why_issue(narrowed, bundle, source, now)
     if reason is None:
@@ -150,7 +150,7 @@ def narrow(wanted: Certificate, missing: set[str]) -> Certificate:
 
 
 def gone_at(known: Known, bundle: Bundle | None, reason: Reason, now: datetime) -> datetime:
-    """Return from when on a certificate may do without a name that it has."""
+    """Return from when on a certificate is renewed without a name that it has."""
     since = known.bad_since or (known.refusal.since if known.refusal else now)
     if reason.code == "names" or bundle is None:
         return since + FLAPPING
@@ -160,16 +160,18 @@ def gone_at(known: Known, bundle: Bundle | None, reason: Reason, now: datetime) 
 def leading_elsewhere(lost: list[str], until: datetime) -> str:
     """Return why a renewal waits for names that the certificate has."""
     names = ", ".join(sorted(lost)[:3]) + (" …" if len(lost) > 3 else "")
-    return f"{names} cannot be proven now; without that by {until:%Y-%m-%d %H:%M} UTC it goes on"
+    by = f"{until:%Y-%m-%d %H:%M} UTC"
+    return f"{names} cannot be proven now; from {by} on the certificate is renewed without"
 
 
 def unproven(lost: list[str], answers: Answers | None, until: datetime) -> str:
-    """Return why a renewal waits for names that a web server answers no challenges for."""
-    return f"{not_answered(lost, answers)}; by {until:%Y-%m-%d %H:%M} UTC it goes on without"
+    """Return why a renewal waits for names for which a web server answers no challenges."""
+    by = f"{until:%Y-%m-%d %H:%M} UTC"
+    return f"{not_answered(lost, answers)}; from {by} on the certificate is renewed without"
 
 
 def not_answered(missing: Collection[str], answers: Answers | None) -> str:
-    """Return that a web server does not answer challenges for names, or was not asked yet."""
+    """Return in words that a web server does not answer challenges, or was not asked yet."""
     silent = sorted(name for name in missing if answers and name in answers.silent)
     names = [readable(name) for name in silent or sorted(missing)]
     told = ", ".join(names[:3]) + (" …" if len(names) > 3 else "")
@@ -186,7 +188,7 @@ def joined(
     now: datetime,
     missing: Collection[str] = (),
 ) -> Selection:
-    """Return what to ask for; a certificate that serves waits a moment for names to gather."""
+    """Return what to order; a certificate that serves waits a moment so that names gather."""
     if reason.code != "names" or bundle is None:
         return Selection(wanted, reason)
     hopeful = [name for name in missing if name in known and 0 < known[name].looks < HOPEFUL]
@@ -205,7 +207,7 @@ def held(
     now: datetime,
     answers: Answers | None,
 ) -> Selection:
-    """Return that a certificate waits for a name that must be in it."""
+    """Return the selection of a certificate that waits for a name that must be in it."""
     needed = sorted(missing) if wanted.strict else [wanted.names[0]]
     alone = {name for name in needed if name not in known or not known[name].trouble}
     alone |= {name for name in needed if unchecked(wanted, name)}
@@ -230,10 +232,10 @@ def why(known: Known) -> str:
 
 
 def to_look_at(wanted: Certificate, known: Names, now: datetime, *, due: bool) -> Iterator[str]:
-    """Yield the names to look at now.
+    """Yield the names to check now.
 
-    Those in trouble whose time has come; and, where an order is *due*, all of which nothing
-    recent is known.
+    These are names in trouble whose next check is due and, if an order is *due*, all names that
+    were not checked recently.
     """
     for name in wanted.names:
         each = known.get(name)

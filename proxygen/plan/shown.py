@@ -1,4 +1,4 @@
-"""What clients are shown now, and what they will be, where a plan changes that."""
+"""What clients get now, and what they will get, where a plan changes that."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LOCAL = frozenset({"file", "selfsigned"})
 
 
 def told(shown: Sequence[Shown]) -> Iterator[str]:
-    """Yield lines for people, not of all owners of very many."""
+    """Yield lines for people, at most for MOST_TOLD owners."""
     for each in shown[:MOST_TOLD]:
         yield from each.lines()
     if len(shown) > MOST_TOLD:
@@ -29,7 +29,7 @@ def told(shown: Sequence[Shown]) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class Showing:
-    """What is needed to tell: *then* has the bundles as they are when services are set up.
+    """What the answer depends on: *then* has the bundles as they are once services are set up.
 
     *roles* are those of the services.
     """
@@ -44,13 +44,13 @@ class Showing:
 
     @cached_property
     def orders(self) -> dict[str, Issue]:
-        """The steps that obtain certificates, stand-ins apart, by owner."""
+        """The steps that obtain certificates, without stand-ins, by owner."""
         found = (each for each in self.steps if isinstance(each, Issue) and not each.stand_in)
         return {each.certificate.owner: each for each in found}
 
     @cached_property
     def postponed(self) -> dict[str, Waiting]:
-        """What is due, but must wait, by owner."""
+        """What is due but postponed, by owner."""
         return {each.owner: each for each in self.waiting}
 
     @cached_property
@@ -72,7 +72,7 @@ class Showing:
         return {each.fingerprint[:16]: each for each in self.observed.bundles.values()}
 
     def all(self) -> tuple[Shown, ...]:
-        """Return what changes, the global URL first; services that show the same together."""
+        """Return what changes, the global URL first; services with the same change together."""
         touched = {*self.orders, *self.postponed, *self.adopted}
         owners = (each for each in self.site.owners if self.first or each.key in touched)
         return tuple(
@@ -95,58 +95,58 @@ class Showing:
                 yield Shown(owner.key, str(owner.host), tuple(services), present, then, later)
 
     def at_present(self, state: ServiceState, owner: Owner) -> Coded:
-        """Return what a service shows for the URL's name now."""
+        """Return what clients of the URL get from a service now."""
         host = str(owner.host)
         if state.installed.generation:
             mark = state.installed.served.get(host)
             if bundle := self.stored.get(mark or ""):
                 return described(bundle, host, self.now)
             if mark:
-                return Coded("a certificate that is not stored any more", "unknown")
+                return Coded("a certificate that is no longer stored", "unknown")
             return Coded("nothing", "nothing")
         every = self.observed.candidates.get(owner.key, ())
         found = next((each for each in every if each.service == state.name), None)
         if found is None:
-            return Coded("no certificate that is found in its configuration", "not-found")
+            return Coded("no certificate is found in its configuration", "not-found")
         if found.facts is None:
-            words = f"one that cannot be used ({', '.join(map(str, found.paths))})"
+            words = f"a certificate that cannot be used ({', '.join(map(str, found.paths))})"
             return Coded(words, "unusable")
         return described(found.facts, host, self.now)
 
     def soon(self, owner: Owner) -> Coded:
-        """Return what is shown for the URL's name once the services are set up."""
+        """Return what clients of the URL get once the services are set up."""
         bundles, host = self.then.bundles, str(owner.host)
         order = self.orders.get(owner.key)
         if order and order.certificate.issuer in LOCAL:
-            return Coded(f"a certificate of its own ({order.certificate.issuer})", "own")
+            return Coded(f"its own certificate ({order.certificate.issuer})", "own")
         own = bundles[GLOBAL] if owner.key == GLOBAL else serving(owner, bundles)
         text = described(own or bundles[GLOBAL], host, self.now)
-        return text if own else Coded(f"the global one: {text}", text.code)
+        return text if own else Coded(f"the global certificate: {text}", text.code)
 
     def later(self, owner: Owner) -> Coded | None:
-        """Return what is shown once a certificate is obtained, None where none is due."""
+        """Return what clients of the URL get once a certificate is obtained, if one is due."""
         order, wait = self.orders.get(owner.key), self.postponed.get(owner.key)
         asked = order.certificate if order else wait.certificate if wait else None
         if asked is None or not asked.authorities:
             return None
         when = f", not before {wait.until:%Y-%m-%d %H:%M} UTC" if wait else ""
-        return Coded(f"a new one of {asked.authorities[0].directory}{when}", "new")
+        return Coded(f"a new certificate from {asked.authorities[0].directory}{when}", "new")
 
 
 def described(bundle: Bundle, host: str, now: datetime) -> Coded:
-    """Return what is to be said of a certificate that clients are shown who ask for *host*."""
+    """Return in words which certificate clients get who ask for *host*."""
     if bundle.issuer == "selfsigned" and bundle.stand_in:
-        return Coded("a self-signed stand-in: clients refuse it or ask", "stand-in")
+        return Coded("a self-signed stand-in, which clients refuse or warn of", "stand-in")
     until = f"{bundle.not_after:%Y-%m-%d %H:%M} UTC"
-    of = "self-signed certificate" if bundle.stand_in else f"certificate of {bundle.issued_by}"
-    text = f"{of} {'that ended' if bundle.not_after < now else 'until'} {until}"
-    uncovered = "" if bundle.covers(host) else ", which does not cover that name"
+    of = "self-signed certificate" if bundle.stand_in else f"certificate from {bundle.issued_by}"
+    text = f"{of} {'that ended on' if bundle.not_after < now else 'valid until'} {until}"
+    uncovered = "" if bundle.covers(host) else ", which does not cover this name"
     words = f"{text}{' (adopted)' if bundle.adopted else ''}{uncovered}"
     return Coded(words, judged(bundle, host, now))
 
 
 def judged(bundle: Bundle, host: str, now: datetime) -> str:
-    """Return in a word what clients who ask for *host* make of a certificate."""
+    """Return the code of what clients who ask for *host* make of a certificate."""
     if bundle.stand_in:
         return "self-signed"
     if bundle.not_after < now:

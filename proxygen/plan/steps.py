@@ -23,7 +23,7 @@ MOST_NAMED = 20
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A file or parameter that changes; None: it is not there."""
+    """A file or parameter that changes; None: it does not exist."""
 
     path: str
     before: str | None
@@ -31,19 +31,19 @@ class Change:
 
     @property
     def code(self) -> str:
-        """What becomes of it, in a word: ``new``, ``changed`` or ``gone``."""
+        """What happens to it: ``new``, ``changed`` or ``gone``."""
         if self.before is None:
             return "new"
         return "gone" if self.after is None else "changed"
 
     @property
     def added(self) -> int:
-        """How many lines come; one that only moves is none of them."""
+        """How many lines are added; lines that only move do not count."""
         return lines_without(self.after, self.before)
 
     @property
     def removed(self) -> int:
-        """How many lines go."""
+        """How many lines are removed."""
         return lines_without(self.before, self.after)
 
     def __str__(self) -> str:
@@ -61,13 +61,13 @@ class Change:
 
 
 def lines_without(text: str | None, others: str | None) -> int:
-    """Return how many lines of a text another one has not."""
+    """Return how many lines of a text another one does not have."""
     return (Counter((text or "").splitlines()) - Counter((others or "").splitlines())).total()
 
 
 @dataclass(frozen=True, slots=True)
 class Adopt:
-    """Store the certificate and key that services are configured with: *bundle* tells of them."""
+    """Store the certificate and key that services are configured with; *bundle* has the facts."""
 
     bundle: Bundle
     pair: KeyAndChain = field(repr=False)
@@ -84,8 +84,8 @@ class Issue:
     """Obtain a certificate; a *stand_in* is self-signed until the real one arrives.
 
     *authorities* are asked in turn until one issues it. *left_out* are names that the model wants
-    in it, but that cannot be proven now, *unanswered* those of them for which that is because no
-    web server was seen to answer challenges.
+    in it but that cannot be proven now; *unanswered* are those of them for which no web server was
+    seen to answer challenges.
     """
 
     certificate: Certificate
@@ -103,21 +103,21 @@ class Issue:
 
 
 def some(names: Sequence[str]) -> str:
-    """Return names for a sentence, the first ones by name."""
+    """Return names for a sentence: the first three, and how many follow."""
     more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
     return ", ".join(map(readable, names[:3])) + more
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """Look at names before an authority is asked for them; *asked*: each with its certificate."""
+    """Check names before an order; *asked*: each with its certificate."""
 
     asked: tuple[tuple[Certificate, str], ...]
 
     def __str__(self) -> str:
         names = [name for _, name in self.asked]
         number = "1 name" if len(names) == 1 else f"{len(names):,} names"
-        return f"look at {number}: {some(names)}"
+        return f"check {number}: {some(names)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +133,7 @@ class Forget:
 
 @dataclass(frozen=True, slots=True)
 class Install:
-    """Give a service its files: checked, then switched as a whole."""
+    """Give a service its files, checked first, then switched as a whole."""
 
     installation: Installation
     reason: Reason
@@ -143,7 +143,7 @@ class Install:
         return f"install {self.installation.service}: {self.reason}"
 
     def in_short(self) -> Iterator[str]:
-        """Yield which files change: how many, and the first ones by name; nothing without any."""
+        """Yield how many files change, and the first ones by name; nothing if none does."""
         many = len(self.changes)
         if many:
             yield "1 file:" if many == 1 else f"{many:,} files:"
@@ -169,7 +169,7 @@ class Reload:
 
 @dataclass(frozen=True, slots=True)
 class Verify:
-    """Connect to a service as a client would; without a *reason* since it was just changed."""
+    """Connect to a service as a client; without a *reason* because it was just changed."""
 
     service: str
     endpoints: tuple[Endpoint, ...] = field(repr=False)
@@ -177,18 +177,20 @@ class Verify:
 
     def __str__(self) -> str:
         why = f": {self.reason}" if self.reason else ""
-        return f"verify {self.service}: {len(self.endpoints)} connections as a client{why}"
+        number = len(self.endpoints)
+        many = "1 connection" if number == 1 else f"{number:,} connections"
+        return f"probe {self.service}: {many} as a client{why}"
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A certificate that is due but has to wait; *code* is a word.
+    """A certificate that is due but postponed; *code* tells why.
 
-    ``failed``, ``authority`` (it issues for nobody), ``limit`` or ``names`` (not provable now).
+    ``failed``, ``authority`` (it issues for nobody), ``limit``, or ``names`` (they cannot be
+    proven).
 
-    *asked* tells that the authority named the moment itself, so that nobody can hasten it. *name*
-    is the one that it waits for, *silent* those that it waits for as a web server does not answer
-    challenges for them.
+    *asked*: the authority named the moment itself, so nobody can hasten it. *name* is the name that
+    it waits for, *silent* are those for which a web server does not answer challenges.
     """
 
     certificate: Certificate
@@ -200,13 +202,12 @@ class Waiting:
     silent: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return (
-            f"wait with {readable(self.owner)} until {self.until:%Y-%m-%d %H:%M} UTC: {self.words}"
-        )
+        until = f"{self.until:%Y-%m-%d %H:%M} UTC"
+        return f"{readable(self.owner)} is postponed until {until}: {self.words}"
 
     @property
     def owner(self) -> str:
-        """Whose certificate it is."""
+        """The owner of the certificate."""
         return self.certificate.owner
 
     def as_json(self) -> dict[str, Any]:
@@ -217,7 +218,7 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """How many certificates are still to come, of how many, and when the *last* one does."""
+    """How many certificates are still due, of how many, and when the *last* one is ordered."""
 
     due: int
     wanted: int
@@ -225,7 +226,9 @@ class Forecast:
 
     def __str__(self) -> str:
         when = f"{self.last:%A %H:%M} UTC ({self.last:%Y-%m-%d})"
-        return f"{self.due:,} of {self.wanted:,} certificates are to come; the last one {when}"
+        return (
+            f"{self.due:,} of {self.wanted:,} certificates are due; the last one is ordered {when}"
+        )
 
     def as_json(self) -> dict[str, Any]:
         """Return it as ``--json`` prints it."""
@@ -234,7 +237,7 @@ class Forecast:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What clients of an owner's URL are shown by services: *now*, *then*, and *later* if known.
+    """What clients of an owner's URL get from services: *now*, *then*, and *later* if known.
 
     *then* is when the services are set up; *later* once a certificate is obtained.
     """
@@ -247,8 +250,8 @@ class Shown:
     later: Coded | None = None
 
     def lines(self) -> Iterator[str]:
-        """Yield it for people."""
-        yield f"clients of {readable(self.name)} see from {', '.join(self.services)}"
+        """Yield the lines for people."""
+        yield f"clients of {readable(self.name)} get from {', '.join(self.services)}"
         yield f"    now:   {self.now}"
         yield f"    then:  {self.then}"
         if self.later:
@@ -270,7 +273,7 @@ Step = Adopt | Look | Issue | Forget | Install | Reload | Verify
 
 
 def done(step: Step) -> Coded:
-    """Return what is told of a step that was done."""
+    """Return what is said of a step that was done."""
     match step:
         case Adopt(bundle) | Forget(bundle):
             of = bundle.owner
@@ -286,19 +289,19 @@ def done(step: Step) -> Coded:
 
 
 def word_of(step: Step) -> str:
-    """Return the word of a kind of step."""
+    """Return the name of a kind of step in JSON."""
     return type(step).__name__.lower()
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to be done, in order, and what is worth knowing beside it.
+    """What is to be done, in order, and what is worth knowing about it.
 
-    Certificates for which nobody is asked come before the services, which are planned again once
-    these are there; orders come last, and what they bring is deployed by another plan. *failures*
-    tell which services cannot be worked with, and why. *waiting* are certificates that are due but
-    must wait, and *forecast* tells when the last of those held up by limits will be there. *shown*
-    is what clients see now, and will.
+    Certificates that need no authority come before the services, which are planned again once these
+    are stored; orders come last, and another plan deploys what they obtain. *failures* tell which
+    services proxygen cannot work with, and why. *waiting* are certificates that are due but
+    postponed, and *forecast* tells when the last of those that limits postpone is ordered. *shown*
+    is what clients get now, and will get.
     """
 
     steps: tuple[Step, ...]
@@ -349,7 +352,7 @@ def step_json(step: Step, *, diffs: bool = False) -> dict[str, Any]:
 
 
 def endpoint_json(endpoint: Endpoint) -> dict[str, Any]:
-    """Return a place as ``--json`` prints it; without a fingerprint it is to be refused there."""
+    """Return a place as ``--json`` prints it; without a fingerprint, clients must be refused."""
     bundle = endpoint.bundle
     return {
         "address": endpoint.address,
@@ -363,6 +366,6 @@ def endpoint_json(endpoint: Endpoint) -> dict[str, Any]:
 
 
 def change_json(change: Change) -> dict[str, Any]:
-    """Return what becomes of a file as ``--json`` prints it."""
+    """Return a change of a file as ``--json`` prints it."""
     counted = {"added": change.added, "removed": change.removed}
     return {"path": change.path, "change": change.code} | counted

@@ -1,4 +1,4 @@
-"""Whom a service shows which certificate, and whose it was not given yet."""
+"""Which certificate a service gives to whose clients, and which owners lack theirs."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from proxygen.plan.rendering import shown_to_others
 
 
 def owners_not_served(site: Site, observed: Observed, service: str) -> list[str]:
-    """Return the owners whose stored certificate a service should show, and does not.
+    """Return the owners whose stored certificate a service should serve, and does not.
 
-    Only names that it shows a certificate for already: a domain that joined the model is not
-    served before it is applied, which is nobody's fault.
+    Only those with a name that it serves already: a domain that was just added to the model is not
+    served before ``apply``, which is no failure.
     """
     shown = observed.services[service].installed.served
     return [
@@ -27,16 +27,16 @@ def owners_not_served(site: Site, observed: Observed, service: str) -> list[str]
 
 
 def serves(state: ServiceState) -> bool:
-    """Return whether a service runs with something of ours, and showed it to the last look."""
+    """Return whether a service runs with something of ours and the last probe was right."""
     present = state.installed
     return state.pid is not None and present.generation is not None and not present.unserved
 
 
 def showing(owner: Owner, observed: Observed) -> Iterator[str]:
-    """Yield the services that show an owner's URL its certificate, as far as is known.
+    """Yield the services that serve an owner's URL with its certificate, as far as is known.
 
-    Not one that does not run, nor one of which the last look saw something else for a name of
-    the owner's. The global certificate counts wherever it is shown.
+    Not a service that does not run, nor one where the last probe saw something else for a name of
+    the owner's. The global certificate counts wherever it is served.
     """
     bundle = serving(owner, observed.bundles) or observed.bundles.get(GLOBAL)
     mark = bundle.fingerprint[:16] if bundle else ""
@@ -50,9 +50,9 @@ def showing(owner: Owner, observed: Observed) -> Iterator[str]:
 
 
 def is_wrong(owner: Owner, state: ServiceState) -> bool:
-    """Return whether the last look at a service saw something wrong that concerns an owner.
+    """Return whether the last probe of a service saw something wrong that concerns an owner.
 
-    What clients are shown that ask for no name, or for one that is nobody's, is the global one.
+    The certificate that clients get who send no name, or an unknown one, is the global one.
     """
     installed = state.installed
     if not installed.unserved or not installed.wrong_names:

@@ -26,10 +26,9 @@ def wake_at(
 ) -> datetime:
     """Return when something is next due, at most a day from *now*.
 
-    A certificate is due at its renewal, a look at its renewal information when the authority
-    asked to come again, a name when it is looked at again, and what failed or has to wait when its
-    pause is over. Not before
-    *now*, which is the answer while something is due that was not tried.
+    That is the renewal of a certificate, the poll of its renewal information when the authority
+    asked for it, the next check of a name, and the end of a pause. Never before *now*, which is the
+    answer while something is due that was not tried.
     """
     held = {each.owner: each.until for each in waiting}
     moments = [now + LONGEST]
@@ -44,7 +43,7 @@ def wake_at(
 def moments_of(
     wanted: Certificate, observed: Observed, held: Mapping[str, datetime], now: datetime
 ) -> Iterator[datetime]:
-    """Yield the moments at which there is something to do about one certificate."""
+    """Yield the moments at which something is due for one certificate."""
     bundle, attempt = observed.bundles.get(wanted.owner), observed.attempts.get(wanted.owner)
     if wanted.owner in held:
         yield held[wanted.owner]
@@ -65,7 +64,7 @@ def moments_of(
 
 
 def names(wanted: Certificate, observed: Observed, now: datetime) -> Iterator[datetime]:
-    """Yield when names are looked at again that cannot be proven now, or else asked for."""
+    """Yield when names are checked or ordered next that cannot be proven now."""
     known = observed.names.get(wanted.owner, NOTHING)
     for name in not_ready(wanted, known, now) if known else ():
         refusal = known[name].refusal
@@ -78,16 +77,16 @@ def names(wanted: Certificate, observed: Observed, now: datetime) -> Iterator[da
 def tried_again(
     wanted: Certificate, attempt: Attempt | None, observed: Observed, now: datetime
 ) -> datetime:
-    """Return when what failed just now is tried again."""
+    """Return when something that failed just now is tried again."""
     troubles = (observed.troubles.get(each.directory) for each in wanted.authorities)
     moments = [each.again for each in (attempt, *troubles) if each and each.holds(now)]
     return min(moments, default=now)
 
 
 def looks(bundle: Bundle, held: Attempt | None, now: datetime) -> Iterator[datetime]:
-    """Yield when to ask for renewal information again, if there is any.
+    """Yield when to poll renewal information next, if there is any.
 
-    Not before an authority that could not be asked, or offers none, is asked again.
+    Not before the authority may be asked again, if it could not be asked or offers none.
     """
     if bundle.renewal:
         held_until = held.again if held and held.holds(now) else now

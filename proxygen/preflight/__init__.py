@@ -1,4 +1,4 @@
-"""A look at a name before an authority is asked: its DNS, and whether it leads here."""
+"""Checks of names before an order: their DNS, CAA records, and whether they lead here."""
 
 from proxygen.preflight.addresses import reached
 from proxygen.preflight.asked import Asked, Beacon, Identity

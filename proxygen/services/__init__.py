@@ -1,8 +1,8 @@
-"""What a service is to proxygen: a description, without effects.
+"""The contract of a service: a description of nginx, postfix or dovecot, without effects.
 
-Each module of this folder describes one service: it has a ``SERVICE``, a ``ServiceKind``
-(``service_kind.py``), and the module's name is the word in the model. What it says is done by
-``observe`` and ``apply``, to whom every service is a ``Service``.
+Each module in this folder that has a ``SERVICE`` (a ``ServiceKind``, see ``service_kind.py``)
+describes one service; its name is the word in the model. ``observe`` and ``apply`` do what it
+describes; to them every service is a ``Service``.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from proxygen.services.service_includes import Includes
 
 
 class ServiceSettings(BaseModel):
-    """What the model may say about a service; every service has these two."""
+    """The settings of a service in the model; every service has these two."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid", hide_input_in_errors=True)
 
     program: HostPath | None = Field(
-        None, description="Absolute path of its program, where it is not found on its own."
+        None, description="Absolute path of its program; default: found in the usual places."
     )
     configuration: HostPath | None = Field(
         None, description="Absolute path of its main file; default: the usual one below /etc."
@@ -37,7 +37,7 @@ class ServiceSettings(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A program to run, without a shell."""
+    """A program to run with its arguments, without a shell."""
 
     argv: tuple[str, ...]
 
@@ -47,11 +47,10 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A file to read instead; the answer has code 0 and its text, or another code when absent.
+    """A file to read; the answer has code 0 and the text, or another code if there is none.
 
-    With *includes* the text of each file that it includes stands behind the directive that
-    includes it, except of those that proxygen wrote: once, or with *repeated* as often as it is
-    included.
+    With *includes*, the text of each file that it includes follows the directive that includes it,
+    except for files that proxygen wrote: once, or with *repeated* as often as it is included.
     """
 
     path: Path
@@ -64,7 +63,7 @@ Question = Command | Reading
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a command said: its exit code, standard output and standard error."""
+    """The answer to a command: exit code, standard output and standard error."""
 
     code: int
     out: str
@@ -72,19 +71,19 @@ class Answer:
 
     @property
     def words(self) -> str:
-        """All it said, errors first."""
+        """Everything that it said, standard error first."""
         return "\n".join(part for part in (self.err.strip(), self.out.strip()) if part)
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where a client meets a certificate.
+    """A place and name at which a client meets a certificate.
 
-    *starttls* is None for TLS from the first byte, else the protocol that is spoken first:
-    ``smtp``, ``lmtp``, ``imap``, ``pop3``, ``sieve``. *server_name* is what the client asks for
-    (SNI), empty for none; a wildcard is some name that it stands for. *bundle* is the certificate
-    it must be shown; None: the handshake must be refused. *proxy_protocol*: the server expects a
-    PROXY protocol header first.
+    *starttls* is None for TLS from the first byte, otherwise the protocol that begins in plain
+    text: ``smtp``, ``lmtp``, ``imap``, ``pop3``, ``sieve``. *server_name* is the name that the
+    client sends (SNI), empty for none; for a wildcard, the client sends a name that it covers.
+    *bundle* is the certificate that the client must get; if None, the server must refuse the
+    handshake. *proxy_protocol*: the server expects a PROXY protocol header first.
     """
 
     service: str
@@ -102,15 +101,15 @@ class Endpoint:
 
 
 EVERYWHERE = ""
-"""The scope of additions for every server block."""
+"""The scope of additions that apply to every server block."""
 
 
 @dataclass(frozen=True, slots=True)
 class Additions:
     """The administrator's directives for the server blocks of *scope*: an owner, or EVERYWHERE.
 
-    *files*: names and texts, in order; *digest* stands for all of it. *unread*: the path of one
-    that cannot be read, and *trouble* why, as the system tells.
+    *files* are names and texts, in order; *digest* is a hash of them all. *unread* is the path of a
+    file that cannot be read, and *trouble* is the system's reason.
     """
 
     scope: str
@@ -122,13 +121,13 @@ class Additions:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What was found out about any service on this host; each service has its own besides.
+    """What was found out about a service on this host; each kind has more facts of its own.
 
-    *version* as numbers, such as (1, 22, 1). *main* is its main configuration file (postfix:
-    ``main.cf``). *pid_file* is where its master process leaves its id, *log* where it complains.
-    *user* is the system user whose processes read certificates at each handshake, None when only
-    root does. *overrides* are the administrator's templates with which its files are written,
-    None for those that are there.
+    *version* is a tuple of numbers, such as (1, 22, 1). *main* is the main configuration file
+    (postfix: ``main.cf``). *pid_file* holds the id of the master process, *log* is the error log.
+    *user* is the system user whose processes read certificates at each handshake, None if only root
+    does. *overrides* are the administrator's templates from which its files are rendered, None for
+    those that exist.
     """
 
     program: str
@@ -143,14 +142,14 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class WebFacts(Facts):
-    """Facts of a service that is handed the web's view, of which parts may be left out.
+    """Facts of a web server, of whose configuration parts may be left out.
 
-    *ipv6*: this host speaks it. *additions*: the administrator's directives by owner, or
-    EVERYWHERE. *closed*: owners whose requests are answered with 503, *shown* those that are shown
-    another certificate than their own (its digest and fingerprint; None: the global one), *dropped*
-    those that are not served at all, each since the service refuses something of theirs. *names*:
-    what its other server blocks answer for. *addresses* are those of the upstream servers that the
-    model names; a name that is not there has none.
+    *ipv6*: this host speaks it. *additions* are the administrator's directives by owner, or
+    EVERYWHERE. The service refuses something of these owners: *closed* ones are answered with 503,
+    *shown* ones get another certificate than their own (digest and fingerprint; None: the global
+    one), *dropped* ones are not served at all. *names* are those that its other server blocks
+    answer for. *addresses* are the addresses of upstream servers that the model names; a name
+    without an entry has none.
     """
 
     ipv6: bool = True
@@ -163,15 +162,15 @@ class WebFacts(Facts):
 
 
 def additions_of(facts: Facts) -> Mapping[str, Additions]:
-    """Return the administrator's directives by owner; none of a service that is given none."""
+    """Return the administrator's directives by owner; none for other services than web servers."""
     return facts.additions if isinstance(facts, WebFacts) else {}
 
 
 @dataclass(frozen=True, slots=True)
 class ParameterFacts(Facts):
-    """Facts of a service in whose main file proxygen sets parameters: what these *parameters* are.
+    """Facts of a service in whose main file proxygen sets parameters.
 
-    All that are set there, ours or not.
+    *parameters* are all that are set there, ours or not.
     """
 
     parameters: Mapping[str, str] = field(default_factory=dict)
@@ -179,7 +178,7 @@ class ParameterFacts(Facts):
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """An address and port that the service listens on; the others are as in ``Endpoint``."""
+    """An address and port on which the service listens; other fields are as in ``Endpoint``."""
 
     address: str
     port: int
@@ -191,7 +190,7 @@ class Listener:
 class Configured:
     """A certificate in a service's own configuration: the files with key, leaf and chain.
 
-    *passwords*: a file with a password of the key in each line.
+    *passwords* is a file with passwords of the key, one a line.
     """
 
     paths: tuple[Path, ...]
@@ -200,7 +199,7 @@ class Configured:
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """A file to be rendered: *template* (below ``templates/``) with *context* to *name*."""
+    """A file to render: *template* (below ``templates/``) with *context*, to *name*."""
 
     template: str
     name: str
@@ -211,7 +210,8 @@ class Rendered:
 class Lines:
     """Many lines of a file, which a template writes as one value.
 
-    Each is a form, with ``{}`` for every value, and the values, which are quoted as any.
+    Each line is a form, with ``{}`` for every value, and its values, which are quoted like all
+    others.
     """
 
     lines: tuple[tuple[str, ...], ...]
@@ -219,15 +219,15 @@ class Lines:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """All that a service should have installed.
+    """Everything that a service should have installed.
 
-    *files*: the files of the generation. *links*: names in the generation that lead to a
-    certificate with its key, *chains* those of files that hold the chain alone, leaf first.
-    *certificates*: every bundle whose file the generation needs. *parameters*: what is set in
-    the service's own configuration, where it has no includes, one ``name = value`` a line.
-    *readers*: the system user who must be able to read the certificates beside root.
-    *addresses*: those of names, as they were written. *additions*: the administrator's directives
-    that it includes; of a scope with None there are some that it refuses.
+    *files* are the files of the generation. *links* are names in the generation that lead to a
+    certificate with its key; *chains* are names of files that hold only the chain, leaf first.
+    *certificates* are all bundles whose files the generation needs. *parameters* is what to set in
+    the service's own configuration if it has no includes, one ``name = value`` a line. *readers* is
+    the system user who must be able to read the certificates, besides root. *addresses* are the
+    addresses of names as written into the files. *additions* are the administrator's directives
+    that the files include, by scope; None: the service refuses them.
     """
 
     files: tuple[Rendered, ...] = ()
@@ -242,11 +242,11 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Pointer:
-    """The file *path* among the service's own, which includes the generation that serves.
+    """The file *path* in the service's own configuration that includes the generation that serves.
 
-    *directive* gives the line that includes the files of a mask; *includes* finds such lines in
-    the service's configuration. *relative_to_main*: a relative mask is below the folder of the
-    main file, else below that of the including file.
+    *directive* returns the line that includes the files of a mask; *includes* finds such lines in
+    the service's configuration. *relative_to_main*: a relative mask is relative to the folder of
+    the main file, otherwise to that of the including file.
     """
 
     path: Path
@@ -256,68 +256,67 @@ class Pointer:
 
 
 class AnswersChallenges(Protocol):
-    """What a service has that answers ACME challenges."""
+    """The ability to answer ACME challenges."""
 
     def challenge_listener(self, settings: ServiceSettings) -> Listener:
-        """Return where it listens for HTTP."""
+        """Return the address and port at which it answers HTTP requests."""
 
 
 class SetsParameters(Protocol):
-    """What a service has that is given ``Wanted.parameters``."""
+    """The ability to have parameters set in the main file (``Wanted.parameters``)."""
 
     @property
     def OURS(self) -> tuple[str, ...]:  # noqa: N802
-        """The names of these parameters."""
+        """The names of the parameters that proxygen sets."""
 
     def parameters_in(self, text: str) -> Mapping[str, str | None]:
-        """Return what the text of its main file sets; None: a name without a value."""
+        """Return the parameters in the text of its main file; None for a name without a value."""
 
     def edited(self, text: str, changes: Mapping[str, str | None]) -> str:
-        """Return that text with parameters set, or gone where the value is None."""
+        """Return that text with parameters set, or removed where the value is None."""
 
 
 class Service(Protocol):
-    """A service of this host, whichever it is: one of a kind, under a name.
+    """A service on this host: one of a kind, under a name.
 
-    There may be several of a kind (``postfix``, ``postfix-out``), each with settings of its own.
-    What it is given is its own: settings as it chose them, facts as it told them, and the view of
-    its role. Anything else is our own bug (TypeError).
+    There may be several of a kind (``postfix``, ``postfix-out``), each with its own settings. Every
+    method gets this service's own settings, facts and view; anything else is a bug (TypeError).
     """
 
     @property
     def name(self) -> str:
-        """What it is called: in the model, in messages, and below ``live/``."""
+        """Its name in the model, in messages, and below ``live/``."""
 
     @property
     def kind(self) -> str:
-        """The word of its kind: its program's name, and the folder of its templates."""
+        """Its kind: the name of its module, of its program, and of the folder of its templates."""
 
     @property
     def role(self) -> Role:
-        """Which view it is handed."""
+        """The role whose view it gets."""
 
     @property
     def programs(self) -> tuple[str, ...]:
-        """Where its program is looked for, besides the PATH: absolute paths or names."""
+        """Where to look for its program, besides the PATH: absolute paths or names."""
 
     @property
     def workers(self) -> bool:
-        """Whether a reload replaces all worker processes at once, which then proves it."""
+        """Whether a reload replaces all worker processes, which then proves the reload."""
 
     @property
     def settings_type(self) -> type[ServiceSettings]:
-        """What the model may say of it; without arguments: what is so where it says nothing."""
+        """The type of its settings in the model; without arguments, it gives the defaults."""
 
     @property
     def challenges(self) -> AnswersChallenges | None:
-        """How it answers ACME challenges, None where it does not."""
+        """How it answers ACME challenges, None if it does not."""
 
     @property
     def parameters(self) -> SetsParameters | None:
-        """How parameters are set in its main file, None where it includes files instead."""
+        """How to set parameters in its main file, None if it includes files instead."""
 
     def main_file(self, settings: ServiceSettings, layout: Layout) -> Path:
-        """Return its main configuration file."""
+        """Return the path of its main configuration file."""
 
     def questions(
         self, program: str, settings: ServiceSettings, layout: Layout
@@ -327,9 +326,10 @@ class Service(Protocol):
     def facts(
         self, program: str, settings: ServiceSettings, layout: Layout, answers: Mapping[str, Answer]
     ) -> Facts:
-        """Return what the answers tell; raise ServiceError when it cannot be worked with.
+        """Return the facts in *answers*; raise ServiceError if they are not enough.
 
-        Raise Unreadable when it refuses its own configuration: it is then asked without ours.
+        Raise Unreadable if the service refuses its configuration: it is then asked again without
+        our part.
         """
 
     def certificate_questions(
@@ -337,33 +337,33 @@ class Service(Protocol):
     ) -> Mapping[str, Question]:
         """Return the questions whose answers ``configured`` needs, as far as *answers* tell.
 
-        It is asked again with the answers, until it has no further question.
+        Called again with the answers until there is no further question.
         """
 
     def configured(
         self, name: str, facts: Facts, settings: ServiceSettings, answers: Mapping[str, Answer]
     ) -> Iterable[Configured]:
-        """Return the certificates that clients who ask for *name* may be shown as it is.
+        """Return the certificates that clients who ask for *name* may get without proxygen.
 
-        By the service's own configuration, the likeliest first.
+        They come from the service's own configuration, the likeliest first.
         """
 
     def pointer(self, main: Path) -> Pointer | None:
-        """Return the one file of ours among the service's own, None where it has no includes."""
+        """Return the pointer file in its own configuration, None if it has no includes."""
 
     def wanted(self, view: View, settings: ServiceSettings, facts: Facts, layout: Layout) -> Wanted:
-        """Return all that should be installed for *view*."""
+        """Return everything that should be installed for *view*."""
 
     def check(self, facts: Facts, settings: ServiceSettings, main: Path) -> tuple[Command, ...]:
         """Return the commands that check the complete configuration whose main file is *main*."""
 
     def refused(self, answers: Iterable[Answer]) -> str | None:
-        """Return the service's words if one of the answers of ``check`` is a refusal."""
+        """Return the service's words if one of the answers to ``check`` is a refusal."""
 
     def reload(self, facts: Facts, settings: ServiceSettings) -> Command | None:
         """Return the command that makes the running service read its configuration again.
 
-        None where SIGHUP to its master process does.
+        None if SIGHUP to its master process does.
         """
 
     def endpoints(self, view: View, settings: ServiceSettings, facts: Facts) -> Iterator[Endpoint]:

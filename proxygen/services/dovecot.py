@@ -59,10 +59,10 @@ SWITCHED_ON = re.compile(r"(?m)^ssl = yes$")
 
 @dataclass(frozen=True, slots=True)
 class DovecotFacts(Facts):
-    """What was found out about dovecot.
+    """The facts of dovecot.
 
-    *openssl*: the version of the host's OpenSSL, empty when unknown. *listeners*: what a client
-    may connect to. *ssl* is the administrator's setting of that name.
+    *openssl* is the version of the host's OpenSSL, empty if unknown. *listeners* are the places
+    that a client may connect to. *ssl* is the administrator's setting of that name.
     """
 
     openssl: tuple[int, ...] = ()
@@ -95,9 +95,9 @@ class Block:
 
 
 def parse(text: str) -> Block:
-    """Return what ``doveconf`` printed: one setting, one ``{`` or one ``}`` a line.
+    """Return the output of ``doveconf``: one setting, one ``{`` or one ``}`` a line.
 
-    A line that is none of these, such as one of a value of several lines, is passed over.
+    Other lines, such as those of a value of several lines, are ignored.
     """
     root = Block()
     open_blocks = [root]
@@ -137,7 +137,7 @@ def questions(
 
 
 def beside(program: str, name: str) -> str:
-    """Return ``bin/doveconf`` for ``sbin/dovecot``, which every packaging keeps together."""
+    """Return ``bin/doveconf`` for ``sbin/dovecot``, as every package installs both."""
     path = Path(program)
     return str(path.parent.parent / "bin" / name) if path.is_absolute() else name
 
@@ -152,7 +152,7 @@ def main_file(settings: ServiceSettings, layout: Layout) -> Path:
 def facts(
     program: str, settings: ServiceSettings, layout: ServiceLayout, answers: Mapping[str, Answer]
 ) -> DovecotFacts:
-    """Return what the answers tell; raise ServiceError when it cannot be worked with."""
+    """Return the facts in *answers*; raise ServiceError if proxygen cannot work with dovecot."""
     main = main_file(settings, layout)
     version = version_in(answers["version"], "dovecot", "dovecot --version")
     if version < OLDEST:
@@ -181,21 +181,21 @@ def facts(
 
 
 def text_of(answer: Answer | None) -> str:
-    """Return the text of a file that was read, empty where it is not there."""
+    """Return the text of a file that was read, empty if there is none."""
     return answer.out if answer and not answer.code else ""
 
 
 def openssl_of(answer: Answer | None) -> tuple[int, ...]:
-    """Return the version of the host's OpenSSL, empty when unknown."""
+    """Return the version of the host's OpenSSL, empty if unknown."""
     found = re.match(r"OpenSSL (\d+)\.(\d+)\.(\d+)", answer.out) if answer else None
     return tuple(map(int, found.groups())) if found else ()
 
 
 def ssl_without_us(root: Block, ours: str) -> str:
-    """Return the administrator's ``ssl``.
+    """Return the administrator's setting ``ssl``.
 
-    Ours is written only where theirs is ``no``: repeating it always would undo a later
-    ``ssl = required`` of theirs, as ours is read last.
+    Ours is written only if theirs is ``no``: ours is read last, so repeating it always would undo a
+    later ``ssl = required`` of theirs.
     """
     if SWITCHED_ON.search(ours):
         return "no"
@@ -213,7 +213,7 @@ def listeners(root: Block) -> Iterator[Listener]:
 
 
 def listener(inet: Block, spoken: str, everywhere: list[str]) -> Iterator[Listener]:
-    """Return one listener, or none where it is switched off or for trusted proxies only."""
+    """Yield one listener, none if it is switched off or for trusted proxies only."""
     port = port_of(inet.settings.get("port", ""))
     if port is None or inet.settings.get("haproxy") == "yes":
         return
@@ -235,10 +235,10 @@ def reached(addresses: list[str]) -> str:
 
 
 def overridden(root: Block, ours: str, folder: Path) -> Iterator[str]:
-    """Return a warning where another certificate is presented although *ours* is included.
+    """Yield a warning where dovecot presents another certificate although *ours* is included.
 
-    What ours is not is read after it: Debian's main file includes ``local.conf`` last. It may
-    name what lies in our *folder* as well.
+    Another certificate is set in a file that is read later: Debian's main file includes
+    ``local.conf`` last. A path in our *folder* is ours as well.
     """
     settings = dict(root.settings)
     for block in root.named("ssl_server"):
@@ -248,27 +248,27 @@ def overridden(root: Block, ours: str, folder: Path) -> Iterator[str]:
         theirs = path and path not in ours and not path.startswith(f"{folder}/")
         if theirs and CERTIFICATE.fullmatch(name):
             yield (
-                f"dovecot: a file that is read after proxygen's sets {name} = {path}, so clients"
-                " are shown another certificate than the global one; remove that setting"
+                f"dovecot: a file that dovecot reads after proxygen's sets {name} = {path}, so"
+                " clients get another certificate than the global one; remove that setting"
             )
 
 
 def foreign(block: Block, path: tuple[str, ...] = ()) -> Iterator[str]:
-    """Return a warning for each filter that presents another certificate."""
+    """Yield a warning for each filter that presents another certificate."""
     for inner in block.blocks:
         inside = (*path, str(inner))
         if inner.kind in FILTERS or (path and inner.kind == "ssl_server"):
             names = [name for name, value in inner.settings.items() if presents(name, value)]
             if names:
                 yield (
-                    f"dovecot: `{' / '.join(inside)}` sets {', '.join(names)}, so clients may be"
-                    " shown another certificate than the global one; remove these settings"
+                    f"dovecot: `{' / '.join(inside)}` sets {', '.join(names)}, so clients may get"
+                    " another certificate than the global one; remove these settings"
                 )
             yield from foreign(inner, inside)
 
 
 def presents(name: str, value: str) -> bool:
-    """Return whether a setting names a certificate or a key that is shown to clients."""
+    """Return whether a setting names a certificate or a key for clients."""
     return bool(PRESENTS.fullmatch(name) and value)
 
 
@@ -278,7 +278,7 @@ def certificate_questions(
     layout: Layout,  # noqa: ARG001
     answers: Mapping[str, Answer],  # noqa: ARG001
 ) -> Mapping[str, Question]:
-    """Return the command that prints where the keys are, which ``-P`` alone does."""
+    """Return the command that prints where the keys are, which only ``-P`` does."""
     doveconf = (beside(facts.program, "doveconf"), "-c", str(facts.main))
     return {"presented": Command((*doveconf, "-P", "-n"))}
 
@@ -289,7 +289,7 @@ def configured(
     settings: ServiceSettings,  # noqa: ARG001
     answers: Mapping[str, Answer],
 ) -> Iterator[Configured]:
-    """Yield those for that name alone (``local_name``), for all, and of other filters."""
+    """Yield the certificates for that name (``local_name``), for all, and of other filters."""
     answer = answers["presented"]
     root = Block() if answer.code else parse(answer.out)
     found = list(filtered(root))
@@ -300,7 +300,7 @@ def configured(
 
 
 def filtered(block: Block, names: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Block]]:
-    """Yield a block and those of filters in it, each with the names that it is for."""
+    """Yield a block and the filters in it, each with the names that it applies to."""
     yield names, block
     for inner in block.blocks:
         if inner.kind in (*FILTERS, "ssl_server"):
@@ -309,7 +309,7 @@ def filtered(block: Block, names: tuple[str, ...] = ()) -> Iterator[tuple[tuple[
 
 
 def pairs(block: Block) -> Iterator[Configured]:
-    """Yield what a block presents: 2.3 has ``<`` before a path, 2.4 none."""
+    """Yield the certificates of a block; in 2.3 a path begins with ``<``, in 2.4 it does not."""
     for alternative in ("", "alt_"):
         for prefix, suffix in (("ssl_", ""), ("ssl_server_", "_file"), ("", "_file")):
             keys = (f"{prefix}{alternative}{what}{suffix}" for what in ("cert", "key"))
@@ -321,9 +321,9 @@ def pairs(block: Block) -> Iterator[Configured]:
 def pointer(main: Path) -> Pointer:
     """Return our file in ``conf.d``, which is read last.
 
-    It says ``!include_try``: delivery agents read the configuration as the mail's user, who may
-    not enter our folder, and a generation that is gone must not stop dovecot from starting.
-    That the certificate is served is verified from outside.
+    It says ``!include_try``: delivery agents read the configuration as the mail user, who may not
+    enter our folder, and a missing generation must not stop dovecot from starting. The probe proves
+    that the certificate is served.
     """
     path = main.parent / "conf.d" / "99-proxygen.conf"
     return Pointer(path, "!include_try {}".format, INCLUDES, relative_to_main=False)
@@ -347,7 +347,7 @@ def wanted(
 
 
 def curves(openssl: tuple[int, ...]) -> str:
-    """Return the groups that this OpenSSL knows; an unknown one fails every handshake."""
+    """Return the groups that this OpenSSL knows; with an unknown one, every handshake fails."""
     return f"{HYBRID}:{CURVES}" if openssl >= HYBRID_SINCE else CURVES
 
 
@@ -360,9 +360,9 @@ def check(facts: DovecotFacts, settings: ServiceSettings, main: Path) -> tuple[C
 
 
 def refused(answers: Iterable[Answer]) -> str | None:
-    """Return dovecot's words if one of the answers of ``check`` is a refusal.
+    """Return dovecot's words if one of the answers to ``check`` is a refusal.
 
-    Its standard output is never shown: it holds the whole configuration.
+    Its standard output is never shown, as it holds the whole configuration.
     """
     for answer in answers:
         if answer.code:

@@ -1,4 +1,4 @@
-"""Where clients meet a mail service: each listener, asked for more than one name (rule 5)."""
+"""Where clients meet a mail service: each listener, with more than one name (rule 5)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""main.cf: its parameters, read and set without postfix's own programs (postconf(5))."""
+"""Reads and sets the parameters of main.cf without postfix's own programs (postconf(5))."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ASSIGNMENT = re.compile(r"([^\s=#][^\s=]*)\s*(?:=\s*(.*))?", re.DOTALL | re.ASCI
 class Assignment:
     """One parameter with its value; *lines* are the numbers of its physical lines.
 
-    Without ``=`` there is no value, and postfix refuses all of its configuration.
+    Without ``=`` it has no value, and postfix refuses its whole configuration.
     """
 
     name: str
@@ -38,7 +38,7 @@ def assignments(lines: list[str]) -> Iterator[Assignment]:
     """Yield the assignments in order.
 
     A line that begins with whitespace continues the one before it; empty lines and comments are
-    passed over, also between a line and its continuation.
+    ignored, also between a line and its continuation.
     """
     numbers: list[int] = []
     for number, line in enumerate(lines):
@@ -52,7 +52,7 @@ def assignments(lines: list[str]) -> Iterator[Assignment]:
 
 
 def assignment(lines: list[str], numbers: list[int]) -> Iterator[Assignment]:
-    """Yield the assignment that stands on the lines of these *numbers*, if it is one."""
+    """Yield the assignment on the lines of these *numbers*, if it is one."""
     found = ASSIGNMENT.fullmatch("".join(lines[number] for number in numbers))
     if found:
         value = None if found[2] is None else found[2].strip(SPACE)
@@ -60,18 +60,18 @@ def assignment(lines: list[str], numbers: list[int]) -> Iterator[Assignment]:
 
 
 def parameters_in(text: str) -> dict[str, str | None]:
-    """Return what *text* sets; of a parameter that is set twice the last value counts.
+    """Return the parameters that *text* sets; if one is set twice, the last value counts.
 
-    One without a value is damaged: postfix refuses a name without ``=``.
+    None stands for a name without ``=``, because of which postfix refuses the file.
     """
     return {each.name: each.value for each in assignments(text.split("\n"))}
 
 
 def edited(text: str, changes: Mapping[str, str | None]) -> str:
-    """Return *text* with parameters set, or gone where the value is None.
+    """Return *text* with parameters set, or removed where the value is None.
 
-    All else stays to the letter, also what has the wanted value already. One that is set several
-    times is set at its first place alone: postfix complains about an entry that is overridden.
+    The rest stays as it is to the letter, also parameters that have the wanted value already. One
+    that is set several times is set in its first place alone: postfix warns of overridden entries.
     """
     lines = text.split("\n")
     values = {name: value for name, value in changes.items() if value is not None}

@@ -134,8 +134,8 @@ def elsewhere(settings: Settings, defaults: frozenset[int]) -> Iterator[str]:
     listened = (*(settings.listen.http or ("80",)), *(settings.listen.https or ("443",)))
     for port in sorted({port_of(socket) for socket in listened} & defaults, key=str):
         yield (
-            f"nginx: on port {port} somebody else's `default_server` answers for unknown names; "
-            "take it away (Debian: /etc/nginx/sites-enabled/default) and proxygen does"
+            f"nginx: on port {port} a `default_server` of another file answers for unknown names;"
+            " remove it (on Debian it is in /etc/nginx/sites-enabled/default), and proxygen's will"
         )
 
 
@@ -148,8 +148,8 @@ def taken(settings: Settings, narrower: Mapping[str, set[str]]) -> Iterator[str]
         if client_address(ours) in ("127.0.0.1", "::1") and ours.rpartition(":")[0] in ("", "[::]"):
             for address in sorted(narrower.get(str(port_of(ours)), ())):
                 yield (
-                    f"nginx: somebody else's server block listens on {address} and takes every "
-                    "name there; name that address in `services.nginx.listen` too"
+                    f"nginx: a server block of another file listens on {address} and gets every"
+                    " request there; add that address to `services.nginx.listen`"
                 )
 
 

@@ -18,7 +18,9 @@ AT_START_AT_MOST = 200
 SOCKET = re.compile(r"(?:(\[[0-9A-Fa-f:.]+\]|[0-9.]+|\*):)?([0-9]{1,5})")
 SOCKET_REMEDY = "write PORT, IPV4:PORT or '[IPV6]:PORT', with a port from 1 to 65535"
 NETWORK = re.compile(r"[0-9A-Fa-f:.]{2,45}(?:/[0-9]{1,3})?")
-NETWORK_REMEDY = "write ADDRESS or ADDRESS/BITS, the network's first address, such as 192.0.2.0/24"
+NETWORK_REMEDY = (
+    "write ADDRESS or ADDRESS/BITS with the first address of the network, such as 192.0.2.0/24"
+)
 
 
 def socket(value: object) -> str:
@@ -53,7 +55,7 @@ def distinct(values: tuple[str, ...]) -> tuple[str, ...]:
     """Return *values*; none may be there twice."""
     again = [value for index, value in enumerate(values) if value in values[:index]]
     if again:
-        raise BadName(f"{again[0]} stands here twice", "keep one of the two")
+        raise BadName(f"{again[0]} is listed twice", "keep one of the two")
     return values
 
 
@@ -96,7 +98,7 @@ class ProxyProtocol(Part):
     """Every connection begins with a PROXY protocol header, as a load balancer sends it."""
 
     sources: Networks = Field(
-        alias="from", description="Addresses or networks that are believed about the client."
+        alias="from", description="Addresses or networks whose PROXY header is trusted."
     )
 
 
@@ -105,14 +107,15 @@ class Settings(ServiceSettings):
 
     listen: Listen = Field(Listen(), description="Where nginx listens.")
     unknown_names: Literal["reject", "global"] = Field(
-        "reject", description="`global`: a name that is nobody's is served like the global URL."
+        "reject", description="`global`: unknown names are served like the global URL."
     )
     hsts: Annotated[int, Field(ge=0, le=315_360_000)] = Field(
-        63_072_000, description="Seconds of Strict-Transport-Security; 0: none is sent."
+        63_072_000, description="Seconds of Strict-Transport-Security; 0: nginx sends none."
     )
     proxy_protocol: ProxyProtocol | None = Field(
         None, description="Every connection begins with a PROXY protocol header."
     )
     certificates: Literal["auto", "at_start", "on_demand"] = Field(
-        "auto", description=f"When they are loaded; `auto`: above {AT_START_AT_MOST} on demand."
+        "auto",
+        description=f"When nginx loads certificates; `auto`: on demand above {AT_START_AT_MOST}.",
     )

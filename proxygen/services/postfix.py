@@ -1,4 +1,4 @@
-"""postfix: the global certificate on 25, 465 and 587; a few parameters, as it has no include."""
+"""postfix: the global certificate on 25, 465 and 587; it has no include, so parameters are set."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ COMPLAINT = re.compile(r"\b(warning|error|fatal|panic):", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class PostfixFacts(ParameterFacts):
-    """What was found out about postfix; *listeners*: what a client may connect to."""
+    """The facts of postfix; *listeners* are the places that a client may connect to."""
 
     listeners: tuple[Listener, ...] = ()
 
@@ -97,7 +97,7 @@ def main_file(settings: ServiceSettings, layout: Layout) -> Path:
 def facts(
     program: str, settings: ServiceSettings, layout: Layout, answers: Mapping[str, Answer]
 ) -> PostfixFacts:
-    """Return what the answers tell; raise ServiceError when it cannot be worked with."""
+    """Return the facts in *answers*; raise ServiceError if proxygen cannot work with postfix."""
     main = main_file(settings, layout)
     version = version_in(answers["version"], "postfix", "postconf -d mail_version")
     if version < CHAIN_FILES_SINCE:
@@ -126,7 +126,7 @@ def assignments(text: str) -> dict[str, str]:
 
 
 def overrides_of(text: str) -> Overrides:
-    """Return what ``postconf -P`` prints: lines such as ``smtps/inet/NAME = value``."""
+    """Return the output of ``postconf -P``: lines such as ``smtps/inet/NAME = value``."""
     found: dict[tuple[str, str], dict[str, str]] = {}
     for place, value in assignments(text).items():
         service, _, parameter = place.rpartition("/")
@@ -138,7 +138,7 @@ def overrides_of(text: str) -> Overrides:
 def listeners_of(
     services: str, present: Mapping[str, str], expanded: Mapping[str, str], overrides: Overrides
 ) -> tuple[tuple[Listener, ...], tuple[str, ...]]:
-    """Return what smtpd and postscreen listen on, and a warning for each unknown port."""
+    """Return where smtpd and postscreen listen, and a warning for each unknown port."""
     found: dict[Listener, None] = {}
     warnings = []
     for name, program in internet_services(services):
@@ -146,21 +146,23 @@ def listeners_of(
         host, _, service = name.rpartition(":")
         port = port_of(service)
         if port is None:
-            warnings.append(f"master.cf: the port of `{name}` is unknown, so it is not verified")
+            warnings.append(
+                f"master.cf: the port of `{name}` is unknown, so proxygen does not probe it"
+            )
         elif offers_tls(program, options, overrides.get((name, "inet"), {})):
             found[listener(program, reached(host, expanded), port, options)] = None
     return tuple(found), tuple(warnings)
 
 
 def port_of(service: str) -> int | None:
-    """Return the port that a service's name or number stands for, None when unknown."""
+    """Return the port of a service's name or number, None if it is unknown."""
     if not re.fullmatch(r"[0-9]{1,5}", service):
         return PORTS.get(service)
     return int(service) if 0 < int(service) < 65536 else None
 
 
 def internet_services(services: str) -> Iterator[tuple[str, str]]:
-    """Return name and program of master.cf's services that accept mail from the network."""
+    """Return name and program of the services in master.cf that accept mail by network."""
     for line in services.splitlines():
         fields = line.split(None, 8)
         if len(fields) > 7 and fields[1] == "inet" and fields[7] in ("smtpd", "postscreen"):
@@ -170,7 +172,7 @@ def internet_services(services: str) -> Iterator[tuple[str, str]]:
 def offers_tls(program: str, options: Mapping[str, str], own: Mapping[str, str]) -> bool:
     """Return whether a client is offered TLS once our parameters are set.
 
-    Only the service's *own* level can switch it off then, or hiding the keyword.
+    Then only the service's *own* level, or a hidden keyword, can switch it off.
     """
     if program == "postscreen":
         level = options.get("postscreen_tls_security_level", "may")
@@ -181,7 +183,7 @@ def offers_tls(program: str, options: Mapping[str, str], own: Mapping[str, str])
 
 
 def listener(program: str, address: str, port: int, options: Mapping[str, str]) -> Listener:
-    """Return how a client meets TLS there."""
+    """Return how a client begins TLS there."""
     wrapped = program == "smtpd" and options.get("smtpd_tls_wrappermode") == "yes"
     proxied = bool(options.get(f"{program}_upstream_proxy_protocol"))
     return Listener(address, port, None if wrapped else "smtp", proxied)
@@ -201,8 +203,8 @@ def reached(host: str, expanded: Mapping[str, str]) -> str:
 def foreign(overrides: Overrides) -> tuple[str, ...]:
     """Return a warning for each service of master.cf that presents another certificate."""
     return tuple(
-        f"master.cf: `{name}` sets {parameter}, so clients may be shown another certificate"
-        " than the global one; remove that option"
+        f"master.cf: `{name}` sets {parameter}, so clients may get another certificate than the"
+        " global one; remove that option"
         for (name, _), options in overrides.items()
         for parameter, value in options.items()
         if PRESENTS.fullmatch(parameter) and value
@@ -234,7 +236,7 @@ def configured(
     settings: ServiceSettings,  # noqa: ARG001
     answers: Mapping[str, Answer],
 ) -> Iterator[Configured]:
-    """Yield those for that name alone (SNI), for all, and of master.cf's services."""
+    """Yield the certificates for that name alone (SNI), for all, and of services in master.cf."""
     for key, answer in answers.items():
         if key.startswith("map ") and not answer.code:
             yield from mapped(name, answer.out)
@@ -244,7 +246,7 @@ def configured(
 
 
 def mapped(name: str, text: str) -> Iterator[Configured]:
-    """Yield what a map for SNI has for a name, or for all names below its parent (postmap -F)."""
+    """Yield the certificates that a map for SNI has for a name, or its parent (postmap -F)."""
     keys = (name, f".{name.partition('.')[2]}")
     lines = (line.split(None, 1) for line in text.splitlines() if not line.startswith("#"))
     found = {line[0].lower(): line[1] for line in lines if len(line) > 1}
@@ -253,7 +255,7 @@ def mapped(name: str, text: str) -> Iterator[Configured]:
 
 
 def presented(parameters: Mapping[str, str]) -> Iterator[Configured]:
-    """Yield the pairs of parameters that belong together; the files of chains come before."""
+    """Yield the certificates that parameters name; files of chains come first."""
     if parameters.get(CHAIN_FILES):
         yield from chains(parameters[CHAIN_FILES])
         return
@@ -294,7 +296,7 @@ def wanted(
 def level(present: Mapping[str, str]) -> str | None:
     """Return the security level: what the administrator chose, unless that is no TLS.
 
-    None leaves alone what is not a plain word, such as ``$our_level``.
+    None leaves a value alone that is not a plain word, such as ``$our_level``.
     """
     chosen = present.get(LEVEL, "")
     if not chosen and present.get(ENFORCE) == "yes":
@@ -305,28 +307,28 @@ def level(present: Mapping[str, str]) -> str | None:
 
 
 def pointer(main: Path) -> None:
-    """Return None: main.cf includes no files."""
+    """Return None: main.cf has no includes."""
 
 
 def folder_of(main: Path) -> str:
-    """Return the folder that ``-c`` wants."""
+    """Return the folder for the option ``-c``."""
     return str(main.parent.absolute())
 
 
 def check(facts: PostfixFacts, settings: ServiceSettings, main: Path) -> tuple[Command, ...]:  # noqa: ARG001
     """Return the commands that read the configuration whose main file is *main*, and master.cf.
 
-    `postfix check` refuses no more than these do, but looks through the whole queue besides.
+    `postfix check` refuses no more than these do, but searches the whole queue as well.
     """
     postconf = (sibling(facts.program), "-c", folder_of(main))
     return Command((*postconf, "-n")), Command((*postconf, "-M"))
 
 
 def refused(answers: Iterable[Answer]) -> str | None:
-    """Return postfix's words if one of the answers of ``check`` is a refusal.
+    """Return postfix's words if one of the answers to ``check`` is a refusal.
 
-    Both commands exit 0 in cases that break mail, so what they say about our parameters
-    counts as well; what they say about others is the administrator's.
+    Both commands exit 0 in cases that break mail, so what they say about our parameters counts as
+    well; what they say about others is the administrator's business.
     """
     for answer in answers:
         ours = [line for line in answer.err.splitlines() if about_ours(line)]
@@ -348,10 +350,10 @@ def about_ours(line: str) -> bool:
 
 
 def reload(facts: PostfixFacts, settings: ServiceSettings) -> None:
-    """Return None: SIGHUP is what makes the master read its configuration again (master(8)).
+    """Return None: SIGHUP makes the master read its configuration again (master(8)).
 
-    `postfix reload` looks through the whole queue first, as the user whose queue it is: a
-    service of systemd's that may become anybody is no sandbox.
+    `postfix reload` searches the whole queue first, as the user who owns it; a unit that may switch
+    to any user is no sandbox.
     """
 
 

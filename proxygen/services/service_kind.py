@@ -1,4 +1,4 @@
-"""ServiceKind: what a module of this folder tells of its service; it makes the ``Service``s."""
+"""ServiceKind: how a module of this folder describes its service; it makes the ``Service``s."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ V = TypeVar("V", bound=View)
 class ServiceKind(Generic[S, F, V]):
     """One kind of service, in terms of its own settings, facts and view.
 
-    All is as in ``Service``, of which there may be several of a kind, each with a name: functions
-    are given the layout as that one has it, *endpoints* its name. *challenge_listener* is there
-    where it answers ACME challenges, *parameters* where it is given parameters.
+    Fields are as in ``Service``, of which there may be several of a kind, each with a name:
+    functions get the layout of that one, *endpoints* its name. *challenge_listener* is set if it
+    answers ACME challenges, *parameters* if it is given parameters.
     """
 
     role: Role
@@ -69,7 +69,7 @@ class ServiceKind(Generic[S, F, V]):
 
 
 def its_own(kind: type[T], given: object) -> T:
-    """Return what a service is given as what it is; raise TypeError for another's."""
+    """Return *given* as what it is; raise TypeError if it is another service's."""
     if not isinstance(given, kind):
         raise TypeError(f"{type(given).__name__} instead of {kind.__name__}")
     return given

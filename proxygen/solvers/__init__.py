@@ -1,4 +1,4 @@
-"""The contracts of solvers: answers to ACME challenges made visible, DNS records written."""
+"""The contracts of solvers, which present answers to ACME challenges, and of DNS writers."""
 
 from __future__ import annotations
 
@@ -15,37 +15,36 @@ from proxygen.model.types import Host, Seconds
 
 
 class Solver(Protocol):
-    """Presents answers to challenges of one type (RFC 8555 section 8); threads share it."""
+    """Presents answers to challenges of one type (RFC 8555 section 8). Threads may share it."""
 
     notes: tuple[str, ...]
-    """What a person should know although names were proven, such as of answers left behind."""
+    """Notes for people about successful proofs, such as about answers that could not be removed."""
 
     def present(self, name: str, token: str, key_authorization: str) -> None:
-        """Publish the answer; raise IssueFailed. ``settle`` tells when it is visible."""
+        """Publish the answer; raise IssueFailed. ``settle`` tells when the authority can see it."""
 
     def settle(self, answers: Sequence[tuple[str, str]]) -> None:
-        """Return once the authority would see all of *answers*: the name and token of each.
+        """Return once the authority can see all *answers*, each a name with its token.
 
-        All that an order presented is waited for at once. Raise IssueFailed when that takes too
+        Called once for everything that an order presented. Raise IssueFailed if that takes too
         long.
         """
 
     def cleanup(self, name: str, token: str) -> None:
-        """Take the answer back; may be called twice, and for what was never presented."""
+        """Remove the answer; may be called twice, and for an answer that was never presented."""
 
 
 Solvers = Callable[[Certificate], Mapping[str, Solver]]
-"""Who proves the names of a certificate, by type of challenge: the first that is offered is taken.
-"""
+"""The solvers of a certificate by type of challenge, in order of preference."""
 
 
 class Writer(Protocol):
-    """Writes TXT records, each one value at one name; threads share it.
+    """Writes TXT records, one value at one name each; may be used by several threads.
 
-    Both calls may be made twice for the same record. Several values at one name stay beside each
-    other: none takes another away. Both raise IssueFailed with the words of who was asked, and
-    with ``refused`` where the trouble is with that very name. When they return, the record was
-    accepted: it may take a while until every name server shows it.
+    Both calls may be repeated for the same record, and leave other values at the same name alone.
+    Both raise IssueFailed with the words of the server that was asked, and with ``refused`` if the
+    reason is that very name. When they return, the record was accepted; name servers may publish it
+    later.
     """
 
     patience: float
@@ -57,14 +56,14 @@ class Writer(Protocol):
         """Add *value* to the TXT records at *name* (A-labels, no final dot)."""
 
     def remove(self, name: str, value: str) -> None:
-        """Remove *value* from the TXT records at *name*; nothing happens when it is not there."""
+        """Remove *value* from the TXT records at *name*; do nothing if it is not there."""
 
 
 @dataclass(frozen=True, slots=True)
 class Writing:
-    """With what records are written: the model's *folder*, secrets, the zone of a name.
+    """What writers need: the model's *folder*, secrets, and the zone of a name.
 
-    *zone* returns the apex of the zone as the DNS tells it; it raises IssueFailed.
+    *zone* returns the apex of the zone according to the DNS; it raises IssueFailed.
     """
 
     folder: Path
@@ -76,21 +75,24 @@ MOST_ZONES = 64
 
 
 class WriterSettings(Part):
-    """What every kind of writer can be told."""
+    """The settings that every kind of writer has."""
 
     propagation_timeout: Seconds = Field(
-        120, description="How long every name server may take to show a record; seconds or 2m."
+        120, description="How long name servers may take to publish a record; seconds or 2m."
     )
     delegated: Annotated[list[Host], Field(max_length=MOST_ZONES)] = Field(
         [],
-        description="Zones that a CNAME of `_acme-challenge` may lead into; else the name's own.",
+        description=(
+            "Zones into which CNAME records of `_acme-challenge` may lead; default:"
+            " only the name's own."
+        ),
     )
 
 
 class WriterModule(Protocol):
-    """The names that a module with a writer has; the module's name is the word."""
+    """What a module with a writer defines; the module's name is the word in the model."""
 
     Settings: ClassVar[type[BaseModel]]
 
     def writer(self, settings: Any, writing: Writing) -> Writer:
-        """Return the writer; raise IssueFailed when it cannot be had, such as for no secret."""
+        """Return the writer; raise IssueFailed if there is none, such as without its secret."""

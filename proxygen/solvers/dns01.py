@@ -181,8 +181,8 @@ class Dns01:
                 self.take_back(record)
             except (IssueFailed, OSError) as error:
                 self.notes += (
-                    f"the TXT record {record.name} could not be removed, and is removed by the"
-                    f" next run: {error}",
+                    f"the TXT record {record.name} could not be removed; the next run tries again:"
+                    f" {error}",
                 )
 
     def take_back(self, record: Record) -> None:

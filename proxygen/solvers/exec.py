@@ -26,8 +26,10 @@ STARTING = {
 class Settings(WriterSettings):
     """A program of yours: `PROGRAM present|cleanup FQDN VALUE`."""
 
-    program: HostPath = Field(description="Its absolute path; nobody but root may change it.")
-    timeout: Seconds = Field(60, description="For one call; seconds or 1m.")
+    program: HostPath = Field(
+        description="The absolute path of the program; only root may be able to change it."
+    )
+    timeout: Seconds = Field(60, description="Timeout of one call; seconds or 1m.")
 
 
 class Program:

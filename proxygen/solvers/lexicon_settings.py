@@ -15,8 +15,8 @@ from proxygen.solvers import WriterSettings
 SECRET = re.compile(r"token|secret|passw|key\b|key$|credential", re.ASCII)
 WORD = pattern(
     r"[a-z][a-z0-9_]{0,60}",
-    "a word of dns-lexicon",
-    "write it as dns-lexicon does: lower-case letters, digits and `_`",
+    "an option of dns-lexicon",
+    "write it as dns-lexicon spells it: lower-case letters, digits and `_`",
 )
 Word = Annotated[str, checked(WORD)]
 Value = Annotated[
@@ -33,18 +33,20 @@ Value = Annotated[
 class Settings(WriterSettings):
     """One of the providers of dns-lexicon (dns-lexicon.readthedocs.io), by its API."""
 
-    provider: Word = Field(description="Its name there, such as ovh, cloudflare or hetzner.")
+    provider: Word = Field(
+        description="The provider's name in dns-lexicon, such as ovh, cloudflare or hetzner."
+    )
     credentials: Annotated[dict[Word, SecretReference], Field(max_length=20)] = Field(
-        {}, description="Its options that are secret, such as auth_token: env:NAME or file:PATH."
+        {}, description="Options that are secret, such as auth_token: env:NAME or file:PATH."
     )
     options: Annotated[dict[Word, Value], Field(max_length=20)] = Field(
-        {}, description="Its other options, such as auth_entrypoint: ovh-eu."
+        {}, description="Other options, such as auth_entrypoint: ovh-eu."
     )
     zone: Host | None = Field(
-        None, description="The zone as the provider calls it; default: that in the DNS."
+        None, description="The zone as the provider calls it; default: the one in the DNS."
     )
     ttl: Annotated[int, Field(ge=0, le=86_400)] = Field(
-        300, description="Seconds that others may keep a record; providers have a least one."
+        300, description="TTL of a record in seconds; providers have a minimum."
     )
 
     @field_validator("options")
@@ -54,7 +56,8 @@ class Settings(WriterSettings):
         for name in options:
             if SECRET.search(name):
                 flaw = BadName(
-                    f"`{name}` sounds like a secret", "move it to `credentials`, as env: or file:"
+                    f"`{name}` seems to be a secret",
+                    "move it to `credentials`, as env:NAME or file:PATH",
                 )
                 raise PydanticCustomError("value", "{reason}", vars_of(flaw))
         return options

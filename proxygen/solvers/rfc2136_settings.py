@@ -14,7 +14,7 @@ KeyName = Annotated[
     Text(
         r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}",
         "the name of a TSIG key",
-        "write it as the name server has it: letters, digits and . _ -",
+        "write it as in the name server's configuration: letters, digits and . _ -",
     ),
 ]
 Algorithm = Literal["hmac-sha256", "hmac-sha384", "hmac-sha512", "hmac-sha224", "hmac-sha1"]
@@ -24,19 +24,22 @@ class Settings(WriterSettings):
     """Dynamic updates at a name server, such as BIND, Knot or PowerDNS."""
 
     server: Server = Field(
-        description="The primary name server that takes updates: an address or a name."
+        description="The primary name server, which accepts updates: an address or a name."
     )
     port: Annotated[int, Field(ge=1, le=65535)] = Field(53, description="Its port, over TCP.")
     key_name: KeyName | None = Field(
-        None, description="The name of the TSIG key; default: that in the key file."
+        None, description="The name of the TSIG key; default: the one in the key file."
     )
     key: SecretReference = Field(
         description="The TSIG key: its secret in base64, or a key file of BIND's (tsig-keygen)."
     )
     algorithm: Algorithm | None = Field(
-        None, description="Of the TSIG key; default: that in the key file, or hmac-sha256."
+        None,
+        description="Algorithm of the TSIG key; default: the one in the key file, or hmac-sha256.",
     )
     ttl: Annotated[int, Field(ge=0, le=86_400)] = Field(
-        60, description="Seconds that others may keep a record."
+        60, description="TTL of a record in seconds."
     )
-    timeout: Seconds = Field(30, description="For each exchange with the server; seconds or 1m.")
+    timeout: Seconds = Field(
+        30, description="Timeout of an exchange with the server; seconds or 1m."
+    )

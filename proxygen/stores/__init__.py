@@ -1,4 +1,4 @@
-"""The contract of a store: small values by key, durable and whole."""
+"""The contract of a store: small values by key, durable, and never seen in part."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Hashable, Iterator, Mapping
 from typing import Protocol
 
 VERSION, VERSION_KEY = 5, "version"
-"""The newest layout that is understood, and where a store of another than 1 tells its own.
+"""The newest version of the layout that this code reads, and the key that holds it if not 1.
 
-What is only added, be it a value or a field of one, makes no new version: readers pass over it.
+Values or fields that are only added make no new version: readers ignore what they do not know.
 """
 
 LARGEST = 160 * 1024 * 1024
@@ -16,51 +16,54 @@ LARGEST = 160 * 1024 * 1024
 before; an octet of it may be kept as two."""
 
 Values = Mapping[str, bytes | None]
-"""Values by key; None: that there is none."""
+"""Values by key; None: there is none."""
 
 
 class Store(Protocol):
     """Keeps values; a key is a path of plain parts, such as ``bundles/a.example/current``.
 
-    Threads and processes may use it at once, and each may be killed at any instant. A key that has
-    a value is no folder of other keys. What writes raises OSError where nothing can be written;
-    then nothing is.
+    Threads and processes may use it at the same time, and each may be killed at any instant. A key
+    with a value has no keys below it. Writing raises OSError if nothing can be written; the store
+    is then unchanged.
     """
 
     def get(self, key: str) -> bytes | None:
-        """Return the value, None when there is none."""
+        """Return the value, None if there is none."""
 
     def has(self, key: str) -> bool:
         """Return whether there is a value, without reading it."""
 
     def put(self, key: str, value: bytes) -> None:
-        """Keep *value*: when this returns it survives a power cut; it is never seen in part."""
+        """Store *value*: once this returns, it survives a power cut.
+
+        Readers never see a part of it.
+        """
 
     def delete(self, key: str) -> None:
-        """Forget the value; nothing happens when there is none."""
+        """Delete the value; do nothing if there is none."""
 
     def put_all(self, values: Values) -> None:
-        """Keep several values or none, and delete where there is None, durably.
+        """Store several values, and delete the keys with None, durably: all of it or nothing.
 
-        Who has read one of them reads, and lists, the others as they are since.
+        A reader who has seen one of the new values sees all of them from then on, in lists too.
         """
 
     def put_if(self, former: Values, values: Values) -> bool:
-        """Do as ``put_all`` where each value of *former* is still that; return whether it was.
+        """Do as ``put_all`` if the values of *former* are unchanged; return whether they were.
 
-        None in *former*: there is no value, or none that can be read. One that was changed and
-        changed back is that one.
+        None in *former* means: no value, or none that can be read. A value that was changed and
+        changed back counts as unchanged.
         """
 
     def keys(self, prefix: str) -> Iterator[str]:
         """Return the keys below the folder *prefix*, sorted part by part.
 
-        What is put or deleted meanwhile may be among them or not.
+        Keys that are written or deleted meanwhile may be missing or not.
         """
 
     def stamps(self, prefix: str) -> Mapping[str, Hashable]:
-        """Return for each key that ``keys`` yields what differs once its value does.
+        """Return, for each key that ``keys`` yields, a stamp that differs once the value does.
 
-        None proves nothing: that value is to be read. Quicker than reading the values; one that
-        is read after its stamp was taken is never older than the stamp.
+        None proves nothing: read the value. This is faster than reading values; a value read after
+        its stamp is never older than the stamp.
         """

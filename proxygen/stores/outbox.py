@@ -196,5 +196,5 @@ def key(folder: str, recipient: str) -> str:
 
 
 def letters_wait(count: int) -> str:
-    """Return in words how many letters wait."""
-    return "1 letter waits" if count == 1 else f"{count:,} letters wait"
+    """Return in words how many mails wait for delivery."""
+    return "1 mail waits" if count == 1 else f"{count:,} mails wait"

@@ -5,18 +5,21 @@ from __future__ import annotations
 import errno
 import socket
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from proxygen.apply.change import consisting_of, not_served, our_doing, why_not_changed
 from proxygen.apply.outcome import never
-from proxygen.apply.probe import AT_ONCE, Patience, Seen, Verdict, met
+from proxygen.apply.probe import AT_ONCE, Patience, Seen, Verdict, met, probe
 from proxygen.errors import ServiceError
 from proxygen.failure import Scope, failure, told
 from proxygen.languages import phrases
 from proxygen.services import Endpoint
 from tests.apply.test_probe import Tls, listening, silent, wanted
+from tests.certificates import make, root
 from tests.live.authority import Authority
 
 AT_ONCE_OVER = Patience(0, 0, never, timeout=0.2)
@@ -90,6 +93,31 @@ def test_what_could_not_be_taken_back_either_has_both_reasons() -> None:
     assert "nginx hat nicht neu geladen; nginx konnte " in told(both, phrases("de")).what
 
 
+def test_another_certificate_is_told_by_its_subject_issuer_and_end_beside_the_wanted_one(
+    former: Tls,
+) -> None:
+    """Nobody finds a certificate by the hash of it."""
+    other = make("other.example", issuer=root(), names=("other.example",))
+    leaf = other.certificate.public_bytes(Encoding.DER)
+    place = wanted(443, former)
+    seen = Seen("0" * 64, leaf=leaf)
+    (line,) = str(not_served("nginx", Verdict(((place, seen),)))).splitlines()[-1:]
+    ends = f"valid until {other.certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC"
+    assert f"shows the certificate of other.example, issued by Root, {ends}, instead of" in line
+    assert f"issued by {former.bundle.issued_by}, valid until " in line
+    assert "0" * 16 not in line
+    refusing = replace(place, bundle=None)
+    line = str(not_served("nginx", Verdict(((refusing, seen),)))).splitlines()[-1]
+    assert line.endswith(f"issued by Root, {ends}, instead of refusing the connection")
+
+
+def test_what_is_seen_is_kept_only_where_it_is_wrong(former: Tls) -> None:
+    with listening(former.shake) as port:
+        assert not probe(wanted(port, former)).leaf
+        meant = replace(wanted(port, former), bundle=replace(former.bundle, fingerprint="0" * 64))
+        assert sha256(probe(meant).leaf).hexdigest() == former.fingerprint
+
+
 def test_what_a_client_saw_instead_is_told_place_by_place_without_a_sentence() -> None:
     place = Endpoint("nginx", "127.0.0.1", 443, "a.example", None)
     wrong = tuple((replace(place, port=port), Seen("0" * 64)) for port in range(1, 30))
@@ -99,7 +127,7 @@ def test_what_a_client_saw_instead_is_told_place_by_place_without_a_sentence() -
     assert found.words == ""
     lines = told(found.failure, phrases("de")).words.splitlines()
     assert (len(lines), lines[-1]) == (21, "… und 9 weitere")
-    assert all(line.endswith(f": {'0' * 64}") for line in lines[:-1])
+    assert all(line.endswith(f"(SHA-256 {'0' * 64})") for line in lines[:-1])
     late = not_served("nginx", Verdict(((place, Seen(None, met("no-answer", seconds="5"))),)))
     assert str(late).endswith("| nginx 127.0.0.1:443 as a.example: no answer within 5 s")
     assert told(late.failure, phrases("fr")).words.endswith(" : pas de réponse en 5 s")

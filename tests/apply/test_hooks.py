@@ -291,7 +291,11 @@ def test_before_hooks_that_take_too_long_together_are_skipped_and_told_once(part
     hook(parts, "before.d/x", writing(parts, "PROXYGEN_OWNER"))
     told = a_round(parts, obtain=[GLOBAL_ONE, A, GLOBAL_ONE], round_limit=0.0001)
     assert lines(parts) == ["global"]
-    assert [each for each in told.warnings if "before hooks are not run" in each] == told.warnings
+    assert [
+        each
+        for each in told.warnings
+        if "the before hooks of the other certificates do not run" in each
+    ] == told.warnings
     assert len(told.warnings) == 1
 
 
@@ -334,7 +338,7 @@ def test_it_is_told_only_once_it_is_served(parts: Parts) -> None:
     nobody = Endpoint("nginx", "127.0.0.1", port, "www.a.example", parts.bundles.all()["a.example"])
     waiting = a_round(parts, endpoints=[nobody])
     assert not lines(parts)
-    assert "a.example wait until it is served" in waiting.warnings[0]
+    assert "a.example are postponed until its certificate is served" in waiting.warnings[0]
     a_round(parts)
     assert lines(parts) == ["a.example"]
     ports.release(port)

@@ -216,7 +216,7 @@ def test_with_the_mail_server_down_letters_wait_and_go_once_it_is_up(tmp_path: P
     outcome, due = here.round(here.near)
     (warning,) = outcome.warnings
     assert "cannot be used" in warning
-    assert "2 letters wait" in warning
+    assert "2 mails wait" in warning
     assert here.waiting() == [ADMIN, CONTACT]
     assert due == NOON + MINUTE
     here.restart()
@@ -279,10 +279,10 @@ def test_no_letter_is_tried_for_more_than_five_days_and_the_dropping_is_said(
     said: list[str] = []
     while here.now < NOON + KEPT + 4 * HOUR:
         outcome, _ = here.round(here.near)
-        said += [each for each in outcome.warnings if "dropped" in each]
+        said += [each for each in outcome.warnings if "was deleted" in each]
         here.now += HOUR
     assert len(said) == 2
-    assert said[0].startswith(f"a message to {ADMIN} could not be delivered for 5 days")
+    assert said[0].startswith(f"a mail to {ADMIN} could not be delivered for 5 days")
     with Mailserver() as server:
         here.site = replace(here.site, notifiers=Installation(tmp_path, server.port).site.notifiers)
         here.now += DAY
@@ -436,7 +436,7 @@ def test_a_model_that_is_wrong_for_long_is_told_and_when_it_is_right_again(
     here.memory.wrong = Wrong(NOON - DAY, "domains.x: `url` is missing")
     outcome, _ = here.round()
     assert outcome.warnings == [
-        "the model has been wrong since 2026-11-19 12:00 UTC; the last good one goes on"
+        "the model has been wrong since 2026-11-19 12:00 UTC; the last right version stays in force"
     ]
     here.memory.wrong = None
     here.round()
@@ -554,7 +554,7 @@ def test_a_model_without_a_contact_is_warned_about_once_when_there_is_something(
     )
     assert here.round()[0].warnings == []
     assert here.round(here.near)[0].warnings == [
-        "1 thing is worth a message, but nobody is warned: the model has no `contact`"
+        "1 alert is not mailed to anybody, as the model has no `contact`; add one"
     ]
     assert here.store.writes == 0
 
@@ -627,7 +627,7 @@ def test_with_the_mail_server_down_only_some_letters_are_written(tmp_path: Path)
     crowd = Installation(tmp_path, port, CROWD)
     near = all_near(crowd)
     outcome, due = crowd.round(near)
-    assert "121 letters wait" in outcome.warnings[0]
+    assert "121 mails wait" in outcome.warnings[0]
     assert 0 < len(crowd.waiting()) <= PORTION
     assert due == NOON + MINUTE
     writes = crowd.store.writes
@@ -657,7 +657,7 @@ def test_a_reader_whose_letter_cannot_be_made_silences_nobody(
     here.now += DAY
     assert tell(odd, here.parts, outcome, here.memory) == here.now + HOUR
     assert to(server)[2:] == [ADMIN, "info@customer-b.example"]
-    assert f"a bug of proxygen: {CONTACT} was not told anything" in outcome.warnings[-1]
+    assert f"a bug of proxygen: no mail was written to {CONTACT}" in outcome.warnings[-1]
 
 
 def test_where_nobody_is_to_be_told_nothing_is_written(tmp_path: Path) -> None:

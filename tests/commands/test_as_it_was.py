@@ -86,7 +86,10 @@ def test_a_file_that_is_set_aside_is_told_by_every_command(folder: Path) -> None
     assert before == kept(folder)
     found = run(folder, "apply")
     assert found.returncode == 9, found.stdout + found.stderr
-    assert "b.yaml is set aside: its domain stays as it was last right" in found.stderr
+    assert (
+        "b.yaml is set aside: its domain stays as it was when the file was last right"
+        in found.stderr
+    )
     assert "1 step done" in found.stdout  # that of c.example
     again = said(folder, "apply")
     assert again["exit_code"] == 9
@@ -198,7 +201,7 @@ def test_what_is_bounded_is_looked_at_where_links_lead(folder: Path, link: str) 
     for command in ("validate", "plan", "apply"):
         found = run(folder, command)
         assert found.returncode == 5, found.stdout + found.stderr
-        assert f"it does not stand in {folder}" in found.stdout + found.stderr
+        assert f"it is not in {folder}" in found.stdout + found.stderr
     (folder / name.partition("/")[0]).unlink()
     (folder / name).parent.mkdir(exist_ok=True)
     (folder / name).write_bytes(made)
@@ -286,13 +289,13 @@ def test_a_file_that_is_named_and_missing_is_told_as_long_as_it_is(folder: Path)
     for _ in range(2):
         found = run(folder, "apply")
         assert found.returncode == 8, found.stderr
-        assert "b.yaml, which is not there" in found.stderr
+        assert "b.yaml, which does not exist" in found.stderr
     assert "b.example" in served(folder)
     assert run(folder, "apply", "--confirm-removal").returncode == 0
     for command in ("apply", "renew", "validate"):
         found = run(folder, command)
         assert found.returncode == 0, found.stderr
-        assert "b.yaml, which is not there" in found.stderr
+        assert "b.yaml, which does not exist" in found.stderr
     assert "b.example" not in served(folder)
     main.write_text(MAIN.replace("*.yaml", "a.yaml"))
     assert "not there" not in run(folder, "apply").stderr
@@ -310,7 +313,7 @@ def test_a_file_that_is_named_and_whose_domains_moved_is_told_likewise(folder: P
     for _ in range(3):
         found = run(folder, "apply")
         assert found.returncode == 0, found.stderr
-        assert "b.yaml, which is not there" in found.stderr
+        assert "b.yaml, which does not exist" in found.stderr
 
 
 def once(site: Site, parts: Parts, shown: Progress, alone: Alone) -> Outcome:

@@ -188,7 +188,7 @@ def test_a_wrong_model_is_critical_since_nothing_is_renewed(root: Path) -> None:
 def test_without_a_model_nothing_is_known(tmp_path: Path) -> None:
     run = proxygen("--root", tmp_path, "check")
     assert run.returncode == 3
-    assert run.stdout.startswith("PROXYGEN UNKNOWN - there is no model file")
+    assert run.stdout.startswith("PROXYGEN UNKNOWN - the model file")
     assert run.stdout.count("\n") == 1
 
 

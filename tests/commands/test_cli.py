@@ -285,7 +285,7 @@ def test_what_acme_names_and_cannot_be_used_is_five(root: Path) -> None:
         "acme.external_account.hmac_key",
     ]
     assert [each["usable"] for each in said["acme"]] == [True, False, False, False, False, False]
-    assert f"the secret file:{model.parent}/hmac is not there" in said["acme"][5]["error"]["what"]
+    assert f"the secret file:{model.parent}/hmac does not exist" in said["acme"][5]["error"]["what"]
 
 
 def test_what_the_second_authority_needs_is_looked_for_too(root: Path) -> None:
@@ -308,7 +308,7 @@ def test_what_acme_names_and_can_be_used_is_zero(root: Path) -> None:
     model.write_text(MODEL + text % "env:NO_SUCH_VARIABLE")
     run = proxygen("--root", root, "validate")
     assert run.returncode == 5
-    assert "the secret env:NO_SUCH_VARIABLE is not there" in run.stdout
+    assert "the secret env:NO_SUCH_VARIABLE does not exist" in run.stdout
 
 
 def test_a_missing_password_is_five(root: Path) -> None:
@@ -324,7 +324,8 @@ def test_a_missing_password_is_five(root: Path) -> None:
     said = json.loads(proxygen("--root", root, "validate", "--json").stdout)
     assert not said["files"][0]["usable"]
     assert (
-        f"the secret file:{model.parent}/password is not there" in said["files"][0]["error"]["what"]
+        f"the secret file:{model.parent}/password does not exist"
+        in said["files"][0]["error"]["what"]
     )
 
 
@@ -359,7 +360,7 @@ def test_an_included_file_has_at_most_four_mebibytes(root: Path) -> None:
     (folder / "a.yaml").write_text((line * most)[: most + 1])
     run = proxygen("--root", root, "validate")
     assert run.returncode == 3
-    assert "a.yaml cannot be read: larger than 4 MiB: divide it into several files" in run.stderr
+    assert "a.yaml cannot be read: it is larger than 4 MiB" in run.stderr
 
 
 @pytest.mark.parametrize(
@@ -501,7 +502,7 @@ def test_a_store_of_a_newer_proxygen_is_left_alone(root: Path, command: str) -> 
     (store / "version").write_text(f"{VERSION + 1}\n")
     run = proxygen("--root", root, command, timeout=60)
     assert run.returncode == (3 if command == "check" else 2), run.stderr
-    told = f"the store was written by a newer proxygen: it is of version {VERSION + 1}"
+    told = f"a newer proxygen wrote the store: it has version {VERSION + 1}"
     assert told in run.stdout + run.stderr
     assert [each.name for each in store.iterdir()] == ["version"]
 
@@ -657,7 +658,7 @@ def test_where_standard_output_takes_nothing_it_is_said_once_to_standard_error(
 def test_a_folder_in_place_of_the_model_is_told_as_one(tmp_path: Path) -> None:
     run = proxygen("--config", tmp_path, "validate")
     assert run.returncode == 2
-    assert "do: name the model file, not a folder" in run.stderr
+    assert "do: name the model file in it" in run.stderr
 
 
 CALLED = (

@@ -289,7 +289,10 @@ def test_folders_that_nobody_can_look_through_are_set_aside(trial: Trial) -> Non
     trial.changed()
     (told,) = trial.events.of("file_set_aside")
     assert told["field"] == "include[1]"
-    assert "*/*.yaml cannot be read: it leads past more than 250,000 names" in told["what"]
+    assert (
+        "*/*.yaml cannot be read: the folders that it searches hold more than 250,000 names"
+        in told["what"]
+    )
     assert trial.watch.following.site
     assert len(trial.watch.following.site.domains) == 2
     for number in range(600):
@@ -328,7 +331,7 @@ def test_each_mistake_is_told_once_and_the_last_right_model_goes_on(running: Tri
 def test_a_vanished_model_file_is_a_wrong_model(running: Trial) -> None:
     running.layout.config.unlink()
     running.changed()
-    assert "there is no model file" in running.events.of("model_mistake")[0]["what"]
+    assert "the model file" in running.events.of("model_mistake")[0]["what"]
     running.model(A | B)
     running.changed()
     assert running.events.reasons == [("model",)]
@@ -352,7 +355,7 @@ def test_the_last_right_model_survives_a_restart_with_a_wrong_one(running: Trial
     running.watch = running.made()
     running.watch.step()
     (told,) = running.events.of("model_wrong")
-    assert told["goes_on_with"] == "the last one that was right"
+    assert told["goes_on_with"] == "the last right version"
     assert running.events.reasons == [("start",)]
     running.leap(61)
     running.go(60)
@@ -377,7 +380,7 @@ def test_without_any_right_model_it_waits_for_one(trial: Trial, kept: bytes) -> 
     trial.watch.step()
     trial.go(7200)
     assert trial.events.reasons == []
-    assert "waiting until it is corrected" in trial.watch.words()
+    assert "waiting until the model is corrected" in trial.watch.words()
     trial.model(A)
     trial.changed()
     assert trial.owners == {"global", "a.example"}

@@ -226,7 +226,7 @@ def test_what_a_round_did_not_come_to_ask_is_asked_by_the_next_one(
     assert trial.watch.calendar.troubles == 0
     trial.go(60)
     assert not note.exists()
-    assert ("nginx was not asked everywhere",) in trial.events.reasons
+    assert ("nginx was not probed everywhere",) in trial.events.reasons
     rounds = len(trial.events.reasons)
     trial.go(300)
     assert len(trial.events.reasons) == rounds

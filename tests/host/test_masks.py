@@ -66,7 +66,7 @@ def test_folders_below_are_looked_into_where_the_mask_ends_with_them(place: Path
 
 def test_too_many_names_are_a_mistake(place: Path) -> None:
     assert Search(str(place), "**/*.yaml", left=100).names()
-    with pytest.raises(UsageError, match="it leads past more than") as caught:
+    with pytest.raises(UsageError, match="the folders that it searches hold more than") as caught:
         Search(str(place), "**/*.yaml", left=10).names()
     assert caught.value.where == f"{place}/**/*.yaml"
 

@@ -80,7 +80,7 @@ def test_a_failed_order_leaves_its_domain_on_the_global_certificate(web: Machine
     waiting = web.proxygen("apply")
     assert waiting.returncode == 5  # it was not obtained
     assert "nothing to do now" in waiting.stdout
-    assert "wait with b.example until" in waiting.stderr
+    assert "b.example is postponed until" in waiting.stderr
     assert "`proxygen apply b.example` tries it now" in waiting.stderr
     assert web.pebble.new_orders == 3
     succeeded(web.proxygen("apply", "b.example"))
@@ -117,7 +117,7 @@ def test_a_wrong_model_touches_nothing(web: Machine) -> None:
     web.model({"a.example": {"url": "https://mail.example.net"}}, main=MAIN)
     run = web.proxygen("apply")
     assert run.returncode == 3
-    assert "belongs to the global URL already" in run.stderr
+    assert "already belongs to the global URL" in run.stderr
     assert not (web.root / "var/lib/proxygen").exists()
     assert not list(web.nginx.conf_d.iterdir())
 
@@ -299,7 +299,7 @@ MOMENTS = (
     "issue a stand-in",
     "install nginx",
     "reload nginx",
-    "verify nginx",
+    "probe nginx",
     "issue the certificate",
 )
 

@@ -103,7 +103,7 @@ def test_apply_waits_for_the_dns_that_was_just_changed(web: Machine, dns: NameSe
         until(lambda: "waiting up to 1 min for the DNS of 1 name" in said(web), "it to wait")
         dns.set(LATE, "A", HERE, ttl=1)
         assert run.wait(40) == 0
-    assert f"{LATE} (a.example): the DNS is right now" in said(web)
+    assert f"{LATE} (a.example): the DNS leads here now" in said(web)
     assert shown(web, LATE) == {"www.a.example", LATE}
 
 
@@ -150,7 +150,7 @@ def test_who_waits_has_ready_names_joined_at_once_and_what_failed_before_told(
     dns.set(third, "A", HERE, ttl=1)
     run = web.proxygen("apply", "--wait-dns", "1s")
     assert run.returncode == 5
-    assert "absent.key is not there" in run.stderr
+    assert "absent.key does not exist" in run.stderr
     assert run.stdout.count("failed: issue the certificate of b.example") == 1
     assert other in shown(web, "www.a.example")
 

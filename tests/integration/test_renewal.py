@@ -110,7 +110,7 @@ def test_a_revoked_certificate_is_replaced_at_the_next_look_and_the_page_that_ex
     outcome = ours.round()
     assert outcome.done == [
         "issue the certificate of a.example (acme): "
-        "the authority asks for its renewal now (https://ca.example/incident)"
+        "the authority suggests to renew it now (https://ca.example/incident)"
     ]
     assert ours.bundle("b.example").fingerprint == kept.fingerprint
 
@@ -245,7 +245,7 @@ def test_a_profile_that_changed_is_asked_for(ours: Installation, ca: SmallAuthor
     ours.model(ca, A, acme={"profile": "shortlived"})
     outcome = ours.round()
     assert outcome.done == [
-        "issue the certificate of a.example (acme): the profile was none and is now shortlived"
+        "issue the certificate of a.example (acme): the profile is now shortlived, not none"
     ]
     bundle = ours.bundle("a.example")
     assert bundle.lifetime < 7 * DAY

@@ -201,7 +201,7 @@ def test_rollback_to_another_way_of_loading_serves_and_is_verified(web: Machine)
     succeeded(web.proxygen("apply"))
     run = web.proxygen("rollback", "nginx")
     succeeded(run)
-    assert "verify nginx" in run.stdout
+    assert "probe nginx" in run.stdout
     assert names(web, "www.a.example") == {"www.a.example"}
 
 

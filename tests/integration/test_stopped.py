@@ -113,7 +113,7 @@ def test_what_was_started_after_it_was_set_up_is_looked_at_once(machine: Machine
     assert served_by(machine)["global"] == []  # nobody has seen it yet
     assert "did not serve" in ended(machine, 0, "status").stderr
     run = ended(machine, 0, "apply")
-    assert "verify dovecot" in run.stdout
+    assert "probe dovecot" in run.stdout
     assert run.stderr == ""
     assert notes(machine) == []
     assert ended(machine, 0, "status").stderr == ""

@@ -81,11 +81,11 @@ def test_what_was_not_asked_is_in_place_and_is_asked_by_the_next_run(web: Machin
     assert (verify["step"], verify["reason"]) == ("verify", "unasked")
     assert len(verify["endpoints"]) >= len(left)
     planned = ended(web, 0, "plan")
-    assert ": no run had the time to ask there yet" in planned.stdout
+    assert ": no run has probed these places yet" in planned.stdout
     assert NOT_ASKED in planned.stderr
     assert "nginx was not asked yet" in ended(web, 1, "check").stdout
     run = ended(web, 0, "apply")
-    assert f"verify nginx: {len(verify['endpoints'])} connections as a client" in run.stdout
+    assert f"probe nginx: {len(verify['endpoints'])} connections as a client" in run.stdout
     assert "reload" not in run.stdout
     assert NOT_ASKED not in run.stderr
     assert noted(web, "unasked") == []

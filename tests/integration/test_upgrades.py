@@ -121,14 +121,12 @@ def test_a_dovecot_that_does_not_start_for_our_file_is_given_what_it_wants(mail:
     planned = mail.proxygen("plan")
     assert planned.returncode == 0
     line = next(each for each in planned.stdout.splitlines() if each.startswith("install"))
-    assert (
-        f"install dovecot: proxygen's own part is in the way: it was written for dovecot {version}"
-        in line
-    )
+    assert line.startswith("install dovecot: dovecot ")
+    assert f"which was written for dovecot {version}" in line
     assert "nothing to do" not in planned.stdout
-    told = "dovecot is not running: proxygen's own part is in the way"
+    told = "dovecot is not running: dovecot "
     assert told in mail.proxygen("check").stdout
-    assert "proxygen's own part is in the way" in mail.proxygen("status").stdout
+    assert "refuses proxygen's part of its configuration" in mail.proxygen("status").stdout
     applied = mail.proxygen("apply")
     assert applied.returncode == 6
     assert "dovecot is not running; its files are in place" in applied.stderr
@@ -155,7 +153,7 @@ def test_a_dovecot_that_still_runs_is_given_what_a_cold_start_wants(mail: Machin
 def test_a_damaged_file_of_ours_is_written_anew(mail: Machine) -> None:
     damaged(mail)
     planned = mail.proxygen("plan").stdout
-    assert "install dovecot: proxygen's own part is in the way: dovecot refuses it: " in planned
+    assert "install dovecot: dovecot refuses proxygen's part of its configuration: " in planned
     succeeded(mail.proxygen("apply"))
     assert accepted(dovecot_of(mail))
 
@@ -257,7 +255,7 @@ def test_an_older_nginx_is_given_what_it_understands(web: Machine) -> None:
         pytest.skip("both understand the same")
     told = web.proxygen("check").stdout
     if refused_by(web.nginx):
-        assert "nginx is not running: proxygen's own part is in the way: it was written for" in told
+        assert "refuses proxygen's part of its configuration, which was written for" in told
     assert "written for nginx" in web.proxygen("plan").stdout
     assert web.proxygen("apply").returncode == 6
     web.nginx.start()
@@ -296,7 +294,7 @@ def test_a_parameter_of_ours_that_somebody_damaged_is_set_anew(mail: Machine) ->
     text = main.read_text()
     main.write_text(re.sub(r"(?m)^(smtpd_tls_chain_files) = .*$", r"\1", text))
     told = mail.proxygen("plan").stdout
-    assert re.search(r"install postfix: .*/main\.cf, line \d+ is in the way: postfix refuses", told)
+    assert re.search(r"install postfix: postfix refuses .*/main\.cf, line \d+: ", told)
     succeeded(mail.proxygen("apply"))
     assert main.read_text() == text
     succeeded(mail.proxygen("uninstall"))

@@ -184,7 +184,7 @@ def test_names_whose_record_cannot_be_written_are_refused_alone_and_nothing_is_l
 
 def test_nothing_is_ordered_while_nobody_can_prove_it(pebble: Pebble) -> None:
     def nobody(_: Certificate) -> dict[str, Solver]:
-        raise not_issued("the secret env:KEY is not there", final=True)
+        raise not_issued("the secret env:KEY does not exist", final=True)
 
     orders, accounts = made(pebble, "orders"), made(pebble, "accounts")
     error = failing(issuer(settings(pebble), nobody), wanted(f"n.{APEX}", challenge="dns-01"))

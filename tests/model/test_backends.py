@@ -62,7 +62,7 @@ def test_bluemind_has_the_paths_and_limits_of_its_parts() -> None:
     [
         (
             "upstreams: {web: ['http://a']}, locations: {/x: {upstream: wbe}}",
-            *("backends.app.locations./x", "the upstream `wbe` is not there"),
+            *("backends.app.locations./x", "unknown upstream `wbe`"),
         ),
         (
             "upstreams: {web: ['http://a']}, locations: {/x: {websocket: true}}",
@@ -70,7 +70,7 @@ def test_bluemind_has_the_paths_and_limits_of_its_parts() -> None:
         ),
         (
             "application: bluemind, upstreams: {web: ['http://a']}, locations: {/mapi: {}}",
-            *("backends.app.locations./mapi", "the upstream `mapi` is not there"),
+            *("backends.app.locations./mapi", "unknown upstream `mapi`"),
         ),
     ],
 )
@@ -82,19 +82,19 @@ def test_a_location_without_its_upstream_is_a_mistake(fields: str, field: str, r
 @pytest.mark.parametrize(
     ("location", "reason"),
     [
-        ("/x: {redirect: /x}", "it sends the browser to /x, from where it is sent here again"),
-        ("/x: {redirect: /x/y}", "it sends the browser to /x/y, from where it is sent here again"),
-        ("/: {redirect: /log}", "it sends the browser to /log, from where it is sent here again"),
+        ("/x: {redirect: /x}", "redirect loop: /x sends the browser back here"),
+        ("/x: {redirect: /x/y}", "redirect loop: /x/y sends the browser back here"),
+        ("/: {redirect: /log}", "redirect loop: /log sends the browser back here"),
         (
             "/x: {redirect: /y, password: true}",
-            "nobody is asked for a password before a redirect",
+            "nginx asks for no password before a redirect",
         ),
         (
             "/img: {upstream: web, rewrite: /static/}",
-            "/img../x would be passed on as /static/../x, which leads above /static/",
+            "nginx would pass /img../x on as /static/../x, which leads above /static/",
         ),
-        ("/x: {upstream: web, password: true}", "nobody's password is known"),
-        ("/: {password: true}", "nobody's password is known"),
+        ("/x: {upstream: web, password: true}", "`password` needs a file with passwords"),
+        ("/: {password: true}", "`password` needs a file with passwords"),
     ],
 )
 def test_a_redirect_in_a_circle_and_a_password_of_nobody_are_mistakes(
@@ -185,4 +185,4 @@ def test_names_of_backends_and_upstreams_are_plain_words(name: str) -> None:
         f'backends: {{app: {{upstreams: {{web: ["http://a"], "{name}": ["http://a"]}}}}}}',
     ):
         (mistake,) = mistakes(SMALLEST + text)
-        assert "is not a name" in mistake.reason
+        assert "is not a valid name" in mistake.reason

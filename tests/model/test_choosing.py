@@ -292,7 +292,9 @@ def test_a_files_own_mistake_that_was_right_once_stops_nobody(text: str) -> None
 def test_a_mask_that_leads_past_too_much_takes_nothing_away() -> None:
     made = model(a=many("a.example"), b=many("b.example"))
     load = made.load
-    whole = Unreadable("/etc/*.d", "it leads past more than 250,000 names", whole=True)
+    whole = Unreadable(
+        "/etc/*.d", "the folders that it searches hold more than 250,000 names", whole=True
+    )
     past = Past(made.former)
     main = source("proxygen.yaml", made.main)
     site = settle(main, lambda _: [whole], registry.settings(), registry.applications(), past=past)

@@ -22,11 +22,13 @@ NGINX = SMALLEST + "services: {nginx: {%s}}"
 ACME = SMALLEST + "acme: {%s}"
 GLOBAL = "global: {url: mail.example.net, certificate: selfsigned, %s}"
 
-MAPPING = "write `key: value` lines, or {}"
-LIST = "write a list: [a, b], or one `- item` a line"
+MAPPING = "write `key: value` lines below the key, or {}"
+LIST = "write [a, b], or one `- item` a line"
 SOCKET = "write PORT, IPV4:PORT or '[IPV6]:PORT', with a port from 1 to 65535"
-NETWORK = "write ADDRESS or ADDRESS/BITS, the network's first address, such as 192.0.2.0/24"
-ABSOLUTE = "write it from / on, such as /usr/sbin/nginx"
+NETWORK = (
+    "write ADDRESS or ADDRESS/BITS with the first address of the network, such as 192.0.2.0/24"
+)
+ABSOLUTE = "begin it with `/`, such as /usr/sbin/nginx"
 TIME = "write seconds, or a number with s, m, h or d, such as 20m"
 SIZE = "write bytes, or a number with k, m or g, such as 50m"
 
@@ -35,60 +37,60 @@ KINDS: list[tuple[str, str, str, str]] = [
     (
         "string_type",
         SMALLEST + "contact: 1",
-        "1 is not a text",
-        "write a word; put numbers and true/false in quotes",
+        "1 is not a string",
+        "put it in quotes if it is a number, true or false",
     ),
-    ("int_type", NGINX % "hsts: x", "a text is not a whole number", "write a whole number"),
+    ("int_type", NGINX % "hsts: x", "a string is not a whole number", "write a whole number"),
     ("int_type", NGINX % "hsts: true", "true is not a whole number", "write a whole number"),
-    ("list_type", GLOBAL % "extra_names: a.example", "a text is not a list", LIST),
+    ("list_type", GLOBAL % "extra_names: a.example", "a string is not a list", LIST),
     ("tuple_type", NGINX % "listen: {http: 80}", "a number is not a list", LIST),
     ("tuple_type", NGINX % "listen: {http: {a: b}}", "a mapping is not a list", LIST),
     ("dict_type", SMALLEST + "backends: 1", "a number is not a mapping", MAPPING),
     ("dict_type", SMALLEST + "backends:", "an empty value is not a mapping", MAPPING),
-    ("model_type", SMALLEST + "acme: x", "a text is not a mapping", MAPPING),
-    ("missing", BACKEND % "", "`upstreams` is missing", "add it"),
+    ("model_type", SMALLEST + "acme: x", "a string is not a mapping", MAPPING),
+    ("missing", BACKEND % "", "`upstreams` is missing", "add `upstreams:` here"),
     ("extra_forbidden", SMALLEST + "acmee: {}", "unknown field `acmee`", "did you mean `acme`?"),
     (
         "literal_error",
         ACME % "challenge: dns-1",
-        "'dns-1' is not known here",
+        "'dns-1' is not allowed here",
         "write 'http-01', 'dns-01' or 'dns-persist-01'",
     ),
     (
         "too_short",
         BACKEND % "upstreams: {}",
-        "an empty mapping is not enough",
+        "an empty mapping has too few items",
         "write at least 1 item",
     ),
     (
         "too_short",
         BACKEND % "upstreams: {web: []}",
-        "an empty list is not enough",
+        "an empty list has too few items",
         "write at least 1 item",
     ),
     (
         "too_short",
         NGINX % "listen: {http: []}",
-        "an empty list is not enough",
+        "an empty list has too few items",
         "write at least 1 item",
     ),
     (
         "too_short",
         NGINX % "proxy_protocol: {from: []}",
-        "an empty list is not enough",
+        "an empty list has too few items",
         "write at least 1 item",
     ),
     (
         "too_long",
         GLOBAL % f"extra_names: [{NAMES}]",
         "a list has too many items",
-        "write at most 99 of them",
+        "write at most 99 items",
     ),
     (
         "too_long",
         SMALLEST + f"solvers: {{{SOLVERS}}}",
         "a mapping has too many items",
-        "write at most 64 of them",
+        "write at most 64 items",
     ),
     ("greater_than_equal", ACME % "http_port: 0", "0 is too small", "write at least 1"),
     ("greater_than_equal", NGINX % "hsts: -1", "-1 is too small", "write at least 0"),
@@ -96,7 +98,7 @@ KINDS: list[tuple[str, str, str, str]] = [
     (
         "value",
         NGINX % "listen: {http: [80, '*:80']}",
-        "80 stands here twice",
+        "80 is listed twice",
         "keep one of the two",
     ),
     (
@@ -144,7 +146,7 @@ KINDS: list[tuple[str, str, str, str]] = [
         "value",
         ACME % "profile: 'a b'",
         "'a b' is not the name of a certificate profile",
-        "write it as the authority does: letters, digits and . _ -",
+        "write it as the authority spells it: letters, digits and . _ -",
     ),
     (
         "value",
@@ -167,14 +169,14 @@ KINDS: list[tuple[str, str, str, str]] = [
     (
         "value",
         APP % "locations: {/: {read_timeout: 8d}}",
-        "8d is more than anybody needs",
+        "8d is too large",
         "write at most 7d",
     ),
     ("value", APP % "locations: {/: {body_size: 5t}}", "'5t' is not a number with a unit", SIZE),
     (
         "value",
         APP % "locations: {/: {body_size: 1025g}}",
-        "1025g is more than anybody needs",
+        "1025g is too large",
         "write at most 1024g",
     ),
 ]
@@ -227,7 +229,7 @@ def nodes(schema: Any) -> Iterator[dict[str, Any]]:
 
 
 def errors_of(node: dict[str, Any]) -> set[str]:
-    """Return the types of error that one node gives; fail for a node that is not known here."""
+    """Return the types of error that one node gives; fail for a node that is not allowed here."""
     known = SAYS[node["type"]]
     bounds = [name for name in node if name in BOUNDS or name in known]
     return {known[name] for name in ("", *bounds) if known}

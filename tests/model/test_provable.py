@@ -100,7 +100,7 @@ def test_a_wildcard_is_an_extra_name_where_it_can_be_proven(domain: str, more: s
 
 
 def test_a_wildcard_that_http_cannot_prove_is_told_where_it_stands() -> None:
-    reason = "the wildcard *.a.example cannot be proven by http-01"
+    reason = "http-01 cannot prove the wildcard *.a.example"
     said = ("domains.a.example.extra_names[1]", reason, BY_DNS)
     names = "extra_names: [b.a.example, '*.A.example.'], certificate: acme"
     assert mistakes(model(domain=names)) == [("proxygen.yaml:4:62", *said)]
@@ -115,14 +115,14 @@ def test_a_wildcard_that_http_cannot_prove_is_told_where_it_stands() -> None:
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("*", "'*' is no wildcard: one stands for the first label, and for all of it"),
-        ("a.*.b.example", "'a.*.b.example' is no wildcard: one stands for the first label, "),
-        ("*.*.a.example", "'*.*.a.example' is no wildcard: one stands for the first label, "),
-        ("a*.a.example", "'a*.a.example' is no wildcard: one stands for the first label, "),
-        ("**.a.example", "'**.a.example' is no wildcard: one stands for the first label, "),
-        ("*.com", "'com' is not a full host name"),
+        ("*", "'*' is not a wildcard: `*` may stand only for the whole first label"),
+        ("a.*.b.example", "'a.*.b.example' is not a wildcard: "),
+        ("*.*.a.example", "'*.*.a.example' is not a wildcard: "),
+        ("a*.a.example", "'a*.a.example' is not a wildcard: "),
+        ("**.a.example", "'**.a.example' is not a wildcard: "),
+        ("*.com", "'com' has no domain"),
         ("*.192.0.2.1", "'192.0.2.1' is an IP address, not a host name"),
-        ("*.", "'' is not a full host name"),
+        ("*.", "the host name is empty"),
     ],
 )
 def test_what_is_no_wildcard_is_a_mistake(name: str, reason: str) -> None:
@@ -144,7 +144,7 @@ def test_a_wildcard_is_neither_a_domain_nor_a_url(domains: str, field: str) -> N
     ((_, told_of, reason, remedy),) = mistakes(
         model(more="").replace("domains:\n", f"domains: {{{domains}}}\n")
     )
-    assert (told_of, remedy) == (field, "wildcards go into `extra_names`")
+    assert (told_of, remedy) == (field, "write it in `extra_names`")
     assert "is a wildcard, not a host name" in reason
 
 
@@ -154,7 +154,7 @@ def test_two_owners_of_one_wildcard_are_told_whatever_its_spelling() -> None:
     domains = f"{{a.example: {one}, b.example: {two}}}"
     ((_, field, reason, _),) = mistakes(model().replace("domains:\n", f"domains: {domains}\n"))
     assert field == "domains.b.example.extra_names[0]"
-    assert reason.startswith("the name *.x.example belongs to a.example already, at proxygen.yaml:")
+    assert reason.startswith("*.x.example already belongs to a.example, at proxygen.yaml:")
 
 
 # Addresses.
@@ -198,7 +198,7 @@ def test_an_address_is_a_name_of_the_global_url_alone() -> None:
         assert place.startswith("proxygen.yaml:4:")
         assert field == "domains.a.example.extra_names[0]"
         assert reason.startswith(
-            "192.0.2.1 is an address: who connects to one does not tell a name"
+            "192.0.2.1 is an IP address: a client that connects to one sends no name"
         )
         assert remedy == "move it to `extra_names` of `global`"
 
@@ -215,7 +215,7 @@ def test_an_address_is_proven_over_http_alone(challenge: str) -> None:
     main = f", challenge: {challenge}, extra_names: [192.0.2.1]"
     ((place, field, reason, remedy),) = mistakes(model(main=main, acme=PRIVATE, more=ONE))
     assert (place[:16], field) == ("proxygen.yaml:1:", "global.extra_names[0]")
-    assert reason == f"the address 192.0.2.1 cannot be proven by {challenge}, only by http-01"
+    assert reason == f"{challenge} cannot prove the IP address 192.0.2.1; only http-01 can"
     assert remedy.startswith("write `challenge: http-01` for this certificate")
 
 
@@ -227,7 +227,7 @@ def test_lets_encrypt_issues_for_addresses_by_one_profile(directory: str, profil
     assert field == "global.extra_names[0]"
     assert DIRECTORIES[directory] in reason
     assert "shortlived" in reason
-    assert remedy == "write `profile: shortlived` below `acme`, or take the address out"
+    assert remedy == "write `profile: shortlived` below `acme`, or remove the address"
 
 
 def test_each_authority_that_refuses_addresses_is_told() -> None:
@@ -273,7 +273,7 @@ def test_a_public_suffix_is_nobodys(domains: str, field: str, suffix: str) -> No
     )
     assert told_of == field.replace("…", "domains.a.example.")
     assert reason.startswith(f"{readable(suffix)} is a public suffix: anybody can register names")
-    assert remedy == f"write the domain that was registered, such as customer.{suffix}"
+    assert remedy == f"write the registered domain, such as customer.{suffix}"
 
 
 def test_where_a_company_lets_names_the_names_and_its_own_are_somebodys() -> None:
@@ -313,15 +313,15 @@ def test_solvers_have_names_of_the_administrators_choice() -> None:
 @pytest.mark.parametrize(
     ("solver", "found"),
     [
-        ("{first: {server: x}, second: {server: y}}", "there are 2: first, second"),
-        ("{}", "there is none"),
-        ("{first: }", "there is none"),
+        ("{first: {server: x}, second: {server: y}}", "this one has 2: first, second"),
+        ("{}", "this one has none"),
+        ("{first: }", "this one has none"),
     ],
 )
 def test_a_solver_is_of_one_kind(solver: str, found: str) -> None:
     said = mistakes(model(more=f"solvers: {{ours: {solver}}}"))
-    reason = f"a solver is of one kind with its settings, and here {found}"
-    remedy = "write one, such as `ours: {rfc2136: {…}}`"
+    reason = f"a solver has one kind with its settings; {found}"
+    remedy = "write one kind, such as `ours: {rfc2136: {…}}`"
     assert said == [("proxygen.yaml:5:17", "solvers.ours", reason, remedy)]
 
 
@@ -347,7 +347,7 @@ def test_an_unknown_solver_is_told_where_it_is_named() -> None:
 
 
 def test_dns_without_anybody_who_writes_the_records_is_told_where_dns_is_asked_for() -> None:
-    reason = "dns-01 needs somebody who writes the DNS records (of {})"
+    reason = "dns-01 needs a solver that writes the DNS records of {}"
     none = "add one below `solvers:`: `ours: {rfc2136: {…}}`"
     own = model(domain="certificate: acme, challenge: dns-01")
     said = ("domains.a.example.challenge", reason.format("www.a.example"))
@@ -468,24 +468,27 @@ def test_without_preflight_no_name_is_looked_at() -> None:
 
 
 def test_a_strangers_name_among_those_not_looked_at_is_told() -> None:
-    remedy = "write one of its names, or take it out"
+    remedy = "write one of its names, or remove it"
     domain = "skip_preflight: [www.a.example, c.a.example]"
     assert mistakes(model(domain=domain)) == [
         (
             *("proxygen.yaml:4:67", "domains.a.example.skip_preflight[1]"),
-            *("c.a.example is no name of this domain", remedy),
+            *("c.a.example is not a name of this domain", remedy),
         )
     ]
     ((_, field, reason, _),) = mistakes(model(main=", skip_preflight: [www.a.example]"))
-    assert (field, reason) == ("global.skip_preflight[0]", "www.a.example is no name of this URL")
+    assert (field, reason) == (
+        "global.skip_preflight[0]",
+        "www.a.example is not a name of this URL",
+    )
 
 
 @pytest.mark.parametrize(
     ("typed", "reason", "remedy"),
     [
-        ("maybe", "a text is not a boolean", "write true or false"),
+        ("maybe", "a string is not a boolean", "write true or false"),
         ("{}", "an empty mapping is not a boolean", "write true or false"),
-        ("[1]", "1 is not a text", "write a word; put numbers and true/false in quotes"),
+        ("[1]", "1 is not a string", "put it in quotes if it is a number, true or false"),
     ],
 )
 def test_a_wrong_list_of_names_is_told_once(typed: str, reason: str, remedy: str) -> None:
@@ -501,7 +504,7 @@ def test_without_a_url_nothing_is_to_be_proven(field: str) -> None:
     ((_, told_of, reason, remedy),) = mistakes(text)
     name = field.partition(":")[0]
     assert told_of == f"domains.a.example.{name}"
-    assert reason == "this is for a domain with a URL of its own, and this one has none"
+    assert reason == "only a domain with a URL of its own can have this field"
     assert remedy == f"add `url`, or remove `{name}`"
 
 
@@ -513,7 +516,7 @@ def test_a_challenge_that_was_typed_wrong_hides_what_would_follow_from_it() -> N
         model(domain=f"certificate: acme, {WILD}", more="defaults: {challenge: dns-1}"),
     ):
         ((_, _, reason, remedy),) = mistakes(text)
-        assert reason == "'dns-1' is not known here"
+        assert reason == "'dns-1' is not allowed here"
         assert remedy == "write 'http-01', 'dns-01' or 'dns-persist-01'"
 
 
@@ -611,8 +614,8 @@ def test_a_name_of_somebody_else_is_not_proven_by_dns(name: str, challenge: str)
     (found,) = mistakes(BELOW.replace("EXTRA", name).replace("CHALLENGE", challenge))
     _, field, reason, remedy = found
     assert field == "domains.evil.example.extra_names[0]"
-    assert f"and {challenge} would prove it for anybody" in reason
-    assert "have it proven by http-01" in remedy
+    assert f"{challenge} would prove it for any other domain too" in reason
+    assert "write `challenge: http-01` here" in remedy
 
 
 @pytest.mark.parametrize(

@@ -150,51 +150,68 @@ def test_a_file_that_two_globs_name_is_read_once() -> None:
 # What is refused: (text, place, field, reason, remedy).
 
 NAME_REMEDY = "write letters, digits and hyphens, with dots between: host.domain.example"
-MAPPING_REMEDY = "write `key: value` lines, or {}"
+MAPPING_REMEDY = "write `key: value` lines below the key, or {}"
 TOP = (
-    "known here: acme, addresses, backends, contact, defaults, domains, global, include, language, "
-    "metrics, notifiers, resolvers, services, solvers"
+    "write one of: acme, addresses, backends, contact, defaults, domains, global, include, "
+    "language, metrics, notifiers, resolvers, services, solvers"
 )
 IN_DOMAIN = (
-    "known here: backend, certificate, challenge, contact, extra_names, language, skip_preflight, "
-    "solver, strict_names, url"
+    "write one of: backend, certificate, challenge, contact, extra_names, language, "
+    "skip_preflight, solver, strict_names, url"
 )
 SERVER_REMEDY = "write http://HOST:PORT or https://HOST:PORT"
 
 ONE_MISTAKE = [
-    ("", "1:1", "", "this file holds no mapping", "begin with `global:`"),
-    ("- a", "1:1", "", "this file holds no mapping", "begin with `global:`"),
-    ("{}", "1:1", "global", "`global` is missing", "add it"),
+    ("", "1:1", "", "the file is empty", "begin with `global:`"),
+    ("- a", "1:1", "", "this is not a mapping", "begin with `global:`"),
+    ("{}", "1:1", "global", "`global` is missing", "add `global:` here"),
     ("global:", "1:8", "global", "an empty value is not a mapping", MAPPING_REMEDY),
-    ("global: {url: a.example}", "1:9", "global.certificate", "`certificate` is missing", "add it"),
+    (
+        "global: {url: a.example}",
+        "1:9",
+        "global.certificate",
+        "`certificate` is missing",
+        "add `certificate:` here",
+    ),
     (
         "global: {url: a.example, certificate: [acme]}",
         *(
             "1:39",
             "global.certificate",
-            "a list is not known here",
+            "a list is not allowed here",
             "write 'acme', 'hook' or 'selfsigned'",
         ),
     ),
     (
         "global: {url: a.example, certificate: global}",
-        *("1:39", "global.certificate", "'global' is not known here"),
+        *("1:39", "global.certificate", "'global' is not allowed here"),
         "write 'acme', 'hook' or 'selfsigned'",
     ),
     (
         "global: {url: a.example, certificate: {file: {key: k.pem}}}",
-        *("1:46", "global.certificate.file.certificate", "`certificate` is missing", "add it"),
+        *(
+            "1:46",
+            "global.certificate.file.certificate",
+            "`certificate` is missing",
+            "add `certificate:` here",
+        ),
     ),
     (
         "global: {url: 'http://a.example', certificate: selfsigned}",
-        *("1:15", "global.url", "`http://` is not served", "write https:// and the host name"),
+        *(
+            "1:15",
+            "global.url",
+            "a URL of the model begins with https://, not with `http://`",
+            "write https:// and the host name",
+        ),
     ),
     (
         "global: {url: a.example, certificate: acme}",
         *("1:39", "acme.terms_of_service_agreed"),
-        "an ACME certificate is wanted (for a.example), but the authority's terms of service were "
-        "not agreed to",
-        "read them, then write `terms_of_service_agreed: true` there",
+        "a.example wants an ACME certificate, but you have not agreed to the authority's terms of "
+        "service",
+        "read them at https://letsencrypt.org/repository/, then write "
+        "`terms_of_service_agreed: true` below `acme`",
     ),
     (SMALLEST + "domain: {}", "2:1", "domain", "unknown field `domain`", "did you mean `domains`?"),
     (SMALLEST + "xyz: {}", "2:1", "…", "unknown field", TOP),
@@ -202,7 +219,7 @@ ONE_MISTAKE = [
     (SMALLEST + "services: [nginx]", "2:11", "services", "a list is not a mapping", MAPPING_REMEDY),
     (
         SMALLEST + "services: nginx",
-        *("2:11", "services", "a text is not a mapping", MAPPING_REMEDY),
+        *("2:11", "services", "a string is not a mapping", MAPPING_REMEDY),
     ),
     (
         SMALLEST + "services: {ngnix: {}}",
@@ -217,7 +234,7 @@ ONE_MISTAKE = [
     ),
     (
         SMALLEST + "acme: {http_port: '80'}",
-        *("2:19", "acme.http_port", "a text is not a whole number", "write a whole number"),
+        *("2:19", "acme.http_port", "a string is not a whole number", "write a whole number"),
     ),
     (
         SMALLEST + "acme: {directory: 'http://ca.example'}",
@@ -231,11 +248,11 @@ ONE_MISTAKE = [
             "acme.external_account.hmac_key",
             "what stands here is not a reference to a secret",
         ),
-        "write env:NAME or file:PATH; a secret does not stand in the model itself",
+        "write env:NAME or file:PATH; the model itself holds no secrets",
     ),
     (
         SMALLEST + "contact: nobody",
-        *("2:10", "contact", "'nobody' is not a mail address", "write it as name@domain"),
+        *("2:10", "contact", "'nobody' is not a mail address", "write it as name@domain.example"),
     ),
     (
         SMALLEST + "domains:\n  a.example: {urll: b.example}\n",
@@ -247,24 +264,24 @@ ONE_MISTAKE = [
     ),
     (
         SMALLEST + "domains: {localhost: {}}",
-        *("2:11", "domains.…", "what stands here is not a full host name"),
-        "write it with its domain: host.domain",
+        *("2:11", "domains.…", "what stands here has no domain"),
+        "write it with its domain: host.domain.example",
     ),
     (
         SMALLEST + "domains: {a.example: {url: '*.a.example'}}",
         *("2:28", "domains.a.example.url"),
-        *("'*.a.example' is a wildcard, not a host name", "wildcards go into `extra_names`"),
+        *("'*.a.example' is a wildcard, not a host name", "write it in `extra_names`"),
     ),
     (
         SMALLEST + "domains: {a.example: {certificate: selfsigned}}",
         *("2:23", "domains.a.example.certificate"),
-        "this is for a domain with a URL of its own, and this one has none",
+        "only a domain with a URL of its own can have this field",
         "add `url`, or remove `certificate`",
     ),
     (
         SMALLEST + "domains: {a.example: {}, A.Example.: {}}",
         *("2:26", "domains.A.Example."),
-        "the domain stands here again, first at proxygen.yaml:2:11",
+        "duplicate domain: it stands at proxygen.yaml:2:11 already",
         "keep one of the two",
     ),
     (
@@ -283,18 +300,22 @@ ONE_MISTAKE = [
     (
         SMALLEST + "backends: {app: {upstreams: {web: []}}}",
         *("2:35", "backends.app.upstreams.web"),
-        "an empty list is not enough",
+        "an empty list has too few items",
         "write at least 1 item",
     ),
     (
         SMALLEST + "backends: {app: {upstreams: {other: ['http://a']}}}",
-        *("2:29", "backends.app.upstreams", "no location leads to one of these upstreams"),
-        "name one of them web, or add `locations`",
+        *("2:29", "backends.app.upstreams", "no location uses any of these upstreams"),
+        "rename one of them to web, or add `locations`",
     ),
     (
         SMALLEST + "backends: {app: {upstreams: {web: ['http://a', 'https://a']}}}",
-        *("2:35", "backends.app.upstreams.web", "http:// and https:// servers in one upstream"),
-        "make two upstreams of it",
+        *(
+            "2:35",
+            "backends.app.upstreams.web",
+            "one upstream has both http:// and https:// servers",
+        ),
+        "make two upstreams of them",
     ),
     (
         SMALLEST + "backends: {app: {upstreams: {web: ['http://a:99999']}}}",
@@ -304,13 +325,13 @@ ONE_MISTAKE = [
     ),
     (
         SMALLEST + "include: [x.yaml]",
-        *("2:11", "include[0]", "x.yaml cannot be read"),
-        "correct the path, which is relative to this file, or what stands there",
+        *("2:11", "include[0]", "x.yaml does not exist"),
+        "create it, or correct the path, which is relative to the folder of this file",
     ),
     (
         SMALLEST + "include: x.yaml",
-        *("2:10", "include", "a text is not a list"),
-        "write a list: [a, b], or one `- item` a line",
+        *("2:10", "include", "a string is not a list"),
+        "write [a, b], or one `- item` a line",
     ),
 ]
 
@@ -389,7 +410,7 @@ domains:
 def test_an_included_file_cannot_say_more_than_domains() -> None:
     for word in ("global", "acme", "include", "services", "defaults", "backends", "contact"):
         (mistake,) = mistakes(f"{SMALLEST}include: [i.yaml]", i=f"{word}: {{}}")
-        assert told(mistake) == [("i.yaml:1:1", "…", "unknown field", "known here: domains")]
+        assert told(mistake) == [("i.yaml:1:1", "…", "unknown field", "write one of: domains")]
 
 
 # What is wrong hides nothing else, and tells of nothing that is right.
@@ -490,7 +511,7 @@ def test_a_field_that_is_wrong_is_told_once() -> None:
     (terms,) = mistakes(ACME.replace("true", "yes"))
     assert terms.reason == "'yes' is not a boolean"
     (default,) = mistakes(f"{SMALLEST}defaults: {{backend: A B}}")
-    assert default.reason == "'A B' is not a name"
+    assert default.reason == "'A B' is not a valid name"
 
 
 def test_a_location_with_a_wrong_field_hides_no_other_mistake_of_its_backend() -> None:
@@ -528,7 +549,7 @@ def test_a_file_that_cannot_be_read_hides_nothing() -> None:
         "proxygen.yaml:3:11",
         "include[0]",
         "j.yaml cannot be read: Permission denied",
-        "correct the path, which is relative to this file, or what stands there",
+        "make it readable for root, or take it out of `include`",
     )
     assert [each.field for each in caught.value.mistakes] == ["domain", "contact", "include[0]"]
 
@@ -558,9 +579,9 @@ def test_two_owners_for_one_name_in_any_order_and_spelling(
             {"a.example": "domains.a.example.url", "b.example": "domains.b.example.extra_names[1]"}[
                 later
             ],
-            f"the name bücher.example (xn--bcher-kva.example) belongs to {earlier} already, "
+            f"bücher.example (xn--bcher-kva.example) already belongs to {earlier}, "
             f"at proxygen.yaml:3:{columns[earlier]}",
-            "remove the name at one of the places",
+            "remove the name at one of the two places",
         )
     ]
 
@@ -573,7 +594,7 @@ def test_a_domain_cannot_take_a_name_of_the_global_url() -> None:
         (mistake,) = mistakes(
             f"{text}\ninclude: [i.yaml]", i=f"domains: {{a.example: {{url: {name}}}}}"
         )
-        assert "belongs to the global URL already, at proxygen.yaml:1:" in mistake.reason
+        assert "already belongs to the global URL, at proxygen.yaml:1:" in mistake.reason
         assert mistake.field == "domains.a.example.url"
         assert mistake.where.file == "i.yaml"
 
@@ -599,7 +620,7 @@ def test_a_domain_in_two_files_names_both_places(spelling: str) -> None:
         j=f"domains: {{'{spelling}': {{}}}}",
     )
     assert mistake.where.file == "j.yaml"
-    assert mistake.reason == "the domain stands here again, first at i.yaml:1:11"
+    assert mistake.reason == "duplicate domain: it stands at i.yaml:1:11 already"
 
 
 # Hostile input.

@@ -142,7 +142,7 @@ def test_a_name_that_is_held_back_is_not_taken(later: bool, taker: str) -> None:
         site = made.apply()
         assert held(made) == {"a.d": (10, Why.MANY)}
         (told,) = site.set_aside
-        assert "belongs to d1.example already, at a.d (held back):" in told.mistakes[0].reason
+        assert "already belongs to d1.example, at a.d (held back):" in told.mistakes[0].reason
         assert hosts(site).keys() == {*TEN, "x.example", "c.example"}
         assert hosts(site)["d1.example"] == "www.d1.example"
     made.apply(confirmed=True)
@@ -158,7 +158,7 @@ def test_a_name_that_is_held_back_is_not_taken_by_the_main_file() -> None:
         made.main = MAIN.replace("selfsigned", "selfsigned" + names) + taking
         with pytest.raises(ModelError) as caught:
             made.read()
-        assert "what a.d (held back):3:21 had is claimed here" in caught.value.mistakes[0].reason
+        assert "this takes something from a.d (held back):3:21" in caught.value.mistakes[0].reason
         assert "--confirm-removal" in caught.value.mistakes[0].remedy
         assert "d1.example" not in hosts(made.read(confirmed=True))
 
@@ -360,7 +360,7 @@ def test_what_is_held_back_and_wants_what_is_refused_by_now_is_not_there() -> No
         (told,) = site.held_back
         assert len(told.domains) == 12
         assert told.lost == tuple(f"d{n}.example" for n in range(12) if n % 4 in (0, 2))
-        assert "not there, for want of what they need: d0.example" in str(told)
+        assert "not served, as what they need is gone: d0.example" in str(told)
         assert len(site.domains) == 7
     made.main = OURS + BOUNDED + NEEDED
     assert len(made.apply().domains) == 13

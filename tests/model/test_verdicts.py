@@ -55,7 +55,7 @@ def made(*names: str, **more: object) -> KeyAndChain:
             KeyAndChain(key_pem(leaf(CA, NAME).key), pem(GOOD.certificate, CA.certificate)),
             "pair",
             True,
-            "not that of a.example",
+            "does not belong to the certificate of a.example, issued by Intermediate, valid until",
             id="the key of another certificate",
         ),
         pytest.param(

@@ -212,7 +212,7 @@ def test_a_login_by_reference(
     [
         ("wrong-secret", "refused the login"),
         ("gehéim-secret", "not ASCII"),
-        (None, "env:MAIL_PASSWORD is not there"),
+        (None, "env:MAIL_PASSWORD does not exist"),
     ],
 )
 def test_a_login_that_fails_is_told_without_the_password(

@@ -57,7 +57,7 @@ def test_a_configuration_is_read_within_bounds_with_what_it_includes(tmp_path: P
         os.truncate(tmp_path / f"{name}.part", 40 * 1024 * 1024)
     answer = answers.read(Reading(main, INCLUDES))
     assert (answer.code, answer.out) == (1, "")
-    assert answer.err == f"{main}: more than 64 MiB with what it includes"
+    assert answer.err == f"{main}: the configuration has more than 64 MiB with its includes"
 
 
 @pytest.mark.parametrize(

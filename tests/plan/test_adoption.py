@@ -156,7 +156,7 @@ def test_the_url_counts_first_then_names_then_time() -> None:
         step = adopted("global", *found)
         assert step
         assert step.bundle.adopted == best
-        assert str(step).count("had another one") == len(found) - 1
+        assert str(step).count("has another one") == len(found) - 1
     same = adopted("global", url, replace(url, service="postfix"))
     assert same
     assert same.bundle.adopted == "nginx postfix"

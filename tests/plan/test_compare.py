@@ -198,7 +198,8 @@ def test_the_reason_names_what_joined_left_and_was_renewed() -> None:
     install = steps(observed(before))[0]
     assert isinstance(install, Install)
     assert str(install.reason) == (
-        "new names: www.a.example; names gone: old.example; new certificate for mail.example.net"
+        "added names: www.a.example; removed names: old.example; "
+        "new certificate for mail.example.net"
     )
 
 
@@ -224,7 +225,7 @@ def test_only_what_has_ended_and_nobody_wants_is_forgotten() -> None:
     wanted_and_ended = bundle(without.global_certificate, ends=NOON - DAY)
     what = observed(issued={**ALL, "gone.example": ended, GLOBAL: wanted_and_ended})
     found = list(forgotten(without, what, NOON))
-    assert found == [Forget(ended, Reason("gone", "it has ended and the model does not want it"))]
+    assert found == [Forget(ended, Reason("gone", "it has ended, and the model has no use for it"))]
 
 
 def test_a_plan_as_json_has_a_word_for_every_step() -> None:
@@ -286,8 +287,8 @@ def test_what_a_service_refuses_of_ours_is_replaced_and_told_with_its_versions()
     assert isinstance(step, Install)
     assert step.reason == Reason(
         "in-the-way",
-        "proxygen's own part is in the way: it was written for nginx 1.31.3, "
-        "and nginx 1.26.3 refuses it",
+        "nginx 1.26.3 refuses proxygen's part of its configuration, which was written for"
+        " nginx 1.31.3",
     )
     assert is_renewal(Plan(tuple(found)), now)  # a timer does not wait for a person
 
@@ -296,7 +297,7 @@ def test_what_a_service_refuses_of_ours_is_replaced_and_told_with_its_versions()
 def test_what_was_damaged_is_told_in_the_services_words(written_for: tuple[int, ...]) -> None:
     installed = replace(IN_PLACE, written_for=written_for)
     assert replace(REFUSING, installed=installed).in_the_way == (
-        'proxygen\'s own part is in the way: nginx refuses it: nginx: [emerg] unknown directive "x"'
+        'nginx refuses proxygen\'s part of its configuration: nginx: [emerg] unknown directive "x"'
     )
 
 
@@ -310,4 +311,4 @@ def test_what_another_version_wants_is_told_so() -> None:
     wanted = replace(WANTED, version=(1, 22, 1))
     (step, *_) = steps(observed(before), wanted)
     assert isinstance(step, Install)
-    assert step.reason.words == "written for nginx 1.18.0, and this is nginx 1.22.1"
+    assert step.reason.words == "it was written for nginx 1.18.0, and nginx 1.22.1 is installed"

@@ -107,9 +107,9 @@ def test_it_is_due_at_its_moment_and_not_a_second_before(
 
 def test_the_words_say_what_is_the_matter() -> None:
     missing = why_issue(WANTED, replace(STORED, names=()), "", NOON)
-    assert str(missing) == "not covered: a.example, b.example"
+    assert str(missing) == "it does not cover a.example, b.example"
     due = why_issue(WANTED, STORED, "", STORED.not_after)
-    assert str(due) == "ends 2027-01-19 12:00 UTC"
+    assert str(due) == "it ends on 2027-01-19 12:00 UTC"
 
 
 def suggested(start: datetime, end: datetime, draw: float = 0.5) -> RenewalInfo:
@@ -198,7 +198,7 @@ def test_another_profile_of_its_authority_is_asked_for() -> None:
     assert code(replace(WANTED, authorities=(replace(CA, profile="x"),)), STORED) == "profile"
     assert code(replace(WANTED, authorities=(CA, replace(OTHER, profile="x"))), STORED) is None
     reason = why_issue(WANTED, replace(STORED, profile="x"), "", NOON)
-    assert str(reason) == "the profile was x and is now none"
+    assert str(reason) == "the profile is now none, not x"
 
 
 def test_one_that_was_told_to_be_compromised_is_replaced() -> None:

@@ -73,7 +73,7 @@ def test_one_that_failed_waits_and_holds_nobody_up() -> None:
     assert told(found) == ([B.owner], [(A.owner, "failed")])
     assert found.waiting[0].until == NOON + HOUR
     assert str(found.waiting[0]) == (
-        "wait with a.example until 2026-11-20 13:00 UTC: after 2 failures in a row: " + NO.what
+        "a.example is postponed until 2026-11-20 13:00 UTC: after 2 failures in a row: " + NO.what
     )
 
 
@@ -198,9 +198,9 @@ def test_what_waits_for_the_same_is_told_in_one_line() -> None:
     past = Past({}, {A.owner: failed(A.owner, 1, purpose(A))}, quotas=quota(Limits(orders=1)))
     found = schedule(due(A, B, MAIN, wanted("c.example")), past, NOON)
     assert list(lines(found.waiting)) == [
-        f"wait with a.example until 2026-11-20 13:00 UTC: after 1 failure: {NO.what}",
-        "2 certificates wait, the first until 2026-11-20 15:00 UTC, "
-        "the last until 2026-11-20 18:00 UTC: the rate limits of https://ca/dir",
+        f"a.example is postponed until 2026-11-20 13:00 UTC: after 1 failure: {NO.what}",
+        "2 certificates are postponed until 2026-11-20 15:00 UTC and later, the last one until "
+        "2026-11-20 18:00 UTC: the rate limits of https://ca/dir are reached",
     ]
 
 
@@ -210,6 +210,6 @@ def test_the_forecast_says_when_the_last_one_comes() -> None:
     expected = forecast(found, 4310)
     assert (len(found.now), len(found.waiting)) == (3, 7)
     assert str(expected) == (
-        "10 of 4,310 certificates are to come; the last one Friday 21:00 UTC (2026-11-20)"
+        "10 of 4,310 certificates are due; the last one is ordered Friday 21:00 UTC (2026-11-20)"
     )
     assert forecast(schedule(due(A), Past({}), NOON), 1) is None

@@ -114,13 +114,13 @@ REFUSED = Attempt(
         (
             {"services": {"nginx": replace(WELL, pid=None, refusal="nginx: [emerg] x")}},
             "CRITICAL",
-            "nginx is not running: proxygen's own part is in the way: nginx refuses it: "
+            "nginx is not running: nginx refuses proxygen's part of its configuration: "
             "nginx: [emerg] x: run `proxygen apply`",
         ),
         (
             {"services": {"nginx": replace(WELL, refusal="nginx: [emerg] x")}},
             "CRITICAL",
-            "proxygen's own part is in the way: nginx refuses it: nginx: [emerg] x: "
+            "nginx refuses proxygen's part of its configuration: nginx: [emerg] x: "
             "run `proxygen apply`",
         ),
         (

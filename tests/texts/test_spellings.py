@@ -59,7 +59,7 @@ def test_steps_tell_both_and_their_json_the_names_of_the_dns() -> None:
         f"forget the certificate of {BOTH}:"
     )
     waiting = Waiting(WANTED, NOON, "failed", "")
-    assert str(waiting).startswith(f"wait with {BOTH} until ")
+    assert str(waiting).startswith(f"{BOTH} is postponed until ")
     said = step_json(step)
     assert (said["owner"], said["names"]) == (OWNER, [URL, f"*.{OWNER}"])
     assert waiting.as_json()["owner"] == OWNER
@@ -113,7 +113,7 @@ def test_letters_tell_both() -> None:
 def test_mistakes_tell_both() -> None:
     text = MODEL.replace("mail.example.net,", f"mail.example.net, extra_names: ['{URL}'],")
     (mistake,) = mistakes(text)
-    assert mistake.reason.startswith(f"the name {URLS} belongs to the global URL already")
+    assert mistake.reason.startswith(f"the name {URLS} already belongs to the global URL")
     (mistake,) = mistakes(MODEL.replace("selfsigned\n    contact", "acme\n    contact"))[:1]
     assert f"the wildcard *.bücher.example (*.{OWNER}) cannot be proven" in mistake.reason
 
