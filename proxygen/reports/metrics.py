@@ -18,7 +18,6 @@ from proxygen.assemble import Parts
 from proxygen.errors import ServiceError, UsageError
 from proxygen.failure import Scope, failure
 from proxygen.host import files
-from proxygen.model.certificate import Bundle
 from proxygen.model.layout import Layout
 from proxygen.model.site import Site
 from proxygen.names.states import State
@@ -126,95 +125,84 @@ class Collector:
 
     def collect(self) -> Iterator[Metric]:
         """Yield each figure with its samples."""
-        yield from self.of_certificates()
-        yield from self.of_failures()
-        yield from self.of_names()
-        yield from self.of_services()
-        yield from self.of_the_round()
+        from prometheus_client.core import GaugeMetricFamily
 
-    def of_certificates(self) -> Iterator[Metric]:
-        """Yield what is known of each certificate that is stored and wanted."""
-        owners = ["owner", "issuer"]
-        bundles = list(self.bundles())
-        for name, words, moments in (
-            ("not_before", "when the certificate began", [each.not_before for each in bundles]),
-            ("not_after", "when the certificate ends", [each.not_after for each in bundles]),
-        ):
-            pairs = zip(bundles, moments, strict=True)
-            rows = [([each.owner, each.issuer], moment.timestamp()) for each, moment in pairs]
-            yield gauge(f"certificate_{name}_timestamp_seconds", words, owners, rows)
-        renewed = [each for each in bundles if each.issuer not in SUPPLIED]
-        rows = [([each.owner, each.issuer], renew_at(each).timestamp()) for each in renewed]
-        words = "when the certificate is to be renewed"
-        yield gauge("certificate_renew_at_timestamp_seconds", words, owners, rows)
-        standing_in = [([each.owner], 1.0) for each in bundles if each.stand_in]
-        words = "1 where a self-signed stand-in serves until the real certificate arrives"
-        yield gauge("certificate_stand_in", words, ["owner"], standing_in)
-
-    def of_failures(self) -> Iterator[Metric]:
-        """Yield what could not be obtained, and what waits."""
-        known = {each.owner for each in self.told.site.certificates}
-        attempts = [each for of, each in sorted(self.told.observed.attempts.items()) if of in known]
-        rows = [([each.of], float(each.count)) for each in attempts]
-        yield gauge("certificate_failures", "failures in a row", ["owner"], rows)
-        rows = [([each.of], each.again.timestamp()) for each in attempts]
-        words = "when what failed is tried again"
-        yield gauge("certificate_next_attempt_timestamp_seconds", words, ["owner"], rows)
-        troubles = self.told.observed.troubles
-        rows = [([of], float(each.count)) for of, each in sorted(troubles.items())]
-        words = "failures in a row of an authority that issues for nobody"
-        yield gauge("authority_failures", words, ["authority"], rows)
-        rows = [([of], float(count)) for of, count in sorted((self.told.orders or {}).items())]
-        yield gauge("authority_orders_7d", "orders of the last 7 days", ["authority"], rows)
-
-    def of_names(self) -> Iterator[Metric]:
-        """Yield how many of the names that an authority is to prove stand how."""
-        told = self.told
-        found = named(told.site, told.observed.bundles, told.observed.names, told.at)
-        counts = Counter(each.state for each in found)
-        rows = [([state.value], float(counts[state])) for state in State]
-        yield gauge("names", "names that an authority is to prove, by state", ["state"], rows)
-
-    def of_services(self) -> Iterator[Metric]:
-        """Yield how the services are."""
-        states = sorted(self.told.observed.services.items())
-        rows = [([name], float(state.pid is not None)) for name, state in states]
-        yield gauge("service_running", "1 while its master process runs", ["service"], rows)
-        rows = [([name], float(serves(state))) for name, state in states]
-        yield gauge(
-            "service_served_as_wanted", "1 while it serves what is wanted", ["service"], rows
-        )
-
-    def of_the_round(self) -> Iterator[Metric]:
-        """Yield what there is once."""
-        told = self.told
-        wanted = sum(1 for _ in told.site.certificates)
-        for name, words, value in (
-            ("certificates", "certificates that the model wants", wanted),
-            ("certificates_waiting", "certificates that are due but must wait", told.waiting),
-            ("model_right", "1 while the model has no mistake", told.model_right),
-            ("last_round_timestamp_seconds", "when the last round ended", told.at.timestamp()),
-            ("last_round_duration_seconds", "how long it took", told.took.total_seconds()),
-            ("last_round_failures", "what it could not do", told.failures),
-        ):
-            yield gauge(name, words, [], [([], float(value))])
-        yield gauge("info", "the version of proxygen", ["version"], [([__version__], 1.0)])
-
-    def bundles(self) -> Iterator[Bundle]:
-        """Yield the stored certificates that the model wants, in its order."""
-        stored = self.told.observed.bundles
-        wanted = (each.owner for each in self.told.site.certificates)
-        return (stored[owner] for owner in wanted if owner in stored)
+        parts = (of_certificates, of_failures, of_names, of_services, of_the_round)
+        for name, words, labels, rows in (each for part in parts for each in part(self.told)):
+            family = GaugeMetricFamily(f"proxygen_{name}", words, labels=labels.split())
+            for values, value in rows:
+                family.add_metric(values, float(value))
+            yield family
 
 
-def gauge(name: str, words: str, labels: list[str], rows: list[tuple[list[str], float]]) -> Metric:
-    """Return a gauge with its samples, each with the values of its labels."""
-    from prometheus_client.core import GaugeMetricFamily
+Rows = list[tuple[list[str], float]]
+Gauges = Iterator[tuple[str, str, str, Rows]]
+"""A name, what it is, the names of its labels, and samples: each with the labels' values."""
 
-    family = GaugeMetricFamily(f"proxygen_{name}", words, labels=labels)
-    for values, value in rows:
-        family.add_metric(values, value)
-    return family
+
+def of_certificates(told: Figures) -> Gauges:
+    """Yield what is known of each certificate that is stored and wanted, in the model's order."""
+    wanted = [each.owner for each in told.site.certificates]
+    bundles = [told.observed.bundles[owner] for owner in wanted if owner in told.observed.bundles]
+    renewed = [each for each in bundles if each.issuer not in SUPPLIED]
+    for name, words, those, moment in (
+        ("not_before", "when the certificate began", bundles, lambda each: each.not_before),
+        ("not_after", "when the certificate ends", bundles, lambda each: each.not_after),
+        ("renew_at", "when the certificate is to be renewed", renewed, renew_at),
+    ):
+        rows = [([each.owner, each.issuer], moment(each).timestamp()) for each in those]
+        yield f"certificate_{name}_timestamp_seconds", words, "owner issuer", rows
+    words = "1 where a self-signed stand-in serves until the real certificate arrives"
+    rows = [([each.owner], 1) for each in bundles if each.stand_in]
+    yield "certificate_stand_in", words, "owner", rows
+
+
+def of_failures(told: Figures) -> Gauges:
+    """Yield what could not be obtained, and what waits."""
+    known = {each.owner for each in told.site.certificates}
+    attempts = [each for of, each in sorted(told.observed.attempts.items()) if of in known]
+    counts: Rows = [([each.of], each.count) for each in attempts]
+    yield "certificate_failures", "failures in a row", "owner", counts
+    moments = [([each.of], each.again.timestamp()) for each in attempts]
+    words = "when what failed is tried again"
+    yield "certificate_next_attempt_timestamp_seconds", words, "owner", moments
+    troubles: Rows = [([of], each.count) for of, each in sorted(told.observed.troubles.items())]
+    words = "failures in a row of an authority that issues for nobody"
+    yield "authority_failures", words, "authority", troubles
+    orders: Rows = [([of], count) for of, count in sorted((told.orders or {}).items())]
+    yield "authority_orders_7d", "orders of the last 7 days", "authority", orders
+
+
+def of_names(told: Figures) -> Gauges:
+    """Yield how many of the names that an authority is to prove stand how."""
+    found = named(told.site, told.observed.bundles, told.observed.names, told.at)
+    counts = Counter(each.state for each in found)
+    rows: Rows = [([state.value], counts[state]) for state in State]
+    yield "names", "names that an authority is to prove, by state", "state", rows
+
+
+def of_services(told: Figures) -> Gauges:
+    """Yield how the services are."""
+    states = sorted(told.observed.services.items())
+    running: Rows = [([name], state.pid is not None) for name, state in states]
+    yield "service_running", "1 while its master process runs", "service", running
+    right: Rows = [([name], serves(state)) for name, state in states]
+    yield "service_served_as_wanted", "1 while it serves what is wanted", "service", right
+
+
+def of_the_round(told: Figures) -> Gauges:
+    """Yield what there is once."""
+    wanted = sum(1 for _ in told.site.certificates)
+    for name, words, value in (
+        ("certificates", "certificates that the model wants", wanted),
+        ("certificates_waiting", "certificates that are due but must wait", told.waiting),
+        ("model_right", "1 while the model has no mistake", told.model_right),
+        ("last_round_timestamp_seconds", "when the last round ended", told.at.timestamp()),
+        ("last_round_duration_seconds", "how long it took", told.took.total_seconds()),
+        ("last_round_failures", "what it could not do", told.failures),
+    ):
+        yield name, words, "", [([], value)]
+    yield "info", "the version of proxygen", "version", [([__version__], 1)]
 
 
 # Over HTTP.
