@@ -246,7 +246,7 @@ def answers_of(
             yield name, None
             continue
         former, until = answered.of(parts.own, name) or Answers(), time.monotonic() + LONGEST_ASKING
-        known, listener = former.names & wanted, challenges.challenge_listener(state.settings)
+        known, listener = former.names & wanted, challenges(state.settings)
         kept = known
         if name in installed and answered.asked(listener, sorted(kept)[:PROBED], until).silent:
             kept = frozenset()

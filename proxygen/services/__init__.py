@@ -255,13 +255,6 @@ class Pointer:
     relative_to_main: bool = True
 
 
-class AnswersChallenges(Protocol):
-    """The ability to answer ACME challenges."""
-
-    def challenge_listener(self, settings: ServiceSettings) -> Listener:
-        """Return the address and port at which it answers HTTP requests."""
-
-
 class SetsParameters(Protocol):
     """The ability to have parameters set in the main file (``Wanted.parameters``)."""
 
@@ -308,8 +301,8 @@ class Service(Protocol):
         """The type of its settings in the model; without arguments, it gives the defaults."""
 
     @property
-    def challenges(self) -> AnswersChallenges | None:
-        """How it answers ACME challenges, None if it does not."""
+    def challenges(self) -> Callable[[ServiceSettings], Listener] | None:
+        """Tells where it listens for ACME challenges; None where it does not answer them."""
 
     @property
     def parameters(self) -> SetsParameters | None:

@@ -12,7 +12,6 @@ from proxygen.model.site import Role
 from proxygen.model.views import View
 from proxygen.services import (
     Answer,
-    AnswersChallenges,
     Command,
     Configured,
     Endpoint,
@@ -76,18 +75,6 @@ def its_own(kind: type[T], given: object) -> T:
 
 
 @dataclass(frozen=True, slots=True)
-class Answering(Generic[S]):
-    """How one kind of service answers challenges."""
-
-    settings_type: type[S]
-    listener: Callable[[S], Listener]
-
-    def challenge_listener(self, settings: ServiceSettings) -> Listener:
-        """Return where it listens for HTTP."""
-        return self.listener(its_own(self.settings_type, settings))
-
-
-@dataclass(frozen=True, slots=True)
 class Instance(Generic[S, F, V]):
     """A ``Service``: one of a *kind*, under a *name*. What it is given must be what *of* wants.
 
@@ -115,9 +102,9 @@ class Instance(Generic[S, F, V]):
         return self.of.settings_type
 
     @property
-    def challenges(self) -> AnswersChallenges | None:
+    def challenges(self) -> Callable[[ServiceSettings], Listener] | None:
         listener = self.of.challenge_listener
-        return Answering(self.of.settings_type, listener) if listener else None
+        return (lambda given: listener(self.settings(given))) if listener else None
 
     @property
     def parameters(self) -> SetsParameters | None:

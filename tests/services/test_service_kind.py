@@ -76,9 +76,9 @@ def test_nginx_alone_answers_challenges_and_postfix_alone_is_given_parameters() 
     assert [name for name, each in SERVICES.items() if each.parameters] == ["postfix"]
     answering, sets = SERVICES["nginx"].challenges, SERVICES["postfix"].parameters
     assert answering
-    assert answering.challenge_listener(Settings()) == Listener("127.0.0.1", 80, None)
+    assert answering(Settings()) == Listener("127.0.0.1", 80, None)
     with pytest.raises(TypeError, match="ServiceSettings instead of Settings"):
-        answering.challenge_listener(ServiceSettings())
+        answering(ServiceSettings())
     assert sets
     assert sets.parameters_in(sets.edited("", dict.fromkeys(sets.OURS, "x"))) == dict.fromkeys(
         sets.OURS, "x"
