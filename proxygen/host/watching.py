@@ -95,7 +95,7 @@ class Watching:
             self.interest = interest_in(files, folders)
             present = {each for each in self.interest if os.path.isdir(each)}  # noqa: PTH112
             for folder in list(self.descriptors):
-                if folder not in present or below_any(folder, replaced):
+                if folder not in present or not replaced.isdisjoint(upwards(folder)):
                     self.let_go(self.reader, folder)
             for folder in sorted(present - self.descriptors.keys()):
                 self.take(self.reader, folder)
@@ -236,11 +236,6 @@ def link_of(path: str) -> str | None:
 def joined(folder: str, name: str) -> str:
     """Return the path of a name in a folder."""
     return os.path.join(folder, name) if name else folder  # noqa: PTH118
-
-
-def below_any(folder: str, places: set[str]) -> bool:
-    """Return whether a folder is one of *places*, or below one."""
-    return any(each in places for each in upwards(folder))
 
 
 def upwards(folder: str) -> Iterator[str]:

@@ -258,18 +258,14 @@ def foreign(block: Block, path: tuple[str, ...] = ()) -> Iterator[str]:
     for inner in block.blocks:
         inside = (*path, str(inner))
         if inner.kind in FILTERS or (path and inner.kind == "ssl_server"):
-            names = [name for name, value in inner.settings.items() if presents(name, value)]
+            said = inner.settings.items()
+            names = [name for name, value in said if value and PRESENTS.fullmatch(name)]
             if names:
                 yield (
                     f"dovecot: `{' / '.join(inside)}` sets {', '.join(names)}, so clients may get"
                     " another certificate than the global one; remove these settings"
                 )
             yield from foreign(inner, inside)
-
-
-def presents(name: str, value: str) -> bool:
-    """Return whether a setting names a certificate or a key for clients."""
-    return bool(PRESENTS.fullmatch(name) and value)
 
 
 def certificate_questions(

@@ -74,11 +74,6 @@ def distinct_bundles(view: WebView) -> tuple[Bundle, ...]:
     return tuple({(each.owner, each.digest): each for each in bundles}.values())
 
 
-def file_of(bundle: Bundle, live: Live) -> Path:
-    """Return the file with key and chain that nginx reads."""
-    return live.certificate(bundle.owner, bundle.digest)
-
-
 Addresses = Mapping[str, tuple[str, ...]]
 
 
@@ -186,9 +181,10 @@ def in_order(view: WebView) -> Iterator[tuple[bool, WebSite]]:
 def block(sites: list[WebSite], live: Live, facts: WebFacts, on_demand: bool) -> Block:
     """Return the block of sites that differ in nothing but their names."""
     first = sites[0]
+    file = live.certificate(first.bundle.owner, first.bundle.digest)
     return Block(
         server_names=Lines(tuple(server_names(name for site in sites for name in site.names))),
-        certificate=None if on_demand else file_of(first.bundle, live),
+        certificate=None if on_demand else file,
         additions=included(first.owner, facts, live),
         closed=first.owner in facts.closed,
         passings=tuple(passings(first.backend)),
