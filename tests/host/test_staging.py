@@ -62,6 +62,13 @@ def test_without_a_target_it_is_the_configuration_without_us(etc: Path) -> None:
     assert found == f"http {{ include {etc}/conf.d/zz-foreign.conf; }}"
 
 
+def test_paths_with_spaces_are_found_and_written_as_nginx_reads_them(etc: Path) -> None:
+    (etc / "our sites").mkdir()
+    (etc / "our sites/a b.conf").write_text("# include /x;\ninclude 'conf.d/*.conf';\n")
+    found = staged(etc, 'http { include "our sites/*.conf"; }')
+    assert found == f'http {{ include "{etc}/our sites/{PREFIX}a b.conf"; }}'
+
+
 def test_copies_of_a_killed_run_go_when_the_next_ones_are_made(tmp_path: Path) -> None:
     (tmp_path / "etc").mkdir()
     main = tmp_path / "etc/main.cf"
