@@ -342,15 +342,16 @@ def test_killed_when_a_name_was_given_up_it_is_known_to_have_moved(
     scene.round()
     scene.lead(AUTO, to=ELSEWHERE)
     scene.round(81 * DAY)
-    store, put_all = scene.here.parts.store, scene.here.parts.store.put_all
+    store, put_if = scene.here.parts.store, scene.here.parts.store.put_if
 
-    def killed(values: Values) -> None:
-        put_all(values)
+    def killed(former: Values, values: Values) -> bool:
+        put = put_if(former, values)
         facts = values.get("certificates/ecdsa-p256/a.example")
         if facts is not None and AUTO.encode() not in facts:
             raise KeyboardInterrupt
+        return put
 
-    monkeypatch.setattr(type(store), "put_all", lambda _, values: killed(values))
+    monkeypatch.setattr(type(store), "put_if", lambda _, *values: killed(*values))
     with pytest.raises(KeyboardInterrupt):
         scene.round(4 * DAY)
     monkeypatch.undo()
