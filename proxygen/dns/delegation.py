@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice, zip_longest
 from zlib import crc32
@@ -11,12 +11,13 @@ from zlib import crc32
 import dns.rdatatype
 from dns.message import Message
 from dns.rdata import Rdata
+from dns.rrset import RRset
 
 from proxygen.dns import reach
 from proxygen.dns.answers import SETTLED, Kind, Trouble
 from proxygen.dns.cache import FAILURE, Cache, clamped
 from proxygen.dns.questions import Asking, Errand, Exhausted
-from proxygen.dns.responses import Heard, at, heard, plain, shown, under
+from proxygen.dns.responses import Heard, at, heard, hosts_in, plain, shown, under
 from proxygen.dns.wire import Question, Said, Server
 from proxygen.host.suffixes import is_public, registered
 from proxygen.names.causes import Cause, cause
@@ -189,22 +190,11 @@ class Delegations:
             apex = next((each.apex for each in settled if each.apex is not None), zone.apex)
             return await self.adopt(zone, apex, errand, depth) if apex != zone.apex else None
         for each in told:
-            if each.cut and each.message is not None:
-                return await self.enter(zone, each.cut, each.message, errand, depth)
+            if each.cut and (message := each.message) is not None:
+                named = at(message.authority, each.cut, dns.rdatatype.NS)
+                ds = at(message.authority, each.cut, dns.rdatatype.DS)
+                return await self.enter(zone, each.cut, named, ds, message, errand, depth)
         return None
-
-    async def enter(
-        self, zone: Delegation, cut: str, message: Message, errand: Errand, depth: int
-    ) -> Delegation:
-        """Return the zone to which a referral leads, and keep it."""
-        named = at(message.authority, cut, dns.rdatatype.NS)
-        ds = at(message.authority, cut, dns.rdatatype.DS)
-        seconds = named.ttl if named else 0
-        hosts = [plain(each.target) for each in named or ()]
-        servers, homeless = await self.servers(hosts, zone.apex, message, errand, depth)
-        below = Delegation(cut, servers, zone, tuple(ds or ()), homeless)
-        self.keep(below, seconds, errand)
-        return below
 
     async def adopt(self, zone: Delegation, apex: str, errand: Errand, depth: int) -> Delegation:
         """Return a zone that the servers of the one above serve too, so that none refers to it."""
@@ -214,11 +204,23 @@ class Delegations:
         if named.kind is not Kind.ANSWER or named.message is None or named.rrset is None:
             why = cause("no-ns", server=str(named.server), zone=apex)
             raise Lost(Trouble.SERVERS_LAME, why, apex)
-        hosts = [plain(each.target) for each in named.rrset if hasattr(each, "target")]
-        servers, homeless = await self.servers(hosts, zone.apex, named.message, errand, depth)
-        records = tuple(ds.rrset or ()) if ds.kind is Kind.ANSWER and not ds.target else ()
-        below = Delegation(apex, servers, zone, records, homeless)
-        self.keep(below, named.seconds, errand)
+        records = ds.rrset if ds.kind is Kind.ANSWER and not ds.target else None
+        return await self.enter(zone, apex, named.rrset, records, named.message, errand, depth)
+
+    async def enter(
+        self,
+        zone: Delegation,
+        apex: str,
+        named: RRset | None,
+        ds: RRset | None,
+        message: Message,
+        errand: Errand,
+        depth: int,
+    ) -> Delegation:
+        """Return the zone below whose servers are *named* in a message, and keep it."""
+        servers, homeless = await self.servers(hosts_in(named), zone.apex, message, errand, depth)
+        below = Delegation(apex, servers, zone, tuple(ds or ()), homeless)
+        self.keep(below, named.ttl if named else 0, errand)
         return below
 
     def keep(self, zone: Delegation, seconds: float, errand: Errand) -> None:
@@ -241,16 +243,15 @@ class Delegations:
             return zone.servers
         if named.rrset is None or named.message is None or named.kind is not Kind.ANSWER:
             return zone.servers
-        known = {each.host for each in zone.servers}
-        hosts = {plain(each.target) for each in named.rrset if hasattr(each, "target")} - known
+        hosts = hosts_in(named.rrset) - {each.host for each in zone.servers}
         more, _ = await self.servers(hosts, zone.apex, named.message, errand, 0)
         return (*zone.servers, *more)[:ADDRESSES]
 
     async def servers(
-        self, hosts: Iterable[str], apex: str, message: Message, errand: Errand, depth: int
+        self, hosts: Collection[str], apex: str, message: Message, errand: Errand, depth: int
     ) -> tuple[tuple[Server, ...], tuple[str, ...]]:
         """Return the servers on *hosts*, and those hosts that have no address."""
-        named = sorted({each for each in hosts if each})[:HOSTS]
+        named = sorted(hosts)[:HOSTS]
         given = glued(message)
         glue = {host: given.get(host, ()) if under(host, apex) else () for host in named}
         bare = [host for host in named if not glue[host]]

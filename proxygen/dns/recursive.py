@@ -10,7 +10,7 @@ from proxygen.dns.answers import SETTLED, Found, Kind, Source, Trouble
 from proxygen.dns.chain import follow
 from proxygen.dns.delegation import ADDRESSES, HOSTS, Delegation, Hop
 from proxygen.dns.questions import Asking, Errand, Exhausted
-from proxygen.dns.responses import Heard, plain, resolved, shown, under
+from proxygen.dns.responses import Heard, hosts_in, resolved, shown, under
 from proxygen.dns.wire import Question, Server
 from proxygen.host.suffixes import registered
 from proxygen.names.causes import Cause, cause
@@ -81,10 +81,8 @@ class Recursive:
         if not apex:
             return None
         named = (await self.told(Question(apex, "NS", recursive=True), errand))[-1]
-        targets = (each.target for each in named.rrset or () if hasattr(each, "target"))
-        hosts = sorted(filter(None, map(plain, targets)))[:HOSTS]
         servers: list[Server] = []
-        for host in hosts:
+        for host in sorted(hosts_in(named.rrset))[:HOSTS]:
             for rdtype in ("A", "AAAA"):
                 last = (await self.told(Question(host, rdtype, recursive=True), errand))[-1]
                 found = filter(self.allowed, last.records)

@@ -189,6 +189,11 @@ def shown_apex(message: Message, apex: str, name: str) -> str | None:
     return max((e for e in apexes if under(e, apex) and under(name, e)), key=len, default=None)
 
 
+def hosts_in(rrset: RRset | None) -> set[str]:
+    """Return the hosts that NS records name."""
+    return {plain(each.target) for each in rrset or () if hasattr(each, "target")} - {""}
+
+
 APEX_TYPES = frozenset({dns.rdatatype.SOA, dns.rdatatype.NS})
 
 
