@@ -277,7 +277,7 @@ WITH_SETTINGS_OF_OTHERS = frozenset(
 """Where ``settings`` are not those of a service."""
 
 
-ASKING_OTHERS = frozenset({"registry.py", "host/logs.py", "dns/delegation.py", "dns/recursive.py"})
+ASKING_OTHERS = frozenset({"registry.py", "host/logs.py"})
 """Who asks what something has that is no service."""
 
 

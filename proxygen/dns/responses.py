@@ -13,6 +13,7 @@ import dns.rdatatype
 from dns.message import Message
 from dns.rdata import Rdata
 from dns.rdatatype import RdataType
+from dns.rdtypes.ANY.NS import NS
 from dns.rrset import RRset
 
 from proxygen.dns.answers import Kind, Reply
@@ -191,7 +192,7 @@ def shown_apex(message: Message, apex: str, name: str) -> str | None:
 
 def hosts_in(rrset: RRset | None) -> set[str]:
     """Return the hosts that NS records name."""
-    return {plain(each.target) for each in rrset or () if hasattr(each, "target")} - {""}
+    return {plain(each.target) for each in rrset or () if isinstance(each, NS)} - {""}
 
 
 APEX_TYPES = frozenset({dns.rdatatype.SOA, dns.rdatatype.NS})

@@ -201,6 +201,19 @@ def test_a_loop_of_aliases_in_one_answer_is_told(network: str, port: int) -> Non
     assert found.trouble is Trouble.CNAME_LOOP
 
 
+def test_where_the_target_of_an_alias_fails_the_alias_is_told(network: str, port: int) -> None:
+    """A resolver that follows it fails as a whole; who asks for the alias alone sees which."""
+    alias = resolver_of("a.example 60 CNAME b.test.")
+
+    def says(query: Message) -> bytes | Message | None:
+        return alias(query) if asked_for(query) == ("a.example", "CNAME") else failing(query)
+
+    with Scripted(port, {f"{network}1": says}):
+        found = asyncio.run(Resolving(((f"{network}1", port),)).look("a.example", "A"))
+    assert (found.trouble, found.chain, found.records) == (Trouble.SERVFAIL, ("b.test",), ())
+    assert "answers SERVFAIL" in because(found.because)
+
+
 def test_a_server_that_is_no_resolver_is_not_believed(network: str, port: int) -> None:
     upward = delegating("", {"a.root.test": "192.0.2.1"})
     with Scripted(port, {f"{network}1": upward}):
