@@ -309,7 +309,7 @@ class Round:
         return again is None or not self.now < again <= self.now + LONGEST
 
     def send(self, letters: list[Letter]) -> None:
-        """Hand letters to the notifiers; raise Undelivered when one takes none at present."""
+        """Hand letters to the notifiers; raise Undelivered if one takes none at present."""
         sending = Sending(str(self.site.main.host), self.site.folder, assemble.secret)
         for word, settings in self.site.notifiers.items() if letters else ():
             results = registry.notifiers()[word].deliver(letters, settings, sending)

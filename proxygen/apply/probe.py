@@ -75,7 +75,7 @@ class Conversation:
         self.connection.sendall(line.encode("ascii") + b"\r\n")
 
     def line(self) -> str:
-        """Return the next line without its end; raise Unmet when the server says too much."""
+        """Return the next line without its end; raise Unmet if the server says too much."""
         while b"\n" not in self.received:
             if len(self.received) > LONGEST_LINE:
                 raise Unmet("endless-line")
@@ -96,7 +96,7 @@ class Conversation:
         return lines
 
     def expect(self, wanted: str, *others: str, code: str, command: str = "") -> list[str]:
-        """Return the lines up to *wanted*; raise Unmet when one of *others* comes instead."""
+        """Return the lines up to *wanted*; raise Unmet if one of *others* comes instead."""
         lines = self.until(wanted, *others)
         if not lines[-1].upper().startswith(wanted):
             raise Unmet(code, shown(lines[-1]), command=command)

@@ -57,7 +57,7 @@ class Figures:
             self.server.publish(self.told)
 
     def listen(self, wanted: Metrics) -> None:
-        """Listen where the model wants it, and nowhere else; raise OSError where we cannot."""
+        """Listen where the model wants it, and nowhere else; raise OSError if we cannot."""
         place = (wanted.address, wanted.port)
         if self.server and place != (self.wanted.address, self.wanted.port):
             self.server.stop()

@@ -1,4 +1,4 @@
-"""Additions: the administrator's own directives for nginx, as they stand in nginx.d."""
+"""The administrator's own directives for nginx, as they are in nginx.d."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LARGEST_ADDITION = 1024 * 1024
 
 
 def additions(layout: Layout) -> dict[str, Additions]:
-    """Return the administrator's directives for nginx by their scope, where there are any."""
+    """Return the administrator's directives for nginx by their scope."""
     folder = layout.etc / "nginx.d"
     scopes = {name: folder / name for name in files.names(folder) if (folder / name).is_dir()}
     found = [additions_in(scope, path) for scope, path in [(EVERYWHERE, folder), *scopes.items()]]
@@ -24,9 +24,9 @@ def additions(layout: Layout) -> dict[str, Additions]:
 
 
 def additions_in(scope: str, folder: Path) -> Additions:
-    """Return the directives in a folder; what cannot be read is as good as refused.
+    """Return the directives in a folder; those that cannot be read count as refused.
 
-    Names are as in ``*.conf``, which finds no hidden files.
+    Names are as for ``*.conf``, which matches no hidden files.
     """
     read: list[tuple[str, str]] = []
     unread = trouble = ""
@@ -44,6 +44,6 @@ def additions_in(scope: str, folder: Path) -> Additions:
 
 
 def digest_of(scope: str, read: Sequence[tuple[str, str]]) -> str:
-    """Return what stands for directives, other ones for another scope."""
+    """Return a hash of directives and their scope."""
     text = json.dumps([scope, *read])
     return hashlib.sha256(text.encode()).hexdigest()[:32]

@@ -1,7 +1,7 @@
-"""Addresses: what this host takes names for (/etc/hosts, then the DNS); bounded in time.
+"""Looks up names as this host resolves them (/etc/hosts, then the DNS), bounded in time.
 
-nginx reads a name's addresses when it starts, and does not start without any. So the names of
-upstream servers are looked up here, and what it reads holds addresses alone.
+nginx resolves a name when it starts, and does not start if it cannot. So the names of upstream
+servers are resolved here, and nginx gets addresses only.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Ask = Callable[[str], tuple[str, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The addresses of a name, IPv4 first; without any, *trouble* tells why. *at*: when."""
+    """The addresses of a name, IPv4 first; without any, *trouble* tells why. *at* is when."""
 
     addresses: tuple[str, ...]
     trouble: str
@@ -36,9 +36,10 @@ class Found:
 
 
 def system(name: str) -> tuple[str, ...]:
-    """Return the addresses that the system tells, as nginx asks it; raise OSError.
+    """Return the addresses from the system's resolver, which nginx asks too; raise OSError.
 
-    Those that only mean something with a network interface (fe80::1%eth0) nginx cannot read.
+    Addresses that are valid only with a network interface (fe80::1%eth0) are left out, as nginx
+    cannot parse them.
     """
     told = socket.getaddrinfo(
         name.encode(), None, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG
@@ -51,11 +52,11 @@ def system(name: str) -> tuple[str, ...]:
 
 @dataclass(slots=True)
 class Addresses:
-    """Who looks names up, many side by side, and knows what was answered.
+    """Looks names up, many side by side, and remembers the answers.
 
-    The system's own look has no deadline, so it is done in threads that nobody waits for longer
-    than told. A name that hangs is not asked for again while it does, and there are never more
-    than AT_ONCE threads. Any thread may ask.
+    The system's resolver has no deadline, so it is called in threads that nobody waits for longer
+    than told. A name that hangs is not looked up again meanwhile, and there are never more than
+    AT_ONCE threads. Any thread may ask.
     """
 
     ask: Ask = system
@@ -69,7 +70,8 @@ class Addresses:
     def of(self, names: Collection[str], age: float = 0.0) -> dict[str, Found]:
         """Return what is known of names, looked up unless that was done in the last *age* seconds.
 
-        What is not answered in time has UNANSWERED for its trouble, and is known when it is.
+        A name without an answer in time has UNANSWERED as its trouble; a later answer is
+        remembered.
         """
         with self.changed:
             now = self.ticks()
@@ -97,7 +99,7 @@ class Addresses:
                 self.threads += 1
 
     def wait(self, names: set[str]) -> None:
-        """Wait until names are looked up, as long as answers come, and not too long."""
+        """Wait until names are looked up, while answers come, and not too long."""
         end = self.ticks() + LONGEST
         with self.changed:
             while not self.asked.isdisjoint(names) and (left := end - self.ticks()) > 0:

@@ -1,4 +1,4 @@
-"""Connections to others: one time limit for all of an exchange, the look for addresses in it."""
+"""Connections with one time limit for the whole exchange, name resolution included."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ SHORTEST = 0.001
 
 
 class TooMuch(Exception):
-    """What came is more than any honest answer.
+    """The other side sent more than any honest answer has.
 
-    No OSError or ValueError: libraries would take it for an answer that was cut short.
+    Not an OSError or ValueError: libraries would take it for an answer that was cut short.
     """
 
 
 class Timed(socket.socket):
-    """A socket whose time limit is one for all that follows, not for each piece of it.
+    """A socket with one time limit for everything that follows, not for each part of it.
 
-    From ``settimeout`` on no more than *most* octets are taken either (TooMuch).
+    From ``settimeout`` on, it also accepts no more than *most* octets (TooMuch).
     """
 
     end: float | None = None
@@ -37,24 +37,24 @@ class Timed(socket.socket):
     taken = 0
 
     def settimeout(self, seconds: float | None) -> None:
-        """Begin an exchange that is over after so many seconds."""
+        """Begin an exchange that must end within so many seconds."""
         self.end = None if seconds is None else time.monotonic() + seconds
         self.taken = 0
         super().settimeout(seconds)
 
     def gettimeout(self) -> float | None:
-        """Return the seconds that are left."""
+        """Return how many seconds are left."""
         return None if self.end is None else max(self.end - time.monotonic(), SHORTEST)
 
     def hurry(self) -> None:
-        """Let the next step take no longer than is left; raise TimeoutError when nothing is."""
+        """Limit the next step to the time that is left; raise TimeoutError if none is."""
         if self.end is not None:
             if (left := self.end - time.monotonic()) <= 0:
                 raise TimeoutError("the time was over")
             super().settimeout(left)
 
     def count(self, octets: int) -> None:
-        """Count what came; raise TooMuch."""
+        """Count received octets; raise TooMuch."""
         self.taken += octets
         if self.most is not None and self.taken > self.most:
             raise TooMuch(f"more than {self.most} octets")
@@ -99,17 +99,17 @@ class TimedTls(Timed, ssl.SSLSocket):
 
 
 def anywhere(address: str) -> bool:  # noqa: ARG001 - the contract's argument
-    """Return that any address may be connected to."""
+    """Return True: any address may be connected to."""
     return True
 
 
 def connected(
     host: str, port: int, seconds: float, allowed: Callable[[str], bool] = anywhere
 ) -> Timed:
-    """Return a connection to the first address of a host that answers, made within *seconds*.
+    """Return a connection to the first address of a host that answers, within *seconds*.
 
-    What is left of them is its time limit. An address that is not *allowed* is passed over.
-    Raise OSError: TimeoutError when the time is over, socket.gaierror for a host without any.
+    The time that is left becomes its limit. An address that is not *allowed* is skipped. Raise
+    OSError: TimeoutError if the time is over, socket.gaierror for a host without any address.
     """
     end = time.monotonic() + seconds
     places = [each for each in places_of(host, port, seconds) if allowed(each[1][0])]
@@ -146,10 +146,10 @@ guard = threading.Lock()
 
 
 def places_of(host: str, port: int, seconds: float) -> list[Place]:
-    """Return the addresses of a host as this system knows them.
+    """Return the addresses of a host according to the system's resolver.
 
-    getaddrinfo(3) has time limits of its own, so it runs in a thread that may be left behind.
-    Raise socket.gaierror, or TimeoutError after *seconds*.
+    getaddrinfo(3) has time limits of its own, so it runs in a thread that may be left behind. Raise
+    socket.gaierror, or TimeoutError after *seconds*.
     """
     key = (host, port)
     with guard:

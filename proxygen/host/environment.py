@@ -1,8 +1,8 @@
-"""Environment: what of the caller's may say anything to us, and what programs are given.
+"""Which variables of the caller's environment count, and which ones programs get.
 
-Whoever calls root, by sudo or cron or a hook, does not choose by it which code runs, which roots
-are trusted, or where names lead. What the model names (``env:NAME``), what ACME clients tell their
-hooks, and ``https_proxy`` with ``no_proxy`` stay.
+A caller of root, by sudo or cron or a hook, must not choose with them which code runs, which roots
+are trusted, or where names lead. What the model names (``env:NAME``), what ACME clients pass to
+their hooks, and ``https_proxy`` with ``no_proxy`` stay.
 """
 
 from __future__ import annotations
@@ -26,28 +26,28 @@ PROXIES = ("https_proxy", "no_proxy")
 
 
 def forget_code(variables: MutableMapping[str, str] = os.environ) -> None:
-    """Take away what would have a library load code; before the first of them is imported."""
+    """Remove variables that make a library load code, before the first library is imported."""
     forget(variables, lambda name: name.startswith(CODE))
 
 
 def forget_trust(variables: MutableMapping[str, str] = os.environ) -> None:
-    """Take away what would tell a library of other roots, names, proxies and folders."""
+    """Remove variables that give a library other roots, names, proxies and folders."""
     forget(variables, lambda name: name.startswith(TRUST) or is_other_proxy(name))
 
 
 def is_other_proxy(name: str) -> bool:
-    """Return whether a variable names a proxy, but none of those that are documented."""
+    """Return whether a variable names a proxy, but is none of the documented ones."""
     return name.lower().endswith("_proxy") and name.lower() not in PROXIES
 
 
 def forget(variables: MutableMapping[str, str], unwanted: Callable[[str], bool]) -> None:
-    """Take variables away, for this process and for the C library."""
+    """Remove variables, for this process and for the C library."""
     for name in [each for each in variables if unwanted(each)]:
         del variables[name]
 
 
 def of_programs() -> dict[str, str]:
-    """Return what every program that we start is given; nothing is of the caller's."""
+    """Return the environment of every program that we start; nothing is from the caller."""
     try:
         home = pwd.getpwuid(os.geteuid()).pw_dir
     except KeyError:  # a user without a name, as in a container

@@ -1,6 +1,6 @@
-"""Executables: those of an administrator's folder that we may run, in the order of names.
+"""The executables in an administrator's folder that we may run, in the order of names.
 
-They run as we do, so that nobody else may be able to change them, or the way that leads to them.
+They run with our rights, so nobody else may be able to change them, or the path to them.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Found:
 
 
 def found(folder: Path) -> Found:
-    """Return the executables of a folder, none where it is not there."""
+    """Return the executables of a folder, none if it does not exist."""
     names = [name for name in files.names(folder) if not LEFT_BEHIND.fullmatch(name)]
     if names and (refusal := next(refusals(way(folder), (folder,)), None)):
         return Found(warnings=(f"no hook is run: {refusal.what}",))
@@ -49,9 +49,9 @@ def found(folder: Path) -> Found:
 
 
 def target(path: Path) -> Path:
-    """Return the file to run for a program that was found; raise ServiceError if it may not be.
+    """Return the file to run for a program that was found; raise ServiceError if it may not be run.
 
-    Ask just before it is run: who could change what was found then may have done so.
+    Ask just before it is run: somebody may have changed it since.
     """
     refusal = refused(path)
     if refusal is not None:
@@ -60,7 +60,7 @@ def target(path: Path) -> Path:
 
 
 def refused(path: Path) -> Failure | None:
-    """Return why a file is not run, None when nothing is wrong."""
+    """Return why a file is not run, None if nothing is wrong."""
     program = str(path)
     try:
         *folders, last = way(path)
@@ -79,7 +79,7 @@ def refused(path: Path) -> Failure | None:
 
 
 def way(path: Path) -> tuple[Path, ...]:
-    """Return all that is passed on the way to *path*, its target last: folders, and links."""
+    """Return everything on the way to *path*, its target last: folders, and links."""
     passed, here, left, links = [Path("/")], Path("/"), list(path.absolute().parts[1:]), 0
     while left:
         step = left.pop(0)
@@ -98,10 +98,10 @@ def way(path: Path) -> tuple[Path, ...]:
 
 
 def refusals(passed: tuple[Path, ...], own: tuple[Path, ...]) -> Iterator[Failure]:
-    """Yield who else could change what is passed.
+    """Yield who else could change something on the way.
 
-    In a folder above that is sticky, such as ``/tmp``, others may not rename or remove what is
-    root's or ours (inode(7)). In those of the program itself (*own*) they may add nothing either.
+    In a sticky folder above, such as ``/tmp``, others may not rename or remove what is root's or
+    ours (inode(7)). In the folders of the program itself (*own*), they may add nothing either.
     """
     for path in passed:
         status = path.lstat()
@@ -115,5 +115,5 @@ def refusals(passed: tuple[Path, ...], own: tuple[Path, ...]) -> Iterator[Failur
 
 
 def is_sticky(status: os.stat_result) -> bool:
-    """Return whether it is a folder in which each may remove only what is his."""
+    """Return whether it is a folder in which users may remove only their own files."""
     return stat.S_ISDIR(status.st_mode) and bool(status.st_mode & stat.S_ISVTX)

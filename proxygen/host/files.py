@@ -36,10 +36,10 @@ KINDS = {
 
 
 def read(path: Path, largest: int = LARGEST, within: Path | None = None) -> bytes | None:
-    """Return what a regular file holds, None when it is not there; bounded to *largest* octets.
+    """Return the content of a regular file, None if there is none; at most *largest* octets.
 
-    Raises OSError for what cannot be read, is no regular file, is larger, changes each time while
-    it is read, or does not stand *within* that folder, wherever links lead.
+    Raise OSError for a file that cannot be read, is not regular, is larger, changes each time while
+    it is read, or is not *within* that folder, wherever links lead.
     """
     for _ in range(TRIES):
         try:
@@ -54,7 +54,7 @@ def read(path: Path, largest: int = LARGEST, within: Path | None = None) -> byte
 def read_together(
     paths: Sequence[Path], largest: int = LARGEST, within: Path | None = None
 ) -> tuple[bytes, ...]:
-    """Return what files held at one moment; raise OSError as ``read`` does, or where one is not."""
+    """Return the contents of files at one moment; raise OSError, also if one does not exist."""
     for _ in range(TRIES):
         before = [state(path) for path in paths]
         contents = [read(path, largest, within) for path in paths]
@@ -64,14 +64,14 @@ def read_together(
 
 
 def there(path: Path, content: bytes | None) -> bytes:
-    """Return what a file holds; raise FileNotFoundError where there is none."""
+    """Return the content of a file; raise FileNotFoundError if there is none."""
     if content is None:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
     return content
 
 
 def unchanged(path: Path, largest: int, within: Path | None) -> bytes | None:
-    """Return what a regular file holds, None when it changed meanwhile."""
+    """Return the content of a regular file, None if it changed meanwhile."""
     with regular(path) as (place, before):
         if within:
             require_within(place, path, within)
@@ -87,10 +87,10 @@ def unchanged(path: Path, largest: int, within: Path | None) -> bytes | None:
 
 @contextmanager
 def regular(path: Path) -> Iterator[tuple[int, os.stat_result]]:
-    """Have a regular file for a block, not opened yet, and its status; raise OSError.
+    """Provide a regular file within a block, not opened yet, with its status; raise OSError.
 
-    Nothing else is ever opened: that alone may wait for a writer, take a message out of a queue,
-    reset a device. A descriptor of O_PATH only says where a file is (open(2)).
+    Nothing else is ever opened: opening alone may wait for a writer, take a message out of a queue,
+    or reset a device. A descriptor with O_PATH only tells where a file is (open(2)).
     """
     try:
         place = os.open(path, os.O_PATH | os.O_CLOEXEC)
@@ -109,7 +109,7 @@ def regular(path: Path) -> Iterator[tuple[int, os.stat_result]]:
 
 
 def opened(place: int, path: Path) -> int:
-    """Return a descriptor to read the file with that ``regular`` found."""
+    """Return a descriptor for reading the file that ``regular`` found."""
     try:
         try:
             return os.open(f"/proc/self/fd/{place}", READING)
@@ -120,7 +120,7 @@ def opened(place: int, path: Path) -> int:
 
 
 def same_file(descriptor: int, place: int) -> int:
-    """Return the descriptor of a file that was opened by its path, if that is where it was."""
+    """Return the descriptor of a file opened by its path, if that is still the same file."""
     if os.path.sameopenfile(descriptor, place):
         return descriptor
     os.close(descriptor)
@@ -128,9 +128,9 @@ def same_file(descriptor: int, place: int) -> int:
 
 
 def octets(place: int, path: Path, size: int) -> bytes:
-    """Return what is in the file that ``regular`` found.
+    """Return the content of the file that ``regular`` found.
 
-    One octet above its *size* is enough to know that it grew.
+    It reads one octet more than its *size*, which tells that the file grew.
     """
     descriptor = opened(place, path)
     try:
@@ -146,7 +146,7 @@ def octets(place: int, path: Path, size: int) -> bytes:
 
 
 def require_within(descriptor: int, path: Path, folder: Path) -> None:
-    """Raise PermissionError where an open file does not stand below a folder, links followed.
+    """Raise PermissionError if an open file is not below a folder, links followed.
 
     What was opened counts: a path may lead elsewhere the next moment.
     """
@@ -156,7 +156,7 @@ def require_within(descriptor: int, path: Path, folder: Path) -> None:
 
 
 def is_foreign(path: Path) -> bool:
-    """Return whether others than root, or who we are, may write a file or folder."""
+    """Return whether users other than root and ourselves may write a file or folder."""
     try:
         status = path.stat()
     except OSError:
@@ -181,7 +181,7 @@ def version(status: os.stat_result) -> Stamp:
 
 
 def state(path: Path) -> Stamp | None:
-    """Return the version of what stands at a path, None for nothing."""
+    """Return the version of what is at a path, None for nothing."""
     try:
         return version(path.stat())
     except (OSError, ValueError):
@@ -189,7 +189,7 @@ def state(path: Path) -> Stamp | None:
 
 
 def stamp_of(file: Path | os.DirEntry[str]) -> Stamp | None:
-    """Return what differs once the file's content does; None while nothing proves it.
+    """Return a stamp that differs once the file's content does; None while that is not certain.
 
     Take it before reading: then what was read is never older.
     """
@@ -203,12 +203,12 @@ def stamp_of(file: Path | os.DirEntry[str]) -> Stamp | None:
 
 
 def whole(path: Path) -> Path:
-    """Return a path from / on and without `..`, as systemd wants it; a link stays one."""
+    """Return an absolute path without `..`, as systemd wants it; links are kept."""
     return path.resolve() if path.name in ("", "..") else path.parent.resolve() / path.name
 
 
 def noted(path: Path, largest: int = LARGEST) -> dict[str, Any]:
-    """Return the JSON object that was noted in a file; empty for none, or for anything else."""
+    """Return the JSON object in a file; empty for none, or for anything else."""
     try:
         return noted_in(read(path, largest))
     except OSError:
@@ -216,7 +216,7 @@ def noted(path: Path, largest: int = LARGEST) -> dict[str, Any]:
 
 
 def noted_in(content: bytes | None) -> dict[str, Any]:
-    """Return the JSON object that was noted; empty for none, or for anything else."""
+    """Return a JSON object; empty for anything else."""
     try:
         found = json.loads(content or b"{}")
     except (ValueError, RecursionError):  # the last one: nested without end
@@ -238,7 +238,7 @@ def added(path: Path, since: int, most: int = 8192) -> str:
 
 
 def size(path: Path | None) -> int:
-    """Return how many octets a file has, 0 when it is not there."""
+    """Return how many octets a file has, 0 if there is none."""
     try:
         return path.stat().st_size if path else 0
     except (OSError, ValueError):
@@ -252,9 +252,9 @@ def text(path: Path, largest: int = LARGEST) -> str | None:
 
 
 def write(path: Path, content: bytes, mode: int = 0o600, group: int | None = None) -> None:
-    """Put *content* in place of *path*: durable when this returns, never seen in part.
+    """Write *content* to *path*: durable when this returns, and never seen in part.
 
-    The file has *mode* from its creation on; *group* (a numeric id) may read it besides.
+    The file has *mode* from its creation on; *group* (a numeric id) may read it too.
     """
     with beside(path, content, mode, group) as temporary:
         temporary.rename(path)
@@ -265,9 +265,9 @@ def write(path: Path, content: bytes, mode: int = 0o600, group: int | None = Non
 def beside(
     path: Path, content: bytes, mode: int = 0o600, group: int | None = None
 ) -> Iterator[Path]:
-    """Have *content* in a file beside *path* for a block, durable, to be renamed to it.
+    """Provide a file with *content* beside *path* within a block, durable, to be renamed to it.
 
-    One that was not renamed when the block ends is removed.
+    A file that was not renamed when the block ends is removed.
     """
     temporary = unfinished(path)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -286,7 +286,7 @@ def beside(
 
 
 def create(path: Path, content: bytes) -> None:
-    """Write a new file for its owner alone, durably; raise FileExistsError where one is."""
+    """Write a new file for its owner alone, durably; raise FileExistsError if there is one."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     descriptor = os.open(path, flags, 0o600)
     try:
@@ -324,7 +324,7 @@ def copy(path: Path, target: Path) -> None:
 
 
 def is_regular(path: Path) -> bool:
-    """Return whether a regular file is there, be it by way of a link; for any path whatsoever."""
+    """Return whether a path leads to a regular file, maybe by a link; any path is allowed."""
     return os.path.isfile(path)  # noqa: PTH113 Path's raises for names that are too long
 
 
@@ -346,9 +346,9 @@ def new_folder(path: Path, mode: int) -> Iterator[Path]:
 
 
 def folder(path: Path, mode: int = 0o755, group: int | None = None) -> Path:
-    """Make sure that the folder is there with *mode*; folders above it are made for all.
+    """Make sure that the folder exists with *mode*, as do those above it.
 
-    Whatever the umask is. A new folder survives a power cut, as the files in it will.
+    The umask does not matter. A new folder survives a power cut, as do the files in it.
     """
     if not path.is_dir():
         if not path.parent.is_dir():
@@ -377,7 +377,7 @@ def link(path: Path, target: str) -> None:
 
 
 def linked(path: Path) -> str | None:
-    """Return where a symbolic link leads, None when there is none."""
+    """Return where a symbolic link leads, None if there is none."""
     try:
         return str(path.readlink())
     except OSError:
@@ -385,7 +385,7 @@ def linked(path: Path) -> str | None:
 
 
 def remove(path: Path) -> None:
-    """Remove a file, link or folder; nothing happens when there is none."""
+    """Remove a file, link or folder; do nothing if there is none."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -395,14 +395,14 @@ def remove(path: Path) -> None:
 
 
 def unfinished(path: Path) -> Path:
-    """Return the name of a file until all of it is there; it tells which process writes it."""
+    """Return the name of a file until it is complete; it tells which process writes it."""
     return path.with_name(f".{path.name[:100]}.{os.getpid()}.{OWN}{secrets.token_hex(6)}.new")
 
 
 def sweep(path: Path) -> None:
     """Remove the files below a folder that a killed run was writing; none had its name yet.
 
-    Not those of a process that lives: the other half may be writing them.
+    Not those of a process that is alive: the other half may be writing them.
     """
     for left in path.rglob(UNFINISHED):
         writer, mark = left.name.split(".")[-3:-1]
@@ -415,7 +415,7 @@ def sweep(path: Path) -> None:
 
 
 def lives(process: int) -> bool:
-    """Return whether a process with that number is there, and has not ended unnoticed."""
+    """Return whether a process with that number exists and is not a zombie."""
     try:
         os.kill(process, 0)
     except (ProcessLookupError, OverflowError):
@@ -426,19 +426,19 @@ def lives(process: int) -> bool:
 
 
 def is_zombie(process: int) -> bool:
-    """Return whether a process has ended, and the one that started it has not asked yet how."""
+    """Return whether a process has ended, and its parent has not waited for it yet."""
     with suppress(OSError):
         return Path(f"/proc/{process}/stat").read_bytes().rpartition(b")")[2].split()[:1] == [b"Z"]
     return False
 
 
 def matching(mask: Path) -> list[Path]:
-    """Return what a mask with wildcards names, sorted; glob(3) does it likewise."""
+    """Return what a mask with wildcards matches, sorted; like glob(3)."""
     return sorted(map(Path, glob.glob(str(mask))))  # noqa: PTH207 the mask may be absolute
 
 
 def entries(path: Path) -> list[os.DirEntry[str]]:
-    """Return the entries of a folder, sorted by name; none when it is not there."""
+    """Return the entries of a folder, sorted by name; none if it does not exist."""
     try:
         with os.scandir(path) as found:
             return sorted(found, key=lambda entry: entry.name)
@@ -447,7 +447,7 @@ def entries(path: Path) -> list[os.DirEntry[str]]:
 
 
 def pipes(path: Path) -> list[Path]:
-    """Return the named pipes in a folder, none where it cannot be looked into."""
+    """Return the named pipes in a folder, none if it cannot be read."""
     try:
         with os.scandir(path) as found:
             odd = [path / each.name for each in found if not each.is_file() and not each.is_dir()]
@@ -457,7 +457,7 @@ def pipes(path: Path) -> list[Path]:
 
 
 def names(path: Path) -> list[str]:
-    """Return the names in a folder, sorted; none when it is not there."""
+    """Return the names in a folder, sorted; none if it does not exist."""
     try:
         return sorted(os.listdir(path))  # noqa: PTH208 names, not paths: ten times quicker
     except (FileNotFoundError, NotADirectoryError):
@@ -475,7 +475,7 @@ def sync_folder(path: Path) -> None:
 
 @contextmanager
 def temporarily(path: Path, content: str) -> Iterator[Path]:
-    """Have a file for the time of a block; readable by its owner only, and not made durable."""
+    """Provide a temporary file within a block; only its owner can read it."""
     path.unlink(missing_ok=True)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     descriptor = os.open(path, flags, 0o600)

@@ -1,4 +1,4 @@
-"""Limits: what a process of ours that may be lost keeps to, and how it is asked (``Companion``)."""
+"""The limits of a process of ours that may be lost, and how it is asked (``Companion``)."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import BinaryIO
 
 
 def limit(*, memory: int, files: int) -> None:
-    """Take no more than so many octets of address space and open files, and leave nothing behind.
+    """Limit address space (octets) and open files of this process, and leave no core dump.
 
-    A sandbox may forbid it, as may the limits that there are: time is kept from outside too.
+    A sandbox may forbid it, as may existing limits: time is limited from outside too.
     """
     for what, most in (
         (resource.RLIMIT_CORE, 0),
@@ -24,7 +24,7 @@ def limit(*, memory: int, files: int) -> None:
 
 
 def allow(seconds: int) -> None:
-    """Be killed (SIGXCPU) after so many more seconds of the processor."""
+    """Allow so many more seconds of processor time; then the process is killed (SIGXCPU)."""
     spent = sum(os.times()[:2])
     with suppress(OSError, ValueError):
         _, most = resource.getrlimit(resource.RLIMIT_CPU)
@@ -35,7 +35,7 @@ NOBODY = 65534
 
 
 def be_nobody() -> None:
-    """Go on as a user who may read and write nothing of this host's, where we are root."""
+    """Continue as a user without rights on this host's files, if we are root."""
     if os.geteuid() == 0:
         with suppress(OSError):
             os.setgroups([])

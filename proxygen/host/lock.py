@@ -1,4 +1,4 @@
-"""The lock that one run holds; it goes with the process, however that ends."""
+"""The lock that one run holds; the system releases it however the process ends."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ UNWRITABLE = frozenset({errno.EROFS, errno.ENOSPC, errno.EDQUOT})
 
 @contextmanager
 def awaited(path: Path, seconds: float) -> Iterator[bool]:
-    """Hold the lock for a block, as ``held``; wait for another run so long, then LockHeld."""
+    """Hold the lock for a block, as ``held``; wait so long for another run, then raise LockHeld."""
     end = time.monotonic() + seconds
     with ExitStack() as stack:
         while True:
@@ -41,13 +41,13 @@ def awaited(path: Path, seconds: float) -> Iterator[bool]:
 
 @contextmanager
 def held(path: Path, *, instead: bool = True) -> Iterator[bool]:
-    """Hold the lock for a block; raise LockHeld at once while another run has it.
+    """Hold the lock for a block; raise LockHeld at once if another run has it.
 
-    The process id stands in the file as long as the block runs. One that is found there is of a
-    run that was killed: the block is given True, and the files that the run was writing are
-    removed from the folder of the lock. A disk that takes nothing is no reason not to hold it:
-    people are to be told of that. *instead*: while there is no file then, its folder is locked,
-    which only one lock in it may be; else there is no lock.
+    The process id is in the file as long as the block runs. An id found there is of a run that was
+    killed: the block gets True, and the files that the run was writing are removed from the folder
+    of the lock. A full disk is no reason not to hold it: people must be told of that. *instead*: if
+    there is no file, its folder is locked, which is allowed for one lock in it; otherwise there is
+    no lock.
     """
     descriptor, writable = opened(path, instead=instead)
     try:
@@ -70,9 +70,9 @@ def held(path: Path, *, instead: bool = True) -> Iterator[bool]:
 
 @contextmanager
 def of_folder(path: Path, seconds: float) -> Iterator[None]:
-    """Hold the lock of a folder that is there for a block, be others processes or threads.
+    """Hold the lock of an existing folder for a block, against processes and threads.
 
-    Wait for them so long; raise OSError then.
+    Wait for that many seconds; then raise OSError.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     end, pause = time.monotonic() + seconds, FIRST_LOOK

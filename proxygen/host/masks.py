@@ -1,4 +1,4 @@
-"""Masks: the files that a path with wildcards names, within bounds whatever the folders hold."""
+"""The files that a path with wildcards names, bounded whatever the folders hold."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from pathlib import Path, PurePath
 from proxygen.errors import UsageError
 
 MOST_NAMES = 250_000
-"""Names that are looked at for one mask: more are a mistake, or somebody's trap."""
+"""Names that are read for one mask; more are a mistake, or a trap."""
 DEEP = "**"
 
 
 def names(root: Path, mask: str) -> set[str]:
-    """Return what a mask names below *root*; raise UsageError where that is too much to look at.
+    """Return what a mask names below *root*; raise UsageError if that is too much to read.
 
-    As glob(7), hidden names apart. ``**`` is every folder below and no folder itself, and passes
-    symbolic links over: two that lead back up would have no end. A folder that the mask itself
-    names may be one.
+    As glob(7), without hidden names. ``**`` is every folder below and no folder itself, and does
+    not follow symbolic links: two that lead back up would have no end. A folder that the mask
+    itself names may be a link.
     """
     return Search(str(root), mask).names()
 
 
 def folders(root: Path, mask: str) -> set[str]:
-    """Return each folder, there or not, in which a new name may be what a mask names.
+    """Return each folder, existing or not, in which a new name may match a mask.
 
-    Only the first of them where that is too much to look at.
+    Only the first ones if there are too many names to read.
     """
     search = Search(str(root), mask)
     try:
@@ -40,7 +40,7 @@ def folders(root: Path, mask: str) -> set[str]:
 
 @dataclass(slots=True)
 class Search:
-    """One look for what a mask names; *left* is how many names may still be looked at.
+    """One search for what a mask names; *left* is how many names may still be read.
 
     Places are prefixes of paths: empty, or with a slash at their end.
     """
@@ -59,7 +59,7 @@ class Search:
         return found
 
     def folders(self) -> set[str]:
-        """Return the folders that are looked into; none for the name of one file."""
+        """Return the folders that are searched; none for the name of one file."""
         if not any(map(glob.has_magic, self.parts())):
             return set()
         first, *below = self.levels()
@@ -72,7 +72,7 @@ class Search:
         return (*parts, "*") if parts[-1:] == (DEEP,) else parts
 
     def levels(self) -> Iterator[set[str]]:
-        """Yield the places for the parts before the first wildcard, then for one part more each."""
+        """Yield the places for the parts before the first wildcard, then for each further part."""
         parts = self.parts()
         magic = (index for index, part in enumerate(parts) if glob.has_magic(part))
         first = next(magic, len(parts) - 1)
@@ -108,7 +108,7 @@ class Search:
             left += [f"{folder}{each}/" for each in self.real_folders(folder)]
 
     def real_folders(self, place: str) -> list[str]:
-        """Return the folders in a place that are not hidden, and no links to any."""
+        """Return the folders in a place that are neither hidden nor links."""
         try:
             with os.scandir(self.path(place)) as found:
                 entries = list(found)
@@ -119,7 +119,7 @@ class Search:
         return [each.name for each in shown if each.is_dir(follow_symlinks=False)]
 
     def listed(self, place: str) -> list[str]:
-        """Return the names in a place, none where there is no folder."""
+        """Return the names in a place, none if there is no folder."""
         try:
             found = os.listdir(self.path(place))  # noqa: PTH208 names, not paths
         except OSError:
@@ -128,7 +128,7 @@ class Search:
         return found
 
     def look(self, count: int) -> None:
-        """Count what is looked at."""
+        """Count names that are read; raise UsageError if there are too many."""
         self.left -= count
         if self.left < 0:
             raise UsageError(

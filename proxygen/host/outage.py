@@ -1,7 +1,7 @@
-"""Outage: what those must know who tell people that proxygen cannot run; and its end.
+"""What the script needs that mails that proxygen cannot run, and the end of an outage.
 
-They are systemd's ``proxygen-failed@.service`` and its script, which works without Python. It
-mails once, notes that in ``told``, and mails again when that is gone.
+That is systemd's ``proxygen-failed@.service`` with its script, which works without Python. It mails
+once, notes that in ``told``, and mails again when that file is gone.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ ADDRESS = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+=~-]{0,63}@[A-Za-z0-9][A-Za-z0-9.
 
 
 def note_contact(layout: Layout, contact: str | None) -> None:
-    """Note who is told besides root; nothing is written when that is known.
+    """Store who gets the mail besides root; write nothing if it is stored already.
 
-    An address of other characters is not noted. A disk that takes nothing is told by others.
+    An address with other characters is not stored. A full disk is reported elsewhere.
     """
     path = layout.outage / "contact"
     wanted = f"{contact}\n".encode() if contact and ADDRESS.fullmatch(contact) else None
@@ -35,7 +35,7 @@ def note_contact(layout: Layout, contact: str | None) -> None:
 
 
 def over(layout: Layout) -> None:
-    """Note that proxygen runs again, so that the next outage is told."""
+    """Note that proxygen runs again, so that the next outage is mailed."""
     told = layout.outage / "told"
     with suppress(OSError):
         if told.exists() or told.is_symlink():

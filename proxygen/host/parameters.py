@@ -20,7 +20,7 @@ class Note(Protocol):
     """One value that outlives us."""
 
     def get(self) -> bytes | None:
-        """Return it, None when there is none."""
+        """Return it, None if there is none."""
 
     def put(self, value: bytes) -> None:
         """Keep it, durably."""

@@ -61,7 +61,7 @@ class Companion:
     def ask(self, question: bytes, seconds: float) -> bytes:
         """Return the answer; raise Ended, or TimeoutError after so many *seconds*.
 
-        Raise ToldToStop when it was closed meanwhile, ServiceError when it cannot be started.
+        Raise ToldToStop if it was closed meanwhile, ServiceError when it cannot be started.
         """
         with self.lock:
             process = self.running()
@@ -115,7 +115,7 @@ def code_of(process: subprocess.Popen[bytes]) -> int:
 def exchanged(
     process: subprocess.Popen[bytes], question: bytes, end: float, largest: int = LONGEST_ANSWER
 ) -> bytes:
-    """Return a process's answer; raise EOFError when it ends, TimeoutError at the moment *end*."""
+    """Return a process's answer; raise EOFError if it ends, TimeoutError at the moment *end*."""
     asked, answered = process.stdin, process.stdout
     if asked is None or answered is None:
         raise EOFError
@@ -141,7 +141,7 @@ def exchanged(
 
 
 def written_to(descriptor: int, rest: memoryview) -> int:
-    """Return how much was written to a pipe; raise EOFError when nobody reads it."""
+    """Return how much was written to a pipe; raise EOFError if nobody reads it."""
     try:
         return os.write(descriptor, rest[:PORTION])
     except BlockingIOError:
@@ -159,7 +159,7 @@ def run(command: Command, timeout: float = 120.0) -> Answer:
     """Run a command to its end and return what it said.
 
     It gets no standard input, an environment of our own (no language but C) and a process
-    group of its own, which is killed after *timeout* seconds. Raises ServiceError when it
+    group of its own, which is killed after *timeout* seconds. Raises ServiceError if it
     cannot be started or does not end.
     """
     process = started(command, {"LC_ALL": "C"}, errors=subprocess.PIPE)
@@ -277,7 +277,7 @@ def said(process: subprocess.Popen[bytes], end: float) -> tuple[str, str]:
 
 
 def left(end: float) -> float:
-    """Return the seconds until the moment *end*; raise TimeoutError when it is over."""
+    """Return the seconds until the moment *end*; raise TimeoutError if it is over."""
     seconds = end - time.monotonic()
     if seconds <= 0:
         raise TimeoutError
@@ -332,7 +332,7 @@ def outlives(programs: Collection[str]) -> bool:
 
 
 def program_of(process: psutil.Process) -> tuple[str, ...]:
-    """Return the path of a process's program; none where we lack a capability that it has."""
+    """Return the path of a process's program; none if we lack a capability that it has."""
     try:
         return (process.exe(),)
     except psutil.AccessDenied:

@@ -115,7 +115,7 @@ def left_out(main: Path, pointer: Pointer) -> Iterator[Path]:
 
 
 def staged(main: Path, staging: Staging) -> Path:
-    """Return the main file of a staging; raise ServiceError when it does not lead to ours."""
+    """Return the main file of a staging; raise ServiceError if it does not lead to ours."""
     copy = staging.stage(main)
     if not staging.reached:
         ours = staging.pointer.path

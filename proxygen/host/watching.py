@@ -24,7 +24,7 @@ MOST_LINKS = 40
 """Symbolic links that are followed on one way, as in path_resolution(7)."""
 
 Interest = dict[str, set[str] | None]
-"""The names that matter in each folder, None where all do."""
+"""The names that matter in each folder, None if all do."""
 
 
 class Watching:
@@ -48,7 +48,7 @@ class Watching:
         self.reader = self.opened()
 
     def opened(self) -> InotifyFD | None:
-        """Return what reads the kernel's events, None where it cannot."""
+        """Return what reads the kernel's events, None if it cannot."""
         try:
             from watchdog.observers.inotify_c import InotifyFD
             from watchdog.utils import UnsupportedLibcError

@@ -42,12 +42,12 @@ def nobody(wanted: Certificate, exempt: bool) -> None:
 
 
 class AcmeIssuer:
-    """Obtains certificates from one authority; many orders run at once.
+    """Obtains certificates from one authority; many orders run at the same time.
 
-    Nothing is sent before the first certificate is due. An order is remembered in the store
-    from the moment the authority created it until ``finished``, so that a run that was killed
-    is continued with the same order and key. *solvers* tells who proves the names of a
-    certificate. *ordered* is told once of each new order.
+    Nothing is sent before the first certificate is due. An order is stored from the moment the
+    authority created it until ``finished``, so that a run that was killed is continued with the
+    same order and key. *solvers* returns the solvers of a certificate. *ordered* is called once for
+    each new order.
     """
 
     concurrency = AT_ONCE
@@ -81,7 +81,7 @@ class AcmeIssuer:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a person should know although certificates are obtained: of account and proofs."""
+        """Warnings about the account and about proofs, although certificates are obtained."""
         account = self.account.made.notes if self.account.made else ()
         return (*account, *(note for each in self.proved_by.values() for note in each.notes))
 
@@ -90,8 +90,8 @@ class AcmeIssuer:
     ) -> KeyAndChain:
         """Return key and chain for *wanted*; raise IssueFailed with the authority's words.
 
-        *replaces* is told to an authority that offers renewal information; one that refuses an
-        order because of it is asked for an order without.
+        *replaces* is sent to an authority that offers renewal information; if it refuses the order
+        because of it, the order is made without.
         """
         self.solvers(wanted)  # nothing is ordered when there is nobody who could prove the names
         account = self.account()
@@ -117,33 +117,33 @@ class AcmeIssuer:
             raise
 
     def missed(self, wanted: Certificate) -> None:
-        """Note that an order could not be gone on with; after some times a new one is made."""
+        """Count an order that could not be continued; after several times a new one is made."""
         with suppress(OSError):
             self.orders.missed(wanted.owner)
 
     def finished(self, owner: str) -> None:
-        """Forget the owner's orders, those at other authorities among them: they are of no use."""
+        """Forget the owner's orders, also those at other authorities."""
         self.orders.drop_all(owner)
 
     def renewal_info(self, identifier: str) -> Suggested | None:
         """Return what the authority suggests for the certificate with that unique identifier.
 
-        None when it offers no renewal information; raise IssueFailed when it cannot be had for
-        this one, or for *everybody*. Many threads may ask; no account is needed.
+        None if it offers no renewal information; raise IssueFailed if it gives none for this
+        certificate, or for *everybody*. Many threads may call this; no account is needed.
         """
         return acme_renewal.suggested(self.server, identifier)
 
     def identity(self) -> Identity:
-        """Return who the authority and we are to CAA records; raise IssueFailed.
+        """Return the names of authority and account in CAA records; raise IssueFailed.
 
-        It is asked for its directory. No account is registered for this.
+        This polls its directory and registers no account.
         """
         registered = KeptAccount(self.store, self.settings.directory).registered()
         identities = self.server.directory().meta.caa_identities
         return Identity(identities, registered.url if registered else None)
 
     def join(self) -> Account:
-        """Return the account, which is registered where it must be; raise IssueFailed."""
+        """Return the account, registered if it must be; raise IssueFailed."""
         with acme_failures.for_everybody():
             self.server.check_clock()
             check_profile(self.settings, self.server.directory())
@@ -175,7 +175,7 @@ class AcmeIssuer:
     def continued(
         self, account: Account, wanted: Certificate, former: KeyAndChain | None
     ) -> Begun | None:
-        """Return the order that a killed run began, if it was for the same and still lives."""
+        """Return the order that a killed run began, if it was for the same and is still usable."""
         kept = self.orders.get(wanted.owner)
         if kept is None or kept.purpose != self.purpose(account, wanted, former):
             return None
@@ -212,9 +212,9 @@ class AcmeIssuer:
         return Begun(url, key, order)
 
     def made(self, account: Account, wanted: Certificate, replaces: str | None) -> Answer:
-        """Return the answer to a new order, made without *replaces* where it may be the trouble.
+        """Return the answer to a new order, made without *replaces* if that may be the reason.
 
-        RFC 9773 section 5 has it sent to authorities alone that offer renewal information.
+        RFC 9773 section 5 has it sent only to authorities that offer renewal information.
         """
         place = account.directory.new_order
         if replaces and account.directory.renewal_info:
@@ -226,7 +226,7 @@ class AcmeIssuer:
         return account.post(place, new_order(self.settings, wanted, None))
 
     def purpose(self, account: Account, wanted: Certificate, former: KeyAndChain | None) -> str:
-        """Return what an order is for, so that it is never continued for anything else.
+        """Return a text that tells what an order is for; it is never continued for anything else.
 
         What it replaces does not matter: that it was begun is what counts.
         """
@@ -289,9 +289,9 @@ def new_order(settings: Acme, wanted: Certificate, replaces: str | None) -> byte
 
 
 def took(answer: Answer, replaces: str | None) -> bool:
-    """Return whether an order was taken as a replacement: its *replaces* comes back then.
+    """Return whether an order was accepted as a replacement: its *replaces* comes back then.
 
-    RFC 9773 section 5. An authority that does not know the field says nothing of it.
+    RFC 9773 section 5. An authority that does not know the field does not return it.
     """
     try:
         return replaces is not None and Order.read(answer.body).replaces == replaces
@@ -300,7 +300,7 @@ def took(answer: Answer, replaces: str | None) -> bool:
 
 
 def check_profile(settings: Acme, directory: Directory) -> None:
-    """Raise IssueFailed when the authority does not know the profile."""
+    """Raise IssueFailed if the authority does not have the profile."""
     profiles = directory.meta.profiles
     if settings.profile and settings.profile not in profiles:
         raise IssueFailed(
@@ -315,7 +315,7 @@ def check_profile(settings: Acme, directory: Directory) -> None:
 
 
 def certificates_alone(pem: bytes) -> bytes:
-    """Return the certificates in *pem* and nothing else of it; raise IssueFailed."""
+    """Return the certificates in *pem* and nothing else; raise IssueFailed."""
     chain = x509.chain_of(KeyAndChain(b"", pem))
     if len(chain) > MOST_CERTIFICATES:
         raise IssueFailed(not_obtained("long-chain", count=len(chain)))

@@ -1,4 +1,4 @@
-"""The account at an ACME authority: made once, its key kept before it is registered."""
+"""The account at an ACME authority: created once, its key stored before it is registered."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ BASE64URL = re.compile(rb"[A-Za-z0-9_-]+")
 class Account:
     """Signs requests; registers itself when it must, whichever thread notices first.
 
-    *new_terms* is the URL of the authority's terms when they are others than were agreed to
-    before; the model says that they are agreed to, and the authority was told so. *notes* are
-    for people: what went wrong with the account although it is of use.
+    *new_terms* is the URL of the authority's terms if they changed since they were agreed to; the
+    model says that they are agreed to, and the authority was told so. *notes* are warnings about an
+    account that can be used nevertheless.
     """
 
     def __init__(self, server: Server, store: Store, secrets: Callable[[Secret], bytes]) -> None:
@@ -58,12 +58,13 @@ class Account:
     def post(self, url: str, payload: bytes) -> Answer:
         """Return the answer to a signed request; raise Refused or IssueFailed.
 
-        An authority that forgot the account gets the same key again, and the request anew.
+        If the authority forgot the account, the same key is registered again, and the request
+        repeated.
         """
         return self.known(lambda account: self.network.post(url, payload, self.key, account))
 
     def look(self, url: str) -> Answer:
-        """Return what stands at *url*; raise as ``post`` does."""
+        """Return the resource at *url*; raise as ``post`` does."""
         return self.known(lambda account: self.network.look(url, self.key, account))
 
     def known(self, request: Callable[[str], Answer]) -> Answer:
@@ -80,9 +81,9 @@ class Account:
         return request(self.url)
 
     def stored_key(self) -> JWKEC:
-        """Return the account's key: a new one, or the stored one.
+        """Return the account's key, stored or new.
 
-        A roll-over that was cut short is finished, unless the authority does not want it.
+        An interrupted roll-over is finished, unless the authority refuses it.
         """
         key = self.kept.key() or self.kept.new_key()
         coming = self.kept.key(NEXT)
@@ -95,11 +96,11 @@ class Account:
         return key
 
     def settled(self, key: JWKEC, coming: JWKEC) -> bool:
-        """Return whether the account's key is the one that is coming, now at the latest.
+        """Return whether the account's key is now the next one.
 
-        The request of the run that was cut short may still be under way, so that it is not
-        enough to ask which key the authority knows: the key is changed once more. Whichever
-        request comes second is signed with a key that counts no more.
+        The request of the run that was interrupted may still be under way, so it is not enough to
+        ask which key the authority knows: the key is changed once more. Whichever request comes
+        second is signed with a key that no longer counts.
         """
         place, account = self.directory.key_change, found(self.server, key)
         if place and account:
@@ -109,11 +110,11 @@ class Account:
         return found(self.server, coming) is not None
 
     def roll_over(self) -> None:
-        """Put a new key in the place of the account's (RFC 8555 section 7.3.5).
+        """Replace the account's key by a new one (RFC 8555 section 7.3.5).
 
-        It is stored before the authority hears of it, and takes the other one's place once the
-        authority agreed. Raise IssueFailed; without a clear answer it is tried again when the
-        account is used next.
+        It is stored before the authority hears of it, and becomes the account's key once the
+        authority agreed. Raise IssueFailed; without a clear answer, the next use of the account
+        tries again.
         """
         place = self.directory.key_change
         if place is None:
@@ -135,7 +136,7 @@ class Account:
         self.key = coming
 
     def stored_url(self) -> str | None:
-        """Return the URL of the account as it was registered, brought up to date there."""
+        """Return the URL of the account as it was registered, with contact and terms updated."""
         registered = self.kept.registered()
         if registered is None:
             return None
@@ -151,10 +152,11 @@ class Account:
         return self.tell(registered, contact)
 
     def tell(self, known: Registered, contact: str | None) -> str | None:
-        """Tell contact and agreement (RFC 8555 section 7.3.2); None when it forgot us.
+        """Update contact and agreement (RFC 8555 section 7.3.2); return None if the account is
+        unknown.
 
-        An authority that takes no update is no reason to have no certificates, unless somebody
-        must act before the account is of use again: RFC 8555 has no way of agreeing to new terms.
+        If the authority accepts no update, certificates are obtained nevertheless, unless somebody
+        must act before the account can be used again: RFC 8555 has no way of agreeing to new terms.
         """
         update = messages.UpdateRegistration(contact=mailto(contact), terms_of_service_agreed=True)
         told = known.model_copy(update={"terms": self.directory.meta.terms})
@@ -227,12 +229,12 @@ class Account:
 
 
 def mailto(contact: str | None) -> tuple[str, ...]:
-    """Return a contact as the authority wants it."""
+    """Return a contact as a ``mailto:`` URL."""
     return (f"mailto:{contact}",) if contact else ()
 
 
 def untaken(known: Registered, unwanted: Unwanted) -> str:
-    """Return the note about a contact that the authority did not take."""
+    """Return the warning about a contact that the authority did not accept."""
     return (
         f"the authority of the account {known.url} did not accept the contact"
         f" {unwanted.contact or '(none)'} and keeps {known.contact or 'none'}; correct `contact`"
@@ -241,7 +243,7 @@ def untaken(known: Registered, unwanted: Unwanted) -> str:
 
 
 def found(server: Server, key: JWKEC) -> str | None:
-    """Return the URL of the account that a key is of, None for none (RFC 8555 section 7.3.1)."""
+    """Return the URL of the account of a key, None if there is none (RFC 8555 section 7.3.1)."""
     asked = messages.NewRegistration(only_return_existing=True)
     directory = server.directory()
     try:
@@ -266,7 +268,7 @@ def encoded(message: JSONObjectWithFields) -> bytes:
 
 
 def location(answer: Answer, what: str) -> str:
-    """Return the URL of what was created; raise IssueFailed when the authority names none."""
+    """Return the URL of what was created; raise IssueFailed if the authority sent none."""
     try:
         return Registered(url=answer.headers.get("Location", "")).url
     except ValueError:
@@ -274,6 +276,6 @@ def location(answer: Answer, what: str) -> str:
 
 
 def unbound(settings: Acme) -> NotObtained:
-    """Return the failure at an authority that wants a binding which the model has not."""
+    """Return the failure for an authority that requires a binding that the model does not have."""
     problem = f"{URN}externalAccountRequired"
     return not_obtained("no-binding", where=settings.origin, problem=problem, final=True)

@@ -1,4 +1,4 @@
-"""What an ACME authority says, read as hostile input: types, sizes and characters are bounded."""
+"""The answers of an ACME authority, read as hostile: types, sizes and characters are bounded."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ TOKEN = re.compile(r"[A-Za-z0-9_-]{22,200}", re.ASCII)
 
 
 def https(url: str) -> str:
-    """Return *url* unless it is no plain HTTPS URL; the host may be any (RFC 8555 section 7.1)."""
+    """Return *url* if it is a plain HTTPS URL; the host may be any (RFC 8555 section 7.1)."""
     parts = urlsplit(url)
     plain = url.isascii() and url.isprintable() and " " not in url
     if not plain or parts.scheme != "https" or not parts.hostname or parts.username is not None:
@@ -44,7 +44,7 @@ def https(url: str) -> str:
 
 
 def printable(text: str) -> str:
-    """Return *text* as it may be shown to a person: one line, bounded, nothing invisible."""
+    """Return *text* for a person: one line, bounded, nothing invisible."""
     shown = text[: 2 * LONGEST_TEXT]
     visible = "".join(letter if letter.isprintable() else " " for letter in shown)
     return " ".join(visible.split())[:LONGEST_TEXT]
@@ -56,17 +56,17 @@ Word = Annotated[str, Field(max_length=1000), AfterValidator(printable)]
 
 
 class Unreadable(IssueFailed):
-    """What came from the authority is not what was asked for."""
+    """An answer of the authority is not what was asked for."""
 
 
 class Said(BaseModel):
-    """One JSON object of the authority; fields that we do not know are left aside."""
+    """A JSON object of the authority; unknown fields are ignored."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore", hide_input_in_errors=True)
 
     @classmethod
     def read(cls, body: bytes) -> Self:
-        """Return the object in *body*; raise IssueFailed when it is none of this kind."""
+        """Return the object in *body*; raise IssueFailed if it is not of this kind."""
         try:
             return cls.model_validate_json(body)
         except ValidationError as error:
@@ -90,7 +90,7 @@ class Identifier(Said):
 
     @property
     def name(self) -> str:
-        """The name as ours are written: in lower case, an address in its shortest form."""
+        """The name as we write names: in lower case, an address in its shortest form."""
         try:
             return str(ip_address(self.value)) if self.type == "ip" else self.value.lower()
         except ValueError:
@@ -114,11 +114,11 @@ class Problem(Said):
 
     @property
     def leaves(self) -> Iterator[Problem]:
-        """The problem itself, or those that it is made of: no more than names may be ordered."""
+        """The subproblems, or the problem itself; at most as many as names may be ordered."""
         yield from islice(self.parts(), MOST_NAMES)
 
     def parts(self) -> Iterator[Problem]:
-        """Yield the problem itself, or those that it is made of."""
+        """Yield the subproblems, or the problem itself."""
         if not self.subproblems:
             yield self
         for part in self.subproblems:
@@ -144,7 +144,7 @@ class Status(StrEnum):
 
 
 def domains(names: object) -> tuple[str, ...]:
-    """Return the host names in a list, bounded; what else is in it is of no use to anybody."""
+    """Return the host names in a list, bounded; other values are ignored."""
     found = []
     for each in names[:MOST_IDENTITIES] if isinstance(names, list | tuple) else ():
         try:
@@ -229,14 +229,14 @@ class Authorization(Said):
 
     @property
     def problem(self) -> Problem:
-        """Why it is not valid, as far as the authority says."""
+        """Why it is not valid, as far as the authority tells."""
         told = next((one.error for one in self.challenges if one.error), None)
         unsaid = Problem(detail=f"the authorization is {self.status.value}, without a reason")
         return (told or unsaid).about(self.name)
 
     @property
     def is_unproven(self) -> bool:
-        """Whether its validation failed, so that no other authority would see more."""
+        """Whether its validation failed, so that no other authority would succeed."""
         invalid = self.status is Status.INVALID
         return invalid and not any(leaf.kind in OWN_REASONS for leaf in self.problem.leaves)
 

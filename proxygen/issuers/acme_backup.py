@@ -18,7 +18,7 @@ AGAIN = "make a new backup with `proxygen account --export FILE`"
 
 
 class Backup(BaseModel):
-    """What is needed to have the same account elsewhere; *key* is a private key (PEM)."""
+    """What is needed to use the same account elsewhere; *key* is a private key (PEM)."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -30,7 +30,7 @@ class Backup(BaseModel):
 
     @classmethod
     def of(cls, kept: KeptAccount, directory: str, now: datetime) -> Backup:
-        """Return a backup of the account as it is stored; raise UsageError when there is none."""
+        """Return a backup of the stored account; raise UsageError if there is none."""
         registered, pem = kept.registered(), kept.read()
         if registered is None or kept.key() is None or pem is None:
             raise no_account(directory)
@@ -49,7 +49,7 @@ class Backup(BaseModel):
 
     @classmethod
     def read(cls, content: bytes, name: str) -> Backup:
-        """Return the backup in a file called *name*; raise UsageError when it is none."""
+        """Return the backup in a file called *name*; raise UsageError if it is none."""
         try:
             return cls.model_validate_json(content)
         except ValidationError as error:
@@ -57,14 +57,14 @@ class Backup(BaseModel):
 
     @property
     def content(self) -> bytes:
-        """What is written to its file."""
+        """The content of its file."""
         return self.model_dump_json(indent=2).encode() + b"\n"
 
     def check(self, kept: KeptAccount, server: Server) -> None:
-        """Return if it is of the account in use and the authority knows its key.
+        """Check that it is of the account in use and that the authority knows its key.
 
-        Raise UsageError for a backup of something else, IssueFailed when the authority does
-        not know it, or cannot be asked.
+        Raise UsageError for a backup of something else, IssueFailed if the authority does not know
+        it, or cannot be asked.
         """
         directory = server.settings.directory
         if self.directory != directory:
@@ -88,7 +88,7 @@ class Backup(BaseModel):
 
 
 def no_account(directory: str) -> UsageError:
-    """Return the error for an authority where there is no account yet."""
+    """Return the error for an authority at which there is no account yet."""
     return UsageError(
         f"proxygen has no account at {directory} yet",
         remedy="run `proxygen apply`: the first order creates it",

@@ -1,4 +1,4 @@
-"""From an authority's refusal to an error that a person can act on."""
+"""Turns an authority's refusal into an error that a person can act on."""
 
 from __future__ import annotations
 
@@ -42,7 +42,10 @@ NO_ADVICE = Advice()
 
 
 class Over(Refused):
-    """The order came to nothing: the next try needs a new one; *unproven*: as in IssueFailed."""
+    """The order has ended without a certificate: the next try needs a new one.
+
+    *unproven* is as in IssueFailed.
+    """
 
     def __init__(
         self, problem: Problem, unproven: tuple[str, ...] = (), advice: Advice = NO_ADVICE
@@ -53,7 +56,7 @@ class Over(Refused):
 
 
 class Wrong(IssueFailed):
-    """What the authority answered cannot be right: the order is given up."""
+    """An answer of the authority cannot be right: the order is given up."""
 
 
 class Unfinished(IssueFailed):
@@ -61,7 +64,7 @@ class Unfinished(IssueFailed):
 
 
 class Unseen(IssueFailed):
-    """The authority, which works, does not show an order that it took before."""
+    """The authority works, but does not show an order that it accepted before."""
 
 
 REACHED, CONTACT, KEY, NAME = "acme-other-answer", "acme-contact", "acme-key", "acme-name"
@@ -117,9 +120,9 @@ EXACT_SET = "exact set"
 
 
 def unseen(url: str, refused: Refused) -> NotObtained:
-    """Return the failure of an order that was begun and cannot be looked at.
+    """Return the failure of an order that was begun and cannot be fetched.
 
-    It is this order's trouble: others are asked for, and find out whether it is theirs as well.
+    It concerns this order: others are made, and show whether they have the same problem.
     """
     said, retry_at = words(refused.problem), refused.retry_at
     return not_obtained("order-not-shown", where=url, retry_at=retry_at, words=said)
@@ -128,7 +131,7 @@ def unseen(url: str, refused: Refused) -> NotObtained:
 def of_names(names: tuple[str, ...], refused: Refused) -> NotObtained:
     """Return why there is no certificate for *names*.
 
-    It blames the names that the problem names, all of them when it names none.
+    It blames the names that the problem names, or all of them if it names none.
     """
     leaves = tuple(refused.problem.leaves)
     blamed = tuple(dict.fromkeys(leaf.identifier.name for leaf in leaves if leaf.identifier))
@@ -152,8 +155,8 @@ def of_names(names: tuple[str, ...], refused: Refused) -> NotObtained:
 def refused_names(names: tuple[str, ...], problem: Problem) -> Iterator[RefusedName]:
     """Yield each of *names* that a problem says something against, once.
 
-    A part without an identifier counts where it is of a type that is about names: Let's Encrypt
-    names in the text alone what it refuses when that is one name.
+    A subproblem without an identifier counts if its type is about names: Let's Encrypt names a
+    single refused name only in the text.
     """
     said: dict[str, Problem] = {}
     for leaf in problem.leaves:
@@ -231,7 +234,7 @@ def meaning(code: str, scope: Scope, place: str, advice: Advice) -> Failure:
 
 @contextmanager
 def for_everybody() -> Iterator[None]:
-    """Mark what fails in a block as everybody's failure."""
+    """Mark what fails in a block as a failure for everybody."""
     try:
         yield
     except IssueFailed as error:
@@ -241,7 +244,8 @@ def for_everybody() -> Iterator[None]:
 def met_by_all(refused: Refused, names: tuple[str, ...]) -> bool:
     """Return whether a request for any other names would be refused as well.
 
-    An order that came to nothing is no such refusal: the authority works, and accepted it.
+    An order that ended without a certificate is no such refusal: the authority works, and accepted
+    it.
     """
     leaves = tuple(refused.problem.leaves)
     if isinstance(refused, Over) or any(leaf.identifier for leaf in leaves):

@@ -1,4 +1,4 @@
-"""What is kept of an authority between runs: our account there, and the orders under way."""
+"""What is stored of an authority between runs: our account there, and orders under way."""
 
 from __future__ import annotations
 
@@ -33,21 +33,21 @@ AGAIN = timedelta(days=1)
 
 
 class Unwanted(Said):
-    """A contact that the authority did not take, when that was, and why in its own words."""
+    """A contact that the authority did not accept, with the moment and its own words."""
 
     contact: str | None
     at: AwareDatetime
     words: Word
 
     def holds(self, contact: str | None, now: datetime) -> bool:
-        """Return whether it is of no use to tell *contact* again so soon."""
+        """Return whether it is too early to send *contact* again."""
         return self.contact == contact and timedelta(0) <= now - self.at < AGAIN
 
 
 class Registered(Said):
-    """The account's URL, the contact the authority was told, and the terms that were agreed to.
+    """The account's URL, the contact that was sent, and the terms that were agreed to.
 
-    *unwanted* is the contact of the model while the authority does not take it.
+    *unwanted* is the contact of the model while the authority does not accept it.
     """
 
     url: Url
@@ -60,9 +60,9 @@ REGISTERED = Codec[Registered](Registered)
 
 
 class KeptAccount:
-    """The account at one authority as the store has it; nobody else is asked.
+    """The account at one authority as it is stored; no request is sent.
 
-    It is written where the store has what was read of it: what another process wrote stays.
+    It is written only if the store still has what was read: what another process wrote stays.
     """
 
     def __init__(self, store: Store, directory: str) -> None:
@@ -71,7 +71,7 @@ class KeptAccount:
         self.known: dict[str, bytes | None] = {}
 
     def read(self, which: str = KEY) -> bytes | None:
-        """Return a value as it is stored, None when there is none."""
+        """Return a value as it is stored, None if there is none."""
         self.known[which] = self.store.get(f"{self.folder}/{which}")
         return self.known[which]
 
@@ -84,7 +84,7 @@ class KeptAccount:
         return kept
 
     def key(self, which: str = KEY) -> JWKEC | None:
-        """Return a stored key, None when there is none; raise IssueFailed for a damaged one."""
+        """Return a stored key, None if there is none; raise IssueFailed for a damaged one."""
         pem = self.read(which)
         if pem is None:
             return None
@@ -97,9 +97,9 @@ class KeptAccount:
         return key
 
     def new_key(self, which: str = KEY) -> JWKEC:
-        """Return a new key; it is stored before anybody hears of it.
+        """Return a new key, stored before anybody hears of it.
 
-        Where another process was quicker it is the one that is stored.
+        If another process was quicker, return the one that it stored.
         """
         pem = new_key(KeyType.ECDSA_P256)
         if not self.put({which: pem}):
@@ -107,10 +107,10 @@ class KeptAccount:
         return JWKEC(key=load_pem_private_key(pem, None))
 
     def move(self) -> None:
-        """Put the next key in the place of the key, which is forgotten.
+        """Replace the key by the next one; the former key is forgotten.
 
-        The authority knows no other by now, so that it counts also where another process has begun
-        to change the key.
+        The authority knows no other by now, so this is right even if another process has begun to
+        change the key.
         """
         pem = self.known.get(NEXT)
         if pem and not self.put({KEY: pem, NEXT: None}):
@@ -157,7 +157,7 @@ def thumbprint(key: JWKEC) -> str:
 class KeptOrder(Said):
     """What is stored of an order: what it is for, its URL, and the key of the certificate.
 
-    *misses* counts how often in a row it could not be reached, *delays* how often it was not
+    *misses* counts how often in a row it could not be fetched, *delays* how often it was not
     finished in time.
     """
 
@@ -193,7 +193,7 @@ class KeptOrders:
         self.change(owner, {self.directory: order})
 
     def make_room(self, owner: str) -> None:
-        """Forget the owner's order; raise OSError when another could not be remembered."""
+        """Forget the owner's order; raise OSError if another could not be stored."""
         key, kept = order_key(owner), False
         while not kept:  # it is written although nothing changes: that is what is tried
             former = readable(self.store, key)

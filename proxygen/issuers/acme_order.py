@@ -70,7 +70,7 @@ class Course:
         self.deadline = time.monotonic() + pace.order
 
     def walk(self, order: Order, request: bytes) -> Order:
-        """Return the order once it is valid; raise Over when it ends otherwise."""
+        """Return the order once it is valid; raise Over if it ends otherwise."""
         if order.status is Status.PENDING:
             self.prove(order)
             order = self.order(Status.PENDING)
@@ -124,7 +124,7 @@ class Course:
         check_valid([*known, *settled], self.advice(proofs))
 
     def proof(self, url: str, authorization: Authorization) -> Proof:
-        """Return how an authorization is proven; raise IssueFailed when it cannot be."""
+        """Return how an authorization is proven; raise IssueFailed if it cannot be."""
         challenge = chosen(authorization, self.solvers, self.wanted)
         return Proof(url, authorization, challenge, self.solvers[challenge.type])
 
@@ -218,7 +218,7 @@ class Course:
         time.sleep(seconds)
 
     def check_time(self, seconds: float) -> None:
-        """Raise Unfinished when the time for the order is over in so many *seconds*.
+        """Raise Unfinished if the time for the order is over in so many *seconds*.
 
         The order stays stored: the next run continues it.
         """

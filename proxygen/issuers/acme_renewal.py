@@ -76,7 +76,7 @@ class RenewalInfo(Said):
 def suggested(server: Server, identifier: str) -> Suggested | None:
     """Return what the authority suggests for the certificate with that unique identifier.
 
-    None when it offers no renewal information. Raise IssueFailed when there is no usable answer
+    None if it offers no renewal information. Raise IssueFailed if there is no usable answer
     for this one; *retry_at* tells when to ask again where the authority says so, or where
     trying sooner is not allowed (RFC 9773 section 4.3.3).
     """

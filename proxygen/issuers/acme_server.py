@@ -86,7 +86,7 @@ class Server:
         return directory
 
     def check_clock(self) -> None:
-        """Raise IssueFailed when our clock is so wrong that nothing obtained would be of use."""
+        """Raise IssueFailed if our clock is so wrong that nothing obtained would be of use."""
         self.directory()
         if abs(self.ahead) <= SKEW:
             return

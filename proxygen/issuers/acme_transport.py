@@ -141,7 +141,7 @@ class Transport:
     def send(self, method: str, url: str, body: bytes | None, end: float) -> Answer:
         """Return the answer to one request, complete by the moment *end*.
 
-        Raise Unreached when there is none.
+        Raise Unreached if there is none.
         """
         down = self.down.get(netloc_of(url))
         if down and time.monotonic() < down[0]:
@@ -307,7 +307,7 @@ def reason(error: OSError) -> str:
 
 
 def whole(response: urllib3.BaseHTTPResponse) -> bytes:
-    """Return the complete body; raise TooMuch when it is too large."""
+    """Return the complete body; raise TooMuch if it is too large."""
     body = bytearray()
     while piece := response.read1(65536, decode_content=False):
         body += piece

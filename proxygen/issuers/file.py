@@ -125,7 +125,7 @@ class Read:
 
 
 def fingerprint(source: FileSource) -> str:
-    """Return what changes when one of the files does, empty when one cannot be read."""
+    """Return a text that changes when one of the files does, empty if one cannot be read."""
     digest = hashlib.sha256()
     try:
         for path in source.paths:
@@ -139,7 +139,7 @@ def fingerprint(source: FileSource) -> str:
 
 
 def mark(source: FileSource, held: str, secrets: Callable[[Secret], bytes]) -> str:
-    """Return what changes when anything does because of which files could not be used.
+    """Return a text that changes when anything does because of which files could not be used.
 
     That is what they *held* (their fingerprint), where they are, and their password, which it does
     not hold itself.

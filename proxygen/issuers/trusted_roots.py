@@ -15,7 +15,7 @@ from proxygen.model.roots import LARGEST, roots
 
 
 def trust(context: ssl.SSLContext, path: Path) -> None:
-    """Trust the CA certificates in a PEM file; raise IssueFailed when there are none."""
+    """Trust the CA certificates in a PEM file; raise IssueFailed if there are none."""
     try:
         held = files.read(path, LARGEST)
         if held is None:

@@ -39,7 +39,7 @@ INSTEAD = {
 def flaw(name: str) -> tuple[str, str]:
     """Return what keeps *name* (in lower case) from being a host name, and what to do about it.
 
-    The reason quotes one character of the name at most; it is empty where none is found.
+    The reason quotes one character of the name at most; it is empty if none is found.
     """
     if wrong := next(filter(is_forbidden, name), None):
         return f"{spoken(wrong)} may not stand in a host name", INSTEAD.get(wrong, HOST_REMEDY)
@@ -53,7 +53,7 @@ def flaw(name: str) -> tuple[str, str]:
 
 
 def flaw_of_label(label: str, *, is_first: bool) -> tuple[str, str] | None:
-    """Return what is wrong with a label, and what to do about it; None where nothing is found."""
+    """Return what is wrong with a label, and what to do about it; None if nothing is found."""
     import idna
 
     if not label:

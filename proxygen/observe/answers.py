@@ -56,7 +56,7 @@ class Included:
     known: dict[Path, str] = field(default_factory=dict)
 
     def whole(self, text: str, depth: int = 0) -> str:
-        """Return a text with all that it includes; raise OSError where that is too much.
+        """Return a text with all that it includes; raise OSError if that is too much.
 
         What is *repeated* ends there instead.
         """

@@ -35,7 +35,7 @@ class Presence(StrEnum):
     """By other records, or through a proxy: nothing is to be done."""
     MISSING = "missing"
     OPTIONAL = "not needed"
-    """It is not there, and nothing forbids what it would allow."""
+    """It does not exist, and nothing forbids what it would allow."""
     UNKNOWN = "unknown"
 
 

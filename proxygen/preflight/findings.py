@@ -20,7 +20,7 @@ def finding(code: str, *because: Cause | None, grave: bool = True, **facts: str)
 
 
 def trouble(found: Found) -> Finding | None:
-    """Return why an authority gets no answer either, None when there is one.
+    """Return why an authority gets no answer either, None if there is one.
 
     What is our own trouble is not grave: the authority may well be able to look.
     """
@@ -60,7 +60,7 @@ def facts_of(found: Found) -> dict[str, str]:
 
 
 def unserving(found: Found) -> str:
-    """Return the servers that give no answer, empty where none was asked."""
+    """Return the servers that give no answer, empty if none was asked."""
     servers = sorted({each.server for each in found.replies if each.kind not in SETTLED})
     return ", ".join(servers)
 

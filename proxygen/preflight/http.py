@@ -131,7 +131,7 @@ async def up_to(reader: StreamReader, most: int) -> bytes:
 
 
 def redirected(target: Target, location: str, ports: frozenset[int]) -> Target:
-    """Return where a redirect leads; raise Astray where no authority follows it.
+    """Return where a redirect leads; raise Astray if no authority follows it.
 
     The value becomes a request line of ours, so nothing but printable ASCII passes.
     """

@@ -25,7 +25,7 @@ class Preflight:
     """Looks at names before an authority is asked.
 
     *addresses* are those of this installation, as the model states them or as they were found
-    out; none where nobody knows. Without a *beacon* nothing is fetched. Never more than
+    out; none if nobody knows. Without a *beacon* nothing is fetched. Never more than
     *in_flight* names are looked at, and connections open, at once; *patience* is in seconds.
     """
 

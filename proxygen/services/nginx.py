@@ -84,7 +84,7 @@ def questions(program: str, settings: Settings, layout: Layout) -> Mapping[str, 
 def facts(
     program: str, settings: Settings, layout: Layout, answers: Mapping[str, Answer]
 ) -> NginxFacts:
-    """Return what the answers tell; raise ServiceError when it cannot be worked with."""
+    """Return what the answers tell; raise ServiceError if it cannot be worked with."""
     built = answers["built"].words
     main = main_file(settings, layout)
     root = configuration(answers["configuration"], main, built)

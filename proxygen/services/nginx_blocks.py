@@ -18,7 +18,7 @@ from proxygen.services.nginx_names import LONGEST_HASHED, parent, parents, serve
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """An upstream as nginx names it; *servers* are ADDRESS:PORT, none where no name has one."""
+    """An upstream as nginx names it; *servers* are ADDRESS:PORT, none if no name has one."""
 
     name: str
     servers: tuple[str, ...]
@@ -35,7 +35,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Passing:
-    """A location with the URL that its requests are passed on to; empty where none is.
+    """A location with the URL that its requests are passed on to; empty if none is.
 
     *password_file* tells whose passwords are good there.
     """
@@ -48,7 +48,7 @@ class Passing:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """The server blocks for some names; *certificate* is None where it is chosen at the handshake.
+    """The server blocks for some names; *certificate* is None if it is chosen at the handshake.
 
     *additions*: the folder with the administrator's directives. *closed*: all requests get 503.
     """
@@ -192,7 +192,7 @@ def block(sites: list[WebSite], live: Live, facts: WebFacts, on_demand: bool) ->
 
 
 def included(scope: str, facts: WebFacts, live: Live) -> Path | None:
-    """Return the folder of the additions of a scope, None where there are none."""
+    """Return the folder of the additions of a scope, None if there are none."""
     found = facts.additions.get(scope)
     return live.additions / found.digest if found else None
 

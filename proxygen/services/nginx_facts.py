@@ -26,7 +26,7 @@ ADDRESS = re.compile(r"\[[0-9A-Fa-f:.]+\]|[0-9]+(?:\.[0-9]+)+")
 class NginxFacts(WebFacts):
     """What was found out about nginx.
 
-    *openssl*: the version of the OpenSSL it uses, empty when unknown. *default_ports* are those
+    *openssl*: the version of the OpenSSL it uses, empty if unknown. *default_ports* are those
     for which somebody else's server block is the default.
     """
 
@@ -47,7 +47,7 @@ def pointer_file(main: Path) -> Path:
 
 
 def able(program: str, settings: Settings, built: str) -> tuple[int, ...]:
-    """Return nginx's version; raise ServiceError when it lacks what we need."""
+    """Return nginx's version; raise ServiceError if it lacks what we need."""
     version = numbers(r"nginx version: \S+?/([0-9.]+)", built)
     if version < OLDEST:
         raise ServiceError(too_old(version, program, built))
@@ -93,7 +93,7 @@ def configuration(answer: Answer, main: Path, built: str) -> Directive:
 
 
 def numbers(pattern: str, text: str) -> tuple[int, ...]:
-    """Return the dotted number that *pattern* finds; empty when it finds none."""
+    """Return the dotted number that *pattern* finds; empty if it finds none."""
     match = re.search(pattern, text)
     return tuple(int(part) for part in match[1].split(".") if part) if match else ()
 
@@ -112,7 +112,7 @@ def pid_file(root: Directive, built: str, layout: Layout) -> Path:
 
 
 def error_log(root: Directive, built: str, layout: Layout) -> Path | None:
-    """Return the file of the error log, None where it is no file."""
+    """Return the file of the error log, None if it is no file."""
     said = root.first("error_log") or option("error-log-path", built) or ""
     return layout.host(said) if said.startswith("/") else None
 

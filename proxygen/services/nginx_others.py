@@ -176,7 +176,7 @@ def pattern(text: str) -> re.Pattern[str] | None:
 
 
 def file_for(written: str, name: str) -> str:
-    """Return the file that is meant for a name, empty where it is none or nobody knows which."""
+    """Return the file that is meant for a name, empty if it is none or nobody knows which."""
     if NAME.fullmatch(name):
         written = SNI.sub(name, written)
     is_file = "$" not in written and not re.match(r"(?:data|engine|store):", written)

@@ -11,7 +11,7 @@ from proxygen.services import Answer
 
 
 def version_in(answer: Answer, service: str, asked: str) -> tuple[int, ...]:
-    """Return the version that an answer begins with; raise ServiceError where it tells none."""
+    """Return the version that an answer begins with; raise ServiceError if it tells none."""
     found = re.match(r"\s*(\d{1,4}(?:\.\d{1,4}){1,3})", answer.out)
     if answer.code or not found:
         said = answer.words
@@ -33,7 +33,7 @@ def dotted(version: tuple[int, ...]) -> str:
 
 
 def understood(answer: Answer, service: str, main: Path, asked: str) -> str:
-    """Return what a service printed; raise Unreadable when it refused its configuration."""
+    """Return what a service printed; raise Unreadable if it refused its configuration."""
     if answer.code:
         code, words = "configuration-unreadable", answer.err
         raise Unreadable(

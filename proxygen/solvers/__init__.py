@@ -56,7 +56,7 @@ class Writer(Protocol):
         """Add *value* to the TXT records at *name* (A-labels, no final dot)."""
 
     def remove(self, name: str, value: str) -> None:
-        """Remove *value* from the TXT records at *name*; do nothing if it is not there."""
+        """Remove *value* from the TXT records at *name*; do nothing if it does not exist."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,7 +67,7 @@ class Looking(Protocol):
     def shown(self, names: Collection[str]) -> Mapping[str, tuple[Shown, ...]]:
         """Return what each authoritative server of its zone shows now, for each of *names*.
 
-        Nothing of it is remembered from before. Raise IssueFailed when nobody can be asked.
+        Nothing of it is remembered from before. Raise IssueFailed if nobody can be asked.
         """
 
 

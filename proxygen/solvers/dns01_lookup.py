@@ -46,7 +46,7 @@ class Lookups:
         return self.led(name).zone
 
     def led(self, name: str) -> Led:
-        """Return where *name* leads now; raise IssueFailed when nobody would find a record there.
+        """Return where *name* leads now; raise IssueFailed if nobody would find a record there.
 
         That there is no record yet, and nothing else at that name, is as it should be.
         """
@@ -64,7 +64,7 @@ class Lookups:
         return led
 
     def trouble(self, name: str) -> str:
-        """Return why the zone of a name is not known; raise IssueFailed where it is our trouble."""
+        """Return why the zone of a name is not known; raise IssueFailed if it is our trouble."""
         found = self.asked(self.resolving.look(above(name), "SOA"))
         if found.trouble is Trouble.CANNOT_LOOK:
             words = because(found.because)

@@ -76,7 +76,7 @@ class Program:
             )
 
     def answer(self, arguments: tuple[str, ...], environment: dict[str, str]) -> Answer:
-        """Return what the program said; raise IssueFailed when it cannot be run, or hangs."""
+        """Return what the program said; raise IssueFailed if it cannot be run, or hangs."""
         from proxygen.host import executables, processes
 
         limits = {"timeout": float(self.settings.timeout), "largest": KEPT_OUTPUT}

@@ -193,7 +193,7 @@ class Listener:
         self.threads.shutdown(wait=True)
 
     def present(self, name: str, token: str, key_authorization: str) -> None:
-        """Answer requests for *token* from now on; raise IssueFailed when the port is taken."""
+        """Answer requests for *token* from now on; raise IssueFailed if the port is taken."""
         checked(name, token, key_authorization)
         with self.lock:
             if not self.sockets:
@@ -257,7 +257,7 @@ def checked(name: str, token: str, key_authorization: str) -> None:
 
 
 def request_line(client: socket.socket, deadline: float) -> bytes:
-    """Return the first line once the whole head arrived; empty when it is none, or too late."""
+    """Return the first line once the whole head arrived; empty if it is none, or too late."""
     head = b""
     while b"\r\n\r\n" not in head and b"\n\n" not in head:
         left = deadline - time.monotonic()

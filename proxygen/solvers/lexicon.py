@@ -7,7 +7,7 @@ from proxygen.solvers.lexicon_settings import Settings
 
 
 def writer(settings: Settings, writing: Writing) -> Writer:
-    """Return what asks the provider; raise IssueFailed when the package or a secret is missing."""
+    """Return what asks the provider; raise IssueFailed if the package or a secret is missing."""
     from proxygen.model.reading import secret
     from proxygen.solvers.lexicon_provider import Provider
 

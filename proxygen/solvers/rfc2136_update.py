@@ -92,7 +92,7 @@ class Updates:
         raise IssueFailed(self.unreached(failed)) from failed
 
     def addresses(self) -> Iterator[str]:
-        """Return the addresses of the server; raise IssueFailed when its name has none."""
+        """Return the addresses of the server; raise IssueFailed if its name has none."""
         try:
             found = places_of(self.settings.server, self.settings.port, self.settings.timeout)
         except OSError as error:
@@ -159,7 +159,7 @@ OF_THE_ZONE = frozenset({"REFUSED", "NOTAUTH", "NOTZONE"})
 
 
 def apex(answer: dns.message.Message, owner: dns.name.Name) -> dns.name.Name | None:
-    """Return the zone of *owner* that an authoritative answer tells, None when it tells none.
+    """Return the zone of *owner* that an authoritative answer tells, None if it tells none.
 
     Its SOA record is the answer, or stands beside "there is none" (RFC 2308 section 3).
     """

@@ -31,7 +31,7 @@ PER_CONNECTION = 90
 
 
 def of_all(own: Store) -> Answers | None:
-    """Return for which names web servers answer; None where there is none that would.
+    """Return for which names web servers answer; None if there is none that would.
 
     Where that cannot be read none is known to.
     """
@@ -51,7 +51,7 @@ def together(found: Collection[Answers]) -> Answers | None:
 
 
 def of(own: Store, service: str) -> Answers | None:
-    """Return for which names one service was seen to answer, None where it does not run."""
+    """Return for which names one service was seen to answer, None if it does not run."""
     return noted(own, key_of(service))
 
 

@@ -53,12 +53,12 @@ def serial(store: Store) -> str:
 
 
 def serial_in(value: bytes | None) -> str:
-    """Return the serial that is stored, empty where there is none."""
+    """Return the serial that is stored, empty if there is none."""
     return (value or b"").decode("ascii", "replace")
 
 
 def value_of(store: Store, key: str) -> bytes | None:
-    """Return a value, None for what cannot be one; raise PermissionError where that is untold."""
+    """Return a value, None for what cannot be one; raise PermissionError if that is untold."""
     try:
         return store.get(key)
     except PermissionError:
@@ -97,7 +97,7 @@ def keep(store: Store, site: Site) -> Former:
 
 
 def write(store: Store, was: Former, now: Former) -> Former | None:
-    """Write what differs; return what is kept then, None where *was* is not what is kept."""
+    """Write what differs; return what is kept then, None if *was* is not what is kept."""
     values: dict[str, bytes | None] = {
         key_of(place): written(each)
         for place, each in now.files.items()

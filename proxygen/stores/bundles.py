@@ -99,12 +99,12 @@ class Bundles:
         self.forget_others(owners, "orders", "attempts", "unusable")
 
     def facts(self, owner: str) -> Bundle | None:
-        """Return the facts of an owner's stored bundle, None when there is none."""
+        """Return the facts of an owner's stored bundle, None if there is none."""
         found = (self.looked_up(key, None) for key in facts_keys(owner))
         return max((each.bundle for each in found if each), key=age, default=None)
 
     def material(self, bundle: Bundle) -> KeyAndChain | None:
-        """Return key and chain of a bundle, None when they are gone or not what was stored."""
+        """Return key and chain of a bundle, None if they are gone or not what was stored."""
         pem = self.store.get(secret_key(bundle.owner, bundle.digest))
         if pem is None or hashlib.sha256(pem).hexdigest() != bundle.digest:
             return None

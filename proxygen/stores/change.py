@@ -30,7 +30,7 @@ class Readable(Protocol):
     """What values are read from."""
 
     def get(self, key: str) -> bytes | None:
-        """Return the value, None when there is none."""
+        """Return the value, None if there is none."""
 
 
 def readable(store: Readable, key: str) -> bytes | None:

@@ -38,7 +38,7 @@ class Failures:
         self.known: dict[str, bytes | None] = {}
 
     def of(self, owner: str, mark: str, now: datetime) -> NotObtained | None:
-        """Return why files with that mark cannot be used; None when that has to be tried."""
+        """Return why files with that mark cannot be used; None if that has to be tried."""
         self.known[owner] = readable(self.store, key(owner))
         kept = UNUSABLE.read(self.known[owner])
         if kept is None or kept.mark != mark:
@@ -68,7 +68,7 @@ class Failures:
 
 
 def mark_of(contents: Sequence[tuple[str, bytes]], password: bytes | None) -> str:
-    """Return what changes when files, their names or the password do."""
+    """Return a text that changes when files, their names or the password do."""
     digest = hashlib.sha256(repr(None if password is None else len(password)).encode())
     for part in (*(part for name, data in contents for part in (name.encode(), data)), password):
         digest.update(hashlib.sha256(part or b"").digest())

@@ -49,7 +49,7 @@ class FileStore:
         self.known: tuple[files.Stamp | None, Values] | None = None
 
     def get(self, key: str) -> bytes | None:
-        """Return the value, None when there is none."""
+        """Return the value, None if there is none."""
         place = self.place(key)
         begun = self.begun()
         if key in begun:
@@ -77,7 +77,7 @@ class FileStore:
         self.put_if({}, values)
 
     def put_if(self, former: Values, values: Values) -> bool:
-        """Keep several values or none where those of *former* are still that."""
+        """Keep several values or none if those of *former* are still that."""
         for key in (*former, *values):
             self.place(key)
         if len(values) > 1:
@@ -87,7 +87,7 @@ class FileStore:
         return self.holds(former)
 
     def settle(self) -> None:
-        """Put in their places what a killed run began to; raise OSError where that cannot be."""
+        """Put in their places what a killed run began to; raise OSError if that cannot be."""
         if self.begun():
             with self.turn():
                 pass  # who has a turn finishes it
@@ -237,7 +237,7 @@ class FileStore:
                 files.sync_folder(folder)
 
     def require_places(self, values: Values) -> None:
-        """Raise OSError where a value cannot have its place, as a folder is there, or a value."""
+        """Raise OSError if a value cannot have its place, as a folder is there, or a value."""
         for key, value in values.items():
             path = self.path(key)
             if path.is_dir():
@@ -312,7 +312,7 @@ def new(path: Path, value: bytes | None) -> Iterator[Put]:
 
 
 def forget(path: Path) -> None:
-    """Remove a file; nothing happens when there is none."""
+    """Remove a file; do nothing if there is none."""
     with suppress(NotADirectoryError):
         path.unlink(missing_ok=True)
 

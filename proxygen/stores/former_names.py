@@ -64,7 +64,7 @@ def with_causes(finding: dict[str, Any]) -> dict[str, Any]:
 
 
 def newest_mark(evidence: dict[str, Any]) -> str:
-    """Return the mark of evidence, empty where the next check of the name may tell it by codes.
+    """Return the mark of evidence, empty if the next check of the name may tell it by codes.
 
     A refusal without a mark holds whatever is found, so it does so until the next look alone.
     """

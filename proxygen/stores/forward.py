@@ -41,7 +41,7 @@ class Forward(Overlay):
         return self.values
 
     def bring(self) -> None:
-        """Bring the store forward, unless it is there; raise OSError where it cannot be written."""
+        """Bring the store forward, unless it is there; raise OSError if it cannot be written."""
         while self.is_behind:
             self.store.put_if({VERSION_KEY: self.noted}, brought_forward(self.store, self.noted))
             if self.store.get(VERSION_KEY) != self.noted:
@@ -64,7 +64,7 @@ class Forward(Overlay):
         self.store.put_all(values)
 
     def put_if(self, former: Values, values: Values) -> bool:
-        """Keep several values or none where those of *former* are still that."""
+        """Keep several values or none if those of *former* are still that."""
         self.bring()
         return self.store.put_if(former, values)
 
@@ -119,7 +119,7 @@ def typed(store: Overlay) -> Iterator[tuple[str, bytes | None]]:
 
 
 def key_type_in(facts: bytes | None) -> str:
-    """Return the type of key that facts tell, empty where they tell none."""
+    """Return the type of key that facts tell, empty if they tell none."""
     try:
         found = json.loads(facts or b"")
     except (ValueError, RecursionError):

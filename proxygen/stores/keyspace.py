@@ -20,7 +20,7 @@ class Keyspace:
         self.below = below
 
     def get(self, key: str) -> bytes | None:
-        """Return the value, None when there is none."""
+        """Return the value, None if there is none."""
         return self.store.get(self.key(key))
 
     def has(self, key: str) -> bool:
@@ -40,7 +40,7 @@ class Keyspace:
         self.store.put_all(self.full(values))
 
     def put_if(self, former: Values, values: Values) -> bool:
-        """Keep several values or none where those of *former* are still that."""
+        """Keep several values or none if those of *former* are still that."""
         return self.store.put_if(self.full(former), self.full(values))
 
     def keys(self, prefix: str) -> Iterator[str]:

@@ -45,7 +45,7 @@ class Ledger:
                 self.latest = ""
 
     def add(self, entry: Entry) -> bool:
-        """Add an entry to the latest portion of its hour; return False where that is none.
+        """Add an entry to the latest portion of its hour; return False if that is none.
 
         It may be full, or another process has added to it meanwhile.
         """
@@ -96,7 +96,7 @@ class Ledger:
                 pass
 
     def move(self, key: str, now: datetime) -> bool:
-        """Make a portion the next one of this hour; return False where another wrote meanwhile."""
+        """Make a portion the next one of this hour; return False if another wrote meanwhile."""
         former = readable(self.store, key)
         if former is None:  # another process moved it
             return True

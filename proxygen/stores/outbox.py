@@ -76,7 +76,7 @@ class Letterbox:
         return {each.letter.recipient.casefold(): each for each in found if each}
 
     def trouble(self) -> Trouble | None:
-        """Return why nothing is delivered, None when nothing speaks against it."""
+        """Return why nothing is delivered, None if nothing speaks against it."""
         return TROUBLE.read(self.get(TROUBLE_KEY))
 
     def note(self, told: Told) -> None:
@@ -137,7 +137,7 @@ class Letterbox:
                 return
 
     def remembered(self, key: str) -> Unwritten | None:
-        """Return what could not be written, None where there is nothing, or another wrote since."""
+        """Return what could not be written, None if there is nothing, or another wrote since."""
         mine = self.unwritten.get(key)
         if mine is None:
             return None

@@ -19,7 +19,7 @@ class Overlay:
         return self.values
 
     def get(self, key: str) -> bytes | None:
-        """Return the value, None when there is none."""
+        """Return the value, None if there is none."""
         over = self.over()
         return over[key] if key in over else self.store.get(key)
 

@@ -16,7 +16,7 @@ class Value:
     key: str
 
     def get(self) -> bytes | None:
-        """Return it, None when there is none that can be read."""
+        """Return it, None if there is none that can be read."""
         return readable(self.store, self.key)
 
     def put(self, value: bytes) -> None:
