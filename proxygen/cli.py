@@ -97,11 +97,11 @@ class Commands(click.Group):
     metavar="DIR",
     default="/",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Put every path below DIR instead of /, for trials.",
+    help="Use paths below DIR instead of /, for trials.",
 )
 @click.pass_context
 def entry(ctx: click.Context, config: Path | None, root: Path) -> None:
-    """From one model file to certificates served by nginx, postfix and dovecot."""
+    """Keep the TLS certificates of nginx, postfix and dovecot as one model file says."""
     from proxygen.host import environment, files
     from proxygen.model.layout import Layout
 

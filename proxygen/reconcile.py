@@ -31,6 +31,7 @@ from proxygen.plan.adoption import adopted
 from proxygen.plan.observed import Observed
 from proxygen.plan.shown import Showing
 from proxygen.plan.steps import Adopt, Install, Issue, Plan
+from proxygen.texts.names import not_ready
 from proxygen.texts.warnings import LEFT_OUT, not_asked, warnings
 
 PORTION = 120.0
@@ -178,6 +179,7 @@ def together(
         obtained=deployed.obtained + came.obtained,
         observed=present,
         locked=came.locked,
+        names=tuple(not_ready(site, present, parts.now())),
     )
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from proxygen.apply.outcome import Progress
 from proxygen.apply.probe import Patience, Seen, Verdict, Wrong, verdict
 from proxygen.apply.service import LiveService, Target
 from proxygen.errors import IssueFailed, NotServed, ServiceError
@@ -32,14 +33,13 @@ def bring(
     service: LiveService,
     target: Target,
     endpoints: tuple[Endpoint, ...],
-    say: Callable[[str], None],
+    progress: Progress,
     before: str | None,
-    stop: Callable[[], bool],
 ) -> None:
     """Check *target*, switch to it, reload and probe; put back what served if that fails.
 
-    *before* is the generation that served before this run, to which `rollback` leads. *stop* tells
-    whether to probe no more: the next run probes the rest. Raise CheckFailed if the service refuses
+    *before* is the generation that served before this run, to which `rollback` leads. Where
+    *progress* tells to leave, the next run probes the rest. Raise CheckFailed if the service refuses
     the configuration (nothing was switched), ServiceError if the former files were put back,
     NotServed if *target* is in place but clients see something else for a reason that is not ours.
     """
@@ -51,9 +51,9 @@ def bring(
     try:
         service.switch(target)
         if service.state.pid is not None:
-            say(f"reload {service.name}")
+            progress.say(f"reload {service.name}")
         service.reload()
-        found = verified(service, endpoints, say, stop)
+        found = verified(service, endpoints, progress)
     except (ServiceError, OSError) as error:
         met = why_not_changed(service.name, error)
         try:
@@ -63,7 +63,7 @@ def bring(
             raise ServiceError(consisting_of("not-taken-back", service.name, met, more)) from error
         raise ServiceError(consisting_of(code, service.name, met)) from error
     if found.wrong:
-        blame(service, target, found.wrong, stop)
+        blame(service, target, found.wrong, progress.leave)
     if target.generation not in (None, before):
         service.generations.note_former(before)
     files.remove(begun)
@@ -80,14 +80,9 @@ def as_service_error(name: str) -> Iterator[None]:
         raise ServiceError(failure("not-set-up", Scope.SERVICE, name, words=error)) from error
 
 
-def look_again(
-    service: LiveService,
-    endpoints: tuple[Endpoint, ...],
-    say: Callable[[str], None],
-    stop: Callable[[], bool],
-) -> None:
+def look_again(service: LiveService, endpoints: tuple[Endpoint, ...], progress: Progress) -> None:
     """Probe a service again; raise NotServed while clients do not see what is wanted."""
-    conclude(service, verified(service, endpoints, say, stop))
+    conclude(service, verified(service, endpoints, progress))
 
 
 def conclude(service: LiveService, found: Verdict) -> None:
@@ -112,17 +107,12 @@ def conclude(service: LiveService, found: Verdict) -> None:
         service.note_served()
 
 
-def verified(
-    service: LiveService,
-    endpoints: tuple[Endpoint, ...],
-    say: Callable[[str], None],
-    stop: Callable[[], bool],
-) -> Verdict:
+def verified(service: LiveService, endpoints: tuple[Endpoint, ...], progress: Progress) -> Verdict:
     """Return the endpoints at which clients see something wrong, and those not probed."""
     if service.state.pid is None or not endpoints:
         return Verdict()
-    say(str(Verify(service.name, endpoints)))
-    return verdict(endpoints, Patience(QUIET, MOST, stop))
+    progress.say(str(Verify(service.name, endpoints)))
+    return verdict(endpoints, Patience(QUIET, MOST, progress.leave, count=progress.count))
 
 
 def why_not_changed(name: str, error: ServiceError | OSError) -> Failure:

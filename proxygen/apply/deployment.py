@@ -9,10 +9,10 @@ from itertools import groupby
 
 from proxygen.apply.change import as_service_error, bring, look_again
 from proxygen.apply.issuance import Issuance
-from proxygen.apply.outcome import Outcome, Progress
+from proxygen.apply.outcome import FAILED, Outcome, Progress
 from proxygen.apply.service import LiveService, Target
 from proxygen.assemble import Parts
-from proxygen.errors import NotServed, ProxygenError, ServiceError, StoreFailed
+from proxygen.errors import Coded, NotServed, ProxygenError, ServiceError, StoreFailed
 from proxygen.failure import Scope, not_obtained
 from proxygen.host import files
 from proxygen.model.site import Site
@@ -68,7 +68,7 @@ class Deployment:
             if not step.bundle.is_interim:
                 self.outcome.settle(owner)
             self.outcome.done.append(done(step))
-            self.progress.say(str(step))
+            self.progress.say(done(step))
 
     def services(self, plan: Plan, observed: Observed) -> None:
         """Bring each service to what is wanted; the steps of a service are one unit."""
@@ -89,8 +89,7 @@ class Deployment:
                     if isinstance(step, Reload):
                         self.progress.say(str(step))
                         self.live(name, observed).reload()
-                    given = verify.endpoints, self.progress.say, self.progress.leave
-                    look_again(self.live(name, observed), *given)
+                    look_again(self.live(name, observed), verify.endpoints, self.progress)
         except (ServiceError, NotServed) as error:
             self.failed(name, step, error)
             with suppress(ServiceError, OSError):
@@ -108,8 +107,7 @@ class Deployment:
         generation = service.generations.build(wanted, self.parts.bundles)
         target = Target(generation, wanted.parameters)
         before = self.outcome.before.setdefault(wanted.service, service.former)
-        given = self.progress.say, before, self.progress.leave
-        bring(service, target, verify.endpoints, *given)
+        bring(service, target, verify.endpoints, self.progress, before)
 
     def live(self, name: str, observed: Observed) -> LiveService:
         """Return a service as it is now, with the means to change it."""
@@ -118,7 +116,7 @@ class Deployment:
     def failed(self, of: str, step: Step, error: ProxygenError) -> None:
         """Note a failure and report it; a later one about the same replaces it."""
         self.outcome.failed(of, error)
-        self.progress.say(f"failed: {step}: {error.what}")
+        self.progress.say(Coded(f"failed: {step}: {error.what}", FAILED, of))
 
 
 def service_of(step: Install | Reload | Verify) -> str:

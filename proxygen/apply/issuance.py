@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from proxygen import assemble
 from proxygen.apply.authority_state import Standing
 from proxygen.apply.issue import Issuing, Result, issuer_of, lost
-from proxygen.apply.outcome import Outcome, Progress
+from proxygen.apply.outcome import FAILED, Outcome, Progress
 from proxygen.assemble import Parts
 from proxygen.errors import Coded, coded
 from proxygen.issuers import Issuer
@@ -29,6 +29,9 @@ NOT_ANSWERED = (
 )
 """Why a certificate was renewed without a name, and what becomes of it."""
 
+CERTIFICATES = "certificates"
+"""What is counted while certificates are obtained."""
+
 
 @dataclass(frozen=True, slots=True)
 class Issuance:
@@ -46,10 +49,11 @@ class Issuance:
     def all(self, due: list[Issue], observed: Observed, *, listen: bool = False) -> list[Result]:
         """Obtain certificates; *listen*: proxygen answers challenges itself."""
         many = itertools.count(1)
+        self.progress.count(CERTIFICATES, 0, len(due))
 
         def told(result: Result) -> None:
             self.tell(result, observed)
-            self.progress.count(next(many), len(due))
+            self.progress.count(CERTIFICATES, next(many), len(due))
 
         words = {issuer_of(step) for step in due}
         words |= {each.directory for step in due for each in step.authorities}
@@ -76,7 +80,7 @@ class Issuance:
         owner = step.certificate.owner
         if not isinstance(found, Bundle):
             self.outcome.failed(owner, found)
-            self.progress.say(f"failed: {step}: {found.what}")
+            self.progress.say(Coded(f"failed: {step}: {found.what}", FAILED, owner))
         else:
             if not step.stand_in:
                 self.outcome.settle(owner)
@@ -84,7 +88,7 @@ class Issuance:
             self.outcome.notes += left_behind(step, observed)
             self.outcome.done.append(done(step))
             until = f"until {found.not_after:%Y-%m-%d %H:%M} UTC, from {found.issued_by}"
-            self.progress.say(f"{step}\n  {until}")
+            self.progress.say(Coded(f"{step}; {until}", "issue", owner))
         self.progress.result(result)
 
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from itertools import groupby
 
 from proxygen.apply.issuance import Issuance
-from proxygen.apply.outcome import Outcome, Progress
+from proxygen.apply.outcome import NAMES, NOT_READY, Outcome, Progress
 from proxygen.assemble import Parts
-from proxygen.errors import Bug, IssueFailed
+from proxygen.errors import Bug, Coded, IssueFailed
 from proxygen.model.certificate import Bundle, Certificate
 from proxygen.model.hosts import readable
 from proxygen.model.site import Site
@@ -95,17 +95,17 @@ class Orders:
         from proxygen.apply.preflight import Looking
 
         self.progress.say(str(Look(tuple(asked))))
+        self.progress.count(NAMES, 0, len(asked))
         many = itertools.count(1)
 
         def told(asking: Asking, known: Known) -> None:
             self.tried.names.add((asking[0].owner, asking[1]))
-            self.progress.count(next(many), len(asked))
             if known.trouble:
                 wanted, name = asking
                 words = f"{readable(name)} ({readable(wanted.owner)})"
-                self.progress.say(
-                    f"waiting for DNS: {words}: {sentence_about(name, known.trouble)}"
-                )
+                words = f"waiting for DNS: {words}: {sentence_about(name, known.trouble)}"
+                self.progress.say(Coded(words, NOT_READY, name))
+            self.progress.count(NAMES, next(many), len(asked))
 
         until = time.monotonic() + LOOKING
         before = len(self.tried.names)
@@ -151,4 +151,4 @@ class Orders:
         for step in steps:
             self.parts.bundles.forget(step.bundle)
             self.outcome.done.append(done(step))
-            self.progress.say(str(step))
+            self.progress.say(done(step))

@@ -21,11 +21,19 @@ from proxygen.errors import (
 from proxygen.model.former import Removal, SetAside
 from proxygen.plan.observed import Observed
 from proxygen.plan.steps import Waiting
+from proxygen.texts.bounds import bounded
+from proxygen.texts.names import Named
 
 SEVERITY = (Bug, ServiceError, LockHeld, IssueFailed, NotServed)
 """Which failure gives the exit code where there are several: what was not done comes first."""
 
 Say = Callable[[str], None]
+Count = Callable[[str, int, int], None]
+NAMES = "names checked"
+"""What is counted while names are checked."""
+
+TOLD_LATER = FAILED, NOT_READY = "failed", "not-ready"
+"""The codes of what is said of a failure when it happens: a run tells it again in the end."""
 
 
 @dataclass(slots=True)
@@ -38,7 +46,8 @@ class Outcome:
     *terms* are new terms of service (URL) by the directory of the authority whose they are,
     *notes* what else is worth a warning. *obtained* counts the certificates that were stored.
     *set_aside* are included files with mistakes, *held_back* removals that wait for a person.
-    *locked*: another process obtains certificates, so this one did not.
+    *locked*: another process obtains certificates, so this one did not. *names* are those that are
+    not ready, of which *unchanged* stand as they did before the run.
     """
 
     done: list[str] = field(default_factory=list)
@@ -54,6 +63,8 @@ class Outcome:
     set_aside: tuple[SetAside, ...] = ()
     held_back: tuple[Removal, ...] = ()
     locked: LockHeld | None = None
+    names: tuple[Named, ...] = ()
+    unchanged: frozenset[str] = frozenset()
     failed_of: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
 
     def settle(self, of: str) -> None:
@@ -98,8 +109,8 @@ class Outcome:
         return {
             "done": [*map(words_json, self.done)],
             "failures": [{"of": what} | error.as_json() for what, error in self.not_done],
-            "warnings": [*map(words_json, self.warnings)],
-            "waiting": [each.as_json() for each in self.waiting],
+            "warnings": [*map(words_json, bounded(self.warnings))],
+            "postponed": [each.as_json() for each in self.waiting],
             "set_aside": [each.as_json() for each in self.set_aside],
             "held_back": [each.as_json() for each in self.held_back],
             "locked": self.locked.as_json() if self.locked else None,
@@ -118,14 +129,14 @@ def nothing(*told: object) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Who is told how it goes: *say* gets a line per step, *count* the certificates done of all.
+    """Who is told how it goes: *say* gets a line per step, *count* what is done, and of how many.
 
     *stop* tells whether to begin no more orders; *result* gets each certificate. *leave* tells,
     also from other threads, whether to end hooks that run.
     """
 
     say: Say
-    count: Callable[[int, int], None]
+    count: Count
     stop: Callable[[], bool] = never
     result: Callable[[Result], None] = nothing
     leave: Callable[[], bool] = never

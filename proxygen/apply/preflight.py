@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from proxygen import assemble
-from proxygen.apply.outcome import Say, never
+from proxygen.apply.outcome import NAMES, Count, Say, never, nothing
 from proxygen.assemble import Parts
 from proxygen.errors import IssueFailed
 from proxygen.model.certificate import HTTP, Certificate
@@ -185,7 +185,7 @@ def in_turn(askings: Iterable[Asking]) -> list[Asking]:
 
 
 def looked_now(
-    site: Site, parts: Parts, owners: Collection[str], stop: Callable[[], bool] = never
+    site: Site, parts: Parts, owners: Collection[str], count: Count = nothing
 ) -> dict[tuple[str, str], Evidence]:
     """Return what a check of the names of these owners finds now; nothing is stored."""
     asked = [
@@ -195,12 +195,14 @@ def looked_now(
         for name in wanted.names
     ]
     found: dict[tuple[str, str], Evidence] = {}
+    count(NAMES, 0, len(asked))
 
     def note(asking: Asking, evidence: Evidence) -> None:
         wanted, name = asking
         found[wanted.owner, name] = evidence
+        count(NAMES, len(found), len(asked))
 
-    Looking(site, parts, listens(site, parts), stop).all(asked, note)
+    Looking(site, parts, listens(site, parts)).all(asked, note)
     return found
 
 

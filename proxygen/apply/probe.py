@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import re
 import socket
 import ssl
@@ -20,6 +21,8 @@ from proxygen.services import Endpoint
 LONGEST_LINE, MOST_BYTES, MOST_LINES = 8192, 65536, 200
 """What a server may say before TLS begins; a capability line takes a few hundred bytes."""
 
+PLACES = "places probed"
+"""What is counted while places are probed."""
 AT_ONCE = 16
 """How many places are probed at a time."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0
@@ -249,12 +252,17 @@ def side_by_side(
         return dict(zip(asked, threads.map(one, range(len(asked)), asked), strict=True))
 
 
+def uncounted(what: str, done: int, of: int) -> None:
+    """Count for nobody."""
+
+
 @dataclass(frozen=True, slots=True)
 class Patience:
     """How long places are probed: *quiet* seconds after the last right answer, *most* in all.
 
     So many places get the time that a loaded host needs for them. *timeout* is how many seconds one
-    answer may take, *stop* tells whether to end now, *clock* is monotonic.
+    answer may take, *stop* tells whether to end now, *clock* is monotonic. *count* gets the number
+    of places that were probed, and of how many.
     """
 
     quiet: float
@@ -262,6 +270,7 @@ class Patience:
     stop: Callable[[], bool]
     timeout: float = 5.0
     clock: Callable[[], float] = time.monotonic
+    count: Callable[[str, int, int], None] = uncounted
 
 
 Wrong = tuple[tuple[Endpoint, Seen], ...]
@@ -297,12 +306,17 @@ class Asking:
 
         The first AT_ONCE are probed in any case, so that every run makes progress.
         """
-        return side_by_side(
-            endpoints,
-            lambda number, endpoint: (
-                UNASKED if number >= AT_ONCE and self.is_over() else self.seen(endpoint)
-            ),
-        )
+        every, many = tuple(endpoints), itertools.count(1)
+        count = self.patience.count
+        count(PLACES, 0, len(every))
+
+        def one(number: int, endpoint: Endpoint) -> Seen:
+            late = number >= AT_ONCE and self.is_over()
+            seen = UNASKED if late else self.seen(endpoint)
+            count(PLACES, next(many), len(every))
+            return seen
+
+        return side_by_side(every, one)
 
     def again(self, endpoints: Iterable[Endpoint]) -> dict[Endpoint, Seen]:
         """Return what clients see now, also if no time is left."""

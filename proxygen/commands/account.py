@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from proxygen import assemble
 from proxygen.errors import UsageError, did_you_mean
 from proxygen.host import files, lock
-from proxygen.languages.lines import visible
 from proxygen.model.layout import Layout
 from proxygen.model.schema import DIRECTORIES
 from proxygen.model.site import Acme, Site
+from proxygen.reports.account import account_line, account_report
 from proxygen.reports.document import document
+from proxygen.terminal.arguments import JSON
+from proxygen.terminal.printing import print_line
 
 if TYPE_CHECKING:
     from proxygen.issuers.acme_server import Server
@@ -26,42 +27,26 @@ if TYPE_CHECKING:
 LARGEST_BACKUP = 64 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """What is to be said of the account at one authority; None for what is not known."""
-
-    directory: str
-    url: str | None
-    contact: str | None
-    thumbprint: str | None
-    terms: str | None
-
-    def __str__(self) -> str:
-        if self.url is None:
-            return f"{self.directory}\n  account:     none yet, the first certificate creates it"
-        return (
-            f"{self.directory}\n"
-            f"  account:     {self.url}\n"
-            f"  contact:     {self.contact or 'none'}\n"
-            f"  key:         {self.thumbprint} (thumbprint)\n"
-            f"  agreed to:   {self.terms or 'no terms'}"
-        )
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the line as ``--json`` prints it."""
-        return asdict(self) | {"created": self.url is not None}
-
-
 @click.command
-@click.option("--authority", metavar="URL", help="The authority meant (URL or known word).")
+@click.option(
+    "--authority", metavar="URL", help="The authority, by its URL or word (default: the first)."
+)
 @click.option("--roll-over", is_flag=True, help="Give the account a new key.")
 @click.option(
-    "--export", "backup", metavar="FILE", type=click.Path(path_type=Path), help="Write a backup."
+    "--export",
+    "backup",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Write a backup to FILE.",
 )
 @click.option(
-    "--check", "checked", metavar="FILE", type=click.Path(path_type=Path), help="Check a backup."
+    "--check",
+    "checked",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Check the backup in FILE.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@JSON
 @click.pass_obj
 def command(
     layout: Layout,
@@ -73,10 +58,10 @@ def command(
 ) -> int:
     """Show our account at each ACME authority.
 
-    With --roll-over the account gets a new key; backups of it from before are then of no use.
-    --export writes key and account to a new file that its owner alone can read; keep it where
-    this host's disk is not. --check FILE tells whether a backup is still good. Without
-    --authority they are about the authority that is asked first.
+    --roll-over gives the account a new key; earlier backups of the account are then useless.
+    --export writes the account and its private key to a new file that only its owner can read;
+    keep the file on another machine. --check tells whether a backup is still valid. Without
+    --authority, these options are for the authority that the model names first.
     """
     site = assemble.site(layout)
     one = chosen(authority, site)
@@ -89,20 +74,14 @@ def command(
         asked["checked"] = partial(good, one, layout, checked)
     if len(asked) > 1:
         raise UsageError("one thing at a time", remedy="give --roll-over, --export or --check")
-    said = {word: act() for word, act in asked.items()}
-    shown = (one,) if asked or authority else site.authorities
-    tell(said, [line(each, layout) for each in shown], as_json=as_json)
-    return 0
-
-
-def tell(said: dict[str, str], lines: list[Line], *, as_json: bool) -> None:
-    """Print what was done, and the accounts."""
+    done = {word: act() for word, act in asked.items()}
+    report = account_report((one,) if asked or authority else site.authorities, layout)
     if as_json:
-        done = dict.fromkeys(said, True)
-        click.echo(document({**done, "accounts": [each.as_json() for each in lines]}))
-        return
-    for words in (*said.values(), *map(str, lines)):
-        click.echo(visible(words))
+        click.echo(document(dict.fromkeys(done, True) | report.as_json()))
+    else:
+        for words in (*done.values(), *map(str, report.accounts)):
+            print_line(words)
+    return 0
 
 
 def chosen(typed: str | None, site: Site) -> Acme:
@@ -119,24 +98,13 @@ def chosen(typed: str | None, site: Site) -> Acme:
     raise UsageError(f"the model has no authority {typed}", remedy=remedy)
 
 
-def line(authority: Acme, layout: Layout) -> Line:
-    """Return what is stored of the account at an authority."""
-    from proxygen.issuers.acme_kept import KeptAccount, thumbprint
-
-    kept = KeptAccount(assemble.opened(layout), authority.directory)
-    known, key = kept.registered(), kept.key()
-    if known is None or key is None:
-        return Line(authority.directory, None, None, None, None)
-    return Line(authority.directory, known.url, known.contact, thumbprint(key), known.terms)
-
-
 def rolled_over(authority: Acme, layout: Layout) -> str:
     """Give the account a new key; return what to say."""
     from proxygen.issuers.acme_account import Account
     from proxygen.issuers.acme_backup import no_account
 
     with lock.held(layout.obtaining):
-        if line(authority, layout).url is None:
+        if account_line(authority, layout).url is None:
             raise no_account(authority.directory)
         Account(server(authority), assemble.opened(layout), assemble.secret).roll_over()
     return "the account has a new key; backups from before are of no use: make a new one"

@@ -9,20 +9,18 @@ from datetime import timedelta
 import click
 
 from proxygen import assemble
-from proxygen.apply.outcome import Outcome, Progress, nothing
+from proxygen.apply.outcome import Outcome, Progress
 from proxygen.assemble import Parts
-from proxygen.errors import (
-    IssueFailed,
-)
+from proxygen.errors import IssueFailed
 from proxygen.model.layout import Layout
 from proxygen.model.site import Site
 from proxygen.names.states import State
 from proxygen.reconcile import Alone, reconcile
 from proxygen.terminal import completion
-from proxygen.terminal.arguments import duration, owner
+from proxygen.terminal.arguments import JSON, VERBOSE, duration, owner
 from proxygen.terminal.outcome import told_all
-from proxygen.terminal.printing import echo
-from proxygen.terminal.walk import now, over, run_of
+from proxygen.terminal.printing import progress
+from proxygen.terminal.walk import Show, now, over, run_of
 from proxygen.texts.names import named
 
 JUST_NOW = timedelta(days=1)
@@ -35,20 +33,21 @@ JUST_NOW = timedelta(days=1)
     "--wait-dns",
     metavar="TIME",
     callback=duration,
-    help="Wait so long (30s, 10m, 1h) for DNS changes that were just made.",
+    help="Wait up to TIME (30s, 10m, 1h) for DNS changes that you have just made.",
 )
 @click.option(
     "--confirm-removal",
     is_flag=True,
-    help="Remove what is gone from the model, be it ever so much.",
+    help="Carry out a removal that is held back.",
 )
 @click.option(
     "--wait-lock",
     metavar="TIME",
     callback=duration,
-    help="Wait so long while another run is at work, instead of ending with 7.",
+    help="Wait up to TIME for another run to end, instead of exiting with 7.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@VERBOSE
+@JSON
 @click.pass_obj
 def command(
     layout: Layout,
@@ -56,17 +55,25 @@ def command(
     wait_dns: int,
     confirm_removal: bool,
     wait_lock: int,
+    verbose: bool,
     as_json: bool,
 ) -> int:
     """Make nginx, postfix and dovecot match the model.
 
-    Installs, reloads and verifies what changed, obtains the certificates that are due, then
-    installs these. With a
-    DOMAIN (or `global`) only its certificate is obtained; the configuration is made for all.
-    Exit code 4: a service refused and its former state is back; 5: a certificate could not be
-    obtained, everything else is done; 6: done, but not served as wanted; 7: another run is at work,
-    or obtains certificates: what was there is served; 8: done, but a removal is
-    held back until it is confirmed; 9: done, but an included file is set aside for its mistakes.
+    Writes the configuration that changed, reloads the services, and connects as a client to verify
+    what they serve. Then obtains the certificates that are due, and installs them the same way.
+    If you name a DOMAIN (or `global`), no other certificate is obtained; the configuration is
+    still written for all domains.
+
+    \b
+    Exit codes:
+      0  done, or nothing to do
+      4  a service refused the configuration; its previous one is back in place
+      5  a certificate could not be obtained; everything else is done
+      6  done, but clients do not receive what they should
+      7  another run is at work
+      8  done, but a removal is held back until you confirm it
+      9  done, but an included file with mistakes is set aside
     """
     site = assemble.site(layout, confirmed=confirm_removal)
     only = tuple(owner(domain, site) for domain in domains)
@@ -74,18 +81,20 @@ def command(
     def once(latest: Site, parts: Parts, shown: Progress, alone: Alone) -> Outcome:
         return reconcile(latest, parts, shown, only, alone)
 
-    outcome = run_of(layout, site, once, quiet=as_json, wait=wait_lock)
+    show = Show(as_json, verbose)
+    outcome = run_of(layout, site, once, show=show, wait=wait_lock, asked=only)
     site = over(layout, site)
     until, chosen, joined = time.monotonic() + wait_dns, only, set[str]()
     while (left := until - time.monotonic()) > 0:
-        right = dns_awaited(layout, site, chosen, left, quiet=as_json)
+        right = dns_awaited(layout, site, chosen, left, show)
         late = set(joining(layout, site, chosen)) - {of for of, _ in outcome.failures} - joined
         joined |= late
         if not (right := right | late):
             break
         only = tuple(sorted(right))
-        outcome = both(outcome, run_of(layout, site, once, quiet=as_json, wait=wait_lock), right)
-    return told_all(outcome, as_json=as_json)
+        second = run_of(layout, site, once, show=show, wait=wait_lock, asked=only)
+        outcome = both(outcome, second, right)
+    return told_all(outcome, as_json=as_json, verbose=verbose)
 
 
 def both(first: Outcome, second: Outcome, owners: Collection[str]) -> Outcome:
@@ -102,7 +111,7 @@ def both(first: Outcome, second: Outcome, owners: Collection[str]) -> Outcome:
 
 
 def dns_awaited(
-    layout: Layout, site: Site, owners: tuple[str, ...], most: float, *, quiet: bool
+    layout: Layout, site: Site, owners: tuple[str, ...], most: float, show: Show
 ) -> set[str]:
     """Wait until the DNS of names is right; return the owners of those for which it became so.
 
@@ -112,12 +121,13 @@ def dns_awaited(
 
     parts = assemble.parts(layout, now)
     asked = in_trouble(site, parts, owners, now() - JUST_NOW)
-    say = nothing if quiet else echo
-    if asked:
-        say(f"waiting up to {lasting(round(most))} for the DNS of {many(len(asked))}")
-    right = awaited(Looking(site, parts, listens(site, parts)), asked, most, say)
-    if asked and not right:
-        say(f"the DNS of {many(len(asked))} is not right yet; `proxygen names` tells what is wrong")
+    if not asked:
+        return set()
+    with progress(quiet=show.as_json, verbose=show.verbose) as shown:
+        shown.say(f"waiting up to {typed(round(most))} for the DNS of {many(len(asked))}")
+        right = awaited(Looking(site, parts, listens(site, parts)), asked, most, shown.say)
+        if not right:
+            shown.say(f"the DNS of {many(len(asked))} is not right yet: see `proxygen names`")
     return right
 
 
@@ -134,8 +144,8 @@ def joining(layout: Layout, site: Site, owners: Collection[str]) -> Iterator[str
             yield each.owner.key
 
 
-def lasting(seconds: int) -> str:
-    """Return how long a time is that was typed."""
+def typed(seconds: int) -> str:
+    """Return a time as somebody types it."""
     minutes, rest = divmod(seconds, 60)
     return f"{seconds} s" if rest or not minutes else f"{minutes} min"
 

@@ -15,6 +15,7 @@ from proxygen.reports.health import (
     Level,
     Limits,
 )
+from proxygen.terminal.arguments import JSON
 
 MOST_DAYS = 10_000
 
@@ -50,19 +51,29 @@ def days(ctx: click.Context, param: click.Parameter, value: str | None) -> timed
 
 
 @click.command(cls=Plugin)
-@click.option("--warning", metavar="DAYS", callback=days, help="WARNING so long before an end.")
-@click.option("--critical", metavar="DAYS", callback=days, help="CRITICAL so long before an end.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option(
+    "--warning",
+    metavar="DAYS",
+    callback=days,
+    help="WARNING this many days before a certificate ends.",
+)
+@click.option(
+    "--critical",
+    metavar="DAYS",
+    callback=days,
+    help="CRITICAL this many days before a certificate ends.",
+)
+@JSON
 @click.pass_obj
 def command(
     layout: Layout, warning: timedelta | None, critical: timedelta | None, as_json: bool
 ) -> int:
-    """Tell a monitoring system how the certificates are.
+    """Report the state to a monitoring system, as a Nagios plugin.
 
     Prints one line with performance data, and details below it. The exit code is 0 (OK),
-    1 (WARNING), 2 (CRITICAL) or 3 (UNKNOWN), as Nagios and its kin want it. Nothing is
-    connected to. Without limits a certificate's last 5 days, or the last 20 % of a shorter
-    life, are a WARNING, and the last 2 days (8 %) are CRITICAL.
+    1 (WARNING), 2 (CRITICAL) or 3 (UNKNOWN). No service is connected to. By default, a
+    certificate is a WARNING in its last 5 days (or the last 20 % of a shorter lifetime), and
+    CRITICAL in its last 2 days (8 %).
     """
     result = looked(layout, Limits(warning, critical), datetime.now(UTC))
     show(result, as_json=as_json)

@@ -29,8 +29,8 @@ from proxygen.model.verdicts import require
 from proxygen.model.x509 import chain_of, covered_names
 from proxygen.plan.ownership import Claim, Offer, claims
 from proxygen.reconcile import Alone, deploy_alone
-from proxygen.terminal.walk import run
-from proxygen.texts.bounds import bounded
+from proxygen.terminal.arguments import JSON, VERBOSE
+from proxygen.terminal.walk import Show, run
 
 WAYS = """have your client call it, or do so by hand:
       certbot: --deploy-hook "proxygen hook"
@@ -44,19 +44,20 @@ WAIT = 600
 FILE = click.Path(path_type=Path)
 
 
-@click.command(short_help="Take over what certbot, lego or acme.sh obtained.")
-@click.option("--certificate", type=FILE, metavar="FILE", help="By hand: the certificate.")
-@click.option("--key", type=FILE, metavar="FILE", help="By hand: its private key.")
-@click.option("--chain", type=FILE, metavar="FILE", help="By hand: the intermediates, if apart.")
+@click.command(short_help="Adopt what certbot, lego or acme.sh obtained.")
+@click.option("--certificate", type=FILE, metavar="FILE", help="The certificate, by hand.")
+@click.option("--key", type=FILE, metavar="FILE", help="Its private key.")
+@click.option("--chain", type=FILE, metavar="FILE", help="The intermediates, if in their own file.")
 @click.option(
     "--wait",
     type=click.IntRange(0, 86_400),
     default=WAIT,
     show_default=True,
     metavar="SECONDS",
-    help="How long to wait while another run is at work.",
+    help="How long to wait for another run to end.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@VERBOSE
+@JSON
 @click.pass_obj
 def command(
     layout: Layout,
@@ -64,11 +65,12 @@ def command(
     key: Path | None,
     chain: Path | None,
     wait: int,
+    verbose: bool,
     as_json: bool,
 ) -> int:
-    """Take over what certbot, lego or acme.sh just obtained, and serve it.
+    """Adopt the certificate that certbot, lego or acme.sh just obtained, and serve it.
 
-    They call it as their hook, and their environment tells what it is about:
+    These clients call this command as a hook; their environment says which certificate it is:
 
     \b
       certbot … --deploy-hook "proxygen hook"
@@ -76,10 +78,10 @@ def command(
           (lego 5: --deploy-hook "proxygen hook")
       acme.sh --install-cert … --reloadcmd "proxygen hook"
 
-    For all of certbot's certificates: an executable file in /etc/letsencrypt/renewal-hooks/deploy
-    that calls it. The names of the certificate tell whose it is: every domain (or the global URL)
-    with `certificate: hook` all of whose names it covers. Exit codes as of `apply`; 2: nobody in
-    the model wants it.
+    For all certificates of certbot, put an executable file that calls it into
+    /etc/letsencrypt/renewal-hooks/deploy. The certificate goes to every domain (and the global
+    URL) that has `certificate: hook` and all of whose names it covers. The exit codes are those of
+    `apply`; 2: no owner in the model wants the certificate.
     """
     brought = by_hand(certificate, key, chain) or recognised(os.environ)
     if brought is None:
@@ -90,7 +92,7 @@ def command(
     def once(latest: Site, parts: Parts, shown: Progress, alone: Alone) -> Outcome:
         return taken_over(brought, latest, parts, shown, alone)
 
-    return run(layout, site, once, as_json=as_json, wait=wait)
+    return run(layout, site, once, show=Show(as_json, verbose), wait=wait)
 
 
 def by_hand(certificate: Path | None, key: Path | None, chain: Path | None) -> Brought | None:
@@ -150,12 +152,11 @@ def taken_over(
         shown.say(words)
     outcome = deploy_alone(site, parts, shown, alone)
     outcome.done[:0] = (
-        Coded(words, "brought", each.owner.key) for words, each in zip(done, accepted, strict=True)
+        Coded(words, "adopt", each.owner.key) for words, each in zip(done, accepted, strict=True)
     )
     told = dict.fromkeys(doubt for each in accepted for doubt in each.doubts)
     refusals = (each.refusal.what for each in found if each.refusal)
-    refused = coded("not-taken", bounded(refusals))
-    outcome.warnings[:0] = [*coded("doubtful", [*doubts, *bounded(iter(told))]), *refused]
+    outcome.warnings[:0] = [*coded("doubtful", (*doubts, *told)), *coded("not-adopted", refusals)]
     return outcome
 
 
@@ -175,7 +176,7 @@ def kept(claim: Claim, brought: Brought, pair: KeyAndChain, parts: Parts) -> str
     parts.bundles.save(pair, bundle)
     until = f"until {bundle.not_after:%Y-%m-%d %H:%M} UTC, from {bundle.issued_by}"
     own = "; proxygen renews it itself from now on" if bundle.issuer == "acme" else ""
-    return f"{owner}: certificate taken over from {brought.client}{own}\n  {until}"
+    return f"{owner}: certificate adopted from {brought.client}, {until}{own}"
 
 
 def not_taken(pair: KeyAndChain, found: Sequence[Claim]) -> UsageError | IssueFailed:

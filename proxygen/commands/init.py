@@ -70,21 +70,25 @@ UPSTREAMS = {
 
 @click.command
 @click.option("--url", metavar="URL", help="The global URL.")
-@click.option("--contact", metavar="ADDRESS", help="Mail address of the ACME account's contact.")
+@click.option(
+    "--contact",
+    metavar="ADDRESS",
+    help="The mail address that receives alerts, and contact of the ACME account.",
+)
 @click.option(
     "--certificate",
     type=click.Choice(["acme", "selfsigned"]),
-    help="Where the global certificate comes from.",
+    help="The source of the global certificate.",
 )
 @click.option(
     "--agree-to-terms/--no-agree-to-terms",
     default=None,
-    help="Whether you agree to Let's Encrypt's terms of service.",
+    help="Whether you agree to the terms of service of Let's Encrypt.",
 )
 @click.option(
     "--application",
     type=click.Choice(["generic", "bluemind", "none"]),
-    help="What runs behind the global URL.",
+    help="The application behind the global URL.",
 )
 @click.pass_obj
 def command(
@@ -97,8 +101,7 @@ def command(
 ) -> int:
     """Write a first model file.
 
-    What is not given as an option is asked for, which needs a terminal. A model file that is
-    there is never overwritten.
+    Asks on the terminal for what you do not give as an option. Never overwrites a model file.
     """
     path = layout.config
     if path.exists():

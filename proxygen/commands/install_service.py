@@ -29,6 +29,7 @@ from proxygen.reports.document import document
 from proxygen.services import Command
 from proxygen.systemd.dropins import beside, drop_in
 from proxygen.systemd.units import DAEMON, FAILED, MARK, SCRIPT, TIMER, Surroundings, units
+from proxygen.terminal.arguments import JSON
 
 WRITTEN = (
     *("/etc/nginx", "/etc/postfix", "/etc/dovecot", "/run", "/var/log"),
@@ -64,18 +65,20 @@ class Done:
 
 
 @click.command("install-service", short_help="Have systemd run the daemon, or `renew`.")
-@click.option("--timer", is_flag=True, help="No daemon: `proxygen renew` twice a day.")
-@click.option("--no-start", is_flag=True, help="Write the units, but neither enable nor start.")
-@click.option("--remove", is_flag=True, help="Stop the service and take its units away.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option(
+    "--timer", is_flag=True, help="Run `proxygen renew` twice a day instead of the daemon."
+)
+@click.option("--no-start", is_flag=True, help="Write the units, but do not enable or start them.")
+@click.option("--remove", is_flag=True, help="Stop the service and remove its units.")
+@JSON
 @click.pass_obj
 def command(layout: Layout, timer: bool, no_start: bool, remove: bool, as_json: bool) -> int:
-    """Have systemd run `proxygen watch`, from now on and after every start of this host.
+    """Have systemd run `proxygen watch`, now and whenever this host starts.
 
-    Or, with --timer, `proxygen renew` twice a day. The other of the two is taken away. Nothing
-    changes when all is in place; run it again when a service was added, so that the service may
-    write where that one's files are. Where the Debian package is installed its own units run, and
-    only what this host needs besides is written, into a drop-in.
+    With --timer, systemd runs `proxygen renew` twice a day instead. The units of the other one are
+    removed. Run the command again after you added nginx, postfix or dovecot, so that the units may
+    write to the files of that service. If the Debian package is installed, its units are used, and
+    a drop-in holds what this host needs in addition.
     """
     if remove and (timer or no_start):
         raise UsageError("--remove takes away all of it", remedy="give it alone")

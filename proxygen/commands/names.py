@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import click
 
@@ -18,12 +18,16 @@ from proxygen.model.hosts import BadName, extra_name, readable
 from proxygen.model.layout import Layout
 from proxygen.model.site import Site
 from proxygen.names.states import State
-from proxygen.observe.site import names as known_names
 from proxygen.plan.renewal import SHORT
+from proxygen.reports.by_cause import causes_in_short
 from proxygen.reports.document import document
-from proxygen.reports.names import OTHER, as_said, everything, looked_at, word
+from proxygen.reports.names import OTHER, NamesReport, checked_now, name_json, names_report, word
 from proxygen.terminal import completion
-from proxygen.texts.names import OTHERS, WORDS, Named, named, records
+from proxygen.terminal.arguments import JSON, VERBOSE
+from proxygen.terminal.bar import lasting
+from proxygen.terminal.printing import echo, print_line, progress
+from proxygen.terminal.tables import table
+from proxygen.texts.names import NOT_ANSWERED, OTHERS, WEB_SERVER, WORDS, Named, records
 
 MOST_NEAR, ALIKE = 3, 0.7
 """Names that are told for one that is unknown; most end alike."""
@@ -38,55 +42,64 @@ MOST_NEAR, ALIKE = 3, 0.7
     type=click.Choice([*(each.value for each in State), OTHER]),
     help="Only names in this state; may be given several times.",
 )
-@click.option("--look", is_flag=True, help="Look now; nothing of it is kept.")
+@click.option("--check", is_flag=True, help="Check the names now; the result is not stored.")
 @click.option(
     "--explain",
     metavar="NAME",
     shell_complete=completion.names,
-    help="Print a text about NAME to forward.",
+    help="Print a text about NAME to forward to whoever manages its DNS.",
 )
 @click.option(
-    "--language", type=click.Choice(languages.known()), help="Of that text (default: its owner's)."
+    "--language",
+    type=click.Choice(languages.known()),
+    help="The language of that text (default: that of the domain).",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@VERBOSE
+@JSON
 @click.pass_obj
 def command(
     layout: Layout,
     chosen: tuple[str, ...],
     states: tuple[str, ...],
-    look: bool,
+    check: bool,
     explain: str | None,
     language: str | None,
+    verbose: bool,
     as_json: bool,
 ) -> int:
-    """Show how every name stands, what is in trouble first.
+    """Show the state of every name, names with problems first.
 
-    What is told was found when the name was last looked at; --look looks now. --explain prints a
-    text to forward to the customer: what was found, the records that are needed, how to check.
-    The exit code is 0 whatever is found.
+    Shows one line for each name, from its last check; with --check, the names are checked now.
+    For a NAME, and with --verbose for all of them, also what the check found. --explain prints a
+    text to forward to the customer: what was found, which records are needed, and how to verify
+    them. The exit code is 0 whatever the states are.
     """
     if language and not explain:
-        raise UsageError("--language is of the text of --explain", remedy="add --explain NAME")
+        raise UsageError("--language is for --explain only", remedy="add --explain NAME")
     site = assemble.site(layout)
     now = datetime.now(UTC)
     parts = assemble.parts(layout, lambda: now)
-    every = {
-        each.name: each for each in named(site, parts.bundles.all(), known_names(site, parts), now)
-    }
+    every = {each.name: each for each in names_report(site, parts).names}
+    found = [meant(explain, every)] if explain else selected(chosen, every)
+    if check:
+        with progress(quiet=as_json) as shown:
+            found = checked_now(found, site, parts, shown.count)
     if explain:
-        one = meant(explain, every)
-        return explained(
-            one, site, parts, language or one.owner.language, look=look, as_json=as_json
-        )
-    found = selected(chosen, every)
-    found = looked_at(found, site, parts) if look else found
+        return explained(found[0], site, parts, language, as_json=as_json)
     found = [each for each in found if not states or word(each) in states]
     found.sort(key=lambda each: each.rank)
     if as_json:
-        click.echo(document(everything(found, now)))
+        click.echo(document(NamesReport(now, tuple(found)).as_json()))
         return 0
-    click.echo(visible(table(found, now)))
-    click.echo(summary(found))
+    asked = {plain(typed) for typed in chosen}
+    lines = iter(table(HEADINGS, (cells(each, now) for each in found)))
+    click.echo(next(lines))
+    for line, each in zip(lines, found, strict=True):
+        click.echo(line)
+        for below in told_below(each, now) if verbose or each.name in asked else ():
+            print_line(f"    {below}")
+    for line in summary(found):
+        print_line(line)
     return 0
 
 
@@ -131,40 +144,24 @@ def meant(typed: str, every: Mapping[str, Named]) -> Named:
     raise UsageError(f"the model has no name {typed}", remedy=remedy)
 
 
-def explained(
-    one: Named, site: Site, parts: Parts, language: str, *, look: bool, as_json: bool
-) -> int:
+def explained(one: Named, site: Site, parts: Parts, language: str | None, *, as_json: bool) -> int:
     """Print the text about one name."""
     from proxygen.reports.dns import publishing
     from proxygen.texts.explanations import explanation
 
-    if look:
-        (one,) = looked_at([one], site, parts)
-    published = publishing(site, parts)
-    text = explanation(one, site, published, languages.load(language), parts.now())
+    chosen = language or one.owner.language
+    text = explanation(one, site, publishing(site, parts), languages.load(chosen), parts.now())
     if as_json:
-        said = as_said(one, parts.now()) | {"language": language, "text": text}
-        click.echo(document(said))
-    else:
-        click.echo(visible(text), nl=False)
+        told = name_json(one, parts.now()) | {"language": chosen, "text": text}
+        click.echo(document(told))
+        return 0
+    click.echo(visible(text), nl=False)
+    if one.is_silent:
+        echo(f"note: not for the customer: {readable(one.name)}: {NOT_ANSWERED}", err=True)
     return 0
 
 
 HEADINGS = ("NAME", "OWNER", "STATE", "FOR", "")
-
-MOST_NOTED = 50
-"""Characters that find room in the line of a name; what is longer stands below it."""
-
-
-def table(found: list[Named], now: datetime) -> str:
-    """Return a line for each name, what is wrong with it below."""
-    rows = [HEADINGS, *(cells(each, now) for each in found)]
-    widths = [max(len(row[index]) for row in rows) for index in range(len(HEADINGS) - 1)]
-    text = ["  ".join([*map(str.ljust, row, widths), row[-1]]).rstrip() for row in rows]
-    lines = [text[0]]
-    for line, each in zip(text[1:], found, strict=True):
-        lines += line, *(f"    {below}" for below in told_below(each, now))
-    return "\n".join(lines)
 
 
 def cells(each: Named, now: datetime) -> tuple[str, ...]:
@@ -173,47 +170,45 @@ def cells(each: Named, now: datetime) -> tuple[str, ...]:
         readable(each.name),
         readable(each.owner.key),
         each.title,
-        lasting(now - each.since) if each.since else "",
-        noted(each),
+        lasting((now - each.since).total_seconds()) if each.since else "",
+        noted(each, now),
     )
 
 
-def noted(each: Named) -> str:
+def noted(each: Named, now: datetime) -> str:
     """Return what there is to say beside the state."""
-    if each.state is State.ISSUED and each.bundle:
-        end = each.bundle.not_after
-        return f"until {end:%Y-%m-%d}" if each.bundle.lifetime >= SHORT else until(end)
-    return "" if each.is_troubled or len(each.words) > MOST_NOTED else each.words
+    if each.is_troubled:
+        again = f"; {next_check(each, now)}" if each.next_look else ""
+        return f"{each.words}{again}"
+    if each.state is State.ISSUED and each.bundle and each.bundle.lifetime >= SHORT:
+        return f"until {each.bundle.not_after:%Y-%m-%d}"
+    return each.words
 
 
-def until(end: datetime) -> str:
-    """Return until when something lasts, to the minute."""
-    return f"until {end.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+def next_check(each: Named, now: datetime) -> str:
+    """Return when a name is checked, or ordered, again."""
+    again = "next order" if each.is_unchecked else "next check"
+    if each.next_look is None or each.next_look <= now:
+        return f"{again} at the next run"
+    return f"{again} in {lasting((each.next_look - now).total_seconds())}"
 
 
 def told_below(each: Named, now: datetime) -> Iterator[str]:
-    """Yield what stands below the line of a name: the evidence, one line for each thing."""
+    """Yield the evidence about a name with problems, one line for each thing."""
     if not each.is_troubled:
-        if each.state is not State.ISSUED and len(each.words) > MOST_NOTED:
-            yield each.words
         return
     if each.is_at_risk:
         yield "cannot be proven now"
-    yield when(each, now)
+    if when := ", ".join(filter(None, (since(each), left_out(each), again_at(each, now)))):
+        yield when
     yield from each.reasons
     if each.known and each.known.evidence and (found := records(each.name, each.known.evidence)):
         yield f"found: {found}"
 
 
-def when(each: Named, now: datetime) -> str:
-    """Return since when something is wrong with a name, and when it is looked at again."""
-    again = "asked for again" if each.is_unchecked else "next look"
-    parts = (
-        f"since {each.since.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if each.since else "",
-        left_out(each),
-        f"{again} {next_look(each.next_look, now)}" if each.next_look else "",
-    )
-    return ", ".join(part for part in parts if part)
+def since(each: Named) -> str:
+    """Return since when something is wrong with a name."""
+    return f"since {each.since.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if each.since else ""
 
 
 def left_out(each: Named) -> str:
@@ -222,32 +217,23 @@ def left_out(each: Named) -> str:
     return f"left out since {dropped:%Y-%m-%d}" if dropped else ""
 
 
-def next_look(moment: datetime, now: datetime) -> str:
-    """Return when a name is looked at again, and how soon that is."""
-    if moment <= now:
-        return "at the next run"
-    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC (in {lasting(moment - now)})"
+def again_at(each: Named, now: datetime) -> str:
+    """Return when a name is checked again, to the minute."""
+    at = each.next_look
+    if at is None or at <= now:
+        return next_check(each, now) if at else ""
+    return f"next check {at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
-def lasting(time: timedelta) -> str:
-    """Return how long a time is, in the unit that fits."""
-    seconds = max(0, int(time.total_seconds()))
-    minutes = seconds // 60
-    if minutes < 2:
-        return f"{seconds} s"
-    if minutes < 120:
-        return f"{minutes} min"
-    return f"{minutes // 60} h" if minutes < 48 * 60 else f"{minutes // (24 * 60)} d"
-
-
-def summary(found: Collection[Named]) -> str:
-    """Return how many names stand how."""
+def summary(found: Collection[Named]) -> Iterator[str]:
+    """Yield how many names stand how, and how many have which problem."""
     counts = Counter(each.title for each in found)
-    total = sum(counts.values())
-    order = [*WORDS.values(), *dict.fromkeys(OTHERS.values())]
+    order = [*WORDS.values(), WEB_SERVER, *dict.fromkeys(OTHERS.values())]
     parts = [f"{counts[title]:,} {title}" for title in order if counts[title]]
     if unseen := sum(each.is_unseen for each in found):
-        parts.append(f"{unseen:,} of those that are ready not looked up")
-    return f"{total:,} {'name' if total == 1 else 'names'}" + (
-        f": {', '.join(parts)}" if parts else ""
-    )
+        parts.append(f"{unseen:,} of those that are ready not checked")
+    total = f"{len(found):,} {'name' if len(found) == 1 else 'names'}"
+    yield f"{total}: {', '.join(parts)}" if parts else total
+    troubled = [each for each in found if each.is_troubled]
+    if len(troubled) > 1:
+        yield f"problems: {causes_in_short(troubled)}"

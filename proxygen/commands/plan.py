@@ -2,87 +2,145 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from typing import Any
 
 import click
 
-from proxygen import assemble
-from proxygen.errors import HELD_BACK, SET_ASIDE, IssueFailed
-from proxygen.languages.lines import visible
+from proxygen.model.hosts import readable
 from proxygen.model.layout import Layout
-from proxygen.model.site import Site
-from proxygen.observe.named_files import certificates, of_authorities
-from proxygen.observe.site import observe
-from proxygen.plan.schedule import told
-from proxygen.plan.shown import told as shown
-from proxygen.plan.steps import Install, Issue, Plan
-from proxygen.reconcile import make_plan
+from proxygen.plan.steps import Forget, Install, Issue, Plan, Shown, Step
+from proxygen.reports.by_cause import (
+    failure_lines,
+    failures_by_cause,
+    names_by_cause,
+    postponed,
+    some,
+)
 from proxygen.reports.document import document
+from proxygen.reports.plan import PlanReport, plan_report
+from proxygen.terminal.arguments import JSON, VERBOSE
+from proxygen.terminal.outcome import show_groups, show_kept, show_warnings
+from proxygen.terminal.printing import echo, print_line
+from proxygen.terminal.supplied import show_supplied
+
+FEW = 3
+"""Steps, or URLs, of a kind that are told one by one."""
+MOST_SHOWN = 10
+"""Lines about what clients receive."""
 
 
 @click.command
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option("--diff", "diffs", is_flag=True, help="Show the diff of every file.")
+@click.option("--diff", "diffs", is_flag=True, help="Show how every file changes.")
+@VERBOSE
+@JSON
 @click.pass_obj
-def command(layout: Layout, as_json: bool, diffs: bool) -> int:
-    """Show what `apply` would do, and why.
+def command(layout: Layout, diffs: bool, verbose: bool, as_json: bool) -> int:
+    """Show what `apply` would do, and why. Nothing is changed.
 
-    Files that change are told by name and number of lines, with --diff by their diff. Nothing is
-    touched. `apply` plans again once a certificate is obtained; the files are shown with those
-    that are there now. Files that the
-    model names are looked at as by `validate`. Exit code 4: a service cannot be worked with;
-    5: a certificate that is to be taken from files, or what `acme` names, cannot be used; 8: a
-    removal is held back; 9: an included file is set aside.
+    Shows the steps with their reasons, which files change, and which certificate clients receive
+    now and afterwards. With --diff it shows how every file changes. `apply` plans again after it
+    obtained certificates; the files are shown as they are with the certificates of now.
+
+    \b
+    Exit codes:
+      0  the plan is complete
+      4  a service cannot be worked with
+      5  a file or secret that the model names cannot be used
+      8  a removal would be held back
+      9  an included file with mistakes would be set aside
     """
-    site = assemble.site(layout)
-    parts = assemble.parts(layout, lambda: datetime.now(UTC))
-    observed = observe(site, parts)
-    plan = make_plan(site, parts, observed)
-    issues = (step for step in plan.steps if isinstance(step, Issue) and not step.stand_in)
-    wanted = [*(step.certificate for step in issues), *(each.certificate for each in plan.waiting)]
-    due = certificates(wanted, parts.now(), parts.store)
-    supplied = [each for each in due if not each.is_usable]
-    authority = [each for each in of_authorities(site) if not each.is_usable]
+    report = plan_report(layout)
     if as_json:
-        told = {
-            "acme": [each.as_json() for each in authority],
-            "files": [each.as_json() for each in supplied],
-            "set_aside": [each.as_json() for each in site.set_aside],
-            "held_back": [each.as_json() for each in site.held_back],
-        }
-        click.echo(document(plan.as_json(diffs=diffs) | told))
+        click.echo(document(report.as_json(diffs=diffs)))
     else:
-        show(plan, diffs=diffs)
-        as_it_was(site)
-        for each in (*authority, *supplied, *(error for _, error in plan.failures)):
-            click.echo(str(each), err=True)
-    if plan.failures:
-        return max(error.exit_code for _, error in plan.failures)
-    if authority or supplied:
-        return IssueFailed.exit_code
-    return HELD_BACK if site.held_back else SET_ASIDE if site.set_aside else 0
+        show(report.plan, diffs=diffs, verbose=verbose)
+        show_problems(report, verbose)
+    return report.exit_code
 
 
-def as_it_was(site: Site) -> None:
-    """Print which removals would be held back, and which included files are set aside."""
-    for each in (*site.held_back, *site.set_aside):
-        click.echo(str(each), err=True)
-
-
-def show(plan: Plan, *, diffs: bool) -> None:
+def show(plan: Plan, *, diffs: bool, verbose: bool = False) -> None:
     """Print a plan for people, with *diffs* of all files or their names."""
-    for step in plan.steps:
-        click.echo(str(step))
-        if isinstance(step, Install):
-            for line in step.in_full() if diffs else step.in_short():
-                click.echo(f"    {visible(line)}")
-    for line in shown(plan.shown):
-        click.echo(visible(line))
-    for words in told(plan.waiting):
-        click.echo(visible(words))
+    for step in plan.steps if verbose else ():
+        show_step(step, diffs)
+    for alike, group in groupby(plan.steps, key=kind_of) if not verbose else ():
+        steps = [*group]
+        if alike and len(steps) > FEW:
+            print_line(together(steps))
+        else:
+            for step in steps:
+                show_step(step, diffs)
+    for line in shown_lines(plan.shown, verbose=verbose):
+        print_line(line)
     if plan.forecast:
-        click.echo(f"forecast: {plan.forecast}")
-    for warning in plan.warnings:
-        click.echo(f"warning: {visible(warning)}", err=True)
+        print_line(f"forecast: {plan.forecast}")
     if not plan.steps and not plan.failures:
-        click.echo("nothing to do")
+        print_line("nothing to do")
+
+
+def show_problems(report: PlanReport, verbose: bool) -> None:
+    """Print what keeps the plan from more: names, pauses, files, what is set aside or held back."""
+    names = {each.name for each in report.names}
+    show_warnings(report.plan.warnings, verbose)
+    show_groups(names_by_cause(report.names), verbose, "not ready: ")
+    show_groups(postponed(report.plan.waiting, names), verbose)
+    show_kept((*report.held_back, *report.set_aside))
+    for each in report.acme:
+        echo(str(each), err=True)
+    show_supplied(report.files, verbose=verbose, err=True)
+    for group in failures_by_cause(report.plan.failures):
+        for line in failure_lines(group, verbose=verbose):
+            echo(line, err=True)
+
+
+def show_step(step: Step, diffs: bool) -> None:
+    """Print one step; of one that installs, the files below."""
+    print_line(str(step))
+    if isinstance(step, Install):
+        for line in step.in_full() if diffs else step.in_short():
+            print_line(f"    {line}")
+
+
+def kind_of(step: Step) -> tuple[object, ...]:
+    """Return what is the same for steps that differ in the certificate alone; empty for others."""
+    match step:
+        case Issue(certificate, reason, stand_in):
+            return Issue, certificate.issuer, stand_in, reason.code, str(reason)
+        case Forget(_, reason):
+            return Forget, str(reason)
+    return ()
+
+
+def together(steps: Sequence[Step]) -> str:
+    """Return the line about steps of one kind."""
+    what, why, owners = "", None, list[str]()
+    for step in steps:
+        match step:
+            case Issue(certificate, reason):
+                what, why = f"issue {len(steps):,} certificates ({certificate.issuer})", reason
+                owners.append(readable(certificate.owner))
+            case Forget(bundle, reason):
+                what, why = f"forget {len(steps):,} certificates", reason
+                owners.append(readable(bundle.owner))
+    without = sum(isinstance(step, Issue) and bool(step.left_out) for step in steps)
+    lacking = f"; {without:,} of them without names that are not ready" if without else ""
+    return f"{what}: {why}: {some(owners)}{lacking}"
+
+
+def shown_lines(shown: Iterable[Shown], *, verbose: bool) -> Iterator[str]:
+    """Yield which certificate clients receive, in a line for those of whom the same is told."""
+    found: dict[tuple[Any, ...], list[str]] = {}
+    for number, each in enumerate(shown):
+        alike = each.services, each.now, each.then, each.later, number if verbose else 0
+        found.setdefault(alike, []).append(readable(each.name))
+    told = [*found.items()]
+    for (services, now, then, later, _), names in told if verbose else told[:MOST_SHOWN]:
+        after = f"; later: {later}" if later else ""
+        whose = f"{len(names):,} URLs ({some(names)})" if len(names) > FEW else ", ".join(names)
+        yield (
+            f"clients of {whose} receive from {', '.join(services)}:"
+            f" now: {now}; then: {then}{after}"
+        )
+    if not verbose and (more := sum(len(names) for _, names in told[MOST_SHOWN:])):
+        yield f"… and of {more:,} more URLs: --verbose shows all"

@@ -19,25 +19,32 @@ from proxygen.plan.compare import is_renewal
 from proxygen.plan.renewal import SUPPLIED
 from proxygen.reconcile import Alone, make_plan, nothing_due, reconcile
 from proxygen.terminal import completion
-from proxygen.terminal.arguments import owner
-from proxygen.terminal.walk import run
+from proxygen.terminal.arguments import JSON, VERBOSE, owner
+from proxygen.terminal.walk import Show, run
 
 
 @click.command(short_help="Obtain the certificates that are due.")
 @click.argument("domains", nargs=-1, metavar="[DOMAIN]...", shell_complete=completion.domains)
 @click.option(
-    "--replace", "anew", is_flag=True, help="Revoked or compromised: replace it and its key now."
+    "--replace",
+    "anew",
+    is_flag=True,
+    help="Obtain a new certificate with a new key now, as this one is revoked or compromised.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@VERBOSE
+@JSON
 @click.pass_obj
-def command(layout: Layout, domains: tuple[str, ...], anew: bool, as_json: bool) -> int:
-    """Obtain the certificates that are due, and bring them to the services.
+def command(
+    layout: Layout, domains: tuple[str, ...], anew: bool, verbose: bool, as_json: bool
+) -> int:
+    """Obtain the certificates that are due, and install them in the services.
 
-    Unlike `apply` it does nothing while no certificate is due, whatever else was changed in the
-    model. With a DOMAIN (or `global`) no other certificate is obtained. Exit codes as of `apply`.
+    For a timer. Unlike `apply`, it does nothing while no certificate is due, even if the model
+    changed. If you name a DOMAIN (or `global`), no other certificate is obtained. The exit codes
+    are those of `apply`.
     """
     try:
-        code = renewed(layout, domains, anew=anew, as_json=as_json)
+        code = renewed(layout, domains, Show(as_json, verbose), anew=anew)
     except ProxygenError:
         outage.over(layout)
         raise
@@ -46,7 +53,7 @@ def command(layout: Layout, domains: tuple[str, ...], anew: bool, as_json: bool)
     return code
 
 
-def renewed(layout: Layout, domains: tuple[str, ...], *, anew: bool, as_json: bool) -> int:
+def renewed(layout: Layout, domains: tuple[str, ...], show: Show, *, anew: bool) -> int:
     """Do it; return the exit code. Whatever it is but that of a bug: proxygen can run."""
     site = assemble.site(layout)
     only = tuple(owner(domain, site) for domain in domains)
@@ -65,7 +72,7 @@ def renewed(layout: Layout, domains: tuple[str, ...], *, anew: bool, as_json: bo
                 return nothing_due(latest, parts, observed)
         return reconcile(latest, parts, shown, only, alone)
 
-    return run(layout, site, once, as_json=as_json)
+    return run(layout, site, once, show=show, asked=only)
 
 
 SOMEBODY_ELSES = {

@@ -9,7 +9,7 @@ import click
 
 from proxygen import assemble
 from proxygen.apply.change import as_service_error, bring
-from proxygen.apply.outcome import Outcome, never, nothing
+from proxygen.apply.outcome import SILENT, Outcome, Progress, nothing
 from proxygen.apply.service import LiveService
 from proxygen.assemble import Parts
 from proxygen.errors import (
@@ -26,23 +26,23 @@ from proxygen.observe.services import looked_since, set_up
 from proxygen.plan.observed import ServiceState
 from proxygen.reports.document import document
 from proxygen.terminal import completion
-from proxygen.terminal.arguments import named
+from proxygen.terminal.arguments import JSON, named
 from proxygen.terminal.outcome import summary
 from proxygen.terminal.printing import echo
 from proxygen.terminal.walk import undisturbed
 from proxygen.texts.warnings import not_asked
 
 
-@click.command
+@click.command(short_help="Restore what served before the last change.")
 @click.argument("services", nargs=-1, metavar="[SERVICE]...", shell_complete=completion.services)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@JSON
 @click.pass_obj
 def command(layout: Layout, services: tuple[str, ...], as_json: bool) -> int:
-    """Let the former configuration serve again.
+    """Restore the configuration that served before the last change.
 
-    That is what a SERVICE (default: all of them) had before the last switch. Called twice it goes
-    forward again. The model stays as it is: correct it, or the next `apply` makes it true again.
-    Exit code 4: a SERVICE that was named, or all of them, have nothing to go back to.
+    For each SERVICE, or for all of them. A second `rollback` restores the newer configuration
+    again. The model is not changed: correct it, or the next `apply` installs the same again.
+    Exit code 4: there is nothing to go back to.
     """
     outcome = Outcome()
     with undisturbed(layout), lock.held(layout.obtaining), lock.held(layout.lock):
@@ -98,8 +98,8 @@ def one(
                     raise nothing_to_go_back_to(state.name)
                 return Coded(f"{state.name}: nothing to go back to", "nothing", state.name)
             target, endpoints = service.target(former), service.generations.endpoints_of(former)
-            say = nothing if quiet else echo
-            bring(service, target, endpoints, say, service.former, never)
+            shown = SILENT if quiet else Progress(echo, nothing)
+            bring(service, target, endpoints, shown, service.former)
     except (ServiceError, NotServed) as error:
         outcome.failures.append((state.name, error))
         return None

@@ -11,11 +11,11 @@ from proxygen.model.schema import Included, main_type
 
 
 @click.command
-@click.option("--included", is_flag=True, help="That of an included file instead.")
+@click.option("--included", is_flag=True, help="Print the schema of an included file.")
 def command(included: bool) -> int:
     """Print the JSON Schema of the model file.
 
-    An editor with a YAML language server takes it by a first line in the model such as
+    An editor with a YAML language server finds it by a first line in the model such as
 
     \b
     # yaml-language-server: $schema=proxygen.schema.json

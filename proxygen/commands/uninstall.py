@@ -19,27 +19,27 @@ from proxygen.observe.services import set_up
 from proxygen.plan.observed import ServiceState
 from proxygen.reports.document import document
 from proxygen.terminal import completion
-from proxygen.terminal.arguments import named
+from proxygen.terminal.arguments import JSON, named
 from proxygen.terminal.outcome import summary
 from proxygen.terminal.printing import echo
 from proxygen.terminal.walk import undisturbed
 
 
-@click.command
+@click.command(short_help="Remove proxygen's configuration from the services.")
 @click.argument("services", nargs=-1, metavar="[SERVICE]...", shell_complete=completion.services)
-@click.option("--purge", is_flag=True, help="Remove keys, certificates and the account as well.")
-@click.option("--yes", is_flag=True, help="Do not ask before --purge removes them.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--purge", is_flag=True, help="Also remove keys, certificates and the ACME account.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@JSON
 @click.pass_obj
 def command(
     layout: Layout, services: tuple[str, ...], purge: bool, yes: bool, as_json: bool
 ) -> int:
-    """Take proxygen's part out of every service.
+    """Remove proxygen's part of the configuration from the services.
 
-    Or out of each SERVICE that is named. What was changed is given back. The model is neither
-    needed nor touched, your own directives stay, and so do keys and certificates unless --purge
-    is given. No service has to agree, or to be there: what could not be checked or reloaded is a
-    warning.
+    From each SERVICE, or from all of them; what proxygen changed gets its former value. The model
+    and your own directives stay, and so do keys and certificates unless you give --purge. A
+    service that is gone, or cannot check or reload its configuration, is no obstacle: a warning
+    says what was not done.
     """
     if purge and services:
         raise UsageError("--purge is for all services at once", remedy="name no service")

@@ -1,4 +1,4 @@
-"""validate: read the model and the files it names; tell every mistake and verdict."""
+"""validate: read the model and the files that it names; report every mistake."""
 
 from __future__ import annotations
 
@@ -6,79 +6,61 @@ from datetime import UTC, datetime
 
 import click
 
-from proxygen import assemble
-from proxygen.errors import MOST_MISTAKES, IssueFailed, ModelError, UsageError, coded, words_json
-from proxygen.host.additions import additions
-from proxygen.languages.lines import visible
+from proxygen.errors import MOST_MISTAKES
 from proxygen.model.layout import Layout
-from proxygen.observe import named_files
 from proxygen.reports.document import document
-from proxygen.stores import Store
-from proxygen.texts.bounds import bounded
-from proxygen.texts.nginx_lookups import looked_up_at_the_start
+from proxygen.reports.validation import ValidationReport, validation_report
+from proxygen.terminal.arguments import JSON, VERBOSE
+from proxygen.terminal.outcome import show_warnings
+from proxygen.terminal.printing import echo, print_line
+from proxygen.terminal.supplied import show_supplied
 
 
 @click.command
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@VERBOSE
+@JSON
 @click.pass_obj
-def command(layout: Layout, as_json: bool) -> int:
+def command(layout: Layout, verbose: bool, as_json: bool) -> int:
     """Read the model and report every mistake.
 
-    Certificates that it names as files are looked at as a client would, and what `acme` names
-    is looked for. Exit code 3: the model is wrong, be it the main file, which stops everything, or
-    an included one, which is set aside; 5: one of those things cannot be used.
+    Reads the certificates that the model names as files as well, and the roots and the key that
+    `acme` names; with --verbose, also those without a problem are shown.
+
+    \b
+    Exit codes:
+      0  all is right
+      3  the model is wrong; the main file stops everything, an included one is set aside
+      5  a file or secret that the model names cannot be used
     """
-    site = assemble.site(layout)
-    authority = [*named_files.of_authorities(site)]
-    now, store = datetime.now(UTC), remembering(layout)
-    supplied = [*named_files.certificates(site.certificates, now, store)]
-    count = len(list(site.certificates))
-    summary = (
-        f"{layout.config}: {counted(len(site.domains), 'domain')}, {counted(count, 'certificate')}"
-    )
-    names = bounded(looked_up_at_the_start(additions(layout)))
-    warnings = [*coded("unbounded", site.warnings), *coded("looked-up", names)]
-    usable = all(each.is_usable for each in authority) and all(each.is_usable for each in supplied)
-    code = ModelError.exit_code if site.mistakes else 0 if usable else IssueFailed.exit_code
+    report = validation_report(layout, datetime.now(UTC))
     if as_json:
-        told = {
-            "mistakes": [each.as_json() for each in site.mistakes[:MOST_MISTAKES]],
-            "set_aside": [each.as_json() for each in site.set_aside],
-            "held_back": [each.as_json() for each in site.held_back],
-            "warnings": [*map(words_json, warnings)],
-            "acme": [each.as_json() for each in authority],
-            "files": [each.as_json() for each in supplied],
-            "exit_code": code,
-        }
-        model = {
-            "file": str(layout.config),
-            "domains": len(site.domains),
-            "certificates": count,
-        }
-        click.echo(document({"model": model, **told}))
+        click.echo(document(report.as_json()))
     else:
-        for each in (*(each for each in authority if not each.is_usable), *supplied):
-            click.echo(str(each))
-        for words in warnings:
-            click.echo(f"warning: {visible(words)}", err=True)
-        mistakes = site.mistakes[:MOST_MISTAKES]
-        for one in (*site.held_back, *mistakes, *(each.words for each in site.set_aside)):
-            click.echo(visible(str(one)), err=True)
-        if len(site.mistakes) > MOST_MISTAKES:
-            most = f"there are more than {MOST_MISTAKES} mistakes; the first ones are shown"
-            click.echo(most, err=True)
-        click.echo(f"{summary}; {'see above' if code else 'the model is right'}")
-    return code
+        show(report, verbose=verbose)
+    return report.exit_code
 
 
-def remembering(layout: Layout) -> Store | None:
-    """Return the store, which knows what was too costly to read; None where it cannot be asked."""
-    try:
-        return assemble.opened(layout)
-    except (UsageError, OSError):
-        return None
+def show(report: ValidationReport, *, verbose: bool) -> None:
+    """Print a report for people."""
+    for each in report.acme:
+        if not each.is_usable:
+            print_line(str(each))
+    show_supplied(report.files, verbose=verbose)
+    show_warnings(report.warnings, verbose)
+    set_aside = (each.words for each in report.set_aside)
+    for one in (*report.held_back, *report.mistakes[:MOST_MISTAKES], *set_aside):
+        echo(str(one), err=True)
+    if len(report.mistakes) > MOST_MISTAKES:
+        most = f"there are more than {MOST_MISTAKES} mistakes; the first ones are shown"
+        echo(most, err=True)
+    result = "see above" if report.exit_code else "the model is right"
+    domains, certificates = report.domains, report.certificates
+    print_line(
+        f"{report.file}: {counted(domains, 'domain')}, {counted(certificates, 'certificate')}; "
+        f"{result}"
+    )
 
 
 def counted(count: int, what: str) -> str:
     """Return a number of things in words."""
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"

@@ -34,27 +34,27 @@ SHORTEST_PULSE = 0.1
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
-@click.command(short_help="Stay, and do what `apply` does when due.")
+@click.command(short_help="Run as a daemon, and do what `apply` does when due.")
 @click.option(
     "--log-format",
     type=click.Choice(["text", "json"]),
     default="text",
-    help="How events are logged to standard error.",
+    help="The format of the log on standard error.",
 )
 @click.option(
     "--log-level",
     type=click.Choice(logs.LEVELS),
     default="info",
-    help="Which events are logged.",
+    help="The lowest level that is logged.",
 )
 @click.pass_obj
 def command(layout: Layout, log_format: str, log_level: str) -> None:
-    """Stay, and do what `apply` does whenever there is reason to.
+    """Run as a daemon that does what `apply` does, whenever it is due.
 
-    When the model or any file that it names changes, a certificate is due, a service was
-    restarted or changed by somebody else, and on SIGHUP. While the model is wrong the last one
-    that was right goes on; without one, the daemon waits until it is corrected. Exit code 7:
-    it runs already.
+    That is when the model or a file that it names changes, when a certificate is due, when a
+    service was restarted or its configuration changed, and on SIGHUP. While the model is wrong,
+    the daemon uses the last right one; if there is none, it waits. Exit code 7: the daemon is
+    already running.
     """
     logs.start(log_format, log_level, os.environ)
     with alone(layout):

@@ -118,10 +118,10 @@ class Round:
             hook = isinstance(words, Coded) and words.code == HOOK_RAN
             event(INFO if hook else DEBUG, "hook" if hook else "step", what=words)
 
-        def count(done: int, of: int) -> None:
+        def count(what: str, done: int, of: int) -> None:
             alive()
-            event(DEBUG, "certificates", done=done, of=of)
-            self.manager.status(f"obtaining certificates: {done:,} of {of:,}")
+            event(DEBUG, "progress", what=what, done=done, of=of)
+            self.manager.status(f"{what}: {done:,} of {of:,}")
 
         def result(found: Result) -> None:
             self.lines.certificate(found, parts.bundles)

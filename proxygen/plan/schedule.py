@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -199,31 +199,3 @@ def forecast(scheduled: Schedule, wanted: int) -> Forecast | None:
     held = [each.until for each in scheduled.waiting if each.code == "limit"]
     due = len(scheduled.now) + len(scheduled.waiting)
     return Forecast(due, wanted, max(held)) if held else None
-
-
-MOST_TOLD = 10
-
-
-def told(waiting: Collection[Waiting]) -> Iterator[str]:
-    """Yield a line for each certificate that failed, and one for all that wait for the same."""
-    failed = [each for each in waiting if each.code == "failed"]
-    yield from map(str, failed[:MOST_TOLD])
-    if len(failed) > MOST_TOLD:
-        yield f"… and {len(failed) - MOST_TOLD} more that failed and are postponed"
-    others: dict[str, list[Waiting]] = {}
-    for each in waiting:
-        if each.code != "failed":
-            others.setdefault(each.words, []).append(each)
-    for words, group in others.items():
-        yield together(words, group)
-
-
-def together(words: str, group: Sequence[Waiting]) -> str:
-    """Return the line about certificates that wait for the same."""
-    if len(group) == 1:
-        return str(group[0])
-    first, last = min(each.until for each in group), max(each.until for each in group)
-    until = f"until {first:%Y-%m-%d %H:%M} UTC"
-    if last > first:
-        until = f"{until} and later, the last one until {last:%Y-%m-%d %H:%M} UTC"
-    return f"{len(group):,} certificates are postponed {until}: {words}"

@@ -14,17 +14,8 @@ from proxygen.model.views import serving
 from proxygen.plan.observed import Observed, ServiceState
 from proxygen.plan.steps import Adopt, Install, Issue, Shown, Step, Waiting
 
-MOST_TOLD = 10
 LOCAL = frozenset({"file", "selfsigned"})
 """Issuers that ask nobody: what they give is there before services are set up."""
-
-
-def told(shown: Sequence[Shown]) -> Iterator[str]:
-    """Yield lines for people, at most for MOST_TOLD owners."""
-    for each in shown[:MOST_TOLD]:
-        yield from each.lines()
-    if len(shown) > MOST_TOLD:
-        yield f"… and {len(shown) - MOST_TOLD:,} more: see `proxygen plan --json`"
 
 
 @dataclass(frozen=True)

@@ -249,14 +249,6 @@ class Shown:
     then: Coded
     later: Coded | None = None
 
-    def lines(self) -> Iterator[str]:
-        """Yield the lines for people."""
-        yield f"clients of {readable(self.name)} get from {', '.join(self.services)}"
-        yield f"    now:   {self.now}"
-        yield f"    then:  {self.then}"
-        if self.later:
-            yield f"    later: {self.later}"
-
     def as_json(self) -> dict[str, Any]:
         """Return it as ``--json`` prints it."""
         return {
@@ -290,7 +282,7 @@ def done(step: Step) -> Coded:
 
 def word_of(step: Step) -> str:
     """Return the name of a kind of step in JSON."""
-    return type(step).__name__.lower()
+    return "check" if isinstance(step, Look) else type(step).__name__.lower()
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,7 +310,7 @@ class Plan:
             "shown": [each.as_json() for each in self.shown],
             "failures": [{"of": of} | error.as_json() for of, error in self.failures],
             "warnings": [*map(words_json, self.warnings)],
-            "waiting": [each.as_json() for each in self.waiting],
+            "postponed": [each.as_json() for each in self.waiting],
             "forecast": self.forecast.as_json() if self.forecast else None,
         }
 

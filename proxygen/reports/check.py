@@ -156,7 +156,7 @@ def measured(site: Site, observed: Observed, parts: Parts, limits: Limits) -> di
         "certificates": len(wanted),
         "due": len(due) + len(unprovable),
         "failing": sum(of_owner(each, observed, now) is not None for each in site.certificates),
-        "waiting": len(scheduled.waiting),
+        "postponed": len(scheduled.waiting),
         "names_waiting": states[State.WAITING],
         "names_failed": states[State.FAILED],
         "unserved": sum(not serves(each) for each in observed.services.values()),

@@ -6,11 +6,13 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from proxygen import assemble
+from proxygen.apply.outcome import Count
 from proxygen.assemble import Parts
-from proxygen.errors import Coded, IssueFailed, words_json
+from proxygen.errors import Coded, IssueFailed, coded, words_json
 from proxygen.host.suffixes import registered
 from proxygen.model.certificate import GLOBAL, HTTP, PERSIST
 from proxygen.model.hosts import is_address
@@ -28,6 +30,7 @@ from proxygen.plan.records import (
     blind_for,
     evidence_of,
     presence,
+    records,
 )
 
 
@@ -169,12 +172,70 @@ def needs_account(site: Site, told: Publishing) -> bool:
     return told.strict or any(each.challenge == PERSIST for each in site.certificates)
 
 
-def looked(site: Site, parts: Parts, only: Iterable[str] = ()) -> Seen:
+@dataclass(frozen=True, slots=True)
+class DnsReport:
+    """The records that the model needs; *missing* tells that only those are asked for.
+
+    *notes* are worth knowing beside them.
+    """
+
+    at: datetime
+    addresses: tuple[str, ...]
+    every: tuple[Line, ...]
+    notes: tuple[str, ...]
+    missing: bool = False
+
+    @property
+    def lines(self) -> tuple[Line, ...]:
+        """The records that are asked for."""
+        missing = (each for each in self.every if each.presence is Presence.MISSING)
+        return tuple(missing) if self.missing else self.every
+
+    @property
+    def is_checked(self) -> bool:
+        """Whether it was checked which of them are there."""
+        return any(each.presence for each in self.every)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as ``--json`` prints it."""
+        unchecked = not self.is_checked
+        return {
+            "at": self.at.isoformat(),
+            "addresses": list(self.addresses),
+            "notes": [*map(words_json, self.notes)],
+            "missing": number_missing(self.every),
+            "unknown": len(self.every) if unchecked else counted(self.every, Presence.UNKNOWN),
+            "records": [each.as_json() for each in self.lines],
+        }
+
+
+def dns_report(
+    site: Site,
+    parts: Parts,
+    only: Collection[str],
+    *,
+    check: Count | None,
+    strict: bool,
+    zone: str | None,
+    missing: bool,
+) -> DnsReport:
+    """Return the records of the model, or of *only* these owners.
+
+    *check*: who is told how many names were checked, None where nothing is to be checked.
+    """
+    seen = looked(site, parts, only, check) if check else None
+    told = publishing(site, parts, seen, strict=strict, zone=zone)
+    every = tuple(line(each, seen, told) for each in records(site, told, only))
+    remarks = (*notes(site, told, seen), *coded("not-looked-up", not_known(every)))
+    return DnsReport(parts.now(), tuple(told.addresses), every, remarks, missing)
+
+
+def looked(site: Site, parts: Parts, only: Iterable[str], count: Count) -> Seen:
     """Return what is in the DNS now."""
     from proxygen.apply.preflight import looked_now
 
     owners = set(only) or {each.key for each in site.owners}
-    proofs = looked_now(site, parts, owners | ({GLOBAL} if not site.addresses else set()))
+    proofs = looked_now(site, parts, owners | ({GLOBAL} if not site.addresses else set()), count)
     by_record = {each.owner for each in site.certificates if each.challenge != HTTP}
     rest = [
         (each.key, name)

@@ -5,26 +5,31 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from proxygen import assemble
 from proxygen.assemble import Parts
-from proxygen.errors import words_json
+from proxygen.errors import Coded, words_json
 from proxygen.host import processes
 from proxygen.model.certificate import GLOBAL, Bundle, Certificate, RenewalInfo
+from proxygen.model.former import Removal, SetAside
 from proxygen.model.layout import Layout, stem
 from proxygen.model.site import Owner, Site
 from proxygen.model.views import serving
+from proxygen.observe.site import observe
 from proxygen.plan.backoff import Attempt
-from proxygen.plan.compare import is_local
+from proxygen.plan.compare import is_local, issues
 from proxygen.plan.failures import of_authority, of_owner
 from proxygen.plan.observed import Observed
 from proxygen.plan.renewal import SUPPLIED, Reason, renew_at, warned_from
 from proxygen.plan.schedule import Schedule, forecast
 from proxygen.plan.steps import Forecast, Issue, Waiting
 from proxygen.plan.unserved import showing
+from proxygen.reports.by_cause import next_attempt
 from proxygen.stores.outbox import Letterbox, Trouble, letters_wait
+from proxygen.texts.bounds import bounded
 from proxygen.texts.names import Named, troubled
 from proxygen.texts.warnings import warnings
 
@@ -60,7 +65,7 @@ class Line:
             "certificate": certificate(bundle, now) if bundle else None,
             "services": list(self.services),
             "due": {"code": self.due.code, "words": self.due.words} if self.due else None,
-            "waiting": self.waiting.as_json() if self.waiting else None,
+            "postponed": self.waiting.as_json() if self.waiting else None,
             "names_left_out": [unproven(each) for each in self.unproven],
             "last_error": error(self.attempt) if self.attempt else None,
             "hooks": [each.as_json() for each in self.hooks],
@@ -92,7 +97,7 @@ def certificate(bundle: Bundle, now: datetime) -> dict[str, Any]:
         "not_after": bundle.not_after.isoformat(),
         "days_left": (bundle.not_after - now).days,
         "renew_at": renew_at(bundle).isoformat() if renews(bundle) else None,
-        "warned_from": warned_from(bundle).isoformat(),
+        "alerts_from": warned_from(bundle).isoformat(),
         "renewal_info": suggested(bundle.renewal) if bundle.renewal else None,
         "replace": bundle.replace,
         "serial": bundle.serial,
@@ -105,13 +110,13 @@ def certificate(bundle: Bundle, now: datetime) -> dict[str, Any]:
 
 
 def suggested(told: RenewalInfo) -> dict[str, Any]:
-    """Return what the authority suggested (RFC 9773 section 4.2), and when it is asked again."""
+    """Return what the authority suggested (RFC 9773 section 4.2), and when it is polled again."""
     return {
         "window_start": told.start.isoformat() if told.start else None,
         "window_end": told.end.isoformat() if told.end else None,
         "moment": told.moment.isoformat() if told.moment else None,
         "explanation": told.explanation,
-        "look_at": told.look_at.isoformat(),
+        "next_poll": told.look_at.isoformat(),
     }
 
 
@@ -150,25 +155,61 @@ def scheduled_of(
     return replace(scheduled, waiting=(*scheduled.waiting, *unprovable))
 
 
-def everything(
-    site: Site, observed: Observed, lines: list[Line], scheduled: Schedule, now: datetime
-) -> dict[str, Any]:
-    """Return all there is to say, as ``--json`` prints it."""
-    expected = forecast_of(site, scheduled)
-    return {
-        "at": now.isoformat(),
-        "owners": [line.as_json(now) for line in lines],
-        "services": [service(name, observed) for name in observed.services],
-        "abandoned": list(observed.abandoned),
-        "gone": list(observed.gone),
-        "troubles": [
-            {"authority": each.of} | error(each) for each in troubles(site, observed, now)
-        ],
-        "forecast": expected.as_json() if expected else None,
-        "set_aside": [each.as_json() for each in site.set_aside],
-        "held_back": [each.as_json() for each in site.held_back],
-        "warnings": [*map(words_json, warnings(site, observed, now))],
-    }
+@dataclass(frozen=True, slots=True)
+class StatusReport:
+    """How every owner's certificate and every service is at a moment, and what is wrong.
+
+    *failing* are the authorities that cannot be used, *daemon* tells whether the daemon runs.
+    """
+
+    at: datetime
+    lines: tuple[Line, ...]
+    observed: Observed
+    failing: tuple[Attempt, ...]
+    forecast: Forecast | None
+    set_aside: tuple[SetAside, ...]
+    held_back: tuple[Removal, ...]
+    warnings: tuple[Coded, ...]
+    mail: Mail
+    daemon: bool
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as ``--json`` prints it."""
+        return {
+            "at": self.at.isoformat(),
+            "owners": [each.as_json(self.at) for each in self.lines],
+            "services": [service(name, self.observed) for name in self.observed.services],
+            "abandoned": list(self.observed.abandoned),
+            "gone": list(self.observed.gone),
+            "failing_authorities": [{"authority": e.of} | error(e) for e in self.failing],
+            "forecast": self.forecast.as_json() if self.forecast else None,
+            "set_aside": [each.as_json() for each in self.set_aside],
+            "held_back": [each.as_json() for each in self.held_back],
+            "warnings": [*map(words_json, bounded(self.warnings))],
+            "mail": self.mail.as_json(),
+            "daemon": self.daemon,
+        }
+
+
+def status_report(layout: Layout, now: datetime) -> StatusReport:
+    """Return how everything is, from what is stored and what runs; nothing is connected to."""
+    site = assemble.site(layout)
+    parts = assemble.parts(layout, lambda: now)
+    observed = observe(site, parts)
+    due, unprovable = issues(site, observed, now)
+    scheduled = scheduled_of(due, unprovable, site, parts, observed)
+    return StatusReport(
+        at=now,
+        lines=tuple(with_hooks(gathered(site, observed, due, scheduled, now), parts)),
+        observed=observed,
+        failing=tuple(troubles(site, observed, now)),
+        forecast=forecast_of(site, scheduled),
+        set_aside=site.set_aside,
+        held_back=site.held_back,
+        warnings=warnings(site, observed, now),
+        mail=Mail.of(parts),
+        daemon=runs(layout),
+    )
 
 
 def forecast_of(site: Site, scheduled: Schedule) -> Forecast | None:
@@ -180,13 +221,6 @@ def troubles(site: Site, observed: Observed, now: datetime) -> list[Attempt]:
     """Return the troubles of the authorities that the model names, in its order."""
     found = (of_authority(each, observed, now) for each in site.authorities)
     return [each for each in found if each]
-
-
-def next_attempt(again: datetime, now: datetime) -> str:
-    """Return when it is tried again, in words."""
-    if again <= now:
-        return "next attempt now"
-    return f"next attempt {again.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def gathered(
@@ -270,7 +304,7 @@ class Mail:
             "waiting": self.waiting,
             "oldest": self.oldest.isoformat() if self.oldest else None,
             "next_attempt": self.again.isoformat() if self.again else None,
-            "trouble": trouble_json(self.trouble) if self.trouble else None,
+            "last_error": trouble_json(self.trouble) if self.trouble else None,
         }
 
 

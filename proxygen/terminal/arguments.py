@@ -12,6 +12,11 @@ from proxygen.model.site import Site
 from proxygen.model.types import seconds
 from proxygen.plan.observed import ServiceState
 
+JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+VERBOSE = click.option(
+    "--verbose", is_flag=True, help="Print every name instead of one line for each cause."
+)
+
 
 def duration(context: click.Context, option: click.Parameter, typed: str | None) -> int:  # noqa: ARG001
     """Return the seconds that were typed, such as ``10m``; 0 for none."""

@@ -2,42 +2,63 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
+
 import click
 
 from proxygen.apply.outcome import Outcome
-from proxygen.errors import Coded, NotServed
-from proxygen.model.site import Site
-from proxygen.plan.schedule import told
-from proxygen.plan.steps import Waiting
+from proxygen.errors import Coded, IssueFailed, NotServed
+from proxygen.failure import Scope
+from proxygen.model.former import Removal, SetAside
+from proxygen.reports.by_cause import (
+    AUTHORITY,
+    Group,
+    failure_lines,
+    failures_by_cause,
+    names_by_cause,
+    postponed,
+    warning_lines,
+    warnings_by_kind,
+)
 from proxygen.reports.document import document
+from proxygen.terminal.colours import RED, YELLOW
 from proxygen.terminal.printing import echo
+from proxygen.texts.names import Named
 
 
-def told_all(outcome: Outcome, *, as_json: bool) -> int:
+def told_all(outcome: Outcome, *, as_json: bool, verbose: bool = False) -> int:
     """Print what a run did; return the exit code."""
     if as_json:
         click.echo(document(outcome.as_json()))
     else:
-        summary(outcome)
+        summary(outcome, verbose=verbose)
     return outcome.exit_code
 
 
-def summary(outcome: Outcome) -> None:
+def summary(outcome: Outcome, *, verbose: bool = False) -> None:
     """Say in the end what failed, what is worth knowing, and that all is well when it is."""
-    for warning in (each for each in outcome.warnings if not is_told(each, outcome)):
-        echo(f"warning: {warning}", err=True)
-    waiting(outcome)
-    as_it_was(outcome)
+    show_warnings((each for each in outcome.warnings if not is_told(each, outcome)), verbose)
+    show_names(not_refused_now(outcome), outcome.unchanged, verbose)
+    show_groups(postponed(outcome.waiting, causes_told(outcome)), verbose)
+    show_kept((*outcome.held_back, *outcome.set_aside))
     if outcome.locked:
         echo(f"no certificate was obtained: {outcome.locked}", err=True)
     if outcome.not_done:
-        echo(f"{beginning(outcome)}:", err=True)
-        for error, whose in alike(outcome).items():
-            echo(f"{whose}: {error}", err=True)
+        echo(f"{beginning(outcome)}:", err=True, colour=RED)
+        for group in failures_by_cause(outcome.not_done):
+            for line in failure_lines(group, verbose=verbose):
+                echo(line, err=True)
     elif outcome.done:
         echo(f"{steps(outcome)} done")
     else:
         echo("nothing to do now" if outcome.waiting else "nothing to do")
+
+
+def causes_told(outcome: Outcome) -> set[str]:
+    """Return for which names, and whether for authorities, it is told why they are postponed."""
+    failures = (error.failure for _, error in outcome.failures)
+    whole = {AUTHORITY for failure in failures if failure.scope is Scope.AUTHORITY}
+    return whole | {each.name for each in outcome.names}
 
 
 def is_told(warning: str, outcome: Outcome) -> bool:
@@ -50,9 +71,47 @@ def is_told(warning: str, outcome: Outcome) -> bool:
     return warning.code in ("not-running", "not-served") and warning.of in unserved
 
 
-def as_it_was(found: Outcome | Site) -> None:
-    """Say which removals wait for a person, and which included files are set aside."""
-    for each in (*found.held_back, *found.set_aside):
+def is_unproven(warning: str) -> bool:
+    """Return whether a warning is about a name that is not ready."""
+    return isinstance(warning, Coded) and warning.code == "unproven"
+
+
+def not_refused_now(outcome: Outcome) -> list[Named]:
+    """Return the names that are not ready, but those of which a failure of this run tells."""
+    failures = (error.failure for _, error in outcome.failures if isinstance(error, IssueFailed))
+    refused = {each.name for failure in failures for each in failure.refused}
+    return [each for each in outcome.names if each.name not in refused]
+
+
+def show_warnings(warnings: Iterable[str], verbose: bool) -> None:
+    """Print warnings, those of a kind together; what is said of names tells which are not ready."""
+    others = (each for each in warnings if not is_unproven(each))
+    for group in warnings_by_kind(others):
+        for line in warning_lines(group, verbose=verbose):
+            echo(line, err=True, colour=YELLOW, first="warning: ")
+
+
+def show_names(names: Collection[Named], unchanged: Collection[str], verbose: bool) -> None:
+    """Print which names are not ready, by cause; those that are as at the last run, in one line."""
+    new = [each for each in names if verbose or each.name not in unchanged]
+    show_groups(names_by_cause(new), verbose, "not ready: ")
+    if left := len(names) - len(new):
+        more = " more" if new else ""
+        what = f"1{more} name is" if left == 1 else f"{left:,}{more} names are"
+        echo(f"{what} not ready, as at the last run: see `proxygen names`", err=True)
+
+
+def show_groups(groups: Iterable[Group], verbose: bool, first: str = "") -> None:
+    """Print groups to standard error, *first* before the first line of each."""
+    for group in groups:
+        for number, line in enumerate(group.lines(verbose=verbose)):
+            label = "" if number else first
+            echo(line, err=True, first=label, colour=YELLOW if label else None)
+
+
+def show_kept(kept: Iterable[Removal | SetAside]) -> None:
+    """Print which removals are held back, and which included files are set aside."""
+    for each in kept:
         echo(str(each), err=True)
 
 
@@ -64,31 +123,6 @@ def beginning(outcome: Outcome) -> str:
     return f"{done}, but not all is served"
 
 
-def alike(outcome: Outcome) -> dict[str, str]:
-    """Return whose failure it is by what is to be said of it, as one cause may be everybody's."""
-    found: dict[str, list[str]] = {}
-    for what, error in outcome.not_done:
-        found.setdefault(str(error), []).append(what)
-    return {
-        words: ", ".join(of[:3]) + (f" and {len(of) - 3} more" if len(of) > 3 else "")
-        for words, of in found.items()
-    }
-
-
-def waiting(outcome: Outcome) -> None:
-    """Say which certificates wait, and how a person can have one tried now."""
-    for words in told(outcome.waiting):
-        echo(words, err=True)
-    failed = next((each for each in outcome.waiting if may_hasten(each)), None)
-    if failed:
-        echo(f"  do: `proxygen apply {failed.owner}` tries it now", err=True)
-
-
-def may_hasten(each: Waiting) -> bool:
-    """Return whether a person may have a certificate tried before its pause is over."""
-    return each.code in ("failed", "authority") and not each.asked
-
-
 def steps(outcome: Outcome) -> str:
     """Return how many steps were done, in words."""
-    return "1 step" if len(outcome.done) == 1 else f"{len(outcome.done)} steps"
+    return "1 step" if len(outcome.done) == 1 else f"{len(outcome.done):,} steps"

@@ -2,54 +2,99 @@
 
 from __future__ import annotations
 
+import re
 import sys
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from dataclasses import dataclass, field
+from functools import partial
 
 import click
 
-from proxygen.apply.outcome import SILENT, Progress, nothing
+from proxygen.apply.outcome import SILENT, TOLD_LATER, Progress, nothing
+from proxygen.errors import Coded
+from proxygen.languages.lines import visible
+from proxygen.terminal.bar import Bar
+from proxygen.terminal.colours import obeys, painted
+
+MANY = 20
+"""Steps of a kind that are told as they are done; of the others it is told how many there were."""
+
+CHALLENGE_URL = re.compile(r"(https?://[^\s/\"']+)/\.well-known/acme-challenge/[^\s\"',;:)\]]*")
+"""What authorities say where they asked; of the URL the host is what matters."""
+
+
+def said(text: str) -> str:
+    """Return a text as people read it: nothing that moves a terminal, no URL of a challenge."""
+    return visible(CHALLENGE_URL.sub(r"\1/…", text))
+
+
+def print_line(text: str, *, err: bool = False, colour: int | None = None, first: str = "") -> None:
+    """Print a text; *first* are the words before it that have the *colour*, else all of it has."""
+    shown = said(text)
+    shown = painted(first, colour, err=err) + shown if first else painted(shown, colour, err=err)
+    click.echo(shown, err=err, color=True)
+
+
+def echo(text: str, *, err: bool = False, colour: int | None = None, first: str = "") -> None:
+    """Print a text; that nobody listens any more is no reason to stop the work."""
+    with suppress(OSError):
+        print_line(text, err=err, colour=colour, first=first)
 
 
 @contextmanager
-def progress(*, quiet: bool) -> Iterator[Progress]:
-    """Have a progress bar on a terminal, else a line a step."""
+def progress(*, quiet: bool, verbose: bool = False) -> Iterator[Progress]:
+    """Have a line a step, and on a terminal a bar; *verbose*: however many steps there are."""
     if quiet:
         yield SILENT
-    elif sys.stderr.isatty():
-        with bar() as shown:
-            yield shown
-    else:
-        yield Progress(echo, nothing)
+        return
+    lines = Lines(verbose)
+    with bar() as shown:
+        lines.bar = shown
+        yield Progress(lines.say, shown.count if shown else nothing)
+    lines.close()
 
 
 @contextmanager
-def bar() -> Iterator[Progress]:
-    """Have a progress bar of the certificates, with the steps scrolling above it."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
-    from rich.progress import Progress as Bar
-
-    columns = (TextColumn("certificates"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
-    with Bar(*columns, console=console, transient=True) as shown:
-        task = shown.add_task("", total=None, visible=False)
-
-        def count(done: int, of: int) -> None:
-            shown.update(task, completed=done, total=of, visible=True)
-
-        yield Progress(unheard(console.print), count)
+def bar() -> Iterator[Bar | None]:
+    """Have a bar on standard error where it is a terminal, else none."""
+    if not obeys(sys.stderr):
+        yield None
+        return
+    shown = Bar(sys.stderr)
+    shown.start()
+    try:
+        yield shown
+    finally:
+        shown.close()
 
 
-def unheard(say: Callable[..., None]) -> Callable[..., None]:
-    """Return *say* such that it is no reason to stop the work when nobody listens any more."""
+@dataclass(slots=True)
+class Lines:
+    """Steps as they are done; what fails is told in the end, by cause."""
 
-    def quietly(*words: Any, **how: Any) -> None:
-        with suppress(OSError):
-            say(*words, **how)
+    verbose: bool
+    bar: Bar | None = None
+    told: Counter[str] = field(default_factory=Counter)
 
-    return quietly
+    def say(self, words: str) -> None:
+        """Print a step, above the bar."""
+        code = words.code if isinstance(words, Coded) else ""
+        if code in TOLD_LATER:
+            if self.bar:
+                self.bar.fail()
+            return
+        self.told[code] += 1
+        if code and self.told[code] > MANY and not self.verbose:
+            return
+        if self.bar:
+            self.bar.above(partial(echo, words))
+        else:
+            echo(words)
 
-
-echo = unheard(click.echo)
+    def close(self) -> None:
+        """Tell how many steps were not told."""
+        left = sum(count - MANY for code, count in self.told.items() if code and count > MANY)
+        if left and not self.verbose:
+            echo(f"… and {left:,} more of these steps: --verbose shows every one")

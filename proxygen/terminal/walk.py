@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -22,14 +22,27 @@ from proxygen.errors import (
 from proxygen.host import lock
 from proxygen.model.layout import Layout
 from proxygen.model.site import Site
+from proxygen.observe.site import names
+from proxygen.plan.observed import Observed
 from proxygen.reconcile import Alone
 from proxygen.reports import metrics
+from proxygen.reports.by_cause import Causes, causes
 from proxygen.stores import applied
-from proxygen.terminal.outcome import told_all
-from proxygen.terminal.printing import echo, progress
+from proxygen.terminal.outcome import show_warnings, told_all
+from proxygen.terminal.printing import progress
+from proxygen.texts.names import not_ready
 
 Once = Callable[[Site, Parts, Progress, Alone], Outcome]
 """What does one run; the site is the latest one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Show:
+    """How a run is printed: as JSON, or for people, *verbose* or not."""
+
+    as_json: bool
+    verbose: bool = False
+
 
 LONGEST_DEPLOYMENT = 600.0
 """Seconds for which another process may deploy while something of ours waits for that."""
@@ -40,24 +53,34 @@ def run(
     site: Site,
     once: Once,
     *,
-    as_json: bool,
+    show: Show,
     wait: float = 0,
+    asked: Collection[str] = (),
 ) -> int:
     """Do one run under the locks, tell people and print it; return the exit code.
 
-    *wait*: for how many seconds another run may still hold a lock.
+    *wait*: for how many seconds another run may still hold a lock. *asked*: for which owners a
+    person asks, of whom everything is told.
     """
-    return told_all(run_of(layout, site, once, quiet=as_json, wait=wait), as_json=as_json)
+    outcome = run_of(layout, site, once, show=show, wait=wait, asked=asked)
+    return told_all(outcome, as_json=show.as_json, verbose=show.verbose)
 
 
-def run_of(layout: Layout, site: Site, once: Once, *, quiet: bool, wait: float = 0) -> Outcome:
-    """Do one run under the locks, and tell people; its progress is shown unless *quiet*."""
+def run_of(
+    layout: Layout,
+    site: Site,
+    once: Once,
+    *,
+    show: Show,
+    wait: float = 0,
+    asked: Collection[str] = (),
+) -> Outcome:
+    """Do one run under the locks, and tell people; its progress is shown unless as JSON."""
     try:
-        with progress(quiet=quiet) as shown:
-            return Run(layout, site, wait).whole(once, shown)
+        with progress(quiet=show.as_json, verbose=show.verbose) as shown:
+            return Run(layout, site, wait, asked).whole(once, shown)
     except OSError as error:
-        for words in tell_unwritten(site, layout, now, error).warnings:
-            echo(f"warning: {words}", err=True)
+        show_warnings(tell_unwritten(site, layout, now, error).warnings, show.verbose)
         raise
 
 
@@ -80,12 +103,13 @@ class Run:
     """One run of a command, each of its halves under a lock of its own.
 
     *wait*: for how many seconds another process may hold a lock at first. A deployment later on
-    waits for others, since something is to be deployed.
+    waits for others, since something is to be deployed. *asked*: for which owners a person asks.
     """
 
     layout: Layout
     site: Site
     wait: float
+    asked: Collection[str] = ()
     begun: bool = False
     made: Parts | None = None
 
@@ -101,12 +125,23 @@ class Run:
         began = time.monotonic()
         with self.deploying():  # who finds another run at work begins nothing
             self.site = self.latest(self.site)
+            before = self.causes()
         alone = Alone(self.deploying, self.obtaining, self.deployed, self.latest)
         outcome = once(self.site, self.parts, shown, alone)
+        same = causes(outcome.names) & before
+        outcome.unchanged = frozenset(name for of, name, _ in same if of not in self.asked)
         tell(self.site, self.parts, outcome)
         took = timedelta(seconds=time.monotonic() - began)
         tell_figures(self.site, self.parts, outcome, took)
         return outcome
+
+    def causes(self) -> Causes:
+        """Return which names are not ready, and why."""
+        known = names(self.site, self.parts)
+        if not known:
+            return frozenset()
+        present = Observed(self.parts.bundles.all(), {}, {}, names=known)
+        return causes(not_ready(self.site, present, now()))
 
     @contextmanager
     def deploying(self) -> Iterator[None]:

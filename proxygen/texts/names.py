@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from proxygen.languages.lines import one_line
-from proxygen.model.certificate import Bundle, Certificate
+from proxygen.model.certificate import HTTP, Bundle, Certificate
 from proxygen.model.hosts import readable
 from proxygen.model.site import Owner, Site
 from proxygen.names.findings import sentence, sentence_about
-from proxygen.names.states import Evidence, Known, Names, State, state_of, unchecked
+from proxygen.names.states import Answers, Evidence, Known, Names, State, state_of, unchecked
 from proxygen.plan.observed import Observed
 from proxygen.plan.selection import select
 
@@ -25,6 +25,10 @@ WORDS = {
     State.MOVED: "moved away",
 }
 """What people are told of a state."""
+
+WEB_SERVER = "waiting for the web server"
+NOT_ANSWERED = "the web server here does not answer the authority's challenges for it"
+"""What is told of a name of which nothing else is wrong."""
 
 OTHERS = {
     "file": "supplied",
@@ -48,7 +52,8 @@ class Named:
 
     *state* is None where no authority has to prove the name. *bundle* is the certificate of the
     owner, a stand-in apart. *joins_at* is when a name that is ready, and waits for others, is
-    asked for.
+    asked for. *answered* tells whether a web server of this host answers challenges for the name,
+    None where none was asked, or need not.
     """
 
     owner: Owner
@@ -57,6 +62,7 @@ class Named:
     known: Known | None = None
     bundle: Bundle | None = None
     joins_at: datetime | None = None
+    answered: bool | None = None
 
     @property
     def wanted(self) -> Certificate | None:
@@ -90,9 +96,15 @@ class Named:
     def is_at_risk(self) -> bool:
         """Whether it is covered, and could not be proven now."""
         if self.state is not State.ISSUED or self.known is None:
-            return False
-        looked = self.known.trouble is not None and not self.is_unchecked
-        return looked or self.known.refusal is not None
+            return self.state is State.ISSUED and self.is_silent
+        checked = self.known.trouble is not None and not self.is_unchecked
+        return checked or self.known.refusal is not None
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether nothing is wrong with it but that no web server here answers challenges."""
+        known = self.known
+        return self.answered is False and not (known and (known.trouble or known.refusal))
 
     @property
     def is_troubled(self) -> bool:
@@ -110,6 +122,8 @@ class Named:
     @property
     def title(self) -> str:
         """Its state in a word or two."""
+        if self.state is State.WAITING and self.is_silent:
+            return WEB_SERVER
         return WORDS[self.state] if self.state else OTHERS[self.issuer]
 
     @property
@@ -119,12 +133,12 @@ class Named:
             return self.known.bad_since or self.known.dropped
         if self.state is State.ISSUED and self.bundle and not self.is_at_risk:
             return self.bundle.not_before
-        return self.known.since() if self.known and self.state else None
+        return self.known.since() if self.known and self.state and not self.is_silent else None
 
     @property
     def next_look(self) -> datetime | None:
         """When it is looked at, or asked for, again; None where there is no need."""
-        if self.known is None or not self.is_troubled:
+        if self.known is None or not self.is_troubled or self.is_silent:
             return None
         if self.is_unchecked:
             return self.known.refusal.again if self.known.refusal else None
@@ -139,7 +153,7 @@ class Named:
         """Return what there is to say of it; what others said in it is as they said it."""
         if self.state is None:
             return OTHER_WORDS[self.issuer]
-        trouble = evidence(self.known)
+        trouble = NOT_ANSWERED if self.is_silent else evidence(self.known)
         if self.state is State.ISSUED and self.bundle:
             until = f"until {self.bundle.not_after:%Y-%m-%d %H:%M} UTC"
             return f"{until}; cannot be proven now: {trouble}" if self.is_at_risk else until
@@ -159,18 +173,19 @@ class Named:
             else []
         )
         told = refusal(self.known) if self.known else ""
-        return tuple(one_line(each) for each in (*found, told) if each)
+        silent = NOT_ANSWERED if self.is_silent else ""
+        return tuple(one_line(each) for each in (*found, told, silent) if each)
 
     def readiness(self) -> str:
         """Return what there is to say of a name that an authority may be asked for."""
         if self.joins_at:
             return f"joins at {self.joins_at:%H:%M} UTC"
         if self.is_unchecked and not (self.known and self.known.refusal):
-            return "not looked at before the authority is asked (`skip_preflight`)"
+            return "not checked before it is ordered (`skip_preflight`)"
         if self.known and self.known.refusal:
             return f"to be asked for again; {refusal(self.known)}"
         if self.known is None or self.known.evidence is None:
-            return "not looked at yet"
+            return "not checked yet"
         remarks = [sentence(each) for each in self.known.evidence.findings]
         return "; ".join(remarks) or "nothing stands in its way"
 
@@ -213,16 +228,26 @@ def refusal(known: Known) -> str:
 
 
 def named(
-    site: Site, bundles: Mapping[str, Bundle], names: Mapping[str, Names], now: datetime
+    site: Site,
+    bundles: Mapping[str, Bundle],
+    names: Mapping[str, Names],
+    now: datetime,
+    answers: Answers | None = None,
 ) -> Iterator[Named]:
-    """Yield every name of the model, in its order."""
+    """Yield every name of the model, in its order; *answers* are those of web servers here."""
     for owner in site.owners:
         bundle = bundles.get(owner.key) if owner.certificate else None
         real = bundle if bundle and not bundle.stand_in else None
-        yield from of_owner(owner, real, names.get(owner.key, NOTHING), now)
+        yield from of_owner(owner, real, names.get(owner.key, NOTHING), now, answers)
 
 
-def of_owner(owner: Owner, bundle: Bundle | None, known: Names, now: datetime) -> Iterator[Named]:
+def of_owner(
+    owner: Owner,
+    bundle: Bundle | None,
+    known: Names,
+    now: datetime,
+    answers: Answers | None = None,
+) -> Iterator[Named]:
     """Yield the names of an owner; *bundle* is its own certificate, a stand-in apart."""
     wanted = owner.certificate
     if wanted is None or wanted.issuer != "acme":
@@ -233,7 +258,17 @@ def of_owner(owner: Owner, bundle: Bundle | None, known: Names, now: datetime) -
         each = known.get(name)
         counts = replace(each, evidence=None) if each and unchecked(wanted, name) else each
         state = state_of(name, bundle, counts, now)
-        yield Named(owner, name, state, each, bundle, joins if state is State.READY else None)
+        answered = is_answered(wanted, name, answers)
+        state = State.WAITING if state is State.READY and answered is False else state
+        at = joins if state is State.READY else None
+        yield Named(owner, name, state, each, bundle, at, answered)
+
+
+def is_answered(wanted: Certificate, name: str, answers: Answers | None) -> bool | None:
+    """Return whether a web server answers challenges for a name, None where it was not asked."""
+    if answers is None or wanted.challenge != HTTP:
+        return None
+    return True if name in answers.names else False if name in answers.silent else None
 
 
 def joins_at(
@@ -254,6 +289,11 @@ def troubled(site: Site, observed: Observed, now: datetime) -> Iterator[Named]:
             real = bundle if bundle and not bundle.stand_in else None
             found = of_owner(owner, real, known, now)
             yield from (each for each in found if each.state in TROUBLED)
+
+
+def not_ready(site: Site, observed: Observed, now: datetime) -> Iterator[Named]:
+    """Yield the names that keep a certificate away, or are left out of one; none that moved."""
+    return (each for each in troubled(site, observed, now) if each.state is not State.MOVED)
 
 
 def shown(names: list[str], most: int = 3) -> str:

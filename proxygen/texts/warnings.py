@@ -12,14 +12,12 @@ from proxygen.model.site import Owner, Site
 from proxygen.model.upstreams import host_names
 from proxygen.model.views import serving
 from proxygen.names.findings import sentence_about
-from proxygen.names.states import State
 from proxygen.plan.culprits import sentence
 from proxygen.plan.observed import Observed, ServiceState
 from proxygen.plan.steps import some
 from proxygen.services import WebFacts
 from proxygen.texts.alerts import ONCE, Seen, ending
-from proxygen.texts.bounds import bounded
-from proxygen.texts.names import Named, troubled
+from proxygen.texts.names import Named, not_ready, troubled
 from proxygen.texts.nginx_lookups import looked_up_at_the_start
 
 LEFT_OUT = "left-out"
@@ -31,13 +29,13 @@ def warnings(site: Site, observed: Observed, now: datetime) -> tuple[Coded, ...]
     return (
         *coded("stand-in", stand_in_serves(observed), GLOBAL),
         *coded("ended", ended(site, observed, now)),
-        *coded("ending", bounded(ending_soon(site, observed, now))),
-        *coded("unproven", bounded(unproven(site, observed, now))),
-        *coded("brought", bounded(brought(site, observed))),
-        *coded("not-covered", bounded(not_covered(site, observed, now))),
-        *coded("two-server-blocks", bounded(two_server_blocks(site, observed))),
-        *coded("no-address", bounded(without_addresses(site, observed))),
-        *coded("unbounded", bounded(iter(site.warnings))),
+        *coded("ending", ending_soon(site, observed, now)),
+        *coded("unproven", unproven(site, observed, now)),
+        *coded("hook-awaited", brought(site, observed)),
+        *coded("not-covered", not_covered(site, observed, now)),
+        *coded("two-server-blocks", two_server_blocks(site, observed)),
+        *coded("no-address", without_addresses(site, observed)),
+        *coded("unbounded", site.warnings),
         *from_services(observed),
     )
 
@@ -85,9 +83,8 @@ def ending_soon(site: Site, observed: Observed, now: datetime) -> Iterator[str]:
 
 def unproven(site: Site, observed: Observed, now: datetime) -> Iterator[str]:
     """A name that is in no certificate because of its DNS; not one that moved away."""
-    for each in troubled(site, observed, now):
-        if each.state is not State.MOVED:
-            yield Coded(words_of(each), "unproven", each.name)
+    for each in not_ready(site, observed, now):
+        yield Coded(words_of(each), "unproven", each.name)
 
 
 def words_of(each: Named) -> str:
@@ -229,9 +226,9 @@ def from_services(observed: Observed) -> Iterator[Coded]:
         if state.facts:
             yield from coded("configuration", state.facts.warnings, name)
             left_out = (sentence(each, name, state.facts) for each in state.left_out)
-            yield from coded(LEFT_OUT, bounded(left_out), name)
+            yield from coded(LEFT_OUT, left_out, name)
         if isinstance(state.facts, WebFacts):
-            names = bounded(looked_up_at_the_start(state.facts.additions))
+            names = looked_up_at_the_start(state.facts.additions)
             yield from coded("looked-up", names, name)
         if state.error is None and state.pid is None:
             yield Coded(is_not_running(name), "not-running", name)

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from proxygen.apply.change import bring
+from proxygen.apply.outcome import Progress, nothing
 from proxygen.apply.service import LiveService, Target
 from proxygen.errors import CheckFailed, NotServed, ProxygenError, ServiceError
 from proxygen.host import files
@@ -64,12 +65,13 @@ class Stage:
         self.names[built] = NEW
         known = {short: name for name, short in self.names.items()}
         target = Target(built, {})
-        say = lambda line: self.small.note(f"say: {line}")  # noqa: E731
+        progress = Progress(
+            lambda line: self.small.note(f"say: {line}"), nothing, leave=lambda: stop
+        )
         try:
             bring(
-                *(service, target, self.wanted.endpoints, say),
+                *(service, target, self.wanted.endpoints, progress),
                 before=known[before] if before else None,
-                stop=lambda: stop,
             )
         except (ServiceError, NotServed) as error:
             return error

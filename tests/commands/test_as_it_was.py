@@ -16,7 +16,7 @@ from proxygen.assemble import Parts
 from proxygen.model.layout import Layout
 from proxygen.model.site import Site
 from proxygen.reconcile import Alone, reconcile
-from proxygen.terminal.walk import over, run_of
+from proxygen.terminal.walk import Show, over, run_of
 from tests.commands.test_cli import proxygen
 from tests.live.authority import Authority
 
@@ -316,6 +316,9 @@ def test_a_file_that_is_named_and_whose_domains_moved_is_told_likewise(folder: P
         assert "b.yaml, which does not exist" in found.stderr
 
 
+SILENTLY = Show(as_json=True)
+
+
 def once(site: Site, parts: Parts, shown: Progress, alone: Alone) -> Outcome:
     """Do what `apply` does."""
     return reconcile(site, parts, shown, alone=alone)
@@ -328,7 +331,7 @@ def test_what_another_run_kept_before_ours_began_counts(folder: Path) -> None:
     read = assemble.site(layout, confirmed=True)
     (folder / "c.yaml").write_text(domains("c.example"))
     assert run(folder, "apply").returncode == 8
-    outcome = run_of(layout, read, once, quiet=True)
+    outcome = run_of(layout, read, once, show=SILENTLY)
     assert outcome.exit_code == 0
     (folder / "c.yaml").write_text("domains: {")
     (told,) = said(folder, "apply")["set_aside"]
@@ -339,9 +342,9 @@ def test_what_another_run_kept_before_ours_began_counts(folder: Path) -> None:
 def test_what_is_confirmed_is_so_for_one_round(folder: Path) -> None:
     layout = Layout(folder.parents[2], folder.parent / "proxygen.yaml")
     read = assemble.site(layout, confirmed=True)
-    assert run_of(layout, read, once, quiet=True).exit_code == 0
+    assert run_of(layout, read, once, show=SILENTLY).exit_code == 0
     second = over(layout, read)
     (folder / "a.yaml").write_text("")
     assert run(folder, "apply").returncode == 8
-    assert run_of(layout, second, once, quiet=True).exit_code == 8
+    assert run_of(layout, second, once, show=SILENTLY).exit_code == 8
     assert len(served(folder)) == 9

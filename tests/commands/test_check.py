@@ -48,7 +48,7 @@ def test_all_is_well_after_apply(root: Path) -> None:
     assert run.stdout.startswith("PROXYGEN OK - 2 certificates, the first ends in 89 days (")
     said = figures(run.stdout.strip())
     assert said["certificates"] == "2;;;0"
-    assert said["failing"] == said["due"] == said["waiting"] == said["unserved"] == "0;;;0"
+    assert said["failing"] == said["due"] == said["postponed"] == said["unserved"] == "0;;;0"
     assert re.fullmatch(r"(89\.9|90\.0)\d;5.00:;2.00:", said["days_left"])
 
 
@@ -235,4 +235,4 @@ def test_names_that_wait_are_a_figure_and_those_of_a_customer_no_warning(root: P
     assert run.returncode == 0, run.stdout
     shown = figures(run.stdout.splitlines()[0])
     assert (shown["names_waiting"], shown["names_failed"]) == ("2;;;0", "0;;;0")
-    assert (shown["waiting"], shown["due"]) == ("1;;;0", "1;;;0")
+    assert (shown["postponed"], shown["due"]) == ("1;;;0", "1;;;0")

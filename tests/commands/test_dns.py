@@ -62,7 +62,7 @@ def said(root: Path, *arguments: str) -> dict[str, Any]:
 
 
 def test_the_records_of_the_whole_model_are_a_table(root: Path) -> None:
-    run = proxygen("--root", root, "dns", "--no-look")
+    run = proxygen("--root", root, "dns", "--no-check")
     assert run.returncode == 0, run.stderr
     shown = [line.split() for line in run.stdout.splitlines()]
     assert shown[0] == ["NAME", "TYPE", "VALUE", "FOR"]
@@ -72,7 +72,7 @@ def test_the_records_of_the_whole_model_are_a_table(root: Path) -> None:
 
 
 def test_of_one_domain_only_its_own(root: Path) -> None:
-    found = said(root, "--no-look", "customer-b.example")["records"]
+    found = said(root, "--no-check", "customer-b.example")["records"]
     assert [each["name"] for each in found] == ["mail.customer-b.example"]
     assert found[0] == {
         "name": "mail.customer-b.example",
@@ -88,19 +88,19 @@ def test_of_one_domain_only_its_own(root: Path) -> None:
 
 
 def test_the_zone_fragment_has_an_origin_for_each_domain(root: Path) -> None:
-    text = proxygen("--root", root, "dns", "--no-look", "--zone").stdout
+    text = proxygen("--root", root, "dns", "--no-check", "--zone").stdout
     assert text.startswith("; records that the model needs, ")
     assert f"\n$ORIGIN {A}.\n{HOST}. 3600 IN CNAME mail.example.net.\n" in text
     assert f'\n{A}. 3600 IN CAA 0 issue "letsencrypt.org"\n' in text
 
 
 def test_what_makes_no_sense_is_refused(root: Path) -> None:
-    assert proxygen("--root", root, "dns", "--missing", "--no-look").returncode == 2
-    assert proxygen("--root", root, "dns", "--no-look", "--delegate-to", "a b").returncode == 2
+    assert proxygen("--root", root, "dns", "--missing", "--no-check").returncode == 2
+    assert proxygen("--root", root, "dns", "--no-check", "--delegate-to", "a b").returncode == 2
 
 
 def test_strict_caa_without_an_account_says_so(root: Path) -> None:
-    found = said(root, "--no-look", "--strict-caa")
+    found = said(root, "--no-check", "--strict-caa")
     values = {each["value"] for each in found["records"] if each["type"] == "CAA"}
     assert values == {'0 issue "letsencrypt.org; validationmethods=http-01"'}
     assert any("there is no account" in each["words"] for each in found["notes"])
@@ -141,11 +141,11 @@ def test_only_what_is_missing_now(live: Path) -> None:
 def test_addresses_that_the_model_does_not_tell_are_those_of_the_global_name(live: Path) -> None:
     model = live / "etc/proxygen/proxygen.yaml"
     model.write_text(model.read_text().replace("addresses: [192.0.2.10]\n", ""))
-    found = said(live, "--no-look")
+    found = said(live, "--no-check")
     assert found["addresses"] == ["192.0.2.10"]
     assert any("`addresses:` is not in the model" in each["words"] for each in found["notes"])
     model.write_text(model.read_text().replace("www.hoster.test", "no.hoster.test"))
-    run = proxygen("--root", live, "dns", "--no-look")
+    run = proxygen("--root", live, "dns", "--no-check")
     assert run.returncode == 0
     assert "note: the addresses of this installation are not known" in run.stderr
 
@@ -217,9 +217,9 @@ def test_what_could_not_be_looked_up_is_unknown_and_not_there_or_missing(root: P
     assert "; whether 3 records are there is not known" in zone
     names = proxygen("--root", root, "names")
     assert (
-        names.stdout.splitlines()[-1] == "2 names: 2 ready, 2 of those that are ready not looked up"
+        names.stdout.splitlines()[-1] == "2 names: 2 ready, 2 of those that are ready not checked"
     )
-    assert json.loads(proxygen("--root", root, "names", "--json").stdout)["not_looked_up"] == 2
+    assert json.loads(proxygen("--root", root, "names", "--json").stdout)["not_checked"] == 2
 
 
 @needs("named")

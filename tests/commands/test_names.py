@@ -14,9 +14,11 @@ import pytest
 from proxygen.failure import Scope, not_obtained
 from proxygen.model.certificate import Bundle, KeyAndChain
 from proxygen.names.causes import Cause
-from proxygen.names.states import Evidence, Finding, Known
+from proxygen.names.states import Answers, Evidence, Finding, Known
+from proxygen.stores import answered
 from proxygen.stores.bundles import Bundles
 from proxygen.stores.filesystem import FileStore
+from proxygen.stores.keyspace import own
 from proxygen.stores.names import NameBook
 from tests import models
 from tests.certificates import DAY, NOON
@@ -39,6 +41,7 @@ from tests.live import nameserver
 from tests.live.machine import temporary_root
 from tests.live.nameserver import Internet
 from tests.live.needs import needs
+from tests.terminal.on_terminal import on_terminal
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 BUECHER = "xn--bcher-kva.example"
@@ -96,7 +99,8 @@ def lines(root: Path, *arguments: str) -> dict[str, str]:
     """Return the line of each name, without what stands below it."""
     run = proxygen("--root", root, "names", *arguments)
     assert run.returncode == 0, run.stderr
-    body = [each for each in run.stdout.splitlines()[1:-1] if not each.startswith(" ")]
+    body = [each for each in run.stdout.splitlines()[1:] if not each.startswith(" ")]
+    body = [each for each in body if "  " in each]
     return {line.split("  ")[0]: line for line in body}
 
 
@@ -113,19 +117,28 @@ def test_every_name_is_told_and_what_is_in_trouble_first(root: Path) -> None:
     shown = proxygen("--root", root, "names").stdout.splitlines()
     assert shown[0].split() == ["NAME", "OWNER", "STATE", "FOR"]
     assert shown[1].startswith(f"bücher.example ({BUECHER})")
-    assert shown[3] == "    the authority refused it: DNS problem: NXDOMAIN looking up A"
-    assert shown[5].split() == [LATE, A, "waiting", "for", "DNS", "2", "d"]
-    assert shown[6].startswith(f"    since {NOW - 2 * DAY:%Y-%m-%d %H:%M} UTC, next look ")
-    assert f" {NOW + timedelta(hours=2):%Y-%m-%d %H:%M} UTC (in " in shown[6]
-    assert shown[7:9] == [
+    assert "the authority refused it: DNS problem: NXDOMAIN looking up A; next " in shown[1]
+    assert shown[2].split()[:7] == [LATE, A, "waiting", "for", "DNS", "2", "d"]
+    assert "  the A record 198.51.100.7 leads to another server (404 Not Found); next" in shown[2]
+    assert shown[-2:] == [
+        "7 names: 1 waiting for DNS, 2 ready, 2 issued, 1 failed, 1 global,"
+        " 2 of those that are ready not checked",
+        "problems: 1 were refused: the authority could not look them up; 1 lead elsewhere",
+    ]
+    assert len(shown) == 1 + 7 + 2
+
+
+def test_with_verbose_the_evidence_stands_below_each_name_with_a_problem(root: Path) -> None:
+    know(root, waiting(), refused(BUECHER))
+    shown = proxygen("--root", root, "names", "--verbose").stdout.splitlines()
+    at = next(number for number, line in enumerate(shown) if line.startswith(LATE))
+    assert shown[at + 1].startswith(f"    since {NOW - 2 * DAY:%Y-%m-%d %H:%M} UTC, next check ")
+    assert shown[at + 1].endswith(f" {NOW + timedelta(hours=2):%Y-%m-%d %H:%M} UTC")
+    assert shown[at + 2 : at + 4] == [
         "    the A record 198.51.100.7 leads to another server (404 Not Found)",
         "    found: A 198.51.100.7",
     ]
-    assert shown[-1] == (
-        "7 names: 1 waiting for DNS, 2 ready, 2 issued, 1 failed, 1 global,"
-        " 2 of those that are ready not looked up"
-    )
-    assert len(shown) == 9 + 3 + 3
+    assert len(shown) == 1 + 7 + 2 * 3 + 2
 
 
 def test_all_the_evidence_stands_below_a_name_one_line_for_each_thing(root: Path) -> None:
@@ -177,8 +190,25 @@ def test_an_issued_name_is_told_until_when_and_one_that_nobody_looked_at_as_such
     made = issue(root)
     found = lines(root)
     assert found[HOST].endswith(f"until {made.not_after:%Y-%m-%d}")
-    assert found["mail.example.net"].endswith("not looked at yet")
+    assert found["mail.example.net"].endswith("not checked yet")
     assert found["mail.customer-b.example"].endswith("served with the global certificate")
+
+
+def test_a_name_for_which_the_web_server_does_not_answer_is_not_told_as_ready(root: Path) -> None:
+    answered.note(own(store(root)), "nginx", Answers(frozenset({A}), frozenset({HOST})))
+    assert "  waiting for the web server  " in lines(root, HOST)[HOST]
+    assert "  ready  " in lines(root, A)[A]
+    told = said(root)
+    assert (told[HOST]["state"], told[HOST]["answered"]) == ("waiting", False)
+    assert (told[A]["state"], told[A]["answered"]) == ("ready", True)
+    assert (told[LATE]["state"], told[LATE]["answered"]) == ("ready", None)
+    assert set(lines(root, "--state", "waiting")) == {HOST}
+    run = proxygen("--root", root, "names", "--explain", HOST)
+    assert "the web server here does not answer" in run.stderr
+    issue(root, HOST)
+    (line,) = lines(root, HOST).values()
+    assert "  issued  " in line
+    assert "cannot be proven now: the web server here does not answer" in line
 
 
 def test_names_are_chosen_by_name_by_domain_and_by_state(root: Path) -> None:
@@ -226,14 +256,15 @@ def test_programs_are_told_everything(root: Path) -> None:
         "state": "waiting",
         "words": "the A record 198.51.100.7 leads to another server (404 Not Found)",
         "since": known.bad_since.isoformat(),
-        "next_look": known.look_at.isoformat(),
+        "next_check": known.look_at.isoformat(),
         "joins_at": None,
         "covered": False,
         "not_after": None,
         "at_risk": False,
         "challenge": "http-01",
+        "answered": None,
         "unchecked": False,
-        "looks": 7,
+        "checks": 7,
         "dropped": None,
         "evidence": {
             "at": known.evidence.at.isoformat(),
@@ -287,7 +318,7 @@ def test_a_text_to_forward_is_in_the_owners_language_or_in_the_one_asked_for(roo
     assert run.returncode == 2
 
 
-def test_without_looking_no_network_is_needed(root: Path) -> None:
+def test_without_a_check_no_network_is_needed(root: Path) -> None:
     assert not imported("--root", root, "names") & {"dns", "acme", "requests", "rich", "asyncio"}
 
 
@@ -328,11 +359,11 @@ services: {{}}
 
 
 @needs("named")
-def test_a_look_now_tells_what_is_there_and_keeps_nothing(root: Path, net: Internet) -> None:
+def test_a_check_now_tells_what_is_there_and_keeps_nothing(root: Path, net: Internet) -> None:
     resolver = net.at(nameserver.RESOLVER)
     model = LOOKED_AT.format(address=resolver, port=net.server.port)
     (root / "etc/proxygen/proxygen.yaml").write_text(model)
-    found = said(root, "--look")
+    found = said(root, "--check")
     assert found["www.expired.example"]["state"] == "waiting"
     codes = [each["code"] for each in found["www.expired.example"]["evidence"]["findings"]]
     assert "dnssec" in codes
@@ -340,8 +371,11 @@ def test_a_look_now_tells_what_is_there_and_keeps_nothing(root: Path, net: Inter
     assert found["www.hoster.test"]["evidence"]["source"] == "resolvers"
     assert found["www.shop.example"]["state"] == "other"
     assert said(root)["www.expired.example"]["evidence"] is None
-    run = proxygen("--root", root, "names", "--look", "--explain", "www.expired.example")
+    run = proxygen("--root", root, "names", "--check", "--explain", "www.expired.example")
     assert "DNSSEC" in run.stdout, run.stderr
+    ran = on_terminal("--root", root, "names", "--check", out=False)
+    assert "names checked [" in ran.terminal
+    assert "names checked" not in ran.piped
 
 
 def test_why_no_proof_was_published_is_told_as_any_other_failure(root: Path) -> None:

@@ -84,11 +84,11 @@ def test_a_failure_is_told_with_its_next_attempt_and_what_to_do(
             "parts": [],
         },
     }
-    assert said["waiting"]["code"] == "failed"  # type: ignore[index]
+    assert said["postponed"]["code"] == "failed"  # type: ignore[index]
     assert said["due"]["code"] == "issuer"  # type: ignore[index]
     assert said["authorities"] == [{"directory": "https://ca.example/dir", "profile": "short"}]
-    told = proxygen("--root", root, "status").stdout
-    assert "last error" in told
+    told = proxygen("--root", root, "status").stderr
+    assert "not obtained: a.example: last error" in told
     assert f"next attempt {NOW + timedelta(hours=3):%Y-%m-%d %H:%M} UTC" in told
 
 
@@ -102,13 +102,13 @@ def test_the_trouble_of_an_authority_is_told_and_who_waits_for_it(
     bundles.hold("troubles", "https://ca.example/dir", error, NOW, 0.0, asked)
     run = proxygen("--root", root, "status", "--json")
     said = json.loads(run.stdout)
-    assert [each["authority"] for each in said["troubles"]] == ["https://ca.example/dir"]
-    assert said["troubles"][0]["next_attempt"] == again.isoformat()
-    waiting = next(each for each in said["owners"] if each["owner"] == "a.example")["waiting"]
+    assert [each["authority"] for each in said["failing_authorities"]] == ["https://ca.example/dir"]
+    assert said["failing_authorities"][0]["next_attempt"] == again.isoformat()
+    waiting = next(each for each in said["owners"] if each["owner"] == "a.example")["postponed"]
     assert waiting["code"] == "authority"
     told = proxygen("--root", root, "status").stdout
     assert f"authority https://ca.example/dir: failed once: {error.what}" in told
-    assert "waits until" in told
+    assert "a.example: postponed until" in proxygen("--root", root, "status").stderr
 
 
 def test_renewal_information_is_told(root: Path, bundles: Bundles) -> None:
@@ -128,7 +128,7 @@ def test_renewal_information_is_told(root: Path, bundles: Bundles) -> None:
         "window_end": (NOW + 21 * DAY).isoformat(),
         "moment": moment.isoformat(),
         "explanation": "https://ca.example/why",
-        "look_at": (NOW + DAY).isoformat(),
+        "next_poll": (NOW + DAY).isoformat(),
     }
     assert f"{moment:%Y-%m-%d}" in proxygen("--root", root, "status").stdout
 
@@ -185,9 +185,9 @@ def test_what_hooks_did_is_told_and_those_that_failed_last_to_people(
         },
         "words": "first\nlast words\x1b[31m\n\n",
     }
-    told = proxygen("--root", root, "status").stdout
+    told = proxygen("--root", root, "status").stderr
     (line,) = (each for each in told.splitlines() if "hook " in each)
-    assert line.startswith("    hook deploy.d/10-copy: ended with code 3 (0.2 s), ")
+    assert line.startswith("a.example: hook deploy.d/10-copy: ended with code 3 (0.2 s), ")
     assert line.endswith(r": last words\x1b[31m")
 
 
@@ -210,7 +210,7 @@ def test_of_hooks_that_never_ran_nothing_is_read(bundles: Bundles) -> None:
 
 
 def test_letters_that_wait_are_told_with_the_next_attempt(root: Path, bundles: Bundles) -> None:
-    none = {"waiting": 0, "oldest": None, "next_attempt": None, "trouble": None}
+    none = {"waiting": 0, "oldest": None, "next_attempt": None, "last_error": None}
     assert whole(root)["mail"] == none
     box = Letterbox(bundles.store)
     box.post(Waiting(plain(), NOW - DAY, 1, NOW + timedelta(hours=1)))
@@ -223,7 +223,7 @@ def test_letters_that_wait_are_told_with_the_next_attempt(root: Path, bundles: B
         "waiting": 2,
         "oldest": (NOW - DAY).isoformat(),
         "next_attempt": (NOW + timedelta(hours=1)).isoformat(),
-        "trouble": {
+        "last_error": {
             "what": UNUSABLE.what,
             "count": 2,
             "next_attempt": (NOW + timedelta(hours=1)).isoformat(),
@@ -244,7 +244,7 @@ def test_a_failure_of_long_ago_is_no_last_error(root: Path, bundles: Bundles) ->
     wanted = list(models.site(MODEL).certificates)[1]
     bundles.failed(wanted, NO, NOW - 9 * DAY, 0.5)
     assert of(root, "a.example")["last_error"] is None
-    assert "last error" not in proxygen("--root", root, "status").stdout
+    assert "last error" not in proxygen("--root", root, "status").stderr
 
 
 def test_names_that_no_certificate_covers_are_counted_and_the_first_is_told(root: Path) -> None:
@@ -264,15 +264,17 @@ def test_names_that_no_certificate_covers_are_counted_and_the_first_is_told(root
         for name in (LATE, A)
     ]
     told = proxygen("--root", root, "status")
-    assert f"    waiting for DNS: 2 of 4 names: {LATE} and 1 more: the A record" in told.stdout
-    assert f"warning: {LATE} ({A}): waiting for DNS since {NOW - DAY:%Y-%m-%d}" in told.stderr
+    assert f"not ready: 2 names lead elsewhere: {LATE}, {A}\n" in told.stderr
+    assert told.stderr.count(LATE) == 1
+    verbose = proxygen("--root", root, "status", "--verbose").stderr
+    assert f"not ready: 2 names lead elsewhere:\n  {LATE}: the A record 198.51.100.7" in verbose
 
 
 def test_a_certificate_that_waits_for_the_name_of_its_url_is_told(root: Path) -> None:
     (root / "etc/proxygen/proxygen.yaml").write_text(NAMES + "services: {}\n")
     book = NameBook(FileStore(root / "var/lib/proxygen/store"))
     book.note(A, [replace(waiting(HOST), look_at=NOW + DAY)])
-    assert of(root, A)["waiting"]["code"] == "names"  # type: ignore[index]
-    told = proxygen("--root", root, "status").stdout
-    until = f"{NOW + DAY:%Y-%m-%d %H:%M} UTC"
-    assert f"    waits until {until}: {HOST} cannot be proven: the A record" in told
+    assert of(root, A)["postponed"]["code"] == "names"  # type: ignore[index]
+    told = proxygen("--root", root, "status").stderr
+    assert f"{A}: postponed until {NOW + DAY:%Y-%m-%d %H:%M} UTC, as {HOST} is not ready" in told
+    assert told.count("the A record") == 1

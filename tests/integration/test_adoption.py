@@ -339,7 +339,7 @@ def test_the_plan_tells_of_a_stand_in_and_why_it_is_made(host: Host) -> None:
     assert run.returncode == 0, said(run)
     assert "issue a stand-in for global" in run.stdout
     assert "certificate of Former CA Intermediate that ended" in run.stdout
-    assert "then:  a self-signed stand-in, which clients refuse or warn of" in run.stdout
+    assert "then: a self-signed stand-in, which clients refuse or warn of" in run.stdout
     assert f"nginx: {live}/fullchain.pem, {live}/privkey.pem is not adopted" in run.stderr
     assert "expired on" in run.stderr
     assert "postfix" in run.stderr

@@ -80,7 +80,7 @@ def test_a_failed_order_leaves_its_domain_on_the_global_certificate(web: Machine
     waiting = web.proxygen("apply")
     assert waiting.returncode == 5  # it was not obtained
     assert "nothing to do now" in waiting.stdout
-    assert "b.example is postponed until" in waiting.stderr
+    assert "b.example: postponed until" in waiting.stderr
     assert "`proxygen apply b.example` tries it now" in waiting.stderr
     assert web.pebble.new_orders == 3
     succeeded(web.proxygen("apply", "b.example"))

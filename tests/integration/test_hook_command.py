@@ -114,7 +114,7 @@ def test_what_certbot_obtains_and_renews_is_served_by_all(mail: Machine) -> None
         mail,
         *("certonly", "--webroot", "-w", challenges, *names, "--deploy-hook", hook_of(mail)),
     )
-    assert "global: certificate taken over from certbot" in succeeded(obtained)
+    assert "global: certificate adopted from certbot" in succeeded(obtained)
     (first,) = serials(mail, "mail.example.net")
 
     succeeded(certbot(mail, "renew", "--force-renewal"))
@@ -125,7 +125,7 @@ def test_what_certbot_obtains_and_renews_is_served_by_all(mail: Machine) -> None
     (owner,) = json.loads(mail.proxygen("status", "--json").stdout)["owners"]
     assert owner["certificate"]["source"] == "hook"
     assert owner["certificate"]["renew_at"] is None
-    assert "brought by `proxygen hook`" in mail.proxygen("status").stdout
+    assert "by `proxygen hook`" in mail.proxygen("status").stdout
     assert "nothing to do" in succeeded(mail.proxygen("apply"))
 
 
@@ -147,7 +147,7 @@ def test_what_lego_obtains_and_renews_is_served(web: Machine) -> None:
     succeeded(web.proxygen("apply"))
     assert client.names(client.leaf(web.nginx.https, "www.a.example")) == {"mail.example.net"}
     obtained = lego(web, "run", "--run-hook", hook_of(web))
-    assert "a.example: certificate taken over from lego" in succeeded(obtained)
+    assert "a.example: certificate adopted from lego" in succeeded(obtained)
     (first,) = serials(web, "www.a.example")
 
     renew = ("renew", "--days", "9999", "--no-random-sleep", "--renew-hook", hook_of(web))
@@ -187,7 +187,7 @@ def test_what_acme_sh_installs_is_served(web: Machine) -> None:
     for _ in range(2):
         issued = AUTHORITY.issue("www.a.example")
         said = succeeded(hook(web, **written(web.root / "acme.sh", issued)))
-        assert "taken over from acme.sh" in said
+        assert "adopted from acme.sh" in said
         assert shown(web, "www.a.example") == issued.certificate.serial_number
     assert web.pebble.new_orders == 0
 
@@ -250,7 +250,7 @@ def test_our_own_is_not_replaced_by_another_authoritys(web: Machine) -> None:
     # One that the whole system trusts may be from our authority.
     (web.root / "trusted.pem").write_bytes(AUTHORITY.root_pem)
     trusted = hook(web, **other, SSL_CERT_FILE=str(web.root / "trusted.pem"))
-    assert "taken over from acme.sh" in succeeded(trusted)
+    assert "adopted from acme.sh" in succeeded(trusted)
     assert shown(web, "www.a.example") == issued.certificate.serial_number
 
 
@@ -389,6 +389,6 @@ def test_another_run_is_waited_for_as_long_as_told(alone: Machine) -> None:
 def test_it_is_told_as_json(alone: Machine) -> None:
     paths = written(alone.root / "x", AUTHORITY.issue("www.a.example"))
     said = json.loads(succeeded(hook(alone, "--json", **paths)))
-    assert "a.example: certificate taken over from acme.sh" in said["done"][0]["words"]
+    assert "a.example: certificate adopted from acme.sh" in said["done"][0]["words"]
     refusal = hook(alone, "--json")
     assert json.loads(refusal.stdout)["exit_code"] == refusal.returncode == 2

@@ -151,7 +151,7 @@ def test_who_waits_has_ready_names_joined_at_once_and_what_failed_before_told(
     run = web.proxygen("apply", "--wait-dns", "1s")
     assert run.returncode == 5
     assert "absent.key does not exist" in run.stderr
-    assert run.stdout.count("failed: issue the certificate of b.example") == 1
+    assert run.stderr.count("\nb.example: ") == 1
     assert other in shown(web, "www.a.example")
 
 

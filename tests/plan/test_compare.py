@@ -106,7 +106,7 @@ def test_nothing_due_is_no_step() -> None:
         "shown": [],
         "failures": [],
         "warnings": [],
-        "waiting": [],
+        "postponed": [],
         "forecast": None,
     }
 

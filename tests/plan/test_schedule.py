@@ -14,7 +14,6 @@ from proxygen.plan.backoff import Attempt, purpose
 from proxygen.plan.quota import Entry, Quota
 from proxygen.plan.renewal import Reason
 from proxygen.plan.schedule import Past, Schedule, forecast, replaced, schedule
-from proxygen.plan.schedule import told as lines
 from proxygen.plan.steps import Issue
 from tests.certificates import DAY, NOON
 from tests.failures import NO
@@ -192,16 +191,6 @@ def test_what_replaces_a_certificate_is_over_no_limit() -> None:
     assert replaced(replace(known, stand_in=True), A, CA) is None
     assert replaced(None, A, CA) is None
     assert replaced(replace(known, names=("elsewhere.example",)), A, CA) is None
-
-
-def test_what_waits_for_the_same_is_told_in_one_line() -> None:
-    past = Past({}, {A.owner: failed(A.owner, 1, purpose(A))}, quotas=quota(Limits(orders=1)))
-    found = schedule(due(A, B, MAIN, wanted("c.example")), past, NOON)
-    assert list(lines(found.waiting)) == [
-        f"a.example is postponed until 2026-11-20 13:00 UTC: after 1 failure: {NO.what}",
-        "2 certificates are postponed until 2026-11-20 15:00 UTC and later, the last one until "
-        "2026-11-20 18:00 UTC: the rate limits of https://ca/dir are reached",
-    ]
 
 
 def test_the_forecast_says_when_the_last_one_comes() -> None:

@@ -44,4 +44,3 @@ def test_it_is_json_with_its_codes() -> None:
         "then": {"code": "own", "of": None, "words": "one"},
         "later": None,
     }
-    assert list(shown.lines())[1] == "    now:   none"

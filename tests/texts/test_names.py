@@ -40,7 +40,7 @@ def one(
 @pytest.mark.parametrize(
     ("known", "state", "words"),
     [
-        (None, State.READY, "not looked at yet"),
+        (None, State.READY, "not checked yet"),
         (Known(LATE, NOON, Evidence(NOON)), State.READY, "nothing stands in its way"),
         (waiting(), State.WAITING, "leads to another server (404 Not Found)"),
         (refused(), State.FAILED, "the authority refused it: DNS problem: NXDOMAIN"),
