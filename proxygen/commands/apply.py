@@ -19,7 +19,7 @@ from proxygen.reconcile import Alone, reconcile
 from proxygen.terminal import completion
 from proxygen.terminal.arguments import JSON, VERBOSE, duration, owner
 from proxygen.terminal.outcome import told_all
-from proxygen.terminal.printing import progress
+from proxygen.terminal.progress import progress
 from proxygen.terminal.walk import Show, now, over, run_of
 from proxygen.texts.names import named
 

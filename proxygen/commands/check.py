@@ -68,7 +68,7 @@ def days(ctx: click.Context, param: click.Parameter, value: str | None) -> timed
 def command(
     layout: Layout, warning: timedelta | None, critical: timedelta | None, as_json: bool
 ) -> int:
-    """Report the state to a monitoring system, as a Nagios plugin.
+    """Report the state to a monitoring system (Nagios plugin).
 
     Prints one line with performance data, and details below it. The exit code is 0 (OK),
     1 (WARNING), 2 (CRITICAL) or 3 (UNKNOWN). No service is connected to. By default, a

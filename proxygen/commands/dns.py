@@ -17,7 +17,8 @@ from proxygen.reports.dns import DnsReport, Line, counted, dns_report, many, num
 from proxygen.reports.document import document
 from proxygen.terminal import completion
 from proxygen.terminal.arguments import JSON, owner
-from proxygen.terminal.printing import echo, print_line, progress
+from proxygen.terminal.printing import echo, print_line
+from proxygen.terminal.progress import progress
 from proxygen.terminal.tables import table
 
 

@@ -25,7 +25,8 @@ from proxygen.reports.names import OTHER, NamesReport, checked_now, name_json, n
 from proxygen.terminal import completion
 from proxygen.terminal.arguments import JSON, VERBOSE
 from proxygen.terminal.bar import lasting
-from proxygen.terminal.printing import echo, print_line, progress
+from proxygen.terminal.printing import echo, print_line
+from proxygen.terminal.progress import progress
 from proxygen.terminal.tables import table
 from proxygen.texts.names import NOT_ANSWERED, OTHERS, WEB_SERVER, WORDS, Named, records
 

@@ -11,12 +11,12 @@ from proxygen.errors import OTHER, Coded, ProxygenError
 from proxygen.failure import Failure, Value, told
 from proxygen.languages.lines import one_line
 from proxygen.model.hosts import readable
-from proxygen.plan.backoff import Attempt
-from proxygen.plan.steps import Waiting
-from proxygen.texts.names import Named
 
 if TYPE_CHECKING:
     from proxygen.apply.hooks import Ran
+    from proxygen.plan.backoff import Attempt
+    from proxygen.plan.steps import Waiting
+    from proxygen.texts.names import Named
 
 MOST_NAMED = 3
 """Names that are told of a group; of the others, how many there are."""

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
-from proxygen.assemble import Parts
 from proxygen.errors import UsageError, did_you_mean
 from proxygen.model.certificate import GLOBAL
 from proxygen.model.hosts import BadName, host_name
-from proxygen.model.site import Site
 from proxygen.model.types import seconds
-from proxygen.plan.observed import ServiceState
+
+if TYPE_CHECKING:
+    from proxygen.assemble import Parts
+    from proxygen.model.site import Site
+    from proxygen.plan.observed import ServiceState
 
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 VERBOSE = click.option(

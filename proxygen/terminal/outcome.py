@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from typing import TYPE_CHECKING
 
 import click
 
-from proxygen.apply.outcome import Outcome
 from proxygen.errors import Coded, IssueFailed, NotServed
 from proxygen.failure import Scope
-from proxygen.model.former import Removal, SetAside
 from proxygen.reports.by_cause import (
     AUTHORITY,
     Group,
@@ -23,7 +22,11 @@ from proxygen.reports.by_cause import (
 from proxygen.reports.document import document
 from proxygen.terminal.colours import RED, YELLOW
 from proxygen.terminal.printing import echo
-from proxygen.texts.names import Named
+
+if TYPE_CHECKING:
+    from proxygen.apply.outcome import Outcome
+    from proxygen.model.former import Removal, SetAside
+    from proxygen.texts.names import Named
 
 
 def told_all(outcome: Outcome, *, as_json: bool, verbose: bool = False) -> int:

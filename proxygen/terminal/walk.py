@@ -29,7 +29,7 @@ from proxygen.reports import metrics
 from proxygen.reports.by_cause import Causes, causes
 from proxygen.stores import applied
 from proxygen.terminal.outcome import show_warnings, told_all
-from proxygen.terminal.printing import progress
+from proxygen.terminal.progress import progress
 from proxygen.texts.names import not_ready
 
 Once = Callable[[Site, Parts, Progress, Alone], Outcome]

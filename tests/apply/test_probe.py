@@ -318,6 +318,16 @@ def test_what_was_not_asked_when_the_time_was_over_is_not_wrong(server: Tls) -> 
     assert found.unasked == tuple(others[AT_ONCE:])
 
 
+def test_it_is_counted_how_many_places_were_asked(server: Tls) -> None:
+    told: list[tuple[str, int, int]] = []
+    patience = Patience(60, 60, never, count=lambda *counted: told.append(counted))
+    with listening(server.shake) as port:
+        places = [wanted(port, server, f"{number}.example") for number in range(40)]
+        assert verdict(places, patience) == Verdict()
+    assert told[0] == ("places probed", 0, 40)
+    assert sorted(told) == [("places probed", number, 40) for number in range(41)]
+
+
 def test_a_right_answer_gives_the_others_more_time_up_to_the_most(server: Tls) -> None:
     """A slow host answers every 10 seconds: within 15 of the one before, but not for ever."""
     passed = iter(range(0, 10_000, 10))

@@ -304,8 +304,8 @@ def test_the_plan_tells_what_clients_see_now_and_will(host: Host) -> None:
     host.model(A | b, main=MAIN | {"extra_names": ["smtp.example.net"]})
     told = host.proxygen("plan").stdout
     assert "adopt the certificate of global from" in told
-    assert f"now:   certificate of Former CA Intermediate {until}" in told
-    assert f"then:  certificate of Former CA Intermediate {until} (adopted)" in told
+    assert f"now: certificate of Former CA Intermediate {until}" in told
+    assert f"then: certificate of Former CA Intermediate {until} (adopted)" in told
     assert f"later: a new one of {host.pebble.directory}" in told
     assert "self-signed" not in told
     assert "BEGIN" not in told

@@ -6,7 +6,8 @@ import pytest
 
 from proxygen.apply.outcome import FAILED, NOT_READY
 from proxygen.errors import Coded
-from proxygen.terminal.printing import MANY, Lines, echo, said
+from proxygen.terminal.printing import echo, said
+from proxygen.terminal.progress import MANY, Lines
 
 URL = "http://www.a.example/.well-known/acme-challenge/aB3-_x"
 
