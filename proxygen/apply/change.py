@@ -39,9 +39,10 @@ def bring(
     """Check *target*, switch to it, reload and probe; put back what served if that fails.
 
     *before* is the generation that served before this run, to which `rollback` leads. Where
-    *progress* tells to leave, the next run probes the rest. Raise CheckFailed if the service refuses
-    the configuration (nothing was switched), ServiceError if the former files were put back,
-    NotServed if *target* is in place but clients see something else for a reason that is not ours.
+    *progress* tells to leave, the next run probes the rest. Raise CheckFailed if the service
+    refuses the configuration (nothing was switched), ServiceError if the former files were put
+    back, NotServed if *target* is in place but clients see something else for a reason that is not
+    ours.
     """
     files.folder(service.live.folder, 0o711)
     service.check(target)
