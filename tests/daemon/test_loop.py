@@ -860,6 +860,6 @@ def test_sighup_forgets_what_the_dns_said(trial: Trial) -> None:
 
 
 def test_words_tell_how_many_domains_and_when_next(running: Trial) -> None:
-    assert running.watch.words().startswith("1 domain; next: 2026-11-")
+    assert running.watch.words().startswith("1 domain; next round: 2026-11-")
     assert running.watch.calendar.wake
     assert running.watch.calendar.wake > NOON + timedelta(hours=20)

@@ -135,7 +135,7 @@ def test_what_the_service_manager_is_told(web: Machine) -> None:
     told = {"NOTIFY_SOCKET": str(manager.address), "WATCHDOG_USEC": "200000"}
     with Daemon(web, **told) as daemon:
         until(lambda: manager.said("READY=1"), "READY")
-        until(lambda: manager.said("STATUS=1 domain; next: 20"), "STATUS")
+        until(lambda: manager.said("STATUS=1 domain; next round: 20"), "STATUS")
         manager.forget()
         until(lambda: manager.said("WATCHDOG=1"), "a sign of life")
         daemon.send(signal.SIGHUP)
