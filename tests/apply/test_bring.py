@@ -137,7 +137,7 @@ def saved(small: Small, owner: str, name: str) -> str:
     return bundle.digest[:16]
 
 
-CHECK, SAY, LOOK = "check", "say: reload web", "say: verify web"
+CHECK, SAY, LOOK = "check", "say: reload web", "say: probe web"
 SWITCHED = [CHECK, SAY, "reload NEW"]
 SHOWN = [*SWITCHED, LOOK, "asked"]
 

@@ -215,7 +215,7 @@ def test_letters_that_wait_are_told_with_the_next_attempt(root: Path, bundles: B
     box = Letterbox(bundles.store)
     box.post(Waiting(plain(), NOW - DAY, 1, NOW + timedelta(hours=1)))
     moment = f"{NOW + timedelta(hours=1):%Y-%m-%d %H:%M} UTC"
-    line = f"1 letter waits for the mail server; next attempt {moment}"
+    line = f"1 mail waits for the mail server; next attempt {moment}"
     assert line in proxygen("--root", root, "status").stdout
     box.post(Waiting(plain(recipient="it@a.example"), NOW))
     box.troubled(Trouble(2, NOW + timedelta(hours=1), UNUSABLE))
@@ -230,7 +230,7 @@ def test_letters_that_wait_are_told_with_the_next_attempt(root: Path, bundles: B
             "failure": UNUSABLE.as_json(),
         },
     }
-    line = f"2 letters wait for the mail server: {UNUSABLE.what}; next attempt {moment}"
+    line = f"2 mails wait for the mail server: {UNUSABLE.what}; next attempt {moment}"
     assert line in proxygen("--root", root, "status").stdout
 
 

@@ -169,14 +169,17 @@ def waits(number: int, code: str, words: str, **more: object) -> Waiting:
 
 def test_certificates_that_are_postponed_for_the_same_are_one_line() -> None:
     failed = [waits(each, "failed", f"after 1 failure: {each}") for each in range(5)]
-    limited = [waits(each, "limit", "the rate limits of https://ca/dir") for each in range(5, 7)]
+    limited = [
+        waits(each, "limit", "the rate limits of https://ca/dir are reached")
+        for each in range(5, 7)
+    ]
     assert lines(postponed([*failed, *limited])) == [
         "5 certificates are postponed (the first until 2026-11-20 13:00 UTC, the last until "
         "2026-11-20 17:00 UTC), after failures of earlier runs: d0.example, d1.example, "
         "d2.example and 2 more",
         "  do: `proxygen apply d0.example` tries it now",
         "2 certificates are postponed (the first until 2026-11-20 18:00 UTC, the last until "
-        "2026-11-20 19:00 UTC), because of the rate limits of https://ca/dir: d5.example, "
+        "2026-11-20 19:00 UTC), as the rate limits of https://ca/dir are reached: d5.example, "
         "d6.example",
     ]
 
