@@ -181,6 +181,12 @@ def port_of(socket: str) -> int:
     return int(socket.rpartition(":")[2])
 
 
+def usual_port(https: Iterable[str]) -> int:
+    """Return the port to which browsers are sent: 443 where that is among them, else the first."""
+    ports = list(map(port_of, https))
+    return 443 if 443 in ports else ports[0]
+
+
 def client_address(socket: str) -> str:
     """Return the address by which a client on this host reaches a socket."""
     address = socket.rpartition(":")[0].strip("[]")
@@ -246,7 +252,7 @@ def context(
     return {
         "http": http_sockets(settings, facts),
         "https": https,
-        "https_port": port_of(https[0]),
+        "https_port": usual_port(https),
         "http2_directive": facts.version >= HTTP2_DIRECTIVE,
         "keepalive_by_default": facts.version >= KEEPALIVE_BY_DEFAULT,
         "proxies": settings.proxy_protocol.sources if settings.proxy_protocol else (),

@@ -439,8 +439,10 @@ def test_a_host_without_ipv6_listens_on_ipv4_alone() -> None:
 
 
 @pytest.mark.parametrize(("port", "url"), [(443, "https://$host$"), (8443, "https://$host:8443$")])
-def test_the_redirect_leads_to_the_first_https_port(port: int, url: str) -> None:
+def test_the_redirect_leads_to_443_or_the_first_https_port(port: int, url: str) -> None:
     assert f"return 301 {url}request_uri;" in text(listen={"https": [port, 9443]})
+    if port == 443:
+        assert f"return 301 {url}request_uri;" in text(listen={"https": [9443, "127.0.0.1:443"]})
 
 
 def test_only_upstreams_that_are_used_are_there() -> None:
