@@ -190,11 +190,13 @@ class Listener:
 class Configured:
     """A certificate in a service's own configuration: the files with key, leaf and chain.
 
-    *passwords* is a file with passwords of the key, one a line.
+    *passwords* is a file with passwords of the key, one a line. None of the files is read that
+    stands elsewhere than below *within*, if that is given.
     """
 
     paths: tuple[Path, ...]
     passwords: Path | None = None
+    within: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +240,19 @@ class Wanted:
     readers: str | None = None
     additions: Mapping[str, Additions | None] = field(default_factory=dict)
     addresses: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class MailCertificate:
+    """A certificate that a mail service is configured with.
+
+    It is shown to clients who ask for one of *names* (by SNI; ``.NAME``: below it), to all where
+    there are none. *stays*: also once the service has the global certificate.
+    """
+
+    configured: Configured
+    names: tuple[str, ...] = ()
+    stays: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,6 +354,12 @@ class Service(Protocol):
         """Return the certificates that clients who ask for *name* may get without proxygen.
 
         They come from the service's own configuration, the likeliest first.
+        """
+
+    def mail_certificates(self, answers: Mapping[str, Answer]) -> Iterable[MailCertificate]:
+        """Return what it shows to mail clients by its own configuration; nothing of a web server.
+
+        *answers* are those to ``certificate_questions``.
         """
 
     def pointer(self, main: Path) -> Pointer | None:

@@ -16,6 +16,7 @@ from proxygen.services import (
     Configured,
     Facts,
     Listener,
+    MailCertificate,
     Pointer,
     Question,
     Reading,
@@ -295,6 +296,23 @@ def configured(
                 yield from pairs(settings_there)
 
 
+def mail_certificates(answers: Mapping[str, Answer]) -> Iterator[MailCertificate]:
+    """Yield those of all, and of filters, which stay."""
+    answer = answers["presented"]
+    yield from shown_by(Block() if answer.code else parse(answer.out))
+
+
+def shown_by(
+    block: Block, names: tuple[str, ...] = (), *, stays: bool = False
+) -> Iterator[MailCertificate]:
+    """Yield what a block presents, and what the filters in it do."""
+    yield from (MailCertificate(each, names, stays) for each in pairs(block))
+    for inner in block.blocks:
+        if inner.kind in (*FILTERS, "ssl_server"):
+            own = tuple(inner.name.lower().split()) if inner.kind == "local_name" else names
+            yield from shown_by(inner, own, stays=stays or inner.kind in FILTERS)
+
+
 def filtered(block: Block, names: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Block]]:
     """Yield a block and the filters in it, each with the names that it applies to."""
     yield names, block
@@ -383,6 +401,7 @@ SERVICE = ServiceKind(
     facts=facts,
     certificate_questions=certificate_questions,
     configured=configured,
+    mail_certificates=mail_certificates,
     pointer=pointer,
     wanted=wanted,
     check=check,

@@ -15,6 +15,7 @@ from proxygen.services import (
     Command,
     Configured,
     Listener,
+    MailCertificate,
     ParameterFacts,
     Question,
     Reading,
@@ -51,7 +52,7 @@ PAIRS = (
     ("smtpd_tls_eccert_file", "smtpd_tls_eckey_file"),
     ("smtpd_tls_cert_file", "smtpd_tls_key_file"),
 )
-MOST_CHAIN_FILES = 8
+MOST_CHAIN_FILES, LONGEST_CHAIN = 8, 4
 MAP = re.compile(r"(?:hash|btree|lmdb|cdb|texthash):(/[^\s,]+)")
 """A table whose source is a text file of that name (DATABASE_README)."""
 REMOVED_LATER = re.compile(r"support for parameter \S+ will be removed")
@@ -245,12 +246,27 @@ def configured(
         yield from presented(options)
 
 
+def mail_certificates(answers: Mapping[str, Answer]) -> Iterator[MailCertificate]:
+    """Yield those of maps for SNI and of main.cf, and of master.cf's services, which stay."""
+    for key, answer in answers.items():
+        if key.startswith("map ") and not answer.code:
+            for name, files in entries(answer.out):
+                yield from (MailCertificate(each, (name,)) for each in chains(files))
+    yield from map(MailCertificate, presented(assignments(answers["presented"].out)))
+    for options in overrides_of(answers["overrides"].out).values():
+        yield from (MailCertificate(each, stays=True) for each in presented(options))
+
+
+def entries(text: str) -> Iterator[tuple[str, str]]:
+    """Yield the names in the source of a map, in lower case, each with what it has."""
+    lines = (line.split(None, 1) for line in text.splitlines() if not line.startswith("#"))
+    yield from ((line[0].lower(), line[1]) for line in lines if len(line) > 1)
+
+
 def mapped(name: str, text: str) -> Iterator[Configured]:
     """Yield the certificates that a map for SNI has for a name, or its parent (postmap -F)."""
-    keys = (name, f".{name.partition('.')[2]}")
-    lines = (line.split(None, 1) for line in text.splitlines() if not line.startswith("#"))
-    found = {line[0].lower(): line[1] for line in lines if len(line) > 1}
-    for key in keys:
+    found = dict(entries(text))
+    for key in (name, f".{name.partition('.')[2]}"):
         yield from chains(found.get(key, ""))
 
 
@@ -266,12 +282,16 @@ def presented(parameters: Mapping[str, str]) -> Iterator[Configured]:
 
 
 def chains(text: str) -> Iterator[Configured]:
-    """Yield each file of a list, which has a key with its chain, and each with the next one."""
+    """Yield what of a list may be a key with its chain: each file, and with those that follow it.
+
+    A key stands before its chain (postconf(5), "smtpd_tls_chain_files"), which may be in files of
+    its own; which of them go together is told by what they hold.
+    """
     files = [Path(word) for word in re.split(r"[\s,]+", text) if word.startswith("/")]
-    for index, file in enumerate(files[:MOST_CHAIN_FILES]):
-        yield Configured((file,))
-        if following := files[index + 1 : index + 2]:
-            yield Configured((file, *following))
+    files = files[:MOST_CHAIN_FILES]
+    for index in range(len(files)):
+        for length in range(1, min(LONGEST_CHAIN, len(files) - index) + 1):
+            yield Configured(tuple(files[index : index + length]))
 
 
 def wanted(
@@ -369,6 +389,7 @@ SERVICE = ServiceKind(
     facts=facts,
     certificate_questions=certificate_questions,
     configured=configured,
+    mail_certificates=mail_certificates,
     pointer=pointer,
     wanted=wanted,
     check=check,

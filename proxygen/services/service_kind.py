@@ -17,6 +17,7 @@ from proxygen.services import (
     Endpoint,
     Facts,
     Listener,
+    MailCertificate,
     Pointer,
     Question,
     Service,
@@ -29,6 +30,11 @@ T = TypeVar("T")
 S = TypeVar("S", bound=ServiceSettings)
 F = TypeVar("F", bound=Facts)
 V = TypeVar("V", bound=View)
+
+
+def no_mail(_: Mapping[str, Answer]) -> Iterable[MailCertificate]:
+    """Return what a service shows to mail clients that has none."""
+    return ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +65,7 @@ class ServiceKind(Generic[S, F, V]):
     refused: Callable[[Iterable[Answer]], str | None]
     reload: Callable[[F, S], Command | None]
     endpoints: Callable[[str, V, S, F], Iterator[Endpoint]]
+    mail_certificates: Callable[[Mapping[str, Answer]], Iterable[MailCertificate]] = no_mail
     challenge_listener: Callable[[S], Listener] | None = None
     parameters: SetsParameters | None = None
 
@@ -147,6 +154,10 @@ class Instance(Generic[S, F, V]):
     ) -> Iterable[Configured]:
         own = self.own_facts(facts), self.settings(settings)
         return self.of.configured(name, *own, answers)
+
+    def mail_certificates(self, answers: Mapping[str, Answer]) -> Iterable[MailCertificate]:
+        """Return what it shows to mail clients."""
+        return self.of.mail_certificates(answers)
 
     def pointer(self, main: Path) -> Pointer | None:
         return self.of.pointer(main)

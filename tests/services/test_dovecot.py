@@ -671,3 +671,22 @@ def test_what_it_is_configured_with_for_a_name(
     told = {"presented": Answer(0, said, "")}
     configured = dovecot.configured(name, facts, SETTINGS, told)
     assert [tuple(map(str, each.paths)) for each in configured][: len(found)] == found
+
+
+def test_what_mail_clients_are_shown_is_told_by_name_and_whether_it_stays() -> None:
+    said = (
+        "ssl_cert = </c.pem\nssl_key = </c.key\n"
+        "local_name IMAP.a.example imap.b.example {\nssl_cert = </n.pem\nssl_key = </n.key\n}\n"
+        "protocol imap {\nssl_cert = </p.pem\nssl_key = </p.key\n}\n"
+        "ssl_server {\ncert_file = /s.pem\nkey_file = /s.key\n}\n"
+    )
+    found = [
+        (each.configured.paths[0].name, each.names, each.stays)
+        for each in dovecot.mail_certificates({"presented": Answer(0, said, "")})
+    ]
+    assert found == [
+        ("c.pem", (), False),
+        ("n.pem", ("imap.a.example", "imap.b.example"), True),
+        ("p.pem", (), True),
+        ("s.pem", (), False),
+    ]

@@ -295,9 +295,12 @@ def test_a_pair_of_parameters_is_what_it_presents() -> None:
 def test_chain_files_count_before_pairs_and_may_be_split() -> None:
     said = "smtpd_tls_chain_files = /rsa.pem, /ec.key /ec.pem\nsmtpd_tls_cert_file = /c.pem\n"
     assert configured("mail.example.net", presented=said) == [
-        *(("/rsa.pem",), ("/rsa.pem", "/ec.key"), ("/ec.key",), ("/ec.key", "/ec.pem")),
-        ("/ec.pem",),
+        *(("/rsa.pem",), ("/rsa.pem", "/ec.key"), ("/rsa.pem", "/ec.key", "/ec.pem")),
+        *(("/ec.key",), ("/ec.key", "/ec.pem"), ("/ec.pem",)),
     ]
+    said = "smtpd_tls_chain_files = /key /leaf /intermediate /cross\n"
+    found = configured("mail.example.net", presented=said)
+    assert ("/key", "/leaf", "/intermediate", "/cross") in found
 
 
 def test_options_of_master_cf_and_maps_for_sni_count_as_well() -> None:
@@ -305,6 +308,24 @@ def test_options_of_master_cf_and_maps_for_sni_count_as_well() -> None:
     sources = "# names\nmail.example.net /sni.pem\n.example.net /wild.pem\n"
     found = configured("mail.example.net", overrides=options, map_sni=sources)
     assert found == [("/sni.pem",), ("/wild.pem",), ("/o.pem", "/o.key")]
+
+
+def test_what_mail_clients_are_shown_is_told_by_name_and_whether_it_stays() -> None:
+    told = {
+        "presented": Answer(0, "smtpd_tls_cert_file = /c.pem\nsmtpd_tls_key_file = /c.key\n", ""),
+        "overrides": Answer(0, "smtps/inet/smtpd_tls_chain_files = /o.pem\n", ""),
+        "map /sni": Answer(0, "# names\nIMAP.example.net /sni.pem\n.example.org /wild.pem\n", ""),
+    }
+    found = [
+        (each.configured.paths[0].name, each.names, each.stays)
+        for each in postfix.mail_certificates(told)
+    ]
+    assert found == [
+        ("sni.pem", ("imap.example.net",), False),
+        ("wild.pem", (".example.org",), False),
+        ("c.pem", (), False),
+        ("o.pem", (), True),
+    ]
 
 
 def test_the_source_of_a_map_is_asked_for_once_it_is_known() -> None:
