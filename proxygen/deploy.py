@@ -24,11 +24,11 @@ from proxygen.names.states import Answers
 from proxygen.observe.configured import with_candidates
 from proxygen.observe.services import looked_since
 from proxygen.observe.site import observe
-from proxygen.plan.adoption import adopted, adoptions, as_they_are, not_usable
+from proxygen.plan.adoption import adopted, adoptions, as_they_are, not_adopted, not_usable
 from proxygen.plan.compare import LOCAL, as_they_were, changes_of, issues_of, stand_in
 from proxygen.plan.culprits import why_left_out
 from proxygen.plan.observed import Observed, ServiceState
-from proxygen.plan.steps import Install, Issue, Plan
+from proxygen.plan.steps import Adopt, Install, Issue, Plan
 from proxygen.stores import answered
 
 NOTHING_BEFORE: Mapping[str, str | None] = {}
@@ -150,9 +150,11 @@ def is_self_signed(step: Issue, owner: str) -> bool:
 
 
 def told_of_stand_ins(site: Site, observed: Observed, plan: Plan, now: datetime) -> tuple[str, ...]:
-    """Return why no certificate of the services is adopted if a stand-in is made."""
+    """Return why what the model names is not adopted, nor, where a stand-in is made, services'."""
     made = any(isinstance(step, Issue) and step.stand_in for step in plan.steps)
-    return tuple(not_usable(site, observed, now)) if made else ()
+    adopts = {step.bundle.owner for step in plan.steps if isinstance(step, Adopt)}
+    named = (each for each in not_adopted(site, observed, now) if each.of not in adopts)
+    return (*named, *(not_usable(site, observed, now) if made else ()))
 
 
 # What becomes known.

@@ -42,7 +42,7 @@ def command(layout: Layout, verbose: bool, as_json: bool) -> int:
 
 def show(report: ValidationReport, *, verbose: bool) -> None:
     """Print a report for people."""
-    for each in report.acme:
+    for each in (*report.acme, *report.adopt):
         if not each.is_usable:
             print_line(str(each))
     show_supplied(report.files, verbose=verbose)

@@ -7,19 +7,20 @@ import re
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 
 from acme import messages
 from acme.jws import JWS
 from josepy.json_util import JSONObjectWithFields
-from josepy.jwa import ES256
-from josepy.jwk import JWKEC
+from josepy.jwk import JWK
 
 from proxygen.errors import IssueFailed
-from proxygen.failure import NotObtained, not_obtained
+from proxygen.failure import NotObtained, Scope, not_obtained
 from proxygen.issuers import acme_failures
 from proxygen.issuers.acme_answers import LONGEST_TEXT, URN
 from proxygen.issuers.acme_failures import Refused
 from proxygen.issuers.acme_kept import NEXT, KeptAccount, Registered, Unwanted, thumbprint
+from proxygen.issuers.acme_key import account_key, algorithm, brought
 from proxygen.issuers.acme_server import Server
 from proxygen.issuers.acme_transport import Answer
 from proxygen.model.certificate import Secret
@@ -47,6 +48,7 @@ class Account:
         self.lock = threading.Lock()
         self.new_terms: str | None = None
         self.notes: tuple[str, ...] = ()
+        self.brought: bytes | None = None
         self.key = self.stored_key()
         self.url = self.stored_url() or self.register()
 
@@ -80,12 +82,12 @@ class Account:
                 self.url = self.register()
         return request(self.url)
 
-    def stored_key(self) -> JWKEC:
-        """Return the account's key, stored or new.
+    def stored_key(self) -> JWK:
+        """Return the account's key: the stored one, else that of the model, else a new one.
 
         An interrupted roll-over is finished, unless the authority refuses it.
         """
-        key = self.kept.key() or self.kept.new_key()
+        key = self.kept.key() or self.brought_key() or self.kept.new_key()
         coming = self.kept.key(NEXT)
         if coming is None:
             return key
@@ -95,8 +97,24 @@ class Account:
         self.kept.drop_next()
         return key
 
-    def settled(self, key: JWKEC, coming: JWKEC) -> bool:
-        """Return whether the account's key is now the next one.
+    def brought_key(self) -> JWK | None:
+        """Return the key of an account that the model names, None for none; raise IssueFailed.
+
+        It is stored once the authority was asked for its account.
+        """
+        reference = self.settings.account_key
+        if reference is None:
+            return None
+        with acme_failures.for_everybody():
+            try:
+                self.brought = brought(self.secrets(reference))
+            except IssueFailed as error:
+                where = error.failure.where or str(self.settings.origin)
+                raise IssueFailed(replace(error.failure, where=where)) from error
+        return account_key(self.brought)
+
+    def settled(self, key: JWK, coming: JWK) -> bool:
+        """Return whether the account's key is the one that is coming, now at the latest.
 
         The request of the run that was interrupted may still be under way, so it is not enough to
         ask which key the authority knows: the key is changed once more. Whichever request comes
@@ -181,7 +199,12 @@ class Account:
         return known.model_copy(update={"unwanted": unwanted})
 
     def register(self) -> str:
-        """Create the account, or find the one of our key (RFC 8555 section 7.3)."""
+        """Create the account, or find the one of our key (RFC 8555 section 7.3).
+
+        The key that the model names must be of one: no other is made in its place.
+        """
+        if self.brought:
+            return self.keep_brought(self.brought, self.brought_account())
         agreed = messages.NewRegistration(
             contact=mailto(self.settings.contact),
             terms_of_service_agreed=True,
@@ -194,11 +217,28 @@ class Account:
             raise IssueFailed(self.refused(refused)) from refused
         return self.keep(location(answer, "account"))
 
+    def brought_account(self) -> str:
+        """Return the URL of the account whose key the model names; raise IssueFailed."""
+        if url := found(self.server, self.key):
+            return url
+        where = self.settings.origin
+        raise IssueFailed(
+            not_obtained("account-key-unknown", Scope.AUTHORITY, where=where, final=True)
+        )
+
     def keep(self, url: str) -> str:
         """Store what the authority was told of the account, and return its URL."""
         contact, terms = self.settings.contact, self.directory.meta.terms
         self.kept.register(Registered(url=url, contact=contact, terms=terms))
         return url
+
+    def keep_brought(self, pem: bytes, url: str) -> str:
+        """Store an account that was there already, with its key; bring its contact up to date."""
+        known = Registered(url=url, terms=self.directory.meta.terms)
+        self.kept.bring(pem, known)
+        self.brought = None
+        contact = self.settings.contact
+        return self.tell(known, contact) or url if contact else url
 
     def binding(self) -> dict[str, object] | None:
         """Return the external account binding (RFC 8555 section 7.3.4), None without one."""
@@ -242,8 +282,8 @@ def untaken(known: Registered, unwanted: Unwanted) -> str:
     )
 
 
-def found(server: Server, key: JWKEC) -> str | None:
-    """Return the URL of the account of a key, None if there is none (RFC 8555 section 7.3.1)."""
+def found(server: Server, key: JWK) -> str | None:
+    """Return the URL of the account that a key is of, None for none (RFC 8555 section 7.3.1)."""
     asked = messages.NewRegistration(only_return_existing=True)
     directory = server.directory()
     try:
@@ -255,10 +295,10 @@ def found(server: Server, key: JWKEC) -> str | None:
     return location(answer, "account")
 
 
-def key_change(place: str, account: str, present: JWKEC, coming: JWKEC) -> bytes:
+def key_change(place: str, account: str, present: JWK, coming: JWK) -> bytes:
     """Return the payload that changes an account's key: signed with the one that is coming."""
     facts = {"account": account, "oldKey": present.public_key().to_json()}
-    inner = JWS.sign(json.dumps(facts).encode(), coming, ES256, None, place)
+    inner = JWS.sign(json.dumps(facts).encode(), coming, algorithm(coming), None, place)
     return json.dumps(inner.to_json()).encode()
 
 

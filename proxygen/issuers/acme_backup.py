@@ -10,7 +10,8 @@ from proxygen.errors import IssueFailed, UsageError
 from proxygen.failure import not_obtained
 from proxygen.issuers.acme_account import found
 from proxygen.issuers.acme_answers import Url, Word
-from proxygen.issuers.acme_kept import NEXT, KeptAccount, account_key, thumbprint
+from proxygen.issuers.acme_kept import NEXT, KeptAccount, thumbprint
+from proxygen.issuers.acme_key import account_key
 from proxygen.issuers.acme_server import Server
 
 NAME_ONE = "name a file that `proxygen account --export` wrote"

@@ -6,15 +6,15 @@ import hashlib
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from josepy.b64 import b64encode
-from josepy.jwk import JWKEC
+from josepy.jwk import JWK, JWKEC
 from pydantic import AwareDatetime, Field
 
 from proxygen.errors import IssueFailed
 from proxygen.failure import Scope, not_obtained
 from proxygen.issuers.acme_answers import Said, Url, Word
+from proxygen.issuers.acme_key import account_key
 from proxygen.model.certificate import KeyType
 from proxygen.model.x509 import new_key
 from proxygen.stores import Store
@@ -24,8 +24,6 @@ from proxygen.stores.codec import Codec
 
 KEY, NEXT = "key", "key.next"
 """The account's key, and the one that is to take its place (RFC 8555 section 7.3.5)."""
-LARGEST_KEY = 1024
-"""Ours have 241 octets. A larger one may be of a kind that takes minutes to read."""
 MOST_MISSES, MOST_DELAYS = 3, 10
 """How often an order is tried that cannot be reached, or is not finished in time."""
 AGAIN = timedelta(days=1)
@@ -83,7 +81,7 @@ class KeptAccount:
             self.known |= values
         return kept
 
-    def key(self, which: str = KEY) -> JWKEC | None:
+    def key(self, which: str = KEY) -> JWK | None:
         """Return a stored key, None if there is none; raise IssueFailed for a damaged one."""
         pem = self.read(which)
         if pem is None:
@@ -96,7 +94,7 @@ class KeptAccount:
             )
         return key
 
-    def new_key(self, which: str = KEY) -> JWKEC:
+    def new_key(self, which: str = KEY) -> JWK:
         """Return a new key, stored before anybody hears of it.
 
         If another process was quicker, return the one that it stored.
@@ -105,6 +103,13 @@ class KeptAccount:
         if not self.put({which: pem}):
             return self.key(which) or self.new_key(which)
         return JWKEC(key=load_pem_private_key(pem, None))
+
+    def bring(self, pem: bytes, registered: Registered) -> None:
+        """Keep the key of an account that was there already, and what is known of that.
+
+        Where another process was quicker what it stored counts from the next run on.
+        """
+        self.put({KEY: pem, "account": REGISTERED.written(registered)})
 
     def move(self) -> None:
         """Replace the key by the next one; the former key is forgotten.
@@ -136,20 +141,7 @@ class KeptAccount:
         self.put({"account": REGISTERED.written(registered)})
 
 
-def account_key(pem: bytes) -> JWKEC | None:
-    """Return the key of an account, None for what is none of ours (ES256 alone is signed with)."""
-    if len(pem) > LARGEST_KEY:
-        return None
-    try:
-        key = load_pem_private_key(pem, None)
-    except (ValueError, TypeError):
-        return None
-    if not isinstance(key, ec.EllipticCurvePrivateKey) or key.curve.name != "secp256r1":
-        return None
-    return JWKEC(key=key)
-
-
-def thumbprint(key: JWKEC) -> str:
+def thumbprint(key: JWK) -> str:
     """Return the thumbprint of a key as challenges have it (RFC 8555 section 8.1)."""
     return b64encode(key.thumbprint()).decode()
 

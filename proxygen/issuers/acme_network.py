@@ -8,13 +8,13 @@ from collections import deque
 
 from acme.jws import JWS
 from josepy.b64 import b64decode, b64encode
-from josepy.jwa import ES256
 from josepy.jwk import JWK
 
 from proxygen.errors import IssueFailed
 from proxygen.failure import Scope, not_obtained
 from proxygen.issuers.acme_answers import problem
 from proxygen.issuers.acme_failures import Refused
+from proxygen.issuers.acme_key import algorithm
 from proxygen.issuers.acme_transport import Answer, Transport, Unreached
 
 NONCE = re.compile(r"[A-Za-z0-9_-]{1,500}", re.ASCII)
@@ -73,7 +73,7 @@ class Network:
     def signed(self, url: str, payload: bytes, key: JWK, account: str | None, end: float) -> bytes:
         """Return the request's body (RFC 8555 section 6.2)."""
         nonce = b64decode(self.nonce(end))
-        signature = JWS.sign(payload, key, ES256, nonce, url, account)
+        signature = JWS.sign(payload, key, algorithm(key), nonce, url, account)
         return json.dumps(signature.to_json()).encode()
 
     def nonce(self, end: float) -> str:

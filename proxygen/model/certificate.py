@@ -14,6 +14,8 @@ GLOBAL = "global"
 
 ADOPTED = "adopted"
 """The issuer of an adopted certificate that serves until the wanted one is obtained."""
+ADOPT = "adopt"
+"""Stands for a service where the model itself names a certificate to adopt."""
 
 
 HTTP, DNS, PERSIST = "http-01", "dns-01", "dns-persist-01"
@@ -147,8 +149,8 @@ class Bundle:
     of the files that it was read from, empty for other issuers. *identifier* is its unique
     identifier (RFC 9773 section 4.1), empty if it has none. *replace*: it must be replaced, with a
     new key, as it is revoked or compromised. *adopted* are the services that were configured with
-    it before proxygen, empty for others; if it is not what the model wants, its *issuer* is
-    ADOPTED.
+    it before proxygen, and ADOPT if the model named it; empty for others. If it is not what the
+    model wants, its *issuer* is ADOPTED.
     """
 
     owner: str

@@ -30,6 +30,7 @@ from proxygen.model.schema import (
     DIRECTORIES,
     LIMITS,
     UNUSABLE,
+    AdoptFields,
     AuthorityFields,
     Defaults,
     Domain,
@@ -290,6 +291,7 @@ class Building:
             language=self.content.language,
             origin=document.key_origin("global"),
             path=("global",),
+            adopt=adopted(fields.adopt, document.origin("global", "adopt"), self.first.folder),
         )
 
     def placed_of(self, file: Read, *, once: bool = False) -> tuple[Placed, ...]:
@@ -333,8 +335,9 @@ class Building:
         fields = content.domains[key] or Domain()
         owner = self.domain(key, typed, fields, file)
         wrong = [*without_url(fields, typed, file.document)] if owner.host is None else []
-        if owner.certificate and owner.certificate.file and owner.certificate.file.within:
-            wrong += outside(owner.certificate.file, typed, file.document)
+        supplied = owner.certificate.file if owner.certificate else None
+        wrong += outside(supplied, ("domains", typed, "certificate", "file"), file.document)
+        wrong += outside(owner.adopt, ("domains", typed, "adopt"), file.document)
         return Placed(key, typed, where, owner, tuple(wrong))
 
     def domain(self, key: str, typed: str, fields: Domain, file: Read) -> Owner:
@@ -364,6 +367,10 @@ class Building:
             language=fields.language or defaults.language or self.content.language,
             origin=file.document.key_origin("domains", typed),
             path=("domains", typed),
+            adopt=adopted(
+                *(fields.adopt, file.document.origin("domains", typed, "adopt"), file.folder),
+                self.bound_of.get(file.name),
+            ),
         )
 
     def certificate(
@@ -471,6 +478,7 @@ class Building:
             validation_port=self.content.acme.validation_port,
             limits=Limits(**limits),
             origin=self.first.document.origin(*path),
+            account_key=secret(fields.account.key, folder) if fields.account else None,
         )
 
 
@@ -518,7 +526,7 @@ def lost(name: str, fields: Domain, raw: Any) -> bool:
 
 ONLY_OF_URLS = (
     *("certificate", "extra_names", "backend"),
-    *("challenge", "solver", "strict_names", "skip_preflight"),
+    *("challenge", "solver", "strict_names", "skip_preflight", "adopt"),
 )
 
 
@@ -535,17 +543,22 @@ def without_url(fields: Domain, typed: str, document: Document) -> Iterator[Mist
             )
 
 
-def outside(source: FileSource, typed: str, document: Document) -> Iterator[Mistake]:
+def outside(
+    source: FileSource | None, above: tuple[str, ...], document: Document
+) -> Iterator[Mistake]:
     """Yield a mistake for each file that is not in the folder where its certificates must be.
 
-    Only the path is compared here; where links lead is checked when the file is opened.
+    Only the path is compared here; where links lead is checked when the file is opened. *above*
+    leads to the fields that name them.
     """
+    if source is None or source.within is None:
+        return
     paths = {"certificate": source.certificate, "key": source.key, "chain": source.chain}
     if source.password and source.password.kind == "file":
         paths["password"] = Path(source.password.place)
     for name, path in paths.items():
-        if path and source.within and not is_below(path, source.within):
-            field = ("domains", typed, "certificate", "file", name)
+        if path and not is_below(path, source.within):
+            field = (*above, name)
             yield Mistake(
                 document.origin(*field),
                 dotted(field),
@@ -575,6 +588,16 @@ def file_source(
         origin=where,
         within=within,
     )
+
+
+def adopted(
+    fields: AdoptFields | None, where: Origin, folder: Path, within: Path | None = None
+) -> FileSource | None:
+    """Return the paths of another client's certificate, relative ones below *folder*."""
+    if fields is None:
+        return None
+    key = folder / fields.key if fields.key else None
+    return FileSource(folder / fields.certificate, key, None, None, where, within)
 
 
 def secret(reference: str, folder: Path) -> Secret:

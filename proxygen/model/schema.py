@@ -82,6 +82,13 @@ class FileFields(Part):
     )
 
 
+class AdoptFields(Part):
+    """Where a certificate stands that another ACME client obtained, with its key."""
+
+    certificate: File = Field(description="PEM: the certificate with its chain.")
+    key: File | None = Field(None, description="PEM; without it the key stands in `certificate`.")
+
+
 class FileCertificate(Part):
     """A certificate that the administrator supplies."""
 
@@ -150,6 +157,9 @@ class Global(Part):
     backend: Name | None = Field(
         None, description="The backend that serves its requests; without one they get 404."
     )
+    adopt: AdoptFields | None = Field(
+        None, description="A certificate that serves while proxygen has none; as `import` found it."
+    )
 
 
 class Domain(Part):
@@ -188,6 +198,9 @@ class Domain(Part):
     )
     backend: Name | None = Field(
         None, description="The backend that serves its requests; default: as in `defaults`."
+    )
+    adopt: AdoptFields | None = Field(
+        None, description="A certificate that serves while proxygen has none; as `import` found it."
     )
 
 
@@ -289,6 +302,14 @@ class ExternalAccountFields(Part):
     )
 
 
+class AccountFields(Part):
+    """An ACME account that is there already, by its key."""
+
+    key: SecretReference = Field(
+        description="Its private key, PEM or JWK: env:NAME or file:PATH; read until it is stored."
+    )
+
+
 class LimitFields(Part):
     """Rate limits of the authority; others are those of Let's Encrypt there, or none elsewhere."""
 
@@ -319,6 +340,9 @@ class AuthorityFields(Part):
     external_account: ExternalAccountFields | None = Field(
         None,
         description="Credentials from the authority that bind the account to one you have there.",
+    )
+    account: AccountFields | None = Field(
+        None, description="An account that another ACME client has there; default: a new one."
     )
     trusted_roots: list[File] = Field(
         default=[],

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from proxygen.errors import Mistake, Origin
-from proxygen.model.certificate import GLOBAL, Certificate, KeyType, Secret
+from proxygen.model.certificate import GLOBAL, Certificate, FileSource, KeyType, Secret
 from proxygen.model.former import NOTHING, Former, Past, Removal, SetAside
 
 
@@ -77,7 +77,8 @@ class Owner:
 
     *host* is the name of its URL, None for a domain that is reached through the global URL.
     *certificate* is None if the global certificate serves. All names are A-labels. *contact*
-    receives alerts, in *language* (``en``, ``de``, ``fr``). *path* leads to its fields in its file.
+    receives alerts, in *language* (``en``, ``de``, ``fr``). *adopt* is a certificate of
+    another ACME client, which serves while none is stored. *path* leads to its fields in its file.
     """
 
     key: str
@@ -89,6 +90,7 @@ class Owner:
     language: str
     origin: Origin
     path: tuple[str, ...]
+    adopt: FileSource | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -123,7 +125,7 @@ class Acme:
     """An ACME authority and how to order from it; *trusted_roots* are absolute paths.
 
     *http_port* is the port of the built-in listener, *validation_port* the one that the authority
-    connects to for http-01.
+    connects to for http-01. *account_key* is that of an existing account.
     """
 
     directory: str
@@ -136,6 +138,7 @@ class Acme:
     validation_port: int
     limits: Limits
     origin: Origin
+    account_key: Secret | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,15 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from proxygen.errors import IssueFailed
-from proxygen.model.certificate import Authority, Bundle, Certificate, KeyAndChain, KeyType
+from proxygen.model.certificate import (
+    ADOPTED,
+    GLOBAL,
+    Authority,
+    Bundle,
+    Certificate,
+    KeyAndChain,
+    KeyType,
+)
 from proxygen.model.hosts import is_address
 from proxygen.model.material import LARGEST, MOST_CERTIFICATES, readable, refusal
 
@@ -82,6 +90,13 @@ def facts(pair: KeyAndChain, owner: str, issuer: str) -> Bundle:
             key_type=kind(leaf.public_key()),
             identifier=unique_identifier(leaf),
         )
+
+
+def facts_found(pair: KeyAndChain) -> Bundle:
+    """Return what a pair tells that was found here; a stand-in where it is self-signed alone."""
+    chain = chain_of(pair)
+    alone = len(chain) == 1 and is_self_signed(chain[0])
+    return replace(facts(pair, GLOBAL, ADOPTED), stand_in=alone)
 
 
 def unique_identifier(leaf: x509.Certificate) -> str:

@@ -1,4 +1,4 @@
-"""Reads the certificates in services' own configurations, which may be adopted."""
+"""The certificates that may be adopted, read: of services, and those that the model names."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from proxygen.errors import IssueFailed, ServiceError
 from proxygen.host import files
 from proxygen.host.trust import roots
 from proxygen.issuers.file_apart import Apart
-from proxygen.model.certificate import ADOPTED, GLOBAL, KeyAndChain
+from proxygen.model.certificate import ADOPT, GLOBAL, FileSource, KeyAndChain
 from proxygen.model.layout import Live, stem
 from proxygen.model.material import LARGEST
 from proxygen.model.site import Owner, Role, Site
-from proxygen.model.x509 import chain_of, facts, is_self_signed
+from proxygen.model.x509 import chain_of, facts_found
 from proxygen.observe.answers import answers
 from proxygen.plan.adoption import lacking
 from proxygen.plan.observed import Candidate, Observed, ServiceState
@@ -34,7 +34,7 @@ ROUNDS = 3
 
 
 def with_candidates(site: Site, parts: Parts, observed: Observed) -> Observed:
-    """Return what is observed, with the certificates in services' own configurations.
+    """Return what is, with what may be adopted for those who need to know.
 
     For owners for whom nothing valid is stored, and for all while a service is not set up: the plan
     shows what clients get now.
@@ -51,7 +51,16 @@ def with_candidates(site: Site, parts: Parts, observed: Observed) -> Observed:
             for owner, those in configured(state, owners, parts):
                 read = (reader.candidate(state.name, each) for each in those)
                 found[owner] = (*found.get(owner, ()), *read)
+        for each in owners:
+            if each.adopt:
+                named = reader.candidate(ADOPT, files_of(each.adopt))
+                found[each.key] = (*found.get(each.key, ()), named)
     return replace(observed, candidates=found)
+
+
+def files_of(adopt: FileSource) -> Configured:
+    """Return the files that `adopt` names as those that a service is configured with."""
+    return Configured(adopt.paths, within=adopt.within)
 
 
 def usable(observed: Observed) -> list[ServiceState]:
@@ -151,9 +160,8 @@ class Reader:
         """Return what files hold; raise IssueFailed for what may change by itself."""
         try:
             pair = self.pair(each)
+            told = facts_found(pair)
             chain = chain_of(pair)
-            alone = len(chain) == 1 and is_self_signed(chain[0])
-            told = replace(facts(pair, GLOBAL, ADOPTED), stand_in=alone)
         except IssueFailed as error:
             if not error.failure.final:
                 raise
@@ -165,7 +173,7 @@ class Reader:
 
     def pair(self, each: Configured) -> KeyAndChain:
         """Return key and chain, with the password that fits; raise IssueFailed or OSError."""
-        held = files.read_together(each.paths, LARGEST)
+        held = files.read_together(each.paths, LARGEST, each.within)
         contents = tuple(zip(map(str, each.paths), held, strict=True))
         [noted] = files.read_together([each.passwords], LARGEST) if each.passwords else [b""]
         lines = noted.splitlines()[:MOST_PASSWORDS]

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 from proxygen import assemble
 from proxygen.errors import IssueFailed, Origin, coded, words_json
 from proxygen.languages.lines import visible
-from proxygen.model.certificate import Certificate, FileSource
+from proxygen.model.certificate import Certificate, FileSource, Secret
 from proxygen.model.hosts import readable
-from proxygen.model.site import Site
+from proxygen.model.site import Owner, Site
 
 if TYPE_CHECKING:
     from proxygen.issuers.file import FileIssuer
+    from proxygen.issuers.file_apart import Apart
     from proxygen.model.verdicts import Verdict
     from proxygen.stores import Store
 
@@ -103,14 +104,17 @@ def indented(error: IssueFailed | None) -> str:
     return "\n".join(f"  {line}" for line in str(error or "").splitlines())
 
 
-def of_authorities(site: Site) -> Iterator[Named]:
-    """Yield each file and secret that `acme` names."""
+def of_authorities(site: Site, store: Store | None = None) -> Iterator[Named]:
+    """Yield each file and secret that `acme` names; the key of no account that a *store* has."""
     for path, acme in zip(("acme", "acme.fallback"), site.authorities, strict=False):
         for index, root in enumerate(acme.trusted_roots):
             yield tried(f"{path}.trusted_roots[{index}]", acme.origin, partial(trusted, root))
         if external := acme.external_account:
             field = f"{path}.external_account.hmac_key"
             yield tried(field, acme.origin, partial(assemble.secret, external.hmac_key))
+        if acme.account_key and not has_account(store, acme.directory):
+            field = f"{path}.account.key"
+            yield tried(field, acme.origin, partial(key_of_account, acme.account_key))
 
 
 def tried(field: str, where: Origin, use: Callable[[], object]) -> Named:
@@ -120,6 +124,49 @@ def tried(field: str, where: Origin, use: Callable[[], object]) -> Named:
     except IssueFailed as error:
         return Named(field, where, error)
     return Named(field, where, None)
+
+
+def has_account(store: Store | None, directory: str) -> bool:
+    """Return whether an account at an authority is stored, so that no other key is read."""
+    from proxygen.issuers.acme_kept import KeptAccount
+
+    return store is not None and KeptAccount(store, directory).read() is not None
+
+
+def key_of_account(reference: Secret) -> None:
+    """Raise IssueFailed when a secret is no key of an ACME account."""
+    from proxygen.issuers.acme_key import brought
+
+    brought(assemble.secret(reference))
+
+
+def adoptable(site: Site, now: datetime, store: Store | None = None) -> Iterator[Named]:
+    """Yield each certificate that `adopt` names, for those of whom a *store* has nothing valid."""
+    asked = [each for each in site.owners if each.adopt]
+    if not asked:
+        return
+    from proxygen.issuers.file_apart import Apart
+    from proxygen.plan.adoption import lacking
+    from proxygen.stores.bundles import Bundles
+
+    stored = Bundles(store).all() if store else {}
+    needing = {each.key for each in lacking(site, stored, now)}
+    with Apart() as reader:
+        for owner in asked:
+            if owner.adopt and owner.key in needing:
+                use = partial(adopts, owner, owner.adopt, now, reader)
+                yield tried(".".join((*owner.path, "adopt")), owner.adopt.origin, use)
+
+
+def adopts(owner: Owner, adopt: FileSource, now: datetime, reader: Apart) -> None:
+    """Raise IssueFailed when a certificate is not one that its owner adopts."""
+    from proxygen.issuers.file import contents
+    from proxygen.model.x509 import facts_found
+    from proxygen.plan.adoption import objection
+
+    pair = reader.assemble(contents(adopt.paths, adopt.within), None)
+    if found := objection(pair, facts_found(pair), owner, now):
+        raise found
 
 
 def trusted(path: Path) -> None:

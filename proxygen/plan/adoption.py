@@ -1,4 +1,4 @@
-"""Which certificates in the services' configuration are adopted, and with which issuer."""
+"""Which certificates that services are configured with, or `adopt` names, are adopted."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from proxygen.errors import Coded, IssueFailed
-from proxygen.model.certificate import GLOBAL, Bundle, Certificate, KeyAndChain
+from proxygen.failure import Failure, Scope, not_obtained
+from proxygen.model.certificate import ADOPT, GLOBAL, Bundle, Certificate, KeyAndChain
+from proxygen.model.hosts import readable
 from proxygen.model.site import Owner, Site
 from proxygen.model.verdicts import require
 from proxygen.plan.culprits import former
@@ -20,7 +22,7 @@ from proxygen.services import Facts, WebFacts
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A certificate that services have for an owner and that is valid for one of its names."""
+    """A certificate that services show for an owner, or `adopt` names, valid for a name of it."""
 
     bundle: Bundle
     pair: KeyAndChain
@@ -95,7 +97,7 @@ def adoption(owner: Owner, site: Site, observed: Observed, now: datetime) -> Ado
     ]
     if not usable:
         return None
-    best = max(usable, key=lambda each: worth(each.bundle, owner))
+    best = max(usable, key=lambda each: worth(each, owner))
     services = services_of(best, usable)
     words = told(best.bundle) + "".join(others_of(best, usable, owner))
     bundle = replace(best.bundle, adopted=" ".join(services))
@@ -125,12 +127,34 @@ def valid(candidate: Candidate, owner: Owner, site: Site, now: datetime) -> Foun
     pair, facts, wanted = candidate.pair, candidate.facts, owner.certificate
     if pair is None or facts is None or wanted is None:
         return None
-    asked = owner.names if owner.key == GLOBAL and not facts.stand_in else owner.names[:1]
-    if not any(map(facts.covers, asked)) or (facts.stand_in and owner.key != GLOBAL):
-        return None
-    if refused(pair, (), now):
+    if objection(pair, facts, owner, now):
         return None
     return Found(judged(candidate, facts, wanted, site), pair, candidate)
+
+
+def objection(pair: KeyAndChain, facts: Bundle, owner: Owner, now: datetime) -> IssueFailed | None:
+    """Return why a certificate is not adopted for an owner, None where it may be; see ``valid``."""
+    asked = asked_for(owner.key, owner.names, facts)
+    try:
+        require(pair, next(([each] for each in asked if facts.covers(each)), asked[:1]), now)
+    except IssueFailed as error:
+        return error
+    if facts.stand_in and owner.key != GLOBAL:
+        parts = (Failure("self-signed", Scope.OWNER),)
+        return IssueFailed(not_obtained("certificate-refused-by-clients", parts=parts, final=True))
+    return None
+
+
+def asked_for(key: str, names: Sequence[str], facts: Bundle) -> Sequence[str]:
+    """Return the names of an owner of which a certificate must cover one to be adopted."""
+    return names if key == GLOBAL and not facts.stand_in else names[:1]
+
+
+def may_serve(facts: Bundle, key: str, names: Sequence[str]) -> bool:
+    """Return whether a certificate may be adopted for an owner, as far as its names tell."""
+    if facts.stand_in and key != GLOBAL:
+        return False
+    return any(map(facts.covers, asked_for(key, names, facts)))
 
 
 def judged(candidate: Candidate, facts: Bundle, wanted: Certificate, site: Site) -> Bundle:
@@ -152,15 +176,26 @@ def judged(candidate: Candidate, facts: Bundle, wanted: Certificate, site: Site)
     return bundle
 
 
-def worth(bundle: Bundle, owner: Owner) -> tuple[bool, bool, int, datetime, bool]:
-    """Return the sort key by which certificates are preferred: stand-in, URL, names, end, key."""
-    wanted = owner.certificate
+Worth = tuple[bool, bool, bool, bool, int, bool, datetime, bool, int]
+
+
+def worth(found: Found, owner: Owner) -> Worth:
+    """Return by what one is preferred: that clients know its CA, and the chain to it, before all.
+
+    Then the URL's name, how many names, that the model names it, and how long it is valid.
+    """
+    wanted, bundle = owner.certificate, found.bundle
+    length = found.pair.fullchain.count(b"-----BEGIN CERTIFICATE-----")
     return (
         not bundle.stand_in,
+        found.candidate.known,
+        length > 1,
         bundle.covers(owner.names[0]),
         sum(map(bundle.covers, owner.names)),
+        found.candidate.service == ADOPT,
         bundle.not_after,
         wanted is not None and bundle.key_type == wanted.key_type,
+        length,
     )
 
 
@@ -171,8 +206,8 @@ def services_of(best: Found, found: list[Found]) -> list[str]:
 
 
 def others_of(best: Found, found: list[Found], owner: Owner) -> Iterator[str]:
-    """Yield which other valid certificates services have for the owner, for the step's reason."""
-    have, told_of = set(services_of(best, found)), set[str]()
+    """Yield what else valid is configured for the owner, but for services that have the best."""
+    have, told_of = {ADOPT, *services_of(best, found)}, set[str]()
     for each in found:
         if each.candidate.service not in have and each.bundle.fingerprint not in told_of:
             told_of.add(each.bundle.fingerprint)
@@ -192,10 +227,11 @@ def told(bundle: Bundle) -> str:
 
 
 def not_usable(site: Site, observed: Observed, now: datetime) -> Iterator[str]:
-    """Yield why the certificates found for the global URL are not adopted, if none is."""
-    names = site.main.names[:1]
+    """Yield why what is configured for the global URL is not adopted, where nothing is."""
     for each in observed.candidates.get(GLOBAL, ()):
-        if words := each.refusal or (refused(each.pair, names, now) if each.pair else ""):
+        if each.service == ADOPT:
+            continue
+        if words := unfit(each, site.main, now):
             files = ", ".join(map(str, each.paths))
             told = (
                 f"{each.service}: the certificate in {files} is not adopted for the"
@@ -204,10 +240,19 @@ def not_usable(site: Site, observed: Observed, now: datetime) -> Iterator[str]:
             yield Coded(told, "not-adopted", each.service)
 
 
-def refused(pair: KeyAndChain, names: Sequence[str], now: datetime) -> str:
-    """Return why clients would refuse a certificate for names, empty if they would not."""
-    try:
-        require(pair, names, now)
-    except IssueFailed as error:
-        return error.what
-    return ""
+def not_adopted(site: Site, observed: Observed, now: datetime) -> Iterator[Coded]:
+    """Yield why what the model names as `adopt` is not adopted by those who have nothing valid."""
+    for owner in lacking(site, observed.bundles, now):
+        for each in observed.candidates.get(owner.key, ()):
+            if each.service == ADOPT and (words := unfit(each, owner, now)):
+                where = f"{readable(owner.key)} ({owner.adopt and owner.adopt.origin})"
+                told = f"{where}: what `adopt` names is not adopted: {words}"
+                yield Coded(told, "not-adopted", owner.key)
+
+
+def unfit(candidate: Candidate, owner: Owner, now: datetime) -> str:
+    """Return why a certificate is not adopted for its owner, empty where it can be."""
+    if candidate.pair is None or candidate.facts is None:
+        return candidate.refusal
+    found = objection(candidate.pair, candidate.facts, owner, now)
+    return found.what if found else ""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from proxygen.errors import Coded, ProxygenError, words_json
-from proxygen.model.certificate import Authority, Bundle, Certificate, KeyAndChain
+from proxygen.model.certificate import ADOPT, Authority, Bundle, Certificate, KeyAndChain
 from proxygen.model.hosts import readable
 from proxygen.plan.rendering import Installation
 from proxygen.plan.renewal import Reason
@@ -67,7 +67,7 @@ def lines_without(text: str | None, others: str | None) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Adopt:
-    """Store the certificate and key that services are configured with; *bundle* has the facts."""
+    """Store a certificate and key that services have, or `adopt` names; *bundle* tells of them."""
 
     bundle: Bundle
     pair: KeyAndChain = field(repr=False)
@@ -75,8 +75,10 @@ class Adopt:
     reason: Reason
 
     def __str__(self) -> str:
-        owner, services = readable(self.bundle.owner), self.bundle.adopted
-        return f"adopt the certificate of {owner} from {services}: {self.reason}"
+        owner = readable(self.bundle.owner)
+        services = [each for each in self.bundle.adopted.split() if each != ADOPT]
+        of = " ".join(services) or "the files that `adopt` names"
+        return f"adopt the certificate of {owner} from {of}: {self.reason}"
 
 
 @dataclass(frozen=True, slots=True)

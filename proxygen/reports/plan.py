@@ -60,7 +60,7 @@ def plan_report(layout: Layout) -> PlanReport:
     plan = make_plan(site, parts, observed)
     issues = (step for step in plan.steps if isinstance(step, Issue) and not step.stand_in)
     wanted = [*(step.certificate for step in issues), *(each.certificate for each in plan.waiting)]
-    acme = named_files.of_authorities(site)
+    acme = named_files.of_authorities(site, parts.store)
     files = named_files.certificates(wanted, parts.now(), parts.store)
     return PlanReport(
         plan,

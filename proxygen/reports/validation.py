@@ -39,6 +39,7 @@ class ValidationReport:
     held_back: tuple[Removal, ...]
     warnings: tuple[Coded, ...]
     acme: tuple[named_files.Named, ...]
+    adopt: tuple[named_files.Named, ...]
     files: tuple[named_files.Supplied, ...]
 
     @property
@@ -46,7 +47,7 @@ class ValidationReport:
         """What `validate` ends with."""
         if self.mistakes:
             return ModelError.exit_code
-        usable = all(each.is_usable for each in self.acme)
+        usable = all(each.is_usable for each in (*self.acme, *self.adopt))
         usable = usable and all(each.is_usable for each in self.files)
         return 0 if usable else IssueFailed.exit_code
 
@@ -63,6 +64,7 @@ class ValidationReport:
             "held_back": [each.as_json() for each in self.held_back],
             "warnings": [*map(words_json, bounded(self.warnings))],
             "acme": [each.as_json() for each in self.acme],
+            "adopt": [each.as_json() for each in self.adopt],
             "files": [each.as_json() for each in self.files],
             "exit_code": self.exit_code,
         }
@@ -71,7 +73,7 @@ class ValidationReport:
 def validation_report(layout: Layout, now: datetime) -> ValidationReport:
     """Read the model and what it names; raise ModelError where the main file is wrong."""
     site = assemble.site(layout)
-    wanted = tuple(site.certificates)
+    wanted, store = tuple(site.certificates), store_of(layout)
     looked_up = looked_up_at_the_start(additions(layout))
     return ValidationReport(
         file=layout.config,
@@ -81,8 +83,9 @@ def validation_report(layout: Layout, now: datetime) -> ValidationReport:
         set_aside=site.set_aside,
         held_back=site.held_back,
         warnings=(*coded("unbounded", site.warnings), *coded("looked-up", looked_up)),
-        acme=tuple(named_files.of_authorities(site)),
-        files=tuple(named_files.certificates(wanted, now, store_of(layout))),
+        acme=tuple(named_files.of_authorities(site, store)),
+        adopt=tuple(named_files.adoptable(site, now, store)),
+        files=tuple(named_files.certificates(wanted, now, store)),
     )
 
 

@@ -113,7 +113,7 @@ class Signer:
 
 
 def checked_request(
-    der: bytes, names: frozenset[str], account_key: ec.EllipticCurvePublicKey
+    der: bytes, names: frozenset[str], account_key: object
 ) -> x509.CertificateSigningRequest:
     """Return a signing request for exactly *names* (RFC 8555 section 7.4); raise Problem."""
     try:

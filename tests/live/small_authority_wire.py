@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 
@@ -125,7 +126,7 @@ def unauthorized(detail: str) -> Problem:
 class Key:
     """An account's public key, and its thumbprint (RFC 7638)."""
 
-    public: ec.EllipticCurvePublicKey
+    public: ec.EllipticCurvePublicKey | rsa.RSAPublicKey
     thumbprint: str
 
 
@@ -154,9 +155,9 @@ class Signed:
         if not all(isinstance(part, str) for part in jws.values()):
             raise malformed("the parts of the JWS must be strings")
         protected = json_object(decoded(jws["protected"]), "the protected header")
-        if protected.get("alg") != "ES256":
-            detail = "the account's key signs with ES256"
-            raise Problem("badSignatureAlgorithm", 400, detail, algorithms=["ES256"])
+        if protected.get("alg") not in ALGORITHMS:
+            detail = "an account's key signs with ES256 or RS256"
+            raise Problem("badSignatureAlgorithm", 400, detail, algorithms=[*ALGORITHMS])
         signing_input = f"{jws['protected']}.{jws['payload']}".encode()
         return cls(protected, decoded(jws["payload"]), decoded(jws["signature"]), signing_input)
 
@@ -168,21 +169,49 @@ class Signed:
         return value
 
     def check(self, key: Key) -> None:
-        """Raise Problem unless *key* made the signature (RFC 7518 section 3.4)."""
-        if len(self.signature) != 64:
-            raise malformed("the signature of ES256 has 64 octets")
-        r, s = (int.from_bytes(half, "big") for half in (self.signature[:32], self.signature[32:]))
+        """Raise Problem unless *key* made the signature (RFC 7518 sections 3.3 and 3.4)."""
+        is_rsa = isinstance(key.public, rsa.RSAPublicKey)
+        if is_rsa != (self.protected["alg"] == "RS256"):
+            raise malformed("the signature is of another kind than the account's key")
         try:
-            key.public.verify(encode_dss_signature(r, s), self.signing_input, ES256)
+            if isinstance(key.public, rsa.RSAPublicKey):
+                key.public.verify(self.signature, self.signing_input, PKCS1v15(), SHA256())
+            else:
+                key.public.verify(self.of_curve, self.signing_input, ES256)
         except InvalidSignature:
             raise malformed("JWS verification error") from None
 
+    @property
+    def of_curve(self) -> bytes:
+        """The signature of ES256 as libraries have it; raise Problem."""
+        if len(self.signature) != 64:
+            raise malformed("the signature of ES256 has 64 octets")
+        r, s = (int.from_bytes(half, "big") for half in (self.signature[:32], self.signature[32:]))
+        return encode_dss_signature(r, s)
+
 
 ES256 = ec.ECDSA(SHA256())
+ALGORITHMS = ("ES256", "RS256")
+
+
+def rsa_key(jwk: Mapping[str, object]) -> Key:
+    """Return the RSA key that a JWK is (RFC 7518 section 6.3); raise Problem."""
+    n, e = str(jwk.get("n", "")), str(jwk.get("e", ""))
+    try:
+        modulus, exponent = (int.from_bytes(decoded(each), "big") for each in (n, e))
+        public = rsa.RSAPublicNumbers(exponent, modulus).public_key()
+    except ValueError as error:
+        raise Problem("badPublicKey", 400, f"the account's key is none: {error}") from None
+    if not 2048 <= public.key_size <= 4096:
+        raise Problem("badPublicKey", 400, "the account's RSA key must have 2048 to 4096 bits")
+    canonical = json.dumps({"e": e, "kty": "RSA", "n": n}, separators=(",", ":"))
+    return Key(public, encoded(hashlib.sha256(canonical.encode()).digest()))
 
 
 def public_key(jwk: object) -> Key:
-    """Return the P-256 key that a JWK is (RFC 7517, RFC 7518 section 6.2); raise Problem."""
+    """Return the key that a JWK is: RSA, or P-256 (RFC 7517, RFC 7518); raise Problem."""
+    if isinstance(jwk, dict) and jwk.get("kty") == "RSA":
+        return rsa_key(jwk)
     if not isinstance(jwk, dict) or (jwk.get("kty"), jwk.get("crv")) != ("EC", "P-256"):
         raise Problem("badPublicKey", 400, "the account's key must be on the curve P-256")
     x, y = str(jwk.get("x", "")), str(jwk.get("y", ""))

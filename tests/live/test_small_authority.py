@@ -371,7 +371,7 @@ def test_other_algorithms_are_refused_with_those_that_serve(client: Client) -> N
     parts = {"protected": b64encode(json.dumps(protected).encode()).decode()}
     refused = client.post("newOrder", {}, parts=parts)
     assert refused.kind == "badSignatureAlgorithm"
-    assert refused.said["algorithms"] == ["ES256"]
+    assert refused.said["algorithms"] == ["ES256", "RS256"]
 
 
 def test_what_needs_a_signature_cannot_be_read_without(client: Client) -> None:

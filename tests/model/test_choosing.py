@@ -323,6 +323,16 @@ def test_what_an_included_file_may_name_is_bounded(files: str) -> None:
     assert "/etc/proxygen/certs" in mistake.remedy
 
 
+@pytest.mark.parametrize("field", ["certificate", "key"])
+def test_a_certificate_to_adopt_stands_in_the_bound_as_well(field: str) -> None:
+    named = {"certificate": "certs/c.pem", "key": "certs/k.pem"} | {field: "/etc/x/y.pem"}
+    text = ", ".join(f"{key}: {path}" for key, path in named.items())
+    made = Model(BOUNDED, {"a.d": domain("a.example", f"adopt: {{{text}}}")})
+    (mistake,) = made.apply().mistakes
+    assert mistake.field == f"domains.a.example.adopt.{field}"
+    assert "/etc/proxygen/certs" in mistake.remedy
+
+
 def test_what_stands_in_the_bound_is_right() -> None:
     files = "{certificate: certs/./a/../c.pem, password: 'file:certs/p'}"
     made = Model(BOUNDED, {"a.d": domain("a.example", f"certificate: {{file: {files}}}")})

@@ -156,7 +156,7 @@ TOP = (
     "language, metrics, notifiers, resolvers, services, solvers"
 )
 IN_DOMAIN = (
-    "write one of: backend, certificate, challenge, contact, extra_names, language, "
+    "write one of: adopt, backend, certificate, challenge, contact, extra_names, language, "
     "skip_preflight, solver, strict_names, url"
 )
 SERVER_REMEDY = "write http://HOST:PORT or https://HOST:PORT"

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from proxygen.model.certificate import ADOPTED, Bundle, KeyAndChain, KeyType
+from proxygen.model.certificate import ADOPT, ADOPTED, Bundle, KeyAndChain, KeyType
 from proxygen.model.site import Site
 from proxygen.model.x509 import chain_of, facts, is_self_signed, new_key, self_signed
-from proxygen.plan.adoption import adoptions, not_usable
+from proxygen.plan.adoption import adoptions, not_adopted, not_usable, unfit
 from proxygen.plan.observed import Candidate, Observed
 from proxygen.plan.renewal import why_issue
 from proxygen.plan.steps import Adopt
@@ -163,6 +163,58 @@ def test_the_url_counts_first_then_names_then_time() -> None:
     assert "another" not in str(same)
 
 
+def test_what_clients_know_comes_before_names_and_time() -> None:
+    served = candidate(pair(MAIL[0], days=10), "nginx")
+    staging = candidate(pair(*MAIL, days=90), ADOPT, known=False)
+    for found in ((served, staging), (staging, served)):
+        step = adopted("global", *found)
+        assert step
+        assert step.bundle.adopted == "nginx"
+    step = adopted(
+        "acme.example",
+        *(
+            candidate(pair("www.acme.example", days=days), service, known=known)
+            for days, service, known in ((90, ADOPT, False), (3, "nginx", True))
+        ),
+    )
+    assert step
+    assert step.bundle.adopted == "nginx"
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_the_chain_comes_before_how_long_it_is_valid(known: bool) -> None:
+    between = certificates.intermediate(ROOT)
+    leaf = certificates.leaf(between, *MAIL, end=NOON + 60 * DAY, start=NOON - DAY)
+    longer = certificates.leaf(between, *MAIL, end=NOON + 80 * DAY, start=NOON - DAY)
+    whole = candidate(leaf.pair(between), ADOPT, known=known)
+    for bare in (leaf.pair(), longer.pair()):
+        for found in ((candidate(bare, known=False), whole), (whole, candidate(bare, known=False))):
+            step = adopted("global", *found)
+            assert step
+            assert step.pair == leaf.pair(between)
+
+
+@pytest.mark.parametrize(
+    ("owner", "given", "words"),
+    [
+        pytest.param("acme.example", own("www.acme.example"), "self-signed", id="self-signed"),
+        pytest.param("global", own("mail.example.net"), "", id="self-signed, of the global URL"),
+        pytest.param("global", own("smtp.example.net"), "not covered", id="for another name"),
+        pytest.param("global", pair("smtp.example.net"), "", id="for an extra name"),
+        pytest.param("global", pair("other.example.net"), "not covered", id="for none"),
+        pytest.param("acme.example", pair("x.example"), "not covered", id="a domain's"),
+        pytest.param("acme.example", pair("www.acme.example"), "", id="good"),
+    ],
+)
+def test_what_is_told_of_adopt_is_what_is_done(owner: str, given: KeyAndChain, words: str) -> None:
+    found = candidate(given, ADOPT)
+    named = next(each for each in SITE.owners if each.key == owner)
+    told = unfit(found, named, NOON)
+    assert words in told
+    assert bool(told) is bool(words)
+    assert (adopted(owner, found) is None) is bool(words)
+
+
 def test_hook_takes_what_covers_all_and_file_waits_for_its_own() -> None:
     fits = adopted("hook.example", candidate(pair("www.hook.example", "hook.example")))
     lacks = adopted("hook.example", candidate(pair("www.hook.example")))
@@ -201,3 +253,62 @@ def test_a_self_signed_one_is_not_missing_since_it_was_made() -> None:
     step = adopted("global", candidate(old))
     assert step
     assert missing_since(None, step.bundle) is None
+
+
+WITH_ADOPT = site(
+    TEXT.replace(
+        "acme.example: {url: www.acme.example, certificate: acme}",
+        "acme.example: {url: www.acme.example, certificate: acme, adopt: {certificate: /a.pem}}",
+    )
+)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        pytest.param(pair("www.acme.example"), None, id="good"),
+        pytest.param(pair("www.other.example"), "www.acme.example", id="for another name"),
+        pytest.param(pair("www.acme.example", days=-1), "", id="ended"),
+        pytest.param(None, "cannot be read", id="unreadable"),
+    ],
+)
+def test_it_is_told_why_what_the_model_names_is_not_adopted(
+    given: KeyAndChain | None, words: str | None
+) -> None:
+    found = (
+        candidate(given, "adopt")
+        if given
+        else Candidate("adopt", (Path("/a.pem"),), refusal="it cannot be read")
+    )
+    step = adopted("acme.example", found, of=WITH_ADOPT)
+    observed = Observed({}, {}, {}, candidates={"acme.example": (found,)})
+    told = [*not_adopted(WITH_ADOPT, observed, NOON)]
+    if words is None:
+        assert step
+        assert str(step).startswith(
+            "adopt the certificate of acme.example from the files that `adopt` names: "
+        )
+        assert not told
+    else:
+        assert step is None
+        (one,) = told
+        assert one.of == "acme.example"
+        assert words in one
+        assert "acme.example (proxygen.yaml:5:" in one
+
+
+def test_of_two_that_are_as_good_the_one_that_the_model_names_is_adopted() -> None:
+    longer, named = pair("www.acme.example", days=60), pair("www.acme.example", days=50)
+    step = adopted("acme.example", candidate(longer), candidate(named, "adopt"), of=WITH_ADOPT)
+    assert step
+    assert step.pair is named
+    assert "nginx had another one" in str(step)
+
+
+def test_what_the_model_names_is_not_told_as_another_one_that_a_service_had() -> None:
+    better, named = pair("www.acme.example"), pair("www.acme.example")
+    found = (candidate(better), candidate(named, "adopt", known=False))
+    step = adopted("acme.example", *found, of=WITH_ADOPT)
+    assert step
+    assert step.pair is better
+    assert "another one" not in str(step)
