@@ -9,6 +9,7 @@ import pkgutil
 import re
 import sys
 import traceback
+from keyword import iskeyword
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -36,16 +37,20 @@ class Commands(click.Group):
     """The commands; a module is imported only when its command is the one."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
-        """Return the name of every command, sorted; a module's underscore is its hyphen."""
+        """Return the name of every command, sorted; a module's underscore is its hyphen.
+
+        One at its end stands where Python knows the word itself: ``import_.py``.
+        """
         package = importlib.import_module("proxygen.commands")
         names = (module.name for module in pkgutil.iter_modules(package.__path__))
-        return sorted(name.replace("_", "-") for name in names)
+        return sorted(name.removesuffix("_").replace("_", "-") for name in names)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return one command, None for an unknown name."""
         if cmd_name not in self.list_commands(ctx):
             return None
-        module = importlib.import_module(f"proxygen.commands.{cmd_name.replace('-', '_')}")
+        name = f"{cmd_name}_" if iskeyword(cmd_name) else cmd_name.replace("-", "_")
+        module = importlib.import_module(f"proxygen.commands.{name}")
         command: click.Command = module.command
         return command
 

@@ -33,6 +33,7 @@ LAYERS = (
     ("assemble",),
     ("preflight",),
     ("observe",),
+    ("importing",),
     ("apply",),
     ("deploy", "obtain"),
     ("reconcile",),

@@ -6,6 +6,7 @@ import json
 import re
 import socket
 import sys
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from proxygen import DOCUMENTS, SCHEMA, registry
 from proxygen.errors import UsageError
 from proxygen.host import files, processes
 from proxygen.host.suffixes import registered
+from proxygen.importing.finding import lineages
 from proxygen.model.hosts import BadName, host_name, is_placeholder, mail_address, url_host
 from proxygen.model.layout import Layout
 
@@ -106,6 +108,9 @@ def command(
     path = layout.config
     if path.exists():
         raise UsageError(f"{path} is there already", remedy="edit it, or move it away first")
+    if rather_import(layout):
+        click.echo("run `proxygen import`: it writes a model from them")
+        return 0
     askable(
         {
             "--url": url,
@@ -138,6 +143,22 @@ def command(
         words = "note: it has names for examples and tests, for which no public authority issues"
         click.echo(words, err=True)
     return 0
+
+
+def rather_import(layout: Layout) -> bool:
+    """Return whether a person, told what other ACME clients have here, wants it imported.
+
+    Where nobody can be asked it is a note, and a first model is written as asked.
+    """
+    counted = Counter(each.client for each in lineages(layout, ()).lineages)
+    if not counted:
+        return False
+    what = ", ".join(f"{count} of {client}" for client, count in counted.items())
+    if sys.stdin and sys.stdin.isatty():
+        return click.confirm(f"There are certificates here: {what}. Import them?", default=True)
+    note = f"note: there are certificates here: {what}; `proxygen import` writes a model from them"
+    click.echo(note, err=True)
+    return False
 
 
 AGREE = "--agree-to-terms or --no-agree-to-terms"

@@ -285,13 +285,13 @@ def beside(
         temporary.unlink(missing_ok=True)
 
 
-def create(path: Path, content: bytes) -> None:
-    """Write a new file for its owner alone, durably; raise FileExistsError if there is one."""
+def create(path: Path, content: bytes, mode: int = 0o600) -> None:
+    """Write a new file, for its owner alone or with *mode*, durably; raise FileExistsError."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     descriptor = os.open(path, flags, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            os.fchmod(file.fileno(), 0o600)
+            os.fchmod(file.fileno(), mode)
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

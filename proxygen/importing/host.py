@@ -1,0 +1,135 @@
+"""What is on this host: other clients' lineages, and what services are configured with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+
+from proxygen import assemble
+from proxygen.assemble import Parts
+from proxygen.importing import ClientInventory, Lineage
+from proxygen.importing.finding import lineages
+from proxygen.importing.judge import JudgedPair, PairJudge
+from proxygen.importing.nginx_files import NginxFiles
+from proxygen.importing.server_blocks import NginxSites, nginx_sites
+from proxygen.issuers.file_apart import Apart
+from proxygen.model.former import Past
+from proxygen.model.layout import Layout
+from proxygen.model.reading import Before
+from proxygen.model.site import Role
+from proxygen.model.sources import Source
+from proxygen.observe.configured import asked
+from proxygen.observe.services import states
+
+MOST_SHOWN = 20_000
+"""How many certificates of one mail service are read."""
+BARE = b"global: {url: localhost.localdomain, certificate: selfsigned}\n"
+"""A model that says nothing, to ask the services that are found."""
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedLineage:
+    """A lineage with its certificate as it was judged."""
+
+    lineage: Lineage
+    pair: JudgedPair
+
+
+@dataclass(frozen=True, slots=True)
+class PresentedPair:
+    """A certificate that mail services present: *services* in short, and the pair."""
+
+    services: tuple[str, ...]
+    pair: JudgedPair
+
+
+@dataclass(frozen=True, slots=True)
+class ShownPair:
+    """A certificate that one mail service shows, as in ``MailCertificate``, with its pair."""
+
+    service: str
+    pair: JudgedPair
+    names: tuple[str, ...]
+    stays: bool
+
+
+@dataclass(frozen=True)
+class HostInventory:
+    """All that was found on this host.
+
+    *presented* are what mail services present to whoever asks for nobody in particular, *shown* all
+    that each of them has.
+    """
+
+    renewed: tuple[JudgedLineage, ...]
+    everything: ClientInventory
+    presented: tuple[PresentedPair, ...]
+    web: NginxSites
+    of_sites: dict[tuple[Path, Path], JudgedPair]
+    services: tuple[str, ...] = ()
+    shown: tuple[ShownPair, ...] = ()
+
+    @cached_property
+    def marks(self) -> frozenset[str]:
+        """What tells the certificates of lineages from others."""
+        return frozenset(each.pair.mark for each in self.renewed)
+
+    @property
+    def has_nginx(self) -> bool:
+        """Whether nginx was found, which answers challenges then."""
+        return "nginx" in self.services
+
+
+def take_inventory(layout: Layout, more: Iterable[Path], now: datetime) -> HostInventory:
+    """Return what is on this host; nothing is changed, and no service is reloaded."""
+    everything = lineages(layout, more)
+    parts = assemble.parts(layout, lambda: now)
+    with Apart() as apart:
+        judge = PairJudge(apart, now, layout.var)
+        renewed = tuple(
+            JudgedLineage(each, judge.pair(each.certificate, each.key))
+            for each in everything.lineages
+        )
+        shown, web, services = inventory_of_services(layout, parts, judge, everything.troubles)
+        sites = {pair: judge.pair(*pair) for block in web.blocks for pair in block.pairs}
+    return HostInventory(renewed, everything, presented_pairs(shown), web, sites, services, shown)
+
+
+def presented_pairs(shown: Iterable[ShownPair]) -> tuple[PresentedPair, ...]:
+    """Return each certificate that is shown to whoever asks, with the services that have it."""
+    found: dict[str, tuple[list[str], JudgedPair]] = {}
+    for each in shown:
+        if not each.names:
+            services, best = found.get(each.pair.mark, ([], each.pair))
+            best = max(best, each.pair, key=lambda pair: pair.trust)
+            found[each.pair.mark] = ([*services, each.service], best)
+    return tuple(PresentedPair(tuple(dict.fromkeys(of)), pair) for of, pair in found.values())
+
+
+def inventory_of_services(
+    layout: Layout, parts: Parts, judge: PairJudge, troubles: list[str]
+) -> tuple[tuple[ShownPair, ...], NginxSites, tuple[str, ...]]:
+    """Return what mail services show, nginx's server blocks, and the services found."""
+    model = Source(str(layout.config), layout.config.parent, BARE)
+    site = assemble.read_as(model, lambda _: (), Before(), Past())
+    shown: dict[ShownPair, None] = {}
+    web = NginxSites(())
+    there = states(site, parts)
+    for name, state in there:
+        if state.facts is None:
+            troubles.append(f"{name} cannot be asked: {state.error}")
+        elif parts.services[name].role is Role.WEB:
+            main = layout.host(str(state.facts.main))
+            web = nginx_sites(main, NginxFiles(main.parent, troubles))
+        else:
+            answers = asked(state, parts)
+            told = parts.services[name].mail_certificates(answers) if answers else ()
+            for each in islice(told, MOST_SHOWN):
+                pair = judge.pair(*each.configured.paths)
+                if pair.bundle:
+                    shown[ShownPair(name, pair, each.names, each.stays)] = None
+    return tuple(shown), web, tuple(name for name, _ in there)
