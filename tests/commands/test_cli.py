@@ -527,7 +527,7 @@ def test_a_version_that_is_none_of_ours_is_a_newer_one(root: Path, noted: str) -
     (store / "version").write_text(noted)
     run = proxygen("--root", root, "plan", timeout=60)
     assert run.returncode == 2
-    assert "written by a newer proxygen" in run.stderr
+    assert "a newer proxygen wrote the store" in run.stderr
     assert "\x1b" not in run.stderr
     assert len(run.stderr) < 1000
 
