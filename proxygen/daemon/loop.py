@@ -27,6 +27,7 @@ from proxygen.daemon.outside import Outside
 from proxygen.daemon.round import Round
 from proxygen.daemon.upstreams import Upstreams
 from proxygen.errors import IssueFailed, LockHeld, ProxygenError
+from proxygen.failure import Scope, failure
 from proxygen.host import outage
 from proxygen.host.logs import event, mishap
 from proxygen.host.memory import settle
@@ -484,7 +485,7 @@ class Watch:
         failed = {of for of, _ in self.obtained.failures} - attempts.keys()
         for wanted in site.certificates if failed else ():
             if wanted.owner in failed:
-                yield Waiting(wanted, until, "failed", "it was not ordered")
+                yield Waiting(wanted, until, "failed", failure("order-not-placed", Scope.OWNER))
 
     def tell(self) -> None:
         """Report the state to systemd and in the figures."""

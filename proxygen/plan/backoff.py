@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from proxygen.failure import NotObtained
+from proxygen.failure import Failure, NotObtained, Scope, failure
 from proxygen.model.certificate import Certificate
 from proxygen.model.site import Acme
 
@@ -99,6 +99,7 @@ def waits(attempt: Attempt | None, purpose: str, now: datetime) -> datetime | No
     return attempt.again if attempt.holds(now) else None
 
 
-def failures(attempt: Attempt) -> str:
-    """Return in words how often it failed."""
-    return "1 failure" if attempt.count == 1 else f"{attempt.count} failures in a row"
+def after_failures(attempt: Attempt) -> Failure:
+    """Return why an order is postponed after it failed once or several times in a row."""
+    code = "after-failure" if attempt.count == 1 else "after-failures"
+    return failure(code, Scope.OWNER, attempt.of, count=attempt.count, parts=(attempt.failure,))

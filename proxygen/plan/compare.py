@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from datetime import UTC, datetime
 
+from proxygen.failure import Failure
 from proxygen.model.certificate import GLOBAL, Certificate
 from proxygen.model.hosts import readable
 from proxygen.model.site import Site
 from proxygen.names.states import Names
-from proxygen.plan.backoff import failures, purpose, waits
+from proxygen.plan.backoff import after_failures, purpose, waits
 from proxygen.plan.observed import Installed, Observed, ServiceState, dotted
 from proxygen.plan.rendering import Installation
 from proxygen.plan.renewal import Reason
@@ -76,8 +77,8 @@ def issues_of(
             if selection.wanted and selection.reason:
                 without = selection.unanswered
                 due.append(issue(wanted, selection.wanted, selection.reason, without))
-            elif selection.until:
-                waiting.append(waits_for_names(wanted, selection, selection.until))
+            elif selection.until and selection.why:
+                waiting.append(waits_for_names(wanted, selection, selection.until, selection.why))
     return tuple(sorted(due, key=lambda step: not is_local(step))), tuple(waiting)
 
 
@@ -94,13 +95,15 @@ def as_they_were(step: Issue, observed: Observed, now: datetime) -> Waiting | No
         return None
     if attempt.source != observed.marks.get(wanted.owner, ""):
         return None
-    return Waiting(wanted, until, "failed", f"after {failures(attempt)}: {attempt.failure.what}")
+    return Waiting(wanted, until, "failed", after_failures(attempt))
 
 
-def waits_for_names(wanted: Certificate, selection: Selection, until: datetime) -> Waiting:
-    """Return the postponement of a certificate for names that cannot be proven."""
-    name, silent = selection.name, selection.silent
-    return Waiting(wanted, until, "names", selection.words, name=name, silent=silent)
+def waits_for_names(
+    wanted: Certificate, selection: Selection, until: datetime, why: Failure
+) -> Waiting:
+    """Return the waiting of a certificate for names that cannot be proven."""
+    name, silent, finding = selection.name, selection.silent, selection.finding
+    return Waiting(wanted, until, "names", why, name=name, silent=silent, finding=finding)
 
 
 def issue(

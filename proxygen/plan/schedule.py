@@ -6,8 +6,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from proxygen.failure import Failure, Scope, failure
 from proxygen.model.certificate import GLOBAL, Authority, Bundle, Certificate
-from proxygen.plan.backoff import Attempt, failures, purpose, waits
+from proxygen.plan.backoff import Attempt, after_failures, purpose, waits
 from proxygen.plan.quota import Entry, Quota, is_exempt, is_renewal
 from proxygen.plan.renewal import WARNED, warned_from
 from proxygen.plan.steps import Forecast, Issue, Waiting
@@ -73,8 +74,7 @@ def placed(step: Issue, past: Past, now: datetime) -> Issue | Waiting:
     attempt = past.attempts.get(wanted.owner)
     until = waits(attempt, purpose(wanted), now)
     if attempt and until and holds(attempt, wanted, past):
-        words = f"after {failures(attempt)}: {attempt.failure.what}"
-        return Waiting(wanted, until, "failed", words, attempt.asked)
+        return Waiting(wanted, until, "failed", after_failures(attempt), attempt.asked)
     asked = candidates(step, past, now)
     able = [each for each in asked if not paused(each, wanted, past, now)]
     if not able:
@@ -126,10 +126,14 @@ def at_fault(wanted: Certificate, asked: Sequence[Authority], past: Past, now: d
     """Return the postponement until the first authority may be asked again."""
     troubles = (trouble_of(each, past) for each in asked if paused(each, wanted, past, now))
     trouble = min((each for each in troubles if each), key=lambda each: each.again)
-    what = trouble.failure.what
-    words = what if trouble.of in what else f"{trouble.of}: {what}"
-    words = " | ".join([words, *trouble.failure.words.splitlines()[:1]])
-    return Waiting(wanted, trouble.again, "authority", words, trouble.asked)
+    return Waiting(wanted, trouble.again, "authority", authority_paused(trouble), trouble.asked)
+
+
+def authority_paused(trouble: Attempt) -> Failure:
+    """Return why no order is placed at an authority; its name stands in the sentence once."""
+    of, why = trouble.of, trouble.failure
+    code = "several" if of in why.what else "authority-paused"
+    return failure(code, Scope.AUTHORITY, of, words=why.words, parts=(why,))
 
 
 def within_limits(
@@ -148,9 +152,8 @@ def within_limits(
         use(wanted, free[0], past, now)
         return replace(step, authorities=tuple(free))
     use(wanted, able[0], past, moments[0])
-    return Waiting(
-        wanted, moments[0], "limit", f"the rate limits of {able[0].directory} are reached"
-    )
+    reached = failure("limits-reached", Scope.AUTHORITY, able[0].directory)
+    return Waiting(wanted, moments[0], "limit", reached)
 
 
 def free_at(wanted: Certificate, authority: Authority, past: Past, now: datetime) -> datetime:

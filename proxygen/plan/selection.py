@@ -6,11 +6,12 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from proxygen.failure import Failure, Scope, failure
 from proxygen.model.certificate import Bundle, Certificate
 from proxygen.model.hosts import readable
-from proxygen.names.findings import sentence
 from proxygen.names.states import (
     Answers,
+    Finding,
     Known,
     Names,
     is_stale,
@@ -43,7 +44,8 @@ class Selection:
     """What to order now.
 
     *wanted* is the certificate with the names to order, None if nothing is to be ordered. *reason*
-    is why. *until* is when a certificate that is due can be ordered, and *words* tell why not now.
+    is why. *until* is when a certificate that is due can be ordered, and *why* tells why not now,
+    with the *finding* about its name.
     *joins_at* is when names that are ready are added to a certificate that serves. *name* is the
     name that it waits for, if it is a single one. *silent* are names that must be in it and for
     which a web server answers no challenges; *unanswered* are those that are left out for that
@@ -53,7 +55,8 @@ class Selection:
     wanted: Certificate | None = None
     reason: Reason | None = None
     until: datetime | None = None
-    words: str = ""
+    why: Failure | None = None
+    finding: Finding | None = None
     joins_at: datetime | None = None
     name: str = ""
     silent: tuple[str, ...] = ()
@@ -134,12 +137,12 @@ def without(
     lost = [name for name in missing if bundle and not bundle.stand_in and bundle.covers(name)]
     moved = [name for name in lost if name not in others]
     until = max((gone_at(known[name], bundle, reason, now) for name in moved), default=now)
-    words = leading_elsewhere(moved, until)
+    why = leading_elsewhere(moved, until)
     if bundle and len(moved) < len(lost):
         until = warned_from(bundle)
-        words = unproven([name for name in lost if name in others], answers, until)
+        why = unproven([name for name in lost if name in others], answers, until)
     if bundle and until > now and now < warned_from(bundle) and reason.code != "replace":
-        return Selection(until=until, words=words, name=lost[0] if len(lost) == 1 else "")
+        return Selection(until=until, why=why, name=lost[0] if len(lost) == 1 else "")
     found = joined(narrowed, bundle, reason, known, now, missing)
     return replace(found, unanswered=tuple(sorted(others)))
 
@@ -157,27 +160,24 @@ def gone_at(known: Known, bundle: Bundle | None, reason: Reason, now: datetime) 
     return since + min(MOVED, bundle.lifetime * MOVED_PART)
 
 
-def leading_elsewhere(lost: list[str], until: datetime) -> str:
+def leading_elsewhere(lost: list[str], until: datetime) -> Failure:
     """Return why a renewal waits for names that the certificate has."""
-    names = ", ".join(sorted(lost)[:3]) + (" …" if len(lost) > 3 else "")
-    by = f"{until:%Y-%m-%d %H:%M} UTC"
-    return f"{names} cannot be proven now; from {by} on the certificate is renewed without"
+    names, moment = tuple(map(readable, sorted(lost))), f"{until:%Y-%m-%d %H:%M} UTC"
+    return failure("names-not-proven", Scope.OWNER, names=names, until=moment)
 
 
-def unproven(lost: list[str], answers: Answers | None, until: datetime) -> str:
-    """Return why a renewal waits for names for which a web server answers no challenges."""
-    by = f"{until:%Y-%m-%d %H:%M} UTC"
-    return f"{not_answered(lost, answers)}; from {by} on the certificate is renewed without"
+def unproven(lost: list[str], answers: Answers | None, until: datetime) -> Failure:
+    """Return why a renewal waits for names that a web server answers no challenges for."""
+    part, moment = not_answered(lost, answers), f"{until:%Y-%m-%d %H:%M} UTC"
+    return failure("ordered-without", Scope.OWNER, until=moment, parts=(part,))
 
 
-def not_answered(missing: Collection[str], answers: Answers | None) -> str:
-    """Return in words that a web server does not answer challenges, or was not asked yet."""
+def not_answered(missing: Collection[str], answers: Answers | None) -> Failure:
+    """Return that a web server does not answer challenges for names, or was not asked yet."""
     silent = sorted(name for name in missing if answers and name in answers.silent)
-    names = [readable(name) for name in silent or sorted(missing)]
-    told = ", ".join(names[:3]) + (" …" if len(names) > 3 else "")
-    if silent:
-        return f"the web server does not answer the authority's challenges for {told}"
-    return f"the web server was not asked yet whether it answers challenges for {told}"
+    names = tuple(map(readable, silent or sorted(missing)))
+    code = "challenges-silent" if silent else "challenges-not-probed"
+    return failure(code, Scope.OWNER, names=names)
 
 
 def joined(
@@ -213,22 +213,24 @@ def held(
     alone |= {name for name in needed if unchecked(wanted, name)}
     if len(alone) == len(needed):
         silent = tuple(name for name in needed if answers and name in answers.silent)
-        words, name = not_answered(needed, answers), needed[0] if len(needed) == 1 else ""
-        return Selection(until=now + UNANSWERED, words=words, name=name, silent=silent)
+        why, name = not_answered(needed, answers), needed[0] if len(needed) == 1 else ""
+        return Selection(until=now + UNANSWERED, why=why, name=name, silent=silent)
     needed = [name for name in needed if name not in alone]
     first = wanted.names[0] if wanted.names[0] in needed else needed[0]
     until = min(look_due(known[name], now) for name in needed)
-    words = f"{first} cannot be proven: {why(known[first])}"
-    return Selection(until=max(until, now), words=words, name=first)
+    why, finding = not_proven(known[first]), known[first].trouble
+    return Selection(until=max(until, now), why=why, finding=finding, name=first)
 
 
-def why(known: Known) -> str:
-    """Return in few words why a name cannot be proven."""
-    if known.trouble:
-        return sentence(known.trouble)
-    if known.refusal and known.refusal.failure:
-        return known.refusal.failure.what
-    return known.refusal.words.splitlines()[0] if known.refusal and known.refusal.words else ""
+def not_proven(known: Known) -> Failure:
+    """Return that a name cannot be proven; a finding of its check is not part of it."""
+    name, refusal = readable(known.name), known.refusal
+    if known.trouble or refusal is None:
+        return failure("name-not-proven", Scope.OWNER, name=name)
+    if refusal.failure:
+        why = refusal.failure
+        return failure("name-not-proven-since", Scope.OWNER, name=name, parts=(why,))
+    return failure("name-not-proven", Scope.OWNER, name=name, words=refusal.words)
 
 
 def to_look_at(wanted: Certificate, known: Names, now: datetime, *, due: bool) -> Iterator[str]:

@@ -11,8 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from proxygen.errors import Coded, ProxygenError, words_json
+from proxygen.failure import Failure, told
 from proxygen.model.certificate import ADOPT, Authority, Bundle, Certificate, KeyAndChain
 from proxygen.model.hosts import readable
+from proxygen.names.findings import sentence
+from proxygen.names.states import Finding
 from proxygen.plan.rendering import Installation
 from proxygen.plan.renewal import Reason
 from proxygen.services import Endpoint
@@ -188,20 +191,22 @@ class Verify:
 class Waiting:
     """A certificate that is due but postponed; *code* tells why.
 
-    ``failed``, ``authority`` (it issues for nobody), ``limit``, or ``names`` (they cannot be
+    ``failed``, ``authority`` (it cannot be used), ``limit``, or ``names`` (they cannot be
     proven).
 
     *asked*: the authority named the moment itself, so nobody can hasten it. *name* is the name that
-    it waits for, *silent* are those for which a web server does not answer challenges.
+    it waits for, *finding* is what is wrong with its DNS, *silent* are those for which a web
+    server does not answer challenges.
     """
 
     certificate: Certificate
     until: datetime
     code: str
-    words: str
+    why: Failure
     asked: bool = False
     name: str = ""
     silent: tuple[str, ...] = ()
+    finding: Finding | None = None
 
     def __str__(self) -> str:
         until = f"{self.until:%Y-%m-%d %H:%M} UTC"
@@ -212,10 +217,23 @@ class Waiting:
         """The owner of the certificate."""
         return self.certificate.owner
 
+    @property
+    def words(self) -> str:
+        """Why it is postponed, in one line of English, with the first words of the other side."""
+        found = told(self.why)
+        what = f"{found.what}: {sentence(self.finding)}" if self.finding else found.what
+        return " | ".join([what, *found.words.splitlines()[:1]])
+
     def as_json(self) -> dict[str, Any]:
         """Return it as ``--json`` prints it."""
-        until = self.until.isoformat()
-        return {"owner": self.owner, "until": until, "code": self.code, "words": self.words}
+        until, why = self.until.isoformat(), self.why.as_json()
+        return {
+            "owner": self.owner,
+            "until": until,
+            "code": self.code,
+            "words": self.words,
+            "failure": why,
+        }
 
 
 @dataclass(frozen=True, slots=True)

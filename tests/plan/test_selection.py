@@ -94,7 +94,9 @@ def test_without_the_name_of_its_url_a_certificate_waits() -> None:
     found = chosen(bad(URL), good(AUTO))
     assert found is not None
     assert found.until == NOON + MINUTE
-    assert "www.a.example cannot be proven: " in found.words
+    assert found.why is not None
+    assert found.why.what == "www.a.example cannot be proven"
+    assert found.finding is not None
 
 
 def test_strict_names_are_all_or_nothing() -> None:
@@ -143,7 +145,7 @@ def test_a_renewal_waits_some_days_for_a_name_that_leads_elsewhere() -> None:
     found = chosen(bad(AUTO, since=NOON), stored=DUE)
     assert found is not None
     assert found.until == NOON + MOVED
-    assert AUTO in found.words
+    assert AUTO in str(found.why)
 
 
 def test_a_renewal_waits_for_no_name_near_the_end() -> None:
@@ -239,7 +241,12 @@ SOME = Answers(frozenset({URL, AUTO}), frozenset({IMAP}))
             SOME, replace(WANTED, strict=True), (), (IMAP,), "does not answer", id="all must be in"
         ),
         pytest.param(
-            Answers(frozenset({AUTO})), WANTED, (), (), "was not asked yet", id="not asked yet"
+            Answers(frozenset({AUTO})),
+            WANTED,
+            (),
+            (),
+            "has not been probed yet",
+            id="not asked yet",
         ),
         pytest.param(
             Answers(), replace(WANTED, challenge="dns-01"), (URL, AUTO, IMAP), (), "", id="by DNS"
@@ -257,14 +264,14 @@ def test_names_without_an_answer_are_left_out_of_a_first_certificate(
     assert found is not None
     assert asked(found) == ordered
     assert found.silent == silent
-    assert words in found.words
+    assert words in (found.why.what if found.why else "")
     assert bool(found.until) == bool(words)
 
 
 def test_a_name_that_leads_elsewhere_is_told_as_such_though_it_is_not_answered_for_either() -> None:
     found = select(WANTED, None, "", names(bad(URL)), NOON, answers=Answers())
     assert found is not None
-    assert "cannot be proven" in found.words
+    assert "cannot be proven" in str(found.why)
     assert not found.silent
 
 
@@ -274,7 +281,7 @@ def test_what_serves_is_not_renewed_without_a_name_before_the_end_is_near() -> N
     found = select(WANTED, stored, "", {}, now, answers=SOME)
     assert found is not None
     assert found.until == warned_from(stored)
-    assert "does not answer" in found.words
+    assert "does not answer" in str(found.why)
     late = select(WANTED, stored, "", {}, warned_from(stored), answers=SOME)
     assert asked(late) == (URL, AUTO)
     assert late is not None

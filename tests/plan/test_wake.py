@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
+from proxygen.failure import Scope, failure
 from proxygen.model.certificate import GLOBAL, RenewalInfo
 from proxygen.model.site import Site
 from proxygen.names.states import Evidence, Finding, Known, looked, refused
@@ -25,6 +26,7 @@ acme: {directory: "https://ca/dir", terms_of_service_agreed: true}
 """
 )
 MAIN, OWN = SITE.certificates
+LATER = failure("order-not-placed", Scope.OWNER)
 STORED = {owner: replace(each, not_after=NOON + 90 * DAY) for owner, each in bundles(SITE).items()}
 
 
@@ -66,7 +68,7 @@ def test_what_was_not_tried_is_due_now() -> None:
 
 def test_what_waits_is_due_when_it_may_be() -> None:
     state = Observed({GLOBAL: STORED[GLOBAL]}, {}, {})
-    assert at(state, Waiting(OWN, NOON + 5 * HOUR, "limit", "")) == 5 * HOUR
+    assert at(state, Waiting(OWN, NOON + 5 * HOUR, "limit", LATER)) == 5 * HOUR
 
 
 NAME = OWN.names[0]
