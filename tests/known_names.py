@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from string import Formatter
 
-from proxygen.languages.english import FINDINGS
+from proxygen.languages import ENGLISH, phrases
 from proxygen.names.causes import Cause, cause
 from proxygen.names.findings import WHY
 from proxygen.names.states import Evidence, Finding, Known, Names, Refusal
@@ -29,6 +29,15 @@ domains:
   customer-b.example: {url: mail.customer-b.example}
 """
 SITE = site(TEXT)
+
+
+def phrases_below(kind: str) -> dict[str, str]:
+    """Return the English phrases of a kind, by code."""
+    every = phrases(ENGLISH).items()
+    return {key.partition(".")[2]: each for key, each in every if key.startswith(f"{kind}.")}
+
+
+FINDINGS = phrases_below("terminal")
 A = "customer-a.example"
 HOST, LATE = f"webmail.{A}", f"autodiscover.{A}"
 URN = "urn:ietf:params:acme:error"

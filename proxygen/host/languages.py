@@ -1,4 +1,4 @@
-"""Languages: which there are, each with the phrases in which people are told something."""
+"""Languages: which there are, and their phrases."""
 
 from __future__ import annotations
 
@@ -6,13 +6,10 @@ from functools import cache
 from pathlib import Path
 
 import proxygen
-from proxygen.languages import english, phrases
+from proxygen.languages import phrases
 from proxygen.languages.language import Language
 
 FOLDER = Path(proxygen.__file__).parent / "languages"
-
-APART = {"en": {f"because.{code}": phrase for code, phrase in english.CAUSES.items()}}
-"""Phrases that a language has in a module, as they are wanted where no file is read."""
 
 
 def known() -> tuple[str, ...]:
@@ -22,5 +19,5 @@ def known() -> tuple[str, ...]:
 
 @cache
 def load(code: str) -> Language:
-    """Return a language."""
-    return Language(code, {**phrases(code), **APART.get(code, {})})
+    """Return a language; raise FileNotFoundError for one that has no file."""
+    return Language(code, phrases(code))

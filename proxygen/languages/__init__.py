@@ -1,6 +1,6 @@
-"""What people are told, as data: a file a language, all with the same keys and placeholders.
+"""Phrases: every sentence of mails and failures as data, one YAML file per language.
 
-The files belong to the program as its modules do, and are read once, when something is told.
+All files have the same keys and placeholders. A file is read once, when a phrase is needed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ ENGLISH = "en"
 @cache
 def phrases(language: str) -> Mapping[str, str]:
     """Return the phrases of a language (``en``…) by key, such as ``label.reason``."""
-    import pkgutil  # late, both: who tells nothing needs none
+    import pkgutil  # late, both: who needs no phrase needs neither
 
     import yaml
 

@@ -1,4 +1,4 @@
-"""A language: the phrases in which people are told something, as data."""
+"""A language: its phrases, and how dates, durations and lists are written in it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from proxygen.languages.lines import one_line
 
 @dataclass(frozen=True, slots=True)
 class Language:
-    """The *phrases* of one language (*code*: ``en``…) by key, such as ``renewal.title``."""
+    """The *phrases* of one language (*code*: ``en``…) by key, such as ``title.renewal``."""
 
     code: str
     phrases: Mapping[str, str]
@@ -36,7 +36,7 @@ class Language:
         return self.count("hours", hours) if hours >= 1 else self.phrases["soon"]
 
     def listed(self, names: tuple[str, ...], most: int = 20) -> str:
-        """Return names for a sentence, the first ones by name."""
+        """Return names for a sentence; of more than *most*, how many follow."""
         shown = ", ".join(map(one_line, names[:most]))
         rest = len(names) - most
         return f"{shown} {self.count('more', rest)}" if rest > 0 else shown

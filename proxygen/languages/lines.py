@@ -1,4 +1,4 @@
-"""Lines: what others said, as it may stand in a line of ours: printable, bounded, no secret."""
+"""Lines: the words of others made safe for a line of ours: printable, bounded, no secret."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from proxygen.credentials import concealed
 
 
 def visible(text: str) -> str:
-    """Return *text* as it may go to a terminal: no credential, what is not printable is escaped.
+    """Return *text* safe for a terminal: without credentials, unprintable characters escaped.
 
     Lines and tabs stay. Names of files and fields, and other programs' words, are quoted in
     messages; escape sequences and bidirectional marks in them would rewrite what is read.
@@ -21,11 +21,11 @@ def visible(text: str) -> str:
 
 LONGEST_VALUE = 300
 LONGEST_SENTENCE = 1000
-"""Characters of what happened, and of what to do."""
+"""Characters of a sentence about what happened, or what to do."""
 
 
 def one_line(value: object) -> str:
-    """Return a value as it may stand in a line of a message: printable and bounded."""
+    """Return a value safe for one line of a message: printable and bounded."""
     text = str(value)
     if len(text) > LONGEST_VALUE or not text.isprintable() or "  " in text:
         text = " ".join(text[: 2 * LONGEST_VALUE].split())
@@ -33,12 +33,12 @@ def one_line(value: object) -> str:
 
 
 def shortened(text: str) -> str:
-    """Return a text as long as a value may be."""
+    """Return a text cut to LONGEST_VALUE."""
     return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 1]}…"
 
 
 def sentence(text: str, name: str = "") -> str:
-    """Return what a phrase says as a sentence; a *name* or path that it begins with stays."""
+    """Return a phrase as a sentence; a *name* or path at its beginning is not capitalized."""
     words = (each[:LONGEST_VALUE] for each in text[: 2 * LONGEST_SENTENCE].split())
     text = visible(" ".join(words))[:LONGEST_SENTENCE]
     first = text.partition(" ")[0].rstrip(",;:")

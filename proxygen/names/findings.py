@@ -8,7 +8,7 @@ from functools import cache
 from string import Formatter
 
 from proxygen.failure import UNKNOWN
-from proxygen.languages.english import CAUSES, FINDINGS
+from proxygen.languages import ENGLISH, phrases
 from proxygen.languages.language import Language
 from proxygen.languages.lines import one_line, shortened
 from proxygen.names.causes import Cause
@@ -20,17 +20,19 @@ WHY = "why"
 MOMENT = "at"
 """The fact that is a moment, in ISO 8601."""
 
-TERMINAL = Language(
-    "en",
-    {
-        "moment": "%Y-%m-%d %H:%M UTC",
-        **{f"finding.{code}": phrase for code, phrase in FINDINGS.items()},
-        **{f"because.{code}": phrase for code, phrase in CAUSES.items()},
-    },
-)
-"""The language of the terminal, as far as it is about names."""
-
 NOTHING: Mapping[str, str] = {}
+
+
+@cache
+def terminal() -> Language:
+    """Return the language of the terminal: English, in which a finding takes one line."""
+    known = phrases(ENGLISH)
+    short = {
+        key.replace("terminal.", "finding.", 1): phrase
+        for key, phrase in known.items()
+        if key.startswith("terminal.")
+    }
+    return Language(ENGLISH, {**known, **short})
 
 
 def sentence(finding: Finding) -> str:
@@ -40,7 +42,7 @@ def sentence(finding: Finding) -> str:
 
 def sentence_about(name: str, finding: Finding) -> str:
     """Return a finding for a line that begins with the name: it is not said twice."""
-    phrase = TERMINAL.phrases[key_of(TERMINAL, "finding", finding.code)]
+    phrase = terminal().phrases[key_of(terminal(), "finding", finding.code)]
     facts = (
         (fact, "it" if value == name and phrase.startswith(f"{{{fact}}} ") else value)
         for fact, value in finding.facts
@@ -50,8 +52,8 @@ def sentence_about(name: str, finding: Finding) -> str:
 
 def in_words(finding: Finding, facts: Iterable[tuple[str, str]]) -> str:
     """Return a finding with these facts in one line of the terminal."""
-    key = key_of(TERMINAL, "finding", finding.code)
-    return filled(TERMINAL, key, facts, finding.because, {"code": finding.code})
+    key = key_of(terminal(), "finding", finding.code)
+    return filled(terminal(), key, facts, finding.because, {"code": finding.code})
 
 
 def key_of(language: Language, kind: str, code: str) -> str:
@@ -60,14 +62,20 @@ def key_of(language: Language, kind: str, code: str) -> str:
 
 
 def because(
-    causes: Iterable[Cause], language: Language = TERMINAL, usual: Mapping[str, str] = NOTHING
+    causes: Iterable[Cause], language: Language | None = None, usual: Mapping[str, str] = NOTHING
 ) -> str:
     """Return what causes say, in one line; *usual* are facts that a phrase may want besides."""
     return "; ".join(reason(each, language, usual) for each in causes)
 
 
-def reason(cause: Cause, language: Language = TERMINAL, usual: Mapping[str, str] = NOTHING) -> str:
-    """Return what a cause says; one that is a finding says what that does."""
+def reason(
+    cause: Cause, language: Language | None = None, usual: Mapping[str, str] = NOTHING
+) -> str:
+    """Return what a cause says; one that is a finding says what that does.
+
+    Without a language it is told in that of the terminal.
+    """
+    language = language or terminal()
     key = f"because.{cause.code}"
     key = key if key in language.phrases else f"finding.{cause.code}"
     key = key if key in language.phrases else f"because.{UNKNOWN}"

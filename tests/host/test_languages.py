@@ -10,7 +10,11 @@ import pytest
 from proxygen.host import languages
 from proxygen.model.schema import Language
 
-ENGLISH = languages.load("en").phrases
+ENGLISH = {
+    key: phrase
+    for key, phrase in languages.load("en").phrases.items()
+    if not key.startswith("terminal.")  # which speaks English only
+}
 
 
 def placeholders(phrase: str) -> set[str]:
@@ -24,7 +28,8 @@ def test_each_language_of_the_model_is_a_file_and_each_file_a_language_of_the_mo
 
 @pytest.mark.parametrize("code", languages.known())
 def test_every_language_has_the_same_keys(code: str) -> None:
-    assert languages.load(code).phrases.keys() == ENGLISH.keys()
+    found = languages.load(code).phrases
+    assert {key for key in found if code != "en" or key in ENGLISH} == ENGLISH.keys()
 
 
 @pytest.mark.parametrize("code", languages.known())

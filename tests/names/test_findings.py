@@ -15,13 +15,13 @@ from proxygen.dns.answers import Trouble
 from proxygen.dns.wire import ERRORS
 from proxygen.failure import UNKNOWN
 from proxygen.host import languages
-from proxygen.languages.english import CAUSES, FINDINGS
 from proxygen.names.causes import MOST, Cause, cause
-from proxygen.names.findings import MOMENT, TERMINAL, WHY, because, reason, sentence, sentence_about
+from proxygen.names.findings import MOMENT, WHY, because, reason, sentence, sentence_about, terminal
 from proxygen.names.states import Finding
 from proxygen.texts.remedies import Telling
-from tests.known_names import LATE, finding
+from tests.known_names import FINDINGS, LATE, finding, phrases_below
 
+CAUSES = phrases_below("because")
 OURS = Path(proxygen.__file__).parent
 MAKERS = {"cause": CAUSES, "Cause": CAUSES, "finding": FINDINGS, "Finding": FINDINGS}
 ELSEWHERE_TOO = frozenset(
@@ -198,13 +198,13 @@ def test_a_moment_is_written_as_the_reader_does() -> None:
 def test_a_finding_that_was_kept_without_a_fact_is_told_without_it() -> None:
     told = sentence(Finding("nxdomain", (("zone", "shop.example"),)))
     assert told == "… does not exist in the zone shop.example"
-    assert sentence(Finding("servfail")) == "the name servers fail: …"
+    assert sentence(Finding("servfail")) == "the name servers answer with an error: …"
 
 
 def test_what_others_said_is_bounded_printable_and_no_instruction_to_format() -> None:
     said = Cause("said", (("words", "{zone} \x1b[2J\n" + "x" * 5000),))
     told = sentence(Finding("servfail", because=(said,)))
-    assert told.startswith(r"the name servers fail: {zone} \x1b[2J xxx")
+    assert told.startswith(r"the name servers answer with an error: {zone} \x1b[2J xxx")
     assert len(told) < 400
     kept = cause("said", *([said] * 50), words="y" * 5000)
     assert (len(kept.get("words")), len(kept.because)) == (300, MOST)
@@ -227,9 +227,9 @@ def test_a_line_that_begins_with_the_name_does_not_say_it_twice(
 
 def test_several_causes_are_told_one_after_the_other() -> None:
     two = (cause("shows", server="ns1", records="192.0.2.1"), cause("shows-nothing", server="ns2"))
-    assert because(two) == "ns1: 192.0.2.1; ns2: nothing"
-    assert because(two, languages.load("de")) == "ns1: 192.0.2.1; ns2: nichts"
-    assert TERMINAL.code == "en"
+    assert because(two) == "ns1: 192.0.2.1; ns2: no records"
+    assert because(two, languages.load("de")) == "ns1: 192.0.2.1; ns2: keine Einträge"
+    assert terminal().code == "en"
 
 
 def test_what_a_later_version_found_is_told_by_its_code() -> None:
