@@ -43,7 +43,7 @@ class Scope(StrEnum):
     OWNER = "owner"
     """That of one certificate: its names, its files, its order."""
     AUTHORITY = "authority"
-    """That of an authority, which issues for nobody at present."""
+    """That of an authority, which can issue no certificate at present."""
     HOST = "host"
     """That of this machine: a disk, a program, its network."""
     SERVICE = "service"
@@ -145,7 +145,7 @@ class NotObtained(Failure):
 
     @property
     def everybody(self) -> bool:
-        """Whether the authority issues for nobody at present, whatever the names are."""
+        """Whether the authority can issue no certificate at present, whatever the names are."""
         return self.scope is Scope.AUTHORITY
 
 

@@ -155,7 +155,7 @@ def trouble(**more: Any) -> Attempt:
 def waiting(owner: str, code: str = "failed") -> Waiting:
     """Return that an owner's certificate has to wait."""
     wanted = next(each for each in SITE.certificates if each.owner == owner)
-    return Waiting(wanted, NOON + 5 * HOUR, code, "")
+    return Waiting(wanted, NOON + 5 * HOUR, code, failure("order-not-placed", Scope.OWNER))
 
 
 def speaking(of: Site, language: str) -> Site:

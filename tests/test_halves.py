@@ -25,7 +25,7 @@ from proxygen.apply.outcome import SILENT, Outcome, Progress
 from proxygen.assemble import Parts
 from proxygen.deploy import answers_after, deploy, note_answered, plan_deployment, stopped
 from proxygen.errors import IssueFailed, ServiceError
-from proxygen.failure import RefusedName
+from proxygen.failure import RefusedName, Scope, failure
 from proxygen.host import lock
 from proxygen.model.certificate import DNS, GLOBAL, Bundle, Certificate
 from proxygen.model.site import Site
@@ -216,7 +216,7 @@ def test_nothing_is_ordered_for_names_that_no_web_server_answers_for(
     ((of, error),) = outcome.failures
     assert of == "a.example"
     assert isinstance(error, IssueFailed)
-    assert error.what.endswith("does not answer the authority's challenges for www.a.example")
+    assert error.what.endswith("does not answer challenges for www.a.example")
     assert "newOrder" not in ca.counts
     answered.note(ours.parts.own, "nginx", None)
     assert obtain(ours.site, ours.parts, SILENT).obtained == 1  # by our own listener
@@ -594,7 +594,7 @@ def test_a_renewal_waits_for_a_name_of_it_that_is_not_answered_for_until_the_end
         assert ours.bundle("a.example").digest == before.digest
         assert waits.until == warned_from(before)
         assert waits.words.startswith(
-            "the web server does not answer the authority's challenges for x.a.example; by "
+            "the web server does not answer challenges for x.a.example; ordered without them from "
         )
         ours.clock.now = warned_from(before)
         found = obtain(ours.site, ours.parts, SILENT)
@@ -1040,7 +1040,10 @@ def test_what_a_later_deployment_tells_of_a_former_one(
     for of in former:
         first.failed(of, not_issued("no"))
     found = {each: replace(WANTED, owner=each) for each in waiting}
-    second.waiting = [Waiting(each, NOON, "failed", "no") for each in found.values()]
+    second.waiting = [
+        Waiting(each, NOON, "failed", failure("order-not-placed", Scope.OWNER))
+        for each in found.values()
+    ]
     carry(first, second)
     assert [of for of, _ in second.failures] == failures
     assert [each.owner for each in second.waiting] == left

@@ -1,4 +1,4 @@
-"""The contract of a notifier: it tells people what is worth a message."""
+"""The contract of a notifier: it delivers mails to people."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Undelivered(ProxygenError):
-    """A letter was not delivered; *final*: trying this one again is of no use."""
+    """A mail was not delivered; *final*: it never will be, so it is not tried again."""
 
     code = "undelivered"
 
@@ -29,7 +29,7 @@ class Undelivered(ProxygenError):
 
 @dataclass(frozen=True, slots=True)
 class Sending:
-    """With what letters are sent: the global *host*'s name, the model's *folder*, secrets."""
+    """What a notifier needs besides: the global *host*, the model's *folder*, secrets."""
 
     host: str
     folder: Path
@@ -44,10 +44,10 @@ class Notifier(Protocol):
     def deliver(
         self, letters: Iterable[Letter], settings: Any, sending: Sending
     ) -> Iterator[tuple[Letter, Undelivered | None]]:
-        """Deliver letters in their order; yield each with None, or with why it was not taken.
+        """Deliver mails in their order; yield each with None, or with why it was refused.
 
-        Once a letter is yielded with None, somebody else has it durably. Raises Undelivered when
-        no letter can be delivered at present, and yields no more. It may block as long as its
-        time limits say, between two letters the caller may stop it. A letter that is delivered
-        twice has the same identity both times.
+        Once a mail is yielded with None, the other side has stored it. Raises Undelivered when no
+        mail can be delivered at present, and yields no more. It may block as long as its time
+        limits say; between two mails the caller may stop it. A mail that is delivered twice has
+        the same identity both times.
         """

@@ -1,4 +1,4 @@
-"""email: messages by SMTP, through this host's mail server or another."""
+"""email: mails by SMTP, through the mail server of this host or another."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Settings = EmailSettings
 def deliver(
     letters: Iterable[Letter], settings: Settings | None, sending: Sending
 ) -> Iterator[tuple[Letter, Undelivered | None]]:
-    """Deliver letters in one session with the mail server."""
+    """Deliver mails in one session with the mail server."""
     from proxygen.notifiers.email_session import delivered
 
     yield from delivered(letters, settings or Settings(), sending)

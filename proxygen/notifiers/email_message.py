@@ -1,4 +1,4 @@
-"""A letter as an Internet message: plain text and HTML, every header one line."""
+"""A mail as an Internet message: plain text and HTML, every header one line."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ NAME = "proxygen"
 
 
 def message(letter: Letter, sender: str, host: str) -> EmailMessage:
-    """Return a letter with its headers, in ASCII throughout (RFC 5322, RFC 3834 section 5).
+    """Return a mail with its headers, all in ASCII (RFC 5322, RFC 3834 section 5).
 
-    The same letter gives the same message, octet for octet.
+    The same mail gives the same message, octet for octet.
     """
     found = EmailMessage(policy=SMTP)
     found["From"] = Address(NAME, addr_spec=sender)

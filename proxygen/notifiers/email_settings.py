@@ -1,4 +1,4 @@
-"""What the model may say about the mail server that messages go through."""
+"""The fields of the model about the mail server through which mails are sent."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from proxygen.model.schema import Part
 from proxygen.model.types import Contact, Seconds, SecretReference, Server, vars_of
 
 CHECKED = ("starttls", "tls")
-"""The kinds of security in which the server proves who it is."""
+"""The kinds of security with which the server's certificate is checked."""
 
 
 class EmailSettings(Part):
-    """Through which mail server messages go."""
+    """The mail server through which mails are sent."""
 
     host: Server = Field(
         "localhost", description="The mail server's name; its certificate must be for it."
@@ -33,20 +33,20 @@ class EmailSettings(Part):
         None, description="To log in with: env:NAME or file:PATH."
     )
     sender: Contact | None = Field(
-        None, description="From whom messages are; default: proxygen@ and the global host name."
+        None, description="The sender of mails; default: proxygen@ and the global host name."
     )
     timeout: Seconds = Field(30, description="For each step of a delivery; seconds or 1m.")
 
     @model_validator(mode="after")
     def login_is_whole_and_encrypted(self) -> Self:
-        """A login has name and password, and goes to a server that proved who it is."""
+        """A login has name and password, and goes only to a server whose certificate is checked."""
         if (self.username is None) != (self.password is None):
             missing = "password" if self.password is None else "username"
             raise wrong(f"a login needs `{missing}` as well", f"add `{missing}`")
         if self.username is not None and self.security not in CHECKED:
             raise wrong(
-                f"the password would go to an unchecked server (`security: {self.security}`)",
-                "write `security: starttls` or `security: tls`",
+                f"the password would be sent to an unverified server (`security: {self.security}`)",
+                "set `security: starttls` or `security: tls`",
             )
         return self
 

@@ -31,6 +31,6 @@ def of_owner(wanted: Certificate, observed: Observed, now: datetime) -> Attempt 
 
 
 def of_authority(authority: Acme, observed: Observed, now: datetime) -> Attempt | None:
-    """Return why an authority issues for nobody, while it is asked in the same way."""
+    """Return why an authority cannot be used, as long as it would be asked in the same way."""
     trouble = current(observed.troubles.get(authority.directory), now)
     return trouble if trouble and trouble.purpose == purpose_of(authority) else None

@@ -141,7 +141,9 @@ def judged(site: Site, parts: Parts, limits: Limits) -> Result:
     first = first_to_end(site, observed)
     well = f"{count} {'certificate' if count == 1 else 'certificates'}"
     if first:
-        well += f", the first ends in {(first.not_after - now).days} days ({readable(first.owner)})"
+        well += (
+            f", the first expires in {(first.not_after - now).days} days ({readable(first.owner)})"
+        )
     return Result(level, found, figures, well)
 
 

@@ -66,7 +66,7 @@ class Limits:
 def findings(
     site: Site, observed: Observed, now: datetime, limits: Limits = Limits()
 ) -> tuple[Finding, ...]:
-    """Return all that is wrong, the gravest first."""
+    """Return all that is wrong, the most serious first."""
     found = (
         *the_global_one(observed),
         *the_global_names(site, observed, now),
@@ -83,13 +83,13 @@ def findings(
 
 
 def the_global_one(observed: Observed) -> Iterator[Finding]:
-    """Clients refuse a stand-in, and what does not serve TLS at all."""
+    """Yield what is wrong with the global certificate itself: clients refuse a stand-in."""
     bundle = observed.bundles.get(GLOBAL)
     if bundle is None:
         yield Finding(Level.CRITICAL, "no-global-certificate", "there is no global certificate yet")
     elif bundle.stand_in:
         yield Finding(
-            Level.CRITICAL, "stand-in", "a self-signed stand-in serves as the global certificate"
+            Level.CRITICAL, "stand-in", "the global certificate is a self-signed stand-in"
         )
 
 
@@ -117,7 +117,9 @@ def of_services(site: Site, observed: Observed) -> Iterator[Finding]:
         elif state.pid is None:
             yield Finding(Level.CRITICAL, "not-running", f"{name} is not running")
         elif state.installed.unserved:
-            yield Finding(Level.CRITICAL, "not-served", f"{name} does not serve what is wanted")
+            yield Finding(
+                Level.CRITICAL, "not-served", f"{name} does not serve the right certificate"
+            )
         elif late := owners_not_served(site, observed, name):
             whose = ", ".join(map(readable, late[:3])) + (
                 f" and {len(late) - 3} more" if len(late) > 3 else ""
@@ -207,28 +209,30 @@ def time_left(bundle: Bundle, now: datetime) -> str:
     """Return in words how long a certificate lasts."""
     left = bundle.not_after - now
     if left <= timedelta(0):
-        return f"ended {bundle.not_after:%Y-%m-%d %H:%M} UTC"
+        return f"expired on {bundle.not_after:%Y-%m-%d %H:%M} UTC"
     if left < timedelta(days=2):
-        return f"ends in {int(left.total_seconds() // 3600)} hours"
-    return f"ends in {left.days} days"
+        return f"expires in {int(left.total_seconds() // 3600)} hours"
+    return f"expires in {left.days} days"
 
 
 def troubled(authority: Acme, observed: Observed, now: datetime) -> Iterator[Finding]:
-    """An authority that issues for nobody."""
+    """Yield that an authority cannot be used at present."""
     if trouble := of_authority(authority, observed, now):
         since = f"{trouble.since:%Y-%m-%d %H:%M} UTC"
-        words = f"{authority.directory} issues for nobody since {since}: {trouble.failure.what}"
+        words = f"{authority.directory} has issued nothing since {since}: {trouble.failure.what}"
         yield Finding(Level.WARNING, "authority", words)
 
 
 def abandoned(observed: Observed) -> Iterator[Finding]:
-    """A service that is in the model, or on this host, no more: nobody renews what it has."""
+    """Yield the services that left the model or this host: nothing renews their certificates."""
     for name in observed.gone:
-        words = f"{name} was set up by proxygen and is not on this host any more"
+        words = f"{name} was set up by proxygen, but is not on this host any more"
         yield Finding(Level.WARNING, "gone", f"{words}: run `proxygen uninstall {name}`")
     for name in observed.abandoned:
         yield Finding(
-            Level.WARNING, "abandoned", f"{name} is in `services` no more; its certificate will end"
+            Level.WARNING,
+            "abandoned",
+            f"{name} is no longer in `services`; its certificate will expire",
         )
 
 

@@ -1,4 +1,4 @@
-"""What is worth a message now: certificates near their end, and what does not work."""
+"""Alerts: what a person should know now: certificates about to expire, and what does not work."""
 
 from __future__ import annotations
 
@@ -23,40 +23,40 @@ from proxygen.texts.names import Named
 from proxygen.texts.names import of_owner as names_of
 
 THRESHOLDS = tuple(timedelta(days=days) for days in (60, 30, 14, 7))
-"""How long before its end people are told of a supplied certificate; after the last, daily."""
+"""How long before a supplied certificate expires there is an alert; after the last one, daily."""
 
 FIRST_PART = {"file": 0.5, "hook": 0.25}
-"""The part of a life that may be left at the first warning. Other clients renew at a third."""
+"""The part of a lifetime that may be left at the first alert. Other clients renew at a third."""
 
 WRONG_FOR = timedelta(days=1)
-"""How long a model may be wrong, while the last good one goes on, before people are told."""
+"""How long a model may have mistakes, while its last good version is used, before an alert."""
 
 MISSING_FOR = timedelta(days=1)
-"""How long a first certificate may be missing before people are told."""
+"""How long a first certificate may be missing before an alert."""
 
 UNPROVEN_FOR = timedelta(days=1)
-"""How long a name may be left out of a certificate before people are told."""
+"""How long a name may be left out of a certificate before an alert."""
 
 GIVEN_UP = timedelta(days=28)
-"""After which nobody is told again of a domain's DNS that is wrong."""
+"""After this, alerts about the wrong DNS of a domain end."""
 
 DAILY, WEEKLY, ONCE = 1, 7, 0
-"""After how many days something is said again."""
+"""After how many days an alert is mailed again."""
 
 CERTIFICATE = "certificate"
-"""How alerts about an owner's certificate are remembered."""
+"""The kind under which alerts about an owner's certificate are remembered."""
 
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """Something that somebody should know, as long as it holds.
+    """Something that a person should know as long as it lasts.
 
     *kind* is ``renewal``, ``supplied``, ``missing`` (never obtained), ``names`` (left out of a
     certificate), ``moved`` (names that it was renewed without), ``unserved``, ``store``,
     ``model``, ``aside`` (included files are), ``held`` (a removal is held back) or ``terms``;
     *of* is the owner, service, or directory. Another *mark* makes it
     news again; that of ``moved`` has a word for each name, and only a new word is news. *every*:
-    after how many days it is said again, ONCE for never; *at_once*: it does not wait for the next
+    after how many days it is mailed again, ONCE for never; *at_once*: it does not wait for the next
     day. *attempt* is the last failure, of the whole authority where *everybody* is set; *again* is
     when the next attempt comes, and *limited* tells that it waits for a rate limit. *failure* is
     what went wrong where it is no certificate's matter. *known* are the names that it is about, or
@@ -81,17 +81,17 @@ class Alert:
 
     @property
     def key(self) -> str:
-        """What it is remembered by; an owner has one certificate, wherever it comes from."""
+        """By what it is remembered; an owner has one certificate, wherever it comes from."""
         return f"{CERTIFICATE if self.owner and not self.of_names else self.kind}:{self.of}"
 
     @property
     def of_names(self) -> bool:
-        """Whether it is about names beside a certificate that serves."""
+        """Whether it is about names that a certificate in use does not cover."""
         return self.kind in OF_NAMES
 
     @property
     def is_theirs(self) -> bool:
-        """Whether it is the matter of a domain's contact, and the operator's only without one.
+        """Whether it goes to the domain's contact, and to the operator only if there is none.
 
         Hosters have many customers that are half set up.
         """
@@ -99,12 +99,12 @@ class Alert:
 
     @property
     def daily(self) -> bool:
-        """Whether it is said every day."""
+        """Whether it is mailed every day."""
         return self.every == DAILY
 
     @property
     def grave(self) -> tuple[int, datetime]:
-        """Its place among others: what does not work at all, what ends first, mere notes."""
+        """Its place among others: what does not work at all, what expires first, mere notes."""
         if self.bundle:
             return 1, self.bundle.not_after
         place = {ONCE: 3, WEEKLY: 2}.get(self.every, 0)
@@ -117,7 +117,7 @@ OF_NAMES = frozenset({"names", "moved"})
 
 @dataclass(frozen=True, slots=True)
 class Wrong:
-    """A model that is wrong *since* then, while the last good one goes on; *words* tell how."""
+    """What is wrong with the model, and *since* when; *words* are its messages, in lines."""
 
     since: datetime
     words: str
@@ -125,7 +125,7 @@ class Wrong:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A round, as far as people are told of it.
+    """A round, as far as alerts depend on it.
 
     *observed* is None for one that came to nothing. *unwritable* tells why nothing can be
     stored, *wrong* what is wrong with the model on the disk, *terms* the new terms of service
@@ -144,7 +144,7 @@ class Seen:
 
 
 def alerts(site: Site, seen: Seen, now: datetime) -> tuple[Alert, ...]:
-    """Return all that is worth a message, the gravest first."""
+    """Return all alerts, the most serious first."""
     found = [*unwritable(seen), *wrong(seen, now), *as_it_was(seen), *terms(seen)]
     if seen.observed:
         found += unserved(site, seen, seen.observed)
@@ -155,36 +155,36 @@ def alerts(site: Site, seen: Seen, now: datetime) -> tuple[Alert, ...]:
 
 
 def unwritable(seen: Seen) -> Iterator[Alert]:
-    """Nothing can be stored, so nothing can be renewed."""
+    """Yield that nothing can be stored, so that nothing can be renewed."""
     if seen.unwritable:
         yield Alert("store", "", at_once=True, failure=seen.unwritable)
 
 
 def wrong(seen: Seen, now: datetime) -> Iterator[Alert]:
-    """The model is wrong for long; nothing that was changed in it takes effect."""
+    """Yield that the model has had mistakes for so long; no change of it takes effect."""
     if seen.wrong and now - seen.wrong.since >= WRONG_FOR:
         since, words = seen.wrong.since, seen.wrong.words
         yield Alert("model", "", at_once=True, since=since, words=words)
 
 
 def as_it_was(seen: Seen) -> Iterator[Alert]:
-    """Domains stay as they were: something in the model is wrong, or waits for a person."""
+    """Yield which domains stay as they were: by a mistake, or until a person confirms."""
     for kind, told in (("held", seen.held), ("aside", seen.aside)):
         if told:
             yield Alert(kind, "", at_once=True, since=told.since, words=told.words)
 
 
 def terms(seen: Seen) -> Iterator[Alert]:
-    """An authority has new terms of service: worth a note, once."""
+    """Yield the authorities with new terms of service."""
     for directory, url in seen.terms.items():
         yield Alert("terms", directory, mark=url, every=ONCE, words=url)
 
 
 def unserved(site: Site, seen: Seen, observed: Observed) -> Iterator[Alert]:
-    """A client does not see what is wanted, a renewed certificate for instance.
+    """Yield the services from which clients do not receive the right certificate.
 
-    Be it that a service shows something else, that it refused to be given what was renewed,
-    or that it cannot be worked with, which may pass until the day is over.
+    A service presents another one, or refused the renewed one; or it cannot be worked with, which
+    is not mailed before the next day, since it may pass.
     """
     failed = dict(seen.failures)
     for name, state in observed.services.items():
@@ -198,7 +198,7 @@ def unserved(site: Site, seen: Seen, observed: Observed) -> Iterator[Alert]:
 
 
 def ending(site: Site, seen: Seen, observed: Observed, now: datetime) -> Iterator[Alert]:
-    """Certificates near their end, and those that have ended."""
+    """Yield the certificates that expire soon, and those that have expired."""
     waiting, failed = held_up(seen)
     for owner, wanted, bundle in stored(site, observed):
         if wanted.issuer in SUPPLIED:
@@ -235,8 +235,8 @@ def holding(
 ) -> tuple[Known, ...]:
     """Return the names because of whose DNS a certificate cannot be obtained, if that is why.
 
-    The name of the URL, or any with ``strict_names``. What failed after a name was looked at, or
-    what it waits for besides, is nearer to the cause.
+    The name of the URL, or any with ``strict_names``. A failure after the last check of a name, or
+    another reason to postpone the order, is nearer to the cause.
     """
     if wait is not None and wait.code not in ("names", "failed"):
         return ()
@@ -249,10 +249,10 @@ def holding(
 
 
 def repeated(wanted: Certificate, held: tuple[Known, ...], ended: datetime, now: datetime) -> int:
-    """Return after how many days it is said again that a certificate ends, or has ended.
+    """Return after how many days it is mailed again that a certificate expires, or has expired.
 
-    Daily. Where a domain's URL has led elsewhere for days, that is meant: from the end on weekly,
-    and after some weeks no more.
+    Daily. Where a domain's URL has pointed elsewhere for days, that is on purpose: weekly once it
+    has expired, and after some weeks no more.
     """
     since = min((each.bad_since or now for each in held), default=now)
     if wanted.owner == GLOBAL or not held or now < ended or now - since < MOVED:
@@ -261,9 +261,9 @@ def repeated(wanted: Certificate, held: tuple[Known, ...], ended: datetime, now:
 
 
 def left_out(site: Site, observed: Observed, now: datetime) -> Iterator[Alert]:
-    """Names that a certificate that serves does not cover: weekly, for some weeks.
+    """Yield the names that a certificate in use does not cover: weekly, for some weeks.
 
-    Of those without which it was renewed, since they had led elsewhere for days, once.
+    Once for those without which it was renewed, as they had pointed elsewhere for days.
     """
     for owner, wanted, bundle in stored(site, observed):
         known = observed.names.get(owner.key) if wanted.issuer == "acme" else None
@@ -289,25 +289,25 @@ def left_out(site: Site, observed: Observed, now: datetime) -> Iterator[Alert]:
 
 
 def is_late(each: Named, now: datetime) -> bool:
-    """Return whether a name has been left out for so long that people are told."""
+    """Return whether a name has been left out for so long that there is an alert."""
     if each.state not in (State.WAITING, State.FAILED) or each.known is None:
         return False
     return now - (each.known.since() or now) >= UNPROVEN_FOR
 
 
 def word(gone: Known) -> str:
-    """Return what stands for a name and when it was left out."""
+    """Return a short digest of a name and of when it was left out."""
     return hashlib.sha256(f"{gone.name} {gone.dropped}".encode()).hexdigest()[:8]
 
 
 def held_up(seen: Seen) -> tuple[dict[str, Waiting], dict[str, IssueFailed]]:
-    """Return by owner what waits, and what failed in this round."""
+    """Return by owner which orders are postponed, and which failed in this round."""
     failed = {of: error for of, error in seen.failures if isinstance(error, IssueFailed)}
     return {each.owner: each for each in seen.waiting}, failed
 
 
 def stored(site: Site, observed: Observed) -> Iterator[tuple[Owner, Certificate, Bundle]]:
-    """Yield each owner whose certificate is there, stand-ins and damaged facts apart."""
+    """Yield each owner with a certificate; stand-ins and damaged facts do not count."""
     for owner in site.owners:
         bundle = observed.bundles.get(owner.key)
         if owner.certificate and bundle and not bundle.stand_in and is_sound(bundle):
@@ -315,16 +315,16 @@ def stored(site: Site, observed: Observed) -> Iterator[tuple[Owner, Certificate,
 
 
 def is_sound(bundle: Bundle) -> bool:
-    """Return whether the moments of a certificate can be reckoned with."""
+    """Return whether the dates of a certificate are plausible."""
     return FIRST_YEAR <= bundle.not_before.year <= bundle.not_after.year <= LAST_YEAR
 
 
 def missing(site: Site, seen: Seen, observed: Observed, now: datetime) -> Iterator[Alert]:
-    """Certificates that were never obtained, although it was tried for long.
+    """Yield the certificates that were never obtained, after attempts for a day.
 
     The global one daily, since clients refuse the stand-in; others weekly, and after some weeks
-    no more where a domain's own DNS is why. One that waits for another client (``hook``) or for
-    nothing but a rate limit is on its way.
+    no more where a domain's own DNS is why. Not those that another client (``hook``) obtains, or
+    that only wait for a rate limit.
     """
     waiting, failed = held_up(seen)
     for owner, wanted, bundle in absent(site, observed):
@@ -375,7 +375,7 @@ def missing_since(
 def supplied(
     owner: Owner, bundle: Bundle, passed: int, attempt: Attempt | None, now: datetime
 ) -> Alert:
-    """Return the alert of a supplied certificate that is past that many thresholds.
+    """Return the alert about a supplied certificate that is past that many thresholds.
 
     *attempt* is why what is supplied by now could not be used, if so.
     """
@@ -392,7 +392,7 @@ def supplied(
 
 
 def ends_today(bundle: Bundle, now: datetime) -> bool:
-    """Return whether the next day's message would come too late; *now* is in the host's time."""
+    """Return whether the mail of the next day would come too late; *now* is in the host's time."""
     return now < bundle.not_after <= next_day(now)
 
 
@@ -402,7 +402,7 @@ def next_day(now: datetime) -> datetime:
 
 
 def thresholds(wanted: Certificate, bundle: Bundle) -> Iterator[datetime]:
-    """Yield from when on people are told of a supplied certificate, the first one first."""
+    """Yield the moments from which on there is an alert about a supplied certificate, in order."""
     most = bundle.lifetime * FIRST_PART.get(wanted.issuer, 1)
     for each in THRESHOLDS:
         yield bundle.not_after - min(each, most)
@@ -418,7 +418,7 @@ def stage(wanted: Certificate, bundle: Bundle, now: datetime) -> int:
 def failure(
     wanted: Certificate, site: Site, observed: Observed, error: IssueFailed | None, now: datetime
 ) -> tuple[Attempt | None, bool]:
-    """Return why a certificate is not obtained, and whether that is everybody's trouble.
+    """Return why a certificate is not obtained, and whether the whole authority is why.
 
     The later one counts of its own failure and that of its authority, the preferred one: others
     are asked only where that cannot issue. What could not be stored is known from this round
@@ -454,7 +454,7 @@ def next_attempt(attempt: Attempt | None, wait: Waiting | None, now: datetime) -
 
 
 def upcoming(site: Site, observed: Observed, now: datetime) -> datetime | None:
-    """Return when the next certificate comes so near its end that people are told.
+    """Return when the next alert about an expiring certificate begins.
 
     Or when the next one has been missing, or a name left out, for so long.
     """

@@ -1,4 +1,4 @@
-"""Bounds: how many of a kind are told; the others are counted."""
+"""Bounds: how many warnings of one kind are listed; the others are counted."""
 
 from __future__ import annotations
 

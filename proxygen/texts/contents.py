@@ -1,4 +1,4 @@
-"""Contents: what a message says of each alert, in words; nothing of how it looks."""
+"""Contents: the words of a mail, alert by alert; nothing of its layout."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from proxygen.texts.digests import Digest, Solved
 from proxygen.texts.remedies import REASONS, THEIRS, Telling
 
 MOST_DETAILED, MOST_LISTED = 40, 200
-"""Alerts that are told with every fact, and how many more by name alone."""
+"""Alerts with every fact, and how many more by their title alone."""
 
 MOST_QUOTED, LONGEST_QUOTED = 15, 300
-"""Lines that are quoted of what others said, and the length of each."""
+"""Lines that are quoted from others, and the length of each."""
 
 MOST_NAMES = 20
-"""Names of one owner that are told with what was found of each."""
+"""Names of one owner that are listed with their findings."""
 
 GRAVE, WARNING, NOTE = "#c0392b", "#d98c00", "#3973ac"
-"""Colours: it does not work, it soon will not, and what is only worth knowing."""
+"""Colours: something does not work, soon will not, or is only information."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Fact:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One matter: its title, what is to be known of it, and what others said (*quote*)."""
+    """One alert: its title, its facts, and what others said about it (*quote*)."""
 
     title: str
     colour: str
@@ -52,7 +52,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """All that a message says, each text one paragraph; *good* is what is solved."""
+    """All that a mail says, each text one paragraph; *good* is what is solved."""
 
     subject: str
     opening: tuple[str, ...]
@@ -63,7 +63,7 @@ class Content:
 
 @dataclass(frozen=True, slots=True)
 class Wording:
-    """Words for one reader; *operator*: they may act, and are told where things stand."""
+    """The words for one reader; an *operator* can act, and is told places in the model."""
 
     language: Language
     operator: bool
@@ -71,7 +71,7 @@ class Wording:
     now: datetime
 
     def entry(self, alert: Alert) -> Entry:
-        """Return what is said of one alert."""
+        """Return the entry about one alert."""
         return Entry(
             title=self.about(alert, "title"),
             colour=self.colour(alert),
@@ -88,7 +88,7 @@ class Wording:
         return self.language.say(f"{part}.{self.situation(alert)}", **values)
 
     def situation(self, alert: Alert) -> str:
-        """Return how far it has come, as the phrases are called."""
+        """Return the last part of the keys of the phrases about an alert."""
         if alert.bundle and alert.bundle.not_after <= self.now:
             return f"{alert.kind}_ended"
         if alert.kind in ("renewal", "missing") and alert.attempt is None:
@@ -96,7 +96,7 @@ class Wording:
         return alert.kind
 
     def colour(self, alert: Alert) -> str:
-        """Return how grave it is, for the eye."""
+        """Return the colour that shows how serious an alert is."""
         if alert.kind in ("terms", "moved"):
             return NOTE
         if alert.kind in ("names", "aside", "held"):
@@ -104,7 +104,7 @@ class Wording:
         return WARNING if alert.bundle and alert.bundle.not_after > self.now else GRAVE
 
     def facts(self, alert: Alert) -> Iterator[Fact]:
-        """Yield what is to be known of an alert."""
+        """Yield the facts of an alert."""
         if alert.owner:
             yield from self.concerning(alert.owner, alert)
         else:
@@ -114,7 +114,7 @@ class Wording:
             yield self.fact("place", str(alert.owner.origin))
 
     def concerning(self, owner: Owner, alert: Alert) -> Iterator[Fact]:
-        """Yield what is to be known of a certificate, of one that is missing, or of names."""
+        """Yield the facts about a certificate, a missing certificate, or names."""
         if alert.of_names:
             yield from self.left_out(owner, alert)
             return
@@ -128,7 +128,7 @@ class Wording:
             yield self.fact("reason", self.sentence(alert.attempt.failure))
 
     def other(self, alert: Alert) -> Iterator[Fact]:
-        """Yield what is to be known of what is no certificate's matter."""
+        """Yield the facts of an alert that is not about a certificate."""
         if alert.kind == "terms":
             yield self.fact("terms", one_line(alert.words))
         elif alert.since:
@@ -138,7 +138,7 @@ class Wording:
         yield self.fact("means", self.language.say(f"means.{alert.kind}"))
 
     def sentence(self, failure: Failure) -> str:
-        """Return what happened as a sentence."""
+        """Return what happened, as a sentence in the reader's language."""
         return sentence(told(failure, self.language.phrases).what, failure.of)
 
     def certificate(self, owner: Owner, bundle: Bundle) -> Iterator[Fact]:
@@ -173,11 +173,11 @@ class Wording:
 
     @property
     def telling(self) -> Telling:
-        """Who has the words about names."""
+        """The words about names in this language."""
         return Telling(self.language, self.host)
 
     def whose(self, owner: Owner) -> str:
-        """Return what the phrases are called that tell what a certificate is for."""
+        """Return the key of the phrases about the effect on clients: ``global`` or by reader."""
         if owner.key == GLOBAL:
             return GLOBAL
         return "operator" if self.operator else "contact"
@@ -227,9 +227,9 @@ class Wording:
         return known or self.language.say(f"remedy.{key}", host=self.host)
 
     def own_remedy(self, alert: Alert, key: str) -> str:
-        """Return what a failure itself tells to do; empty where a phrase about all such is better.
+        """Return the remedy of the failure itself; empty where a general phrase is better.
 
-        That is one about names, which tells where they should lead.
+        That is so for names: the phrase says where their records must point.
         """
         failure = alert.attempt.failure if alert.attempt else alert.failure
         if failure is None or failure.code == SAID or key in THEIRS:
@@ -237,7 +237,7 @@ class Wording:
         return sentence(told(failure, self.language.phrases).remedy)
 
     def dns(self, known: tuple[Known, ...]) -> str:
-        """Return what is to be done about names that hold a certificate up."""
+        """Return what to do about names without which a certificate is not ordered."""
         texts = [self.telling.remedy(each) for each in known[:MOST_NAMES]]
         if self.operator:
             texts.append(self.language.say("remedy.forward", name=known[0].name))
@@ -257,7 +257,7 @@ class Wording:
         if alert.attempt is None:
             return ()
         if self.operator:
-            return quoted(told(alert.attempt.failure).words)
+            return quoted(told(alert.attempt.failure, self.language.phrases).words)
         theirs = alert.attempt.failure.problem and not alert.everybody and reason(alert) in THEIRS
         return quoted(alert.attempt.failure.words) if theirs else ()
 
@@ -266,7 +266,7 @@ class Wording:
         return Fact(self.language.say(f"label.{label}"), text)
 
     def good(self, solved: Solved) -> str:
-        """Return what is said of something that is solved."""
+        """Return the sentence about an alert that is solved."""
         ends = self.language.moment(solved.bundle.not_after) if solved.bundle else ""
         values = {"url": url_of(solved.owner), "ends": ends, "service": solved.of}
         return self.language.say(f"solved.{solved.kind}", **values)
@@ -275,7 +275,7 @@ class Wording:
 def content(
     digest: Digest, language: Language, host: str, contact: str | None, now: datetime
 ) -> Content:
-    """Return all that one message says."""
+    """Return all that one mail says."""
     operator = digest.reader.operator
     wording = Wording(language, operator, host, now)
     detailed, rest = digest.alerts[:MOST_DETAILED], digest.alerts[MOST_DETAILED:]
@@ -292,7 +292,7 @@ def content(
 
 
 def subject(digest: Digest, wording: Wording) -> str:
-    """Return the subject: what it is about if that is one thing, else how many there are."""
+    """Return the subject: the only alert, or how many there are."""
     language = wording.language
     if digest.alerts:
         if len(digest.alerts) == 1:
@@ -305,7 +305,7 @@ def subject(digest: Digest, wording: Wording) -> str:
 
 
 def opening(digest: Digest, wording: Wording) -> Iterator[str]:
-    """Yield why the reader gets this message."""
+    """Yield why the reader receives this mail."""
     language = wording.language
     if digest.reader.operator:
         yield language.say("greeting.operator", host=wording.host)
@@ -319,7 +319,7 @@ def opening(digest: Digest, wording: Wording) -> Iterator[str]:
 
 
 def further(rest: tuple[Alert, ...], wording: Wording) -> Entry:
-    """Return what is said of the alerts that are too many to be told with every fact."""
+    """Return the entry that lists the alerts beyond MOST_DETAILED."""
     lines = tuple(wording.about(each, "title") for each in rest[:MOST_LISTED])
     more = len(rest) - MOST_LISTED
     language = wording.language
@@ -333,7 +333,7 @@ def further(rest: tuple[Alert, ...], wording: Wording) -> Entry:
 
 
 def closing(digest: Digest, wording: Wording, contact: str | None) -> Iterator[str]:
-    """Yield what stands below."""
+    """Yield the lines of the footer."""
     say = wording.language.say
     if any(each.daily for each in digest.alerts):
         yield say("footer.operator" if wording.operator else "footer.contact")
@@ -361,7 +361,7 @@ def obtained(alert: Alert) -> bool:
 
 
 def reason(alert: Alert) -> str:
-    """Return what the phrases about the reason of a failure are called."""
+    """Return the key of the phrases about the reason of a failure."""
     kind = ((alert.attempt.failure.problem if alert.attempt else None) or "").rpartition(":")[2]
     if alert.everybody and kind == "unauthorized":
         return "account"
@@ -369,7 +369,7 @@ def reason(alert: Alert) -> str:
 
 
 def renewal_remedy(alert: Alert) -> str:
-    """Return what the remedy of a renewal that fails, or waits, is called."""
+    """Return the key of the remedy for a renewal that fails or is postponed."""
     if alert.attempt:
         known = reason(alert)
         return known if known in THEIRS else "other"
@@ -377,7 +377,7 @@ def renewal_remedy(alert: Alert) -> str:
 
 
 def supplied_remedy(alert: Alert, *, operator: bool) -> str:
-    """Return what the remedy of a supplied certificate that nears its end is called."""
+    """Return the key of the remedy for a supplied certificate that expires soon."""
     wanted = alert.owner.certificate if alert.owner else None
     hook = wanted is not None and wanted.issuer == "hook"
     if operator and hook:
@@ -388,7 +388,7 @@ def supplied_remedy(alert: Alert, *, operator: bool) -> str:
 
 
 def quoted(words: str) -> tuple[str, ...]:
-    """Return what others said as lines that can do no harm."""
+    """Return the words of others as printable, bounded lines without secrets."""
     lines = [visible(line).strip()[:LONGEST_QUOTED] for line in words[:20_000].splitlines()]
     kept = tuple(line for line in lines if line)
     return (*kept[:MOST_QUOTED], "…") if len(kept) > MOST_QUOTED else kept

@@ -1,4 +1,4 @@
-"""Who is told what now: one digest per recipient and day, alarms at once, nothing twice."""
+"""Digests: who is mailed what now. One per recipient and day, urgent alerts at once, none twice."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from proxygen.texts.alerts import CERTIFICATE, OF_NAMES, ONCE, Alert, Seen, next
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """What somebody was told: the alert's *mark*, and the last *day* (YYYY-MM-DD)."""
+    """An alert that was mailed: its *mark*, and the last *day* (YYYY-MM-DD)."""
 
     mark: str
     day: str
@@ -22,7 +22,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """All that one *recipient* was told and that still holds, by ``Alert.key``.
+    """The alerts that one *recipient* was mailed and that still last, by ``Alert.key``.
 
     *day* is that of the last message and *good_day* that of the last one with good news only;
     *count* numbers the messages, so that no two have one identity.
@@ -37,7 +37,7 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Solved:
-    """An alert (*key*) that holds no more; *bundle* is the certificate that is there now."""
+    """An alert (*key*) that is over; *bundle* is the certificate that is there now."""
 
     key: str
     owner: Owner | None = None
@@ -45,20 +45,20 @@ class Solved:
 
     @property
     def kind(self) -> str:
-        """What it was about."""
+        """The kind of the alert."""
         return self.key.partition(":")[0]
 
     @property
     def of(self) -> str:
-        """Whom or what it concerned."""
+        """The owner, service or directory that the alert was about."""
         return self.key.partition(":")[2]
 
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """Somebody who is told, in that language; an *operator* is told everything.
+    """A recipient with their language; an *operator* receives everything.
 
-    Others are told of the domains whose contact they are, and not where these are configured.
+    Others receive alerts about the domains whose contact they are, without places in the model.
     """
 
     address: str
@@ -67,15 +67,15 @@ class Reader:
 
     @property
     def key(self) -> str:
-        """What the address is compared by: nobody is told twice because of capital letters."""
+        """By what addresses are compared: capital letters make no second recipient."""
         return self.address.casefold()
 
 
 @dataclass(frozen=True, slots=True)
 class Digest:
-    """One message: to whom, what holds, and what is over; *then* is known once it is delivered.
+    """One mail: its reader, alerts, and what is solved; *then* is noted once it is delivered.
 
-    *id* is the same whenever the same is to be told again after a crash.
+    *id* is the same when the same mail is sent again after a crash.
     """
 
     reader: Reader
@@ -86,9 +86,9 @@ class Digest:
 
     @property
     def untold(self) -> Told:
-        """What is known of a reader when the message was given up.
+        """What is noted of a reader when the mail was given up.
 
-        What is told daily comes on the next day in any case; the rest is news still.
+        Daily alerts come on the next day in any case; the others are still news.
         """
         news = {each.key for each in self.alerts if not each.daily}
         items = {key: item for key, item in self.then.items.items() if key not in news}
@@ -97,7 +97,7 @@ class Digest:
 
 @dataclass(frozen=True, slots=True)
 class Telling:
-    """What is told now.
+    """What is mailed now.
 
     *digests* are what is to be sent, *gone* the recipients of whom nothing needs to be known
     any more, *later* is when something comes up that waits for the next day, and *nobody* are
@@ -112,7 +112,7 @@ class Telling:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is looked at for one reader: the alerts for them, and what they were told *before*."""
+    """All that decides about one reader: their alerts, and what they were mailed *before*."""
 
     reader: Reader
     alerts: tuple[Alert, ...]
@@ -123,14 +123,14 @@ class Question:
 
     @property
     def today(self) -> str:
-        """The day that it is, as it is noted."""
+        """The current day as it is noted."""
         return self.now.date().isoformat()
 
 
 def telling(
     site: Site, seen: Seen, alerts: tuple[Alert, ...], told: Mapping[str, Told], now: datetime
 ) -> Telling:
-    """Return what is told now, *told* by recipient (``Reader.key``) being what was before.
+    """Return what is mailed now; *told* is what was mailed before, by recipient (``Reader.key``).
 
     *now* is in the host's time zone: its midnight begins a new day.
     """
@@ -168,7 +168,7 @@ def telling(
 
 
 def readers_of(owner: Owner | None, site: Site) -> Iterator[Reader]:
-    """Yield who is told of what concerns an owner, or nobody's certificate."""
+    """Yield the readers of alerts about an owner, or (None) about no certificate."""
     if site.contact:
         yield Reader(site.contact, site.language, operator=True)
     contact = owner.contact if owner else None
@@ -177,14 +177,14 @@ def readers_of(owner: Owner | None, site: Site) -> Iterator[Reader]:
 
 
 def audience_of(alert: Alert, site: Site) -> tuple[Reader, ...]:
-    """Return who is told of an alert; what is a domain's own matter its contact alone."""
+    """Return the readers of an alert; one that is the domain's own matter has only its contact."""
     readers = tuple(readers_of(alert.owner, site))
     contacts = tuple(each for each in readers if not each.operator)
     return contacts if alert.is_theirs and contacts else readers
 
 
 def formerly(told: Mapping[str, Told], owners: Mapping[str, Owner], site: Site) -> Iterator[Reader]:
-    """Yield those who were told something and are still in the model."""
+    """Yield the readers who were mailed something and are still in the model."""
     for record in told.values():
         about = (owners.get(key.partition(":")[2]) for key in record.items)
         for owner in (None, *about):
@@ -192,10 +192,10 @@ def formerly(told: Mapping[str, Told], owners: Mapping[str, Owner], site: Site) 
 
 
 def told_now(asked: Question) -> Digest | None:
-    """Return the message to one reader, None for none.
+    """Return the mail to one reader, None for none.
 
-    After the first one of a day only an alarm that is news goes out at once, and good news
-    once; everything else waits for the next day.
+    After the first mail of a day, only a new urgent alert is sent, and good news once;
+    everything else waits for the next day.
     """
     before, first = asked.before, asked.before.day != asked.today
     due = tuple(each for each in asked.alerts if is_due(each, asked))
@@ -213,7 +213,7 @@ def told_now(asked: Question) -> Digest | None:
 
 
 def is_news(alert: Alert, before: Told) -> bool:
-    """Return whether it was not told before."""
+    """Return whether an alert was not mailed before."""
     item = before.items.get(alert.key)
     if item and alert.kind == "moved":
         return not set(alert.mark.split()) <= set(item.mark.split())
@@ -221,7 +221,7 @@ def is_news(alert: Alert, before: Told) -> bool:
 
 
 def is_due(alert: Alert, asked: Question) -> bool:
-    """Return whether to tell it today: it is news, or was told as long ago as it is repeated."""
+    """Return whether to mail an alert today: it is news, or its repetition is due."""
     if is_news(alert, asked.before):
         return True
     if alert.every == ONCE:
@@ -239,7 +239,7 @@ def day_of(item: Item) -> date | None:
 
 
 def noted(asked: Question, news: tuple[Alert, ...], good: tuple[Solved, ...]) -> Told:
-    """Return what is noted of a reader once the message is delivered."""
+    """Return what is noted of a reader once the mail is delivered."""
     before, today = asked.before, asked.today
     over = {each.key for each in good}
     kept = {key: item for key, item in before.items.items() if key not in over}
@@ -254,7 +254,7 @@ def noted(asked: Question, news: tuple[Alert, ...], good: tuple[Solved, ...]) ->
 
 
 def waits(asked: Question) -> bool:
-    """Return whether there is something to tell on the next day."""
+    """Return whether there is something to mail on the next day."""
     if any(each.daily for each in asked.alerts):
         return True
     digest = told_now(asked)
@@ -263,12 +263,12 @@ def waits(asked: Question) -> bool:
 
 
 def is_fresh(record: Told, now: datetime) -> bool:
-    """Return whether a record without items only tells that there was a message today."""
+    """Return whether a record without items only says that a mail was sent today."""
     return not record.items and record.day == now.date().isoformat()
 
 
 def over(asked: Question) -> str | None:
-    """Return a reader of whom nothing needs to be known any more; their day must be over, too."""
+    """Return the recipient if nothing needs to be noted any more and their day is over, or None."""
     before = asked.before
     needed = [key for key in before.items if not is_moot(key, asked)]
     if asked.alerts or needed or not before.day or before.day == asked.today:
@@ -277,7 +277,7 @@ def over(asked: Question) -> str | None:
 
 
 def solved(asked: Question) -> Iterator[Solved]:
-    """Yield what a reader was told and what holds no more."""
+    """Yield the alerts that a reader was mailed and that are over."""
     if not asked.before.items:
         return
     holds = {each.key for each in asked.alerts}
@@ -290,7 +290,7 @@ def solved(asked: Question) -> Iterator[Solved]:
 
 
 def is_moot(key: str, asked: Question) -> bool:
-    """Return whether what was told concerns the reader no more: it left the model."""
+    """Return whether an alert no longer concerns the reader, as its subject left the model."""
     kind, _, of = key.partition(":")
     observed, owner = asked.seen.observed, asked.owners.get(of)
     if kind == CERTIFICATE or kind in OF_NAMES:
@@ -301,12 +301,12 @@ def is_moot(key: str, asked: Question) -> bool:
 
 
 def is_told(reader: Reader, owner: Owner) -> bool:
-    """Return whether a reader is told of an owner's certificate."""
+    """Return whether a reader receives alerts about an owner's certificate."""
     return reader.operator or (owner.contact is not None and owner.contact.casefold() == reader.key)
 
 
 def is_solved(key: str, asked: Question) -> bool:
-    """Return whether what was told is known to hold no more; a note stays a note."""
+    """Return whether an alert is known to be over; one that is only sent once never is."""
     kind, _, of = key.partition(":")
     seen, owner = asked.seen, asked.owners.get(of)
     if kind == "store":

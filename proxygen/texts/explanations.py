@@ -1,4 +1,4 @@
-"""Explanations: a text about one name, to forward to whoever can put its DNS right."""
+"""Explanations: a text about one name, to forward to whoever can correct its DNS."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ from proxygen.texts.remedies import Telling
 WIDTH = 74
 RESOLVER = "8.8.8.8"
 SAMPLE = "check"
-"""Stands for the star of a wildcard, as nobody can look up all that it stands for."""
+"""Replaces the star of a wildcard in commands, as only single names can be looked up."""
 
 PLACES = {"": "global", "selfsigned": "selfsigned"}
-"""From an issuer that no authority stands behind to the phrase about it; others are supplied."""
+"""From an issuer without an authority to the phrase about it; others are ``supplied``."""
 
 LEADING = frozenset(
     {
@@ -44,7 +44,7 @@ LEADING = frozenset(
         *("elsewhere", "not-answered", "private"),
     }
 )
-"""What A, AAAA and CNAME records put right."""
+"""Findings that are corrected by A, AAAA and CNAME records."""
 
 
 def explanation(
@@ -67,7 +67,7 @@ class Explaining:
 
     @property
     def telling(self) -> Telling:
-        """Who has the words about findings."""
+        """The words about findings in this language."""
         return Telling(self.language, str(self.site.main.host))
 
     @property
@@ -82,13 +82,13 @@ class Explaining:
 
     @property
     def grave(self) -> tuple[Finding, ...]:
-        """What stands in the way of a proof."""
+        """The findings because of which an authority would refuse the name."""
         evidence = None if self.named.is_unchecked else self.evidence
         return tuple(each for each in evidence.findings if each.grave) if evidence else ()
 
     @property
     def evidence(self) -> Evidence | None:
-        """What the last look found."""
+        """What the last check found."""
         return self.named.known.evidence if self.named.known else None
 
     @property
@@ -131,7 +131,7 @@ class Explaining:
         )
 
     def standing(self) -> str:
-        """Return how the name stands, in a sentence or two."""
+        """Return the state of the name, in a sentence or two."""
         named, moment = self.named, self.language.moment
         until = moment(named.bundle.not_after) if named.bundle else ""
         if named.state is None:
@@ -149,7 +149,7 @@ class Explaining:
         return self.say("standing.missing")
 
     def found(self) -> Iterator[str]:
-        """Yield what a look found, or what the authority said."""
+        """Yield what a check found, or what the authority said."""
         yield self.heading("found")
         evidence, refusal = self.evidence, self.named.known and self.named.known.refusal
         if self.grave and evidence:
@@ -184,7 +184,7 @@ class Explaining:
         yield from self.further("caa", self.allowing())
 
     def leading(self) -> Iterator[str]:
-        """Yield the records that make the name lead here."""
+        """Yield the records with which the name leads here."""
         wanted = self.named.wanted
         if wanted is None or (wanted.challenge != HTTP and not self.leads_wrong()):
             return
@@ -208,7 +208,7 @@ class Explaining:
             yield self.wrapped(self.say("same_server"))
 
     def leads_wrong(self) -> bool:
-        """Return whether a look found that A, AAAA or CNAME records are wrong."""
+        """Return whether a check found that A, AAAA or CNAME records are wrong."""
         return any(each.code in LEADING for each in self.grave)
 
     def further(self, key: str, lines: Sequence[str]) -> Iterator[str]:
@@ -272,7 +272,7 @@ class Explaining:
                     yield f"+short {kind} {self.host}", [same]
 
     def checks_of(self, finding: Finding) -> Iterator[tuple[str, Sequence[str]]]:
-        """Yield how to see that one thing was put right."""
+        """Yield the commands that show whether one finding was corrected."""
         zone = one_line(finding.get("zone") or finding.get("domain"))
         zone = shlex.quote(zone) if zone else ""  # people copy it into a shell
         if finding.code in ("no-delegation", "servers-silent", "servers-lame"):

@@ -1,4 +1,4 @@
-"""Letters: a digest in its reader's language, as text and as HTML."""
+"""Mails: a digest in its reader's language, as text and as HTML."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ WIDTH = 74
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """A message to one recipient; *kind* is ``warning`` or ``solved``, *id* its identity.
+    """A mail to one recipient; *kind* is ``warning`` or ``solved``, *id* its identity.
 
-    Whoever answers it writes to *reply_to*, where there is one.
+    *reply_to* is where answers go, if anywhere.
     """
 
     id: str
@@ -36,7 +36,7 @@ class Letter:
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """In whose name a letter is written: the global host, and the operator's *contact*."""
+    """In whose name a mail is written: the global host, and the operator's *contact*."""
 
     host: str
     contact: str | None
@@ -45,7 +45,7 @@ class Sender:
 def letter(
     digest: Digest, language: Language, templates: Templates, sender: Sender, now: datetime
 ) -> Letter:
-    """Return a digest as a letter; raise ServiceError when the template cannot be rendered."""
+    """Return a digest as a mail; raise ServiceError if the template cannot be rendered."""
     told = content(digest, language, sender.host, sender.contact, now)
     values = {"content": told, "language": language.code, "host": sender.host}
     return Letter(
@@ -62,7 +62,7 @@ def letter(
 
 
 def text(told: Content) -> str:
-    """Return what is told as plain text."""
+    """Return a mail as plain text."""
     blocks = [*map(wrapped, told.opening)]
     blocks += ["\n".join(wrapped(line, "+ ", "  ") for line in told.good)] if told.good else []
     blocks += map(entry_text, told.entries)
@@ -71,7 +71,7 @@ def text(told: Content) -> str:
 
 
 def entry_text(entry: Entry) -> str:
-    """Return one matter as plain text."""
+    """Return one entry as plain text."""
     lines = [wrapped(entry.title), "-" * min(len(entry.title), WIDTH)]
     lines += (wrapped(f"{fact.label}: {fact.text}", "", "    ") for fact in entry.facts)
     if entry.quote:

@@ -1,4 +1,4 @@
-"""States: how each name of the model stands, and what is to be said of it in one line."""
+"""The state of each name of the model, and one line of the terminal about it."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ WORDS = {
     State.FAILED: "failed",
     State.MOVED: "moved away",
 }
-"""What people are told of a state."""
+"""States as the terminal shows them."""
 
 WEB_SERVER = "waiting for the web server"
-NOT_ANSWERED = "the web server here does not answer the authority's challenges for it"
-"""What is told of a name of which nothing else is wrong."""
+NOT_ANSWERED = "the web server here does not answer challenges for it"
+"""The state and the words of a name that has no other problem."""
 
 OTHERS = {
     "file": "supplied",
@@ -36,11 +36,11 @@ OTHERS = {
     "selfsigned": "self-signed",
     "": "global",
 }
-"""What is said instead of a state where no authority is asked, by issuer."""
+"""By issuer: what is shown instead of a state where no authority is asked."""
 
 OTHER_WORDS = {
-    "file": "in the certificate that is supplied as a file",
-    "hook": "in the certificate that another ACME client brings",
+    "file": "in the certificate supplied as a file",
+    "hook": "in the certificate that another ACME client obtains",
     "selfsigned": "in a self-signed certificate",
     "": "served with the global certificate",
 }
@@ -52,7 +52,7 @@ class Named:
 
     *state* is None where no authority has to prove the name. *bundle* is the certificate of the
     owner, a stand-in apart. *joins_at* is when a name that is ready, and waits for others, is
-    asked for. *answered* tells whether a web server of this host answers challenges for the name,
+    ordered. *answered* tells whether a web server of this host answers challenges for the name,
     None where none was asked, or need not.
     """
 
@@ -76,12 +76,12 @@ class Named:
 
     @property
     def is_unchecked(self) -> bool:
-        """Whether nobody looks at it before an authority is asked."""
+        """Whether it is not checked before it is ordered."""
         return self.wanted is not None and unchecked(self.wanted, self.name)
 
     @property
     def is_unseen(self) -> bool:
-        """Whether it is held for ready only because nothing was, or could be, looked up."""
+        """Whether it counts as ready only because nothing was, or could be, looked up."""
         if self.state is not State.READY or self.is_unchecked:
             return False
         evidence = self.known.evidence if self.known else None
@@ -94,7 +94,7 @@ class Named:
 
     @property
     def is_at_risk(self) -> bool:
-        """Whether it is covered, and could not be proven now."""
+        """Whether it is covered, but could not be proven now."""
         if self.state is not State.ISSUED or self.known is None:
             return self.state is State.ISSUED and self.is_silent
         checked = self.known.trouble is not None and not self.is_unchecked
@@ -113,7 +113,7 @@ class Named:
 
     @property
     def rank(self) -> int:
-        """Its place among others: what is in trouble comes first."""
+        """Its place among others: names with a problem come first."""
         if self.is_at_risk:
             return 2
         order = (State.FAILED, State.WAITING, None, State.MOVED, State.READY, State.ISSUED)
@@ -137,7 +137,7 @@ class Named:
 
     @property
     def next_look(self) -> datetime | None:
-        """When it is looked at, or asked for, again; None where there is no need."""
+        """When it is checked or ordered again; None where there is no need."""
         if self.known is None or not self.is_troubled or self.is_silent:
             return None
         if self.is_unchecked:
@@ -150,15 +150,15 @@ class Named:
         return one_line(self.said())
 
     def said(self) -> str:
-        """Return what there is to say of it; what others said in it is as they said it."""
+        """Return what there is to say of it; the words of others in it are not yet made safe."""
         if self.state is None:
             return OTHER_WORDS[self.issuer]
         trouble = NOT_ANSWERED if self.is_silent else evidence(self.known)
         if self.state is State.ISSUED and self.bundle:
             until = f"until {self.bundle.not_after:%Y-%m-%d %H:%M} UTC"
-            return f"{until}; cannot be proven now: {trouble}" if self.is_at_risk else until
+            return f"{until}, but cannot be proven now: {trouble}" if self.is_at_risk else until
         if self.state is State.MOVED and self.known and self.known.dropped:
-            return f"left out since {self.known.dropped:%Y-%m-%d}: {trouble}"
+            return f"removed from the certificate on {self.known.dropped:%Y-%m-%d}: {trouble}"
         if self.state in TROUBLED:
             return trouble
         return self.readiness()
@@ -179,15 +179,15 @@ class Named:
     def readiness(self) -> str:
         """Return what there is to say of a name that an authority may be asked for."""
         if self.joins_at:
-            return f"joins at {self.joins_at:%H:%M} UTC"
+            return f"will be added to the certificate at {self.joins_at:%H:%M} UTC"
         if self.is_unchecked and not (self.known and self.known.refusal):
             return "not checked before it is ordered (`skip_preflight`)"
         if self.known and self.known.refusal:
-            return f"to be asked for again; {refusal(self.known)}"
+            return f"will be ordered again; {refusal(self.known)}"
         if self.known is None or self.known.evidence is None:
             return "not checked yet"
         remarks = [sentence(each) for each in self.known.evidence.findings]
-        return "; ".join(remarks) or "nothing stands in its way"
+        return "; ".join(remarks) or "ready to be ordered"
 
 
 TROUBLED = frozenset({State.WAITING, State.FAILED, State.MOVED})
@@ -195,14 +195,14 @@ TROUBLED = frozenset({State.WAITING, State.FAILED, State.MOVED})
 
 
 def evidence(known: Known | None) -> str:
-    """Return what is wrong with a name: what a look found, else what the authority said."""
+    """Return what is wrong with a name: what a check found, else what the authority said."""
     if known and known.trouble:
         return sentence_about(known.name, known.trouble)
     return refusal(known) if known else ""
 
 
 def records(name: str, evidence: Evidence) -> str:
-    """Return the records that a look at a name found, in one line; empty where it found none."""
+    """Return the records that a check of a name found, in one line; empty where it found none."""
     addresses = (f"{'AAAA' if ':' in each else 'A'} {each}" for each in evidence.addresses)
     policies = (f"CAA {each}" for each in evidence.caa)
     return one_line("; ".join((*addresses, *alias(name, evidence), *policies)))
@@ -221,7 +221,7 @@ def refusal(known: Known) -> str:
     if known.refusal is None:
         return ""
     words = known.refusal.words.strip().splitlines()
-    who = "the authority refused it" if known.refusal.problem else "the proof failed"
+    who = "the authority refused it" if known.refusal.problem else "it could not be proven"
     if known.refusal.failure:
         return f"{who}: {known.refusal.failure.what}"
     return f"{who}: {words[0] if words else known.refusal.problem}"

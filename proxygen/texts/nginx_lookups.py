@@ -1,4 +1,4 @@
-"""Names in the administrator's directives for nginx that it looks up itself."""
+"""Host names in the administrator's nginx directives that nginx looks up itself."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from proxygen.services.nginx_lookups import looked_up
 
 
 def looked_up_at_the_start(additions: Mapping[str, Additions]) -> Iterator[str]:
-    """A name in the administrator's directives that nginx itself looks up."""
+    """Yield a warning about each host name that nginx looks up when it starts."""
     for scope, each in additions.items():
         for name, text in each.files:
             place = f"nginx.d/{scope}/{name}" if scope else f"nginx.d/{name}"
             for line, host in looked_up(text):
                 yield (
-                    f"{place}:{line}: nginx looks up {host} when it starts, and does not start for "
-                    "anybody while that fails, as after a reboot without the DNS; write its "
-                    "address, make it a backend of the model, or have it looked up later: "
+                    f"{place}:{line}: nginx looks up {host} when it starts, and does not start at "
+                    "all while this fails, for example after a reboot without DNS; write the "
+                    "address instead, make it a backend of the model, or have it looked up later: "
                     f"`resolver`, `set $to {host};`, and `$to` in its place"
                 )

@@ -1,4 +1,4 @@
-"""Remedies: what people are told of a name that cannot be proven, and of what they can do."""
+"""Remedies: why a name cannot be proven, and what to do about it, in any language."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NEEDED = {
     **dict.fromkeys(("cname-loop", "chain-too-long"), "alias"),
     **dict.fromkeys(("too-many", "cannot-look", "not-fetched", "through-proxy"), "nothing"),
 }
-"""From the code of a finding to the phrase about what is needed; else it is called the same."""
+"""From the code of a finding to the key of the phrase about what is needed, if not the same."""
 
 REASONS = {
     **{name: name for name in ("dns", "dnssec", "connection", "unauthorized", "caa")},
@@ -32,18 +32,18 @@ REASONS = {
 THEIRS = frozenset(
     {"dns", "dnssec", "connection", "unauthorized", "caa", "rateLimited", "rejectedIdentifier"}
 )
-"""What the contact of a domain can do something about; the rest is the operator's matter."""
+"""What the contact of a domain can correct; the rest is for the operator."""
 
 
 @dataclass(frozen=True, slots=True)
 class Telling:
-    """Words about names in one *language*; *server* is the name of the global URL."""
+    """Sentences about names in one *language*; *server* is the name of the global URL."""
 
     language: Language
     server: str
 
     def found(self, name: str, finding: Finding) -> str:
-        """Return what a look at a name found; what does not exist may be what its alias names."""
+        """Return what a check of a name found; what is missing may be the target of its CNAME."""
         missing = finding.get("name") if finding.code == "nxdomain" else ""
         return self.filled("finding", finding.code, missing or name, finding)
 
@@ -76,6 +76,6 @@ class Telling:
 
 
 def kind_of(known: Known) -> str:
-    """Return what the phrases about the refusal of a name are called."""
+    """Return the key of the phrases about the refusal of a name."""
     problem = known.refusal.problem if known.refusal else ""
     return REASONS.get(problem.rpartition(":")[2], "other")

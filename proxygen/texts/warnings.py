@@ -1,4 +1,4 @@
-"""What is worth a warning although nothing failed."""
+"""Warnings: what a person should know although nothing failed."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from proxygen.texts.names import Named, not_ready, troubled
 from proxygen.texts.nginx_lookups import looked_up_at_the_start
 
 LEFT_OUT = "left-out"
-"""The code of what is told of parts that services refuse; a run tells it as failures."""
+"""The code of warnings about parts that a service refuses; a run reports them as failures."""
 
 
 def warnings(site: Site, observed: Observed, now: datetime) -> tuple[Coded, ...]:
-    """Return the warnings of the whole site, the gravest first."""
+    """Return the warnings about the whole site, the most serious first."""
     return (
         *coded("stand-in", stand_in_serves(observed), GLOBAL),
         *coded("ended", ended(site, observed, now)),
@@ -41,19 +41,19 @@ def warnings(site: Site, observed: Observed, now: datetime) -> tuple[Coded, ...]
 
 
 def stand_in_serves(observed: Observed) -> Iterator[str]:
-    """A stand-in is no certificate that a client accepts."""
+    """Clients accept no stand-in."""
     bundle = observed.bundles.get(GLOBAL)
     if bundle and bundle.stand_in:
         yield (
-            "a self-signed stand-in serves as the global certificate until the real one arrives: "
-            "clients refuse or ask"
+            "the global certificate is a self-signed stand-in until the real one is obtained; "
+            "clients refuse it, or show a warning"
         )
 
 
 def ended(site: Site, observed: Observed, now: datetime) -> Iterator[str]:
-    """A certificate that has ended still serves, since any is better than none.
+    """A certificate that has expired stays in use, since any is better than none.
 
-    Of one whose URL has led elsewhere for weeks nobody needs to hear any more.
+    There is no warning about one whose URL has pointed to another server for weeks.
     """
     found = ending(site, Seen(observed), observed, now)
     given_up = {each.of for each in found if each.known and each.every == ONCE}
@@ -61,12 +61,12 @@ def ended(site: Site, observed: Observed, now: datetime) -> Iterator[str]:
         bundle = observed.bundles.get(wanted.owner)
         if bundle and bundle.not_after < now and wanted.owner not in given_up:
             end = f"{bundle.not_after:%Y-%m-%d %H:%M} UTC"
-            words = f"the certificate of {readable(wanted.owner)} ended {end}"
+            words = f"the certificate of {readable(wanted.owner)} expired on {end}"
             yield Coded(words, "ended", wanted.owner)
 
 
 def ending_soon(site: Site, observed: Observed, now: datetime) -> Iterator[str]:
-    """A certificate so near its end that people are warned by message, too."""
+    """A certificate that expires so soon that a mail is sent as well."""
     for alert in ending(site, Seen(observed), observed, now):
         bundle, attempt = alert.bundle, alert.attempt
         if bundle is None or bundle.not_after < now:
@@ -75,9 +75,13 @@ def ending_soon(site: Site, observed: Observed, now: datetime) -> Iterator[str]:
         if alert.known and (trouble := alert.known[0].trouble):
             name = alert.known[0].name
             why = f": {readable(name)}: {sentence_about(name, trouble)}"
-        what = "a new one is needed" if alert.kind == "supplied" else f"it is not renewed yet{why}"
+        what = (
+            "a new one is needed"
+            if alert.kind == "supplied"
+            else f"it has not been renewed yet{why}"
+        )
         until = f"{bundle.not_after:%Y-%m-%d %H:%M} UTC"
-        words = f"the certificate of {readable(alert.of)} is valid only until {until}; {what}"
+        words = f"the certificate of {readable(alert.of)} expires on {until}; {what}"
         yield Coded(words, "ending", alert.of)
 
 
@@ -123,13 +127,14 @@ def words_for(owner: Owner, missing: list[str]) -> str:
     """Return the warning about the names of one owner, with what to do."""
     names = ", ".join(map(readable, missing[:3])) + (" …" if len(missing) > 3 else "")
     remedy = (
-        "until its own certificate is obtained"
+        "this ends once its own certificate is obtained"
         if owner.certificate
-        else "add `certificate:` to the domain, or the names to the global certificate"
+        else "set `certificate:` for the domain, or add the names to the global certificate"
     )
     return (
-        f"{readable(owner.key)}: {names} served with the global certificate, which does not cover "
-        f"{'it' if len(missing) == 1 else 'them'}: browsers will warn; {remedy}"
+        f"{readable(owner.key)}: the global certificate is used for {names}, but does not cover "
+        f"{'this name' if len(missing) == 1 else 'these names'}, so browsers show a warning; "
+        f"{remedy}"
     )
 
 
@@ -142,15 +147,15 @@ def two_server_blocks(site: Site, observed: Observed) -> Iterator[str]:
         owners = [owner for owner in site.owners if owner.key not in dropped]
         for name in (name for owner in owners for name in owner.names if name in others):
             yield (
-                f"{state.name}: a server block of yours has the name {readable(name)} as well, and "
-                "only the first of the two answers; take the name out of one of them"
+                f"{state.name}: a server block of your own also has the name {readable(name)}, and "
+                "only the first of the two is used; remove the name from one of them"
             )
 
 
 def without_addresses(site: Site, observed: Observed) -> Iterator[str]:
-    """A name of an upstream server that has no address at present.
+    """A host name of an upstream server that has no address at present.
 
-    What it had before serves on; without any, requests that only it could answer get 502.
+    Its last known addresses stay in use; without any, requests that only it could answer get 502.
     """
     if not observed.nameless:
         return
@@ -165,63 +170,61 @@ def without_addresses(site: Site, observed: Observed) -> Iterator[str]:
 def no_address(name: str, trouble: str, backends: Sequence[str], former: Sequence[str]) -> str:
     """Return the warning about a name without an address."""
     what = (
-        f"its requests go on to {', '.join(former[:3])}, which it had last"
+        f"requests still go to {', '.join(former[:3])}, which it had last"
         if former
-        else "it is left out, and requests that no other server takes are answered with 502"
+        else "it is left out, and requests that no other server accepts get status 502"
     )
     whose = "backend" if len(backends) == 1 else "backends"
     return (
-        f"{whose} {', '.join(backends[:3])}: no address is found for {name} ({trouble}); {what}; "
-        "correct the name, its DNS or /etc/hosts, and it is used by itself (`proxygen apply` looks "
-        "at once)"
+        f"{whose} {', '.join(backends[:3])}: no address found for {name} ({trouble}); {what}; "
+        "correct the name, its DNS or /etc/hosts, then run `proxygen apply`"
     )
 
 
 def is_not_running(name: str) -> str:
     """Return the warning about a service that does not run."""
-    return f"{name} is not running; proxygen starts no service"
+    return f"{name} is not running; proxygen does not start services"
 
 
 def did_not_serve(name: str) -> str:
-    """Return the warning about a service of which the last look saw something else."""
+    """Return the warning about a service that served something else when it was last probed."""
     return (
-        f"{name} did not serve what is wanted when it was last looked at; `proxygen apply` looks"
-        " again"
+        f"{name} did not serve the right certificate when it was last probed; run `proxygen apply` "
+        "to probe it again"
     )
 
 
 def not_asked(services: Iterable[ServiceState]) -> Iterator[Coded]:
-    """Yield a warning about each service that was not asked everywhere what it shows."""
+    """Yield a warning about each service that was not probed everywhere."""
     for state in services:
         if state.installed.unasked:
             yield Coded(was_not_asked(state), "unasked", state.name)
 
 
 def was_not_asked(state: ServiceState) -> str:
-    """Return the warning about a service that was not asked everywhere what it shows."""
+    """Return the warning about a service that was not probed everywhere."""
     count = len(state.installed.unasked)
     names = "1 name" if count == 1 else f"{count:,} names"
     return (
-        f"{state.name} was not asked yet what it shows for {names} "
-        f"({some(sorted(state.installed.unasked))}), as there was no time left; the next "
-        "`proxygen apply` asks, and so does the daemon"
+        f"{state.name} has not been probed yet for {names} "
+        f"({some(sorted(state.installed.unasked))}), for lack of time; the next `proxygen apply`, "
+        "or the daemon, does so"
     )
 
 
 def was_refused(state: ServiceState) -> str:
-    """Return the warning about a service that was not given what the model wants."""
+    """Return the warning about a service that still has its previous configuration."""
     refused = state.installed.refused
     if refused is None:
         return ""
     return (
-        f"{state.name} was not given what the model wants since {refused.since:%Y-%m-%d %H:%M} "
-        f"UTC, and serves what it had before: {refused.in_short}; correct that, then run "
-        "`proxygen apply`"
+        f"{state.name} has kept its previous configuration since {refused.since:%Y-%m-%d %H:%M} "
+        f"UTC: {refused.in_short}; correct this, then run `proxygen apply`"
     )
 
 
 def from_services(observed: Observed) -> Iterator[Coded]:
-    """What a service's own configuration holds that is not ours but works against us."""
+    """Yield the warnings about services: their state, and directives of others against ours."""
     for name, state in observed.services.items():
         if state.facts:
             yield from coded("configuration", state.facts.warnings, name)
@@ -239,39 +242,40 @@ def from_services(observed: Observed) -> Iterator[Coded]:
     yield from not_asked(observed.services.values())
     for name in observed.gone:
         words = (
-            f"{name} was set up by proxygen and is not on this host any more; run `proxygen "
-            f"uninstall {name}` to take out what is left of it, or install {name} again"
+            f"{name} was set up by proxygen, but is not on this host any more; run `proxygen "
+            f"uninstall {name}` to remove what is left of its set-up, or install {name} again"
         )
         yield Coded(words, "gone", name)
     for name in observed.abandoned:
         words = (
-            f"{name} is in `services` no more, so its certificate is renewed no more; "
-            f"`proxygen uninstall {name}` gives it back as it was"
+            f"{name} is no longer in `services`, so proxygen does not renew its certificate; run "
+            f"`proxygen uninstall {name}` to restore its own configuration"
         )
         yield Coded(words, "abandoned", name)
 
 
 def brought(site: Site, observed: Observed) -> Iterator[str]:
-    """A certificate that another ACME client is to bring, but did not, or not for every name."""
+    """A certificate that another ACME client obtains, but has not yet, or not for every name."""
     for owner in site.owners:
         if owner.certificate and owner.certificate.issuer == "hook":
             yield from waited_for(owner, observed.bundles.get(owner.key))
 
 
 def waited_for(owner: Owner, bundle: Bundle | None) -> Iterator[str]:
-    """Yield what is missing of a certificate that is brought by `proxygen hook`."""
-    what = f"{readable(owner.key)} waits for `proxygen hook`, with which another ACME client brings"
+    """Yield what is missing of a certificate that another client hands over."""
+    name = readable(owner.key)
+    client = "another ACME client must obtain it and call `proxygen hook`"
     if bundle is None:
-        yield f"{what} its certificate: until then the global certificate serves"
+        yield f"{name} has no certificate yet, and uses the global one: {client}"
     elif bundle.stand_in:
-        yield f"{what} its certificate: until then a stand-in serves"
+        yield f"{name} has no certificate yet, and uses a self-signed stand-in: {client}"
     elif bundle.issuer != "hook":
         ends = f"{bundle.not_after:%Y-%m-%d}"
-        serves = "an adopted one" if bundle.issuer == ADOPTED else f"that from {bundle.issuer}"
-        yield f"{what} its next certificate: {serves} serves, until {ends} at most"
+        kind = "an adopted certificate" if bundle.issuer == ADOPTED else f"one from {bundle.issuer}"
+        yield f"{name} uses {kind}, which expires on {ends}; for the next one, {client}"
     elif missing := [name for name in owner.names if not bundle.covers(name)]:
         names = ", ".join(map(readable, missing[:3])) + (" …" if len(missing) > 3 else "")
         yield (
-            f"{readable(owner.key)}: the certificate that was brought does not cover {names}: have "
-            "the client that obtains it add the name, and call `proxygen hook` again"
+            f"{name}: the certificate from `proxygen hook` does not cover {names}; have the client "
+            "that obtains it add what is missing, and call `proxygen hook` again"
         )

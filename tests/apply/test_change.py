@@ -78,11 +78,13 @@ RELOAD = failure("not-reloaded", Scope.SERVICE, "nginx", words="[emerg] bind() f
 def test_a_change_that_was_taken_back_says_what_happened_and_what_is_in_place() -> None:
     said = ServiceError(consisting_of("taken-back", "nginx", RELOAD))
     assert said.what == "nginx did not reload"
-    assert said.remedy.startswith("the former files are back in place; repair what")
+    assert said.remedy.startswith("the previous files are back in place; correct the")
     assert (said.words, said.failure.of) == (RELOAD.words, "nginx")
     assert said.as_json()["failure"]["parts"] == [RELOAD.as_json()]
     stays = consisting_of("new-files-stay", "nginx", LATE)
-    assert stays.remedy.startswith("the new files stay, as nginx refuses the former ones; see")
+    assert stays.remedy.startswith(
+        "the new files stay in place, as nginx refuses the previous ones; run"
+    )
 
 
 def test_what_could_not_be_taken_back_either_has_both_reasons() -> None:

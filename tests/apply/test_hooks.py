@@ -222,7 +222,7 @@ def test_a_failing_hook_is_a_warning_and_the_next_one_runs(parts: Parts) -> None
     told = a_round(parts, obtain=[GLOBAL_ONE, A])
     assert lines(parts) == ["global", "a.example"]
     assert len(told.warnings) == 2
-    assert "hook deploy.d/10: ended with code 3" in told.warnings[0]
+    assert "hook deploy.d/10: exited with status 3" in told.warnings[0]
     assert told.warnings[0].endswith("for global: what went wrong")
     first, second = runs(parts.own, "a.example")
     code = failure("hook-ended", Scope.HOST, status=3)

@@ -296,7 +296,7 @@ def test_a_refused_contact_blocks_nobody_and_is_tried_again_only_on_the_next_day
     server.answers["RCPT"] = lambda said: "550 unknown" if said == CONTACT else None
     outcome, _ = here.round(here.near)
     (warning,) = outcome.warnings
-    assert warning.startswith(f"the mail server refused a message to {CONTACT}; 550 unknown")
+    assert warning.startswith(f"the mail server refused a mail to {CONTACT}; 550 unknown")
     assert to(server) == [ADMIN]
     assert here.waiting() == []
     here.now += HOUR
@@ -368,7 +368,7 @@ def test_a_full_disk_is_told_once_although_nothing_can_be_stored(
     assert len(server.mails) == 2  # nothing was stored yet, so it is not known to be solved
     here.store.full = False
     here.round()
-    assert str(server.mails[-1]["Subject"]) == "Solved: proxygen can store again"
+    assert str(server.mails[-1]["Subject"]) == "Solved: proxygen can write to its store again"
     assert len(server.mails) == 3
     assert here.memory.unwritten == {}
     here.restart()
@@ -441,8 +441,8 @@ def test_a_model_that_is_wrong_for_long_is_told_and_when_it_is_right_again(
     here.memory.wrong = None
     here.round()
     assert [str(each["Subject"]) for each in server.mails] == [
-        "proxygen's model has been wrong for more than a day",
-        "Solved: the model is right again",
+        "The model of proxygen has had mistakes for more than a day",
+        "Solved: the model has no mistakes any more",
     ]
 
 

@@ -171,7 +171,7 @@ def test_proxy_protocol_goes_first(server: Tls) -> None:
 @pytest.mark.parametrize(
     ("starttls", "act", "words"),
     [
-        ("smtp", script(b"554 go away\r\n"), "the server's banner refuses: 554 go away"),
+        ("smtp", script(b"554 go away\r\n"), "the server refused the connection: 554 go away"),
         ("smtp", script(b"220 x\r\n", b"250 SIZE\r\n"), "STARTTLS is not offered"),
         ("smtp", script(b"220 x\r\n", b"502 what\r\n"), "EHLO is refused: 502 what"),
         ("smtp", script(b"220 x\r\n", b"250 STARTTLS\r\n", b"454 no\r\n"), "is refused: 454 no"),
@@ -181,7 +181,7 @@ def test_proxy_protocol_goes_first(server: Tls) -> None:
         ("sieve", script(b'"SASL" ""\r\nOK\r\n'), "STARTTLS is not offered"),
         ("imap", script(b"* OK \x1b[31m\r\n", b"a1 NO \x1b[2Jred\r\n"), "a1 NO ?[2Jred"),
         ("pop3", script(b""), "closed the connection before TLS"),
-        ("pop3", script(b"+OK x\r\n", b"+OK go\r\n+OK injected\r\n"), "went on in plain text"),
+        ("pop3", script(b"+OK x\r\n", b"+OK go\r\n+OK injected\r\n"), "continued in plain text"),
     ],
 )
 def test_a_server_that_does_not_come_to_tls_is_quoted(starttls: str, act: Act, words: str) -> None:
@@ -249,9 +249,9 @@ def test_a_hostile_server_neither_hangs_nor_floods(starttls: str | None, act: Ac
 @pytest.mark.parametrize(
     ("what", "words"),
     [
-        (b"220-" + b"x" * 4096, "the server sent an endless line"),
+        (b"220-" + b"x" * 4096, "the server sent a line that is too long"),
         (b"220-\r\n", "the server sent too many lines"),
-        (b"220-" + b"x" * 4000 + b"\r\n", "the server sent too much before TLS"),
+        (b"220-" + b"x" * 4000 + b"\r\n", "the server sent too much data before TLS"),
     ],
 )
 def test_what_a_server_may_say_is_bounded(what: bytes, words: str) -> None:

@@ -45,7 +45,7 @@ def test_all_is_well_after_apply(root: Path) -> None:
     run = proxygen("--root", root, "check")
     assert (run.returncode, run.stderr) == (0, "")
     assert run.stdout.count("\n") == 1
-    assert run.stdout.startswith("PROXYGEN OK - 2 certificates, the first ends in 89 days (")
+    assert run.stdout.startswith("PROXYGEN OK - 2 certificates, the first expires in 89 days (")
     said = figures(run.stdout.strip())
     assert said["certificates"] == "2;;;0"
     assert said["failing"] == said["due"] == said["postponed"] == said["unserved"] == "0;;;0"

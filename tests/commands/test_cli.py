@@ -276,7 +276,7 @@ def test_what_acme_names_and_cannot_be_used_is_five(root: Path) -> None:
         f"acme.trusted_roots[1] ({model}:7:3):\n  cannot read /no/such.pem: No such file"
         in run.stdout
     )
-    assert "key.pem holds no CA certificate as PEM" in run.stdout
+    assert "key.pem contains no CA certificate in PEM format" in run.stdout
     assert "pipe.pem: it is a pipe, not a regular file" in run.stdout
     assert "see above" in run.stdout
     said = json.loads(proxygen("--root", root, "validate", "--json").stdout)

@@ -119,7 +119,7 @@ def test_every_name_is_told_and_what_is_in_trouble_first(root: Path) -> None:
     assert shown[1].startswith(f"bücher.example ({BUECHER})")
     assert "the authority refused it: DNS problem: NXDOMAIN looking up A; next " in shown[1]
     assert shown[2].split()[:7] == [LATE, A, "waiting", "for", "DNS", "2", "d"]
-    assert "  the A record 198.51.100.7 leads to another server (404 Not Found); next" in shown[2]
+    assert "  the A record 198.51.100.7 points to another server (404 Not Found); next" in shown[2]
     assert shown[-2:] == [
         "7 names: 1 waiting for DNS, 2 ready, 2 issued, 1 failed, 1 global,"
         " 2 of those that are ready not checked",
@@ -135,7 +135,7 @@ def test_with_verbose_the_evidence_stands_below_each_name_with_a_problem(root: P
     assert shown[at + 1].startswith(f"    since {NOW - 2 * DAY:%Y-%m-%d %H:%M} UTC, next check ")
     assert shown[at + 1].endswith(f" {NOW + timedelta(hours=2):%Y-%m-%d %H:%M} UTC")
     assert shown[at + 2 : at + 4] == [
-        "    the A record 198.51.100.7 leads to another server (404 Not Found)",
+        "    the A record 198.51.100.7 points to another server (404 Not Found)",
         "    found: A 198.51.100.7",
     ]
     assert len(shown) == 1 + 7 + 2 * 3 + 2
@@ -154,7 +154,7 @@ def test_all_the_evidence_stands_below_a_name_one_line_for_each_thing(root: Path
     run = proxygen("--root", root, "names", LATE)
     told = run.stdout.splitlines()[3:-1]
     assert [each.strip().partition(" (")[0] for each in told[:3]] == [
-        "the A record 198.51.100.7 leads to another server",
+        "the A record 198.51.100.7 points to another server",
         f"the CAA records of {A} do not allow letsencrypt.org",
         "the authority refused it: DNS problem: NXDOMAIN looking up A",
     ]
@@ -180,7 +180,9 @@ def test_a_name_that_is_ready_and_waits_for_others_is_told_when_it_joins(root: P
     just_now = datetime.now(UTC)  # the command's clock goes on while other tests run
     NameBook(store(root)).note(A, [replace(shifted(looked), ready_since=just_now)])
     joins = just_now + timedelta(minutes=5)
-    assert lines(root)[f"bücher.example ({BUECHER})"].endswith(f"joins at {joins:%H:%M} UTC")
+    assert lines(root)[f"bücher.example ({BUECHER})"].endswith(
+        f"will be added to the certificate at {joins:%H:%M} UTC"
+    )
     assert said(root)[BUECHER]["joins_at"] == joins.isoformat()
 
 
@@ -254,7 +256,7 @@ def test_programs_are_told_everything(root: Path) -> None:
         "unicode": LATE,
         "owner": A,
         "state": "waiting",
-        "words": "the A record 198.51.100.7 leads to another server (404 Not Found)",
+        "words": "the A record 198.51.100.7 points to another server (404 Not Found)",
         "since": known.bad_since.isoformat(),
         "next_check": known.look_at.isoformat(),
         "joins_at": None,
@@ -289,7 +291,7 @@ def test_programs_are_told_everything(root: Path) -> None:
                             "words": "404 Not Found",
                         }
                     ],
-                    "words": "the A record 198.51.100.7 leads to another server (404 Not Found)",
+                    "words": "the A record 198.51.100.7 points to another server (404 Not Found)",
                 }
             ],
         },

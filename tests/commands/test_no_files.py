@@ -202,7 +202,7 @@ def test_postfix_does_not_wait_for_a_writer(web: Machine, name: str) -> None:
     run = web.proxygen("apply", seconds=NEVER_WAITING)
     assert run.returncode == 4, clean(run)
     assert (
-        f"postfix cannot be looked at: {folder}/{name}: it is a pipe, not a regular file"
+        f"postfix cannot be examined: {folder}/{name}: it is a pipe, not a regular file"
         in run.stderr
     )
     leaf = client.leaf(web.nginx.https, "www.good.example")

@@ -73,7 +73,7 @@ def test_a_failure_is_told_with_its_next_attempt_and_what_to_do(
         "count": 1,
         "next_attempt": (NOW + timedelta(hours=3)).isoformat(),
         "what": "the secret env:KEY cannot be read: no A record",
-        "remedy": "set the variable, or name a readable file that holds it",
+        "remedy": "set the environment variable, or name a readable file that contains the secret",
         "problem": "urn:ietf:params:acme:error:dns",
         "words": "no A record",
         "failure": {
@@ -166,8 +166,8 @@ def test_what_hooks_did_is_told_and_those_that_failed_last_to_people(
     said = {each["owner"]: each["hooks"] for each in whole(root)["owners"]}
     assert said["global"] == []
     assert [(each["hook"], each["problem"]) for each in said["a.example"]] == [
-        ("20-fixed", "ended with code 1"),
-        ("10-copy", "ended with code 3"),
+        ("20-fixed", "exited with status 1"),
+        ("10-copy", "exited with status 3"),
         ("20-fixed", ""),
     ]
     assert said["a.example"][1] == {
@@ -175,7 +175,7 @@ def test_what_hooks_did_is_told_and_those_that_failed_last_to_people(
         "event": "deploy",
         "at": NOW.isoformat(),
         "seconds": 0.25,
-        "problem": "ended with code 3",
+        "problem": "exited with status 3",
         "failure": {
             "code": "hook-ended",
             "scope": "host",
@@ -187,7 +187,7 @@ def test_what_hooks_did_is_told_and_those_that_failed_last_to_people(
     }
     told = proxygen("--root", root, "status").stderr
     (line,) = (each for each in told.splitlines() if "hook " in each)
-    assert line.startswith("a.example: hook deploy.d/10-copy: ended with code 3 (0.2 s), ")
+    assert line.startswith("a.example: hook deploy.d/10-copy: exited with status 3 (0.2 s), ")
     assert line.endswith(r": last words\x1b[31m")
 
 
@@ -259,7 +259,7 @@ def test_names_that_no_certificate_covers_are_counted_and_the_first_is_told(root
             "name": name,
             "state": "waiting",
             "since": (NOW - DAY).isoformat(),
-            "words": "the A record 198.51.100.7 leads to another server (404 Not Found)",
+            "words": "the A record 198.51.100.7 points to another server (404 Not Found)",
         }
         for name in (LATE, A)
     ]

@@ -55,8 +55,12 @@ def test_a_resolver_gives_records_and_the_chain(resolver: Recursor) -> None:
     ("name", "trouble", "words"),
     [
         ("no.shop.example", "nxdomain", "shop.example know no no.shop.example"),
-        ("a.nobody.example", "no-delegation", "the servers of example know no nobody.example"),
-        ("a.nowhere", "no-delegation", "the servers of . know no a.nowhere"),
+        (
+            "a.nobody.example",
+            "no-delegation",
+            "the name servers of example do not know nobody.example",
+        ),
+        ("a.nowhere", "no-delegation", "the name servers of . do not know a.nowhere"),
         ("www.lame.example", "servfail", "answers SERVFAIL"),
         ("round.shop.example", "cname-loop", "-> about.shop.example -> round.shop.example"),
         ("c0.shop.example", "chain-too-long", "more than 10 CNAME records"),
@@ -292,7 +296,7 @@ def test_an_alias_of_what_is_no_host_name_leads_nowhere(
         asking = Resolving([(f"{network}1", port)], port=port, patience=0.5)
         found = asyncio.run(asking.look("a.example", "A"))
     assert (found.chain, found.records) == ((), ())
-    assert "leads to no host name" in because(found.because)
+    assert "does not point to a host name" in because(found.because)
 
 
 @pytest.mark.parametrize(

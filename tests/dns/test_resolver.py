@@ -80,7 +80,9 @@ def test_records_are_found_at_the_end_of_the_chain(
     [
         pytest.param("no.shop.example", "nxdomain", "shop.example know no no.shop", 0, id="name"),
         pytest.param("a.nobody.example", "no-delegation", "no nobody.example", 0, id="domain"),
-        pytest.param("a.nowhere", "no-delegation", "the servers of . know no", 0, id="no such TLD"),
+        pytest.param(
+            "a.nowhere", "no-delegation", "the name servers of . do not know", 0, id="no such TLD"
+        ),
         pytest.param("lost.shop.example", "no-delegation", "nobody.example", 1, id="alias to it"),
         pytest.param("dangling.shop.example", "nxdomain", "nothing.hoster.test", 1, id="dangling"),
         pytest.param("www.gone.example", "servers-silent", "connection refused", 0, id="gone"),
@@ -88,7 +90,7 @@ def test_records_are_found_at_the_end_of_the_chain(
         pytest.param("a.left.example", "servers-silent", "ns.right.example: no pub", 0, id="ring"),
         pytest.param("round.shop.example", "cname-loop", "-> about.shop.example ->", 2, id="loop"),
         pytest.param("c1.shop.example", "chain-too-long", "more than 10 CNAME", 11, id="too long"),
-        pytest.param("a..example", "cannot-look", "no question for the DNS", 0, id="no name"),
+        pytest.param("a..example", "cannot-look", "the DNS cannot be asked this", 0, id="no name"),
     ],
 )
 def test_trouble_names_what_is_wrong_and_whose_words_say_so(

@@ -80,7 +80,7 @@ def test_a_link_is_judged_by_where_it_leads(folder: Path, tmp_path: Path) -> Non
     link.symlink_to(program(outside / "x"))
     assert found(folder).programs == (link,)
     outside.chmod(0o777)
-    assert "others than its owner" in found(folder).warnings[0]
+    assert "users other than its owner" in found(folder).warnings[0]
     outside.chmod(0o755)
     assert target(link) == outside / "x"
     (outside / "x").unlink()
@@ -102,8 +102,8 @@ def test_every_folder_on_the_way_counts(tmp_path: Path, above: str, linked: bool
     (tmp_path / above).chmod(0o777)
     refused = found(path.parent)
     assert not refused.programs
-    assert f"others than its owner may write to {tmp_path / above} " in refused.warnings[0]
-    with pytest.raises(ServiceError, match="others than its owner"):
+    assert f"users other than its owner may write to {tmp_path / above} " in refused.warnings[0]
+    with pytest.raises(ServiceError, match="users other than its owner"):
         target(path)
 
 

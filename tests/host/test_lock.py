@@ -173,5 +173,5 @@ def test_a_holder_without_a_number_is_told_as_what_is_known_of_it(
         path.write_bytes(left)
         with pytest.raises(LockHeld) as caught, lock.held(path):
             pass
-    assert caught.value.what == f"another process holds {path}"
+    assert caught.value.what == f"another process holds the lock {path}"
     assert f"fuser -v {path}" in caught.value.remedy

@@ -72,7 +72,7 @@ ENDLESS = "import os\nwhile True: os.write(1, b'x' * 65536); os.write(2, b'y' * 
 
 def test_a_program_that_prints_endlessly_fills_no_memory_and_is_ended() -> None:
     before = psutil.Process().memory_info().rss
-    with pytest.raises(ServiceError, match="did not end within 1 seconds"):
+    with pytest.raises(ServiceError, match="did not finish within 1 seconds"):
         processes.run(python(ENDLESS), timeout=1)
     assert psutil.Process().memory_info().rss - before < 8 * LONGEST_ANSWER
 
@@ -166,7 +166,7 @@ def test_a_program_that_hangs_is_ended_with_its_group_and_its_words_are_kept(
     tmp_path: Path,
 ) -> None:
     program = "import sys; print('begun', flush=True)" + FORKS
-    with pytest.raises(ServiceError, match="did not end within 2 seconds") as caught:
+    with pytest.raises(ServiceError, match="did not finish within 2 seconds") as caught:
         finish(program, str(tmp_path / "pid"), "stay", timeout=2)
     assert caught.value.words == "begun"
     child = int((tmp_path / "pid").read_text())

@@ -35,7 +35,7 @@ def test_an_override_that_cannot_be_read_is_told_with_its_path(tmp_path: Path) -
         ("nginx/proxygen.conf.j2", "Is a directory"),
         ("postfix/main.cf.j2", "it is a pipe, not a regular file"),
     ):
-        with pytest.raises(ServiceError, match=f"it cannot be read: {words}") as caught:
+        with pytest.raises(ServiceError, match=f"cannot be read: {words}") as caught:
             render(found, Rendered(name, "x", {}))
         assert str(caught.value.where) == f"{tmp_path / name}:1"
     assert found.templates["nginx/stranger.conf.j2"].text

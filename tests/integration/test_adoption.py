@@ -456,7 +456,7 @@ def test_an_adoption_that_cannot_be_stored_concerns_its_domain_alone(
         for _ in range(2):
             run = host.proxygen("apply")
             assert run.returncode == 5, said(run)
-            assert "a.example: nothing can be stored" in run.stderr
+            assert "a.example: the store cannot be written to" in run.stderr
             assert "warning: a.example" not in said(run)
     assert all(seen[place] == {fingerprint(main)} for place in EVERYWHERE)
     assert seen["site"] == {fingerprint(site)}
@@ -496,7 +496,7 @@ def test_a_global_certificate_that_cannot_be_stored_leaves_the_services_as_they_
     with watched(host) as seen:
         run = host.proxygen("apply")
     assert run.returncode == 5, said(run)
-    assert "global: nothing can be stored" in run.stderr
+    assert "global: the store cannot be written to" in run.stderr
     assert "stand-in" not in said(run)
     assert {*seen["https"], *seen["smtp"], *seen["imap"]} == {fingerprint(main)}
     assert seen["site"] == {fingerprint(site)}

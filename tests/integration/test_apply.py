@@ -181,7 +181,7 @@ def test_a_foreign_broken_file_is_told_as_foreign_and_costs_no_certificate(web: 
     web.model(A | B, main=MAIN)
     run = web.proxygen("apply")
     assert run.returncode == 4
-    assert "even without proxygen's part" in run.stderr
+    assert "even without the part of proxygen" in run.stderr
     assert "zz-foreign.conf" in run.stderr
     assert foreign.read_text() == "server { listen nonsense; }\n"
     assert names(web, "www.a.example") == {"www.a.example"}
@@ -203,7 +203,7 @@ def test_a_configuration_that_is_accepted_but_not_served_is_put_back(web: Machin
     web.model(A, main=MAIN, services={"nginx": {"listen": listen, "certificates": "on_demand"}})
     run = web.proxygen("apply")
     assert run.returncode == 4
-    assert "the former files are back in place" in run.stderr
+    assert "the previous files are back in place" in run.stderr
     assert (web.root / "var/lib/proxygen/live/nginx/current").readlink() == current
     assert names(web, "www.a.example") == {"www.a.example"}
 
@@ -279,7 +279,7 @@ def test_a_second_run_at_once_is_refused(web: Machine) -> None:
     with subprocess.Popen(["flock", held, "sleep", "60"], start_new_session=True) as holder:
         try:
             run = retried(lambda: web.proxygen("apply"), lambda run: run.returncode == 7)
-            assert f"another process holds {held}" in run.stderr
+            assert f"another process holds the lock {held}" in run.stderr
         finally:
             os.killpg(holder.pid, signal.SIGKILL)
 
@@ -556,7 +556,7 @@ def test_a_server_block_of_the_administrator_for_our_name_is_warned_about(web: M
     web.model(A, main=MAIN)
     run = web.proxygen("apply")
     succeeded(run)
-    assert "a server block of yours has the name www.a.example as well" in run.stderr
+    assert "a server block of your own also has the name www.a.example" in run.stderr
 
 
 def test_a_service_that_left_the_model_is_warned_about_and_can_be_given_back(root: Path) -> None:
@@ -571,7 +571,7 @@ def test_a_service_that_left_the_model_is_warned_about_and_can_be_given_back(roo
         model = json.loads(path.read_text())
         del model["services"]["dovecot"]
         path.write_text(json.dumps(model))
-        assert "dovecot is in `services` no more" in machine.proxygen("apply").stderr
+        assert "dovecot is no longer in `services`" in machine.proxygen("apply").stderr
         succeeded(machine.proxygen("uninstall", "dovecot"))
         assert client.leaf(machine.dovecot.imaps) == shown
         assert machine.proxygen("apply").stderr == ""

@@ -107,7 +107,7 @@ def certbot(machine: Machine, *arguments: str) -> subprocess.CompletedProcess[st
 def test_what_certbot_obtains_and_renews_is_served_by_all(mail: Machine) -> None:
     mail.model({}, main=GLOBAL)
     said = succeeded(mail.proxygen("apply"))
-    assert "waits for `proxygen hook`" in said
+    assert "call `proxygen hook`" in said
     names = ("-d", "mail.example.net", "-d", "smtp.example.net")
     challenges = str(mail.root / "var/lib/proxygen/challenges")
     obtained = certbot(
@@ -245,7 +245,7 @@ def test_our_own_is_not_replaced_by_another_authoritys(web: Machine) -> None:
     now = datetime.now(UTC)
     issued = AUTHORITY.issue("www.a.example", not_before=now, not_after=now + timedelta(days=390))
     other = written(web.root / "acme.sh", issued)
-    refused(hook(web, **other), 2, "its authority is not known", "`certificate: hook`")
+    refused(hook(web, **other), 2, "was not issued by the authority", "`certificate: hook`")
     assert serials(web, "www.a.example") == before
     # One that the whole system trusts may be from our authority.
     (web.root / "trusted.pem").write_bytes(AUTHORITY.root_pem)
@@ -356,7 +356,7 @@ def test_files_that_a_person_gives_are_told_as_such(alone: Machine) -> None:
     other = written(alone.root / "y", AUTHORITY.issue("www.b.example"))
     both = ("--certificate", paths["CERT_PATH"], "--key")
     missing = hook(alone, *both, str(alone.root / "missing"))
-    refused(missing, 5, "missing: No such file", "name files that are there and can be read")
+    refused(missing, 5, "missing: No such file", "name files that exist, are readable")
     mixed = hook(alone, *both, other["CERT_KEY_PATH"])
     refused(mixed, 5, "has the certificate of www.a.example, issued by")
     assert "you wrote" not in missing.stderr + mixed.stderr

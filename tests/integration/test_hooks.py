@@ -106,8 +106,8 @@ def test_a_failing_hook_costs_nothing_but_a_warning(web: Machine) -> None:
     succeeded(run)
     warnings = json.loads(run.stdout)["warnings"]
     assert {each["words"].partition(" (")[0] for each in warnings} == {
-        "hook before.d/x: ended with code 7",
-        "hook deploy.d/x: ended with code 7",
+        "hook before.d/x: exited with status 7",
+        "hook deploy.d/x: exited with status 7",
     }
     assert len(warnings) == 2
     assert all(each["words"].endswith("for global: out of order") for each in warnings)

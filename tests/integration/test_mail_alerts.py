@@ -120,7 +120,7 @@ def test_an_authority_that_is_away_is_told_to_the_contact_without_internals(web:
         web.pebble.stop()
         rounds.round()
         (admin,), (contact,) = server.to("hostmaster@example.net"), server.to("it@a.example")
-        assert "has issued for nobody since" in body(admin)
+        assert "has not issued any certificate since" in body(admin)
         assert "n'émet pour personne" in body(contact)
         assert "L'exploitant du serveur est également averti" in body(contact)
         assert "Message d'origine" not in body(contact)

@@ -97,7 +97,7 @@ def test_an_upstream_without_an_address_costs_its_own_backend_alone(
     web.model(A | B, main=TRIAL, backends={"one": to(server.url), "two": to(two)})
     run = names.proxygen(web, "apply")
     succeeded(run)
-    assert "backend two: no address is found for app.internal" in run.stderr
+    assert "backend two: no address found for app.internal" in run.stderr
     assert "/etc/hosts" in run.stderr
     assert (status(web, "www.a.example"), status(web, "www.b.example")) == (200, 502)
     starts_cold(web)
@@ -124,7 +124,7 @@ def test_an_upstream_that_has_an_address_again_is_used_and_kept_when_its_name_go
     names.are({})
     run = names.proxygen(web, "apply")
     assert run.stdout == "nothing to do\n"
-    assert "its requests go on to 127.0.0.1" in run.stderr
+    assert "requests still go to 127.0.0.1" in run.stderr
     web.model(
         A | B,
         main=TRIAL,
@@ -245,7 +245,7 @@ def test_a_bad_file_of_one_domain_is_left_out_and_what_it_said_before_stays_in_f
     both(web, server, domains={"c.example": {"url": "https://www.c.example", "backend": "one"}})
     run = web.proxygen("apply")
     assert run.returncode == 4
-    assert "nginx refuses the directives of b.example; those that it took last" in run.stderr
+    assert "nginx refuses the directives of b.example; the last ones that it accepted" in run.stderr
     assert 'unknown directive "no_such_directive"' in run.stderr
     assert SAYS_WHERE in run.stderr
     assert "additions/" not in run.stderr
@@ -274,7 +274,7 @@ def test_a_new_domain_whose_directives_are_bad_is_closed_until_they_are_right(
     file = directives(web, "b.example/own.conf", WRONG)
     run = web.proxygen("apply")
     assert run.returncode == 4
-    assert "b.example, which is answered with 503" in run.stderr
+    assert "b.example; its requests are answered with status 503" in run.stderr
     assert (status(web, "www.a.example"), status(web, "www.b.example")) == (200, 503)
     assert web.proxygen("check").returncode == 2
     web.model(
@@ -299,7 +299,7 @@ def test_a_domain_that_was_open_stays_open_while_its_first_directives_are_bad(
     directives(web, "b.example/own.conf", WRONG)
     run = web.proxygen("apply")
     assert run.returncode == 4
-    assert "goes on without any, as before" in run.stderr
+    assert "served without them, as before" in run.stderr
     assert status(web, "www.b.example") == 200
 
 
@@ -386,7 +386,9 @@ def test_bad_directives_for_all_leave_those_in_force_that_were(
     both(web, server, domains={"c.example": {"url": "https://www.c.example", "backend": "one"}})
     run = web.proxygen("apply")
     assert run.returncode == 4
-    assert "directives of every server block; those that it took last are in force" in run.stderr
+    assert (
+        "directives for all server blocks; the last ones that it accepted stay in use" in run.stderr
+    )
     assert "nginx.d/all.conf:2" in run.stderr
     assert status(web, "www.c.example") == 200
     assert status(web, "www.c.example", "/secret") == 403
@@ -630,7 +632,7 @@ def test_a_certificate_that_this_nginx_refuses_leaves_the_global_one_in_its_plac
     both(web, server, domains={"b.example": short})
     run = web.proxygen("apply")
     assert run.returncode == 4
-    assert "which is served with the one that it had" in run.stderr
+    assert "its previous certificate stays in use" in run.stderr
     assert client.leaf(web.nginx.https, "www.b.example") == serving
     assert web.proxygen("apply").returncode == 4
     assert client.leaf(web.nginx.https, "www.b.example") == serving
@@ -679,7 +681,7 @@ def test_a_former_certificate_that_is_damaged_gives_way_to_the_global_one(
     for _ in range(2):
         run = web.proxygen("apply")
         assert run.returncode == 4
-        assert "certificate of b.example, which is served with the global one" in run.stderr
+        assert "certificate of b.example, which is served with the global certificate" in run.stderr
         assert "is damaged" not in run.stdout + run.stderr
         assert client.names(client.leaf(web.nginx.https, "www.b.example")) == {"mail.example.net"}
         assert stored(web) == kept
@@ -730,7 +732,7 @@ def test_a_certificate_that_nginx_takes_no_more_gives_way_to_the_global_one(
     strict.write_text(text.replace("ssl_ciphers ", "ssl_ciphers @SECLEVEL=3:"))
     run = web.proxygen("apply")
     assert run.returncode == 4
-    assert "certificate of b.example, which is served with the global one" in run.stderr
+    assert "certificate of b.example, which is served with the global certificate" in run.stderr
     assert status(web, "www.b.example") == 200
 
 
@@ -753,7 +755,7 @@ def test_a_backend_that_a_template_makes_nginx_refuse_is_closed_alone(
     web.model(A | B, main=TRIAL, backends=backends)
     run = web.proxygen("apply")
     assert run.returncode == 4
-    assert "nginx refuses backend two, whose requests are answered with 503" in run.stderr
+    assert "nginx refuses the backend two; its requests are answered with status 503" in run.stderr
     assert (status(web, "www.a.example"), status(web, "www.b.example")) == (200, 503)
     strict.unlink()
     succeeded(web.proxygen("apply"))

@@ -160,16 +160,16 @@ def test_what_nginx_refused_is_told_until_it_has_what_the_model_wants(web: Machi
     local.write_text("no_such_directive on;\n")
     web.model(A | B, main=MAIN)
     run = ended(web, 4, "apply")
-    assert "was not given what the model wants" not in run.stderr  # the failure itself is told
+    assert "has kept its previous configuration" not in run.stderr  # the failure itself is told
     check = ended(web, 1, "check").stdout
-    assert "WARNING - nginx was not given what the model wants since " in check
+    assert "WARNING - nginx has kept its previous configuration since " in check
     assert "no_such_directive" in check
     status = ended(web, 0, "status")
-    assert "warning: nginx was not given what the model wants since " in status.stderr
+    assert "warning: nginx has kept its previous configuration since " in status.stderr
     assert "no_such_directive" in status.stderr
     (said,) = told(web, 0, "status")["services"]
     assert "no_such_directive" in said["refused"]["words"]
-    assert "was not given what the model wants" in ended(web, 0, "plan").stderr
+    assert "has kept its previous configuration" in ended(web, 0, "plan").stderr
     before = written(web)
     ended(web, 4, "apply")
     assert written(web)[str(refused(web))] == before[str(refused(web))]  # no news
@@ -188,7 +188,7 @@ def test_what_was_refused_is_told_no_longer_once_the_model_is_as_before(web: Mac
     template.write_text("{{ nope }}")
     ended(web, 4, "apply")
     assert "names.conf.j2:1" in ended(web, 0, "status").stderr
-    assert "was not given what the model wants" in ended(web, 1, "check").stdout
+    assert "has kept its previous configuration" in ended(web, 1, "check").stdout
     template.unlink()
     assert ended(web, 0, "apply").stderr == ""  # nothing is to be installed
     assert ended(web, 0, "status").stderr == ""

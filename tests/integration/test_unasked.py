@@ -22,7 +22,7 @@ from tests.live.processes import environment
 TEMPLATES = Path(__file__).parents[2] / "templates"
 HURRIED = Path(__file__).with_name("hurried.py")
 MANY = {f"d{number}.example": {"url": f"https://d{number}.example"} for number in range(150)}
-NOT_ASKED = "warning: nginx was not asked yet what it shows for "
+NOT_ASKED = "warning: nginx has not been probed yet for "
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def test_what_was_not_asked_is_in_place_and_is_asked_by_the_next_run(web: Machin
     planned = ended(web, 0, "plan")
     assert ": no run has probed these places yet" in planned.stdout
     assert NOT_ASKED in planned.stderr
-    assert "nginx was not asked yet" in ended(web, 1, "check").stdout
+    assert "nginx has not been probed yet" in ended(web, 1, "check").stdout
     run = ended(web, 0, "apply")
     assert f"probe nginx: {len(verify['endpoints'])} connections as a client" in run.stdout
     assert "reload" not in run.stdout
@@ -118,7 +118,7 @@ def test_a_wrong_place_is_found_although_others_were_not_asked(web: Machine) -> 
     override(web, "d0.example")
     web.model(A | MANY, main=MAIN)
     run = hurried(web, 6, "apply")
-    assert "other places were not asked, as there was no time left" in run.stderr
+    assert "others were not probed for lack of time" in run.stderr
     assert noted(web, "unserved") == ["d0.example"]
     left = noted(web, "unasked")
     assert len(left) >= len(MANY) - AT_ONCE
@@ -169,7 +169,7 @@ def test_a_change_that_is_to_blame_is_put_back_although_others_were_not_asked(
         ours = ours.replace(f"ssl_certificate_key {said};", f"ssl_certificate_key {foreign};")
     wrong.write_text(ours)
     run = hurried(web, 4, "apply")
-    assert "took the new configuration, but serves something else" in run.stderr
+    assert "accepted the new configuration, but clients receive something else" in run.stderr
     assert shown(web, "d149.example") == shown(web, "d0.example") == {"mail.example.net"}
     assert notes(web) == []
 

@@ -129,7 +129,7 @@ def test_a_dovecot_that_does_not_start_for_our_file_is_given_what_it_wants(mail:
     assert "refuses proxygen's part of its configuration" in mail.proxygen("status").stdout
     applied = mail.proxygen("apply")
     assert applied.returncode == 6
-    assert "dovecot is not running; its files are in place" in applied.stderr
+    assert "dovecot is not running; its new configuration takes effect" in applied.stderr
     assert accepted(dovecot)
     dovecot.start()
     succeeded(mail.proxygen("apply"))
@@ -144,7 +144,10 @@ def test_a_dovecot_that_still_runs_is_given_what_a_cold_start_wants(mail: Machin
     serves = client.leaf(dovecot.imaps)
     back = mail.proxygen("rollback", "dovecot")
     assert back.returncode == 4
-    assert f"refused its former configuration, written for dovecot {version}" in back.stderr
+    assert (
+        f"refused its previous configuration, which was written for dovecot {version}"
+        in back.stderr
+    )
     assert "nothing to do" in mail.proxygen("plan").stdout
     assert accepted(dovecot)
     assert client.leaf(dovecot.imaps) == serves
@@ -164,7 +167,9 @@ def test_what_dovecot_refuses_besides_is_told_in_its_own_words(mail: Machine) ->
     dovecot.write("conf.d/20-theirs.conf", "nonsense_of_theirs = 1\n")
     run = mail.proxygen("apply")
     assert run.returncode == 4
-    assert "dovecot's configuration cannot be read, even without proxygen's part" in run.stderr
+    assert (
+        "configuration of dovecot cannot be read, even without the part of proxygen" in run.stderr
+    )
     assert re.search(r"\| doveconf: .*conf\.d/20-theirs\.conf", run.stderr)
     (dovecot.main.parent / "conf.d/20-theirs.conf").unlink()
     succeeded(mail.proxygen("apply"))
@@ -229,7 +234,10 @@ def test_another_certificate_that_is_read_after_ours_is_noticed_on_every_port(
             assert f"127.0.0.1:{port} " in run.stderr
         told = "warning: dovecot: a file that is read after proxygen's sets ssl_"
         assert told in machine.proxygen("plan").stderr
-        assert "CRITICAL: dovecot does not serve what is wanted" in machine.proxygen("check").stdout
+        assert (
+            "CRITICAL: dovecot does not serve the right certificate"
+            in machine.proxygen("check").stdout
+        )
         (dovecot.main.parent / "conf.d/99-zz-theirs.conf").unlink()
         os.kill(dovecot.pid, signal.SIGHUP)
         until(lambda: machine.proxygen("apply").returncode == 0, "our certificate", 100)
@@ -385,7 +393,7 @@ def test_uninstall_refuses_where_taking_ours_out_would_break_what_serves(web: Ma
     before = foreign(web)
     run = web.proxygen("uninstall")
     assert run.returncode == 4
-    assert "would refuse it without proxygen's part" in run.stderr
+    assert "would refuse it without the part of proxygen" in run.stderr
     assert "proxygen_connection" in run.stderr
     assert foreign(web) == before
     theirs.unlink()
@@ -426,7 +434,7 @@ def test_a_service_that_was_removed_is_told_until_it_is_taken_out(
     model = json.loads(web.config.read_text())
     del model["services"]
     web.config.write_text(json.dumps(model))
-    gone = "nginx was set up by proxygen and is not on this host any more"
+    gone = "nginx was set up by proxygen, but is not on this host any more"
     for command in ("plan", "status", "apply"):
         run = without_programs(web, command)
         assert run.returncode == 0

@@ -222,7 +222,7 @@ def test_a_second_daemon_is_refused_and_apply_is_not(web: Machine) -> None:
         daemon.until("round_ended")
         second = web.proxygen("watch")
         assert second.returncode == 7
-        assert f"`proxygen watch` runs (process {daemon.process.pid})" in second.stderr
+        assert f"`proxygen watch` is running (process {daemon.process.pid})" in second.stderr
         assert web.proxygen("apply").returncode == 0
 
 

@@ -162,7 +162,7 @@ def test_exactly_the_names_that_failed_are_refused_wildcards_told_from_their_par
     assert (refused.name, refused.problem) == (f"*.r.{APEX}", f"{URN}unauthorized")
     assert "TXT" in refused.words or "Correct value" in refused.words
     assert error.failure.unproven == (f"*.r.{APEX}",)
-    assert "did not see our TXT record" in error.what
+    assert "did not find our TXT record" in error.what
     assert "_acme-challenge" in error.remedy
     assert "port 80" not in error.remedy
     assert zones.values(f"_acme-challenge.r.{APEX}") == set()

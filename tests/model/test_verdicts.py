@@ -131,7 +131,7 @@ def made(*names: str, **more: object) -> KeyAndChain:
             made(key_usage=usage(key_encipherment=True)),
             "usage",
             True,
-            "may not sign handshakes",
+            "may not sign TLS handshakes",
             id="key encipherment only",
         ),
         pytest.param(made(key_usage=None), "usage", False, None, id="no key usage"),

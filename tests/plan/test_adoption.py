@@ -242,7 +242,7 @@ def test_an_adopted_one_is_watched_and_said_to_end_when_it_does() -> None:
         assert step
         observed = Observed({"global": step.bundle}, {}, {})
         said = "".join(warnings(SITE, observed, NOON))
-        assert ("the certificate of global is valid only until" in said) is told
+        assert ("the certificate of global expires on" in said) is told
         assert "stand-in" not in said
 
 

@@ -30,8 +30,13 @@ def refused(kind: Kind, name: str = OWN) -> LeftOut:
 @pytest.mark.parametrize(
     ("part", "facts", "code", "begins"),
     [
-        (refused(Kind.TEMPLATES, "nginx"), {}, "templates-left-out", "nginx refuses what"),
-        (refused(Kind.OWNER), {}, "owner-left-out", "nginx refuses a.example, which"),
+        (refused(Kind.TEMPLATES, "nginx"), {}, "templates-left-out", "nginx refuses the output"),
+        (
+            refused(Kind.OWNER),
+            {},
+            "owner-left-out",
+            "nginx refuses the server block of a.example, which",
+        ),
         (refused(Kind.CERTIFICATE), {}, "global-certificate-shown", "nginx refuses the certifi"),
         (
             refused(Kind.CERTIFICATE),
@@ -39,12 +44,12 @@ def refused(kind: Kind, name: str = OWN) -> LeftOut:
             "former-certificate-shown",
             "nginx refuses the certificate of a.example",
         ),
-        (refused(Kind.BACKEND, "web"), {}, "backend-closed", "nginx refuses backend web"),
+        (refused(Kind.BACKEND, "web"), {}, "backend-closed", "nginx refuses the backend web"),
         (
             refused(Kind.ADDITIONS),
             {"closed": frozenset({OWN})},
             "directives-closed",
-            "nginx refuses the directives of a.example, which is answered with 503",
+            "nginx refuses the directives of a.example; its requests",
         ),
         (refused(Kind.ADDITIONS), {"additions": GIVEN}, "directives-former", "nginx refuses the d"),
         (refused(Kind.ADDITIONS), {}, "directives-none", "nginx refuses the directives of a.exam"),
@@ -52,13 +57,13 @@ def refused(kind: Kind, name: str = OWN) -> LeftOut:
             refused(Kind.ADDITIONS, EVERYWHERE),
             {"additions": GIVEN},
             "directives-of-all-former",
-            "nginx refuses the directives of every server block; those",
+            "nginx refuses the directives for all server blocks; the last",
         ),
         (
             refused(Kind.ADDITIONS, EVERYWHERE),
             {},
             "directives-of-all-none",
-            "nginx refuses the directives of every server block, which",
+            "nginx refuses the directives for all server blocks, which",
         ),
     ],
 )
@@ -69,7 +74,7 @@ def test_it_is_told_by_a_code_in_each_language(
     assert (why.code, why.scope, why.of) == (code, Scope.SERVICE, "nginx")
     assert (why.words, why.where) == (part.words, part.where)
     assert why.what.startswith(begins)
-    assert why.remedy.endswith("all else is as the model wants it")
+    assert why.remedy.endswith("everything else is up to date")
     others = {told(why, phrases(each)).what for each in ("en", "de", "fr")}
     assert len(others) == 3
     assert all("nginx" in each and "?" not in each and "{" not in each for each in others)
@@ -94,7 +99,7 @@ def test_what_the_service_says_nothing_of_is_noted_by_a_code_and_told() -> None:
     part = LeftOut(refused(Kind.ADDITIONS).part, "", at_reload=7, why=why)
     assert left_out_from(json.loads(json.dumps(part.as_json()))) == part
     assert "old workers" not in json.dumps(part.as_json()).replace("old-workers-serve", "")
-    assert sentence(part, "nginx", WEB).endswith("but its old workers still serve")
+    assert sentence(part, "nginx", WEB).endswith("but its old workers are still running")
     assert "seine alten Prozesse" in told(why_left_out(part, "nginx", WEB), phrases("de")).words
 
 

@@ -72,7 +72,10 @@ def test_one_certificate_serves_all_whom_it_covers() -> None:
 
 def test_one_that_does_not_cover_every_name_is_refused_with_the_missing_ones() -> None:
     found = claimed("www.hook.example")
-    assert found["hook.example"].refusal.what == "hook.example: not covered: hook.example"
+    assert (
+        found["hook.example"].refusal.what
+        == "hook.example: the certificate does not cover hook.example"
+    )
     assert found["hook.example"].waits
 
 
@@ -87,7 +90,7 @@ def test_one_that_the_model_does_not_want_is_refused_with_what_to_write(owner: s
     found = claimed(f"www.{owner}")[owner]
     assert not found.accepted
     assert found.refusal
-    assert f"write `certificate: hook` for {owner} into the model" in found.refusal.remedy
+    assert f"set `certificate: hook` for {owner} in the model" in found.refusal.remedy
 
 
 def test_nobodys_names_lead_to_nobody() -> None:
@@ -104,7 +107,7 @@ def test_instead_of_our_own_it_is_taken_only_when_it_lasts_longer() -> None:
         wanted.authorities[0].directory,
     )
     shorter = claimed("www.acme.example", has={"acme.example": present}, days=30)["acme.example"]
-    assert "lasts longer" in str(shorter.refusal)
+    assert "is valid longer" in str(shorter.refusal)
     stand_in = replace(present, stand_in=True)
     assert claimed("www.acme.example", has={"acme.example": stand_in})["acme.example"].accepted
 
@@ -157,7 +160,7 @@ def present(of: Site, ends: int = 60, **more: Any) -> Bundle:
     return replace(bundle(wanted, ends=NOON + ends * DAY), **more)
 
 
-NOT_KNOWN = "its authority is not known to have issued this certificate"
+NOT_KNOWN = "the certificate was not issued by the authority that the model names"
 
 
 def test_a_first_certificate_from_a_ca_that_nobody_knows_is_not_the_authoritys() -> None:
@@ -203,7 +206,7 @@ def test_what_a_second_authority_issued_stays_its_own() -> None:
 @pytest.mark.parametrize("days", [398, 4000])
 def test_none_is_taken_that_lives_longer_than_any_authority_gives(days: int) -> None:
     found = of_acme(SITE, by(ROOT, "www.acme.example", days=days))
-    assert "no public authority issues for more than 398 days" in str(found.refusal)
+    assert "no public authority issues certificates for more than 398 days" in str(found.refusal)
     assert of_acme(SITE, by(ROOT, "www.acme.example", days=397)).accepted
 
 

@@ -81,7 +81,7 @@ def test_anything_else_is_refused(value: object) -> None:
 def test_no_expression_gets_past_the_gate(text: str) -> None:
     with pytest.raises(ServiceError) as refused:
         rendered(text, {"other.j2": "{{ v }}"}, v=EVIL)
-    assert "return 200" not in str(refused.value) or "may not stand there" in str(refused.value)
+    assert "return 200" not in str(refused.value) or "is not allowed there" in str(refused.value)
 
 
 def test_what_the_template_itself_says_stays_as_it_is() -> None:
@@ -125,7 +125,7 @@ def test_a_wrong_template_is_told_with_path_and_line(text: str, where: str) -> N
     with pytest.raises(ServiceError) as refused:
         rendered(text, {"other.j2": "b\n{{ v | nonsense }}"}, v="fine")
     assert refused.value.where == where
-    assert "remove it so that proxygen's own is used" in refused.value.remedy
+    assert "remove it to use the one of proxygen" in refused.value.remedy
 
 
 def test_a_missing_template_is_told_by_name() -> None:
@@ -137,7 +137,7 @@ def test_a_path_is_a_text_and_nothing_more() -> None:
     assert rendered("{{ path }}", path=Path("/var/lib")) == "/var/lib"
     with pytest.raises(ServiceError, match="read_text"):
         rendered("{{ path.read_text() }}", path=Path("/etc/passwd"))
-    with pytest.raises(ServiceError, match="may not stand there"):
+    with pytest.raises(ServiceError, match="is not allowed there"):
         rendered("{{ path }}", path=Path("/a b"))
 
 

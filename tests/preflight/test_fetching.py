@@ -157,7 +157,7 @@ def test_a_redirect_into_a_private_network_is_not_followed(
 def test_a_redirect_to_a_host_without_address_ends_there(network: str, beacon: Beacon) -> None:
     with web(f"{network}1", beacon.port, to(f"http://{OTHER}/")):
         got = fetched(f"{network}1", beacon)
-    why = "it has no address that can be asked from here"
+    why = "it has no address that can be reached from here"
     assert told(got) == f"after a redirect to http://{OTHER}/: {why}"
 
 
@@ -194,11 +194,11 @@ TARGET = Target("http", NAME, 80, "/x")
         pytest.param("/ü", "no URL", id="not ASCII"),
         pytest.param("/" + "a" * 2000, "no URL", id="too long"),
         pytest.param("http://a.example:22/", "port 22", id="another port"),
-        pytest.param("gopher://a.example/", "not on the web", id="another scheme"),
-        pytest.param("http://localhost/", "not on the web", id="no full host name"),
-        pytest.param("http://[::1/", "not on the web", id="half an address"),
-        pytest.param("http://a.example:99999/", "not on the web", id="no port"),
-        pytest.param("https:///x", "not on the web", id="no host"),
+        pytest.param("gopher://a.example/", "not an HTTP URL", id="another scheme"),
+        pytest.param("http://localhost/", "not an HTTP URL", id="no full host name"),
+        pytest.param("http://[::1/", "not an HTTP URL", id="half an address"),
+        pytest.param("http://a.example:99999/", "not an HTTP URL", id="no port"),
+        pytest.param("https:///x", "not an HTTP URL", id="no host"),
     ],
 )
 def test_no_redirect_is_followed_that_no_authority_would_follow(location: str, words: str) -> None:
@@ -233,8 +233,8 @@ def endless(piece: bytes) -> Script:
 @pytest.mark.parametrize(
     ("piece", "words"),
     [
-        pytest.param(b"X: y\r\n" * 100, "the head of the answer is longer", id="head"),
-        pytest.param(b"x" * 1000, "the head of the answer is longer", id="line"),
+        pytest.param(b"X: y\r\n" * 100, "the header of the answer is longer", id="head"),
+        pytest.param(b"x" * 1000, "the header of the answer is longer", id="line"),
         pytest.param(b"\r\n\r\n" + b"x" * 100, "another content", id="body"),
         pytest.param(
             b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * 1500, "another", id="chunks"

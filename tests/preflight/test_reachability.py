@@ -83,7 +83,7 @@ def test_an_interface_is_not_behind_nat(network: str, beacon: Beacon) -> None:
         pytest.param(b"", "ended before", id="no answer"),
         pytest.param(
             reply("302 Found", "", "Location: ftp://files.example/"),
-            "a redirect to ftp://files.example/, which is not on the web",
+            "it redirects to ftp://files.example/, which is not an HTTP URL",
             id="a redirect elsewhere",
         ),
     ],

@@ -38,7 +38,7 @@ def found(trouble: Trouble = Trouble.NONE, **more: object) -> Found:
         pytest.param(found(Trouble.SERVERS_SILENT, because=NS1), [("servers-silent", True)],
                      "do not answer (ns1)", id="silent"),
         pytest.param(found(Trouble.SERVERS_LAME, because=NS1), [("servers-lame", True)],
-                     "do not know the zone (ns1)", id="lame"),
+                     "do not serve the zone (ns1)", id="lame"),
         pytest.param(found(Trouble.SERVFAIL, because=X), [("servfail", True)], "fail: x",
                      id="failing"),
         pytest.param(found(Trouble.NX_DOMAIN, dnssec=X[0]), [("dnssec", True)], "wrong: x",
@@ -47,15 +47,15 @@ def found(trouble: Trouble = Trouble.NONE, **more: object) -> Found:
                      id="our own trouble"),
         pytest.param(found(Trouble.NO_DELEGATION, chain=ALIAS, zone=""),
                      [("acme-challenge", True)],
-                     f"no record can be written for {RECORD}: its CNAME record leads to {ALIAS[0]}:"
-                     " hoster.example is not registered", id="an alias to nowhere"),
+                     f"no record can be written for {RECORD}: its CNAME record points to {ALIAS[0]}"
+                     ": hoster.example is not registered", id="an alias to nowhere"),
         pytest.param(found(Trouble.SERVERS_SILENT, chain=ALIAS, zone="hoster.example", because=NS1),
                      [("acme-challenge", True)], "hoster.example do not answer",
                      id="an alias to a dead zone"),
         pytest.param(found(Trouble.CNAME_LOOP, chain=(RECORD,)), [("acme-challenge", True)],
                      "in a circle", id="a circle"),
         pytest.param(found(Trouble.SERVERS_LAME, zone=RECORD, because=NS1),
-                     [("acme-challenge", True)], "do not know the zone",
+                     [("acme-challenge", True)], "do not serve the zone",
                      id="a zone of its own that is dead"),
     ],
 )  # fmt: skip
@@ -140,6 +140,6 @@ def test_an_alias_must_lead_into_what_is_delegated() -> None:
     led = found(Trouble.NX_DOMAIN, chain=("x.victim.example",), zone="victim.example")
     evidence = looked(Dns({(RECORD, "TXT"): led}), by_dns())
     assert told(evidence) == [("acme-challenge", True)]
-    assert "leads to x.victim.example, which is in none of the zones of `delegated`" in sentence(
+    assert "points to x.victim.example, which is in none of the zones in `delegated`" in sentence(
         only(evidence)
     )

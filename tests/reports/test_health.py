@@ -108,7 +108,7 @@ REFUSED = Attempt(
         (
             {"bundles": models.bundles(SITE) | {GLOBAL: models.stand_in(SITE)}},
             "CRITICAL",
-            "a self-signed stand-in serves as the global certificate",
+            "the global certificate is a self-signed stand-in",
         ),
         ({"services": {"nginx": replace(WELL, pid=None)}}, "CRITICAL", "nginx is not running"),
         (
@@ -126,7 +126,7 @@ REFUSED = Attempt(
         (
             {"services": {"nginx": replace(WELL, installed=replace(OURS, unserved=True))}},
             "CRITICAL",
-            "nginx does not serve what is wanted",
+            "nginx does not serve the right certificate",
         ),
         (
             {"services": {"nginx": ServiceState("nginx", None, error=too_old("nginx"))}},
@@ -156,22 +156,22 @@ REFUSED = Attempt(
         (
             {"bundles": models.bundles(SITE) | {"a.example": bundle(90, 3 * DAY)}},
             "WARNING",
-            "a.example: ends in 3 days",
+            "a.example: expires in 3 days",
         ),
         (
             {"bundles": models.bundles(SITE) | {"a.example": bundle(90, 30 * HOUR)}},
             "CRITICAL",
-            "a.example: ends in 30 hours",
+            "a.example: expires in 30 hours",
         ),
         (
             {"abandoned": ("dovecot",)},
             "WARNING",
-            "dovecot is in `services` no more; its certificate will end",
+            "dovecot is no longer in `services`; its certificate will expire",
         ),
         (
             {"gone": ("dovecot",)},
             "WARNING",
-            "dovecot was set up by proxygen and is not on this host any more: "
+            "dovecot was set up by proxygen, but is not on this host any more: "
             "run `proxygen uninstall dovecot`",
         ),
     ],
@@ -216,7 +216,7 @@ def test_a_failure_that_tells_nothing_about_now_is_not_told(stale: Attempt) -> N
 def test_an_authority_is_told_while_it_is_left_alone() -> None:
     of = SITE.acme.directory
     away = replace(REFUSED, of=of, purpose=purpose_of(SITE.acme))
-    words = f"{of} issues for nobody since 2026-11-19 12:00 UTC: {NO.what}"
+    words = f"{of} has issued nothing since 2026-11-19 12:00 UTC: {NO.what}"
     assert told(observed(troubles={of: away})) == [("WARNING", words)]
     for stale in (replace(away, again=NOON - 90 * DAY), replace(away, purpose="asked otherwise")):
         assert told(observed(troubles={of: stale})) == []

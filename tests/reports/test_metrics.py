@@ -129,7 +129,7 @@ def test_the_file_is_whole_and_readable_by_node_exporter(tmp_path: Path) -> None
 
 
 def test_a_file_that_cannot_be_written_is_told(tmp_path: Path) -> None:
-    with pytest.raises(ServiceError, match="figures cannot be written"):
+    with pytest.raises(ServiceError, match="metrics file cannot be written"):
         write(Layout(tmp_path, tmp_path / "x"), FIGURES)
 
 

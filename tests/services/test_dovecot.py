@@ -366,7 +366,7 @@ def test_version_decides() -> None:
     assert found(version="2.4.1-4 (7d8c0e5759)").version == (2, 4, 1)
     with pytest.raises(ServiceError, match=r"2\.2\.36 is too old"):
         found(version="2.2.36 (1f10bfa63)")
-    with pytest.raises(ServiceError, match="does not tell its version"):
+    with pytest.raises(ServiceError, match="does not report its version"):
         found(version="")
 
 

@@ -166,7 +166,7 @@ def test_too_old() -> None:
 
 @pytest.mark.parametrize("said", ["", "what?", "9" * 50])
 def test_no_version(said: str) -> None:
-    with pytest.raises(ServiceError, match="does not tell its version"):
+    with pytest.raises(ServiceError, match="does not report its version"):
         found(version=said)
 
 

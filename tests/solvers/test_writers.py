@@ -132,8 +132,8 @@ def test_a_server_that_is_away_is_told(zones: Zones) -> None:
     ("content", "name", "why"),
     [
         ("c2VjcmV0", None, "`key_name`"),
-        ("not base64 at all!", "k", "as it was made"),
-        ("c2VjcmV0==", "k", "as it was made"),  # Python 3.11 would take it, 3.13 does not
+        ("not base64 at all!", "k", "as it was created"),
+        ("c2VjcmV0==", "k", "as it was created"),  # Python 3.11 would take it, 3.13 does not
         ('key "a" { algorithm hmac-sha256; secret "c2VjcmV0"; };', "b", "`key_name`"),
         ('key "a" { algorithm hmac-sha512; secret "c2VjcmV0"; };', "a", "`algorithm`"),
     ],
@@ -237,14 +237,14 @@ def test_a_program_is_told_all_it_needs(zones: Zones, tmp_path: Path) -> None:
 def test_a_program_that_fails_is_told_in_its_own_words(zones: Zones) -> None:
     path = script(zones.folder, "#!/bin/sh\necho no such zone >&2\nexit 3\n", "bad")
     error = failing(lambda: zones.writer("exec", program=str(path)).add(NAME, FIRST))
-    assert f"ended with code 3 for `present {NAME}.`" in error.what
+    assert f"exited with status 3 for `present {NAME}.`" in error.what
     assert error.words == "no such zone"
 
 
 def test_a_program_that_hangs_is_ended(zones: Zones) -> None:
     path = script(zones.folder, "#!/bin/sh\necho begun\nexec sleep 60\n", "slow")
     error = failing(lambda: zones.writer("exec", program=str(path), timeout=1).add(NAME, FIRST))
-    assert "did not end within 1 seconds" in error.what
+    assert "did not finish within 1 seconds" in error.what
     assert error.words == "begun"
 
 
@@ -253,14 +253,14 @@ def test_a_program_that_others_may_change_is_not_run(zones: Zones, tmp_path: Pat
     path.chmod(0o777)
     error = failing(lambda: zones.writer("exec", program=str(path)).add(NAME, FIRST))
     assert "the program" in error.what
-    assert "others than its owner may write" in error.what
+    assert "users other than its owner may write" in error.what
     assert not (tmp_path / "ran").exists()
 
 
 @pytest.mark.parametrize(
     ("text", "remedy"),
     [
-        pytest.param("echo present\n", "start with #!, such as #!/bin/sh", id="no #!"),
+        pytest.param("echo present\n", "with #! and an interpreter, such as #!/bin/sh", id="no #!"),
         pytest.param("#!/no/such/shell\n", "after its #!", id="no such interpreter"),
     ],
 )

@@ -66,7 +66,7 @@ def test_a_former_sentence_is_told_as_it_was_said(names: dict[str, Known]) -> No
     assert found
     elsewhere, differing = found.findings
     assert sentence(elsewhere) == (
-        f"the A record {FOUND} leads to another server"
+        f"the A record {FOUND} points to another server"
         " (after a redirect to http://x/: connection refused)"
     )
     assert sentence(differing) == (

@@ -212,7 +212,7 @@ RAN = {"hook": "10", "event": "deploy", "at": "2026-11-20 12:00:00+00:00", "seco
 FORMER = {
     "version": b"3\n",
     "host/hooks/runs/a.example": [
-        RAN | {"problem": "ended with code 3", "words": "gone"},
+        RAN | {"problem": "exited with status 3", "words": "gone"},
         RAN | {"problem": "", "words": ""},
     ],
     "host/hooks/runs/b.example": b"[damaged",
@@ -231,7 +231,7 @@ def test_sentences_of_a_store_of_version_3_become_words_of_a_failure() -> None:
     )
     forward = Forward(store)
     failed, well = runs(own(forward), "a.example")
-    assert failed.failure == failure("noted-before", Scope.HOST, words="ended with code 3")
+    assert failed.failure == failure("noted-before", Scope.HOST, words="exited with status 3")
     assert (failed.words, well.failure) == ("gone", None)
     assert runs(own(forward), "b.example") == ()
     trouble = Letterbox(shared(forward)).trouble()

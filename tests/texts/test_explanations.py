@@ -16,7 +16,6 @@ import pytest
 
 from proxygen.host import languages
 from proxygen.host.suffixes import registered
-from proxygen.languages.english import FINDINGS
 from proxygen.languages.language import Language
 from proxygen.model.certificate import Bundle
 from proxygen.names.causes import cause
@@ -28,6 +27,7 @@ from proxygen.texts.remedies import NEEDED, REASONS, Telling
 from tests.certificates import NOON
 from tests.known_names import (
     ELSEWHERE,
+    FINDINGS,
     HOST,
     LATE,
     NOT_GRAVE,
@@ -156,7 +156,7 @@ def test_the_caa_record_that_is_missing_stands_there() -> None:
     text = told(waiting(LATE, finding("caa")))
     assert f'    {A}. 3600 IN CAA 0 issue "letsencrypt.org"\n' in text
     assert f'dig +short CAA {A} @8.8.8.8\n        0 issue "letsencrypt.org"\n' in text
-    assert 'letsencrypt.org"\n        (there may be other CAA records besides)\n' in text
+    assert 'letsencrypt.org"\n        (there may be other CAA records as well)\n' in text
 
 
 def test_records_that_were_found_are_lines_of_a_zone_file() -> None:
@@ -207,22 +207,22 @@ def test_a_long_record_for_dns_persist_01_is_not_cut() -> None:
 
 def test_a_name_that_is_fine_says_so_and_asks_for_nothing() -> None:
     text = told(issued=bundle(WANTED))
-    assert "All is well" in text
+    assert "needs no attention" in text
     assert "IN A" not in text
     assert "dig" not in text
-    assert "Nothing stands in the way" in told(Known(LATE, NOON, Evidence(NOON)))
+    assert "is ready for a certificate" in told(Known(LATE, NOON, Evidence(NOON)))
 
 
 def test_a_name_that_is_covered_and_could_not_be_renewed_is_told_until_when() -> None:
     text = " ".join(told(waiting(), issued=bundle(WANTED)).split())
-    assert "as things stand it cannot be renewed" in text
+    assert "at present it cannot be renewed" in text
     assert "198.51.100.7" in text
 
 
 def test_names_that_nobody_looks_at_are_told_as_such() -> None:
-    assert "not looked at before" in " ".join(told(waiting(), of=SKIPPED).split())
+    assert "not checked before" in " ".join(told(waiting(), of=SKIPPED).split())
     text = told(name="mail.customer-b.example")
-    assert "served with that of mail.example.net" in " ".join(text.split())
+    assert "served with the certificate of mail.example.net" in " ".join(text.split())
     for certificate in ("{file: {certificate: a.pem}}", "selfsigned", "hook"):
         of = TEXT.replace("    certificate: acme\n", f"    certificate: {certificate}\n")
         assert "Nothing" not in told(of=of)
@@ -230,7 +230,7 @@ def test_names_that_nobody_looks_at_are_told_as_such() -> None:
 
 def test_a_name_that_moved_away_is_told_that_it_may_be_meant() -> None:
     text = " ".join(told(moved(), issued=bundle(REST)).split())
-    assert "renewed without it on 2026-11-19 12:00 UTC. If that is intended" in text
+    assert "renewed without it on 2026-11-19 12:00 UTC. If this is intended" in text
 
 
 def test_of_a_wildcard_a_name_that_it_stands_for_is_looked_up() -> None:

@@ -18,7 +18,6 @@ import pytest
 from proxygen.errors import ServiceError
 from proxygen.failure import not_obtained
 from proxygen.host import languages
-from proxygen.languages.english import FINDINGS
 from proxygen.languages.language import Language
 from proxygen.model.certificate import GLOBAL, Bundle
 from proxygen.model.site import Site
@@ -30,7 +29,7 @@ from proxygen.texts.mails import TEMPLATE, Letter, letter
 from proxygen.texts.remedies import REASONS
 from tests.certificates import DAY, NOON
 from tests.failures import not_issued, unserved
-from tests.known_names import NOT_GRAVE, by_name, finding, moved, refused
+from tests.known_names import FINDINGS, NOT_GRAVE, by_name, finding, moved, refused
 from tests.known_names import waiting as late
 from tests.mails import (
     DIRECTORY,
@@ -212,7 +211,7 @@ def test_every_phrase_is_of_use(code: str) -> None:
     assert used - rest == language.phrases.keys() - never - rest
 
 
-ELSEWHERE = ("explain.", "because.", "failure.", "and")
+ELSEWHERE = ("explain.", "because.", "terminal.", "failure.", "and")
 """What begins so has tests of its own."""
 
 
@@ -269,13 +268,14 @@ def test_a_letter_tells_all_that_the_design_asks_for() -> None:
     text = letters(seen(ending(a=4 * DAY), attempt()))[ADMIN].text
     joined = " ".join(text.split())
     for part in (
-        "https://webmail.customer-a.example: the certificate ends in 4 days",
-        "Names concerned: webmail.customer-a.example, autodiscover.customer-a.example",
+        "https://webmail.customer-a.example: the certificate expires in 4 days",
+        "Affected names: webmail.customer-a.example, autodiscover.customer-a.example",
         "Valid until: 2026-11-24 12:00 UTC",
-        "Tried: 4 times in a row since 2026-11-18 12:00 UTC, last on 2026-11-20 11:00 UTC",
-        "Reason: The authority refused webmail.customer-a.example: it could not look up the name.",
+        "Attempts: 4 times in a row since 2026-11-18 12:00 UTC, last on 2026-11-20 11:00 UTC",
+        "Reason: The authority refused webmail.customer-a.example: it could not look up the name "
+        "in the DNS.",
         "Next attempt: 2026-11-21 11:00 UTC",
-        "What to do: Publish an A record",
+        "What to do: On all name servers of the domain, publish an A record",
         "In the model: proxygen.yaml:5:3",
         "| webmail.customer-a.example: DNS problem: NXDOMAIN looking up A",
     ):
@@ -285,24 +285,24 @@ def test_a_letter_tells_all_that_the_design_asks_for() -> None:
 def test_a_letter_about_a_certificate_that_never_came_tells_the_same() -> None:
     found = letters(missing())
     whole, joined = found[ADMIN], " ".join(found[ADMIN].text.split())
-    assert whole.subject == "3 warnings about certificates"
+    assert whole.subject == "3 alerts about certificates"
     for part in (
         "https://mail.example.net: there is no certificate yet",
         "Since: 2026-11-18 12:00 UTC",
-        "Until it is there a self-signed stand-in serves.",
+        "Until there is a certificate, these names are served with a self-signed stand-in.",
         "https://webmail.customer-a.example: the certificate cannot be obtained",
-        "Until it is there the global certificate serves",
-        "Tried: 4 times in a row since 2026-11-18 12:00 UTC, last on 2026-11-20 11:00 UTC",
+        "Until there is a certificate, these names are served with the global certificate",
+        "Attempts: 4 times in a row since 2026-11-18 12:00 UTC, last on 2026-11-20 11:00 UTC",
         "Next attempt: 2026-11-21 11:00 UTC",
-        "What to do: Publish an A record",
+        "What to do: On all name servers of the domain, publish an A record",
         "| webmail.customer-a.example: DNS problem: NXDOMAIN looking up A",
         "| /etc/b.pem is empty",
-        "This message comes once a day",
+        "This message is sent once a day",
     ):
         assert part in joined
     text = " ".join(found[CONTACT].text.split())
     assert found[CONTACT].subject.startswith("No certificate for https://webmail.customer-a")
-    assert "This message comes once a week until the matter is solved." in text
+    assert "This message is sent once a week until the matter is solved." in text
     assert "/etc" not in found["info@customer-b.example"].text
 
 
@@ -330,7 +330,7 @@ def test_the_contact_of_a_domain_is_quoted_what_concerns_them(failed, quoted: bo
     found = letters(seen(ending(a=DAY), failed))
     assert (failed.failure.words in found[CONTACT].text) is quoted
     assert failed.failure.words in found[ADMIN].text
-    assert ("operator of the server has been told" in found[CONTACT].text) is not quoted
+    assert ("operator of the server has been notified" in found[CONTACT].text) is not quoted
 
 
 HOSTILE = "<script>alert(1)</script>\x1b[2J\u202e {{ 7*7 }} {url}\r\nSubject: spam\n" + "x" * 5000
@@ -353,7 +353,7 @@ def test_ten_thousand_certificates_make_a_letter_of_a_bounded_size() -> None:
     crowd = site(TEXT + domains(2000))
     found = digests(seen(ending(crowd, **{f"d{n}": DAY for n in range(2000)})), of=crowd)[ADMIN]
     made = letter(found, languages.load("en"), TEMPLATE_OF_OURS, SENDER, NOON)
-    assert made.subject == "2000 warnings about certificates"
+    assert made.subject == "2000 alerts about certificates"
     assert len(made.text) < 100_000
     assert "and 1760 more" in made.text
 
@@ -410,12 +410,18 @@ def test_a_letter_about_a_url_that_holds_its_certificate_up_is_as_it_was_looked_
 @pytest.mark.parametrize(
     ("code", "said"),
     [
-        ("en", ("nginx does not serve what is wanted at 1 places", "no answer within 5 s")),
+        (
+            "en",
+            ("nginx does not serve the right certificate at 1 endpoints", "no answer within 5 s"),
+        ),
         (
             "de",
-            ("bedient an 1 Stellen nicht, was gewünscht ist", "keine Antwort innerhalb von 5 s"),
+            (
+                "liefert an 1 Endpunkten nicht das richtige Zertifikat aus",
+                "keine Antwort innerhalb",
+            ),
         ),
-        ("fr", ("ne sert pas ce qui est voulu à 1 endroits", "pas de réponse en 5 s")),
+        ("fr", ("ne présente pas le bon certificat à 1 points d'accès", "pas de réponse en 5 s")),
     ],
 )
 def test_what_a_client_met_is_told_in_the_language_of_the_reader(

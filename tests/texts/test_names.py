@@ -41,11 +41,11 @@ def one(
     ("known", "state", "words"),
     [
         (None, State.READY, "not checked yet"),
-        (Known(LATE, NOON, Evidence(NOON)), State.READY, "nothing stands in its way"),
-        (waiting(), State.WAITING, "leads to another server (404 Not Found)"),
+        (Known(LATE, NOON, Evidence(NOON)), State.READY, "ready to be ordered"),
+        (waiting(), State.WAITING, "points to another server (404 Not Found)"),
         (refused(), State.FAILED, "the authority refused it: DNS problem: NXDOMAIN"),
-        (refused(problem=""), State.FAILED, "the proof failed: DNS problem: NXDOMAIN"),
-        (moved(), State.MOVED, "left out since 2026-11-19: the A record"),
+        (refused(problem=""), State.FAILED, "it could not be proven: DNS problem: NXDOMAIN"),
+        (moved(), State.MOVED, "removed from the certificate on 2026-11-19: the A record"),
     ],
     ids=lambda value: str(value) if isinstance(value, State) else "",
 )

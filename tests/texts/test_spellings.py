@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from proxygen.failure import Scope, failure
 from proxygen.host import languages
 from proxygen.model.certificate import GLOBAL
 from proxygen.plan.compare import words_for
@@ -58,7 +59,7 @@ def test_steps_tell_both_and_their_json_the_names_of_the_dns() -> None:
     assert str(Forget(bundle(WANTED), Reason("gone", "it has ended"))).startswith(
         f"forget the certificate of {BOTH}:"
     )
-    waiting = Waiting(WANTED, NOON, "failed", "")
+    waiting = Waiting(WANTED, NOON, "failed", failure("order-not-placed", Scope.OWNER))
     assert str(waiting).startswith(f"{BOTH} is postponed until ")
     said = step_json(step)
     assert (said["owner"], said["names"]) == (OWNER, [URL, f"*.{OWNER}"])
@@ -82,17 +83,19 @@ def test_reasons_tell_both() -> None:
 def test_warnings_tell_both() -> None:
     kept = {GLOBAL: bundles(SITE)[GLOBAL]}
     told = "\n".join(warnings(SITE, Observed(kept, {"nginx": state()}, {}), NOON))
-    assert f"{BOTH}: {URLS}, *.bücher.example (*.{OWNER}) served with the global" in told
-    assert f"a server block of yours has the name {URLS} as well" in told
+    assert (
+        f"{BOTH}: the global certificate is used for {URLS}, *.bücher.example (*.{OWNER})" in told
+    )
+    assert f"a server block of your own also has the name {URLS}" in told
     issued = bundles(SITE) | {OWNER: bundle(WANTED, ends=NOON - DAY)}
     told = "\n".join(warnings(SITE, Observed(issued, {}, {}), NOON))
-    assert f"the certificate of {BOTH} ended" in told
+    assert f"the certificate of {BOTH} expired" in told
 
 
 def test_what_monitoring_is_told_has_both() -> None:
     issued = bundles(SITE) | {OWNER: bundle(WANTED, ends=NOON + timedelta(hours=5))}
     found = [each.words for each in findings(SITE, Observed(issued, {}, {}), NOON)]
-    assert any(words.startswith(f"{BOTH}: ends in") for words in found)
+    assert any(words.startswith(f"{BOTH}: expires in") for words in found)
     missing = {GLOBAL: bundles(SITE)[GLOBAL]}
     found = [each.words for each in findings(SITE, Observed(missing, {}, {}), NOON)]
     assert f"{BOTH}: no certificate yet" in found

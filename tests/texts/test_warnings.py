@@ -42,9 +42,9 @@ def told(
 
 def test_names_that_the_global_certificate_does_not_cover_are_named_with_what_to_do() -> None:
     assert told() == (
-        "shared.example: www.shared.example, b.shared.example served with the global certificate, "
-        "which does not cover them: browsers will warn; add `certificate:` to the domain, or the "
-        "names to the global certificate",
+        "shared.example: the global certificate is used for www.shared.example, b.shared.example, "
+        "but does not cover these names, so browsers show a warning; set `certificate:` for the "
+        "domain, or add the names to the global certificate",
     )
 
 
@@ -59,22 +59,22 @@ def test_nothing_is_said_when_the_global_certificate_covers_all() -> None:
 
 def test_a_certificate_that_is_not_there_yet_is_told_as_such() -> None:
     (own, _) = told(issued={GLOBAL: ALL[GLOBAL]})
-    assert own.startswith("own.example: www.own.example served with the global certificate")
-    assert own.endswith("until its own certificate is obtained")
+    assert own.startswith("own.example: the global certificate is used for www.own.example")
+    assert own.endswith("this ends once its own certificate is obtained")
 
 
 def test_a_stand_in_is_told_once_and_not_for_every_name() -> None:
     (words,) = told(issued={GLOBAL: stand_in(SITE)})
-    assert words.startswith("a self-signed stand-in serves")
+    assert words.startswith("the global certificate is a self-signed stand-in")
 
 
 def test_an_ended_certificate_is_told_before_what_is_less_grave() -> None:
     past = bundle(SITE.global_certificate, ends=NOON - DAY)
     assert told(issued=ALL | {GLOBAL: past})[0] == (
-        "the certificate of global ended 2026-11-19 12:00 UTC"
+        "the certificate of global expired on 2026-11-19 12:00 UTC"
     )
     still = bundle(SITE.global_certificate, ends=NOON)
-    assert not [words for words in told(issued=ALL | {GLOBAL: still}) if "ended" in words]
+    assert not [words for words in told(issued=ALL | {GLOBAL: still}) if "expired" in words]
 
 
 def test_a_thousand_names_are_ten_warnings_and_a_count() -> None:
@@ -93,7 +93,7 @@ def test_services_that_do_not_run_or_work_against_us_are_told() -> None:
     covering = {GLOBAL: replace(ALL[GLOBAL], names=("*.shared.example",))}
     assert told(SITE, ALL | covering, running, stopped, unusable) == (
         "smtpd_tls_cert_file is set",
-        "nginx is not running; proxygen starts no service",
+        "nginx is not running; proxygen does not start services",
     )
 
 
@@ -105,17 +105,13 @@ def test_a_name_without_an_address_is_warned_about() -> None:
     seen = Observed(ALL, {}, {}, nameless=nameless)
     facts = replace(FACTS, addresses={"app7.internal": ("10.0.0.7",)})
     before = replace(seen, services={"nginx": ServiceState("nginx", None, facts)})
-    what = "backend b: no address is found for app7.internal (Name or service not known); "
-    remedy = (
-        "; correct the name, its DNS or /etc/hosts, and it is used by itself (`proxygen apply` "
-        "looks at once)"
-    )
+    what = "backend b: no address found for app7.internal (Name or service not known); "
+    remedy = "; correct the name, its DNS or /etc/hosts, then run `proxygen apply`"
     assert list(without_addresses(many, seen)) == [
-        f"{what}it is left out, and requests that no other server takes are answered with 502"
-        f"{remedy}"
+        f"{what}it is left out, and requests that no other server accepts get status 502{remedy}"
     ]
     assert list(without_addresses(many, before)) == [
-        f"{what}its requests go on to 10.0.0.7, which it had last{remedy}"
+        f"{what}requests still go to 10.0.0.7, which it had last{remedy}"
     ]
     assert not list(without_addresses(many, Observed(ALL, {}, {})))
 
@@ -151,7 +147,7 @@ def test_a_certificate_near_its_end_is_warned_about_with_its_last_failure() -> N
     failed = attempt(GLOBAL, failure=NO, purpose=about)
     seen = Observed(ALL | {GLOBAL: covering}, {}, {}, attempts={GLOBAL: failed})
     assert warnings(SITE, seen, NOON) == (
-        "the certificate of global is valid only until 2026-11-22 12:00 UTC; it is not renewed "
+        "the certificate of global expires on 2026-11-22 12:00 UTC; it has not been renewed "
         "yet: the secret env:KEY cannot be read: no",
     )
 
@@ -160,7 +156,7 @@ def test_a_supplied_certificate_near_its_end_is_warned_about() -> None:
     own = site("global: {url: a.example, certificate: {file: {certificate: a.pem}}}")
     near = bundle(own.global_certificate, ends=NOON + 29 * DAY)
     assert told(own, {GLOBAL: near}) == (
-        "the certificate of global is valid only until 2026-12-19 12:00 UTC; a new one is needed",
+        "the certificate of global expires on 2026-12-19 12:00 UTC; a new one is needed",
     )
 
 
@@ -179,7 +175,7 @@ def test_names_that_no_certificate_covers_are_warned_about_with_what_was_found()
     told = of_names(waiting(), issued=unissued())
     assert (
         f"{LATE} ({A}): waiting for DNS since 2026-11-18 12:00 UTC: the A record 198.51.100.7 "
-        "leads to another server (404 Not Found)"
+        "points to another server (404 Not Found)"
     ) in told
     (line,) = (each for each in of_names(refused(), issued=unissued()) if "failed" in each)
     since = "2026-11-18 12:00 UTC"
@@ -225,8 +221,8 @@ def test_where_a_urls_dns_is_why_there_is_no_certificate_one_warning_is_enough()
 def test_a_certificate_that_ends_because_of_its_url_is_warned_about_with_what_was_found() -> None:
     wanted = next(each for each in OF_NAMES.certificates if each.owner == A)
     soon = bundles(OF_NAMES) | {A: bundle(wanted, ends=NOON + DAY)}
-    (line,) = (each for each in of_names(waiting(HOST), issued=soon) if "valid only" in each)
-    assert f"{HOST}: the A record 198.51.100.7 leads to another server" in line
+    (line,) = (each for each in of_names(waiting(HOST), issued=soon) if "expires on" in each)
+    assert f"{HOST}: the A record 198.51.100.7 points to another server" in line
 
 
 def test_of_one_that_ended_long_ago_and_whose_url_has_moved_nobody_hears_any_more() -> None:
@@ -234,4 +230,4 @@ def test_of_one_that_ended_long_ago_and_whose_url_has_moved_nobody_hears_any_mor
     for days, warned in ((27, True), (28, False)):
         issued = bundles(OF_NAMES) | {A: bundle(wanted, ends=NOON - days * DAY)}
         told = of_names(waiting(HOST, since=NOON - 60 * DAY), issued=issued)
-        assert any(f"the certificate of {A} ended" in each for each in told) is warned
+        assert any(f"the certificate of {A} expired" in each for each in told) is warned
