@@ -24,7 +24,7 @@ ELSEWHERE = (
     " it from the model"
 )
 NOT_ANSWERED = (
-    "for which the web server does not answer the authority's challenges; it is added again once"
+    "for which the web server does not answer challenges; it is added again once"
     " the web server does"
 )
 """Why a certificate was renewed without a name, and what becomes of it."""

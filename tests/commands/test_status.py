@@ -73,7 +73,7 @@ def test_a_failure_is_told_with_its_next_attempt_and_what_to_do(
         "count": 1,
         "next_attempt": (NOW + timedelta(hours=3)).isoformat(),
         "what": "the secret env:KEY cannot be read: no A record",
-        "remedy": "set the environment variable, or name a readable file that contains the secret",
+        "remedy": "set the environment variable, or name a readable file that contains it",
         "problem": "urn:ietf:params:acme:error:dns",
         "words": "no A record",
         "failure": {

@@ -68,7 +68,7 @@ def changed(change: Callable[[bytes], bytes]) -> Says:
 @pytest.mark.parametrize(
     ("change", "kind", "words"),
     [
-        pytest.param(lambda wire: wire[:20], Kind.BROKEN, "no DNS message", id="cut"),
+        pytest.param(lambda wire: wire[:20], Kind.BROKEN, "is not parsed", id="cut"),
         pytest.param(
             lambda wire: wire[:2] + b"\x84\0" + b"\xff" * 40,
             Kind.BROKEN,
@@ -78,13 +78,13 @@ def changed(change: Callable[[bytes], bytes]) -> Says:
         pytest.param(
             lambda wire: wire.replace(b"\1a\7example", b"\1b\7example"),
             Kind.BROKEN,
-            "another question",
-            id="another question",
+            "a different query",
+            id="a different query",
         ),
         pytest.param(
             lambda wire: wire[:2] + bytes((wire[2] & 0x7F,)) + wire[3:],
             Kind.BROKEN,
-            "another question",
+            "a different query",
             id="a question",
         ),
         pytest.param(

@@ -54,7 +54,7 @@ def test_a_resolver_gives_records_and_the_chain(resolver: Recursor) -> None:
 @pytest.mark.parametrize(
     ("name", "trouble", "words"),
     [
-        ("no.shop.example", "nxdomain", "shop.example know no no.shop.example"),
+        ("no.shop.example", "nxdomain", "shop.example do not know no.shop.example"),
         (
             "a.nobody.example",
             "no-delegation",

@@ -78,8 +78,12 @@ def test_records_are_found_at_the_end_of_the_chain(
 @pytest.mark.parametrize(
     ("name", "trouble", "words", "chain"),
     [
-        pytest.param("no.shop.example", "nxdomain", "shop.example know no no.shop", 0, id="name"),
-        pytest.param("a.nobody.example", "no-delegation", "no nobody.example", 0, id="domain"),
+        pytest.param(
+            "no.shop.example", "nxdomain", "shop.example do not know no.shop", 0, id="name"
+        ),
+        pytest.param(
+            "a.nobody.example", "no-delegation", "not know nobody.example", 0, id="domain"
+        ),
         pytest.param(
             "a.nowhere", "no-delegation", "the name servers of . do not know", 0, id="no such TLD"
         ),

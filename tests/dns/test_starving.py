@@ -211,7 +211,7 @@ def looped(query: Message) -> bytes:
     [
         (wire(query_for(), numbers(RECORDS + 1)), "more than 300 records"),
         (wire(query_for(), [], claimed=65535), "more than 300 records"),
-        (wire(query_for(), [record(TXT, bytes(LARGEST))]), "more than 16 KiB"),
+        (wire(query_for(), [record(TXT, bytes(LARGEST))]), "larger than 16 KiB"),
         (wire(query_for(), numbers(2), claimed=3), "shorter than its header says"),
         (wire(query_for(), numbers(1))[:-20], "shorter than its header says"),
         (b"", "shorter than its header says"),
@@ -256,7 +256,7 @@ def test_of_what_nobody_reads_nothing_is_parsed() -> None:
     ("says", "stream", "words"),
     [
         (lambda query: wire(query, [], claimed=301), None, "more than 300 records"),
-        (lambda query: wire(query, [], tc=True), flood, "more than 16 KiB"),
+        (lambda query: wire(query, [], tc=True), flood, "larger than 16 KiB"),
         (long_names, None, "longer than allowed"),
     ],
 )

@@ -52,7 +52,7 @@ def test_a_file_that_is_not_executable_is_told(folder: Path) -> None:
     answer = found(folder)
     assert not answer.programs
     (warning,) = answer.warnings
-    assert f"{folder / 'x'} is not executable" in warning
+    assert f"{folder / 'x'} is not run: it is not executable" in warning
 
 
 @pytest.mark.parametrize("mode", [0o775, 0o757])

@@ -86,7 +86,7 @@ def test_of_a_long_answer_the_beginning_is_kept_and_the_end_waited_for() -> None
 
 
 def test_a_program_that_closes_its_output_and_goes_on_is_ended_too() -> None:
-    with pytest.raises(ServiceError, match="did not end"):
+    with pytest.raises(ServiceError, match="did not finish"):
         processes.run(
             python("import os, time; os.close(1); os.close(2); time.sleep(60)"), timeout=1
         )
@@ -103,7 +103,7 @@ if sys.argv[2] == "stay":
 
 @pytest.mark.parametrize("parent", ["stay", "go"])
 def test_the_whole_group_is_ended(tmp_path: Path, parent: str) -> None:
-    with pytest.raises(ServiceError, match="did not end"):
+    with pytest.raises(ServiceError, match="did not finish"):
         processes.run(python(FORKS, str(tmp_path / "pid"), parent), timeout=2)
     child = int((tmp_path / "pid").read_text())
     until(lambda: gone(child), "the child to be gone")

@@ -41,7 +41,9 @@ def a_key_of(der: bytes) -> bytes:
         pytest.param(b"\x30\x82" * 99, "no CA certificate", id="no PEM"),
         pytest.param(hostile.armored(b"0\0"), "no CA certificate", id="a key"),
         pytest.param(GOOD[:-40], "has no end", id="cut off"),
-        pytest.param(hostile.armored(b"", "CERTIFICATE"), "is no PEM", id="nothing in it"),
+        pytest.param(
+            hostile.armored(b"", "CERTIFICATE"), "is not in PEM format", id="nothing in it"
+        ),
         pytest.param(pem(ONE.certificate) * (MOST + 1), "more than 500", id="many"),
         pytest.param(
             hostile.armored(hostile.sequence(bytes(LARGEST_ROOT)), "CERTIFICATE"),

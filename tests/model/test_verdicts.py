@@ -62,7 +62,9 @@ def made(*names: str, **more: object) -> KeyAndChain:
             GOOD.pair(OTHER_CA), "chain", True, "not issued by", id="same name, other key"
         ),
         pytest.param(GOOD.pair(ROOT), "chain", True, "not issued by Root", id="a gap"),
-        pytest.param(GOOD.pair(), "chain", False, "no intermediate", id="leaf alone"),
+        pytest.param(
+            GOOD.pair(), "chain", False, "intermediate certificate is missing", id="leaf alone"
+        ),
         pytest.param(leaf(None, NAME).pair(), "chain", False, "self-signed", id="self-signed"),
         pytest.param(
             leaf(NOT_CA, NAME).pair(NOT_CA), "chain", True, "is not a CA", id="issuer is no CA"
@@ -107,7 +109,7 @@ def made(*names: str, **more: object) -> KeyAndChain:
         pytest.param(made(key=rsa_key(1024)), "key", True, "1024 bits", id="RSA 1024"),
         pytest.param(made(key=rsa_key(2048)), "key", False, None, id="RSA 2048"),
         pytest.param(
-            leaf(WEAK_CA, NAME).pair(WEAK_CA), "key", True, "Weak: RSA", id="RSA 1024 issuer"
+            leaf(WEAK_CA, NAME).pair(WEAK_CA), "key", True, "Weak: the RSA", id="RSA 1024 issuer"
         ),
         pytest.param(
             made(key=ec.generate_private_key(ec.SECP384R1())), "key", False, None, id="P-384"
@@ -123,7 +125,9 @@ def made(*names: str, **more: object) -> KeyAndChain:
         ),
         pytest.param(made(key=dsa.generate_private_key(1024)), "key", True, "DSA", id="DSA"),
         pytest.param(made(purposes=None), "usage", False, None, id="no extended key usage"),
-        pytest.param(made(purposes=CLIENT), "usage", True, "not for servers", id="for clients"),
+        pytest.param(
+            made(purposes=CLIENT), "usage", True, "not valid for servers", id="for clients"
+        ),
         pytest.param(
             leaf(CLIENT_CA, NAME).pair(CLIENT_CA), "usage", True, "For clients", id="issuer's"
         ),
@@ -181,7 +185,7 @@ def test_require_names_everything_serious_and_returns_the_warnings():
     assert caught.value.failure.final
     assert "not covered: " in caught.value.what
     assert "; b.example expired" in caught.value.what
-    assert "no intermediate" not in caught.value.what
+    assert "intermediate certificate is missing" not in caught.value.what
     (warning,) = require(GOOD.pair(), [NAME], NOON)
     assert warning.check == "chain"
 
@@ -194,7 +198,7 @@ def test_require_names_everything_serious_and_returns_the_warnings():
         pytest.param(CA, GOOD.pair(), True, id="its issuer is trusted"),
         pytest.param(CA, GOOD.pair(CA), True, id="ends with a trusted intermediate"),
         pytest.param(root(), GOOD.pair(CA), False, id="another root of that name"),
-        pytest.param(ROOT, GOOD.pair(), False, id="no intermediate"),
+        pytest.param(ROOT, GOOD.pair(), False, id="intermediate certificate is missing"),
     ],
 )
 def test_trusted_roots_decide_where_they_are_known(roots, pair, ok):

@@ -187,12 +187,12 @@ TARGET = Target("http", NAME, 80, "/x")
 @pytest.mark.parametrize(
     ("location", "words"),
     [
-        pytest.param("", "no URL", id="none"),
-        pytest.param("http://a.example/ HTTP/1.1", "no URL", id="a space"),
-        pytest.param("/\rX-Evil: 1", "no URL", id="a line of its own"),
-        pytest.param("/\x00", "no URL", id="a control character"),
-        pytest.param("/ü", "no URL", id="not ASCII"),
-        pytest.param("/" + "a" * 2000, "no URL", id="too long"),
+        pytest.param("", "not a URL", id="none"),
+        pytest.param("http://a.example/ HTTP/1.1", "not a URL", id="a space"),
+        pytest.param("/\rX-Evil: 1", "not a URL", id="a line of its own"),
+        pytest.param("/\x00", "not a URL", id="a control character"),
+        pytest.param("/ü", "not a URL", id="not ASCII"),
+        pytest.param("/" + "a" * 2000, "not a URL", id="too long"),
         pytest.param("http://a.example:22/", "port 22", id="another port"),
         pytest.param("gopher://a.example/", "not an HTTP URL", id="another scheme"),
         pytest.param("http://localhost/", "not an HTTP URL", id="no full host name"),
@@ -235,12 +235,12 @@ def endless(piece: bytes) -> Script:
     [
         pytest.param(b"X: y\r\n" * 100, "the header of the answer is longer", id="head"),
         pytest.param(b"x" * 1000, "the header of the answer is longer", id="line"),
-        pytest.param(b"\r\n\r\n" + b"x" * 100, "another content", id="body"),
+        pytest.param(b"\r\n\r\n" + b"x" * 100, "different content", id="body"),
         pytest.param(
-            b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * 1500, "another", id="chunks"
+            b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * 1500, "different", id="chunks"
         ),
         pytest.param(
-            b"Transfer-Encoding: chunked\r\n\r\n" + b"f" * 99, "no web server", id="length"
+            b"Transfer-Encoding: chunked\r\n\r\n" + b"f" * 99, "not HTTP", id="length"
         ),
     ],
 )

@@ -75,10 +75,10 @@ def test_an_interface_is_not_behind_nat(network: str, beacon: Beacon) -> None:
     ("answer", "words"),
     [
         pytest.param(reply("404 Not Found"), "404 Not Found", id="no such file"),
-        pytest.param(reply("200 OK", "hello"), "another content", id="another content"),
-        pytest.param(reply("200 OK"), "another content", id="nothing in it"),
+        pytest.param(reply("200 OK", "hello"), "different content", id="different content"),
+        pytest.param(reply("200 OK"), "different content", id="nothing in it"),
         pytest.param(reply("503 x", "", "Server: x/1"), "Service Unavailable (x/1)", id="503"),
-        pytest.param(b"SSH-2.0-OpenSSH_9.2\r\n\r\n", "no web server", id="no web server"),
+        pytest.param(b"SSH-2.0-OpenSSH_9.2\r\n\r\n", "not HTTP", id="not HTTP"),
         pytest.param(b"HTTP/1.1 200 OK\r\n", "ended before", id="half an answer"),
         pytest.param(b"", "ended before", id="no answer"),
         pytest.param(

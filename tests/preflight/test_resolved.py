@@ -60,7 +60,7 @@ def in_trouble(trouble: Trouble, rdtype: str = "A", **more: object) -> Found:
         ),
         pytest.param(
             Found(NAME, "A", ("192.0.2.1",), zone="shop.example", dnssec=UNSIGNED), True,
-            "the DNSSEC signatures of shop.example are wrong: the A record is not signed",
+            "the DNSSEC signatures of shop.example are invalid: the A record is not signed",
             id="dnssec",
         ),
         pytest.param(

@@ -111,7 +111,7 @@ def test_a_name_for_which_the_web_server_does_not_answer_is_not_ready() -> None:
     answers = Answers(frozenset({host(1)}), frozenset({host(0)}))
     silent, ready, unasked = states(*known, answers=answers)
     assert (silent.state, silent.title) == (State.WAITING, "waiting for the web server")
-    assert silent.words == "the web server here does not answer the authority's challenges for it"
+    assert silent.words == "the web server here does not answer challenges for it"
     assert silent.is_troubled
     assert (ready.state, ready.answered) == (State.READY, True)
     assert (unasked.state, unasked.answered) == (State.READY, None)
