@@ -238,7 +238,7 @@ def test_a_hanging_hook_is_killed_once_a_round_and_its_words_are_kept(parts: Par
     told = a_round(parts, obtain=[GLOBAL_ONE, A], time_limit=0.5)
     assert lines(parts) == ["global", "a.example"]
     assert len(told.warnings) == 1
-    assert "did not end" in told.warnings[0]
+    assert "did not finish" in told.warnings[0]
     assert runs(parts.own, "global")[0].words == "begun"
 
 

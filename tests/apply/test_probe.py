@@ -175,7 +175,7 @@ def test_proxy_protocol_goes_first(server: Tls) -> None:
         ("smtp", script(b"220 x\r\n", b"250 SIZE\r\n"), "STARTTLS is not offered"),
         ("smtp", script(b"220 x\r\n", b"502 what\r\n"), "EHLO is refused: 502 what"),
         ("smtp", script(b"220 x\r\n", b"250 STARTTLS\r\n", b"454 no\r\n"), "is refused: 454 no"),
-        ("imap", script(b"* BYE full\r\n"), "banner refuses: * BYE full"),
+        ("imap", script(b"* BYE full\r\n"), "refused the connection: * BYE full"),
         ("imap", script(b"* OK x\r\n", b"a1 BAD what\r\n"), "not offered: a1 BAD what"),
         ("pop3", script(b"+OK x\r\n", b"-ERR what\r\n"), "STLS is not offered: -ERR what"),
         ("sieve", script(b'"SASL" ""\r\nOK\r\n'), "STARTTLS is not offered"),

@@ -172,7 +172,7 @@ def test_a_certificate_that_ended_is_critical(root: Path) -> None:
     run = proxygen("--root", root, "check", "--json")
     said = json.loads(run.stdout)
     assert (run.returncode, said["state"], said["exit_code"]) == (2, "CRITICAL", 2)
-    assert said["findings"][0]["words"].startswith("a.example: ended ")
+    assert said["findings"][0]["words"].startswith("a.example: expired on ")
     assert said["figures"]["days_left"] < -0.9
 
 

@@ -768,7 +768,9 @@ def test_a_backend_that_a_template_makes_nginx_refuse_is_closed_alone(
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        pytest.param("no_such_directive;\n", "templates for it make", id="nginx refuses it"),
+        pytest.param(
+            "no_such_directive;\n", "refuses the output of your templates", id="nginx refuses it"
+        ),
         pytest.param("{{ nothing }}", "names.conf.j2:2", id="it cannot be rendered"),
         pytest.param(None, "cannot be read", id="it cannot be read"),
     ],

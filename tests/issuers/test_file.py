@@ -61,7 +61,7 @@ def test_the_password_of_a_pkcs12_file_is_looked_up(tmp_path):
     (tmp_path / "a.pfx").write_bytes(made)
     files = source(tmp_path, SECRET, certificate="a.pfx")
     assert issuer({SECRET: b"secret"}).issue(wanted(files), None) == PAIR
-    with pytest.raises(IssueFailed, match="password given"):
+    with pytest.raises(IssueFailed, match="given password"):
         issuer({SECRET: b"wrong"}).issue(wanted(files), None)
 
 

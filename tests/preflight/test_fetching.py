@@ -239,9 +239,7 @@ def endless(piece: bytes) -> Script:
         pytest.param(
             b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * 1500, "different", id="chunks"
         ),
-        pytest.param(
-            b"Transfer-Encoding: chunked\r\n\r\n" + b"f" * 99, "not HTTP", id="length"
-        ),
+        pytest.param(b"Transfer-Encoding: chunked\r\n\r\n" + b"f" * 99, "not HTTP", id="length"),
     ],
 )
 def test_an_answer_without_end_is_left(
