@@ -302,7 +302,7 @@ def test_of_two_that_are_as_good_the_one_that_the_model_names_is_adopted() -> No
     step = adopted("acme.example", candidate(longer), candidate(named, "adopt"), of=WITH_ADOPT)
     assert step
     assert step.pair is named
-    assert "nginx had another one" in str(step)
+    assert "nginx has another one" in str(step)
 
 
 def test_what_the_model_names_is_not_told_as_another_one_that_a_service_had() -> None:
