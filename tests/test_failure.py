@@ -283,6 +283,7 @@ OTHERWISE = {
     *("names-refused", "scrypt-costly", "key-costly", "pkcs12-costly"),
     *("secret-unreadable", "secret-missing", "secret-empty"),
     *("acme-user-action-at", "acme-persist-unseen-records"),
+    *("certificate-there", "key-of-another", "place-shows", "place-shows-any"),
 }
 """Codes that are given their facts by a function between; tests of their modules tell them."""
 

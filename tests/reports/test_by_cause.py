@@ -7,10 +7,10 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from proxygen.languages.english import FINDINGS
 
 from proxygen.errors import Coded, IssueFailed, ProxygenError
 from proxygen.failure import RefusedName, Scope, failure, not_obtained
-from proxygen.languages.english import FINDINGS
 from proxygen.model.certificate import Certificate
 from proxygen.names.states import Answers, Known, State
 from proxygen.plan.backoff import Attempt

@@ -127,4 +127,9 @@ def test_a_text_to_forward_about_any_failure_is_in_one_language(of: str, code: s
 
 def test_a_phrase_that_is_left_in_english_is_found() -> None:
     assert english_in("Grund: der private Schlüssel passt nicht zu CN=x.", "de") == []
-    assert english_in("Grund: the private key does not match CN=x.", "de") != []
+    assert (
+        english_in(
+            "Grund: the private key does not belong to the certificate of CN=x, ausgestellt", "de"
+        )
+        != []
+    )

@@ -70,14 +70,14 @@ def test_reasons_tell_both() -> None:
     issued = replace(bundle(WANTED), names=(URL,))
     reason = why_issue(WANTED, issued, "", NOON)
     assert reason
-    assert reason.words == f"not covered: *.bücher.example (*.{OWNER})"
+    assert reason.words == f"it does not cover *.bücher.example (*.{OWNER})"
     after = {"endpoints": [["127.0.0.1", 443, URL, None, False, "0" * 64]]}
 
     class Shown(Installation):
         manifest = after
 
     new = Shown.__new__(Shown)
-    assert words_for(new, state(installed=Installed())) == f"new names: {URLS}"
+    assert words_for(new, state(installed=Installed())) == f"added names: {URLS}"
 
 
 def test_warnings_tell_both() -> None:
@@ -116,9 +116,9 @@ def test_letters_tell_both() -> None:
 def test_mistakes_tell_both() -> None:
     text = MODEL.replace("mail.example.net,", f"mail.example.net, extra_names: ['{URL}'],")
     (mistake,) = mistakes(text)
-    assert mistake.reason.startswith(f"the name {URLS} already belongs to the global URL")
+    assert mistake.reason.startswith(f"{URLS} already belongs to the global URL")
     (mistake,) = mistakes(MODEL.replace("selfsigned\n    contact", "acme\n    contact"))[:1]
-    assert f"the wildcard *.bücher.example (*.{OWNER}) cannot be proven" in mistake.reason
+    assert f"http-01 cannot prove the wildcard *.bücher.example (*.{OWNER})" in mistake.reason
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
