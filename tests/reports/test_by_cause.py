@@ -10,7 +10,7 @@ import pytest
 from proxygen.languages.english import FINDINGS
 
 from proxygen.errors import Coded, IssueFailed, ProxygenError
-from proxygen.failure import RefusedName, Scope, failure, not_obtained
+from proxygen.failure import RefusedName, Scope, failure, not_obtained, said
 from proxygen.model.certificate import Certificate
 from proxygen.names.states import Answers, Known, State
 from proxygen.plan.backoff import Attempt
@@ -31,10 +31,11 @@ from proxygen.reports.by_cause import (
 from proxygen.texts.names import Named, named
 from tests.certificates import NOON
 from tests.failures import no, not_issued, unserved
-from tests.known_names import NOT_GRAVE, URN, finding, refused, waiting
+from tests.known_names import FINDINGS, NOT_GRAVE, URN, finding, refused, waiting
 from tests.models import site
 
 HOUR = timedelta(hours=1)
+LIMITS = "the rate limits of https://ca/dir have been reached"
 
 
 def model(count: int) -> str:
@@ -68,7 +69,7 @@ def lines(groups: Iterable[Group], *, verbose: bool = False) -> list[str]:
 
 def test_one_name_is_told_with_its_details() -> None:
     assert lines(names_by_cause(states(waiting(host(0))))) == [
-        "www.d0.example: the A record 198.51.100.7 leads to another server (404 Not Found)"
+        "www.d0.example: the A record 198.51.100.7 points to another server (404 Not Found)"
     ]
 
 
@@ -87,7 +88,7 @@ def test_many_names_are_a_line_for_each_cause_the_largest_first(count: int) -> N
     ]
     verbose = lines(names_by_cause(every), verbose=True)
     assert len(verbose) == count + 3
-    assert verbose[1].startswith("  www.d0.example: the A record 198.51.100.7 leads to another")
+    assert verbose[1].startswith("  www.d0.example: the A record 198.51.100.7 points to another")
     assert causes_in_short(every) == (
         f"{count - 4:,} lead elsewhere; 2 have neither an A nor an AAAA record; "
         "2 were refused: the authority could not connect to their web server"
@@ -164,23 +165,19 @@ def wanted(number: int) -> Certificate:
 def waits(number: int, code: str, words: str, **more: object) -> Waiting:
     """Return a certificate that is postponed, each an hour longer."""
     until = NOON + (number + 1) * HOUR
-    return Waiting(wanted(number), until, code, words, **more)  # type: ignore[arg-type]
+    return Waiting(wanted(number), until, code, said(words), **more)  # type: ignore[arg-type]
 
 
 def test_certificates_that_are_postponed_for_the_same_are_one_line() -> None:
     failed = [waits(each, "failed", f"after 1 failure: {each}") for each in range(5)]
-    limited = [
-        waits(each, "limit", "the rate limits of https://ca/dir are reached")
-        for each in range(5, 7)
-    ]
+    limited = [waits(each, "limit", LIMITS) for each in range(5, 7)]
     assert lines(postponed([*failed, *limited])) == [
         "5 certificates are postponed (the first until 2026-11-20 13:00 UTC, the last until "
         "2026-11-20 17:00 UTC), after failures of earlier runs: d0.example, d1.example, "
         "d2.example and 2 more",
         "  do: `proxygen apply d0.example` tries it now",
         "2 certificates are postponed (the first until 2026-11-20 18:00 UTC, the last until "
-        "2026-11-20 19:00 UTC), as the rate limits of https://ca/dir are reached: d5.example, "
-        "d6.example",
+        f"2026-11-20 19:00 UTC), as {LIMITS}: d5.example, d6.example",
     ]
 
 
@@ -228,9 +225,9 @@ def test_orders_that_failed_for_the_same_are_told_once(count: int) -> None:
     told = failed([*failures, ("nginx", unserved())])
     assert told[0] == (
         f"d0.example, d1.example, d2.example and {count - 3:,} more: the authority refused their "
-        "names: it could not connect to the name's web server"
+        "names: it could not connect to the web server of the name"
     )
-    assert told[1].startswith("  do: let port 80 of every A and AAAA address")
+    assert told[1].startswith("  do: port 80 of every A and AAAA address")
     assert told[2].startswith("  | ")
     assert told[3].startswith("nginx: ")
     assert len(failed(failures)) == 3
