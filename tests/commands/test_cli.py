@@ -484,7 +484,7 @@ def test_somebody_who_is_not_root_is_told_so(command: str) -> None:
             check=False,
         )
     assert run.returncode == 2, run.stderr
-    assert "run it as root" in run.stderr
+    assert "run the command as root" in run.stderr
     assert "warning" not in run.stderr
 
 

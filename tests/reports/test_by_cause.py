@@ -7,7 +7,6 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from proxygen.languages.english import FINDINGS
 
 from proxygen.errors import Coded, IssueFailed, ProxygenError
 from proxygen.failure import RefusedName, Scope, failure, not_obtained, said
