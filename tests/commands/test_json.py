@@ -107,7 +107,7 @@ def test_what_a_run_did_and_warns_of_has_codes(root: Path) -> None:
     )
     (warning,) = said(root, "plan")["warnings"]
     assert (warning["code"], warning["of"]) == ("not-covered", "a.example")
-    assert "does not cover it" in warning["words"]
+    assert "does not cover this name" in warning["words"]
     (same,) = said(root, "status")["warnings"]
     assert same == warning
 
@@ -203,7 +203,7 @@ def test_words_keep_their_code_on_their_way() -> None:
 
 
 def test_the_commands_that_tell_something_print_json() -> None:
-    assert set(NAMES) - set(PRINTING) == {"init", "schema", "watch"}
+    assert set(NAMES) - set(PRINTING) == {"import_", "init", "schema", "watch"}
 
 
 @pytest.mark.parametrize("path", ["cli.py", *(f"commands/{name}.py" for name in PRINTING)])

@@ -111,7 +111,7 @@ def test_a_name_that_the_global_certificate_does_not_cover_is_warned_about(
     served: Machine,
 ) -> None:
     assert (
-        "mail.customer-b.example served with the global certificate, which does not cover it"
+        "the global certificate is used for mail.customer-b.example, but does not cover this name"
         in (served.proxygen("plan").stderr)
     )
 

@@ -193,7 +193,7 @@ def test_an_account_is_bound_to_an_external_one(own: Place) -> None:
 
 @pytest.mark.parametrize("own", [Manners(external_accounts={"kid-1": MAC})], indirect=True)
 def test_a_missing_or_unknown_binding_is_said_to_be_that(own: Place) -> None:
-    with pytest.raises(IssueFailed, match="bound") as none:
+    with pytest.raises(IssueFailed, match="requires an external account binding") as none:
         issuer(settings(own.pebble), Webroot(own.challenges)).issue(wanted("x.example"), None)
     assert "acme.external_account" in none.value.remedy
     assert (none.value.failure.final, none.value.failure.everybody) == (True, True)

@@ -213,7 +213,7 @@ def test_a_provider_that_does_not_answer_is_given_up() -> None:
 
 
 def test_a_secret_does_not_stand_among_the_options() -> None:
-    with pytest.raises(ValidationError, match="sounds like a secret"):
+    with pytest.raises(ValidationError, match="seems to be a secret"):
         LexiconSettings(provider="ovh", options={"auth_application_secret": "s3cret"})
 
 
