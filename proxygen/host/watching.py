@@ -15,16 +15,20 @@ import errno
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from watchdog.observers.inotify_c import InotifyEvent, InotifyFD, Mask, WatchDescriptor
+from proxygen.host.inotify import ENTRIES, FORGOTTEN, OVERFLOW, EventReader
 
 MOST_LINKS = 40
 """Symbolic links that are followed on one way, as in path_resolution(7)."""
 
 Interest = dict[str, set[str] | None]
 """The names that matter in each folder, None if all do."""
+
+REFUSALS = {
+    errno.ENOSPC: "the limit of inotify watches is reached",
+    errno.EMFILE: "the limit of inotify instances or of open files is reached",
+}
+"""What the kernel means, where its own words speak of a disk or of files (inotify(7))."""
 
 
 class Watching:
@@ -41,41 +45,37 @@ class Watching:
         self.lock = threading.Lock()
         self.wanted: tuple[frozenset[str], frozenset[str]] = (frozenset(), frozenset())
         self.interest: Interest = {}
-        self.folders: dict[WatchDescriptor, str] = {}
-        self.descriptors: dict[str, WatchDescriptor] = {}
+        self.folders: dict[int, set[str]] = {}
+        self.descriptors: dict[str, int] = {}
         self.replaced: set[str] = set()
         self.moved = False
         self.reader = self.opened()
+        if self.reader:
+            self.reader.start()
 
-    def opened(self) -> InotifyFD | None:
+    def opened(self) -> EventReader | None:
         """Return what reads the kernel's events, None if it cannot."""
         try:
-            from watchdog.observers.inotify_c import InotifyFD
-            from watchdog.utils import UnsupportedLibcError
-        except (ImportError, OSError) as error:
-            self.without(OSError(errno.ENOSYS, str(error)))
+            return EventReader(self.on_event, self.on_end)
+        except OSError as error:
+            self.without(error)
             return None
-        try:
-            reader = InotifyFD()
-        except (OSError, UnsupportedLibcError) as error:
-            self.without(error if isinstance(error, OSError) else OSError(errno.ENOSYS, str(error)))
-            return None
-        reader.name = "watching"
-        reader.start()
-        return reader
 
-    def without(self, error: OSError) -> None:
+    def without(self, error: OSError, folder: str | None = None) -> None:
         """Tell, once, that something cannot be watched."""
         if not self.blind:
             self.blind = True
-            self.lost(error)
+            words = REFUSALS.get(error.errno or 0) or error.strerror or str(error)
+            self.lost(OSError(error.errno, words, folder))
 
     def close(self) -> None:
         """End."""
-        if self.reader:
-            self.reader.stop()
-            self.reader.join(1)
-            self.reader = None
+        with self.lock:
+            reader, self.reader = self.reader, None
+            if reader:
+                reader.stop()
+        if reader:
+            reader.join(1)
 
     # What is watched.
 
@@ -106,70 +106,72 @@ class Watching:
             self.moved = True
             self.replaced.add("/")
 
-    def take(self, reader: InotifyFD, folder: str) -> None:
+    def take(self, reader: EventReader, folder: str) -> None:
         """Watch a folder; one that went away meanwhile is no trouble."""
-        from watchdog.observers.inotify_c import CallbackId
-
         try:
-            number = reader.add_callback(os.fsencode(folder), mask(), self, CallbackId(id(self)))
+            number = reader.add(folder)
         except OSError as error:
             if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
-                self.without(error)
-            return
-        if number < 0:  # the library says so instead of raising PermissionError
-            self.without(PermissionError(errno.EACCES, os.strerror(errno.EACCES), folder))
+                self.without(error, folder)
             return
         self.descriptors[folder] = number
-        self.folders[number] = folder
+        self.folders.setdefault(number, set()).add(folder)
 
-    def let_go(self, reader: InotifyFD, folder: str) -> None:
-        """Watch a folder no more."""
-        from watchdog.observers.inotify_c import CallbackId
-
+    def let_go(self, reader: EventReader, folder: str) -> None:
+        """Watch a folder no more, unless it is watched by another path too (a bind mount)."""
         number = self.descriptors.pop(folder)
-        if self.folders.get(number) == folder:
+        self.folders[number].discard(folder)
+        if not self.folders[number]:
             del self.folders[number]
-            reader.remove_callbacks([(number, CallbackId(id(self)))])
+            reader.remove(number)
 
     # What the reader calls, from its thread.
 
-    def on_event(self, event: InotifyEvent) -> None:
-        """Wake when the name matters."""
-        name = os.fsdecode(event.name)
-        with self.lock:
-            folder = self.folders.get(event.wd)
-            names = self.interest.get(folder, set()) if folder is not None else set()
-            matters = names is None or name in names or not name
-            if not matters or folder is None:
-                return
-            if event.is_create or event.is_delete or event.is_move or event.is_delete_self:
-                self.moved = True
-                self.replaced.add(joined(folder, name))
-        self.wake()
+    def on_event(self, number: int, kind: int, name: str) -> None:
+        """Take one event."""
+        if kind & OVERFLOW:
+            self.on_queue_overflow()
+        elif kind & FORGOTTEN:
+            self.on_folder_forgotten(number)
+        else:
+            self.on_name_touched(number, kind, name)
 
-    def on_watch_deleted(self, wd: WatchDescriptor) -> None:
+    def on_name_touched(self, number: int, kind: int, name: str) -> None:
+        """Wake when the name matters."""
+        with self.lock:
+            touched = [each for each in self.folders.get(number, ()) if self.matters(each, name)]
+            if kind & ENTRIES and touched:
+                self.moved = True
+                self.replaced |= {joined(each, name) for each in touched}
+        if touched:
+            self.wake()
+
+    def matters(self, folder: str, name: str) -> bool:
+        """Return whether a name matters in a folder; the folder itself does (no name)."""
+        names = self.interest.get(folder, set())
+        return names is None or name in names or not name
+
+    def on_folder_forgotten(self, number: int) -> None:
         """Forget a folder that is gone; one of that name is watched when it is there again."""
         with self.lock:
-            folder = self.folders.pop(wd, None)
-            if folder is not None and self.descriptors.get(folder) == wd:
+            gone = self.folders.pop(number, set())
+            for folder in gone:
                 del self.descriptors[folder]
-            self.moved = True
-        self.wake()
+            self.moved = self.moved or bool(gone)
+        if gone:
+            self.wake()
 
     def on_queue_overflow(self) -> None:
         """So much happened that the kernel forgot what: look at everything."""
         self.again()
         self.wake()
 
-
-def mask() -> Mask:
-    """Return the events that can change what a file is; reading it is none."""
-    from watchdog.observers.inotify_c import InotifyConstants as On
-    from watchdog.observers.inotify_c import Mask
-
-    content = On.IN_MODIFY | On.IN_ATTRIB | On.IN_CLOSE_WRITE
-    entries = On.IN_MOVE | On.IN_CREATE | On.IN_DELETE | On.IN_DELETE_SELF
-    return Mask(content | entries | On.IN_ONLYDIR | On.IN_DONT_FOLLOW)
+    def on_end(self) -> None:
+        """Tell that nothing is read any more, unless it was asked for."""
+        with self.lock:
+            if self.reader:
+                self.reader = None
+                self.without(OSError(errno.EPIPE, "the kernel's events are read no more"))
 
 
 def interest_in(files: Iterable[str], folders: Iterable[str]) -> Interest:

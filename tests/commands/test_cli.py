@@ -65,7 +65,7 @@ def imported(*arguments: str | Path) -> set[str]:
     return set(run.stdout.rpartition("modules ")[2].split())
 
 
-HEAVY = {"acme", "requests", "josepy", "rich", "watchdog", "dns"}
+HEAVY = {"acme", "requests", "josepy", "rich", "inotify_simple", "dns"}
 
 
 @pytest.mark.parametrize(

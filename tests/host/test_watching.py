@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from proxygen.host.watching import Watching, interest_in
+from tests.live.needs import needs
 from tests.live.processes import environment, until
 
 
@@ -306,17 +307,130 @@ def test_what_is_watched_no_more_wakes_nobody(sleeper: Sleeper, model: Path) -> 
     assert str(other.parent) not in sleeper.watching.descriptors
 
 
-LIMITED = """
-import resource, sys
+def test_a_folder_that_went_away_unheard_is_let_go(sleeper: Sleeper, model: Path) -> None:
+    folder = model.parent / "domains.d"
+    folder.mkdir()
+    sleeper.look_at((model,), (folder,))
+    called, held = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        called.set()
+        held.wait(20)
+
+    sleeper.watching.wake = hold
+    model.touch()
+    assert called.wait(20)
+    folder.rmdir()
+    sleeper.look_at((model,))
+    held.set()
+    sleeper.watching.wake = sleeper.woken.set
+    assert str(folder) not in sleeper.watching.descriptors
+    assert sleeper.wakes(lambda: model.write_text("x"))
+
+
+def test_an_overflow_of_the_kernels_queue_has_everything_looked_at(
+    sleeper: Sleeper, model: Path
+) -> None:
+    most = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
+    sleeper.look_at((model,))
+    other = model.with_name("other.yaml")
+    with sleeper.watching.lock:  # the reader stops at the first events, at most a full queue
+        for number in range(2 * most + 2):  # the kernel joins events that repeat the one before
+            other.touch() if number % 2 else model.touch()
+    until(lambda: "/" in sleeper.watching.replaced, "the event of the overflow")
+    sleeper.again()
+    assert sleeper.wakes(lambda: model.write_text("x"))
+
+
+def test_closing_ends_the_thread_and_leaves_no_descriptor_open(tmp_path: Path) -> None:
+    before = set(Path("/proc/self/fd").iterdir())
+    watching = Watching(lambda: None, lambda _: None)
+    watching.look_at(frozenset({str(tmp_path / "model.yaml")}), frozenset())
+    reader = watching.reader
+    assert reader
+    watching.close()
+    until(lambda: not reader.is_alive(), "the end of the thread")
+    assert set(Path("/proc/self/fd").iterdir()) <= before
+    watching.close()
+    watching.look_at(frozenset({str(tmp_path / "other.yaml")}), frozenset())
+    assert not watching.blind
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_reader_that_ends_by_itself_is_told_once(sleeper: Sleeper, model: Path) -> None:
+    def fail() -> None:
+        raise RuntimeError("nobody wakes")
+
+    sleeper.watching.wake = fail
+    reader = sleeper.watching.reader
+    assert reader
+    sleeper.look_at((model,))
+    model.touch()
+    until(lambda: not reader.is_alive(), "the end of the thread")
+    sleeper.look_at((model.with_name("other.yaml"),))
+    assert sleeper.watching.blind
+    assert [each.errno for each in sleeper.lost] == [errno.EPIPE]
+
+
+def program(script: str, *arguments: str, within: tuple[str, ...] = ()) -> str:
+    """Return what a Python script prints in a process of its own, started by *within*."""
+    command = [*within, sys.executable, "-c", script, *arguments]
+    surroundings = environment(PYTHONPATH=os.pathsep.join(sys.path))
+    run = subprocess.run(command, capture_output=True, text=True, check=False, env=surroundings)
+    assert run.returncode == 0, run.stderr
+    return run.stdout.strip()
+
+
+def apart(preparation: str, *kinds: str) -> tuple[str, ...]:
+    """Return how a program is started in namespaces of its own, after some words of sh."""
+    within = ("unshare", *kinds, "sh", "-ec", f'{preparation}\nexec "$@"', "sh")
+    if subprocess.run([*within, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("namespaces are not allowed here")
+    return within
+
+
+TWO_PATHS = """
+import sys, threading
 from pathlib import Path
 from proxygen.host.watching import Watching
-from watchdog.observers import inotify_c
+first, second = (Path(each, name) for each, name in zip(sys.argv[1:], ("a", "b")))
+woken = threading.Event()
+watching = Watching(woken.set, lambda _: None)
+def wakes(path):
+    woken.clear()
+    path.touch()
+    return woken.wait(5)
+watching.look_at(frozenset({str(first), str(second)}), frozenset())
+both = wakes(first), wakes(second)
+watching.look_at(frozenset({str(second)}), frozenset())
+print(*both, wakes(second))
+watching.close()
+"""
+
+
+@needs("unshare")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
+@pytest.mark.parametrize("order", [1, -1], ids=["mounted second", "mounted first"])
+def test_a_folder_with_two_paths_is_watched_for_the_names_of_both(
+    tmp_path: Path, order: int
+) -> None:
+    folders = [tmp_path / "first", tmp_path / "second"]
+    for each in folders:
+        each.mkdir()
+    there = apart(f"mount --bind {folders[0]} {folders[1]}", "--mount")
+    assert program(TWO_PATHS, *map(str, folders[::order]), within=there) == "True True True"
+
+
+LIMITED = """
+import resource, sys
+from proxygen.host.watching import Watching
 lost = []
 if sys.argv[1] == "no descriptors":
     resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))
 watching = Watching(lambda: None, lost.append)
 watching.look_at(frozenset({sys.argv[2]}), frozenset())
 print(watching.blind, len(lost), lost and lost[0].errno)
+print(*(f"{each.filename}: {each.strerror}" for each in lost))
 watching.close()
 """
 
@@ -325,7 +439,27 @@ watching.close()
     ("how", "told"), [("no descriptors", f"True 1 {errno.EMFILE}"), ("", "False 0 []")]
 )
 def test_where_the_kernel_cannot_watch_it_is_told_once(how: str, told: str, tmp_path: Path) -> None:
-    command = [sys.executable, "-c", LIMITED, how, str(tmp_path / "model.yaml")]
-    surroundings = environment(PYTHONPATH=os.pathsep.join(sys.path))
-    run = subprocess.run(command, capture_output=True, text=True, check=False, env=surroundings)
-    assert run.stdout.strip() == told, run.stderr
+    assert program(LIMITED, how, str(tmp_path / "model.yaml")).splitlines()[0] == told
+
+
+@needs("unshare")
+@pytest.mark.parametrize(
+    ("limit", "told"),
+    [
+        pytest.param(
+            "max_inotify_watches",
+            f"True 1 {errno.ENOSPC}\n/tmp: the limit of inotify watches is reached",
+            id="watches",
+        ),
+        pytest.param(
+            "max_inotify_instances",
+            f"True 1 {errno.EMFILE}\n"
+            "None: the limit of inotify instances or of open files is reached",
+            id="instances",
+        ),
+    ],
+)
+def test_a_limit_of_the_kernel_is_told_by_its_name(limit: str, told: str) -> None:
+    amount = {"max_inotify_watches": 1, "max_inotify_instances": 0}[limit]
+    there = apart(f"echo {amount} >/proc/sys/user/{limit}", "--user", "--map-root-user")
+    assert program(LIMITED, "", "/tmp/a/model.yaml", within=there) == told
