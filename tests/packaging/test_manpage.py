@@ -66,7 +66,7 @@ def test_man_shows_the_exit_codes_of_the_documents(rendered: str) -> None:
 
 
 def test_the_page_says_what_it_is_of_in_one_line(text: str) -> None:
-    assert ".SH NAME\nproxygen \\- from one model file to certificates served by" in text
+    assert ".SH NAME\nproxygen \\- keep the TLS certificates" in text
 
 
 @pytest.mark.parametrize(
