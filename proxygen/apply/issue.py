@@ -154,7 +154,7 @@ class Issuing:
     def remember(self, result: Result) -> None:
         """Keep a failure, for `proxygen status` and for the pause before the next try.
 
-        That an authority issues for nobody is no failure of this certificate.
+        An authority that refuses everybody is no failure of this certificate.
         """
         step, found = result
         if isinstance(found, Bundle):

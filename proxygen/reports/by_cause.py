@@ -60,8 +60,8 @@ OTHERWISE = "are not ready"
 """What is said of names whose cause has no words here; the details have them."""
 
 SEVERAL_WARNINGS = {
-    "ended": "certificates have ended: {names}",
-    "ending": "certificates end soon and are not renewed yet: {names}",
+    "ended": "certificates have expired: {names}",
+    "ending": "certificates expire soon and have not been renewed: {names}",
     "hook-awaited": "domains wait until another ACME client calls `proxygen hook` with their "
     "certificates: {names}",
     "not-covered": "domains are served with the global certificate, which does not cover their "

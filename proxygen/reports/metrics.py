@@ -167,7 +167,7 @@ def of_failures(told: Figures) -> Gauges:
     words = "when what failed is tried again"
     yield "certificate_next_attempt_timestamp_seconds", words, "owner", moments
     troubles: Rows = [([of], each.count) for of, each in sorted(told.observed.troubles.items())]
-    words = "failures in a row of an authority that issues for nobody"
+    words = "consecutive failures of an authority that issues no certificates at present"
     yield "authority_failures", words, "authority", troubles
     orders: Rows = [([of], count) for of, count in sorted((told.orders or {}).items())]
     yield "authority_orders_7d", "orders of the last 7 days", "authority", orders

@@ -207,9 +207,9 @@ class Bundles:
     ) -> None:
         """Remember why an authority is left alone.
 
-        ``troubles``: it issues for nobody; ``looks``: it gives no renewal information. What
-        fails while it is left alone was begun before, and is the same trouble. *about* tells
-        how it was asked, *lifetime* is the shortest of the certificates from it.
+        ``troubles``: it issues no certificates at present; ``looks``: it gives no renewal
+        information. What fails while it is left alone was begun before, and is the same trouble.
+        *about* tells how it was asked, *lifetime* is the shortest of the certificates from it.
         """
 
         def once_more(stored: bytes | None) -> bytes | None:

@@ -704,7 +704,7 @@ def answering(parts: Parts) -> dict[str, object]:
         pytest.param((without_key,), id="a bundle without its key counts for none"),
         pytest.param((damaged,), id="nor does a damaged one, which harms no other"),
         pytest.param((not_obtained,), id="a failure"),
-        pytest.param((held("troubles"),), id="an authority that issues for nobody"),
+        pytest.param((held("troubles"),), id="an authority that issues no certificates"),
         pytest.param((held("looks"),), id="an authority without renewal information"),
         pytest.param((of_a_name,), id="a name"),
         pytest.param((answering,), id="what a web server answers for"),

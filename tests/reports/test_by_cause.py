@@ -140,7 +140,7 @@ def test_warnings_of_a_kind_are_one_line_and_each_is_told_once() -> None:
     ended = [Coded(f"the certificate of d{each} ended", "ended", f"d{each}") for each in range(5)]
     others = [Coded("nginx is not running", "not-running", "nginx"), "it rains", "it rains"]
     assert warned([*ended, *others]) == [
-        "5 certificates have ended: d0, d1, d2 and 2 more",
+        "5 certificates have expired: d0, d1, d2 and 2 more",
         "nginx is not running",
         "it rains",
     ]
