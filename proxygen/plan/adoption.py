@@ -214,7 +214,8 @@ def others_of(best: Found, found: list[Found], owner: Owner) -> Iterator[str]:
             those = [name for name in services_of(each, found) if name not in have]
             names = sum(map(each.bundle.covers, owner.names))
             yield (
-                f"; {', '.join(those)} has another one, {told(each.bundle)}, which"
+                f"; {', '.join(those)} {'has' if len(those) == 1 else 'have'} another one,"
+                f" {told(each.bundle)}, which"
                 f" covers {names} of "
                 f"{len(owner.names)} names"
             )

@@ -130,7 +130,7 @@ def described(bundle: Bundle, host: str, now: datetime) -> Coded:
         return Coded("a self-signed stand-in, which clients refuse or warn of", "stand-in")
     until = f"{bundle.not_after:%Y-%m-%d %H:%M} UTC"
     of = "self-signed certificate" if bundle.stand_in else f"certificate from {bundle.issued_by}"
-    text = f"{of} {'that ended on' if bundle.not_after < now else 'valid until'} {until}"
+    text = f"{of} {'that expired on' if bundle.not_after < now else 'valid until'} {until}"
     uncovered = "" if bundle.covers(host) else ", which does not cover this name"
     words = f"{text}{' (adopted)' if bundle.adopted else ''}{uncovered}"
     return Coded(words, judged(bundle, host, now))

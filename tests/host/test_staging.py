@@ -123,7 +123,7 @@ def test_a_configuration_that_does_not_include_us_is_told_with_what_to_add(
 ) -> None:
     with pytest.raises(ServiceError, match="does not include") as caught:
         staged(etc, text)
-    assert caught.value.remedy == f"add an include of {etc}/conf.d/*.conf to it"
+    assert caught.value.remedy == f"add an include of {etc}/conf.d/*.conf to this file"
     assert not list(etc.rglob(f"{PREFIX}*"))
 
 

@@ -299,14 +299,14 @@ def configuration(host: Host) -> list[Path]:
 
 def test_the_plan_tells_what_clients_see_now_and_will(host: Host) -> None:
     main, _ = lived_in(host)
-    until = f"until {main.certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC"
+    until = f"valid until {main.certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC"
     b = {"b.example": {"url": "https://www.b.example", "certificate": "acme"}}
     host.model(A | b, main=MAIN | {"extra_names": ["smtp.example.net"]})
     told = host.proxygen("plan").stdout
     assert "adopt the certificate of global from" in told
-    assert f"now: certificate of Former CA Intermediate {until}" in told
-    assert f"then: certificate of Former CA Intermediate {until} (adopted)" in told
-    assert f"later: a new one of {host.pebble.directory}" in told
+    assert f"now: certificate from Former CA Intermediate {until}" in told
+    assert f"then: certificate from Former CA Intermediate {until} (adopted)" in told
+    assert f"later: a new certificate from {host.pebble.directory}" in told
     assert "self-signed" not in told
     assert "BEGIN" not in told
     plan = json.loads(host.proxygen("plan", "--json").stdout)
@@ -314,9 +314,9 @@ def test_the_plan_tells_what_clients_see_now_and_will(host: Host) -> None:
     assert set(shown[MAIL]["services"]) == {"nginx", "postfix", "dovecot"}
     assert shown[SITE]["services"] == ["nginx"]
     assert shown[SITE]["later"] is None  # it counts as any other
-    assert "which does not cover that name" in shown["www.b.example"]["now"]["words"]
+    assert "which does not cover this name" in shown["www.b.example"]["now"]["words"]
     then = shown["www.b.example"]["then"]
-    assert then["words"].startswith("the global certificate: certificate of Former CA")
+    assert then["words"].startswith("the global certificate: certificate from Former CA")
     assert {then["code"], shown["www.b.example"]["now"]["code"]} == {"not-covered"}
     assert shown[MAIL]["later"]["code"] == "new"
     step = plan["steps"][0]
@@ -338,9 +338,12 @@ def test_the_plan_tells_of_a_stand_in_and_why_it_is_made(host: Host) -> None:
     run = host.proxygen("plan")
     assert run.returncode == 0, said(run)
     assert "issue a stand-in for global" in run.stdout
-    assert "certificate of Former CA Intermediate that ended" in run.stdout
+    assert "certificate from Former CA Intermediate that expired on" in run.stdout
     assert "then: a self-signed stand-in, which clients refuse or warn of" in run.stdout
-    assert f"nginx: {live}/fullchain.pem, {live}/privkey.pem is not adopted" in run.stderr
+    assert (
+        f"nginx: the certificate in {live}/fullchain.pem, {live}/privkey.pem is not adopted"
+        in run.stderr
+    )
     assert "expired on" in run.stderr
     assert "postfix" in run.stderr
     assert "not covered: mail.example.net" in run.stderr
@@ -357,7 +360,7 @@ def test_services_that_differ_are_given_what_covers_most_and_the_plan_says_so(ho
     assert run.returncode == 0, said(run)
     words = "adopt the certificate of global from postfix: from Former CA Intermediate"
     assert words in run.stdout
-    assert "had another one" in run.stdout
+    assert "have another one" in run.stdout
     for place in EVERYWHERE:
         assert host.shown(place) == fingerprint(main)
 
@@ -406,7 +409,7 @@ def test_what_is_named_but_is_no_certificate_costs_nothing(host: Host, named: st
     run = host.proxygen("plan")
     assert run.returncode == 0, said(run)
     assert "issue a stand-in for global" in run.stdout
-    assert f"postfix: {path} is not adopted for the global URL" in run.stderr
+    assert f"postfix: the certificate in {path} is not adopted for the global URL" in run.stderr
 
 
 def test_a_key_with_a_password_is_adopted_with_it(host: Host) -> None:

@@ -434,7 +434,7 @@ def test_no_order_is_placed_while_nginx_cannot_be_set_up_to_answer(web: Machine)
     web.model(A, main=MAIN)
     run = web.proxygen("apply")
     assert run.returncode == 4
-    assert "not asked for" in run.stderr
+    assert "challenges for their names" in run.stderr
     assert web.pebble.new_orders == 0
     (web.nginx.conf_d / "foreign.conf").unlink()
     succeeded(web.proxygen("apply"))

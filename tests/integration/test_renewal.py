@@ -79,7 +79,7 @@ def test_a_certificate_is_renewed_at_the_moment_of_its_window_and_says_what_it_r
     assert ours.bundle("a.example").fingerprint == first.fingerprint
     ours.clock.now = first.renewal.moment
     outcome = ours.round()
-    assert "the authority asks for its renewal now" in outcome.done[0]
+    assert "the authority suggests to renew it now" in outcome.done[0]
     assert ours.bundle("a.example").fingerprint != first.fingerprint
     assert [order.replaces for order in ca.orders] == [None, first.identifier]
 
@@ -282,7 +282,7 @@ def test_a_clock_that_was_a_year_ahead_costs_no_order_and_leaves_nothing_behind(
         ours.clock.now = theirs.now = theirs.now + HOUR
         outcome = ours.round()
         assert (outcome.failures, outcome.waiting) == ([], [])
-        assert outcome.done == ["issue the certificate of global (selfsigned): not valid yet"]
+        assert outcome.done == ["issue the certificate of global (selfsigned): it is not valid yet"]
         assert ours.bundle("a.example").fingerprint == first.fingerprint
         assert len(ca.orders) == 1
 
