@@ -271,7 +271,7 @@ def test_a_certificate_of_nobody_known_is_a_warning_for_whom_it_is_brought_to(
     alone: Machine,
 ) -> None:
     paths = written(alone.root / "x", AUTHORITY.issue("www.a.example"))
-    assert "leads to no root that this system knows" in succeeded(hook(alone, **paths))
+    assert "trusts no root of the certificate" in succeeded(hook(alone, **paths))
     older = AUTHORITY.issue("www.a.example", not_after=datetime.now(UTC) + timedelta(days=3))
     said = succeeded(hook(alone, **written(alone.root / "y", older)))
     assert "is it the newest one?" in said
@@ -283,7 +283,7 @@ def test_the_former_certificate_serves_on_until_the_hook_brings_one(web: Machine
     succeeded(web.proxygen("apply"))
     before = serials(web, "www.a.example")
     web.model(A, main=SELF)
-    assert "that from acme serves" in succeeded(web.proxygen("apply"))
+    assert "uses a certificate from acme" in succeeded(web.proxygen("apply"))
     assert serials(web, "www.a.example") == before
     issued = AUTHORITY.issue("www.a.example")
     succeeded(hook(web, **written(web.root / "acme.sh", issued)))
@@ -335,7 +335,7 @@ def test_a_name_that_is_not_covered_is_told(alone: Machine) -> None:
     fields = json.loads(alone.config.read_text()) | {"domains": more}
     alone.config.write_text(json.dumps(fields))
     paths = written(alone.root / "x", AUTHORITY.issue("www.a.example"))
-    refused(hook(alone, **paths), 5, "a.example: not covered: a.example")
+    refused(hook(alone, **paths), 5, "a.example: the certificate does not cover a.example")
     assert not list((alone.root / "var/lib/proxygen/store").glob("certificates/*/a.example"))
 
 
