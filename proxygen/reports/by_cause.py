@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from proxygen.errors import OTHER, Coded, ProxygenError
-from proxygen.failure import Failure, Value, told
+from proxygen.failure import Failure, Scope, Value, told
 from proxygen.languages.lines import one_line
 from proxygen.model.hosts import readable
 
@@ -282,8 +282,13 @@ def by_failure(items: Iterable[tuple[str, str, Failure]]) -> Iterator[Group]:
 
 
 def kind_of(failure: Failure) -> object:
-    """Return what is the same for failures that have one cause: codes, and where it happened."""
-    return failure.code, failure.where, *sorted({each.code for each in failure.parts})
+    """Return what is the same for failures that have one cause: codes, and where it happened.
+
+    Services are few: of those only what is the same word by word, and what to do about it.
+    """
+    text = told(failure) if failure.scope is Scope.SERVICE else None
+    same = text and (text.what, text.remedy)
+    return failure.code, failure.where, same, *sorted({each.code for each in failure.parts})
 
 
 def alike(failures: Sequence[Failure], about: tuple[tuple[str, str], ...]) -> Group:
@@ -291,7 +296,8 @@ def alike(failures: Sequence[Failure], about: tuple[tuple[str, str], ...]) -> Gr
     first = failures[0]
     same = all(each == first for each in failures)
     facts = tuple((name, of_all(name, failures)) for name, _ in first.facts)
-    text = told(first if same else replace(first, facts=facts))
+    of = first.of if len({each.of for each in failures}) == 1 else "…"
+    text = told(first if same else replace(first, of=of, facts=facts))
     words = text.words.splitlines()
     more = ["…"] if len(words) > MOST_QUOTED else []
     return Group(text.what, about, text.remedy, (*map(one_line, words[:MOST_QUOTED]), *more))

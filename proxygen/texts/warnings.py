@@ -271,7 +271,11 @@ def waited_for(owner: Owner, bundle: Bundle | None) -> Iterator[str]:
         yield f"{name} has no certificate yet, and uses a self-signed stand-in: {client}"
     elif bundle.issuer != "hook":
         ends = f"{bundle.not_after:%Y-%m-%d}"
-        kind = "an adopted certificate" if bundle.issuer == ADOPTED else f"a certificate from {bundle.issuer}"
+        kind = (
+            "an adopted certificate"
+            if bundle.issuer == ADOPTED
+            else f"a certificate from {bundle.issuer}"
+        )
         yield f"{name} uses {kind}, which expires on {ends}; for the next one, {client}"
     elif missing := [name for name in owner.names if not bundle.covers(name)]:
         names = ", ".join(map(readable, missing[:3])) + (" …" if len(missing) > 3 else "")

@@ -106,7 +106,7 @@ def test_nothing_can_be_done_with_an_account_that_is_not_there(new: Place, tmp_p
     for arguments in (("--roll-over",), ("--export", tmp_path / "x")):
         run = new.run("account", *arguments)
         assert run.returncode == 2
-        assert "there is no account" in run.stderr
+        assert "proxygen has no account at" in run.stderr
     assert not (tmp_path / "x").exists()
     assert not any("sign-me-up" in log.read_text() for log in new.root.rglob("pebble.out"))
 

@@ -171,14 +171,14 @@ def test_what_others_than_root_write_should_be_bounded(folder: Path) -> None:
     assert "others than root" not in run(folder, "validate").stderr
     os.chown(folder / "b.yaml", 65534, 65534)
     for command in ("validate", "plan", "apply"):
-        assert "others than root may write" in run(folder, command).stderr
+        assert "users other than root can write" in run(folder, command).stderr
     assert said(folder, "validate")["warnings"]
     (folder.parent / "proxygen.yaml").write_text(LATER)
     assert "others than root" not in run(folder, "validate").stderr
     (folder.parent / "proxygen.yaml").write_text(MAIN)
     os.chown(folder / "b.yaml", 0, 0)
     folder.chmod(0o777)
-    assert "others than root may write" in run(folder, "validate").stderr
+    assert "users other than root can write" in run(folder, "validate").stderr
 
 
 @pytest.mark.parametrize("link", ["file", "folder"])

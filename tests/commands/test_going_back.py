@@ -55,7 +55,7 @@ def test_each_service_is_told_what_became_of_it(mail: Machine) -> None:
     assert back.returncode == 0, back.stdout + back.stderr
     said = back.stdout.splitlines()
     assert "nginx: serves its former configuration again" in said
-    assert "postfix: there is no previous configuration to go back to" in said
+    assert "postfix: nothing to go back to" in said
     told = json.loads(mail.proxygen("rollback", "--json").stdout)
     assert told["services"] == {
         "nginx": {
@@ -66,7 +66,7 @@ def test_each_service_is_told_what_became_of_it(mail: Machine) -> None:
         "postfix": {
             "code": "nothing",
             "of": "postfix",
-            "words": "postfix: there is no previous configuration to go back to",
+            "words": "postfix: nothing to go back to",
         },
     }
     named = mail.proxygen("rollback", "postfix")
@@ -95,7 +95,7 @@ def test_a_first_rollback_that_leads_nowhere_is_four_and_told_of_each_service(
     both = mail.proxygen("rollback", "nginx", "postfix")  # one of them was named for nothing
     assert both.returncode == 4
     assert "nginx: serves its former configuration again" in both.stdout
-    assert "postfix: there is no previous configuration to go back to" in both.stderr
+    assert "postfix: nothing to go back to" in both.stderr
 
 
 def test_where_nothing_is_set_up_there_is_nothing_to_roll_back(tmp_path: Path) -> None:

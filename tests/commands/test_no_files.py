@@ -124,7 +124,8 @@ def test_each_is_one_error_of_its_domain_from_every_command(web: Machine) -> Non
     with_them(web)
     with growing(web.config.parent / "growing"):
         for command in COMMANDS:
-            run = web.proxygen(command, seconds=NEVER_WAITING)
+            every = ("--verbose",) if command in TELLING else ()
+            run = web.proxygen(command, *every, seconds=NEVER_WAITING)
             said = clean(run)
             if command not in TELLING:
                 continue
@@ -171,6 +172,7 @@ def test_the_daemon_goes_on_beside_them(web: Machine) -> None:
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "nowhere"])
 def test_the_model_itself_is_one_error(root: Path, kind: str) -> None:
     make, words = KINDS[kind]
+    words = {"folder": "is a folder", "giant": "is larger than 32 MiB"}.get(kind, words)
     make(root / kind)
     run = proxygen(root, root / kind, "validate", seconds=NEVER_WAITING)
     said = clean(run)

@@ -178,7 +178,7 @@ def test_a_renewed_certificate_that_nginx_refuses_is_an_alarm(web: Machine) -> N
     (letter,) = (each.letter for each in letters.values())
     assert "nginx" in letter.text
     assert "unknown directive" in letter.text
-    assert "1 letter waits for the mail server" in check.stdout
+    assert "1 mail waits for the mail server" in check.stdout
     local.unlink()
     done(web.proxygen("renew"))
     assert web.proxygen("check").returncode < 2

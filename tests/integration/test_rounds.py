@@ -173,7 +173,7 @@ def test_services_are_changed_once_although_certificates_come_first(process: Pro
     process.machine.model(A | B | more, main=MAIN)
     outcome = process.round()
     kinds = [each.split(maxsplit=1)[0] for each in outcome.done]
-    assert kinds == ["issue", "install", "reload", "verify"]
+    assert kinds == ["issue", "install", "reload", "probe"]
     assert process.serial("c.example") != process.serial("mail.example.net")
 
 

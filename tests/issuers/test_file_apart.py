@@ -100,7 +100,7 @@ def test_files_that_take_too_long_by_the_clock_are_given_up_and_others_are_read(
         former = pid(apart)
         os.kill(former, signal.SIGSTOP)
         apart.patience = 0.2
-        with pytest.raises(Unfinished, match="did not end within 0 seconds") as caught:
+        with pytest.raises(Unfinished, match="could not be read within 0 seconds") as caught:
             apart.assemble([("b.pem", PAIR.pem)], None)
         assert not caught.value.failure.final
         apart.patience = 60

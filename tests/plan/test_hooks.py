@@ -91,7 +91,9 @@ def test_a_stand_in_and_what_does_not_serve_are_never_due() -> None:
         pytest.param(None, "has no certificate yet, and uses the global one", id="nothing"),
         pytest.param(bundle(A), None, id="brought"),
         pytest.param(
-            replace(bundle(A), issuer="acme"), "uses a certificate from acme", id="still the former one"
+            replace(bundle(A), issuer="acme"),
+            "uses a certificate from acme",
+            id="still the former one",
         ),
         pytest.param(
             replace(bundle(A), names=("www.a.example",)), "does not cover a.example", id="a name"

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 
+from proxygen.apply.change import not_running
 from proxygen.errors import Coded, IssueFailed, ProxygenError
 from proxygen.failure import RefusedName, Scope, failure, not_obtained, said
 from proxygen.model.certificate import Certificate
@@ -257,3 +258,13 @@ def test_failures_of_former_runs_are_told_with_the_next_attempt() -> None:
     assert many[0].startswith("40 certificates could not be obtained: ")
     assert many[0].endswith(": d0.example, d1.example, d2.example and 37 more")
     assert len(many) <= 5
+
+
+def test_each_service_is_told_by_itself_with_what_to_do_about_it() -> None:
+    found = failures_by_cause((name, not_running(name)) for name in ("nginx", "postfix"))
+    told = [line for group in found for line in failure_lines(group)]
+    assert len(told) == 2
+    assert all(
+        f"systemctl start {name}" in line
+        for name, line in zip(("nginx", "postfix"), told, strict=True)
+    )
