@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import replace
 
 from proxygen.importing.authority import is_directory, same_authority
-from proxygen.importing.host import HostInventory
+from proxygen.importing.host import HostInventory, JudgedLineage
 from proxygen.importing.judge import JudgedPair
 from proxygen.importing.owners import (
     Draft,
@@ -73,8 +73,9 @@ def is_of_another(name: str, of_lineage: JudgedPair, seen: HostInventory) -> boo
     A good one, that clients know as well as that of the lineage.
     """
     block = seen.web.https.naming(name)
-    pair = seen.of_sites[block.pairs[0]] if block and block.pairs else None
-    if pair is None or pair.bundle is None or pair.bundle.stand_in or not covers(pair, name):
+    shown = [seen.of_sites[each] for each in block.pairs] if block else []
+    pair = next((each for each in shown if covers(each, name)), None)
+    if pair is None or pair.bundle is None or pair.bundle.stand_in:
         return False
     if pair.refusal or pair.trust[:2] < of_lineage.trust[:2]:
         return False
@@ -90,6 +91,8 @@ def why_idle(made: DraftOwner, seen: HostInventory, draft: Draft) -> str:
         if not is_directory(lineage.directory):
             return f"{lineage.client} notes no directory of {lineage.directory}: give --directory"
         return f"it is of another authority than the model has: {lineage.directory}"
+    if lineage and pair and (stays := shown_beside(JudgedLineage(lineage, pair), seen)):
+        return f"{stays}, which would not be renewed there"
     if made.block is None:
         where = seen.web.serving(made.url)
         if pair and pair.refusal:
@@ -99,7 +102,19 @@ def why_idle(made: DraftOwner, seen: HostInventory, draft: Draft) -> str:
         return "no server block of nginx serves it by HTTPS, and nothing is known of a backend"
     if pair and pair.bundle and pair.bundle.stand_in:
         return "its certificate is self-signed"
+    if pair and made.certificate == "file" and not covers(pair, made.url):
+        return f"its certificate is for other names: {', '.join(pair.names[:5])}"
     return ""
+
+
+def shown_beside(renewed: JudgedLineage, seen: HostInventory) -> str:
+    """Return who else goes on to show a lineage, empty where nobody does."""
+    if where := seen.using(renewed):
+        return f"nginx uses its certificate elsewhere as well ({where})"
+    mark = renewed.pair.mark
+    found = (each.service for each in seen.shown if each.stays and each.pair.mark == mark)
+    service = next(found, "")
+    return f"{service} goes on to show its certificate" if service else ""
 
 
 def domains_of_sites(seen: HostInventory, taken: set[str], draft: Draft) -> Iterator[DraftOwner]:
@@ -121,7 +136,7 @@ def domains_of_sites(seen: HostInventory, taken: set[str], draft: Draft) -> Iter
 
 def shown_by_default(block: ServerBlock, pair: JudgedPair, seen: HostInventory) -> Iterator[str]:
     """Yield the names of a certificate that it is shown for although no server block names them."""
-    if block is seen.web.https.default and not block.is_default:
+    if block is seen.web.https.default and block in seen.web.https.first_ones:
         yield from (
             name
             for name in host_names(pair)

@@ -61,23 +61,41 @@ def see_to_unknown_names(draft: Draft, main: DraftOwner, seen: HostInventory) ->
 
     Where no server block says `default_server` the first one is it, but proxygen's come first.
     """
-    first = seen.web.https.default
-    if first is None or first.is_default or not first.pairs:
-        return
-    shown = seen.of_sites[first.pairs[0]]
-    if main.pair and main.pair.mark == shown.mark:
-        draft.unknown_names = "global"
-        return
     counting = [main, *(each for each in draft.domains if not each.idle)]
     known = {name for each in counting for name in (each.url, *each.extra_names)}
-    known |= {name for block in seen.web.blocks for name in block.names}
-    lost = [name for name in host_names(shown) if name not in known]
-    more = f" or for {', '.join(lost[:5])}" if lost else ""
-    draft.notes.append(
-        f"{first.where} is the first server block, so that clients who ask for no name{more} are"
-        " shown its certificate: write `default_server` into its `listen` before `proxygen apply`,"
-        " or they are refused from then on"
-    )
+    for first in seen.web.https.first_ones:
+        if not first.pairs:
+            continue
+        shown = seen.of_sites[first.pairs[0]]
+        if main.pair and main.pair.mark == shown.mark:
+            draft.unknown_names = "global"
+            continue
+        theirs = {name for block in seen.web.blocks for name in block.names}
+        lost = [name for name in host_names(shown) if name not in known | theirs]
+        more = f" or for {', '.join(lost[:5])}" if lost else ""
+        draft.notes.append(
+            f"{first.where} is the first server block, so that clients who ask for no name{more}"
+            " are shown its certificate: write `default_server` into its `listen` before"
+            " `proxygen apply`, or they are refused from then on"
+        )
+        if lost:
+            draft.first = draft.first or first.where
+    see_to_challenges(draft, known, seen)
+
+
+def see_to_challenges(draft: Draft, known: Collection[str], seen: HostInventory) -> None:
+    """Have the challenges of other clients answered by who answers them now, or tell how."""
+    web = seen.web.http
+    names = [name for each in seen.renewed for name in each.pair.names if "*" not in name]
+    unnamed = [n for n in dict.fromkeys(names) if n not in known and not web.naming(n)]
+    for first in web.first_ones if unnamed else ():
+        draft.notes.append(
+            f"{first.where} is the first server block for HTTP, so that it answers for"
+            f" {', '.join(unnamed[:5])}: write `default_server` into its `listen` before"
+            " `proxygen apply`, or challenges for these names get 404 from then on and their client"
+            " cannot renew them"
+        )
+        draft.first = draft.first or first.where
 
 
 def with_backend(made: DraftOwner, draft: Draft) -> DraftOwner:

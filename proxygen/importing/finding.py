@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from os.path import realpath
 from pathlib import Path
 
-from proxygen.importing import Client, ClientInventory, acme_sh, certbot, dehydrated, lego, mod_md
+from proxygen.errors import IssueFailed
+from proxygen.importing import (
+    Client,
+    ClientFolder,
+    ClientInventory,
+    FoundAccount,
+    acme_sh,
+    certbot,
+    dehydrated,
+    lego,
+    mod_md,
+)
 from proxygen.importing.reading import ClientFiles
+from proxygen.issuers.acme_key import brought
 from proxygen.model.layout import Layout
 
 CLIENTS: tuple[Client, ...] = (certbot, lego, dehydrated, acme_sh, mod_md)
@@ -23,8 +36,13 @@ def lineages(layout: Layout, more: Iterable[Path]) -> ClientInventory:
         for folder in dict.fromkeys((*usual, *more)):
             if reading.is_folder(folder):
                 there = client.find(folder, reading)
-                found.lineages += there.lineages
-                found.accounts += there.accounts
+                unusable = dict(unusable_keys(there, reading))
+                found.lineages += [
+                    replace(each, account=None if each.account in unusable else each.account)
+                    for each in there.lineages
+                ]
+                found.accounts += (each for each in there.accounts if each not in unusable)
+                found.troubles += unusable.values()
         found.troubles += reading.troubles
         if reading.troubles:
             found.unsure.add(client.NAME)
@@ -32,3 +50,16 @@ def lineages(layout: Layout, more: Iterable[Path]) -> ClientInventory:
     found.lineages = list(unique.values())
     found.troubles = list(dict.fromkeys(found.troubles))
     return found
+
+
+def unusable_keys(there: ClientFolder, reading: ClientFiles) -> Iterator[tuple[FoundAccount, str]]:
+    """Yield the accounts whose key cannot be used, each with what is told of it."""
+    for each in there.accounts:
+        try:
+            brought(reading.text(each.key).encode())
+        except IssueFailed:
+            yield (
+                each,
+                f"{each.key} is no private key of an account that can be used: another account is"
+                " taken, or a new one made",
+            )

@@ -8,6 +8,7 @@ from dataclasses import replace
 from proxygen.errors import UsageError
 from proxygen.importing.authority import is_directory
 from proxygen.importing.host import HostInventory, PresentedPair
+from proxygen.importing.judge import JudgedPair
 from proxygen.importing.owners import (
     DraftOwner,
     Preferences,
@@ -33,9 +34,7 @@ def global_owner(seen: HostInventory, wish: Preferences) -> DraftOwner | None:
     presented = best_presented(seen.presented)
     pair = presented.pair if presented else None
     if wish.url and not (pair and covers(pair, wish.url)):
-        pair = next(
-            (each.pair for each in lineages_by_worth(seen) if covers(each.pair, wish.url)), pair
-        )
+        pair = best_for(wish.url, seen) or pair
     names = host_names(pair) if pair else ()
     same = [each for each in lineages_by_worth(seen) if pair and has_certificate(each, pair)]
     if same and pair:
@@ -58,9 +57,24 @@ def global_owner(seen: HostInventory, wish: Preferences) -> DraftOwner | None:
     own = next(by_block(url, tuple(kept)[:MOST_NAMES], seen))  # others' become domains
     block = block_of(url, seen)
     made = draft_owner(GLOBAL, url, own, pair, lineage, comments, block, has_nginx=seen.has_nginx)
+    if made.certificate == "file" and pair:
+        extra = tuple(name for name in made.extra_names if covers(pair, name))
+        made = replace(made, extra_names=extra)
     if made.block and made.block.unfit:
         return replace(made, comments=(*made.comments, why_unfit(made.block)))
     return made
+
+
+def best_for(url: str, seen: HostInventory) -> JudgedPair | None:
+    """Return the best certificate for a URL: that which nginx shows for it, or of a lineage."""
+    block = seen.web.https.naming(url)
+    shown = [seen.of_sites[each] for each in block.pairs] if block else []
+    found = [*shown, *(each.pair for each in lineages_by_worth(seen))]
+
+    def worth(pair: JudgedPair) -> tuple[bool, bool, bool]:
+        return not pair.refusal, pair.known, not (pair.bundle and pair.bundle.stand_in)
+
+    return max((each for each in found if covers(each, url)), key=worth, default=None)
 
 
 def notes_on_global_owner(main: DraftOwner, seen: HostInventory) -> Iterator[str]:
@@ -107,25 +121,28 @@ def best_presented(presented: Collection[PresentedPair]) -> PresentedPair | None
     """Return what most mail services present, of those that clients accept where there are any.
 
     Of these the one that is for most of the names of all. Where two come to the same, each client
-    can do with RSA.
+    can do with RSA, even if fewer services present it.
     """
     asked = {name for each in presented if not each.pair.refusal for name in host_names(each.pair)}
 
-    def worth(each: PresentedPair) -> tuple[bool, bool, int, int, int, bool]:
-        pair = each.pair
-        good, known, length = pair.trust
-        is_rsa = pair.bundle is not None and pair.bundle.key_type.startswith("rsa")
-        covered = sum(covers(pair, name) for name in asked)
-        return good, known, covered, len(each.services), length, is_rsa
+    def worth(each: PresentedPair) -> tuple[bool, bool, int, bool, int, int]:
+        good, known, length = each.pair.trust
+        covered = sum(covers(each.pair, name) for name in asked)
+        return good, known, covered, is_rsa(each.pair), len(each.services), length
 
     return max(presented, key=worth, default=None)
+
+
+def is_rsa(pair: JudgedPair) -> bool:
+    """Return whether a certificate is one that every client can do with."""
+    return pair.bundle is not None and pair.bundle.key_type.startswith("rsa")
 
 
 def services_left_out(main: DraftOwner, seen: HostInventory) -> dict[str, tuple[str, ...]]:
     """Return the mail services whose clients would lose by the global certificate, with the names.
 
     These are names for which they are shown a good certificate now, and which that of the global
-    URL, as it is adopted, does not cover.
+    URL, as it is adopted, does not cover; and clients that can do with RSA alone.
     """
     found: dict[str, dict[str, None]] = {}
     adopted = main.pair if main.adopts or main.certificate == "file" else None
@@ -136,4 +153,9 @@ def services_left_out(main: DraftOwner, seen: HostInventory) -> dict[str, tuple[
         for name in asked or host_names(each.pair):
             if covers(each.pair, name) and not (adopted and covers(adopted, name)):
                 found.setdefault(each.service, {})[name] = None
+        if adopted and is_rsa(each.pair) and not is_rsa(adopted):
+            found.setdefault(each.service, {})["clients that know RSA alone"] = None
+    for table in seen.unread:
+        if not table.stays:
+            found.setdefault(table.service, {})[f"the names in {table.words}"] = None
     return {service: tuple(names) for service, names in found.items()}

@@ -55,6 +55,16 @@ class ShownPair:
     pair: JudgedPair
     names: tuple[str, ...]
     stays: bool
+    to_servers: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadTable:
+    """What tells of further certificates of a mail service, and cannot be read."""
+
+    service: str
+    words: str
+    stays: bool
 
 
 @dataclass(frozen=True)
@@ -72,11 +82,22 @@ class HostInventory:
     of_sites: dict[tuple[Path, Path], JudgedPair]
     services: tuple[str, ...] = ()
     shown: tuple[ShownPair, ...] = ()
+    unread: tuple[UnreadTable, ...] = ()
 
     @cached_property
     def marks(self) -> frozenset[str]:
         """What tells the certificates of lineages from others."""
         return frozenset(each.pair.mark for each in self.renewed)
+
+    def using(self, each: JudgedLineage) -> str:
+        """Return where nginx has, or may have, a lineage for something else than sites, or empty."""
+        for used in self.web.used:
+            paths = used.written.paths()
+            if paths and self.of_sites[paths].mark == each.pair.mark:
+                return used.where
+            if not paths and used.written.may_be(each.lineage.certificate):
+                return used.where
+        return ""
 
     @property
     def has_nginx(self) -> bool:
@@ -94,16 +115,21 @@ def take_inventory(layout: Layout, more: Iterable[Path], now: datetime) -> HostI
             JudgedLineage(each, judge.pair(each.certificate, each.key))
             for each in everything.lineages
         )
-        shown, web, services = inventory_of_services(layout, parts, judge, everything.troubles)
-        sites = {pair: judge.pair(*pair) for block in web.blocks for pair in block.pairs}
-    return HostInventory(renewed, everything, presented_pairs(shown), web, sites, services, shown)
+        shown, unread, web, services = inventory_of_services(
+            layout, parts, judge, everything.troubles
+        )
+        named = [pair for block in web.blocks for pair in block.pairs]
+        named += [paths for each in web.used if (paths := each.written.paths())]
+        sites = {pair: judge.pair(*pair) for pair in named}
+    presented = presented_pairs(shown)
+    return HostInventory(renewed, everything, presented, web, sites, services, shown, unread)
 
 
 def presented_pairs(shown: Iterable[ShownPair]) -> tuple[PresentedPair, ...]:
     """Return each certificate that is shown to whoever asks, with the services that have it."""
     found: dict[str, tuple[list[str], JudgedPair]] = {}
     for each in shown:
-        if not each.names:
+        if not each.names and not each.to_servers:
             services, best = found.get(each.pair.mark, ([], each.pair))
             best = max(best, each.pair, key=lambda pair: pair.trust)
             found[each.pair.mark] = ([*services, each.service], best)
@@ -112,11 +138,12 @@ def presented_pairs(shown: Iterable[ShownPair]) -> tuple[PresentedPair, ...]:
 
 def inventory_of_services(
     layout: Layout, parts: Parts, judge: PairJudge, troubles: list[str]
-) -> tuple[tuple[ShownPair, ...], NginxSites, tuple[str, ...]]:
-    """Return what mail services show, nginx's server blocks, and the services found."""
+) -> tuple[tuple[ShownPair, ...], tuple[UnreadTable, ...], NginxSites, tuple[str, ...]]:
+    """Return what mail services show and may show, nginx's server blocks, the services found."""
     model = Source(str(layout.config), layout.config.parent, BARE)
     site = assemble.read_as(model, lambda _: (), Before(), Past())
     shown: dict[ShownPair, None] = {}
+    unread: list[UnreadTable] = []
     web = NginxSites(())
     there = states(site, parts)
     for name, state in there:
@@ -129,7 +156,11 @@ def inventory_of_services(
             answers = asked(state, parts)
             told = parts.services[name].mail_certificates(answers) if answers else ()
             for each in islice(told, MOST_SHOWN):
+                if each.unread:
+                    unread.append(UnreadTable(name, each.unread, each.stays))
+                    continue
                 pair = judge.pair(*each.configured.paths)
                 if pair.bundle:
-                    shown[ShownPair(name, pair, each.names, each.stays)] = None
-    return tuple(shown), web, tuple(name for name, _ in there)
+                    given = (name, pair, each.names, each.stays, each.to_servers)
+                    shown[ShownPair(*given)] = None
+    return tuple(shown), tuple(unread), web, tuple(name for name, _ in there)

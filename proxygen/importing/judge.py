@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,6 +13,7 @@ from cryptography import x509
 from proxygen.errors import IssueFailed
 from proxygen.host import files
 from proxygen.host.trust import roots
+from proxygen.importing.reading import is_nameable
 from proxygen.issuers.file_apart import Apart
 from proxygen.model.certificate import Bundle, KeyAndChain
 from proxygen.model.hosts import BadName, extra_name
@@ -75,6 +77,9 @@ class PairJudge:
     def judged(self, given: tuple[Path, ...]) -> JudgedPair:
         """Return likewise; raise IssueFailed or OSError for files that cannot be used."""
         paths = tuple(dict.fromkeys(given))
+        for path in paths:
+            if not is_nameable(path):
+                raise OSError(errno.EINVAL, "this can be no path in a model", ascii(str(path)))
         held = files.read_together(paths, LARGEST)
         pair = self.apart.assemble(tuple(zip(map(str, paths), held, strict=True)), None)
         told, chain = facts_found(pair), chain_of(pair)

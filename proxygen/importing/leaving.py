@@ -8,8 +8,12 @@ from os.path import commonpath
 from pathlib import Path
 from shlex import quote
 
+from pydantic import BaseModel
+
 from proxygen.importing.host import HostInventory, JudgedLineage
+from proxygen.importing.server_blocks import ServerBlock, plain_socket
 from proxygen.model.site import Site
+from proxygen.services.nginx_settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,16 +82,46 @@ def still_shown(seen: HostInventory, names: ModelNames, site: Site) -> dict[str,
     for; mail services with what stays beside the global one; and each that is not set up with all.
     """
     found: dict[str, str] = {}
-    nginx = is_set_up("nginx", site)
     for block in seen.web.blocks:
-        if not nginx or set(block.names) - names.renewed:
-            marks = (seen.of_sites[pair].mark for pair in block.pairs)
+        if goes_on(block, names, site):
+            marks = [seen.of_sites[pair].mark for pair in block.pairs]
+            marks += [each.pair.mark for each in seen.renewed if may_show(block, each)]
             found |= dict.fromkeys(marks, f"nginx shows it ({block.where})")
+    for renewed in seen.renewed:
+        if where := seen.using(renewed):
+            found[renewed.pair.mark] = f"nginx uses it elsewhere as well ({where})"
     for each in seen.shown:
         if each.stays or not is_set_up(each.service, site):
             of = f" for {', '.join(each.names[:5])}" if each.names else ""
             found[each.pair.mark] = f"{each.service} shows it{of}"
+    for table in seen.unread:
+        if table.stays or not is_set_up(table.service, site):
+            for one in seen.renewed:
+                found.setdefault(one.pair.mark, f"{table.service} may show it ({table.words})")
     return found
+
+
+def goes_on(block: ServerBlock, names: ModelNames, site: Site) -> bool:
+    """Return whether clients meet a server block of others once proxygen serves.
+
+    By a name that proxygen does not have, or at a socket that it does not listen on.
+    """
+    if not is_set_up("nginx", site) or set(block.names) - names.renewed:
+        return True
+    settings = site.services.get("nginx") if site.services else None
+    ours = {plain_socket(each) for each in https_of(settings)}
+    return not set(map(plain_socket, block.sockets)) <= ours
+
+
+def https_of(settings: BaseModel | None) -> tuple[str, ...]:
+    """Return where nginx listens for HTTPS by the model."""
+    said = settings.listen.https if isinstance(settings, Settings) else ()
+    return said or ("443", "[::]:443")
+
+
+def may_show(block: ServerBlock, renewed: JudgedLineage) -> bool:
+    """Return whether a server block may show a lineage by a variable."""
+    return any(each.may_be(renewed.lineage.certificate) for each in block.varying)
 
 
 def is_set_up(service: str, site: Site) -> bool:
@@ -138,7 +172,7 @@ def unanswered_challenges(
         )
     for block in seen.web.blocks:
         shown = {seen.of_sites[pair].mark for pair in block.pairs}
-        if block.is_default and shown & marks:
+        if block.default_of and shown & marks:
             yield (
                 f"# nginx shows it still to clients that ask for no name, or for one that nobody"
                 f" has ({block.where}): take that server block away before it ends"

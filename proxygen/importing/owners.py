@@ -57,7 +57,8 @@ class Draft:
     """What is to be written, and what is to be told.
 
     *missing* are the backends that a model which is there lacks, *left_out* the services that it
-    does not have for now, with the names for which they present another certificate.
+    does not have for now, with the names for which they present another certificate. *first* tells
+    why nginx is not taken in yet: which server block is the default by its place alone.
     """
 
     main: DraftOwner | None
@@ -73,6 +74,7 @@ class Draft:
     left_out: dict[str, tuple[str, ...]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     missing: dict[str, tuple[ProxiedLocation, ...]] = field(default_factory=dict)
+    first: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from proxygen.importing.nginx_certificates import (
+    UsedPair,
+    WrittenPair,
+    pairs_for,
+    used_elsewhere,
+    written_pairs,
+)
 from proxygen.importing.nginx_directives import (
     Load,
     directives_in_place,
@@ -22,6 +29,7 @@ from proxygen.importing.proxied_locations import (
     is_harmless,
     proxied_location,
 )
+from proxygen.importing.reading import is_nameable
 from proxygen.languages.lines import visible
 from proxygen.model.hosts import BadName, host_name
 from proxygen.services.nginx_lexer import Directive, parse
@@ -47,10 +55,11 @@ ADDRESS = re.compile(r"(?:\*|[0-9.]+|\[[0-9a-fA-F:.]+\]):[0-9]{1,5}")
 class ServerBlock:
     """A server block of others that speaks HTTPS.
 
-    *pairs* are certificates with their keys, *sockets* what it listens on with TLS. *passed* are
+    *pairs* are certificates with their keys, *varying* those by variables, of which nobody knows
+    all, and *sockets* what it listens on with TLS. *passed* are
     its locations, *unfit* what a model cannot say of it, with FILE:LINE. *elsewhere*: where
     challenges are passed on to another host. *patterns* are names with wildcards, and regular
-    expressions.
+    expressions. *default_of* are the sockets of which it is the default server.
     """
 
     where: str
@@ -61,7 +70,8 @@ class ServerBlock:
     unfit: tuple[str, ...]
     elsewhere: tuple[str, ...]
     patterns: tuple[str, ...] = ()
-    is_default: bool = False
+    default_of: tuple[str, ...] = ()
+    varying: tuple[WrittenPair, ...] = ()
 
     def without(self, why: str) -> ServerBlock:
         """Return it as one that no model can say."""
@@ -81,7 +91,7 @@ class HttpBlock:
     redirects: bool = False
     elsewhere: tuple[str, ...] = ()
     patterns: tuple[str, ...] = ()
-    is_default: bool = False
+    default_of: tuple[str, ...] = ()
 
     @property
     def serves(self) -> bool:
@@ -118,11 +128,32 @@ class ServerNames(Generic[B]):
         written = ((name, each) for each in self.blocks for name in each.patterns if name[0] == "~")
         return tuple((pattern(name[1:]), each) for name, each in written)
 
-    @property
+    @cached_property
+    def by_socket(self) -> dict[str, list[B]]:
+        """The server blocks by what they listen on, those of the usual ports first."""
+        found: dict[str, list[B]] = {}
+        for block in self.blocks:
+            for each in dict.fromkeys(map(plain_socket, block.sockets)):
+                found.setdefault(each, []).append(block)
+        order = sorted(found, key=lambda each: not each.endswith(("443", ":80")) and each != "80")
+        return {each: found[each] for each in order}
+
+    def default_at(self, socket: str) -> B | None:
+        """Return the server block for names that none has, at one socket: as it says, or first."""
+        those = self.by_socket.get(socket, [])
+        return next((each for each in those if socket in each.default_of), next(iter(those), None))
+
+    @cached_property
     def default(self) -> B | None:
-        """The server block for names that none has: as it says, or the first."""
-        first = self.blocks[0] if self.blocks else None
-        return next((each for each in self.blocks if each.is_default), first)
+        """The server block for names that none has, at the usual port where that is listened to."""
+        return next(map(self.default_at, self.by_socket), None)
+
+    @cached_property
+    def first_ones(self) -> tuple[B, ...]:
+        """The server blocks that are the default of a socket by their place alone."""
+        found = {at: self.default_at(at) for at in self.by_socket}
+        chosen = [each for at, each in found.items() if each and at not in each.default_of]
+        return tuple({each.where: each for each in chosen}.values())
 
     def naming(self, name: str) -> B | None:
         """Return the server block that names a host, None where none does."""
@@ -139,10 +170,14 @@ class ServerNames(Generic[B]):
 
 @dataclass(frozen=True)
 class NginxSites:
-    """nginx's configuration of others: server blocks that speak HTTPS, and those that do HTTP."""
+    """nginx's configuration of others: server blocks that speak HTTPS, and those that do HTTP.
+
+    *used* are certificates that it has for other things than sites.
+    """
 
     blocks: tuple[ServerBlock, ...]
     plain: tuple[HttpBlock, ...] = ()
+    used: tuple[UsedPair, ...] = ()
 
     @cached_property
     def https(self) -> ServerNames[ServerBlock]:
@@ -182,7 +217,7 @@ def nginx_sites(main: Path, load: Load) -> NginxSites:
         proxied = {name for each in servers if proxied_at(each) for name in host_names_of(each)}
         for server in servers:
             listens = [each for each in server.all("listen") if each.arguments]
-            secure = [each for each in listens if is_secure(each)]
+            secure = [each for each in listens if speaks_tls(each, server, http)]
             if len(secure) < len(listens) or not listens:
                 plain.append(http_block(server, [each for each in listens if each not in secure]))
             if secure:
@@ -191,7 +226,7 @@ def nginx_sites(main: Path, load: Load) -> NginxSites:
                     found = found.without(f"proxy_protocol ({found.where})")
                 blocks.append(found)
     by_http = {name: each for each in reversed(plain) if each.serves for name in each.names}
-    web = NginxSites(tuple(blocks), tuple(plain))
+    web = NginxSites(tuple(blocks), tuple(plain), tuple(used_elsewhere(whole, main.parent)))
     return replace(
         web, blocks=tuple(unless_served_by_http(each, by_http, web.http) for each in blocks)
     )
@@ -206,7 +241,7 @@ def http_block(server: Directive, listens: Sequence[Directive]) -> HttpBlock:
         redirects(server),
         tuple(challenges_elsewhere(server)),
         tuple(patterns(server)),
-        any(map(is_default, listens)),
+        default_of(listens),
     )
 
 
@@ -224,6 +259,13 @@ def unless_served_by_http(
     return block
 
 
+def speaks_tls(listen: Directive, server: Directive, http: Directive) -> bool:
+    """Return whether a socket is for TLS; `ssl on` (up to nginx 1.25) says so of all."""
+    return is_secure(listen) or any(
+        each.arguments == ("on",) for each in server.all("ssl") or http.all("ssl")
+    )
+
+
 def redirects(server: Directive) -> bool:
     """Return whether a server block serves nothing itself, but answers to challenges."""
     if any(is_away(each) for each in server.all("return")):
@@ -231,6 +273,16 @@ def redirects(server: Directive) -> bool:
     locations = [each for each in server.all("location") if not is_of_challenges(each)]
     away = [any(map(is_away, each.all("return"))) for each in locations]
     return all(away) and any(each.arguments == ("/",) for each in locations)
+
+
+def default_of(listens: Sequence[Directive]) -> tuple[str, ...]:
+    """Return the sockets of which a server block says that it is the default server."""
+    return tuple(plain_socket(socket(each)) for each in listens if is_default(each))
+
+
+def plain_socket(written: str) -> str:
+    """Return a socket in one spelling, as a model has it."""
+    return re.sub(r"^(?:\*|0\.0\.0\.0):", "", written)
 
 
 def is_away(answer: Directive) -> bool:
@@ -272,19 +324,32 @@ def server_block(
     ]
     if not any(each.path == "/" and not each.exact for each in passed) and not unfit:
         unfit.append(f"nothing is passed on for / ({server.where})")
-    pairs = tuple(pairs_of(server, http, folder))
-    if len(pairs) > 1:
+    names, chosen = tuple(host_names_of(server)), tuple(patterns(server))
+    written = written_pairs(server, http, folder)
+    varying = tuple(each for each in written if not each.is_plain)
+    unknown = [each for each in varying if chosen or not all(map(each.paths, names))]
+    pairs = tuple(pairs_for(written, names))
+    unfit += [
+        f"ssl_certificate {ascii(str(pair[0]))[:200]} ({server.where})"
+        for pair in pairs
+        if not all(map(is_nameable, pair))
+    ]
+    if len(written) > 1:
         unfit.append(f"more than one certificate ({server.where})")
+    unfit += [
+        f"ssl_certificate {visible(each.certificate)[:100]} ({server.where})" for each in unknown
+    ]
     return ServerBlock(
         server.where,
-        tuple(host_names_of(server)),
+        names,
         pairs,
         sockets,
         tuple(passed),
         tuple(unfit),
         tuple(challenges_elsewhere(server)),
-        tuple(patterns(server)),
-        any(map(is_default, listens)),
+        chosen,
+        default_of(listens),
+        varying,
     )
 
 
@@ -303,17 +368,6 @@ def is_of_challenges(location: Directive) -> bool:
     """Return whether a location is for ACME challenges alone, which proxygen answers."""
     path = location.arguments[-1] if location.arguments else ""
     return path == CHALLENGES or path.startswith(f"{CHALLENGES}/")
-
-
-def pairs_of(server: Directive, http: Directive, folder: Path) -> Iterator[tuple[Path, Path]]:
-    """Yield certificates with their keys, as far as they are files whose names are known."""
-    certificates, keys = (
-        [each.arguments[0] for each in server.all(name) or http.all(name) if each.arguments]
-        for name in ("ssl_certificate", "ssl_certificate_key")
-    )
-    for certificate, key in zip(certificates, keys, strict=False):
-        if not re.search(r"[$\0]", certificate + key):
-            yield folder / certificate, folder / key
 
 
 def host_names_of(server: Directive) -> Iterator[str]:

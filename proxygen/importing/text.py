@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
-from proxygen.credentials import concealed
+from proxygen.credentials import HIDDEN, concealed_words
 from proxygen.importing.judge import JudgedPair
 from proxygen.importing.owners import Draft, DraftOwner
 from proxygen.importing.proxied_locations import ProxiedLocation
@@ -14,17 +15,24 @@ from proxygen.model.schema import DIRECTORIES
 
 FOUND = "# Found by `proxygen import` on {:%Y-%m-%d}: read it, correct it.\n"
 LONGEST_COMMENT = 300
+SECRET = re.compile(r"(?i)(\b\w*(?:token|key|pass|secret|pwd)\w*=)[^\s;&|]+")
+"""A variable or an option of a command that may be one, by its name."""
 
 
 def comment(words: str) -> str:
     """Return words of others as one line of a comment: nothing in it ends the line."""
-    text = concealed(words)[:LONGEST_COMMENT]
+    text = hidden(words)[:LONGEST_COMMENT]
     return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+
+
+def hidden(words: str) -> str:
+    """Return what others have run, without what may be a secret in it."""
+    return SECRET.sub(rf"\1{HIDDEN}", concealed_words(words))
 
 
 def quoted(value: str) -> str:
     """Return a value as YAML has it in double quotes."""
-    return json.dumps(value, ensure_ascii=False)
+    return json.dumps(value, ensure_ascii=not value.isprintable())
 
 
 def listed(values: Iterable[str]) -> str:
@@ -83,7 +91,7 @@ def main_text(draft: Draft, main: DraftOwner, now: datetime, *, agreed: bool) ->
     if draft.backends:
         lines += ["backends:", *backend_lines(draft.backends), ""]
     lines += ["acme:", *(f"  {each}" for each in acme_lines(draft, agreed=agreed)), ""]
-    if draft.listen or draft.left_out or draft.unknown_names:
+    if draft.listen or draft.left_out or draft.unknown_names or draft.first:
         lines += [*service_lines(draft), ""]
     lines += ["include: [domains.d/*.yaml]    # a file each domain", ""]
     return "\n".join(lines)
@@ -91,11 +99,16 @@ def main_text(draft: Draft, main: DraftOwner, now: datetime, *, agreed: bool) ->
 
 def service_lines(draft: Draft) -> Iterator[str]:
     """Yield the services, where nginx listens, and those that are left out for now."""
-    kept = [name for name in draft.services if name not in draft.left_out]
+    later = {*draft.left_out, *(["nginx"] if draft.first else [])}
+    kept = [name for name in draft.services if name not in later]
     yield "services:    # those found on this host" if kept else "services: {}"
     for name in kept:
         lines = [*nginx_lines(draft)] if name == "nginx" else []
         yield from ([f"  {name}:", *lines] if lines else [f"  {name}: {{}}"])
+    if draft.first:
+        yield "#  nginx:    # take it in once `default_server` is written into the `listen` of"
+        yield f"#    # {comment(draft.first)}"
+        yield from (f"#{line}" for line in nginx_lines(draft))
     for name, names in draft.left_out.items():
         yield f"#  {name}: {{}}    # it shows another certificate; take it in once the global one"
         yield f"#      (`proxygen status`) has these names: {comment(', '.join(names[:5]))}"

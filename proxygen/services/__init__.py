@@ -247,12 +247,16 @@ class MailCertificate:
     """A certificate that a mail service is configured with.
 
     It is shown to clients who ask for one of *names* (by SNI; ``.NAME``: below it), to all where
-    there are none. *stays*: also once the service has the global certificate.
+    there are none. *stays*: also once the service has the global certificate. *to_servers*: not to
+    clients, but to servers that it sends mail to. *unread* is what tells of further ones, where
+    that cannot be read.
     """
 
-    configured: Configured
+    configured: Configured = Configured(())
     names: tuple[str, ...] = ()
     stays: bool = False
+    to_servers: bool = False
+    unread: str = ""
 
 
 @dataclass(frozen=True, slots=True)

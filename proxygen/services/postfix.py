@@ -48,10 +48,10 @@ PORTS = {"smtp": 25, "mail": 25, "smtps": 465, "submissions": 465, "urd": 465, "
 
 PRESENTS = re.compile(r"(smtpd|tlsproxy)_tls_(chain_files|\w*(cert|key)_file)|tls_server_sni_maps")
 CHAIN_FILES, SNI_MAPS = "smtpd_tls_chain_files", "tls_server_sni_maps"
-PAIRS = (
-    ("smtpd_tls_eccert_file", "smtpd_tls_eckey_file"),
-    ("smtpd_tls_cert_file", "smtpd_tls_key_file"),
-)
+OF_SERVER, OF_PROXY, TO_SERVERS = "smtpd_tls", "tlsproxy_tls", ("smtp_tls", "lmtp_tls")
+"""What begins the names of the parameters for clients, for those of postscreen, and for servers."""
+PAIRS = (("eccert_file", "eckey_file"), ("cert_file", "key_file"))
+FILES = ("chain_files", *(name for pair in PAIRS for name in pair))
 MOST_CHAIN_FILES, LONGEST_CHAIN = 8, 4
 MAP = re.compile(r"(?:hash|btree|lmdb|cdb|texthash):(/[^\s,]+)")
 """A table whose source is a text file of that name (DATABASE_README)."""
@@ -220,7 +220,8 @@ def certificate_questions(
 ) -> Mapping[str, Question]:
     """Return the commands that tell the files, and the sources of the maps for SNI."""
     postconf = (sibling(facts.program), "-c", folder_of(facts.main))
-    names = (CHAIN_FILES, SNI_MAPS, *(name for pair in PAIRS for name in pair))
+    kinds = (OF_SERVER, OF_PROXY, *TO_SERVERS)
+    names = (SNI_MAPS, *(f"{kind}_{name}" for kind in kinds for name in FILES))
     asked: dict[str, Question] = {
         "presented": Command((*postconf, "-x", *names)),
         "overrides": Command((*postconf, "-x", "-P")),
@@ -228,6 +229,10 @@ def certificate_questions(
     if "presented" in answers:
         maps = assignments(answers["presented"].out).get(SNI_MAPS, "")
         asked |= {f"map {path}": Reading(Path(path)) for path in MAP.findall(maps)}
+    if "overrides" in answers:
+        own = overrides_of(answers["overrides"].out).values()
+        maps = " ".join(options.get(SNI_MAPS, "") for options in own)
+        asked |= {f"own map {path}": Reading(Path(path)) for path in MAP.findall(maps)}
     return asked
 
 
@@ -247,14 +252,44 @@ def configured(
 
 
 def mail_certificates(answers: Mapping[str, Answer]) -> Iterator[MailCertificate]:
-    """Yield those of maps for SNI and of main.cf, and of master.cf's services, which stay."""
-    for key, answer in answers.items():
-        if key.startswith("map ") and not answer.code:
-            for name, files in entries(answer.out):
-                yield from (MailCertificate(each, (name,)) for each in chains(files))
-    yield from map(MailCertificate, presented(assignments(answers["presented"].out)))
+    """Yield those of maps for SNI and of main.cf, and of master.cf's services, which stay.
+
+    Where postscreen's TLS has files of its own as `chain_files`, these stay as well: otherwise they
+    give way to ours.
+    """
+    said = assignments(answers["presented"].out)
+    yield from mapped_certificates("map", said.get(SNI_MAPS, ""), answers, stays=False)
+    ours = list(presented(said))
+    yield from map(MailCertificate, ours)
+    stays = said.get(f"{OF_PROXY}_chain_files", "") not in ("", said.get(CHAIN_FILES, ""))
+    proxied = (each for each in presented(said, OF_PROXY) if each not in ours)
+    yield from (MailCertificate(each, stays=stays) for each in proxied)
+    for kind in TO_SERVERS:
+        sent = presented(said, kind)
+        yield from (MailCertificate(each, stays=True, to_servers=True) for each in sent)
     for options in overrides_of(answers["overrides"].out).values():
-        yield from (MailCertificate(each, stays=True) for each in presented(options))
+        yield from mapped_certificates("own map", options.get(SNI_MAPS, ""), answers, stays=True)
+        for kind in (OF_SERVER, OF_PROXY):
+            yield from (MailCertificate(each, stays=True) for each in presented(options, kind))
+        for kind in TO_SERVERS:
+            sent = presented(options, kind)
+            yield from (MailCertificate(each, stays=True, to_servers=True) for each in sent)
+
+
+def mapped_certificates(
+    word: str, maps: str, answers: Mapping[str, Answer], *, stays: bool
+) -> Iterator[MailCertificate]:
+    """Yield those that tables have for names, and each table that cannot be read."""
+    read = {}
+    for path in MAP.findall(maps):
+        answer = answers.get(f"{word} {path}")
+        if answer and not answer.code:
+            read[path] = answer.out
+    for name, files in (found for text in read.values() for found in entries(text)):
+        yield from (MailCertificate(each, (name,), stays) for each in chains(files))
+    left = MAP.sub(lambda found: "" if found[1] in read else found[0], maps)
+    if unread := left.replace("proxy:", "").strip(", \t"):
+        yield MailCertificate(stays=stays, unread=f"{SNI_MAPS} = {unread}")
 
 
 def entries(text: str) -> Iterator[tuple[str, str]]:
@@ -270,15 +305,16 @@ def mapped(name: str, text: str) -> Iterator[Configured]:
         yield from chains(found.get(key, ""))
 
 
-def presented(parameters: Mapping[str, str]) -> Iterator[Configured]:
+def presented(parameters: Mapping[str, str], kind: str = OF_SERVER) -> Iterator[Configured]:
     """Yield the certificates that parameters name; files of chains come first."""
-    if parameters.get(CHAIN_FILES):
-        yield from chains(parameters[CHAIN_FILES])
+    if files := parameters.get(f"{kind}_chain_files"):
+        yield from chains(files)
         return
-    for certificate, key in PAIRS:
-        paths = parameters.get(certificate, ""), parameters.get(key) or parameters.get(certificate)
-        if all(path and path.startswith("/") for path in paths):
-            yield Configured(tuple(dict.fromkeys(Path(path) for path in paths if path)))
+    for names in PAIRS:
+        certificate, key = (parameters.get(f"{kind}_{name}", "") for name in names)
+        paths = certificate, key or certificate
+        if all(path.startswith("/") for path in paths):
+            yield Configured(tuple(dict.fromkeys(map(Path, paths))))
 
 
 def chains(text: str) -> Iterator[Configured]:

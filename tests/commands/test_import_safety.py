@@ -206,7 +206,8 @@ def test_the_account_is_that_of_most_good_lineages(tmp_path: Path) -> None:
         path = lineage(tmp_path, name, days=days)
         path.write_text(path.read_text().replace("account = abc", f"account = {account}"))
         folder = tmp_path / "etc/letsencrypt/accounts/acme-v02.api.letsencrypt.org/directory"
-        write(folder / account / "private_key.json", '{"kty": "RSA"}')
+        key = write(folder / account / "private_key.json")
+        key.write_bytes(certificates.key_pem(certificates.ec_key()))
     imported(tmp_path)
     assert main(tmp_path)["acme"]["account"]["key"].endswith("/alive/private_key.json")
 
@@ -221,7 +222,8 @@ def of_lego(root: Path, name: str) -> None:
     write(base / f"certificates/{name}.json", json.dumps(noted))
     account = base / "accounts/acme.zerossl.com/me@a.example"
     write(account / "account.json", json.dumps({"email": "me@a.example"}))
-    write(account / "keys/me@a.example.key", "k")
+    key = write(account / "keys/me@a.example.key")
+    key.write_bytes(certificates.key_pem(certificates.ec_key()))
 
 
 def test_the_host_of_an_authority_is_no_directory(tmp_path: Path) -> None:

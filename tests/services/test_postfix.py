@@ -312,7 +312,12 @@ def test_options_of_master_cf_and_maps_for_sni_count_as_well() -> None:
 
 def test_what_mail_clients_are_shown_is_told_by_name_and_whether_it_stays() -> None:
     told = {
-        "presented": Answer(0, "smtpd_tls_cert_file = /c.pem\nsmtpd_tls_key_file = /c.key\n", ""),
+        "presented": Answer(
+            0,
+            "smtpd_tls_cert_file = /c.pem\nsmtpd_tls_key_file = /c.key\n"
+            "tls_server_sni_maps = hash:/sni\n",
+            "",
+        ),
         "overrides": Answer(0, "smtps/inet/smtpd_tls_chain_files = /o.pem\n", ""),
         "map /sni": Answer(0, "# names\nIMAP.example.net /sni.pem\n.example.org /wild.pem\n", ""),
     }
