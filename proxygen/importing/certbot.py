@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from shlex import quote
 
+from proxygen.host.files import is_regular
 from proxygen.importing import DNS, STANDALONE, ClientFolder, FoundAccount, Lineage
 from proxygen.importing.reading import ClientFiles, is_plain, is_url
 
 NAME = "certbot"
 KNOWN = ("/etc/letsencrypt",)
 HOOKS = ("renew_hook", "post_hook", "pre_hook", "installer")
+FOR_ALL = ("deploy-hook", "renew-hook", "post-hook", "pre-hook")
+"""What cli.ini may have the same for all lineages."""
+FOLDERS = ("deploy", "post", "pre")
 
 
 def find(folder: Path, reading: ClientFiles) -> ClientFolder:
     """Return the lineages of a configuration folder, each with its account."""
+    shared = tuple(hooks_of_all(folder, reading))
     lineages = tuple(
-        found
+        replace(found, hooks=(*found.hooks, *shared))
         for path in reading.below(folder / "renewal")
         if path.suffix == ".conf" and (found := lineage(path, folder, reading))
     )
@@ -46,6 +53,16 @@ def lineage(path: Path, folder: Path, reading: ClientFiles) -> Lineage | None:
         f"mv {quote(str(path))} {quote(f'{path}.off')}",
         challenge(said),
     )
+
+
+def hooks_of_all(folder: Path, reading: ClientFiles) -> Iterator[str]:
+    """Yield what certbot runs after each renewal, whatever lineage it is of."""
+    if is_regular(folder / "cli.ini"):
+        said = settings(reading.text(folder / "cli.ini"))
+        yield from (f"{name} = {said[name][0]}" for name in FOR_ALL if name in said)
+    for name in FOLDERS:
+        hooks = reading.below(folder / "renewal-hooks" / name)
+        yield from (str(path) for path in hooks if is_regular(path))
 
 
 def challenge(said: dict[str, tuple[str, int]]) -> str:

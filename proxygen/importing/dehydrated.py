@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from base64 import urlsafe_b64encode
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from shlex import quote
 
+from proxygen.host.files import is_regular
 from proxygen.importing import DNS, ClientFolder, FoundAccount, Lineage
 from proxygen.importing.reading import ClientFiles, address, is_url
 
 NAME = "dehydrated"
 KNOWN = ("/etc/dehydrated", "/usr/local/etc/dehydrated", "/var/lib/dehydrated")
+LONGEST_NAME = 253
 CAS = {
     "letsencrypt": "https://acme-v02.api.letsencrypt.org/directory",
     "letsencrypt-test": "https://acme-staging-v02.api.letsencrypt.org/directory",
@@ -32,8 +35,19 @@ def find(folder: Path, reading: ClientFiles) -> ClientFolder:
         for path in reading.below(certificates)
         if (found := lineage(path, said, accounts, reading))
     ]
+    listed = Path(said.get("DOMAINS_TXT") or base / "domains.txt")
+    for name in waiting(listed, {each.name for each in lineages}, reading) if lineages else ():
+        reading.trouble(f"{listed}: {NAME} has no certificate for {name} yet")
     held = dict.fromkeys(each.account for each in lineages if each.account)
     return ClientFolder(tuple(lineages), tuple(held))
+
+
+def waiting(listed: Path, names: Collection[str], reading: ClientFiles) -> Iterator[str]:
+    """Yield the certificates that are listed and not there: the first name, or the alias."""
+    for line in reading.text(listed).split("\n") if is_regular(listed) else ():
+        words, _, alias = line.partition("#")[0].partition(">")
+        if words.split() and (name := (alias.split() or words.split())[0]) not in names:
+            yield ascii(name[:LONGEST_NAME])[1:-1]
 
 
 def configuration(folder: Path, reading: ClientFiles) -> dict[str, str]:

@@ -17,6 +17,7 @@ from proxygen.importing.judge import JudgedPair, PairJudge
 from proxygen.importing.nginx_files import NginxFiles
 from proxygen.importing.server_blocks import NginxSites, nginx_sites
 from proxygen.issuers.file_apart import Apart
+from proxygen.languages.lines import visible
 from proxygen.model.former import Past
 from proxygen.model.layout import Layout
 from proxygen.model.reading import Before
@@ -27,6 +28,7 @@ from proxygen.observe.services import states
 
 MOST_SHOWN = 20_000
 """How many certificates of one mail service are read."""
+NOT_ASKED = "a configuration that cannot be asked"
 BARE = b"global: {url: localhost.localdomain, certificate: selfsigned}\n"
 """A model that says nothing, to ask the services that are found."""
 
@@ -90,7 +92,7 @@ class HostInventory:
         return frozenset(each.pair.mark for each in self.renewed)
 
     def using(self, each: JudgedLineage) -> str:
-        """Return where nginx has, or may have, a lineage for something else than sites, or empty."""
+        """Return where nginx has, or may have, a lineage for more than sites; else empty."""
         for used in self.web.used:
             paths = used.written.paths()
             if paths and self.of_sites[paths].mark == each.pair.mark:
@@ -147,14 +149,22 @@ def inventory_of_services(
     web = NginxSites(())
     there = states(site, parts)
     for name, state in there:
+        service = parts.services[name]
         if state.facts is None:
             troubles.append(f"{name} cannot be asked: {state.error}")
-        elif parts.services[name].role is Role.WEB:
+            if service.main_file(state.settings, layout).exists():
+                unread.append(UnreadTable(name, NOT_ASKED, stays=True))
+        elif service.role is Role.WEB:
             main = layout.host(str(state.facts.main))
-            web = nginx_sites(main, NginxFiles(main.parent, troubles))
+            files = NginxFiles(main.parent, troubles)
+            web = nginx_sites(main, files)
+            missed = (f"{visible(str(path))} cannot be read" for path in files.missed)
+            unread += (UnreadTable(name, words, stays=True) for words in missed)
         else:
             answers = asked(state, parts)
-            told = parts.services[name].mail_certificates(answers) if answers else ()
+            told = service.mail_certificates(answers) if answers else ()
+            if not answers or answers["presented"].code:
+                unread.append(UnreadTable(name, NOT_ASKED, stays=False))
             for each in islice(told, MOST_SHOWN):
                 if each.unread:
                     unread.append(UnreadTable(name, each.unread, each.stays))

@@ -48,6 +48,13 @@ def switching_off(
         is_taken = is_renewed(each, names) and each.pair.mark not in shown
         (taken if is_taken else left).append(each)
     yield from readers(taken)
+    for client, hook in dict.fromkeys(
+        (e.lineage.client, h) for e in taken for h in e.lineage.hooks
+    ):
+        yield (
+            f"# {client} will not run this for them any more: {hook}: what it supplies, maybe on"
+            " other hosts, is to be supplied by a script in /etc/proxygen/hooks/deploy.d"
+        )
     yield from dict.fromkeys(each.lineage.stop for each in taken if each.lineage.stop)
     going_on = {each.lineage.client for each in left} | seen.everything.unsure
     clients = {each.lineage.client for each in taken}

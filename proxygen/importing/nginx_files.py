@@ -18,7 +18,7 @@ MOST_FILES = 50_000
 class NginxFiles:
     """Reads nginx's configuration: as much as any has, and none of proxygen's own.
 
-    A file that is not read counts as UNREAD, and is a trouble.
+    A file that is not read counts as UNREAD, is one of *missed*, and a trouble.
     """
 
     def __init__(self, folder: Path, troubles: list[str]) -> None:
@@ -26,6 +26,7 @@ class NginxFiles:
         self.troubles = troubles
         self.left = LARGEST_CONFIGURATION
         self.files = MOST_FILES
+        self.missed: list[Path] = []
 
     def __call__(self, mask: Path) -> list[tuple[Path, str]]:
         """Return the files that a mask names, with their texts."""
@@ -55,6 +56,8 @@ class NginxFiles:
 
     def unread(self, path: Path, why: str) -> tuple[Path, str]:
         """Note why a file is not read; return it as one of which nobody knows what it says."""
+        if len(self.missed) < MOST_TROUBLES:
+            self.missed.append(path)
         words = f"{visible(str(path))} cannot be read: {why}"
         if words not in self.troubles and len(self.troubles) < MOST_TROUBLES:
             self.troubles.append(words)

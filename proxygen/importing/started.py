@@ -15,6 +15,7 @@ UNITS = (
     *("/usr/lib/systemd/system", "/lib/systemd/system"),
 )
 EXECUTED = re.compile(r"(?m)^\s*Exec(?:Start|StartPre|StartPost|Condition)\s*=.*$")
+OWN_FOLDER = re.compile(r"--(?:config|config-dir|path|home|config-home|cert-home)[ =]")
 TABLES = ("/etc/crontab", "/etc/anacrontab")
 CRON = (
     *("/etc/cron.d", "/etc/cron.daily", "/etc/cron.weekly", "/etc/cron.hourly"),
@@ -27,8 +28,10 @@ def commands(clients: Collection[str], layout: Layout, reading: ClientFiles) -> 
     """Yield the commands that keep clients from being started, and lines to take out."""
     for client in sorted(clients):
         word = re.compile(rf"(?<![A-Za-z0-9_]){re.escape(client)}(?![A-Za-z0-9_])")
-        found = dict.fromkeys(path.name for path in timers(word, layout, reading))
-        yield from (f"systemctl disable --now {name}" for name in found)
+        found = dict(timers(word, layout, reading))
+        for name, is_plain in found.items():
+            stop = f"systemctl disable --now {name}"
+            yield stop if is_plain else f"# {stop}    # unless it renews something else"
         for path in (*map(layout.host, TABLES), *cron(layout, reading)):
             yield from (
                 f"# take out {each}, unless it renews something else"
@@ -36,8 +39,13 @@ def commands(clients: Collection[str], layout: Layout, reading: ClientFiles) -> 
             )
 
 
-def timers(word: re.Pattern[str], layout: Layout, reading: ClientFiles) -> Iterator[Path]:
-    """Yield the timers that are called as a client, or whose service starts it."""
+def timers(
+    word: re.Pattern[str], layout: Layout, reading: ClientFiles
+) -> Iterator[tuple[str, bool]]:
+    """Yield the timers that are called as a client, or whose service starts it.
+
+    Each with whether it is for what the client usually has, and for no folder of its own.
+    """
     units = [path for folder in UNITS for path in reading.below(layout.host(folder))]
     services = {path.name: path for path in reversed(units) if path.suffix == ".service"}
     for path in units:
@@ -46,7 +54,7 @@ def timers(word: re.Pattern[str], layout: Layout, reading: ClientFiles) -> Itera
             service = services.get(named[1] if named else f"{path.stem}.service")
             starts = text(service, reading) if service else ""
             if word.search(path.stem) or any(map(word.search, EXECUTED.findall(starts))):
-                yield path
+                yield path.name, not OWN_FOLDER.search(starts)
 
 
 def text(path: Path, reading: ClientFiles) -> str:

@@ -272,3 +272,63 @@ def test_secrets_in_what_others_run_are_not_told(tmp_path: Path) -> None:
     assert "CF_Token=" in said
     for secret in ("hunter2", "abcdefgh", "sesame"):
         assert secret not in said
+
+
+# Who else depends on a client.
+
+
+def test_what_a_client_runs_after_renewals_is_told(tmp_path: Path) -> None:
+    served(tmp_path, "www.a.example")
+    hook = write(tmp_path / "etc/letsencrypt/renewal-hooks/deploy/10-other-host", "#!/bin/sh\n")
+    write(tmp_path / "etc/letsencrypt/cli.ini", "post-hook = systemctl restart prosody\n")
+    said = imported(tmp_path, "--agree-to-terms")
+    for each in (str(hook), "post-hook = systemctl restart prosody"):
+        assert f"# certbot will not run this for them any more: {each}" in said
+        assert f"# certbot ran after a renewal: {each}" in text(tmp_path, "a.example")
+
+
+@pytest.mark.parametrize("service", ["dovecot/dovecot.conf", "postfix/main.cf"])
+def test_what_a_service_shows_that_cannot_be_asked_may_be_any_lineage(
+    tmp_path: Path, service: str
+) -> None:
+    served(tmp_path, "www.a.example")
+    write(tmp_path / "etc" / service, "this is {\nno configuration\n")
+    said = imported(tmp_path, "--agree-to-terms")
+    assert stays_with_its_client(tmp_path, said)
+    assert "may show it (a configuration that cannot be asked)" in said
+
+
+def test_what_a_file_of_nginx_says_that_cannot_be_read_may_be_any_lineage(tmp_path: Path) -> None:
+    served(tmp_path, "www.a.example")
+    os.mkfifo(tmp_path / "etc/nginx/conf.d/zz.conf")
+    said = imported(tmp_path, "--agree-to-terms")
+    assert stays_with_its_client(tmp_path, said)
+    assert "nginx may show it" in said
+
+
+def test_a_timer_for_another_folder_is_told_with_care(tmp_path: Path) -> None:
+    served(tmp_path, "www.a.example")
+    write(tmp_path / TIMER)
+    service = (tmp_path / TIMER).with_suffix(".service")
+    write(service, "[Service]\nExecStart=certbot renew --config-dir /srv/le\n")
+    said = imported(tmp_path, "--agree-to-terms")
+    stop = "systemctl disable --now certbot.timer"
+    assert f"# {stop}    # unless it renews something else" in said
+
+
+def test_dehydrated_goes_on_while_it_waits_for_a_certificate(tmp_path: Path) -> None:
+    folder = tmp_path / "etc/dehydrated"
+    made = bought(tmp_path, "x", "www.a.example")
+    for part in ("fullchain", "privkey"):
+        content = (made / f"{part}.pem").read_bytes()
+        write(folder / f"certs/www.a.example/{part}.pem").write_bytes(content)
+    nginx(tmp_path, block("www.a.example", folder / "certs/www.a.example"))
+    write(folder / "domains.txt", "# all\nwww.a.example\n")
+    units = tmp_path / "etc/systemd/system"
+    write(units / "dehydrated.timer")
+    stop = "systemctl disable --now dehydrated.timer"
+    assert stop in imported(tmp_path, "--agree-to-terms")
+    write(folder / "domains.txt", "www.a.example\nnew.example more.example\n")
+    said = imported(tmp_path, "--agree-to-terms", url="")
+    assert "dehydrated has no certificate for new.example yet" in said
+    assert stop not in said
