@@ -7,7 +7,7 @@ from base64 import b64decode
 from pathlib import Path
 from shlex import quote
 
-from proxygen.host.files import is_regular
+from proxygen.host.files import is_foreign, is_regular
 from proxygen.importing import DNS, STANDALONE, ClientFolder, FoundAccount, Lineage
 from proxygen.importing.reading import ClientFiles, address, is_url
 
@@ -47,6 +47,7 @@ def lineage(path: Path, name: str, home: Path, reading: ClientFiles) -> Lineage 
     ways = said.get("Le_Webroot", "").split(",")
     folders = tuple(each for each in ways if each.startswith("/"))
     ecc = " --ecc" if path.name.endswith("_ecc") else ""
+    whose = "# not as root, but as whose it is: " if is_foreign(home) else ""
     reload = decoded(said.get("Le_ReloadCmd", ""))
     return Lineage(
         NAME,
@@ -58,7 +59,7 @@ def lineage(path: Path, name: str, home: Path, reading: ClientFiles) -> Lineage 
         account(home, directory, reading),
         folders,
         (f"Le_ReloadCmd={reload}",) if reload else (),
-        f"{quote(str(home / 'acme.sh'))} --remove -d {quote(name)}{ecc}",
+        f"{whose}{quote(str(home / 'acme.sh'))} --remove -d {quote(name)}{ecc}",
         challenge(ways),
     )
 

@@ -113,7 +113,7 @@ def goes_on(block: ServerBlock, names: ModelNames, site: Site) -> bool:
 
     By a name that proxygen does not have, or at a socket that it does not listen on.
     """
-    if not is_set_up("nginx", site) or set(block.names) - names.renewed:
+    if not is_set_up("nginx", site) or set(block.names) - names.renewed or block.comes_first:
         return True
     settings = site.services.get("nginx") if site.services else None
     ours = {plain_socket(each) for each in https_of(settings)}

@@ -17,6 +17,7 @@ from proxygen.importing.nginx_certificates import (
     written_pairs,
 )
 from proxygen.importing.nginx_directives import (
+    OURS,
     Load,
     directives_in_place,
     first_argument,
@@ -60,6 +61,7 @@ class ServerBlock:
     its locations, *unfit* what a model cannot say of it, with FILE:LINE. *elsewhere*: where
     challenges are passed on to another host. *patterns* are names with wildcards, and regular
     expressions. *default_of* are the sockets of which it is the default server.
+    *comes_first*: nginx reads it before proxygen's, so that it goes on for its names.
     """
 
     where: str
@@ -72,6 +74,7 @@ class ServerBlock:
     patterns: tuple[str, ...] = ()
     default_of: tuple[str, ...] = ()
     varying: tuple[WrittenPair, ...] = ()
+    comes_first: bool = False
 
     def without(self, why: str) -> ServerBlock:
         """Return it as one that no model can say."""
@@ -92,6 +95,7 @@ class HttpBlock:
     elsewhere: tuple[str, ...] = ()
     patterns: tuple[str, ...] = ()
     default_of: tuple[str, ...] = ()
+    comes_first: bool = False
 
     @property
     def serves(self) -> bool:
@@ -150,9 +154,10 @@ class ServerNames(Generic[B]):
 
     @cached_property
     def first_ones(self) -> tuple[B, ...]:
-        """The server blocks that are the default of a socket by their place alone."""
+        """The server blocks that are the default of a socket by their place, until ours is."""
         found = {at: self.default_at(at) for at in self.by_socket}
         chosen = [each for at, each in found.items() if each and at not in each.default_of]
+        chosen = [each for each in chosen if not each.comes_first]
         return tuple({each.where: each for each in chosen}.values())
 
     def naming(self, name: str) -> B | None:
@@ -214,16 +219,22 @@ def nginx_sites(main: Path, load: Load) -> NginxSites:
     for http in (each for each in whole if each.name == "http"):
         upstreams = {each.arguments[0]: each for each in http.all("upstream") if each.arguments}
         servers = http.all("server")
+        at = next((at for at, each in enumerate(http.block) if each.name == OURS), 0)
+        before = {each.where for each in http.block[:at] if each.name == "server"}
         proxied = {name for each in servers if proxied_at(each) for name in host_names_of(each)}
         for server in servers:
             listens = [each for each in server.all("listen") if each.arguments]
             secure = [each for each in listens if speaks_tls(each, server, http)]
             if len(secure) < len(listens) or not listens:
-                plain.append(http_block(server, [each for each in listens if each not in secure]))
+                spoken = http_block(server, [each for each in listens if each not in secure])
+                plain.append(replace(spoken, comes_first=server.where in before))
             if secure:
                 found = server_block(server, http, secure, upstreams, main.parent)
                 if proxied & set(found.names) or proxied_at(server):
                     found = found.without(f"proxy_protocol ({found.where})")
+                if server.where in before:
+                    first = f"it is read before proxygen's file, and wins ({server.where})"
+                    found = replace(found.without(first), comes_first=True)
                 blocks.append(found)
     by_http = {name: each for each in reversed(plain) if each.serves for name in each.names}
     web = NginxSites(tuple(blocks), tuple(plain), tuple(used_elsewhere(whole, main.parent)))

@@ -106,6 +106,28 @@ def test_a_site_at_a_socket_that_the_model_does_not_have_goes_on(tmp_path: Path)
     assert stays_with_its_client(tmp_path, imported(tmp_path, "--agree-to-terms", url=""))
 
 
+@pytest.mark.parametrize("name", ["00-first", "zz"])
+def test_a_site_that_nginx_reads_before_ours_wins_and_goes_on(tmp_path: Path, name: str) -> None:
+    served(tmp_path, "www.a.example")
+    folder = tmp_path / "etc/nginx/conf.d"
+    (folder / "www.a.example.conf").rename(folder / f"{name}.conf")
+    said = imported(tmp_path, "--agree-to-terms")
+    wins = name == "00-first"
+    assert (domains(tmp_path) == {}) is wins
+    assert ("it is read before proxygen's file" in text(tmp_path, "a.example")) is wins
+    assert stays_with_its_client(tmp_path, said) is wins
+    assert ("is the first server block" in said) is not wins
+
+
+def test_a_global_url_that_nginx_reads_before_ours_goes_on(tmp_path: Path) -> None:
+    lineage(tmp_path, "mail.example.net")
+    path = nginx(tmp_path, "").parent.parent / "nginx.conf"
+    inline = block("mail.example.net", live(tmp_path, "mail.example.net"))
+    path.write_text(path.read_text().replace("include", inline + "include"))
+    said = imported(tmp_path, "--agree-to-terms")
+    assert stays_with_its_client(tmp_path, said, "mail.example.net")
+
+
 # Who answers for names that nobody has.
 
 

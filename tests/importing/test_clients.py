@@ -209,6 +209,17 @@ def test_acme_sh_tells_both_kinds_of_certificates_and_the_account(tmp_path: Path
     assert (first.account.key, first.account.contact) == (key, "x@y.example")
 
 
+def test_what_is_another_user_s_is_not_to_be_run_as_root(tmp_path: Path) -> None:
+    write(tmp_path / "account.conf")
+    write(tmp_path / "a.example/a.example.conf", "Le_Domain='a.example'\n")
+    write(tmp_path / "a.example/fullchain.cer")
+    write(tmp_path / "a.example/a.example.key")
+    for owner, begins in ((0, f"{tmp_path}/acme.sh"), (1000, "# not as root")):
+        os.chown(tmp_path, owner, -1)
+        (found,) = acme_sh.find(tmp_path, ClientFiles()).lineages
+        assert found.stop.startswith(begins)
+
+
 def test_mod_md_tells_domains_and_that_its_accounts_are_encrypted(tmp_path: Path) -> None:
     place = tmp_path / "domains/a.example"
     write(place / "md.json", json.dumps({"name": "a.example", "ca": {"urls": [LE]}}))
