@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from base64 import urlsafe_b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -197,6 +198,18 @@ def test_lineages_of_another_authority_stay_with_their_client(tmp_path: Path) ->
     assert DISABLED not in said
 
 
+def jwk() -> str:
+    """Return a key of an account as certbot keeps it."""
+    numbers = certificates.ec_key().private_numbers()
+    public = numbers.public_numbers
+    parts = {"d": numbers.private_value, "x": public.x, "y": public.y}
+    words = {
+        name: urlsafe_b64encode(value.to_bytes(32, "big")).decode().rstrip("=")
+        for name, value in parts.items()
+    }
+    return json.dumps({"kty": "EC", "crv": "P-256", **words})
+
+
 def test_the_account_is_that_of_most_good_lineages(tmp_path: Path) -> None:
     for name, account, days in (
         ("aa.example", "dead", -5),
@@ -206,8 +219,7 @@ def test_the_account_is_that_of_most_good_lineages(tmp_path: Path) -> None:
         path = lineage(tmp_path, name, days=days)
         path.write_text(path.read_text().replace("account = abc", f"account = {account}"))
         folder = tmp_path / "etc/letsencrypt/accounts/acme-v02.api.letsencrypt.org/directory"
-        key = write(folder / account / "private_key.json")
-        key.write_bytes(certificates.key_pem(certificates.ec_key()))
+        write(folder / account / "private_key.json", jwk())
     imported(tmp_path)
     assert main(tmp_path)["acme"]["account"]["key"].endswith("/alive/private_key.json")
 
