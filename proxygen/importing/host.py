@@ -51,7 +51,11 @@ class PresentedPair:
 
 @dataclass(frozen=True, slots=True)
 class ShownPair:
-    """A certificate that one mail service shows, as in ``MailCertificate``, with its pair."""
+    """A certificate that one mail service shows, as in ``MailCertificate``, with its pair.
+
+    What is not proxygen's once the service has what is, stays as well: it is set where it is read
+    later (dovecot's local.conf).
+    """
 
     service: str
     pair: JudgedPair
@@ -171,6 +175,7 @@ def inventory_of_services(
                     continue
                 pair = judge.pair(*each.configured.paths)
                 if pair.bundle:
-                    given = (name, pair, each.names, each.stays, each.to_servers)
+                    stays = each.stays or (bool(state.installed.generation) and not pair.ours)
+                    given = (name, pair, each.names, stays, each.to_servers)
                     shown[ShownPair(*given)] = None
     return tuple(shown), tuple(unread), web, tuple(name for name, _ in there)

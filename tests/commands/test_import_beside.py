@@ -251,6 +251,20 @@ def test_clients_that_know_rsa_alone_lose_nothing(tmp_path: Path, imap: tuple[st
     validated(tmp_path)
 
 
+def test_what_dovecot_shows_although_it_was_set_up_stays_with_its_client(tmp_path: Path) -> None:
+    lineage(tmp_path, "mail.example.net")
+    dovecot(tmp_path, *files(live(tmp_path, "mail.example.net")))  # as if read after proxygen's
+    said = imported(tmp_path, "--agree-to-terms", url="")
+    assert "mail.example.net.conf.off" in said
+    current = tmp_path / "var/lib/proxygen/live/dovecot/current"
+    current.parent.mkdir(parents=True, exist_ok=True)
+    (current.parent / "generations/1").mkdir(parents=True)
+    current.symlink_to("generations/1")
+    said = imported(tmp_path, url="")
+    assert stays_with_its_client(tmp_path, said, "mail.example.net")
+    assert "dovecot shows it" in said
+
+
 # What is written is right, and tells no secret.
 
 
