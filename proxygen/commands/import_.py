@@ -21,7 +21,7 @@ from proxygen.importing.leaving import switching_off
 from proxygen.importing.owners import Draft, DraftOwner, Preferences
 from proxygen.importing.read_back import backends, files_of, is_same, set_aside, without_mistakes
 from proxygen.importing.reading import ClientFiles, is_url
-from proxygen.importing.text import backend_lines, hidden
+from proxygen.importing.text import backend_lines, one_line
 from proxygen.languages.lines import visible
 from proxygen.model.hosts import BadName, host_name, is_placeholder, mail_address, url_host
 from proxygen.model.layout import Layout
@@ -233,4 +233,4 @@ def switch_off(layout: Layout, site: Site | None, found: HostInventory) -> None:
     if lines:
         click.echo("\nother clients, after `proxygen apply`:")
         for line in lines:
-            click.echo(f"  {visible(hidden(line))}")
+            click.echo(f"  {one_line(line)}")

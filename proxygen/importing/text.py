@@ -15,13 +15,18 @@ from proxygen.model.schema import DIRECTORIES
 
 FOUND = "# Found by `proxygen import` on {:%Y-%m-%d}: read it, correct it.\n"
 LONGEST_COMMENT = 300
-SECRET = re.compile(r"(?i)(\b\w*(?:token|key|pass|secret|pwd)\w*=)[^\s;&|]+")
+SECRET = re.compile(r"(?i)(\b\w{0,40}(?:token|key|pass|secret|pwd)\w{0,40}=)[^\s;&|]+")
 """A variable or an option of a command that may be one, by its name."""
 
 
 def comment(words: str) -> str:
-    """Return words of others as one line of a comment: nothing in it ends the line."""
-    text = hidden(words)[:LONGEST_COMMENT]
+    """Return words of others as a comment that is not too long."""
+    return one_line(words)[:LONGEST_COMMENT]
+
+
+def one_line(words: str) -> str:
+    """Return words of others without secrets, and as one line: nothing in it ends the line."""
+    text = hidden(words)
     return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
 
 

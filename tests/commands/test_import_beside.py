@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from base64 import b64encode
 from pathlib import Path
 
 import pytest
 
+from proxygen.importing import acme_sh
 from tests.commands.test_import import PASSED, domains, imported, lineage, served, site, text
 from tests.commands.test_import_safety import TIMER, mail, main, trusted, validated
 from tests.commands.test_import_strange_hosts import bought, dovecot, files, live, nginx
@@ -368,3 +370,22 @@ def test_dehydrated_goes_on_while_it_waits_for_a_certificate(tmp_path: Path) -> 
     said = imported(tmp_path, "--agree-to-terms", url="")
     assert "dehydrated has no certificate for new.example yet" in said
     assert stop not in said
+
+
+def test_a_hook_of_several_lines_is_no_command_to_run(tmp_path: Path) -> None:
+    folder = tmp_path / "root/.acme.sh"
+    made = bought(tmp_path, "x", "www.a.example")
+    home = folder / "www.a.example_ecc"
+    write(home / "fullchain.cer").write_bytes((made / "fullchain.pem").read_bytes())
+    write(home / "www.a.example.key").write_bytes((made / "privkey.pem").read_bytes())
+    hook = b64encode(b"true\nrm -rf /srv\n").decode()
+    said = f"Le_Domain='www.a.example'\nLe_ReloadCmd='{acme_sh.START}{hook}{acme_sh.END}'\n"
+    write(home / "www.a.example.conf", said)
+    write(folder / "account.conf")
+    words = block("www.a.example", home).replace("fullchain.pem", "fullchain.cer")
+    nginx(tmp_path, words.replace("privkey.pem", "www.a.example.key"))
+    lines = imported(tmp_path, "--agree-to-terms").splitlines()
+    assert any("acme.sh --remove" in line for line in lines)
+    (told,) = (line for line in lines if "rm -rf" in line)
+    assert told.lstrip().startswith("# acme.sh will not run this")
+    validated(tmp_path)
