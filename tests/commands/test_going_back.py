@@ -95,7 +95,7 @@ def test_a_first_rollback_that_leads_nowhere_is_four_and_told_of_each_service(
     both = mail.proxygen("rollback", "nginx", "postfix")  # one of them was named for nothing
     assert both.returncode == 4
     assert "nginx: serves its former configuration again" in both.stdout
-    assert "postfix: nothing to go back to" in both.stderr
+    assert "postfix: there is no previous configuration to go back to" in both.stderr
 
 
 def test_where_nothing_is_set_up_there_is_nothing_to_roll_back(tmp_path: Path) -> None:

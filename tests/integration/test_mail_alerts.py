@@ -91,7 +91,7 @@ def test_from_a_renewal_that_fails_to_the_mail_that_it_is_solved(web: Machine) -
         web.pebble.dns.set_servfail(NAME)
         assert rounds.round().exit_code == 5
         (admin,), (contact,) = server.to("hostmaster@example.net"), server.to("it@a.example")
-        assert str(admin["Subject"]).startswith(f"Certificate of https://{NAME} ends in")
+        assert str(admin["Subject"]).startswith(f"Certificate of https://{NAME} expires in")
         assert str(contact["Subject"]).startswith(f"Le certificat de https://{NAME} expire dans")
         for text in (body(admin), body(contact)):
             assert "urn:ietf:params:acme:error:" in text  # the authority's own words
@@ -121,7 +121,7 @@ def test_an_authority_that_is_away_is_told_to_the_contact_without_internals(web:
         rounds.round()
         (admin,), (contact,) = server.to("hostmaster@example.net"), server.to("it@a.example")
         assert "has not issued any certificate since" in body(admin)
-        assert "n'émet pour personne" in body(contact)
+        assert "n'a émis aucun certificat depuis" in body(contact)
         assert "L'exploitant du serveur est également averti" in body(contact)
         assert "Message d'origine" not in body(contact)
 
@@ -135,7 +135,7 @@ def test_a_mail_server_that_is_away_harms_no_round_and_gets_its_mail_later(web: 
     web.pebble.dns.set_servfail(NAME)
     outcome = rounds.round()
     assert outcome.exit_code == 5
-    assert [each for each in outcome.warnings if "2 letters wait" in each]
+    assert [each for each in outcome.warnings if "2 mails wait" in each]
     with Mailserver(port) as server:
         rounds.now += timedelta(minutes=2)
         rounds.round()
