@@ -19,7 +19,7 @@ from pathlib import Path
 from proxygen.errors import Origin
 from proxygen.issuers.acme import AcmeIssuer
 from proxygen.model.certificate import Authority, Certificate, KeyType
-from proxygen.model.site import Acme, Limits
+from proxygen.model.site import Acme, AuthorityLimits
 from proxygen.solvers.http01 import Webroot
 from proxygen.stores.filesystem import FileStore
 from tests.live.machine import temporary_root
@@ -72,7 +72,7 @@ def issuer_for(pebble: Pebble, nginx: ChallengeServer, store: FileStore) -> Acme
         external_account=None,
         trusted_roots=(pebble.trusted_root,),
         http_port=80,
-        limits=Limits(),
+        limits=AuthorityLimits(),
         origin=HERE,
     )
     return AcmeIssuer(

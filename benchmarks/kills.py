@@ -43,7 +43,7 @@ import psutil
 
 from proxygen import assemble
 from proxygen.model.layout import Layout
-from proxygen.plan.quota import Kind
+from proxygen.plan.quota import QuotaKind
 from tests.live import client
 from tests.live.machine import Machine, temporary_root
 from tests.live.needs import path_of
@@ -267,7 +267,7 @@ class Rig:
 
     def renew(self, case: Case) -> None:
         """Have a certificate renewed that was obtained before."""
-        bundles = assemble.parts(self.layout, utc_now).bundles
+        bundles = assemble.build_installation(self.layout, utc_now).bundles
         ordered = sorted(self.expected)
         if ordered:
             owner = random.Random(case.number).choice(ordered)
@@ -337,8 +337,8 @@ class Rig:
 
     def noted(self, owner: str) -> int:
         """Return how many orders for a domain were noted once their answer was there."""
-        ledger = assemble.parts(self.layout, utc_now).ledger(self.authority.directory)
-        ordered = (each for each in ledger.entries(utc_now()) if each.kind is Kind.ORDERED)
+        ledger = assemble.build_installation(self.layout, utc_now).ledger(self.authority.directory)
+        ordered = (each for each in ledger.entries(utc_now()) if each.kind is QuotaKind.ORDERED)
         return sum(f"www.{owner}" in each.names for each in ordered)
 
     def known(self) -> set[str]:
@@ -346,7 +346,7 @@ class Rig:
 
         Before it is placed there is a value for it without a URL, so that there is room.
         """
-        store = assemble.opened(self.layout)
+        store = assemble.shared_store(self.layout)
         begun = [key for key in store.keys("orders") if b'"url"' in (store.get(key) or b"")]
         ordered = {key.partition("/")[2] for key in begun}
         return ordered | {
@@ -355,7 +355,7 @@ class Rig:
 
     def serials(self) -> dict[str, int]:
         """Return the serial numbers of the certificates that are stored."""
-        bundles = assemble.parts(self.layout, utc_now).bundles.all()
+        bundles = assemble.build_installation(self.layout, utc_now).bundles.all()
         return {owner: int(each.serial, 16) for owner, each in bundles.items()}
 
     def orders(self) -> Counter[str]:

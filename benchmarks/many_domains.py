@@ -21,7 +21,7 @@ from pathlib import Path
 import yaml
 
 from proxygen import assemble
-from proxygen.apply.outcome import SILENT, nothing
+from proxygen.apply.outcome import SILENT, tell_nobody
 from proxygen.model.layout import Layout
 from proxygen.reconcile import reconcile
 from tests.live.machine import Machine, temporary_root
@@ -64,9 +64,9 @@ def as_yaml(path: Path) -> None:
 
 def set_up(layout: Layout) -> None:
     """Apply the model in this process, without waiting for the disk."""
-    os.fsync = nothing  # type: ignore[assignment]
-    site = assemble.site(layout)
-    parts = assemble.parts(layout, lambda: datetime.now(UTC))
+    os.fsync = tell_nobody  # type: ignore[assignment]
+    site = assemble.read_site(layout)
+    parts = assemble.build_installation(layout, lambda: datetime.now(UTC))
     outcome = reconcile(site, parts, SILENT)
     if outcome.failures:
         sys.exit(str(outcome.failures[0][1]))

@@ -19,12 +19,12 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from proxygen.dns.answers import Found
-from proxygen.dns.resolver import Resolving
+from proxygen.dns.answers import LookupResult
+from proxygen.dns.resolver import Resolver
 from proxygen.model.certificate import HTTP
 from proxygen.names.states import Evidence
-from proxygen.preflight import Asked, Beacon, Identity, Preflight
-from proxygen.solvers.http01 import Listener
+from proxygen.preflight import Asked, AuthorityIdentity, Beacon, Preflight
+from proxygen.solvers.http01 import Http01Listener
 from tests.live.installation import challenge_port
 from tests.live.machine import temporary_root
 from tests.live.nameserver import NameServer, network, zone_text
@@ -41,10 +41,10 @@ def main() -> None:
         begun = time.monotonic()
         with server(root, prefix, count) as named:
             print(f"{count} zones at {len(named.views)} addresses: {since(begun)}")
-            resolving = Resolving(roots=(f"{prefix}1",))
+            resolving = Resolver(roots=(f"{prefix}1",))
             measure(resolving, count, "first")
             measure(resolving, count, "again, from the cache")
-            whole(Resolving(roots=(f"{prefix}1",)), count)
+            whole(Resolver(roots=(f"{prefix}1",)), count)
 
 
 def server(root: Path, prefix: str, count: int) -> NameServer:
@@ -77,31 +77,31 @@ def addresses() -> Iterator[str]:
     yield '@ CAA 0 issue "letsencrypt.org"'
 
 
-def measure(resolving: Resolving, count: int, what: str) -> None:
+def measure(resolving: Resolver, count: int, what: str) -> None:
     """Look at all names and print seconds, questions, the most in flight, and memory."""
     begun, asked = time.monotonic(), resolving.asking.asked
-    found = asyncio.run(look(resolving, count))
-    kinds = Counter(str(each.trouble) or ("records" if each.records else "none") for each in found)
+    found = asyncio.run(resolve_names(resolving, count))
+    kinds = Counter(str(each.failure) or ("records" if each.records else "none") for each in found)
     print(
         f"{what}: {len(found)} looks in {since(begun)}, {resolving.asking.asked - asked} "
         f"questions, at most {resolving.asking.most} in flight, {megabytes()} MiB; {dict(kinds)}"
     )
 
 
-def whole(resolving: Resolving, count: int) -> None:
+def whole(resolving: Resolver, count: int) -> None:
     """Look at all names as before an order, and print seconds, questions, and what was found."""
-    authority = Identity("https://ca.example/directory", ("letsencrypt.org",))
+    authority = AuthorityIdentity("https://ca.example/directory", ("letsencrypt.org",))
     asked = [Asked(name, name, HTTP, (authority,)) for name in names(count)]
     begun, kinds = time.monotonic(), Counter[str]()
 
     def done(_: Asked, evidence: Evidence) -> None:
         kinds[evidence.grave.code if evidence.grave else "ready"] += 1
 
-    with challenge_port() as port, Listener(port, (HERE,)) as listener:
+    with challenge_port() as port, Http01Listener(port, (HERE,)) as listener:
         listener.present("any", TOKEN, "body")
         beacon = Beacon(TOKEN, "body", port)
         preflight = Preflight(resolving, [HERE], beacon, lambda: datetime.now(UTC))
-        preflight.look(asked, done, lambda: False)
+        preflight.check_names(asked, done, lambda: False)
     print(
         f"whole looks: {len(asked)} in {since(begun)}, {resolving.asking.asked} questions, at most"
         f" {resolving.asking.most} in flight, {megabytes()} MiB; {dict(kinds)}"
@@ -113,10 +113,10 @@ def names(count: int) -> list[str]:
     return [f"{each}.customer-{n}.example" for n in range(count) for each in NAMES]
 
 
-async def look(resolving: Resolving, count: int) -> list[Found]:
+async def resolve_names(resolving: Resolver, count: int) -> list[LookupResult]:
     """Return all that is found."""
     return await asyncio.gather(
-        *(resolving.look(name, rdtype) for name in names(count) for rdtype in TYPES)
+        *(resolving.resolve(name, rdtype) for name in names(count) for rdtype in TYPES)
     )
 
 

@@ -47,13 +47,13 @@ class Daemon:
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
         self.layout = Layout(machine.root, machine.config)
-        self.parts = assemble.parts(self.layout, lambda: datetime.now(UTC))
+        self.parts = assemble.build_installation(self.layout, lambda: datetime.now(UTC))
         self.files = assemble.ModelFiles()
 
     def round(self) -> None:
         """Do one round, as the daemon does."""
-        site = assemble.site(self.layout, self.files)
-        self.parts = assemble.parts(self.layout, self.parts.now, self.parts)
+        site = assemble.read_site(self.layout, self.files)
+        self.parts = assemble.build_installation(self.layout, self.parts.now, self.parts)
         outcome = reconcile(site, self.parts, SILENT)
         if outcome.failures:
             sys.exit(str(outcome.failures[0][1]))
@@ -63,7 +63,7 @@ class Daemon:
         begun = time.process_time()
         self.round()
         spent = time.process_time() - begun
-        memory.settle()
+        memory.settle_memory()
         return spent
 
     def served(self, name: str, change: Put) -> tuple[float, float]:
@@ -71,13 +71,13 @@ class Daemon:
         former = shown(self.machine, name)
         seen: list[float] = []
         begun = time.monotonic()
-        looking = threading.Thread(target=look, args=(self.machine, name, former, seen))
+        looking = threading.Thread(target=wait_for_other, args=(self.machine, name, former, seen))
         change()
         looking.start()
         self.round()
         done = time.monotonic() - begun
         looking.join()
-        memory.settle()
+        memory.settle_memory()
         return seen[0] - begun, done
 
 
@@ -90,7 +90,7 @@ def shown(machine: Machine, name: str) -> int | None:
     return leaf.serial_number
 
 
-def look(machine: Machine, name: str, former: int | None, seen: list[float]) -> None:
+def wait_for_other(machine: Machine, name: str, former: int | None, seen: list[float]) -> None:
     """Look until a client is shown another certificate than the former one."""
     while shown(machine, name) in (former, None):
         time.sleep(LOOKS)

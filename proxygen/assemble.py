@@ -14,33 +14,33 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from proxygen import registry
-from proxygen.credentials import HIDDEN, KNOWN, looks_secret
+from proxygen.credentials import HIDDEN, KNOWN, may_be_secret
 from proxygen.errors import IssueFailed, ProxygenError, UsageError
-from proxygen.failure import NotObtained, Scope, at, not_obtained
+from proxygen.failure import NotObtained, Scope, failure_with_place, not_obtained
 from proxygen.host import files, masks
 from proxygen.host.addresses import Addresses
 from proxygen.host.files import Stamp
-from proxygen.host.suffixes import is_public, registered
+from proxygen.host.suffixes import is_public, registered_domain
 from proxygen.issuers import Issuer
 from proxygen.model.certificate import DNS, HTTP, PERSIST, Certificate, Secret
-from proxygen.model.former import NOTHING, Former, Past
+from proxygen.model.former import NOTHING, Former, PastModel
 from proxygen.model.layout import Layout
-from proxygen.model.reading import Before, settle
+from proxygen.model.reading import Before, settle_model
 from proxygen.model.site import Acme, Site
-from proxygen.model.sources import CREATE, Load, Source, Unreadable
+from proxygen.model.sources import CREATE, Load, Source, UnreadableFile
 from proxygen.model.yaml import LARGEST_INCLUDED, LARGEST_MAIN
-from proxygen.plan.quota import Entry, Kind, Quota, is_exempt, is_renewal
+from proxygen.plan.quota import Quota, QuotaEntry, QuotaKind, is_exempt, is_renewal
 from proxygen.services import Service
 from proxygen.solvers import Solver, Solvers, Writer, Writing
-from proxygen.stores import VERSION, VERSION_KEY, Store, applied, keyspace
+from proxygen.stores import VERSION, VERSION_KEY, Store, applied_model, keyspace
 from proxygen.stores.bundles import Bundles
 from proxygen.stores.filesystem import FileStore
 from proxygen.stores.forward import Forward, is_known, version_in
 from proxygen.stores.ledger import Ledger
-from proxygen.stores.names import NameBook
+from proxygen.stores.names import NameStore
 
 if TYPE_CHECKING:
-    from proxygen.dns.resolver import Resolving
+    from proxygen.dns.resolver import Resolver
     from proxygen.issuers.acme import AcmeIssuer
     from proxygen.issuers.acme_transport import Pace
     from proxygen.plan.render import Templates
@@ -49,7 +49,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class IncludedFile:
     """A file that an `include` found: what it held when it had *stamp*.
 
     *foreign*: others than root may write it.
@@ -57,7 +57,7 @@ class Found:
 
     path: Path
     stamp: Stamp | None
-    source: Source | Unreadable
+    source: Source | UnreadableFile
     foreign: bool = False
 
 
@@ -70,7 +70,7 @@ class ModelFiles:
     """
 
     before: Before = field(default_factory=Before)
-    found: dict[str, dict[str, Found]] = field(default_factory=dict)
+    found: dict[str, dict[str, IncludedFile]] = field(default_factory=dict)
     open: set[str] = field(default_factory=set)
     former: Former = NOTHING
 
@@ -91,13 +91,13 @@ class Latest:
 
 
 @dataclass(frozen=True)
-class Parts:
+class Installation:
     """All that a round works with; *now* is the only clock, *draw* the only chance (0 to 1).
 
     *store* is what the installation shares, *own* what is this host's.
 
     Who does round after round with the same parts reads and renders only what changed: *bundles*
-    know what they read, *latest* what was rendered, and from what, *lookups* what the DNS said,
+    know what they read, *latest* what was rendered, and from what, *resolvers* what the DNS said,
     *addresses* what names of upstream servers stand for.
     *pace* is how long authorities are waited for, where it is not the usual one.
     """
@@ -106,14 +106,14 @@ class Parts:
     store: Store
     own: Store
     bundles: Bundles
-    names: NameBook
+    names: NameStore
     templates: Templates
     services: Mapping[str, Service]
     now: Callable[[], datetime]
     draw: Callable[[], float] = random.random
     latest: Latest = field(default_factory=Latest)
     ledgers: dict[str, Ledger] = field(default_factory=dict)
-    lookups: dict[object, Resolving] = field(default_factory=dict)
+    resolvers: dict[object, Resolver] = field(default_factory=dict)
     addresses: Addresses = field(default_factory=Addresses)
     pace: Pace | None = None
 
@@ -121,66 +121,66 @@ class Parts:
         """Return what was used of an authority's limits; there is one, whoever asks."""
         return self.ledgers.setdefault(directory, Ledger(self.store, directory))
 
-    def lookup(self, site: Site) -> Resolving:
+    def resolver_for(self, site: Site) -> Resolver:
         """Return who asks the DNS for a site; what it was told it knows as long as that holds."""
-        if found := self.lookups.get(site.resolvers):
+        if found := self.resolvers.get(site.resolvers):
             return found
-        from proxygen.dns.resolver import Resolving
+        from proxygen.dns.resolver import Resolver
 
-        made = Resolving(site.resolvers, ticks=lambda: self.now().timestamp())
-        return self.lookups.setdefault(site.resolvers, made)  # another thread may forget them all
+        made = Resolver(site.resolvers, ticks=lambda: self.now().timestamp())
+        return self.resolvers.setdefault(site.resolvers, made)  # another thread may forget them all
 
     def quota(self, authority: Acme) -> Quota:
         """Return what is left of an authority's limits now."""
         now = self.now()
         entries = self.ledger(authority.directory).entries(now)
-        return Quota(authority.limits, entries, registered, now)
+        return Quota(authority.limits, entries, registered_domain, now)
 
 
-def site(layout: Layout, known: ModelFiles | None = None, *, confirmed: bool = False) -> Site:
+def read_site(layout: Layout, known: ModelFiles | None = None, *, confirmed: bool = False) -> Site:
     """Return the site that the files of the model describe; raise ModelError or UsageError.
 
     An included file with a mistake counts as it was last right, and so does what may have been
     removed by accident, unless a person *confirmed* all removals. Nothing is written.
     """
     known = known or ModelFiles()
-    main = source(layout.config)
-    return settled(layout, main, including(layout, known), known, confirmed=confirmed)
+    main = read_source(layout.config)
+    return settled_site(layout, main, include_reader(layout, known), known, confirmed=confirmed)
 
 
-def settled(
+def settled_site(
     layout: Layout, main: Source, load: Load, known: ModelFiles, *, confirmed: bool = False
 ) -> Site:
     """Return the site that these files describe, by what is kept of them."""
     with suppress(PermissionError):  # who may only validate: what is kept is for root
-        known.former = applied.former(FileStore(layout.store), known.former)
-    found = read_as(main, load, known.before, Past(known.former, confirmed, Path.is_dir))
+        known.former = applied_model.former_model(FileStore(layout.store), known.former)
+    found = read_as(main, load, known.before, PastModel(known.former, confirmed, Path.is_dir))
     return replace(found, unbounded=tuple(each for each in found.unbounded if each in known.open))
 
 
-def read_as(main: Source, load: Load, before: Before, past: Past) -> Site:
+def read_as(main: Source, load: Load, before: Before, past: PastModel) -> Site:
     """Return the site that files describe, whatever stands on the disk."""
     words = registry.settings(), registry.applications()
-    return settle(main, load, *words, before, is_public, past)
+    return settle_model(main, load, *words, before, is_public, past)
 
 
 def last_right(layout: Layout) -> Site | None:
     """Return the site as it was last right, None where there is none."""
-    former = applied.former(FileStore(layout.store))
+    former = applied_model.former_model(FileStore(layout.store))
     if former.main is None:
         return None
 
-    def load(mask: str) -> Sequence[Source | Unreadable]:
+    def load(mask: str) -> Sequence[Source | UnreadableFile]:
         those = (each.source for each in former.files.values() if each.mask == mask)
         return sorted(those, key=lambda each: PurePath(each.name).parts)
 
     try:
-        return read_as(former.main.source, load, Before(), Past(former))
+        return read_as(former.main.source, load, Before(), PastModel(former))
     except ProxygenError:
         return None
 
 
-def source(path: Path) -> Source:
+def read_source(path: Path) -> Source:
     """Return a file of the model; raise UsageError when it cannot be read."""
     try:
         text = files.read(path, LARGEST_MAIN)
@@ -219,9 +219,9 @@ def home_of(path: Path) -> str:
     return os.path.realpath(path.parent)
 
 
-def including(
+def include_reader(
     layout: Layout, known: ModelFiles | None = None
-) -> Callable[[str], Sequence[Source | Unreadable]]:
+) -> Callable[[str], Sequence[Source | UnreadableFile]]:
     """Return how the files of an `include` are found, relative to the model file.
 
     For one reading of the model: what that does not come to is *known* no more.
@@ -230,16 +230,16 @@ def including(
     before, known.found, known.open = known.found, {}, set()
     room = Room()
 
-    def load(mask: str) -> Sequence[Source | Unreadable]:
+    def load(mask: str) -> Sequence[Source | UnreadableFile]:
         folder, former = layout.config.parent, before.get(mask, {})
         try:
             names = masks.names(folder, mask)
         except UsageError as error:
-            return (Unreadable(str(error.where), error.what, whole=True, remedy=error.remedy),)
+            return (UnreadableFile(str(error.where), error.what, whole=True, remedy=error.remedy),)
         room.files -= len(names)
         if room.files < 0:
             most = f"with the masks before it, it names more than {masks.MOST_NAMES:,} files"
-            return (Unreadable(str(folder / mask), most, whole=True),)
+            return (UnreadableFile(str(folder / mask), most, whole=True),)
         paths = {name: former[name].path if name in former else folder / name for name in names}
         present = known.found[mask] = {
             name: room.included(paths[name], former.get(name))
@@ -266,23 +266,23 @@ class Room:
     octets: int = MOST_OCTETS
     files: int = masks.MOST_NAMES
 
-    def included(self, path: Path, known: Found | None) -> Found:
+    def included(self, path: Path, known: IncludedFile | None) -> IncludedFile:
         """Return a file that an `include` found, as far as there is room for it."""
         if self.octets >= 0:
-            found = included(path, known)
+            found = read_included(path, known)
             self.octets -= len(found.source.text) if isinstance(found.source, Source) else 0
         if self.octets >= 0:
             return found
         most = f"the files before it and this one have more than {MOST_OCTETS >> 20} MiB"
-        return Found(path, None, Unreadable(str(path), most, home=home_of(path)))
+        return IncludedFile(path, None, UnreadableFile(str(path), most, home=home_of(path)))
 
 
-def included(path: Path, known: Found | None) -> Found:
+def read_included(path: Path, known: IncludedFile | None) -> IncludedFile:
     """Return a file that an `include` found, read unless it is as it was *known*."""
     stamp = files.stamp_of(path)
     if known and stamp is not None and known.stamp == stamp:
         return known
-    return Found(path, stamp, included_source(path), files.is_foreign(path))
+    return IncludedFile(path, stamp, included_source(path), files.is_foreign(path))
 
 
 OF_A_FOLDER = "name the files in it, such as `FOLDER/*.yaml`"
@@ -294,29 +294,31 @@ def is_open(folder: Path, mask: str) -> bool:
     return any(files.is_foreign(folder / each) for each in looked_into)
 
 
-def included_source(path: Path) -> Source | Unreadable:
+def included_source(path: Path) -> Source | UnreadableFile:
     """Return what a file that an `include` found holds, or why it cannot be read."""
     try:
         text = files.read(path, LARGEST_INCLUDED)
     except OSError as error:
         if error.errno == errno.EFBIG:
             most = f"it is larger than {LARGEST_INCLUDED >> 20} MiB"
-            return Unreadable(str(path), most, False, home_of(path), "divide it into several files")
+            return UnreadableFile(
+                str(path), most, False, home_of(path), "divide it into several files"
+            )
         words = error.strerror or str(error)
         if error.errno == errno.EISDIR:
-            return Unreadable(str(path), words, False, home_of(path), OF_A_FOLDER)
-        return Unreadable(str(path), words, home=home_of(path))
+            return UnreadableFile(str(path), words, False, home_of(path), OF_A_FOLDER)
+        return UnreadableFile(str(path), words, home=home_of(path))
     if text is None:
-        return Unreadable(str(path), os.strerror(errno.ENOENT), False, home_of(path), CREATE)
+        return UnreadableFile(str(path), os.strerror(errno.ENOENT), False, home_of(path), CREATE)
     return Source(str(path), path.parent.absolute(), text, home_of(path))
 
 
-def parts(
+def build_installation(
     layout: Layout,
     now: Callable[[], datetime],
-    former: Parts | None = None,
+    former: Installation | None = None,
     addresses: Addresses | None = None,
-) -> Parts:
+) -> Installation:
     """Return what every round needs; issuers come when one is due.
 
     The *former* parts of the same process give on what they know; templates are looked at anew.
@@ -329,13 +331,13 @@ def parts(
             former, templates=templates.load(layout.etc / "templates", former.templates), now=now
         )
     whole = whole_store(layout)
-    store = keyspace.shared(whole)
-    return Parts(
+    store = keyspace.shared_part(whole)
+    return Installation(
         layout=layout,
         store=store,
-        own=keyspace.own(whole),
+        own=keyspace.own_part(whole),
         bundles=Bundles(store),
-        names=NameBook(store),
+        names=NameStore(store),
         templates=templates.load(layout.etc / "templates"),
         services=registry.services(),
         now=now,
@@ -343,9 +345,9 @@ def parts(
     )
 
 
-def opened(layout: Layout) -> Store:
+def shared_store(layout: Layout) -> Store:
     """Return what of the store the installation shares; raise UsageError as ``whole_store``."""
-    return keyspace.shared(whole_store(layout))
+    return keyspace.shared_part(whole_store(layout))
 
 
 def whole_store(layout: Layout) -> Forward:
@@ -374,20 +376,20 @@ def bring_forward(layout: Layout) -> None:
 
 
 @contextmanager
-def answering(parts: Parts, site: Site, *, listen: bool) -> Iterator[Solver]:
+def http01_solver(installation: Installation, site: Site, *, listen: bool) -> Iterator[Solver]:
     """Have who answers http-01 challenges for a block; *listen*: no web server does."""
-    from proxygen.solvers.http01 import Listener, Webroot
+    from proxygen.solvers.http01 import Http01Listener, Webroot
 
     if listen:
-        with Listener(site.acme.http_port) as listener:
+        with Http01Listener(site.acme.http_port) as listener:
             yield listener
     else:
-        yield Webroot(parts.layout.challenges)
+        yield Webroot(installation.layout.challenges)
 
 
 @contextmanager
 def issuers(
-    parts: Parts, site: Site, words: set[str], *, listen: bool
+    installation: Installation, site: Site, words: set[str], *, listen: bool
 ) -> Iterator[dict[str, Issuer]]:
     """Have the named issuers for a block; *listen*: no web server answers the challenges.
 
@@ -397,7 +399,7 @@ def issuers(
     if "selfsigned" in words:
         from proxygen.issuers.selfsigned import SelfSignedIssuer
 
-        built["selfsigned"] = SelfSignedIssuer(parts.now)
+        built["selfsigned"] = SelfSignedIssuer(installation.now)
     asked = [each for each in site.authorities if each.directory in words]
     with ExitStack() as stack:
         if "file" in words:
@@ -406,35 +408,40 @@ def issuers(
             from proxygen.stores.file_failures import Failures
 
             reader = stack.enter_context(Apart())
-            built["file"] = FileIssuer(parts.now, password, reader, Failures(parts.store))
+            built["file"] = FileIssuer(
+                installation.now, read_password, reader, Failures(installation.store)
+            )
         if asked:
-            solvers = stack.enter_context(proving(parts, site, listen=listen))
-            built |= {each.directory: acme(parts, each, solvers) for each in asked}
+            solvers = stack.enter_context(solvers_for(installation, site, listen=listen))
+            built |= {each.directory: acme_issuer(installation, each, solvers) for each in asked}
         yield built
 
 
 @contextmanager
-def proving(parts: Parts, site: Site, *, listen: bool) -> Iterator[Solvers]:
+def solvers_for(installation: Installation, site: Site, *, listen: bool) -> Iterator[Solvers]:
     """Have who proves names for a block; what writes DNS records comes with the first of them.
 
     A name of dns-persist-01 is proven by dns-01 where an authority does not offer that, and there
     is a solver.
     """
-    from proxygen.solvers.dnspersist01 import Standing
+    from proxygen.solvers.dnspersist01 import PersistentRecord
 
-    with answering(parts, site, listen=listen) as http, dns_solvers(parts, site) as dns:
+    with (
+        http01_solver(installation, site, listen=listen) as http,
+        dns_solvers(installation, site) as dns,
+    ):
 
         def solvers(wanted: Certificate) -> dict[str, Solver]:
             writers = {DNS: dns(wanted.solver)} if wanted.solver else {}
             if wanted.challenge == PERSIST:
-                return {PERSIST: Standing(), **writers}
+                return {PERSIST: PersistentRecord(), **writers}
             return writers if wanted.challenge == DNS else {HTTP: http}
 
         yield solvers
 
 
 @contextmanager
-def dns_solvers(parts: Parts, site: Site) -> Iterator[Callable[[str], Solver]]:
+def dns_solvers(installation: Installation, site: Site) -> Iterator[Callable[[str], Solver]]:
     """Have what returns the solver for dns-01 by the name that the model gives it, for a block."""
     known: dict[str, Solver] = {}
     lock = threading.Lock()
@@ -444,65 +451,73 @@ def dns_solvers(parts: Parts, site: Site) -> Iterator[Callable[[str], Solver]]:
         def solver(name: str) -> Solver:
             with lock:
                 if name not in known:
-                    known[name] = dns_solver(parts, site, name, stack)
+                    known[name] = dns_solver(installation, site, name, stack)
                 return known[name]
 
         yield solver
 
 
-def dns_solver(parts: Parts, site: Site, name: str, stack: ExitStack) -> Solver:
+def dns_solver(installation: Installation, site: Site, name: str, stack: ExitStack) -> Solver:
     """Return the solver for dns-01 of that name; raise IssueFailed when it cannot be had."""
     from proxygen.solvers.dns01 import Dns01
     from proxygen.solvers.dns01_lookup import Lookups
     from proxygen.solvers.dns01_records import KeptRecords
 
     chosen = site.solvers[name]
-    lookups = stack.enter_context(Lookups(parts.lookup(site)))
-    writing = Writing(site.folder, secret, lookups.zone)
+    lookups = stack.enter_context(Lookups(installation.resolver_for(site)))
+    writing = Writing(site.folder, read_secret, lookups.zone)
     try:
         writer: Writer = registry.solvers()[chosen.word].writer(chosen.settings, writing)
     except IssueFailed as error:
-        raise IssueFailed(at(error.failure, chosen.origin)) from error
-    return Dns01(name, writer, KeptRecords(parts.store), lookups, parts.now)
+        raise IssueFailed(failure_with_place(error.failure, chosen.origin)) from error
+    return Dns01(name, writer, KeptRecords(installation.store), lookups, installation.now)
 
 
-def suggesting(parts: Parts, authority: Acme) -> AcmeIssuer:
+def renewal_issuer(installation: Installation, authority: Acme) -> AcmeIssuer:
     """Return who tells about an authority without ordering anything from it."""
-    return acme(parts, authority, lambda _: {})
+    return acme_issuer(installation, authority, lambda _: {})
 
 
-def acme(parts: Parts, authority: Acme, solvers: Solvers) -> AcmeIssuer:
+def acme_issuer(installation: Installation, authority: Acme, solvers: Solvers) -> AcmeIssuer:
     """Return the issuer that asks one authority, and counts its orders."""
     from proxygen.issuers.acme import AcmeIssuer
 
-    ledger = parts.ledger(authority.directory)
+    ledger = installation.ledger(authority.directory)
 
     def ordered(wanted: Certificate, exempt: bool) -> None:
-        former = parts.bundles.facts(wanted.owner)
-        if exempt and is_exempt(former, parts.now()):
+        former = installation.bundles.facts(wanted.owner)
+        if exempt and is_exempt(former, installation.now()):
             ledger.exempt.add(wanted.owner)
             return
         ledger.exempt.discard(wanted.owner)
         renewal = is_renewal(wanted, former, authority.directory)
-        ledger.note(Entry(parts.now(), wanted.names, Kind.ORDERED, renewal))
+        ledger.note(QuotaEntry(installation.now(), wanted.names, QuotaKind.ORDERED, renewal))
 
-    return AcmeIssuer(authority, parts.store, solvers, parts.now, secret, parts.pace, ordered)
+    return AcmeIssuer(
+        authority,
+        installation.store,
+        solvers,
+        installation.now,
+        read_secret,
+        installation.pace,
+        ordered,
+    )
 
 
 LARGEST_SECRET = 64 * 1024
 
 
-def secret(reference: Secret) -> bytes:
+def read_secret(reference: Secret) -> bytes:
     """Return the secret that a reference leads to, which no message holds from now on.
 
     Raise IssueFailed when there is none.
     """
-    found = password(reference)
+    found = read_password(reference)
     KNOWN.add(found)
     return found
 
 
-def password(reference: Secret) -> bytes:
+def read_password(reference: Secret) -> bytes:
     """Return likewise the password of a key, which is told to nobody but our own reader.
 
     A customer may choose it, who must not choose what other messages leave out.
@@ -514,17 +529,17 @@ def password(reference: Secret) -> bytes:
             found = files.read(Path(reference.place), LARGEST_SECRET, reference.within)
     except OSError as error:
         final, words = error.errno != errno.EBUSY, error.strerror or str(error)
-        failure = without("secret-unreadable", reference, words)
+        failure = secret_missing("secret-unreadable", reference, words)
         raise IssueFailed(replace(failure, final=final)) from error
     if found is None:
-        raise IssueFailed(without("secret-missing", reference))
+        raise IssueFailed(secret_missing("secret-missing", reference))
     if not (held := found.rstrip(b"\r\n")):
-        raise IssueFailed(without("secret-empty", reference))
+        raise IssueFailed(secret_missing("secret-empty", reference))
     return held
 
 
-def without(code: str, reference: Secret, words: str = "") -> NotObtained:
+def secret_missing(code: str, reference: Secret, words: str = "") -> NotObtained:
     """Return the failure for a secret that cannot be had."""
-    place = HIDDEN if looks_secret(reference.place) else reference.place
+    place = HIDDEN if may_be_secret(reference.place) else reference.place
     told = f"{reference.kind}:{place}"
     return not_obtained(code, Scope.HOST, place=told, final=True, words=words)

@@ -19,8 +19,8 @@ from proxygen import DOCUMENTS, __version__
 from proxygen.credentials import concealed_words
 from proxygen.errors import ProxygenError, ServiceError, UsageError, did_you_mean
 from proxygen.failure import Scope, failure
-from proxygen.languages.lines import visible
-from proxygen.reports.document import document
+from proxygen.languages.lines import terminal_text
+from proxygen.reports.document import json_document
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -110,7 +110,7 @@ def entry(ctx: click.Context, config: Path | None, root: Path) -> None:
     from proxygen.host import environment, files
     from proxygen.model.layout import Layout
 
-    root = files.whole(root)
+    root = files.absolute_path(root)
     if root == Path("/"):  # below another one it is a trial, with what a trial needs
         environment.forget_trust()
     if not PLAIN.fullmatch(str(root)):
@@ -134,16 +134,16 @@ def main() -> NoReturn:
         code = refused_by_click(error)
     except click.exceptions.Abort:
         click.echo("interrupted; `proxygen apply` finishes whatever was begun", err=True)
-        leave(INTERRUPTED)
+        leave_at_once(INTERRUPTED)
     except ProxygenError as error:
-        code = told(error)
+        code = print_error(error)
     except BrokenPipeError:
-        leave(0)
+        leave_at_once(0)
     except OSError as error:
-        code = told(refused_by_the_system(error))
+        code = print_error(refused_by_the_system(error))
     except Exception:  # noqa: BLE001 - a bug of ours; what it quotes may be a secret
         code = told_bug(traceback.format_exc())
-    end(code if isinstance(code, int) else 0)
+    end_with(code if isinstance(code, int) else 0)
 
 
 def refused_by_click(error: click.ClickException) -> int:
@@ -153,7 +153,7 @@ def refused_by_click(error: click.ClickException) -> int:
         return error.exit_code
     context = error.ctx if isinstance(error, click.UsageError) else None
     command = context.command_path if context else "proxygen"
-    return told(UsageError(error.format_message(), remedy=f"see `{command} --help`"))
+    return print_error(UsageError(error.format_message(), remedy=f"see `{command} --help`"))
 
 
 def refused_by_the_system(error: OSError) -> ProxygenError:
@@ -164,14 +164,14 @@ def refused_by_the_system(error: OSError) -> ProxygenError:
     return ServiceError(failure("file-refused", Scope.HOST, words=words))
 
 
-def told(error: ProxygenError) -> int:
+def print_error(error: ProxygenError) -> int:
     """Say what went wrong, in words or as JSON where asked for; return the exit code.
 
     Where standard output takes nothing it is said in words, to standard error.
     """
     if "--json" in sys.argv[1:]:
         with contextlib.suppress(OSError):
-            click.echo(document(error.as_json() | {"exit_code": error.exit_code}))
+            click.echo(json_document(error.as_json() | {"exit_code": error.exit_code}))
             return error.exit_code
     with contextlib.suppress(OSError):
         click.echo(str(error), err=True)
@@ -181,21 +181,21 @@ def told(error: ProxygenError) -> int:
 def told_bug(trace: str) -> int:
     """Show the traceback of a bug; return its exit code."""
     with contextlib.suppress(OSError):
-        click.echo(visible(concealed_words(trace.rstrip())), err=True)
+        click.echo(terminal_text(concealed_words(trace.rstrip())), err=True)
     return ProxygenError.exit_code
 
 
-def end(code: int) -> NoReturn:
+def end_with(code: int) -> NoReturn:
     """End with an exit code, whether or not what was printed could be written."""
     try:
         for stream in filter(None, (sys.stdout, sys.stderr)):
             stream.flush()
     except OSError:
-        leave(code)
+        leave_at_once(code)
     sys.exit(code)
 
 
-def leave(code: int) -> NoReturn:
+def leave_at_once(code: int) -> NoReturn:
     """End at once: whatever a thread still waits for, it may be killed at any instant."""
     for stream in filter(None, (sys.stdout, sys.stderr)):
         with contextlib.suppress(OSError):

@@ -60,7 +60,7 @@ MOST_SHOWN = 100_000
 """From here on a number is hardly a port or a count, and may be a secret."""
 
 
-class Known:
+class KnownSecrets:
     """The secrets that this process has read, in each spelling; threads share it."""
 
     def __init__(self) -> None:
@@ -72,7 +72,7 @@ class Known:
         self.forms = tuple(sorted(forms, key=len, reverse=True))[: MOST_KNOWN * 8]
 
 
-KNOWN = Known()
+KNOWN = KnownSecrets()
 
 
 def forms_of(secret: bytes) -> tuple[str, ...]:
@@ -95,38 +95,38 @@ def forms_of(secret: bytes) -> tuple[str, ...]:
 
 
 @cache
-def compiled(shapes: tuple[tuple[str, str], ...]) -> tuple[tuple[re.Pattern[str], str], ...]:
+def compile_shapes(shapes: tuple[tuple[str, str], ...]) -> tuple[tuple[re.Pattern[str], str], ...]:
     """Return the shapes, compiled when the first text is looked at."""
     return tuple((re.compile(shape), instead) for shape, instead in shapes)
 
 
-def concealed(text: str) -> str:
+def conceal(text: str) -> str:
     """Return a text without the secrets that are known, and without what has the shape of one."""
     for form in KNOWN.forms:
         if form in text:
             text = text.replace(form, HIDDEN)
     if any(mark in text for mark in MARKS):
-        for shape, instead in compiled(SHAPES):
+        for shape, instead in compile_shapes(SHAPES):
             text = shape.sub(instead, text)
     return text
 
 
 def concealed_words(text: str) -> str:
     """Return what another program said without secrets, nor what it calls one."""
-    text = concealed(text)
-    for shape, instead in compiled(SAID):
+    text = conceal(text)
+    for shape, instead in compile_shapes(SAID):
         text = shape.sub(instead, text)
     return text
 
 
-def looks_secret(text: str) -> bool:
+def may_be_secret(text: str) -> bool:
     """Return whether a value of the model may be a key or a credential: it is not shown then.
 
     To hide too much costs little, as a message names line and column.
     """
     return (
         len(text) > LONGEST_VALUE
-        or concealed(text) != text
+        or conceal(text) != text
         or bool(PADDED.search(text) or UUID.search(text))
         or any(map(is_random, LONG.findall(text)))
     )
@@ -144,16 +144,16 @@ def is_random(run: str) -> bool:
 
 def is_pasted(path: str) -> bool:
     """Return whether what should be a path is a key, a token or a URL that somebody pasted."""
-    if "://" in path or concealed(path) != path:
+    if "://" in path or conceal(path) != path:
         return True
     mixed = any(map(str.islower, path)) and any(map(str.isupper, path))
-    return "." not in path and looks_secret(path) and ("/" not in path or mixed)
+    return "." not in path and may_be_secret(path) and ("/" not in path or mixed)
 
 
-def quoted(value: object, most: int = 80) -> str:
+def quote_value(value: object, most: int = 80) -> str:
     """Return a value of the model as a message quotes it, bounded, unless it may be a secret."""
     if isinstance(value, str):
-        return NOT_SHOWN if looks_secret(value) else repr(value[:most])
+        return NOT_SHOWN if may_be_secret(value) else repr(value[:most])
     return str(value) if type(value) is int and abs(value) < MOST_SHOWN else kind_of(value)
 
 

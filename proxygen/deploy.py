@@ -13,23 +13,29 @@ from proxygen.apply.change import not_running
 from proxygen.apply.deployment import Deployment, installed_by
 from proxygen.apply.hooks import Hooks
 from proxygen.apply.issuance import Issuance
-from proxygen.apply.outcome import Outcome, Progress, nothing
-from proxygen.apply.refused_parts import Heeding
-from proxygen.apply.rendering import installations, met
-from proxygen.assemble import Parts
+from proxygen.apply.outcome import Outcome, Progress, tell_nobody
+from proxygen.apply.refused_parts import RefusedParts
+from proxygen.apply.rendering import probed_endpoints, render_services
+from proxygen.assemble import Installation
 from proxygen.errors import CheckFailed, NotServed, ProxygenError, ServiceError
 from proxygen.model.certificate import GLOBAL, HTTP
 from proxygen.model.site import Site
 from proxygen.names.states import Answers
 from proxygen.observe.configured import with_candidates
-from proxygen.observe.services import looked_since
+from proxygen.observe.services import states_with_notes
 from proxygen.observe.site import observe
-from proxygen.plan.adoption import adopted, adoptions, as_they_are, not_adopted, not_usable
+from proxygen.plan.adoption import (
+    adoptions,
+    as_they_are,
+    not_adopted,
+    not_usable,
+    observed_after_adoption,
+)
 from proxygen.plan.compare import LOCAL, as_they_were, changes_of, issues_of, stand_in
 from proxygen.plan.culprits import why_left_out
 from proxygen.plan.observed import Observed, ServiceState
 from proxygen.plan.steps import Adopt, Install, Issue, Plan
-from proxygen.stores import answered
+from proxygen.stores import challenge_answers
 
 NOTHING_BEFORE: Mapping[str, str | None] = {}
 
@@ -41,7 +47,7 @@ PROBED = 200
 
 def deploy(
     site: Site,
-    parts: Parts,
+    installation: Installation,
     progress: Progress,
     unserved: Collection[str] = (),
     before: Mapping[str, str | None] = NOTHING_BEFORE,
@@ -56,53 +62,55 @@ def deploy(
     first.
     """
     outcome = Outcome(set_aside=site.set_aside, held_back=site.held_back, before=dict(before))
-    hooks = Hooks(parts, progress.say, progress.leave)
+    hooks = Hooks(installation, progress.say, progress.leave)
     hooks.begin()
-    heeding = Heeding(site, parts, progress)
-    issuance = Issuance(site, parts, outcome, progress, nothing)
-    walk = Deployment(site, parts, outcome, progress, issuance)
-    observed = seen(site, parts)
+    heeding = RefusedParts(site, installation, progress)
+    issuance = Issuance(site, installation, outcome, progress, tell_nobody)
+    walk = Deployment(site, installation, outcome, progress, issuance)
+    observed = observe_adoptable(site, installation)
     if heeding.again(observed):
-        observed = seen(site, parts)
-    plan = plan_deployment(site, parts, observed, reload=unserved, only=only)
+        observed = observe_adoptable(site, installation)
+    plan = plan_deployment(site, installation, observed, reload=unserved, only=only)
     outcome.waiting = list(plan.waiting)
-    outcome.notes += told_of_stand_ins(site, observed, plan, parts.now())
+    outcome.notes += told_of_stand_ins(site, observed, plan, installation.now())
     if walk.supply(plan, observed):
-        observed = seen(site, parts, walk.unadopted)
-        plan = plan_deployment(site, parts, observed, walk.supplied, unserved, only)
+        observed = observe_adoptable(site, installation, walk.unadopted)
+        plan = plan_deployment(site, installation, observed, walk.supplied, unserved, only)
     if GLOBAL not in walk.unadopted:  # else services stay as they are: a stand-in were worse
         walk.services(plan, observed)
         while heeding.after(observed, outcome):
-            observed = seen(site, parts, walk.unadopted)
-            plan = plan_deployment(site, parts, observed, walk.supplied, only=only)
+            observed = observe_adoptable(site, installation, walk.unadopted)
+            plan = plan_deployment(site, installation, observed, walk.supplied, only=only)
             walk.services(plan, observed)
         for of, error in plan.failures:
             outcome.failed(of, error)
-        note_refusals(parts, observed, plan, outcome)
-    note_answered(site, parts, observed, installed_by(outcome, plan))
-    present = replace(observed, services=looked_since(observed.services, parts.layout))
+        note_refusals(installation, observed, plan, outcome)
+    note_answered(site, installation, observed, installed_by(outcome, plan))
+    present = replace(observed, services=states_with_notes(observed.services, installation.layout))
     outcome.observed = present
-    outcome.stopped = list(stopped(present, outcome.failures))
+    outcome.stopped = list(stopped_services(present, outcome.failures))
     hooks.failed_all(site, present, outcome.failures)
-    hooks.deployed_all(site, present, lambda: met(site, parts, observed))
+    hooks.deployed_all(site, present, lambda: probed_endpoints(site, installation, observed))
     outcome.notes += hooks.warnings
     for of, error in left_out(present):
         outcome.failed(of, error)
     return outcome
 
 
-def seen(site: Site, parts: Parts, unadopted: Collection[str] = ()) -> Observed:
+def observe_adoptable(
+    site: Site, installation: Installation, unadopted: Collection[str] = ()
+) -> Observed:
     """Return what is observed, with the certificates in the services' own configuration.
 
     Owners whose certificate could not be adopted stay as clients see them now.
     """
-    observed = with_candidates(site, parts, observe(site, parts))
+    observed = with_candidates(site, installation, observe(site, installation))
     return as_they_are(site, observed, unadopted)
 
 
 def plan_deployment(
     site: Site,
-    parts: Parts,
+    installation: Installation,
     observed: Observed,
     supplied: Collection[str] = (),
     reload: Collection[str] = (),
@@ -113,11 +121,11 @@ def plan_deployment(
     *supplied* are the owners whose certificates were stored in this deployment already, *only*
     those for whom it is done at all. Without a global certificate, services get nothing.
     """
-    now = parts.now()
+    now = installation.now()
     adopt = tuple(
         each for each in adoptions(site, observed, now) if each.bundle.owner not in supplied
     )
-    then = adopted(observed, adopt)
+    then = observed_after_adoption(observed, adopt)
     local = (
         each
         for each in site.certificates
@@ -135,11 +143,11 @@ def plan_deployment(
         due = (first, *due)
     if GLOBAL not in then.bundles:
         return Plan((*adopt, *due), waiting=waiting)
-    wanted, failures = installations(site, parts, then)
+    wanted, failures = render_services(site, installation, then)
     installs = [
         step
-        for name, installation in wanted.items()
-        for step in changes_of(installation, then.services[name], reload=name in reload)
+        for name, rendering in wanted.items()
+        for step in changes_of(rendering, then.services[name], reload=name in reload)
     ]
     return Plan((*adopt, *due, *installs), failures=failures, waiting=waiting)
 
@@ -168,29 +176,31 @@ def left_out(observed: Observed) -> Iterator[tuple[str, ProxygenError]]:
                 yield each.of, CheckFailed(why_left_out(each, state.name, facts))
 
 
-def note_refusals(parts: Parts, observed: Observed, plan: Plan, outcome: Outcome) -> None:
+def note_refusals(
+    installation: Installation, observed: Observed, plan: Plan, outcome: Outcome
+) -> None:
     """Note which services did not get what the model wants, until they do.
 
     Services that proxygen cannot work with are not noted: every run observes that anew.
     """
     failures = dict(outcome.failures)
     for name, state in observed.services.items():
-        error, live = failures.get(name), parts.layout.live(name)
+        error, live = failures.get(name), installation.layout.live(name)
         if isinstance(error, ServiceError) and state.error is None:
-            refusals.note(live, error, parts.now())
+            refusals.note_refusal(live, error, installation.now())
         elif state.error is None and is_in_place(name, plan, outcome):
-            refusals.settle(live)
+            refusals.settle_refusal(live)
 
 
 def is_in_place(name: str, plan: Plan, outcome: Outcome) -> bool:
     """Return whether a service has what the model wants, whether or not clients see it."""
     installs = [step for step in plan.steps if isinstance(step, Install)]
-    left = [str(each) for each in installs if each.installation.service == name]
+    left = [str(each) for each in installs if each.rendering.service == name]
     not_served = any(of == name and isinstance(e, NotServed) for of, e in outcome.failures)
     return not_served or set(left) <= set(outcome.done)
 
 
-def stopped(
+def stopped_services(
     observed: Observed, failures: Collection[tuple[str, ProxygenError]]
 ) -> Iterator[tuple[str, NotServed]]:
     """Yield the services that do not run although nothing failed, each with its error.
@@ -203,68 +213,76 @@ def stopped(
             yield name, not_running(name)
 
 
-def note_answered(site: Site, parts: Parts, observed: Observed, installed: Collection[str]) -> None:
+def note_answered(
+    site: Site, installation: Installation, observed: Observed, installed: Collection[str]
+) -> None:
     """Store for which names the web server answers challenges, found out as an authority would.
 
     If nothing can be written, the next run does it.
     """
-    found = dict(answers_of(site, parts, observed, installed))
-    for name in parts.services.keys() - observed.services.keys():
+    found = dict(answers_of(site, installation, observed, installed))
+    for name in installation.services.keys() - observed.services.keys():
         found[name] = None
     for name, answers in found.items():
         with suppress(OSError):
-            answered.note(parts.own, name, answers)
+            challenge_answers.note_answers(installation.own, name, answers)
 
 
 def answers_after(
-    site: Site, parts: Parts, observed: Observed, installs: Collection[str]
+    site: Site, installation: Installation, observed: Observed, installs: Collection[str]
 ) -> Answers | None:
     """Return for which names web servers will answer challenges after *plan*; store nothing.
 
     A service that gets something installed is expected to answer for all.
     """
     there = {name: state for name, state in observed.services.items() if name not in installs}
-    found = dict(answers_of(site, parts, replace(observed, services=there), ()))
+    found = dict(answers_of(site, installation, replace(observed, services=there), ()))
     for name in observed.services.keys() & set(installs):
-        if parts.services[name].challenges and runs(observed.services[name]):
-            found[name] = Answers(frozenset(proven_here(site)))
-    return answered.together([each for each in found.values() if each is not None])
+        if installation.services[name].challenges and may_run(observed.services[name]):
+            found[name] = Answers(frozenset(names_answered_here(site)))
+    return challenge_answers.union_of_answers([each for each in found.values() if each is not None])
 
 
 def answers_of(
-    site: Site, parts: Parts, observed: Observed, installed: Collection[str]
+    site: Site, installation: Installation, observed: Observed, installed: Collection[str]
 ) -> Iterator[tuple[str, Answers | None]]:
     """Yield for which names each web server answers challenges, None for one that does not run.
 
     One that proxygen cannot work with may still run and answer. Earlier answers are kept, and a few
     of them asked again once the service was *installed* anew.
     """
-    wanted = proven_here(site)
+    wanted = names_answered_here(site)
     for name, state in observed.services.items():
-        challenges = parts.services[name].challenges
+        challenges = installation.services[name].challenges
         if challenges is None:
             continue
-        if not runs(state):
+        if not may_run(state):
             yield name, None
             continue
-        former, until = answered.of(parts.own, name) or Answers(), time.monotonic() + LONGEST_ASKING
+        former, until = (
+            challenge_answers.answers_of(installation.own, name) or Answers(),
+            time.monotonic() + LONGEST_ASKING,
+        )
         known, listener = former.names & wanted, challenges(state.settings)
         kept = known
-        if name in installed and answered.asked(listener, sorted(kept)[:PROBED], until).silent:
+        if (
+            name in installed
+            and challenge_answers.ask_listener(listener, sorted(kept)[:PROBED], until).silent
+        ):
             kept = frozenset()
         noted = known | former.silent
         left = sorted(wanted - kept, key=lambda each: (each in noted, each))
-        found = answered.asked(listener, left, until)
+        found = challenge_answers.ask_listener(listener, left, until)
         names = (known | found.names) - found.silent
         yield name, Answers(names, (former.silent & wanted | found.silent) - names)
 
 
-def runs(state: ServiceState) -> bool:
+def may_run(state: ServiceState) -> bool:
     """Return whether a service runs, or may run because proxygen cannot work with it."""
     return state.pid is not None or state.error is not None
 
 
-def proven_here(site: Site) -> frozenset[str]:
+def names_answered_here(site: Site) -> frozenset[str]:
     """Return the names for which a web server of this host must answer challenges."""
     ordered = (each for each in site.certificates if each.issuer == "acme")
     return frozenset(name for each in ordered if each.challenge == HTTP for name in each.names)

@@ -21,9 +21,17 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, ClassVar, Self
 
-from proxygen.credentials import concealed
-from proxygen.failure import SAID, Failure, NotObtained, Scope, not_obtained, said, told
-from proxygen.languages.lines import visible
+from proxygen.credentials import conceal
+from proxygen.failure import (
+    SAID,
+    Failure,
+    NotObtained,
+    Scope,
+    failure_words,
+    not_obtained,
+    typed_failure,
+)
+from proxygen.languages.lines import terminal_text
 
 HELD_BACK, SET_ASIDE = 8, 9
 """What a command ends with that did all it could: a removal waits, an included file is wrong."""
@@ -34,7 +42,7 @@ MOST_COMPARED = 10_000
 """Known words that an unknown one is compared with: a model may have very many domains."""
 
 
-def nearest(
+def nearest_words(
     word: str, known: Iterable[str], most: int = 1, alike: float = NEAR_ENOUGH
 ) -> list[str]:
     """Return the known words nearest to an unknown one, at most so many, the nearest first.
@@ -48,7 +56,7 @@ def nearest(
 
 def did_you_mean(word: str, known: Iterable[str], otherwise: str) -> str:
     """Return what to do about an unknown word: the nearest known one, *otherwise* without any."""
-    near = nearest(word, known)
+    near = nearest_words(word, known)
     return f"did you mean `{near[0]}`?" if near else otherwise
 
 
@@ -72,7 +80,7 @@ class Coded(str):
         return made
 
 
-def coded(code: str, told: Iterable[str], of: str = "") -> Iterator[Coded]:
+def coded_words(code: str, told: Iterable[str], of: str = "") -> Iterator[Coded]:
     """Yield words with a code; those that have one keep it."""
     return (each if isinstance(each, Coded) else Coded(each, code, of) for each in told)
 
@@ -112,7 +120,7 @@ class Mistake:
 
     def __str__(self) -> str:
         field = f"{self.field}: " if self.field else ""
-        return visible(f"{field}{self.reason}\n  at: {self.where}\n  do: {self.remedy}")
+        return terminal_text(f"{field}{self.reason}\n  at: {self.where}\n  do: {self.remedy}")
 
     def as_json(self) -> dict[str, Any]:
         """Return the mistake as ``proxygen validate --json`` prints it."""
@@ -121,9 +129,9 @@ class Mistake:
             "file": self.where.file,
             "line": self.where.line,
             "column": self.where.column,
-            "field": concealed(self.field),
-            "reason": concealed(self.reason),
-            "remedy": concealed(self.remedy),
+            "field": conceal(self.field),
+            "reason": conceal(self.reason),
+            "remedy": conceal(self.remedy),
         }
 
 
@@ -167,11 +175,11 @@ class ProxygenError(Exception):
         return self.failure.words
 
     def __str__(self) -> str:
-        return visible(told(self.failure).text)
+        return terminal_text(failure_words(self.failure).text)
 
     def as_json(self) -> dict[str, Any]:
         """Return the error as ``--json`` prints it."""
-        text = told(self.failure)
+        text = failure_words(self.failure)
         return {
             "code": self.code,
             "what": text.what,
@@ -200,7 +208,7 @@ class UsageError(ProxygenError):
         words: str = "",
     ) -> None:
         if isinstance(failure, str):
-            failure = said(failure, remedy, words=words, where=where, scope=Scope.COMMAND)
+            failure = typed_failure(failure, remedy, words=words, where=where, scope=Scope.COMMAND)
         super().__init__(failure)
 
 
@@ -221,7 +229,9 @@ class ModelError(ProxygenError):
         count = "1 mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
         if len(mistakes) > MOST_MISTAKES:
             count = f"more than {MOST_MISTAKES} mistakes (the first ones are shown)"
-        super().__init__(said(f"the model has {count}; nothing was changed", scope=Scope.MODEL))
+        super().__init__(
+            typed_failure(f"the model has {count}; nothing was changed", scope=Scope.MODEL)
+        )
         self.mistakes = mistakes[:MOST_MISTAKES]
 
     def __str__(self) -> str:
@@ -238,7 +248,7 @@ class ServiceError(ProxygenError):
     code = "service"
 
 
-class Unreadable(ServiceError):
+class ServiceUnreadable(ServiceError):
     """A service refuses its configuration when it is asked about it; ours may be the reason."""
 
     code = "unreadable"

@@ -13,8 +13,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from proxygen.credentials import concealed, concealed_words
-from proxygen.languages import ENGLISH, phrases
+from proxygen.credentials import conceal, concealed_words
+from proxygen.languages import ENGLISH, load_phrases
 
 Value = str | int | tuple[str, ...]
 """What a fact is: text, a number, or several names."""
@@ -74,11 +74,11 @@ class Failure:
     parts: tuple[Failure, ...] = ()
 
     def __post_init__(self) -> None:
-        facts = sorted(((name, bounded(value)) for name, value in self.facts), key=by_name)
-        words = cut(self.words.strip(), LONGEST_WORDS, concealed_words) if self.words else ""
+        facts = sorted(((name, bounded_fact(value)) for name, value in self.facts), key=by_name)
+        words = cut_text(self.words.strip(), LONGEST_WORDS, concealed_words) if self.words else ""
         object.__setattr__(self, "facts", tuple(facts))
         object.__setattr__(self, "words", words)
-        object.__setattr__(self, "where", cut(self.where, LONGEST_FACT, concealed))
+        object.__setattr__(self, "where", cut_text(self.where, LONGEST_FACT, conceal))
         object.__setattr__(self, "parts", self.parts[:MOST_PARTS])
 
     @classmethod
@@ -91,15 +91,15 @@ class Failure:
     @property
     def what(self) -> str:
         """What happened, in English."""
-        return told(self).what
+        return failure_words(self).what
 
     @property
     def remedy(self) -> str:
         """What to do about it, in English; empty for nothing that is known."""
-        return told(self).remedy
+        return failure_words(self).remedy
 
     def __str__(self) -> str:
-        return told(self).text
+        return failure_words(self).text
 
     def as_json(self) -> dict[str, Any]:
         """Return what programs decide by, as ``--json`` prints it."""
@@ -150,7 +150,7 @@ class NotObtained(Failure):
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class FailureWords:
     """A failure in words for a person: what happened, where, what to do, and what others said.
 
     *words* are empty where what happened quotes them. Parts that no phrase names stand before them.
@@ -219,7 +219,7 @@ def not_obtained(
     )
 
 
-def refusing(name: str, failure: NotObtained) -> NotObtained:
+def refusal_of_name(name: str, failure: NotObtained) -> NotObtained:
     """Return a failure as the refusal of one name, of which nothing else was said."""
     why = Failure(*(getattr(failure, each.name) for each in fields(Failure)))
     return replace(failure, refused=(RefusedName(name, "", failure.words, why),))
@@ -230,43 +230,43 @@ def made_again(failure: F) -> F:
     return replace(failure, parts=tuple(map(made_again, failure.parts)))
 
 
-def at(failure: F, where: object) -> F:
+def failure_with_place(failure: F, where: object) -> F:
     """Return a failure that tells where, unless it did."""
     return failure if failure.where or not where else replace(failure, where=str(where))
 
 
-def said(
+def typed_failure(
     what: str, remedy: str = "", *, words: str = "", where: object = "", scope: Scope = Scope.HOST
 ) -> Failure:
     """Return a failure with its English sentences, for who typed a command: never stored."""
     return Failure(SAID, scope, "", (("what", what), ("remedy", remedy)), words, str(where or ""))
 
 
-def told(failure: Failure, language: Mapping[str, str] | None = None) -> Told:
+def failure_words(failure: Failure, language: Mapping[str, str] | None = None) -> FailureWords:
     """Return a failure in words; *language* holds the phrases, in English without."""
     known = dict(failure.facts)
     if failure.code == SAID:
-        return Told(
+        return FailureWords(
             str(known.get("what", "?")),
             failure.where,
             str(known.get("remedy", "")),
             failure.words,
         )
-    language = phrases(ENGLISH) if language is None else language
+    language = load_phrases(ENGLISH) if language is None else language
     code = failure.code if f"failure.{failure.code}.what" in language else UNKNOWN
     phrase = language[f"failure.{code}.what"]
-    what = filled(phrase, "what", failure, language)
+    what = fill_phrase(phrase, "what", failure, language)
     quoting = "{words}" in phrase or ("{parts}" in phrase and failure.words in what)
     quoted = quoting and "\n" not in failure.words
     remedy = language.get(f"failure.{code}.remedy", "")
     rest = () if "{parts}" in phrase + remedy else failure.parts
-    parts = [told(part, language) for part in rest]
+    parts = [failure_words(part, language) for part in rest]
     below = [line for each in parts for line in (each.what, each.words)]
     below += [] if quoted else [failure.words]
-    return Told(
+    return FailureWords(
         what=what,
         where=failure.where,
-        remedy=filled(remedy, "remedy", failure, language),
+        remedy=fill_phrase(remedy, "remedy", failure, language),
         words="\n".join(filter(None, below)),
     )
 
@@ -278,23 +278,23 @@ class Values(dict[str, str]):
         return "?"
 
 
-def filled(phrase: str, of: str, failure: Failure, language: Mapping[str, str]) -> str:
+def fill_phrase(phrase: str, of: str, failure: Failure, language: Mapping[str, str]) -> str:
     """Return a phrase with its placeholders filled in.
 
     ``{parts}`` is the same of every part, each once; ``{words}`` the first line of the words.
     """
     if "{" not in phrase:
         return phrase
-    values = Values((name, shown(value, language)) for name, value in failure.facts)
+    values = Values((name, fact_words(value, language)) for name, value in failure.facts)
     values |= {"code": failure.code, "of": failure.of, "where": failure.where}
     values["words"] = (failure.words.splitlines() or [""])[0]
     if "{parts}" in phrase:
-        parts = (getattr(told(part, language), of) for part in failure.parts)
+        parts = (getattr(failure_words(part, language), of) for part in failure.parts)
         values["parts"] = "; ".join(dict.fromkeys(each for each in parts if each))
     return phrase.format_map(values).rstrip(" ;")
 
 
-def shown(value: Value, language: Mapping[str, str]) -> str:
+def fact_words(value: Value, language: Mapping[str, str]) -> str:
     """Return a fact for a sentence; of several names the first ones, with how many follow."""
     if not isinstance(value, tuple):
         return str(value)
@@ -304,14 +304,14 @@ def shown(value: Value, language: Mapping[str, str]) -> str:
     return f"{', '.join(value[: MOST_LISTED - 1])} {language['more.other'].format(number=rest)}"
 
 
-def bounded(value: Value) -> Value:
+def bounded_fact(value: Value) -> Value:
     """Return a fact without secrets, and not too long."""
     if isinstance(value, tuple):
-        return tuple(cut(each, LONGEST_FACT, concealed) for each in value[:MOST_VALUES])
-    return cut(value, LONGEST_FACT, concealed) if isinstance(value, str) else value
+        return tuple(cut_text(each, LONGEST_FACT, conceal) for each in value[:MOST_VALUES])
+    return cut_text(value, LONGEST_FACT, conceal) if isinstance(value, str) else value
 
 
-def cut(text: str, most: int, conceal: Callable[[str], str]) -> str:
+def cut_text(text: str, most: int, conceal: Callable[[str], str]) -> str:
     """Return the first characters of a text without secrets, nor a part of one that was cut.
 
     Twice as many are looked at. What stands at their end may be a part of a secret: it goes, also

@@ -9,23 +9,30 @@ from proxygen.apply.hooks import Hooks
 from proxygen.apply.issuance import Issuance
 from proxygen.apply.orders import Orders, Tried
 from proxygen.apply.outcome import Outcome, Progress
-from proxygen.apply.renewal_information import look
-from proxygen.assemble import Parts
+from proxygen.apply.renewal_information import poll_renewals
+from proxygen.assemble import Installation
 from proxygen.errors import IssueFailed
 from proxygen.failure import not_obtained
-from proxygen.model.hosts import readable
+from proxygen.model.hosts import readable_name
 from proxygen.model.site import Site
-from proxygen.observe.site import observe_store, sources
-from proxygen.plan.backoff import purpose, purpose_of
-from proxygen.plan.compare import LOCAL, forgotten, in_order, issues, issues_of, looks
+from proxygen.observe.site import observe_store, source_hashes
+from proxygen.plan.backoff import order_purpose, purpose_of
+from proxygen.plan.compare import (
+    LOCAL,
+    bundles_to_forget,
+    due_issues,
+    in_order,
+    issues_of,
+    names_to_check,
+)
 from proxygen.plan.observed import Observed
-from proxygen.plan.schedule import Past, Schedule, forecast, schedule
-from proxygen.plan.steps import Issue, Look, Plan
+from proxygen.plan.schedule import Schedule, ScheduleInputs, forecast_issuance, schedule
+from proxygen.plan.steps import CheckNames, Issue, Plan
 
 
 def obtain(
     site: Site,
-    parts: Parts,
+    installation: Installation,
     progress: Progress,
     only: Collection[str] = (),
     tried: Tried | None = None,
@@ -38,20 +45,22 @@ def obtain(
     tried = tried if tried is not None else Tried()
     outcome = Outcome()
     for authority in site.authorities:
-        parts.ledger(authority.directory).set_right(parts.now())
-    hooks = Hooks(parts, progress.say, progress.leave)
+        installation.ledger(authority.directory).set_right(installation.now())
+    hooks = Hooks(installation, progress.say, progress.leave)
     hooks.begin()
-    issuance = Issuance(site, parts, outcome, progress, hooks.before)
+    issuance = Issuance(site, installation, outcome, progress, hooks.before)
     while True:
-        observed = look(site, parts, observe_store(site, parts), only, progress.leave)
-        plan = plan_orders(site, parts, observed, only, tried.owners)
+        observed = poll_renewals(
+            site, installation, observe_store(site, installation), only, progress.leave
+        )
+        plan = plan_orders(site, installation, observed, only, tried.owners)
         outcome.waiting = list(plan.waiting)
         for of, error in plan.failures:
             outcome.failed(of, error)
-        orders = Orders(site, parts, outcome, progress, issuance, tried)
+        orders = Orders(site, installation, outcome, progress, issuance, tried)
         if not orders.walk(plan, observed):
             break
-    outcome.observed = settled(site, parts, observed)
+    outcome.observed = observed_now(site, installation, observed)
     hooks.failed_all(site, outcome.observed, outcome.failures)
     outcome.notes += hooks.warnings
     return outcome
@@ -59,13 +68,13 @@ def obtain(
 
 def plan_orders(
     site: Site,
-    parts: Parts,
+    installation: Installation,
     observed: Observed,
     only: Collection[str] = (),
     tried: Collection[str] = (),
 ) -> Plan:
     """Return the plan of orders, with the names to check before them and what must wait."""
-    now = parts.now()
+    now = installation.now()
     wanted = [
         each
         for each in site.certificates
@@ -73,31 +82,33 @@ def plan_orders(
     ]
     due, unprovable = issues_of(wanted, observed, now, tried, only)
     silent = [each for each in unprovable if each.silent]
-    scheduled = scheduling(due, site, parts, observed, only)
+    scheduled = schedule_orders(due, site, installation, observed, only)
     asked = tuple(
         (each, name)
-        for each, name in looks(wanted, observed, scheduled.now, now)
+        for each, name in names_to_check(wanted, observed, scheduled.now, now)
         if each.owner not in tried
     )
-    look_first = (Look(asked),) if asked else ()
+    look_first = (CheckNames(asked),) if asked else ()
     return Plan(
-        (*in_order(scheduled.now, look_first), *forgotten(site, observed, now)),
+        (*in_order(scheduled.now, look_first), *bundles_to_forget(site, observed, now)),
         failures=tuple((each.owner, not_answered(each.silent)) for each in silent),
         waiting=(*scheduled.waiting, *(each for each in unprovable if not each.silent)),
-        forecast=forecast(scheduled, sum(bool(each.authorities) for each in site.certificates)),
+        forecast=forecast_issuance(
+            scheduled, sum(bool(each.authorities) for each in site.certificates)
+        ),
     )
 
 
 def not_answered(names: Collection[str]) -> IssueFailed:
     """Return the error for names that are not ordered: failed validations would be counted."""
-    names = tuple(map(readable, names))
+    names = tuple(map(readable_name, names))
     return IssueFailed(not_obtained("challenges-not-answered", names=names))
 
 
-def scheduling(
+def schedule_orders(
     due: Collection[Issue],
     site: Site,
-    parts: Parts,
+    installation: Installation,
     observed: Observed,
     forced: Collection[str],
 ) -> Schedule:
@@ -105,32 +116,34 @@ def scheduling(
     if not due:
         return Schedule()
     quotas = {
-        each.directory: parts.quota(each)
+        each.directory: installation.quota(each)
         for each in site.authorities
         if any(asdict(each.limits).values())
     }
     purposes = {each.directory: purpose_of(each) for each in site.authorities}
-    past = Past(observed.bundles, observed.attempts, observed.troubles, quotas, forced, purposes)
-    return schedule(list(due), past, parts.now())
+    past = ScheduleInputs(
+        observed.bundles, observed.failures, observed.authority_failures, quotas, forced, purposes
+    )
+    return schedule(list(due), past, installation.now())
 
 
-def settled(site: Site, parts: Parts, observed: Observed) -> Observed:
+def observed_now(site: Site, installation: Installation, observed: Observed) -> Observed:
     """Return what is observed, with the failures and names of now.
 
     Failures of what is no longer due are forgotten, as are orders and names of owners that are
     gone.
     """
-    bundles, now = parts.bundles, parts.now()
-    attempts = bundles.held("attempts")
-    there = replace(observed, sources=sources(site)) if attempts else observed
-    due, waiting = issues(site, there, now) if attempts else ((), ())
-    about = {step.certificate.owner: purpose(step.certificate) for step in due}
+    bundles, now = installation.bundles, installation.now()
+    attempts = bundles.failures_below("attempts")
+    there = replace(observed, sources=source_hashes(site)) if attempts else observed
+    due, waiting = due_issues(site, there, now) if attempts else ((), ())
+    about = {step.certificate.owner: order_purpose(step.certificate) for step in due}
     waits = {each.owner for each in waiting}
-    for owner, attempt in list(attempts.items()):
-        if owner not in waits and about.get(owner) != attempt.purpose:
-            bundles.forget_failure(owner, attempt)
+    for owner, last_failure in list(attempts.items()):
+        if owner not in waits and about.get(owner) != last_failure.purpose:
+            bundles.forget_failure(owner, last_failure)
             del attempts[owner]
     bundles.forget_orders(each.key for each in site.owners)
-    parts.names.keep({each.owner: each.names for each in site.certificates})
-    troubles, held = bundles.held("troubles"), bundles.held("looks")
-    return replace(observed, attempts=attempts, troubles=troubles, looks=held)
+    installation.names.keep({each.owner: each.names for each in site.certificates})
+    troubles, held = bundles.failures_below("troubles"), bundles.failures_below("looks")
+    return replace(observed, failures=attempts, authority_failures=troubles, poll_failures=held)

@@ -11,14 +11,14 @@ from datetime import datetime
 from proxygen.apply.hooks import Hooks
 from proxygen.apply.orders import Tried
 from proxygen.apply.outcome import Outcome, Progress
-from proxygen.apply.rendering import met
-from proxygen.assemble import Parts
+from proxygen.apply.rendering import probed_endpoints
+from proxygen.assemble import Installation
 from proxygen.deploy import (
     answers_after,
     deploy,
     left_out,
     plan_deployment,
-    stopped,
+    stopped_services,
     told_of_stand_ins,
 )
 from proxygen.errors import LockHeld
@@ -27,18 +27,18 @@ from proxygen.model.site import Site
 from proxygen.observe.configured import with_candidates
 from proxygen.observe.site import observe, observe_store
 from proxygen.obtain import obtain, plan_orders
-from proxygen.plan.adoption import adopted
+from proxygen.plan.adoption import observed_after_adoption
 from proxygen.plan.observed import Observed
-from proxygen.plan.shown import Showing
+from proxygen.plan.shown import ShownInputs
 from proxygen.plan.steps import Adopt, Install, Issue, Plan
 from proxygen.texts.names import not_ready
-from proxygen.texts.warnings import LEFT_OUT, not_asked, warnings
+from proxygen.texts.warnings import LEFT_OUT, not_asked, site_warnings
 
 PORTION = 120.0
 """Seconds of ordering after which what was obtained is deployed before the rest is ordered."""
 
 
-def itself(site: Site) -> Site:
+def same_site(site: Site) -> Site:
     """Return *site*: there is no newer one."""
     return site
 
@@ -53,8 +53,8 @@ class Alone:
 
     deploying: Callable[[], AbstractContextManager[object]] = nullcontext
     obtaining: Callable[[], AbstractContextManager[object]] = nullcontext
-    deployed: Callable[[Site], Site] = itself
-    latest: Callable[[Site], Site] = itself
+    deployed: Callable[[Site], Site] = same_site
+    latest: Callable[[Site], Site] = same_site
 
 
 UNLOCKED = Alone()
@@ -62,7 +62,7 @@ UNLOCKED = Alone()
 
 def reconcile(
     site: Site,
-    parts: Parts,
+    installation: Installation,
     progress: Progress,
     only: Collection[str] = (),
     alone: Alone = UNLOCKED,
@@ -74,8 +74,8 @@ def reconcile(
     with alone.deploying():
         site = alone.latest(site)
         for owner in only:
-            parts.names.hasten(owner, parts.now())
-        deployed = deploy(site, parts, progress, only=only)
+            installation.names.hasten(owner, installation.now())
+        deployed = deploy(site, installation, progress, only=only)
         site = alone.deployed(site)
     done, came = list(deployed.done), Outcome()
     tried, more = Tried(), True
@@ -84,30 +84,32 @@ def reconcile(
         try:
             with alone.obtaining():
                 site = alone.latest(site)
-                found = obtain(site, parts, replace(progress, stop=portion.stop), only, tried)
+                found = obtain(
+                    site, installation, replace(progress, stop=portion.stop), only, tried
+                )
         except LockHeld as error:
             came.locked = error
             break
-        came = followed(came, found)
+        came = join_portions(came, found)
         done += found.done
         if found.obtained:
             with alone.deploying():
                 site, former = alone.latest(site), deployed
-                deployed = deploy(site, parts, progress, before=former.before, only=only)
-                carry(former, deployed)
+                deployed = deploy(site, installation, progress, before=former.before, only=only)
+                carry_findings(former, deployed)
                 site = alone.deployed(site)
             done += deployed.done
         more = portion.is_over and tried.much > before
     seen = came.observed if not came.obtained and came.locked is None else None
-    return replace(together(site, parts, deployed, came, seen), done=done)
+    return replace(join_halves(site, installation, deployed, came, seen), done=done)
 
 
-def nothing_due(site: Site, parts: Parts, observed: Observed) -> Outcome:
+def nothing_due(site: Site, installation: Installation, observed: Observed) -> Outcome:
     """Return the outcome of obtaining when no certificate is due and nothing is done."""
-    hooks = Hooks(parts)
+    hooks = Hooks(installation)
     hooks.begin()
-    hooks.deployed_all(site, observed, lambda: met(site, parts, observed))
-    plan = make_plan(site, parts, observed)
+    hooks.deployed_all(site, observed, lambda: probed_endpoints(site, installation, observed))
+    plan = make_plan(site, installation, observed)
     deployed = Outcome(
         failures=[*plan.failures, *left_out(observed)],
         notes=hooks.warnings,
@@ -115,11 +117,11 @@ def nothing_due(site: Site, parts: Parts, observed: Observed) -> Outcome:
         set_aside=site.set_aside,
         held_back=site.held_back,
     )
-    deployed.stopped = list(stopped(observed, deployed.failures))
-    return together(site, parts, deployed, Outcome(waiting=list(plan.waiting)), observed)
+    deployed.stopped = list(stopped_services(observed, deployed.failures))
+    return join_halves(site, installation, deployed, Outcome(waiting=list(plan.waiting)), observed)
 
 
-def carry(former: Outcome, deployed: Outcome) -> None:
+def carry_findings(former: Outcome, deployed: Outcome) -> None:
     """Add to a later deployment of a run what the *former* one found out.
 
     Files that the former one could not use are not read twice, so its failures still hold.
@@ -148,7 +150,7 @@ class Portion:
         return self.is_over
 
 
-def followed(first: Outcome, second: Outcome) -> Outcome:
+def join_portions(first: Outcome, second: Outcome) -> Outcome:
     """Return the outcome of two portions of obtaining, as one."""
     again = {of for of, _ in second.failures}
     second.failures += [(of, error) for of, error in first.failures if of not in again]
@@ -158,13 +160,21 @@ def followed(first: Outcome, second: Outcome) -> Outcome:
     return second
 
 
-def together(
-    site: Site, parts: Parts, deployed: Outcome, came: Outcome, seen: Observed | None = None
+def join_halves(
+    site: Site,
+    installation: Installation,
+    deployed: Outcome,
+    came: Outcome,
+    seen: Observed | None = None,
 ) -> Outcome:
     """Return the outcome of both halves, with what is observed since."""
-    present = now_known(site, parts, deployed, seen)
+    present = observed_since(site, installation, deployed, seen)
     told = [
-        *(each for each in warnings(site, present, parts.now()) if each.code != LEFT_OUT),
+        *(
+            each
+            for each in site_warnings(site, present, installation.now())
+            if each.code != LEFT_OUT
+        ),
         *not_asked(present.services.values()),
         *deployed.notes,
         *came.notes,
@@ -179,57 +189,61 @@ def together(
         obtained=deployed.obtained + came.obtained,
         observed=present,
         locked=came.locked,
-        names=tuple(not_ready(site, present, parts.now())),
+        names=tuple(not_ready(site, present, installation.now())),
     )
 
 
-def now_known(
-    site: Site, parts: Parts, deployed: Outcome, seen: Observed | None = None
+def observed_since(
+    site: Site, installation: Installation, deployed: Outcome, seen: Observed | None = None
 ) -> Observed:
     """Return what a deployment observed, updated with what the store holds now."""
     if deployed.observed is None:
-        return observe(site, parts)
-    stored = seen or observe_store(site, parts)  # either half may be the later one
+        return observe(site, installation)
+    stored = seen or observe_store(site, installation)  # either half may be the later one
     return replace(
         deployed.observed,
         bundles=stored.bundles,
-        attempts=stored.attempts,
-        troubles=stored.troubles,
-        looks=stored.looks,
+        failures=stored.failures,
+        authority_failures=stored.authority_failures,
+        poll_failures=stored.poll_failures,
         names=stored.names,
         answers=stored.answers,
     )
 
 
-def deploy_alone(site: Site, parts: Parts, progress: Progress, alone: Alone) -> Outcome:
+def deploy_alone(
+    site: Site, installation: Installation, progress: Progress, alone: Alone
+) -> Outcome:
     """Deploy what the store holds, and obtain nothing."""
     with alone.deploying():
         site = alone.latest(site)
-        deployed = deploy(site, parts, progress)
+        deployed = deploy(site, installation, progress)
         site = alone.deployed(site)
-    return together(site, parts, deployed, Outcome())
+    return join_halves(site, installation, deployed, Outcome())
 
 
-def make_plan(site: Site, parts: Parts, observed: Observed, only: Collection[str] = ()) -> Plan:
+def make_plan(
+    site: Site, installation: Installation, observed: Observed, only: Collection[str] = ()
+) -> Plan:
     """Return the plans of both halves; read and ask, but change nothing."""
-    observed, now = with_candidates(site, parts, observed), parts.now()
-    here = plan_deployment(site, parts, observed, only=only)
+    observed, now = with_candidates(site, installation, observed), installation.now()
+    here = plan_deployment(site, installation, observed, only=only)
     adopt = tuple(step for step in here.steps if isinstance(step, Adopt))
-    stored = adopted(observed, adopt)
+    stored = observed_after_adoption(observed, adopt)
     then = with_global(site, stored, now)
     if GLOBAL not in stored.bundles:
-        later = plan_deployment(site, parts, then, only=only)
+        later = plan_deployment(site, installation, then, only=only)
         installs = (step for step in later.steps if not isinstance(step, Adopt | Issue))
         here = replace(later, steps=(*here.steps, *installs), waiting=here.waiting)
-    installed = {step.installation.service for step in here.steps if isinstance(step, Install)}
-    answers = answers_after(site, parts, observed, installed)
-    orders = plan_orders(site, parts, replace(stored, answers=answers), only)
+    installed = {step.rendering.service for step in here.steps if isinstance(step, Install)}
+    answers = answers_after(site, installation, observed, installed)
+    orders = plan_orders(site, installation, replace(stored, answers=answers), only)
     steps = (*here.steps, *orders.steps)
-    roles = {name: parts.services[name].role for name in observed.services}
+    roles = {name: installation.services[name].role for name in observed.services}
     waiting = (*here.waiting, *orders.waiting)
-    showing = Showing(site, observed, then, steps, waiting, roles, now)
+    showing = ShownInputs(site, observed, then, steps, waiting, roles, now)
     told = told_of_stand_ins(site, observed, here, now)
-    known = (*told, *warnings(site, stored, now))
+    known = (*told, *site_warnings(site, stored, now))
     return replace(
         orders,
         steps=steps,

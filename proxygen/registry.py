@@ -16,11 +16,11 @@ from proxygen.errors import ModelError
 from proxygen.host import files
 from proxygen.model.mistakes import mistakes_of
 from proxygen.model.schema import Application
-from proxygen.model.yaml import parse
+from proxygen.model.yaml import parse_document
 from proxygen.services import Service
 
 
-def words(folder: str) -> tuple[str, ...]:
+def known_words(folder: str) -> tuple[str, ...]:
     """Return the words that a folder of the package defines, sorted.
 
     A module with an underscore in its name is not a word: it is a part of those beside it.
@@ -30,9 +30,9 @@ def words(folder: str) -> tuple[str, ...]:
     return tuple(sorted(name for name in names if "_" not in name))
 
 
-def part(folder: str, word: str) -> ModuleType:
+def module_of(folder: str, word: str) -> ModuleType:
     """Return the module of a word; raise LookupError for an unknown one."""
-    if word not in words(folder):
+    if word not in known_words(folder):
         raise LookupError(f"no {word} in {folder}")
     return importlib.import_module(f"proxygen.{folder}.{word}")
 
@@ -40,25 +40,25 @@ def part(folder: str, word: str) -> ModuleType:
 @cache
 def services() -> dict[str, Service]:
     """Return every known service by its name: one of each kind, called by the kind's word."""
-    return {word: service(word, word) for word in words("services")}
+    return {word: service(word, word) for word in known_words("services")}
 
 
 def service(kind: str, name: str) -> Service:
     """Return the service of a kind under a name."""
-    named: Service = part("services", kind).SERVICE.named(name, kind)
+    named: Service = module_of("services", kind).SERVICE.named(name, kind)
     return named
 
 
 @cache
 def notifiers() -> dict[str, ModuleType]:
     """Return every known notifier by its word."""
-    return {word: part("notifiers", word) for word in words("notifiers")}
+    return {word: module_of("notifiers", word) for word in known_words("notifiers")}
 
 
 @cache
 def solvers() -> dict[str, ModuleType]:
     """Return every known solver that writes DNS records by its word."""
-    known = {word: part("solvers", word) for word in words("solvers")}
+    known = {word: module_of("solvers", word) for word in known_words("solvers")}
     return {word: module for word, module in known.items() if hasattr(module, "Settings")}
 
 
@@ -92,7 +92,7 @@ def with_base(found: Application, known: Mapping[str, Application]) -> Applicati
 
 def application(path: Path) -> Application:
     """Return one application, parsed like a model."""
-    document = parse(str(path), files.read(path) or b"")
+    document = parse_document(str(path), files.read(path) or b"")
     try:
         found = Application.model_validate(document.value)
     except ValidationError as error:

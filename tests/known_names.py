@@ -7,10 +7,10 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from string import Formatter
 
-from proxygen.languages import ENGLISH, phrases
+from proxygen.languages import ENGLISH, load_phrases
 from proxygen.names.causes import Cause, cause
 from proxygen.names.findings import WHY
-from proxygen.names.states import Evidence, Finding, Known, Names, Refusal
+from proxygen.names.states import Evidence, Finding, NameState, NameStates, Refusal
 from tests.certificates import DAY, NOON
 from tests.models import site
 
@@ -33,7 +33,7 @@ SITE = site(TEXT)
 
 def phrases_below(kind: str) -> dict[str, str]:
     """Return the English phrases of a kind, by code."""
-    every = phrases(ENGLISH).items()
+    every = load_phrases(ENGLISH).items()
     return {key.partition(".")[2]: each for key, each in every if key.startswith(f"{kind}.")}
 
 
@@ -94,9 +94,9 @@ def evidence(
 
 def waiting(
     name: str = LATE, *findings: Finding, since: datetime = NOON - 2 * DAY, **more: object
-) -> Known:
+) -> NameState:
     """Return a name that has been in trouble since then."""
-    known = Known(
+    known = NameState(
         name,
         NOON + timedelta(hours=2),
         evidence(*(findings or (ELSEWHERE,))),
@@ -106,7 +106,7 @@ def waiting(
     return replace(known, **more)  # type: ignore[arg-type]
 
 
-def refused(name: str = LATE, problem: str = f"{URN}:dns", **more: object) -> Known:
+def refused(name: str = LATE, problem: str = f"{URN}:dns", **more: object) -> NameState:
     """Return a name that the authority refused, although nothing was wrong to see."""
     found = evidence()
     told = Refusal(
@@ -118,19 +118,19 @@ def refused(name: str = LATE, problem: str = f"{URN}:dns", **more: object) -> Kn
         words="DNS problem: NXDOMAIN looking up A",
         mark=found.mark,
     )
-    return replace(Known(name, NOON + timedelta(hours=3), found, told), **more)  # type: ignore[arg-type]
+    return replace(NameState(name, NOON + timedelta(hours=3), found, told), **more)  # type: ignore[arg-type]
 
 
-def moved(name: str = LATE, dropped: datetime = NOON - DAY) -> Known:
+def moved(name: str = LATE, dropped: datetime = NOON - DAY) -> NameState:
     """Return a name that a certificate was renewed without."""
     return waiting(name, since=NOON - 6 * DAY, dropped=dropped)
 
 
-def names(*known: Known) -> Names:
+def names(*known: NameState) -> NameStates:
     """Return what is known by name."""
     return by_name(known)
 
 
-def by_name(known: Iterable[Known]) -> dict[str, Known]:
+def by_name(known: Iterable[NameState]) -> dict[str, NameState]:
     """Return each by its name."""
     return {each.name: each for each in known}

@@ -12,13 +12,13 @@ from proxygen.host import templates
 from proxygen.issuers.acme_failures import MEANINGS, UNKNOWN
 from proxygen.model.certificate import GLOBAL, Bundle
 from proxygen.model.site import Site
-from proxygen.names.states import Names
-from proxygen.plan.backoff import Attempt, purpose, purpose_of
+from proxygen.names.states import NameStates
+from proxygen.plan.backoff import RememberedFailure, order_purpose, purpose_of
 from proxygen.plan.observed import Installed, Observed, ServiceState
-from proxygen.plan.steps import Waiting
-from proxygen.texts.alerts import Seen, Wrong, alerts
-from proxygen.texts.digests import Digest, Told, telling
-from proxygen.texts.mails import Letter, Sender
+from proxygen.plan.steps import PostponedOrder
+from proxygen.texts.alerts import RoundResult, WrongModel, alerts
+from proxygen.texts.digests import Digest, ToldAlerts, plan_mails
+from proxygen.texts.mails import Mail, Sender
 from tests.certificates import DAY, NOON
 from tests.models import bundle, bundles, site
 
@@ -45,7 +45,7 @@ domains:
 SITE = site(TEXT)
 DIRECTORY = SITE.acme.directory
 HOUR = timedelta(hours=1)
-TEMPLATE_OF_OURS = templates.own()
+TEMPLATE_OF_OURS = templates.own_templates()
 SENDER = Sender("mail.example.net", "hostmaster@example.net")
 
 
@@ -59,7 +59,7 @@ def ending(of: Site = SITE, **left: timedelta) -> dict[str, Bundle]:
     return found
 
 
-def attempt(of: str = "customer-a.example", **more: Any) -> Attempt:
+def remembered_failure(of: str = "customer-a.example", **more: Any) -> RememberedFailure:
     """Return a failure: the name could not be looked up."""
     usual: dict[str, Any] = {
         "of": of,
@@ -67,10 +67,12 @@ def attempt(of: str = "customer-a.example", **more: Any) -> Attempt:
         "since": NOON - 2 * DAY,
         "count": 4,
         "again": NOON + 23 * HOUR,
-        "purpose": next((purpose(each) for each in SITE.certificates if each.owner == of), ""),
+        "purpose": next(
+            (order_purpose(each) for each in SITE.certificates if each.owner == of), ""
+        ),
     }
     said = {name: more.pop(name) for name in ("problem", "words") if name in more}
-    return Attempt(**{"failure": refusal(of, **said)} | usual | more)
+    return RememberedFailure(**{"failure": refusal(of, **said)} | usual | more)
 
 
 def refusal(of: str, problem: str | None = f"{URN}:dns", words: str = "") -> NotObtained:
@@ -84,34 +86,34 @@ def refusal(of: str, problem: str | None = f"{URN}:dns", words: str = "") -> Not
     return not_obtained("names-refused", parts=parts, problem=problem, words=said, names=names)
 
 
-def seen(
+def round_result(
     issued: Mapping[str, Bundle] | None = None,
-    *attempts: Attempt,
-    troubles: Mapping[str, Attempt] | None = None,
+    *attempts: RememberedFailure,
+    troubles: Mapping[str, RememberedFailure] | None = None,
     services: tuple[ServiceState, ...] = (),
-    names: Mapping[str, Names] | None = None,
+    names: Mapping[str, NameStates] | None = None,
     **more: Any,
-) -> Seen:
+) -> RoundResult:
     """Return a round."""
     observed = Observed(
         bundles=bundles(SITE) if issued is None else issued,
         services={each.name: each for each in services},
         sources={},
-        attempts={each.of: each for each in attempts},
-        troubles=troubles or {},
+        failures={each.of: each for each in attempts},
+        authority_failures=troubles or {},
         names=names or {},
     )
-    return Seen(**{"observed": observed} | more)
+    return RoundResult(**{"observed": observed} | more)
 
 
 def digests(
-    found: Seen,
-    told: Mapping[str, Told] | None = None,
+    found: RoundResult,
+    told: Mapping[str, ToldAlerts] | None = None,
     now: datetime = NOON,
     of: Site = SITE,
 ) -> dict[str, Digest]:
     """Return what is told now, by recipient."""
-    now_told = telling(of, found, alerts(of, found, now), told or {}, now)
+    now_told = plan_mails(of, found, alerts(of, found, now), told or {}, now)
     return {each.reader.key: each for each in now_told.digests}
 
 
@@ -120,22 +122,22 @@ def service(name: str = "nginx", *, unserved: bool = False) -> ServiceState:
     return ServiceState(name, None, pid=7, installed=Installed(unserved=unserved))
 
 
-def everything(now: datetime = NOON) -> Seen:
+def everything(now: datetime = NOON) -> RoundResult:
     """Return a round in which all goes wrong that can be told of."""
     issued = ending(a=4 * DAY, b=6 * DAY, c=-DAY, **{GLOBAL: 3 * DAY})
-    return seen(
+    return round_result(
         issued,
-        attempt(),
-        troubles={DIRECTORY: trouble()},
+        remembered_failure(),
+        troubles={DIRECTORY: authority_failure()},
         services=(service(unserved=True),),
         waiting=(waiting("customer-a.example"),),
         unwritable=failure("nothing-stored", Scope.HOST, words=NO_SPACE),
-        wrong=Wrong(now - 2 * DAY, "domains.x: `url` is missing\n  at: proxygen.yaml:7:3"),
+        wrong=WrongModel(now - 2 * DAY, "domains.x: `url` is missing\n  at: proxygen.yaml:7:3"),
         terms={DIRECTORY: "https://letsencrypt.org/documents/new.pdf"},
     )
 
 
-def trouble(**more: Any) -> Attempt:
+def authority_failure(**more: Any) -> RememberedFailure:
     """Return the failure of a whole authority."""
     usual: dict[str, Any] = {
         "of": DIRECTORY,
@@ -149,13 +151,13 @@ def trouble(**more: Any) -> Attempt:
             problem=more.pop("problem", None),
         ),
     }
-    return attempt(**usual | more)
+    return remembered_failure(**usual | more)
 
 
-def waiting(owner: str, code: str = "failed") -> Waiting:
+def waiting(owner: str, code: str = "failed") -> PostponedOrder:
     """Return that an owner's certificate has to wait."""
     wanted = next(each for each in SITE.certificates if each.owner == owner)
-    return Waiting(wanted, NOON + 5 * HOUR, code, failure("order-not-placed", Scope.OWNER))
+    return PostponedOrder(wanted, NOON + 5 * HOUR, code, failure("order-not-placed", Scope.OWNER))
 
 
 def speaking(of: Site, language: str) -> Site:
@@ -164,7 +166,7 @@ def speaking(of: Site, language: str) -> Site:
     return replace(of, language=language, domains=domains)
 
 
-def plain(**more: Any) -> Letter:
+def plain(**more: Any) -> Mail:
     """Return a letter."""
     usual: dict[str, Any] = {
         "id": "0123456789abcdef",
@@ -176,4 +178,4 @@ def plain(**more: Any) -> Letter:
         "language": "en",
         "at": NOON,
     }
-    return Letter(**usual | more)
+    return Mail(**usual | more)

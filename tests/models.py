@@ -13,7 +13,7 @@ import pytest
 from proxygen import registry
 from proxygen.errors import Mistake, ModelError
 from proxygen.model.certificate import Bundle, Certificate
-from proxygen.model.reading import read
+from proxygen.model.reading import read_model
 from proxygen.model.site import Site
 from proxygen.model.sources import Source
 from tests.certificates import DAY, NOON
@@ -30,7 +30,7 @@ def site(text: str | bytes, **included: str | bytes) -> Site:
         return [each for each in others if fnmatchcase(each.name, mask)]
 
     main = source("proxygen.yaml", text)
-    return read(main, load, registry.settings(), registry.applications())
+    return read_model(main, load, registry.settings(), registry.applications())
 
 
 def source(name: str, text: str | bytes) -> Source:

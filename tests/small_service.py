@@ -14,15 +14,15 @@ from pathlib import Path
 from socket import socket
 
 from proxygen import assemble
-from proxygen.apply.rendering import installations
-from proxygen.apply.service import LiveService, Target
+from proxygen.apply.rendering import render_services
+from proxygen.apply.service import LiveService, SwitchTarget
 from proxygen.model.layout import Layout, ServiceLayout
 from proxygen.model.site import Role, Site
 from proxygen.model.views import MailView, WebView
 from proxygen.observe.site import observe
 from proxygen.plan.observed import Observed
 from proxygen.plan.render import Template, Templates
-from proxygen.plan.rendering import Installation
+from proxygen.plan.rendering import Rendering
 from proxygen.services import (
     Answer,
     Command,
@@ -39,7 +39,7 @@ from proxygen.services import (
     WebFacts,
     main_cf,
 )
-from proxygen.services.nginx_blocks import served
+from proxygen.services.nginx_blocks import served_view
 from proxygen.services.service_includes import matched_by
 from proxygen.services.service_kind import ServiceKind
 
@@ -104,7 +104,7 @@ class Small:
         for path in (self.program, root / "etc/post/post"):
             path.write_text(PROGRAM)
             path.chmod(0o755)
-        parts = assemble.parts(self.layout, lambda: now)
+        parts = assemble.build_installation(self.layout, lambda: now)
         templates = Templates({name: Template(text, name) for name, text in TEMPLATES.items()})
         self.parts = replace(parts, services=services(root, port), templates=templates)
 
@@ -150,20 +150,20 @@ class Small:
         with context.wrap_socket(connection, server_side=True) as secured:
             secured.recv(1)
 
-    def set_up(self, site: Site) -> dict[str, Installation]:
+    def set_up(self, site: Site) -> dict[str, Rendering]:
         """Give both services what a site wants, and return that; nobody is asked or reloaded."""
         observed = observe(site, self.parts)
         wanted = self.wanted(site, observed)
         for name, each in wanted.items():
             service = LiveService(observed.services[name], self.parts)
             service.switch(
-                Target(service.generations.build(each, self.parts.bundles), each.parameters)
+                SwitchTarget(service.generations.build(each, self.parts.bundles), each.parameters)
             )
         return wanted
 
-    def wanted(self, site: Site, observed: Observed) -> dict[str, Installation]:
+    def wanted(self, site: Site, observed: Observed) -> dict[str, Rendering]:
         """Return what both services should have."""
-        wanted, failures = installations(site, self.parts, observed)
+        wanted, failures = render_services(site, self.parts, observed)
         assert not failures
         return wanted
 
@@ -197,7 +197,7 @@ def web(root: Path, port: int) -> ServiceKind[ServiceSettings, WebFacts, WebView
         return WebFacts(program, VERSION, main, pid_file=root / "run/web.pid")
 
     def wanted(view: WebView, _: ServiceSettings, facts: WebFacts, layout: ServiceLayout) -> Wanted:
-        there = served(view, facts).sites
+        there = served_view(view, facts).sites
         found = [
             Served(name, str(layout.own.certificate(each.bundle.owner, each.bundle.digest)))
             for each in there
@@ -213,7 +213,7 @@ def web(root: Path, port: int) -> ServiceKind[ServiceSettings, WebFacts, WebView
     def places(
         service: str, view: WebView, _: ServiceSettings, facts: WebFacts
     ) -> Iterator[Endpoint]:
-        for each in served(view, facts).sites:
+        for each in served_view(view, facts).sites:
             for name in each.names:
                 yield Endpoint(service, "127.0.0.1", port, name, each.bundle)
 

@@ -15,7 +15,7 @@ from proxygen.errors import IssueFailed
 from proxygen.host import files
 from proxygen.model.certificate import Secret
 from proxygen.model.layout import Layout
-from proxygen.model.sources import Source, Unreadable
+from proxygen.model.sources import Source, UnreadableFile
 
 MASK = "d/*.yaml"
 
@@ -39,14 +39,14 @@ def settled(path: Path) -> None:
 
 def texts(layout: Layout, known: assemble.ModelFiles) -> list[bytes]:
     """Return what the included files hold."""
-    found = assemble.including(layout, known)(MASK)
+    found = assemble.include_reader(layout, known)(MASK)
     return [each.text for each in found if isinstance(each, Source)]
 
 
 def test_a_file_that_did_not_change_is_not_read_again(layout: Layout) -> None:
     known = assemble.ModelFiles()
-    first = assemble.including(layout, known)(MASK)
-    again = assemble.including(layout, known)(MASK)
+    first = assemble.include_reader(layout, known)(MASK)
+    again = assemble.include_reader(layout, known)(MASK)
     assert len(again) == 2
     assert all(each is before for each, before in zip(again, first, strict=True))
 
@@ -75,14 +75,14 @@ def test_files_that_join_leave_or_cannot_be_read_are_told(layout: Layout) -> Non
     (layout.root / "d/a.yaml").unlink()
     assert texts(layout, known) == before[1:]
     (layout.root / "d/a.yaml").mkdir()
-    first, _ = assemble.including(layout, known)(MASK)
-    assert isinstance(first, Unreadable)
+    first, _ = assemble.include_reader(layout, known)(MASK)
+    assert isinstance(first, UnreadableFile)
 
 
 def test_a_mask_that_the_model_names_no_more_is_forgotten(layout: Layout) -> None:
     known = assemble.ModelFiles()
     texts(layout, known)
-    assemble.including(layout, known)
+    assemble.include_reader(layout, known)
     assert not known.found
 
 
@@ -102,8 +102,8 @@ def test_a_secret_is_what_a_file_or_a_variable_holds_without_its_line_end(
 ) -> None:
     (tmp_path / "secret").write_bytes(b" hunter2\r\n")
     monkeypatch.setenv("PROXYGEN_SECRET", "hunter2")
-    assert assemble.secret(Secret("file", str(tmp_path / "secret"))) == b" hunter2"
-    assert assemble.secret(Secret("env", "PROXYGEN_SECRET")) == b"hunter2"
+    assert assemble.read_secret(Secret("file", str(tmp_path / "secret"))) == b" hunter2"
+    assert assemble.read_secret(Secret("env", "PROXYGEN_SECRET")) == b"hunter2"
 
 
 @pytest.mark.parametrize(
@@ -125,6 +125,6 @@ def test_a_secret_that_cannot_be_had_is_told_and_never_waited_for(
     path = tmp_path / "secret"
     make(path)
     with pytest.raises(IssueFailed, match=words) as caught:
-        assemble.secret(Secret("file", str(path)))
+        assemble.read_secret(Secret("file", str(path)))
     assert f"file:{path}" in caught.value.what
     assert caught.value.failure.final

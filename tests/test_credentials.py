@@ -9,10 +9,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from proxygen.credentials import KNOWN, concealed, concealed_words, is_pasted, looks_secret
+from proxygen.credentials import KNOWN, conceal, concealed_words, is_pasted, may_be_secret
 from proxygen.errors import Bug, Mistake, Origin, ServiceError, UsageError
 from proxygen.failure import Scope, failure
-from proxygen.host.logs import Lines
+from proxygen.host.logs import LogfmtFormatter
 
 KEY = "-----BEGIN EC PRIVATE KEY-----\nMHcCAQEEIIcanary\n-----END EC PRIVATE KEY-----"
 
@@ -38,7 +38,7 @@ KEY = "-----BEGIN EC PRIVATE KEY-----\nMHcCAQEEIIcanary\n-----END EC PRIVATE KEY
     ],
 )
 def test_what_has_the_shape_of_a_secret_is_left_out(said: str, shown: str | None) -> None:
-    assert concealed(said) == (said if shown is None else shown)
+    assert conceal(said) == (said if shown is None else shown)
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_what_others_call_a_secret_is_left_out_of_their_words(said: str, shown: 
     ],
 )
 def test_a_value_like_a_key_is_not_shown(value: str) -> None:
-    assert looks_secret(value)
+    assert may_be_secret(value)
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_a_value_like_a_key_is_not_shown(value: str) -> None:
     ],
 )
 def test_usual_values_are_shown(value: str) -> None:
-    assert not looks_secret(value)
+    assert not may_be_secret(value)
     assert not is_pasted(value) or "://" in value
 
 
@@ -88,7 +88,7 @@ def test_usual_values_are_shown(value: str) -> None:
     "text", ["a-" * 500_000, "a:" * 500_000, "eyJ" + "a" * 1_000_000, "-" * 9**6]
 )
 def test_a_megabyte_is_read_once(text: str) -> None:
-    looks_secret(text)  # the square of it would take hours
+    may_be_secret(text)  # the square of it would take hours
 
 
 @pytest.fixture
@@ -129,7 +129,7 @@ def test_a_secret_that_was_read_is_in_no_log_line(known: str) -> None:
         raise ValueError(known)
     except ValueError:
         record = logging.LogRecord("x", 40, "f", 1, "it was %s", (known,), sys.exc_info())
-    line = Lines(journal=False).format(record)
+    line = LogfmtFormatter(journal=False).format(record)
     assert "Canary" not in line
     assert "ValueError" in line
 
@@ -138,7 +138,7 @@ def test_parts_of_a_key_file_are_known() -> None:
     former = KNOWN.forms
     try:
         KNOWN.add(b'key "ours" {\n algorithm hmac-sha256;\n secret "c2VjcmV0c2VjcmV0c2VjcmV0";\n};')
-        assert concealed("BADKEY c2VjcmV0c2VjcmV0c2VjcmV0") == "BADKEY …"
-        assert concealed("hmac-sha256 of ours") == "hmac-sha256 of ours"
+        assert conceal("BADKEY c2VjcmV0c2VjcmV0c2VjcmV0") == "BADKEY …"
+        assert conceal("hmac-sha256 of ours") == "hmac-sha256 of ours"
     finally:
         KNOWN.forms = former

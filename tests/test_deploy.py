@@ -11,9 +11,9 @@ import pytest
 
 from proxygen.deploy import plan_deployment
 from proxygen.model.certificate import ADOPTED, GLOBAL
-from proxygen.model.x509 import facts
+from proxygen.model.x509 import facts_of_pair
 from proxygen.observe.site import observe
-from proxygen.plan.backoff import Attempt, purpose
+from proxygen.plan.backoff import RememberedFailure, order_purpose
 from proxygen.plan.observed import Candidate, Installed, Observed, ServiceState
 from proxygen.plan.steps import Adopt, Forget, Install, Issue, Plan, Reload, Step, Verify
 from proxygen.services import Additions, ParameterFacts, WebFacts
@@ -132,17 +132,19 @@ def facts_of(state: ServiceState) -> WebFacts | ParameterFacts:
 def shows(owner: str, name: str, by: str = "web", *, ends: float = 30) -> Make:
     """A service is configured with a certificate for a name of an owner."""
     pair = certificates.leaf(ROOT, name, end=NOON + ends * DAY).pair()
-    found = Candidate(by, (Path("/k.pem"),), pair, facts(pair, owner, ADOPTED), known=True)
+    found = Candidate(
+        by, (Path("/k.pem"),), pair, facts_of_pair(pair, owner, ADOPTED), is_trusted=True
+    )
     return lambda what: replace(what, candidates={**what.candidates, owner: (found,)})
 
 
 def failed(owner: str, source: str, until: int = 1) -> Make:
     """What was supplied for an owner could not be used; *source* is what stood for it then."""
-    found = Attempt(
-        *(owner, NOON - DAY, NOON - DAY, 1, NOON + until * DAY, no(), purpose(WANTED[owner])),
+    found = RememberedFailure(
+        *(owner, NOON - DAY, NOON - DAY, 1, NOON + until * DAY, no(), order_purpose(WANTED[owner])),
         source=source,
     )
-    return lambda what: replace(what, attempts={owner: found}, marks={owner: "as it is"})
+    return lambda what: replace(what, failures={owner: found}, marks={owner: "as it is"})
 
 
 ADDED = Additions("a.example", (("a.conf", "deny all;\n"),), "0" * 16)

@@ -23,7 +23,7 @@ from packaging.requirements import Requirement
 from proxygen import assemble, registry
 from proxygen.cli import entry
 from proxygen.model.layout import Layout
-from proxygen.model.mistakes import expanded
+from proxygen.model.mistakes import expand_node
 from proxygen.model.schema import main_type
 from proxygen.stores.kinds import OWN, SHARED
 
@@ -44,7 +44,7 @@ BASE: Mapping[str, Any] = {
 
 def fields(node: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
     """Yield each field's name as docs/model.md writes it, with its default as the schema has it."""
-    for form in expanded(SCHEMA, node):
+    for form in expand_node(SCHEMA, node):
         for name, below in form.get("properties", {}).items():
             path = (*above, name)
             if above == ("acme", "fallback"):
@@ -130,7 +130,7 @@ def test_every_block_of_yaml_is_a_model_or_a_part_of_one(block: str, tmp_path: P
     path = tmp_path / "proxygen.yaml"
     # Parts are completed; what is whole goes to the reader as it stands. JSON is YAML.
     path.write_text(block if whole else json.dumps({**BASE, **yaml.safe_load(block)}))
-    assert assemble.site(Layout(tmp_path, path)).main.host == "mail.example.net"
+    assert assemble.read_site(Layout(tmp_path, path)).main.host == "mail.example.net"
 
 
 def test_the_readme_is_read_in_ten_minutes() -> None:

@@ -38,13 +38,13 @@ from proxygen.failure import (
     NotObtained,
     RefusedName,
     Scope,
-    at,
     failure,
+    failure_with_place,
+    failure_words,
     made_again,
     not_obtained,
-    told,
 )
-from proxygen.languages import phrases
+from proxygen.languages import load_phrases
 from proxygen.notifiers import Undelivered
 from proxygen.stores.filesystem import FileStore
 from tests.certificates import NOON
@@ -84,13 +84,13 @@ def test_an_exception_may_be_copied_and_sent_elsewhere(again: object) -> None:
 
 
 def test_a_failure_is_told_in_each_language_with_what_its_parts_say() -> None:
-    english = told(REFUSED)
+    english = failure_words(REFUSED)
     assert english.text == str(REFUSED) == str(IssueFailed(REFUSED))
     assert english.what.startswith("the authority refused a.example and b.example: it could not")
     assert "; a CAA record" in english.what
     assert "that point to this host; allow this authority" in english.remedy
     assert english.text.endswith("\n  | NXDOMAIN")
-    german, french = (told(REFUSED, phrases(code)) for code in ("de", "fr"))
+    german, french = (failure_words(REFUSED, load_phrases(code)) for code in ("de", "fr"))
     assert german.what.startswith("die Zertifizierungsstelle hat a.example und b.example ")
     assert french.what.startswith("l'autorité a refusé a.example et b.example : ")
 
@@ -146,7 +146,7 @@ def test_who_reads_what_was_stored_conceals_nothing_again(
     stored = TypeAdapter(NotObtained)
     kept = stored.dump_json(REFUSED)
     asked: list[str] = []
-    for each in ("concealed", "concealed_words"):
+    for each in ("conceal", "concealed_words"):
         monkeypatch.setattr(module, each, lambda text: asked.append(text) or text)
     assert stored.validate_json(kept, strict=True) == REFUSED
     assert not asked
@@ -165,7 +165,7 @@ def test_only_an_error_of_a_command_line_or_of_the_model_has_sentences() -> None
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.ImportFrom)
         and node.module == "proxygen.failure"
-        and "said" in {each.name for each in node.names}
+        and "typed_failure" in {each.name for each in node.names}
     }
     assert makers == {"errors.py"}
 
@@ -200,9 +200,9 @@ def test_what_another_version_stored_is_told_as_far_as_it_is_known() -> None:
 
 def test_it_tells_where_unless_it_did() -> None:
     one = failure("x", Scope.HOST)
-    assert at(one, "here").where == "here"
-    assert at(at(one, "here"), "there").where == "here"
-    assert at(one, None) is one
+    assert failure_with_place(one, "here").where == "here"
+    assert failure_with_place(failure_with_place(one, "here"), "there").where == "here"
+    assert failure_with_place(one, None) is one
 
 
 def test_programs_are_told_code_scope_and_facts() -> None:
@@ -233,8 +233,8 @@ def constants(path: Path) -> Iterator[tuple[ast.AST, str]]:
 
 
 MAKING = {
-    *("failure", "Failure", "not_obtained", "NotObtained", "refusal", "without"),
-    *("readable", "read_cheaply"),
+    *("failure", "Failure", "not_obtained", "NotObtained", "material_refusal", "secret_missing"),
+    *("unreadable_as", "read_cheaply"),
 }
 """What makes a failure of a code, its first text."""
 
@@ -249,7 +249,7 @@ MADE_OF = {
 
 CODES = {
     key.removeprefix("failure.").removesuffix(".what")
-    for key in phrases("en")
+    for key in load_phrases("en")
     if key.startswith("failure.") and key.endswith(".what")
 }
 KEBAB = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -264,7 +264,7 @@ def test_each_code_is_a_word_that_some_module_knows() -> None:
 
 def made_in(path: Path) -> Iterator[tuple[ast.Call, str]]:
     """Yield each call that makes a failure, with the code; of either code where it has two."""
-    making = MAKING | ({"finding"} if path.name == "verdicts.py" else set())
+    making = MAKING | ({"certificate_flaw"} if path.name == "inspection.py" else set())
     for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(call, ast.Call) and called(call) in making and call.args:
             yield from ((call, text) for each in call.args[:2] for text in texts(each))
@@ -293,7 +293,7 @@ TOLD_ANYHOW = {"of", "where", "words", "parts", "code"}
 
 def placeholders(code: str) -> set[str]:
     """Return what the phrases of a code leave open."""
-    said = (phrases("en").get(f"failure.{code}.{part}", "") for part in ("what", "remedy"))
+    said = (load_phrases("en").get(f"failure.{code}.{part}", "") for part in ("what", "remedy"))
     return {name for each in said for _, name, _, _ in string.Formatter().parse(each) if name}
 
 

@@ -22,8 +22,8 @@ from proxygen import obtain as obtain_module
 from proxygen.apply.issuance import Issuance
 from proxygen.apply.orders import MOST_ORDERS, Orders, Tried
 from proxygen.apply.outcome import SILENT, Outcome, Progress
-from proxygen.assemble import Parts
-from proxygen.deploy import answers_after, deploy, note_answered, plan_deployment, stopped
+from proxygen.assemble import Installation
+from proxygen.deploy import answers_after, deploy, note_answered, plan_deployment, stopped_services
 from proxygen.errors import IssueFailed, ServiceError
 from proxygen.failure import RefusedName, Scope, failure
 from proxygen.host import lock
@@ -34,18 +34,25 @@ from proxygen.observe.site import observe, observe_store
 from proxygen.obtain import obtain, plan_orders
 from proxygen.plan.observed import Observed, ServiceState
 from proxygen.plan.renewal import Reason, warned_from
-from proxygen.plan.steps import Forget, Issue, Look, Plan, Waiting
+from proxygen.plan.steps import CheckNames, Forget, Issue, Plan, PostponedOrder
 from proxygen.plan.wake import wake_at
-from proxygen.reconcile import Alone, carry, deploy_alone, make_plan, reconcile, together
+from proxygen.reconcile import (
+    Alone,
+    carry_findings,
+    deploy_alone,
+    join_halves,
+    make_plan,
+    reconcile,
+)
 from proxygen.services import Listener
-from proxygen.stores import answered, applied
+from proxygen.stores import applied_model, challenge_answers
 from proxygen.stores.filesystem import FileStore
 from proxygen.terminal.walk import Run
-from proxygen.texts.alerts import Seen, alerts
+from proxygen.texts.alerts import RoundResult, alerts
 from tests import certificates
 from tests.certificates import NOON
 from tests.failures import at_work, not_issued, too_old
-from tests.live.installation import Clock, Installation, challenge_port
+from tests.live.installation import Clock, TrialInstallation, challenge_port
 from tests.live.small_authority import SmallAuthority
 from tests.models import bundle, site
 
@@ -62,13 +69,13 @@ def port() -> Iterator[int]:
 
 
 @pytest.fixture
-def ours(tmp_path: Path, port: int) -> Installation:
+def ours(tmp_path: Path, port: int) -> TrialInstallation:
     """Return an installation without a model."""
-    return Installation(tmp_path / "root", Clock(), port)
+    return TrialInstallation(tmp_path / "root", Clock(), port)
 
 
 @pytest.fixture
-def ca(tmp_path: Path, ours: Installation) -> Iterator[SmallAuthority]:
+def ca(tmp_path: Path, ours: TrialInstallation) -> Iterator[SmallAuthority]:
     """Return an authority."""
     with SmallAuthority(tmp_path, clock=ours.clock, http_port=ours.http_port) as made:
         yield made
@@ -89,7 +96,7 @@ def short(step: object) -> str:
     match step:
         case Issue(certificate, _, stand_in):
             return f"{'stand-in' if stand_in else 'issue'} {certificate.owner}"
-        case Look(asked):
+        case CheckNames(asked):
             return f"look at {', '.join(name for _, name in asked)}"
         case Forget(gone):
             return f"forget {gone.owner}"
@@ -137,7 +144,11 @@ def directory(found: Site, wanted: object) -> str:
     ],
 )
 def test_each_half_plans_its_own(
-    ours: Installation, issuer: str, there: tuple[str, ...], here: list[str], elsewhere: list[str]
+    ours: TrialInstallation,
+    issuer: str,
+    there: tuple[str, ...],
+    here: list[str],
+    elsewhere: list[str],
 ) -> None:
     found = site(TEXT.replace("GLOBAL", issuer))
     what = Observed(stored(found, *there), {}, {})
@@ -146,21 +157,23 @@ def test_each_half_plans_its_own(
     assert words(plan_orders(found, ours.parts, what)) == orders
 
 
-def test_what_was_supplied_in_this_deployment_is_not_supplied_again(ours: Installation) -> None:
+def test_what_was_supplied_in_this_deployment_is_not_supplied_again(
+    ours: TrialInstallation,
+) -> None:
     found = site(TEXT.replace("GLOBAL", "selfsigned"))
     what = Observed({}, {}, {})
     again = plan_deployment(found, ours.parts, what, {"b.example", "c.example"})
     assert words(again) == ["issue global"]
 
 
-def test_only_who_is_asked_for_is_ordered_and_nobody_twice(ours: Installation) -> None:
+def test_only_who_is_asked_for_is_ordered_and_nobody_twice(ours: TrialInstallation) -> None:
     found = site(TEXT.replace("GLOBAL", "acme"))
     what = Observed({}, {}, {})
     assert words(plan_orders(found, ours.parts, what, ["a.example"])) == ["issue a.example"]
     assert words(plan_orders(found, ours.parts, what, tried={"a.example"})) == ["issue global"]
 
 
-def test_names_are_checked_right_before_their_orders(ours: Installation) -> None:
+def test_names_are_checked_right_before_their_orders(ours: TrialInstallation) -> None:
     found = site(TEXT.replace("GLOBAL", "acme").replace(", preflight: false", ""))
     what = Observed({}, {}, {})
     assert words(plan_orders(found, ours.parts, what)) == [
@@ -170,7 +183,7 @@ def test_names_are_checked_right_before_their_orders(ours: Installation) -> None
 
 
 def test_what_ended_and_nobody_wants_is_forgotten_where_certificates_are_obtained(
-    ours: Installation,
+    ours: TrialInstallation,
 ) -> None:
     found = site(TEXT.replace("GLOBAL", "acme"))
     gone = replace(
@@ -181,7 +194,9 @@ def test_what_ended_and_nobody_wants_is_forgotten_where_certificates_are_obtaine
     assert "forget" not in " ".join(words(plan_deployment(found, ours.parts, what)))
 
 
-def test_a_plan_shows_both_halves_in_their_order(ours: Installation, ca: SmallAuthority) -> None:
+def test_a_plan_shows_both_halves_in_their_order(
+    ours: TrialInstallation, ca: SmallAuthority
+) -> None:
     ours.model(ca, A | B)
     plan = make_plan(ours.site, ours.parts, observe(ours.site, ours.parts))
     assert words(plan) == ["issue global", "issue b.example", "issue a.example"]
@@ -190,7 +205,7 @@ def test_a_plan_shows_both_halves_in_their_order(ours: Installation, ca: SmallAu
 # What each half does.
 
 
-def test_a_deployment_asks_no_authority(ours: Installation, ca: SmallAuthority) -> None:
+def test_a_deployment_asks_no_authority(ours: TrialInstallation, ca: SmallAuthority) -> None:
     ours.model(ca, A | B)
     outcome = deploy(ours.site, ours.parts, SILENT)
     assert outcome.failures == []
@@ -198,7 +213,9 @@ def test_a_deployment_asks_no_authority(ours: Installation, ca: SmallAuthority) 
     assert not ca.counts
 
 
-def test_obtaining_touches_nothing_but_the_store(ours: Installation, ca: SmallAuthority) -> None:
+def test_obtaining_touches_nothing_but_the_store(
+    ours: TrialInstallation, ca: SmallAuthority
+) -> None:
     ours.model(ca, A | B)
     outcome = obtain(ours.site, ours.parts, SILENT)
     assert outcome.failures == []
@@ -208,35 +225,37 @@ def test_obtaining_touches_nothing_but_the_store(ours: Installation, ca: SmallAu
 
 
 def test_nothing_is_ordered_for_names_that_no_web_server_answers_for(
-    ours: Installation, ca: SmallAuthority
+    ours: TrialInstallation, ca: SmallAuthority
 ) -> None:
     ours.model(ca, A)
-    answered.note(ours.parts.own, "nginx", Answers(silent=frozenset({"www.a.example"})))
+    challenge_answers.note_answers(
+        ours.parts.own, "nginx", Answers(silent=frozenset({"www.a.example"}))
+    )
     outcome = obtain(ours.site, ours.parts, SILENT)
     ((of, error),) = outcome.failures
     assert of == "a.example"
     assert isinstance(error, IssueFailed)
     assert error.what.endswith("does not answer challenges for www.a.example")
     assert "newOrder" not in ca.counts
-    answered.note(ours.parts.own, "nginx", None)
+    challenge_answers.note_answers(ours.parts.own, "nginx", None)
     assert obtain(ours.site, ours.parts, SILENT).obtained == 1  # by our own listener
 
 
 def test_what_is_proven_by_dns_waits_for_no_web_server(
-    ours: Installation, ca: SmallAuthority
+    ours: TrialInstallation, ca: SmallAuthority
 ) -> None:
     program = ours.layout.root / "solver"
     program.write_text("#!/bin/sh\nexit 1\n")
     program.chmod(0o700)
     solvers = {"dns": {"exec": {"program": str(program)}}}
     ours.model(ca, A, acme={"challenge": "dns-01"}, solvers=solvers)
-    answered.note(ours.parts.own, "nginx", Answers())
+    challenge_answers.note_answers(ours.parts.own, "nginx", Answers())
     obtain(ours.site, ours.parts, SILENT)
     assert ca.counts["newOrder"] == 1
 
 
 def test_where_another_process_obtains_what_is_there_is_deployed(
-    ours: Installation, ca: SmallAuthority
+    ours: TrialInstallation, ca: SmallAuthority
 ) -> None:
     @contextmanager
     def taken() -> Iterator[None]:
@@ -251,7 +270,7 @@ def test_where_another_process_obtains_what_is_there_is_deployed(
 
 
 def test_what_one_half_failed_at_is_no_matter_of_the_other(
-    ours: Installation, ca: SmallAuthority
+    ours: TrialInstallation, ca: SmallAuthority
 ) -> None:
     supplied = {"file": {"certificate": "none.pem", "key": "none.pem"}}
     more = {"c.example": {"url": "https://www.c.example", "certificate": supplied}}
@@ -259,13 +278,13 @@ def test_what_one_half_failed_at_is_no_matter_of_the_other(
     ours.model(ca, A | B | more)
     outcome = ours.round()
     assert [of for of, _ in outcome.failures] == ["c.example", "a.example"]
-    assert ours.parts.bundles.attempts().keys() == {"a.example", "c.example"}
+    assert ours.parts.bundles.failures().keys() == {"a.example", "c.example"}
     ours.model(ca, A | B)
     assert ours.round().failures == []
-    assert ours.parts.bundles.attempts().keys() == {"a.example"}  # it waits
+    assert ours.parts.bundles.failures().keys() == {"a.example"}  # it waits
 
 
-def test_the_store_alone_is_enough_to_obtain(ours: Installation, ca: SmallAuthority) -> None:
+def test_the_store_alone_is_enough_to_obtain(ours: TrialInstallation, ca: SmallAuthority) -> None:
     ours.model(ca, A)
     assert observe_store(ours.site, ours.parts).services == {}
     assert obtain(ours.site, ours.parts, SILENT).obtained == 1
@@ -276,37 +295,37 @@ def test_the_store_alone_is_enough_to_obtain(ours: Installation, ca: SmallAuthor
 # For which names challenges are answered.
 
 
-def test_what_is_answered_is_written_when_it_changes_and_else_not(ours: Installation) -> None:
+def test_what_is_answered_is_written_when_it_changes_and_else_not(ours: TrialInstallation) -> None:
     store = ours.parts.own
-    assert answered.of_all(store) is None
-    answered.note(store, "nginx", answers({"b.example", "a.example"}))
-    assert answered.of_all(store) == answers({"a.example", "b.example"})
+    assert challenge_answers.of_all(store) is None
+    challenge_answers.note_answers(store, "nginx", answers({"b.example", "a.example"}))
+    assert challenge_answers.of_all(store) == answers({"a.example", "b.example"})
     path = ours.layout.store / "host/answered/nginx"
     before = path.stat().st_mtime_ns
-    answered.note(store, "nginx", answers(["a.example", "b.example"]))
+    challenge_answers.note_answers(store, "nginx", answers(["a.example", "b.example"]))
     assert path.stat().st_mtime_ns == before
-    answered.note(store, "nginx", None)
-    assert answered.of_all(store) is None
+    challenge_answers.note_answers(store, "nginx", None)
+    assert challenge_answers.of_all(store) is None
 
 
-def test_what_is_answered_is_told_apart_by_server(ours: Installation) -> None:
-    answered.note(ours.parts.own, "nginx", answers(["a.example"]))
+def test_what_is_answered_is_told_apart_by_server(ours: TrialInstallation) -> None:
+    challenge_answers.note_answers(ours.parts.own, "nginx", answers(["a.example"]))
     with pytest.raises(ValueError, match="answered"):  # what all share does not hold it
-        answered.note(ours.parts.store, "nginx", answers(["a.example"]))
+        challenge_answers.note_answers(ours.parts.store, "nginx", answers(["a.example"]))
     assert not [*ours.parts.own.store.keys("answered")]
 
 
 @pytest.mark.parametrize("value", [b"", b"{}", b"\xff", b'["a.example", 7]', b"[" * 5000])
-def test_a_damaged_note_answers_for_nothing(ours: Installation, value: bytes) -> None:
+def test_a_damaged_note_answers_for_nothing(ours: TrialInstallation, value: bytes) -> None:
     ours.parts.own.put("answered/nginx", value)
-    assert answered.of_all(ours.parts.own) == Answers()
+    assert challenge_answers.of_all(ours.parts.own) == Answers()
 
 
 # In portions.
 
 
 def test_what_is_ordered_in_portions_comes_whole_and_nothing_twice(
-    ours: Installation, ca: SmallAuthority, monkeypatch: pytest.MonkeyPatch
+    ours: TrialInstallation, ca: SmallAuthority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("proxygen.reconcile.PORTION", 0.3)
     many = {
@@ -322,7 +341,7 @@ def test_what_is_ordered_in_portions_comes_whole_and_nothing_twice(
 
 
 def test_told_to_stop_nothing_more_is_begun_and_what_was_not_is_no_failure(
-    ours: Installation, ca: SmallAuthority
+    ours: TrialInstallation, ca: SmallAuthority
 ) -> None:
     ours.model(ca, A)
     told = replace(SILENT, stop=lambda: True)
@@ -336,16 +355,16 @@ def test_told_to_stop_nothing_more_is_begun_and_what_was_not_is_no_failure(
 
 
 def test_what_stands_of_a_service_that_is_there_no_more_is_forgotten(
-    ours: Installation, ca: SmallAuthority
+    ours: TrialInstallation, ca: SmallAuthority
 ) -> None:
-    answered.note(ours.parts.own, "nginx", answers(["www.other.example"]))
+    challenge_answers.note_answers(ours.parts.own, "nginx", answers(["www.other.example"]))
     ours.model(ca, A)
     assert ours.round().failures == []
-    assert answered.of_all(ours.parts.own) is None
+    assert challenge_answers.of_all(ours.parts.own) is None
 
 
 def test_a_newer_site_that_another_process_deployed_stays(
-    ours: Installation, ca: SmallAuthority
+    ours: TrialInstallation, ca: SmallAuthority
 ) -> None:
     ours.model(ca, {})
     former = ours.site
@@ -361,22 +380,22 @@ def test_a_newer_site_that_another_process_deployed_stays(
 
 
 def test_a_portion_is_not_used_up_before_anything_is_ordered(
-    ours: Installation, ca: SmallAuthority, monkeypatch: pytest.MonkeyPatch
+    ours: TrialInstallation, ca: SmallAuthority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    polled = obtain_module.look
+    polled = obtain_module.poll_renewals
 
     def slow(*given: Any) -> Observed:
         time.sleep(0.3)
         return polled(*given)
 
     monkeypatch.setattr("proxygen.reconcile.PORTION", 0.2)
-    monkeypatch.setattr(obtain_module, "look", slow)
+    monkeypatch.setattr(obtain_module, "poll_renewals", slow)
     ours.model(ca, A)
     assert ours.round().obtained == 1
 
 
 def test_a_name_that_nobody_came_to_check_is_not_ordered(
-    ours: Installation, ca: SmallAuthority, monkeypatch: pytest.MonkeyPatch
+    ours: TrialInstallation, ca: SmallAuthority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("proxygen.apply.orders.LOOKING", -1.0)
     ours.model(ca, A, acme={"preflight": True})
@@ -385,20 +404,20 @@ def test_a_name_that_nobody_came_to_check_is_not_ordered(
 
 
 def test_a_certificate_is_ordered_without_a_name_that_is_not_answered_for(
-    ours: Installation, ca: SmallAuthority
+    ours: TrialInstallation, ca: SmallAuthority
 ) -> None:
     more = {"extra_names": ["x.a.example"]}
     ours.model(ca, {"a.example": A["a.example"] | more})
     assert ours.round().failures == []
     ours.clock.now = ours.bundle("a.example").not_after - DAY
-    answered.note(ours.parts.own, "nginx", answers(["www.a.example"]))
+    challenge_answers.note_answers(ours.parts.own, "nginx", answers(["www.a.example"]))
     ((_, error),) = obtain(ours.site, ours.parts, SILENT).failures
     assert error.what.startswith("the authority refused www.a.example:")  # and nothing else
     assert ca.counts["newOrder"] == 2
 
 
 def test_only_whose_certificate_is_asked_for_is_supplied(
-    ours: Installation, ca: SmallAuthority
+    ours: TrialInstallation, ca: SmallAuthority
 ) -> None:
     ours.model(ca, A | B)
     ours.round("a.example")
@@ -406,7 +425,7 @@ def test_only_whose_certificate_is_asked_for_is_supplied(
 
 
 def test_a_failure_of_files_is_forgotten_when_they_are_as_they_were(
-    ours: Installation, ca: SmallAuthority
+    ours: TrialInstallation, ca: SmallAuthority
 ) -> None:
     ours.clock.now = certificates.NOON
     leaf = certificates.leaf(certificates.root(), "www.c.example")
@@ -422,11 +441,11 @@ def test_a_failure_of_files_is_forgotten_when_they_are_as_they_were(
     assert [of for of, _ in ours.round().failures] == ["c.example"]
     (folder / "c.pem").write_bytes(good)
     assert ours.round().failures == []
-    assert not ours.parts.bundles.attempts()
+    assert not ours.parts.bundles.failures()
 
 
 def test_files_that_cannot_be_used_are_tried_again_when_they_change_or_the_pause_is_over(
-    ours: Installation, ca: SmallAuthority
+    ours: TrialInstallation, ca: SmallAuthority
 ) -> None:
     files = {"certificate": "c.pem", "key": "k.pem"}
     wanted = {"url": "https://www.c.example", "certificate": {"file": files}}
@@ -438,7 +457,7 @@ def test_files_that_cannot_be_used_are_tried_again_when_they_change_or_the_pause
     def deployed(*only: str) -> tuple[list[str], list[str], int]:
         outcome = deploy(ours.site, ours.parts, SILENT, only=only)
         failed, waiting = (of for of, _ in outcome.failures), (w.owner for w in outcome.waiting)
-        return [*failed], [*waiting], ours.parts.bundles.attempts()["c.example"].count
+        return [*failed], [*waiting], ours.parts.bundles.failures()["c.example"].count
 
     assert deployed() == (["c.example"], [], 1)
     assert deployed() == ([], ["c.example"], 1)
@@ -448,7 +467,7 @@ def test_files_that_cannot_be_used_are_tried_again_when_they_change_or_the_pause
     assert deployed("c.example") == (["c.example"], [], 2)  # a person asks
     path.write_bytes(b"other garbage")
     assert deployed() == (["c.example"], [], 3)
-    again = ours.parts.bundles.attempts()["c.example"].again
+    again = ours.parts.bundles.failures()["c.example"].again
     observed = observe(ours.site, ours.parts)
     assert wake_at(ours.site, observed, (), ours.clock.now) == again
     ours.clock.now = again
@@ -456,7 +475,7 @@ def test_files_that_cannot_be_used_are_tried_again_when_they_change_or_the_pause
 
 
 def test_what_a_run_found_wrong_with_files_is_told_when_it_deploys_once_more(
-    ours: Installation, ca: SmallAuthority
+    ours: TrialInstallation, ca: SmallAuthority
 ) -> None:
     files = {"certificate": "c.pem", "key": "k.pem"}
     wanted = {"url": "https://www.c.example", "certificate": {"file": files}}
@@ -465,7 +484,7 @@ def test_what_a_run_found_wrong_with_files_is_told_when_it_deploys_once_more(
     assert outcome.obtained
     assert [of for of, _ in outcome.failures] == ["c.example"]
     assert not outcome.waiting
-    assert ours.parts.bundles.attempts()["c.example"].count == 1
+    assert ours.parts.bundles.failures()["c.example"].count == 1
 
 
 def test_a_web_server_that_says_nothing_answers_for_nobody_and_is_not_asked_for_long() -> None:
@@ -473,7 +492,7 @@ def test_a_web_server_that_says_nothing_answers_for_nobody_and_is_not_asked_for_
         listener = Listener("127.0.0.1", server.getsockname()[1], False)
         with patience(0.1) as asked:
             many = [f"d{n}.example" for n in range(1000)]
-            found = answered.asked(listener, many, time.monotonic() + 60)
+            found = challenge_answers.ask_listener(listener, many, time.monotonic() + 60)
             assert found == Answers(silent=frozenset(many))
         assert len(asked) == 1
 
@@ -494,14 +513,14 @@ def patience(seconds: float) -> Iterator[list[float]]:
 
 @pytest.mark.parametrize("broken", ["global: [", None])
 def test_the_latest_site_is_the_one_that_is_kept_while_the_file_is_wrong(
-    ours: Installation, ca: SmallAuthority, broken: str | None
+    ours: TrialInstallation, ca: SmallAuthority, broken: str | None
 ) -> None:
     ours.model(ca, A)
     run, found = Run(ours.layout, ours.site, 0), list[Site]()
 
-    def once(site: Site, parts: Parts, shown: Progress, alone: Alone) -> Outcome:
+    def once(site: Site, parts: Installation, shown: Progress, alone: Alone) -> Outcome:
         ours.model(ca, A | B)
-        applied.keep(parts.store, ours.site)  # as another process does that deployed it
+        applied_model.keep_model(parts.store, ours.site)  # as another process does that deployed it
         ours.layout.config.write_text(broken) if broken else ours.layout.config.unlink()
         found.append(alone.latest(site))
         return Outcome()
@@ -514,7 +533,7 @@ def test_the_latest_site_is_the_one_that_is_kept_while_the_file_is_wrong(
 
 
 @contextmanager
-def web_root(ours: Installation) -> Iterator[None]:
+def web_root(ours: TrialInstallation) -> Iterator[None]:
     """Have a web server that answers challenges."""
     folder = ours.layout.challenges
     folder.mkdir(parents=True, exist_ok=True)
@@ -544,12 +563,14 @@ MORE_NAMES = {"a.example": A["a.example"] | {"extra_names": ["x.a.example"]}}
 
 
 def test_a_certificate_without_a_name_that_is_not_answered_for_is_ordered_once(
-    ours: Installation, ca: SmallAuthority
+    ours: TrialInstallation, ca: SmallAuthority
 ) -> None:
     ours.model(ca, MORE_NAMES)
     deploy(ours.site, ours.parts, SILENT)
     silent = frozenset({"x.a.example"})
-    answered.note(ours.parts.own, "nginx", Answers(frozenset({"www.a.example"}), silent))
+    challenge_answers.note_answers(
+        ours.parts.own, "nginx", Answers(frozenset({"www.a.example"}), silent)
+    )
     with web_root(ours):
         for _ in range(3):
             found = obtain(ours.site, ours.parts, SILENT)
@@ -560,36 +581,42 @@ def test_a_certificate_without_a_name_that_is_not_answered_for_is_ordered_once(
                 ours.clock.now
             )
         assert ca.counts["newOrder"] == 1
-        answered.note(ours.parts.own, "nginx", answers(["x.a.example", "www.a.example"]))
+        challenge_answers.note_answers(
+            ours.parts.own, "nginx", answers(["x.a.example", "www.a.example"])
+        )
         assert obtain(ours.site, ours.parts, SILENT).obtained == 1
     assert set(ours.bundle("a.example").names) == {"www.a.example", "x.a.example"}
 
 
 def test_what_failed_without_a_name_that_is_not_answered_for_has_its_pause(
-    ours: Installation, ca: SmallAuthority
+    ours: TrialInstallation, ca: SmallAuthority
 ) -> None:
     ours.model(ca, MORE_NAMES)
-    answered.note(ours.parts.own, "nginx", answers(["www.a.example"]))
+    challenge_answers.note_answers(ours.parts.own, "nginx", answers(["www.a.example"]))
     ca.rejecting.add("www.a.example")
     with web_root(ours):
         assert [of for of, _ in obtain(ours.site, ours.parts, SILENT).failures] == ["a.example"]
         again = obtain(ours.site, ours.parts, SILENT)
     assert ca.counts["newOrder"] == 1
     assert [(each.owner, each.code) for each in again.waiting] == [("a.example", "failed")]
-    assert ours.parts.bundles.attempts()["a.example"].count == 1
+    assert ours.parts.bundles.failures()["a.example"].count == 1
 
 
 def test_a_renewal_waits_for_a_name_of_it_that_is_not_answered_for_until_the_end_is_near(
-    ours: Installation, ca: SmallAuthority
+    ours: TrialInstallation, ca: SmallAuthority
 ) -> None:
     ours.model(ca, MORE_NAMES)
     with web_root(ours):
-        answered.note(ours.parts.own, "nginx", answers(["x.a.example", "www.a.example"]))
+        challenge_answers.note_answers(
+            ours.parts.own, "nginx", answers(["x.a.example", "www.a.example"])
+        )
         assert obtain(ours.site, ours.parts, SILENT).obtained == 1
         before = ours.bundle("a.example")
         ours.clock.now = before.not_before + before.lifetime * 0.7
         silent = frozenset({"x.a.example"})
-        answered.note(ours.parts.own, "nginx", Answers(frozenset({"www.a.example"}), silent))
+        challenge_answers.note_answers(
+            ours.parts.own, "nginx", Answers(frozenset({"www.a.example"}), silent)
+        )
         (waits,) = obtain(ours.site, ours.parts, SILENT).waiting
         assert ours.bundle("a.example").digest == before.digest
         assert waits.until == warned_from(before)
@@ -604,10 +631,10 @@ def test_a_renewal_waits_for_a_name_of_it_that_is_not_answered_for_until_the_end
 
 
 def test_what_cannot_be_read_of_what_is_answered_stops_nothing(
-    ours: Installation, ca: SmallAuthority, monkeypatch: pytest.MonkeyPatch
+    ours: TrialInstallation, ca: SmallAuthority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ours.model(ca, A)
-    answered.note(ours.parts.own, "nginx", answers(["www.a.example"]))
+    challenge_answers.note_answers(ours.parts.own, "nginx", answers(["www.a.example"]))
     get = FileStore.get
 
     def broken(store: FileStore, key: str) -> bytes | None:
@@ -616,7 +643,11 @@ def test_what_cannot_be_read_of_what_is_answered_stops_nothing(
         return get(store, key)
 
     monkeypatch.setattr(FileStore, "get", broken)
-    assert answered.of_all(ours.parts.own) == answered.of(ours.parts.own, "nginx") == Answers()
+    assert (
+        challenge_answers.of_all(ours.parts.own)
+        == challenge_answers.answers_of(ours.parts.own, "nginx")
+        == Answers()
+    )
     assert deploy(ours.site, ours.parts, SILENT).failures == []
     assert not obtain(ours.site, ours.parts, SILENT).failures
 
@@ -642,12 +673,12 @@ class Probed(http.server.BaseHTTPRequestHandler):
             self.close_connection = True
             return
         self.send_response(404 if self.headers["host"] in self.wrong else 200)
-        self.send_header("content-length", str(len(answered.PROBE_ANSWER)))
+        self.send_header("content-length", str(len(challenge_answers.PROBE_ANSWER)))
         if self.asked >= self.most:
             self.send_header("connection", "close")
             self.close_connection = True
         self.end_headers()
-        self.wfile.write(answered.PROBE_ANSWER)
+        self.wfile.write(challenge_answers.PROBE_ANSWER)
 
     def log_message(self, *args: Any) -> None:
         pass
@@ -678,22 +709,24 @@ MANY = tuple(f"n{number:03}.example" for number in range(200))
 @pytest.mark.parametrize("proxied", [False, True])
 def test_more_names_are_asked_for_than_a_connection_takes(proxied: bool) -> None:
     with probed(most=10, proxied=proxied) as listener:
-        assert answered.asked(listener, MANY, time.monotonic() + 60) == answers(MANY)
+        assert challenge_answers.ask_listener(listener, MANY, time.monotonic() + 60) == answers(
+            MANY
+        )
 
 
 def test_a_name_that_is_wrong_or_closes_keeps_no_other_from_being_answered_for() -> None:
     bad = frozenset(MANY[:2]) | {MANY[50], MANY[199]}
     with probed(proxied=True, wrong=bad - {MANY[1]}, mute={MANY[1], MANY[50]}) as listener:
-        found = answered.asked(listener, MANY, time.monotonic() + 60)
+        found = challenge_answers.ask_listener(listener, MANY, time.monotonic() + 60)
     assert found == Answers(frozenset(MANY) - bad, bad)
 
 
 def test_names_that_nobody_had_the_time_to_ask_for_are_neither_answered_for_nor_wrong() -> None:
     with probed(delay=0.05) as listener:
-        found = answered.asked(listener, MANY, time.monotonic() + 0.5)
+        found = challenge_answers.ask_listener(listener, MANY, time.monotonic() + 0.5)
         assert len(found.names) <= 11  # however busy the machine is: each takes 0.05 s
         assert not found.silent
-        assert answered.asked(listener, MANY, time.monotonic() - 1) == Answers()
+        assert challenge_answers.ask_listener(listener, MANY, time.monotonic() - 1) == Answers()
 
 
 @pytest.mark.parametrize(
@@ -709,7 +742,7 @@ def test_names_that_nobody_had_the_time_to_ask_for_are_neither_answered_for_nor_
     ],
 )
 def test_what_was_known_of_a_name_that_is_not_asked_for_stays_and_new_ones_come_first(
-    ours: Installation,
+    ours: TrialInstallation,
     monkeypatch: pytest.MonkeyPatch,
     installed: Collection[str],
     heard: Answers,
@@ -724,28 +757,28 @@ def test_what_was_known_of_a_name_that_is_not_asked_for_stays_and_new_ones_come_
     found = site(TEXT.replace("GLOBAL", "selfsigned"))
     domain = next(each for each in found.domains if each.key == "a.example")
     found = replace(found, domains=(replace(domain, certificate=wanted),))
-    answered.note(ours.parts.own, "nginx", Answers(frozenset("a"), frozenset("s")))
+    challenge_answers.note_answers(ours.parts.own, "nginx", Answers(frozenset("a"), frozenset("s")))
     asked = list[str]()
 
     def asking(listener: Listener, names: Collection[str], until: float) -> Answers:
         asked.append("".join(names))
         return Answers(heard.names & {*names}, heard.silent & {*names})
 
-    monkeypatch.setattr(answered, "asked", asking)
+    monkeypatch.setattr(challenge_answers, "ask_listener", asking)
     note_answered(found, ours.parts, what, installed)
-    assert answered.of_all(ours.parts.own) == Answers(frozenset(names), frozenset(silent))
+    assert challenge_answers.of_all(ours.parts.own) == Answers(frozenset(names), frozenset(silent))
     assert asked[-1] == order
     expected = Answers(frozenset("asu"))
     assert answers_after(found, ours.parts, what, ["nginx"]) == expected
     assert answers_after(found, ours.parts, replace(what, services={}), []) is None
 
 
-def both_halves(site: Site, parts: Parts, shown: Progress, alone: Alone) -> Outcome:
+def both_halves(site: Site, parts: Installation, shown: Progress, alone: Alone) -> Outcome:
     """Do what `proxygen apply` does."""
     return reconcile(site, parts, shown, alone=alone)
 
 
-def killed_before(ours: Installation) -> Path:
+def killed_before(ours: TrialInstallation) -> Path:
     """Leave what a run leaves that was killed; return the secret that no facts name."""
     secret = ours.layout.store / "bundles/a.example" / f"{'0' * 64}"
     ours.parts.store.put(f"bundles/a.example/{'0' * 64}", b"key")
@@ -754,14 +787,14 @@ def killed_before(ours: Installation) -> Path:
 
 
 def test_what_a_killed_run_left_goes_though_the_next_one_cannot_obtain(
-    ours: Installation, ca: SmallAuthority
+    ours: TrialInstallation, ca: SmallAuthority
 ) -> None:
     ours.model(ca, {})
     left = killed_before(ours)
-    with lock.held(ours.layout.obtaining):
+    with lock.hold(ours.layout.obtaining):
         found = Run(ours.layout, ours.site, 0).whole(both_halves, SILENT)
         assert found.locked
-    with lock.held(ours.layout.lock):  # by now that tells of nobody who was killed
+    with lock.hold(ours.layout.lock):  # by now that tells of nobody who was killed
         assert left.exists()
     assert Run(ours.layout, ours.site, 0).whole(both_halves, SILENT).locked is None
     assert not left.exists()
@@ -769,7 +802,7 @@ def test_what_a_killed_run_left_goes_though_the_next_one_cannot_obtain(
 
 
 def test_what_a_killed_run_left_goes_though_the_next_one_is_not_to_obtain(
-    ours: Installation, ca: SmallAuthority
+    ours: TrialInstallation, ca: SmallAuthority
 ) -> None:
     ours.model(ca, {})
     left = killed_before(ours)
@@ -780,20 +813,20 @@ def test_what_a_killed_run_left_goes_though_the_next_one_is_not_to_obtain(
 
 
 def test_what_was_just_deployed_is_told_though_nothing_was_obtained_since(
-    ours: Installation, ca: SmallAuthority
+    ours: TrialInstallation, ca: SmallAuthority
 ) -> None:
     ours.model(ca, {})
     deploy(ours.site, ours.parts, SILENT)
     before = obtain(ours.site, ours.parts, SILENT)  # nothing is due: the daemon keeps that
     ours.model(ca, B)
     deployed = deploy(ours.site, ours.parts, SILENT)
-    told = together(ours.site, ours.parts, deployed, before)
+    told = join_halves(ours.site, ours.parts, deployed, before)
     assert told.observed
     assert "b.example" in told.observed.bundles
 
 
 def test_what_the_dns_said_may_be_forgotten_while_it_is_asked_for(
-    ours: Installation, ca: SmallAuthority
+    ours: TrialInstallation, ca: SmallAuthority
 ) -> None:
     ours.model(ca, {})
 
@@ -806,16 +839,16 @@ def test_what_the_dns_said_may_be_forgotten_while_it_is_asked_for(
             return found
 
     found = ours.site
-    parts = replace(ours.parts, lookups=Forgetful())
-    parts.lookup(found)
-    assert parts.lookup(found)
+    parts = replace(ours.parts, resolvers=Forgetful())
+    parts.resolver_for(found)
+    assert parts.resolver_for(found)
 
 
 # Files whose password is corrected.
 
 
 @pytest.fixture
-def supplied(ours: Installation, ca: SmallAuthority) -> Path:
+def supplied(ours: TrialInstallation, ca: SmallAuthority) -> Path:
     """Return the file with the wrong password of a supplied certificate, which was tried."""
     ours.clock.now = NOON
     leaf = certificates.leaf(certificates.root(), "www.c.example")
@@ -838,20 +871,22 @@ def supplied(ours: Installation, ca: SmallAuthority) -> Path:
     return place
 
 
-def is_used(ours: Installation) -> bool:
+def is_used(ours: TrialInstallation) -> bool:
     """Return whether a round uses what was supplied."""
     found = ours.round()
     return not found.failures and not found.waiting and ours.bundle("c.example").issuer == "file"
 
 
-def test_a_corrected_password_is_tried_at_once(ours: Installation, supplied: Path) -> None:
+def test_a_corrected_password_is_tried_at_once(ours: TrialInstallation, supplied: Path) -> None:
     supplied.write_bytes(b"right")
     assert is_used(ours)
     supplied.write_bytes(b"wrong")
     assert ours.round().done == []  # what is stored serves, whatever the password is by now
 
 
-def test_another_password_in_the_model_is_tried_at_once(ours: Installation, supplied: Path) -> None:
+def test_another_password_in_the_model_is_tried_at_once(
+    ours: TrialInstallation, supplied: Path
+) -> None:
     other = supplied.with_name("other")
     other.write_bytes(b"right")
     other.chmod(0o600)
@@ -860,15 +895,15 @@ def test_another_password_in_the_model_is_tried_at_once(ours: Installation, supp
     assert is_used(ours)
 
 
-def test_a_failure_keeps_no_password(ours: Installation, supplied: Path) -> None:
+def test_a_failure_keeps_no_password(ours: TrialInstallation, supplied: Path) -> None:
     supplied.write_bytes(b"very-secret")
     ours.round()
     kept = [each.read_bytes() for each in ours.layout.store.rglob("*") if each.is_file()]
     assert not [each for each in kept if b"very-secret" in each]
 
 
-def test_a_letter_about_supplied_files_tells_why_in_each_round(
-    ours: Installation, ca: SmallAuthority
+def test_a_mail_about_supplied_files_tells_why_in_each_round(
+    ours: TrialInstallation, ca: SmallAuthority
 ) -> None:
     ours.clock.now = NOON
     leaf = certificates.leaf(certificates.root(), "www.c.example")
@@ -882,12 +917,12 @@ def test_a_letter_about_supplied_files_tells_why_in_each_round(
     (folder / "c.pem").write_bytes(b"garbage")
     for _ in range(2):
         found = ours.round()
-        seen = Seen(found.observed, tuple(found.failures), tuple(found.waiting))
+        seen = RoundResult(found.observed, tuple(found.failures), tuple(found.waiting))
         (alert,) = (
             each for each in alerts(ours.site, seen, ours.clock.now) if each.kind == "supplied"
         )
-        assert alert.attempt
-        assert alert.attempt.failure.final
+        assert alert.last_failure
+        assert alert.last_failure.failure.final
 
 
 # What Orders decides.
@@ -901,7 +936,7 @@ FIRST, MORE = WANTED.names
 STRICT = replace(WANTED, strict=True)
 
 
-def orders(ours: Installation, tried: Tried) -> Orders:
+def orders(ours: TrialInstallation, tried: Tried) -> Orders:
     """Return who walks plans."""
     found, outcome = site(TEXT.replace("GLOBAL", "acme")), Outcome()
     issuance = Issuance(found, ours.parts, outcome, SILENT, lambda _: None)
@@ -924,7 +959,7 @@ def orders(ours: Installation, tried: Tried) -> Orders:
     ],
 )
 def test_what_is_ordered_of_what_is_due(
-    ours: Installation,
+    ours: TrialInstallation,
     wanted: Certificate,
     answers: set[str] | None,
     tried: Collection[str],
@@ -960,12 +995,12 @@ def test_what_is_ordered_of_what_is_due(
     ],
 )
 def test_which_names_are_checked(
-    ours: Installation, answers: set[str] | None, before: Collection[str], asked: list[str]
+    ours: TrialInstallation, answers: set[str] | None, before: Collection[str], asked: list[str]
 ) -> None:
     tried = Tried(names={("a.example", name) for name in before})
     known = None if answers is None else Answers(frozenset(answers))
-    look = Look(tuple((WANTED, name) for name in WANTED.names))
-    found = orders(ours, tried).to_look_at([look], Observed({}, {}, {}, answers=known))
+    look = CheckNames(tuple((WANTED, name) for name in WANTED.names))
+    found = orders(ours, tried).names_to_check([look], Observed({}, {}, {}, answers=known))
     assert [name for _, name in found] == asked
 
 
@@ -985,7 +1020,7 @@ def test_which_names_are_checked(
     ],
 )
 def test_who_is_ordered_again_without_the_names_that_were_refused(
-    ours: Installation,
+    ours: TrialInstallation,
     wanted: Certificate,
     refused: Collection[str],
     before: list[tuple[str, ...]],
@@ -1021,7 +1056,7 @@ def test_which_services_are_told_not_to_run(
 ) -> None:
     what = Observed({}, {"nginx": running("nginx", pid, error)}, {})
     failures = [(of, too_old(of)) for of in failed]
-    assert [of for of, _ in stopped(what, failures)] == told
+    assert [of for of, _ in stopped_services(what, failures)] == told
 
 
 @pytest.mark.parametrize(
@@ -1041,10 +1076,10 @@ def test_what_a_later_deployment_tells_of_a_former_one(
         first.failed(of, not_issued("no"))
     found = {each: replace(WANTED, owner=each) for each in waiting}
     second.waiting = [
-        Waiting(each, NOON, "failed", failure("order-not-placed", Scope.OWNER))
+        PostponedOrder(each, NOON, "failed", failure("order-not-placed", Scope.OWNER))
         for each in found.values()
     ]
-    carry(first, second)
+    carry_findings(first, second)
     assert [of for of, _ in second.failures] == failures
     assert [each.owner for each in second.waiting] == left
     assert second.notes == ["said", "more"]

@@ -311,6 +311,37 @@ def test_who_is_given_a_service_knows_what_it_can_do(path: Path) -> None:
     assert not asked or name_of(path) in ASKING_OTHERS, "an optional ability is an attribute"
 
 
+REPLACED = frozenset(
+    {
+        *("look", "looks", "looking", "looked", "verdict", "verdicts", "namebook"),
+        *("alarm", "alarms", "letter", "letters", "letterbox", "stranger", "strangers"),
+        *("attempt", "attempts", "trouble", "troubles", "troubled", "standing", "proving"),
+    }
+)
+"""Words for which the glossary has others: check, probe, poll, read; alert; mail; failure."""
+
+
+def words_of(name: str) -> set[str]:
+    """Return the words that the name of a function or class is made of."""
+    return {each.lower() for each in re.findall(r"[A-Z]?[a-z0-9]+", name)}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_functions_and_classes_are_called_by_the_words_of_the_glossary(path: Path) -> None:
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    names = [node.name for node in ast.walk(tree(path)) if isinstance(node, kinds)]
+    assert not [each for each in names if words_of(each) & REPLACED]
+
+
+def test_no_two_classes_share_a_name() -> None:
+    places: dict[str, list[str]] = {}
+    for path in MODULES:
+        for node in tree(path).body:
+            if isinstance(node, ast.ClassDef):
+                places.setdefault(node.name, []).append(name_of(path))
+    assert not {name: where for name, where in places.items() if len(where) > 1}
+
+
 VALUE = re.compile(r"\{\{(.*?)\}\}")
 
 

@@ -99,7 +99,7 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: sys.exit(130))
     try:
-        return attempt(keep=keep)
+        return try_all(keep=keep)
     except KeyboardInterrupt:
         return 130
     except NotReady as error:
@@ -107,7 +107,7 @@ def main() -> int:
         return 1
 
 
-def attempt(*, keep: bool) -> int:
+def try_all(*, keep: bool) -> int:
     """Do every step below a new folder, then end and remove all, unless it is to be kept."""
     with ExitStack() as ends:
         root = new_root()

@@ -8,17 +8,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from proxygen.assemble import Parts
+from proxygen.assemble import Installation
 from proxygen.errors import IssueFailed
 from proxygen.failure import NotObtained, not_obtained
 from proxygen.model.certificate import Certificate
 from proxygen.model.site import Acme
 from proxygen.plan.backoff import purpose_of
-from proxygen.plan.quota import Entry, Kind, Quota, is_renewal
+from proxygen.plan.quota import Quota, QuotaEntry, QuotaKind, is_renewal
 
 
 @dataclass(slots=True)
-class Standing:
+class AuthorityState:
     """The state of each of *authorities* (by directory) in one run; threads share it.
 
     *lifetime* is the shortest lifetime of their certificates. *down* are those that issue for
@@ -26,7 +26,7 @@ class Standing:
     that take over, as orders were only scheduled within the limits of the first one.
     """
 
-    parts: Parts
+    installation: Installation
     authorities: Mapping[str, Acme]
     lifetime: timedelta | None = None
     down: dict[str, NotObtained] = field(default_factory=dict)
@@ -45,9 +45,9 @@ class Standing:
 
     def take(self, directory: str, wanted: Certificate) -> None:
         """Count an order towards an authority's limits; raise IssueFailed if one is reached."""
-        now = self.parts.now()
-        former = self.parts.bundles.facts(wanted.owner)
-        entry = Entry(now, wanted.names, renewal=is_renewal(wanted, former, directory))
+        now = self.installation.now()
+        former = self.installation.bundles.facts(wanted.owner)
+        entry = QuotaEntry(now, wanted.names, renewal=is_renewal(wanted, former, directory))
         with self.lock:
             quota = self.quota(directory)
             if (free := quota.free_at(entry, now)) > now:
@@ -57,27 +57,29 @@ class Standing:
     def quota(self, directory: str) -> Quota:
         """Return what is left of an authority's limits in this run."""
         if directory not in self.quotas:
-            self.quotas[directory] = self.parts.quota(self.authorities[directory])
+            self.quotas[directory] = self.installation.quota(self.authorities[directory])
         return self.quotas[directory]
 
     def issued(self, directory: str, wanted: Certificate, *, renewal: bool) -> None:
         """Note that an authority issued a certificate, which counts and ends its failures."""
-        self.parts.bundles.settled("troubles", directory)
-        ledger = self.parts.ledger(directory)
+        self.installation.bundles.settled("troubles", directory)
+        ledger = self.installation.ledger(directory)
         if wanted.owner in ledger.exempt:
             ledger.exempt.discard(wanted.owner)
         else:
-            ledger.note(Entry(self.parts.now(), wanted.names, Kind.ISSUED, renewal))
+            ledger.note(
+                QuotaEntry(self.installation.now(), wanted.names, QuotaKind.ISSUED, renewal)
+            )
 
     def failed(self, directory: str, error: NotObtained) -> None:
         """Note a failure of an authority, and what counts towards its limits."""
-        now, draw = self.parts.now(), self.parts.draw()
+        now, draw = self.installation.now(), self.installation.draw()
         with contextlib.suppress(OSError):  # the failure is told in any case
             if error.everybody:
                 self.down[directory] = error
                 about = purpose_of(self.authorities[directory])
-                hold = self.parts.bundles.hold
+                hold = self.installation.bundles.remember_failure
                 hold("troubles", directory, error, now, draw, about, self.lifetime)
             if error.unproven:
-                entry = Entry(now, error.unproven, Kind.FAILED)
-                self.parts.ledger(directory).note(entry)
+                entry = QuotaEntry(now, error.unproven, QuotaKind.FAILED)
+                self.installation.ledger(directory).note(entry)

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from proxygen.apply.outcome import Progress
-from proxygen.apply.probe import Patience, Seen, Verdict, Wrong, verdict
-from proxygen.apply.service import LiveService, Target
+from proxygen.apply.probe import Patience, Probed, ProbeOutcome, WrongEndpoints, probe_endpoints
+from proxygen.apply.service import LiveService, SwitchTarget
 from proxygen.errors import IssueFailed, NotServed, ServiceError
 from proxygen.failure import Failure, Scope, failure
 from proxygen.host import files
@@ -29,9 +29,9 @@ MOST = 300.0
 """Seconds after which the next run probes the rest; 10,000 places take 20 to 60."""
 
 
-def bring(
+def switch_to(
     service: LiveService,
-    target: Target,
+    target: SwitchTarget,
     endpoints: tuple[Endpoint, ...],
     progress: Progress,
     before: str | None,
@@ -54,22 +54,22 @@ def bring(
         if service.state.pid is not None:
             progress.say(f"reload {service.name}")
         service.reload()
-        found = verified(service, endpoints, progress)
+        found = verify_endpoints(service, endpoints, progress)
     except (ServiceError, OSError) as error:
         met = why_not_changed(service.name, error)
         try:
-            code = "taken-back" if undo(service, begun) else "new-files-stay"
+            code = "taken-back" if undo_switch(service, begun) else "new-files-stay"
         except (ServiceError, OSError) as second:
             more = why_not_changed(service.name, second)
             raise ServiceError(consisting_of("not-taken-back", service.name, met, more)) from error
         raise ServiceError(consisting_of(code, service.name, met)) from error
     if found.wrong:
-        blame(service, target, found.wrong, progress.leave)
+        find_blame(service, target, found.wrong, progress.leave)
     if target.generation not in (None, before):
         service.generations.note_former(before)
     files.remove(begun)
     service.generations.purge()
-    conclude(service, found)
+    note_outcome(service, found)
 
 
 @contextmanager
@@ -81,12 +81,12 @@ def as_service_error(name: str) -> Iterator[None]:
         raise ServiceError(failure("not-set-up", Scope.SERVICE, name, words=error)) from error
 
 
-def look_again(service: LiveService, endpoints: tuple[Endpoint, ...], progress: Progress) -> None:
+def probe_again(service: LiveService, endpoints: tuple[Endpoint, ...], progress: Progress) -> None:
     """Probe a service again; raise NotServed while clients do not see what is wanted."""
-    conclude(service, verified(service, endpoints, progress))
+    note_outcome(service, verify_endpoints(service, endpoints, progress))
 
 
-def conclude(service: LiveService, found: Verdict) -> None:
+def note_outcome(service: LiveService, found: ProbeOutcome) -> None:
     """Note whether everything is served, and what was not probed; raise NotServed if not.
 
     A place that was wrong before, and was not probed now, stays noted as wrong.
@@ -108,12 +108,14 @@ def conclude(service: LiveService, found: Verdict) -> None:
         service.note_served()
 
 
-def verified(service: LiveService, endpoints: tuple[Endpoint, ...], progress: Progress) -> Verdict:
+def verify_endpoints(
+    service: LiveService, endpoints: tuple[Endpoint, ...], progress: Progress
+) -> ProbeOutcome:
     """Return the endpoints at which clients see something wrong, and those not probed."""
     if service.state.pid is None or not endpoints:
-        return Verdict()
+        return ProbeOutcome()
     progress.say(str(Verify(service.name, endpoints)))
-    return verdict(endpoints, Patience(QUIET, MOST, progress.leave, count=progress.count))
+    return probe_endpoints(endpoints, Patience(QUIET, MOST, progress.leave, count=progress.count))
 
 
 def why_not_changed(name: str, error: ServiceError | OSError) -> Failure:
@@ -129,7 +131,7 @@ def consisting_of(code: str, name: str, *parts: Failure) -> Failure:
     return failure(code, Scope.SERVICE, name, where=parts[0].where, words=words, parts=parts)
 
 
-def undo(service: LiveService, begun: Path) -> bool:
+def undo_switch(service: LiveService, begun: Path) -> bool:
     """Put back the former files and reload; return False if the service would refuse them.
 
     Then the new files, which it accepted, stay: with the former ones it would not start.
@@ -141,7 +143,9 @@ def undo(service: LiveService, begun: Path) -> bool:
     return True
 
 
-def blame(service: LiveService, target: Target, bad: Wrong, stop: Callable[[], bool]) -> None:
+def find_blame(
+    service: LiveService, target: SwitchTarget, bad: WrongEndpoints, stop: Callable[[], bool]
+) -> None:
     """Find out whether the change is the reason for what clients see; put it back if so.
 
     An endpoint that shows the same with the former files is not ours to repair: another program has
@@ -154,13 +158,13 @@ def blame(service: LiveService, target: Target, bad: Wrong, stop: Callable[[], b
     ours = our_doing(bad, Patience(QUIET, MOST, stop))
     if ours:
         files.remove(service.live.folder / "begun")
-        seen = seen_instead(Verdict(ours))
+        seen = seen_instead(ProbeOutcome(ours))
         raise ServiceError(failure("serves-otherwise", Scope.SERVICE, service.name, parts=seen))
     service.switch(target)
     service.reload()
 
 
-def our_doing(bad: Wrong, patience: Patience) -> Wrong:
+def our_doing(bad: WrongEndpoints, patience: Patience) -> WrongEndpoints:
     """Return what is wrong with the new files and was not with the former ones, which serve now.
 
     A place is probed until it shows something else in TLS than with the new files, with the same
@@ -168,19 +172,20 @@ def our_doing(bad: Wrong, patience: Patience) -> Wrong:
     """
     after = dict(bad)
 
-    def differs(endpoint: Endpoint, seen: Seen) -> bool:
-        return came_to_tls(seen) and not alike(seen, after[endpoint])
+    def differs(endpoint: Endpoint, seen: Probed) -> bool:
+        return came_to_tls(seen) and not same_outcome(seen, after[endpoint])
 
-    found = verdict(after, patience, differs)
+    found = probe_endpoints(after, patience, differs)
     before, unasked = dict(found.wrong), set(found.unasked)
     return tuple(
         (endpoint, seen)
         for endpoint, seen in bad
-        if endpoint not in unasked and (endpoint not in before or not alike(before[endpoint], seen))
+        if endpoint not in unasked
+        and (endpoint not in before or not same_outcome(before[endpoint], seen))
     )
 
 
-def alike(one: Seen, other: Seen) -> bool:
+def same_outcome(one: Probed, other: Probed) -> bool:
     """Return whether a client sees the same; without TLS, the words do not matter.
 
     A loaded service refuses one connection and lets the next one wait.
@@ -188,7 +193,7 @@ def alike(one: Seen, other: Seen) -> bool:
     return one == other or not (came_to_tls(one) or came_to_tls(other))
 
 
-def came_to_tls(seen: Seen) -> bool:
+def came_to_tls(seen: Probed) -> bool:
     """Return whether a server presented a certificate, or refused to by means of TLS."""
     return seen.fingerprint is not None or seen.refused
 
@@ -198,7 +203,7 @@ def not_running(name: str) -> NotServed:
     return NotServed(failure("not-running", Scope.SERVICE, name))
 
 
-def not_served(name: str, found: Verdict) -> NotServed:
+def not_served(name: str, found: ProbeOutcome) -> NotServed:
     """Return the error with what clients see instead."""
     unasked = len(found.unasked)
     return NotServed(
@@ -213,14 +218,14 @@ def not_served(name: str, found: Verdict) -> NotServed:
     )
 
 
-def seen_instead(found: Verdict) -> tuple[Failure, ...]:
+def seen_instead(found: ProbeOutcome) -> tuple[Failure, ...]:
     """Return what a client met at each of the first MOST_TOLD places, or which leaf it saw."""
     first, more = found.wrong[:MOST_TOLD], len(found.wrong) - MOST_TOLD
     told = tuple(at_place(place, seen) for place, seen in first)
     return (*told, failure("more-places", Scope.SERVICE, number=more)) if more > 0 else told
 
 
-def at_place(place: Endpoint, seen: Seen) -> Failure:
+def at_place(place: Endpoint, seen: Probed) -> Failure:
     """Return what a client met at a place, or which certificate it saw instead."""
     of, wanted = str(place), place.bundle
     if seen.met:

@@ -11,14 +11,14 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from proxygen.apply.service import LiveService, Target
+from proxygen.apply.service import LiveService, SwitchTarget
 from proxygen.host import files
 from proxygen.model.layout import certificate_file
 from proxygen.model.site import Site
 from proxygen.observe.installed import LEFT_OUT
-from proxygen.plan.culprits import may_leave_out, parts_of, without
-from proxygen.plan.left_out import Kind, LeftOut, Part
-from proxygen.plan.rendering import Installation
+from proxygen.plan.culprits import facts_without, may_leave_out, parts_of
+from proxygen.plan.left_out import ConfigurationPart, LeftOut, PartKind
+from proxygen.plan.rendering import Rendering
 from proxygen.services import EVERYWHERE, Additions, Facts, additions_of
 from proxygen.stores.bundles import Bundles
 
@@ -28,15 +28,15 @@ PROVEN_ONE_BY_ONE = 16
 """Parts that are found of which each is taken in once more, to see that it is refused."""
 
 SUSPECTED = (
-    (Kind.ADDITIONS,),
-    (Kind.TEMPLATES,),
-    (Kind.CERTIFICATE, Kind.BACKEND),
-    (Kind.OWNER,),
+    (PartKind.ADDITIONS,),
+    (PartKind.TEMPLATES,),
+    (PartKind.CERTIFICATE, PartKind.BACKEND),
+    (PartKind.OWNER,),
 )
 """In which order kinds of parts are left out that the service does not name."""
 
-Parts = frozenset[Part]
-NONE: Parts = frozenset()
+ConfigurationParts = frozenset[ConfigurationPart]
+NONE: ConfigurationParts = frozenset()
 
 
 class TookTooLong(Exception):
@@ -55,11 +55,11 @@ class Culprits:
     site: Site
     bundles: Bundles
     facts: Facts
-    render: Callable[[Facts], Installation]
+    render: Callable[[Facts], Rendering]
     alive: Callable[[], None]
     until: float = field(default_factory=lambda: time.monotonic() + LONGEST)
-    asked: dict[Parts, str | None] = field(default_factory=dict)
-    accused: dict[Part, str] = field(default_factory=dict)
+    asked: dict[ConfigurationParts, str | None] = field(default_factory=dict)
+    accused: dict[ConfigurationPart, str] = field(default_factory=dict)
     damaged: frozenset[str] = frozenset()
 
     def found(self) -> tuple[LeftOut, ...] | None:
@@ -74,14 +74,14 @@ class Culprits:
                 return None
             named = self.named()
             culprits = named if self.words(named) is None else self.halved(named)
-            culprits = self.proven(culprits)
+            culprits = self.necessary_parts(culprits)
             return tuple(self.refused(part, culprits) for part in sorted(culprits)) or None
         except TookTooLong:
             return None
         finally:
             self.service.generations.purge_refused()
 
-    def words(self, out: Parts) -> str | None:
+    def words(self, out: ConfigurationParts) -> str | None:
         """Return why it refuses its configuration without some parts, None if it does not."""
         if out not in self.asked:
             if time.monotonic() > self.until:
@@ -90,14 +90,16 @@ class Culprits:
             self.asked[out] = self.ask(out)
         return self.asked[out]
 
-    def ask(self, out: Parts) -> str | None:
+    def ask(self, out: ConfigurationParts) -> str | None:
         """Build what the service should have without some parts, and have it checked."""
-        wanted = self.render(without(self.facts, out, self.site, self.service.state.installed))
+        wanted = self.render(
+            facts_without(self.facts, out, self.site, self.service.state.installed)
+        )
         folder = self.service.live.generations
         before = set(files.names(folder))
         generation = self.service.generations.build(wanted, self.bundles, self.damaged)
         try:
-            return self.service.refusal(Target(generation, wanted.parameters))
+            return self.service.refusal(SwitchTarget(generation, wanted.parameters))
         finally:
             if generation not in before:
                 files.remove(folder / generation)
@@ -112,14 +114,14 @@ class Culprits:
 
     # Suspects.
 
-    def suspects(self) -> Iterator[Part]:
+    def suspects(self) -> Iterator[ConfigurationPart]:
         """Yield the parts that may be left out."""
         bundles = self.bundles.all()
         for part in parts_of(self.site, bundles, self.facts, self.service.name):
             if may_leave_out(part, self.service.state.installed):
                 yield part
 
-    def named(self) -> Parts:
+    def named(self) -> ConfigurationParts:
         """Return the parts that the service names, one after the other, until it accepts the rest.
 
         Or until it names none any more.
@@ -133,18 +135,18 @@ class Culprits:
             self.accused[accused[0]] = words
         return out
 
-    def names(self, words: str, part: Part) -> bool:
+    def names(self, words: str, part: ConfigurationPart) -> bool:
         """Return whether the service's words name a part."""
         match part.kind:
-            case Kind.ADDITIONS:
+            case PartKind.ADDITIONS:
                 return f"/additions/{part.version}/" in words
-            case Kind.CERTIFICATE:
+            case PartKind.CERTIFICATE:
                 return f"/{certificate_file(part.name, part.version)}" in words
-            case Kind.BACKEND:
+            case PartKind.BACKEND:
                 return f"proxygen.{part.name}." in words
         return False
 
-    def halved(self, named: Parts) -> Parts:
+    def halved(self, named: ConfigurationParts) -> ConfigurationParts:
         """Return the parts that have to be left out besides those *named*, found by halves.
 
         One kind after the other, as a certificate is suspected before the whole owner is.
@@ -157,7 +159,9 @@ class Culprits:
                 return named | self.narrowed(named, group)
         return NONE
 
-    def narrowed(self, out: Parts, group: Sequence[Part]) -> Parts:
+    def narrowed(
+        self, out: ConfigurationParts, group: Sequence[ConfigurationPart]
+    ) -> ConfigurationParts:
         """Return which parts of a group must be left out besides *out*, so that it is accepted."""
         if not group or self.words(out) is None:
             return NONE
@@ -167,7 +171,7 @@ class Culprits:
         found = self.narrowed(out | frozenset(second), first)
         return found | self.narrowed(out | found, second)
 
-    def proven(self, culprits: Parts) -> Parts:
+    def necessary_parts(self, culprits: ConfigurationParts) -> ConfigurationParts:
         """Return those of a few parts without which the others would not suffice."""
         if len(culprits) <= PROVEN_ONE_BY_ONE:
             for part in sorted(culprits):
@@ -175,16 +179,16 @@ class Culprits:
                     culprits -= {part}
         return culprits
 
-    def refused(self, part: Part, culprits: Parts) -> LeftOut:
+    def refused(self, part: ConfigurationPart, culprits: ConfigurationParts) -> LeftOut:
         """Return a part with why it is refused: the words when the others were left out."""
         alone = self.asked.get(culprits - {part}) or self.accused.get(part)
         words = alone or self.words(culprits - {part}) or ""
-        said = original(words, self.service, additions_of(self.facts))
+        said = original_words(words, self.service, additions_of(self.facts))
         own = [line for line in said.splitlines() if part.name and part.name in line]
-        return LeftOut(part, said, place("\n".join(own) or said))
+        return LeftOut(part, said, place_in("\n".join(own) or said))
 
 
-def original(words: str, service: LiveService, additions: Mapping[str, Additions]) -> str:
+def original_words(words: str, service: LiveService, additions: Mapping[str, Additions]) -> str:
     """Return words about stored directives as if they were about the administrator's files."""
     for scope, each in additions.items():
         folder = service.local / scope if scope != EVERYWHERE else service.local
@@ -192,13 +196,13 @@ def original(words: str, service: LiveService, additions: Mapping[str, Additions
     return words
 
 
-def place(words: str) -> str:
+def place_in(words: str) -> str:
     """Return the place (FILE:LINE) that words name, empty for none."""
     found = re.search(r" in (/\S+:\d+)", words)
     return found[1] if found else ""
 
 
-def noted(service: LiveService, refused: Collection[LeftOut]) -> bool:
+def note_refused(service: LiveService, refused: Collection[LeftOut]) -> bool:
     """Note which parts a service refuses; return whether that is something else than before."""
     path = service.live.folder / LEFT_OUT
     if not refused:

@@ -7,17 +7,17 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import groupby
 
-from proxygen.apply.change import as_service_error, bring, look_again
+from proxygen.apply.change import as_service_error, probe_again, switch_to
 from proxygen.apply.issuance import Issuance
 from proxygen.apply.outcome import FAILED, Outcome, Progress
-from proxygen.apply.service import LiveService, Target
-from proxygen.assemble import Parts
+from proxygen.apply.service import LiveService, SwitchTarget
+from proxygen.assemble import Installation
 from proxygen.errors import Coded, NotServed, ProxygenError, ServiceError, StoreFailed
 from proxygen.failure import Scope, not_obtained
 from proxygen.host import files
 from proxygen.model.site import Site
 from proxygen.plan.observed import Observed
-from proxygen.plan.steps import Adopt, Install, Issue, Plan, Reload, Step, Verify, done
+from proxygen.plan.steps import Adopt, Install, Issue, Plan, Reload, Step, Verify, done_words
 
 Steps = list[Install | Reload | Verify]
 
@@ -31,7 +31,7 @@ class Deployment:
     """
 
     site: Site
-    parts: Parts
+    installation: Installation
     outcome: Outcome
     progress: Progress
     issuance: Issuance
@@ -57,7 +57,7 @@ class Deployment:
             owner = step.bundle.owner
             try:
                 former = observed.bundles.get(owner)
-                if not self.parts.bundles.save_first(step.pair, step.bundle, former):
+                if not self.installation.bundles.save_first(step.pair, step.bundle, former):
                     continue
             except OSError as error:
                 self.supplied.add(owner)
@@ -67,8 +67,8 @@ class Deployment:
                 continue
             if not step.bundle.is_interim:
                 self.outcome.settle(owner)
-            self.outcome.done.append(done(step))
-            self.progress.say(done(step))
+            self.outcome.done.append(done_words(step))
+            self.progress.say(done_words(step))
 
     def services(self, plan: Plan, observed: Observed) -> None:
         """Bring each service to what is wanted; the steps of a service are one unit."""
@@ -89,29 +89,31 @@ class Deployment:
                     if isinstance(step, Reload):
                         self.progress.say(str(step))
                         self.live(name, observed).reload()
-                    look_again(self.live(name, observed), verify.endpoints, self.progress)
+                    probe_again(self.live(name, observed), verify.endpoints, self.progress)
         except (ServiceError, NotServed) as error:
             self.failed(name, step, error)
             with suppress(ServiceError, OSError):
                 self.live(name, observed).generations.purge_refused()
         else:
             self.outcome.settle(name)
-            self.outcome.done += map(done, steps)
+            self.outcome.done += map(done_words, steps)
 
     def bring(self, step: Install, verify: Verify, observed: Observed) -> None:
         """Build what is wanted beside what serves, then bring the service to it."""
-        wanted = step.installation
+        wanted = step.rendering
         service = self.live(wanted.service, observed)
-        if self.parts.services[wanted.service].challenges:
-            files.folder(self.parts.layout.challenges)  # other ACME clients expect their webroot
-        generation = service.generations.build(wanted, self.parts.bundles)
-        target = Target(generation, wanted.parameters)
+        if self.installation.services[wanted.service].challenges:
+            files.folder(
+                self.installation.layout.challenges
+            )  # other ACME clients expect their webroot
+        generation = service.generations.build(wanted, self.installation.bundles)
+        target = SwitchTarget(generation, wanted.parameters)
         before = self.outcome.before.setdefault(wanted.service, service.former)
-        bring(service, target, verify.endpoints, self.progress, before)
+        switch_to(service, target, verify.endpoints, self.progress, before)
 
     def live(self, name: str, observed: Observed) -> LiveService:
         """Return a service as it is now, with the means to change it."""
-        return LiveService(observed.services[name], self.parts)
+        return LiveService(observed.services[name], self.installation)
 
     def failed(self, of: str, step: Step, error: ProxygenError) -> None:
         """Note a failure and report it; a later one about the same replaces it."""
@@ -121,10 +123,10 @@ class Deployment:
 
 def service_of(step: Install | Reload | Verify) -> str:
     """Return the service of a step."""
-    return step.installation.service if isinstance(step, Install) else step.service
+    return step.rendering.service if isinstance(step, Install) else step.service
 
 
 def installed_by(outcome: Outcome, plan: Plan) -> Collection[str]:
     """Return the services for which a plan's Install was done."""
     installs = [step for step in plan.steps if isinstance(step, Install)]
-    return {step.installation.service for step in installs if str(step) in outcome.done}
+    return {step.rendering.service for step in installs if str(step) in outcome.done}

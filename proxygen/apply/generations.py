@@ -14,11 +14,18 @@ from proxygen.failure import Scope, failure
 from proxygen.host import files
 from proxygen.model.certificate import Bundle
 from proxygen.model.layout import CHAIN, Live
-from proxygen.observe.installed import MANIFEST, SCOPE, group_of, links, manifest_of, texts
+from proxygen.observe.installed import (
+    MANIFEST,
+    SCOPE,
+    certificate_links,
+    generation_texts,
+    group_of,
+    manifest_of,
+)
 from proxygen.observe.services import is_as_written
-from proxygen.plan.compare import SECOND, damaged
+from proxygen.plan.compare import SECOND, is_damaged
 from proxygen.plan.observed import Installed
-from proxygen.plan.rendering import VERSION, Installation, chain_of, digests_in
+from proxygen.plan.rendering import VERSION, Rendering, chain_of, digests_in
 from proxygen.services import Additions, Endpoint
 from proxygen.stores.bundles import Bundles
 
@@ -33,7 +40,7 @@ class Generations:
 
     # Building beside what serves.
 
-    def build(self, wanted: Installation, bundles: Bundles, damaged: Collection[str] = ()) -> str:
+    def build(self, wanted: Rendering, bundles: Bundles, damaged: Collection[str] = ()) -> str:
         """Return the generation's name; write it and its certificates if they do not exist yet.
 
         Certificates that are *damaged* are written again. The user who reads certificates for what
@@ -63,27 +70,27 @@ class Generations:
         files.folder(self.live.additions, 0o700)
         with files.new_folder(self.live.additions / additions.digest, 0o700) as new:
             for name, text in additions.files:
-                files.write(new / name, files.encoded(text), 0o600)
+                files.write(new / name, files.encode_text(text), 0o600)
             files.write(new / SCOPE, json.dumps({"scope": additions.scope}).encode(), 0o600)
 
-    def generation(self, wanted: Installation) -> str:
+    def generation(self, wanted: Rendering) -> str:
         """Return the name of the whole generation on disk; write it if it does not exist.
 
         The one that serves is never written again: if somebody changed its files, a second one with
         the same content takes its place.
         """
         present = self.installed
-        if not damaged(wanted, present) and present.generation is not None:
+        if not is_damaged(wanted, present) and present.generation is not None:
             return present.generation
         name = f"{wanted.id}{SECOND}" if present.generation == wanted.id else wanted.id
         if not self.whole(name, wanted):
             self.write_generation(name, wanted)
         return name
 
-    def whole(self, name: str, wanted: Installation) -> bool:
+    def whole(self, name: str, wanted: Rendering) -> bool:
         """Return whether a generation that does not serve is complete on disk."""
         path = self.live.generations / name
-        there = (texts(path), links(path), manifest_of(path))
+        there = (generation_texts(path), certificate_links(path), manifest_of(path))
         return there == (wanted.files, wanted.links, wanted.manifest)
 
     def write_certificate(
@@ -101,17 +108,17 @@ class Generations:
         content = material.fullchain if name == chain_of(bundle) else material.pem
         files.write(path, content, mode, group)
 
-    def damaged(self, wanted: Installation) -> frozenset[str]:
+    def damaged(self, wanted: Rendering) -> frozenset[str]:
         """Return which certificates are on disk but not as written; without chains."""
         found = ((name, self.live.certificates / name) for name in wanted.certificates)
         whole = [(name, path) for name, path in found if not name.endswith(CHAIN)]
         return frozenset(name for name, path in whole if path.exists() and not is_as_written(path))
 
-    def write_generation(self, name: str, wanted: Installation) -> None:
+    def write_generation(self, name: str, wanted: Rendering) -> None:
         """Write a whole generation under a temporary name, then rename it."""
         with files.new_folder(self.live.generations / name, 0o755) as new:
             for file, text in wanted.files.items():
-                files.write(new / file, files.encoded(text), 0o644)
+                files.write(new / file, files.encode_text(text), 0o644)
             for file, certificate in wanted.links.items():
                 files.link(new / file, f"../../certificates/{certificate}")
             noted = wanted.manifest | {VERSION: wanted.version}
@@ -123,7 +130,7 @@ class Generations:
         """Return the generation to go back to; a killed run noted it before it switched."""
         if not self.installed.begun:
             return self.installed.generation
-        noted = files.noted(self.live.folder / "begun").get("former")
+        noted = files.read_note(self.live.folder / "begun").get("former")
         return noted if noted in files.names(self.live.generations) else None
 
     def before_present(self) -> str | None:
@@ -148,7 +155,15 @@ class Generations:
     def endpoints_of(self, generation: str) -> tuple[Endpoint, ...]:
         """Return the endpoints of a generation, with the certificates that clients saw there."""
         return tuple(
-            Endpoint(self.service, address, port, name, shown and known(shown), starttls, proxied)
+            Endpoint(
+                self.service,
+                address,
+                port,
+                name,
+                shown and bundle_by_fingerprint(shown),
+                starttls,
+                proxied,
+            )
             for address, port, name, starttls, proxied, shown in manifest_of(
                 self.live.generations / generation
             ).get("endpoints", ())
@@ -175,7 +190,7 @@ class Generations:
     @property
     def in_use(self) -> set[str | None]:
         """The generation that serves, and the one that served before it."""
-        return {Path(files.linked(self.live.current) or "").name, self.noted_former()}
+        return {Path(files.link_target(self.live.current) or "").name, self.noted_former()}
 
     def purge_but(self, keep: Collection[str | None]) -> list[dict[str, Any]]:
         """Remove all other generations and what only they need; return the manifests of those kept.
@@ -206,7 +221,7 @@ class Generations:
             self.live.certificates.chmod(0o700)
 
 
-def known(fingerprint: str) -> Bundle:
+def bundle_by_fingerprint(fingerprint: str) -> Bundle:
     """Return a bundle of which only the leaf's fingerprint is known."""
     never = datetime.fromtimestamp(0, UTC)
     return Bundle(

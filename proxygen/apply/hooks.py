@@ -18,25 +18,25 @@ from pathlib import Path
 from typing import Any
 
 from proxygen.apply import lineages
-from proxygen.apply.outcome import never, nothing
-from proxygen.apply.probe import Patience, verdict
-from proxygen.assemble import Parts
+from proxygen.apply.outcome import never_stop, tell_nobody
+from proxygen.apply.probe import Patience, probe_endpoints
+from proxygen.assemble import Installation
 from proxygen.credentials import concealed_words
-from proxygen.errors import Coded, IssueFailed, ProxygenError, ServiceError, coded
+from proxygen.errors import Coded, IssueFailed, ProxygenError, ServiceError, coded_words
 from proxygen.failure import Failure, Scope, failure
-from proxygen.failure import told as in_words
+from proxygen.failure import failure_words as in_words
 from proxygen.hooks import environments
 from proxygen.host import processes
-from proxygen.host.executables import Found, found, target
-from proxygen.languages.lines import visible
+from proxygen.host.executables import Executables, executable_target, find_executables
+from proxygen.languages.lines import terminal_text
 from proxygen.model.certificate import Bundle, Certificate
-from proxygen.model.layout import stem
+from proxygen.model.layout import file_stem
 from proxygen.model.site import Site
 from proxygen.plan import hooks as told
 from proxygen.plan.observed import Observed
 from proxygen.services import Answer, Command, Endpoint
 from proxygen.stores import Store
-from proxygen.stores.change import change, readable
+from proxygen.stores.change import change_value, read_value
 from proxygen.stores.codec import Codec
 
 TIME_LIMIT = 60.0
@@ -87,23 +87,23 @@ class Hooks:
     started or hangs is not run again in this round.
     """
 
-    parts: Parts
-    say: Callable[[str], None] = nothing
-    stop: Callable[[], bool] = never
+    installation: Installation
+    say: Callable[[str], None] = tell_nobody
+    stop: Callable[[], bool] = never_stop
     time_limit: float = TIME_LIMIT
     round_limit: float = ROUND_LIMIT
     warnings: list[str] = field(default_factory=list)
     given_up: set[Path] = field(default_factory=set)
-    folders: dict[str, Found] = field(default_factory=dict)
+    folders: dict[str, Executables] = field(default_factory=dict)
     one_at_a_time: threading.Lock = field(default_factory=threading.Lock)
     spent: float = 0.0
 
     def programs(self, event: str) -> tuple[Path, ...]:
         """Return the hooks for an event, found once a round."""
         if event not in self.folders:
-            self.folders[event] = found(self.parts.layout.hooks / f"{event}.d")
+            self.folders[event] = find_executables(self.installation.layout.hooks / f"{event}.d")
             new = (each for each in self.folders[event].warnings if each not in self.warnings)
-            self.warnings += coded("hooks-refused", new)
+            self.warnings += coded_words("hooks-refused", new)
         return self.folders[event].programs
 
     def begin(self) -> None:
@@ -114,10 +114,10 @@ class Hooks:
         """
         for event in ("before", "deploy", "failed"):
             self.programs(event)
-        store = self.parts.own
+        store = self.installation.own
         if self.programs("deploy") and not store.has(SINCE):
             with self.as_warning():
-                bundles = self.parts.bundles.all()
+                bundles = self.installation.bundles.all()
                 served = {owner: each.fingerprint for owner, each in bundles.items()}
                 store.put(SINCE, TOLD.written(served))
 
@@ -130,7 +130,12 @@ class Hooks:
             return
         with self.one_at_a_time, contextlib.suppress(processes.ToldToStop):
             if not self.exhausted("the before hooks of the other certificates do not run"):
-                self.run("before", wanted.owner, environments.of("before", wanted), nothing)
+                self.run(
+                    "before",
+                    wanted.owner,
+                    environments.common_variables("before", wanted),
+                    tell_nobody,
+                )
 
     def deployed_all(
         self,
@@ -175,12 +180,14 @@ class Hooks:
         for of, error in failures:
             if of not in wanted or not isinstance(error, IssueFailed):
                 continue
-            attempt = observed.attempts.get(of)
-            if wanted[of].issuer != "acme" and attempt and attempt.count > 1:
+            last_failure = observed.failures.get(of)
+            if wanted[of].issuer != "acme" and last_failure and last_failure.count > 1:
                 continue  # files are read by every run; the first failure was told
             if self.exhausted("the failed hooks of the other certificates do not run"):
                 return
-            facts = environments.of_failed(wanted[of], observed.bundles.get(of), error, attempt)
+            facts = environments.of_failed(
+                wanted[of], observed.bundles.get(of), error, last_failure
+            )
             self.run("failed", of, facts, self.say)
 
     def deploy(
@@ -192,7 +199,7 @@ class Hooks:
         """Tell hooks of each certificate that serves and that they were not told of yet."""
         if not self.programs("deploy"):
             return
-        due = list(told.pending(site, bundles, self.deployed(site)))
+        due = list(told.pending_hooks(site, bundles, self.deployed(site)))
         patience = Patience(LOOKS, MOST_LOOKS, self.stop)
         unseen = not_seen([each for _, each in due], endpoints, patience) if due else frozenset()
         for wanted, bundle in due:
@@ -213,22 +220,22 @@ class Hooks:
         If the run is killed in between, they run again: at least once. A hook that failed is not
         repeated, as with certbot; `proxygen status` shows it.
         """
-        layout, host = self.parts.layout, wanted.names[0]
-        pair = self.parts.bundles.material(bundle)
+        layout, host = self.installation.layout, wanted.names[0]
+        pair = self.installation.bundles.material(bundle)
         if pair is None:
             return  # the next round obtains it anew
-        lineage = lineages.place(layout, host, bundle, pair)
+        lineage = lineages.place_lineage(layout, host, bundle, pair)
         self.run(
             "deploy", wanted.owner, environments.of_deployed(wanted, bundle, lineage), self.say
         )
-        self.parts.own.put(note(wanted.owner), bundle.fingerprint.encode())
+        self.installation.own.put(note_key(wanted.owner), bundle.fingerprint.encode())
         lineages.forget_former(layout, host)
 
     def deployed(self, site: Site) -> dict[str, str]:
         """Return the fingerprints that deploy hooks were told of, by owner."""
-        noted = told_since(self.parts.own)
+        noted = told_since(self.installation.own)
         for wanted in site.certificates:
-            if value := self.parts.own.get(note(wanted.owner)):
+            if value := self.installation.own.get(note_key(wanted.owner)):
                 noted[wanted.owner] = value.decode("ascii", "replace")
         return noted
 
@@ -247,17 +254,17 @@ class Hooks:
                 self.spent += ran[-1].seconds
                 say(Coded(f"{ran[-1]} for {owner}", HOOK_RAN, owner))
                 if ran[-1].failure:
-                    self.warnings.append(Coded(warning(ran[-1], owner), "hook-failed", owner))
+                    self.warnings.append(Coded(hook_warning(ran[-1], owner), "hook-failed", owner))
         if ran:
             with self.as_warning():
-                keep(self.parts.own, owner, ran)
+                keep_runs(self.installation.own, owner, ran)
 
     def one(self, program: Path, event: str, environment: Mapping[str, str]) -> Ran:
         """Run one hook until it ends, or its time is over."""
-        at, begun = self.parts.now(), time.monotonic()
+        at, begun = self.installation.now(), time.monotonic()
         try:
             answer = self.answer(program, environment)
-            why, words = ended(answer.code), answer.out
+            why, words = failed_exit(answer.code), answer.out
         except ServiceError as error:
             self.given_up.add(program)
             words = in_words(error.failure).words
@@ -269,7 +276,7 @@ class Hooks:
             at,
             seconds,
             why,
-            visible(concealed_words(words))[-KEPT_OUTPUT:],
+            terminal_text(concealed_words(words))[-KEPT_OUTPUT:],
         )
 
     def answer(self, program: Path, environment: Mapping[str, str]) -> Answer:
@@ -277,7 +284,7 @@ class Hooks:
 
         One without a first line ``#!`` is a script, as in execvp(3).
         """
-        path = str(target(program))
+        path = str(executable_target(program))
         try:
             return self.finished(Command((path,)), environment)
         except ServiceError as error:
@@ -303,10 +310,10 @@ class Hooks:
     def tidy(self, site: Site) -> None:
         """Remove lineages and notes that are no longer needed: without hooks, or not wanted."""
         hosts = {each.names[0] for each in site.certificates} if self.programs("deploy") else ()
-        lineages.tidy(self.parts.layout, hosts)
+        lineages.tidy_lineages(self.installation.layout, hosts)
         if self.spent:
-            wanted = {stem(each.owner) for each in site.certificates}
-            store = self.parts.own
+            wanted = {file_stem(each.owner) for each in site.certificates}
+            store = self.installation.own
             for key in [*store.keys("hooks/deployed"), *store.keys("hooks/runs")]:
                 if key.rpartition("/")[2] not in wanted:
                     store.delete(key)
@@ -326,12 +333,12 @@ def not_seen(
         if endpoint.bundle and endpoint.bundle.fingerprint in places:
             places[endpoint.bundle.fingerprint].append(endpoint)
     looked = [each for some in places.values() for each in some[:SAMPLE]]
-    found = verdict(looked, patience)
+    found = probe_endpoints(looked, patience)
     bad = (*(endpoint for endpoint, _ in found.wrong), *found.unasked)
     return frozenset(endpoint.bundle.fingerprint for endpoint in bad if endpoint.bundle)
 
 
-def ended(code: int) -> Failure | None:
+def failed_exit(code: int) -> Failure | None:
     """Return how a program ended that did not end well, None otherwise."""
     if code == 0:
         return None
@@ -340,18 +347,18 @@ def ended(code: int) -> Failure | None:
     return failure("hook-killed", Scope.HOST, signal=-code)
 
 
-def warning(ran: Ran, owner: str) -> str:
+def hook_warning(ran: Ran, owner: str) -> str:
     """Return the warning about a hook that failed, with the end of what it said."""
     said = [line for line in ran.words.splitlines() if line.strip()][-1:]
     return f"{ran} for {owner}" + "".join(f": {line[:300]}" for line in said)
 
 
-def note(owner: str) -> str:
-    return f"hooks/deployed/{stem(owner)}"
+def note_key(owner: str) -> str:
+    return f"hooks/deployed/{file_stem(owner)}"
 
 
 def runs_key(owner: str) -> str:
-    return f"hooks/runs/{stem(owner)}"
+    return f"hooks/runs/{file_stem(owner)}"
 
 
 def told_since(store: Store) -> dict[str, str]:
@@ -359,15 +366,15 @@ def told_since(store: Store) -> dict[str, str]:
     return TOLD.read(store.get(SINCE)) or {}
 
 
-def runs(store: Store, owner: str) -> tuple[Ran, ...]:
+def last_runs(store: Store, owner: str) -> tuple[Ran, ...]:
     """Return the results of the last runs of hooks for an owner, the latest last."""
-    return RUNS.read(readable(store, runs_key(owner))) or ()
+    return RUNS.read(read_value(store, runs_key(owner))) or ()
 
 
-def keep(store: Store, owner: str, ran: Collection[Ran]) -> None:
+def keep_runs(store: Store, owner: str, ran: Collection[Ran]) -> None:
     """Store the results of hooks, with those of the last runs before."""
 
     def with_those(stored: bytes | None) -> bytes:
         return RUNS.written((*(RUNS.read(stored) or ()), *ran)[-KEPT_RUNS:])
 
-    change(store, runs_key(owner), with_those)
+    change_value(store, runs_key(owner), with_those)

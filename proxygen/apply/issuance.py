@@ -7,17 +7,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from proxygen import assemble
-from proxygen.apply.authority_state import Standing
-from proxygen.apply.issue import Issuing, Result, issuer_of, lost
+from proxygen.apply.authority_state import AuthorityState
+from proxygen.apply.issue import CertificateIssuer, Result, issuer_of, lost_names
 from proxygen.apply.outcome import FAILED, Outcome, Progress
-from proxygen.assemble import Parts
-from proxygen.errors import Coded, coded
+from proxygen.assemble import Installation
+from proxygen.errors import Coded, coded_words
 from proxygen.issuers import Issuer
 from proxygen.model.certificate import Bundle, Certificate
-from proxygen.model.hosts import readable
+from proxygen.model.hosts import readable_name
 from proxygen.model.site import Site
 from proxygen.plan.observed import Observed
-from proxygen.plan.steps import Issue, done
+from proxygen.plan.steps import Issue, done_words
 
 ELSEWHERE = (
     "which leads elsewhere; it is added again once it leads here; if it moved away for good, remove"
@@ -41,7 +41,7 @@ class Issuance:
     """
 
     site: Site
-    parts: Parts
+    installation: Installation
     outcome: Outcome
     progress: Progress
     before: Callable[[Certificate], None]
@@ -52,29 +52,29 @@ class Issuance:
         self.progress.count(CERTIFICATES, 0, len(due))
 
         def told(result: Result) -> None:
-            self.tell(result, observed)
+            self.note_result(result, observed)
             self.progress.count(CERTIFICATES, next(many), len(due))
 
         words = {issuer_of(step) for step in due}
         words |= {each.directory for step in due for each in step.authorities}
-        with assemble.issuers(self.parts, self.site, words, listen=listen) as issuers:
+        with assemble.issuers(self.installation, self.site, words, listen=listen) as issuers:
             sources, stop = observed.sources, self.progress.stop
-            standing = self.standing(observed)
-            given = self.parts, issuers, sources, stop, self.before, standing
-            issuing = Issuing(*given, observed.marks)
+            authority_state = self.authority_state(observed)
+            given = self.installation, issuers, sources, stop, self.before, authority_state
+            issuing = CertificateIssuer(*given, observed.marks)
             results = issuing.all(due, told)
             self.outcome.terms |= new_terms(issuers)
-            self.outcome.notes += notes(issuers)
+            self.outcome.notes += account_notes(issuers)
         return results
 
-    def standing(self, observed: Observed) -> Standing:
+    def authority_state(self, observed: Observed) -> AuthorityState:
         """Return how we stand with the authorities."""
         stored = observed.bundles.values()
         lifetimes = [each.lifetime for each in stored if each.authority and not each.stand_in]
         authorities = {each.directory: each for each in self.site.authorities}
-        return Standing(self.parts, authorities, min(lifetimes, default=None))
+        return AuthorityState(self.installation, authorities, min(lifetimes, default=None))
 
-    def tell(self, result: Result, observed: Observed) -> None:
+    def note_result(self, result: Result, observed: Observed) -> None:
         """Note the result of one issue and report it."""
         step, found = result
         owner = step.certificate.owner
@@ -86,7 +86,7 @@ class Issuance:
                 self.outcome.settle(owner)
             self.outcome.obtained += 1
             self.outcome.notes += left_behind(step, observed)
-            self.outcome.done.append(done(step))
+            self.outcome.done.append(done_words(step))
             until = f"until {found.not_after:%Y-%m-%d %H:%M} UTC, from {found.issued_by}"
             self.progress.say(Coded(f"{step}; {until}", "issue", owner))
         self.progress.result(result)
@@ -94,9 +94,11 @@ class Issuance:
 
 def left_behind(step: Issue, observed: Observed) -> Iterator[str]:
     """Yield a note about each name that the former certificate has and the renewed one lacks."""
-    for name in lost(step, observed.bundles.get(step.certificate.owner)):
+    for name in lost_names(step, observed.bundles.get(step.certificate.owner)):
         why = NOT_ANSWERED if name in step.unanswered else ELSEWHERE
-        words = f"{readable(step.certificate.owner)}: renewed without {readable(name)}, {why}"
+        words = (
+            f"{readable_name(step.certificate.owner)}: renewed without {readable_name(name)}, {why}"
+        )
         yield Coded(words, "renewed-without", name)
 
 
@@ -106,7 +108,7 @@ def new_terms(issuers: Mapping[str, Issuer]) -> dict[str, str]:
     return {directory: url for directory, url in found.items() if url}
 
 
-def notes(issuers: Mapping[str, Issuer]) -> Iterable[str]:
+def account_notes(issuers: Mapping[str, Issuer]) -> Iterable[str]:
     """Return the warnings about the accounts at the authorities."""
     told = (words for issuer in issuers.values() for words in getattr(issuer, "notes", ()))
-    return [*coded("account", told)]
+    return [*coded_words("account", told)]

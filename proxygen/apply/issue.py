@@ -9,36 +9,36 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 
-from proxygen.apply.authority_state import Standing
-from proxygen.apply.side_by_side import completed
-from proxygen.assemble import Parts
+from proxygen.apply.authority_state import AuthorityState
+from proxygen.apply.side_by_side import completed_futures
+from proxygen.assemble import Installation
 from proxygen.errors import Bug, IssueFailed, StoreFailed
 from proxygen.failure import NotObtained, RefusedName, Scope, not_obtained
 from proxygen.issuers import Issuer
 from proxygen.model.certificate import Authority, Bundle, Certificate, KeyAndChain
-from proxygen.model.x509 import describe
-from proxygen.names.states import Known, dropped, refused
+from proxygen.model.x509 import describe_bundle
+from proxygen.names.states import NameState, dropped_state, state_after_refusal
 from proxygen.plan.quota import is_renewal
-from proxygen.plan.schedule import replaced
+from proxygen.plan.schedule import replaced_identifier
 from proxygen.plan.steps import Issue
 
 Result = tuple[Issue, Bundle | IssueFailed | Bug]
 
 
 @dataclass(slots=True)
-class Issuing:
+class CertificateIssuer:
     """Obtains certificates; *issuers* by word, those that ask an authority by its directory.
 
     *sources* and *marks* are those of supplied files (Observed). *stop* tells whether to begin no
     more of them, *before* is called before each order.
     """
 
-    parts: Parts
+    installation: Installation
     issuers: Mapping[str, Issuer]
     sources: Mapping[str, str]
     stop: Callable[[], bool]
     before: Callable[[Certificate], None]
-    standing: Standing
+    authority_state: AuthorityState
     marks: Mapping[str, str] = field(default_factory=dict)
 
     def all(self, steps: Iterable[Issue], done: Callable[[Result], None]) -> list[Result]:
@@ -52,8 +52,8 @@ class Issuing:
             pool = ThreadPoolExecutor(self.issuers[word].concurrency, f"issue-{word[:20]}")
             try:
                 waiting = {pool.submit(self.one, step): step for step in group}
-                for step, future in completed(waiting, self.stop):
-                    result = step, outcome(future)
+                for step, future in completed_futures(waiting, self.stop):
+                    result = step, outcome_of(future)
                     self.remember(result)
                     results.append(result)
                     done(result)
@@ -73,26 +73,26 @@ class Issuing:
                 failures.append(error.failure)
                 if error.failure.unproven:
                     break  # no other authority would see what this one did not
-        raise IssueFailed(together(failures))
+        raise IssueFailed(first_failure(failures))
 
     def asked(self, step: Issue, authority: Authority, *, scheduled: bool) -> Bundle:
         """Obtain a certificate from one authority; raise IssueFailed, and note whose fault."""
         wanted, directory = step.certificate, authority.directory
-        self.standing.ask(directory, wanted, scheduled=scheduled)
+        self.authority_state.ask(directory, wanted, scheduled=scheduled)
         self.before(wanted)
-        former = self.parts.bundles.facts(wanted.owner)
+        former = self.installation.bundles.facts(wanted.owner)
         try:
             bundle = self.issue(step, directory, authority)
         except IssueFailed as error:
-            self.standing.failed(directory, error.failure)
+            self.authority_state.failed(directory, error.failure)
             raise
         renewal = is_renewal(wanted, former, directory)
-        self.standing.issued(directory, wanted, renewal=renewal)
+        self.authority_state.issued(directory, wanted, renewal=renewal)
         return bundle
 
     def issue(self, step: Issue, word: str, authority: Authority | None) -> Bundle:
         """Obtain one certificate and store it."""
-        bundles, issuer = self.parts.bundles, self.issuers[word]
+        bundles, issuer = self.installation.bundles, self.issuers[word]
         former = bundles.facts(step.certificate.owner)
         wanted = step.certificate
         if former and former.replace:  # its key is not to be trusted
@@ -100,18 +100,18 @@ class Issuing:
         pair = issuer.issue(
             wanted,
             bundles.material(former) if former else None,
-            replaced(former, wanted, authority) if authority else None,
+            replaced_identifier(former, wanted, authority) if authority else None,
         )
         bundle = self.described(step, pair, authority)
         if step.stand_in:  # it settles nothing that keeps the real one away, which may be there now
             first = bundles.save_first(pair, bundle, None)
             return bundle if first else bundles.facts(wanted.owner) or bundle
-        moved = [name for name in lost(step, former) if name not in step.unanswered]
+        moved = [name for name in lost_names(step, former) if name not in step.unanswered]
         self.give_up(moved, wanted.owner)
         bundles.save(pair, bundle)
         issuer.finished(wanted.owner)
         with contextlib.suppress(OSError):  # what is known too much is found out at the next look
-            self.parts.names.forget(wanted.owner, wanted.names)
+            self.installation.names.forget(wanted.owner, wanted.names)
         return bundle
 
     def give_up(self, names: Collection[str], owner: str) -> None:
@@ -119,30 +119,34 @@ class Issuing:
 
         Before it is stored: whoever is killed in between knows afterwards that they moved away.
         """
-        book, now = self.parts.names, self.parts.now()
+        book, now = self.installation.names, self.installation.now()
         with contextlib.suppress(OSError):
             known = book.of(owner)
-            if gone := [dropped(known[name], now) for name in names if name in known]:
+            if gone := [dropped_state(known[name], now) for name in names if name in known]:
                 book.note(owner, gone)
 
     def described(self, step: Issue, pair: KeyAndChain, authority: Authority | None) -> Bundle:
         """Return the facts about what was obtained."""
         wanted = step.certificate
         if step.stand_in:
-            return describe(pair, replace(wanted, issuer="selfsigned"), stand_in=True)
-        return replace(describe(pair, wanted, authority), source=self.sources.get(wanted.owner, ""))
+            return describe_bundle(pair, replace(wanted, issuer="selfsigned"), stand_in=True)
+        return replace(
+            describe_bundle(pair, wanted, authority), source=self.sources.get(wanted.owner, "")
+        )
 
     def remember_refused(self, step: Issue, failure: NotObtained) -> None:
         """Keep which names an authority refused, so that the next order does without them."""
-        owner, by = step.certificate.owner, step.certificate.looked_at_by
+        owner, by = step.certificate.owner, step.certificate.checked_by
 
-        def refused_now(known: Known | None, name: RefusedName) -> Known:
-            now, draw = self.parts.now(), self.parts.draw()
-            return refused(known, name.name, name.problem, name.words, now, draw, name.failure)
+        def refused_now(name_state: NameState | None, name: RefusedName) -> NameState:
+            now, draw = self.installation.now(), self.installation.draw()
+            return state_after_refusal(
+                name_state, name.name, name.problem, name.words, now, draw, name.failure
+            )
 
         with contextlib.suppress(OSError):
-            known = self.parts.names.of(owner)
-            self.parts.names.note(
+            known = self.installation.names.of(owner)
+            self.installation.names.note(
                 owner,
                 [
                     replace(refused_now(known.get(each.name), each), by=by)
@@ -164,12 +168,14 @@ class Issuing:
             self.remember_refused(step, failure)
         if not failure.everybody:
             with contextlib.suppress(OSError):  # the failure is told in any case
-                parts, wanted = self.parts, step.certificate
+                installation, wanted = self.installation, step.certificate
                 source = self.marks.get(wanted.owner, "")
-                parts.bundles.failed(wanted, failure, parts.now(), parts.draw(), source)
+                installation.bundles.failed(
+                    wanted, failure, installation.now(), installation.draw(), source
+                )
 
 
-def lost(step: Issue, former: Bundle | None) -> tuple[str, ...]:
+def lost_names(step: Issue, former: Bundle | None) -> tuple[str, ...]:
     """Return the names that the former certificate has, and an order is placed without."""
     if former is None or former.stand_in:
         return ()
@@ -183,7 +189,7 @@ def issuer_of(step: Issue) -> str:
     return step.authorities[0].directory if step.authorities else step.certificate.issuer
 
 
-def together(failures: list[NotObtained]) -> NotObtained:
+def first_failure(failures: list[NotObtained]) -> NotObtained:
     """Return the failure of the first authority, with what the others said besides."""
     first, *others = failures
     if not others:
@@ -202,7 +208,7 @@ def together(failures: list[NotObtained]) -> NotObtained:
     )
 
 
-def outcome(future: Future[Bundle]) -> Bundle | IssueFailed | Bug:
+def outcome_of(future: Future[Bundle]) -> Bundle | IssueFailed | Bug:
     """Return the bundle or the failure; our own bug in one domain's work harms no other."""
     try:
         return future.result()

@@ -11,21 +11,21 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from proxygen import assemble, registry
-from proxygen.apply.outcome import Outcome, never
-from proxygen.assemble import Parts
+from proxygen.apply.outcome import Outcome, never_stop
+from proxygen.assemble import Installation
 from proxygen.errors import Coded, LockHeld, ProxygenError, ServiceError, StoreFailed
 from proxygen.failure import Failure, Scope, failure
-from proxygen.failure import told as in_words
+from proxygen.failure import failure_words as in_words
 from proxygen.host import languages, lock, outage, templates
 from proxygen.model.site import Site
 from proxygen.notifiers import Sending, Undelivered
-from proxygen.observe.services import looked_since
-from proxygen.plan.backoff import LONGEST, pause
+from proxygen.observe.services import states_with_notes
+from proxygen.plan.backoff import LONGEST, pause_after
 from proxygen.plan.observed import Observed
-from proxygen.stores.outbox import Letterbox, Trouble, Unwritten, Waiting, letters_wait
-from proxygen.texts.alerts import Alert, Seen, Wrong, alerts, upcoming
-from proxygen.texts.digests import Digest, Item, Told, telling
-from proxygen.texts.mails import Letter, Sender, letter
+from proxygen.stores.outbox import DeliveryFailure, Outbox, QueuedMail, UnwrittenValue, mails_wait
+from proxygen.texts.alerts import Alert, RoundResult, WrongModel, alerts, next_alert
+from proxygen.texts.digests import Digest, Item, ToldAlerts, plan_mails
+from proxygen.texts.mails import Mail, Sender, mail_of
 
 UNWRITABLE = frozenset(
     {errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EIO}
@@ -58,7 +58,7 @@ Stop = Callable[[], bool]
 
 
 @dataclass(slots=True)
-class Memory:
+class MailMemory:
     """What the daemon remembers from round to round, as only a running process knows it.
 
     *wrong*: the model on the disk is wrong while the last right version stays in force.
@@ -66,18 +66,18 @@ class Memory:
     at once, such as a file that is being written; *since* when it is so.
     """
 
-    wrong: Wrong | None = None
-    unwritten: dict[str, Unwritten] = field(default_factory=dict)
+    wrong: WrongModel | None = None
+    unwritten: dict[str, UnwrittenValue] = field(default_factory=dict)
     patient: bool = False
     since: dict[str, datetime] = field(default_factory=dict)
 
-    def settled(self, kind: str, words: str, now: datetime) -> Wrong | None:
+    def settled(self, kind: str, words: str, now: datetime) -> WrongModel | None:
         """Return what is wrong once it has lasted, None until then, or if nothing is."""
         if not words:
             self.since.pop(kind, None)
             return None
         since = self.since.setdefault(kind, now)
-        return Wrong(since, words) if now - since >= SETTLING or not self.patient else None
+        return WrongModel(since, words) if now - since >= SETTLING or not self.patient else None
 
     def settling(self, now: datetime) -> float | None:
         """Return after how many seconds something has lasted that may be over before; or None."""
@@ -85,12 +85,12 @@ class Memory:
         return min((each.total_seconds() for each in left if each > timedelta()), default=None)
 
 
-def tell(
+def send_mails(
     site: Site,
-    parts: Parts,
+    installation: Installation,
     outcome: Outcome,
-    memory: Memory | None = None,
-    stop: Stop = never,
+    memory: MailMemory | None = None,
+    stop: Stop = never_stop,
 ) -> datetime | None:
     """Mail alerts; return when there may be more to mail, or None.
 
@@ -99,33 +99,37 @@ def tell(
     whether to send no more mails.
     """
     try:
-        with lock.held(parts.layout.telling, instead=False):  # what obtains may hold that
-            return told(site, parts, outcome, memory or Memory(), stop)
+        with lock.hold(installation.layout.telling, instead=False):  # what obtains may hold that
+            return run_round(site, installation, outcome, memory or MailMemory(), stop)
     except LockHeld:
-        keep_terms(parts, outcome, memory or Memory())
-        return parts.now().astimezone() + BESIDE
+        keep_terms(installation, outcome, memory or MailMemory())
+        return installation.now().astimezone() + BESIDE
 
 
-def keep_terms(parts: Parts, outcome: Outcome, memory: Memory) -> None:
+def keep_terms(installation: Installation, outcome: Outcome, memory: MailMemory) -> None:
     """Store new terms of service until they are mailed: the authority tells them only once."""
-    box = Letterbox(parts.store, memory.unwritten)
-    box.change_terms(lambda kept: kept | outcome.terms)
+    outbox = Outbox(installation.store, memory.unwritten)
+    outbox.change_terms(lambda kept: kept | outcome.terms)
 
 
-def told(site: Site, parts: Parts, outcome: Outcome, memory: Memory, stop: Stop) -> datetime | None:
+def run_round(
+    site: Site, installation: Installation, outcome: Outcome, memory: MailMemory, stop: Stop
+) -> datetime | None:
     """Mail alerts, while no other process does."""
-    outage.note_contact(parts.layout, site.contact)
-    box = Letterbox(parts.store, memory.unwritten)
-    round_ = Round(site, parts, outcome, memory, box, parts.now().astimezone(), stop)
+    outage.note_contact(installation.layout, site.contact)
+    outbox = Outbox(installation.store, memory.unwritten)
+    round_ = MailRound(
+        site, installation, outcome, memory, outbox, installation.now().astimezone(), stop
+    )
     try:
-        return round_.tell()
+        return round_.run()
     except Exception as error:  # noqa: BLE001 - whatever it is, the round was done
         round_.bug("not all mails were written", error)
         return round_.now + AFTER_A_BUG
 
 
 @dataclass(slots=True)
-class Round:
+class MailRound:
     """One round of mailing; *now* is in the host's time zone.
 
     *due* are the digests that are not delivered yet, and *posted* their mails in the outbox, both
@@ -134,30 +138,30 @@ class Round:
     """
 
     site: Site
-    parts: Parts
+    installation: Installation
     outcome: Outcome
-    memory: Memory
-    box: Letterbox
+    memory: MailMemory
+    outbox: Outbox
     now: datetime
     stop: Stop
     deadline: float = field(default_factory=lambda: time.monotonic() + MOST_SECONDS)
     due: dict[str, Digest] = field(default_factory=dict)
-    posted: dict[str, Waiting] = field(default_factory=dict)
+    posted: dict[str, QueuedMail] = field(default_factory=dict)
     failed: set[str] = field(default_factory=set)
     news: bool = False
 
-    def tell(self) -> datetime | None:
+    def run(self) -> datetime | None:
         """Find out what to mail, put it into the outbox, and deliver what is there."""
-        self.box.catch_up(self.enough)
-        told = self.box.told()
+        self.outbox.catch_up(self.enough)
+        told = self.outbox.told()
         observed = self.observed()
-        seen = self.seen(observed, told)
-        found = alerts(self.site, seen, self.now)
-        now = telling(self.site, seen, found, told, self.now)
-        self.outcome.warnings += (*said(found), *unheard(now.nobody))
-        self.each(self.box.forget, now.gone)
+        result = self.round_result(observed, told)
+        found = alerts(self.site, result, self.now)
+        now = plan_mails(self.site, result, found, told, self.now)
+        self.outcome.warnings += (*alert_lines(found), *unheard_alerts(now.nobody))
+        self.each(self.outbox.forget, now.gone)
         soon = self.hand_out(now.digests if self.site.notifiers else ())
-        coming = upcoming(self.site, observed, self.now) if observed else None
+        coming = next_alert(self.site, observed, self.now) if observed else None
         return min((each for each in (now.later, soon, coming) if each), default=None)
 
     def enough(self) -> bool:
@@ -171,7 +175,7 @@ class Round:
             if self.enough():
                 return
 
-    def terms(self, told: Mapping[str, Told]) -> dict[str, str]:
+    def terms(self, told: Mapping[str, ToldAlerts]) -> dict[str, str]:
         """Return the new terms of service that the contact was not told of yet.
 
         They are kept until then: the authority's issuer speaks of them once.
@@ -179,7 +183,7 @@ class Round:
         before = told.get((self.site.contact or "").casefold())
         items = before.items if before else {}
         asked = {each.directory for each in self.site.authorities}
-        return self.box.change_terms(
+        return self.outbox.change_terms(
             lambda kept: {
                 directory: url
                 for directory, url in (kept | self.outcome.terms).items()
@@ -189,34 +193,40 @@ class Round:
 
     def observed(self) -> Observed | None:
         """Return what was observed, with what this round itself changed of it."""
-        observed, parts = self.outcome.observed, self.parts
+        observed, installation = self.outcome.observed, self.installation
         if observed is None:
             return None
-        services = looked_since(observed.services, parts.layout)
+        services = states_with_notes(observed.services, installation.layout)
         if not self.outcome.failures:
             return replace(observed, services=services)
-        attempts, troubles = parts.bundles.attempts(), parts.bundles.held("troubles")
-        return replace(observed, services=services, attempts=attempts, troubles=troubles)
+        attempts, troubles = (
+            installation.bundles.failures(),
+            installation.bundles.failures_below("troubles"),
+        )
+        return replace(observed, services=services, failures=attempts, authority_failures=troubles)
 
-    def seen(self, observed: Observed | None, told: Mapping[str, Told]) -> Seen:
+    def round_result(
+        self, observed: Observed | None, told: Mapping[str, ToldAlerts]
+    ) -> RoundResult:
         """Return the round as far as people are told of it."""
         failures = tuple(self.outcome.failures)
         unwritable = next(filter(None, (not_written(error) for _, error in failures)), None)
         was = any(key.startswith("store:") for each in told.values() for key in each.items)
         if was and not unwritable:
-            self.box.writable()
-        return Seen(
+            self.outbox.writable()
+        return RoundResult(
             observed=observed,
             failures=failures,
             waiting=tuple(self.outcome.waiting),
-            unwritable=unwritable or (unstored(self.box.error) if self.box.error else None),
+            unwritable=unwritable
+            or (store_failure(self.outbox.error) if self.outbox.error else None),
             wrong=self.memory.wrong,
             terms=self.terms(told),
             aside=self.settled("aside", [str(each) for each in self.site.set_aside]),
             held=self.settled("held", [str(each) for each in self.site.held_back]),
         )
 
-    def settled(self, kind: str, every: Sequence[str]) -> Wrong | None:
+    def settled(self, kind: str, every: Sequence[str]) -> WrongModel | None:
         """Return what stays as it was, once that has lasted."""
         more = len(every) - MOST_WORDS
         words = [*every[:MOST_WORDS], *([f"and {more} more"] if more > 0 else [])]
@@ -228,11 +238,11 @@ class Round:
         A portion is written, then sent, so that neither a slow disk nor a slow mail server holds
         up everything else: what is not written yet was not told, and comes with the next round.
         """
-        former = self.box.waiting()
+        former = self.outbox.waiting()
         self.due = {each.reader.key: each for each in digests}
-        self.each(self.box.drop, former.keys() - self.due.keys())
+        self.each(self.outbox.drop, former.keys() - self.due.keys())
         if not digests:
-            self.box.troubled(None)
+            self.outbox.note_delivery_failure(None)
         for first in range(0, len(digests), PORTION):
             self.put_in(digests[first : first + PORTION], former)
             if again := self.deliver():
@@ -248,7 +258,7 @@ class Round:
         waiting = self.posted.get(recipient)
         return (waiting.again if waiting else None) or self.now + self.pause(1)
 
-    def put_in(self, digests: Iterable[Digest], former: Mapping[str, Waiting]) -> None:
+    def put_in(self, digests: Iterable[Digest], former: Mapping[str, QueuedMail]) -> None:
         """Put letters into the letterbox until it is enough.
 
         A letter that says the same as the *former* one stays as it is, so that it has the same
@@ -264,53 +274,53 @@ class Round:
             if self.enough():
                 return
 
-    def put_one_in(self, digest: Digest, former: Waiting | None) -> None:
+    def put_one_in(self, digest: Digest, former: QueuedMail | None) -> None:
         """Put one letter into the letterbox, unless it is there already."""
         waiting = former
-        if waiting is None or waiting.letter.id != digest.id:
+        if waiting is None or waiting.mail.id != digest.id:
             since, count = (former.since, former.count) if former else (self.now, 0)
-            waiting = Waiting(self.written(digest), since, count)
-            self.box.post(waiting)
+            waiting = QueuedMail(self.written(digest), since, count)
+            self.outbox.post(waiting)
             self.news = True
         self.posted[digest.reader.key] = waiting
 
-    def written(self, digest: Digest) -> Letter:
+    def written(self, digest: Digest) -> Mail:
         """Return a digest as a letter; an administrator's broken template stops no alarm."""
         language = languages.load(digest.reader.language)
         sender = Sender(str(self.site.main.host), self.site.contact)
         try:
-            return letter(digest, language, self.parts.templates, sender, self.now)
+            return mail_of(digest, language, self.installation.templates, sender, self.now)
         except ServiceError as error:
             self.warn(error)
-            return letter(digest, language, templates.own(), sender, self.now)
+            return mail_of(digest, language, templates.own_templates(), sender, self.now)
 
     def deliver(self) -> datetime | None:
         """Deliver the letters whose time has come; return when to try again if none can be."""
-        trouble = self.box.trouble()
+        trouble = self.outbox.delivery_failure()
         if trouble and not self.news and self.now < trouble.again <= self.now + LONGEST:
             return trouble.again
-        ready = [each.letter for each in self.posted.values() if self.is_ready(each)]
+        ready = [each.mail for each in self.posted.values() if self.is_ready(each)]
         try:
             self.send(ready)
         except Undelivered as error:
             count = trouble.count + 1 if trouble else 1
-            trouble = Trouble(count, self.now + self.pause(count), error.failure)
-            self.warn(error, letters_wait(len(self.due)))
-            self.box.troubled(trouble)
+            trouble = DeliveryFailure(count, self.now + self.pause(count), error.failure)
+            self.warn(error, mails_wait(len(self.due)))
+            self.outbox.note_delivery_failure(trouble)
             self.each(self.give_up, tuple(self.posted))
             return trouble.again if self.due else None
         if trouble and ready:
-            self.box.troubled(None)
+            self.outbox.note_delivery_failure(None)
         return None
 
-    def is_ready(self, waiting: Waiting) -> bool:
+    def is_ready(self, waiting: QueuedMail) -> bool:
         """Return whether a letter is to be tried now; no pause is longer than the longest."""
         again = waiting.again
         return again is None or not self.now < again <= self.now + LONGEST
 
-    def send(self, letters: list[Letter]) -> None:
+    def send(self, letters: list[Mail]) -> None:
         """Hand letters to the notifiers; raise Undelivered if one takes none at present."""
-        sending = Sending(str(self.site.main.host), self.site.folder, assemble.secret)
+        sending = Sending(str(self.site.main.host), self.site.folder, assemble.read_secret)
         for word, settings in self.site.notifiers.items() if letters else ():
             results = registry.notifiers()[word].deliver(letters, settings, sending)
             with closing(results):
@@ -319,7 +329,7 @@ class Round:
                     if self.enough():
                         break
 
-    def settle(self, sent: Letter, error: Undelivered | None) -> None:
+    def settle(self, sent: Mail, error: Undelivered | None) -> None:
         """Note what became of one letter: delivered, given up, or to be tried again."""
         recipient = sent.recipient.casefold()
         waiting = self.posted.get(recipient)
@@ -333,13 +343,13 @@ class Round:
             return
         count = waiting.count + 1
         again = self.now + self.pause(count)
-        self.posted[recipient] = Waiting(sent, waiting.since, count, again)
-        self.box.post(self.posted[recipient])
+        self.posted[recipient] = QueuedMail(sent, waiting.since, count, again)
+        self.outbox.post(self.posted[recipient])
         self.give_up(recipient)
 
-    def over(self, recipient: str, told: Told) -> None:
+    def over(self, recipient: str, told: ToldAlerts) -> None:
         """Note what somebody knows, by which the letter goes."""
-        self.box.note(told)
+        self.outbox.note(told)
         del self.posted[recipient], self.due[recipient]
 
     def give_up(self, recipient: str) -> None:
@@ -349,13 +359,13 @@ class Round:
             self.over(recipient, digest.untold)
             words = (
                 f"a mail to {digest.reader.address} could not be delivered for {KEPT.days} days"
-                f" and was deleted: {waiting.letter.subject}"
+                f" and was deleted: {waiting.mail.subject}"
             )
             self.outcome.warnings.append(Coded(words, "message-dropped", digest.reader.address))
 
     def pause(self, count: int) -> timedelta:
         """Return how long to wait after that many failures in a row."""
-        return pause(min(count, LONGEST_TRIED), self.parts.draw())
+        return pause_after(min(count, LONGEST_TRIED), self.installation.draw())
 
     def bug(self, what: str, error: Exception) -> None:
         """Warn of a bug of ours."""
@@ -381,15 +391,17 @@ def not_written(error: ProxygenError) -> Failure | None:
     if isinstance(error, StoreFailed):
         return error.failure
     cause = error.__cause__
-    return unstored(cause) if isinstance(cause, OSError) and cause.errno in UNWRITABLE else None
+    return (
+        store_failure(cause) if isinstance(cause, OSError) and cause.errno in UNWRITABLE else None
+    )
 
 
-def unstored(words: object) -> Failure:
+def store_failure(words: object) -> Failure:
     """Return the failure for what could not be stored, in the system's words."""
     return failure("nothing-stored", Scope.HOST, words=words)
 
 
-def said(found: Iterable[Alert]) -> Iterator[str]:
+def alert_lines(found: Iterable[Alert]) -> Iterator[str]:
     """Yield a line for each alert that no other output tells."""
     for alert in found:
         if alert.kind == "terms":
@@ -400,7 +412,7 @@ def said(found: Iterable[Alert]) -> Iterator[str]:
             yield Coded(words, "model")
 
 
-def unheard(nobody: tuple[Alert, ...]) -> Iterator[str]:
+def unheard_alerts(nobody: tuple[Alert, ...]) -> Iterator[str]:
     """Yield a warning if there are alerts and nobody to mail them to."""
     if nobody:
         what = "1 alert is" if len(nobody) == 1 else f"{len(nobody)} alerts are"

@@ -10,15 +10,15 @@ from itertools import groupby
 
 from proxygen.apply.issuance import Issuance
 from proxygen.apply.outcome import NAMES, NOT_READY, Outcome, Progress
-from proxygen.assemble import Parts
+from proxygen.assemble import Installation
 from proxygen.errors import Bug, Coded, IssueFailed
 from proxygen.model.certificate import Bundle, Certificate
-from proxygen.model.hosts import readable
+from proxygen.model.hosts import readable_name
 from proxygen.model.site import Site
 from proxygen.names.findings import sentence_about
-from proxygen.names.states import Known, unanswered
+from proxygen.names.states import NameState, unanswered_names
 from proxygen.plan.observed import Observed
-from proxygen.plan.steps import Forget, Issue, Look, Plan, done
+from proxygen.plan.steps import CheckNames, Forget, Issue, Plan, done_words
 
 LOOKING = 120.0
 """Seconds of checking names after which an order is placed for those known by then."""
@@ -52,7 +52,7 @@ class Orders:
     """Walks plans of one run."""
 
     site: Site
-    parts: Parts
+    installation: Installation
     outcome: Outcome
     progress: Progress
     issuance: Issuance
@@ -67,10 +67,10 @@ class Orders:
         for kind, group in groupby(plan.steps, key=type):
             if self.progress.stop():
                 return False
-            if kind is Look:
-                steps = [step for step in group if isinstance(step, Look)]
-                if asked := self.to_look_at(steps, observed):
-                    self.look(asked, observed)
+            if kind is CheckNames:
+                steps = [step for step in group if isinstance(step, CheckNames)]
+                if asked := self.names_to_check(steps, observed):
+                    self.check_names(asked, observed)
                     return True
             elif kind is Issue:
                 due = [step for step in group if isinstance(step, Issue)]
@@ -80,7 +80,7 @@ class Orders:
                 self.forget(step for step in group if isinstance(step, Forget))
         return again
 
-    def to_look_at(self, steps: Iterable[Look], observed: Observed) -> list[Asking]:
+    def names_to_check(self, steps: Iterable[CheckNames], observed: Observed) -> list[Asking]:
         """Return the names to check, none twice in one run.
 
         And none of a certificate while a web server answers challenges for none of its names.
@@ -88,34 +88,34 @@ class Orders:
         asked = [each for step in steps for each in step.asked]
         asked = [each for each in asked if (each[0].owner, each[1]) not in self.tried.names]
         answers = observed.answers
-        return [one for one in asked if len(unanswered(one[0], answers)) < len(one[0].names)]
+        return [one for one in asked if len(unanswered_names(one[0], answers)) < len(one[0].names)]
 
-    def look(self, asked: list[Asking], observed: Observed) -> None:
+    def check_names(self, asked: list[Asking], observed: Observed) -> None:
         """Check names before an order."""
-        from proxygen.apply.preflight import Looking
+        from proxygen.apply.preflight import NameChecks
 
-        self.progress.say(str(Look(tuple(asked))))
+        self.progress.say(str(CheckNames(tuple(asked))))
         self.progress.count(NAMES, 0, len(asked))
         many = itertools.count(1)
 
-        def told(asking: Asking, known: Known) -> None:
+        def told(asking: Asking, name_state: NameState) -> None:
             self.tried.names.add((asking[0].owner, asking[1]))
-            if known.trouble:
+            if name_state.obstacle:
                 wanted, name = asking
-                words = f"{readable(name)} ({readable(wanted.owner)})"
-                words = f"waiting for DNS: {words}: {sentence_about(name, known.trouble)}"
+                words = f"{readable_name(name)} ({readable_name(wanted.owner)})"
+                words = f"waiting for DNS: {words}: {sentence_about(name, name_state.obstacle)}"
                 self.progress.say(Coded(words, NOT_READY, name))
             self.progress.count(NAMES, next(many), len(asked))
 
         until = time.monotonic() + LOOKING
         before = len(self.tried.names)
-        looking = Looking(
+        checks = NameChecks(
             self.site,
-            self.parts,
+            self.installation,
             observed.answers is None,
             lambda: time.monotonic() > until or self.progress.stop(),
         )
-        looking.noted(asked, observed, told)
+        checks.noted(asked, observed, told)
         if len(self.tried.names) == before and not self.progress.stop():
             self.tried.owners.update(wanted.owner for wanted, _ in asked)  # nobody came to look
 
@@ -149,6 +149,6 @@ class Orders:
     def forget(self, steps: Iterable[Forget]) -> None:
         """Remove bundles that nobody wants."""
         for step in steps:
-            self.parts.bundles.forget(step.bundle)
-            self.outcome.done.append(done(step))
-            self.progress.say(done(step))
+            self.installation.bundles.forget(step.bundle)
+            self.outcome.done.append(done_words(step))
+            self.progress.say(done_words(step))

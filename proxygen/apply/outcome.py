@@ -20,9 +20,9 @@ from proxygen.errors import (
 )
 from proxygen.model.former import Removal, SetAside
 from proxygen.plan.observed import Observed
-from proxygen.plan.steps import Waiting
-from proxygen.texts.bounds import bounded
-from proxygen.texts.names import Named
+from proxygen.plan.steps import PostponedOrder
+from proxygen.texts.bounds import bounded_warnings
+from proxygen.texts.names import ModelName
 
 SEVERITY = (Bug, ServiceError, LockHeld, IssueFailed, NotServed)
 """Which failure gives the exit code where there are several: what was not done comes first."""
@@ -54,7 +54,7 @@ class Outcome:
     failures: list[tuple[str, ProxygenError]] = field(default_factory=list)
     stopped: list[tuple[str, NotServed]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
-    waiting: list[Waiting] = field(default_factory=list)
+    waiting: list[PostponedOrder] = field(default_factory=list)
     before: dict[str, str | None] = field(default_factory=dict)
     terms: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
@@ -63,7 +63,7 @@ class Outcome:
     set_aside: tuple[SetAside, ...] = ()
     held_back: tuple[Removal, ...] = ()
     locked: LockHeld | None = None
-    names: tuple[Named, ...] = ()
+    names: tuple[ModelName, ...] = ()
     unchanged: frozenset[str] = frozenset()
     failed_of: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
 
@@ -109,7 +109,7 @@ class Outcome:
         return {
             "done": [*map(words_json, self.done)],
             "failures": [{"of": what} | error.as_json() for what, error in self.not_done],
-            "warnings": [*map(words_json, bounded(self.warnings))],
+            "warnings": [*map(words_json, bounded_warnings(self.warnings))],
             "postponed": [each.as_json() for each in self.waiting],
             "set_aside": [each.as_json() for each in self.set_aside],
             "held_back": [each.as_json() for each in self.held_back],
@@ -118,12 +118,12 @@ class Outcome:
         }
 
 
-def never() -> bool:
+def never_stop() -> bool:
     """Return False: nothing asks to stop."""
     return False
 
 
-def nothing(*told: object) -> None:
+def tell_nobody(*told: object) -> None:
     """Do nothing with what is reported."""
 
 
@@ -137,9 +137,9 @@ class Progress:
 
     say: Say
     count: Count
-    stop: Callable[[], bool] = never
-    result: Callable[[Result], None] = nothing
-    leave: Callable[[], bool] = never
+    stop: Callable[[], bool] = never_stop
+    result: Callable[[Result], None] = tell_nobody
+    leave: Callable[[], bool] = never_stop
 
 
-SILENT = Progress(nothing, nothing)
+SILENT = Progress(tell_nobody, tell_nobody)

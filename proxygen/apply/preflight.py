@@ -11,16 +11,16 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from proxygen import assemble
-from proxygen.apply.outcome import NAMES, Count, Say, never, nothing
-from proxygen.assemble import Parts
+from proxygen.apply.outcome import NAMES, Count, Say, never_stop, tell_nobody
+from proxygen.assemble import Installation
 from proxygen.errors import IssueFailed
 from proxygen.model.certificate import HTTP, Certificate
-from proxygen.model.hosts import readable
+from proxygen.model.hosts import readable_name
 from proxygen.model.site import Site
-from proxygen.names.states import Evidence, Known, looked
+from proxygen.names.states import Evidence, NameState, state_after_check
 from proxygen.observe.services import wanted_services
 from proxygen.plan.observed import Observed
-from proxygen.preflight import Asked, Beacon, Identity, Preflight, reached
+from proxygen.preflight import Asked, AuthorityIdentity, Beacon, Preflight, own_addresses
 
 FIRST_PAUSE, LONGEST_PAUSE = 3.0, 20.0
 """Seconds between looks for somebody who waits."""
@@ -29,7 +29,7 @@ AT_ONCE, UNSTORED = 50, 1.0
 """How many owners' findings are stored at once, and after how many seconds fewer are."""
 
 Asking = tuple[Certificate, str]
-Done = Callable[[Asking, Known], None]
+Done = Callable[[Asking, NameState], None]
 
 
 @dataclass(slots=True)
@@ -39,14 +39,14 @@ class Notes:
     *outdated* are the owners with a name that an authority refused for a reason that is gone.
     """
 
-    parts: Parts
-    found: dict[str, list[Known]] = field(default_factory=dict)
+    installation: Installation
+    found: dict[str, list[NameState]] = field(default_factory=dict)
     outdated: set[str] = field(default_factory=set)
     since: float = field(default_factory=time.monotonic)
 
-    def add(self, owner: str, known: Known, *, outdated: bool) -> None:
+    def add(self, owner: str, name_state: NameState, *, outdated: bool) -> None:
         """Store what is known of a name, now or a little later with others."""
-        self.found.setdefault(owner, []).append(known)
+        self.found.setdefault(owner, []).append(name_state)
         if outdated:
             self.outdated.add(owner)
         if len(self.found) >= AT_ONCE or time.monotonic() - self.since > UNSTORED:
@@ -56,14 +56,14 @@ class Notes:
         """Store what was found; what cannot be stored, the next run checks again."""
         found, outdated, self.found, self.outdated = self.found, self.outdated, {}, set()
         with suppress(OSError):
-            self.parts.names.note_all(found)
+            self.installation.names.note_all(found)
             for owner in outdated:
-                self.parts.bundles.forget_failure(owner)
+                self.installation.bundles.forget_failure(owner)
         self.since = time.monotonic()
 
 
 @dataclass(frozen=True, slots=True)
-class Looking:
+class NameChecks:
     """Checks names of a site.
 
     *listen*: no web server answers challenges, so proxygen does meanwhile. *stop* tells whether to
@@ -71,9 +71,9 @@ class Looking:
     """
 
     site: Site
-    parts: Parts
+    installation: Installation
     listen: bool
-    stop: Callable[[], bool] = never
+    stop: Callable[[], bool] = never_stop
 
     def noted(self, asked: Iterable[Asking], observed: Observed, done: Done) -> None:
         """Check names and store what is found; *done* is called with each as it comes.
@@ -82,16 +82,16 @@ class Looking:
         its certificate no longer postpones it.
         """
 
-        notes = Notes(self.parts)
+        notes = Notes(self.installation)
 
         def found(asking: Asking, evidence: Evidence) -> None:
             wanted, name = asking
             former = observed.names.get(wanted.owner, {}).get(name)
-            known = looked(former, name, evidence, self.parts.draw())
-            known = replace(known, by=wanted.looked_at_by)
+            name_state = state_after_check(former, name, evidence, self.installation.draw())
+            name_state = replace(name_state, by=wanted.checked_by)
             outdated = former and former.refusal and former.refusal.is_outdated(evidence)
-            notes.add(wanted.owner, known, outdated=bool(outdated))
-            done(asking, known)
+            notes.add(wanted.owner, name_state, outdated=bool(outdated))
+            done(asking, name_state)
 
         try:
             self.all(asked, found)
@@ -104,19 +104,19 @@ class Looking:
         identities = self.identities(wanted for wanted, _ in askings.values())
         with self.beacon(wanted for wanted, _ in askings.values()) as beacon:
             preflight = Preflight(
-                self.parts.lookup(self.site),
+                self.installation.resolver_for(self.site),
                 self.addresses(beacon, identities),
                 beacon,
-                self.parts.now,
+                self.installation.now,
             )
-            preflight.look(
+            preflight.check_names(
                 [self.asked(*asking, identities) for asking in in_turn(askings.values())],
                 lambda one, evidence: found(askings[one.owner, one.name], evidence),
                 self.stop,
             )
 
     def addresses(
-        self, beacon: Beacon | None, identities: Mapping[str, Identity]
+        self, beacon: Beacon | None, identities: Mapping[str, AuthorityIdentity]
     ) -> Collection[str]:
         """Return the addresses of this installation.
 
@@ -128,11 +128,15 @@ class Looking:
         found: list[Evidence] = []
         main = self.site.global_certificate
         one = replace(self.asked(main, main.names[0], identities), challenge=HTTP)
-        preflight = Preflight(self.parts.lookup(self.site), (), beacon, self.parts.now)
-        preflight.look([one], lambda _, evidence: found.append(evidence), self.stop)
-        return [address for evidence in found for address in reached(evidence)]
+        preflight = Preflight(
+            self.installation.resolver_for(self.site), (), beacon, self.installation.now
+        )
+        preflight.check_names([one], lambda _, evidence: found.append(evidence), self.stop)
+        return [address for evidence in found for address in own_addresses(evidence)]
 
-    def asked(self, wanted: Certificate, name: str, identities: Mapping[str, Identity]) -> Asked:
+    def asked(
+        self, wanted: Certificate, name: str, identities: Mapping[str, AuthorityIdentity]
+    ) -> Asked:
         """Return the question that a check of a name answers."""
         asked = (identities.get(each.directory) for each in wanted.authorities[:1])
         told = tuple(each for each in asked if each is not None)
@@ -140,15 +144,15 @@ class Looking:
         delegated = tuple(solver.settings.delegated) if solver else ()
         return Asked(wanted.owner, name, wanted.challenge, told, delegated)
 
-    def identities(self, wanted: Iterable[Certificate]) -> dict[str, Identity]:
+    def identities(self, wanted: Iterable[Certificate]) -> dict[str, AuthorityIdentity]:
         """Return by directory what CAA records must name, None of one that does not answer."""
         asked = {each.directory for one in wanted for each in one.authorities[:1]}
         found = {}
         for authority in self.site.authorities:
             if authority.directory in asked:
                 with suppress(IssueFailed, OSError):
-                    told = assemble.suggesting(self.parts, authority).identity()
-                    found[authority.directory] = Identity(
+                    told = assemble.renewal_issuer(self.installation, authority).identity()
+                    found[authority.directory] = AuthorityIdentity(
                         authority.directory, told.caa_identities, told.account
                     )
         return found
@@ -162,7 +166,7 @@ class Looking:
         token, answer = secrets.token_urlsafe(24), secrets.token_urlsafe(24)
         with ExitStack() as stack:
             solver = stack.enter_context(
-                assemble.answering(self.parts, self.site, listen=self.listen)
+                assemble.http01_solver(self.installation, self.site, listen=self.listen)
             )
             name = self.site.main.names[0]
             try:
@@ -184,8 +188,8 @@ def in_turn(askings: Iterable[Asking]) -> list[Asking]:
     return [asking for _, asking in sorted(turns, key=lambda each: each[0])]
 
 
-def looked_now(
-    site: Site, parts: Parts, owners: Collection[str], count: Count = nothing
+def check_names_now(
+    site: Site, installation: Installation, owners: Collection[str], count: Count = tell_nobody
 ) -> dict[tuple[str, str], Evidence]:
     """Return what a check of the names of these owners finds now; nothing is stored."""
     asked = [
@@ -202,32 +206,34 @@ def looked_now(
         found[wanted.owner, name] = evidence
         count(NAMES, len(found), len(asked))
 
-    Looking(site, parts, listens(site, parts)).all(asked, note)
+    NameChecks(site, installation, is_own_listener(site, installation)).all(asked, note)
     return found
 
 
-def listens(site: Site, parts: Parts) -> bool:
+def is_own_listener(site: Site, installation: Installation) -> bool:
     """Return whether proxygen answers challenges itself: no service of the site does."""
-    named = wanted_services(site, parts.services)
-    return not any(parts.services[name].challenges for name in named)
+    named = wanted_services(site, installation.services)
+    return not any(installation.services[name].challenges for name in named)
 
 
-def in_trouble(
-    site: Site, parts: Parts, owners: Collection[str], since: datetime
+def names_not_ready(
+    site: Site, installation: Installation, owners: Collection[str], since: datetime
 ) -> tuple[Asking, ...]:
     """Return the names that wait for the DNS: those of *owners*, else those *since* then."""
-    known = parts.names.all()
+    known = installation.names.all()
     return tuple(
         (wanted, name)
         for wanted in site.certificates
         for name in wanted.names
         if (each := known.get(wanted.owner, {}).get(name))
-        and each.trouble
+        and each.obstacle
         and (wanted.owner in owners or (not owners and each.bad_since and each.bad_since >= since))
     )
 
 
-def awaited(looking: Looking, asked: Collection[Asking], seconds: float, say: Say) -> set[str]:
+def wait_for_names(
+    checks: NameChecks, asked: Collection[Asking], seconds: float, say: Say
+) -> set[str]:
     """Wait until nothing is wrong with an owner's names; return the owners whose names are right.
 
     At most for that many *seconds*. The DNS is asked anew each time, ever less often.
@@ -239,7 +245,7 @@ def awaited(looking: Looking, asked: Collection[Asking], seconds: float, say: Sa
     def found(asking: Asking, evidence: Evidence) -> None:
         wanted, name = asking
         if evidence.grave is None and not evidence.is_blind:
-            say(f"{readable(name)} ({readable(wanted.owner)}): the DNS leads here now")
+            say(f"{readable_name(name)} ({readable_name(wanted.owner)}): the DNS leads here now")
             del waiting[wanted.owner, name]
             right.add(wanted.owner)
 
@@ -249,6 +255,6 @@ def awaited(looking: Looking, asked: Collection[Asking], seconds: float, say: Sa
     while waiting and not settled() and (left := until - time.monotonic()) > 0:
         time.sleep(min(pause, left))
         pause = min(pause * 1.5, LONGEST_PAUSE)
-        looking.parts.lookups.clear()
-        looking.all(list(waiting.values()), found)
+        checks.installation.resolvers.clear()
+        checks.all(list(waiting.values()), found)
     return settled() or right

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from proxygen.failure import Failure, Scope, Value
-from proxygen.host.connection import Timed, TimedTls, TooMuch, opened, places_of
+from proxygen.host.connection import Timed, TimedTls, TooMuch, open_connection, places_of
 from proxygen.model.hosts import example_of, is_wildcard
 from proxygen.services import Endpoint
 
@@ -31,7 +31,7 @@ ALERT = re.compile(r"SSLV3_ALERT|TLSV1")
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class Probed:
     """What a client saw: SHA-256 (hex) of the served leaf's DER form, or what it *met* instead.
 
     *refused*: the server spoke TLS and refused the handshake, as opposed to not answering. *leaf*
@@ -44,19 +44,19 @@ class Seen:
     leaf: bytes = field(default=b"", compare=False, repr=False)
 
 
-def met(code: str, words: str = "", **facts: Value) -> Failure:
+def failure_met(code: str, words: str = "", **facts: Value) -> Failure:
     """Return what a client met instead of a certificate, with the server's words."""
     return Failure(code, Scope.SERVICE, "", tuple(facts.items()), words)
 
 
-UNASKED = Seen(None, met("not-asked"))
+UNASKED = Probed(None, failure_met("not-asked"))
 
 
 class Unmet(Exception):
     """The server did not begin TLS; *failure* says where it stopped."""
 
     def __init__(self, code: str, words: str = "", **facts: Value) -> None:
-        super().__init__(met(code, words, **facts))
+        super().__init__(failure_met(code, words, **facts))
 
     @property
     def failure(self) -> Failure:
@@ -102,7 +102,7 @@ class Conversation:
         """Return the lines up to *wanted*; raise Unmet if one of *others* comes instead."""
         lines = self.until(wanted, *others)
         if not lines[-1].upper().startswith(wanted):
-            raise Unmet(code, shown(lines[-1]), command=command)
+            raise Unmet(code, shown_line(lines[-1]), command=command)
         return lines
 
 
@@ -165,27 +165,27 @@ def any_certificate() -> ssl.SSLContext:
 CLIENT = any_certificate()
 
 
-def probe(endpoint: Endpoint, timeout: float = 5.0) -> Seen:
+def probe(endpoint: Endpoint, timeout: float = 5.0) -> Probed:
     """Return what a client of *endpoint* sees within *timeout* seconds; raise nothing."""
     end = time.monotonic() + timeout
     try:
         place = places_of(endpoint.address, endpoint.port, timeout)[0]  # of a name, its first one
-        with opened(place, end - time.monotonic()) as connection:
-            prepare(connection, endpoint)
-            seen = handshake(connection, asked_for(endpoint.server_name))
-            return replace(seen, leaf=b"") if right(endpoint, seen) else seen
+        with open_connection(place, end - time.monotonic()) as connection:
+            prepare_tls(connection, endpoint)
+            seen = shake_hands(connection, asked_for(endpoint.server_name))
+            return replace(seen, leaf=b"") if is_as_wanted(endpoint, seen) else seen
     except TimeoutError:
-        return Seen(None, met("no-answer", seconds=f"{timeout:g}"))
+        return Probed(None, failure_met("no-answer", seconds=f"{timeout:g}"))
     except Unmet as unmet:
-        return Seen(None, unmet.failure)
+        return Probed(None, unmet.failure)
     except TooMuch:
-        return Seen(None, met("much-before-tls"))
+        return Probed(None, failure_met("much-before-tls"))
     except (OSError, ValueError) as error:  # ValueError: not an address or a name at all
         words = str(getattr(error, "strerror", None) or error).lower()
-        return Seen(None, met("not-connected", words))
+        return Probed(None, failure_met("not-connected", words))
 
 
-def prepare(connection: Timed, endpoint: Endpoint) -> None:
+def prepare_tls(connection: Timed, endpoint: Endpoint) -> None:
     """Exchange what precedes TLS there; raise Unmet or TooMuch if the server does not agree."""
     connection.most = MOST_BYTES
     if endpoint.proxy_protocol:
@@ -210,7 +210,7 @@ def proxy_header(connection: socket.socket) -> bytes:
     return f"PROXY {family} {source[0]} {target[0]} {source[1]} {target[1]}\r\n".encode("ascii")
 
 
-def handshake(connection: Timed, server_name: str) -> Seen:
+def shake_hands(connection: Timed, server_name: str) -> Probed:
     """Return the leaf that the server presents, or how it refuses (RFC 8446 section 6)."""
     try:
         with CLIENT.wrap_socket(connection, server_hostname=server_name or None) as secured:
@@ -218,18 +218,20 @@ def handshake(connection: Timed, server_name: str) -> Seen:
     except ssl.SSLError as error:
         reason = error.reason or str(error)
         words = reason.lower().replace("_", " ")
-        return Seen(None, met("handshake-failed", words), refused=bool(ALERT.match(reason)))
+        return Probed(
+            None, failure_met("handshake-failed", words), refused=bool(ALERT.match(reason))
+        )
     if not leaf:
-        return Seen(None, met("no-certificate-presented"))
-    return Seen(hashlib.sha256(leaf).hexdigest(), leaf=leaf)
+        return Probed(None, failure_met("no-certificate-presented"))
+    return Probed(hashlib.sha256(leaf).hexdigest(), leaf=leaf)
 
 
-def shown(line: str) -> str:
+def shown_line(line: str) -> str:
     """Return the first 200 characters of a server's line, those not printable as ``?``."""
     return "".join(letter if letter.isprintable() else "?" for letter in line[:200])
 
 
-def right(endpoint: Endpoint, seen: Seen) -> bool:
+def is_as_wanted(endpoint: Endpoint, seen: Probed) -> bool:
     """Return whether a client sees the certificate, or the refusal, that *endpoint* wants."""
     if endpoint.bundle is None:
         return seen.refused
@@ -238,21 +240,23 @@ def right(endpoint: Endpoint, seen: Seen) -> bool:
 
 def probe_all(
     endpoints: Iterable[Endpoint], concurrency: int = AT_ONCE, timeout: float = 5.0
-) -> dict[Endpoint, Seen]:
+) -> dict[Endpoint, Probed]:
     """Return what clients see at each endpoint; *concurrency* are probed at a time."""
     return side_by_side(endpoints, lambda _, endpoint: probe(endpoint, timeout), concurrency)
 
 
 def side_by_side(
-    endpoints: Iterable[Endpoint], one: Callable[[int, Endpoint], Seen], concurrency: int = AT_ONCE
-) -> dict[Endpoint, Seen]:
+    endpoints: Iterable[Endpoint],
+    one: Callable[[int, Endpoint], Probed],
+    concurrency: int = AT_ONCE,
+) -> dict[Endpoint, Probed]:
     """Return what *one* finds at each endpoint; it gets the number of the endpoint, from 0."""
     asked = tuple(dict.fromkeys(endpoints))
     with ThreadPoolExecutor(concurrency, "probe") as threads:
         return dict(zip(asked, threads.map(one, range(len(asked)), asked), strict=True))
 
 
-def uncounted(what: str, done: int, of: int) -> None:
+def count_for_nobody(what: str, done: int, of: int) -> None:
     """Count for nobody."""
 
 
@@ -270,27 +274,27 @@ class Patience:
     stop: Callable[[], bool]
     timeout: float = 5.0
     clock: Callable[[], float] = time.monotonic
-    count: Callable[[str, int, int], None] = uncounted
+    count: Callable[[str, int, int], None] = count_for_nobody
 
 
-Wrong = tuple[tuple[Endpoint, Seen], ...]
+WrongEndpoints = tuple[tuple[Endpoint, Probed], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class ProbeOutcome:
     """The result of probing: places where clients see something *wrong*, and those not probed.
 
     A place that was not probed is not wrong. One that gives no answer, or none in TLS, is.
     """
 
-    wrong: Wrong = ()
+    wrong: WrongEndpoints = ()
     unasked: tuple[Endpoint, ...] = ()
 
 
-class Asking:
+class PatientProbe:
     """Probes places as long as *patience* lasts; each answer that *is_right* prolongs it."""
 
-    def __init__(self, patience: Patience, is_right: Callable[[Endpoint, Seen], bool]) -> None:
+    def __init__(self, patience: Patience, is_right: Callable[[Endpoint, Probed], bool]) -> None:
         self.patience = patience
         self.is_right = is_right
         now = patience.clock()
@@ -301,7 +305,7 @@ class Asking:
         """Return whether no time will be left *after* so many seconds."""
         return self.patience.stop() or self.patience.clock() + after >= self.end
 
-    def once(self, endpoints: Iterable[Endpoint]) -> dict[Endpoint, Seen]:
+    def once(self, endpoints: Iterable[Endpoint]) -> dict[Endpoint, Probed]:
         """Return what clients see, UNASKED where no time was left.
 
         The first AT_ONCE are probed in any case, so that every run makes progress.
@@ -310,19 +314,19 @@ class Asking:
         count = self.patience.count
         count(PLACES, 0, len(every))
 
-        def one(number: int, endpoint: Endpoint) -> Seen:
+        def one(number: int, endpoint: Endpoint) -> Probed:
             late = number >= AT_ONCE and self.is_over()
-            seen = UNASKED if late else self.seen(endpoint)
+            seen = UNASKED if late else self.probe_endpoint(endpoint)
             count(PLACES, next(many), len(every))
             return seen
 
         return side_by_side(every, one)
 
-    def again(self, endpoints: Iterable[Endpoint]) -> dict[Endpoint, Seen]:
+    def again(self, endpoints: Iterable[Endpoint]) -> dict[Endpoint, Probed]:
         """Return what clients see now, also if no time is left."""
-        return side_by_side(endpoints, lambda _, endpoint: self.seen(endpoint))
+        return side_by_side(endpoints, lambda _, endpoint: self.probe_endpoint(endpoint))
 
-    def seen(self, endpoint: Endpoint) -> Seen:
+    def probe_endpoint(self, endpoint: Endpoint) -> Probed:
         """Return what a client sees; a right answer gives the other places more time."""
         seen = probe(endpoint, self.patience.timeout)
         if self.is_right(endpoint, seen):
@@ -330,18 +334,18 @@ class Asking:
         return seen
 
 
-def verdict(
+def probe_endpoints(
     endpoints: Iterable[Endpoint],
     patience: Patience,
-    is_right: Callable[[Endpoint, Seen], bool] = right,
-) -> Verdict:
+    is_right: Callable[[Endpoint, Probed], bool] = is_as_wanted,
+) -> ProbeOutcome:
     """Return the endpoints at which clients see something wrong, and those that were not probed.
 
     A reload takes a moment, so wrong places are probed again, with growing pauses, until all are
     right or no time is left; once more in any case. If *patience* stops before that, they count as
     not probed.
     """
-    asking = Asking(patience, is_right)
+    asking = PatientProbe(patience, is_right)
     seen = asking.once(endpoints)
     unasked = tuple(endpoint for endpoint, what in seen.items() if what is UNASKED)
     bad = {each: what for each, what in seen.items() if what is not UNASKED}
@@ -352,5 +356,5 @@ def verdict(
         pause, often = min(2 * pause, LONGEST_PAUSE), often + 1
         bad = {each: what for each, what in asking.again(bad).items() if not is_right(each, what)}
     if bad and often < 2:
-        return Verdict((), (*unasked, *bad))
-    return Verdict(tuple(bad.items()), unasked)
+        return ProbeOutcome((), (*unasked, *bad))
+    return ProbeOutcome(tuple(bad.items()), unasked)

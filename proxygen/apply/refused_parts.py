@@ -9,20 +9,20 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from proxygen.apply.change import as_service_error
-from proxygen.apply.culprits import Culprits, noted, original, place
+from proxygen.apply.culprits import Culprits, note_refused, original_words, place_in
 from proxygen.apply.outcome import Outcome, Progress
-from proxygen.apply.rendering import rendered
+from proxygen.apply.rendering import service_rendering
 from proxygen.apply.service import LiveService
-from proxygen.assemble import Parts
+from proxygen.assemble import Installation
 from proxygen.errors import CheckFailed, ProxygenError, ServiceError
 from proxygen.host.ports import is_free
 from proxygen.model.certificate import GLOBAL
 from proxygen.model.site import Site
 from proxygen.model.views import VIEWS
-from proxygen.plan.culprits import is_new, parts_of, suspected, without
+from proxygen.plan.culprits import facts_without, is_new, parts_of, suspected_parts
 from proxygen.plan.left_out import LeftOut
 from proxygen.plan.observed import Observed, ServiceState
-from proxygen.plan.rendering import Installation, overrides_in
+from proxygen.plan.rendering import Rendering, overrides_in
 from proxygen.services import Facts, additions_of
 
 MOST_ASKED = 3
@@ -30,7 +30,7 @@ MOST_ASKED = 3
 
 
 @dataclass(slots=True)
-class Heeding:
+class RefusedParts:
     """Finds out which parts of a configuration a service refuses, so that the rest is served.
 
     Every run asks again for what it refused before, as it may accept it by now. Not for what it
@@ -38,7 +38,7 @@ class Heeding:
     """
 
     site: Site
-    parts: Parts
+    installation: Installation
     progress: Progress
     began: bool = False
     asked: Counter[str] = field(default_factory=Counter)
@@ -50,7 +50,9 @@ class Heeding:
             return False
         self.began = True
         services = observed.services.items()
-        known = [name for name, state in services if set(state.left_out) - set(still(state))]
+        known = [
+            name for name, state in services if set(state.left_out) - set(still_refused(state))
+        ]
         return bool([name for name in known if self.ask(name, observed)])
 
     def after(self, observed: Observed, outcome: Outcome) -> bool:
@@ -77,15 +79,15 @@ class Heeding:
             return False
         first = self.suspected.setdefault(name, state.left_out)
         with told_if_failed(name, self.progress):
-            service = LiveService(state, self.parts)
+            service = LiveService(state, self.installation)
             found = parts_of(self.site, observed.bundles, state.facts, name)
             new = [each for each in found if is_new(each, state.installed)]
             words, why = error.words, None if error.words else error.failure
             additions = additions_of(state.facts)
-            those = suspected(new, words, additions) or new
-            said = original(words, service, additions)
-            told = (LeftOut(each, said, place(said), state.pid or -1, why) for each in those)
-            if not noted(service, (*state.left_out, *told) if those else first):
+            those = suspected_parts(new, words, additions) or new
+            said = original_words(words, service, additions)
+            told = (LeftOut(each, said, place_in(said), state.pid or -1, why) for each in those)
+            if not note_refused(service, (*state.left_out, *told) if those else first):
                 return False
             return bool(those)
         return False
@@ -95,8 +97,8 @@ class Heeding:
 
         What it would refuse at a reload again stays left out.
         """
-        state, module = observed.services[name], self.parts.services[name]
-        kept, facts = still(state), state.whole or state.facts
+        state, module = observed.services[name], self.installation.services[name]
+        kept, facts = still_refused(state), state.whole or state.facts
         if facts is None or GLOBAL not in observed.bundles:
             return False
         self.asked[name] += 1
@@ -104,17 +106,17 @@ class Heeding:
             return False
         self.progress.say(f"find out which parts {name} refuses")
         view = VIEWS[module.role](self.site, observed.bundles)
-        render = partial(rendered, name, self.parts, view, state.settings)
+        render = partial(service_rendering, name, self.installation, view, state.settings)
         alive = partial(self.progress.say, f"check {name}")
         with told_if_failed(name, self.progress):
-            service = LiveService(state, self.parts)
-            facts = without(facts, [each.part for each in kept], self.site, state.installed)
-            facts = renderable(facts, render, state)
-            culprits = Culprits(service, self.site, self.parts.bundles, facts, render, alive)
+            service = LiveService(state, self.installation)
+            facts = facts_without(facts, [each.part for each in kept], self.site, state.installed)
+            facts = renderable_facts(facts, render, state)
+            culprits = Culprits(service, self.site, self.installation.bundles, facts, render, alive)
             found = culprits.found()
             if found is None:
                 return False
-            return noted(service, (*kept, *found)) or bool(culprits.damaged)
+            return note_refused(service, (*kept, *found)) or bool(culprits.damaged)
         return False
 
 
@@ -128,7 +130,7 @@ def told_if_failed(name: str, progress: Progress) -> Iterator[None]:
         progress.say(f"it could not be found out which parts {name} refuses: {error.what}")
 
 
-def still(state: ServiceState) -> list[LeftOut]:
+def still_refused(state: ServiceState) -> list[LeftOut]:
     """Return what a service refused at a reload, and would refuse again.
 
     That is while another program listens where it could not, or otherwise until it is started anew.
@@ -139,7 +141,9 @@ def still(state: ServiceState) -> list[LeftOut]:
     return [*same, *(each for each in refused if each.taken and not all(map(is_free, each.taken)))]
 
 
-def renderable(facts: Facts, render: Callable[[Facts], Installation], state: ServiceState) -> Facts:
+def renderable_facts(
+    facts: Facts, render: Callable[[Facts], Rendering], state: ServiceState
+) -> Facts:
     """Return facts with which a configuration can be rendered, if need be with former templates."""
     former = overrides_in(state.installed.manifest)
     if former is None or former == facts.overrides:

@@ -12,37 +12,39 @@ from contextlib import suppress
 from pathlib import Path
 
 from proxygen.apply.service import LiveService
-from proxygen.assemble import Parts
+from proxygen.assemble import Installation
 from proxygen.errors import CheckFailed, ServiceError
-from proxygen.failure import told
+from proxygen.failure import failure_words
 from proxygen.host import files, processes
 from proxygen.host.own_part import own_part
 from proxygen.observe.installed import manifest_of
-from proxygen.observe.services import former, program_of
+from proxygen.observe.services import former_parameters, program_of
 from proxygen.plan.observed import ServiceState
 from proxygen.services import Service
-from proxygen.stores import answered
+from proxygen.stores import challenge_answers
 
 
-def remove(state: ServiceState, parts: Parts) -> tuple[str, ...]:
+def remove_own_part(state: ServiceState, installation: Installation) -> tuple[str, ...]:
     """Remove our part from a service, and what it read of ours; return the warnings.
 
     The service's own configuration comes first, by one rename or removal, so that a run that is
     killed leaves one or the other; the next one finishes it. Raise CheckFailed if that would do
     harm.
     """
-    service, layout = parts.services[state.name], parts.layout
-    part = own_part(service, state.settings, layout, former(parts.own, state.name))
+    service, layout = installation.services[state.name], installation.layout
+    part = own_part(
+        service, state.settings, layout, former_parameters(installation.own, state.name)
+    )
     live = layout.live(state.name)
     files.folder(live.folder, 0o711)
     late = bool(manifest_of(live.current).get("readers")) and may_run(state, service)
-    told = tuple(objections(state, parts))
+    told = tuple(objections_to_reload(state, installation))
     part.take_out()
     with suppress(OSError):  # a later deployment forgets it
-        answered.note(parts.own, state.name, None)
-    told = told or tuple(reloading(state, parts))
+        challenge_answers.note_answers(installation.own, state.name, None)
+    told = told or tuple(reload_service(state, installation))
     if used := part.leading_to_us():
-        return (*told, stays(state.name, used, live.folder))
+        return (*told, staying_folder(state.name, used, live.folder))
     if told and late:
         return (*told, still_read(state.name, live.folder))
     files.remove(live.current)
@@ -50,7 +52,7 @@ def remove(state: ServiceState, parts: Parts) -> tuple[str, ...]:
     return told
 
 
-def objections(state: ServiceState, parts: Parts) -> Iterator[str]:
+def objections_to_reload(state: ServiceState, installation: Installation) -> Iterator[str]:
     """Yield why a service is not reloaded: it refuses its configuration, or cannot be asked.
 
     Raise CheckFailed if it refuses only the configuration without our part.
@@ -58,7 +60,7 @@ def objections(state: ServiceState, parts: Parts) -> Iterator[str]:
     if state.facts is None:
         yield not_asked(state)
         return
-    live = LiveService(state, parts)
+    live = LiveService(state, installation)
     words = live.refusal_without_ours()
     if words is None:
         return
@@ -70,14 +72,14 @@ def objections(state: ServiceState, parts: Parts) -> Iterator[str]:
     )
 
 
-def reloading(state: ServiceState, parts: Parts) -> Iterator[str]:
+def reload_service(state: ServiceState, installation: Installation) -> Iterator[str]:
     """Reload a service that runs; yield why it did not reload."""
     if state.facts is None or state.pid is None:
         return
     try:
-        LiveService(state, parts).reload()
+        LiveService(state, installation).reload()
     except ServiceError as error:
-        text = told(error.failure)
+        text = failure_words(error.failure)
         words = f": {text.words}" if text.words else ""
         yield f"{text.what}; proxygen's part is removed from its configuration, so reload it{words}"
 
@@ -85,17 +87,17 @@ def reloading(state: ServiceState, parts: Parts) -> Iterator[str]:
 def may_run(state: ServiceState, service: Service) -> bool:
     """Return whether a service may run, also if its program was uninstalled meanwhile."""
     there = program_of(service, state.settings) is not None
-    return there or processes.outlives((service.kind, *service.programs))
+    return there or processes.runs_removed_program((service.kind, *service.programs))
 
 
 def not_asked(state: ServiceState) -> str:
     """Return the warning about a service that could not be asked."""
-    text = told(state.error.failure) if state.error else None
+    text = failure_words(state.error.failure) if state.error else None
     why = ": ".join(filter(None, (text.what, text.words))) if text else ""
     return f"{state.name} neither checked its configuration nor was reloaded: {why}"
 
 
-def stays(name: str, used: list[Path], folder: Path) -> str:
+def staying_folder(name: str, used: list[Path], folder: Path) -> str:
     """Return the warning about a folder of ours that the administrator's files name."""
     where = ", ".join(map(str, used))
     return (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 
-from proxygen.assemble import Parts
+from proxygen.assemble import Installation
 from proxygen.errors import ProxygenError, ServiceError
 from proxygen.failure import Scope, failure
 from proxygen.model.certificate import GLOBAL
@@ -13,31 +13,31 @@ from proxygen.model.site import Site
 from proxygen.model.views import VIEWS, View
 from proxygen.plan.observed import Observed
 from proxygen.plan.render import Templates
-from proxygen.plan.rendering import Installation, installation, overrides_in
+from proxygen.plan.rendering import Rendering, overrides_in, rendering_of
 from proxygen.services import Endpoint, Facts, ServiceSettings
 
 
-def installations(
-    site: Site, parts: Parts, observed: Observed
-) -> tuple[dict[str, Installation], tuple[tuple[str, ProxygenError], ...]]:
+def render_services(
+    site: Site, installation: Installation, observed: Observed
+) -> tuple[dict[str, Rendering], tuple[tuple[str, ProxygenError], ...]]:
     """Return what each usable service should have, and why the others are not usable."""
-    wanted: dict[str, Installation] = {}
+    wanted: dict[str, Rendering] = {}
     failures: list[tuple[str, ProxygenError]] = []
     for name, state in observed.services.items():
         try:
             if state.error:
                 raise state.error
-            wanted[name] = wanted_of(name, site, parts, observed)
+            wanted[name] = wanted_of(name, site, installation, observed)
         except ServiceError as error:
             failures.append((name, error))
-            if former := with_former_templates(name, site, parts, observed):
+            if former := with_former_templates(name, site, installation, observed):
                 wanted[name] = former
     return wanted, tuple(failures)
 
 
 def with_former_templates(
-    name: str, site: Site, parts: Parts, observed: Observed
-) -> Installation | None:
+    name: str, site: Site, installation: Installation, observed: Observed
+) -> Rendering | None:
     """Return what a service should have with the templates that it accepted last.
 
     None if these are not known, or no better.
@@ -49,56 +49,58 @@ def with_former_templates(
     try:
         there = replace(state, facts=replace(state.facts, overrides=former))
         services = {**observed.services, name: there}
-        return wanted_of(name, site, parts, replace(observed, services=services))
+        return wanted_of(name, site, installation, replace(observed, services=services))
     except ServiceError:
         return None
 
 
-def wanted_of(name: str, site: Site, parts: Parts, observed: Observed) -> Installation:
+def wanted_of(name: str, site: Site, installation: Installation, observed: Observed) -> Rendering:
     """Return what one service should have; it gets its role's view and nothing else.
 
     It depends only on that view and a few facts, so it is computed once for the same ones.
     """
-    module, state = parts.services[name], observed.services[name]
+    module, state = installation.services[name], observed.services[name]
     if state.facts is None:
         raise state.error or ServiceError(failure("service-not-observed", Scope.SERVICE, name))
     view = VIEWS[module.role](site, observed.bundles)
     given = (view, state.settings, state.facts)
-    make = partial(rendered, name, parts, *given)
-    return parts.latest.of(f"wanted {name}", (*given, parts.layout, parts.templates), make)
+    make = partial(service_rendering, name, installation, *given)
+    return installation.latest.of(
+        f"wanted {name}", (*given, installation.layout, installation.templates), make
+    )
 
 
-def rendered(
-    name: str, parts: Parts, view: View, settings: ServiceSettings, facts: Facts
-) -> Installation:
+def service_rendering(
+    name: str, installation: Installation, view: View, settings: ServiceSettings, facts: Facts
+) -> Rendering:
     """Return what one service should have for a view."""
-    module, templates = parts.services[name], templates_for(name, parts, facts)
-    return installation(
+    module, templates = installation.services[name], templates_for(name, installation, facts)
+    return rendering_of(
         name,
-        module.wanted(view, settings, facts, parts.layout),
+        module.wanted(view, settings, facts, installation.layout),
         module.pointer(facts.main),
         module.endpoints(view, settings, facts),
         templates,
-        parts.layout.live(name),
+        installation.layout.live(name),
         facts.version,
         templates.overriding(module.kind),
     )
 
 
-def templates_for(name: str, parts: Parts, facts: Facts) -> Templates:
+def templates_for(name: str, installation: Installation, facts: Facts) -> Templates:
     """Return the templates of a service's files: the present ones, or the former ones."""
-    kind = parts.services[name].kind
-    if facts.overrides is None or facts.overrides == parts.templates.overriding(kind):
-        return parts.templates
-    return parts.templates.instead(kind, facts.overrides)
+    kind = installation.services[name].kind
+    if facts.overrides is None or facts.overrides == installation.templates.overriding(kind):
+        return installation.templates
+    return installation.templates.instead(kind, facts.overrides)
 
 
-def met(site: Site, parts: Parts, observed: Observed) -> list[Endpoint]:
+def probed_endpoints(site: Site, installation: Installation, observed: Observed) -> list[Endpoint]:
     """Return where clients meet certificates, for the services that can be worked with."""
     found: list[Endpoint] = []
     for name, state in observed.services.items():
         if state.facts and GLOBAL in observed.bundles:
-            module = parts.services[name]
+            module = installation.services[name]
             view = VIEWS[module.role](site, observed.bundles)
             found += module.endpoints(view, state.settings, state.facts)
     return found

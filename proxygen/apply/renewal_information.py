@@ -11,15 +11,15 @@ from threading import Event
 from typing import TYPE_CHECKING
 
 from proxygen import assemble
-from proxygen.apply.side_by_side import completed
-from proxygen.assemble import Parts
+from proxygen.apply.side_by_side import completed_futures
+from proxygen.assemble import Installation
 from proxygen.errors import IssueFailed
 from proxygen.failure import NotObtained, Scope, not_obtained
 from proxygen.model.certificate import Bundle, RenewalInfo
 from proxygen.model.site import Acme, Site
-from proxygen.plan.backoff import pause
+from proxygen.plan.backoff import pause_after
 from proxygen.plan.observed import Observed
-from proxygen.plan.renewal import asked_of, drawn, to_look_at
+from proxygen.plan.renewal import asked_of, draw_moment, to_poll
 
 if TYPE_CHECKING:
     from proxygen.issuers.acme import AcmeIssuer
@@ -30,9 +30,9 @@ SPREAD = 0.1
 """By how much of itself a wait grows at most, so that certificates are not looked at in a burst."""
 
 
-def look(
+def poll_renewals(
     site: Site,
-    parts: Parts,
+    installation: Installation,
     observed: Observed,
     only: Collection[str],
     stop: Callable[[], bool],
@@ -40,17 +40,19 @@ def look(
     """Return what is observed, with the renewal information that was due; it is stored."""
     bundles = dict(observed.bundles)
     for authority in site.authorities:
-        now = parts.now()
-        if (known := observed.looks.get(authority.directory)) and known.holds(now):
+        now = installation.now()
+        if (known := observed.poll_failures.get(authority.directory)) and known.holds(now):
             continue
-        due = list(looked_at(site, observed, authority, only, now))
+        due = list(bundles_to_poll(site, observed, authority, only, now))
         if due:
-            looking = Looking(parts, authority, assemble.suggesting(parts, authority), stop)
+            looking = RenewalPoll(
+                installation, authority, assemble.renewal_issuer(installation, authority), stop
+            )
             bundles |= {bundle.owner: bundle for bundle in looking.all(due)}
     return replace(observed, bundles=bundles)
 
 
-def looked_at(
+def bundles_to_poll(
     site: Site, observed: Observed, authority: Acme, only: Collection[str], now: datetime
 ) -> Iterator[Bundle]:
     """Yield the bundles of an authority whose renewal information is due to be polled."""
@@ -59,15 +61,15 @@ def looked_at(
         if bundle is None or (only and wanted.owner not in only):
             continue
         asked = asked_of(wanted, bundle)
-        if asked and asked.directory == authority.directory and to_look_at(bundle, now):
+        if asked and asked.directory == authority.directory and to_poll(bundle, now):
             yield bundle
 
 
 @dataclass(frozen=True, slots=True)
-class Looking:
+class RenewalPoll:
     """Polls one authority about many certificates, side by side."""
 
-    parts: Parts
+    installation: Installation
     authority: Acme
     issuer: AcmeIssuer
     stop: Callable[[], bool]
@@ -80,7 +82,7 @@ class Looking:
         over = Event()
         with ThreadPoolExecutor(self.issuer.concurrency, "look") as pool:
             asked = {pool.submit(self.one, bundle): bundle for bundle in bundles}
-            for bundle, future in completed(asked, lambda: over.is_set() or self.stop()):
+            for bundle, future in completed_futures(asked, lambda: over.is_set() or self.stop()):
                 if renewal := future.result():
                     yield self.noted(bundle, renewal)
                 else:
@@ -93,34 +95,38 @@ class Looking:
         """
         found = replace(bundle, renewal=renewal)
         with suppress(OSError):
-            found = self.parts.bundles.note(bundle, renewal=renewal)
-            self.parts.bundles.settled("looks", self.authority.directory)
+            found = self.installation.bundles.note(bundle, renewal=renewal)
+            self.installation.bundles.settled("looks", self.authority.directory)
         return found
 
-    def hold(self, failure: NotObtained) -> None:
+    def leave_alone(self, failure: NotObtained) -> None:
         """Remember why the authority is not asked for a while."""
-        now, draw = self.parts.now(), self.parts.draw()
+        now, draw = self.installation.now(), self.installation.draw()
         with suppress(OSError):
-            self.parts.bundles.hold("looks", self.authority.directory, failure, now, draw)
+            self.installation.bundles.remember_failure(
+                "looks", self.authority.directory, failure, now, draw
+            )
 
     def one(self, bundle: Bundle) -> RenewalInfo | None:
         """Return the renewal information of one certificate, None if the authority gives none."""
-        now, draw = self.parts.now(), self.parts.draw()
+        now, draw = self.installation.now(), self.installation.draw()
         try:
             told = self.issuer.renewal_info(bundle.identifier)
         except IssueFailed as error:
             if error.failure.everybody:
-                self.hold(error.failure)
+                self.leave_alone(error.failure)
                 return None
-            return later(bundle.renewal, error.failure.retry_at or now + pause(2, draw))
+            return polled_later(
+                bundle.renewal, error.failure.retry_at or now + pause_after(2, draw)
+            )
         if told is None:
             code, again = "renewal-information-not-offered", now + LATER
-            self.hold(not_obtained(code, Scope.AUTHORITY, retry_at=again))
+            self.leave_alone(not_obtained(code, Scope.AUTHORITY, retry_at=again))
             return None
-        look_at = told.look_at + (told.look_at - now) * SPREAD * self.parts.draw()
-        return drawn(told.start, told.end, bundle.renewal, look_at, told.explanation, draw)
+        look_at = told.look_at + (told.look_at - now) * SPREAD * self.installation.draw()
+        return draw_moment(told.start, told.end, bundle.renewal, look_at, told.explanation, draw)
 
 
-def later(former: RenewalInfo | None, look_at: datetime) -> RenewalInfo:
+def polled_later(former: RenewalInfo | None, look_at: datetime) -> RenewalInfo:
     """Return what was known before, to be polled again later."""
     return replace(former, look_at=look_at) if former else RenewalInfo(look_at)

@@ -12,23 +12,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from proxygen.apply.generations import Generations
-from proxygen.assemble import Parts
+from proxygen.assemble import Installation
 from proxygen.errors import CheckFailed, ServiceError
 from proxygen.failure import Failure, Scope, failure
 from proxygen.host import files, processes, staging
 from proxygen.host.own_part import own_part
 from proxygen.host.parameters import Parameters
 from proxygen.observe.installed import SETTINGS, UNASKED, UNSERVED, written_for
-from proxygen.observe.services import former, refused
-from proxygen.plan.observed import ServiceState, dotted
-from proxygen.plan.rendering import pointing
+from proxygen.observe.services import former_parameters, why_refused
+from proxygen.plan.observed import ServiceState, dotted_version
+from proxygen.plan.rendering import pointer_text
 
 MOST_NOTED = 1000
 """Names that are noted of a service that shows something else; of more, nothing is known."""
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class SwitchTarget:
     """What to switch to; a *generation* of None removes everything of ours.
 
     *code* is the failure if the service refuses it; *version*: for which it was written.
@@ -43,11 +43,11 @@ class Target:
 class LiveService:
     """One service of this host, with the means to change it."""
 
-    def __init__(self, state: ServiceState, parts: Parts) -> None:
+    def __init__(self, state: ServiceState, installation: Installation) -> None:
         if state.facts is None:
             unknown = failure("service-not-observed", Scope.SERVICE, state.name)
             raise state.error or ServiceError(unknown)
-        service, layout = parts.services[state.name], parts.layout
+        service, layout = installation.services[state.name], installation.layout
         self.name = state.name
         self.service = service
         self.state = state
@@ -55,7 +55,9 @@ class LiveService:
         self.settings = state.settings
         self.live = layout.live(state.name)
         self.local = layout.etc / "nginx.d"
-        self.own = own_part(service, state.settings, layout, former(parts.own, state.name))
+        self.own = own_part(
+            service, state.settings, layout, former_parameters(installation.own, state.name)
+        )
         self.pointer = self.own.pointer
         self.parameters = self.own.parameters
         self.generations = Generations(state.name, self.live, state.installed)
@@ -92,7 +94,7 @@ class LiveService:
 
     # Checking, while what serves is untouched.
 
-    def check(self, target: Target) -> None:
+    def check(self, target: SwitchTarget) -> None:
         """Have the service check its complete configuration; raise CheckFailed."""
         words = self.refusal(target)
         if words is None:
@@ -106,18 +108,18 @@ class LiveService:
         place = self.facts.main
         return failure(code, Scope.SERVICE, self.name, where=place, words=words, version=version)
 
-    def refusal(self, target: Target) -> str | None:
+    def refusal(self, target: SwitchTarget) -> str | None:
         """Return why the service refuses the configuration with *target*, None if it does not."""
         folder = self.live.generations / target.generation if target.generation else None
         if self.pointer:
-            with staging.included(self.facts.main, self.pointer, folder) as main:
+            with staging.main_leading_to(self.facts.main, self.pointer, folder) as main:
                 return self.asked(main)
-        with staging.copied(self.facts.main, self.live.folder / "check") as main:
+        with staging.copied_folder(self.facts.main, self.live.folder / "check") as main:
             if self.parameters:
                 files.replace_text(main, self.text_with(self.parameters, target, folder))
             return self.asked(main)
 
-    def text_with(self, parameters: Parameters, target: Target, folder: Path | None) -> str:
+    def text_with(self, parameters: Parameters, target: SwitchTarget, folder: Path | None) -> str:
         """Return the text of the main file with the generation in *folder*, or with none."""
         if folder is None:
             return parameters.given_back()
@@ -129,7 +131,7 @@ class LiveService:
 
     def refusal_without_ours(self) -> str | None:
         """Return why the service refuses the configuration without our part."""
-        return self.refusal(Target(None, {}))
+        return self.refusal(SwitchTarget(None, {}))
 
     def may_go_back(self) -> bool:
         """Return whether the service would accept what served before.
@@ -146,20 +148,20 @@ class LiveService:
 
     def asked(self, main: Path) -> str | None:
         """Return the refusal of the configuration whose main file is *main*."""
-        return refused(self.service, self.facts, self.settings, main)
+        return why_refused(self.service, self.facts, self.settings, main)
 
     # Switching.
 
-    def switch(self, target: Target) -> None:
+    def switch(self, target: SwitchTarget) -> None:
         """Put *target* in place; at every instant, the service could be started."""
         if target.generation is None:
             self.take_out()
             return
         files.link(self.live.current, f"generations/{target.generation}")
         if self.pointer:
-            text = pointing(self.pointer, self.live.current)
+            text = pointer_text(self.pointer, self.live.current)
             if files.text(self.pointer.path) != text:
-                files.write(self.pointer.path, files.encoded(text), 0o644)
+                files.write(self.pointer.path, files.encode_text(text), 0o644)
         elif self.parameters:
             self.parameters.set(target.parameters)
 
@@ -178,15 +180,15 @@ class LiveService:
             self.switch(self.target(self.former))
         return True
 
-    def target(self, generation: str) -> Target:
+    def target(self, generation: str) -> SwitchTarget:
         """Return a generation that was built before, with its parameters."""
         version = written_for(self.live.generations / generation)
         other = version != self.facts.version and version
-        return Target(
+        return SwitchTarget(
             generation,
             self.generations.parameters_of(generation),
             "refused-former-of-version" if other else "refused-former",
-            dotted(version) if other else "",
+            dotted_version(version) if other else "",
         )
 
     # The running service.
@@ -202,7 +204,7 @@ class LiveService:
         if answer.code != 0:
             words = answer.words
             raise ServiceError(failure("not-reloaded", Scope.SERVICE, self.name, words=words))
-        if self.service.workers and not processes.replaced(self.state.pid, workers):
+        if self.service.workers and not processes.wait_for_new_workers(self.state.pid, workers):
             log, words = self.facts.log or "", self.complaints(logged)
             raise ServiceError(
                 failure("old-workers-serve", Scope.SERVICE, self.name, where=log, words=words)
@@ -210,6 +212,6 @@ class LiveService:
 
     def complaints(self, since: int) -> str:
         """Return the error lines that the service wrote into its log, each once."""
-        lines = files.added(self.facts.log, since).splitlines() if self.facts.log else []
+        lines = files.read_added(self.facts.log, since).splitlines() if self.facts.log else []
         grave = (line for line in lines if "[emerg]" in line or "[alert]" in line)
         return "\n".join(dict.fromkeys(line.partition("] ")[2] or line for line in grave))

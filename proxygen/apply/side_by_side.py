@@ -14,7 +14,7 @@ LOOKS = 0.2
 """Seconds after which it is looked again whether to begin no more."""
 
 
-def completed(
+def completed_futures(
     waiting: dict[Future[R], T], stop: Callable[[], bool]
 ) -> Iterator[tuple[T, Future[R]]]:
     """Yield the key of each future, with the future, when it has ended.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from proxygen.assemble import Parts
+from proxygen.assemble import Installation
 from proxygen.host import files
 from proxygen.model.layout import Layout
 from proxygen.model.site import Site
@@ -16,13 +16,13 @@ def note_killed(layout: Layout) -> None:
         files.write(layout.untidy, b"")
 
 
-def tidy(site: Site, parts: Parts, *, killed: bool) -> None:
+def tidy_up(site: Site, installation: Installation, *, killed: bool) -> None:
     """Remove what nobody needs if a run was *killed*, or that was noted.
 
     The caller must hold the lock of obtaining, so that nobody else stores certificates meanwhile.
     """
-    note = parts.layout.untidy
+    note = installation.layout.untidy
     if killed or note.exists():
-        parts.bundles.tidy(each.key for each in site.owners)
+        installation.bundles.tidy(each.key for each in site.owners)
         with suppress(OSError):
             files.remove(note)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from proxygen import assemble
-from proxygen.apply.mails import UNWRITABLE, Memory, tell
+from proxygen.apply.mails import UNWRITABLE, MailMemory, send_mails
 from proxygen.apply.outcome import Outcome
 from proxygen.errors import Coded, StoreFailed
 from proxygen.failure import Scope, not_obtained
@@ -20,7 +20,7 @@ def tell_unwritten(
     layout: Layout,
     now: Callable[[], datetime],
     error: OSError,
-    memory: Memory | None = None,
+    memory: MailMemory | None = None,
 ) -> Outcome:
     """Mail an alert if *error* says that the disk is full or read-only; return the outcome.
 
@@ -38,7 +38,7 @@ def tell_unwritten(
         )
     )
     try:
-        tell(site, assemble.parts(layout, now), outcome, memory)
+        send_mails(site, assemble.build_installation(layout, now), outcome, memory)
     except Exception as second:  # noqa: BLE001 - the disk is what a person must hear of
         outcome.warnings.append(Coded(f"no alert could be mailed: {second}", "nobody-told"))
     return outcome

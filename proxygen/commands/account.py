@@ -17,12 +17,12 @@ from proxygen.model.layout import Layout
 from proxygen.model.schema import DIRECTORIES
 from proxygen.model.site import Acme, Site
 from proxygen.reports.account import account_line, account_report
-from proxygen.reports.document import document
+from proxygen.reports.document import json_document
 from proxygen.terminal.arguments import JSON
 from proxygen.terminal.printing import print_line
 
 if TYPE_CHECKING:
-    from proxygen.issuers.acme_server import Server
+    from proxygen.issuers.acme_server import AcmeServer
 
 LARGEST_BACKUP = 64 * 1024
 
@@ -63,28 +63,28 @@ def command(
     keep the file on another machine. --check tells whether a backup is still valid. Without
     --authority, these options are for the authority that the model names first.
     """
-    site = assemble.site(layout)
-    one = chosen(authority, site)
+    site = assemble.read_site(layout)
+    one = typed_authority(authority, site)
     asked: dict[str, Callable[[], str]] = {}
     if roll_over:
         asked["rolled_over"] = partial(rolled_over, one, layout)
     if backup:
-        asked["exported"] = partial(exported, one, layout, backup)
+        asked["exported"] = partial(export_backup, one, layout, backup)
     if checked:
-        asked["checked"] = partial(good, one, layout, checked)
+        asked["checked"] = partial(check_backup, one, layout, checked)
     if len(asked) > 1:
         raise UsageError("one thing at a time", remedy="give --roll-over, --export or --check")
     done = {word: act() for word, act in asked.items()}
     report = account_report((one,) if asked or authority else site.authorities, layout)
     if as_json:
-        click.echo(document(dict.fromkeys(done, True) | report.as_json()))
+        click.echo(json_document(dict.fromkeys(done, True) | report.as_json()))
     else:
         for words in (*done.values(), *map(str, report.accounts)):
             print_line(words)
     return 0
 
 
-def chosen(typed: str | None, site: Site) -> Acme:
+def typed_authority(typed: str | None, site: Site) -> Acme:
     """Return the authority that was typed, the preferred one for None; raise UsageError."""
     if typed is None:
         return site.acme
@@ -103,19 +103,21 @@ def rolled_over(authority: Acme, layout: Layout) -> str:
     from proxygen.issuers.acme_account import Account
     from proxygen.issuers.acme_backup import no_account
 
-    with lock.held(layout.obtaining):
+    with lock.hold(layout.obtaining):
         if account_line(authority, layout).url is None:
             raise no_account(authority.directory)
-        Account(server(authority), assemble.opened(layout), assemble.secret).roll_over()
+        Account(
+            server_of(authority), assemble.shared_store(layout), assemble.read_secret
+        ).roll_over()
     return "the account has a new key; backups from before are of no use: make a new one"
 
 
-def exported(authority: Acme, layout: Layout, path: Path) -> str:
+def export_backup(authority: Acme, layout: Layout, path: Path) -> str:
     """Write a backup of the account to a new file; return what to say."""
     from proxygen.issuers.acme_backup import Backup
     from proxygen.issuers.acme_kept import KeptAccount
 
-    kept = KeptAccount(assemble.opened(layout), authority.directory)
+    kept = KeptAccount(assemble.shared_store(layout), authority.directory)
     content = Backup.of(kept, authority.directory, datetime.now(UTC)).content
     try:
         files.create(path, content)
@@ -127,7 +129,7 @@ def exported(authority: Acme, layout: Layout, path: Path) -> str:
     return f"{path} holds the account and its private key: keep it safe"
 
 
-def good(authority: Acme, layout: Layout, path: Path) -> str:
+def check_backup(authority: Acme, layout: Layout, path: Path) -> str:
     """Check a backup; return what to say when it is good."""
     from proxygen.issuers.acme_backup import NAME_ONE, Backup
     from proxygen.issuers.acme_kept import KeptAccount
@@ -138,14 +140,14 @@ def good(authority: Acme, layout: Layout, path: Path) -> str:
         raise UsageError(f"{path}: {error.strerror}", remedy=NAME_ONE) from error
     if content is None:
         raise UsageError(f"there is no file {path}", remedy=NAME_ONE)
-    kept = KeptAccount(assemble.opened(layout), authority.directory)
-    Backup.read(content, str(path)).check(kept, server(authority))
+    kept = KeptAccount(assemble.shared_store(layout), authority.directory)
+    Backup.read(content, str(path)).check(kept, server_of(authority))
     return f"{path} is a good backup: its key is in use, and the authority knows it"
 
 
-def server(authority: Acme) -> Server:
+def server_of(authority: Acme) -> AcmeServer:
     """Return the server of an authority."""
-    from proxygen.issuers.acme_server import Server
+    from proxygen.issuers.acme_server import AcmeServer
     from proxygen.issuers.acme_transport import Pace
 
-    return Server(authority, 1, lambda: datetime.now(UTC), Pace())
+    return AcmeServer(authority, 1, lambda: datetime.now(UTC), Pace())

@@ -10,29 +10,31 @@ import click
 
 from proxygen import assemble
 from proxygen.apply.outcome import Outcome, Progress
-from proxygen.assemble import Parts
+from proxygen.assemble import Installation
 from proxygen.errors import IssueFailed
 from proxygen.model.layout import Layout
 from proxygen.model.site import Site
 from proxygen.names.states import State
 from proxygen.reconcile import Alone, reconcile
 from proxygen.terminal import completion
-from proxygen.terminal.arguments import JSON, VERBOSE, duration, owner
+from proxygen.terminal.arguments import JSON, VERBOSE, typed_duration, typed_owner
 from proxygen.terminal.outcome import told_all
-from proxygen.terminal.progress import progress
-from proxygen.terminal.walk import Show, now, over, run_of
-from proxygen.texts.names import named
+from proxygen.terminal.progress import show_progress
+from proxygen.terminal.walk import Show, run_of, site_for_second_round, time_of_day
+from proxygen.texts.names import model_names
 
 JUST_NOW = timedelta(days=1)
 """How long a name may have been in trouble for `--wait-dns` to wait for it unless it is named."""
 
 
 @click.command
-@click.argument("domains", nargs=-1, metavar="[DOMAIN]...", shell_complete=completion.domains)
+@click.argument(
+    "domains", nargs=-1, metavar="[DOMAIN]...", shell_complete=completion.complete_domains
+)
 @click.option(
     "--wait-dns",
     metavar="TIME",
-    callback=duration,
+    callback=typed_duration,
     help="Wait up to TIME (30s, 10m, 1h) for DNS changes that you have just made.",
 )
 @click.option(
@@ -43,7 +45,7 @@ JUST_NOW = timedelta(days=1)
 @click.option(
     "--wait-lock",
     metavar="TIME",
-    callback=duration,
+    callback=typed_duration,
     help="Wait up to TIME for another run to end, instead of exiting with 7.",
 )
 @VERBOSE
@@ -75,29 +77,33 @@ def command(
       8  done, but a removal is held back until you confirm it
       9  done, but an included file with mistakes is set aside
     """
-    site = assemble.site(layout, confirmed=confirm_removal)
-    only = tuple(owner(domain, site) for domain in domains)
+    site = assemble.read_site(layout, confirmed=confirm_removal)
+    only = tuple(typed_owner(domain, site) for domain in domains)
 
-    def once(latest: Site, parts: Parts, shown: Progress, alone: Alone) -> Outcome:
-        return reconcile(latest, parts, shown, only, alone)
+    def once(latest: Site, installation: Installation, shown: Progress, alone: Alone) -> Outcome:
+        return reconcile(latest, installation, shown, only, alone)
 
     show = Show(as_json, verbose)
     outcome = run_of(layout, site, once, show=show, wait=wait_lock, asked=only)
-    site = over(layout, site)
+    site = site_for_second_round(layout, site)
     until, chosen, joined = time.monotonic() + wait_dns, only, set[str]()
     while (left := until - time.monotonic()) > 0:
         right = dns_awaited(layout, site, chosen, left, show)
-        late = set(joining(layout, site, chosen)) - {of for of, _ in outcome.failures} - joined
+        late = (
+            set(owners_to_complete(layout, site, chosen))
+            - {of for of, _ in outcome.failures}
+            - joined
+        )
         joined |= late
         if not (right := right | late):
             break
         only = tuple(sorted(right))
         second = run_of(layout, site, once, show=show, wait=wait_lock, asked=only)
-        outcome = both(outcome, second, right)
+        outcome = join_outcomes(outcome, second, right)
     return told_all(outcome, as_json=as_json, verbose=verbose)
 
 
-def both(first: Outcome, second: Outcome, owners: Collection[str]) -> Outcome:
+def join_outcomes(first: Outcome, second: Outcome, owners: Collection[str]) -> Outcome:
     """Return what two rounds did, of which the second obtained for some *owners* only."""
     others = [
         (of, error)
@@ -117,39 +123,56 @@ def dns_awaited(
 
     Nobody is kept from a round meanwhile.
     """
-    from proxygen.apply.preflight import Looking, awaited, in_trouble, listens
+    from proxygen.apply.preflight import (
+        NameChecks,
+        is_own_listener,
+        names_not_ready,
+        wait_for_names,
+    )
 
-    parts = assemble.parts(layout, now)
-    asked = in_trouble(site, parts, owners, now() - JUST_NOW)
+    installation = assemble.build_installation(layout, time_of_day)
+    asked = names_not_ready(site, installation, owners, time_of_day() - JUST_NOW)
     if not asked:
         return set()
-    with progress(quiet=show.as_json, verbose=show.verbose) as shown:
-        shown.say(f"waiting up to {typed(round(most))} for the DNS of {many(len(asked))}")
-        right = awaited(Looking(site, parts, listens(site, parts)), asked, most, shown.say)
+    with show_progress(quiet=show.as_json, verbose=show.verbose) as shown:
+        shown.say(
+            f"waiting up to {duration_typed(round(most))} for the DNS of "
+            f"{names_in_words(len(asked))}"
+        )
+        right = wait_for_names(
+            NameChecks(site, installation, is_own_listener(site, installation)),
+            asked,
+            most,
+            shown.say,
+        )
         if not right:
-            shown.say(f"the DNS of {many(len(asked))} is not right yet: see `proxygen names`")
+            shown.say(
+                f"the DNS of {names_in_words(len(asked))} is not right yet: see `proxygen names`"
+            )
     return right
 
 
-def joining(layout: Layout, site: Site, owners: Collection[str]) -> Iterator[str]:
+def owners_to_complete(layout: Layout, site: Site, owners: Collection[str]) -> Iterator[str]:
     """Yield the owners, among *owners* if any, of which a certificate lacks a name that is ready.
 
     Alone it would wait for others; somebody who waits does not want that.
     """
-    parts = assemble.parts(layout, now)
-    for each in named(site, parts.bundles.all(), parts.names.all(), now()):
+    installation = assemble.build_installation(layout, time_of_day)
+    for each in model_names(
+        site, installation.bundles.all(), installation.names.all(), time_of_day()
+    ):
         chosen = not owners or each.owner.key in owners
-        ready = each.state is State.READY and each.known and each.known.ready_since
+        ready = each.state is State.READY and each.name_state and each.name_state.ready_since
         if chosen and ready and each.bundle:
             yield each.owner.key
 
 
-def typed(seconds: int) -> str:
+def duration_typed(seconds: int) -> str:
     """Return a time as somebody types it."""
     minutes, rest = divmod(seconds, 60)
     return f"{seconds} s" if rest or not minutes else f"{minutes} min"
 
 
-def many(count: int) -> str:
+def names_in_words(count: int) -> str:
     """Return so many names in words."""
     return "1 name" if count == 1 else f"{count:,} names"

@@ -8,12 +8,12 @@ from datetime import UTC, datetime, timedelta
 import click
 
 from proxygen.model.layout import Layout
-from proxygen.reports.check import DAY, Result, looked
-from proxygen.reports.document import document
+from proxygen.reports.check import DAY, Result, check_result
+from proxygen.reports.document import json_document
 from proxygen.reports.health import (
-    Finding,
+    ExpiryThresholds,
+    HealthFinding,
     Level,
-    Limits,
 )
 from proxygen.terminal.arguments import JSON
 
@@ -29,17 +29,17 @@ class Plugin(click.Command):
         try:
             return super().parse_args(ctx, args)
         except click.UsageError as error:
-            found = Finding(Level.UNKNOWN, "usage", error.format_message())
-            show(Result(Level.UNKNOWN, (found,), {}), as_json=as_json)
+            found = HealthFinding(Level.UNKNOWN, "usage", error.format_message())
+            print_result(Result(Level.UNKNOWN, (found,), {}), as_json=as_json)
             raise SystemExit(int(Level.UNKNOWN)) from error
 
 
-def show(result: Result, *, as_json: bool) -> None:
+def print_result(result: Result, *, as_json: bool) -> None:
     """Print how it is."""
-    click.echo(document(result.as_json()) if as_json else str(result))
+    click.echo(json_document(result.as_json()) if as_json else str(result))
 
 
-def days(ctx: click.Context, param: click.Parameter, value: str | None) -> timedelta | None:
+def typed_days(ctx: click.Context, param: click.Parameter, value: str | None) -> timedelta | None:
     """Return a number of days as a time; raise UsageError for what is none."""
     if value is None:
         return None
@@ -54,13 +54,13 @@ def days(ctx: click.Context, param: click.Parameter, value: str | None) -> timed
 @click.option(
     "--warning",
     metavar="DAYS",
-    callback=days,
+    callback=typed_days,
     help="WARNING this many days before a certificate ends.",
 )
 @click.option(
     "--critical",
     metavar="DAYS",
-    callback=days,
+    callback=typed_days,
     help="CRITICAL this many days before a certificate ends.",
 )
 @JSON
@@ -75,6 +75,6 @@ def command(
     certificate is a WARNING in its last 5 days (or the last 20 % of a shorter lifetime), and
     CRITICAL in its last 2 days (8 %).
     """
-    result = looked(layout, Limits(warning, critical), datetime.now(UTC))
-    show(result, as_json=as_json)
+    result = check_result(layout, ExpiryThresholds(warning, critical), datetime.now(UTC))
+    print_result(result, as_json=as_json)
     return int(result.level)

@@ -8,22 +8,31 @@ import click
 
 from proxygen import assemble
 from proxygen.errors import UsageError
-from proxygen.host.suffixes import registered
-from proxygen.languages.lines import visible
-from proxygen.model.hosts import BadName, host_name, readable
+from proxygen.host.suffixes import registered_domain
+from proxygen.languages.lines import terminal_text
+from proxygen.model.hosts import BadName, host_name, readable_name
 from proxygen.model.layout import Layout
-from proxygen.plan.records import Presence, zone
-from proxygen.reports.dns import DnsReport, Line, counted, dns_report, many, number_missing
-from proxygen.reports.document import document
+from proxygen.plan.records import Presence, zone_fragment
+from proxygen.reports.dns import (
+    DnsReport,
+    RecordLine,
+    count_records,
+    dns_report,
+    number_missing,
+    records_in_words,
+)
+from proxygen.reports.document import json_document
 from proxygen.terminal import completion
-from proxygen.terminal.arguments import JSON, owner
-from proxygen.terminal.printing import echo, print_line
-from proxygen.terminal.progress import progress
-from proxygen.terminal.tables import table
+from proxygen.terminal.arguments import JSON, typed_owner
+from proxygen.terminal.printing import print_line, print_text
+from proxygen.terminal.progress import show_progress
+from proxygen.terminal.tables import table_lines
 
 
 @click.command(short_help="Show the DNS records that the model needs.")
-@click.argument("domains", nargs=-1, metavar="[DOMAIN]...", shell_complete=completion.domains)
+@click.argument(
+    "domains", nargs=-1, metavar="[DOMAIN]...", shell_complete=completion.complete_domains
+)
 @click.option("--zone", "as_zone", is_flag=True, help="Print the records as lines of a zone file.")
 @click.option("--missing", is_flag=True, help="Show only the records that are missing now.")
 @click.option(
@@ -58,40 +67,42 @@ def command(
     """
     if missing and not check:
         raise UsageError("--missing needs the check", remedy="leave out --no-check")
-    into = host(delegated)
-    site = assemble.site(layout)
+    into = typed_zone(delegated)
+    site = assemble.read_site(layout)
     now = datetime.now(UTC)
-    parts = assemble.parts(layout, lambda: now)
-    only = {owner(each, site) for each in domains}
-    with progress(quiet=as_json) as shown:
+    installation = assemble.build_installation(layout, lambda: now)
+    only = {typed_owner(each, site) for each in domains}
+    with show_progress(quiet=as_json) as shown:
         counting = shown.count if check else None
         report = dns_report(
-            *(site, parts, only), check=counting, strict=strict, zone=into, missing=missing
+            *(site, installation, only), check=counting, strict=strict, zone=into, missing=missing
         )
     if as_json:
-        click.echo(document(report.as_json()))
+        click.echo(json_document(report.as_json()))
     elif as_zone:
         heading = f"records that the model needs, {now:%Y-%m-%d %H:%M} UTC"
         found = [each.record for each in report.lines]
-        text = zone(found, registered, (heading, *report.notes))
-        click.echo(visible(text), nl=False)
+        text = zone_fragment(found, registered_domain, (heading, *report.notes))
+        click.echo(terminal_text(text), nl=False)
     else:
-        show(report)
+        print_report(report)
     return 0
 
 
-def show(report: DnsReport) -> None:
+def print_report(report: DnsReport) -> None:
     """Print a report for people."""
     if report.lines:
         headings = HEADINGS if report.is_checked else HEADINGS[:-1]
-        for line in table(headings, (cells(each)[: len(headings)] for each in report.lines)):
+        for line in table_lines(
+            headings, (record_cells(each)[: len(headings)] for each in report.lines)
+        ):
             click.echo(line)
-    print_line(summary(report))
+    print_line(records_summary(report))
     for each in report.notes:
-        echo(f"note: {each}", err=True)
+        print_text(f"note: {each}", err=True)
 
 
-def host(typed: str | None) -> str | None:
+def typed_zone(typed: str | None) -> str | None:
     """Return the name of a zone that was typed; raise UsageError for what is none."""
     try:
         return host_name(typed) if typed else None
@@ -99,26 +110,26 @@ def host(typed: str | None) -> str | None:
         raise UsageError(f"{typed}: {error.reason}", remedy=error.remedy) from error
 
 
-def summary(report: DnsReport) -> str:
+def records_summary(report: DnsReport) -> str:
     """Return how many of the records are shown, are missing, and are unknown."""
-    missing, unknown = number_missing(report.every), counted(report.every, Presence.UNKNOWN)
+    missing, unknown = number_missing(report.every), count_records(report.every, Presence.UNKNOWN)
     more = f", {unknown:,} unknown" if unknown else ""
     if not report.is_checked:
-        return many(len(report.every))
+        return records_in_words(len(report.every))
     if report.lines:
         told = "unknown whether missing" if missing is None else f"{missing:,} missing{more}"
-        return f"{many(len(report.lines))}, {told}"
+        return f"{records_in_words(len(report.lines))}, {told}"
     return f"nothing is known to be missing{more}" if unknown else "nothing is missing"
 
 
 HEADINGS = ("NAME", "TYPE", "VALUE", "FOR", "NOW")
 
 
-def cells(each: Line) -> tuple[str, ...]:
+def record_cells(each: RecordLine) -> tuple[str, ...]:
     """Return the columns of one record."""
     record = each.record
     more = f" (+{len(record.owners) - 1})" if len(record.owners) > 1 else ""
-    whose = f"{readable(record.owners[0])}{more}"
+    whose = f"{readable_name(record.owners[0])}{more}"
     now = f"; now {each.now}" if each.now else ""
     present = f"{each.presence or ''}{now}"
-    return readable(record.name), record.type, record.value, whose, present
+    return readable_name(record.name), record.type, record.value, whose, present

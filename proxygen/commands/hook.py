@@ -13,24 +13,24 @@ import click
 from proxygen import assemble
 from proxygen.apply.hooks import Hooks
 from proxygen.apply.outcome import Outcome, Progress
-from proxygen.assemble import Parts
-from proxygen.errors import Coded, IssueFailed, UsageError, coded
+from proxygen.assemble import Installation
+from proxygen.errors import Coded, IssueFailed, UsageError, coded_words
 from proxygen.failure import not_obtained
-from proxygen.hooks.callers import Brought, recognised
+from proxygen.hooks.callers import ObtainedFiles, recognise_caller
 from proxygen.host import files
-from proxygen.host.trust import roots
-from proxygen.issuers.file import contents
+from proxygen.host.trust import system_roots
+from proxygen.issuers.file import read_contents
 from proxygen.issuers.file_apart import Apart
 from proxygen.model.certificate import KeyAndChain
-from proxygen.model.hosts import readable
+from proxygen.model.hosts import readable_name
+from proxygen.model.inspection import require_usable
 from proxygen.model.layout import Layout
 from proxygen.model.site import Site
-from proxygen.model.verdicts import require
 from proxygen.model.x509 import chain_of, covered_names
 from proxygen.plan.ownership import Claim, Offer, claims
 from proxygen.reconcile import Alone, deploy_alone
 from proxygen.terminal.arguments import JSON, VERBOSE
-from proxygen.terminal.walk import Show, run
+from proxygen.terminal.walk import Show, run_once
 
 WAYS = """have your client call it, or do so by hand:
       certbot: --deploy-hook "proxygen hook"
@@ -83,25 +83,25 @@ def command(
     URL) that has `certificate: hook` and all of whose names it covers. The exit codes are those of
     `apply`; 2: no owner in the model wants the certificate.
     """
-    brought = by_hand(certificate, key, chain) or recognised(os.environ)
+    brought = by_hand(certificate, key, chain) or recognise_caller(os.environ)
     if brought is None:
         raise unknown_caller(os.environ)
-    site = assemble.site(layout)
-    read(brought)  # what is wrong with it is told without waiting for another run
+    site = assemble.read_site(layout)
+    read_obtained(brought)  # what is wrong with it is told without waiting for another run
 
-    def once(latest: Site, parts: Parts, shown: Progress, alone: Alone) -> Outcome:
-        return taken_over(brought, latest, parts, shown, alone)
+    def once(latest: Site, installation: Installation, shown: Progress, alone: Alone) -> Outcome:
+        return taken_over(brought, latest, installation, shown, alone)
 
-    return run(layout, site, once, show=Show(as_json, verbose), wait=wait)
+    return run_once(layout, site, once, show=Show(as_json, verbose), wait=wait)
 
 
-def by_hand(certificate: Path | None, key: Path | None, chain: Path | None) -> Brought | None:
+def by_hand(certificate: Path | None, key: Path | None, chain: Path | None) -> ObtainedFiles | None:
     """Return what the options name, None without any; raise UsageError for a part of them."""
     if certificate is None and key is None and chain is None:
         return None
     if certificate is None or key is None:
         raise UsageError("--certificate and --key belong together", remedy="name both")
-    return Brought(BY_HAND, certificate, key, (chain,) if chain else ())
+    return ObtainedFiles(BY_HAND, certificate, key, (chain,) if chain else ())
 
 
 def unknown_caller(environment: Iterable[str]) -> UsageError:
@@ -116,14 +116,14 @@ def unknown_caller(environment: Iterable[str]) -> UsageError:
     )
 
 
-def read(brought: Brought) -> tuple[KeyAndChain, list[str]]:
+def read_obtained(brought: ObtainedFiles) -> tuple[KeyAndChain, list[str]]:
     """Return key and chain as they were brought, and warnings; raise IssueFailed."""
     chain = [path for path in brought.chain if brought.client == BY_HAND or files.is_regular(path)]
     paths = tuple(dict.fromkeys((brought.certificate, brought.key, *chain)))
     try:
         with Apart() as reader:
-            pair = reader.assemble(contents(paths), None)
-        bad = require(pair, (), datetime.now(UTC))
+            pair = reader.assemble(read_contents(paths), None)
+        bad = require_usable(pair, (), datetime.now(UTC))
     except IssueFailed as error:
         why = replace(
             error.failure,
@@ -136,31 +136,36 @@ def read(brought: Brought) -> tuple[KeyAndChain, list[str]]:
 
 
 def taken_over(
-    brought: Brought, site: Site, parts: Parts, shown: Progress, alone: Alone
+    brought: ObtainedFiles, site: Site, installation: Installation, shown: Progress, alone: Alone
 ) -> Outcome:
     """Store the certificate for those whose it is, and make what is into what should be."""
-    pair, doubts = read(brought)
-    offer = Offer(pair, files_of(brought), roots(), parts.bundles.material, parts.now())
-    found = list(claims(offer, site, parts.bundles.all()))
+    pair, doubts = read_obtained(brought)
+    offer = Offer(
+        pair, files_of(brought), system_roots(), installation.bundles.material, installation.now()
+    )
+    found = list(claims(offer, site, installation.bundles.all()))
     accepted = [each for each in found if each.accepted]
     if not accepted:
         raise not_taken(pair, found)
-    Hooks(parts).begin()
+    Hooks(installation).begin()
     with alone.deploying():
-        done = [kept(each, brought, pair, parts) for each in accepted]
+        done = [keep_bundle(each, brought, pair, installation) for each in accepted]
     for words in done:
         shown.say(words)
-    outcome = deploy_alone(site, parts, shown, alone)
+    outcome = deploy_alone(site, installation, shown, alone)
     outcome.done[:0] = (
         Coded(words, "adopt", each.owner.key) for words, each in zip(done, accepted, strict=True)
     )
     told = dict.fromkeys(doubt for each in accepted for doubt in each.doubts)
     refusals = (each.refusal.what for each in found if each.refusal)
-    outcome.warnings[:0] = [*coded("doubtful", (*doubts, *told)), *coded("not-adopted", refusals)]
+    outcome.warnings[:0] = [
+        *coded_words("doubtful", (*doubts, *told)),
+        *coded_words("not-adopted", refusals),
+    ]
     return outcome
 
 
-def files_of(brought: Brought) -> set[Path]:
+def files_of(brought: ObtainedFiles) -> set[Path]:
     """Return the files of a certificate as a model may name them; certbot knows four of them."""
     named = {brought.certificate, brought.key, *brought.chain}
     if brought.client == "certbot":
@@ -168,12 +173,14 @@ def files_of(brought: Brought) -> set[Path]:
     return {path.absolute() for path in named}
 
 
-def kept(claim: Claim, brought: Brought, pair: KeyAndChain, parts: Parts) -> str:
+def keep_bundle(
+    claim: Claim, brought: ObtainedFiles, pair: KeyAndChain, installation: Installation
+) -> str:
     """Store the certificate for one owner; return that in words."""
-    owner, bundle = readable(claim.owner.key), claim.bundle
+    owner, bundle = readable_name(claim.owner.key), claim.bundle
     if bundle is None:
         return f"{owner}: its files were renewed by {brought.client}"
-    parts.bundles.save(pair, bundle)
+    installation.bundles.save(pair, bundle)
     until = f"until {bundle.not_after:%Y-%m-%d %H:%M} UTC, from {bundle.issued_by}"
     own = "; proxygen renews it itself from now on" if bundle.issuer == "acme" else ""
     return f"{owner}: certificate adopted from {brought.client}, {until}{own}"
@@ -187,7 +194,7 @@ def not_taken(pair: KeyAndChain, found: Sequence[Claim]) -> UsageError | IssueFa
     """
     if not found:
         names = covered_names(chain_of(pair)[0])
-        shown = ", ".join(map(readable, names[:10])) + (" …" if len(names) > 10 else "")
+        shown = ", ".join(map(readable_name, names[:10])) + (" …" if len(names) > 10 else "")
         return UsageError(
             f"nobody in the model has a name of this certificate: {shown or 'it has none'}",
             remedy="add the domain with `url:` and `certificate: hook`, or do not call "

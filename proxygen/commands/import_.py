@@ -13,16 +13,22 @@ import click
 from proxygen import assemble
 from proxygen.errors import ModelError, UsageError
 from proxygen.host import files
-from proxygen.host.suffixes import registered
+from proxygen.host.suffixes import registered_domain
 from proxygen.importing import started
 from proxygen.importing.draft import draft_model
 from proxygen.importing.host import HostInventory, take_inventory
 from proxygen.importing.leaving import switching_off
 from proxygen.importing.owners import Draft, DraftOwner, Preferences
-from proxygen.importing.read_back import backends, files_of, is_same, set_aside, without_mistakes
+from proxygen.importing.read_back import (
+    draft_backends,
+    files_of,
+    is_same,
+    set_aside,
+    without_mistakes,
+)
 from proxygen.importing.reading import ClientFiles, is_url
 from proxygen.importing.text import backend_lines, one_line
-from proxygen.languages.lines import visible
+from proxygen.languages.lines import terminal_text
 from proxygen.model.hosts import BadName, host_name, is_placeholder, mail_address, url_host
 from proxygen.model.layout import Layout
 from proxygen.model.schema import DIRECTORIES
@@ -67,7 +73,7 @@ def command(
     wish = Preferences(
         checked_option(url, url_host), checked_option(contact, mail_address), asked, own_name()
     )
-    draft = draft_model(found, wish, names_of(site), registered, keys_of(site))
+    draft = draft_model(found, wish, names_of(site), registered_domain, keys_of(site))
     if site is None and draft.main is None:
         raise UsageError(
             "nothing here tells the global URL: no mail service presents a certificate",
@@ -77,10 +83,10 @@ def command(
         draft.domains = [*with_backends(draft, site)]
     draft.domains = without_mistakes(layout, draft, now)
     for words in (*found.everything.troubles, *draft.notes):
-        click.echo(f"note: {visible(words)}", err=True)
+        click.echo(f"note: {terminal_text(words)}", err=True)
     wrote = [*write_new_files(layout, files_of(layout, draft, now, agreed=agree_to_terms))]
     after = model_if_right(layout)
-    report(layout, site, after, draft, wrote)
+    print_result(layout, site, after, draft, wrote)
     switch_off(layout, after, found)
     return 0
 
@@ -96,7 +102,7 @@ def present_model(layout: Layout) -> Site | None:
     except OSError as error:
         what = f"{layout.config} cannot be read: {error.strerror}"
         raise UsageError(what, remedy="run it as root, or with --config") from error
-    site = assemble.site(layout)
+    site = assemble.read_site(layout)
     if site.mistakes:
         raise set_aside(site)
     return site
@@ -105,7 +111,7 @@ def present_model(layout: Layout) -> Site | None:
 def model_if_right(layout: Layout) -> Site | None:
     """Return the model as it is now, None where it is not right yet: `validate` tells."""
     try:
-        return assemble.site(layout)
+        return assemble.read_site(layout)
     except ModelError:
         return None
 
@@ -150,7 +156,7 @@ def with_backends(draft: Draft, site: Site) -> Iterator[DraftOwner]:
 
     The same backend may be called otherwise there, and another one the same.
     """
-    ours = backends(draft)
+    ours = draft_backends(draft)
     for each in draft.domains:
         if not each.backend or each.idle:
             yield each
@@ -190,7 +196,7 @@ def write_new_files(layout: Layout, texts: Mapping[Path, str]) -> Iterator[Path]
         raise UsageError(what, remedy="run it as root, or with --config") from error
 
 
-def report(
+def print_result(
     layout: Layout, before: Site | None, after: Site | None, draft: Draft, wrote: list[Path]
 ) -> None:
     """Tell what was written, what is left as it is, and what to add to a model that is there."""
@@ -227,7 +233,7 @@ def switch_off(layout: Layout, site: Site | None, found: HostInventory) -> None:
         return
 
     def starting(clients: Collection[str]) -> Iterator[str]:
-        return started.commands(clients, layout, ClientFiles())
+        return started.stop_commands(clients, layout, ClientFiles())
 
     lines = [*switching_off(found, site, starting)]
     if lines:

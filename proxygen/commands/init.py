@@ -15,7 +15,7 @@ import click
 from proxygen import DOCUMENTS, SCHEMA, registry
 from proxygen.errors import UsageError
 from proxygen.host import files, processes
-from proxygen.host.suffixes import registered
+from proxygen.host.suffixes import registered_domain
 from proxygen.importing.finding import lineages
 from proxygen.model.hosts import BadName, host_name, is_placeholder, mail_address, url_host
 from proxygen.model.layout import Layout
@@ -111,7 +111,7 @@ def command(
     if rather_import(layout):
         click.echo("run `proxygen import`: it writes a model from them")
         return 0
-    askable(
+    require_terminal(
         {
             "--url": url,
             "--contact": contact,
@@ -137,7 +137,7 @@ def command(
         type=click.Choice(["generic", "bluemind", "none"]),
         default="bluemind" if layout.host("/etc/bm").is_dir() else "generic",
     )
-    write(path, model(host, domain, address, kind, serves, agreed=agreed))
+    write_new_model(path, model_text(host, domain, address, kind, serves, agreed=agreed))
     click.echo(f"wrote {path}; next: look through it, then `proxygen plan`")
     if any(map(is_placeholder, (host, address.rpartition("@")[2]))):
         words = "note: it has names for examples and tests, for which no public authority issues"
@@ -164,7 +164,7 @@ def rather_import(layout: Layout) -> bool:
 AGREE = "--agree-to-terms or --no-agree-to-terms"
 
 
-def askable(given: Mapping[str, object]) -> None:
+def require_terminal(given: Mapping[str, object]) -> None:
     """Raise UsageError that names the options left open, where nobody can be asked for them."""
     missing = [option for option, value in given.items() if value is None]
     if missing and not (sys.stdin and sys.stdin.isatty()):
@@ -199,17 +199,17 @@ def own_url() -> str:
 
 def domain_of(host: str) -> str:
     """Return the domain that mail for the hostmaster of *host* goes to."""
-    return host if registered(host) == host else host.partition(".")[2]
+    return host if registered_domain(host) == host else host.partition(".")[2]
 
 
-def model(
+def model_text(
     host: str, domain: str, contact: str, certificate: str, application: str, *, agreed: bool
 ) -> str:
     """Return the text of a first model."""
     found = [
         word
         for word, service in registry.services().items()
-        if processes.found((service.kind, *service.programs))
+        if processes.find_program((service.kind, *service.programs))
     ]
     served = application in UPSTREAMS
     text = MODEL.format(
@@ -229,7 +229,7 @@ def model(
     return FOR_EDITORS.format(SCHEMA) + text if Path(SCHEMA).is_file() else text
 
 
-def write(path: Path, text: str) -> None:
+def write_new_model(path: Path, text: str) -> None:
     """Write the model file, readable by all as it holds no secret."""
     try:
         for folder in (path.parent, path.parent / "domains.d"):

@@ -21,13 +21,13 @@ from proxygen import assemble
 from proxygen.errors import Coded, ServiceError, UsageError, words_json
 from proxygen.failure import Scope, failure
 from proxygen.host import files, processes
-from proxygen.languages.lines import visible
+from proxygen.languages.lines import terminal_text
 from proxygen.model.layout import Layout
 from proxygen.observe.installed import group_of
-from proxygen.observe.services import states
-from proxygen.reports.document import document
+from proxygen.observe.services import service_states
+from proxygen.reports.document import json_document
 from proxygen.services import Command
-from proxygen.systemd.dropins import beside, drop_in
+from proxygen.systemd.dropins import drop_in, dropin_path
 from proxygen.systemd.units import DAEMON, FAILED, MARK, SCRIPT, TIMER, Surroundings, units
 from proxygen.terminal.arguments import JSON
 
@@ -92,32 +92,32 @@ def command(layout: Layout, timer: bool, no_start: bool, remove: bool, as_json: 
         chosen, other = (TIMER, DAEMON) if timer else (DAEMON, TIMER)
         wanted = (*chosen, *FAILED)
         own = [] if packaged else [scripts / SCRIPT]
-        written = (folder / form for name in wanted for form in (name, beside(name)))
+        written = (folder / form for name in wanted for form in (name, dropin_path(name)))
         refuse_foreign([*written, *own])
         package = package_texts()
-        texts = units(package, surroundings(layout, packaged))
+        texts = units(package, surroundings_here(layout, packaged))
         take_away(folder, other, layout, done)
         switch_off(packaged, other, layout, done)
         make_way(folder, packaged, wanted, layout, done)
         if packaged:
             take_away_script(scripts, done)
         else:
-            put(scripts, {SCRIPT: package[SCRIPT]}, {}, done)
-        put(folder, {name: texts[name] for name in wanted}, packaged, done)
-        start(STARTED_TIMER if timer else STARTED, layout, done, begin=not no_start)
-    say(done, as_json=as_json)
+            put_units(scripts, {SCRIPT: package[SCRIPT]}, {}, done)
+        put_units(folder, {name: texts[name] for name in wanted}, packaged, done)
+        start_unit(STARTED_TIMER if timer else STARTED, layout, done, begin=not no_start)
+    print_done(done, as_json=as_json)
     return 0
 
 
-def say(done: Done, *, as_json: bool) -> None:
+def print_done(done: Done, *, as_json: bool) -> None:
     """Print what was changed, and what a person has to do."""
     if as_json:
-        click.echo(document(done.as_json()))
+        click.echo(json_document(done.as_json()))
         return
     for words in done.changed or ["nothing to do"]:
-        click.echo(visible(words))
+        click.echo(terminal_text(words))
     for words in done.left:
-        click.echo(visible(words), err=True)
+        click.echo(terminal_text(words), err=True)
 
 
 # What the units depend on.
@@ -151,20 +151,22 @@ def started_by(texts: Mapping[str, str]) -> Path | None:
     return Path(found[1]) if found else None
 
 
-def surroundings(layout: Layout, packaged: Mapping[str, str]) -> Surroundings:
+def surroundings_here(layout: Layout, packaged: Mapping[str, str]) -> Surroundings:
     """Return what the units depend on, on this host."""
     folders, groups = asked_of_the_model(layout)
-    writable = {files.whole(layout.host(path)) for path in WRITTEN} | set(map(files.whole, folders))
+    writable = {files.absolute_path(layout.host(path)) for path in WRITTEN} | set(
+        map(files.absolute_path, folders)
+    )
     program = started_by(packaged)
     return Surroundings(
-        command=(*((str(program),) if program else this_program()), *options(layout)),
-        systemd=version(),
+        command=(*((str(program),) if program else this_program()), *command_options(layout)),
+        systemd=systemd_version(),
         writable=tuple(sorted(writable)),
         groups=groups,
-        hour=hour(layout),
-        script=files.whole(layout.host(PACKAGED_SCRIPTS if packaged else SCRIPTS)) / SCRIPT,
-        outage=files.whole(layout.outage),
-        mail=tuple(files.whole(layout.host(path)) for path in MAIL),
+        hour=timer_hour(layout),
+        script=files.absolute_path(layout.host(PACKAGED_SCRIPTS if packaged else SCRIPTS)) / SCRIPT,
+        outage=files.absolute_path(layout.outage),
+        mail=tuple(files.absolute_path(layout.host(path)) for path in MAIL),
     )
 
 
@@ -172,15 +174,15 @@ def this_program() -> tuple[str, ...]:
     """Return how this very program is started."""
     path = Path(sys.argv[0])
     if path.name == "__main__.py":
-        return (str(files.whole(Path(sys.executable))), "-I", "-m", "proxygen")
-    return (str(files.whole(path)),)
+        return (str(files.absolute_path(Path(sys.executable))), "-I", "-m", "proxygen")
+    return (str(files.absolute_path(path)),)
 
 
-def options(layout: Layout) -> tuple[str, ...]:
+def command_options(layout: Layout) -> tuple[str, ...]:
     """Return the options before the command that lead to the same files."""
-    root = () if layout.root == Path("/") else ("--root", str(files.whole(layout.root)))
-    usual = files.whole(layout.config) == files.whole(layout.etc / "proxygen.yaml")
-    return root if usual else (*root, "--config", str(files.whole(layout.config)))
+    root = () if layout.root == Path("/") else ("--root", str(files.absolute_path(layout.root)))
+    usual = files.absolute_path(layout.config) == files.absolute_path(layout.etc / "proxygen.yaml")
+    return root if usual else (*root, "--config", str(files.absolute_path(layout.config)))
 
 
 def asked_of_the_model(layout: Layout) -> tuple[tuple[Path, ...], tuple[str, ...]]:
@@ -190,26 +192,28 @@ def asked_of_the_model(layout: Layout) -> tuple[tuple[Path, ...], tuple[str, ...
     """
     if not layout.config.is_file():
         return (), ()
-    site = assemble.site(layout)
-    parts = assemble.parts(layout, lambda: datetime.now(UTC))
-    found = {name: state.facts for name, state in states(site, parts) if state.facts}
+    site = assemble.read_site(layout)
+    installation = assemble.build_installation(layout, lambda: datetime.now(UTC))
+    found = {name: state.facts for name, state in service_states(site, installation) if state.facts}
     paths = [layout.host(str(site.metrics.file))] if site.metrics.file else []
     for name, facts in found.items():
-        pointer = parts.services[name].pointer(facts.main)
+        pointer = installation.services[name].pointer(facts.main)
         paths += [path for path in (facts.main, facts.log, facts.pid_file) if path]
         paths += [pointer.path] if pointer else []
-    return tuple(path.parent for path in paths), groups(each.user for each in found.values())
+    return tuple(path.parent for path in paths), certificate_groups(
+        each.user for each in found.values()
+    )
 
 
-def groups(users: Iterable[str | None]) -> tuple[str, ...]:
+def certificate_groups(users: Iterable[str | None]) -> tuple[str, ...]:
     """Return the primary groups of the users who read certificates at each handshake."""
     numbers = {number for user in users if (number := group_of(user)) is not None}
     return tuple(sorted(grp.getgrgid(number).gr_name for number in numbers))
 
 
-def version() -> int:
+def systemd_version() -> int:
     """Return the version of systemd; raise ServiceError where it is none that knows our units."""
-    systemctl = processes.found([SYSTEMCTL])
+    systemctl = processes.find_program([SYSTEMCTL])
     if systemctl is None:
         raise ServiceError(failure("no-systemd", Scope.HOST))
     answer = processes.run(Command((systemctl, "--version")))
@@ -220,7 +224,7 @@ def version() -> int:
     return int(found[1])
 
 
-def hour(layout: Layout) -> int:
+def timer_hour(layout: Layout) -> int:
     """Return when this host's timer looks first, 0 to 11: other hosts have other hours."""
     identity = files.read(layout.host("/etc/machine-id"), 1024) or b""
     return hashlib.sha256(identity).digest()[0] % 12
@@ -232,19 +236,19 @@ def hour(layout: Layout) -> int:
 def refuse_foreign(paths: Iterable[Path]) -> None:
     """Raise UsageError when one of the units is somebody else's."""
     for path in paths:
-        if not ours(path):
+        if not is_ours(path):
             raise UsageError(
                 f"{path} was not written by proxygen, so it stays as it is",
                 remedy="move it away, then run the command again",
             )
 
 
-def ours(path: Path) -> bool:
+def is_ours(path: Path) -> bool:
     """Return whether a unit is ours to write: it is not there, or begins as ours do."""
-    return not there(path) or (path.is_file() and begins_as_ours(path))
+    return not is_there(path) or (path.is_file() and begins_as_ours(path))
 
 
-def there(path: Path) -> bool:
+def is_there(path: Path) -> bool:
     """Return whether anything is at *path*, be it a link that leads nowhere."""
     return path.is_symlink() or path.exists()
 
@@ -254,11 +258,13 @@ def begins_as_ours(path: Path) -> bool:
     return not path.is_symlink() and (files.text(path) or "").startswith(MARK)
 
 
-def put(folder: Path, texts: Mapping[str, str], packaged: Mapping[str, str], done: Done) -> None:
+def put_units(
+    folder: Path, texts: Mapping[str, str], packaged: Mapping[str, str], done: Done
+) -> None:
     """Write the units that are not there as they should be; beside the package's a drop-in."""
     for name, text in texts.items():
         wanted = drop_in(packaged[name], text) if name in packaged else text
-        path = folder / (beside(name) if name in packaged else name)
+        path = folder / (dropin_path(name) if name in packaged else name)
         if wanted is None:
             remove_drop_in(path, done)
         elif files.text(path) != wanted:
@@ -269,9 +275,9 @@ def put(folder: Path, texts: Mapping[str, str], packaged: Mapping[str, str], don
 
 def remove_drop_in(path: Path, done: Done) -> None:
     """Remove a drop-in of ours; its folder as well, unless others are in it."""
-    if not there(path) or not ours(path):
+    if not is_there(path) or not is_ours(path):
         return
-    take(path, done)
+    remove_file(path, done)
     with suppress(OSError):
         path.parent.rmdir()
 
@@ -283,11 +289,11 @@ def make_way(
 
     They are of a time before the package; what runs is not stopped for that.
     """
-    found = [name for name in names if name in packaged and there(folder / name)]
-    if found and runs(layout):
+    found = [name for name in names if name in packaged and is_there(folder / name)]
+    if found and systemd_runs(layout):
         systemctl("disable", *found)
     for name in found:
-        take(folder / name, done)
+        remove_file(folder / name, done)
 
 
 def switch_off(
@@ -296,7 +302,11 @@ def switch_off(
     """Have none of the package's units among *names* run, now or with the host; they stay."""
     for name in names:
         startable = "[Install]" in packaged.get(name, "")
-        if startable and runs(layout) and any(map(partial(is_so, name), ("enabled", "active"))):
+        if (
+            startable
+            and systemd_runs(layout)
+            and any(map(partial(is_so, name), ("enabled", "active")))
+        ):
             systemctl("disable", "--now", name)
             done.changed.append(Coded(f"disabled {name}", "disabled", name))
 
@@ -308,54 +318,54 @@ def is_so(name: str, state: str) -> bool:
 
 def take_away(folder: Path, names: Sequence[str], layout: Layout, done: Done) -> None:
     """Stop and remove the units of ours among *names*, with our drop-ins for the package's."""
-    found = [name for name in names if there(folder / name)]
-    mine = [name for name in found if ours(folder / name)]
+    found = [name for name in names if is_there(folder / name)]
+    mine = [name for name in found if is_ours(folder / name)]
     done.left += [not_ours(folder / name) for name in found if name not in mine]
     begun = [name for name in mine if name not in FAILED]
-    if begun and runs(layout):
+    if begun and systemd_runs(layout):
         systemctl("disable", "--now", *begun)
     for name in mine:
-        take(folder / name, done)
+        remove_file(folder / name, done)
     before = len(done.changed)
     for name in names:
-        remove_drop_in(folder / beside(name), done)
+        remove_drop_in(folder / dropin_path(name), done)
     if mine or len(done.changed) > before:
-        tell(layout, done, "daemon-reload")
+        tell_systemd(layout, done, "daemon-reload")
 
 
 def take_away_script(folder: Path, done: Done) -> None:
     """Remove what the units ran, and its folder when nothing else is in it."""
     path = folder / SCRIPT
-    if there(path) and not ours(path):
+    if is_there(path) and not is_ours(path):
         done.left.append(not_ours(path))
-    elif there(path):
-        take(path, done)
+    elif is_there(path):
+        remove_file(path, done)
         if not files.names(folder):
             files.remove(folder)
 
 
-def start(name: str, layout: Layout, done: Done, *, begin: bool) -> None:
+def start_unit(name: str, layout: Layout, done: Done, *, begin: bool) -> None:
     """Have systemd know a unit, start it with the host, and now; or run it as it is now.
 
     One that failed too often is started by systemd only when that is forgotten.
     """
     if done.changed:
-        tell(layout, done, "daemon-reload")
+        tell_systemd(layout, done, "daemon-reload")
     if not begin:
         words = f"when it is to run: `systemctl enable --now {name}`"
         done.left.append(Coded(words, "enable", name))
         return
-    enabled = runs(layout) and systemctl("is-active", "--quiet", name, must=False)
-    if runs(layout) and not enabled:
+    enabled = systemd_runs(layout) and systemctl("is-active", "--quiet", name, must=False)
+    if systemd_runs(layout) and not enabled:
         systemctl("reset-failed", name, must=False)
-    tell(layout, done, "enable", "--now", name)
+    tell_systemd(layout, done, "enable", "--now", name)
     if enabled and done.changed:
-        tell(layout, done, "restart", name)
+        tell_systemd(layout, done, "restart", name)
 
 
-def tell(layout: Layout, done: Done, *words: str) -> None:
+def tell_systemd(layout: Layout, done: Done, *words: str) -> None:
     """Have systemd do something; where it does not run, leave it to a person."""
-    if runs(layout):
+    if systemd_runs(layout):
         systemctl(*words)
     elif (
         left := f"systemd does not run here; later: `systemctl {' '.join(words)}`"
@@ -363,7 +373,7 @@ def tell(layout: Layout, done: Done, *words: str) -> None:
         done.left.append(Coded(left, "systemctl", " ".join(words)))
 
 
-def take(path: Path, done: Done) -> None:
+def remove_file(path: Path, done: Done) -> None:
     """Remove a file of ours."""
     files.remove(path)
     done.changed.append(Coded(f"removed {path}", "removed", str(path)))
@@ -374,14 +384,14 @@ def not_ours(path: Path) -> Coded:
     return Coded(f"{path} is not proxygen's and stays", "not-ours", str(path))
 
 
-def runs(layout: Layout) -> bool:
+def systemd_runs(layout: Layout) -> bool:
     """Return whether systemd runs here (sd_booted(3)) and reads the folder of our units."""
     return layout.root == Path("/") and Path("/run/systemd/system").is_dir()
 
 
 def systemctl(*words: str, must: bool = True) -> bool:
     """Run systemctl; return whether it succeeded, raise ServiceError where it must."""
-    answer = processes.run(Command((processes.found([SYSTEMCTL]) or SYSTEMCTL, *words)))
+    answer = processes.run(Command((processes.find_program([SYSTEMCTL]) or SYSTEMCTL, *words)))
     if must and answer.code:
         command = f"systemctl {' '.join(words)}"
         raise ServiceError(

@@ -8,21 +8,21 @@ from typing import Any
 
 import click
 
-from proxygen.model.hosts import readable
+from proxygen.model.hosts import readable_name
 from proxygen.model.layout import Layout
-from proxygen.plan.steps import Forget, Install, Issue, Plan, Shown, Step
+from proxygen.plan.steps import Forget, Install, Issue, Plan, ShownCertificate, Step
 from proxygen.reports.by_cause import (
     failure_lines,
     failures_by_cause,
     names_by_cause,
-    postponed,
-    some,
+    postponed_by_cause,
+    some_names,
 )
-from proxygen.reports.document import document
+from proxygen.reports.document import json_document
 from proxygen.reports.plan import PlanReport, plan_report
 from proxygen.terminal.arguments import JSON, VERBOSE
 from proxygen.terminal.outcome import show_groups, show_kept, show_warnings
-from proxygen.terminal.printing import echo, print_line
+from proxygen.terminal.printing import print_line, print_text
 from proxygen.terminal.supplied import show_supplied
 
 FEW = 3
@@ -53,21 +53,21 @@ def command(layout: Layout, diffs: bool, verbose: bool, as_json: bool) -> int:
     """
     report = plan_report(layout)
     if as_json:
-        click.echo(document(report.as_json(diffs=diffs)))
+        click.echo(json_document(report.as_json(diffs=diffs)))
     else:
-        show(report.plan, diffs=diffs, verbose=verbose)
+        print_plan(report.plan, diffs=diffs, verbose=verbose)
         show_problems(report, verbose)
     return report.exit_code
 
 
-def show(plan: Plan, *, diffs: bool, verbose: bool = False) -> None:
+def print_plan(plan: Plan, *, diffs: bool, verbose: bool = False) -> None:
     """Print a plan for people, with *diffs* of all files or their names."""
     for step in plan.steps if verbose else ():
         show_step(step, diffs)
     for alike, group in groupby(plan.steps, key=kind_of) if not verbose else ():
         steps = [*group]
         if alike and len(steps) > FEW:
-            print_line(together(steps))
+            print_line(steps_line(steps))
         else:
             for step in steps:
                 show_step(step, diffs)
@@ -84,14 +84,14 @@ def show_problems(report: PlanReport, verbose: bool) -> None:
     names = {each.name for each in report.names}
     show_warnings(report.plan.warnings, verbose)
     show_groups(names_by_cause(report.names), verbose, "not ready: ")
-    show_groups(postponed(report.plan.waiting, names), verbose)
+    show_groups(postponed_by_cause(report.plan.waiting, names), verbose)
     show_kept((*report.held_back, *report.set_aside))
     for each in report.acme:
-        echo(str(each), err=True)
+        print_text(str(each), err=True)
     show_supplied(report.files, verbose=verbose, err=True)
     for group in failures_by_cause(report.plan.failures):
         for line in failure_lines(group, verbose=verbose):
-            echo(line, err=True)
+            print_text(line, err=True)
 
 
 def show_step(step: Step, diffs: bool) -> None:
@@ -112,32 +112,34 @@ def kind_of(step: Step) -> tuple[object, ...]:
     return ()
 
 
-def together(steps: Sequence[Step]) -> str:
+def steps_line(steps: Sequence[Step]) -> str:
     """Return the line about steps of one kind."""
     what, why, owners = "", None, list[str]()
     for step in steps:
         match step:
             case Issue(certificate, reason):
                 what, why = f"issue {len(steps):,} certificates ({certificate.issuer})", reason
-                owners.append(readable(certificate.owner))
+                owners.append(readable_name(certificate.owner))
             case Forget(bundle, reason):
                 what, why = f"forget {len(steps):,} certificates", reason
-                owners.append(readable(bundle.owner))
+                owners.append(readable_name(bundle.owner))
     without = sum(isinstance(step, Issue) and bool(step.left_out) for step in steps)
     lacking = f"; {without:,} of them without names that are not ready" if without else ""
-    return f"{what}: {why}: {some(owners)}{lacking}"
+    return f"{what}: {why}: {some_names(owners)}{lacking}"
 
 
-def shown_lines(shown: Iterable[Shown], *, verbose: bool) -> Iterator[str]:
+def shown_lines(shown: Iterable[ShownCertificate], *, verbose: bool) -> Iterator[str]:
     """Yield which certificate clients receive, in a line for those of whom the same is told."""
     found: dict[tuple[Any, ...], list[str]] = {}
     for number, each in enumerate(shown):
         alike = each.services, each.now, each.then, each.later, number if verbose else 0
-        found.setdefault(alike, []).append(readable(each.name))
+        found.setdefault(alike, []).append(readable_name(each.name))
     told = [*found.items()]
     for (services, now, then, later, _), names in told if verbose else told[:MOST_SHOWN]:
         after = f"; later: {later}" if later else ""
-        whose = f"{len(names):,} URLs ({some(names)})" if len(names) > FEW else ", ".join(names)
+        whose = (
+            f"{len(names):,} URLs ({some_names(names)})" if len(names) > FEW else ", ".join(names)
+        )
         yield (
             f"clients of {whose} receive from {', '.join(services)}:"
             f" now: {now}; then: {then}{after}"

@@ -6,25 +6,27 @@ import click
 
 from proxygen import assemble
 from proxygen.apply.outcome import Outcome, Progress
-from proxygen.apply.renewal_information import look
-from proxygen.assemble import Parts
+from proxygen.apply.renewal_information import poll_renewals
+from proxygen.assemble import Installation
 from proxygen.errors import ProxygenError, UsageError
 from proxygen.host import outage
-from proxygen.model.hosts import readable
+from proxygen.model.hosts import readable_name
 from proxygen.model.layout import Layout
 from proxygen.model.site import Site
 from proxygen.observe.site import observe
-from proxygen.obtain import settled
+from proxygen.obtain import observed_now
 from proxygen.plan.compare import is_renewal
 from proxygen.plan.renewal import SUPPLIED
 from proxygen.reconcile import Alone, make_plan, nothing_due, reconcile
 from proxygen.terminal import completion
-from proxygen.terminal.arguments import JSON, VERBOSE, owner
-from proxygen.terminal.walk import Show, run
+from proxygen.terminal.arguments import JSON, VERBOSE, typed_owner
+from proxygen.terminal.walk import Show, run_once
 
 
 @click.command(short_help="Obtain the certificates that are due.")
-@click.argument("domains", nargs=-1, metavar="[DOMAIN]...", shell_complete=completion.domains)
+@click.argument(
+    "domains", nargs=-1, metavar="[DOMAIN]...", shell_complete=completion.complete_domains
+)
 @click.option(
     "--replace",
     "anew",
@@ -44,35 +46,37 @@ def command(
     are those of `apply`.
     """
     try:
-        code = renewed(layout, domains, Show(as_json, verbose), anew=anew)
+        code = renew_certificates(layout, domains, Show(as_json, verbose), anew=anew)
     except ProxygenError:
-        outage.over(layout)
+        outage.note_end(layout)
         raise
     if code != ProxygenError.exit_code:
-        outage.over(layout)
+        outage.note_end(layout)
     return code
 
 
-def renewed(layout: Layout, domains: tuple[str, ...], show: Show, *, anew: bool) -> int:
+def renew_certificates(layout: Layout, domains: tuple[str, ...], show: Show, *, anew: bool) -> int:
     """Do it; return the exit code. Whatever it is but that of a bug: proxygen can run."""
-    site = assemble.site(layout)
-    only = tuple(owner(domain, site) for domain in domains)
+    site = assemble.read_site(layout)
+    only = tuple(typed_owner(domain, site) for domain in domains)
     if anew and not only:
         raise UsageError("--replace is for certificates that are named", remedy="name a DOMAIN")
 
-    def once(latest: Site, parts: Parts, shown: Progress, alone: Alone) -> Outcome:
+    def once(latest: Site, installation: Installation, shown: Progress, alone: Alone) -> Outcome:
         for name in only if anew else ():
             with alone.obtaining():
-                to_replace(name, latest, parts)
+                to_replace(name, latest, installation)
         with alone.obtaining():  # what an authority suggests may make one due
-            observed = look(latest, parts, observe(latest, parts), only, shown.stop)
-            observed = settled(latest, parts, observed)
-        if not anew and not is_renewal(make_plan(latest, parts, observed, only), observed):
+            observed = poll_renewals(
+                latest, installation, observe(latest, installation), only, shown.stop
+            )
+            observed = observed_now(latest, installation, observed)
+        if not anew and not is_renewal(make_plan(latest, installation, observed, only), observed):
             with alone.deploying():
-                return nothing_due(latest, parts, observed)
-        return reconcile(latest, parts, shown, only, alone)
+                return nothing_due(latest, installation, observed)
+        return reconcile(latest, installation, shown, only, alone)
 
-    return run(layout, site, once, show=show, asked=only)
+    return run_once(layout, site, once, show=show, asked=only)
 
 
 SOMEBODY_ELSES = {
@@ -85,15 +89,15 @@ SOMEBODY_ELSES = {
 """Whose a certificate is that proxygen does not obtain, and what to do, by the issuer's word."""
 
 
-def to_replace(name: str, site: Site, parts: Parts) -> None:
+def to_replace(name: str, site: Site, installation: Installation) -> None:
     """Note that a certificate must be replaced, until it is; raise UsageError if we cannot."""
     wanted = next((each for each in site.certificates if each.owner == name), None)
     if wanted is None:
-        what = f"{readable(name)} has no certificate of its own"
+        what = f"{readable_name(name)} has no certificate of its own"
         raise UsageError(what, remedy="the global one serves it: `proxygen renew --replace global`")
     if wanted.issuer in SUPPLIED:
         theirs, remedy = SOMEBODY_ELSES[wanted.issuer]
-        what = f"the certificate of {readable(name)} is {theirs}"
+        what = f"the certificate of {readable_name(name)} is {theirs}"
         raise UsageError(what, where=wanted.origin, remedy=remedy)
-    if bundle := parts.bundles.facts(name):
-        parts.bundles.note(bundle, replace=True)
+    if bundle := installation.bundles.facts(name):
+        installation.bundles.note(bundle, replace=True)

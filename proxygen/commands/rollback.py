@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 import click
 
 from proxygen import assemble
-from proxygen.apply.change import as_service_error, bring
-from proxygen.apply.outcome import SILENT, Outcome, Progress, nothing
+from proxygen.apply.change import as_service_error, switch_to
+from proxygen.apply.outcome import SILENT, Outcome, Progress, tell_nobody
 from proxygen.apply.service import LiveService
-from proxygen.assemble import Parts
+from proxygen.assemble import Installation
 from proxygen.errors import (
     Coded,
     NotServed,
@@ -22,19 +22,21 @@ from proxygen.errors import (
 from proxygen.failure import Scope, failure
 from proxygen.host import lock
 from proxygen.model.layout import Layout
-from proxygen.observe.services import looked_since, set_up
+from proxygen.observe.services import set_up, states_with_notes
 from proxygen.plan.observed import ServiceState
-from proxygen.reports.document import document
+from proxygen.reports.document import json_document
 from proxygen.terminal import completion
-from proxygen.terminal.arguments import JSON, named
-from proxygen.terminal.outcome import summary
-from proxygen.terminal.printing import echo
-from proxygen.terminal.walk import undisturbed
+from proxygen.terminal.arguments import JSON, typed_services
+from proxygen.terminal.outcome import print_summary
+from proxygen.terminal.printing import print_text
+from proxygen.terminal.walk import without_daemon
 from proxygen.texts.warnings import not_asked
 
 
 @click.command(short_help="Restore what served before the last change.")
-@click.argument("services", nargs=-1, metavar="[SERVICE]...", shell_complete=completion.services)
+@click.argument(
+    "services", nargs=-1, metavar="[SERVICE]...", shell_complete=completion.complete_services
+)
 @JSON
 @click.pass_obj
 def command(layout: Layout, services: tuple[str, ...], as_json: bool) -> int:
@@ -45,26 +47,28 @@ def command(layout: Layout, services: tuple[str, ...], as_json: bool) -> int:
     Exit code 4: there is nothing to go back to.
     """
     outcome = Outcome()
-    with undisturbed(layout), lock.held(layout.obtaining), lock.held(layout.lock):
-        parts = assemble.parts(layout, lambda: datetime.now(UTC))
-        found = named(services, set_up(parts), parts)
+    with without_daemon(layout), lock.hold(layout.obtaining), lock.hold(layout.lock):
+        installation = assemble.build_installation(layout, lambda: datetime.now(UTC))
+        found = typed_services(services, set_up(installation), installation)
         if not found:
             raise UsageError("proxygen has set up no service", remedy="nothing is to be done")
         said = {
-            state.name: one(state, parts, outcome, explicit=bool(services), quiet=as_json)
+            state.name: roll_back(
+                state, installation, outcome, explicit=bool(services), quiet=as_json
+            )
             for state in found
         }
     if not outcome.done and not outcome.failures:
         outcome.failures += [(state.name, nothing_to_go_back_to(state.name)) for state in found]
         said = dict.fromkeys(said)
     states = {state.name: state for state in found}
-    outcome.warnings += not_asked(looked_since(states, layout).values())
+    outcome.warnings += not_asked(states_with_notes(states, layout).values())
     if as_json:
-        click.echo(document(outcome.as_json() | {"services": services_json(said)}))
+        click.echo(json_document(outcome.as_json() | {"services": services_json(said)}))
     else:
         for words in (each for each in said.values() if each):
-            echo(words)
-        summary(outcome)
+            print_text(words)
+        print_summary(outcome)
     return outcome.exit_code
 
 
@@ -81,8 +85,13 @@ def nothing_to_go_back_to(name: str) -> ServiceError:
     return ServiceError(failure("nothing-before", Scope.SERVICE, name))
 
 
-def one(
-    state: ServiceState, parts: Parts, outcome: Outcome, *, explicit: bool, quiet: bool
+def roll_back(
+    state: ServiceState,
+    installation: Installation,
+    outcome: Outcome,
+    *,
+    explicit: bool,
+    quiet: bool,
 ) -> str | None:
     """Take one service back; return what happened, None for a failure.
 
@@ -91,15 +100,15 @@ def one(
     """
     try:
         with as_service_error(state.name):
-            service = LiveService(state, parts)
+            service = LiveService(state, installation)
             former = service.generations.before_present()
             if former is None:
                 if explicit:
                     raise nothing_to_go_back_to(state.name)
                 return Coded(f"{state.name}: nothing to go back to", "nothing", state.name)
             target, endpoints = service.target(former), service.generations.endpoints_of(former)
-            shown = SILENT if quiet else Progress(echo, nothing)
-            bring(service, target, endpoints, shown, service.former)
+            shown = SILENT if quiet else Progress(print_text, tell_nobody)
+            switch_to(service, target, endpoints, shown, service.former)
     except (ServiceError, NotServed) as error:
         outcome.failures.append((state.name, error))
         return None

@@ -10,23 +10,25 @@ import click
 from proxygen import assemble
 from proxygen.apply.change import as_service_error
 from proxygen.apply.outcome import Outcome
-from proxygen.apply.removal import remove
-from proxygen.assemble import Parts
-from proxygen.errors import Coded, ServiceError, UsageError, coded
+from proxygen.apply.removal import remove_own_part
+from proxygen.assemble import Installation
+from proxygen.errors import Coded, ServiceError, UsageError, coded_words
 from proxygen.host import files, lock
 from proxygen.model.layout import Layout
 from proxygen.observe.services import set_up
 from proxygen.plan.observed import ServiceState
-from proxygen.reports.document import document
+from proxygen.reports.document import json_document
 from proxygen.terminal import completion
-from proxygen.terminal.arguments import JSON, named
-from proxygen.terminal.outcome import summary
-from proxygen.terminal.printing import echo
-from proxygen.terminal.walk import undisturbed
+from proxygen.terminal.arguments import JSON, typed_services
+from proxygen.terminal.outcome import print_summary
+from proxygen.terminal.printing import print_text
+from proxygen.terminal.walk import without_daemon
 
 
 @click.command(short_help="Remove proxygen's configuration from the services.")
-@click.argument("services", nargs=-1, metavar="[SERVICE]...", shell_complete=completion.services)
+@click.argument(
+    "services", nargs=-1, metavar="[SERVICE]...", shell_complete=completion.complete_services
+)
 @click.option("--purge", is_flag=True, help="Also remove keys, certificates and the ACME account.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @JSON
@@ -44,43 +46,43 @@ def command(
     if purge and services:
         raise UsageError("--purge is for all services at once", remedy="name no service")
     if purge and not yes:
-        confirm(f"Remove every key and certificate below {layout.var}?")
+        confirm_removal(f"Remove every key and certificate below {layout.var}?")
     outcome = Outcome()
-    with undisturbed(layout), lock.held(layout.obtaining), lock.held(layout.lock):
-        parts = assemble.parts(layout, lambda: datetime.now(UTC))
-        for state in named(services, set_up(parts), parts):
-            one(state, parts, outcome)
+    with without_daemon(layout), lock.hold(layout.obtaining), lock.hold(layout.lock):
+        installation = assemble.build_installation(layout, lambda: datetime.now(UTC))
+        for state in typed_services(services, set_up(installation), installation):
+            uninstall_service(state, installation, outcome)
         if purge and not outcome.failures:
-            outcome.done.append(Coded(purged(layout), "purged"))
+            outcome.done.append(Coded(purge_all(layout), "purged"))
     if as_json:
-        click.echo(document(outcome.as_json()))
+        click.echo(json_document(outcome.as_json()))
     else:
         for words in outcome.done:
-            echo(words)
-        summary(outcome)
+            print_text(words)
+        print_summary(outcome)
     return outcome.exit_code
 
 
-def confirm(question: str) -> None:
+def confirm_removal(question: str) -> None:
     """Ask on the terminal, and stop without a yes; raise UsageError where there is none."""
     if sys.stdin is None or not sys.stdin.isatty():
         raise UsageError("there is no terminal to ask on", remedy="give --yes")
     click.confirm(question, abort=True)
 
 
-def one(state: ServiceState, parts: Parts, outcome: Outcome) -> None:
+def uninstall_service(state: ServiceState, installation: Installation, outcome: Outcome) -> None:
     """Take proxygen's part out of one service."""
     try:
         with as_service_error(state.name):
-            told = remove(state, parts)
+            told = remove_own_part(state, installation)
     except ServiceError as error:
         outcome.failures.append((state.name, error))
         return
-    outcome.warnings += coded("left", told, state.name)
+    outcome.warnings += coded_words("left", told, state.name)
     outcome.done.append(Coded(f"{state.name}: as it was before proxygen", "removed", state.name))
 
 
-def purged(layout: Layout) -> str:
+def purge_all(layout: Layout) -> str:
     """Remove all that proxygen keeps, but what services still read; return what was done."""
     kept = [each for each in files.names(layout.var / "live") if layout.live(each).folder.is_dir()]
     if not kept:

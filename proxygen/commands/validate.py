@@ -8,11 +8,11 @@ import click
 
 from proxygen.errors import MOST_MISTAKES
 from proxygen.model.layout import Layout
-from proxygen.reports.document import document
+from proxygen.reports.document import json_document
 from proxygen.reports.validation import ValidationReport, validation_report
 from proxygen.terminal.arguments import JSON, VERBOSE
 from proxygen.terminal.outcome import show_warnings
-from proxygen.terminal.printing import echo, print_line
+from proxygen.terminal.printing import print_line, print_text
 from proxygen.terminal.supplied import show_supplied
 
 
@@ -34,13 +34,13 @@ def command(layout: Layout, verbose: bool, as_json: bool) -> int:
     """
     report = validation_report(layout, datetime.now(UTC))
     if as_json:
-        click.echo(document(report.as_json()))
+        click.echo(json_document(report.as_json()))
     else:
-        show(report, verbose=verbose)
+        print_report(report, verbose=verbose)
     return report.exit_code
 
 
-def show(report: ValidationReport, *, verbose: bool) -> None:
+def print_report(report: ValidationReport, *, verbose: bool) -> None:
     """Print a report for people."""
     for each in (*report.acme, *report.adopt):
         if not each.is_usable:
@@ -49,18 +49,19 @@ def show(report: ValidationReport, *, verbose: bool) -> None:
     show_warnings(report.warnings, verbose)
     set_aside = (each.words for each in report.set_aside)
     for one in (*report.held_back, *report.mistakes[:MOST_MISTAKES], *set_aside):
-        echo(str(one), err=True)
+        print_text(str(one), err=True)
     if len(report.mistakes) > MOST_MISTAKES:
         most = f"there are more than {MOST_MISTAKES} mistakes; the first ones are shown"
-        echo(most, err=True)
+        print_text(most, err=True)
     result = "see above" if report.exit_code else "the model is right"
     domains, certificates = report.domains, report.certificates
     print_line(
-        f"{report.file}: {counted(domains, 'domain')}, {counted(certificates, 'certificate')}; "
+        f"{report.file}: {count_in_words(domains, 'domain')}, "
+        f"{count_in_words(certificates, 'certificate')}; "
         f"{result}"
     )
 
 
-def counted(count: int, what: str) -> str:
+def count_in_words(count: int, what: str) -> str:
     """Return a number of things in words."""
     return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"

@@ -21,7 +21,7 @@ from proxygen.daemon.log_lines import INFO, WARNING
 from proxygen.daemon.loop import Watch
 from proxygen.errors import LockHeld
 from proxygen.host import files, lock, logs, systemd
-from proxygen.host.logs import event
+from proxygen.host.logs import log_event
 from proxygen.host.watching import Watching
 from proxygen.model.layout import Layout
 
@@ -56,32 +56,32 @@ def command(layout: Layout, log_format: str, log_level: str) -> None:
     the daemon uses the last right one; if there is none, it waits. Exit code 7: the daemon is
     already running.
     """
-    logs.start(log_format, log_level, os.environ)
-    with alone(layout):
-        daemon(Layout(layout.root, layout.config.absolute()))
+    logs.start_logging(log_format, log_level, os.environ)
+    with single_process(layout):
+        run_daemon(Layout(layout.root, layout.config.absolute()))
 
 
 @contextmanager
-def alone(layout: Layout) -> Iterator[None]:
+def single_process(layout: Layout) -> Iterator[None]:
     """Have a block run in one process at a time; raise LockHeld in another one."""
     files.folder(layout.watch, 0o700)
     try:
-        with lock.held(layout.watch / "lock"):
+        with lock.hold(layout.watch / "lock"):
             yield
     except LockHeld as error:
         raise LockHeld(replace(error.failure, code="daemon-runs")) from error
 
 
-def daemon(layout: Layout) -> NoReturn:
+def run_daemon(layout: Layout) -> NoReturn:
     """Watch until asked to end."""
-    manager = systemd.manager(os.environ)
+    manager = systemd.service_manager(os.environ)
     clock = SystemClock()
     bell = Bell(clock.ticks)
-    watch = Watch(layout, clock, bell, Watching(bell.ring, blind), manager)
-    with signals(Receiver(watch, manager).receive), pulse(manager, watch.lively):
-        event(INFO, "started", pid=os.getpid(), config=layout.config)
+    watch = Watch(layout, clock, bell, Watching(bell.ring, warn_blind), manager)
+    with receive_signals(Receiver(watch, manager).receive), give_pulse(manager, watch.lively):
+        log_event(INFO, "started", pid=os.getpid(), config=layout.config)
         watch.run()
-    leave()
+    leave_at_once()
 
 
 class SystemClock:
@@ -100,9 +100,9 @@ class SystemClock:
         return time.process_time()
 
 
-def blind(error: OSError) -> None:
+def warn_blind(error: OSError) -> None:
     """Say that the kernel does not tell of all changes, and what to do."""
-    event(
+    log_event(
         WARNING,
         "cannot_watch",
         what=f"{error.filename or 'some folders'}: {error.strerror or error}",
@@ -128,16 +128,16 @@ class Receiver:
             self.watch.ask()
             return
         if not self.watch.stopping:
-            event(INFO, "stopping", because=signal.Signals(number).name)
+            log_event(INFO, "stopping", because=signal.Signals(number).name)
             self.manager.stopping()
             self.watch.stop()
-            timer = threading.Timer(GRACE, leave)
+            timer = threading.Timer(GRACE, leave_at_once)
             timer.daemon = True
             timer.start()
 
 
 @contextmanager
-def signals(receive: Callable[[int], None]) -> Iterator[None]:
+def receive_signals(receive: Callable[[int], None]) -> Iterator[None]:
     """Have signals received by a thread: the main one may be waiting where none interrupts it."""
     reading, writing = socket.socketpair()
     writing.setblocking(False)
@@ -159,7 +159,7 @@ def signals(receive: Callable[[int], None]) -> Iterator[None]:
 
 
 @contextmanager
-def pulse(manager: systemd.Manager, lively: Callable[[], bool]) -> Iterator[None]:
+def give_pulse(manager: systemd.Manager, lively: Callable[[], bool]) -> Iterator[None]:
     """Give the service manager a sign of life again and again, while the loop gives one."""
     over = threading.Event()
 
@@ -177,7 +177,7 @@ def pulse(manager: systemd.Manager, lively: Callable[[], bool]) -> Iterator[None
         over.set()
 
 
-def leave() -> NoReturn:
+def leave_at_once() -> NoReturn:
     """End at once: whatever a thread still waits for, it may be killed at any instant.
 
     What answers challenges for us is removed: who began an order is about to be gone. Answers
@@ -188,7 +188,7 @@ def leave() -> NoReturn:
 
     Webroot.withdraw()
     Dns01.withdraw()
-    event(INFO, "stopped")
+    log_event(INFO, "stopped")
     with suppress(OSError):
         sys.stderr.flush()
     os._exit(0)

@@ -125,7 +125,7 @@ class Calendar:
     def failed(self) -> float:
         """Note a round that failed; return after how many seconds the next one may begin."""
         self.failures += 1
-        pause = after(self.failures, BACKOFF)
+        pause = pause_after(self.failures, BACKOFF)
         self.ended = self.clock.ticks()
         self.held_until, self.full_at = self.ended + pause, self.ended + FULL
         return pause
@@ -136,11 +136,11 @@ class Calendar:
         self.ended = self.clock.ticks()
         self.full_at = self.ended + FULL
         self.troubles = self.troubles + 1 if trouble else 0
-        self.again_at = self.ended + after(self.troubles, TROUBLE) if trouble else NEVER
+        self.again_at = self.ended + pause_after(self.troubles, TROUBLE) if trouble else NEVER
 
     def due(self, moment: datetime, draw: float) -> None:
         """Note when the next certificate is due; *draw*, from 0 to 1, moves the moment."""
-        self.wake = moved(moment, draw)
+        self.wake = moved_moment(moment, draw)
 
     def obtaining_locked(self) -> None:
         """Wait, as another process obtains certificates."""
@@ -149,7 +149,7 @@ class Calendar:
     def obtaining_failed(self) -> float:
         """Note that obtaining failed; return after how many seconds it may begin again."""
         self.obtaining_failures += 1
-        pause = after(self.obtaining_failures, BACKOFF)
+        pause = pause_after(self.obtaining_failures, BACKOFF)
         self.may_obtain_at = self.clock.ticks() + pause
         return pause
 
@@ -179,12 +179,12 @@ class Allowance:
         return max(0.0, self.used - (self.clock.ticks() - self.at) / SERVICE_SHARE)
 
 
-def after(times: int, waits: tuple[float, ...]) -> float:
+def pause_after(times: int, waits: tuple[float, ...]) -> float:
     """Return how long to wait after so many failures in a row."""
     return waits[min(times, len(waits)) - 1]
 
 
-def moved(moment: datetime, draw: float) -> datetime:
+def moved_moment(moment: datetime, draw: float) -> datetime:
     """Return a moment a little later: never at a round minute, and never on the hour."""
     later = moment + OFFSET * draw
     hour = later.replace(minute=0, second=0, microsecond=0)

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from proxygen.apply.outcome import Outcome
-from proxygen.assemble import Parts
+from proxygen.assemble import Installation
 from proxygen.daemon.log_lines import ERROR, INFO
 from proxygen.errors import ProxygenError
-from proxygen.host.logs import event
+from proxygen.host.logs import log_event
 from proxygen.model.layout import Layout
 from proxygen.model.site import Metrics, Site
 from proxygen.reports import metrics
@@ -18,31 +18,33 @@ NOWHERE = Metrics()
 
 
 @dataclass(slots=True)
-class Figures:
+class FigurePublisher:
     """Keeps the figures where the model wants them; what is in the way is said once."""
 
     layout: Layout
     told: metrics.Figures | None = None
-    server: metrics.Server | None = None
+    server: metrics.MetricsServer | None = None
     wanted: Metrics = NOWHERE
     trouble: str = ""
 
-    def tell(self, site: Site, parts: Parts, outcome: Outcome, seconds: float) -> None:
+    def tell(
+        self, site: Site, installation: Installation, outcome: Outcome, seconds: float
+    ) -> None:
         """Tell the figures after a round."""
         try:
-            if metrics.needed(site):
+            if metrics.needs_figures(site):
                 took = timedelta(seconds=seconds)
-                self.told = metrics.figures(site, parts, outcome, took) or self.told
+                self.told = metrics.round_figures(site, installation, outcome, took) or self.told
             else:
                 self.told = None
             self.listen(site.metrics)
             self.publish()
             if self.told:
-                metrics.write(self.layout, self.told)
+                metrics.write_figures(self.layout, self.told)
             self.trouble = ""
         except (ProxygenError, OSError) as error:
             if self.trouble != str(error):
-                event(ERROR, "figures_not_told", what=str(error))
+                log_event(ERROR, "figures_not_told", what=str(error))
             self.trouble = str(error)
 
     def model(self, *, right: bool) -> None:
@@ -64,5 +66,5 @@ class Figures:
             self.server = None
         self.wanted = wanted
         if self.server is None and self.told and wanted.address and wanted.port:
-            self.server = metrics.Server(wanted.address, wanted.port)
-            event(INFO, "figures", address=wanted.address, port=wanted.port)
+            self.server = metrics.MetricsServer(wanted.address, wanted.port)
+            log_event(INFO, "figures", address=wanted.address, port=wanted.port)

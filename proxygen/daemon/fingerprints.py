@@ -34,10 +34,10 @@ class Fingerprints:
         stamp = files.stamp_of(path)
         if known and stamp is not None and stamp == known[1]:
             return known
-        return path, stamp, content(path)
+        return path, stamp, content_hash(path)
 
 
-def content(path: Path) -> str:
+def content_hash(path: Path) -> str:
     """Return the hash of a file's content, or a word for what is no file."""
     try:
         text = files.read(path)
@@ -51,7 +51,7 @@ def of_text(text: bytes) -> str:
     return hashlib.sha256(text).hexdigest()
 
 
-def differing(before: Mapping[str, str], after: Mapping[str, str]) -> set[str]:
+def differing_paths(before: Mapping[str, str], after: Mapping[str, str]) -> set[str]:
     """Return the paths whose fingerprints differ, or that only one of the two has."""
     return {
         path

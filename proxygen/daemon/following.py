@@ -8,17 +8,17 @@ from proxygen import assemble
 from proxygen.assemble import ModelFiles
 from proxygen.daemon import inputs, model
 from proxygen.daemon.bell import Clock
-from proxygen.daemon.fingerprints import ABSENT, Fingerprints, differing
-from proxygen.daemon.log_lines import ERROR, Lines
-from proxygen.host.logs import event
+from proxygen.daemon.fingerprints import ABSENT, Fingerprints, differing_paths
+from proxygen.daemon.log_lines import ERROR, EventLog
+from proxygen.host.logs import log_event
 from proxygen.host.watching import Watching
 from proxygen.model.layout import Layout
 from proxygen.model.site import Site
-from proxygen.stores import Store, applied
+from proxygen.stores import Store, applied_model
 
 
 @dataclass(slots=True)
-class Following:
+class ModelFollower:
     """Follows files; *site* is the last model that was right, None before the first.
 
     *seen* are the fingerprints of the last look, *files* those of the model when it was read, and
@@ -28,7 +28,7 @@ class Following:
     layout: Layout
     clock: Clock
     watching: Watching
-    lines: Lines
+    lines: EventLog
     site: Site | None = None
     files: frozenset[str] = frozenset()
     masks: tuple[str, ...] = ()
@@ -40,7 +40,7 @@ class Following:
 
     def start(self) -> None:
         """Read the model for the first time; if it is wrong, take the last one that was right."""
-        found = model.look(self.layout, self.read_before)
+        found = model.read_files(self.layout, self.read_before)
         if found.site is None:
             self.site = assemble.last_right(self.layout)
         self.follow(found)
@@ -80,14 +80,14 @@ class Following:
             present |= {each: self.seen.get(each, ABSENT) for each in ours}
         else:
             present |= self.known_model.of(ours)
-        changed = differing(self.seen, present)
+        changed = differing_paths(self.seen, present)
         self.seen = present
         return changed
 
     def watch(self, files: set[str]) -> None:
         """Watch these files, and every folder in which another one may appear."""
-        folders = inputs.folders(self.layout, self.masks) | self.services
-        self.watching.look_at(frozenset(files), folders)
+        folders = inputs.input_folders(self.layout, self.masks) | self.services
+        self.watching.watch(frozenset(files), folders)
 
     def model_files(self) -> set[str]:
         """Return the files of the model."""
@@ -103,9 +103,9 @@ class Following:
 
     def read(self) -> bool:
         """Read the model; return whether there is more to do than before."""
-        return self.follow(model.look(self.layout, self.read_before))
+        return self.follow(model.read_files(self.layout, self.read_before))
 
-    def follow(self, found: model.Reading) -> bool:
+    def follow(self, found: model.ModelReading) -> bool:
         """Follow the model that was read; return whether it differs from the one before.
 
         While it is wrong, the last right one stays in force; that it is right again is logged.
@@ -129,21 +129,23 @@ class Following:
     @property
     def serial(self) -> str:
         """The file that changes whenever something else is stored, also by another run."""
-        return str(self.layout.store / applied.SERIAL)
+        return str(self.layout.store / applied_model.SERIAL)
 
     def latest(self, store: Store) -> Site | None:
         """Return the model in force, read again if another run has stored something since.
 
         A person may have confirmed a removal. The caller must hold the lock of a run.
         """
-        if applied.serial(store) != self.read_before.former.serial:
+        if applied_model.applied_serial(store) != self.read_before.former.serial:
             self.read()
         return self.site
 
     def keep(self, store: Store, site: Site) -> None:
         """Store the model that was just applied; if that fails, what was stored before stays."""
         try:
-            self.read_before.former = applied.keep(store, site)
+            self.read_before.former = applied_model.keep_model(store, site)
         except OSError as error:
-            event(ERROR, "cannot_write", what=str(error), remedy="make room, or repair the disk")
+            log_event(
+                ERROR, "cannot_write", what=str(error), remedy="make room, or repair the disk"
+            )
         self.seen |= self.known.of_one(self.serial)

@@ -59,21 +59,21 @@ def of_administrator(layout: Layout) -> set[str]:
     return {str(path) for mask in masks for path in layout.etc.glob(mask)}
 
 
-def folders(layout: Layout, masks: Iterable[str]) -> frozenset[str]:
+def input_folders(layout: Layout, masks: Iterable[str]) -> frozenset[str]:
     """Return the folders in which a new name may be an input, whether or not they exist."""
     above = [layout.etc / "templates", layout.etc / "nginx.d"]
-    found = [*above, *(each for folder in above for each in below(folder))]
+    found = [*above, *(each for folder in above for each in folders_below(folder))]
     for mask in masks:
-        found += searched(layout.config.parent, mask)
+        found += searched_folders(layout.config.parent, mask)
     return frozenset(map(str, found))
 
 
-def below(folder: Path) -> Iterator[Path]:
+def folders_below(folder: Path) -> Iterator[Path]:
     """Yield the folders in a folder."""
     return (folder / name for name in files.names(folder) if (folder / name).is_dir())
 
 
-def searched(folder: Path, mask: str) -> Iterator[Path]:
+def searched_folders(folder: Path, mask: str) -> Iterator[Path]:
     """Yield every folder that a mask with wildcards searches."""
     return (folder / each for each in looked_into(folder, mask))
 
@@ -83,17 +83,17 @@ def read_by(layout: Layout, state: ServiceState) -> list[str]:
     if state.facts is None:
         return []
     current = layout.live(state.name).current
-    return [*own(state.facts.main), *(str(current / name) for name in files.names(current))]
+    return [*own_files(state.facts.main), *(str(current / name) for name in files.names(current))]
 
 
 def linked_by(layout: Layout, name: str) -> dict[str, str]:
     """Return which generation of ours serves, and which certificates there are."""
     live = layout.live(name)
-    serving = files.linked(live.current) or ""
-    return {str(live.current): serving, str(live.certificates): listed(live.certificates)}
+    serving = files.link_target(live.current) or ""
+    return {str(live.current): serving, str(live.certificates): folder_listing(live.certificates)}
 
 
-def own(main: Path) -> Iterator[str]:
+def own_files(main: Path) -> Iterator[str]:
     """Yield a service's main files: those of one kind with its main file, beside and below it."""
     yield str(main)
     if main.suffix:
@@ -103,7 +103,7 @@ def own(main: Path) -> Iterator[str]:
                     yield str(path)
 
 
-def listed(folder: Path) -> str:
+def folder_listing(folder: Path) -> str:
     """Return a hash that changes when a name is added to or removed from a folder."""
     return of_text("\n".join(files.names(folder)).encode())
 
@@ -115,5 +115,5 @@ def of_services(layout: Layout, states: Iterable[ServiceState]) -> frozenset[str
         if state.facts:
             live = layout.live(state.name)
             above = state.facts.main.parent
-            found += [above, *below(above), live.current, live.certificates]
+            found += [above, *folders_below(above), live.current, live.certificates]
     return frozenset(map(str, found))

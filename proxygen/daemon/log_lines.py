@@ -10,20 +10,20 @@ from datetime import datetime
 from proxygen.apply.issue import Result
 from proxygen.apply.outcome import Outcome
 from proxygen.errors import Bug, IssueFailed, Mistake, NotServed, ProxygenError
-from proxygen.failure import told
-from proxygen.host.logs import event
+from proxygen.failure import failure_words
+from proxygen.host.logs import log_event
 from proxygen.model.certificate import Bundle
 from proxygen.model.former import CONFIRM, Removal
 from proxygen.model.site import Site
-from proxygen.plan.steps import Issue, Waiting
-from proxygen.stores.bundles import ATTEMPT, Bundles, attempt_key
+from proxygen.plan.steps import Issue, PostponedOrder
+from proxygen.stores.bundles import ATTEMPT, Bundles, failure_key
 from proxygen.texts.bounds import MOST_TOLD
 
 DEBUG, INFO, WARNING, ERROR = logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR
 
 
 @dataclass(slots=True)
-class Lines:
+class EventLog:
     """Writes events, and remembers what was logged and still holds."""
 
     mistakes: frozenset[str] = frozenset()
@@ -37,15 +37,15 @@ class Lines:
         """Log each mistake of the model once; *served*: the last right version stays in force."""
         told = {str(each): each for each in mistakes}
         for words in [each for each in told if each not in self.mistakes]:
-            event(ERROR, "model_mistake", **fields_of(told[words]))
+            log_event(ERROR, "model_mistake", **fields_of(told[words]))
         if self.mistakes != told.keys():
             until = "the last right version" if served else "nothing"
-            event(WARNING, "model_wrong", mistakes=len(told), goes_on_with=until)
+            log_event(WARNING, "model_wrong", mistakes=len(told), goes_on_with=until)
         self.mistakes = frozenset(told)
 
     def right(self, domains: int) -> None:
         """Log that the model was read."""
-        event(INFO, "model_read", domains=domains, was_wrong=bool(self.mistakes) or None)
+        log_event(INFO, "model_read", domains=domains, was_wrong=bool(self.mistakes) or None)
         self.mistakes = frozenset()
 
     def as_it_was(self, site: Site) -> None:
@@ -53,37 +53,37 @@ class Lines:
         wrong = {str(one): (each, one) for each in site.set_aside for one in each.mistakes}
         for words in [each for each in wrong if each not in self.wrong_files]:
             file, mistake = wrong[words]
-            event(
+            log_event(
                 ERROR, "file_set_aside", file=file.file, kept=len(file.kept), **fields_of(mistake)
             )
         files = {file.file for file, _ in wrong.values()}
         for file_again in sorted(set(self.wrong_files.values()) - files):
-            event(INFO, "file_right_again", file=file_again)
+            log_event(INFO, "file_right_again", file=file_again)
         self.wrong_files = {words: file.file for words, (file, _) in wrong.items()}
         held = {str(each): each for each in site.held_back}
         for words in [each for each in held if each not in self.held_back]:
-            event(WARNING, "removal_held_back", **fields_of_removal(held[words]))
+            log_event(WARNING, "removal_held_back", **fields_of_removal(held[words]))
         there = {each.file for each in held.values()}
         for over in sorted(set(self.held_back.values()) - there):
-            event(INFO, "removal_settled", file=over)
+            log_event(INFO, "removal_settled", file=over)
         self.held_back = {words: each.file for words, each in held.items()}
 
     def certificate(self, result: Result, bundles: Bundles) -> None:
         """Log what became of one certificate."""
         step, found = result
         if isinstance(found, Bundle):
-            obtained(step, found)
+            log_obtained(step, found)
             return
         self.owners.add(step.certificate.owner)
-        attempt = ATTEMPT.read(bundles.readable(attempt_key(step.certificate.owner)))
-        event(
+        last_failure = ATTEMPT.read(bundles.readable(failure_key(step.certificate.owner)))
+        log_event(
             ERROR,
             "certificate_failed",
             owner=step.certificate.owner,
             reason=step.reason.code,
             problem=found.failure.problem,
-            next_try=attempt.again if attempt else None,
-            tries=attempt.count if attempt else None,
+            next_try=last_failure.again if last_failure else None,
+            tries=last_failure.count if last_failure else None,
             **fields_of(found),
         )
 
@@ -91,28 +91,28 @@ class Lines:
         """Log what a deployment did to services, and what failed."""
         failed = dict(outcome.failures)
         for name in outcome.before.keys() - failed.keys():
-            event(INFO, "service_changed", service=name)
+            log_event(INFO, "service_changed", service=name)
         self.failed(outcome)
 
     def failed(self, outcome: Outcome) -> None:
         """Log what failed, except for certificates whose failure was logged already."""
         for of, error in outcome.failures:
             if of not in self.owners:
-                event(ERROR, kind(error), of=of, **fields_of(error))
+                log_event(ERROR, event_of(error), of=of, **fields_of(error))
             self.owners.discard(of)
 
     def outcome(self, outcome: Outcome) -> None:
         """Log what is new."""
         for words in [each for each in outcome.warnings if each not in self.warnings]:
-            event(WARNING, "warning", what=words)
+            log_event(WARNING, "warning", what=words)
         self.warnings = frozenset(outcome.warnings)
-        self.held_up(outcome.waiting)
+        self.log_postponed(outcome.waiting)
 
     def obtained(self, outcome: Outcome, seconds: float) -> None:
         """Log the outcome of obtaining certificates, if there was anything to do."""
         self.failed(outcome)
         if outcome.done or outcome.failures:
-            event(
+            log_event(
                 INFO,
                 "obtaining_ended",
                 seconds=seconds,
@@ -123,7 +123,7 @@ class Lines:
 
     def ended(self, outcome: Outcome, seconds: float, due: datetime | None) -> None:
         """Log how much a round did, how long it took, and when the next one is due."""
-        event(
+        log_event(
             INFO,
             "round_ended",
             seconds=seconds,
@@ -133,21 +133,21 @@ class Lines:
             next=due,
         )
 
-    def held_up(self, waiting: Iterable[Waiting]) -> None:
+    def log_postponed(self, waiting: Iterable[PostponedOrder]) -> None:
         """Log which certificates are postponed that were not before."""
         present = {str(each): each for each in waiting}
         new = [each for words, each in present.items() if words not in self.waiting]
         for each in new[:MOST_TOLD]:
             said = {"owner": each.owner, "until": each.until, "reason": each.code}
-            event(INFO, "waiting", **said, what=each.words)
+            log_event(INFO, "waiting", **said, what=each.words)
         if len(new) > MOST_TOLD:
-            event(INFO, "waiting_more", certificates=len(new) - MOST_TOLD, of=len(present))
+            log_event(INFO, "waiting_more", certificates=len(new) - MOST_TOLD, of=len(present))
         self.waiting = frozenset(present)
 
 
-def obtained(step: Issue, bundle: Bundle) -> None:
+def log_obtained(step: Issue, bundle: Bundle) -> None:
     """Say that a certificate was obtained."""
-    event(
+    log_event(
         INFO,
         "certificate_obtained",
         owner=bundle.owner,
@@ -159,7 +159,7 @@ def obtained(step: Issue, bundle: Bundle) -> None:
     )
 
 
-def kind(error: ProxygenError) -> str:
+def event_of(error: ProxygenError) -> str:
     """Return the event for a failure."""
     if isinstance(error, NotServed):
         return "not_served"
@@ -192,5 +192,5 @@ def fields_of(error: Mistake | ProxygenError) -> dict[str, object]:
         "where": error.where or None,
         "what": error.what,
         "remedy": error.remedy or None,
-        "words": error.words or told(error.failure).words or None,
+        "words": error.words or failure_words(error.failure).words or None,
     }

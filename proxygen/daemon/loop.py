@@ -12,33 +12,33 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 
-from proxygen.apply.mails import Memory
+from proxygen.apply.mails import MailMemory
 from proxygen.apply.outcome import Outcome
 from proxygen.apply.unwritten import tell_unwritten
-from proxygen.assemble import Parts
+from proxygen.assemble import Installation
 from proxygen.daemon import inputs
 from proxygen.daemon.bell import Bell, Clock
 from proxygen.daemon.calendar import CERTIFICATES, FILES, NEVER, Allowance, Calendar
-from proxygen.daemon.figures import Figures
-from proxygen.daemon.following import Following
-from proxygen.daemon.log_lines import ERROR, INFO, WARNING, Lines
-from proxygen.daemon.obtaining import Obtaining, Start, side_by_side
+from proxygen.daemon.figures import FigurePublisher
+from proxygen.daemon.following import ModelFollower
+from proxygen.daemon.log_lines import ERROR, INFO, WARNING, EventLog
+from proxygen.daemon.obtaining import Obtainer, Start, side_by_side
 from proxygen.daemon.outside import Outside
 from proxygen.daemon.round import Round
 from proxygen.daemon.upstreams import Upstreams
 from proxygen.errors import IssueFailed, LockHeld, ProxygenError
 from proxygen.failure import Scope, failure
 from proxygen.host import outage
-from proxygen.host.logs import event, mishap
-from proxygen.host.memory import settle
+from proxygen.host.logs import log_event, log_exception
+from proxygen.host.memory import settle_memory
 from proxygen.host.systemd import Manager
 from proxygen.host.watching import Watching
 from proxygen.model.layout import Layout
 from proxygen.model.site import Site
-from proxygen.plan.steps import Waiting
+from proxygen.plan.steps import PostponedOrder
 from proxygen.plan.wake import wake_at
-from proxygen.reconcile import together
-from proxygen.texts.alerts import Wrong
+from proxygen.reconcile import join_halves
+from proxygen.texts.alerts import WrongModel
 from proxygen.texts.bounds import MOST_TOLD
 
 LOOK = 15.0
@@ -62,12 +62,12 @@ class Watch:
 
     *clock* is its only clock, *bell* wakes it, *watching* rings that bell; *draw* is the only
     source of chance. *reasons* are those for the next round, *unserved* the services that were seen
-    to serve something else. *parts* remember from round to round what they read. *proven*: a whole
-    step was done, so an outage that was mailed is over. *tell_at* is when alerts are mailed that
-    may be over before. *start_work* runs the obtaining of certificates beside the loop. *deployed*
-    and *obtained* are the last outcomes of the halves; *arrived*: certificates wait to be deployed.
-    *undone*: the latest deployment failed as a whole, after one that did not. *more* is when there
-    is more to mail.
+    to serve something else. *installation* remember from round to round what they read. *proven*: a
+    whole step was done, so an outage that was mailed is over. *tell_at* is when alerts are mailed
+    that may be over before. *start_work* runs the obtaining of certificates beside the loop.
+    *deployed* and *obtained* are the last outcomes of the halves; *arrived*: certificates wait to
+    be deployed. *undone*: the latest deployment failed as a whole, after one that did not. *more*
+    is when there is more to mail.
     """
 
     layout: Layout
@@ -76,20 +76,20 @@ class Watch:
     watching: Watching
     manager: Manager = field(default_factory=Manager)
     draw: Callable[[], float] = random.random
-    lines: Lines = field(default_factory=Lines)
-    memory: Memory = field(default_factory=partial(Memory, patient=True))
+    lines: EventLog = field(default_factory=EventLog)
+    memory: MailMemory = field(default_factory=partial(MailMemory, patient=True))
 
     start_work: Start = side_by_side
-    figures: Figures = field(init=False)
-    obtaining: Obtaining = field(init=False)
-    following: Following = field(init=False)
+    figures: FigurePublisher = field(init=False)
+    obtaining: Obtainer = field(init=False)
+    following: ModelFollower = field(init=False)
     outside: Outside = field(init=False)
     upstreams: Upstreams = field(init=False)
     calendar: Calendar = field(init=False)
     allowance: Allowance = field(init=False)
     reasons: dict[str, None] = field(default_factory=dict)
     unserved: set[str] = field(default_factory=set)
-    parts: Parts | None = None
+    installation: Installation | None = None
     deployed: Outcome = field(default_factory=Outcome)
     obtained: Outcome = field(default_factory=Outcome)
     arrived: bool = False
@@ -107,10 +107,10 @@ class Watch:
     tell_at: float = NEVER
 
     def __post_init__(self) -> None:
-        self.following = Following(self.layout, self.clock, self.watching, self.lines)
+        self.following = ModelFollower(self.layout, self.clock, self.watching, self.lines)
         self.outside = Outside(self.layout)
-        self.obtaining = Obtaining(self.bell.wake, self.start_work)
-        self.figures = Figures(self.layout)
+        self.obtaining = Obtainer(self.bell.wake, self.start_work)
+        self.figures = FigurePublisher(self.layout)
         self.upstreams = Upstreams(self.clock)
         self.calendar = Calendar(self.clock)
         self.allowance = Allowance(self.clock)
@@ -169,7 +169,7 @@ class Watch:
             self.obtain()
             self.take_over()
         if not self.proven:
-            outage.over(self.layout)
+            outage.note_end(self.layout)
             self.proven = True
         return self.wait()
 
@@ -197,10 +197,10 @@ class Watch:
 
     def start_again(self) -> None:
         """Read everything again, as somebody asked for it, and report that to systemd."""
-        event(INFO, "reloading")
-        self.parts = None
-        if self.obtaining.parts:
-            self.obtaining.parts.lookups.clear()
+        log_event(INFO, "reloading")
+        self.installation = None
+        if self.obtaining.installation:
+            self.obtaining.installation.resolvers.clear()
         self.upstreams.addresses.only(())
         self.following.anew()
         self.asked = False
@@ -229,7 +229,7 @@ class Watch:
     def notice(self) -> None:
         """Look at everything that is due, and note the reasons for a round."""
         now = self.clock.ticks()
-        if self.may_look() and (self.bell.heard() or now >= self.files_at):
+        if self.may_read_files() and (self.bell.heard() or now >= self.files_at):
             self.notice_files()
         if now >= self.look_at:
             self.notice_services()
@@ -237,19 +237,19 @@ class Watch:
             self.arrived = False
             self.reasons[CERTIFICATES] = None
         for name in self.upstreams.changed():
-            event(INFO, "addresses_changed", name=name)
+            log_event(INFO, "addresses_changed", name=name)
             self.reasons[f"addresses of {name}"] = None
         if now >= self.tell_at:
             self.tell_at = NEVER
             self.reasons["model"] = None
         for reason in self.calendar.reasons():
             if reason == "clock":
-                event(WARNING, "clock_jumped", what="everything is read and decided again")
-                if self.obtaining.parts:
-                    self.obtaining.parts.lookups.clear()
+                log_event(WARNING, "clock_jumped", what="everything is read and decided again")
+                if self.obtaining.installation:
+                    self.obtaining.installation.resolvers.clear()
             self.reasons[reason] = None
 
-    def may_look(self) -> bool:
+    def may_read_files(self) -> bool:
         """Return whether changes of files have not taken too much time lately to handle more."""
         return not self.allowance.left()
 
@@ -258,7 +258,7 @@ class Watch:
         spent = self.clock.spent()
         self.reasons |= dict.fromkeys(self.following.changes())
         for name in self.outside.changed():
-            event(INFO, "service_files_changed", service=name)
+            log_event(INFO, "service_files_changed", service=name)
             self.reasons[f"files of {name}"] = None
         self.tell()
         usual = BLIND if self.watching.blind else SIGHTED
@@ -271,10 +271,10 @@ class Watch:
         now = self.clock.ticks()
         for name, (former, pid) in self.outside.restarted().items():
             happened = "service_restarted" if pid else "service_ended"
-            event(INFO if pid else WARNING, happened, service=name, former=former, pid=pid)
+            log_event(INFO if pid else WARNING, happened, service=name, former=former, pid=pid)
             self.reasons[f"{name} restarted" if pid else f"{name} ended"] = None
         for name in self.outside.sample(now):
-            event(
+            log_event(
                 ERROR,
                 "not_served",
                 service=name,
@@ -283,7 +283,7 @@ class Watch:
             self.unserved.add(name)
             self.reasons[f"{name} serves something else"] = None
         for name in self.outside.mended(now):
-            event(INFO, "served_again", service=name)
+            log_event(INFO, "served_again", service=name)
             self.reasons[f"{name} serves what is wanted"] = None
         for name in self.outside.unasked:
             self.reasons[f"{name} was not probed everywhere"] = None
@@ -299,11 +299,11 @@ class Watch:
         self.began = self.clock.ticks()
         spent, before = self.clock.spent(), self.deployed.observed is not None
         try:
-            given = self.parts, tuple(reasons), unserved
-            parts, outcome = self.made().deploy(site, *given)
-            self.parts, self.deployed = parts, outcome
+            given = self.installation, tuple(reasons), unserved
+            installation, outcome = self.made().deploy(site, *given)
+            self.installation, self.deployed = installation, outcome
             self.undone = False
-            self.finish(self.following.site or site, parts)
+            self.finish(self.following.site or site, installation)
             spent = self.clock.spent() - spent
             if not outcome.done:
                 self.calendar.idle = spent
@@ -324,7 +324,7 @@ class Watch:
     def may_obtain(self) -> bool:
         """Return whether to obtain certificates now: once all changes are deployed."""
         ready = self.obtaining.wanted and not self.obtaining.running
-        begun = self.parts is not None or self.undone
+        begun = self.installation is not None or self.undone
         return (
             ready
             and begun
@@ -345,7 +345,9 @@ class Watch:
         site, made = self.following.site, self.made()
         if site is None:
             return
-        self.obtaining.begin(lambda parts: made.obtain(site, parts), self.clock.ticks())
+        self.obtaining.begin(
+            lambda installation: made.obtain(site, installation), self.clock.ticks()
+        )
 
     def take_over(self) -> None:
         """Take over the outcome of obtaining certificates, once it has ended."""
@@ -363,13 +365,15 @@ class Watch:
             former, self.obtained = self.obtained, ended
             self.lines.obtained(ended, self.clock.ticks() - self.obtaining.since)
             site = self.following.site
-            parts = self.parts or (self.obtaining.parts if self.undone else None)
-            if site is None or parts is None or self.arrived:
+            installation = self.installation or (
+                self.obtaining.installation if self.undone else None
+            )
+            if site is None or installation is None or self.arrived:
                 return  # all of it is told after the next deployment
             if is_news(former, ended):
-                self.told(site, parts)
+                self.told(site, installation)
             else:
-                self.due(site, together(site, parts, self.deployed, ended))
+                self.due(site, join_halves(site, installation, self.deployed, ended))
 
     def made(self) -> Round:
         """Return a round, connected with this loop."""
@@ -396,7 +400,7 @@ class Watch:
 
     def hurry(self) -> bool:
         """Return whether a round should end soon: for other work, or for changes."""
-        if self.may_look() and self.bell.heard():
+        if self.may_read_files() and self.bell.heard():
             spent = self.clock.spent()
             self.reasons |= dict.fromkeys(self.following.changes())
             self.allowance.take(self.clock.spent() - spent)
@@ -405,14 +409,14 @@ class Watch:
     def wait_for_lock(self, error: LockHeld) -> None:
         """Wait until another run releases the lock."""
         if not self.waits_for_lock:
-            event(INFO, "waiting_for_lock", what=error.what)
+            log_event(INFO, "waiting_for_lock", what=error.what)
             self.manager.status(error.what)
         self.waits_for_lock = True
         self.calendar.locked()
 
     def give_up(self, error: Exception) -> float:
         """Log why a round failed; return after how many seconds the next one begins."""
-        self.parts = None
+        self.installation = None
         pause = self.calendar.failed()
         self.say_failed(error, pause)
         return pause
@@ -420,9 +424,9 @@ class Watch:
     def say_failed(self, error: Exception, pause: float) -> None:
         """Log why a half failed, and after how many seconds it is tried again."""
         if isinstance(error, ProxygenError | OSError):
-            event(ERROR, "round_failed", what=str(error), again_in=pause)
+            log_event(ERROR, "round_failed", what=str(error), again_in=pause)
         else:
-            mishap("round_failed", what=repr(error), again_in=pause)
+            log_exception("round_failed", what=repr(error), again_in=pause)
         self.manager.status(f"a round failed: {error}; the next one begins in {pause:.0f} s")
         if isinstance(error, OSError):
             self.tell_of_the_disk(error)
@@ -432,36 +436,36 @@ class Watch:
         if self.following.site:
             given = (self.following.site, self.layout, self.clock.now, error, self.memory)
             for words in tell_unwritten(*given).warnings:
-                event(WARNING, "warning", what=words)
+                log_event(WARNING, "warning", what=words)
 
-    def finish(self, site: Site, parts: Parts) -> None:
+    def finish(self, site: Site, installation: Installation) -> None:
         """Take over the outcome of a deployment."""
         deployed = self.deployed
         self.waits_for_lock = False
-        self.outside.after(site, parts, deployed)
+        self.outside.after(site, installation, deployed)
         if deployed.observed:
             self.upstreams.after(site, deployed.observed)
         self.following.services = inputs.of_services(self.layout, self.outside.services.values())
         trouble = any(not isinstance(error, IssueFailed) for _, error in deployed.failures)
         self.lines.deployed(deployed)
-        self.told(site, parts)
+        self.told(site, installation)
         self.calendar.done(trouble=trouble)
         seconds = self.clock.ticks() - self.began
         self.calendar.lasted = seconds
         self.lines.ended(deployed, seconds, self.calendar.wake)
-        settle()
+        settle_memory()
 
-    def told(self, site: Site, parts: Parts) -> None:
+    def told(self, site: Site, installation: Installation) -> None:
         """Mail alerts, write figures, and find out when something is due."""
         now = self.clock.now()
-        outcome = together(site, parts, self.deployed, self.obtained)
-        self.more = self.made().tell(site, parts, outcome)
+        outcome = join_halves(site, installation, self.deployed, self.obtained)
+        self.more = self.made().tell(site, installation, outcome)
         self.due(site, outcome)
         self.files_at = self.clock.ticks()
         if (left := self.memory.settling(now)) is not None:
             self.tell_at = self.clock.ticks() + left
         self.lines.outcome(outcome)
-        self.figures.tell(site, parts, outcome, self.clock.ticks() - self.began)
+        self.figures.tell(site, installation, outcome, self.clock.ticks() - self.began)
         self.tell()
 
     def due(self, site: Site, outcome: Outcome) -> None:
@@ -479,13 +483,17 @@ class Watch:
         self.calendar.due(min(moments, default=now), self.draw())
         self.manager.status(self.words())
 
-    def not_asked_for(self, site: Site, outcome: Outcome, until: datetime) -> Iterator[Waiting]:
+    def not_asked_for(
+        self, site: Site, outcome: Outcome, until: datetime
+    ) -> Iterator[PostponedOrder]:
         """Yield the certificates that failed without an order, of which nothing is stored."""
-        attempts = outcome.observed.attempts if outcome.observed else {}
+        attempts = outcome.observed.failures if outcome.observed else {}
         failed = {of for of, _ in self.obtained.failures} - attempts.keys()
         for wanted in site.certificates if failed else ():
             if wanted.owner in failed:
-                yield Waiting(wanted, until, "failed", failure("order-not-placed", Scope.OWNER))
+                yield PostponedOrder(
+                    wanted, until, "failed", failure("order-not-placed", Scope.OWNER)
+                )
 
     def tell(self) -> None:
         """Report the state to systemd and in the figures."""
@@ -499,7 +507,7 @@ class Watch:
             self.memory.wrong = None
         elif self.memory.wrong is None or self.memory.wrong.words != wrong:
             former = self.memory.wrong
-            self.memory.wrong = Wrong(former.since if former else self.clock.now(), wrong)
+            self.memory.wrong = WrongModel(former.since if former else self.clock.now(), wrong)
         site = self.following.site
         self.figures.model(right=not wrong and not (site and site.mistakes))
 
@@ -507,13 +515,13 @@ class Watch:
         """Return the state in one line."""
         words = []
         if count := len(self.lines.mistakes):
-            words.append(f"the model is wrong ({counted(count, 'mistake')})")
+            words.append(f"the model is wrong ({counted_words(count, 'mistake')})")
         if site := self.following.site:
             if site.set_aside:
-                words.append(f"{counted(len(site.set_aside), 'included file')} set aside")
+                words.append(f"{counted_words(len(site.set_aside), 'included file')} set aside")
             if site.held_back:
                 words.append("a removal is held back")
-            words.append(counted(len(site.domains), "domain"))
+            words.append(counted_words(len(site.domains), "domain"))
         else:
             words.append("waiting until the model is corrected")
         if self.calendar.wake:
@@ -527,6 +535,6 @@ def is_news(former: Outcome, latest: Outcome) -> bool:
     return bool(came) or (former.failures, former.waiting) != (latest.failures, latest.waiting)
 
 
-def counted(number: int, what: str) -> str:
+def counted_words(number: int, what: str) -> str:
     """Return in words a number of things."""
     return f"{number:,} {what}{'' if number == 1 else 's'}"

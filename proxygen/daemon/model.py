@@ -11,12 +11,12 @@ from proxygen.daemon.fingerprints import UNREADABLE, of_text
 from proxygen.errors import Mistake, ModelError, ProxygenError
 from proxygen.model.layout import Layout
 from proxygen.model.site import Site
-from proxygen.model.sources import Source, Unreadable
+from proxygen.model.sources import Source, UnreadableFile
 
 LARGEST = 256 * 1024 * 1024
 """Octets of what is kept: a main file, those included, and their names, most letters as two."""
 
-Sources = tuple[Source | Unreadable, ...]
+Sources = tuple[Source | UnreadableFile, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Texts:
 
 
 @dataclass(slots=True)
-class Reading:
+class ModelReading:
     """The result of reading the files: the *site*, or the *mistakes* for which there is none."""
 
     texts: Texts | None
@@ -42,20 +42,20 @@ class Reading:
     mistakes: tuple[Mistake | ProxygenError, ...] = ()
 
 
-def look(layout: Layout, known: ModelFiles) -> Reading:
+def read_files(layout: Layout, known: ModelFiles) -> ModelReading:
     """Read the files of the model that are not as they were *known*."""
     included: dict[str, Sources] = {}
-    load = assemble.including(layout, known)
+    load = assemble.include_reader(layout, known)
 
     def recorded(mask: str) -> Sources:
         included[mask] = tuple(load(mask))
         return included[mask]
 
-    reading = Reading(None, ())
+    reading = ModelReading(None, ())
     try:
-        main = assemble.source(layout.config)
+        main = assemble.read_source(layout.config)
         reading.texts = Texts(main, included)
-        reading.site = assemble.settled(layout, main, recorded, known)
+        reading.site = assemble.settled_site(layout, main, recorded, known)
     except ModelError as error:
         reading.mistakes = error.mistakes
     except ProxygenError as error:

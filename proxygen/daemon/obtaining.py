@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from proxygen.apply.outcome import Outcome
-from proxygen.assemble import Parts
+from proxygen.assemble import Installation
 
-Work = Callable[[Parts | None], tuple[Parts, Outcome]]
+Work = Callable[[Installation | None], tuple[Installation, Outcome]]
 Start = Callable[[Callable[[], None]], None]
 
 
@@ -19,17 +19,17 @@ def side_by_side(work: Callable[[], None]) -> None:
 
 
 @dataclass(slots=True)
-class Obtaining:
+class Obtainer:
     """Obtains certificates while the loop goes on, never twice at the same time.
 
     *wanted*: there is a reason to, once the present work has ended. *ended* is its result. It began
     at *since*, and made progress at *progress_at*. *start* begins work, *wake* rings for the loop.
-    *parts* remember from one time to the next what they read.
+    *installation* remember from one time to the next what they read.
     """
 
     wake: Callable[[], None]
     start: Start = side_by_side
-    parts: Parts | None = None
+    installation: Installation | None = None
     wanted: bool = False
     running: bool = False
     ended: Outcome | Exception | None = None
@@ -43,9 +43,9 @@ class Obtaining:
 
         def whole() -> None:
             try:
-                self.parts, self.ended = work(self.parts)
+                self.installation, self.ended = work(self.installation)
             except Exception as error:  # noqa: BLE001 - the loop is told, and goes on
-                self.parts, self.ended = None, error
+                self.installation, self.ended = None, error
             self.running = False
             self.wake()
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from proxygen.apply.outcome import Outcome, never
-from proxygen.apply.probe import UNASKED, Asking, Patience, probe_all, right
-from proxygen.apply.rendering import met
-from proxygen.assemble import Parts
+from proxygen.apply.outcome import Outcome, never_stop
+from proxygen.apply.probe import UNASKED, Patience, PatientProbe, is_as_wanted, probe_all
+from proxygen.apply.rendering import probed_endpoints
+from proxygen.assemble import Installation
 from proxygen.daemon import inputs
 from proxygen.daemon.fingerprints import Fingerprints
 from proxygen.host import processes
@@ -53,7 +53,7 @@ class Outside:
     files: dict[str, dict[str, str]] = field(default_factory=dict)
     known: Fingerprints = field(default_factory=Fingerprints)
 
-    def after(self, site: Site, parts: Parts, outcome: Outcome) -> None:
+    def after(self, site: Site, installation: Installation, outcome: Outcome) -> None:
         """Take over what a round left; its own changes are not those of others."""
         observed = outcome.observed
         if observed is None:
@@ -61,7 +61,7 @@ class Outside:
         failed = {of for of, _ in outcome.failures}
         self.services = observed.services
         self.pids = {name: state.pid for name, state in observed.services.items()}
-        every = met(site, parts, observed)
+        every = probed_endpoints(site, installation, observed)
         self.endpoints = tuple(each for each in every if each.service not in failed)
         self.missed = tuple(each for each in every if is_missed(each, observed))
         self.unasked = tuple(
@@ -129,10 +129,10 @@ class Outside:
             return ()
         self.missed_at = now + MISSED
         asked = [each for each in self.missed if self.pids.get(each.service) is not None]
-        patience = Patience(LONGEST_LOOK, LONGEST_LOOK, never, timeout=PATIENCE)
-        seen = Asking(patience, right).once(asked)
+        patience = Patience(LONGEST_LOOK, LONGEST_LOOK, never_stop, timeout=PATIENCE)
+        seen = PatientProbe(patience, is_as_wanted).once(asked)
         left = tuple(each for each, what in seen.items() if what is UNASKED)
-        wrong = tuple(each for each, what in seen.items() if not right(each, what))
+        wrong = tuple(each for each, what in seen.items() if not is_as_wanted(each, what))
         self.missed = tuple(dict.fromkeys((*left, *wrong)))
         return {each.service for each in asked} - {each.service for each in self.missed}
 
@@ -152,7 +152,7 @@ class Outside:
         if not asked:
             return ()
         seen = probe_all(asked, concurrency=AT_ONCE, timeout=PATIENCE)
-        return tuple(each for each, what in seen.items() if not right(each, what))
+        return tuple(each for each, what in seen.items() if not is_as_wanted(each, what))
 
 
 def is_missed(endpoint: Endpoint, observed: Observed) -> bool:

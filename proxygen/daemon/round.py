@@ -9,17 +9,17 @@ from datetime import datetime
 from proxygen import assemble
 from proxygen.apply.hooks import HOOK_RAN
 from proxygen.apply.issue import Result
-from proxygen.apply.mails import Memory, tell
-from proxygen.apply.outcome import Outcome, Progress, nothing
-from proxygen.apply.tidying import note_killed, tidy
-from proxygen.assemble import Parts
+from proxygen.apply.mails import MailMemory, send_mails
+from proxygen.apply.outcome import Outcome, Progress, tell_nobody
+from proxygen.apply.tidying import note_killed, tidy_up
+from proxygen.assemble import Installation
 from proxygen.daemon.bell import Clock
-from proxygen.daemon.log_lines import DEBUG, INFO, Lines
+from proxygen.daemon.log_lines import DEBUG, INFO, EventLog
 from proxygen.deploy import deploy
 from proxygen.errors import Coded
 from proxygen.host import files, lock
 from proxygen.host.addresses import Addresses
-from proxygen.host.logs import event
+from proxygen.host.logs import log_event
 from proxygen.host.systemd import Manager
 from proxygen.model.certificate import Bundle
 from proxygen.model.layout import Layout
@@ -41,9 +41,9 @@ class Round:
 
     layout: Layout
     clock: Clock
-    lines: Lines
+    lines: EventLog
     manager: Manager
-    memory: Memory
+    memory: MailMemory
     enough: Callable[[], bool]
     hurry: Callable[[], bool]
     leave: Callable[[], bool]
@@ -57,47 +57,54 @@ class Round:
     def deploy(
         self,
         site: Site,
-        former: Parts | None,
+        former: Installation | None,
         reasons: Collection[str],
         unserved: Collection[str],
-    ) -> tuple[Parts, Outcome]:
+    ) -> tuple[Installation, Outcome]:
         """Deploy; raise LockHeld while another run does.
 
         The *former* parts hand on what they know. *unserved* are services that were seen to serve
         something else: they are probed whatever else there is to do, and reloaded if nothing else
         would repair them.
         """
-        with lock.held(self.layout.lock) as killed:
+        with lock.hold(self.layout.lock) as killed:
             assemble.bring_forward(self.layout)
             if killed:
                 note_killed(self.layout)
-            site = self.latest(assemble.opened(self.layout)) or site
-            event(INFO, "round_begun", because=tuple(reasons))
+            site = self.latest(assemble.shared_store(self.layout)) or site
+            log_event(INFO, "round_begun", because=tuple(reasons))
             self.manager.status(f"a round is under way: {', '.join(reasons)}")
-            parts = assemble.parts(self.layout, self.clock.now, former, self.addresses)
+            installation = assemble.build_installation(
+                self.layout, self.clock.now, former, self.addresses
+            )
             for name in unserved:
                 note_unserved(self.layout, name)
             outcome = deploy(
-                site, parts, self.progress(parts, self.alive, nothing, self.leave), unserved
+                site,
+                installation,
+                self.progress(installation, self.alive, tell_nobody, self.leave),
+                unserved,
             )
             for name in unserved:
                 if str(Reload(name)) in outcome.done:
-                    event(INFO, "reloaded", service=name, reason="it served something else")
-            self.keep(parts.store, site)
-            return parts, outcome
+                    log_event(INFO, "reloaded", service=name, reason="it served something else")
+            self.keep(installation.store, site)
+            return installation, outcome
 
-    def obtain(self, site: Site, former: Parts | None) -> tuple[Parts, Outcome]:
+    def obtain(self, site: Site, former: Installation | None) -> tuple[Installation, Outcome]:
         """Obtain what is due; raise LockHeld while another process does."""
-        with lock.held(self.layout.obtaining) as killed:
-            parts = assemble.parts(self.layout, self.clock.now, former)
-            tidy(site, parts, killed=killed)
-            return parts, obtain(
-                site, parts, self.progress(parts, self.obtains, self.came, self.enough)
+        with lock.hold(self.layout.obtaining) as killed:
+            installation = assemble.build_installation(self.layout, self.clock.now, former)
+            tidy_up(site, installation, killed=killed)
+            return installation, obtain(
+                site,
+                installation,
+                self.progress(installation, self.obtains, self.came, self.enough),
             )
 
-    def tell(self, site: Site, parts: Parts, outcome: Outcome) -> datetime | None:
+    def tell(self, site: Site, installation: Installation, outcome: Outcome) -> datetime | None:
         """Mail alerts; return when there is more to mail."""
-        return tell(site, parts, outcome, self.memory, self.sent_enough)
+        return send_mails(site, installation, outcome, self.memory, self.sent_enough)
 
     def sent_enough(self) -> bool:
         """Return whether to send no more mails; each one is progress."""
@@ -106,7 +113,7 @@ class Round:
 
     def progress(
         self,
-        parts: Parts,
+        installation: Installation,
         alive: Callable[[], None],
         came: Callable[[str], None],
         stop: Callable[[], bool],
@@ -116,15 +123,15 @@ class Round:
         def say(words: str) -> None:
             alive()
             hook = isinstance(words, Coded) and words.code == HOOK_RAN
-            event(INFO if hook else DEBUG, "hook" if hook else "step", what=words)
+            log_event(INFO if hook else DEBUG, "hook" if hook else "step", what=words)
 
         def count(what: str, done: int, of: int) -> None:
             alive()
-            event(DEBUG, "progress", what=what, done=done, of=of)
+            log_event(DEBUG, "progress", what=what, done=done, of=of)
             self.manager.status(f"{what}: {done:,} of {of:,}")
 
         def result(found: Result) -> None:
-            self.lines.certificate(found, parts.bundles)
+            self.lines.certificate(found, installation.bundles)
             if isinstance(found[1], Bundle):
                 came(found[1].owner)
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from proxygen.daemon.bell import Clock
-from proxygen.host.addresses import Addresses, Found
+from proxygen.host.addresses import Addresses, HostAddresses
 from proxygen.model.site import Site
 from proxygen.model.upstreams import host_names
 from proxygen.plan.observed import Observed
@@ -22,7 +22,7 @@ nginx is reloaded for each change."""
 
 
 @dataclass(slots=True)
-class Pace:
+class LookupPace:
     """When a name is looked up next, and how long after that again."""
 
     at: float
@@ -35,7 +35,7 @@ class Upstreams:
 
     clock: Clock
     addresses: Addresses = field(default_factory=Addresses)
-    paces: dict[str, Pace] = field(default_factory=dict)
+    paces: dict[str, LookupPace] = field(default_factory=dict)
     written: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     asked: dict[str, float] = field(default_factory=dict)
 
@@ -51,7 +51,8 @@ class Upstreams:
         }
         first = {name: OFTEN if name in self.written else SOON for name in names}
         self.paces = {
-            name: self.paces.get(name) or Pace(now + pause, pause) for name, pause in first.items()
+            name: self.paces.get(name) or LookupPace(now + pause, pause)
+            for name, pause in first.items()
         }
 
     def changed(self) -> list[str]:
@@ -74,9 +75,9 @@ class Upstreams:
             return False
         del self.asked[name]
         written = self.written.get(name, ())
-        pause = rest(found, written, self.paces[name].pause)
-        self.paces[name] = Pace(self.clock.ticks() + pause, pause)
-        return differs(found, written)
+        pause = rest_after(found, written, self.paces[name].pause)
+        self.paces[name] = LookupPace(self.clock.ticks() + pause, pause)
+        return is_different(found, written)
 
     def next(self) -> float:
         """Return when there is next an answer to see."""
@@ -85,13 +86,13 @@ class Upstreams:
         return min((pace.at for pace in self.paces.values()), default=float("inf"))
 
 
-def rest(found: Found, written: tuple[str, ...], former: float) -> float:
+def rest_after(found: HostAddresses, written: tuple[str, ...], former: float) -> float:
     """Return for how long not to look up a name again; *former*: how long it was before."""
     if not found.addresses:
         return min(2 * former, OFTEN)
-    return min(2 * former, SELDOM) if written and differs(found, written) else OFTEN
+    return min(2 * former, SELDOM) if written and is_different(found, written) else OFTEN
 
 
-def differs(found: Found, written: tuple[str, ...]) -> bool:
+def is_different(found: HostAddresses, written: tuple[str, ...]) -> bool:
     """Return whether an answer must be written; a name without an address keeps its last one."""
     return bool(found.addresses) and found.addresses != written

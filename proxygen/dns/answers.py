@@ -8,7 +8,7 @@ from enum import StrEnum
 from proxygen.names.causes import Cause
 
 
-class Kind(StrEnum):
+class ReplyKind(StrEnum):
     """Of one server's reply."""
 
     ANSWER = "answer"
@@ -26,11 +26,11 @@ class Kind(StrEnum):
     """What came is no answer."""
 
 
-SETTLED = frozenset({Kind.ANSWER, Kind.NO_DATA, Kind.NX_DOMAIN})
+SETTLED = frozenset({ReplyKind.ANSWER, ReplyKind.NO_DATA, ReplyKind.NX_DOMAIN})
 """Kinds that say what the zone holds; the others say that a server does not serve it."""
 
 
-class Trouble(StrEnum):
+class LookupFailure(StrEnum):
     """Why there is no answer about a name; a name without records of a type is none."""
 
     NONE = ""
@@ -47,7 +47,7 @@ class Trouble(StrEnum):
     """Nobody could be asked: it is this installation's trouble, not the name's."""
 
 
-class Source(StrEnum):
+class AnswerSource(StrEnum):
     """Who was asked."""
 
     AUTHORITATIVE = "authoritative"
@@ -66,13 +66,13 @@ class Reply:
     """
 
     server: str
-    kind: Kind
+    kind: ReplyKind
     records: tuple[str, ...] = ()
     why: Cause | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class LookupResult:
     """All about one name and one type.
 
     *records* stand at the end of *chain*, which are the targets of the CNAME records passed, in
@@ -88,10 +88,10 @@ class Found:
     chain: tuple[str, ...] = ()
     zone: str = ""
     replies: tuple[Reply, ...] = ()
-    trouble: Trouble = Trouble.NONE
+    failure: LookupFailure = LookupFailure.NONE
     because: tuple[Cause, ...] = ()
     dnssec: Cause | None = None
-    source: Source = Source.AUTHORITATIVE
+    source: AnswerSource = AnswerSource.AUTHORITATIVE
 
     @property
     def differing(self) -> bool:

@@ -52,6 +52,6 @@ class Cache:
             self.taken -= kept[1]
 
 
-def clamped(seconds: float, bounds: tuple[float, float]) -> float:
+def clamp(seconds: float, bounds: tuple[float, float]) -> float:
     """Return *seconds*, no less and no more than *bounds* say."""
     return min(max(seconds, bounds[0]), bounds[1])

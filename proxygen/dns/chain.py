@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
-from proxygen.dns.answers import SETTLED, Found, Kind, Trouble
+from proxygen.dns.answers import SETTLED, LookupFailure, LookupResult, ReplyKind
 from proxygen.dns.delegation import Hop, Lost, Rootless
-from proxygen.dns.questions import Asking, Errand, Exhausted
+from proxygen.dns.questions import DnsClient, Errand, Exhausted
 from proxygen.dns.responses import CHAIN, Heard
 from proxygen.names.causes import Cause, cause
 
@@ -17,27 +17,27 @@ Ask = Callable[[str, str, Errand], Awaitable[Hop]]
 
 
 async def follow(
-    ask: Ask, asking: Asking, name: str, rdtype: str, errand: Errand
-) -> tuple[Found, float]:
+    ask: Ask, asking: DnsClient, name: str, rdtype: str, errand: Errand
+) -> tuple[LookupResult, float]:
     """Return all about *name*, and the seconds that it may be kept; raise Rootless."""
-    found, seconds = Found(name, rdtype), float("inf")
+    found, seconds = LookupResult(name, rdtype), float("inf")
     try:
-        while not found.trouble:
-            found, most = gathered(
+        while not found.failure:
+            found, most = gather_hop(
                 found, await hop_at((name, *found.chain)[-1], rdtype, ask, errand)
             )
             seconds = min(seconds, most.seconds if most else 0.0)
             if most is None or not most.target or rdtype == "CNAME":
                 break
-            found = further(found, most.target)
+            found = with_alias(found, most.target)
     except Rootless:
         raise
     except Lost as lost:
-        found = in_trouble(unanswered(found), lost.trouble, lost.because, lost.zone)
+        found = with_failure(without_replies(found), lost.failure, lost.because, lost.zone)
     except Exhausted as end:
-        found = in_trouble(unanswered(found), Trouble.SERVERS_SILENT, (end.why,))
-    if found.trouble is Trouble.SERVERS_SILENT and asking.crowded_out(errand):
-        found = in_trouble(found, Trouble.CANNOT_LOOK, (cause("crowded-out"),))
+        found = with_failure(without_replies(found), LookupFailure.SERVERS_SILENT, (end.why,))
+    if found.failure is LookupFailure.SERVERS_SILENT and asking.crowded_out(errand):
+        found = with_failure(found, LookupFailure.CANNOT_LOOK, (cause("crowded-out"),))
     return found, seconds
 
 
@@ -48,13 +48,13 @@ async def hop_at(name: str, rdtype: str, ask: Ask, errand: Errand) -> Hop:
     """
     hop = await ask(name, rdtype, errand)
     kinds = {each.kind for each in hop.heard}
-    if Kind.SERVFAIL in kinds and not kinds & SETTLED:
+    if ReplyKind.SERVFAIL in kinds and not kinds & SETTLED:
         alias = await ask(name, "CNAME", errand)
         hop = alias if any(each.target for each in alias.heard) else hop
     return hop
 
 
-def gathered(found: Found, hop: Hop) -> tuple[Found, Heard | None]:
+def gather_hop(found: LookupResult, hop: Hop) -> tuple[LookupResult, Heard | None]:
     """Return what is known with what the servers of one more hop say, and what most of them say."""
     replies = found.replies if found.differing else tuple(each.reply() for each in hop.heard)
     dnssec = found.dnssec or hop.dnssec
@@ -62,44 +62,46 @@ def gathered(found: Found, hop: Hop) -> tuple[Found, Heard | None]:
     settled = [each for each in hop.heard if each.kind in SETTLED]
     if not settled:
         trouble, why = hop.unserved()
-        return in_trouble(found, trouble, (why,)), None
-    most = usual(settled)
-    if most.kind is Kind.NX_DOMAIN:
+        return with_failure(found, trouble, (why,)), None
+    most = most_usual(settled)
+    if most.kind is ReplyKind.NX_DOMAIN:
         trouble, why = hop.unknown()
-        return in_trouble(found, trouble, (why,)), most
+        return with_failure(found, trouble, (why,)), most
     records = most.records if not most.target or found.rdtype == "CNAME" else ()
     return replace(found, records=records), most
 
 
-def usual(settled: Sequence[Heard]) -> Heard:
+def most_usual(settled: Sequence[Heard]) -> Heard:
     """Return what most servers say; an answer counts more than that there is none."""
-    answers = [each for each in settled if each.kind is Kind.ANSWER]
-    others = [each for each in settled if each.kind is Kind.NO_DATA]
+    answers = [each for each in settled if each.kind is ReplyKind.ANSWER]
+    others = [each for each in settled if each.kind is ReplyKind.NO_DATA]
     candidates = answers or others or settled
     counted = Counter(each.records for each in candidates)
     return max(candidates, key=lambda each: counted[each.records])
 
 
-def further(found: Found, target: str) -> Found:
+def with_alias(found: LookupResult, target: str) -> LookupResult:
     """Return what is known with one more alias passed."""
     seen = (found.name, *found.chain)
     longer = replace(found, chain=(*found.chain, target))
     if target in seen:
         why = cause("circle", chain=" -> ".join((*seen, target)))
-        return in_trouble(longer, Trouble.CNAME_LOOP, (why,))
+        return with_failure(longer, LookupFailure.CNAME_LOOP, (why,))
     if len(longer.chain) > CHAIN:
-        return in_trouble(longer, Trouble.CHAIN_TOO_LONG, (cause("aliases", most=str(CHAIN)),))
+        return with_failure(
+            longer, LookupFailure.CHAIN_TOO_LONG, (cause("aliases", most=str(CHAIN)),)
+        )
     return longer
 
 
-def in_trouble(
-    found: Found, trouble: Trouble, because: tuple[Cause, ...], zone: str | None = None
-) -> Found:
+def with_failure(
+    found: LookupResult, trouble: LookupFailure, because: tuple[Cause, ...], zone: str | None = None
+) -> LookupResult:
     """Return what is known with a trouble; records before it do not count."""
     zone = found.zone if zone is None else zone
-    return replace(found, records=(), trouble=trouble, because=because, zone=zone)
+    return replace(found, records=(), failure=trouble, because=because, zone=zone)
 
 
-def unanswered(found: Found) -> Found:
+def without_replies(found: LookupResult) -> LookupResult:
     """Return what is known without the replies about an alias, which are not about its target."""
     return found if found.differing else replace(found, replies=())

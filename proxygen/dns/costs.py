@@ -80,7 +80,7 @@ class Scan:
             raise TooHeavy(cause("long-names"))
 
 
-def weighed(data: bytes, asked: int) -> tuple[bytes, int]:
+def weigh_message(data: bytes, asked: int) -> tuple[bytes, int]:
     """Return a message with what nobody reads made opaque, and its weight; raise TooHeavy.
 
     Nobody reads records of types that are not in READ, nor *asked* for. The weight is about the
@@ -92,7 +92,7 @@ def weighed(data: bytes, asked: int) -> tuple[bytes, int]:
         counts = COUNTS.unpack_from(data, 4)
         if sum(counts) > RECORDS:
             raise TooHeavy(cause("many-records", most=str(RECORDS)))
-        return lightened(data, counts[0], sum(counts[1:]), asked)
+        return lighten_message(data, counts[0], sum(counts[1:]), asked)
     except (IndexError, error) as short:
         raise TooHeavy(cause("shorter")) from short
 
@@ -102,7 +102,7 @@ def too_large() -> TooHeavy:
     return TooHeavy(cause("large", size=str(LARGEST // 1024)))
 
 
-def lightened(data: bytes, questions: int, records: int, asked: int) -> tuple[bytes, int]:
+def lighten_message(data: bytes, questions: int, records: int, asked: int) -> tuple[bytes, int]:
     """Return a message with what nobody reads made opaque, and its weight."""
     scan, light, at = Scan(data), bytearray(data), 12
     for _ in range(questions):

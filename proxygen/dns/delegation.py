@@ -14,12 +14,20 @@ from dns.rdata import Rdata
 from dns.rrset import RRset
 
 from proxygen.dns import reach
-from proxygen.dns.answers import SETTLED, Kind, Trouble
-from proxygen.dns.cache import FAILURE, Cache, clamped
-from proxygen.dns.questions import Asking, Errand, Exhausted
-from proxygen.dns.responses import Heard, at, heard, hosts_in, plain, shown, under
-from proxygen.dns.wire import Question, Said, Server
-from proxygen.host.suffixes import is_public, registered
+from proxygen.dns.answers import SETTLED, LookupFailure, ReplyKind
+from proxygen.dns.cache import FAILURE, Cache, clamp
+from proxygen.dns.questions import DnsClient, Errand, Exhausted
+from proxygen.dns.responses import (
+    Heard,
+    hosts_in,
+    is_under,
+    plain_name,
+    read_response,
+    records_at,
+    zone_words,
+)
+from proxygen.dns.wire import DnsQuestion, NameServer, WireReply
+from proxygen.host.suffixes import is_public, registered_domain
 from proxygen.names.causes import Cause, cause
 
 HOSTS = 13
@@ -39,9 +47,9 @@ LOW = (5.0, 300.0)
 class Lost(Exception):
     """The way to the zone of a name ends; *trouble* and *why* tell why, *zone* where."""
 
-    def __init__(self, trouble: Trouble, why: Cause, zone: str = "") -> None:
+    def __init__(self, trouble: LookupFailure, why: Cause, zone: str = "") -> None:
         super().__init__(trouble, why, zone)
-        self.trouble = trouble
+        self.failure = trouble
         self.because = (why,)
         self.zone = zone
 
@@ -50,7 +58,7 @@ class Rootless(Lost):
     """Not a single root server answers."""
 
     def __init__(self, why: Cause) -> None:
-        super().__init__(Trouble.CANNOT_LOOK, why)
+        super().__init__(LookupFailure.CANNOT_LOOK, why)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +66,7 @@ class Delegation:
     """A zone as its parent delegates it; *ds* are the parent's DS records for it."""
 
     apex: str
-    servers: tuple[Server, ...]
+    servers: tuple[NameServer, ...]
     above: Delegation | None = None
     ds: tuple[Rdata, ...] = ()
     homeless: tuple[str, ...] = ()
@@ -78,14 +86,14 @@ class Hop:
     heard: tuple[Heard, ...]
     dnssec: Cause | None = None
 
-    def unserved(self) -> tuple[Trouble, Cause]:
+    def unserved(self) -> tuple[LookupFailure, Cause]:
         """Return what it means that none of them answers."""
-        return unserved(self.zone, self.heard)
+        return why_unserved(self.zone, self.heard)
 
-    def unknown(self) -> tuple[Trouble, Cause]:
+    def unknown(self) -> tuple[LookupFailure, Cause]:
         """Return what it means that they know no such name."""
-        zone = shown(self.zone.apex)
-        return Trouble.NX_DOMAIN, cause("unknown-name", zone=zone, name=self.name)
+        zone = zone_words(self.zone.apex)
+        return LookupFailure.NX_DOMAIN, cause("unknown-name", zone=zone, name=self.name)
 
 
 class Delegations:
@@ -93,7 +101,7 @@ class Delegations:
 
     def __init__(
         self,
-        asking: Asking,
+        asking: DnsClient,
         cache: Cache,
         roots: Sequence[str],
         port: int,
@@ -106,26 +114,28 @@ class Delegations:
         self.routed = routed
         self.cache = cache
         self.port = port
-        self.root = Delegation("", tuple(Server("", each, port) for each in roots))
+        self.root = Delegation("", tuple(NameServer("", each, port) for each in roots))
 
     def allowed(self, address: str) -> bool:
         """Return whether a name server may be asked at an address that a zone gave."""
-        return reach.allowed(address, self.public, (each.address for each in self.root.servers))
+        return reach.may_connect(address, self.public, (each.address for each in self.root.servers))
 
     async def hop(self, name: str, rdtype: str, errand: Errand, most: int = ASKED) -> Hop:
         """Return what every server of the zone of *name* says; raise Lost."""
         zone = await self.zone_of(name, errand, 0)
         for _ in range(CUTS):
             servers = self.within_reach(zone.servers)[:most]
-            said = await self.asking.all(servers, Question(name, rdtype), errand)
-            hop = Hop(zone, name, tuple(heard(each, zone.apex, name, rdtype) for each in said))
+            said = await self.asking.all(servers, DnsQuestion(name, rdtype), errand)
+            hop = Hop(
+                zone, name, tuple(read_response(each, zone.apex, name, rdtype) for each in said)
+            )
             below = await self.below(zone, hop.heard, errand, 0)
             if below is None:
                 return hop
             zone = below
-        raise Lost(Trouble.SERVERS_LAME, cause("too-deep", name=name), zone.apex)
+        raise Lost(LookupFailure.SERVERS_LAME, cause("too-deep", name=name), zone.apex)
 
-    def within_reach(self, servers: Sequence[Server]) -> Sequence[Server]:
+    def within_reach(self, servers: Sequence[NameServer]) -> Sequence[NameServer]:
         """Return the servers to which this host has a route; all of them when it has none.
 
         Of IPv4 that is taken for granted: who asks so often should not open a socket for it.
@@ -136,8 +146,8 @@ class Delegations:
     async def zone_of(self, name: str, errand: Errand, depth: int) -> Delegation:
         """Return the zone of *name* as far as it is known: its registered domain's at least."""
         zone = self.known(name)
-        domain = registered(name)
-        while zone.apex != domain and under(domain, zone.apex):
+        domain = registered_domain(name)
+        while zone.apex != domain and is_under(domain, zone.apex):
             wanted = domain if zone.apex else domain.rpartition(".")[2]  # roots hold no more
             if self.cache.get(("no zone", wanted)) == zone.apex:
                 return zone
@@ -159,24 +169,26 @@ class Delegations:
 
     def exists(self, zone: Delegation, domain: str, one: Heard) -> None:
         """Keep that a domain is a name in the zone above it; raise Lost when it is not."""
-        if one.kind is Kind.NX_DOMAIN:
+        if one.kind is ReplyKind.NX_DOMAIN:
             apex = one.apex or zone.apex
-            why = cause("unknown-name", zone=shown(apex), name=domain)
-            raise Lost(Trouble.NO_DELEGATION, why, apex)
-        self.cache.put(("no zone", domain), zone.apex, clamped(one.seconds, LOW))
+            why = cause("unknown-name", zone=zone_words(apex), name=domain)
+            raise Lost(LookupFailure.NO_DELEGATION, why, apex)
+        self.cache.put(("no zone", domain), zone.apex, clamp(one.seconds, LOW))
 
     async def one(self, zone: Delegation, name: str, rdtype: str, errand: Errand) -> Heard:
         """Return what the first server of *zone* says that serves it; raise Lost."""
 
-        def right(said: Said) -> Heard | None:
-            one = heard(said, zone.apex, name, rdtype)
+        def right(said: WireReply) -> Heard | None:
+            one = read_response(said, zone.apex, name, rdtype)
             return one if one.kind in SETTLED or one.cut else None
 
-        servers = spread(self.within_reach(zone.servers), name)
-        found, said = await self.asking.first(servers, Question(name, rdtype), errand, right)
+        servers = spread_servers(self.within_reach(zone.servers), name)
+        found, said = await self.asking.first(servers, DnsQuestion(name, rdtype), errand, right)
         if found is not None:
             return found
-        trouble, why = unserved(zone, [heard(each, zone.apex, name, rdtype) for each in said])
+        trouble, why = why_unserved(
+            zone, [read_response(each, zone.apex, name, rdtype) for each in said]
+        )
         if zone.above is None and not errand.is_late:  # or somebody between answers for them
             raise Rootless(why)
         raise Lost(trouble, why, zone.apex)
@@ -191,8 +203,8 @@ class Delegations:
             return await self.adopt(zone, apex, errand, depth) if apex != zone.apex else None
         for each in told:
             if each.cut and (message := each.message) is not None:
-                named = at(message.authority, each.cut, dns.rdatatype.NS)
-                ds = at(message.authority, each.cut, dns.rdatatype.DS)
+                named = records_at(message.authority, each.cut, dns.rdatatype.NS)
+                ds = records_at(message.authority, each.cut, dns.rdatatype.DS)
                 return await self.enter(zone, each.cut, named, ds, message, errand, depth)
         return None
 
@@ -201,10 +213,10 @@ class Delegations:
         named, ds = await asyncio.gather(
             self.one(zone, apex, "NS", errand), self.one(zone, apex, "DS", errand)
         )
-        if named.kind is not Kind.ANSWER or named.message is None or named.rrset is None:
+        if named.kind is not ReplyKind.ANSWER or named.message is None or named.rrset is None:
             why = cause("no-ns", server=str(named.server), zone=apex)
-            raise Lost(Trouble.SERVERS_LAME, why, apex)
-        records = ds.rrset if ds.kind is Kind.ANSWER and not ds.target else None
+            raise Lost(LookupFailure.SERVERS_LAME, why, apex)
+        records = ds.rrset if ds.kind is ReplyKind.ANSWER and not ds.target else None
         return await self.enter(zone, apex, named.rrset, records, named.message, errand, depth)
 
     async def enter(
@@ -231,17 +243,17 @@ class Delegations:
         if zone.homeless and errand.short:
             return
         bounds = HIGH if is_public(zone.apex) else LOW
-        kept = clamped(seconds, bounds) if not zone.homeless else FAILURE
+        kept = clamp(seconds, bounds) if not zone.homeless else FAILURE
         octets = sum(len(getattr(each, "digest", b"")) for each in zone.ds)
         self.cache.put(("zone", zone.apex), zone, kept, octets)
 
-    async def every(self, zone: Delegation, errand: Errand) -> tuple[Server, ...]:
+    async def every(self, zone: Delegation, errand: Errand) -> tuple[NameServer, ...]:
         """Return the servers that the parent of *zone* names, and those that it names itself."""
         try:
             named = await self.one(zone, zone.apex, "NS", errand)
         except Lost:
             return zone.servers
-        if named.rrset is None or named.message is None or named.kind is not Kind.ANSWER:
+        if named.rrset is None or named.message is None or named.kind is not ReplyKind.ANSWER:
             return zone.servers
         hosts = hosts_in(named.rrset) - {each.host for each in zone.servers}
         more, _ = await self.servers(hosts, zone.apex, named.message, errand, 0)
@@ -249,11 +261,11 @@ class Delegations:
 
     async def servers(
         self, hosts: Collection[str], apex: str, message: Message, errand: Errand, depth: int
-    ) -> tuple[tuple[Server, ...], tuple[str, ...]]:
+    ) -> tuple[tuple[NameServer, ...], tuple[str, ...]]:
         """Return the servers on *hosts*, and those hosts that have no address."""
         named = sorted(hosts)[:HOSTS]
-        given = glued(message)
-        glue = {host: given.get(host, ()) if under(host, apex) else () for host in named}
+        given = glue_addresses(message)
+        glue = {host: given.get(host, ()) if is_under(host, apex) else () for host in named}
         bare = [host for host in named if not glue[host]]
         if depth == 0 or len(bare) == len(named):
             part = errand.part() if bare else errand
@@ -263,11 +275,11 @@ class Delegations:
         homeless = tuple(host for host in named if not glue[host])
         return self.interleaved(glue), homeless
 
-    def interleaved(self, glue: dict[str, tuple[str, ...]]) -> tuple[Server, ...]:
+    def interleaved(self, glue: dict[str, tuple[str, ...]]) -> tuple[NameServer, ...]:
         """Return servers so that a bound on their number leaves out no host before it must."""
         rows = zip_longest(*([(host, each) for each in glue[host]] for host in glue))
         first = islice(filter(None, chain.from_iterable(rows)), ADDRESSES)
-        return tuple(Server(host, address, self.port) for host, address in first)
+        return tuple(NameServer(host, address, self.port) for host, address in first)
 
     async def addresses(self, host: str, errand: Errand, depth: int) -> tuple[str, ...]:
         """Return the addresses of a name server, none when it has none or is too far away."""
@@ -288,7 +300,7 @@ class Delegations:
             return ()
         found = tuple(text for each in told if not each.target for text in each.records)
         seconds = min(each.seconds for each in told)
-        self.cache.put(("host", host), found, clamped(seconds, LOW) if found else FAILURE)
+        self.cache.put(("host", host), found, clamp(seconds, LOW) if found else FAILURE)
         return found
 
     async def settled(
@@ -301,22 +313,22 @@ class Delegations:
             if below is None:
                 return one
             zone = below
-        raise Lost(Trouble.SERVERS_LAME, cause("too-deep", name=name), zone.apex)
+        raise Lost(LookupFailure.SERVERS_LAME, cause("too-deep", name=name), zone.apex)
 
 
-def glued(message: Message) -> dict[str, tuple[str, ...]]:
+def glue_addresses(message: Message) -> dict[str, tuple[str, ...]]:
     """Return the addresses that a message has, by host, IPv4 first."""
     found: dict[str, tuple[str, ...]] = {}
     for rdtype in (dns.rdatatype.A, dns.rdatatype.AAAA):
         for each in message.additional:
             if each.rdtype == rdtype:
                 texts = tuple(one.to_text() for one in list(each)[:ADDRESSES])
-                host = plain(each.name)
+                host = plain_name(each.name)
                 found[host] = (*found.get(host, ()), *texts)[: 2 * ADDRESSES]
     return found
 
 
-def spread(servers: Iterable[Server], name: str) -> list[Server]:
+def spread_servers(servers: Iterable[NameServer], name: str) -> list[NameServer]:
     """Return *servers* in an order of each name's own.
 
     One server does not get all the questions, and a question asked twice goes to the same one.
@@ -325,15 +337,15 @@ def spread(servers: Iterable[Server], name: str) -> list[Server]:
 
 
 SEVERITY = (
-    (frozenset({Kind.SERVFAIL}), Trouble.SERVFAIL),
-    (frozenset({Kind.LAME, Kind.REFUSED}), Trouble.SERVERS_LAME),
+    (frozenset({ReplyKind.SERVFAIL}), LookupFailure.SERVFAIL),
+    (frozenset({ReplyKind.LAME, ReplyKind.REFUSED}), LookupFailure.SERVERS_LAME),
 )
 
 
-def unserved(zone: Delegation, told: Sequence[Heard]) -> tuple[Trouble, Cause]:
+def why_unserved(zone: Delegation, told: Sequence[Heard]) -> tuple[LookupFailure, Cause]:
     """Return why no server of a zone serves it: what those that answer say comes first."""
     kinds = {each.kind for each in told}
-    trouble = next((made for of, made in SEVERITY if kinds & of), Trouble.SERVERS_SILENT)
+    trouble = next((made for of, made in SEVERITY if kinds & of), LookupFailure.SERVERS_SILENT)
     said = [cause("server", each.why, server=str(each.server)) for each in told]
     said += [cause("homeless", server=host) for host in zone.homeless]
-    return trouble, cause("zone", *(said or [cause("no-servers")]), zone=shown(zone.apex))
+    return trouble, cause("zone", *(said or [cause("no-servers")]), zone=zone_words(zone.apex))

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from proxygen.dns.answers import Kind
+from proxygen.dns.answers import ReplyKind
 from proxygen.dns.places import Places, Stay, Used
-from proxygen.dns.wire import Came, Question, Said, Server, converse, read
+from proxygen.dns.wire import Came, DnsQuestion, NameServer, WireReply, converse, read_reply
 from proxygen.names.causes import Caused, cause
 
 SILENCES = 2
@@ -116,18 +116,18 @@ class Bound:
         self.used = Used()
         self.places = Places(loop, in_flight, self.used, long)
         self.lane = Places(loop, 1, self.used, 0.0)
-        self.gates: dict[Server, asyncio.Semaphore] = {}
-        self.known: dict[Server, float] = {}
-        self.probed: set[Server] = set()
-        self.flying: dict[tuple[Server, Question], asyncio.Task[Said]] = {}
+        self.gates: dict[NameServer, asyncio.Semaphore] = {}
+        self.known: dict[NameServer, float] = {}
+        self.probed: set[NameServer] = set()
+        self.flying: dict[tuple[NameServer, DnsQuestion], asyncio.Task[WireReply]] = {}
 
-    def gate(self, server: Server) -> asyncio.Semaphore:
+    def gate(self, server: NameServer) -> asyncio.Semaphore:
         """Return what lets few questions pass to a server that did not answer yet."""
         if len(self.gates) > REMEMBERED:
             self.gates.clear()
         return self.gates.setdefault(server, asyncio.Semaphore(SILENCES))
 
-    def answers(self, server: Server, now: float) -> None:
+    def answers(self, server: NameServer, now: float) -> None:
         """Note that *server* answers."""
         if len(self.known) > REMEMBERED:
             self.known.clear()
@@ -135,7 +135,7 @@ class Bound:
         self.gates.pop(server, None)
 
 
-class Asking:
+class DnsClient:
     """Asks servers, never more than *in_flight* questions at once.
 
     *asked* counts questions, *most* the largest number of them in flight.
@@ -151,43 +151,45 @@ class Asking:
         self.asked = self.most = self._now = 0
         self._crowded = float("-inf")
         self._bound: Bound | None = None
-        self._silent: dict[Server, tuple[int, float]] = {}
+        self._silent: dict[NameServer, tuple[int, float]] = {}
 
     async def all(
-        self, servers: Sequence[Server], question: Question, errand: Errand
-    ) -> list[Said]:
+        self, servers: Sequence[NameServer], question: DnsQuestion, errand: Errand
+    ) -> list[WireReply]:
         """Return what each says, asked at the same time, in the order of *servers*."""
         tasks = [self._task(each, question, errand, self.tries) for each in servers]
         if tasks:
             await asyncio.wait(tasks, timeout=errand.left)
-        said = [outcome(task, each) for task, each in zip(tasks, servers, strict=True)]
+        said = [task_outcome(task, each) for task, each in zip(tasks, servers, strict=True)]
         errand.weigh(sum(each.weight for each in said))
         return said
 
     async def first(
         self,
-        servers: Sequence[Server],
-        question: Question,
+        servers: Sequence[NameServer],
+        question: DnsQuestion,
         errand: Errand,
-        right: Callable[[Said], T | None],
-    ) -> tuple[T | None, list[Said]]:
+        right: Callable[[WireReply], T | None],
+    ) -> tuple[T | None, list[WireReply]]:
         """Ask one server, then three, then more; stop at the first answer that is *right*.
 
         Return what *right* made of it, or None, and all that was said until then.
         """
-        said: list[Said] = []
-        for wave in waves(sorted(servers, key=self._silences)):  # those silent lately come last
+        said: list[WireReply] = []
+        for wave in server_waves(
+            sorted(servers, key=self._silences)
+        ):  # those silent lately come last
             pending = {self._task(each, question, errand, 1): each for each in wave}
             while pending and errand.left:
                 done, _ = await asyncio.wait(
                     pending, timeout=errand.left, return_when=asyncio.FIRST_COMPLETED
                 )
                 for task in done:
-                    said.append(outcome(task, pending.pop(task)))
+                    said.append(task_outcome(task, pending.pop(task)))
                     errand.weigh(said[-1].weight)
                     if (made := right(said[-1])) is not None:
                         return made, said
-            said.extend(outcome(task, each) for task, each in pending.items())
+            said.extend(task_outcome(task, each) for task, each in pending.items())
         return None, said
 
     def crowded_out(self, errand: Errand) -> bool:
@@ -198,8 +200,8 @@ class Asking:
         return errand.is_late and self._crowded >= errand.begun
 
     def _task(
-        self, server: Server, question: Question, errand: Errand, tries: int
-    ) -> asyncio.Task[Said]:
+        self, server: NameServer, question: DnsQuestion, errand: Errand, tries: int
+    ) -> asyncio.Task[WireReply]:
         """Return the task that asks; one that asks the same just now serves both."""
         errand.spend()
         bound = self._of_this_loop()
@@ -219,8 +221,8 @@ class Asking:
         return self._bound
 
     async def _ask(
-        self, bound: Bound, key: tuple[Server, Question], tries: int, errand: Errand
-    ) -> Said:
+        self, bound: Bound, key: tuple[NameServer, DnsQuestion], tries: int, errand: Errand
+    ) -> WireReply:
         server, question = key
         try:
             if not (errand.fresh or server in bound.known):
@@ -232,11 +234,11 @@ class Asking:
             bound.flying.pop(key, None)
 
     async def _ask_now(
-        self, bound: Bound, server: Server, question: Question, tries: int, errand: Errand
-    ) -> Said:
+        self, bound: Bound, server: NameServer, question: DnsQuestion, tries: int, errand: Errand
+    ) -> WireReply:
         suspect = not errand.fresh and self._silences(server) >= SILENCES  # it is asked singly
         if suspect and server in bound.probed:
-            return Said(server, None, Kind.SILENT, cause("silent-lately"))
+            return WireReply(server, None, ReplyKind.SILENT, cause("silent-lately"))
         if suspect:
             bound.probed.add(server)
         try:
@@ -247,17 +249,22 @@ class Asking:
                 if came is not None:
                     break
             else:
-                return Said(server, None, Kind.SILENT, cause("crowded"))
+                return WireReply(server, None, ReplyKind.SILENT, cause("crowded"))
         finally:
             if suspect:
                 bound.probed.discard(server)
-        said = came if isinstance(came, Said) else await self._read(bound, came, errand.party)
+        said = came if isinstance(came, WireReply) else await self._read(bound, came, errand.party)
         self._note(bound, said, question, begun)
         return said
 
     async def _in_place(
-        self, bound: Bound, server: Server, question: Question, again: Iterator[bool], party: str
-    ) -> Came | Said | None:
+        self,
+        bound: Bound,
+        server: NameServer,
+        question: DnsQuestion,
+        again: Iterator[bool],
+        party: str,
+    ) -> Came | WireReply | None:
         """Return what came, None where the question had to make room for those of others."""
         waits = bound.loop.time()
         stay = await bound.places.enter(party)
@@ -276,54 +283,54 @@ class Asking:
             self._now -= 1
             bound.places.leave(stay)
 
-    async def _read(self, bound: Bound, came: Came, party: str) -> Said:
+    async def _read(self, bound: Bound, came: Came, party: str) -> WireReply:
         """Read what came; what is heavy in its turn, so that others are read meanwhile."""
         bound.used.add(party, came.weight * OF_A_RECORD)
         if came.weight <= HEAVY:
-            return read(came)
+            return read_reply(came)
         stay: Stay = await bound.lane.enter(party)
         try:
             begun = bound.loop.time()
-            said = read(came)
+            said = read_reply(came)
             await asyncio.sleep(bound.loop.time() - begun)
             return said
         finally:
             bound.lane.leave(stay)
 
-    def _worth(self, bound: Bound, server: Server, times: int) -> Iterator[bool]:
+    def _worth(self, bound: Bound, server: NameServer, times: int) -> Iterator[bool]:
         """Yield whether to ask once more; in vain where others wait for an answer likewise."""
         for _ in range(times):
             gate = bound.gates.get(server)
             alone = not self._silences(server) and (gate is None or not gate.locked())
             yield alone or server in bound.known
 
-    def _silences(self, server: Server) -> int:
+    def _silences(self, server: NameServer) -> int:
         """Return how often in a row *server* was silent, 0 when that is long ago."""
         silences, since = self._silent.get(server, (0, 0.0))
         return silences if self.ticks() - since < PAUSE else 0
 
-    def _note(self, bound: Bound, said: Said, question: Question, begun: float) -> None:
+    def _note(self, bound: Bound, said: WireReply, question: DnsQuestion, begun: float) -> None:
         """Remember silence: many names on one dead server must not cost a wait each.
 
         A server may be silent about one name and answer others: about those that it does not
         serve, and a resolver about those whose servers are dead. It is not dead then.
         """
         server = said.server
-        if said.kind is not Kind.SILENT:
+        if said.kind is not ReplyKind.SILENT:
             bound.answers(server, self.ticks())
             self._silent.pop(server, None)
         elif bound.known.get(server, -1.0) < begun and not (question.recursive and question.name):
             bound.known.pop(server, None)
             self._silenced(server, SILENCES if question.recursive else 1)
 
-    def _silenced(self, server: Server, more: int) -> None:
+    def _silenced(self, server: NameServer, more: int) -> None:
         silences, _ = self._silent.pop(server, (0, 0.0))
         while len(self._silent) >= REMEMBERED:
             del self._silent[next(iter(self._silent))]
         self._silent[server] = (silences + more, self.ticks())
 
 
-def waves(servers: Sequence[Server]) -> Iterator[Sequence[Server]]:
+def server_waves(servers: Sequence[NameServer]) -> Iterator[Sequence[NameServer]]:
     """Yield those to ask first, then those to ask when they are silent."""
     begin = 0
     for size in WAVES:
@@ -332,8 +339,8 @@ def waves(servers: Sequence[Server]) -> Iterator[Sequence[Server]]:
         begin += size
 
 
-def outcome(task: asyncio.Task[Said], server: Server) -> Said:
+def task_outcome(task: asyncio.Task[WireReply], server: NameServer) -> WireReply:
     """Return what a server said; one that is not done is silent as far as anybody waited."""
     if task.done() and not task.cancelled():
         return task.result()
-    return Said(server, None, Kind.SILENT, cause("in-time"))
+    return WireReply(server, None, ReplyKind.SILENT, cause("in-time"))

@@ -87,7 +87,7 @@ def network_of(address: Address) -> Network | None:
     return next((each for each in NEVER if address in each), None)
 
 
-def allowed(address: str, public: Callable[[str], bool], known: Iterable[str]) -> bool:
+def may_connect(address: str, public: Callable[[str], bool], known: Iterable[str]) -> bool:
     """Return whether to connect to an address that somebody else named.
 
     One that is not *public* only where one of those *known*, whom we were told to ask, is not
@@ -99,13 +99,13 @@ def allowed(address: str, public: Callable[[str], bool], known: Iterable[str]) -
 def is_beside(address: str, known: str) -> bool:
     """Return whether an address is in the same special network as a *known* one."""
     try:
-        here, there = unmapped(ip_address(address)), unmapped(ip_address(known))
+        here, there = unmap_address(ip_address(address)), unmap_address(ip_address(known))
     except ValueError:
         return False
     network = network_of(there)
     return network is not None and network == network_of(here)
 
 
-def unmapped(address: Address) -> Address:
+def unmap_address(address: Address) -> Address:
     """Return the IPv4 address to which connecting to an IPv6 address leads, else itself."""
     return getattr(address, "ipv4_mapped", None) or address

@@ -12,19 +12,19 @@ import dns.name
 import dns.rdatatype
 
 from proxygen.dns import system as host
-from proxygen.dns.answers import SETTLED, Found, Kind, Led, Source, Trouble
-from proxygen.dns.cache import ANSWERS, FAILURE, NEGATIVE, Cache, clamped
+from proxygen.dns.answers import SETTLED, AnswerSource, Led, LookupFailure, LookupResult, ReplyKind
+from proxygen.dns.cache import ANSWERS, FAILURE, NEGATIVE, Cache, clamp
 from proxygen.dns.chain import follow
 from proxygen.dns.delegation import Delegations, Hop, Lost, Rootless
-from proxygen.dns.questions import Asking, Errand, Exhausted
+from proxygen.dns.questions import DnsClient, Errand, Exhausted
 from proxygen.dns.reach import is_public, is_routed
 from proxygen.dns.recursive import Recursive
-from proxygen.dns.responses import CHAIN, Heard, heard
+from proxygen.dns.responses import CHAIN, Heard, read_response
 from proxygen.dns.roots import ROOTS
 from proxygen.dns.signatures import Signatures
-from proxygen.dns.wire import Question, Server
-from proxygen.host.suffixes import registered
-from proxygen.languages.lines import visible
+from proxygen.dns.wire import DnsQuestion, NameServer
+from proxygen.host.suffixes import registered_domain
+from proxygen.languages.lines import terminal_text
 from proxygen.names.causes import Cause, cause
 
 SECONDS = 20.0
@@ -37,7 +37,7 @@ LOOKS = 4
 """Looks at a time for each question in flight: those that wait for dead servers ask little."""
 
 
-class Resolving:
+class Resolver:
     """Looks names up; made once, used from one event loop after the other.
 
     Without *resolvers* it asks from the root servers down, without recursion; with them it asks
@@ -60,11 +60,11 @@ class Resolving:
         tries: int = 2,
         within: float = SECONDS,
         ticks: Callable[[], float] = time.monotonic,
-        system: Callable[[], Sequence[tuple[str, int]]] = host.resolvers,
+        system: Callable[[], Sequence[tuple[str, int]]] = host.system_resolvers,
         routed: Callable[[str], bool] = is_routed,
         public: Callable[[str], bool] = is_public,
     ) -> None:
-        self.asking = Asking(in_flight, patience, tries, ticks)
+        self.asking = DnsClient(in_flight, patience, tries, ticks)
         self.cache = Cache(ticks)
         self.delegations = Delegations(self.asking, self.cache, roots, port, routed, public)
         self.signatures = Signatures(self.delegations, self.cache)
@@ -75,15 +75,15 @@ class Resolving:
         self._resolvers = tuple(resolvers)
         self._turns = Turns(in_flight * LOOKS)
 
-    async def look(self, name: str, rdtype: str) -> Found:
+    async def resolve(self, name: str, rdtype: str) -> LookupResult:
         """Return what the DNS says about *name*; whatever it does, this does not raise."""
         name = name.lower().removesuffix(".")
         key = ("look", name, rdtype)
         if (kept := self.cache.get(key)) is not None:
             return kept  # type: ignore[no-any-return]
-        if why := unaskable(name, rdtype):
-            return Found(name, rdtype, trouble=Trouble.CANNOT_LOOK, because=(why,))
-        return await self._turns.once(key, lambda: self._look(name, rdtype))
+        if why := why_unaskable(name, rdtype):
+            return LookupResult(name, rdtype, failure=LookupFailure.CANNOT_LOOK, because=(why,))
+        return await self._turns.once(key, lambda: self._resolve(name, rdtype))
 
     async def led(self, name: str, rdtype: str) -> Led:
         """Return where *name* leads, and what each server says now of the end of the way.
@@ -95,11 +95,11 @@ class Resolving:
         would not see what is written a moment later.
         """
         name = name.lower().removesuffix(".")
-        if unaskable(name, rdtype):
+        if why_unaskable(name, rdtype):
             return Led()
         errand = self.errand(name, fresh=True)
         told: Sequence[Heard] = ()
-        passed, place = [name], above(name)
+        passed, place = [name], host_part(name)
         while len(passed) <= CHAIN + 1 and passed[-1] not in passed[:-1]:
             told = await self._now(place, passed[-1], rdtype, errand)
             target = next((each.target for each in told if each.target), "")
@@ -114,50 +114,52 @@ class Resolving:
 
     def errand(self, name: str, *, fresh: bool = False) -> Errand:
         """Return what a look at *name* may cost; all names of a domain are one party."""
-        return Errand(self.within, QUESTIONS, party=registered(name), fresh=fresh)
+        return Errand(self.within, QUESTIONS, party=registered_domain(name), fresh=fresh)
 
-    async def _look(self, name: str, rdtype: str) -> Found:
+    async def _resolve(self, name: str, rdtype: str) -> LookupResult:
         found, seconds = await self._found(name, rdtype, self.errand(name))
-        self.cache.put(("look", name, rdtype), found, kept_for(found, seconds), size(found))
+        self.cache.put(("look", name, rdtype), found, kept_for(found, seconds), result_size(found))
         return found
 
-    async def _found(self, name: str, rdtype: str, errand: Errand) -> tuple[Found, float]:
+    async def _found(self, name: str, rdtype: str, errand: Errand) -> tuple[LookupResult, float]:
         try:
             if recursive := self._recursive():
-                return await self._apart(name, rdtype) or await recursive.look(name, rdtype, errand)
+                return await self._apart(name, rdtype) or await recursive.resolve(
+                    name, rdtype, errand
+                )
             return await follow(self._hop, self.asking, name, rdtype, errand)
         except Rootless:
-            return await self._without_roots().look(name, rdtype, errand)
+            return await self._without_roots().resolve(name, rdtype, errand)
 
     async def _hop(self, name: str, rdtype: str, errand: Errand) -> Hop:
         hop = await self.delegations.hop(name, rdtype, errand)
         wrong = await self.signatures.wrong(hop, errand)
         return replace(hop, dnssec=wrong) if wrong else hop
 
-    async def _apart(self, name: str, rdtype: str) -> tuple[Found, float] | None:
+    async def _apart(self, name: str, rdtype: str) -> tuple[LookupResult, float] | None:
         """Return what the servers of a zone say of a name that begins with ``_``, past resolvers.
 
         These would remember that nothing is there yet. None for any other name, and where no
         server of the zone can be asked from here.
         """
-        if above(name) == name:
+        if host_part(name) == name:
             return None
         led = await self.led(name, rdtype)
         settled = [each for each in led.replies if each.kind in SETTLED]
         if not settled and not led.circling:
             return None
-        place = await self.look(above((led.targets or (name,))[-1]), "SOA")
-        trouble = Trouble.CNAME_LOOP if led.circling else Trouble.NONE
-        if settled and all(each.kind is Kind.NX_DOMAIN for each in settled):
-            trouble = Trouble.NX_DOMAIN
-        found = Found(
+        place = await self.resolve(host_part((led.targets or (name,))[-1]), "SOA")
+        trouble = LookupFailure.CNAME_LOOP if led.circling else LookupFailure.NONE
+        if settled and all(each.kind is ReplyKind.NX_DOMAIN for each in settled):
+            trouble = LookupFailure.NX_DOMAIN
+        found = LookupResult(
             name,
             rdtype,
             records=next((each.records for each in settled if each.records), ()),
             chain=led.targets,
             zone=led.zone,
             replies=led.replies,
-            trouble=trouble,
+            failure=trouble,
             dnssec=place.dnssec,
             source=place.source,
         )
@@ -166,16 +168,20 @@ class Resolving:
     def _recursive(self) -> Recursive | None:
         """Return the resolvers to ask, None to ask from the root servers down."""
         if self._resolvers:
-            return Recursive(self.asking, self._resolvers, self.port, Source.RESOLVERS, self.public)
+            return Recursive(
+                self.asking, self._resolvers, self.port, AnswerSource.RESOLVERS, self.public
+            )
         return self.cache.get("rootless")  # type: ignore[no-any-return]
 
     def _without_roots(self) -> Recursive:
         """Return this host's resolvers, and keep for a while that no root server answers."""
-        recursive = Recursive(self.asking, self.system(), self.port, Source.SYSTEM, self.public)
+        recursive = Recursive(
+            self.asking, self.system(), self.port, AnswerSource.SYSTEM, self.public
+        )
         self.cache.put("rootless", recursive, ROOTLESS)
         return recursive
 
-    async def zone(self, name: str, errand: Errand) -> tuple[str, Sequence[Server]] | None:
+    async def zone(self, name: str, errand: Errand) -> tuple[str, Sequence[NameServer]] | None:
         """Return the apex of the zone of *name*, and every server of it; None when nobody knows."""
         try:
             if recursive := self._recursive():
@@ -197,7 +203,7 @@ class Resolving:
         return await self._by(await self.zone(cut, errand), name, rdtype, errand) if cut else told
 
     async def _by(
-        self, zone: tuple[str, Sequence[Server]] | None, name: str, rdtype: str, errand: Errand
+        self, zone: tuple[str, Sequence[NameServer]] | None, name: str, rdtype: str, errand: Errand
     ) -> Sequence[Heard]:
         """Return what the servers of a zone say about *name*."""
         if zone is None:
@@ -205,13 +211,13 @@ class Resolving:
         apex, servers = zone
         near = self.delegations.within_reach(servers)
         try:
-            said = await self.asking.all(near, Question(name, rdtype), errand)
+            said = await self.asking.all(near, DnsQuestion(name, rdtype), errand)
         except Exhausted:
             return ()
-        return [heard(each, apex, name, rdtype) for each in said]
+        return [read_response(each, apex, name, rdtype) for each in said]
 
 
-def above(name: str) -> str:
+def host_part(name: str) -> str:
     """Return *name* without the labels at its begin that no host has (RFC 8552)."""
     while name.startswith("_") and "." in name:
         name = name.partition(".")[2]
@@ -225,9 +231,11 @@ class Turns:
         self.most = most
         self._loop: asyncio.AbstractEventLoop | None = None
         self._slots = asyncio.Semaphore(most)
-        self._under_way: dict[object, asyncio.Task[Found]] = {}
+        self._under_way: dict[object, asyncio.Task[LookupResult]] = {}
 
-    async def once(self, key: object, look: Callable[[], Coroutine[None, None, Found]]) -> Found:
+    async def once(
+        self, key: object, look: Callable[[], Coroutine[None, None, LookupResult]]
+    ) -> LookupResult:
         """Return what *look* does; who asks for the same meanwhile gets the same."""
         loop = asyncio.get_running_loop()
         if self._loop is not loop:
@@ -238,8 +246,8 @@ class Turns:
         return await asyncio.shield(task)
 
     async def _in_turn(
-        self, key: object, look: Callable[[], Coroutine[None, None, Found]]
-    ) -> Found:
+        self, key: object, look: Callable[[], Coroutine[None, None, LookupResult]]
+    ) -> LookupResult:
         try:
             async with self._slots:
                 return await look()
@@ -247,27 +255,27 @@ class Turns:
             self._under_way.pop(key, None)
 
 
-def kept_for(found: Found, seconds: float) -> float:
+def kept_for(found: LookupResult, seconds: float) -> float:
     """Return how long an answer is kept, when its records say *seconds*."""
-    absent = found.trouble in (Trouble.NX_DOMAIN, Trouble.NO_DELEGATION)
-    if absent or not (found.trouble or found.records):
-        return clamped(seconds, NEGATIVE)
-    if found.trouble or found.dnssec or found.differing:
+    absent = found.failure in (LookupFailure.NX_DOMAIN, LookupFailure.NO_DELEGATION)
+    if absent or not (found.failure or found.records):
+        return clamp(seconds, NEGATIVE)
+    if found.failure or found.dnssec or found.differing:
         return FAILURE
-    return clamped(seconds, ANSWERS)
+    return clamp(seconds, ANSWERS)
 
 
-def size(found: Found) -> int:
+def result_size(found: LookupResult) -> int:
     """Return about how many letters are in what was found."""
     texts = (found.records, *(each.records for each in found.replies))
     return sum(len(each) for records in texts for each in records)
 
 
-def unaskable(name: str, rdtype: str) -> Cause | None:
+def why_unaskable(name: str, rdtype: str) -> Cause | None:
     """Return why no server can be asked, None when one can."""
     try:
         dns.name.from_text(name)
         dns.rdatatype.from_text(rdtype)
     except (dns.exception.DNSException, ValueError) as error:
-        return cause("no-question", words=visible(str(error)))
+        return cause("no-question", words=terminal_text(str(error)))
     return None if name and "\\" not in name else cause("no-name")

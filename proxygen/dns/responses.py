@@ -16,9 +16,9 @@ from dns.rdatatype import RdataType
 from dns.rdtypes.ANY.NS import NS
 from dns.rrset import RRset
 
-from proxygen.dns.answers import Kind, Reply
-from proxygen.dns.wire import Said, Server
-from proxygen.languages.lines import visible
+from proxygen.dns.answers import Reply, ReplyKind
+from proxygen.dns.wire import NameServer, WireReply
+from proxygen.languages.lines import terminal_text
 from proxygen.names.causes import Cause, cause
 
 RECORDS = 100
@@ -35,9 +35,9 @@ NAME = re.compile(r"(?!-)[a-z0-9_-]+(?:\.[a-z0-9_-]+)*", re.ASCII)
 """Letters, digits, hyphens (RFC 952), and the underscore of names that no host has (RFC 8552)."""
 
 RCODES = {
-    dns.rcode.SERVFAIL: Kind.SERVFAIL,
-    dns.rcode.REFUSED: Kind.REFUSED,
-    dns.rcode.NOTAUTH: Kind.LAME,
+    dns.rcode.SERVFAIL: ReplyKind.SERVFAIL,
+    dns.rcode.REFUSED: ReplyKind.REFUSED,
+    dns.rcode.NOTAUTH: ReplyKind.LAME,
 }
 
 
@@ -50,8 +50,8 @@ class Heard:
     *rrset* the records themselves, or the SOA record with which it says that there are none.
     """
 
-    server: Server
-    kind: Kind
+    server: NameServer
+    kind: ReplyKind
     records: tuple[str, ...] = ()
     why: Cause | None = None
     target: str = ""
@@ -66,12 +66,12 @@ class Heard:
         return Reply(str(self.server), self.kind, self.records, self.why)
 
 
-def under(name: str, apex: str) -> bool:
+def is_under(name: str, apex: str) -> bool:
     """Return whether *name* is *apex* or below it; everything is below the root, ``""``."""
     return not apex or name == apex or name.endswith(f".{apex}")
 
 
-def plain(name: dns.name.Name) -> str:
+def plain_name(name: dns.name.Name) -> str:
     """Return a name in lower case without its final dot.
 
     It is empty for the root, and for a name that host names never are. With a dot or a backslash
@@ -82,43 +82,45 @@ def plain(name: dns.name.Name) -> str:
     return text if NAME.fullmatch(text) else ""
 
 
-def heard(said: Said, apex: str, name: str, rdtype: str) -> Heard:
+def read_response(said: WireReply, apex: str, name: str, rdtype: str) -> Heard:
     """Return what an authoritative server of *apex* says about *name*."""
     message = said.message
     if message is None or message.rcode() not in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
-        return refusal(said)
-    if not message.answer and (cut := referral(message, apex, name)):
+        return refusal_heard(said)
+    if not message.answer and (cut := referred_zone(message, apex, name)):
         why = cause("refers", zone=cut)
-        return Heard(said.server, Kind.LAME, why=why, cut=cut, message=message)
+        return Heard(said.server, ReplyKind.LAME, why=why, cut=cut, message=message)
     if not message.flags & dns.flags.AA:
-        return Heard(said.server, Kind.LAME, why=cause("not-authoritative", zone=shown(apex)))
-    return held(said.server, message, apex, name, rdtype)
+        return Heard(
+            said.server, ReplyKind.LAME, why=cause("not-authoritative", zone=zone_words(apex))
+        )
+    return authoritative_heard(said.server, message, apex, name, rdtype)
 
 
-def resolved(said: Said, name: str, rdtype: str) -> Heard:
+def resolver_reply(said: WireReply, name: str, rdtype: str) -> Heard:
     """Return what a resolver says about *name*."""
     message = said.message
     if message is None or message.rcode() not in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
-        return refusal(said)
+        return refusal_heard(said)
     if not message.flags & (dns.flags.RA | dns.flags.AA) and not message.answer:
-        return Heard(said.server, Kind.REFUSED, why=cause("no-resolver"))
-    return held(said.server, message, "", name, rdtype)
+        return Heard(said.server, ReplyKind.REFUSED, why=cause("no-resolver"))
+    return authoritative_heard(said.server, message, "", name, rdtype)
 
 
-def refusal(said: Said) -> Heard:
+def refusal_heard(said: WireReply) -> Heard:
     """Return why there is no answer; servers add theirs as an extended error (RFC 8914)."""
     message = said.message
     if message is None:
         return Heard(said.server, said.kind, why=said.why)
     code, rcode = message.rcode(), dns.rcode.to_text(message.rcode())
-    words = "; ".join(visible(each.to_text())[:200] for each in message.extended_errors()[:3])
+    words = "; ".join(terminal_text(each.to_text())[:200] for each in message.extended_errors()[:3])
     told = (
         cause("answers-with", rcode=rcode, words=words) if words else cause("answers", rcode=rcode)
     )
-    return Heard(said.server, RCODES.get(code, Kind.BROKEN), why=told, message=message)
+    return Heard(said.server, RCODES.get(code, ReplyKind.BROKEN), why=told, message=message)
 
 
-def referral(message: Message, apex: str, name: str) -> str:
+def referred_zone(message: Message, apex: str, name: str) -> str:
     """Return the zone to which a message refers: below *apex*, towards *name*; else ``""``.
 
     A referral elsewhere is none: it would let a server speak for other people's zones.
@@ -126,32 +128,34 @@ def referral(message: Message, apex: str, name: str) -> str:
     if any(each.rdtype == dns.rdatatype.SOA for each in message.authority):
         return ""
     for each in message.authority:
-        owner = plain(each.name) if each.rdtype == dns.rdatatype.NS else ""
-        if owner and owner != apex and under(owner, apex) and under(name, owner):
+        owner = plain_name(each.name) if each.rdtype == dns.rdatatype.NS else ""
+        if owner and owner != apex and is_under(owner, apex) and is_under(name, owner):
             return owner
     return ""
 
 
-def held(server: Server, message: Message, apex: str, name: str, rdtype: str) -> Heard:
+def authoritative_heard(
+    server: NameServer, message: Message, apex: str, name: str, rdtype: str
+) -> Heard:
     """Return what an answer says from the zone at *apex*, or one below."""
     zone = shown_apex(message, apex, name)
-    if (rrset := at(message.answer, name, RdataType.make(rdtype))) is not None:
-        return answer(server, message, zone, rrset, presented(rrset))
-    if (alias := at(message.answer, name, dns.rdatatype.CNAME)) is not None:
-        return answer(server, message, zone, alias, (f"CNAME {plain(alias[0].target)}",))
-    return none(server, message, zone)
+    if (rrset := records_at(message.answer, name, RdataType.make(rdtype))) is not None:
+        return answer_heard(server, message, zone, rrset, presented_records(rrset))
+    if (alias := records_at(message.answer, name, dns.rdatatype.CNAME)) is not None:
+        return answer_heard(server, message, zone, alias, (f"CNAME {plain_name(alias[0].target)}",))
+    return absence_heard(server, message, zone)
 
 
-def answer(
-    server: Server, message: Message, zone: str | None, rrset: RRset, texts: tuple[str, ...]
+def answer_heard(
+    server: NameServer, message: Message, zone: str | None, rrset: RRset, texts: tuple[str, ...]
 ) -> Heard:
     """Return an answer: records, or an alias, which has one target (RFC 2181 section 10.1)."""
-    target = plain(rrset[0].target) if rrset.rdtype == dns.rdatatype.CNAME else ""
+    target = plain_name(rrset[0].target) if rrset.rdtype == dns.rdatatype.CNAME else ""
     if rrset.rdtype == dns.rdatatype.CNAME and not target:
-        return Heard(server, Kind.BROKEN, why=HOSTLESS)
+        return Heard(server, ReplyKind.BROKEN, why=HOSTLESS)
     return Heard(
         server,
-        Kind.ANSWER,
+        ReplyKind.ANSWER,
         texts,
         target=target,
         apex=zone,
@@ -161,19 +165,19 @@ def answer(
     )
 
 
-def none(server: Server, message: Message, zone: str | None) -> Heard:
+def absence_heard(server: NameServer, message: Message, zone: str | None) -> Heard:
     """Return that there is none, kept as long as the SOA record says (RFC 2308 section 5)."""
-    kind = Kind.NX_DOMAIN if message.rcode() == dns.rcode.NXDOMAIN else Kind.NO_DATA
+    kind = ReplyKind.NX_DOMAIN if message.rcode() == dns.rcode.NXDOMAIN else ReplyKind.NO_DATA
     soas = (e for e in message.authority if e.rdtype == dns.rdatatype.SOA and len(e))
     soa = next(soas, None)
     seconds = min(soa.ttl, soa[0].minimum) if soa else NO_SOA
     return Heard(server, kind, apex=zone, seconds=float(seconds), rrset=soa, message=message)
 
 
-def at(section: list[RRset], name: str, rdtype: RdataType) -> RRset | None:
+def records_at(section: list[RRset], name: str, rdtype: RdataType) -> RRset | None:
     """Return the records of a type at *name*."""
     for each in section:
-        if each.rdtype == rdtype and plain(each.name) == name and len(each):
+        if each.rdtype == rdtype and plain_name(each.name) == name and len(each):
             return each
     return None
 
@@ -186,32 +190,34 @@ def shown_apex(message: Message, apex: str, name: str) -> str | None:
     shows = [each.name for each in message.authority if each.rdtype in APEX_TYPES]
     shows += [each[0].signer for each in message.answer if each.rdtype == dns.rdatatype.RRSIG]
     shows += [each.name for each in message.answer if each.rdtype == dns.rdatatype.SOA]
-    apexes = [plain(each) for each in shows]
-    return max((e for e in apexes if under(e, apex) and under(name, e)), key=len, default=None)
+    apexes = [plain_name(each) for each in shows]
+    return max(
+        (e for e in apexes if is_under(e, apex) and is_under(name, e)), key=len, default=None
+    )
 
 
 def hosts_in(rrset: RRset | None) -> set[str]:
     """Return the hosts that NS records name."""
-    return {plain(each.target) for each in rrset or () if isinstance(each, NS)} - {""}
+    return {plain_name(each.target) for each in rrset or () if isinstance(each, NS)} - {""}
 
 
 APEX_TYPES = frozenset({dns.rdatatype.SOA, dns.rdatatype.NS})
 
 
-def presented(rrset: RRset) -> tuple[str, ...]:
+def presented_records(rrset: RRset) -> tuple[str, ...]:
     """Return records in presentation form, sorted, no more and no longer than anybody needs."""
-    texts = sorted({text(each) for each in list(rrset)[:RECORDS]})
+    texts = sorted({rdata_text(each) for each in list(rrset)[:RECORDS]})
     lengths = accumulate(map(len, texts))
     return tuple(each for each, length in zip(texts, lengths, strict=True) if length <= ALL_TEXT)
 
 
-def text(rdata: Rdata) -> str:
+def rdata_text(rdata: Rdata) -> str:
     """Return one record; a TXT record's strings are joined (RFC 7208 section 3.3)."""
     strings = getattr(rdata, "strings", None)
     joined = b"".join(strings).decode("utf-8", "backslashreplace") if strings else rdata.to_text()
-    return visible(joined[:TEXT]).replace("\n", "\\n")[:TEXT]
+    return terminal_text(joined[:TEXT]).replace("\n", "\\n")[:TEXT]
 
 
-def shown(apex: str) -> str:
+def zone_words(apex: str) -> str:
     """Return the apex of a zone as it is written."""
     return apex or "."

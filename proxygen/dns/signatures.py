@@ -24,11 +24,11 @@ from dns.rdtypes.ANY.RRSIG import RRSIG
 from dns.rrset import RRset
 
 from proxygen.dns.answers import SETTLED
-from proxygen.dns.cache import FAILURE, Cache, clamped
+from proxygen.dns.cache import FAILURE, Cache, clamp
 from proxygen.dns.delegation import LOW, Delegation, Delegations, Hop, Lost
 from proxygen.dns.questions import Errand
-from proxygen.dns.responses import RECORDS, Heard, shown
-from proxygen.languages.lines import visible
+from proxygen.dns.responses import RECORDS, Heard, zone_words
+from proxygen.languages.lines import terminal_text
 from proxygen.names.causes import Cause, cause
 
 TRIED = 8
@@ -66,7 +66,7 @@ class Signatures:
         if not hop.zone.signed:
             return None
         keys = None
-        for zone in lineage(hop.zone):
+        for zone in zones_down_to(hop.zone):
             found = await self.keys(zone, errand)
             if (keys := found.rrset) is None:
                 return found.wrong
@@ -80,7 +80,7 @@ class Signatures:
         for each in hop.heard:
             if each.kind in SETTLED and (why := self.unsigned(each, keys)):
                 server = cause("server", why, server=str(each.server))
-                return cause("zone", server, zone=shown(hop.zone.apex))
+                return cause("zone", server, zone=zone_words(hop.zone.apex))
             await asyncio.sleep(0)
         return None
 
@@ -89,7 +89,7 @@ class Signatures:
         if heard.rrset is None or heard.message is None:
             return None
         proven = synthesized_from(heard.rrset, heard.message) or heard.rrset
-        return failure(proven, signatures_of(proven, heard.message), keys, self.clock())
+        return why_unsigned(proven, signatures_of(proven, heard.message), keys, self.clock())
 
     async def keys(self, zone: Delegation, errand: Errand) -> Keys:
         """Return the keys of *zone*, which its parent's DS records must vouch for."""
@@ -101,21 +101,21 @@ class Signatures:
             if errand.is_late:
                 return Keys()
             return Keys(wrong=cause("no-keys", *lost.because, zone=zone.apex))
-        keys = vouched(zone, one, self.clock())
-        seconds = clamped(one.seconds, LOW) if not keys.wrong else FAILURE
+        keys = vouched_keys(zone, one, self.clock())
+        seconds = clamp(one.seconds, LOW) if not keys.wrong else FAILURE
         octets = sum(len(each.key) for each in keys.rrset or ())
         self.cache.put(("keys", zone.apex, zone.ds), keys, seconds, octets)
         return keys
 
 
-def lineage(zone: Delegation) -> Iterator[Delegation]:
+def zones_down_to(zone: Delegation) -> Iterator[Delegation]:
     """Yield the zones from the one below the root down to *zone*."""
     if zone.above is not None:
-        yield from lineage(zone.above)
+        yield from zones_down_to(zone.above)
         yield zone
 
 
-def vouched(zone: Delegation, one: Heard, now: float) -> Keys:
+def vouched_keys(zone: Delegation, one: Heard, now: float) -> Keys:
     """Return the keys in an answer if a DS record matches the key that signs them."""
     known = [
         each
@@ -127,23 +127,23 @@ def vouched(zone: Delegation, one: Heard, now: float) -> Keys:
     tags = ", ".join(sorted({str(each.key_tag) for each in known}))
     if one.rrset is None or one.rrset.rdtype != dns.rdatatype.DNSKEY or one.message is None:
         return Keys(wrong=cause("zone", cause("no-dnskey", tags=tags), zone=zone.apex))
-    trusted = matching(zone.apex, known, list(one.rrset)[:RECORDS])
+    trusted = matching_keys(zone.apex, known, list(one.rrset)[:RECORDS])
     if not trusted:
         return Keys(wrong=cause("zone", cause("no-match", tags=tags), zone=zone.apex))
     anchors = dns.rrset.from_rdata_list(one.rrset.name, one.rrset.ttl, trusted)
-    why = failure(one.rrset, signatures_of(one.rrset, one.message), anchors, now)
+    why = why_unsigned(one.rrset, signatures_of(one.rrset, one.message), anchors, now)
     return Keys(wrong=cause("zone", why, zone=zone.apex)) if why else Keys(one.rrset)
 
 
-def matching(apex: str, known: Iterable[DS], keys: Iterable[Rdata]) -> list[DNSKEY]:
+def matching_keys(apex: str, known: Iterable[DS], keys: Iterable[Rdata]) -> list[DNSKEY]:
     """Return the keys whose digest is in a DS record (RFC 4034 section 5.1.4)."""
     owner = dns.name.from_text(apex)
     records = list(known)[:TRIED]
     named = [each for each in keys if isinstance(each, DNSKEY)]
-    return [key for key in named if any(digests(owner, key, ds) for ds in records)][:TRIED]
+    return [key for key in named if any(is_digest_of(owner, key, ds) for ds in records)][:TRIED]
 
 
-def digests(owner: dns.name.Name, key: DNSKEY, ds: DS) -> bool:
+def is_digest_of(owner: dns.name.Name, key: DNSKEY, ds: DS) -> bool:
     """Return whether *ds* is the digest of *key*."""
     if (dns.dnssec.key_id(key), key.algorithm) != (ds.key_tag, ds.algorithm):
         return False
@@ -171,7 +171,7 @@ def synthesized_from(rrset: RRset, message: Message) -> RRset | None:
     return None
 
 
-def failure(rrset: RRset, signatures: RRset | None, keys: RRset, now: float) -> Cause | None:
+def why_unsigned(rrset: RRset, signatures: RRset | None, keys: RRset, now: float) -> Cause | None:
     """Return why no signature proves *rrset*, None when one does or none can be checked."""
     what = dns.rdatatype.to_text(RdataType(rrset.rdtype))
     if signatures is None:
@@ -208,9 +208,9 @@ def why_not(
     """
     what, tag = dns.rdatatype.to_text(RdataType(rrset.rdtype)), str(signature.key_tag)
     if signature.expiration < now:
-        return cause("expired", type=what, at=day(signature.expiration))
+        return cause("expired", type=what, at=moment_of_signature(signature.expiration))
     if signature.inception > now:
-        return cause("early", type=what, at=day(signature.inception))
+        return cause("early", type=what, at=moment_of_signature(signature.inception))
     if not keys:
         return cause("foreign-key", type=what, tag=tag)
     if any(len(each.key) > LONGEST_KEY for each in keys):
@@ -219,12 +219,12 @@ def why_not(
     try:
         dns.dnssec.validate_rrsig(rrset, signature, {apex: candidates}, now=now)
     except dns.exception.DNSException as error:
-        return cause("wrong-signature", type=what, words=visible(str(error))[:200])
+        return cause("wrong-signature", type=what, words=terminal_text(str(error))[:200])
     except Exception as error:  # noqa: BLE001 - keys come from outside, and may be anything
-        return cause("unchecked", type=what, words=visible(str(error))[:200])
+        return cause("unchecked", type=what, words=terminal_text(str(error))[:200])
     return None
 
 
-def day(seconds: int) -> str:
+def moment_of_signature(seconds: int) -> str:
     """Return a moment of a signature as it is kept."""
     return datetime.fromtimestamp(seconds, UTC).isoformat()

@@ -12,7 +12,7 @@ MOST = 3
 """More are not asked by the system either."""
 
 
-def resolvers(path: Path = RESOLV_CONF, port: int = 53) -> tuple[tuple[str, int], ...]:
+def system_resolvers(path: Path = RESOLV_CONF, port: int = 53) -> tuple[tuple[str, int], ...]:
     """Return the addresses and ports, none when the file is not there."""
     try:
         lines = (files.read(path, LARGEST) or b"").decode("utf-8", "replace").splitlines()

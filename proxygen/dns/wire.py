@@ -19,9 +19,9 @@ import dns.rdataclass
 import dns.rdatatype
 from dns.message import Message
 
-from proxygen.dns.answers import Kind
-from proxygen.dns.costs import LARGEST, TooHeavy, too_large, weighed
-from proxygen.languages.lines import visible
+from proxygen.dns.answers import ReplyKind
+from proxygen.dns.costs import LARGEST, TooHeavy, too_large, weigh_message
+from proxygen.languages.lines import terminal_text
 from proxygen.names.causes import Cause, Caused, cause
 
 PAYLOAD = 1232
@@ -43,7 +43,7 @@ ERRORS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Server:
+class NameServer:
     """Where to ask."""
 
     host: str
@@ -55,7 +55,7 @@ class Server:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class DnsQuestion:
     """What to ask. *recursive* sets RD; *unchecked* sets CD: answer whatever DNSSEC says."""
 
     name: str
@@ -65,15 +65,15 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class WireReply:
     """What a server said; without a *message*, *kind* and *why* tell what happened.
 
     *weight* is what it costs to read, about the number of its records.
     """
 
-    server: Server
+    server: NameServer
     message: Message | None
-    kind: Kind = Kind.ANSWER
+    kind: ReplyKind = ReplyKind.ANSWER
     why: Cause | None = None
     weight: int = 1
 
@@ -82,7 +82,7 @@ class Said:
 class Came:
     """What came in answer to what was *asked*, not read yet."""
 
-    server: Server
+    server: NameServer
     asked: Message
     data: bytes
     weight: int
@@ -93,8 +93,8 @@ class NoAnswer(Caused):
 
 
 async def converse(
-    server: Server, question: Question, patience: float, again: Iterator[bool]
-) -> Came | Said:
+    server: NameServer, question: DnsQuestion, patience: float, again: Iterator[bool]
+) -> Came | WireReply:
     """Return what *server* answers to *question*, asked once more while *again* says so.
 
     It is not read, only weighed: what would cost too much is no answer.
@@ -102,35 +102,37 @@ async def converse(
     try:
         asked, data = await insist(server, question, patience, again)
         if data[3:4] and data[3] & 0x0F in UNSUPPORTED:  # older than EDNS (RFC 6891 section 7)
-            asked = query(question, edns=False)
+            asked = query_message(question, edns=False)
             data = await once(server, asked, patience)
-        data, weight = weighed(data, asked.question[0].rdtype)
+        data, weight = weigh_message(data, asked.question[0].rdtype)
     except NoAnswer as broken:
-        return Said(server, None, Kind.BROKEN, broken.why)
+        return WireReply(server, None, ReplyKind.BROKEN, broken.why)
     except TooHeavy as heavy:
-        return Said(server, None, Kind.BROKEN, cause("too-heavy", heavy.why))
+        return WireReply(server, None, ReplyKind.BROKEN, cause("too-heavy", heavy.why))
     except TimeoutError:
-        return Said(server, None, Kind.SILENT, cause("no-answer", seconds=f"{patience:g}"))
+        return WireReply(
+            server, None, ReplyKind.SILENT, cause("no-answer", seconds=f"{patience:g}")
+        )
     except OSError as error:
-        return Said(server, None, Kind.SILENT, reason(error))
+        return WireReply(server, None, ReplyKind.SILENT, network_cause(error))
     return Came(server, asked, data, weight)
 
 
-def read(came: Came) -> Said:
+def read_reply(came: Came) -> WireReply:
     """Return what came as what was said."""
     try:
-        message = parsed(came.data, came.asked)
+        message = parse_reply(came.data, came.asked)
     except NoAnswer as broken:
-        return Said(came.server, None, Kind.BROKEN, broken.why, came.weight)
-    return Said(came.server, message, weight=came.weight)
+        return WireReply(came.server, None, ReplyKind.BROKEN, broken.why, came.weight)
+    return WireReply(came.server, message, weight=came.weight)
 
 
 async def insist(
-    server: Server, question: Question, patience: float, again: Iterator[bool]
+    server: NameServer, question: DnsQuestion, patience: float, again: Iterator[bool]
 ) -> tuple[Message, bytes]:
     """Ask until an answer comes: a datagram may be lost. Return what was asked with it."""
     while True:
-        asked = query(question)
+        asked = query_message(question)
         try:
             return asked, await once(server, asked, patience)
         except TimeoutError:
@@ -138,7 +140,7 @@ async def insist(
                 raise
 
 
-def query(question: Question, *, edns: bool = True) -> Message:
+def query_message(question: DnsQuestion, *, edns: bool = True) -> Message:
     """Return the message that asks *question*, with an identifier of its own."""
     flags = dns.flags.RD * question.recursive | dns.flags.CD * question.unchecked
     message = dns.message.make_query(question.name + ".", question.rdtype, flags=flags)
@@ -147,7 +149,7 @@ def query(question: Question, *, edns: bool = True) -> Message:
     return message
 
 
-async def once(server: Server, asked: Message, patience: float) -> bytes:
+async def once(server: NameServer, asked: Message, patience: float) -> bytes:
     """Ask over UDP; ask again over TCP when the answer was truncated (RFC 7766 section 5)."""
     async with asyncio.timeout(patience):
         data = await by_datagram(server, asked)
@@ -157,10 +159,10 @@ async def once(server: Server, asked: Message, patience: float) -> bytes:
         async with asyncio.timeout(patience):
             return await by_stream(server, asked)
     except OSError as error:
-        raise NoAnswer(cause("over-tcp", reason(error))) from error
+        raise NoAnswer(cause("over-tcp", network_cause(error))) from error
 
 
-async def by_datagram(server: Server, asked: Message) -> bytes:
+async def by_datagram(server: NameServer, asked: Message) -> bytes:
     """Ask from a socket of its own: a port that nobody can guess (RFC 5452 section 9.2)."""
     loop = asyncio.get_running_loop()
     family = socket.AF_INET6 if ":" in server.address else socket.AF_INET
@@ -173,7 +175,7 @@ async def by_datagram(server: Server, asked: Message) -> bytes:
                 return data
 
 
-async def by_stream(server: Server, asked: Message) -> bytes:
+async def by_stream(server: NameServer, asked: Message) -> bytes:
     """Ask over TCP, where the length stands before the message (RFC 1035 section 4.2.2).
 
     What is longer than any honest answer is not waited for; raise TooHeavy.
@@ -191,19 +193,19 @@ async def by_stream(server: Server, asked: Message) -> bytes:
         writer.transport.abort()
 
 
-def parsed(data: bytes, asked: Message) -> Message:
+def parse_reply(data: bytes, asked: Message) -> Message:
     """Return the answer that *data* is; raise NoAnswer."""
     try:
         message = dns.message.from_wire(data, ignore_trailing=True)
         right = asked.is_response(message)
     except Exception as error:
-        raise NoAnswer(cause("no-message", words=visible(str(error))[:200])) from error
+        raise NoAnswer(cause("no-message", words=terminal_text(str(error))[:200])) from error
     if not right:
         raise NoAnswer(cause("other-question"))
     return message
 
 
-def reason(error: OSError) -> Cause:
+def network_cause(error: OSError) -> Cause:
     """Return what an error of the network is."""
     if isinstance(error, ssl.SSLError):
         return cause("no-tls", words=getattr(error, "reason", "") or str(error))

@@ -15,7 +15,7 @@ LARGEST_ADDITION = 1024 * 1024
 """Octets of one file of the administrator's directives."""
 
 
-def additions(layout: Layout) -> dict[str, Additions]:
+def read_additions(layout: Layout) -> dict[str, Additions]:
     """Return the administrator's directives for nginx by their scope."""
     folder = layout.etc / "nginx.d"
     scopes = {name: folder / name for name in files.names(folder) if (folder / name).is_dir()}

@@ -27,7 +27,7 @@ Ask = Callable[[str], tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class HostAddresses:
     """The addresses of a name, IPv4 first; without any, *trouble* tells why. *at* is when."""
 
     addresses: tuple[str, ...]
@@ -35,7 +35,7 @@ class Found:
     at: float
 
 
-def system(name: str) -> tuple[str, ...]:
+def system_addresses(name: str) -> tuple[str, ...]:
     """Return the addresses from the system's resolver, which nginx asks too; raise OSError.
 
     Addresses that are valid only with a network interface (fe80::1%eth0) are left out, as nginx
@@ -59,15 +59,15 @@ class Addresses:
     AT_ONCE threads. Any thread may ask.
     """
 
-    ask: Ask = system
+    ask: Ask = system_addresses
     ticks: Callable[[], float] = time.monotonic
     changed: threading.Condition = field(default_factory=threading.Condition)
     waiting: deque[str] = field(default_factory=deque)
     asked: set[str] = field(default_factory=set)
-    found: dict[str, Found] = field(default_factory=dict)
+    found: dict[str, HostAddresses] = field(default_factory=dict)
     threads: int = 0
 
-    def of(self, names: Collection[str], age: float = 0.0) -> dict[str, Found]:
+    def of(self, names: Collection[str], age: float = 0.0) -> dict[str, HostAddresses]:
         """Return what is known of names, looked up unless that was done in the last *age* seconds.
 
         A name without an answer in time has UNANSWERED as its trouble; a later answer is
@@ -79,7 +79,7 @@ class Addresses:
         self.begin(due)
         self.wait(due)
         with self.changed:
-            late = Found((), UNANSWERED, self.ticks())
+            late = HostAddresses((), UNANSWERED, self.ticks())
             for name in due & self.asked:
                 self.found[name] = late
             return {name: self.found.get(name, late) for name in names}
@@ -117,7 +117,7 @@ class Addresses:
             addresses, trouble = self.answer(name)
             with self.changed:
                 self.asked.discard(name)
-                self.found[name] = Found(addresses, trouble, self.ticks())
+                self.found[name] = HostAddresses(addresses, trouble, self.ticks())
                 self.changed.notify_all()
 
     def answer(self, name: str) -> tuple[tuple[str, ...], str]:

@@ -103,7 +103,7 @@ def anywhere(address: str) -> bool:  # noqa: ARG001 - the contract's argument
     return True
 
 
-def connected(
+def connect(
     host: str, port: int, seconds: float, allowed: Callable[[str], bool] = anywhere
 ) -> Timed:
     """Return a connection to the first address of a host that answers, within *seconds*.
@@ -117,7 +117,7 @@ def connected(
     for index, place in enumerate(places):
         left = end - time.monotonic()
         try:
-            connection = opened(place, left / (len(places) - index))
+            connection = open_connection(place, left / (len(places) - index))
         except OSError as error:
             failed = error
             continue
@@ -126,7 +126,7 @@ def connected(
     raise failed
 
 
-def opened(place: Place, seconds: float) -> Timed:
+def open_connection(place: Place, seconds: float) -> Timed:
     """Return a connection to one address."""
     family, address = place
     connection = Timed(family, socket.SOCK_STREAM)
@@ -156,14 +156,14 @@ def places_of(host: str, port: int, seconds: float) -> list[Place]:
         found = under_way.get(key)
         if found is None:
             found = under_way[key] = Future()
-            threading.Thread(target=look_up, args=(key, found), daemon=True).start()
+            threading.Thread(target=resolve_host, args=(key, found), daemon=True).start()
     try:
         return found.result(max(seconds, 0))
     except TimeoutError as error:
         raise TimeoutError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT)) from error
 
 
-def look_up(key: tuple[str, int], found: Future[list[Place]]) -> None:
+def resolve_host(key: tuple[str, int], found: Future[list[Place]]) -> None:
     """Ask the system for addresses."""
     failed: Exception | None = None
     places: list[Place] = []

@@ -27,12 +27,12 @@ PROXIES = ("https_proxy", "no_proxy")
 
 def forget_code(variables: MutableMapping[str, str] = os.environ) -> None:
     """Remove variables that make a library load code, before the first library is imported."""
-    forget(variables, lambda name: name.startswith(CODE))
+    forget_variables(variables, lambda name: name.startswith(CODE))
 
 
 def forget_trust(variables: MutableMapping[str, str] = os.environ) -> None:
     """Remove variables that give a library other roots, names, proxies and folders."""
-    forget(variables, lambda name: name.startswith(TRUST) or is_other_proxy(name))
+    forget_variables(variables, lambda name: name.startswith(TRUST) or is_other_proxy(name))
 
 
 def is_other_proxy(name: str) -> bool:
@@ -40,7 +40,7 @@ def is_other_proxy(name: str) -> bool:
     return name.lower().endswith("_proxy") and name.lower() not in PROXIES
 
 
-def forget(variables: MutableMapping[str, str], unwanted: Callable[[str], bool]) -> None:
+def forget_variables(variables: MutableMapping[str, str], unwanted: Callable[[str], bool]) -> None:
     """Remove variables, for this process and for the C library."""
     for name in [each for each in variables if unwanted(each)]:
         del variables[name]

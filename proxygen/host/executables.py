@@ -29,41 +29,41 @@ MOST_LINKS = 40
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Executables:
     """The *programs* of a folder, and why others in it are not run."""
 
     programs: tuple[Path, ...] = ()
     warnings: tuple[str, ...] = ()
 
 
-def found(folder: Path) -> Found:
+def find_executables(folder: Path) -> Executables:
     """Return the executables of a folder, none if it does not exist."""
     names = [name for name in files.names(folder) if not LEFT_BEHIND.fullmatch(name)]
-    if names and (refusal := next(refusals(way(folder), (folder,)), None)):
-        return Found(warnings=(f"no hook is run: {refusal.what}",))
-    answers = {folder / name: refused(folder / name) for name in names}
+    if names and (refusal := next(refusals(folders_passed(folder), (folder,)), None)):
+        return Executables(warnings=(f"no hook is run: {refusal.what}",))
+    answers = {folder / name: why_not_run(folder / name) for name in names}
     programs = tuple(path for path, answer in answers.items() if answer is None)
-    return Found(
+    return Executables(
         programs, tuple(each.what for each in answers.values() if each and each.code != NO_FILE)
     )
 
 
-def target(path: Path) -> Path:
+def executable_target(path: Path) -> Path:
     """Return the file to run for a program that was found; raise ServiceError if it may not be run.
 
     Ask just before it is run: somebody may have changed it since.
     """
-    refusal = refused(path)
+    refusal = why_not_run(path)
     if refusal is not None:
         raise ServiceError(refusal)
     return path.resolve(strict=True)
 
 
-def refused(path: Path) -> Failure | None:
+def why_not_run(path: Path) -> Failure | None:
     """Return why a file is not run, None if nothing is wrong."""
     program = str(path)
     try:
-        *folders, last = way(path)
+        *folders, last = folders_passed(path)
         status = last.stat()
         if not stat.S_ISREG(status.st_mode):
             return failure(NO_FILE, Scope.HOST, program=program)
@@ -78,7 +78,7 @@ def refused(path: Path) -> Failure | None:
     return failure("program-not-safe", Scope.HOST, parts=(refusal,), program=program)
 
 
-def way(path: Path) -> tuple[Path, ...]:
+def folders_passed(path: Path) -> tuple[Path, ...]:
     """Return everything on the way to *path*, its target last: folders, and links."""
     passed, here, left, links = [Path("/")], Path("/"), list(path.absolute().parts[1:]), 0
     while left:

@@ -43,7 +43,7 @@ def read(path: Path, largest: int = LARGEST, within: Path | None = None) -> byte
     """
     for _ in range(TRIES):
         try:
-            content = unchanged(path, largest, within)
+            content = read_unchanged(path, largest, within)
         except (FileNotFoundError, NotADirectoryError):
             return None
         if content is not None:
@@ -59,34 +59,34 @@ def read_together(
         before = [state(path) for path in paths]
         contents = [read(path, largest, within) for path in paths]
         if before == [state(path) for path in paths]:
-            return tuple(starmap(there, zip(paths, contents, strict=True)))
+            return tuple(starmap(existing_content, zip(paths, contents, strict=True)))
     raise OSError(errno.EBUSY, CHANGING, str(paths[0]))
 
 
-def there(path: Path, content: bytes | None) -> bytes:
+def existing_content(path: Path, content: bytes | None) -> bytes:
     """Return the content of a file; raise FileNotFoundError if there is none."""
     if content is None:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
     return content
 
 
-def unchanged(path: Path, largest: int, within: Path | None) -> bytes | None:
+def read_unchanged(path: Path, largest: int, within: Path | None) -> bytes | None:
     """Return the content of a regular file, None if it changed meanwhile."""
-    with regular(path) as (place, before):
+    with regular_file(path) as (place, before):
         if within:
             require_within(place, path, within)
         if before.st_size > largest:
             raise OSError(errno.EFBIG, "too large", str(path))
         if not before.st_size:
             return b""  # nor is read what has no end and says so: /proc/kmsg, trace_pipe
-        content = octets(place, path, before.st_size)
+        content = read_octets(place, path, before.st_size)
         after = os.fstat(place)  # its ctime changes too when another file takes its name: no harm
         same = (after.st_size, after.st_mtime_ns) == (before.st_size, before.st_mtime_ns)
         return content if same and len(content) <= before.st_size else None
 
 
 @contextmanager
-def regular(path: Path) -> Iterator[tuple[int, os.stat_result]]:
+def regular_file(path: Path) -> Iterator[tuple[int, os.stat_result]]:
     """Provide a regular file within a block, not opened yet, with its status; raise OSError.
 
     Nothing else is ever opened: opening alone may wait for a writer, take a message out of a queue,
@@ -109,7 +109,7 @@ def regular(path: Path) -> Iterator[tuple[int, os.stat_result]]:
 
 
 def opened(place: int, path: Path) -> int:
-    """Return a descriptor for reading the file that ``regular`` found."""
+    """Return a descriptor for reading the file that ``regular_file`` found."""
     try:
         try:
             return os.open(f"/proc/self/fd/{place}", READING)
@@ -127,8 +127,8 @@ def same_file(descriptor: int, place: int) -> int:
     raise OSError(errno.EBUSY, CHANGING)
 
 
-def octets(place: int, path: Path, size: int) -> bytes:
-    """Return the content of the file that ``regular`` found.
+def read_octets(place: int, path: Path, size: int) -> bytes:
+    """Return the content of the file that ``regular_file`` found.
 
     It reads one octet more than its *size*, which tells that the file grew.
     """
@@ -202,12 +202,12 @@ def stamp_of(file: Path | os.DirEntry[str]) -> Stamp | None:
     return version(status)
 
 
-def whole(path: Path) -> Path:
+def absolute_path(path: Path) -> Path:
     """Return an absolute path without `..`, as systemd wants it; links are kept."""
     return path.resolve() if path.name in ("", "..") else path.parent.resolve() / path.name
 
 
-def noted(path: Path, largest: int = LARGEST) -> dict[str, Any]:
+def read_note(path: Path, largest: int = LARGEST) -> dict[str, Any]:
     """Return the JSON object in a file; empty for none, or for anything else."""
     try:
         return noted_in(read(path, largest))
@@ -224,10 +224,10 @@ def noted_in(content: bytes | None) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def added(path: Path, since: int, most: int = 8192) -> str:
+def read_added(path: Path, since: int, most: int = 8192) -> str:
     """Return what was added to a log since it had that many octets, at most the last *most*."""
     try:
-        with regular(path) as (place, status):
+        with regular_file(path) as (place, status):
             if not (size := status.st_size):
                 return ""
             with os.fdopen(opened(place, path), "rb") as file:
@@ -269,7 +269,7 @@ def beside(
 
     A file that was not renamed when the block ends is removed.
     """
-    temporary = unfinished(path)
+    temporary = unfinished_name(path)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     descriptor = os.open(temporary, flags, 0o600)
     try:
@@ -306,9 +306,9 @@ def replace_text(path: Path, content: str) -> None:
     try:
         status = path.stat()
     except FileNotFoundError:
-        write(path, encoded(content), 0o644)
+        write(path, encode_text(content), 0o644)
         return
-    write(path, encoded(content), status.st_mode & 0o7777, status.st_gid)
+    write(path, encode_text(content), status.st_mode & 0o7777, status.st_gid)
     if (path.stat().st_uid) != status.st_uid:
         os.chown(path, status.st_uid, -1)
 
@@ -316,7 +316,7 @@ def replace_text(path: Path, content: str) -> None:
 def copy(path: Path, target: Path) -> None:
     """Copy a regular file, with its mode and times, where nothing is yet; raise OSError."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    with regular(path) as (place, status), os.fdopen(opened(place, path), "rb") as file:
+    with regular_file(path) as (place, status), os.fdopen(opened(place, path), "rb") as file:
         with os.fdopen(os.open(target, flags, 0o600), "wb") as written:
             shutil.copyfileobj(file, written)
             os.fchmod(written.fileno(), stat.S_IMODE(status.st_mode))
@@ -328,7 +328,7 @@ def is_regular(path: Path) -> bool:
     return os.path.isfile(path)  # noqa: PTH113 Path's raises for names that are too long
 
 
-def encoded(content: str) -> bytes:
+def encode_text(content: str) -> bytes:
     """Return text as it was read by ``text``."""
     return content.encode("utf-8", "surrogateescape")
 
@@ -366,7 +366,7 @@ def folder(path: Path, mode: int = 0o755, group: int | None = None) -> Path:
 
 def link(path: Path, target: str) -> None:
     """Make *path* a symbolic link to *target*, replacing what was there in one rename."""
-    temporary = unfinished(path)
+    temporary = unfinished_name(path)
     temporary.symlink_to(target)
     try:
         temporary.rename(path)
@@ -376,7 +376,7 @@ def link(path: Path, target: str) -> None:
     sync_folder(path.parent)
 
 
-def linked(path: Path) -> str | None:
+def link_target(path: Path) -> str | None:
     """Return where a symbolic link leads, None if there is none."""
     try:
         return str(path.readlink())
@@ -394,7 +394,7 @@ def remove(path: Path) -> None:
         sync_folder(path.parent)
 
 
-def unfinished(path: Path) -> Path:
+def unfinished_name(path: Path) -> Path:
     """Return the name of a file until it is complete; it tells which process writes it."""
     return path.with_name(f".{path.name[:100]}.{os.getpid()}.{OWN}{secrets.token_hex(6)}.new")
 
@@ -409,12 +409,12 @@ def sweep(path: Path) -> None:
         if writer == str(os.getpid()):
             writes = mark.startswith(OWN)
         else:
-            writes = writer.isdecimal() and lives(int(writer))
+            writes = writer.isdecimal() and process_lives(int(writer))
         if not writes:
             left.unlink(missing_ok=True)
 
 
-def lives(process: int) -> bool:
+def process_lives(process: int) -> bool:
     """Return whether a process with that number exists and is not a zombie."""
     try:
         os.kill(process, 0)
@@ -432,7 +432,7 @@ def is_zombie(process: int) -> bool:
     return False
 
 
-def matching(mask: Path) -> list[Path]:
+def matching_paths(mask: Path) -> list[Path]:
     """Return what a mask with wildcards matches, sorted; like glob(3)."""
     return sorted(map(Path, glob.glob(str(mask))))  # noqa: PTH207 the mask may be absolute
 
@@ -474,14 +474,14 @@ def sync_folder(path: Path) -> None:
 
 
 @contextmanager
-def temporarily(path: Path, content: str) -> Iterator[Path]:
+def temporary_file(path: Path, content: str) -> Iterator[Path]:
     """Provide a temporary file within a block; only its owner can read it."""
     path.unlink(missing_ok=True)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     descriptor = os.open(path, flags, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(encoded(content))
+            file.write(encode_text(content))
         yield path
     finally:
         path.unlink(missing_ok=True)

@@ -6,13 +6,13 @@ from functools import cache
 from pathlib import Path
 
 import proxygen
-from proxygen.languages import phrases
+from proxygen.languages import load_phrases
 from proxygen.languages.language import Language
 
 FOLDER = Path(proxygen.__file__).parent / "languages"
 
 
-def known() -> tuple[str, ...]:
+def known_codes() -> tuple[str, ...]:
     """Return the codes of all languages: each is a file."""
     return tuple(sorted(path.stem for path in FOLDER.glob("*.yaml")))
 
@@ -20,4 +20,4 @@ def known() -> tuple[str, ...]:
 @cache
 def load(code: str) -> Language:
     """Return a language; raise FileNotFoundError for one that has no file."""
-    return Language(code, phrases(code))
+    return Language(code, load_phrases(code))

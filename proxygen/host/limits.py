@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import BinaryIO
 
 
-def limit(*, memory: int, files: int) -> None:
+def limit_resources(*, memory: int, files: int) -> None:
     """Limit address space (octets) and open files of this process, and leave no core dump.
 
     A sandbox may forbid it, as may existing limits: time is limited from outside too.
@@ -23,7 +23,7 @@ def limit(*, memory: int, files: int) -> None:
             resource.setrlimit(what, (most, most))
 
 
-def allow(seconds: int) -> None:
+def allow_seconds(seconds: int) -> None:
     """Allow so many more seconds of processor time; then the process is killed (SIGXCPU)."""
     spent = sum(os.times()[:2])
     with suppress(OSError, ValueError):
@@ -43,7 +43,7 @@ def be_nobody() -> None:
             os.setresuid(NOBODY, NOBODY, NOBODY)
 
 
-def questions(stream: BinaryIO, largest: int) -> Iterator[bytes]:
+def read_questions(stream: BinaryIO, largest: int) -> Iterator[bytes]:
     """Yield each question of at most so many octets until there is none."""
     while size := int.from_bytes(stream.read(4), "big"):
         if size > largest:
@@ -51,7 +51,7 @@ def questions(stream: BinaryIO, largest: int) -> Iterator[bytes]:
         yield stream.read(size)
 
 
-def reply(stream: BinaryIO, answer: bytes) -> None:
+def write_reply(stream: BinaryIO, answer: bytes) -> None:
     """Answer the last question."""
     stream.write(len(answer).to_bytes(4, "big") + answer)
     stream.flush()

@@ -24,13 +24,13 @@ UNWRITABLE = frozenset({errno.EROFS, errno.ENOSPC, errno.EDQUOT})
 
 
 @contextmanager
-def awaited(path: Path, seconds: float) -> Iterator[bool]:
-    """Hold the lock for a block, as ``held``; wait so long for another run, then raise LockHeld."""
+def wait_and_hold(path: Path, seconds: float) -> Iterator[bool]:
+    """Hold the lock for a block, as ``hold``; wait so long for another run, then raise LockHeld."""
     end = time.monotonic() + seconds
     with ExitStack() as stack:
         while True:
             try:
-                killed = stack.enter_context(held(path))
+                killed = stack.enter_context(hold(path))
                 break
             except LockHeld:
                 if time.monotonic() > end:
@@ -40,7 +40,7 @@ def awaited(path: Path, seconds: float) -> Iterator[bool]:
 
 
 @contextmanager
-def held(path: Path, *, instead: bool = True) -> Iterator[bool]:
+def hold(path: Path, *, instead: bool = True) -> Iterator[bool]:
     """Hold the lock for a block; raise LockHeld at once if another run has it.
 
     The process id is in the file as long as the block runs. An id found there is of a run that was
@@ -49,10 +49,10 @@ def held(path: Path, *, instead: bool = True) -> Iterator[bool]:
     there is no file, its folder is locked, which is allowed for one lock in it; otherwise there is
     no lock.
     """
-    descriptor, writable = opened(path, instead=instead)
+    descriptor, writable = open_lock(path, instead=instead)
     try:
         if not taken_at_once(descriptor):
-            raise taken(path, holder(descriptor))
+            raise lock_held(path, holder(descriptor))
         if not writable:
             yield False
             return
@@ -97,7 +97,7 @@ def taken_at_once(descriptor: int) -> bool:
     return True
 
 
-def opened(path: Path, *, instead: bool) -> tuple[int, bool]:
+def open_lock(path: Path, *, instead: bool) -> tuple[int, bool]:
     """Return a descriptor to lock, and whether it may be written to.
 
     Where nothing may be, it is of the file all the same, or while there is none of its folder
@@ -133,7 +133,7 @@ def holder(descriptor: int) -> str:
     return found[1].decode() if found else ""
 
 
-def taken(path: Path, process: str) -> LockHeld:
+def lock_held(path: Path, process: str) -> LockHeld:
     """Return the error for a lock that another process has."""
     if process:
         return LockHeld(failure("run-at-work", Scope.HOST, where=path, process=process))

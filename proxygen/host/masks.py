@@ -91,7 +91,7 @@ class Search:
     def within(self, place: str, part: str) -> Iterator[str]:
         """Yield the names in a place that a part of the mask names."""
         if not glob.has_magic(part):
-            self.look(1)
+            self.count(1)
             if os.path.lexists(self.path(place + part)):
                 yield place + part
             return
@@ -114,7 +114,7 @@ class Search:
                 entries = list(found)
         except OSError:
             return []
-        self.look(len(entries) + 1)
+        self.count(len(entries) + 1)
         shown = (each for each in entries if not each.name.startswith("."))
         return [each.name for each in shown if each.is_dir(follow_symlinks=False)]
 
@@ -124,10 +124,10 @@ class Search:
             found = os.listdir(self.path(place))  # noqa: PTH208 names, not paths
         except OSError:
             found = []
-        self.look(len(found) + 1)
+        self.count(len(found) + 1)
         return found
 
-    def look(self, count: int) -> None:
+    def count(self, count: int) -> None:
         """Count names that are read; raise UsageError if there are too many."""
         self.left -= count
         if self.left < 0:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 
 
-def settle() -> None:
+def settle_memory() -> None:
     """Collect garbage, and spare what stays until the next time; call it when nothing is due.
 
     With 10,000 domains a million values stay. Python's collector would look through them all

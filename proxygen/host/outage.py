@@ -34,7 +34,7 @@ def note_contact(layout: Layout, contact: str | None) -> None:
             files.write(path, wanted)
 
 
-def over(layout: Layout) -> None:
+def note_end(layout: Layout) -> None:
     """Note that proxygen runs again, so that the next outage is mailed."""
     told = layout.outage / "told"
     with suppress(OSError):

@@ -53,14 +53,14 @@ class OwnPart:
                 yield main
             return
         folder = self.folder / f"{staging.ASKED}{os.getpid()}-main"
-        with staging.copied(self.main, folder) as main:
+        with staging.copied_folder(self.main, folder) as main:
             if self.parameters:
                 files.replace_text(main, self.parameters.given_back())
             yield main
 
     def leading_to_us(self) -> list[Path]:
         """Return the other files of the configuration that name our folder."""
-        return staging.leading(self.main, self.pointer, self.folder)
+        return staging.files_naming_folder(self.main, self.pointer, self.folder)
 
 
 def own_part(service: Service, settings: ServiceSettings, layout: Layout, note: Note) -> OwnPart:

@@ -70,7 +70,7 @@ class Parameters:
             if name not in values
             and (
                 (name in present and present[name] is None)
-                or folded(present.get(name)) in (folded(former), folded(ours.get(name)))
+                or fold_value(present.get(name)) in (fold_value(former), fold_value(ours.get(name)))
             )
         }
         return gone | dict(values)
@@ -162,11 +162,11 @@ class Parameters:
         self.note.put(json.dumps(noted, indent=1).encode())
 
 
-def folded(value: str | None) -> str | None:
+def fold_value(value: str | None) -> str | None:
     """Return a value as one line with single spaces, however it was broken into lines."""
     return None if value is None else " ".join(value.split())
 
 
 def digest(text: str) -> str:
     """Return the hash of a file's text."""
-    return hashlib.sha256(files.encoded(text)).hexdigest()
+    return hashlib.sha256(files.encode_text(text)).hexdigest()

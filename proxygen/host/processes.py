@@ -66,7 +66,7 @@ class Companion:
         with self.lock:
             process = self.running()
             try:
-                return exchanged(process, question, time.monotonic() + seconds, self.largest)
+                return exchange(process, question, time.monotonic() + seconds, self.largest)
             except (EOFError, TimeoutError) as error:
                 ended = code_of(process) if isinstance(error, EOFError) else None
                 self.end()
@@ -84,7 +84,7 @@ class Companion:
             self.end()
         if self.process is None:
             command = Command((sys.executable, "-I", "-m", self.module))
-            self.process = started(
+            self.process = start_process(
                 command, {"LC_ALL": "C"}, errors=subprocess.DEVNULL, asked=subprocess.PIPE
             )
         return self.process
@@ -112,7 +112,7 @@ def code_of(process: subprocess.Popen[bytes]) -> int:
     return 0
 
 
-def exchanged(
+def exchange(
     process: subprocess.Popen[bytes], question: bytes, end: float, largest: int = LONGEST_ANSWER
 ) -> bytes:
     """Return a process's answer; raise EOFError if it ends, TimeoutError at the moment *end*."""
@@ -125,7 +125,7 @@ def exchanged(
         open_ones.register(asked, selectors.EVENT_WRITE)
         open_ones.register(answered, selectors.EVENT_READ)
         while True:
-            for key, _ in open_ones.select(left(end)):
+            for key, _ in open_ones.select(seconds_left(end)):
                 if key.fileobj is asked:
                     rest = rest[written_to(key.fd, rest) :]
                     if not rest:
@@ -150,7 +150,7 @@ def written_to(descriptor: int, rest: memoryview) -> int:
         raise EOFError from error
 
 
-def found(programs: Iterable[str]) -> str | None:
+def find_program(programs: Iterable[str]) -> str | None:
     """Return the path of the first program that is there; the caller's PATH is not asked."""
     return next((path for name in programs if (path := shutil.which(name, path=PATH))), None)
 
@@ -162,9 +162,9 @@ def run(command: Command, timeout: float = 120.0) -> Answer:
     group of its own, which is killed after *timeout* seconds. Raises ServiceError if it
     cannot be started or does not end.
     """
-    process = started(command, {"LC_ALL": "C"}, errors=subprocess.PIPE)
+    process = start_process(command, {"LC_ALL": "C"}, errors=subprocess.PIPE)
     try:
-        out, err = said(process, time.monotonic() + timeout)
+        out, err = read_output(process, time.monotonic() + timeout)
     except TimeoutError as error:
         late = failure("command-late", Scope.HOST, command=str(command), seconds=round(timeout))
         raise ServiceError(late) from error
@@ -187,15 +187,15 @@ def finish(
     *largest* octets of them. It is killed with its group after *timeout* seconds (ServiceError,
     whose words are what it said), and when told to *stop* (ToldToStop).
     """
-    process = started(command, environment, errors=subprocess.STDOUT)
+    process = start_process(command, environment, errors=subprocess.STDOUT)
     heard = bytearray()
     end = time.monotonic() + timeout
     try:
         while process.poll() is None:
             if stop():
                 raise ToldToStop(f"`{command}` was stopped")
-            hear(process, heard, largest, min(left(end), LOOKS))
-        while hear(process, heard, largest, 0) and left(end):
+            read_available(process, heard, largest, min(seconds_left(end), LOOKS))
+        while read_available(process, heard, largest, 0) and seconds_left(end):
             pass
     except TimeoutError as error:
         words = heard.decode("utf-8", "replace")
@@ -208,7 +208,9 @@ def finish(
     return Answer(process.returncode, heard.decode("utf-8", "replace"), "")
 
 
-def hear(process: subprocess.Popen[bytes], heard: bytearray, largest: int, seconds: float) -> bool:
+def read_available(
+    process: subprocess.Popen[bytes], heard: bytearray, largest: int, seconds: float
+) -> bool:
     """Wait for what a process writes, and add it to *heard*; return whether anything came.
 
     A process that wrote its last is waited for.
@@ -229,7 +231,7 @@ def hear(process: subprocess.Popen[bytes], heard: bytearray, largest: int, secon
     return bool(part)
 
 
-def started(
+def start_process(
     command: Command,
     environment: Mapping[str, str],
     *,
@@ -252,7 +254,7 @@ def started(
         raise ServiceError(refused) from error
 
 
-def said(process: subprocess.Popen[bytes], end: float) -> tuple[str, str]:
+def read_output(process: subprocess.Popen[bytes], end: float) -> tuple[str, str]:
     """Return what a process writes until it ends; raise TimeoutError at the moment *end*.
 
     Of each stream the beginning is kept; a program that does not stop fills no memory.
@@ -263,20 +265,20 @@ def said(process: subprocess.Popen[bytes], end: float) -> tuple[str, str]:
         for stream, text in zip(streams, kept, strict=True):
             open_ones.register(stream, selectors.EVENT_READ, text)
         while open_ones.get_map():
-            for key, _ in open_ones.select(left(end)):
+            for key, _ in open_ones.select(seconds_left(end)):
                 part = os.read(key.fd, PORTION)
                 key.data.extend(part[: LONGEST_ANSWER - len(key.data)])
                 if not part:
                     open_ones.unregister(key.fileobj)
     try:
-        process.wait(left(end))
+        process.wait(seconds_left(end))
     except subprocess.TimeoutExpired as error:
         raise TimeoutError from error
     out, err = (text.decode("utf-8", "replace") for text in kept)
     return out, err
 
 
-def left(end: float) -> float:
+def seconds_left(end: float) -> float:
     """Return the seconds until the moment *end*; raise TimeoutError if it is over."""
     seconds = end - time.monotonic()
     if seconds <= 0:
@@ -321,7 +323,7 @@ def master(pid_file: Path | None, program: str) -> int | None:
     return pid if names & known else None
 
 
-def outlives(programs: Collection[str]) -> bool:
+def runs_removed_program(programs: Collection[str]) -> bool:
     """Return whether one of these programs still runs although its file was removed: proc(5)."""
     gone = {f"{Path(each).name} (deleted)" for each in programs}
     for folder in Path("/proc").glob("[0-9]*"):
@@ -371,7 +373,7 @@ def is_worker(process: psutil.Process) -> bool:
         return False
 
 
-def replaced(pid: int, former: frozenset[int], deadline: float = 30.0) -> bool:
+def wait_for_new_workers(pid: int, former: frozenset[int], deadline: float = 30.0) -> bool:
     """Wait until new workers run and no former one takes connections; False after *deadline*.
 
     A process has no event that one could wait on from outside, so this looks every 5 ms.

@@ -59,7 +59,7 @@ class Staging:
 
     def copy(self, path: Path, depth: int) -> Path:
         """Return a copy of *path* with its includes spelled out, or *path* if nothing changes."""
-        text = readable(path)
+        text = service_text(path)
         if text is None or depth > DEEPEST:
             return path
         instead = partial(self.include, path=path, depth=depth)
@@ -67,7 +67,7 @@ class Staging:
         if changed == text:
             return path
         copy = path.with_name(self.prefix + path.name)
-        self.stack.enter_context(files.temporarily(copy, changed))
+        self.stack.enter_context(files.temporary_file(copy, changed))
         return copy
 
     def include(self, words: str, mask: str, path: Path, depth: int) -> str:
@@ -87,9 +87,11 @@ class Staging:
 
     def files_of(self, mask: Path) -> list[Path]:
         """Return the files that a mask names, ours among them though it may not be there yet."""
-        found, ours = set(files.matching(mask)), self.pointer.path
+        found, ours = set(files.matching_paths(mask)), self.pointer.path
         if fnmatchcase(ours.name, mask.name):
-            there = {folder / ours.name for folder in (mask.parent, *files.matching(mask.parent))}
+            there = {
+                folder / ours.name for folder in (mask.parent, *files.matching_paths(mask.parent))
+            }
             found |= {path for path in there if self.is_ours(path)}
         return sorted(found)
 
@@ -100,21 +102,21 @@ class Staging:
 
 
 @contextmanager
-def included(main: Path, pointer: Pointer, target: Path | None) -> Iterator[Path]:
+def main_leading_to(main: Path, pointer: Pointer, target: Path | None) -> Iterator[Path]:
     """Have a main file for the time of a block that leads to *target* in the pointer's place."""
     clear(main, pointer.path)
     with ExitStack() as stack:
-        yield staged(main, Staging(main.parent, pointer, target, stack))
+        yield stage_main(main, Staging(main.parent, pointer, target, stack))
 
 
 @contextmanager
 def left_out(main: Path, pointer: Pointer) -> Iterator[Path]:
     """Have a main file for the time of a block that includes all but our pointer, to ask with."""
     with ExitStack() as stack:
-        yield staged(main, Staging(main.parent, pointer, None, stack, f"{ASKED}{os.getpid()}-"))
+        yield stage_main(main, Staging(main.parent, pointer, None, stack, f"{ASKED}{os.getpid()}-"))
 
 
-def staged(main: Path, staging: Staging) -> Path:
+def stage_main(main: Path, staging: Staging) -> Path:
     """Return the main file of a staging; raise ServiceError if it does not lead to ours."""
     copy = staging.stage(main)
     if not staging.reached:
@@ -126,7 +128,7 @@ def staged(main: Path, staging: Staging) -> Path:
     return copy
 
 
-def unstaged(words: str) -> str:
+def unstage_words(words: str) -> str:
     """Return what a service said of copies as if it had said it of the files themselves."""
     return re.sub(rf"/(?:{re.escape(PREFIX)}|{re.escape(ASKED)}[0-9]+-)", "/", words)
 
@@ -149,7 +151,7 @@ def clear_asked(folder: Path) -> None:
 
 
 @contextmanager
-def copied(main: Path, folder: Path) -> Iterator[Path]:
+def copied_folder(main: Path, folder: Path) -> Iterator[Path]:
     """Have a copy of a configuration folder's own files, for a service without includes.
 
     They may hold passwords: what a killed run left of others beside it goes.
@@ -170,32 +172,32 @@ def copied(main: Path, folder: Path) -> Iterator[Path]:
         files.remove(folder)
 
 
-def leading(main: Path, pointer: Pointer | None, folder: Path) -> list[Path]:
+def files_naming_folder(main: Path, pointer: Pointer | None, folder: Path) -> list[Path]:
     """Return the files of a configuration that name a *folder* of ours; our pointer is none.
 
     Of a service without includes all files count that stand beside its main file.
     """
     if pointer is None:
         beside = main.parent.glob(f"*{main.suffix}")
-        return sorted(path for path in beside if str(folder) in (readable(path) or ""))
+        return sorted(path for path in beside if str(folder) in (service_text(path) or ""))
     found: dict[Path, str] = {}
-    spread(main, main.parent, pointer, found)
+    read_included(main, main.parent, pointer, found)
     return [path for path, text in found.items() if str(folder) in text]
 
 
-def spread(path: Path, folder: Path, pointer: Pointer, found: dict[Path, str]) -> None:
+def read_included(path: Path, folder: Path, pointer: Pointer, found: dict[Path, str]) -> None:
     """Read a file and all that it includes into *found*, each once, but not our pointer."""
-    text = None if path in found or path.name == pointer.path.name else readable(path)
+    text = None if path in found or path.name == pointer.path.name else service_text(path)
     if text is None:
         return
     found[path] = text
     base = folder if pointer.relative_to_main else path.parent
     for include in pointer.includes(text):
-        for each in files.matching(base / include.mask):
-            spread(each, folder, pointer, found)
+        for each in files.matching_paths(base / include.mask):
+            read_included(each, folder, pointer, found)
 
 
-def readable(path: Path) -> str | None:
+def service_text(path: Path) -> str | None:
     """Return the text of a file of a service; None for what is none, which the service tells."""
     try:
         return files.text(path)

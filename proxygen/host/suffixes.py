@@ -10,16 +10,16 @@ if TYPE_CHECKING:
 
 
 @cache
-def listed() -> PublicSuffixList:
+def suffix_list() -> PublicSuffixList:
     """Return the list, which takes a moment to read."""
     from publicsuffixlist import PublicSuffixList
 
     return PublicSuffixList()
 
 
-def registered(name: str) -> str:
+def registered_domain(name: str) -> str:
     """Return the registered domain of a name in A-labels; a public suffix is its own."""
-    return listed().privatesuffix(name.removeprefix("*.")) or name
+    return suffix_list().privatesuffix(name.removeprefix("*.")) or name
 
 
 @cache

@@ -57,7 +57,7 @@ class Manager:
             sending.sendto(state.encode("utf-8", "replace"), target)
 
 
-def manager(environment: Mapping[str, str]) -> Manager:
+def service_manager(environment: Mapping[str, str]) -> Manager:
     """Return the manager that the environment names.
 
     An address starts with ``/``, or with ``@`` for one in the abstract namespace. The watchdog
@@ -65,10 +65,10 @@ def manager(environment: Mapping[str, str]) -> Manager:
     """
     address = environment.get("NOTIFY_SOCKET", "")
     usable = address.startswith(("/", "@")) and len(address) > 1
-    return Manager(address if usable else None, patience(environment))
+    return Manager(address if usable else None, watchdog_seconds(environment))
 
 
-def patience(environment: Mapping[str, str]) -> float | None:
+def watchdog_seconds(environment: Mapping[str, str]) -> float | None:
     """Return the seconds within which a sign of life is expected, None for no such wish."""
     meant, asked = environment.get("WATCHDOG_PID"), environment.get("WATCHDOG_USEC", "")
     if meant not in (None, str(os.getpid())) or not MICROSECONDS.fullmatch(asked):

@@ -13,7 +13,13 @@ from typing import Any
 
 from proxygen.errors import ServiceError
 from proxygen.failure import Failure, Scope, failure
-from proxygen.host.limits import allow, be_nobody, limit, questions, reply
+from proxygen.host.limits import (
+    allow_seconds,
+    be_nobody,
+    limit_resources,
+    read_questions,
+    write_reply,
+)
 from proxygen.plan.render import Template, Templates, View
 from proxygen.services import Lines, Rendered
 
@@ -36,13 +42,13 @@ def main() -> None:
     for each in LATE:
         import_module(each)
     be_nobody()
-    limit(memory=MEMORY, files=FILES)
-    for question in questions(sys.stdin.buffer, LARGEST):
-        allow(SECONDS)
-        reply(sys.stdout.buffer, json.dumps(answered(json.loads(question))).encode())
+    limit_resources(memory=MEMORY, files=FILES)
+    for question in read_questions(sys.stdin.buffer, LARGEST):
+        allow_seconds(SECONDS)
+        write_reply(sys.stdout.buffer, json.dumps(answer_question(json.loads(question))).encode())
 
 
-def answered(question: dict[str, Any]) -> dict[str, Any]:
+def answer_question(question: dict[str, Any]) -> dict[str, Any]:
     """Return the text, or why there is none."""
     templates = Templates({name: Template(*each) for name, each in question["templates"].items()})
     write: Callable[[Rendered], str] = getattr(templates, question["form"])
@@ -50,16 +56,16 @@ def answered(question: dict[str, Any]) -> dict[str, Any]:
     try:
         text = write(Rendered(name, question["name"], vars(as_values(question["context"]))))
     except ServiceError as error:
-        return unwritten(error.failure)
+        return failure_answer(error.failure)
     if len(text) * 2 > LARGEST:
         label = templates.label(name)
-        return unwritten(
+        return failure_answer(
             failure("template-writes-too-much", Scope.HOST, where=label, template=name)
         )
     return {"text": text}
 
 
-def unwritten(why: Failure) -> dict[str, Any]:
+def failure_answer(why: Failure) -> dict[str, Any]:
     """Return why there is no text, as an answer."""
     said = {"code": why.code, "where": why.where, "words": why.words}
     return {**said, "facts": dict(why.facts)}

@@ -14,7 +14,7 @@ from proxygen.errors import ServiceError
 from proxygen.failure import Failure, Scope, failure
 from proxygen.host import files
 from proxygen.host.processes import Companion, Ended
-from proxygen.plan.render import Template, Templates, plain
+from proxygen.plan.render import Template, Templates, plain_value
 from proxygen.services import Rendered
 
 PACKAGE = Path(proxygen.__file__).parent
@@ -33,7 +33,7 @@ ENDED = {
 """What is told by how the process ended."""
 
 
-class Supplied(Templates):
+class IsolatedTemplates(Templates):
     """Templates of which some may be the administrator's: a process that may be lost renders them.
 
     Their code may run on, fill memory, or find a way out of its sandbox.
@@ -58,7 +58,7 @@ class Supplied(Templates):
             "form": form,
             "template": rendered.template,
             "name": rendered.name,
-            "context": as_json(plain(rendered.context)),
+            "context": as_json(plain_value(rendered.context)),
         }
         companion = Companion(WRITER, LARGEST_ANSWER)
         try:
@@ -92,25 +92,25 @@ def load(overrides: Path, former: Templates | None = None) -> Templates:
     One that cannot be read stops the service that needs it, and no other.
     These are the *former* ones, compiled already, while their texts are the same.
     """
-    ours, theirs = packaged(), dict(below(overrides))
+    ours, theirs = packaged_templates(), dict(templates_below(overrides))
     if former and (former.own, former.overrides) == (ours, theirs):
         return former
-    return Supplied(ours, theirs)
+    return IsolatedTemplates(ours, theirs)
 
 
-def own() -> Templates:
+def own_templates() -> Templates:
     """Return the templates of the package alone."""
-    return Templates(packaged())
+    return Templates(packaged_templates())
 
 
 @cache
-def packaged() -> dict[str, Template]:
+def packaged_templates() -> dict[str, Template]:
     """Return the package's own, which do not change while it runs."""
     folders = (PACKAGE / "templates", PACKAGE.parent / "templates")
-    return dict(below(next(path for path in folders if path.is_dir())))
+    return dict(templates_below(next(path for path in folders if path.is_dir())))
 
 
-def below(folder: Path) -> Iterator[tuple[str, Template]]:
+def templates_below(folder: Path) -> Iterator[tuple[str, Template]]:
     """Yield (name, template) for each template below a folder.
 
     One that cannot be read is in the way of nobody but what is made of it.

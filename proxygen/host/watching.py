@@ -79,7 +79,7 @@ class Watching:
 
     # What is watched.
 
-    def look_at(self, files: frozenset[str], folders: frozenset[str]) -> None:
+    def watch(self, files: frozenset[str], folders: frozenset[str]) -> None:
         """Watch these files, and whatever happens in these folders, and nothing else.
 
         Absolute paths; what is not there is waited for. Cheap while nothing was put elsewhere.
@@ -95,7 +95,7 @@ class Watching:
             self.interest = interest_in(files, folders)
             present = {each for each in self.interest if os.path.isdir(each)}  # noqa: PTH112
             for folder in list(self.descriptors):
-                if folder not in present or not replaced.isdisjoint(upwards(folder)):
+                if folder not in present or not replaced.isdisjoint(folders_upwards(folder)):
                     self.let_go(self.reader, folder)
             for folder in sorted(present - self.descriptors.keys()):
                 self.take(self.reader, folder)
@@ -142,7 +142,7 @@ class Watching:
             touched = [each for each in self.folders.get(number, ()) if self.matters(each, name)]
             if kind & ENTRIES and touched:
                 self.moved = True
-                self.replaced |= {joined(each, name) for each in touched}
+                self.replaced |= {join_path(each, name) for each in touched}
         if touched:
             self.wake()
 
@@ -185,13 +185,13 @@ def interest_in(files: Iterable[str], folders: Iterable[str]) -> Interest:
             names.add(name)
 
     for path in files:
-        reached(path, matters, known)
+        reached_path(path, matters, known)
     for path in folders:
-        found[reached(path, matters, known)] = None
+        found[reached_path(path, matters, known)] = None
     return found
 
 
-def reached(path: str, matters: Callable[[str, str], None], known: dict[str, str]) -> str:
+def reached_path(path: str, matters: Callable[[str, str], None], known: dict[str, str]) -> str:
     """Return where *path* leads to; tell of each (folder, name) that decides it.
 
     *known* spares ways that were gone before: those of the folders above.
@@ -200,11 +200,11 @@ def reached(path: str, matters: Callable[[str, str], None], known: dict[str, str
     if not name:
         return "/"
     if above not in known:
-        known[above] = reached(above, matters, known)
-    return followed(known[above], name, matters)
+        known[above] = reached_path(above, matters, known)
+    return follow_name(known[above], name, matters)
 
 
-def followed(folder: str, name: str, matters: Callable[[str, str], None]) -> str:
+def follow_name(folder: str, name: str, matters: Callable[[str, str], None]) -> str:
     """Return where a name in a real folder leads to, through symbolic links."""
     left = [name]
     for _ in range(MOST_LINKS * 64):
@@ -217,9 +217,9 @@ def followed(folder: str, name: str, matters: Callable[[str, str], None]) -> str
             folder = os.path.dirname(folder)  # noqa: PTH120 texts: ten thousands of them
             continue
         matters(folder, name)
-        target = link_of(joined(folder, name))
+        target = link_of(join_path(folder, name))
         if target is None:
-            folder = joined(folder, name)
+            folder = join_path(folder, name)
             continue
         if target.startswith("/"):
             folder = "/"
@@ -235,12 +235,12 @@ def link_of(path: str) -> str | None:
         return None
 
 
-def joined(folder: str, name: str) -> str:
+def join_path(folder: str, name: str) -> str:
     """Return the path of a name in a folder."""
     return os.path.join(folder, name) if name else folder  # noqa: PTH118
 
 
-def upwards(folder: str) -> Iterator[str]:
+def folders_upwards(folder: str) -> Iterator[str]:
     """Yield a folder and all above it."""
     yield folder
     while folder not in ("/", ""):

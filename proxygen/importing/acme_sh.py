@@ -9,7 +9,7 @@ from shlex import quote
 
 from proxygen.host.files import is_foreign, is_regular
 from proxygen.importing import DNS, STANDALONE, ClientFolder, FoundAccount, Lineage
-from proxygen.importing.reading import ClientFiles, address, is_url
+from proxygen.importing.reading import ClientFiles, is_url, mail_address
 
 NAME = "acme.sh"
 KNOWN = ("~/.acme.sh", "/etc/acme.sh", "/opt/acme.sh", "/usr/local/share/acme.sh")
@@ -39,7 +39,7 @@ def lineage(path: Path, name: str, home: Path, reading: ClientFiles) -> Lineage 
     said = reading.variables(noted)
     certificate, key = path / "fullchain.cer", path / f"{name}.key"
     if not said.get("Le_Domain"):
-        reading.trouble(f"{noted} tells no domain that can be read")
+        reading.note_unreadable(f"{noted} tells no domain that can be read")
         return None
     if not reading.pair(certificate, key, str(noted)):
         return None
@@ -48,7 +48,7 @@ def lineage(path: Path, name: str, home: Path, reading: ClientFiles) -> Lineage 
     folders = tuple(each for each in ways if each.startswith("/"))
     ecc = " --ecc" if path.name.endswith("_ecc") else ""
     whose = "# not as root, but as whose it is: " if is_foreign(home) else ""
-    reload = decoded(said.get("Le_ReloadCmd", ""))
+    reload = decode_value(said.get("Le_ReloadCmd", ""))
     return Lineage(
         NAME,
         name,
@@ -71,7 +71,7 @@ def challenge(ways: list[str]) -> str:
     return STANDALONE if "no" in ways else ""
 
 
-def decoded(value: str) -> str:
+def decode_value(value: str) -> str:
     """Return a value that acme.sh may have encoded."""
     if not (value.startswith(START) and value.endswith(END)):
         return value
@@ -89,4 +89,4 @@ def account(home: Path, directory: str, reading: ClientFiles) -> FoundAccount | 
     if ".." in place.parts or not reading.text(place / "account.key"):
         return None
     said = reading.variables(place / "ca.conf")
-    return FoundAccount(NAME, directory, place / "account.key", address(said.get("CA_EMAIL")))
+    return FoundAccount(NAME, directory, place / "account.key", mail_address(said.get("CA_EMAIL")))

@@ -9,7 +9,7 @@ from shlex import quote
 
 from proxygen.host.files import is_regular
 from proxygen.importing import DNS, ClientFolder, FoundAccount, Lineage
-from proxygen.importing.reading import ClientFiles, address, is_url
+from proxygen.importing.reading import ClientFiles, is_url, mail_address
 
 NAME = "dehydrated"
 KNOWN = ("/etc/dehydrated", "/usr/local/etc/dehydrated", "/var/lib/dehydrated")
@@ -37,7 +37,7 @@ def find(folder: Path, reading: ClientFiles) -> ClientFolder:
     ]
     listed = Path(said.get("DOMAINS_TXT") or base / "domains.txt")
     for name in waiting(listed, {each.name for each in lineages}, reading) if lineages else ():
-        reading.trouble(f"{listed}: {NAME} has no certificate for {name} yet")
+        reading.note_unreadable(f"{listed}: {NAME} has no certificate for {name} yet")
     held = dict.fromkeys(each.account for each in lineages if each.account)
     return ClientFolder(tuple(lineages), tuple(held))
 
@@ -97,4 +97,4 @@ def account(
     key = accounts / named / "account_key.pem"
     if not reading.text(key):
         return None
-    return FoundAccount(NAME, directory, key, address(said.get("CONTACT_EMAIL")))
+    return FoundAccount(NAME, directory, key, mail_address(said.get("CONTACT_EMAIL")))

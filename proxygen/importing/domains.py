@@ -14,7 +14,7 @@ from proxygen.importing.owners import (
     DraftOwner,
     block_of,
     by_block,
-    covers,
+    covers_name,
     draft_owner,
     first_name,
     host_names,
@@ -74,7 +74,7 @@ def is_of_another(name: str, of_lineage: JudgedPair, seen: HostInventory) -> boo
     """
     block = seen.web.https.naming(name)
     shown = [seen.of_sites[each] for each in block.pairs] if block else []
-    pair = next((each for each in shown if covers(each, name)), None)
+    pair = next((each for each in shown if covers_name(each, name)), None)
     if pair is None or pair.bundle is None or pair.bundle.stand_in:
         return False
     if pair.refusal or pair.trust[:2] < of_lineage.trust[:2]:
@@ -102,7 +102,7 @@ def why_idle(made: DraftOwner, seen: HostInventory, draft: Draft) -> str:
         return "no server block of nginx serves it by HTTPS, and nothing is known of a backend"
     if pair and pair.bundle and pair.bundle.stand_in:
         return "its certificate is self-signed"
-    if pair and made.certificate == "file" and not covers(pair, made.url):
+    if pair and made.certificate == "file" and not covers_name(pair, made.url):
         return f"its certificate is for other names: {', '.join(pair.names[:5])}"
     return ""
 
@@ -124,7 +124,7 @@ def domains_of_sites(seen: HostInventory, taken: set[str], draft: Draft) -> Iter
         if pair is None or pair.bundle is None or pair.mark in seen.marks:
             continue
         names = [name for name in block.names if name not in taken]
-        covered = [name for name in names if covers(pair, name)] or names[:1]
+        covered = [name for name in names if covers_name(pair, name)] or names[:1]
         covered += [name for name in shown_by_default(block, pair, seen) if name not in taken]
         url = next((name for name in covered if "*" not in name), "")
         if not url:

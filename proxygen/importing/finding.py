@@ -20,7 +20,7 @@ from proxygen.importing import (
     mod_md,
 )
 from proxygen.importing.reading import ClientFiles
-from proxygen.issuers.acme_key import brought
+from proxygen.issuers.acme_key import key_of_client
 from proxygen.model.layout import Layout
 
 CLIENTS: tuple[Client, ...] = (certbot, lego, dehydrated, acme_sh, mod_md)
@@ -56,7 +56,7 @@ def unusable_keys(there: ClientFolder, reading: ClientFiles) -> Iterator[tuple[F
     """Yield the accounts whose key cannot be used, each with what is told of it."""
     for each in there.accounts:
         try:
-            brought(reading.text(each.key).encode())
+            key_of_client(reading.text(each.key).encode())
         except IssueFailed:
             yield (
                 each,

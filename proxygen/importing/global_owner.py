@@ -14,7 +14,7 @@ from proxygen.importing.owners import (
     Preferences,
     block_of,
     by_block,
-    covers,
+    covers_name,
     draft_owner,
     first_name,
     has_certificate,
@@ -33,7 +33,7 @@ def global_owner(seen: HostInventory, wish: Preferences) -> DraftOwner | None:
     """
     presented = best_presented(seen.presented)
     pair = presented.pair if presented else None
-    if wish.url and not (pair and covers(pair, wish.url)):
+    if wish.url and not (pair and covers_name(pair, wish.url)):
         pair = best_for(wish.url, seen) or pair
     names = host_names(pair) if pair else ()
     same = [each for each in lineages_by_worth(seen) if pair and has_certificate(each, pair)]
@@ -58,7 +58,7 @@ def global_owner(seen: HostInventory, wish: Preferences) -> DraftOwner | None:
     block = block_of(url, seen)
     made = draft_owner(GLOBAL, url, own, pair, lineage, comments, block, has_nginx=seen.has_nginx)
     if made.certificate == "file" and pair:
-        extra = tuple(name for name in made.extra_names if covers(pair, name))
+        extra = tuple(name for name in made.extra_names if covers_name(pair, name))
         made = replace(made, extra_names=extra)
     if made.block and made.block.unfit:
         return replace(made, comments=(*made.comments, why_unfit(made.block)))
@@ -74,7 +74,7 @@ def best_for(url: str, seen: HostInventory) -> JudgedPair | None:
     def worth(pair: JudgedPair) -> tuple[bool, bool, bool]:
         return not pair.refusal, pair.known, not (pair.bundle and pair.bundle.stand_in)
 
-    return max((each for each in found if covers(each, url)), key=worth, default=None)
+    return max((each for each in found if covers_name(each, url)), key=worth, default=None)
 
 
 def notes_on_global_owner(main: DraftOwner, seen: HostInventory) -> Iterator[str]:
@@ -114,7 +114,7 @@ def shown_names(seen: HostInventory, best: PresentedPair | None) -> Iterator[str
             yield from (name for name in host_names(each.pair) if "*" not in name)
     for shown in seen.shown:
         good = not shown.pair.refusal and not shown.stays
-        yield from (name for name in shown.names if good and covers(shown.pair, name))
+        yield from (name for name in shown.names if good and covers_name(shown.pair, name))
 
 
 def best_presented(presented: Collection[PresentedPair]) -> PresentedPair | None:
@@ -127,7 +127,7 @@ def best_presented(presented: Collection[PresentedPair]) -> PresentedPair | None
 
     def worth(each: PresentedPair) -> tuple[bool, bool, int, bool, int, int]:
         good, known, length = each.pair.trust
-        covered = sum(covers(each.pair, name) for name in asked)
+        covered = sum(covers_name(each.pair, name) for name in asked)
         return good, known, covered, is_rsa(each.pair), len(each.services), length
 
     return max(presented, key=worth, default=None)
@@ -151,7 +151,7 @@ def services_left_out(main: DraftOwner, seen: HostInventory) -> dict[str, tuple[
             continue
         asked = [f"*{name}" if name.startswith(".") else name for name in each.names]
         for name in asked or host_names(each.pair):
-            if covers(each.pair, name) and not (adopted and covers(adopted, name)):
+            if covers_name(each.pair, name) and not (adopted and covers_name(adopted, name)):
                 found.setdefault(each.service, {})[name] = None
         if adopted and is_rsa(each.pair) and not is_rsa(adopted):
             found.setdefault(each.service, {})["clients that know RSA alone"] = None

@@ -10,21 +10,21 @@ from itertools import islice
 from pathlib import Path
 
 from proxygen import assemble
-from proxygen.assemble import Parts
+from proxygen.assemble import Installation
 from proxygen.importing import ClientInventory, Lineage
 from proxygen.importing.finding import lineages
 from proxygen.importing.judge import JudgedPair, PairJudge
 from proxygen.importing.nginx_files import NginxFiles
 from proxygen.importing.server_blocks import NginxSites, nginx_sites
 from proxygen.issuers.file_apart import Apart
-from proxygen.languages.lines import visible
-from proxygen.model.former import Past
+from proxygen.languages.lines import terminal_text
+from proxygen.model.former import PastModel
 from proxygen.model.layout import Layout
 from proxygen.model.reading import Before
 from proxygen.model.site import Role
 from proxygen.model.sources import Source
-from proxygen.observe.configured import asked
-from proxygen.observe.services import states
+from proxygen.observe.configured import certificate_answers
+from proxygen.observe.services import service_states
 
 MOST_SHOWN = 20_000
 """How many certificates of one mail service are read."""
@@ -114,7 +114,7 @@ class HostInventory:
 def take_inventory(layout: Layout, more: Iterable[Path], now: datetime) -> HostInventory:
     """Return what is on this host; nothing is changed, and no service is reloaded."""
     everything = lineages(layout, more)
-    parts = assemble.parts(layout, lambda: now)
+    installation = assemble.build_installation(layout, lambda: now)
     with Apart() as apart:
         judge = PairJudge(apart, now, layout.var)
         renewed = tuple(
@@ -122,7 +122,7 @@ def take_inventory(layout: Layout, more: Iterable[Path], now: datetime) -> HostI
             for each in everything.lineages
         )
         shown, unread, web, services = inventory_of_services(
-            layout, parts, judge, everything.troubles
+            layout, installation, judge, everything.troubles
         )
         named = [pair for block in web.blocks for pair in block.pairs]
         named += [paths for each in web.used if (paths := each.written.paths())]
@@ -143,17 +143,17 @@ def presented_pairs(shown: Iterable[ShownPair]) -> tuple[PresentedPair, ...]:
 
 
 def inventory_of_services(
-    layout: Layout, parts: Parts, judge: PairJudge, troubles: list[str]
+    layout: Layout, installation: Installation, judge: PairJudge, troubles: list[str]
 ) -> tuple[tuple[ShownPair, ...], tuple[UnreadTable, ...], NginxSites, tuple[str, ...]]:
     """Return what mail services show and may show, nginx's server blocks, the services found."""
     model = Source(str(layout.config), layout.config.parent, BARE)
-    site = assemble.read_as(model, lambda _: (), Before(), Past())
+    site = assemble.read_as(model, lambda _: (), Before(), PastModel())
     shown: dict[ShownPair, None] = {}
     unread: list[UnreadTable] = []
     web = NginxSites(())
-    there = states(site, parts)
+    there = service_states(site, installation)
     for name, state in there:
-        service = parts.services[name]
+        service = installation.services[name]
         if state.facts is None:
             troubles.append(f"{name} cannot be asked: {state.error}")
             if service.main_file(state.settings, layout).exists():
@@ -162,10 +162,10 @@ def inventory_of_services(
             main = layout.host(str(state.facts.main))
             files = NginxFiles(main.parent, troubles)
             web = nginx_sites(main, files)
-            missed = (f"{visible(str(path))} cannot be read" for path in files.missed)
+            missed = (f"{terminal_text(str(path))} cannot be read" for path in files.missed)
             unread += (UnreadTable(name, words, stays=True) for words in missed)
         else:
-            answers = asked(state, parts)
+            answers = certificate_answers(state, installation)
             told = service.mail_certificates(answers) if answers else ()
             if not answers or answers["presented"].code:
                 unread.append(UnreadTable(name, NOT_ASKED, stays=False))

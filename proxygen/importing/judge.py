@@ -12,13 +12,13 @@ from cryptography import x509
 
 from proxygen.errors import IssueFailed
 from proxygen.host import files
-from proxygen.host.trust import roots
+from proxygen.host.trust import system_roots
 from proxygen.importing.reading import is_nameable
 from proxygen.issuers.file_apart import Apart
 from proxygen.model.certificate import Bundle, KeyAndChain
 from proxygen.model.hosts import BadName, extra_name
+from proxygen.model.inspection import require_usable
 from proxygen.model.material import LARGEST
-from proxygen.model.verdicts import require
 from proxygen.model.x509 import chain_of, facts_found
 from proxygen.plan.ownership import leads_to
 
@@ -84,7 +84,7 @@ class PairJudge:
         pair = self.apart.assemble(tuple(zip(map(str, paths), held, strict=True)), None)
         told, chain = facts_found(pair), chain_of(pair)
         if self.roots is None:
-            self.roots = roots()
+            self.roots = system_roots()
         certificate, key, more = files_by_role(dict(zip(paths, held, strict=True)), pair.fullchain)
         return JudgedPair(
             certificate,
@@ -101,7 +101,7 @@ class PairJudge:
     def refusal(self, pair: KeyAndChain) -> str:
         """Return why clients would not accept a pair, empty where they would."""
         try:
-            require(pair, (), self.now)
+            require_usable(pair, (), self.now)
         except IssueFailed as error:
             return error.what
         return ""

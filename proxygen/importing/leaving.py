@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from proxygen.importing.host import HostInventory, JudgedLineage
 from proxygen.importing.server_blocks import ServerBlock, plain_socket
 from proxygen.model.site import Site
-from proxygen.services.nginx_settings import Settings
+from proxygen.services.nginx_settings import NginxSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def switching_off(
     for each in seen.renewed:
         is_taken = is_renewed(each, names) and each.pair.mark not in shown
         (taken if is_taken else left).append(each)
-    yield from readers(taken)
+    yield from reader_commands(taken)
     for client, hook in dict.fromkeys(
         (e.lineage.client, h) for e in taken for h in e.lineage.hooks
     ):
@@ -69,7 +69,7 @@ def switching_off(
     yield from unanswered_challenges(taken, seen, names)
 
 
-def readers(taken: Iterable[JudgedLineage]) -> Iterator[str]:
+def reader_commands(taken: Iterable[JudgedLineage]) -> Iterator[str]:
     """Yield the commands that find whoever else reads what a client renews no more."""
     folders: dict[str, list[str]] = {}
     for each in taken:
@@ -122,7 +122,7 @@ def goes_on(block: ServerBlock, names: ModelNames, site: Site) -> bool:
 
 def https_of(settings: BaseModel | None) -> tuple[str, ...]:
     """Return where nginx listens for HTTPS by the model."""
-    said = settings.listen.https if isinstance(settings, Settings) else ()
+    said = settings.listen.https if isinstance(settings, NginxSettings) else ()
     return said or ("443", "[::]:443")
 
 

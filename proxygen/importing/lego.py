@@ -6,7 +6,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from proxygen.importing import ClientFolder, FoundAccount, Lineage
-from proxygen.importing.reading import ClientFiles, address
+from proxygen.importing.reading import ClientFiles, mail_address
 from proxygen.model.schema import DIRECTORIES
 
 NAME = "lego"
@@ -51,5 +51,7 @@ def accounts(folder: Path, reading: ClientFiles) -> list[FoundAccount]:
             if told and len(keys) == 1:
                 host = server.name.replace("_", ":")
                 directory = HOSTS.get(host, f"https://{host}")
-                found.append(FoundAccount(NAME, directory, keys[0], address(told.get("email"))))
+                found.append(
+                    FoundAccount(NAME, directory, keys[0], mail_address(told.get("email")))
+                )
     return found

@@ -37,7 +37,7 @@ def find(folder: Path, reading: ClientFiles) -> ClientFolder:
                 )
                 break
     if lineages and any(reading.below(folder / "accounts")):
-        reading.trouble(
+        reading.note_unreadable(
             f"{folder / 'accounts'}: mod_md encrypts the keys of its accounts, so that proxygen "
             "makes an account of its own"
         )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from os.path import realpath
 from pathlib import Path
 
-from proxygen.services.nginx_lexer import Directive, every
+from proxygen.services.nginx_lexer import Directive, directives_below
 from proxygen.services.nginx_others import file_for
 
 CERTIFICATE, KEY = "ssl_certificate", "ssl_certificate_key"
@@ -73,7 +73,7 @@ def pairs_for(
 def used_elsewhere(whole: Sequence[Directive], folder: Path) -> Iterator[UsedPair]:
     """Yield what `stream` and `mail` show, and what nginx shows to the servers behind it."""
     for top in whole:
-        for level in (top, *every(top)):
+        for level in (top, *directives_below(top)):
             yield from used_at(level, folder, is_web=top.name == "http")
 
 

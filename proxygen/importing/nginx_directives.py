@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path, PurePath
 
-from proxygen.services.nginx_lexer import Directive, parse
+from proxygen.services.nginx_lexer import Directive, parse_configuration
 
 DEEPEST = 32
 """How deep blocks and included files may stand in each other."""
@@ -43,12 +43,12 @@ def included(include: Directive, load: Load, depth: int) -> Iterator[Directive]:
         if here and path.name >= OUR_FILE.name:
             yield replace(include, name=OURS)
             here = False
-        yield from directives_in_place(parse(text, str(path)), load, depth + 1)
+        yield from directives_in_place(parse_configuration(text, str(path)), load, depth + 1)
     if here:
         yield replace(include, name=OURS)
 
 
-def told(directive: Directive) -> str:
+def name_and_place(directive: Directive) -> str:
     """Return the name of a directive, and where it stands."""
     return f"{directive.name or '?'} ({directive.where})"
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from proxygen.host import files
 from proxygen.importing.nginx_directives import UNREAD
-from proxygen.importing.reading import MOST_TROUBLES, reason
-from proxygen.languages.lines import visible
+from proxygen.importing.reading import MOST_TROUBLES, system_words
+from proxygen.languages.lines import terminal_text
 from proxygen.observe.answers import LARGEST_CONFIGURATION
 from proxygen.plan.rendering import HEADER
 
@@ -31,11 +31,11 @@ class NginxFiles:
     def __call__(self, mask: Path) -> list[tuple[Path, str]]:
         """Return the files that a mask names, with their texts."""
         try:
-            paths = files.matching(self.folder / mask)
+            paths = files.matching_paths(self.folder / mask)
             if not paths:
                 files.names((self.folder / mask).parent)  # is it that nobody may read it?
         except (OSError, ValueError) as error:
-            return [self.unread(self.folder / mask, reason(error))]
+            return [self.unread(self.folder / mask, system_words(error))]
         found = list[tuple[Path, str]]()
         for path in paths:
             text, why = self.text(path)
@@ -51,14 +51,14 @@ class NginxFiles:
         try:
             text = files.text(path) or ""
         except (OSError, ValueError) as error:
-            return "", reason(error)
+            return "", system_words(error)
         return "" if text.startswith(HEADER) else text, ""
 
     def unread(self, path: Path, why: str) -> tuple[Path, str]:
         """Note why a file is not read; return it as one of which nobody knows what it says."""
         if len(self.missed) < MOST_TROUBLES:
             self.missed.append(path)
-        words = f"{visible(str(path))} cannot be read: {why}"
+        words = f"{terminal_text(str(path))} cannot be read: {why}"
         if words not in self.troubles and len(self.troubles) < MOST_TROUBLES:
             self.troubles.append(words)
         return path, UNREAD

@@ -10,7 +10,7 @@ from proxygen.importing.host import HostInventory, JudgedLineage
 from proxygen.importing.judge import JudgedPair
 from proxygen.importing.proxied_locations import ProxiedLocation
 from proxygen.importing.server_blocks import ServerBlock
-from proxygen.model.certificate import matches
+from proxygen.model.certificate import san_matches
 from proxygen.model.hosts import is_address
 from proxygen.model.schema import DIRECTORIES, MOST_NAMES
 from proxygen.plan.adoption import may_serve
@@ -152,7 +152,7 @@ def block_of(name: str, seen: HostInventory) -> ServerBlock | None:
     default = seen.web.https.default
     if default is None or seen.web.serving(name):
         return None
-    if any(covers(seen.of_sites[pair], name) for pair in default.pairs):
+    if any(covers_name(seen.of_sites[pair], name) for pair in default.pairs):
         return default
     return None
 
@@ -199,9 +199,9 @@ def why_unfit(block: ServerBlock) -> str:
     return f"nginx serves this site otherwise than a model can say: {said}"
 
 
-def covers(pair: JudgedPair, name: str) -> bool:
+def covers_name(pair: JudgedPair, name: str) -> bool:
     """Return whether a certificate is good for a name."""
-    return any(matches(each, name) for each in pair.names)
+    return any(san_matches(each, name) for each in pair.names)
 
 
 def host_names(pair: JudgedPair) -> tuple[str, ...]:

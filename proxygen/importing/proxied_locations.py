@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from proxygen.importing.nginx_directives import told
+from proxygen.importing.nginx_directives import name_and_place
 from proxygen.model.hosts import BadName, host_name
 from proxygen.model.types import octets, seconds, upstream_server
 from proxygen.services.nginx_headers import FOREIGN
@@ -103,11 +103,23 @@ def proxied_location(
     where = f"location {' '.join(location.arguments)} ({location.where})"
     *modifier, path = location.arguments or ("",)
     target = location.first("proxy_pass")
-    odd = [told(each) for each in location.block if not is_harmless(each, OF_LOCATIONS)]
-    odd += [told(each) for each in levels.all(LARGE)[:1] if not is_harmless(each, ())]
-    odd += [told(each) for name in REPLACED for each in levels.all(name) if not is_ours(each)]
-    odd += [told(each) for name in QUANTITIES for each in levels.all(name)[:1] if not amount(each)]
-    odd += [told(each) for name in SWITCHES for each in levels.all(name)[:1] if not on_or_off(each)]
+    odd = [name_and_place(each) for each in location.block if not is_harmless(each, OF_LOCATIONS)]
+    odd += [name_and_place(each) for each in levels.all(LARGE)[:1] if not is_harmless(each, ())]
+    odd += [
+        name_and_place(each) for name in REPLACED for each in levels.all(name) if not is_ours(each)
+    ]
+    odd += [
+        name_and_place(each)
+        for name in QUANTITIES
+        for each in levels.all(name)[:1]
+        if not model_amount(each)
+    ]
+    odd += [
+        name_and_place(each)
+        for name in SWITCHES
+        for each in levels.all(name)[:1]
+        if not on_or_off(each)
+    ]
     if modifier not in ([], ["="], ["^~"]) or not PATH.fullmatch(path) or odd or not target:
         return f"{where}: {', '.join(dict.fromkeys(odd)) or 'not a path that is passed on'}"
     servers = servers_of(target, upstreams)
@@ -115,7 +127,7 @@ def proxied_location(
     if not servers or (uri and not PATH.fullmatch(uri)):
         return f"{where}: proxy_pass {target}"
     headers = {each.arguments[0].lower(): each.arguments[1] for each in levels.all(HEADER)}
-    said = {name: next(map(amount, levels.all(name)), "") for name in QUANTITIES}
+    said = {name: next(map(model_amount, levels.all(name)), "") for name in QUANTITIES}
     said |= {name: next(map(on_or_off, levels.all(name)), "") for name in SWITCHES}
     return ProxiedLocation(
         path,
@@ -139,7 +151,7 @@ def is_harmless(node: Directive, names: Collection[str]) -> bool:
     if node.name in AS_HERE:
         return len(said) == 1 and said[0] in AS_HERE[node.name]
     if node.name == LARGE:
-        return bool(said) and 0 < (quantity(octets, said[0]) or 0) <= BUFFER
+        return bool(said) and 0 < (written_quantity(octets, said[0]) or 0) <= BUFFER
     return node.name in names or node.name in MODELLED
 
 
@@ -179,13 +191,13 @@ def asked_host(header: str | None, target: str, upstreams: dict[str, Directive])
     return "" if parts.netloc in upstreams else host_or_nothing(parts.hostname or "")
 
 
-def amount(node: Directive) -> str:
+def model_amount(node: Directive) -> str:
     """Return a size or time as a model takes it, empty for any other."""
     written = node.arguments[0].lower() if len(node.arguments) == 1 else ""
-    return written if quantity(QUANTITIES[node.name], written) is not None else ""
+    return written if written_quantity(QUANTITIES[node.name], written) is not None else ""
 
 
-def quantity(read: Callable[[Any], int], written: str) -> int | None:
+def written_quantity(read: Callable[[Any], int], written: str) -> int | None:
     """Return how much is written, None for what a model cannot say."""
     try:
         return read(written)

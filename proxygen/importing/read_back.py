@@ -13,11 +13,11 @@ from proxygen.errors import ModelError, UsageError
 from proxygen.importing.host import BARE
 from proxygen.importing.owners import Draft, DraftOwner
 from proxygen.importing.text import backend_lines, domain_text, main_text
-from proxygen.model.former import Past
+from proxygen.model.former import PastModel
 from proxygen.model.layout import Layout
 from proxygen.model.reading import Before
 from proxygen.model.site import Backend, Site
-from proxygen.model.sources import Source, Unreadable
+from proxygen.model.sources import Source, UnreadableFile
 
 ROUNDS = 3
 """How often what was found wrong is made a comment, and all is read again."""
@@ -39,20 +39,20 @@ def without_mistakes(layout: Layout, draft: Draft, now: datetime) -> list[DraftO
     domains = draft.domains
     for _ in range(ROUNDS):
         texts = files_of(layout, replace(draft, domains=domains), now, agreed=True)
-        wrong = dict(mistakes(layout, read(layout, texts), texts))
+        wrong = dict(draft_mistakes(layout, read_draft(layout, texts), texts))
         if not wrong:
             return domains
         domains = [replace(each, idle=wrong.get(each.key, each.idle)) for each in domains]
     return [replace(each, idle=each.idle or "the model would be wrong with it") for each in domains]
 
 
-def read(layout: Layout, texts: Mapping[Path, str]) -> Site:
+def read_draft(layout: Layout, texts: Mapping[Path, str]) -> Site:
     """Return the site that the model would be with these files as well; raise UsageError."""
-    there = assemble.including(layout)
+    there = assemble.include_reader(layout)
     folder = layout.config.parent
-    new = [source(path, text) for path, text in texts.items() if path != layout.config]
+    new = [draft_source(path, text) for path, text in texts.items() if path != layout.config]
 
-    def load(mask: str) -> Sequence[Source | Unreadable]:
+    def load(mask: str) -> Sequence[Source | UnreadableFile]:
         present = there(mask)
         names = {each.name for each in present}
         more = [
@@ -63,9 +63,11 @@ def read(layout: Layout, texts: Mapping[Path, str]) -> Site:
         return sorted((*present, *more), key=lambda each: PurePath(each.name).parts)
 
     own = texts.get(layout.config)
-    main = source(layout.config, own) if own is not None else assemble.source(layout.config)
+    main = (
+        draft_source(layout.config, own) if own is not None else assemble.read_source(layout.config)
+    )
     try:
-        return assemble.read_as(main, load, Before(), Past())
+        return assemble.read_as(main, load, Before(), PastModel())
     except ModelError as error:
         raise UsageError(
             "what was found makes no model that is right; nothing is written",
@@ -74,12 +76,14 @@ def read(layout: Layout, texts: Mapping[Path, str]) -> Site:
         ) from error
 
 
-def source(path: Path, text: str) -> Source:
+def draft_source(path: Path, text: str) -> Source:
     """Return a file of the model that is not written yet."""
     return Source(str(path), path.parent.absolute(), text.encode())
 
 
-def mistakes(layout: Layout, site: Site, texts: Mapping[Path, str]) -> Iterator[tuple[str, str]]:
+def draft_mistakes(
+    layout: Layout, site: Site, texts: Mapping[Path, str]
+) -> Iterator[tuple[str, str]]:
     """Yield the domains whose new files are wrong, each with why; raise UsageError for others."""
     new = {str(path) for path in texts if path != layout.config and not path.exists()}
     for each in site.mistakes:
@@ -100,12 +104,14 @@ def set_aside(site: Site) -> UsageError:
     )
 
 
-def backends(draft: Draft) -> dict[str, Backend]:
+def draft_backends(draft: Draft) -> dict[str, Backend]:
     """Return the backends of a draft as a model has them."""
     text = BARE + "\n".join(["backends:", *backend_lines(draft.backends), ""]).encode()
     model = Source("backends", Path("/"), text)
     return (
-        assemble.read_as(model, lambda _: (), Before(), Past()).backends if draft.backends else {}
+        assemble.read_as(model, lambda _: (), Before(), PastModel()).backends
+        if draft.backends
+        else {}
     )
 
 

@@ -32,7 +32,7 @@ class ClientFiles:
     def __init__(self) -> None:
         self.troubles: list[str] = []
 
-    def trouble(self, words: str) -> None:
+    def note_unreadable(self, words: str) -> None:
         """Note what could not be read."""
         if len(self.troubles) < MOST_TROUBLES:
             self.troubles.append(words)
@@ -42,12 +42,12 @@ class ClientFiles:
         try:
             content = files.read(path, LARGEST)
         except OSError as error:
-            self.trouble(f"{path} cannot be read: {error.strerror or error}")
+            self.note_unreadable(f"{path} cannot be read: {error.strerror or error}")
             return ""
         try:
             return (content or b"").decode()
         except UnicodeDecodeError:
-            self.trouble(f"{path} is no text in UTF-8")
+            self.note_unreadable(f"{path} is no text in UTF-8")
             return ""
 
     def fields(self, path: Path) -> dict[str, Any]:
@@ -56,10 +56,10 @@ class ClientFiles:
         try:
             found = json.loads(text) if text else {}
         except (ValueError, RecursionError):
-            self.trouble(f"{path} is no JSON")
+            self.note_unreadable(f"{path} is no JSON")
             return {}
         if not isinstance(found, dict):
-            self.trouble(f"{path} is no JSON object")
+            self.note_unreadable(f"{path} is no JSON object")
             return {}
         return found
 
@@ -74,13 +74,13 @@ class ClientFiles:
             value = match["single"]
             if value is None:
                 written = match["double"] if match["double"] is not None else match["bare"] or ""
-                value = expanded(written, found)
+                value = expand_variables(written, found)
             if value is None or len(value) > LONGEST_VALUE:
                 found.pop(match["name"], None)  # what it was before counts no more
             elif match["name"] in found or len(found) < MOST_VARIABLES:
                 found[match["name"]] = value
             else:
-                self.trouble(f"{path} has more than {MOST_VARIABLES} variables")
+                self.note_unreadable(f"{path} has more than {MOST_VARIABLES} variables")
                 break
         return found
 
@@ -89,7 +89,7 @@ class ClientFiles:
         try:
             return path.is_dir()
         except (OSError, ValueError) as error:
-            self.trouble(f"{str(path)!a} cannot be read: {reason(error)}")
+            self.note_unreadable(f"{str(path)!a} cannot be read: {system_words(error)}")
             return False
 
     def below(self, folder: Path) -> Iterator[Path]:
@@ -97,29 +97,33 @@ class ClientFiles:
         try:
             names = files.names(folder)
         except (OSError, ValueError) as error:
-            self.trouble(f"{str(folder)!a} cannot be read: {reason(error)}")
+            self.note_unreadable(f"{str(folder)!a} cannot be read: {system_words(error)}")
             return
         if len(names) > MOST_ENTRIES:
-            self.trouble(f"{folder} has more than {MOST_ENTRIES} entries; the rest is passed over")
+            self.note_unreadable(
+                f"{folder} has more than {MOST_ENTRIES} entries; the rest is passed over"
+            )
         for name in names[:MOST_ENTRIES]:
             if is_nameable(folder / name):
                 yield folder / name
             else:
-                self.trouble(f"{folder}: {name!a} is passed over, as it can be no path here")
+                self.note_unreadable(
+                    f"{folder}: {name!a} is passed over, as it can be no path here"
+                )
 
     def pair(self, certificate: str | Path, key: str | Path, where: str) -> bool:
         """Return whether both are files to be named in a model; a trouble tells why not."""
         for path in map(Path, (certificate, key)):
             if not path.is_absolute() or not is_nameable(path):
-                self.trouble(f"{where}: {str(path)!a} is no path that a model can name")
+                self.note_unreadable(f"{where}: {str(path)!a} is no path that a model can name")
                 return False
             if not files.is_regular(path):
-                self.trouble(f"{where}: {path} is not there, or no regular file")
+                self.note_unreadable(f"{where}: {path} is not there, or no regular file")
                 return False
         return True
 
 
-def expanded(written: str, known: dict[str, str]) -> str | None:
+def expand_variables(written: str, known: dict[str, str]) -> str | None:
     """Return a value with its variables replaced, None where more than that is in it."""
     if re.search(r"[`\\]|\$\(|\$\{[^}]*[^A-Za-z0-9_}][^}]*\}", written):
         return None
@@ -131,7 +135,7 @@ def expanded(written: str, known: dict[str, str]) -> str | None:
     return VARIABLE.sub(lambda match: known[match[1] or match[2]], written)
 
 
-def reason(error: Exception) -> str:
+def system_words(error: Exception) -> str:
     """Return why something cannot be read, in the system's own words."""
     return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
@@ -154,7 +158,7 @@ def is_url(text: object) -> bool:
     )
 
 
-def address(text: object) -> str:
+def mail_address(text: object) -> str:
     """Return a mail address that a client noted, empty for anything else."""
     plain = str(text).removeprefix("mailto:") if isinstance(text, str) else ""
     return plain if re.fullmatch(r"[A-Za-z0-9._+-]{1,64}@[A-Za-z0-9.-]{1,250}", plain) else ""

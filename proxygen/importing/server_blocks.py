@@ -21,7 +21,7 @@ from proxygen.importing.nginx_directives import (
     Load,
     directives_in_place,
     first_argument,
-    told,
+    name_and_place,
 )
 from proxygen.importing.proxied_locations import (
     HARMLESS,
@@ -31,10 +31,10 @@ from proxygen.importing.proxied_locations import (
     proxied_location,
 )
 from proxygen.importing.reading import is_nameable
-from proxygen.languages.lines import visible
+from proxygen.languages.lines import terminal_text
 from proxygen.model.hosts import BadName, host_name
-from proxygen.services.nginx_lexer import Directive, parse
-from proxygen.services.nginx_others import is_default, is_secure, pattern, socket
+from proxygen.services.nginx_lexer import Directive, parse_configuration
+from proxygen.services.nginx_others import is_default, is_secure, name_pattern, socket_of
 
 CHALLENGES = "/.well-known/acme-challenge"
 OF_SERVERS = HARMLESS | frozenset(
@@ -130,7 +130,7 @@ class ServerNames(Generic[B]):
     def expressions(self) -> tuple[tuple[re.Pattern[str] | None, B], ...]:
         """The server blocks by their regular expressions, in order; None: it cannot be read."""
         written = ((name, each) for each in self.blocks for name in each.patterns if name[0] == "~")
-        return tuple((pattern(name[1:]), each) for name, each in written)
+        return tuple((name_pattern(name[1:]), each) for name, each in written)
 
     @cached_property
     def by_socket(self) -> dict[str, list[B]]:
@@ -212,7 +212,7 @@ def nginx_sites(main: Path, load: Load) -> NginxSites:
     whole = [
         node
         for path, text in load(main)
-        for node in directives_in_place(parse(text, str(path)), load)
+        for node in directives_in_place(parse_configuration(text, str(path)), load)
     ]
     blocks: list[ServerBlock] = []
     plain: list[HttpBlock] = []
@@ -248,10 +248,10 @@ def http_block(server: Directive, listens: Sequence[Directive]) -> HttpBlock:
     return HttpBlock(
         server.where,
         tuple(host_names_of(server)),
-        tuple(socket(each) for each in listens) or ("*:80",),
-        redirects(server),
+        tuple(socket_of(each) for each in listens) or ("*:80",),
+        only_redirects(server),
         tuple(challenges_elsewhere(server)),
-        tuple(patterns(server)),
+        tuple(name_patterns(server)),
         default_of(listens),
     )
 
@@ -277,7 +277,7 @@ def speaks_tls(listen: Directive, server: Directive, http: Directive) -> bool:
     )
 
 
-def redirects(server: Directive) -> bool:
+def only_redirects(server: Directive) -> bool:
     """Return whether a server block serves nothing itself, but answers to challenges."""
     if any(is_away(each) for each in server.all("return")):
         return True
@@ -288,7 +288,7 @@ def redirects(server: Directive) -> bool:
 
 def default_of(listens: Sequence[Directive]) -> tuple[str, ...]:
     """Return the sockets of which a server block says that it is the default server."""
-    return tuple(plain_socket(socket(each)) for each in listens if is_default(each))
+    return tuple(plain_socket(socket_of(each)) for each in listens if is_default(each))
 
 
 def plain_socket(written: str) -> str:
@@ -315,7 +315,7 @@ def server_block(
 ) -> ServerBlock:
     """Return what a server block says, whose sockets for TLS *listens* tell."""
     passed, unfit = list[ProxiedLocation](), list[str]()
-    sockets = tuple(socket(each) for each in listens)
+    sockets = tuple(socket_of(each) for each in listens)
     for location in server.all("location"):
         if is_of_challenges(location):
             continue
@@ -326,16 +326,16 @@ def server_block(
             unfit.append(f"two locations for {found.path} ({location.where})")
         else:
             passed.append(found)
-    unfit += [told(each) for each in server.block if not is_harmless(each, OF_SERVERS)]
+    unfit += [name_and_place(each) for each in server.block if not is_harmless(each, OF_SERVERS)]
     unfit += [f"listen {each} ({server.where})" for each in sockets if not ADDRESS.fullmatch(each)]
     unfit += [
-        f"server_name {visible(each)} ({server.where})"
-        for each in patterns(server)
-        if each[0] == "~" and not pattern(each[1:])
+        f"server_name {terminal_text(each)} ({server.where})"
+        for each in name_patterns(server)
+        if each[0] == "~" and not name_pattern(each[1:])
     ]
     if not any(each.path == "/" and not each.exact for each in passed) and not unfit:
         unfit.append(f"nothing is passed on for / ({server.where})")
-    names, chosen = tuple(host_names_of(server)), tuple(patterns(server))
+    names, chosen = tuple(host_names_of(server)), tuple(name_patterns(server))
     written = written_pairs(server, http, folder)
     varying = tuple(each for each in written if not each.is_plain)
     unknown = [each for each in varying if chosen or not all(map(each.paths, names))]
@@ -348,7 +348,8 @@ def server_block(
     if len(written) > 1:
         unfit.append(f"more than one certificate ({server.where})")
     unfit += [
-        f"ssl_certificate {visible(each.certificate)[:100]} ({server.where})" for each in unknown
+        f"ssl_certificate {terminal_text(each.certificate)[:100]} ({server.where})"
+        for each in unknown
     ]
     return ServerBlock(
         server.where,
@@ -391,7 +392,7 @@ def host_names_of(server: Directive) -> Iterator[str]:
                 continue
 
 
-def patterns(server: Directive) -> Iterator[str]:
+def name_patterns(server: Directive) -> Iterator[str]:
     """Yield the names with wildcards, ``.NAME`` among them, and the regular expressions."""
     for written in server.all("server_name"):
         for name in written.arguments:

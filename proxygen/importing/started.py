@@ -24,22 +24,22 @@ CRON = (
 LONGEST_LINE = 200
 
 
-def commands(clients: Collection[str], layout: Layout, reading: ClientFiles) -> Iterator[str]:
+def stop_commands(clients: Collection[str], layout: Layout, reading: ClientFiles) -> Iterator[str]:
     """Yield the commands that keep clients from being started, and lines to take out."""
     for client in sorted(clients):
         word = re.compile(rf"(?<![A-Za-z0-9_]){re.escape(client)}(?![A-Za-z0-9_])")
-        found = dict(timers(word, layout, reading))
+        found = dict(client_timers(word, layout, reading))
         for name, is_plain in found.items():
             stop = f"systemctl disable --now {name}"
             yield stop if is_plain else f"# {stop}    # unless it renews something else"
-        for path in (*map(layout.host, TABLES), *cron(layout, reading)):
+        for path in (*map(layout.host, TABLES), *cron_files(layout, reading)):
             yield from (
                 f"# take out {each}, unless it renews something else"
-                for each in lines(path, word, reading)
+                for each in starting_lines(path, word, reading)
             )
 
 
-def timers(
+def client_timers(
     word: re.Pattern[str], layout: Layout, reading: ClientFiles
 ) -> Iterator[tuple[str, bool]]:
     """Yield the timers that are called as a client, or whose service starts it.
@@ -50,25 +50,25 @@ def timers(
     services = {path.name: path for path in reversed(units) if path.suffix == ".service"}
     for path in units:
         if path.suffix == ".timer":
-            named = re.search(r"(?m)^\s*Unit\s*=\s*(\S+)\s*$", text(path, reading))
+            named = re.search(r"(?m)^\s*Unit\s*=\s*(\S+)\s*$", unit_text(path, reading))
             service = services.get(named[1] if named else f"{path.stem}.service")
-            starts = text(service, reading) if service else ""
+            starts = unit_text(service, reading) if service else ""
             if word.search(path.stem) or any(map(word.search, EXECUTED.findall(starts))):
                 yield path.name, not OWN_FOLDER.search(starts)
 
 
-def text(path: Path, reading: ClientFiles) -> str:
+def unit_text(path: Path, reading: ClientFiles) -> str:
     """Return the text of a unit; none where it is masked, or no file."""
     return reading.text(path) if is_regular(path) else ""
 
 
-def cron(layout: Layout, reading: ClientFiles) -> Iterator[Path]:
+def cron_files(layout: Layout, reading: ClientFiles) -> Iterator[Path]:
     """Yield the files that cron reads."""
     for folder in CRON:
         yield from (path for path in reading.below(layout.host(folder)) if is_regular(path))
 
 
-def lines(path: Path, word: re.Pattern[str], reading: ClientFiles) -> Iterator[str]:
+def starting_lines(path: Path, word: re.Pattern[str], reading: ClientFiles) -> Iterator[str]:
     """Yield the lines of a file that start a client, each with its place."""
     for number, line in enumerate(reading.text(path).split("\n"), 1):
         if word.search(line) and not line.lstrip().startswith("#"):

@@ -19,7 +19,7 @@ SECRET = re.compile(r"(?i)(\b\w{0,40}(?:token|key|pass|secret|pwd)\w{0,40}=)[^\s
 """A variable or an option of a command that may be one, by its name."""
 
 
-def comment(words: str) -> str:
+def comment_line(words: str) -> str:
     """Return words of others as a comment that is not too long."""
     return one_line(words)[:LONGEST_COMMENT]
 
@@ -35,29 +35,29 @@ def hidden(words: str) -> str:
     return SECRET.sub(rf"\1{HIDDEN}", concealed_words(words))
 
 
-def quoted(value: str) -> str:
+def quote_yaml(value: str) -> str:
     """Return a value as YAML has it in double quotes."""
     return json.dumps(value, ensure_ascii=not value.isprintable())
 
 
-def listed(values: Iterable[str]) -> str:
+def yaml_list(values: Iterable[str]) -> str:
     """Return a list in one line."""
-    return f"[{', '.join(map(quoted, values))}]"
+    return f"[{', '.join(map(quote_yaml, values))}]"
 
 
 def owner_lines(entry: DraftOwner) -> Iterator[str]:
     """Yield the fields of an owner."""
-    yield from (f"# {comment(each)}" for each in entry.comments)
+    yield from (f"# {comment_line(each)}" for each in entry.comments)
     yield f"url: https://{entry.url}"
     if entry.extra_names:
-        yield f"extra_names: {listed(entry.extra_names)}"
+        yield f"extra_names: {yaml_list(entry.extra_names)}"
     pair = entry.pair
     if entry.certificate == "file" and pair:
         yield "certificate:"
         yield "  file:"
         yield from (f"    {each}" for each in pair_lines(pair))
         if pair.chain:
-            yield f"    chain: {quoted(str(pair.chain))}"
+            yield f"    chain: {quote_yaml(str(pair.chain))}"
     else:
         yield f"certificate: {entry.certificate}"
     if entry.adopts and pair:
@@ -71,15 +71,15 @@ def owner_lines(entry: DraftOwner) -> Iterator[str]:
 
 def pair_lines(pair: JudgedPair) -> Iterator[str]:
     """Yield the files of a certificate and its key."""
-    yield f"certificate: {quoted(str(pair.certificate))}"
-    yield f"key: {quoted(str(pair.key))}"
+    yield f"certificate: {quote_yaml(str(pair.certificate))}"
+    yield f"key: {quote_yaml(str(pair.key))}"
 
 
 def domain_text(entry: DraftOwner, now: datetime) -> str:
     """Return the file of one domain."""
     lines = [f"  {entry.key}:", *(f"    {each}" for each in owner_lines(entry))]
     if entry.idle:
-        why = [f"# Not taken over: {comment(entry.idle)}", "# To have it, take away the `#`."]
+        why = [f"# Not taken over: {comment_line(entry.idle)}", "# To have it, take away the `#`."]
         lines = [*why, *(f"#{each}" for each in lines)]
     return "\n".join([FOUND.format(now).rstrip(), "domains:", *lines, ""])
 
@@ -89,7 +89,7 @@ def main_text(draft: Draft, main: DraftOwner, now: datetime, *, agreed: bool) ->
     lines = [FOUND.format(now).rstrip()]
     lines += ["# Then: `proxygen validate`, `proxygen plan`, `proxygen apply`.", ""]
     if draft.contact:
-        lines.append(f"contact: {quoted(draft.contact)}")
+        lines.append(f"contact: {quote_yaml(draft.contact)}")
     else:
         lines.append("# contact: hostmaster@…    # who is warned, and told to the authority")
     lines += ["", "global:", *(f"  {each}" for each in owner_lines(main)), ""]
@@ -112,18 +112,18 @@ def service_lines(draft: Draft) -> Iterator[str]:
         yield from ([f"  {name}:", *lines] if lines else [f"  {name}: {{}}"])
     if draft.first:
         yield "#  nginx:    # take it in once `default_server` is written into the `listen` of"
-        yield f"#    # {comment(draft.first)}"
+        yield f"#    # {comment_line(draft.first)}"
         yield from (f"#{line}" for line in nginx_lines(draft))
     for name, names in draft.left_out.items():
         yield f"#  {name}: {{}}    # it shows another certificate; take it in once the global one"
-        yield f"#      (`proxygen status`) has these names: {comment(', '.join(names[:5]))}"
+        yield f"#      (`proxygen status`) has these names: {comment_line(', '.join(names[:5]))}"
 
 
 def nginx_lines(draft: Draft) -> Iterator[str]:
     """Yield how nginx goes on to do what proxygen would do otherwise."""
     if draft.listen:
         yield "    listen:    # as it does now"
-        yield from (f"      {word}: {listed(found)}" for word, found in draft.listen.items())
+        yield from (f"      {word}: {yaml_list(found)}" for word, found in draft.listen.items())
     if draft.unknown_names:
         yield f"    unknown_names: {draft.unknown_names}    # as now: with that certificate"
 
@@ -131,13 +131,13 @@ def nginx_lines(draft: Draft) -> Iterator[str]:
 def acme_lines(draft: Draft, *, agreed: bool) -> Iterator[str]:
     """Yield what is said of the authority."""
     words = {url: word for word, url in DIRECTORIES.items()}
-    yield f"directory: {words.get(draft.directory) or quoted(draft.directory)}"
+    yield f"directory: {words.get(draft.directory) or quote_yaml(draft.directory)}"
     if not agreed:
         yield "# Say true once you agree to the authority's terms of service:"
     yield f"terms_of_service_agreed: {str(agreed).lower()}"
     if draft.account:
         yield f"account:    # of {draft.account.client}"
-        yield f"  key: {quoted(f'file:{draft.account.key}')}"
+        yield f"  key: {quote_yaml(f'file:{draft.account.key}')}"
 
 
 def backend_lines(backends: dict[str, tuple[ProxiedLocation, ...]]) -> Iterator[str]:
@@ -147,11 +147,11 @@ def backend_lines(backends: dict[str, tuple[ProxiedLocation, ...]]) -> Iterator[
         words = {servers: "web" if not at else f"web{at + 1}" for at, servers in enumerate(groups)}
         yield f"  {name}:"
         yield "    upstreams:"
-        yield from (f"      {words[each]}: {listed(each)}" for each in groups)
+        yield from (f"      {words[each]}: {yaml_list(each)}" for each in groups)
         yield "    locations:"
         for each in passed:
             fields = ", ".join(location_fields(each, words[each.servers]))
-            yield f"      {quoted(each.path)}: {{{fields}}}"
+            yield f"      {quote_yaml(each.path)}: {{{fields}}}"
 
 
 def location_fields(passed: ProxiedLocation, upstream: str) -> Iterator[str]:
@@ -160,7 +160,7 @@ def location_fields(passed: ProxiedLocation, upstream: str) -> Iterator[str]:
     yield from ["exact: true"] * passed.exact + ["websocket: true"] * passed.websocket
     for name in ("rewrite", "host"):
         if value := getattr(passed, name):
-            yield f"{name}: {quoted(value)}"
+            yield f"{name}: {quote_yaml(value)}"
     for name in (*QUANTITIES, "buffering", "request_buffering"):
         if value := getattr(passed, name):
             yield f"{name}: {value}"

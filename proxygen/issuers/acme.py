@@ -14,15 +14,15 @@ from acme import messages
 from proxygen.errors import IssueFailed
 from proxygen.failure import not_obtained
 from proxygen.issuers import acme_failures, acme_renewal
-from proxygen.issuers.acme_account import Account, location
-from proxygen.issuers.acme_answers import Directory, Identifier, Order, Status, Unreadable
-from proxygen.issuers.acme_failures import Over, Refused, Unfinished, Unseen, Wrong
+from proxygen.issuers.acme_account import Account, location_of
+from proxygen.issuers.acme_answers import AnswerUnreadable, Directory, Identifier, Order, Status
+from proxygen.issuers.acme_failures import AuthorityRefused, Over, Unfinished, Unseen, WrongAnswer
 from proxygen.issuers.acme_kept import KeptAccount, KeptOrder, KeptOrders
 from proxygen.issuers.acme_order import Course
 from proxygen.issuers.acme_renewal import Suggested
-from proxygen.issuers.acme_server import Once, Server
-from proxygen.issuers.acme_transport import Answer, Pace, Unreached
-from proxygen.model import verdicts, x509
+from proxygen.issuers.acme_server import AcmeServer, Once
+from proxygen.issuers.acme_transport import AcmeResponse, Pace, Unreached
+from proxygen.model import inspection, x509
 from proxygen.model.certificate import Certificate, KeyAndChain, Secret
 from proxygen.model.site import Acme
 from proxygen.solvers import Solver, Solvers
@@ -37,7 +37,7 @@ Ordered = Callable[[Certificate, bool], None]
 """Told of each new order; true when the authority took it as the replacement of a certificate."""
 
 
-def nobody(wanted: Certificate, exempt: bool) -> None:
+def count_nothing(wanted: Certificate, exempt: bool) -> None:
     """Keep no account of orders."""
 
 
@@ -60,7 +60,7 @@ class AcmeIssuer:
         now: Callable[[], datetime],
         secrets: Callable[[Secret], bytes],
         pace: Pace | None = None,
-        ordered: Ordered = nobody,
+        ordered: Ordered = count_nothing,
     ) -> None:
         self.settings = settings
         self.store = store
@@ -69,7 +69,7 @@ class AcmeIssuer:
         self.secrets = secrets
         self.pace = pace or Pace()
         self.ordered = ordered
-        self.server = Server(settings, self.concurrency, now, self.pace)
+        self.server = AcmeServer(settings, self.concurrency, now, self.pace)
         self.account = Once(self.join, self.pace.down)
         self.orders = KeptOrders(store, settings.directory)
         self.proved_by: dict[int, Solver] = {}
@@ -100,18 +100,18 @@ class AcmeIssuer:
         except Over as over:
             self.orders.drop(wanted.owner)
             raise IssueFailed(acme_failures.of_names(wanted.names, over)) from over
-        except Refused as refused:
+        except AuthorityRefused as refused:
             if refused.status != TOO_MANY:
                 self.missed(wanted)
             raise IssueFailed(acme_failures.of_names(wanted.names, refused)) from refused
-        except Wrong:
+        except WrongAnswer:
             self.orders.drop(wanted.owner)
             raise
         except Unfinished:
             with suppress(OSError):
                 self.orders.delayed(wanted.owner)
             raise
-        except (Unreached, Unreadable, Unseen) as failed:
+        except (Unreached, AnswerUnreadable, Unseen) as failed:
             if not failed.failure.everybody:  # that is the authority's trouble, not the order's
                 self.missed(wanted)
             raise
@@ -131,16 +131,16 @@ class AcmeIssuer:
         None if it offers no renewal information; raise IssueFailed if it gives none for this
         certificate, or for *everybody*. Many threads may call this; no account is needed.
         """
-        return acme_renewal.suggested(self.server, identifier)
+        return acme_renewal.suggested_window(self.server, identifier)
 
-    def identity(self) -> Identity:
+    def identity(self) -> AcmeIdentity:
         """Return the names of authority and account in CAA records; raise IssueFailed.
 
         This polls its directory and registers no account.
         """
         registered = KeptAccount(self.store, self.settings.directory).registered()
         identities = self.server.directory().meta.caa_identities
-        return Identity(identities, registered.url if registered else None)
+        return AcmeIdentity(identities, registered.url if registered else None)
 
     def join(self) -> Account:
         """Return the account, registered if it must be; raise IssueFailed."""
@@ -180,13 +180,13 @@ class AcmeIssuer:
         if kept is None or kept.purpose != self.purpose(account, wanted, former):
             return None
         try:
-            order = Order.read(account.look(kept.url).body)
-        except Refused as refused:
+            order = Order.read(account.fetch(kept.url).body)
+        except AuthorityRefused as refused:
             if refused.status == TOO_MANY:
                 raise
             if refused.status < 500:
                 return None
-            raise Unseen(acme_failures.unseen(kept.url, refused)) from refused
+            raise Unseen(acme_failures.order_unseen(kept.url, refused)) from refused
         lives = order.status is not Status.INVALID and order.is_for(wanted.names)
         return Begun(kept.url, kept.key.encode(), order) if lives else None
 
@@ -202,16 +202,16 @@ class AcmeIssuer:
         # Without room for what must be remembered there is no order.
         self.orders.make_room(wanted.owner)
         answer = self.made(account, wanted, replaces)
-        url = location(answer, "order")
+        url = location_of(answer, "order")
         kept = KeptOrder(purpose=self.purpose(account, wanted, former), url=url, key=key.decode())
         self.orders.put(wanted.owner, kept)
-        self.ordered(wanted, took(answer, replaces))
+        self.ordered(wanted, took_replacement(answer, replaces))
         order = Order.read(answer.body)
         if not order.is_for(wanted.names):
-            raise Wrong(not_obtained("order-of-others", where=url, names=wanted.names))
+            raise WrongAnswer(not_obtained("order-of-others", where=url, names=wanted.names))
         return Begun(url, key, order)
 
-    def made(self, account: Account, wanted: Certificate, replaces: str | None) -> Answer:
+    def made(self, account: Account, wanted: Certificate, replaces: str | None) -> AcmeResponse:
         """Return the answer to a new order, made without *replaces* if that may be the reason.
 
         RFC 9773 section 5 has it sent only to authorities that offer renewal information.
@@ -220,7 +220,7 @@ class AcmeIssuer:
         if replaces and account.directory.renewal_info:
             try:
                 return account.post(place, new_order(self.settings, wanted, replaces))
-            except Refused as refused:
+            except AuthorityRefused as refused:
                 if not acme_failures.may_be_replaces(refused):
                     raise
         return account.post(place, new_order(self.settings, wanted, None))
@@ -242,10 +242,10 @@ class AcmeIssuer:
         return json.dumps(facts, sort_keys=True)
 
     def received(self, pem: bytes, key: bytes, wanted: Certificate) -> KeyAndChain:
-        """Return what the authority sent if a client would accept it; raise Wrong."""
+        """Return what the authority sent if a client would accept it; raise WrongAnswer."""
         try:
             pair = KeyAndChain(key, certificates_alone(pem))
-            verdicts.require(pair, wanted.names, self.now())
+            inspection.require_usable(pair, wanted.names, self.now())
         except IssueFailed as error:
             wrong = not_obtained(
                 "wrong-certificate",
@@ -253,12 +253,12 @@ class AcmeIssuer:
                 parts=(error.failure,),
                 words=error.words,
             )
-            raise Wrong(wrong) from error
+            raise WrongAnswer(wrong) from error
         return pair
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
+class AcmeIdentity:
     """Whom CAA records allow (RFC 8555 section 7.1.1, RFC 8657): the authority, our account.
 
     *account* is its URL, None before there is one.
@@ -288,7 +288,7 @@ def new_order(settings: Acme, wanted: Certificate, replaces: str | None) -> byte
     return json.dumps(facts).encode()
 
 
-def took(answer: Answer, replaces: str | None) -> bool:
+def took_replacement(answer: AcmeResponse, replaces: str | None) -> bool:
     """Return whether an order was accepted as a replacement: its *replaces* comes back then.
 
     RFC 9773 section 5. An authority that does not know the field does not return it.

@@ -18,11 +18,11 @@ from proxygen.errors import IssueFailed
 from proxygen.failure import NotObtained, Scope, not_obtained
 from proxygen.issuers import acme_failures
 from proxygen.issuers.acme_answers import LONGEST_TEXT, URN
-from proxygen.issuers.acme_failures import Refused
+from proxygen.issuers.acme_failures import AuthorityRefused
 from proxygen.issuers.acme_kept import NEXT, KeptAccount, Registered, Unwanted, thumbprint
-from proxygen.issuers.acme_key import account_key, algorithm, brought
-from proxygen.issuers.acme_server import Server
-from proxygen.issuers.acme_transport import Answer
+from proxygen.issuers.acme_key import account_key, key_of_client, signature_algorithm
+from proxygen.issuers.acme_server import AcmeServer
+from proxygen.issuers.acme_transport import AcmeResponse
 from proxygen.model.certificate import Secret
 from proxygen.model.site import Acme, ExternalAccount
 from proxygen.stores import Store
@@ -38,7 +38,9 @@ class Account:
     account that can be used nevertheless.
     """
 
-    def __init__(self, server: Server, store: Store, secrets: Callable[[Secret], bytes]) -> None:
+    def __init__(
+        self, server: AcmeServer, store: Store, secrets: Callable[[Secret], bytes]
+    ) -> None:
         self.server = server
         self.settings = server.settings
         self.network = server.network
@@ -57,24 +59,26 @@ class Account:
         """The thumbprint of its key."""
         return thumbprint(self.key)
 
-    def post(self, url: str, payload: bytes) -> Answer:
-        """Return the answer to a signed request; raise Refused or IssueFailed.
+    def post(self, url: str, payload: bytes) -> AcmeResponse:
+        """Return the answer to a signed request; raise AuthorityRefused or IssueFailed.
 
         If the authority forgot the account, the same key is registered again, and the request
         repeated.
         """
-        return self.known(lambda account: self.network.post(url, payload, self.key, account))
+        return self.post_registered(
+            lambda account: self.network.post(url, payload, self.key, account)
+        )
 
-    def look(self, url: str) -> Answer:
+    def fetch(self, url: str) -> AcmeResponse:
         """Return the resource at *url*; raise as ``post`` does."""
-        return self.known(lambda account: self.network.look(url, self.key, account))
+        return self.post_registered(lambda account: self.network.fetch(url, self.key, account))
 
-    def known(self, request: Callable[[str], Answer]) -> Answer:
+    def post_registered(self, request: Callable[[str], AcmeResponse]) -> AcmeResponse:
         """Return the answer to *request*, registered anew if the authority asks who we are."""
         account = self.url
         try:
             return request(account)
-        except Refused as refused:
+        except AuthorityRefused as refused:
             if refused.problem.kind != "accountDoesNotExist":
                 raise
         with self.lock, acme_failures.for_everybody():
@@ -107,7 +111,7 @@ class Account:
             return None
         with acme_failures.for_everybody():
             try:
-                self.brought = brought(self.secrets(reference))
+                self.brought = key_of_client(self.secrets(reference))
             except IssueFailed as error:
                 where = error.failure.where or str(self.settings.origin)
                 raise IssueFailed(replace(error.failure, where=where)) from error
@@ -120,12 +124,12 @@ class Account:
         ask which key the authority knows: the key is changed once more. Whichever request comes
         second is signed with a key that no longer counts.
         """
-        place, account = self.directory.key_change, found(self.server, key)
+        place, account = self.directory.key_change, find_account(self.server, key)
         if place and account:
-            with suppress(Refused):
+            with suppress(AuthorityRefused):
                 self.network.post(place, key_change(place, account, key, coming), key, account)
                 return True
-        return found(self.server, coming) is not None
+        return find_account(self.server, coming) is not None
 
     def roll_over(self) -> None:
         """Replace the account's key by a new one (RFC 8555 section 7.3.5).
@@ -141,12 +145,12 @@ class Account:
         self.key = self.stored_key()
         coming = self.kept.new_key(NEXT)
         try:
-            self.known(
+            self.post_registered(
                 lambda account: self.network.post(
                     place, key_change(place, account, self.key, coming), self.key, account
                 )
             )
-        except Refused as refused:
+        except AuthorityRefused as refused:
             if refused.problem.kind and refused.status < 500:
                 self.kept.drop_next()
             raise IssueFailed(self.refused(refused)) from refused
@@ -163,7 +167,7 @@ class Account:
             self.new_terms = terms
         contact = self.settings.contact
         if registered.unwanted and registered.unwanted.holds(contact, self.server.now()):
-            self.notes = (untaken(registered, registered.unwanted),)
+            self.notes = (untaken_note(registered, registered.unwanted),)
             contact = registered.contact
         if (contact, terms) == (registered.contact, registered.terms):
             return registered.url
@@ -176,12 +180,14 @@ class Account:
         If the authority accepts no update, certificates are obtained nevertheless, unless somebody
         must act before the account can be used again: RFC 8555 has no way of agreeing to new terms.
         """
-        update = messages.UpdateRegistration(contact=mailto(contact), terms_of_service_agreed=True)
+        update = messages.UpdateRegistration(
+            contact=contact_urls(contact), terms_of_service_agreed=True
+        )
         told = known.model_copy(update={"terms": self.directory.meta.terms})
         try:
-            self.network.post(known.url, encoded(update), self.key, known.url)
+            self.network.post(known.url, encode_payload(update), self.key, known.url)
             told = told.model_copy(update={"contact": contact})
-        except Refused as refused:
+        except AuthorityRefused as refused:
             if refused.problem.kind == "accountDoesNotExist":
                 return None
             if refused.problem.kind == "userActionRequired":
@@ -191,11 +197,13 @@ class Account:
         self.kept.register(told)
         return told.url
 
-    def without(self, contact: str | None, known: Registered, refused: Refused) -> Registered:
+    def without(
+        self, contact: str | None, known: Registered, refused: AuthorityRefused
+    ) -> Registered:
         """Return what is known of an account whose new contact was refused, and note that."""
-        words = acme_failures.words(refused.problem)[:LONGEST_TEXT]
+        words = acme_failures.problem_words(refused.problem)[:LONGEST_TEXT]
         unwanted = Unwanted(contact=contact, at=self.server.now(), words=words)
-        self.notes = (untaken(known, unwanted),)
+        self.notes = (untaken_note(known, unwanted),)
         return known.model_copy(update={"unwanted": unwanted})
 
     def register(self) -> str:
@@ -206,20 +214,20 @@ class Account:
         if self.brought:
             return self.keep_brought(self.brought, self.brought_account())
         agreed = messages.NewRegistration(
-            contact=mailto(self.settings.contact),
+            contact=contact_urls(self.settings.contact),
             terms_of_service_agreed=True,
             external_account_binding=self.binding(),
         )
         url = self.directory.new_account
         try:
-            answer = self.network.post(url, encoded(agreed), self.key, None)
-        except Refused as refused:
+            answer = self.network.post(url, encode_payload(agreed), self.key, None)
+        except AuthorityRefused as refused:
             raise IssueFailed(self.refused(refused)) from refused
-        return self.keep(location(answer, "account"))
+        return self.keep(location_of(answer, "account"))
 
     def brought_account(self) -> str:
         """Return the URL of the account whose key the model names; raise IssueFailed."""
-        if url := found(self.server, self.key):
+        if url := find_account(self.server, self.key):
             return url
         where = self.settings.origin
         raise IssueFailed(
@@ -245,7 +253,7 @@ class Account:
         external = self.settings.external_account
         if external is None:
             if self.directory.meta.binding:
-                raise IssueFailed(unbound(self.settings))
+                raise IssueFailed(unbound_failure(self.settings))
             return None
         return messages.ExternalAccountBinding.from_data(
             self.key.public_key(),
@@ -263,17 +271,17 @@ class Account:
             raise IssueFailed(not_obtained("binding-not-base64url", where=where, final=True))
         return given.decode("ascii")
 
-    def refused(self, refused: Refused) -> NotObtained:
+    def refused(self, refused: AuthorityRefused) -> NotObtained:
         """Return why a registration was refused."""
         return acme_failures.of_account(refused, self.directory.meta.terms)
 
 
-def mailto(contact: str | None) -> tuple[str, ...]:
+def contact_urls(contact: str | None) -> tuple[str, ...]:
     """Return a contact as a ``mailto:`` URL."""
     return (f"mailto:{contact}",) if contact else ()
 
 
-def untaken(known: Registered, unwanted: Unwanted) -> str:
+def untaken_note(known: Registered, unwanted: Unwanted) -> str:
     """Return the warning about a contact that the authority did not accept."""
     return (
         f"the authority of the account {known.url} did not accept the contact"
@@ -282,32 +290,32 @@ def untaken(known: Registered, unwanted: Unwanted) -> str:
     )
 
 
-def found(server: Server, key: JWK) -> str | None:
+def find_account(server: AcmeServer, key: JWK) -> str | None:
     """Return the URL of the account that a key is of, None for none (RFC 8555 section 7.3.1)."""
     asked = messages.NewRegistration(only_return_existing=True)
     directory = server.directory()
     try:
-        answer = server.network.post(directory.new_account, encoded(asked), key, None)
-    except Refused as refused:
+        answer = server.network.post(directory.new_account, encode_payload(asked), key, None)
+    except AuthorityRefused as refused:
         if refused.problem.kind == "accountDoesNotExist":
             return None
         raise IssueFailed(acme_failures.of_account(refused, directory.meta.terms)) from refused
-    return location(answer, "account")
+    return location_of(answer, "account")
 
 
 def key_change(place: str, account: str, present: JWK, coming: JWK) -> bytes:
     """Return the payload that changes an account's key: signed with the one that is coming."""
     facts = {"account": account, "oldKey": present.public_key().to_json()}
-    inner = JWS.sign(json.dumps(facts).encode(), coming, algorithm(coming), None, place)
+    inner = JWS.sign(json.dumps(facts).encode(), coming, signature_algorithm(coming), None, place)
     return json.dumps(inner.to_json()).encode()
 
 
-def encoded(message: JSONObjectWithFields) -> bytes:
+def encode_payload(message: JSONObjectWithFields) -> bytes:
     """Return the payload of a request."""
     return json.dumps(message.to_json()).encode()
 
 
-def location(answer: Answer, what: str) -> str:
+def location_of(answer: AcmeResponse, what: str) -> str:
     """Return the URL of what was created; raise IssueFailed if the authority sent none."""
     try:
         return Registered(url=answer.headers.get("Location", "")).url
@@ -315,7 +323,7 @@ def location(answer: Answer, what: str) -> str:
         raise IssueFailed(not_obtained(f"no-{what}-location")) from None
 
 
-def unbound(settings: Acme) -> NotObtained:
+def unbound_failure(settings: Acme) -> NotObtained:
     """Return the failure for an authority that requires a binding that the model does not have."""
     problem = f"{URN}externalAccountRequired"
     return not_obtained("no-binding", where=settings.origin, problem=problem, final=True)

@@ -34,7 +34,7 @@ TOKEN = re.compile(r"[A-Za-z0-9_-]{22,200}", re.ASCII)
 """RFC 8555 section 8.3: base64url of at least 128 bits; bounded, as it becomes a file name."""
 
 
-def https(url: str) -> str:
+def https_url(url: str) -> str:
     """Return *url* if it is a plain HTTPS URL; the host may be any (RFC 8555 section 7.1)."""
     parts = urlsplit(url)
     plain = url.isascii() and url.isprintable() and " " not in url
@@ -43,23 +43,23 @@ def https(url: str) -> str:
     return url
 
 
-def printable(text: str) -> str:
+def printable_text(text: str) -> str:
     """Return *text* for a person: one line, bounded, nothing invisible."""
     shown = text[: 2 * LONGEST_TEXT]
     visible = "".join(letter if letter.isprintable() else " " for letter in shown)
     return " ".join(visible.split())[:LONGEST_TEXT]
 
 
-Url = Annotated[str, Field(max_length=2000), AfterValidator(https)]
-Text = Annotated[str, AfterValidator(printable)]
-Word = Annotated[str, Field(max_length=1000), AfterValidator(printable)]
+Url = Annotated[str, Field(max_length=2000), AfterValidator(https_url)]
+Text = Annotated[str, AfterValidator(printable_text)]
+Word = Annotated[str, Field(max_length=1000), AfterValidator(printable_text)]
 
 
-class Unreadable(IssueFailed):
+class AnswerUnreadable(IssueFailed):
     """An answer of the authority is not what was asked for."""
 
 
-class Said(BaseModel):
+class AcmeObject(BaseModel):
     """A JSON object of the authority; unknown fields are ignored."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore", hide_input_in_errors=True)
@@ -72,16 +72,18 @@ class Said(BaseModel):
         except ValidationError as error:
             flaw = error.errors(include_input=False, include_url=False)[0]
             where = ".".join(map(str, flaw["loc"])) or "JSON"
-            words = printable(f"{where}: {flaw['msg']}")
+            words = printable_text(f"{where}: {flaw['msg']}")
             kind = cls.__name__.lower()
-            raise Unreadable(not_obtained("answer-unreadable", kind=kind, words=words)) from error
+            raise AnswerUnreadable(
+                not_obtained("answer-unreadable", kind=kind, words=words)
+            ) from error
 
 
-class Identifier(Said):
+class Identifier(AcmeObject):
     """A name as the authority writes it (RFC 8555 section 9.7.7, RFC 8738 section 3)."""
 
     type: Word
-    value: Annotated[str, Field(max_length=300), AfterValidator(printable)]
+    value: Annotated[str, Field(max_length=300), AfterValidator(printable_text)]
 
     @classmethod
     def of(cls, name: str) -> Identifier:
@@ -97,7 +99,7 @@ class Identifier(Said):
             return self.value
 
 
-class Problem(Said):
+class Problem(AcmeObject):
     """A problem document (RFC 8555 section 6.7)."""
 
     type: Word = UNTYPED
@@ -143,7 +145,7 @@ class Status(StrEnum):
     REVOKED = "revoked"
 
 
-def domains(names: object) -> tuple[str, ...]:
+def domain_names(names: object) -> tuple[str, ...]:
     """Return the host names in a list, bounded; other values are ignored."""
     found = []
     for each in names[:MOST_IDENTITIES] if isinstance(names, list | tuple) else ():
@@ -154,11 +156,11 @@ def domains(names: object) -> tuple[str, ...]:
     return tuple(dict.fromkeys(filter(None, found)))
 
 
-Domains = Annotated[tuple[str, ...], BeforeValidator(domains)]
+Domains = Annotated[tuple[str, ...], BeforeValidator(domain_names)]
 """Domain names of issuers (RFC 8659 section 4.2)."""
 
 
-class Meta(Said):
+class Meta(AcmeObject):
     """What a directory tells about its authority (RFC 8555 section 9.7.6)."""
 
     terms: Annotated[Word | None, Field(alias="termsOfService")] = None
@@ -167,7 +169,7 @@ class Meta(Said):
     profiles: dict[Word, Text] = {}
 
 
-class Directory(Said):
+class Directory(AcmeObject):
     """Where the requests go (RFC 8555 section 7.1.1, RFC 9773 section 3)."""
 
     new_nonce: Annotated[Url, Field(alias="newNonce")]
@@ -183,7 +185,7 @@ class Directory(Said):
         return frozenset({self.new_nonce, self.new_account, self.new_order})
 
 
-class Order(Said):
+class Order(AcmeObject):
     """An order (RFC 8555 section 7.1.3, RFC 9773 section 5)."""
 
     status: Status
@@ -200,7 +202,7 @@ class Order(Said):
         return {(one.type, one.name) for one in self.identifiers} == asked
 
 
-class Challenge(Said):
+class Challenge(AcmeObject):
     """One way to prove an authorization (RFC 8555 section 7.1.5).
 
     *issuers* are the names of the authority for a record of dns-persist-01; that has no token.
@@ -214,7 +216,7 @@ class Challenge(Said):
     issuers: Annotated[Domains, Field(alias="issuer-domain-names")] = ()
 
 
-class Authorization(Said):
+class Authorization(AcmeObject):
     """What must be proven for one identifier (RFC 8555 section 7.1.4)."""
 
     identifier: Identifier
@@ -241,13 +243,13 @@ class Authorization(Said):
         return invalid and not any(leaf.kind in OWN_REASONS for leaf in self.problem.leaves)
 
 
-S = TypeVar("S", bound=Said)
+S = TypeVar("S", bound=AcmeObject)
 
 
-def problem(body: bytes) -> Problem:
+def problem_in(body: bytes) -> Problem:
     """Return the problem document in *body*; anything else becomes one, shortened."""
     try:
         return Problem.model_validate_json(body)
     except ValidationError:
         text = body[: 2 * LONGEST_TEXT].decode("utf-8", "replace")
-        return Problem(detail=printable(text)[:200])
+        return Problem(detail=printable_text(text)[:200])

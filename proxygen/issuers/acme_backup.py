@@ -8,11 +8,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from proxygen.errors import IssueFailed, UsageError
 from proxygen.failure import not_obtained
-from proxygen.issuers.acme_account import found
+from proxygen.issuers.acme_account import find_account
 from proxygen.issuers.acme_answers import Url, Word
 from proxygen.issuers.acme_kept import NEXT, KeptAccount, thumbprint
 from proxygen.issuers.acme_key import account_key
-from proxygen.issuers.acme_server import Server
+from proxygen.issuers.acme_server import AcmeServer
 
 NAME_ONE = "name a file that `proxygen account --export` wrote"
 AGAIN = "make a new backup with `proxygen account --export FILE`"
@@ -61,7 +61,7 @@ class Backup(BaseModel):
         """The content of its file."""
         return self.model_dump_json(indent=2).encode() + b"\n"
 
-    def check(self, kept: KeptAccount, server: Server) -> None:
+    def check(self, kept: KeptAccount, server: AcmeServer) -> None:
         """Check that it is of the account in use and that the authority knows its key.
 
         Raise UsageError for a backup of something else, IssueFailed if the authority does not know
@@ -80,7 +80,7 @@ class Backup(BaseModel):
             raise no_account(directory)
         if thumbprint(key) != thumbprint(present):
             raise UsageError("the key in the backup is not the one in use", remedy=AGAIN)
-        known = found(server, key)
+        known = find_account(server, key)
         if known != self.url:
             code = "backup-of-another-account" if known else "backup-not-known"
             raise IssueFailed(

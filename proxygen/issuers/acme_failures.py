@@ -17,7 +17,7 @@ from proxygen.model.hosts import is_wildcard
 MOST_WORDS = 100
 
 
-class Refused(Exception):
+class AuthorityRefused(Exception):
     """The authority answered with a problem document; it stays inside the ACME modules."""
 
     def __init__(self, problem: Problem, status: int = 0, retry_at: datetime | None = None) -> None:
@@ -41,7 +41,7 @@ class Advice:
 NO_ADVICE = Advice()
 
 
-class Over(Refused):
+class Over(AuthorityRefused):
     """The order has ended without a certificate: the next try needs a new one.
 
     *unproven* is as in IssueFailed.
@@ -55,7 +55,7 @@ class Over(Refused):
         self.advice = advice
 
 
-class Wrong(IssueFailed):
+class WrongAnswer(IssueFailed):
     """An answer of the authority cannot be right: the order is given up."""
 
 
@@ -119,16 +119,16 @@ EXACT_SET = "exact set"
 """How Let's Encrypt names its limit of certificates for the same names."""
 
 
-def unseen(url: str, refused: Refused) -> NotObtained:
+def order_unseen(url: str, refused: AuthorityRefused) -> NotObtained:
     """Return the failure of an order that was begun and cannot be fetched.
 
     It concerns this order: others are made, and show whether they have the same problem.
     """
-    said, retry_at = words(refused.problem), refused.retry_at
+    said, retry_at = problem_words(refused.problem), refused.retry_at
     return not_obtained("order-not-shown", where=url, retry_at=retry_at, words=said)
 
 
-def of_names(names: tuple[str, ...], refused: Refused) -> NotObtained:
+def of_names(names: tuple[str, ...], refused: AuthorityRefused) -> NotObtained:
     """Return why there is no certificate for *names*.
 
     It blames the names that the problem names, or all of them if it names none.
@@ -139,7 +139,7 @@ def of_names(names: tuple[str, ...], refused: Refused) -> NotObtained:
     advice = over.advice if over else NO_ADVICE
     special = meanings_by(advice)
     return replace(
-        failure(
+        problem_failure(
             "names-refused",
             Scope.AUTHORITY if met_by_all(refused, names) else Scope.OWNER,
             refused,
@@ -160,14 +160,14 @@ def refused_names(names: tuple[str, ...], problem: Problem) -> Iterator[RefusedN
     """
     said: dict[str, Problem] = {}
     for leaf in problem.leaves:
-        for name in meant(names, leaf):
+        for name in names_meant(names, leaf):
             said.setdefault(name, leaf)
     for name, leaf in said.items():
         kind = "" if leaf.type == UNTYPED else leaf.type
         yield RefusedName(name, kind, leaf.detail or leaf.title)
 
 
-def meant(names: tuple[str, ...], leaf: Problem) -> tuple[str, ...]:
+def names_meant(names: tuple[str, ...], leaf: Problem) -> tuple[str, ...]:
     """Return which of *names* a problem is about.
 
     An identifier that was ordered for a wildcard alone may come without its ``*.``.
@@ -189,16 +189,16 @@ def meanings_by(advice: Advice) -> Mapping[str, str]:
     return dict.fromkeys(NOT_SEEN, UNSEEN) if DNS in advice.challenges else {}
 
 
-def of_account(refused: Refused, terms: str | None) -> NotObtained:
+def of_account(refused: AuthorityRefused, terms: str | None) -> NotObtained:
     """Return why an account was refused; *terms* is the URL of the terms."""
     special = {"malformed": CONTACT, "unauthorized": BANNED}
-    return failure("account-refused", Scope.AUTHORITY, refused, special, terms or "")
+    return problem_failure("account-refused", Scope.AUTHORITY, refused, special, terms or "")
 
 
-def failure(
+def problem_failure(
     code: str,
     scope: Scope,
-    refused: Refused,
+    refused: AuthorityRefused,
     special: Mapping[str, str],
     terms: str = "",
     advice: Advice = NO_ADVICE,
@@ -214,15 +214,15 @@ def failure(
     return not_obtained(
         code,
         scope,
-        parts=tuple(meaning(each, scope, place, advice) for each in codes),
+        parts=tuple(problem_meaning(each, scope, place, advice) for each in codes),
         problem=None if leaves[0].type == UNTYPED else leaves[0].type,
         retry_at=refused.retry_at,
         final=all(each in FINAL for each in codes),
-        words="\n".join(words(leaf) for leaf in leaves[:MOST_WORDS]),
+        words="\n".join(problem_words(leaf) for leaf in leaves[:MOST_WORDS]),
     )
 
 
-def meaning(code: str, scope: Scope, place: str, advice: Advice) -> Failure:
+def problem_meaning(code: str, scope: Scope, place: str, advice: Advice) -> Failure:
     """Return what a problem means: with the *place* to go to, or the records that were missing."""
     if code == TO_DO and place:
         return Failure("acme-user-action-at", scope, facts=(("place", place),))
@@ -241,7 +241,7 @@ def for_everybody() -> Iterator[None]:
         raise IssueFailed(replace(error.failure, scope=Scope.AUTHORITY)) from error
 
 
-def met_by_all(refused: Refused, names: tuple[str, ...]) -> bool:
+def met_by_all(refused: AuthorityRefused, names: tuple[str, ...]) -> bool:
     """Return whether a request for any other names would be refused as well.
 
     An order that ended without a certificate is no such refusal: the authority works, and accepted
@@ -276,7 +276,7 @@ def mentioned_in(text: str) -> Callable[[str], bool]:
     )
 
 
-def may_be_replaces(refused: Refused) -> bool:
+def may_be_replaces(refused: AuthorityRefused) -> bool:
     """Return whether an order may have been refused because of what it replaces.
 
     RFC 9773 section 5 has ``alreadyReplaced`` for one of the reasons; for the others (another
@@ -289,7 +289,7 @@ def may_be_replaces(refused: Refused) -> bool:
     return not (named or other or refused.status >= 500)
 
 
-def words(problem: Problem) -> str:
+def problem_words(problem: Problem) -> str:
     """Return one line: the name if there is one, the type, and the authority's own words."""
     name = f"{problem.identifier.name}: " if problem.identifier else ""
     kind = "" if problem.type == UNTYPED else f" ({problem.type})"

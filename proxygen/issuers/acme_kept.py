@@ -13,13 +13,13 @@ from pydantic import AwareDatetime, Field
 
 from proxygen.errors import IssueFailed
 from proxygen.failure import Scope, not_obtained
-from proxygen.issuers.acme_answers import Said, Url, Word
+from proxygen.issuers.acme_answers import AcmeObject, Url, Word
 from proxygen.issuers.acme_key import account_key
 from proxygen.model.certificate import KeyType
 from proxygen.model.x509 import new_key
 from proxygen.stores import Store
 from proxygen.stores.bundles import order_key
-from proxygen.stores.change import change, readable
+from proxygen.stores.change import change_value, read_value
 from proxygen.stores.codec import Codec
 
 KEY, NEXT = "key", "key.next"
@@ -30,7 +30,7 @@ AGAIN = timedelta(days=1)
 """How long a contact that was refused is not told again."""
 
 
-class Unwanted(Said):
+class Unwanted(AcmeObject):
     """A contact that the authority did not accept, with the moment and its own words."""
 
     contact: str | None
@@ -42,7 +42,7 @@ class Unwanted(Said):
         return self.contact == contact and timedelta(0) <= now - self.at < AGAIN
 
 
-class Registered(Said):
+class Registered(AcmeObject):
     """The account's URL, the contact that was sent, and the terms that were agreed to.
 
     *unwanted* is the contact of the model while the authority does not accept it.
@@ -146,7 +146,7 @@ def thumbprint(key: JWK) -> str:
     return b64encode(key.thumbprint()).decode()
 
 
-class KeptOrder(Said):
+class KeptOrder(AcmeObject):
     """What is stored of an order: what it is for, its URL, and the key of the certificate.
 
     *misses* counts how often in a row it could not be fetched, *delays* how often it was not
@@ -160,13 +160,13 @@ class KeptOrder(Said):
     delays: int = 0
 
 
-class Memory(Said):
+class OrdersOfOwner(AcmeObject):
     """The orders for one owner by the directory of their authority."""
 
     orders: dict[str, KeptOrder] = Field({}, repr=False)
 
 
-ORDERS = Codec[Memory](Memory)
+ORDERS = Codec[OrdersOfOwner](OrdersOfOwner)
 
 
 class KeptOrders:
@@ -188,8 +188,8 @@ class KeptOrders:
         """Forget the owner's order; raise OSError if another could not be stored."""
         key, kept = order_key(owner), False
         while not kept:  # it is written although nothing changes: that is what is tried
-            former = readable(self.store, key)
-            kept = self.store.put_if({key: former}, {key: written(self.elsewhere(former))})
+            former = read_value(self.store, key)
+            kept = self.store.put_if({key: former}, {key: encode_orders(self.elsewhere(former))})
 
     def missed(self, owner: str) -> None:
         """Count that the owner's order could not be reached; it is forgotten after some times."""
@@ -214,16 +214,16 @@ class KeptOrders:
 
     def drop_all(self, owner: str) -> None:
         """Forget the owner's orders, at every authority."""
-        change(self.store, order_key(owner), lambda _: None)
+        change_value(self.store, order_key(owner), lambda _: None)
 
     def change(self, owner: str, order: Mapping[str, KeptOrder]) -> None:
         """Keep that of the owner at this authority, and what is at others."""
 
         def with_that(stored: bytes | None) -> bytes | None:
             orders = {**self.elsewhere(stored), **order}
-            return written(orders) if orders else None
+            return encode_orders(orders) if orders else None
 
-        change(self.store, order_key(owner), with_that)
+        change_value(self.store, order_key(owner), with_that)
 
     def elsewhere(self, stored: bytes | None) -> dict[str, KeptOrder]:
         """Return the orders at other authorities."""
@@ -237,6 +237,6 @@ def orders_in(stored: bytes | None) -> dict[str, KeptOrder]:
     return dict(kept.orders) if kept else {}
 
 
-def written(orders: Mapping[str, KeptOrder]) -> bytes:
+def encode_orders(orders: Mapping[str, KeptOrder]) -> bytes:
     """Return orders as they are stored."""
-    return ORDERS.written(Memory(orders=dict(orders)))
+    return ORDERS.written(OrdersOfOwner(orders=dict(orders)))

@@ -15,7 +15,7 @@ from josepy.jwk import JWK, JWKEC, JWKRSA
 
 from proxygen.errors import IssueFailed
 from proxygen.failure import Scope, not_obtained
-from proxygen.model.material import read
+from proxygen.model.material import read_material
 from proxygen.model.x509 import key_pem
 
 LARGEST_KEY = 8 * 1024
@@ -35,13 +35,13 @@ def account_key(pem: bytes) -> JWK | None:
     if len(pem) > LARGEST_KEY:
         return None
     try:
-        found = read([("the key", pem)], None)
+        found = read_material([("the key", pem)], None)
     except IssueFailed:
         return None
-    return signing(found.keys[0][1]) if len(found.keys) == 1 else None
+    return signing_key(found.keys[0][1]) if len(found.keys) == 1 else None
 
 
-def signing(key: PrivateKeyTypes) -> JWK | None:
+def signing_key(key: PrivateKeyTypes) -> JWK | None:
     """Return a key to sign requests with, None for a kind that authorities do not take."""
     if isinstance(key, ec.EllipticCurvePrivateKey) and key.curve.name in CURVES:
         return JWKEC(key=key)
@@ -50,34 +50,34 @@ def signing(key: PrivateKeyTypes) -> JWK | None:
     return None
 
 
-def algorithm(key: JWK) -> JWASignature:
+def signature_algorithm(key: JWK) -> JWASignature:
     """Return how a key signs (RFC 7518 section 3.1)."""
     if isinstance(key, JWKRSA):
         return RS256
     return CURVES[key.key.curve.name][1]
 
 
-def brought(content: bytes) -> bytes:
+def key_of_client(content: bytes) -> bytes:
     """Return an account's key in a file of another client, PEM or JWK, as it is stored.
 
     Raise IssueFailed for anything else.
     """
     if len(content) > LARGEST_KEY:
-        raise unusable(f"it is larger than {LARGEST_KEY // 1024} KiB")
+        raise unusable_key(f"it is larger than {LARGEST_KEY // 1024} KiB")
     key = from_jwk(content) if content.lstrip().startswith(b"{") else from_pem(content)
-    if signing(key) is None:
-        raise unusable("it is of another kind")
+    if signing_key(key) is None:
+        raise unusable_key("it is of another kind")
     return key_pem(key)
 
 
 def from_pem(content: bytes) -> PrivateKeyTypes:
     """Return the one private key in PEM or DER; raise IssueFailed."""
     try:
-        found = read([("it", content)], None).keys
+        found = read_material([("it", content)], None).keys
     except IssueFailed as error:
-        raise unusable(error.what) from error
+        raise unusable_key(error.what) from error
     if len(found) != 1:
-        raise unusable("it does not hold one private key")
+        raise unusable_key("it does not hold one private key")
     return found[0][1]
 
 
@@ -85,7 +85,7 @@ def from_jwk(content: bytes) -> PrivateKeyTypes:
     """Return the private key in a JWK (RFC 7518 section 6), as certbot keeps it."""
     with suppress(ValueError, TypeError, LookupError, RecursionError):
         return Jwk(json.loads(content)).key
-    raise unusable("it is no JWK of a private key")
+    raise unusable_key("it is no JWK of a private key")
 
 
 class Jwk:
@@ -123,7 +123,7 @@ class Jwk:
         return ec.EllipticCurvePrivateNumbers(self.number("d"), public).private_key()
 
 
-def unusable(words: str) -> IssueFailed:
+def unusable_key(words: str) -> IssueFailed:
     """Return the error for a file that is no key of an account."""
     return IssueFailed(
         not_obtained("account-key-unusable", Scope.AUTHORITY, words=words, final=True)

@@ -12,10 +12,10 @@ from josepy.jwk import JWK
 
 from proxygen.errors import IssueFailed
 from proxygen.failure import Scope, not_obtained
-from proxygen.issuers.acme_answers import problem
-from proxygen.issuers.acme_failures import Refused
-from proxygen.issuers.acme_key import algorithm
-from proxygen.issuers.acme_transport import Answer, Transport, Unreached
+from proxygen.issuers.acme_answers import problem_in
+from proxygen.issuers.acme_failures import AuthorityRefused
+from proxygen.issuers.acme_key import signature_algorithm
+from proxygen.issuers.acme_transport import AcmeResponse, Transport, Unreached
 
 NONCE = re.compile(r"[A-Za-z0-9_-]{1,500}", re.ASCII)
 MOST_NONCES = 200
@@ -31,18 +31,18 @@ class Network:
         self.new_nonce = ""
         self.nonces: deque[str] = deque(maxlen=MOST_NONCES)
 
-    def get(self, url: str) -> Answer:
-        """Return what *url* answers without a signature; raise Refused or IssueFailed."""
+    def get(self, url: str) -> AcmeResponse:
+        """Return what *url* answers without a signature; raise AuthorityRefused or IssueFailed."""
         return self.accepted(self.send("GET", url, None, self.transport.end()))
 
-    def post(self, url: str, payload: bytes, key: JWK, account: str | None) -> Answer:
+    def post(self, url: str, payload: bytes, key: JWK, account: str | None) -> AcmeResponse:
         """Return the answer to *payload*, signed as *account*, or with the key itself if None.
 
-        Raise Refused or IssueFailed.
+        Raise AuthorityRefused or IssueFailed.
         """
         return self.posted(url, payload, key, account, self.transport.end())
 
-    def look(self, url: str, key: JWK, account: str) -> Answer:
+    def fetch(self, url: str, key: JWK, account: str) -> AcmeResponse:
         """Return what stands at *url* (POST-as-GET, RFC 8555 section 6.3).
 
         Asked again once when the connection breaks, as servers close idle ones at any time.
@@ -55,7 +55,9 @@ class Network:
                 raise
             return self.posted(url, b"", key, account, end)
 
-    def posted(self, url: str, payload: bytes, key: JWK, account: str | None, end: float) -> Answer:
+    def posted(
+        self, url: str, payload: bytes, key: JWK, account: str | None, end: float
+    ) -> AcmeResponse:
         """Return the answer to a request that is over at the moment *end*.
 
         A rejected nonce is replaced (RFC 8555 section 6.5).
@@ -64,7 +66,7 @@ class Network:
             signed = self.signed(url, payload, key, account, end)
             try:
                 return self.accepted(self.send("POST", url, signed, end))
-            except Refused as refused:
+            except AuthorityRefused as refused:
                 if refused.problem.kind != "badNonce":
                     raise
                 last = refused
@@ -73,7 +75,7 @@ class Network:
     def signed(self, url: str, payload: bytes, key: JWK, account: str | None, end: float) -> bytes:
         """Return the request's body (RFC 8555 section 6.2)."""
         nonce = b64decode(self.nonce(end))
-        signature = JWS.sign(payload, key, algorithm(key), nonce, url, account)
+        signature = JWS.sign(payload, key, signature_algorithm(key), nonce, url, account)
         return json.dumps(signature.to_json()).encode()
 
     def nonce(self, end: float) -> str:
@@ -89,16 +91,16 @@ class Network:
             failure = not_obtained("no-nonce", Scope.AUTHORITY, where=self.new_nonce, words=words)
             raise IssueFailed(failure) from None
 
-    def accepted(self, answer: Answer) -> Answer:
-        """Return *answer* if it is a success; raise Refused."""
+    def accepted(self, answer: AcmeResponse) -> AcmeResponse:
+        """Return *answer* if it is a success; raise AuthorityRefused."""
         if 200 <= answer.status < 300:
             return answer
-        refused = problem(answer.body)
+        refused = problem_in(answer.body)
         if not refused.detail and not refused.title:
             refused = refused.model_copy(update={"detail": f"HTTP status {answer.status}"})
-        raise Refused(refused, answer.status, answer.retry_at)
+        raise AuthorityRefused(refused, answer.status, answer.retry_at)
 
-    def send(self, method: str, url: str, body: bytes | None, end: float) -> Answer:
+    def send(self, method: str, url: str, body: bytes | None, end: float) -> AcmeResponse:
         """Return the answer to one request, and keep the nonce that it brought.
 
         After one without an answer the next begins with a new nonce: whether the authority is

@@ -11,8 +11,8 @@ from acme import messages
 from cryptography import x509
 
 from proxygen.errors import IssueFailed
-from proxygen.failure import NotObtained, not_obtained, refusing
-from proxygen.issuers.acme_account import Account, encoded
+from proxygen.failure import NotObtained, not_obtained, refusal_of_name
+from proxygen.issuers.acme_account import Account, encode_payload
 from proxygen.issuers.acme_answers import (
     TOKEN,
     Authorization,
@@ -21,8 +21,15 @@ from proxygen.issuers.acme_answers import (
     Problem,
     Status,
 )
-from proxygen.issuers.acme_failures import NO_ADVICE, Advice, Over, Refused, Unfinished, Wrong
-from proxygen.issuers.acme_transport import Answer, Pace
+from proxygen.issuers.acme_failures import (
+    NO_ADVICE,
+    Advice,
+    AuthorityRefused,
+    Over,
+    Unfinished,
+    WrongAnswer,
+)
+from proxygen.issuers.acme_transport import AcmeResponse, Pace
 from proxygen.model import persist
 from proxygen.model.certificate import DNS, HTTP, PERSIST, Certificate
 from proxygen.model.hosts import is_wildcard
@@ -86,7 +93,7 @@ class Course:
     def finalized(self, order: Order, request: bytes) -> Order:
         """Send the signing request; return the order once it is no longer processed."""
         csr = messages.CertificateRequest(csr=x509.load_pem_x509_csr(request))
-        answer = self.post(order.finalize, encoded(csr))
+        answer = self.post(order.finalize, encode_payload(csr))
         order = Order.read(answer.body)
         if order.status is Status.PROCESSING:
             self.pause(answer.retry_at, self.pace.first_pause)
@@ -96,12 +103,12 @@ class Course:
     def certificate(self, order: Order) -> bytes:
         """Return the certificate of a valid order as it was sent."""
         if order.certificate is None:
-            raise Wrong(not_obtained("no-certificate-named", where=self.url))
-        return self.look(order.certificate).body
+            raise WrongAnswer(not_obtained("no-certificate-named", where=self.url))
+        return self.poll(order.certificate).body
 
     def order(self, passing: Status) -> Order:
         """Return the order once its status is another than *passing*."""
-        for answer in self.looks(self.url):
+        for answer in self.polls(self.url):
             order = Order.read(answer.body)
             if order.status is not passing:
                 return order
@@ -109,7 +116,7 @@ class Course:
 
     def prove(self, order: Order) -> None:
         """Prove what is not proven yet: present all, answer all, then wait for each."""
-        found = [(url, Authorization.read(self.look(url).body)) for url in self.asked(order)]
+        found = [(url, Authorization.read(self.poll(url).body)) for url in self.asked(order)]
         check_names(order, [authorization for _, authorization in found])
         proofs = [self.proof(url, one) for url, one in found if one.status is Status.PENDING]
         try:
@@ -125,7 +132,7 @@ class Course:
 
     def proof(self, url: str, authorization: Authorization) -> Proof:
         """Return how an authorization is proven; raise IssueFailed if it cannot be."""
-        challenge = chosen(authorization, self.solvers, self.wanted)
+        challenge = choose_challenge(authorization, self.solvers, self.wanted)
         return Proof(url, authorization, challenge, self.solvers[challenge.type])
 
     def advice(self, proofs: list[Proof]) -> Advice:
@@ -171,41 +178,41 @@ class Course:
             solver.settle([(each.name, each.token) for each in proofs if each.solver is solver])
         self.deadline += time.monotonic() - begun
 
-    def answer(self, url: str, challenge: Challenge) -> Answer | None:
+    def answer(self, url: str, challenge: Challenge) -> AcmeResponse | None:
         """Tell the authority that it may look; it already does after a run was killed."""
         if challenge.status is not Status.PENDING:
             return None
         try:
             return self.post(str(challenge.url), b"{}")
-        except Refused:
-            if Authorization.read(self.look(url).body).status is Status.PENDING:
+        except AuthorityRefused:
+            if Authorization.read(self.poll(url).body).status is Status.PENDING:
                 raise
             return None  # the look that a killed run asked for ended just now
 
-    def settled(self, url: str, answer: Answer | None) -> Authorization:
+    def settled(self, url: str, answer: AcmeResponse | None) -> Authorization:
         """Return the authorization once it is no longer pending."""
         self.pause(answer.retry_at if answer else None, self.pace.first_pause)
-        for looked in self.looks(url):
+        for looked in self.polls(url):
             authorization = Authorization.read(looked.body)
             if authorization.status is not Status.PENDING:
                 return authorization
         raise AssertionError("looks never ends")
 
-    def looks(self, url: str) -> Iterator[Answer]:
+    def polls(self, url: str) -> Iterator[AcmeResponse]:
         """Return what stands at *url*, again and again, with growing pauses."""
         pause = self.pace.first_pause
         while True:
-            answer = self.look(url)
+            answer = self.poll(url)
             yield answer
             self.pause(answer.retry_at, pause)
             pause = min(2 * pause, self.pace.longest_pause)
 
-    def look(self, url: str) -> Answer:
+    def poll(self, url: str) -> AcmeResponse:
         """Return what stands at *url*; raise Unfinished once the time for the order is over."""
         self.check_time(0)
-        return self.account.look(url)
+        return self.account.fetch(url)
 
-    def post(self, url: str, payload: bytes) -> Answer:
+    def post(self, url: str, payload: bytes) -> AcmeResponse:
         """Return the answer to a signed request; raise as ``look`` does."""
         self.check_time(0)
         return self.account.post(url, payload)
@@ -242,21 +249,21 @@ def of_several(failures: list[NotObtained]) -> NotObtained:
     )
 
 
-def chosen(
+def choose_challenge(
     authorization: Authorization, solvers: Mapping[str, Solver], wanted: Certificate
 ) -> Challenge:
-    """Return the first challenge that is offered, in the order of *solvers*; raise Wrong.
+    """Return the first challenge that is offered, in the order of *solvers*; raise WrongAnswer.
 
     One that cannot be used is as good as none.
     """
     offered = {one.type: one for one in authorization.challenges}
     kind = next((each for each in solvers if each in offered), None)
     if kind is None:
-        raise Wrong(not_offered(authorization.name, tuple(offered), wanted))
+        raise WrongAnswer(not_offered(authorization.name, tuple(offered), wanted))
     challenge = offered[kind]
     proper = kind == PERSIST or TOKEN.fullmatch(challenge.token or "")
     if challenge.url is None or not proper:
-        raise Wrong(not_obtained("challenge-incomplete", name=authorization.name))
+        raise WrongAnswer(not_obtained("challenge-incomplete", name=authorization.name))
     return challenge
 
 
@@ -272,16 +279,16 @@ def not_offered(name: str, offered: tuple[str, ...], wanted: Certificate) -> Not
         words=", ".join(offered),
     )
     # For no name then: the others would fare no better.
-    return failure if wanted.challenge == PERSIST else refusing(name, failure)
+    return failure if wanted.challenge == PERSIST else refusal_of_name(name, failure)
 
 
 def check_names(order: Order, authorizations: list[Authorization]) -> None:
-    """Raise Wrong unless the authorizations are for names of the order."""
+    """Raise WrongAnswer unless the authorizations are for names of the order."""
     asked = {(one.type, one.name.removeprefix("*.")) for one in order.identifiers}
     foreign = {(one.identifier.type, one.identifier.name) for one in authorizations} - asked
     if foreign:
         words = ", ".join(f"{kind} {name}" for kind, name in sorted(foreign)[:10])
-        raise Wrong(not_obtained("proof-of-others", words=words))
+        raise WrongAnswer(not_obtained("proof-of-others", words=words))
 
 
 def check_valid(authorizations: list[Authorization], advice: Advice = NO_ADVICE) -> None:

@@ -13,10 +13,10 @@ from typing import Generic, TypeVar
 from proxygen.errors import IssueFailed
 from proxygen.failure import NotObtained, Scope, not_obtained
 from proxygen.issuers import acme_failures
-from proxygen.issuers.acme_answers import Directory, https
-from proxygen.issuers.acme_failures import Refused
+from proxygen.issuers.acme_answers import Directory, https_url
+from proxygen.issuers.acme_failures import AuthorityRefused
 from proxygen.issuers.acme_network import Network
-from proxygen.issuers.acme_transport import Answer, Pace, Transport
+from proxygen.issuers.acme_transport import AcmeResponse, Pace, Transport
 from proxygen.model.site import Acme
 
 T = TypeVar("T")
@@ -53,7 +53,7 @@ class Once(Generic[T]):
             return self.made
 
 
-class Server:
+class AcmeServer:
     """The server of one authority; many threads share it. Nothing is sent before it is used.
 
     *ahead* tells by how much our clock was before its own when it gave its directory, *vain* how
@@ -75,9 +75,9 @@ class Server:
     def read(self) -> Directory:
         """Read the directory; raise IssueFailed."""
         try:
-            answer = self.network.get(https(self.settings.directory))
+            answer = self.network.get(https_url(self.settings.directory))
             directory = Directory.read(answer.body)
-        except (IssueFailed, Refused, ValueError) as error:
+        except (IssueFailed, AuthorityRefused, ValueError) as error:
             raise IssueFailed(no_directory(self.settings, error)) from error
         self.network.new_nonce = directory.new_nonce
         self.transport.shared |= directory.shared
@@ -108,7 +108,7 @@ class Server:
         )
 
 
-def clock_of(answer: Answer) -> datetime | None:
+def clock_of(answer: AcmeResponse) -> datetime | None:
     """Return the time of an answer's Date header, None without one (RFC 9110 section 6.6.1).
 
     A cache adds how long it kept the answer (RFC 9111 section 5.1).
@@ -130,8 +130,8 @@ def no_directory(settings: Acme, error: Exception) -> NotObtained:
         return not_obtained(
             "no-directory", scope, of, where=where, parts=(why,), words=why.words, final=why.final
         )
-    if isinstance(error, Refused):
-        words, retry_at = acme_failures.words(error.problem), error.retry_at
+    if isinstance(error, AuthorityRefused):
+        words, retry_at = acme_failures.problem_words(error.problem), error.retry_at
         return not_obtained(
             "directory-refused", scope, of, where=where, words=words, retry_at=retry_at
         )

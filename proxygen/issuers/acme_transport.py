@@ -34,9 +34,9 @@ from proxygen import __version__
 from proxygen.dns import reach
 from proxygen.errors import IssueFailed
 from proxygen.failure import NotObtained, Scope, not_obtained
-from proxygen.host.connection import Timed, TimedTls, TooMuch, connected
-from proxygen.issuers.acme_answers import printable
-from proxygen.issuers.trusted_roots import trust
+from proxygen.host.connection import Timed, TimedTls, TooMuch, connect
+from proxygen.issuers.acme_answers import printable_text
+from proxygen.issuers.trusted_roots import trust_roots
 from proxygen.model.hosts import is_address
 
 LARGEST_ANSWER = 1024 * 1024
@@ -71,7 +71,7 @@ class Pace:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class AcmeResponse:
     """What the authority answered; *retry_at* is when it asks to come again, if it does."""
 
     status: int
@@ -96,7 +96,7 @@ class Reach:
         if host.lower() == self.host:
             self.beside.add(address)
             return True
-        return reach.allowed(address, reach.is_public, self.beside)
+        return reach.may_connect(address, reach.is_public, self.beside)
 
     def check(self, url: str) -> None:
         """Raise Unreached for a URL with an address that may not be connected to.
@@ -138,7 +138,7 @@ class Transport:
         """Return the moment of the monotonic clock at which a request that begins now is over."""
         return time.monotonic() + self.pace.answer
 
-    def send(self, method: str, url: str, body: bytes | None, end: float) -> Answer:
+    def send(self, method: str, url: str, body: bytes | None, end: float) -> AcmeResponse:
         """Return the answer to one request, complete by the moment *end*.
 
         Raise Unreached if there is none.
@@ -153,7 +153,7 @@ class Transport:
         self.down.pop(netloc_of(url), None)
         return answer
 
-    def exchange(self, method: str, url: str, body: bytes | None, seconds: float) -> Answer:
+    def exchange(self, method: str, url: str, body: bytes | None, seconds: float) -> AcmeResponse:
         """Send one request and read the bounded answer. Redirects are answers like others."""
         headers = {"User-Agent": f"proxygen/{__version__}"}
         if body is not None:
@@ -177,15 +177,15 @@ class Transport:
         response.release_conn()
         return answer
 
-    def answer(self, response: urllib3.BaseHTTPResponse) -> Answer:
+    def answer(self, response: urllib3.BaseHTTPResponse) -> AcmeResponse:
         """Read an answer."""
         if response.status < 200:  # RFC 8297: another one follows, which nobody would read
             raise ProtocolError(f"an interim answer: {response.status}")
-        body = whole(response)
+        body = whole_body(response)
         asked = response.headers.get("Retry-After")
         longest = LONGEST_WAIT if response.status < 400 else LONGEST_REFUSAL
-        retry_at = moment(asked, self.now(), longest) if asked else None
-        return Answer(response.status, response.headers, body, retry_at)
+        retry_at = retry_moment(asked, self.now(), longest) if asked else None
+        return AcmeResponse(response.status, response.headers, body, retry_at)
 
     def pool(self, url: str) -> urllib3.PoolManager:
         """Return the connections to use for *url*: direct, or by the environment's proxy."""
@@ -200,7 +200,7 @@ class Transport:
         """Return new connections that trust the authority's roots only."""
         options: dict[str, Any] = {
             "maxsize": self.connections,
-            "ssl_context": trusting(self.roots),
+            "ssl_context": trusting_context(self.roots),
             "retries": False,
         }
         if proxy:
@@ -221,11 +221,11 @@ class Transport:
         for_all = shared or (down and netloc_of(url) in map(netloc_of, self.shared))
         for_all = for_all and not isinstance(error, ABOUT_ONE)
         failure = not_obtained(
-            trouble(error, self.roots),
+            failure_code(error, self.roots),
             Scope.AUTHORITY if for_all else Scope.OWNER,
             where=url,
             server=netloc_of(url),
-            words=printable(words_of(error)),
+            words=printable_text(words_of(error)),
         )
         if down:
             self.down[netloc_of(url)] = (time.monotonic() + self.pace.down, failure)
@@ -256,13 +256,13 @@ class Connection(HTTPSConnection):
         host, seconds = self._dns_host, float(self.timeout or 0)
         allowed = partial(type(self).allows, host)
         try:
-            made = connected(host.strip("[]"), self.port or 443, seconds, allowed)
+            made = connect(host.strip("[]"), self.port or 443, seconds, allowed)
         except socket.gaierror as error:
             raise NameResolutionError(host, self, error) from error
         except TimeoutError as error:
             raise ConnectTimeoutError(self, "no connection in time") from error
         except OSError as error:
-            raise NewConnectionError(self, reason(error)) from error
+            raise NewConnectionError(self, network_words(error)) from error
         made.most = LARGEST_EXCHANGE
         return made
 
@@ -301,12 +301,12 @@ def netloc_of(url: str) -> str:
     return urlsplit(url).netloc.lower()
 
 
-def reason(error: OSError) -> str:
+def network_words(error: OSError) -> str:
     """Return an error of the network in the system's words."""
     return error.strerror or str(error) or type(error).__name__
 
 
-def whole(response: urllib3.BaseHTTPResponse) -> bytes:
+def whole_body(response: urllib3.BaseHTTPResponse) -> bytes:
     """Return the complete body; raise TooMuch if it is too large."""
     body = bytearray()
     while piece := response.read1(65536, decode_content=False):
@@ -316,25 +316,27 @@ def whole(response: urllib3.BaseHTTPResponse) -> bytes:
     return bytes(body)
 
 
-def moment(asked: str, now: datetime, longest: timedelta) -> datetime | None:
+def retry_moment(asked: str, now: datetime, longest: timedelta) -> datetime | None:
     """Return when Retry-After asks to come again (RFC 9110 section 10.2.3).
 
     That is a second off at least, and *longest* at most.
     """
     try:
-        wait = seconds(asked) if asked.strip().isdigit() else parsedate_to_datetime(asked) - now
+        wait = (
+            delay_seconds(asked) if asked.strip().isdigit() else parsedate_to_datetime(asked) - now
+        )
     except (ValueError, TypeError, OverflowError):
         return None
     return now + min(max(wait, SHORTEST_WAIT), longest)
 
 
-def seconds(asked: str) -> timedelta:
+def delay_seconds(asked: str) -> timedelta:
     """Return a number of seconds, however long its digits."""
     digits = asked.strip().lstrip("0")
     return LONGEST_REFUSAL if len(digits) > 6 else timedelta(seconds=int(digits or "0"))
 
 
-def trusting(roots: tuple[Path, ...]) -> ssl.SSLContext:
+def trusting_context(roots: tuple[Path, ...]) -> ssl.SSLContext:
     """Return a TLS context that trusts *roots* alone, or the system's if there are none.
 
     The certificates are loaded here, so that no variable that other libraries read
@@ -344,7 +346,7 @@ def trusting(roots: tuple[Path, ...]) -> ssl.SSLContext:
     context.sslsocket_class = TimedTls
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     for root in roots:
-        trust(context, root)
+        trust_roots(context, root)
     if not roots:
         context.load_default_certs()
     return context
@@ -358,7 +360,7 @@ def words_of(error: Exception) -> str:
     return said if mark and named.startswith(("Pool(host=", "Connection(host=")) else whole
 
 
-def trouble(error: Exception, roots: tuple[Path, ...]) -> str:
+def failure_code(error: Exception, roots: tuple[Path, ...]) -> str:
     """Return the code of what went wrong."""
     match error:
         case TooMuch():

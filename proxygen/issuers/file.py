@@ -13,10 +13,10 @@ from pathlib import Path
 from proxygen.errors import IssueFailed
 from proxygen.failure import NotObtained, not_obtained
 from proxygen.host import files
-from proxygen.issuers.file_apart import Apart, Unfinished
+from proxygen.issuers.file_apart import Apart, ReadUnfinished
 from proxygen.model.certificate import Certificate, FileSource, KeyAndChain, Secret
+from proxygen.model.inspection import require_usable
 from proxygen.model.material import LARGEST
-from proxygen.model.verdicts import require
 from proxygen.stores.file_failures import Failures, mark_of
 
 UNFINISHED = timedelta(days=1)
@@ -78,7 +78,7 @@ class FileIssuer:
             raise IssueFailed(known)
         return self.reader.assemble(read.contents, read.password)
 
-    def usable(self, wanted: Certificate, read: Read) -> KeyAndChain:
+    def usable(self, wanted: Certificate, read: FileContents) -> KeyAndChain:
         """Return key and chain; raise IssueFailed, which is remembered, for what is none."""
         now, failures = self.now(), self.failures
         for_names = read.mark + mark_of((), "\n".join(wanted.names).encode())
@@ -87,7 +87,7 @@ class FileIssuer:
                 raise IssueFailed(known)
         try:
             pair = self.reader.assemble(read.contents, read.password)
-        except Unfinished as error:
+        except ReadUnfinished as error:
             if failures:
                 failures.keep(wanted.owner, read.mark, error.failure, now + UNFINISHED)
             raise
@@ -96,23 +96,23 @@ class FileIssuer:
                 failures.keep(wanted.owner, read.mark, error.failure)
             raise
         try:
-            require(pair, wanted.names, now)
+            require_usable(pair, wanted.names, now)
         except IssueFailed as error:
             if failures:
                 failures.keep(wanted.owner, for_names, error.failure, now + REFUSED)
             raise
         return pair
 
-    def read(self, source: FileSource) -> Read:
+    def read(self, source: FileSource) -> FileContents:
         """Return what the files hold, as octets; raise IssueFailed."""
-        return Read(
-            contents(source.paths, source.within),
+        return FileContents(
+            read_contents(source.paths, source.within),
             self.secrets(source.password) if source.password else None,
         )
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
+class FileContents:
     """The octets of files, by name, and the password for them."""
 
     contents: tuple[tuple[str, bytes], ...]
@@ -124,7 +124,7 @@ class Read:
         return mark_of(self.contents, self.password)
 
 
-def fingerprint(source: FileSource) -> str:
+def files_fingerprint(source: FileSource) -> str:
     """Return a text that changes when one of the files does, empty if one cannot be read."""
     digest = hashlib.sha256()
     try:
@@ -138,7 +138,7 @@ def fingerprint(source: FileSource) -> str:
     return digest.hexdigest()
 
 
-def mark(source: FileSource, held: str, secrets: Callable[[Secret], bytes]) -> str:
+def files_mark(source: FileSource, held: str, secrets: Callable[[Secret], bytes]) -> str:
     """Return a text that changes when anything does because of which files could not be used.
 
     That is what they *held* (their fingerprint), where they are, and their password, which it does
@@ -155,7 +155,7 @@ def mark(source: FileSource, held: str, secrets: Callable[[Secret], bytes]) -> s
     return mark_of((*named, (held, words.encode())), password)
 
 
-def warnings(source: FileSource) -> tuple[str, ...]:
+def key_file_warnings(source: FileSource) -> tuple[str, ...]:
     """Return a sentence when others than its owner may read or write the file with the key."""
     path = source.key or source.certificate
     try:
@@ -169,7 +169,9 @@ def warnings(source: FileSource) -> tuple[str, ...]:
     )
 
 
-def contents(paths: Sequence[Path], within: Path | None = None) -> tuple[tuple[str, bytes], ...]:
+def read_contents(
+    paths: Sequence[Path], within: Path | None = None
+) -> tuple[tuple[str, bytes], ...]:
     """Return what files that belong together hold, each with its name; raise IssueFailed.
 
     *within*: the folder in which they must stand, wherever links lead.
@@ -177,11 +179,11 @@ def contents(paths: Sequence[Path], within: Path | None = None) -> tuple[tuple[s
     try:
         held = files.read_together(paths, LARGEST, within)
     except OSError as error:
-        raise IssueFailed(unreadable(error)) from error
+        raise IssueFailed(unreadable_files(error)) from error
     return tuple(zip(map(str, paths), held, strict=True))
 
 
-def unreadable(error: OSError) -> NotObtained:
+def unreadable_files(error: OSError) -> NotObtained:
     """Return why files cannot be read; what changes just now is read again soon."""
     busy = error.errno == errno.EBUSY
     return not_obtained(

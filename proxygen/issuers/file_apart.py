@@ -13,7 +13,7 @@ from proxygen.errors import IssueFailed, ServiceError
 from proxygen.failure import Failure, NotObtained, Scope, made_again, not_obtained
 from proxygen.host.processes import Companion, Ended, ToldToStop
 from proxygen.model.certificate import KeyAndChain
-from proxygen.model.material import files, refusal
+from proxygen.model.material import file_names, material_refusal
 
 READER = "proxygen.issuers.file_reader"
 PATIENCE = 90.0
@@ -26,7 +26,7 @@ OF_ITSELF = {
 }
 
 
-class Unfinished(IssueFailed):
+class ReadUnfinished(IssueFailed):
     """It was not read to its end, and that may be the fault of a busy machine."""
 
 
@@ -51,9 +51,9 @@ class Apart:
     ) -> KeyAndChain:
         """Return key and chain as ``model.assembly.assemble`` does; raise IssueFailed.
 
-        It is final where the files are to blame, Unfinished where that is likely.
+        It is final where the files are to blame, ReadUnfinished where that is likely.
         """
-        named = files(contents)
+        named = file_names(contents)
         question = {
             "files": [(name, b64encode(data).decode()) for name, data in contents],
             "password": None if password is None else b64encode(password).decode(),
@@ -61,16 +61,16 @@ class Apart:
         try:
             answer = json.loads(self.companion.ask(json.dumps(question).encode(), self.patience))
         except Ended as error:
-            kind = Unfinished if error.code == -signal.SIGKILL else IssueFailed
-            raise kind(lost(named, error.code)) from error
+            kind = ReadUnfinished if error.code == -signal.SIGKILL else IssueFailed
+            raise kind(reader_lost(named, error.code)) from error
         except TimeoutError as error:
             late = not_obtained("files-late", files=named, seconds=round(self.patience))
-            raise Unfinished(late) from error
+            raise ReadUnfinished(late) from error
         except ServiceError as error:
             raise IssueFailed(not_read(named, (error.failure,))) from error
         except ToldToStop as error:
             raise IssueFailed(not_read(named)) from error
-        return told(answer)
+        return pair_in_answer(answer)
 
 
 def not_read(named: str, parts: tuple[Failure, ...] = ()) -> NotObtained:
@@ -78,17 +78,17 @@ def not_read(named: str, parts: tuple[Failure, ...] = ()) -> NotObtained:
     return not_obtained("files-not-read", Scope.HOST, files=named, parts=parts)
 
 
-def lost(named: str, code: int) -> NotObtained:
+def reader_lost(named: str, code: int) -> NotObtained:
     """Return the failure of files whose reader ended with a code."""
     if code in OF_ITSELF:
-        return refusal(OF_ITSELF[code], files=named)
+        return material_refusal(OF_ITSELF[code], files=named)
     if code == -signal.SIGKILL:
         return not_obtained("files-reader-killed", files=named)
     words = (signal.strsignal(-code) if code < 0 else f"exit code {code}") or code
     return not_obtained("files-reader-ended", files=named, words=words)
 
 
-def told(answer: dict[str, str]) -> KeyAndChain:
+def pair_in_answer(answer: dict[str, str]) -> KeyAndChain:
     """Return what the reader found; raise its error."""
     if "bug" in answer:
         raise RuntimeError(answer["bug"])

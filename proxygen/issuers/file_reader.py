@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 
 from proxygen.errors import IssueFailed
 from proxygen.failure import NotObtained
-from proxygen.host.limits import allow, limit, questions, reply
+from proxygen.host.limits import allow_seconds, limit_resources, read_questions, write_reply
 from proxygen.model.assembly import assemble
 
 SECONDS = 20
@@ -27,16 +27,18 @@ FAILURE = TypeAdapter(NotObtained)
 
 def main() -> None:
     """Answer questions until there are no more; be killed (SIGABRT) where memory is not enough."""
-    limit(memory=MEMORY, files=FILES)
+    limit_resources(memory=MEMORY, files=FILES)
     try:
-        for question in questions(sys.stdin.buffer, LARGEST_QUESTION):
-            allow(SECONDS)
-            reply(sys.stdout.buffer, json.dumps(answered(json.loads(question))).encode())
+        for question in read_questions(sys.stdin.buffer, LARGEST_QUESTION):
+            allow_seconds(SECONDS)
+            write_reply(
+                sys.stdout.buffer, json.dumps(answer_question(json.loads(question))).encode()
+            )
     except MemoryError:
         os.abort()  # as libraries do
 
 
-def answered(question: dict[str, Any]) -> dict[str, str]:
+def answer_question(question: dict[str, Any]) -> dict[str, str]:
     """Return key and chain, why there are none, or a *bug* of ours."""
     files, password = question["files"], question["password"]
     contents = [(name, b64decode(data)) for name, data in files]

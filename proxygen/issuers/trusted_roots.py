@@ -14,7 +14,7 @@ from proxygen.host import files
 from proxygen.model.roots import LARGEST, roots
 
 
-def trust(context: ssl.SSLContext, path: Path) -> None:
+def trust_roots(context: ssl.SSLContext, path: Path) -> None:
     """Trust the CA certificates in a PEM file; raise IssueFailed if there are none."""
     try:
         held = files.read(path, LARGEST)

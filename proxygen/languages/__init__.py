@@ -13,7 +13,7 @@ ENGLISH = "en"
 
 
 @cache
-def phrases(language: str) -> Mapping[str, str]:
+def load_phrases(language: str) -> Mapping[str, str]:
     """Return the phrases of a language (``en``…) by key, such as ``label.reason``."""
     import pkgutil  # late, both: who needs no phrase needs neither
 
@@ -21,13 +21,13 @@ def phrases(language: str) -> Mapping[str, str]:
 
     text = pkgutil.get_data(__name__, f"{language}.yaml") or b""
     loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)  # of text alone, so that `no` stays one
-    return dict(flat(yaml.load(text, loader)))  # noqa: S506 - nothing but text, and our own file
+    return dict(flat_phrases(yaml.load(text, loader)))  # noqa: S506 - nothing but text, and our own file
 
 
-def flat(node: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
+def flat_phrases(node: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
     """Yield each phrase with its key, the names on the way to it joined by dots."""
     for name, below in node.items():
         if isinstance(below, Mapping):
-            yield from flat(below, f"{above}{name}.")
+            yield from flat_phrases(below, f"{above}{name}.")
         else:
             yield f"{above}{name}", str(below).strip()

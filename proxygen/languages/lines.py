@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from proxygen.credentials import concealed
+from proxygen.credentials import conceal
 
 
-def visible(text: str) -> str:
+def terminal_text(text: str) -> str:
     """Return *text* safe for a terminal: without credentials, unprintable characters escaped.
 
     Lines and tabs stay. Names of files and fields, and other programs' words, are quoted in
     messages; escape sequences and bidirectional marks in them would rewrite what is read.
     """
-    text = concealed(text)
+    text = conceal(text)
     if text.isprintable():
         return text
     return "".join(
@@ -29,18 +29,18 @@ def one_line(value: object) -> str:
     text = str(value)
     if len(text) > LONGEST_VALUE or not text.isprintable() or "  " in text:
         text = " ".join(text[: 2 * LONGEST_VALUE].split())
-    return shortened(visible(text.strip()))
+    return shorten_value(terminal_text(text.strip()))
 
 
-def shortened(text: str) -> str:
+def shorten_value(text: str) -> str:
     """Return a text cut to LONGEST_VALUE."""
     return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 1]}…"
 
 
-def sentence(text: str, name: str = "") -> str:
+def as_sentence(text: str, name: str = "") -> str:
     """Return a phrase as a sentence; a *name* or path at its beginning is not capitalized."""
     words = (each[:LONGEST_VALUE] for each in text[: 2 * LONGEST_SENTENCE].split())
-    text = visible(" ".join(words))[:LONGEST_SENTENCE]
+    text = terminal_text(" ".join(words))[:LONGEST_SENTENCE]
     first = text.partition(" ")[0].rstrip(",;:")
     named = bool(name) and first == name
     if text and not named and not {*first} & set("./_`"):

@@ -11,13 +11,19 @@ from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes as P
 from proxygen.errors import IssueFailed
 from proxygen.failure import Failure, NotObtained, Scope
 from proxygen.model.certificate import KeyAndChain
-from proxygen.model.material import Material, files, read, readable, refusal
+from proxygen.model.material import (
+    Material,
+    file_names,
+    material_refusal,
+    read_material,
+    unreadable_as,
+)
 from proxygen.model.x509 import (
     certificate_pem,
     der,
-    identity,
+    identity_facts,
+    is_issued_by,
     is_self_signed,
-    issued,
     key_pem,
     public_key,
     spki,
@@ -32,11 +38,11 @@ def assemble(contents: Sequence[tuple[str, bytes]], password: bytes | None = Non
     root; other certificates are left out. Raise IssueFailed (final), which says which file is wrong
     and how.
     """
-    material = read(contents, password)
-    with readable("material-unreadable", files=files(contents)):
+    material = read_material(contents, password)
+    with unreadable_as("material-unreadable", files=file_names(contents)):
         key = the_key(material, contents)
         leaf = the_leaf(material, key, contents)
-        chain = linked(leaf, [certificate for _, certificate in material.certificates])
+        chain = linked_chain(leaf, [certificate for _, certificate in material.certificates])
         return KeyAndChain(key_pem(key), b"".join(map(certificate_pem, chain)))
 
 
@@ -44,10 +50,10 @@ def the_key(material: Material, contents: Sequence[tuple[str, bytes]]) -> Privat
     """Return the one private key; the same key in two places counts once."""
     different = {spki(key.public_key()): key for _, key in material.keys}
     if not different:
-        raise IssueFailed(absent("no-key", material, contents))
+        raise IssueFailed(absent_material("no-key", material, contents))
     if len(different) > 1:
         where = tuple(dict.fromkeys(file for file, _ in material.keys))
-        raise IssueFailed(refusal("two-keys", files=where))
+        raise IssueFailed(material_refusal("two-keys", files=where))
     return material.keys[0][1]
 
 
@@ -57,33 +63,41 @@ def the_leaf(
     """Return the certificate of the key; the newest one if several were issued for it."""
     found = [certificate for _, certificate in material.certificates]
     if not found:
-        raise IssueFailed(absent("no-certificate", material, contents))
+        raise IssueFailed(absent_material("no-certificate", material, contents))
     wanted = spki(key.public_key())
     candidates = [certificate for certificate in found if public_key(certificate) == wanted]
     if not candidates:
-        parts = tuple(dict.fromkeys(starmap(there, material.certificates)))
-        raise IssueFailed(refusal("no-certificate-of-key", parts, file=material.keys[0][0]))
+        parts = tuple(dict.fromkeys(starmap(certificate_part, material.certificates)))
+        raise IssueFailed(
+            material_refusal("no-certificate-of-key", parts, file=material.keys[0][0])
+        )
     return max(candidates, key=lambda leaf: (leaf.not_valid_before_utc, der(leaf)))
 
 
-def there(file: str, certificate: x509.Certificate) -> Failure:
+def certificate_part(file: str, certificate: x509.Certificate) -> Failure:
     """Return which certificate a file holds, as part of a failure."""
-    facts = {"file": file} | identity(certificate)
+    facts = {"file": file} | identity_facts(certificate)
     return Failure("certificate-there", Scope.OWNER, facts=tuple(facts.items()))
 
 
-def absent(what: str, material: Material, contents: Sequence[tuple[str, bytes]]) -> NotObtained:
+def absent_material(
+    what: str, material: Material, contents: Sequence[tuple[str, bytes]]
+) -> NotObtained:
     """Return the failure for a missing key or certificate; it names what was found instead."""
     others = ", ".join(material.others[:5])
     code = f"{what}-but" if others else f"{what}-found"
-    return refusal(code, files=files(contents), others=others)
+    return material_refusal(code, files=file_names(contents), others=others)
 
 
-def linked(leaf: x509.Certificate, others: Sequence[x509.Certificate]) -> list[x509.Certificate]:
+def linked_chain(
+    leaf: x509.Certificate, others: Sequence[x509.Certificate]
+) -> list[x509.Certificate]:
     """Return the leaf, its issuer, the issuer's issuer and so on, without a root."""
     chain = [leaf]
     while not is_self_signed(chain[-1]):
-        issuers = [other for other in others if other not in chain and issued(chain[-1], other)]
+        issuers = [
+            other for other in others if other not in chain and is_issued_by(chain[-1], other)
+        ]
         if not issuers:
             return chain
         # A CA may be there both as a root and cross-signed: the one that lives longest serves.

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from proxygen.errors import Mistake, Origin
-from proxygen.model.mistakes import unknown
+from proxygen.model.mistakes import unknown_name
 from proxygen.model.schema import Application, BackendFields, LocationFields
 from proxygen.model.site import Backend, Location, Upstream
 from proxygen.model.yaml import Document
@@ -35,12 +35,12 @@ def wrong_in(
     """Yield the mistakes of one backend."""
     application = applications.get(fields.application)
     if application is None:
-        reason, remedy = unknown(fields.application, sorted(applications))
+        reason, remedy = unknown_name(fields.application, sorted(applications))
         where = document.origin("backends", name, "application")
         reason = reason.replace("field", "application")
         yield Mistake(where, f"backends.{name}.application", reason, remedy, code="no-application")
         return
-    locations = merged(fields, application)
+    locations = merge_locations(fields, application)
     needed = sorted({each["upstream"] for each in locations.values() if "upstream" in each})
     if not set(needed) & fields.upstreams.keys():
         yield Mistake(
@@ -99,7 +99,7 @@ def wrong_at(
 def in_circles(locations: Mapping[str, Mapping[str, Any]]) -> set[str]:
     """Return the paths whose redirects lead back to themselves, maybe through others."""
     redirects = {path: each["redirect"] for path, each in locations.items() if "redirect" in each}
-    leads = {path: taker(redirect, locations) for path, redirect in redirects.items()}
+    leads = {path: location_taking(redirect, locations) for path, redirect in redirects.items()}
     found, passed = set[str](), set[str]()
     for start in leads:
         way, here = list[str](), start
@@ -112,7 +112,7 @@ def in_circles(locations: Mapping[str, Mapping[str, Any]]) -> set[str]:
     return found
 
 
-def taker(asked: str, locations: Mapping[str, Mapping[str, Any]]) -> str | None:
+def location_taking(asked: str, locations: Mapping[str, Mapping[str, Any]]) -> str | None:
     """Return the path of the location that serves a path, as nginx chooses it."""
     if asked in locations:
         return asked
@@ -129,7 +129,7 @@ def backend(name: str, fields: BackendFields, application: Application, where: O
     without asking for the password.
     """
     locations = []
-    for path, values in merged(fields, application).items():
+    for path, values in merge_locations(fields, application).items():
         known = values.get("upstream") in fields.upstreams
         if known or values.get("redirect") or values.get("password"):
             upstream = values["upstream"] if known else None
@@ -143,18 +143,18 @@ def backend(name: str, fields: BackendFields, application: Application, where: O
     )
 
 
-def merged(fields: BackendFields, application: Application) -> dict[str, dict[str, Any]]:
+def merge_locations(fields: BackendFields, application: Application) -> dict[str, dict[str, Any]]:
     """Return the fields of each location by its path; the model's come before the application's."""
-    found = {path: said(location) for path, location in application.locations.items()}
+    found = {path: said_of_location(location) for path, location in application.locations.items()}
     for values in found.values():
         upstream = values.get("upstream")
         if upstream not in fields.upstreams and upstream in application.instead:
             values["upstream"] = application.instead[upstream]
     for path, location in fields.locations.items():
-        found[path] = found.get(path, {}) | said(location)
+        found[path] = found.get(path, {}) | said_of_location(location)
     return found
 
 
-def said(location: LocationFields) -> dict[str, Any]:
+def said_of_location(location: LocationFields) -> dict[str, Any]:
     """Return the fields of a location that are set."""
     return location.model_dump(exclude_none=True)

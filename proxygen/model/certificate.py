@@ -86,7 +86,7 @@ class Certificate:
     *key_type_said*: the model asks for *key_type*, which otherwise is the default. *challenge* is
     how names are proven (RFC 8555 section 8), *solver* the name of the solver that writes its DNS
     records. *strict*: all names or none. *unchecked* are names that are not checked before an
-    order; *looked_at_by* changes when the way changes in which the others are checked.
+    order; *checked_by* changes when the way changes in which the others are checked.
     """
 
     owner: str
@@ -102,7 +102,7 @@ class Certificate:
     solver: str | None = None
     strict: bool = False
     unchecked: tuple[str, ...] = ()
-    looked_at_by: str = ""
+    checked_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,10 +185,10 @@ class Bundle:
 
     def covers(self, name: str) -> bool:
         """Return whether a client that asks for *name* accepts this certificate's names."""
-        return name in self.names or any(matches(pattern, name) for pattern in self.names)
+        return name in self.names or any(san_matches(pattern, name) for pattern in self.names)
 
 
-def matches(pattern: str, name: str) -> bool:
+def san_matches(pattern: str, name: str) -> bool:
     """Return whether the SAN *pattern* covers *name* (RFC 9525 section 6.3).
 
     A wildcard is the whole leftmost label and covers exactly one label.

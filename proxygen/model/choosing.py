@@ -17,13 +17,13 @@ from pathlib import PurePath
 from typing import NamedTuple
 
 from proxygen.errors import MOST_MISTAKES, Mistake, ModelError, Origin
-from proxygen.model import provable, rules
-from proxygen.model.former import CONFIRM, FormerFile, Past, SetAside, Source
+from proxygen.model import proofs, rules
+from proxygen.model.former import CONFIRM, FormerFile, PastModel, SetAside, Source
 from proxygen.model.placed import KEY, Earlier, Placed, PlacedOf
 from proxygen.model.removals import HeldText, Removing
 from proxygen.model.schema import Included
 from proxygen.model.site import Owner, Site
-from proxygen.model.sources import MOST_KEPT, Inclusion, Read, ReadBefore
+from proxygen.model.sources import MOST_KEPT, Inclusion, ParsedFile, ReadBefore
 from proxygen.model.yaml import Document, is_said
 
 MOST_ROUNDS = 20
@@ -64,15 +64,15 @@ class Choice:
     that changes.
     """
 
-    first: Read
+    first: ParsedFile
     found: Inclusion
-    past: Past
+    past: PastModel
     bare: Site
     placed_of: PlacedOf
     read_once: ReadBefore
     is_public_suffix: Callable[[str], bool]
     earlier: Callable[[], Earlier]
-    now: dict[str, Read] = field(default_factory=dict)
+    now: dict[str, ParsedFile] = field(default_factory=dict)
     former: dict[str, FormerFile] = field(default_factory=dict)
     aside: dict[str, list[Mistake]] = field(default_factory=dict)
     dropped: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
@@ -105,12 +105,12 @@ class Choice:
 
     # What counts.
 
-    def as_once(self, name: str) -> Read | None:
+    def as_once(self, name: str) -> ParsedFile | None:
         """Return an included file as it was last right."""
         known = self.former.get(name)
         return self.read_once.file(known.source, Included) if known else None
 
-    def chosen(self, name: str) -> Read | None:
+    def chosen(self, name: str) -> ParsedFile | None:
         """Return the content of a file that counts."""
         if name == self.first.name:
             return self.first
@@ -118,7 +118,7 @@ class Choice:
             return self.held[name].read
         return self.as_once(name) if name in self.aside else self.now[name]
 
-    def files(self) -> Iterator[tuple[str, Read, bool]]:
+    def files(self) -> Iterator[tuple[str, ParsedFile, bool]]:
         """Yield each file that counts, and whether it counts as it was last right."""
         yield self.first.name, self.first, False
         for name in dict.fromkeys([*self.found.masks, *self.aside]):
@@ -191,10 +191,10 @@ class Choice:
             self.choose(alone)
         if self.fatal:
             every = [*self.fatal, *(each for _, each in told)]
-            raise ModelError(ordered([*every, *self.told()]))
+            raise ModelError(ordered_mistakes([*every, *self.told()]))
         removing = self.hold_back()
         if self.fatal:
-            raise ModelError(ordered([*self.fatal, *self.told()]))
+            raise ModelError(ordered_mistakes([*self.fatal, *self.told()]))
         there = {name: {*many, *self.borne.get(name, ())} for name, many in self.aside.items()}
         told = [(name, each) for name, each in told if not self.is_anothers(name, each, there)]
         for name, each in told:
@@ -203,7 +203,9 @@ class Choice:
                 there[name].add(each)
         site = replace(
             self.with_held(),
-            mistakes=ordered([*(each for _, each in told), *self.told()])[: MOST_MISTAKES + 1],
+            mistakes=ordered_mistakes([*(each for _, each in told), *self.told()])[
+                : MOST_MISTAKES + 1
+            ],
             set_aside=tuple(self.set_aside()),
             held_back=tuple(removing.told(self.dropped)),
             missing=tuple(sorted(self.found.missing)),
@@ -228,9 +230,9 @@ class Choice:
     def of_the_whole(self) -> Iterator[Mistake]:
         """Yield the mistakes of the files together, except for double claims."""
         site, documents, main = self.site(), self.documents(), self.first.document
-        yield from rules.broken(site, main, documents)
-        yield from provable.broken(site, main, documents)
-        suffixes = tuple(provable.public_suffixes(site, documents, self.is_public_suffix))
+        yield from rules.rule_mistakes(site, main, documents)
+        yield from proofs.name_mistakes(site, main, documents)
+        suffixes = tuple(proofs.public_suffixes(site, documents, self.is_public_suffix))
         self.of_suffixes.update(suffixes)
         yield from suffixes
         yield from self.of_the_held()
@@ -282,7 +284,9 @@ class Choice:
             if name not in self.aside and self.was_lost(name, mistake):
                 return self.put_aside(name, mistake)
             if mistake.against and self.is_new(mistake.against.file):
-                return self.put_aside(mistake.against.file, reverse(mistake, mistake.against))
+                return self.put_aside(
+                    mistake.against.file, reversed_mistake(mistake, mistake.against)
+                )
             main = self.past.former.main
             same = main is not None and main.source.text == self.first.source.text
             ours = mistake in self.of_suffixes or mistake in self.alone
@@ -378,7 +382,7 @@ class Choice:
         if placed is None:
             raise ValueError("nobody has a better claim than the global URL")
         if claim == KEY + placed.key:
-            return twice(placed.typed, placed.where, other.where if other else placed.where)
+            return twice_mistake(placed.typed, placed.where, other.where if other else placed.where)
         first = other.owner if other else self.bare.main
         if placed.owner is None or first is None:
             raise ValueError(f"{claim} is claimed by nobody")
@@ -504,7 +508,7 @@ class Choice:
 
         def wrong(*domains: Owner) -> set[Mistake]:
             given = replace(site, domains=domains), main, files
-            return {*rules.broken(*given), *provable.broken(*given)} - without
+            return {*rules.rule_mistakes(*given), *proofs.name_mistakes(*given)} - without
 
         without: set[Mistake] = set()
         without = wrong()
@@ -525,7 +529,7 @@ class Choice:
             return
         site = replace(self.bare, domains=owners_of(self.placed()))
         documents = {name: each.read.document for name, each in self.held.items()}
-        for each in provable.of_others(site, {**self.documents(), **documents}):
+        for each in proofs.of_others(site, {**self.documents(), **documents}):
             if each.where.file in self.held or (each.against and each.against.file in self.held):
                 yield each
 
@@ -561,7 +565,7 @@ class Choice:
         told = {name: each for name, each in {**self.borne, **self.aside}.items() if each}
         for name in sorted(told, key=lambda each: PurePath(each).parts):
             lost = tuple(sorted(self.dropped.get(name, ())))
-            many = ordered(told[name])[: max(1, left)]
+            many = ordered_mistakes(told[name])[: max(1, left)]
             left -= len(many)
             yield SetAside(name, many, self.kept_by(name), lost)
 
@@ -613,19 +617,19 @@ def place_of(name: str, main: Source) -> str:
     return str(main.folder / below.relative_to(above)) if below.is_relative_to(above) else name
 
 
-def reverse(mistake: Mistake, there: Origin) -> Mistake:
+def reversed_mistake(mistake: Mistake, there: Origin) -> Mistake:
     """Return a mistake between two places as one of the other place, which changed."""
     what = f"this makes {mistake.where} wrong: {mistake.reason}"
     remedy = "remove it here, or correct the other place first"
     return Mistake(there, "", what, remedy, mistake.where, code=mistake.code)
 
 
-def twice(typed: str, where: Origin, first: Origin) -> Mistake:
+def twice_mistake(typed: str, where: Origin, first: Origin) -> Mistake:
     """Return the mistake of a domain that is in two places."""
     reason = f"duplicate domain: it stands at {first} already"
     return Mistake(where, f"domains.{typed}", reason, "keep one of the two", first, code="twice")
 
 
-def ordered(mistakes: Iterable[Mistake]) -> tuple[Mistake, ...]:
+def ordered_mistakes(mistakes: Iterable[Mistake]) -> tuple[Mistake, ...]:
     """Return the mistakes in the order of the files, each once."""
     return tuple(sorted(dict.fromkeys(mistakes), key=lambda mistake: mistake.where))

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from proxygen.errors import Mistake
-from proxygen.languages.lines import visible
+from proxygen.languages.lines import terminal_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ def nowhere(folder: Path) -> bool:  # noqa: ARG001
 
 
 @dataclass(frozen=True, slots=True)
-class Past:
+class PastModel:
     """The model as it was last right, and how much of it counts.
 
     *confirmed*: a person confirms every removal. *is_there* returns whether a folder exists.
@@ -117,7 +117,7 @@ class SetAside:
 
     def __str__(self) -> str:
         lost = f"; not served: {', '.join(self.lost[:MOST_NAMED])}" if self.lost else ""
-        return visible("\n".join([f"{self.words}{lost}", *map(str, self.mistakes)]))
+        return terminal_text("\n".join([f"{self.words}{lost}", *map(str, self.mistakes)]))
 
     def as_json(self) -> dict[str, Any]:
         """Return it as ``--json`` prints it."""
@@ -170,7 +170,7 @@ class Removal:
         what = f"the removal of {many} is held back: {WORDS[self.why]}: {named}{rest}"
         if self.lost:
             what += f"; not served, as what they need is gone: {', '.join(self.lost[:MOST_NAMED])}"
-        return visible(f"{what}\n  at: {self.file}\n  do: {CONFIRM}")
+        return terminal_text(f"{what}\n  at: {self.file}\n  do: {CONFIRM}")
 
     def as_json(self) -> dict[str, Any]:
         """Return it as ``--json`` prints it."""

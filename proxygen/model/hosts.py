@@ -5,8 +5,8 @@ from __future__ import annotations
 import ipaddress
 import re
 
-from proxygen.credentials import NOT_SHOWN, looks_secret, quoted
-from proxygen.model.name_flaws import HOST_REMEDY, flaw
+from proxygen.credentials import NOT_SHOWN, may_be_secret, quote_value
+from proxygen.model.name_flaws import HOST_REMEDY, name_flaw
 
 LONGEST_NAME = 253
 LABEL = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
@@ -25,7 +25,7 @@ class BadName(ValueError):
     """
 
     def __init__(self, reason: str, remedy: str, value: object = None) -> None:
-        self.reason = reason.replace("{}", quoted(value))
+        self.reason = reason.replace("{}", quote_value(value))
         super().__init__(self.reason)
         self.hidden = reason.replace("{}", NOT_SHOWN)
         self.remedy = remedy
@@ -77,8 +77,8 @@ def no_host_name(name: str) -> BadName:
     """Return the error for what is not a host name; it tells the first thing that is wrong."""
     if like_an_address(name) and not name.strip("0123456789."):
         return BadName("{} is neither a host name nor an IP address", HOST_REMEDY, name)
-    why, remedy = flaw(name)
-    if looks_secret(name) or not why:
+    why, remedy = name_flaw(name)
+    if may_be_secret(name) or not why:
         return BadName("{} is not a host name", HOST_REMEDY, name)
     said = "{}: " if why.endswith("in a host name") else "{} is not a host name: "
     return BadName(said + why, remedy, name)
@@ -90,7 +90,7 @@ def extra_name(text: str) -> str:
     ``*.`` stands for one label before a name of at least two (RFC 9525 section 6.3); addresses
     come in their shortest form (RFC 5952). Raises BadName.
     """
-    if found := shortest(text):
+    if found := shortest_address(text):
         return found
     if "*" not in text:
         return host_name(text)
@@ -103,7 +103,7 @@ def extra_name(text: str) -> str:
     return name
 
 
-def shortest(text: str) -> str | None:
+def shortest_address(text: str) -> str | None:
     """Return an address in its shortest form (RFC 5952); None for anything else.
 
     An IPv6 address may be in brackets, as in a URL. One with a zone (``%eth0``) is refused: only
@@ -129,7 +129,7 @@ def example_of(wildcard: str) -> str:
     return "proxygen-probe"[:room].rstrip("-") + wildcard[1:]
 
 
-def readable(name: str) -> str:
+def readable_name(name: str) -> str:
     """Return a name for messages: ``bücher.example (xn--bcher-kva.example)``.
 
     U-labels come first (RFC 5890 section 2.3.2.1); a name without A-labels is returned as it is.

@@ -74,7 +74,7 @@ class Layout:
 
     def lineage(self, host: str) -> Path:
         """Return the link to the folder in which hooks find a certificate, named after its URL."""
-        return self.lineages / "live" / stem(host)
+        return self.lineages / "live" / file_stem(host)
 
     @property
     def lineages(self) -> Path:
@@ -151,15 +151,15 @@ class Live:
 
 def certificate_file(owner: str, digest: str) -> str:
     """Return the name of the file with the owner's key and chain of that digest."""
-    return f"{stem(owner)}-{digest[:16]}.pem"
+    return f"{file_stem(owner)}-{digest[:16]}.pem"
 
 
 def chain_file(owner: str, digest: str) -> str:
     """Return the name of the file with the chain of that digest alone, without the key."""
-    return f"{stem(owner)}-{digest[:16]}{CHAIN}"
+    return f"{file_stem(owner)}-{digest[:16]}{CHAIN}"
 
 
-def stem(owner: str) -> str:
+def file_stem(owner: str) -> str:
     """Return a file name for *owner*, bounded in length and different for different owners.
 
     An owner is ``global`` or a host name in A-labels, so it consists of letters, digits, dots and

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from proxygen.errors import IssueFailed
 from proxygen.failure import Failure, NotObtained, Value, not_obtained
-from proxygen.model.parameters import LONGEST_NUMBER, costly
+from proxygen.model.parameters import LONGEST_NUMBER, costly_parameters
 
 LARGEST = 1024 * 1024
 MOST_CERTIFICATES = 20
@@ -37,7 +37,7 @@ CERTIFICATES = ("CERTIFICATE", "X509 CERTIFICATE", "TRUSTED CERTIFICATE")
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class PemBlock:
     """One PEM block: its label, and the text between its delimiters."""
 
     label: str
@@ -73,19 +73,21 @@ class Material:
     others: tuple[str, ...]
 
 
-def read(contents: Sequence[tuple[str, bytes]], password: bytes | None) -> Material:
+def read_material(contents: Sequence[tuple[str, bytes]], password: bytes | None) -> Material:
     """Return what the files hold, in their order; *contents* are file names with bytes.
 
     Raise IssueFailed, which names the file, for what cannot be read, for a wrong or missing
     password, and for too large or too many files.
     """
     if sum(len(data) for _, data in contents) > LARGEST:
-        raise IssueFailed(refusal("files-too-large", files=files(contents), most=LARGEST // 1024))
+        raise IssueFailed(
+            material_refusal("files-too-large", files=file_names(contents), most=LARGEST // 1024)
+        )
     keys: list[tuple[str, PrivateKey]] = []
     certificates: list[tuple[str, x509.Certificate]] = []
     others: list[str] = []
     for file, data in contents:
-        for thing in things(file, data, password):
+        for thing in read_file(file, data, password):
             if isinstance(thing, x509.Certificate):
                 certificates.append((file, thing))
             elif isinstance(thing, str):
@@ -93,16 +95,18 @@ def read(contents: Sequence[tuple[str, bytes]], password: bytes | None) -> Mater
             else:
                 keys.append((file, thing))
         if len(certificates) > MOST_CERTIFICATES:
-            raise IssueFailed(refusal("many-certificates", file=file, most=MOST_CERTIFICATES))
+            raise IssueFailed(
+                material_refusal("many-certificates", file=file, most=MOST_CERTIFICATES)
+            )
     return Material(tuple(keys), tuple(certificates), tuple(dict.fromkeys(others)))
 
 
-def things(
+def read_file(
     file: str, data: bytes, password: bytes | None
 ) -> Iterator[PrivateKey | x509.Certificate | str]:
     """Yield the keys and certificates of one file, recognized by its content, not by its name."""
     if not data.strip():
-        raise IssueFailed(refusal("file-empty", file=file))
+        raise IssueFailed(material_refusal("file-empty", file=file))
     if DELIMITER.search(data):
         yield from from_pem(file, data, password)
     elif PFX.match(data):
@@ -115,45 +119,47 @@ def from_pem(
     file: str, data: bytes, password: bytes | None
 ) -> Iterator[PrivateKey | x509.Certificate | str]:
     """Yield what the PEM blocks hold; for a label of no use here, the label."""
-    found = tuple(blocks(file, data))
+    found = tuple(pem_blocks(file, data))
     if sum("PRIVATE KEY" in block.label for block in found) > MOST_KEYS:
-        raise IssueFailed(refusal("many-keys", file=file, most=MOST_KEYS))
+        raise IssueFailed(material_refusal("many-keys", file=file, most=MOST_KEYS))
     if sum(block.label in CERTIFICATES for block in found) > MOST_CERTIFICATES:
-        raise IssueFailed(refusal("many-certificates", file=file, most=MOST_CERTIFICATES))
+        raise IssueFailed(material_refusal("many-certificates", file=file, most=MOST_CERTIFICATES))
     for block in found:
         if block.label.endswith("PRIVATE KEY"):
-            yield key(file, block.pem, password, block.der)
+            yield private_key(file, block.pem, password, block.der)
         elif block.label in CERTIFICATES:
-            yield certificate(file, block)
+            yield certificate_of(file, block)
         else:
             yield block.label
 
 
-def blocks(file: str, data: bytes) -> Iterator[Block]:
+def pem_blocks(file: str, data: bytes) -> Iterator[PemBlock]:
     """Yield the PEM blocks (RFC 7468) in one pass; the text around them is ignored."""
     begin: re.Match[bytes] | None = None
     for mark in DELIMITER.finditer(data):
         is_end = mark[1] == b"END"
         if is_end and begin and begin[2] == mark[2]:
-            yield Block(mark[2].decode(), data[begin.end() : mark.start()])
+            yield PemBlock(mark[2].decode(), data[begin.end() : mark.start()])
         elif begin or is_end:
             label = (begin or mark)[2].decode()
-            raise IssueFailed(refusal("block-incomplete", file=file, label=label))
+            raise IssueFailed(material_refusal("block-incomplete", file=file, label=label))
         begin = None if is_end else mark
     if begin:
         label = begin[2].decode()
-        raise IssueFailed(refusal("block-without-end", file=file, label=label))
+        raise IssueFailed(material_refusal("block-without-end", file=file, label=label))
 
 
-def certificate(file: str, block: Block) -> x509.Certificate:
+def certificate_of(file: str, block: PemBlock) -> x509.Certificate:
     """Return the certificate of a block."""
     if block.label == "TRUSTED CERTIFICATE":
-        raise IssueFailed(refusal("trusted-certificate", file=file))
-    with readable("file-certificate-unreadable", file=file):
-        return modest(file, x509.load_pem_x509_certificate(Block("CERTIFICATE", block.body).pem))
+        raise IssueFailed(material_refusal("trusted-certificate", file=file))
+    with unreadable_as("file-certificate-unreadable", file=file):
+        return modest_certificate(
+            file, x509.load_pem_x509_certificate(PemBlock("CERTIFICATE", block.body).pem)
+        )
 
 
-def modest(file: str, found: x509.Certificate) -> x509.Certificate:
+def modest_certificate(file: str, found: x509.Certificate) -> x509.Certificate:
     """Return a certificate whose key clients can use in time; raise IssueFailed for another."""
     try:
         public = found.public_key()
@@ -161,32 +167,34 @@ def modest(file: str, found: x509.Certificate) -> x509.Certificate:
         return found
     if isinstance(public, RSAPublicKey) and public.key_size > LONGEST_NUMBER:
         bits, most = public.key_size, LONGEST_NUMBER
-        raise IssueFailed(refusal("large-certificate-key", file=file, bits=bits, most=most))
+        raise IssueFailed(
+            material_refusal("large-certificate-key", file=file, bits=bits, most=most)
+        )
     return found
 
 
 def read_cheaply(code: str, file: str, der: bytes) -> None:
     """Raise IssueFailed if reading a key would cost too much."""
-    if why := costly(der):
-        raise IssueFailed(refusal(code, parts=(why,), file=file))
+    if why := costly_parameters(der):
+        raise IssueFailed(material_refusal(code, parts=(why,), file=file))
 
 
-def key(file: str, data: bytes, password: bytes | None, der: bytes) -> PrivateKey:
+def private_key(file: str, data: bytes, password: bytes | None, der: bytes) -> PrivateKey:
     """Return the private key in *data*, PEM or DER; *der* is its DER form in any case.
 
     A password that is not needed is ignored.
     """
     load = load_pem_private_key if data.startswith(b"-----") else load_der_private_key
     if len(data) > LARGEST_KEY:
-        raise IssueFailed(refusal("large-key", file=file, most=LARGEST_KEY // 1024))
+        raise IssueFailed(material_refusal("large-key", file=file, most=LARGEST_KEY // 1024))
     read_cheaply("key-costly", file, der)
-    with readable("file-key-unreadable", file=file):
+    with unreadable_as("file-key-unreadable", file=file):
         try:
             return load(data, None)
         except TypeError:  # it is encrypted
             if not password:
-                raise IssueFailed(refusal("key-encrypted", file=file)) from None
-    with readable("file-key-password", file=file):
+                raise IssueFailed(material_refusal("key-encrypted", file=file)) from None
+    with unreadable_as("file-key-password", file=file):
         return load(data, password)
 
 
@@ -194,18 +202,18 @@ def from_pkcs12(
     file: str, data: bytes, password: bytes | None
 ) -> Iterator[PrivateKey | x509.Certificate]:
     """Yield what a PKCS#12 file holds; a file without a password opens with any."""
-    loaded = opened(file, data, password)
+    loaded = open_pkcs12(file, data, password)
     if loaded.key:
         yield loaded.key
     for entry in (loaded.cert, *loaded.additional_certs):
         if entry:
-            yield modest(file, entry.certificate)
+            yield modest_certificate(file, entry.certificate)
 
 
-def opened(file: str, data: bytes, password: bytes | None) -> pkcs12.PKCS12KeyAndCertificates:
+def open_pkcs12(file: str, data: bytes, password: bytes | None) -> pkcs12.PKCS12KeyAndCertificates:
     """Return the contents of a PKCS#12 file."""
     read_cheaply("pkcs12-costly", file, data)
-    with readable("pkcs12-password" if password else "pkcs12-without-password", file=file):
+    with unreadable_as("pkcs12-password" if password else "pkcs12-without-password", file=file):
         try:
             return pkcs12.load_pkcs12(data, password or None)
         except ValueError:
@@ -223,13 +231,13 @@ def from_der(file: str, data: bytes, password: bytes | None) -> PrivateKey | x50
     except Exception as error:
         # See `readable`: no certificate, whatever the reason.
         if not DER_KEY.match(data):
-            raise IssueFailed(refusal("no-material", file=file)) from error
-        return key(file, data, password, data)
-    return modest(file, found)
+            raise IssueFailed(material_refusal("no-material", file=file)) from error
+        return private_key(file, data, password, data)
+    return modest_certificate(file, found)
 
 
 @contextmanager
-def readable(code: str, **facts: Value) -> Iterator[None]:
+def unreadable_as(code: str, **facts: Value) -> Iterator[None]:
     """Raise IssueFailed, with the library's words, for what cannot be read in a block."""
     try:
         yield
@@ -239,15 +247,15 @@ def readable(code: str, **facts: Value) -> Iterator[None]:
         # Input from outside: the library names neither all its errors nor a common parent.
         words = str(error)[:300] or repr(error)
         raise IssueFailed(
-            replace(refusal(code), facts=tuple(facts.items()), words=words)
+            replace(material_refusal(code), facts=tuple(facts.items()), words=words)
         ) from error
 
 
-def refusal(code: str, parts: tuple[Failure, ...] = (), **facts: Value) -> NotObtained:
+def material_refusal(code: str, parts: tuple[Failure, ...] = (), **facts: Value) -> NotObtained:
     """Return the failure of a file that stays wrong until somebody changes it."""
     return replace(not_obtained(code, parts=parts, final=True), facts=tuple(facts.items()))
 
 
-def files(contents: Sequence[tuple[str, bytes]]) -> str:
+def file_names(contents: Sequence[tuple[str, bytes]]) -> str:
     """Return the names of the files, for a message."""
     return ", ".join(dict.fromkeys(file for file, _ in contents)) or "no file"

@@ -12,8 +12,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from proxygen import DOCUMENTS
-from proxygen.credentials import HIDDEN, NOT_SHOWN, kind_of, looks_secret, quoted
-from proxygen.errors import Mistake, did_you_mean, nearest
+from proxygen.credentials import HIDDEN, NOT_SHOWN, kind_of, may_be_secret, quote_value
+from proxygen.errors import Mistake, did_you_mean, nearest_words
 from proxygen.model.yaml import Document
 
 Path = tuple[str | int, ...]
@@ -47,7 +47,7 @@ def mistakes_of(
     document: Document, error: ValidationError, grammar: type[BaseModel]
 ) -> Iterator[Mistake]:
     """Yield a mistake for each error of validating the document against *grammar*."""
-    reading = Reading(document, grammar)
+    reading = DocumentMistakes(document, grammar)
     details = error.errors(include_url=False)
     reading.unsaid = {path for each in details if (path := reading.wrong_key(each))}
     for detail in details:
@@ -60,7 +60,7 @@ CODES = {"extra_forbidden": "unknown-field", "missing": "missing"}
 
 
 @dataclass
-class Reading:
+class DocumentMistakes:
     """Turns the errors of a document read against *grammar* into mistakes that show no secret.
 
     *unsaid* are the places of unknown keys, any of which may be a secret too.
@@ -75,7 +75,7 @@ class Reading:
         """Whether the file is probably not a model: a required key is missing."""
         needed = schema_of(self.grammar).get("required", [])
         present = self.document.value
-        return not all(name in present or nearest(name, present) for name in needed)
+        return not all(name in present or nearest_words(name, present) for name in needed)
 
     def wrong_key(self, detail: ErrorDetails) -> Path | None:
         """Return the path of a key that must not be shown, None for any other error."""
@@ -91,12 +91,12 @@ class Reading:
         """Return the mistake for one error."""
         document = self.document
         path = path_in(document.value, detail["loc"])
-        reason, remedy = words(detail, path, self.grammar, hide=self.hides(detail, path))
+        reason, remedy = mistake_words(detail, path, self.grammar, hide=self.hides(detail, path))
         at_key = detail["type"] == "extra_forbidden" or detail["loc"][-1:] == ("[key]",)
         where = document.key_origin(*path) if at_key and path else document.origin(*path)
         missing = detail["type"] == "missing"
         said = self.said(path)
-        field = dotted([*said, detail["loc"][-1]] if missing else said)
+        field = dotted_path([*said, detail["loc"][-1]] if missing else said)
         return Mistake(where, field, reason, remedy, code=CODES.get(detail["type"], "value"))
 
     def said(self, path: Path) -> Path:
@@ -128,12 +128,12 @@ def path_in(value: Any, loc: Sequence[Any]) -> tuple[str | int, ...]:
     return tuple(path)
 
 
-def words(
+def mistake_words(
     detail: ErrorDetails, path: Path, grammar: type[BaseModel], *, hide: bool
 ) -> tuple[str, str]:
     """Return reason and remedy of an error; *hide*: without the value."""
     kind, context, value = detail["type"], detail.get("ctx", {}), detail["input"]
-    what = NOT_SHOWN if hide else quoted(value)
+    what = NOT_SHOWN if hide else quote_value(value)
     if "remedy" in context:
         return context["hidden" if hide else "reason"], context["remedy"]
     if kind == "extra_forbidden":
@@ -157,7 +157,7 @@ def words(
 
 def is_misspelt(name: str, known: Sequence[str]) -> bool:
     """Return whether a key is probably a known one, misspelt."""
-    near = nearest(name, known[:MOST_KNOWN], alike=0.7)
+    near = nearest_words(name, known[:MOST_KNOWN], alike=0.7)
     return bool(near) and bool(WORD.fullmatch(name)) and len(name) <= len(near[0]) + 3
 
 
@@ -167,11 +167,11 @@ def unknown_field(name: str, known: Sequence[str]) -> tuple[str, str]:
     Its name is shown only if it is a known one misspelt: otherwise it may be a secret, or the file
     may not be a model.
     """
-    reason, remedy = unknown(name, known)
+    reason, remedy = unknown_name(name, known)
     return (reason if is_misspelt(name, known) else "unknown field"), remedy
 
 
-def unknown(name: str, known: Sequence[str]) -> tuple[str, str]:
+def unknown_name(name: str, known: Sequence[str]) -> tuple[str, str]:
     """Return reason and remedy for an unknown name, with the nearest known one."""
     more = ", …" if len(known) > MOST_KNOWN else ""
     told = f"write one of: {', '.join(known[:MOST_KNOWN])}{more}" if known else "remove it"
@@ -181,7 +181,7 @@ def unknown(name: str, known: Sequence[str]) -> tuple[str, str]:
 
 def as_key(name: str) -> str:
     """Return a key or name for a message; one that may be a secret is not shown."""
-    return HIDDEN if ":" in name or " " in name or looks_secret(name) else name
+    return HIDDEN if ":" in name or " " in name or may_be_secret(name) else name
 
 
 def is_secret(grammar: type[BaseModel], path: Path) -> bool:
@@ -195,7 +195,7 @@ def is_beside_secret(grammar: type[BaseModel], path: Path) -> bool:
     return any(
         is_write_only(grammar, below)
         for node in nodes_at(grammar, path[:-1])
-        for form in expanded(schema, node)
+        for form in expand_node(schema, node)
         for below in (*form.get("properties", {}).values(), form.get("additionalProperties"))
         if isinstance(below, dict)
     )
@@ -203,7 +203,7 @@ def is_beside_secret(grammar: type[BaseModel], path: Path) -> bool:
 
 def is_write_only(grammar: type[BaseModel], node: Mapping[str, Any]) -> bool:
     """Return whether a schema node is a secret's: JSON Schema calls it ``writeOnly``."""
-    return any(form.get("writeOnly") for form in expanded(schema_of(grammar), node))
+    return any(form.get("writeOnly") for form in expand_node(schema_of(grammar), node))
 
 
 def nodes_at(grammar: type[BaseModel], path: Path) -> list[Mapping[str, Any]]:
@@ -211,7 +211,7 @@ def nodes_at(grammar: type[BaseModel], path: Path) -> list[Mapping[str, Any]]:
     schema = schema_of(grammar)
     nodes: list[Mapping[str, Any]] = [schema]
     for step in path:
-        nodes = [below for node in nodes for below in step_into(expanded(schema, node), step)]
+        nodes = [below for node in nodes for below in step_into(expand_node(schema, node), step)]
     return nodes
 
 
@@ -222,7 +222,7 @@ def known_fields(grammar: type[BaseModel], path: Path) -> list[str]:
         {
             name
             for node in nodes_at(grammar, path)
-            for form in expanded(schema, node)
+            for form in expand_node(schema, node)
             for name in form.get("properties", {})
         }
     )
@@ -234,13 +234,13 @@ def schema_of(grammar: type[BaseModel]) -> dict[str, Any]:
     return grammar.model_json_schema()
 
 
-def expanded(schema: Mapping[str, Any], node: Mapping[str, Any]) -> list[dict[str, Any]]:
+def expand_node(schema: Mapping[str, Any], node: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the forms of a schema node: references and alternatives resolved."""
     if "$ref" in node:
-        return expanded(schema, schema["$defs"][node["$ref"].rpartition("/")[2]])
+        return expand_node(schema, schema["$defs"][node["$ref"].rpartition("/")[2]])
     for word in ("anyOf", "oneOf", "allOf"):
         if word in node:
-            return [form for part in node[word] for form in expanded(schema, part)]
+            return [form for part in node[word] for form in expand_node(schema, part)]
     return [dict(node)]
 
 
@@ -255,7 +255,7 @@ def step_into(forms: list[dict[str, Any]], step: str | int) -> Iterator[dict[str
             yield form["items"]
 
 
-def dotted(path: Sequence[str | int]) -> str:
+def dotted_path(path: Sequence[str | int]) -> str:
     """Return a path as a field's name: ``domains.a.example.extra_names[0]``."""
     text = "".join(f"[{step}]" if isinstance(step, int) else f".{as_key(step)}" for step in path)
     return text.removeprefix(".")[:300]

@@ -36,14 +36,16 @@ INSTEAD = {
 """What to do about a character, where that is more than HOST_REMEDY says."""
 
 
-def flaw(name: str) -> tuple[str, str]:
+def name_flaw(name: str) -> tuple[str, str]:
     """Return what keeps *name* (in lower case) from being a host name, and what to do about it.
 
     The reason quotes one character of the name at most; it is empty if none is found.
     """
     if wrong := next(filter(is_forbidden, name), None):
-        return f"{spoken(wrong)} may not stand in a host name", INSTEAD.get(wrong, HOST_REMEDY)
-    labels = [part for label in name.split(".") for part in mapped(label).split(".")]
+        return f"{character_words(wrong)} may not stand in a host name", INSTEAD.get(
+            wrong, HOST_REMEDY
+        )
+    labels = [part for label in name.split(".") for part in map_text(label).split(".")]
     for number, label in enumerate(labels):
         if why := flaw_of_label(label, is_first=number == 0):
             return why
@@ -101,7 +103,7 @@ def is_forbidden(letter: str) -> bool:
     if letter.isascii():
         return not (letter.isalnum() or letter in "-.")
     try:
-        for each in mapped(letter):
+        for each in map_text(letter):
             if each != ".":
                 idna.check_label(each)
     except idna.InvalidCodepointContext:
@@ -113,7 +115,7 @@ def is_forbidden(letter: str) -> bool:
     return False
 
 
-def mapped(text: str) -> str:
+def map_text(text: str) -> str:
     """Return a text as UTS 46 maps it; itself where it maps nothing."""
     import idna
 
@@ -123,7 +125,7 @@ def mapped(text: str) -> str:
         return text
 
 
-def spoken(letter: str) -> str:
+def character_words(letter: str) -> str:
     """Return a character as a message calls it: those that a screen does not show have a name."""
     if letter in SPOKEN:
         return SPOKEN[letter]

@@ -37,14 +37,14 @@ class Element:
         return int.from_bytes(self.content, "big", signed=True)
 
 
-def costly(der: bytes) -> Failure | None:
+def costly_parameters(der: bytes) -> Failure | None:
     """Return why keys are too costly, or useless, to read; None if nothing is found.
 
     Nothing is found in what is not DER or is encrypted: for that, the process that reads it has
     limits.
     """
     rounds = 0
-    for row in rows(der):
+    for row in element_rows(der):
         for each in row:
             bits = int.from_bytes(each.content, "big").bit_length() if each.tag == INTEGER else 0
             if bits > LONGEST_NUMBER:
@@ -86,7 +86,7 @@ def costly_scrypt(cost: int, block: int, parallel: int) -> Failure | None:
     return None
 
 
-def rows(der: bytes) -> Iterator[tuple[Element, ...]]:
+def element_rows(der: bytes) -> Iterator[tuple[Element, ...]]:
     """Yield the elements that follow one another, of the whole and of all in it, in one pass."""
     waiting, seen = [der], 0
     while waiting:
@@ -95,10 +95,10 @@ def rows(der: bytes) -> Iterator[tuple[Element, ...]]:
         if seen > MOST_ELEMENTS:
             return
         yield row
-        waiting.extend(below for each in row if (below := within(each)))
+        waiting.extend(below for each in row if (below := inner_elements(each)))
 
 
-def within(element: Element) -> bytes:
+def inner_elements(element: Element) -> bytes:
     """Return the elements inside one, also inside strings of octets or bits that begin like one."""
     if element.tag & CONSTRUCTED or (element.tag == OCTETS and element.content[:1] == b"\x30"):
         return element.content

@@ -50,8 +50,8 @@ def matches(
     The account is compared octet by octet (RFC 3986 section 6.2.1), names and tags without regard
     to case. A malformed record allows nothing.
     """
-    issuer, fields = parsed(text)
-    if issuer not in {plain(each) for each in issuer_domains} or fields is None:
+    issuer, fields = parse_record(text)
+    if issuer not in {plain_name(each) for each in issuer_domains} or fields is None:
         return False
     until = fields.get("persistuntil")
     lasts = until is None or (
@@ -61,7 +61,7 @@ def matches(
     return fields.get("accounturi") == account and lasts and (wide or not wildcard_needed)
 
 
-def parsed(text: str) -> tuple[str, dict[str, str] | None]:
+def parse_record(text: str) -> tuple[str, dict[str, str] | None]:
     """Return issuer and known parameters of a record, by tag in lower case; None if malformed."""
     head, *parts = text[: LONGEST + 1].split(";")
     issuer = head.strip(" \t")
@@ -71,14 +71,14 @@ def parsed(text: str) -> tuple[str, dict[str, str] | None]:
     for part in parts:
         tag, equals, value = (each.strip(" \t") for each in part.partition("="))
         if not (equals and TAG.fullmatch(tag) and VALUE.fullmatch(value)):
-            return plain(issuer), None
+            return plain_name(issuer), None
         if tag.lower() in KNOWN:
             if tag.lower() in found:
-                return plain(issuer), None
+                return plain_name(issuer), None
             found[tag.lower()] = value
-    return plain(issuer), found
+    return plain_name(issuer), found
 
 
-def plain(domain: str) -> str:
+def plain_name(domain: str) -> str:
     """Return a domain name in the form in which names are compared."""
     return domain.lower().removesuffix(".")

@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 
 from proxygen.errors import Mistake, Origin
 from proxygen.model.site import Owner, Site
-from proxygen.model.sources import Read
+from proxygen.model.sources import ParsedFile
 from proxygen.model.yaml import Document
 
 KEY = "domain "
@@ -37,7 +37,7 @@ class Placed:
 class PlacedOf(Protocol):
     """Returns the domains of a file; *once*: of a file as it was last right."""
 
-    def __call__(self, file: Read, *, once: bool = False) -> tuple[Placed, ...]:
+    def __call__(self, file: ParsedFile, *, once: bool = False) -> tuple[Placed, ...]:
         """Return them; the same object while the file is the same."""
 
 
@@ -50,5 +50,5 @@ class Earlier(NamedTuple):
 
     document: Document
     site: Site
-    placed_of: Callable[[Read, str], tuple[Placed, ...]]
+    placed_of: Callable[[ParsedFile, str], tuple[Placed, ...]]
     texts: tuple[bytes, ...] = ()

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from proxygen.errors import MOST_MISTAKES
-from proxygen.model.schema import BackendFields, Included, Part
+from proxygen.model.schema import BackendFields, Included, SchemaPart
 from proxygen.model.types import Name
 from proxygen.model.yaml import MOST_KEYS, NOT_A_MODEL, Document, Map
 
@@ -22,7 +22,7 @@ MOST_DOMAINS = 250_000
 """Domains that a model may have, in all files together."""
 
 
-class Backends(Part):
+class Backends(SchemaPart):
     """Some of the backends of the model file."""
 
     backends: dict[Name, BackendFields]
@@ -32,7 +32,7 @@ LONG: Mapping[str, type[BaseModel]] = {"domains": Included, "backends": Backends
 """The mappings that may be very long, each with the grammar of a portion."""
 
 
-def crowded(document: Document) -> list[str]:
+def crowded_keys(document: Document) -> list[str]:
     """Return the top-level keys whose mappings are too long, and note a mistake for each.
 
     Mappings further down are bounded while the file is parsed.
@@ -51,11 +51,11 @@ def most_keys(key: str) -> int:
     return MOST_DOMAINS if key in LONG else MOST_KEYS
 
 
-def head(value: Map, grammar: type[BaseModel]) -> dict[str, Any]:
+def head_of_file(value: Map, grammar: type[BaseModel]) -> dict[str, Any]:
     """Return the top level of a file: long mappings emptied, and of unknown keys the first ones."""
     known = {field.alias or name for name, field in grammar.model_fields.items()}
     unknown = set(islice((key for key in value if key not in known), MOST_MISTAKES + 1))
-    apart = long(value, grammar)
+    apart = long_mappings(value, grammar)
     return {
         key: {} if key in apart else below
         for key, below in value.items()
@@ -63,7 +63,7 @@ def head(value: Map, grammar: type[BaseModel]) -> dict[str, Any]:
     }
 
 
-def long(value: Map, grammar: type[BaseModel]) -> dict[str, Map]:
+def long_mappings(value: Map, grammar: type[BaseModel]) -> dict[str, Map]:
     """Return the mappings of a file that are longer than a portion."""
     return {
         word: below
@@ -76,7 +76,7 @@ def long(value: Map, grammar: type[BaseModel]) -> dict[str, Map]:
 
 def portions(value: Map, grammar: type[BaseModel]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the long mappings of a file in portions, each with its key."""
-    for word, below in long(value, grammar).items():
+    for word, below in long_mappings(value, grammar).items():
         items = iter(below.items())
         while portion := dict(islice(items, PORTION)):
             yield word, portion

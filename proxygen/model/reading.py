@@ -21,10 +21,10 @@ from proxygen.model.certificate import (
     Secret,
 )
 from proxygen.model.choosing import Choice
-from proxygen.model.earlier import completed, texts_of
-from proxygen.model.former import FormerFile, Past
+from proxygen.model.earlier import complete_main, texts_of
+from proxygen.model.former import FormerFile, PastModel
 from proxygen.model.hosts import BadName, host_name
-from proxygen.model.mistakes import dotted
+from proxygen.model.mistakes import dotted_path
 from proxygen.model.placed import Earlier, Placed
 from proxygen.model.schema import (
     DIRECTORIES,
@@ -42,45 +42,45 @@ from proxygen.model.schema import (
 )
 from proxygen.model.site import (
     Acme,
+    AuthorityLimits,
     DnsSolver,
     ExternalAccount,
-    Limits,
     Metrics,
     Owner,
     Site,
 )
-from proxygen.model.sources import Load, Read, ReadBefore, Source, asked_for, read_included
+from proxygen.model.sources import Load, ParsedFile, ReadBefore, Source, asked_for, read_included
 from proxygen.model.yaml import Document, Map
 
 
-def nothing(name: str) -> bool:  # noqa: ARG001
+def no_suffix(name: str) -> bool:  # noqa: ARG001
     """Return False: without a list, no name is a public suffix."""
     return False
 
 
-def read(
+def read_model(
     main: Source,
     load: Load,
     known: Known,
     applications: Applications,
     before: Before | None = None,
-    is_public_suffix: Callable[[str], bool] = nothing,
+    is_public_suffix: Callable[[str], bool] = no_suffix,
 ) -> Site:
     """Return the site that the files describe; raise ModelError with every mistake of any file."""
-    site = settle(main, load, known, applications, before, is_public_suffix)
+    site = settle_model(main, load, known, applications, before, is_public_suffix)
     if site.mistakes:
         raise ModelError(site.mistakes)
     return site
 
 
-def settle(
+def settle_model(
     main: Source,
     load: Load,
     known: Known,
     applications: Applications,
     before: Before | None = None,
-    is_public_suffix: Callable[[str], bool] = nothing,
-    past: Past | None = None,
+    is_public_suffix: Callable[[str], bool] = no_suffix,
+    past: PastModel | None = None,
 ) -> Site:
     """Return the site that the files describe, or described when they were last right.
 
@@ -91,20 +91,20 @@ def settle(
     *is_public_suffix* tells whether anybody can register names below a name (in A-labels). *before*
     spares a caller that reads a model again and again what did not change.
     """
-    before, past = before or Before(), past or Past()
+    before, past = before or Before(), past or PastModel()
     before.files.begin()
     before.past.begin()
     first = before.files.file(main, before.grammar(known))
     content = first.content if isinstance(first.content, Main) else None
     if content is None:
-        raise ModelError(ordered(first.document.mistakes))
+        raise ModelError(ordered_mistakes(first.document.mistakes))
     formerly = {each.mask for each in past.former.files.values()}
     found = read_included(first, content, load, before.files, formerly)
     mistakes = [*first.document.mistakes, *found.mistakes]
-    bounded = bounds(first, content)
+    bounded = certificate_bounds(first, content)
     building = Building(first, content, bounded, mistakes, before)
     bare = building.site(applications)
-    kept = Kept(building, applications, past.former.main)
+    kept = EarlierMain(building, applications, past.former.main)
     given = (first, found, past, bare, building.placed_of, before.past, is_public_suffix)
     choice = Choice(*given, kept.earlier)
     masks = found.masks | {each.source.name: each.mask for each in choice.former.values()}
@@ -113,7 +113,7 @@ def settle(
 
 
 @dataclass(slots=True)
-class Kept:
+class EarlierMain:
     """The main file completed by what it had *before*, built when first asked for."""
 
     building: Building
@@ -131,37 +131,37 @@ class Kept:
         """Build the completed main file."""
         now, before = self.building.first, self.building.before
         texts = texts_of(self.before, now, before.past)
-        whole, used = completed(now, texts)
+        whole, used = complete_main(now, texts)
         content = whole.content if isinstance(whole.content, Main) else self.building.content
         bounded = self.bounds(texts)
         before.held = before.held or Before()
         building = Building(whole, content, bounded, [], before.held)
 
-        def placed_of(file: Read, mask: str) -> tuple[Placed, ...]:
+        def placed_of(file: ParsedFile, mask: str) -> tuple[Placed, ...]:
             if mask in bounded:
                 building.bound_of[file.name] = bounded[mask]
             return building.placed_of(file, once=True)
 
         return Earlier(whole.document, building.site(self.applications), placed_of, used)
 
-    def bounds(self, before: Sequence[Read]) -> dict[str, Path]:
+    def bounds(self, before: Sequence[ParsedFile]) -> dict[str, Path]:
         """Return by mask the folders of certificates, also for masks no longer included."""
         found = dict[str, Path]()
         for read in (*reversed(before), self.building.first):
             if isinstance(read.content, Main):
                 for _, (mask, _) in asked_for(read.content, read.document):
                     found.pop(mask, None)
-                found |= bounds(read, read.content)
+                found |= certificate_bounds(read, read.content)
         return found
 
 
-def bounds(first: Read, content: Main) -> dict[str, Path]:
+def certificate_bounds(first: ParsedFile, content: Main) -> dict[str, Path]:
     """Return by mask the folder in which certificates that its files name must be."""
     asked = (each for _, each in asked_for(content, first.document))
     return {mask: first.folder / bound for mask, bound in asked if bound is not None}
 
 
-def ordered(mistakes: Sequence[Mistake]) -> tuple[Mistake, ...]:
+def ordered_mistakes(mistakes: Sequence[Mistake]) -> tuple[Mistake, ...]:
     """Return the mistakes in the order of the files, each once."""
     return tuple(sorted(dict.fromkeys(mistakes), key=lambda mistake: mistake.where))
 
@@ -180,8 +180,8 @@ class Before:
     known: Known | None = None
     main: type[Main] = Main
     said: tuple[object, ...] = ()
-    placed: dict[str, tuple[Read, tuple[Placed, ...]]] = field(default_factory=dict)
-    once: dict[str, tuple[Read, tuple[Placed, ...]]] = field(default_factory=dict)
+    placed: dict[str, tuple[ParsedFile, tuple[Placed, ...]]] = field(default_factory=dict)
+    once: dict[str, tuple[ParsedFile, tuple[Placed, ...]]] = field(default_factory=dict)
     held: Before | None = None
 
     def grammar(self, known: Known) -> type[Main]:
@@ -192,14 +192,14 @@ class Before:
 
 
 @dataclass(frozen=True, slots=True)
-class Proving:
+class NameProof:
     """How the names of a certificate are proven; the fields are as in ``Certificate``."""
 
     challenge: str
     solver: str | None
     strict: bool
     unchecked: tuple[str, ...]
-    looked_at_by: str
+    checked_by: str
 
 
 @dataclass(slots=True)
@@ -210,15 +210,15 @@ class Building:
     domains are proven that do not say otherwise.
     """
 
-    first: Read
+    first: ParsedFile
     content: Main
     bounds: Mapping[str, Path]
     mistakes: list[Mistake]
     before: Before
-    usual: Proving | None = None
+    usual: NameProof | None = None
     bound_of: dict[str, Path] = field(default_factory=dict)
-    placed_before: dict[str, tuple[Read, tuple[Placed, ...]]] = field(default_factory=dict)
-    once_before: dict[str, tuple[Read, tuple[Placed, ...]]] = field(default_factory=dict)
+    placed_before: dict[str, tuple[ParsedFile, tuple[Placed, ...]]] = field(default_factory=dict)
+    once_before: dict[str, tuple[ParsedFile, tuple[Placed, ...]]] = field(default_factory=dict)
 
     def site(self, applications: Applications) -> Site:
         """Return the site without domains; what cannot be built is noted as a mistake."""
@@ -236,7 +236,7 @@ class Building:
             language=self.content.language,
             folder=self.first.folder,
             solvers=dict(self.solvers()),
-            addresses=distinct(self.content.addresses),
+            addresses=distinct_names(self.content.addresses),
             resolvers=tuple(map(socket_of, self.content.resolvers)),
             preflight=self.content.acme.preflight,
             unbounded=tuple(self.unbounded()),
@@ -276,10 +276,15 @@ class Building:
     def main(self) -> Owner:
         """Return the owner of the global URL."""
         fields, document = self.content.global_, self.first.document
-        names = distinct((fields.url, *fields.extra_names))
+        names = distinct_names((fields.url, *fields.extra_names))
         where = document.origin("global", "certificate")
         certificate = self.certificate(
-            GLOBAL, names, fields.certificate, where, self.first.folder, self.proving(names, fields)
+            GLOBAL,
+            names,
+            fields.certificate,
+            where,
+            self.first.folder,
+            self.name_proof(names, fields),
         )
         return Owner(
             key=GLOBAL,
@@ -291,10 +296,12 @@ class Building:
             language=self.content.language,
             origin=document.key_origin("global"),
             path=("global",),
-            adopt=adopted(fields.adopt, document.origin("global", "adopt"), self.first.folder),
+            adopt=adopted_files(
+                fields.adopt, document.origin("global", "adopt"), self.first.folder
+            ),
         )
 
-    def placed_of(self, file: Read, *, once: bool = False) -> tuple[Placed, ...]:
+    def placed_of(self, file: ParsedFile, *, once: bool = False) -> tuple[Placed, ...]:
         """Return the domains of a file; the same object while it does not change.
 
         *once*: it is a file as it was last right.
@@ -318,16 +325,16 @@ class Building:
             self.placed_before, self.once_before = before.placed, before.once
         before.said, before.placed, before.once = said, {}, {}
 
-    def placed(self, file: Read) -> Iterator[Placed]:
+    def placed(self, file: ParsedFile) -> Iterator[Placed]:
         """Yield the domains of one file."""
         raw = file.document.value.get("domains") if isinstance(file.document.value, Map) else 0
         if file.content is None or not isinstance(raw, Map):
             return
         for typed in raw:
-            if key := canonical(typed):
+            if key := canonical_name(typed):
                 yield self.one_placed(key, typed, file)
 
-    def one_placed(self, key: str, typed: str, file: Read) -> Placed:
+    def one_placed(self, key: str, typed: str, file: ParsedFile) -> Placed:
         """Return one domain with its place."""
         where, content = file.document.key_origin("domains", typed), file.content
         if content is None or key not in content.domains:
@@ -336,22 +343,22 @@ class Building:
         owner = self.domain(key, typed, fields, file)
         wrong = [*without_url(fields, typed, file.document)] if owner.host is None else []
         supplied = owner.certificate.file if owner.certificate else None
-        wrong += outside(supplied, ("domains", typed, "certificate", "file"), file.document)
-        wrong += outside(owner.adopt, ("domains", typed, "adopt"), file.document)
+        wrong += files_outside(supplied, ("domains", typed, "certificate", "file"), file.document)
+        wrong += files_outside(owner.adopt, ("domains", typed, "adopt"), file.document)
         return Placed(key, typed, where, owner, tuple(wrong))
 
-    def domain(self, key: str, typed: str, fields: Domain, file: Read) -> Owner:
+    def domain(self, key: str, typed: str, fields: Domain, file: ParsedFile) -> Owner:
         """Return one domain, with the defaults for what it does not set."""
         raw = file.document.value["domains"][typed]
-        url = UNUSABLE if lost("url", fields, raw) else fields.url
-        names = () if url is None else distinct((url, *fields.extra_names))
+        url = UNUSABLE if lost_field("url", fields, raw) else fields.url
+        names = () if url is None else distinct_names((url, *fields.extra_names))
         defaults: Defaults = self.content.defaults
-        unsaid = GLOBAL if lost("certificate", fields, raw) else defaults.certificate
+        unsaid = GLOBAL if lost_field("certificate", fields, raw) else defaults.certificate
         asked = fields.certificate or unsaid
         where = file.document.origin("domains", typed, "certificate")
         certificate = (
             self.certificate(
-                *(key, names, asked, where, file.folder, self.proving(names, fields, defaults)),
+                *(key, names, asked, where, file.folder, self.name_proof(names, fields, defaults)),
                 self.bound_of.get(file.name) if fields.certificate else None,
             )
             if names and asked != GLOBAL
@@ -367,7 +374,7 @@ class Building:
             language=fields.language or defaults.language or self.content.language,
             origin=file.document.key_origin("domains", typed),
             path=("domains", typed),
-            adopt=adopted(
+            adopt=adopted_files(
                 *(fields.adopt, file.document.origin("domains", typed, "adopt"), file.folder),
                 self.bound_of.get(file.name),
             ),
@@ -380,7 +387,7 @@ class Building:
         asked: str | FileCertificate,
         where: Origin,
         folder: Path,
-        proving: Proving,
+        proving: NameProof,
         within: Path | None = None,
     ) -> Certificate:
         """Return the wanted certificate, from files *within* a folder if that is given."""
@@ -401,35 +408,35 @@ class Building:
             solver=proving.solver if proving.challenge != HTTP else None,
             strict=proving.strict,
             unchecked=proving.unchecked,
-            looked_at_by=proving.looked_at_by,
+            checked_by=proving.checked_by,
         )
 
-    def proving(
+    def name_proof(
         self, names: tuple[str, ...], fields: Global | Domain, defaults: Defaults | None = None
-    ) -> Proving:
+    ) -> NameProof:
         """Return how names are proven; *defaults* fill in what an owner does not set."""
-        own = proving_said(fields)
+        own = said_of_proof(fields)
         if self.usual and own == UNSAID:
             return self.usual
-        said = own if defaults is None else in_turn(own, proving_said(defaults))
+        said = own if defaults is None else in_turn(own, said_of_proof(defaults))
         challenge, solver, strict, unchecked = said
         if unchecked is True or not self.content.acme.preflight:
             unchecked = names
         if solver is None and len(self.content.solvers) == 1:
             solver = next(iter(self.content.solvers))
         challenge = challenge or self.content.acme.challenge
-        proving = Proving(
+        proving = NameProof(
             challenge,
             solver,
             bool(strict),
             tuple(name for name in names if name in unchecked) if unchecked else (),
-            self.looked_at_by(challenge, solver),
+            self.checked_by(challenge, solver),
         )
         if own == UNSAID and not unchecked:
             self.usual = proving
         return proving
 
-    def looked_at_by(self, challenge: str, solver: str | None) -> str:
+    def checked_by(self, challenge: str, solver: str | None) -> str:
         """Return a text that changes when the way changes in which names are checked."""
         content = self.content
         by = (content.acme.directory, content.acme.validation_port)
@@ -469,16 +476,16 @@ class Building:
             key_type=KeyType(self.content.acme.key_type),
             profile=fields.profile,
             external_account=ExternalAccount(
-                external.key_identifier, secret(external.hmac_key, folder)
+                external.key_identifier, secret_reference(external.hmac_key, folder)
             )
             if external
             else None,
             trusted_roots=tuple(folder / path for path in fields.trusted_roots),
             http_port=self.content.acme.http_port,
             validation_port=self.content.acme.validation_port,
-            limits=Limits(**limits),
+            limits=AuthorityLimits(**limits),
             origin=self.first.document.origin(*path),
-            account_key=secret(fields.account.key, folder) if fields.account else None,
+            account_key=secret_reference(fields.account.key, folder) if fields.account else None,
         )
 
 
@@ -490,7 +497,7 @@ def in_turn(own: tuple[Any, ...], others: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(other if said is None else said for said, other in zip(own, others, strict=True))
 
 
-def proving_said(fields: Global | Domain | Defaults) -> tuple[Any, ...]:
+def said_of_proof(fields: Global | Domain | Defaults) -> tuple[Any, ...]:
     """Return the fields that tell how names are proven; None for those that are not set."""
     return fields.challenge, fields.solver, fields.strict_names, fields.skip_preflight
 
@@ -506,7 +513,7 @@ def url_of(directory: str) -> str:
     return DIRECTORIES.get(directory, directory)
 
 
-def canonical(typed: str) -> str | None:
+def canonical_name(typed: str) -> str | None:
     """Return a domain's name as it is compared; None for one that is a mistake."""
     try:
         return host_name(typed)
@@ -514,12 +521,12 @@ def canonical(typed: str) -> str | None:
         return None
 
 
-def distinct(names: Sequence[str]) -> tuple[str, ...]:
+def distinct_names(names: Sequence[str]) -> tuple[str, ...]:
     """Return the names in order, each once."""
     return tuple(dict.fromkeys(names))
 
 
-def lost(name: str, fields: Domain, raw: Any) -> bool:
+def lost_field(name: str, fields: Domain, raw: Any) -> bool:
     """Return whether a domain has a field that was left out as wrong."""
     return getattr(fields, name) is None and isinstance(raw, Map) and raw.get(name) is not None
 
@@ -543,7 +550,7 @@ def without_url(fields: Domain, typed: str, document: Document) -> Iterator[Mist
             )
 
 
-def outside(
+def files_outside(
     source: FileSource | None, above: tuple[str, ...], document: Document
 ) -> Iterator[Mistake]:
     """Yield a mistake for each file that is not in the folder where its certificates must be.
@@ -561,7 +568,7 @@ def outside(
             field = (*above, name)
             yield Mistake(
                 document.origin(*field),
-                dotted(field),
+                dotted_path(field),
                 f"{path} is not in {source.within}, where certificates of this file must be",
                 f"move the file into {source.within}, and write its path here",
                 code="outside",
@@ -582,7 +589,7 @@ def file_source(
         certificate=folder / fields.certificate,
         key=folder / fields.key if fields.key else None,
         chain=folder / fields.chain if fields.chain else None,
-        password=replace(secret(fields.password, folder), within=within)
+        password=replace(secret_reference(fields.password, folder), within=within)
         if fields.password
         else None,
         origin=where,
@@ -590,7 +597,7 @@ def file_source(
     )
 
 
-def adopted(
+def adopted_files(
     fields: AdoptFields | None, where: Origin, folder: Path, within: Path | None = None
 ) -> FileSource | None:
     """Return the paths of another client's certificate, relative ones below *folder*."""
@@ -600,7 +607,7 @@ def adopted(
     return FileSource(folder / fields.certificate, key, None, None, where, within)
 
 
-def secret(reference: str, folder: Path) -> Secret:
+def secret_reference(reference: str, folder: Path) -> Secret:
     """Return the reference to a secret; a file's relative path is below *folder*."""
     kind, _, place = reference.partition(":")
     return Secret(kind, str(folder / place) if kind == "file" else place)

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from proxygen.errors import Mistake
-from proxygen.model.former import Former, FormerFile, Held, Past, Removal, Why
+from proxygen.model.former import Former, FormerFile, Held, PastModel, Removal, Why
 from proxygen.model.placed import Earlier, Placed, PlacedOf
 from proxygen.model.schema import Included
 from proxygen.model.site import Owner, Site
-from proxygen.model.sources import Inclusion, Read, ReadBefore, is_glob
+from proxygen.model.sources import Inclusion, ParsedFile, ReadBefore, is_glob
 from proxygen.model.yaml import LARGEST_MAIN
 
 FEW = 5
@@ -34,19 +34,19 @@ class Going(NamedTuple):
 class HeldText(NamedTuple):
     """An earlier text of a file, and the domains in it that are held back."""
 
-    read: Read
+    read: ParsedFile
     placed: tuple[Placed, ...]
 
 
 class Counting(Protocol):
     """What counts of each file, as far as removals depend on it (``choosing.Choice``)."""
 
-    first: Read
+    first: ParsedFile
     found: Inclusion
-    past: Past
+    past: PastModel
     placed_of: PlacedOf
     read_once: ReadBefore
-    now: dict[str, Read]
+    now: dict[str, ParsedFile]
     former: dict[str, FormerFile]
     aside: dict[str, list[Mistake]]
     dropped: dict[str, set[str]]
@@ -87,7 +87,7 @@ class Removing:
         changed = {name: each for name, each in former.items() if self.is_changed(name, each)}
         if not changed:
             return
-        self.look_up(former)
+        self.find_holders(former)
         for name, each in changed.items():
             if going := self.gone(name, each):
                 self.going[name] = going
@@ -96,7 +96,7 @@ class Removing:
             self.decide(former)
             self.texts = tuple(self.held_texts())
 
-    def look_up(self, former: Mapping[str, FormerFile]) -> None:
+    def find_holders(self, former: Mapping[str, FormerFile]) -> None:
         """Find out whose each name is, and whose it was, held back only if nobody else's.
 
         A domain that is held back counted, not another one of the same name.
@@ -134,7 +134,7 @@ class Removing:
         now = self.present(name)
         return now is None or now.source.text != former.source.text
 
-    def present(self, name: str) -> Read | None:
+    def present(self, name: str) -> ParsedFile | None:
         """Return a file as it is now."""
         return self.choice.first if name == self.main else self.choice.now.get(name)
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from proxygen.errors import IssueFailed
-from proxygen.model.material import CERTIFICATES, blocks, refusal
-from proxygen.model.parameters import costly
+from proxygen.model.material import CERTIFICATES, material_refusal, pem_blocks
+from proxygen.model.parameters import costly_parameters
 
 LARGEST = 2 * 1024 * 1024
 """Octets of a file; that with all roots of an operating system has a quarter of a MiB."""
@@ -17,17 +17,19 @@ def roots(file: str, data: bytes) -> bytes:
 
     Reading them is cheap: neither their number nor their size exceeds that of any authority.
     """
-    found = [each for each in blocks(file, data) if each.label in CERTIFICATES]
+    found = [each for each in pem_blocks(file, data) if each.label in CERTIFICATES]
     if not found:
-        raise IssueFailed(refusal("no-roots", file=file))
+        raise IssueFailed(material_refusal("no-roots", file=file))
     if len(found) > MOST:
-        raise IssueFailed(refusal("many-roots", file=file, most=MOST))
+        raise IssueFailed(material_refusal("many-roots", file=file, most=MOST))
     ders = [each.der for each in found]
     for der in ders:
         if not der:
-            raise IssueFailed(refusal("root-no-pem", file=file))
+            raise IssueFailed(material_refusal("root-no-pem", file=file))
         if len(der) > LARGEST_ROOT:
-            raise IssueFailed(refusal("root-too-large", file=file, most=LARGEST_ROOT // 1024))
-        if why := costly(der):
-            raise IssueFailed(refusal("root-not-read", parts=(why,), file=file))
+            raise IssueFailed(
+                material_refusal("root-too-large", file=file, most=LARGEST_ROOT // 1024)
+            )
+        if why := costly_parameters(der):
+            raise IssueFailed(material_refusal("root-not-read", parts=(why,), file=file))
     return b"".join(ders)

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 
 from proxygen.errors import Mistake, Origin
 from proxygen.model.certificate import GLOBAL
-from proxygen.model.hosts import BadName, extra_name, readable
-from proxygen.model.mistakes import dotted, unknown
+from proxygen.model.hosts import BadName, extra_name, readable_name
+from proxygen.model.mistakes import dotted_path, unknown_name
 from proxygen.model.schema import DIRECTORIES
 from proxygen.model.site import Owner, Site
 from proxygen.model.yaml import Document, Map
@@ -17,7 +17,7 @@ Files = Mapping[str, Document]
 Path = tuple[str | int, ...]
 
 
-def broken(site: Site, main: Document, files: Files) -> Iterator[Mistake]:
+def rule_mistakes(site: Site, main: Document, files: Files) -> Iterator[Mistake]:
     """Yield a mistake for each rule that does not hold; rule 8 is checked before."""
     yield from unknown_backends(site, main, files)
     yield from terms_not_agreed(site, main, files)
@@ -25,32 +25,33 @@ def broken(site: Site, main: Document, files: Files) -> Iterator[Mistake]:
 
 def two_owners(name: str, owner: Owner, first: Owner, files: Files) -> Mistake:
     """A name belongs to exactly one owner (rule 8), here to the *first*; both places are named."""
-    here, there = place(owner, name, files), place(first, name, files)
+    here, there = place_of_name(owner, name, files), place_of_name(first, name, files)
     return Mistake(
-        origin(owner, here, files),
-        dotted(here),
-        f"{readable(name)} already belongs to {title(first)}, at {origin(first, there, files)}",
+        origin_of(owner, here, files),
+        dotted_path(here),
+        f"{readable_name(name)} already belongs to {owner_title(first)}, at "
+        f"{origin_of(first, there, files)}",
         "remove the name at one of the two places",
         first.origin,
         code="name-taken",
     )
 
 
-def title(owner: Owner) -> str:
+def owner_title(owner: Owner) -> str:
     """Return an owner as messages call it."""
-    return "the global URL" if owner.key == GLOBAL else readable(owner.key)
+    return "the global URL" if owner.key == GLOBAL else readable_name(owner.key)
 
 
-def origin(owner: Owner, path: Path, files: Files) -> Origin:
+def origin_of(owner: Owner, path: Path, files: Files) -> Origin:
     """Return the place of *path* in the file of its owner."""
     return files[owner.origin.file].origin(*path)
 
 
-def place(owner: Owner, name: str, files: Files) -> Path:
+def place_of_name(owner: Owner, name: str, files: Files) -> Path:
     """Return the path to where *name* was typed, in whatever spelling."""
     extra = fields_of(owner, files).get("extra_names")
     for index, typed in enumerate(extra if isinstance(extra, list) else []):
-        if isinstance(typed, str) and spelled(typed) == name:
+        if isinstance(typed, str) and typed_name(typed) == name:
             return (*owner.path, "extra_names", index)
     return (*owner.path, "url")
 
@@ -59,12 +60,12 @@ def fields_of(owner: Owner, files: Files) -> Map:
     """Return the fields of an owner as they were typed, none if there are no right ones."""
     fields: Map = files[owner.origin.file].value
     for step in owner.path:
-        fields = below(fields, step)
+        fields = mapping_below(fields, step)
     return fields
 
 
 @functools.lru_cache(maxsize=4096)
-def spelled(typed: str) -> str | None:
+def typed_name(typed: str) -> str | None:
     """Return the name that was typed, None if it is none.
 
     Cached, as each of many mistakes compares all names of two owners.
@@ -77,32 +78,36 @@ def spelled(typed: str) -> str | None:
 
 def unknown_backends(site: Site, main: Document, files: Files) -> Iterator[Mistake]:
     """A backend that an owner or `defaults` names must exist."""
-    named = set(mapping(main, "backends"))
-    default = mapping(main, "defaults").get("backend")
+    named = set(mapping_field(main, "backends"))
+    default = mapping_field(main, "defaults").get("backend")
     if isinstance(default, str) and default not in named:
         where = main.origin("defaults", "backend")
-        yield Mistake(where, "defaults.backend", *missing(default, named), code="no-backend")
+        yield Mistake(
+            where, "defaults.backend", *missing_backend(default, named), code="no-backend"
+        )
     for owner in site.owners:
         if owner.backend and owner.backend not in named and owner.backend != default:
             path = (*owner.path, "backend")
-            where = origin(owner, path, files)
-            yield Mistake(where, dotted(path), *missing(owner.backend, named), code="no-backend")
+            where = origin_of(owner, path, files)
+            yield Mistake(
+                where, dotted_path(path), *missing_backend(owner.backend, named), code="no-backend"
+            )
 
 
-def mapping(document: Document, name: str) -> Map:
+def mapping_field(document: Document, name: str) -> Map:
     """Return the mapping in a field of the file, an empty one if it holds something else."""
-    return below(document.value, name)
+    return mapping_below(document.value, name)
 
 
-def below(fields: Map, name: str) -> Map:
+def mapping_below(fields: Map, name: str) -> Map:
     """Return the mapping below a field, an empty one if there is none."""
     value = fields.get(name)
     return value if isinstance(value, Map) else Map()
 
 
-def missing(name: str, known: set[str]) -> tuple[str, str]:
+def missing_backend(name: str, known: set[str]) -> tuple[str, str]:
     """Return reason and remedy for an unknown backend."""
-    reason, remedy = unknown(name, sorted(known))
+    reason, remedy = unknown_name(name, sorted(known))
     remedy = remedy if known else "add it below `backends:`"
     return reason.replace("field", "backend"), remedy
 
@@ -118,21 +123,21 @@ def terms_not_agreed(site: Site, main: Document, files: Files) -> Iterator[Mista
     by_main = next((each for each in asking if is_asked_by_main(each, main, files)), None)
     paths = (("acme",), ("acme", "fallback"))
     for path, authority in zip(paths, site.authorities, strict=False):
-        fields = functools.reduce(below, path, main.value)
+        fields = functools.reduce(mapping_below, path, main.value)
         if fields.get("terms_of_service_agreed") is True:
             continue
-        field = dotted((*path, "terms_of_service_agreed"))
+        field = dotted_path((*path, "terms_of_service_agreed"))
         for owner in (by_main,) if by_main else asking:
             at_main = owner is by_main and fields
             where = main.origin(*path, "terms_of_service_agreed") if at_main else asked_at(owner)
             yield Mistake(
                 where,
                 field,
-                f"{readable(owner.host or owner.key)} wants an ACME certificate,"
+                f"{readable_name(owner.host or owner.key)} wants an ACME certificate,"
                 " but you have not agreed"
                 " to the authority's terms of service",
                 f"{READ.get(authority.directory, 'read them')}, then write"
-                f" `terms_of_service_agreed: true` below `{dotted(path)}`",
+                f" `terms_of_service_agreed: true` below `{dotted_path(path)}`",
                 code="terms",
             )
 

@@ -63,13 +63,13 @@ Challenge = Literal["http-01", "dns-01", "dns-persist-01"]
 Key = Literal["ecdsa-p256", "ecdsa-p384", "rsa-2048", "rsa-3072", "rsa-4096"]
 
 
-class Part(BaseModel):
+class SchemaPart(BaseModel):
     """A mapping of the model; unknown fields are mistakes."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
-class FileFields(Part):
+class FileFields(SchemaPart):
     """The files of a certificate that the administrator supplies."""
 
     certificate: File = Field(description="PEM (leaf, chain and key in any order) or PKCS#12.")
@@ -82,14 +82,14 @@ class FileFields(Part):
     )
 
 
-class AdoptFields(Part):
+class AdoptFields(SchemaPart):
     """Where a certificate stands that another ACME client obtained, with its key."""
 
     certificate: File = Field(description="PEM: the certificate with its chain.")
     key: File | None = Field(None, description="PEM; without it the key stands in `certificate`.")
 
 
-class FileCertificate(Part):
+class FileCertificate(SchemaPart):
     """A certificate that the administrator supplies."""
 
     file: FileFields = Field(description="The files of a certificate that you supply.")
@@ -128,7 +128,7 @@ Unchecked = Annotated[
 ]
 
 
-class Global(Part):
+class Global(SchemaPart):
     """The global URL and the global certificate."""
 
     url: Url = Field(description="The global URL: `https://` and a host name, or the name alone.")
@@ -162,7 +162,7 @@ class Global(Part):
     )
 
 
-class Domain(Part):
+class Domain(SchemaPart):
     """A domain; one without `url` is reached through the global URL."""
 
     url: Url | None = Field(
@@ -204,7 +204,7 @@ class Domain(Part):
     )
 
 
-class Defaults(Part):
+class Defaults(SchemaPart):
     """Defaults for every domain with a URL."""
 
     certificate: Literal["acme", "hook", "selfsigned", "global"] = Field(
@@ -235,7 +235,7 @@ class Defaults(Part):
     )
 
 
-class LocationFields(Part):
+class LocationFields(SchemaPart):
     """How requests below one path are passed on; other fields are the application's."""
 
     upstream: Name | None = Field(None, description="Which of the backend's upstreams.")
@@ -272,7 +272,7 @@ class LocationFields(Part):
     )
 
 
-class BackendFields(Part):
+class BackendFields(SchemaPart):
     """Where requests go."""
 
     application: Name = Field("generic", description="The application whose locations it gets.")
@@ -293,7 +293,7 @@ class BackendFields(Part):
 Count = Annotated[int, Field(ge=1, le=10_000_000)]
 
 
-class ExternalAccountFields(Part):
+class ExternalAccountFields(SchemaPart):
     """Credentials that bind the ACME account to one at the authority (RFC 8555 section 7.3.4)."""
 
     key_identifier: KeyIdentifier = Field(description="The key identifier from the authority.")
@@ -302,7 +302,7 @@ class ExternalAccountFields(Part):
     )
 
 
-class AccountFields(Part):
+class AccountFields(SchemaPart):
     """An ACME account that is there already, by its key."""
 
     key: SecretReference = Field(
@@ -310,7 +310,7 @@ class AccountFields(Part):
     )
 
 
-class LimitFields(Part):
+class LimitFields(SchemaPart):
     """Rate limits of the authority; others are those of Let's Encrypt there, or none elsewhere."""
 
     orders: Count | None = Field(None, description="New orders per account and 3 hours.")
@@ -325,7 +325,7 @@ class LimitFields(Part):
     )
 
 
-class AuthorityFields(Part):
+class AuthorityFields(SchemaPart):
     """An ACME authority, and how to order there."""
 
     directory: Directory = Field(
@@ -372,7 +372,7 @@ class AcmeFields(AuthorityFields):
     )
 
 
-class MetricsFields(Part):
+class MetricsFields(SchemaPart):
     """Metrics for Prometheus (package `prometheus-client`)."""
 
     file: HostPath | None = Field(
@@ -383,7 +383,7 @@ class MetricsFields(Part):
     )
 
 
-class Application(Part):
+class Application(SchemaPart):
     """A known application: its locations; a backend may lack upstreams that it names."""
 
     base: Name | None = Field(None, description="The application whose locations it inherits.")
@@ -405,13 +405,13 @@ Domains = Annotated[
 ]
 
 
-class Included(Part):
+class Included(SchemaPart):
     """An included file."""
 
     domains: Domains = Field({}, description="The domains, by name.")
 
 
-class IncludeFields(Part):
+class IncludeFields(SchemaPart):
     """Further files, whose certificates must be in one folder."""
 
     files: Glob = Field(description="A path or glob; each file has a `domains:` mapping.")
@@ -487,13 +487,13 @@ def main_type(known: Known) -> type[Main]:
     return create_model("Main", __base__=Main, __doc__=Main.__doc__, **rooms)
 
 
-def room_type(room: str, words: Mapping[str, type[BaseModel]]) -> type[Part]:
+def room_type(room: str, words: Mapping[str, type[BaseModel]]) -> type[SchemaPart]:
     """Return the type of `services` or `notifiers`, with a field for each known module."""
     fields: dict[str, Any] = {
         word: (settings | None, Field(None, description=settings.__doc__))
         for word, settings in words.items()
     }
-    return create_model(room.title(), __base__=Part, __doc__=ROOMS[room], **fields)
+    return create_model(room.title(), __base__=SchemaPart, __doc__=ROOMS[room], **fields)
 
 
 MOST_SOLVERS = 64
@@ -506,7 +506,7 @@ def solvers_type(words: Mapping[str, type[BaseModel]]) -> tuple[Any, Any]:
         for word, settings in words.items()
     }
     one = create_model(
-        "SolverFields", __base__=Part, __doc__="A solver, which writes DNS records.", **kinds
+        "SolverFields", __base__=SchemaPart, __doc__="A solver, which writes DNS records.", **kinds
     )
     told = "Solvers for dns-01, each under a name of your choice."
     return dict[Name, one], Field(default={}, max_length=MOST_SOLVERS, description=told)

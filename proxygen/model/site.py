@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from proxygen.errors import Mistake, Origin
 from proxygen.model.certificate import GLOBAL, Certificate, FileSource, KeyType, Secret
-from proxygen.model.former import NOTHING, Former, Past, Removal, SetAside
+from proxygen.model.former import NOTHING, Former, PastModel, Removal, SetAside
 
 
 class Role(StrEnum):
@@ -107,7 +107,7 @@ class ExternalAccount:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class AuthorityLimits:
     """The rate limits of an authority; None: no limit.
 
     New orders per account and 3 hours, certificates per registered domain and 7 days, and per set
@@ -136,7 +136,7 @@ class Acme:
     trusted_roots: tuple[Path, ...]
     http_port: int
     validation_port: int
-    limits: Limits
+    limits: AuthorityLimits
     origin: Origin
     account_key: Secret | None = None
 
@@ -197,7 +197,7 @@ class Site:
     held_back: tuple[Removal, ...] = ()
     unbounded: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
-    past: Past = field(default=Past(), compare=False, repr=False)
+    past: PastModel = field(default=PastModel(), compare=False, repr=False)
     right: Former = field(default=NOTHING, compare=False, repr=False)
 
     @property

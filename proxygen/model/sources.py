@@ -13,9 +13,16 @@ from pydantic import BaseModel, ValidationError
 from proxygen.errors import MOST_MISTAKES, Mistake
 from proxygen.model.former import Source as Source
 from proxygen.model.mistakes import mistakes_of, path_in
-from proxygen.model.portions import LONG, MOST_DOMAINS, crowded, head, portions
+from proxygen.model.portions import LONG, MOST_DOMAINS, crowded_keys, head_of_file, portions
 from proxygen.model.schema import Included, IncludeFields, Main, rest_type
-from proxygen.model.yaml import MOST_INCLUDED_VALUES, MOST_KEYS, MOST_VALUES, Document, Map, parse
+from proxygen.model.yaml import (
+    MOST_INCLUDED_VALUES,
+    MOST_KEYS,
+    MOST_VALUES,
+    Document,
+    Map,
+    parse_document,
+)
 
 T = TypeVar("T", bound=BaseModel)
 FieldPath = tuple[str | int, ...]
@@ -25,7 +32,7 @@ MOST_KEPT = 10 * MOST_MISTAKES
 
 
 @dataclass(frozen=True, slots=True)
-class Unreadable:
+class UnreadableFile:
     """A file that an `include` names and that cannot be read; *words* are the system's own.
 
     *remedy* says what to do. *whole*: it stands for all files of the `include`, which cannot be
@@ -44,12 +51,12 @@ class Unreadable:
         return f"{self.home}/{self.name.rpartition('/')[2]}" if self.home else ""
 
 
-Load = Callable[[str], Sequence[Source | Unreadable]]
+Load = Callable[[str], Sequence[Source | UnreadableFile]]
 """From an `include` (a path or glob) to the files that it names, sorted."""
 
 
 @dataclass(slots=True)
-class Read:
+class ParsedFile:
     """A file that was read: the document, and its content if the grammar accepts it."""
 
     document: Document
@@ -67,14 +74,14 @@ class Read:
 class ReadBefore:
     """Files as they were read the last time; one with the same text is not parsed again."""
 
-    former: dict[str, tuple[Source, type[BaseModel], Read]] = field(default_factory=dict)
-    present: dict[str, tuple[Source, type[BaseModel], Read]] = field(default_factory=dict)
+    former: dict[str, tuple[Source, type[BaseModel], ParsedFile]] = field(default_factory=dict)
+    present: dict[str, tuple[Source, type[BaseModel], ParsedFile]] = field(default_factory=dict)
 
     def begin(self) -> None:
         """Begin to read all files; those that are not asked for this time are forgotten."""
         self.former, self.present = self.present, {}
 
-    def file(self, source: Source, grammar: type[BaseModel], nth: int = 0) -> Read:
+    def file(self, source: Source, grammar: type[BaseModel], nth: int = 0) -> ParsedFile:
         """Return one file, read against *grammar*; the same object while its text is the same.
 
         *nth* tells several texts of one file apart.
@@ -87,24 +94,24 @@ class ReadBefore:
         return known[2]
 
 
-def read_file(source: Source, grammar: type[BaseModel]) -> Read:
+def read_file(source: Source, grammar: type[BaseModel]) -> ParsedFile:
     """Return one file, read against *grammar*; its mistakes are in the document."""
     most = MOST_VALUES if issubclass(grammar, Main) else MOST_INCLUDED_VALUES
-    document = parse(source.name, source.text, most)
+    document = parse_document(source.name, source.text, most)
     if document.value is None and not document.mistakes and grammar is Included:
         document.value = Map()
     content: BaseModel | None = None
     if isinstance(document.value, Map):
-        content = validated(document, grammar)
+        content = validate_content(document, grammar)
     elif not document.mistakes:
         begin = "begin with `global:`" if issubclass(grammar, Main) else "begin with `domains:`"
         empty = document.value is None
         document.mistake((0, 0), "the file is empty" if empty else "this is not a mapping", begin)
     known = content if isinstance(content, Included) else None
-    return Read(document, source.folder, known, source)
+    return ParsedFile(document, source.folder, known, source)
 
 
-def validated(document: Document, grammar: type[T]) -> T | None:
+def validate_content(document: Document, grammar: type[T]) -> T | None:
     """Return the content; note what is wrong and leave it out, so that the rest is checked too.
 
     None if nothing is left, or if there are more mistakes than are reported. A short file is
@@ -112,9 +119,9 @@ def validated(document: Document, grammar: type[T]) -> T | None:
     """
     if document.values < MOST_KEYS:
         return validated_portion(document, document.value, grammar)
-    if crowded(document):
+    if crowded_keys(document):
         return None
-    content = validated_portion(document, head(document.value, grammar), grammar)
+    content = validated_portion(document, head_of_file(document.value, grammar), grammar)
     found: dict[str, dict[str, Any]] = {}
     for word, portion in portions(document.value, grammar):
         if content is None or len(document.mistakes) > MOST_MISTAKES:
@@ -127,15 +134,15 @@ def validated(document: Document, grammar: type[T]) -> T | None:
 
 
 def validated_portion(document: Document, portion: Mapping[str, Any], grammar: type[T]) -> T | None:
-    """Return the content of a portion of the document, as ``validated`` does."""
+    """Return the content of a portion of the document, as ``validate_content`` does."""
     try:
         return grammar.model_validate(portion)
     except ValidationError as error:
         document.mistakes += islice(mistakes_of(document, error, grammar), MOST_MISTAKES + 1)
-        return rest(portion, rest_type(grammar))
+        return content_without_mistakes(portion, rest_type(grammar))
 
 
-def rest(value: Any, grammar: type[T]) -> T | None:
+def content_without_mistakes(value: Any, grammar: type[T]) -> T | None:
     """Return what is left of a file without what is wrong in it, None for nothing.
 
     A field is left out alone; what cannot be without it follows in the next round.
@@ -144,11 +151,15 @@ def rest(value: Any, grammar: type[T]) -> T | None:
         return grammar.model_validate(value)
     except ValidationError as error:
         details = error.errors(include_url=False, include_context=False, include_input=False)
-    paths = [apart(path_in(value, each["loc"])) for each in details]
-    return None if () in paths else rest(without(value, tree(paths)), grammar)
+    paths = [path_to_leave_out(path_in(value, each["loc"])) for each in details]
+    return (
+        None
+        if () in paths
+        else content_without_mistakes(value_without(value, paths_as_tree(paths)), grammar)
+    )
 
 
-def apart(path: FieldPath) -> FieldPath:
+def path_to_leave_out(path: FieldPath) -> FieldPath:
     """Return what is left out for a mistake at *path*: that field, or the whole backend.
 
     Whether a backend's upstreams and locations fit together can only be told of all of them.
@@ -157,7 +168,7 @@ def apart(path: FieldPath) -> FieldPath:
     return path if fits or path[:1] != ("backends",) else path[:2]
 
 
-def tree(paths: Iterable[FieldPath]) -> dict[str | int, Any]:
+def paths_as_tree(paths: Iterable[FieldPath]) -> dict[str | int, Any]:
     """Return *paths* as one tree of mappings; None marks the end of each."""
     root: dict[str | int, Any] = {}
     for *above, last in paths:
@@ -169,13 +180,13 @@ def tree(paths: Iterable[FieldPath]) -> dict[str | int, Any]:
     return root
 
 
-def without(value: Any, wrong: Mapping[str | int, Any]) -> Any:
+def value_without(value: Any, wrong: Mapping[str | int, Any]) -> Any:
     """Return a copy of *value* without what is at the ends of the tree *wrong*."""
     if not wrong:
         return value
     keys = value if isinstance(value, dict) else range(len(value))
     below = {key: wrong.get(key, RIGHT) for key in keys}
-    kept = {key: without(value[key], each) for key, each in below.items() if each is not None}
+    kept = {key: value_without(value[key], each) for key, each in below.items() if each is not None}
     return kept if isinstance(value, dict) else list(kept.values())
 
 
@@ -191,7 +202,7 @@ class Size:
     mistakes: int = 0
     more: str = ""
 
-    def add(self, read: Read) -> None:
+    def add(self, read: ParsedFile) -> None:
         """Count a file; after very many mistakes only the first of each file is kept."""
         self.domains += len(read.content.domains) if read.content else 0
         self.values += read.document.values
@@ -215,7 +226,7 @@ class Inclusion:
     the masks that match nothing; *missing* are the paths among them that existed once.
     """
 
-    files: list[Read] = field(default_factory=list)
+    files: list[ParsedFile] = field(default_factory=list)
     masks: dict[str, str] = field(default_factory=dict)
     unread: dict[str, Mistake] = field(default_factory=dict)
     places: dict[str, str] = field(default_factory=dict)
@@ -236,7 +247,7 @@ class Inclusion:
 
 
 def read_included(
-    first: Read, content: Main, load: Load, before: ReadBefore, formerly: Collection[str] = ()
+    first: ParsedFile, content: Main, load: Load, before: ReadBefore, formerly: Collection[str] = ()
 ) -> Inclusion:
     """Return what the main file includes; *formerly* are masks that matched before."""
     found, document, size = Inclusion(), first.document, Size()
@@ -244,15 +255,15 @@ def read_included(
     for index, (mask, _) in asked_for(content, document):
         sources = load(mask)
         if not sources:
-            told = unreadable(document, index, f"{mask} does not exist", CREATE)
+            told = unreadable_include(document, index, f"{mask} does not exist", CREATE)
             found.finds_nothing(mask, told, formerly)
         for source in sources:
             if source.name in found.masks or source.name == document.name:
                 continue
             found.masks[source.name] = mask
-            if isinstance(source, Unreadable):
+            if isinstance(source, UnreadableFile):
                 what = f"{source.name} cannot be read: {source.words}"
-                told = unreadable(document, index, what, source.remedy)
+                told = unreadable_include(document, index, what, source.remedy)
                 if source.whole:
                     found.untold[mask] = told
                 found.unread[source.name] = told
@@ -262,7 +273,7 @@ def read_included(
                 size.add(read := before.file(source, Included))
             if size.more:
                 what = f"{source.name} was not read: with it the model has more than {size.more}"
-                found.unread[source.name] = unreadable(document, index, what, "remove some")
+                found.unread[source.name] = unreadable_include(document, index, what, "remove some")
                 found.places[source.name] = source.place
             else:
                 found.files.append(read)
@@ -295,7 +306,7 @@ def included_by(each: str | IncludeFields) -> tuple[str, str | None]:
 CREATE = "create it, or correct the path, which is relative to the folder of this file"
 
 
-def unreadable(document: Document, index: int, what: str, remedy: str) -> Mistake:
+def unreadable_include(document: Document, index: int, what: str, remedy: str) -> Mistake:
     """Return the mistake of an `include` that names something that cannot be read."""
     return Mistake(
         document.origin("include", index),

@@ -23,17 +23,17 @@ from proxygen.model.hosts import (
     host_name,
     is_address,
     mail_address,
-    shortest,
+    shortest_address,
     url_host,
 )
 
 
-def checked(check: Callable[[str], Any]) -> AfterValidator:
+def validator_of(check: Callable[[str], Any]) -> AfterValidator:
     """Return a validator from a function that raises BadName."""
-    return AfterValidator(reporting(check))
+    return AfterValidator(reporting_bad_names(check))
 
 
-def reporting(check: Callable[[Any], Any]) -> Callable[[Any], Any]:
+def reporting_bad_names(check: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """Return *check*, with each BadName raised as an error of pydantic's."""
 
     def validate(value: Any) -> Any:
@@ -49,7 +49,7 @@ def vars_of(error: BadName) -> dict[str, Any]:
     return {"reason": error.reason, "remedy": error.remedy, "hidden": error.hidden}
 
 
-def pattern(expression: str, what: str, remedy: str) -> Callable[[str], str]:
+def pattern_check(expression: str, what: str, remedy: str) -> Callable[[str], str]:
     """Return a check that a string is *what*, that is, matches *expression* as a whole."""
     compiled = re.compile(expression)
 
@@ -79,12 +79,12 @@ class Text:
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler
     ) -> core_schema.CoreSchema:
-        check = reporting(self.check())
+        check = reporting_bad_names(self.check())
         return core_schema.no_info_after_validator_function(check, handler(source))
 
     def check(self) -> Callable[[str], str]:
         """Return the check, which raises BadName."""
-        matches = pattern(self.expression, self.what, self.remedy)
+        matches = pattern_check(self.expression, self.what, self.remedy)
 
         def check(text: str) -> str:
             if self.path and is_pasted(text.removeprefix("file:").removeprefix("env:")):
@@ -100,7 +100,7 @@ class Text:
         return {"type": "string", "pattern": f"^(?:{self.expression})$"} | about
 
 
-def quantity(units: Mapping[str, int], most: str, remedy: str) -> Callable[[Any], int]:
+def quantity_reader(units: Mapping[str, int], most: str, remedy: str) -> Callable[[Any], int]:
     """Return a function that reads a number with a unit, such as ``20m``; the default unit is 1."""
     largest = int(most[:-1]) * units[most[-1]]
 
@@ -122,12 +122,12 @@ def quantity_schema(units: str) -> WithJsonSchema:
     return WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 0}, typed]})
 
 
-seconds = quantity(
+seconds = quantity_reader(
     {"s": 1, "m": 60, "h": 3600, "d": 86400},
     "7d",
     "write seconds, or a number with s, m, h or d, such as 20m",
 )
-octets = quantity(
+octets = quantity_reader(
     {"k": 1024, "m": 1024**2, "g": 1024**3},
     "1024g",
     "write bytes, or a number with k, m or g, such as 50m",
@@ -152,13 +152,13 @@ def upstream_server(text: str) -> str:
     return text
 
 
-Host = Annotated[str, checked(host_name)]
-ExtraName = Annotated[str, checked(extra_name)]
-Url = Annotated[str, checked(url_host)]
-Contact = Annotated[str, checked(mail_address)]
-UpstreamServer = Annotated[str, checked(upstream_server)]
-Seconds = Annotated[int, BeforeValidator(reporting(seconds)), quantity_schema("smhd")]
-Octets = Annotated[int, BeforeValidator(reporting(octets)), quantity_schema("kmg")]
+Host = Annotated[str, validator_of(host_name)]
+ExtraName = Annotated[str, validator_of(extra_name)]
+Url = Annotated[str, validator_of(url_host)]
+Contact = Annotated[str, validator_of(mail_address)]
+UpstreamServer = Annotated[str, validator_of(upstream_server)]
+Seconds = Annotated[int, BeforeValidator(reporting_bad_names(seconds)), quantity_schema("smhd")]
+Octets = Annotated[int, BeforeValidator(reporting_bad_names(octets)), quantity_schema("kmg")]
 LISTENER = re.compile(
     r"(?P<host>[A-Za-z0-9][A-Za-z0-9.-]{0,252}|\[[0-9A-Fa-f:.]{2,45}\]):(?P<port>[0-9]{1,5})"
 )
@@ -186,7 +186,7 @@ def server(text: str) -> str:
 
 def address(text: str) -> str:
     """Return an IPv4 or IPv6 address in its shortest form (RFC 5952); raise BadName."""
-    if found := shortest(text):
+    if found := shortest_address(text):
         return found
     raise BadName("{} is not an IP address", "write 192.0.2.1 or 2001:db8::1", text)
 
@@ -195,21 +195,21 @@ def name_server(text: str) -> str:
     """Return address and port of a name server: ``192.0.2.1:53`` or ``[2001:db8::1]:53``."""
     match = LISTENER.fullmatch(text)
     bare, port = (match["host"], match["port"]) if match else (text, "53")
-    found = shortest(bare)
+    found = shortest_address(bare)
     if not found or not 1 <= int(port) <= 65535:
         what = "{} is not the address of a name server"
         raise BadName(what, "write 192.0.2.53, 192.0.2.53:5353 or '[2001:db8::53]:53'", text)
     return f"[{found}]:{int(port)}" if ":" in found else f"{found}:{int(port)}"
 
 
-Address = Annotated[str, checked(address)]
-NameServer = Annotated[str, checked(name_server)]
-Server = Annotated[str, checked(server)]
-Listener = Annotated[str, checked(listener)]
+Address = Annotated[str, validator_of(address)]
+NameServer = Annotated[str, validator_of(name_server)]
+Server = Annotated[str, validator_of(server)]
+Listener = Annotated[str, validator_of(listener)]
 Name = Annotated[
     str,
-    checked(
-        pattern(
+    validator_of(
+        pattern_check(
             r"[a-z][a-z0-9_-]{0,40}",
             "a valid name",
             "begin with a letter; use lower-case letters, digits, `-` and `_`",
@@ -218,8 +218,8 @@ Name = Annotated[
 ]
 RequestPath = Annotated[
     str,
-    checked(
-        pattern(
+    validator_of(
+        pattern_check(
             r"/(?!\.well-known/acme-challenge)[A-Za-z0-9._~/@:+=%-]{0,200}",
             "the path of a location",
             "begin with `/`; use letters, digits and . _ ~ / @ : + = % -",
@@ -246,8 +246,8 @@ HostPath = Annotated[
 ]
 BarePath = Annotated[
     str,
-    checked(
-        pattern(
+    validator_of(
+        pattern_check(
             r"/[A-Za-z0-9._/@:%+,=~-]{1,999}",
             "an absolute path of plain characters",
             "begin it with `/`; use letters, digits and . _ / @ : % + , = ~ -",

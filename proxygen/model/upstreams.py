@@ -12,7 +12,7 @@ PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True)
-class Server:
+class UpstreamServer:
     """One server of an upstream; *host* is a name or an address, IPv6 without brackets."""
 
     host: str
@@ -25,16 +25,16 @@ class Server:
         return not is_address(self.host)
 
 
-def server_of(url: str) -> Server:
+def server_of(url: str) -> UpstreamServer:
     """Return the server of ``http://HOST[:PORT]`` or ``https://HOST[:PORT]``."""
     scheme, _, address = url.partition("://")
     host, _, port = address.rpartition(":")
     if not host or port.endswith("]"):
         host, port = address, ""
-    return Server(host.strip("[]").lower(), int(port or PORTS[scheme]), scheme == "https")
+    return UpstreamServer(host.strip("[]").lower(), int(port or PORTS[scheme]), scheme == "https")
 
 
-def servers(backend: Backend) -> Iterator[Server]:
+def servers(backend: Backend) -> Iterator[UpstreamServer]:
     """Yield the servers that some location of a backend uses."""
     used = {each.upstream for each in backend.locations if not each.redirect}
     for upstream in backend.upstreams:

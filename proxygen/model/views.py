@@ -64,18 +64,23 @@ def web_sites(site: Site, bundles: Mapping[str, Bundle]) -> list[WebSite]:
     """Return each owner that has names with the bundle that serves it."""
     fallback = bundles[GLOBAL]
     return [
-        WebSite(owner.key, owner.names, serving(owner, bundles) or fallback, backend(owner, site))
+        WebSite(
+            owner.key,
+            owner.names,
+            serving_bundle(owner, bundles) or fallback,
+            backend_of(owner, site),
+        )
         for owner in site.owners
         if owner.names
     ]
 
 
-def serving(owner: Owner, bundles: Mapping[str, Bundle]) -> Bundle | None:
+def serving_bundle(owner: Owner, bundles: Mapping[str, Bundle]) -> Bundle | None:
     """Return the owner's own bundle if the model wants one and the stored one covers its URL."""
     bundle = bundles.get(owner.key) if owner.certificate else None
     return bundle if bundle and owner.host and bundle.covers(owner.host) else None
 
 
-def backend(owner: Owner, site: Site) -> Backend | None:
+def backend_of(owner: Owner, site: Site) -> Backend | None:
     """Return the backend of an owner's requests; None: 404 to all but challenges."""
     return site.backends[owner.backend] if owner.backend else None

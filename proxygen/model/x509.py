@@ -39,7 +39,7 @@ from proxygen.model.certificate import (
     KeyType,
 )
 from proxygen.model.hosts import is_address
-from proxygen.model.material import LARGEST, MOST_CERTIFICATES, readable, refusal
+from proxygen.model.material import LARGEST, MOST_CERTIFICATES, material_refusal, unreadable_as
 
 MOST_NAMES = 1000
 LONGEST_COMMON_NAME = 64
@@ -56,7 +56,7 @@ BACKDATED = timedelta(hours=1)
 """How long before now a self-signed certificate begins: a client's clock may be slow."""
 
 
-def describe(
+def describe_bundle(
     pair: KeyAndChain,
     wanted: Certificate,
     authority: Authority | None = None,
@@ -65,29 +65,29 @@ def describe(
 ) -> Bundle:
     """Return the facts about *pair*, which *authority* issued for *wanted*; raise IssueFailed."""
     return replace(
-        facts(pair, wanted.owner, wanted.issuer),
+        facts_of_pair(pair, wanted.owner, wanted.issuer),
         authority=authority.directory if authority else "",
         profile=authority.profile if authority else "",
         stand_in=stand_in,
     )
 
 
-def facts(pair: KeyAndChain, owner: str, issuer: str) -> Bundle:
+def facts_of_pair(pair: KeyAndChain, owner: str, issuer: str) -> Bundle:
     """Return the facts that *pair* itself holds, for an owner; raise IssueFailed."""
-    with readable("certificate-of-owner-unreadable", owner=owner):
+    with unreadable_as("certificate-of-owner-unreadable", owner=owner):
         leaf = chain_of(pair)[0]
         return Bundle(
             owner=owner,
             names=covered_names(leaf),
             issuer=issuer,
-            issued_by=said(leaf.issuer, NameOID.COMMON_NAME, NameOID.ORGANIZATION_NAME),
+            issued_by=attribute_words(leaf.issuer, NameOID.COMMON_NAME, NameOID.ORGANIZATION_NAME),
             not_before=leaf.not_valid_before_utc,
             not_after=leaf.not_valid_after_utc,
             serial=f"{leaf.serial_number:x}"[:64],
             fingerprint=leaf.fingerprint(SHA256()).hex(),
             spki=hashlib.sha256(spki(leaf.public_key())).hexdigest(),
             digest=hashlib.sha256(pair.pem).hexdigest(),
-            key_type=kind(leaf.public_key()),
+            key_type=key_kind(leaf.public_key()),
             identifier=unique_identifier(leaf),
         )
 
@@ -96,7 +96,7 @@ def facts_found(pair: KeyAndChain) -> Bundle:
     """Return what a pair tells that was found here; a stand-in where it is self-signed alone."""
     chain = chain_of(pair)
     alone = len(chain) == 1 and is_self_signed(chain[0])
-    return replace(facts(pair, GLOBAL, ADOPTED), stand_in=alone)
+    return replace(facts_of_pair(pair, GLOBAL, ADOPTED), stand_in=alone)
 
 
 def unique_identifier(leaf: x509.Certificate) -> str:
@@ -105,7 +105,7 @@ def unique_identifier(leaf: x509.Certificate) -> str:
     It consists of the key identifier of the issuer and the serial number as in DER; it is empty for
     a certificate without an authority key identifier.
     """
-    issuer = extension(leaf, x509.AuthorityKeyIdentifier)
+    issuer = extension_of(leaf, x509.AuthorityKeyIdentifier)
     if issuer is None or not issuer.key_identifier:
         return ""
     serial = leaf.serial_number
@@ -128,7 +128,7 @@ def new_key(key_type: KeyType) -> bytes:
 def key_type_of(pem: bytes) -> KeyType | None:
     """Return the type of a private key (PEM); None for a type that the model does not have."""
     try:
-        return KeyType(kind(key_of(pem).public_key()))
+        return KeyType(key_kind(key_of(pem).public_key()))
     except (IssueFailed, ValueError):
         return None
 
@@ -165,7 +165,7 @@ def self_signed(
     signer = signing_key(key)
     identifier = x509.SubjectKeyIdentifier.from_public_key(signer.public_key())
     builder = (
-        x509.CertificateBuilder(subject(names), subject(names), signer.public_key())
+        x509.CertificateBuilder(subject_name(names), subject_name(names), signer.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - BACKDATED)
         .not_valid_after(now + lifetime)
@@ -194,7 +194,7 @@ SIGNATURE_ONLY = x509.KeyUsage(
 )
 
 
-def subject(names: Sequence[str]) -> x509.Name:
+def subject_name(names: Sequence[str]) -> x509.Name:
     """Return the subject of a self-signed certificate; it must not be empty (RFC 5280 4.1.2.4)."""
     attributes = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, "proxygen self-signed")]
     if len(names[0]) <= LONGEST_COMMON_NAME and not is_address(names[0]):
@@ -216,17 +216,17 @@ def signing_key(pem: bytes) -> SigningKey:
     """Return a private key that signs with SHA-256 (RSA, ECDSA); raise IssueFailed for another."""
     key = key_of(pem)
     if not isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):
-        raise IssueFailed(refusal("key-of-unknown-kind"))
+        raise IssueFailed(material_refusal("key-of-unknown-kind"))
     return key
 
 
 def chain_of(pair: KeyAndChain) -> tuple[x509.Certificate, ...]:
     """Return the certificates of *pair*, at least one, leaf first; raise IssueFailed."""
     if len(pair.fullchain) > LARGEST:
-        raise IssueFailed(refusal("large-chain", most=LARGEST // 1024))
+        raise IssueFailed(material_refusal("large-chain", most=LARGEST // 1024))
     if pair.fullchain.count(b"-----BEGIN ") > MOST_CERTIFICATES:
-        raise IssueFailed(refusal("many-in-chain", most=MOST_CERTIFICATES))
-    with readable("chain-unreadable"):
+        raise IssueFailed(material_refusal("many-in-chain", most=MOST_CERTIFICATES))
+    with unreadable_as("chain-unreadable"):
         return tuple(x509.load_pem_x509_certificates(pair.fullchain))
 
 
@@ -236,7 +236,7 @@ def key_of(pem: bytes) -> PrivateKey:
     The key is one of ours, or was validated when it was read, so the seconds that validating an RSA
     key takes are not spent again.
     """
-    with readable("key-unreadable"):
+    with unreadable_as("key-unreadable"):
         return load_pem_private_key(pem, None, unsafe_skip_rsa_key_validation=True)
 
 
@@ -268,7 +268,7 @@ def public_key(certificate: x509.Certificate) -> bytes | None:
         return None
 
 
-def issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+def is_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
     """Return whether *certificate* names *issuer* as its issuer and was signed with its key.
 
     If the hash is weak, the key identifiers are compared instead: roots are still signed with such,
@@ -278,7 +278,7 @@ def issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
         return False
     try:
         if has_weak_signature(certificate):
-            return identifies(certificate, issuer)
+            return is_identified_by(certificate, issuer)
         certificate.verify_directly_issued_by(issuer)
     except Exception:  # noqa: BLE001 - whatever the reason, a client cannot verify it either
         return False
@@ -291,20 +291,20 @@ def has_weak_signature(certificate: x509.Certificate) -> bool:
     return algorithm is not None and algorithm.name in WEAK_HASHES
 
 
-def identifies(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+def is_identified_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
     """Return whether the key identifiers match, or one of them is missing."""
-    authority = extension(certificate, x509.AuthorityKeyIdentifier)
-    own = extension(issuer, x509.SubjectKeyIdentifier)
+    authority = extension_of(certificate, x509.AuthorityKeyIdentifier)
+    own = extension_of(issuer, x509.SubjectKeyIdentifier)
     named = authority.key_identifier if authority else None
     return named is None or own is None or named == own.digest
 
 
 def is_self_signed(certificate: x509.Certificate) -> bool:
     """Return whether the certificate is its own issuer."""
-    return issued(certificate, certificate)
+    return is_issued_by(certificate, certificate)
 
 
-def extension(certificate: x509.Certificate, kind: type[E]) -> E | None:
+def extension_of(certificate: x509.Certificate, kind: type[E]) -> E | None:
     """Return the extension of that kind, None if the certificate has none."""
     try:
         return certificate.extensions.get_extension_for_class(kind).value
@@ -314,7 +314,7 @@ def extension(certificate: x509.Certificate, kind: type[E]) -> E | None:
 
 def dns_names(certificate: x509.Certificate) -> tuple[str, ...]:
     """Return the DNS names among the SANs, in lower case and sorted."""
-    sans = extension(certificate, x509.SubjectAlternativeName)
+    sans = extension_of(certificate, x509.SubjectAlternativeName)
     present = sans.get_values_for_type(x509.DNSName)[:MOST_NAMES] if sans else []
     return tuple(sorted(filter(DNS_NAME.fullmatch, {name.lower() for name in present})))
 
@@ -325,13 +325,13 @@ def covered_names(certificate: x509.Certificate) -> tuple[str, ...]:
     DNS names are in lower case, addresses in their shortest form (RFC 5952). A DNS name spelled
     like an address is left out: clients compare addresses with addresses (RFC 9525 section 6.5).
     """
-    sans = extension(certificate, x509.SubjectAlternativeName)
+    sans = extension_of(certificate, x509.SubjectAlternativeName)
     addresses = sans.get_values_for_type(x509.IPAddress)[:MOST_NAMES] if sans else []
     hosts = {name for name in dns_names(certificate) if not name.rpartition(".")[2].isdigit()}
     return tuple(sorted({*hosts, *map(str, addresses)}))
 
 
-def said(name: x509.Name, *oids: x509.ObjectIdentifier) -> str:
+def attribute_words(name: x509.Name, *oids: x509.ObjectIdentifier) -> str:
     """Return the first of the attributes *oids* in *name*, printable, at most 100 characters."""
     for oid in oids:
         for attribute in name.get_attributes_for_oid(oid):
@@ -340,27 +340,32 @@ def said(name: x509.Name, *oids: x509.ObjectIdentifier) -> str:
 
 
 def identity_of(leaf: bytes) -> dict[str, str]:
-    """Return ``identity`` of a certificate in DER form; raise IssueFailed."""
-    with readable("certificate-unreadable"):
-        return identity(x509.load_der_x509_certificate(leaf))
+    """Return ``identity_facts`` of a certificate in DER form; raise IssueFailed."""
+    with unreadable_as("certificate-unreadable"):
+        return identity_facts(x509.load_der_x509_certificate(leaf))
 
 
-def identity(certificate: x509.Certificate) -> dict[str, str]:
+def identity_facts(certificate: x509.Certificate) -> dict[str, str]:
     """Return title, issuer and end of a certificate, as the facts of a failure."""
     return {
-        "title": title(certificate),
-        "issuer": said(certificate.issuer, NameOID.COMMON_NAME, NameOID.ORGANIZATION_NAME) or "?",
+        "title": certificate_title(certificate),
+        "issuer": attribute_words(
+            certificate.issuer, NameOID.COMMON_NAME, NameOID.ORGANIZATION_NAME
+        )
+        or "?",
         "end": f"{certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC",
     }
 
 
-def title(certificate: x509.Certificate) -> str:
+def certificate_title(certificate: x509.Certificate) -> str:
     """Return what messages call a certificate: its common name, or its first SAN."""
-    common_name = said(certificate.subject, NameOID.COMMON_NAME, NameOID.ORGANIZATION_NAME)
+    common_name = attribute_words(
+        certificate.subject, NameOID.COMMON_NAME, NameOID.ORGANIZATION_NAME
+    )
     return common_name or next(iter(covered_names(certificate)), "") or "?"
 
 
-def kind(key: PublicKey) -> str:
+def key_kind(key: PublicKey) -> str:
     """Return the type of a public key, as ``KeyType`` spells it if it is one."""
     if isinstance(key, rsa.RSAPublicKey):
         return f"rsa-{key.key_size}"

@@ -25,7 +25,7 @@ from proxygen.model.yaml_refusals import (
     QUOTES,
     TAG,
     Place,
-    Refusal,
+    YamlRefusal,
 )
 
 DEEPEST = 16
@@ -118,13 +118,13 @@ class Document:
         """Note a mistake at *place*; *what* is the field."""
         self.mistakes.append(Mistake(self.at(place), what, reason, remedy, code="yaml"))
 
-    def refuse(self, found: Refusal) -> None:
+    def refuse(self, found: YamlRefusal) -> None:
         """Note why the YAML library reads no further; there is no value then."""
         self.value = None
         self.mistake(found.place, found.reason, found.remedy)
 
 
-def parse(name: str, text: str | bytes, most: int = MOST_VALUES) -> Document:
+def parse_document(name: str, text: str | bytes, most: int = MOST_VALUES) -> Document:
     """Return the document in *text*; one that cannot be read has a mistake and the value None.
 
     So has one with more than *most* values: each takes some hundred octets, however short it is.
@@ -143,7 +143,7 @@ def parse(name: str, text: str | bytes, most: int = MOST_VALUES) -> Document:
     except yaml.reader.ReaderError:
         document.refuse(yaml_refusals.forbidden_character(text))
     except yaml.MarkedYAMLError as error:
-        document.refuse(yaml_refusals.refusal(error, text))
+        document.refuse(yaml_refusals.yaml_refusal(error, text))
     return document
 
 
@@ -196,7 +196,7 @@ class Builder:
         if depth > DEEPEST:
             self.too_many(event, f"this is nested more than {DEEPEST} levels deep", NOT_A_MODEL)
         if isinstance(event, yaml.ScalarEvent):
-            return scalar(event.value) if event.implicit[0] else event.value
+            return scalar_value(event.value) if event.implicit[0] else event.value
         if isinstance(event, yaml.MappingStartEvent):
             return self.mapping(depth)
         return self.sequence(depth)
@@ -263,7 +263,7 @@ def is_international(text: str) -> bool:
     return not text.isascii() or "xn--" in text
 
 
-def scalar(text: str) -> Any:
+def scalar_value(text: str) -> Any:
     """Return what the plain scalar *text* means in YAML 1.2's core schema; floats stay strings."""
     if text in BOOLEANS:
         return BOOLEANS[text]

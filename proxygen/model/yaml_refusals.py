@@ -32,7 +32,7 @@ QUOTES = "put the value in quotes if it begins so, or remove what stands here"
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class YamlRefusal:
     """A *place* in a text, what is wrong there, and what to do about it."""
 
     place: Place
@@ -40,31 +40,31 @@ class Refusal:
     remedy: str
 
 
-def forbidden_character(text: str) -> Refusal:
+def forbidden_character(text: str) -> YamlRefusal:
     """Return the first character that no YAML text may have (YAML 1.2 section 5.1)."""
     found = FORBIDDEN.search(text)
     if found is None:
-        return Refusal((0, 0), "a character is not allowed in YAML", "remove it")
+        return YamlRefusal((0, 0), "a character is not allowed in YAML", "remove it")
     letter = found.group()
     name = NAMES.get(letter, "a control character" if ord(letter) < 0xA0 else "a character")
     reason = f"{name} (U+{ord(letter):04X}) is not allowed in YAML"
     if letter == "\0" and text.count("\0") * 3 > len(text):
-        return Refusal(place_of(text, found.start()), reason, UTF_16)
+        return YamlRefusal(place_of(text, found.start()), reason, UTF_16)
     shown = f"; editors show it as ^{chr(ord(letter) ^ 64)}" if ord(letter) < 0x20 else ""
-    return Refusal(place_of(text, found.start()), reason, f"remove it{shown}")
+    return YamlRefusal(place_of(text, found.start()), reason, f"remove it{shown}")
 
 
 UTF_16 = "save the file as UTF-8, or convert it: `iconv -f UTF-16 -t UTF-8 FILE > NEW`"
 LATIN_1 = "save the file as UTF-8, or convert it: `iconv -f ISO-8859-1 -t UTF-8 FILE > NEW`"
 
 
-def not_utf_8(error: UnicodeDecodeError) -> Refusal:
+def not_utf_8(error: UnicodeDecodeError) -> YamlRefusal:
     """Return the first octet that is no part of a UTF-8 text."""
     data = error.object
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return Refusal((0, 0), "the file is UTF-16 text, not UTF-8", UTF_16)
+        return YamlRefusal((0, 0), "the file is UTF-16 text, not UTF-8", UTF_16)
     place = place_of(data[: error.start].decode("utf-8-sig"), None)
-    return Refusal(place, f"the byte 0x{data[error.start]:02X} is not UTF-8 text", LATIN_1)
+    return YamlRefusal(place, f"the byte 0x{data[error.start]:02X} is not UTF-8 text", LATIN_1)
 
 
 def place_of(text: str, index: int | None) -> Place:
@@ -75,7 +75,7 @@ def place_of(text: str, index: int | None) -> Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class AtMark:
     """What is at a mark of the library's.
 
     *letter* is the character there, *before* the line up to it; what is not right *began* there.
@@ -91,7 +91,7 @@ class Seen:
         return not self.before.strip()
 
 
-def always(seen: Seen) -> bool:  # noqa: ARG001
+def always_holds(seen: AtMark) -> bool:  # noqa: ARG001
     """Return True: a rule holds whatever is there."""
     return True
 
@@ -108,18 +108,18 @@ class Rule:
     remedy: str
     context: str = ""
     at_start: bool = False
-    when: Callable[[Seen], bool] = always
+    when: Callable[[AtMark], bool] = always_holds
 
 
-def refusal(error: yaml.MarkedYAMLError, text: str) -> Refusal:
+def yaml_refusal(error: yaml.MarkedYAMLError, text: str) -> YamlRefusal:
     """Return what the grammar of YAML refuses in a text."""
     end = error.problem_mark or error.context_mark
     start = error.context_mark or end
     context, problem = error.context or "", error.problem or ""
     said = "; ".join(part for part in (context, problem) if part)
     if end is None or start is None:
-        return Refusal((0, 0), f"this is not YAML: {said}", CHECK)
-    seen = Seen(
+        return YamlRefusal((0, 0), f"this is not YAML: {said}", CHECK)
+    seen = AtMark(
         text[end.index : end.index + 1],
         text[end.index - end.column : end.index],
         (start.line + 1, start.column + 1),
@@ -128,12 +128,14 @@ def refusal(error: yaml.MarkedYAMLError, text: str) -> Refusal:
         if rule.problem in problem and rule.context in context and rule.when(seen):
             mark = start if rule.at_start else end
             line, column = seen.began
-            reason = rule.reason.format(letter=named(seen.letter), line=line, column=column)
-            return Refusal((mark.line, mark.column), reason, rule.remedy)
-    return Refusal((end.line, end.column), f"this is not YAML: {said}", CHECK)
+            reason = rule.reason.format(
+                letter=character_name(seen.letter), line=line, column=column
+            )
+            return YamlRefusal((mark.line, mark.column), reason, rule.remedy)
+    return YamlRefusal((end.line, end.column), f"this is not YAML: {said}", CHECK)
 
 
-def named(letter: str) -> str:
+def character_name(letter: str) -> str:
     """Return a character as a message names it."""
     if letter == "`":
         return "a backtick"

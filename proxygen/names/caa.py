@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from proxygen.languages.lines import visible
+from proxygen.languages.lines import terminal_text
 from proxygen.names.causes import Cause, cause
 
 KNOWN = frozenset({"issue", "issuewild", "iodef", "issuemail"})
@@ -26,7 +26,7 @@ METHODS = re.compile(r"[A-Za-z0-9-]+(?:,[A-Za-z0-9-]+)*")
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class CaaDecision:
     """Why records do not let an authority issue; there is no *cause* where they do."""
 
     cause: Cause | None = None
@@ -47,7 +47,7 @@ class Property:
 
 
 @dataclass(frozen=True, slots=True)
-class Issue:
+class IssueProperty:
     """The value of an issue property (RFC 8659 section 4.2): for nobody where *issuer* is empty."""
 
     issuer: str
@@ -58,57 +58,57 @@ class Issue:
         return tuple(value for each, value in self.parameters if each == tag)
 
 
-def allows(
+def caa_decision(
     records: Iterable[str],
     identities: Collection[str],
     account: str | None,
     challenge: str,
     *,
     wildcard: bool,
-) -> Verdict:
+) -> CaaDecision:
     """Return whether the CAA records that hold for a name let an authority issue for it.
 
     *records* are in presentation form. The authority goes by any of *identities*
     (``caaIdentities``, RFC 8555 section 7.1.1). No account yet satisfies any ``accounturi``:
     nobody can say which it will be.
     """
-    properties = [read(each) for each in records]
+    properties = [read_property(each) for each in records]
     for each in properties:
         if each.critical and each.tag not in KNOWN:
             critical = cause("critical", tag=each.tag) if each.tag else cause("unreadable")
-            return Verdict(critical)
-    holding = ruling(properties, wildcard=wildcard)
+            return CaaDecision(critical)
+    holding = ruling_properties(properties, wildcard=wildcard)
     named = [each for each in holding if names_one_of(each, identities)]
     refusals = [why_not(each, account, challenge) for each in named]
     if not holding or None in refusals:
-        return Verdict()
+        return CaaDecision()
     said = (each for each in refusals if each)
-    return Verdict(next(said, cause("not-among", who=listed(identities))))
+    return CaaDecision(next(said, cause("not-among", who=identity_words(identities))))
 
 
-def read(record: str) -> Property:
+def read_property(record: str) -> Property:
     """Return what a record in presentation form says (RFC 8659 section 4.1.1)."""
     parts = RECORD.fullmatch(record[:LONGEST])
     if parts is None:
         return Property(True, "", None)
     flags, tag, rest = parts.groups()
-    return Property(bool(int(flags) & CRITICAL), tag.lower(), unquoted(rest))
+    return Property(bool(int(flags) & CRITICAL), tag.lower(), unquote_string(rest))
 
 
-def unquoted(text: str) -> str | None:
+def unquote_string(text: str) -> str | None:
     """Return a character string without its quotes and escapes (RFC 1035 section 5.1)."""
     quoted = QUOTED.fullmatch(text)
     if quoted is None and ('"' in text or " " in text):
         return None
-    return ESCAPED.sub(lambda each: plain(each[1]), quoted[1] if quoted else text)
+    return ESCAPED.sub(lambda each: unescape(each[1]), quoted[1] if quoted else text)
 
 
-def plain(escaped: str) -> str:
+def unescape(escaped: str) -> str:
     """Return the character that an escape stands for."""
     return chr(int(escaped)) if len(escaped) == 3 else escaped
 
 
-def ruling(properties: Collection[Property], *, wildcard: bool) -> list[Property]:
+def ruling_properties(properties: Collection[Property], *, wildcard: bool) -> list[Property]:
     """Return the properties that rule; for a wildcard issuewild wins (RFC 8659 section 4.3)."""
     wild = [each for each in properties if each.tag == "issuewild"]
     if wildcard and wild:
@@ -118,19 +118,19 @@ def ruling(properties: Collection[Property], *, wildcard: bool) -> list[Property
 
 def names_one_of(ruling: Property, identities: Collection[str]) -> bool:
     """Return whether a property is about an authority; a malformed one is about all of them."""
-    issue = parsed(ruling.value)
+    issue = parse_issue(ruling.value)
     return issue is None or issue.issuer.lower() in {each.lower() for each in identities}
 
 
 def why_not(ruling: Property, account: str | None, challenge: str) -> Cause | None:
     """Return why a property does not let the authority issue that it is about, None if it does."""
-    issue = parsed(ruling.value)
+    issue = parse_issue(ruling.value)
     if issue is None:
         return cause("malformed", tag=ruling.tag)
     return other_account(issue, account) or other_method(issue, challenge)
 
 
-def parsed(value: str | None) -> Issue | None:
+def parse_issue(value: str | None) -> IssueProperty | None:
     """Return what the value of an issue property says, None when it is malformed."""
     parts = ISSUE.fullmatch(value) if value is not None else None
     if parts is None:
@@ -138,10 +138,10 @@ def parsed(value: str | None) -> Issue | None:
     issuer, rest = parts[1] or "", (parts[2] or "").strip(" \t")
     found = [PARAMETER.fullmatch(each) for each in rest.split(";")] if rest else []
     parameters = tuple((each[1].lower(), each[2]) for each in found if each)
-    return Issue(issuer, parameters) if len(parameters) == len(found) else None
+    return IssueProperty(issuer, parameters) if len(parameters) == len(found) else None
 
 
-def other_account(issue: Issue, account: str | None) -> Cause | None:
+def other_account(issue: IssueProperty, account: str | None) -> Cause | None:
     """Return that another account is named, or several (RFC 8657 section 3), else None."""
     accounts = issue.all("accounturi")
     if len(accounts) > 1:
@@ -151,7 +151,7 @@ def other_account(issue: Issue, account: str | None) -> Cause | None:
     return None
 
 
-def other_method(issue: Issue, challenge: str) -> Cause | None:
+def other_method(issue: IssueProperty, challenge: str) -> Cause | None:
     """Return that the challenge is not among the methods (RFC 8657 section 4), else None."""
     methods = issue.all("validationmethods")
     if len(methods) > 1 or (methods and not METHODS.fullmatch(methods[0])):
@@ -161,12 +161,12 @@ def other_method(issue: Issue, challenge: str) -> Cause | None:
     return None
 
 
-def needed(identities: Iterable[str], *, wildcard: bool) -> str:
+def needed_record(identities: Iterable[str], *, wildcard: bool) -> str:
     """Return the record that lets an authority issue, in presentation form."""
     tag = "issuewild" if wildcard else "issue"
-    return f'0 {tag} "{visible(next(iter(identities), ""))}"'
+    return f'0 {tag} "{terminal_text(next(iter(identities), ""))}"'
 
 
-def listed(identities: Iterable[str]) -> str:
+def identity_words(identities: Iterable[str]) -> str:
     """Return who an authority is."""
     return ", ".join(identities)

@@ -28,7 +28,7 @@ class Cause:
     @property
     def compared(self) -> tuple[object, ...]:
         """What of it is the same as long as nothing changed: others may say the same otherwise."""
-        return self.code, left(self.facts), [each.compared for each in self.because]
+        return self.code, own_facts(self.facts), [each.compared for each in self.because]
 
     def get(self, fact: str) -> str:
         """Return a fact, empty for none."""
@@ -45,19 +45,19 @@ class Caused(Exception):
 
 def cause(code: str, *because: Cause | None, **facts: str) -> Cause:
     """Return a cause; what others said in its facts is bounded and made printable."""
-    return Cause(code, bounded(facts), some(because))
+    return Cause(code, bounded_facts(facts), bounded_causes(because))
 
 
-def some(causes: Collection[Cause | None]) -> tuple[Cause, ...]:
+def bounded_causes(causes: Collection[Cause | None]) -> tuple[Cause, ...]:
     """Return causes as they are kept: those that are known, and not too many."""
     return tuple(each for each in causes if each is not None)[:MOST]
 
 
-def bounded(facts: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+def bounded_facts(facts: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     """Return facts as they are kept."""
     return tuple((name, one_line(value)) for name, value in facts.items())
 
 
-def left(facts: tuple[tuple[str, str], ...]) -> list[tuple[str, str]]:
+def own_facts(facts: tuple[tuple[str, str], ...]) -> list[tuple[str, str]]:
     """Return the facts that are proxygen's."""
     return [fact for fact in facts if fact[0] not in CHANGING]

@@ -8,9 +8,9 @@ from functools import cache
 from string import Formatter
 
 from proxygen.failure import UNKNOWN
-from proxygen.languages import ENGLISH, phrases
+from proxygen.languages import ENGLISH, load_phrases
 from proxygen.languages.language import Language
-from proxygen.languages.lines import one_line, shortened
+from proxygen.languages.lines import one_line, shorten_value
 from proxygen.names.causes import Cause
 from proxygen.names.states import Finding
 
@@ -26,7 +26,7 @@ NOTHING: Mapping[str, str] = {}
 @cache
 def terminal() -> Language:
     """Return the language of the terminal: English, in which a finding takes one line."""
-    known = phrases(ENGLISH)
+    known = load_phrases(ENGLISH)
     short = {
         key.replace("terminal.", "finding.", 1): phrase
         for key, phrase in known.items()
@@ -35,7 +35,7 @@ def terminal() -> Language:
     return Language(ENGLISH, {**known, **short})
 
 
-def sentence(finding: Finding) -> str:
+def finding_sentence(finding: Finding) -> str:
     """Return a finding in one line of the terminal."""
     return in_words(finding, finding.facts)
 
@@ -53,7 +53,7 @@ def sentence_about(name: str, finding: Finding) -> str:
 def in_words(finding: Finding, facts: Iterable[tuple[str, str]]) -> str:
     """Return a finding with these facts in one line of the terminal."""
     key = key_of(terminal(), "finding", finding.code)
-    return filled(terminal(), key, facts, finding.because, {"code": finding.code})
+    return fill_phrase(terminal(), key, facts, finding.because, {"code": finding.code})
 
 
 def key_of(language: Language, kind: str, code: str) -> str:
@@ -61,14 +61,14 @@ def key_of(language: Language, kind: str, code: str) -> str:
     return key if (key := f"{kind}.{code}") in language.phrases else f"{kind}.{UNKNOWN}"
 
 
-def because(
+def cause_words(
     causes: Iterable[Cause], language: Language | None = None, usual: Mapping[str, str] = NOTHING
 ) -> str:
     """Return what causes say, in one line; *usual* are facts that a phrase may want besides."""
-    return "; ".join(reason(each, language, usual) for each in causes)
+    return "; ".join(reason_words(each, language, usual) for each in causes)
 
 
-def reason(
+def reason_words(
     cause: Cause, language: Language | None = None, usual: Mapping[str, str] = NOTHING
 ) -> str:
     """Return what a cause says; one that is a finding says what that does.
@@ -79,10 +79,10 @@ def reason(
     key = f"because.{cause.code}"
     key = key if key in language.phrases else f"finding.{cause.code}"
     key = key if key in language.phrases else f"because.{UNKNOWN}"
-    return filled(language, key, cause.facts, cause.because, {**usual, "code": cause.code})
+    return fill_phrase(language, key, cause.facts, cause.because, {**usual, "code": cause.code})
 
 
-def filled(
+def fill_phrase(
     language: Language,
     key: str,
     facts: Iterable[tuple[str, str]],
@@ -93,9 +93,9 @@ def filled(
     phrase, known, values = language.phrases[key], dict(facts), {}
     for place in places_of(phrase):
         if place == WHY:
-            values[place] = shortened(because(causes, language, usual)) or "…"
+            values[place] = shorten_value(cause_words(causes, language, usual)) or "…"
         elif place == MOMENT and place in known:
-            values[place] = moment(one_line(known[place]), language)
+            values[place] = moment_words(one_line(known[place]), language)
         else:
             values[place] = one_line(known.get(place) or usual.get(place) or "…")
     return phrase.format_map(values)
@@ -107,7 +107,7 @@ def places_of(phrase: str) -> tuple[str, ...]:
     return tuple(place for _, place, _, _ in Formatter().parse(phrase) if place)
 
 
-def moment(kept: str, language: Language) -> str:
+def moment_words(kept: str, language: Language) -> str:
     """Return a moment as people write it; what is none stays as it is."""
     try:
         return language.moment(datetime.fromisoformat(kept))

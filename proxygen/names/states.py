@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from proxygen.failure import Failure
 from proxygen.model.certificate import HTTP, Bundle, Certificate
-from proxygen.names.causes import Cause, left
+from proxygen.names.causes import Cause, own_facts
 
 MINUTE = timedelta(minutes=1)
 LOOKS = tuple(
@@ -70,7 +70,7 @@ class Finding:
         Of what is no reason to wait, the causes may be others each time.
         """
         causes = self.because if self.grave else ()
-        return self.code, left(self.facts), self.grave, [each.compared for each in causes]
+        return self.code, own_facts(self.facts), self.grave, [each.compared for each in causes]
 
     def as_cause(self) -> Cause:
         """Return it as the cause of something else."""
@@ -152,7 +152,7 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class NameState:
     """What is known of one name.
 
     *looks* counts those in a row that found it not ready, *look_at* is when the next one is
@@ -172,7 +172,7 @@ class Known:
     by: str = ""
 
     @property
-    def trouble(self) -> Finding | None:
+    def obstacle(self) -> Finding | None:
         """What stands in the way of a proof, as far as the last look showed."""
         return self.evidence.grave if self.evidence else None
 
@@ -180,59 +180,61 @@ class Known:
         """Return whether to ask an authority for the name, as far as is known."""
         if self.refusal and self.refusal.holds(self.evidence, now):
             return False
-        return self.trouble is None
+        return self.obstacle is None
 
     def since(self) -> datetime | None:
         """Return since when the name is in its state, None where nobody looked."""
-        if self.refusal and self.trouble is None:
+        if self.refusal and self.obstacle is None:
             return self.ready_since or self.refusal.since
         return self.bad_since or self.ready_since
 
 
-def looked(former: Known | None, name: str, found: Evidence, draw: float) -> Known:
+def state_after_check(
+    former: NameState | None, name: str, found: Evidence, draw: float
+) -> NameState:
     """Return what is known after one look more; *draw*, from 0 to 1, varies the pause.
 
     Where nothing could be looked up, what was known before counts for some time.
     """
-    before = former or Known(name, found.at)
-    evidence, refusal = seen(before, found), before.refusal
+    before = former or NameState(name, found.at)
+    evidence, refusal = evidence_to_use(before, found), before.refusal
     if refusal and refusal.is_outdated(evidence):
         refusal = replace(refusal, again=found.at)
     held = refusal is not None and refusal.holds(evidence, found.at)
     if evidence.grave is None and not held:
         since = min(before.ready_since or found.at, found.at)
-        return Known(name, found.at + FRESH, evidence, refusal, 0, None, since)
+        return NameState(name, found.at + FRESH, evidence, refusal, 0, None, since)
     looks = before.looks + 1
     look_at = found.at + LOOKS[min(looks, len(LOOKS)) - 1] * (1 + JITTER * draw)
     if refusal and held:
         other = refusal.mark and evidence.mark != refusal.mark
         look_at = min(look_at, refusal.heeded_at if other else refusal.again)
     bad_since = min(before.bad_since or found.at, found.at) if evidence.grave else None
-    return Known(name, look_at, evidence, refusal, looks, bad_since, None, before.dropped)
+    return NameState(name, look_at, evidence, refusal, looks, bad_since, None, before.dropped)
 
 
-def seen(former: Known, found: Evidence) -> Evidence:
+def evidence_to_use(former: NameState, found: Evidence) -> Evidence:
     """Return what to go by: what was found, or before, where nothing can be looked up now."""
     last = former.evidence
     lately = last is not None and last.at - SKEW <= found.at < last.at + BLIND
     return last if found.is_blind and last and lately and (last.grave or former.refusal) else found
 
 
-def refused(
-    former: Known | None,
+def state_after_refusal(
+    former: NameState | None,
     name: str,
     problem: str,
     words: str,
     now: datetime,
     draw: float,
     failure: Failure | None = None,
-) -> Known:
+) -> NameState:
     """Return what is known after an authority refused a name.
 
     It knows better: what a look finds is worth nothing until it finds something else.
     """
-    known = former or Known(name, now)
-    before = known.refusal
+    name_state = former or NameState(name, now)
+    before = name_state.refusal
     count = before.count + 1 if before else 1
     pause = AGAIN[min(count, len(AGAIN)) - 1] * (1 + JITTER * draw)
     refusal = Refusal(
@@ -243,19 +245,19 @@ def refused(
         problem=problem,
         words=words,
         failure=failure,
-        mark=known.evidence.mark if known.evidence else "",
+        mark=name_state.evidence.mark if name_state.evidence else "",
     )
-    look_at = min(now + LOOKS[0], refusal.again) if known.evidence else refusal.again
-    return replace(known, refusal=refusal, look_at=look_at, looks=0, ready_since=None)
+    look_at = min(now + LOOKS[0], refusal.again) if name_state.evidence else refusal.again
+    return replace(name_state, refusal=refusal, look_at=look_at, looks=0, ready_since=None)
 
 
-def hastened(known: Known, now: datetime) -> Known:
+def hastened_state(name_state: NameState, now: datetime) -> NameState:
     """Return what is known of a name that a person wants looked at, and asked for, now."""
-    refusal = known.refusal and replace(known.refusal, again=now)
-    return replace(known, look_at=now, refusal=refusal, looks=0)
+    refusal = name_state.refusal and replace(name_state.refusal, again=now)
+    return replace(name_state, look_at=now, refusal=refusal, looks=0)
 
 
-def up_to_date(known: Names, by: str, now: datetime) -> Names:
+def up_to_date(known: NameStates, by: str, now: datetime) -> NameStates:
     """Return what is known of names, to be looked at now where the model has it done otherwise.
 
     Neither a refusal nor looks in vain count then.
@@ -269,39 +271,45 @@ def up_to_date(known: Names, by: str, now: datetime) -> Names:
     }
 
 
-def dropped(known: Known, now: datetime) -> Known:
+def dropped_state(name_state: NameState, now: datetime) -> NameState:
     """Return what is known of a name that a certificate was renewed without."""
-    return replace(known, dropped=known.dropped or now)
+    return replace(name_state, dropped=name_state.dropped or now)
 
 
-def look_due(known: Known, now: datetime) -> datetime:
+def check_due(name_state: NameState, now: datetime) -> datetime:
     """Return when a name is looked at again: now, if the clock was wrong when that was noted."""
-    ahead = known.evidence is not None and known.evidence.at > now + SKEW
-    return now if ahead or known.look_at > now + LOOKS[-1] * (1 + JITTER) + SKEW else known.look_at
+    ahead = name_state.evidence is not None and name_state.evidence.at > now + SKEW
+    return (
+        now
+        if ahead or name_state.look_at > now + LOOKS[-1] * (1 + JITTER) + SKEW
+        else name_state.look_at
+    )
 
 
-def is_stale(known: Known | None, now: datetime) -> bool:
+def is_stale(name_state: NameState | None, now: datetime) -> bool:
     """Return whether nothing that is known is recent enough to ask an authority by it."""
-    if known is None or known.evidence is None:
+    if name_state is None or name_state.evidence is None:
         return True
-    return not known.evidence.at - SKEW <= now < known.evidence.at + FRESH
+    return not name_state.evidence.at - SKEW <= now < name_state.evidence.at + FRESH
 
 
-def state_of(name: str, bundle: Bundle | None, known: Known | None, now: datetime) -> State:
+def state_of(
+    name: str, bundle: Bundle | None, name_state: NameState | None, now: datetime
+) -> State:
     """Return the state of a name that an authority is to prove."""
     issued = bundle is not None and not bundle.stand_in and bundle.covers(name)
-    if known is None:
+    if name_state is None:
         return State.ISSUED if issued else State.READY
-    if known.dropped and not issued and not known.is_ready(now):
+    if name_state.dropped and not issued and not name_state.is_ready(now):
         return State.MOVED
     if issued:
         return State.ISSUED
-    if known.is_ready(now):
+    if name_state.is_ready(now):
         return State.READY
-    return State.WAITING if known.trouble else State.FAILED
+    return State.WAITING if name_state.obstacle else State.FAILED
 
 
-Names = Mapping[str, Known]
+NameStates = Mapping[str, NameState]
 """What is known of an owner's names, by name."""
 
 
@@ -316,7 +324,7 @@ class Answers:
     silent: frozenset[str] = frozenset()
 
 
-def unanswered(wanted: Certificate, answers: Answers | None) -> list[str]:
+def unanswered_names(wanted: Certificate, answers: Answers | None) -> list[str]:
     """Return the names of a certificate for which no web server is known to answer challenges.
 
     None for *answers*: there is no such server, so proxygen answers itself.
@@ -326,12 +334,12 @@ def unanswered(wanted: Certificate, answers: Answers | None) -> list[str]:
     return [name for name in wanted.names if name not in answers.names]
 
 
-def unchecked(wanted: Certificate, name: str) -> bool:
+def skips_preflight(wanted: Certificate, name: str) -> bool:
     """Return whether a name is not looked at before the authority is asked."""
     return name in wanted.unchecked
 
 
-def not_ready(wanted: Certificate, known: Names, now: datetime) -> Iterator[str]:
+def not_ready(wanted: Certificate, known: NameStates, now: datetime) -> Iterator[str]:
     """Yield the names that an authority is not to be asked for now.
 
     Of one that skips the preflight only an authority's refusal counts.
@@ -340,7 +348,7 @@ def not_ready(wanted: Certificate, known: Names, now: datetime) -> Iterator[str]
         each = known.get(name)
         if each is None:
             continue
-        if unchecked(wanted, name):
+        if skips_preflight(wanted, name):
             if each.refusal and each.refusal.holds(None, now):
                 yield name
         elif not each.is_ready(now):

@@ -14,7 +14,7 @@ from proxygen.failure import Failure
 from proxygen.model.certificate import Secret
 
 if TYPE_CHECKING:
-    from proxygen.texts.mails import Letter
+    from proxygen.texts.mails import Mail
 
 
 class Undelivered(ProxygenError):
@@ -42,8 +42,8 @@ class Notifier(Protocol):
     Settings: ClassVar[type[BaseModel]]
 
     def deliver(
-        self, letters: Iterable[Letter], settings: Any, sending: Sending
-    ) -> Iterator[tuple[Letter, Undelivered | None]]:
+        self, letters: Iterable[Mail], settings: Any, sending: Sending
+    ) -> Iterator[tuple[Mail, Undelivered | None]]:
         """Deliver mails in their order; yield each with None, or with why it was refused.
 
         Once a mail is yielded with None, the other side has stored it. Raises Undelivered when no

@@ -9,16 +9,16 @@ from proxygen.notifiers import Sending, Undelivered
 from proxygen.notifiers.email_settings import EmailSettings
 
 if TYPE_CHECKING:
-    from proxygen.texts.mails import Letter
+    from proxygen.texts.mails import Mail
 
 
 Settings = EmailSettings
 
 
 def deliver(
-    letters: Iterable[Letter], settings: Settings | None, sending: Sending
-) -> Iterator[tuple[Letter, Undelivered | None]]:
+    letters: Iterable[Mail], settings: Settings | None, sending: Sending
+) -> Iterator[tuple[Mail, Undelivered | None]]:
     """Deliver mails in one session with the mail server."""
-    from proxygen.notifiers.email_session import delivered
+    from proxygen.notifiers.email_session import deliver_mails
 
-    yield from delivered(letters, settings or Settings(), sending)
+    yield from deliver_mails(letters, settings or Settings(), sending)

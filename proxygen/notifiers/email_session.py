@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 from proxygen.credentials import KNOWN
 from proxygen.errors import ProxygenError
 from proxygen.failure import Failure, Scope, failure
-from proxygen.host.connection import TimedTls, connected
-from proxygen.languages.lines import visible
-from proxygen.model.reading import secret
+from proxygen.host.connection import TimedTls, connect
+from proxygen.languages.lines import terminal_text
+from proxygen.model.reading import secret_reference
 from proxygen.notifiers import Sending, Undelivered
-from proxygen.notifiers.email_message import message
-from proxygen.texts.mails import Letter
+from proxygen.notifiers.email_message import email_message
+from proxygen.texts.mails import Mail
 
 if TYPE_CHECKING:
     from proxygen.notifiers.email_settings import EmailSettings
@@ -29,7 +29,7 @@ LONGEST_LINE, MOST_LINES = 2048, 100
 LONGEST_WORDS = 500
 
 
-class Lines:
+class BoundedLines:
     """The lines that a server answers, as smtplib reads them.
 
     smtplib reads any number of lines. The connection is one with a limit for a whole answer.
@@ -76,7 +76,7 @@ class Bounded(smtplib.SMTP):
 
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
         """Return a connection; the look for addresses, and all of these, share the time."""
-        return connected(host, port, timeout)
+        return connect(host, port, timeout)
 
     def send(self, s: Any) -> None:
         """Send a command or a message, which a server may read as slowly as it likes."""
@@ -88,7 +88,7 @@ class Bounded(smtplib.SMTP):
         """Return the next answer."""
         if self.sock is not None:
             if self.file is None:
-                self.file = Lines(self.sock, float(self.timeout or 0))
+                self.file = BoundedLines(self.sock, float(self.timeout or 0))
             self.file.begin()
         return super().getreply()
 
@@ -97,45 +97,45 @@ class BoundedTls(smtplib.SMTP_SSL, Bounded):
     """Likewise, with TLS from the first octet on (RFC 8314)."""
 
 
-def delivered(
-    letters: Iterable[Letter], settings: EmailSettings, sending: Sending
-) -> Iterator[tuple[Letter, Undelivered | None]]:
+def deliver_mails(
+    letters: Iterable[Mail], settings: EmailSettings, sending: Sending
+) -> Iterator[tuple[Mail, Undelivered | None]]:
     """Deliver letters in one session; yield each with None, or with why it was not taken."""
     waiting = list(letters)
     if not waiting:
         return
     sender = settings.sender or f"proxygen@{sending.host}"
-    with session(settings, sending) as server:
-        for letter in waiting:
-            yield letter, one(server, letter, sender, settings, sending)
+    with mail_session(settings, sending) as server:
+        for mail in waiting:
+            yield mail, deliver_mail(server, mail, sender, settings, sending)
 
 
-def one(
-    server: smtplib.SMTP, letter: Letter, sender: str, settings: EmailSettings, sending: Sending
+def deliver_mail(
+    server: smtplib.SMTP, mail: Mail, sender: str, settings: EmailSettings, sending: Sending
 ) -> Undelivered | None:
     """Deliver one letter; return why it was not taken, raise Undelivered if none will be."""
     try:
-        made = bytes(message(letter, sender, sending.host))
-        with telling(settings):
-            server.sendmail(sender, [letter.recipient], made)
+        made = bytes(email_message(mail, sender, sending.host))
+        with as_undelivered(settings):
+            server.sendmail(sender, [mail.recipient], made)
     except Undelivered as error:
         refused = error.__cause__
         if isinstance(refused, smtplib.SMTPRecipientsRefused):
             code, words = next(iter(refused.recipients.values()))
-            return not_taken(letter.recipient, code, words)
+            return not_taken(mail.recipient, code, words)
         if isinstance(refused, smtplib.SMTPDataError) and refused.smtp_code != 421:
-            return not_taken(letter.recipient, refused.smtp_code, refused.smtp_error)
+            return not_taken(mail.recipient, refused.smtp_code, refused.smtp_error)
         raise
     except Exception as error:  # noqa: BLE001 - whatever it is, the other letters go
         with suppress(OSError, smtplib.SMTPException):
             server.rset()
-        return unsendable(letter, error)
+        return unsendable_mail(mail, error)
     return None
 
 
-def unsendable(letter: Letter, error: Exception) -> Undelivered:
+def unsendable_mail(mail: Mail, error: Exception) -> Undelivered:
     """Return the error for a letter that cannot be sent as it is, now or later."""
-    to, words = letter.recipient, said(0, repr(error))
+    to, words = mail.recipient, server_words(0, repr(error))
     return Undelivered(
         failure("message-unsendable", Scope.OWNER, words=words, recipient=to), final=True
     )
@@ -143,18 +143,20 @@ def unsendable(letter: Letter, error: Exception) -> Undelivered:
 
 def not_taken(recipient: str, code: int, words: bytes | str) -> Undelivered:
     """Return the error for a letter that the server refused, for good (5xx) or for now."""
-    why = failure("message-refused", Scope.OWNER, words=said(code, words), recipient=recipient)
+    why = failure(
+        "message-refused", Scope.OWNER, words=server_words(code, words), recipient=recipient
+    )
     return Undelivered(why, final=500 <= code < 600)
 
 
 @contextmanager
-def session(settings: EmailSettings, sending: Sending) -> Iterator[smtplib.SMTP]:
+def mail_session(settings: EmailSettings, sending: Sending) -> Iterator[smtplib.SMTP]:
     """Have a session in which letters may be sent; raise Undelivered when there is none."""
-    with telling(settings):
-        server = opened(settings, sending.host)
+    with as_undelivered(settings):
+        server = open_session(settings, sending.host)
         try:
             if settings.username is not None:
-                log_in(server, settings.username, password(settings, sending), settings)
+                log_in(server, settings.username, read_password(settings, sending), settings)
         except BaseException:
             server.close()
             raise
@@ -166,22 +168,22 @@ def session(settings: EmailSettings, sending: Sending) -> Iterator[smtplib.SMTP]
         server.close()
 
 
-def opened(settings: EmailSettings, own_name: str) -> smtplib.SMTP:
+def open_session(settings: EmailSettings, own_name: str) -> smtplib.SMTP:
     """Return a session as secure as it is asked for.
 
     Where TLS is opportunistic and fails, the message goes without: the mail server's own
     certificate may be what it is about.
     """
-    server = greeted(settings, own_name)
+    server = greet_server(settings, own_name)
     try:
         if settings.security == "starttls":
-            server.starttls(context=checking())
+            server.starttls(context=checking_context())
         elif settings.security == "opportunistic" and server.has_extn("starttls"):
             try:
-                server.starttls(context=unchecking())
+                server.starttls(context=unchecking_context())
             except (OSError, smtplib.SMTPException):
                 server.close()
-                return greeted(settings, own_name)
+                return greet_server(settings, own_name)
         server.ehlo_or_helo_if_needed()
     except BaseException:
         server.close()
@@ -189,7 +191,7 @@ def opened(settings: EmailSettings, own_name: str) -> smtplib.SMTP:
     return server
 
 
-def greeted(settings: EmailSettings, own_name: str) -> smtplib.SMTP:
+def greet_server(settings: EmailSettings, own_name: str) -> smtplib.SMTP:
     """Return a connection to the mail server that was greeted, before STARTTLS."""
     where: dict[str, Any] = {
         "host": settings.host,
@@ -198,7 +200,7 @@ def greeted(settings: EmailSettings, own_name: str) -> smtplib.SMTP:
         "timeout": max(settings.timeout, 1),
     }
     tls = settings.security == "tls"
-    server = BoundedTls(context=checking(), **where) if tls else Bounded(**where)
+    server = BoundedTls(context=checking_context(), **where) if tls else Bounded(**where)
     try:
         server.ehlo_or_helo_if_needed()
     except BaseException:
@@ -207,7 +209,7 @@ def greeted(settings: EmailSettings, own_name: str) -> smtplib.SMTP:
     return server
 
 
-def checking() -> ssl.SSLContext:
+def checking_context() -> ssl.SSLContext:
     """Return what TLS needs where the server must prove who it is, to the system's CAs.
 
     Python 3.13 is strict by default, so a relay whose private CA lacks an authority key
@@ -219,7 +221,7 @@ def checking() -> ssl.SSLContext:
     return context
 
 
-def unchecking() -> ssl.SSLContext:
+def unchecking_context() -> ssl.SSLContext:
     """Return what TLS needs where any certificate is better than none (RFC 7435)."""
     context = ssl.create_default_context()
     context.sslsocket_class = TimedTls
@@ -236,13 +238,13 @@ def log_in(server: smtplib.SMTP, name: str, password: bytes, settings: EmailSett
     except UnicodeError:  # which quotes the password
         raise Undelivered(of_server("mail-login-not-ascii", settings)) from None
     except ValueError as error:  # binascii.Error: a challenge is Base64 (RFC 4954 section 4)
-        words = said(0, str(error))
+        words = server_words(0, str(error))
         raise Undelivered(of_server("mail-login-senseless", settings, words)) from error
 
 
-def password(settings: EmailSettings, sending: Sending) -> bytes:
+def read_password(settings: EmailSettings, sending: Sending) -> bytes:
     """Return the password, read when it is needed and not kept."""
-    return sending.secret(secret(settings.password or "", sending.folder))
+    return sending.secret(secret_reference(settings.password or "", sending.folder))
 
 
 def of_server(code: str, settings: EmailSettings, words: str = "") -> Failure:
@@ -252,7 +254,7 @@ def of_server(code: str, settings: EmailSettings, words: str = "") -> Failure:
 
 
 @contextmanager
-def telling(settings: EmailSettings) -> Iterator[None]:
+def as_undelivered(settings: EmailSettings) -> Iterator[None]:
     """Raise what goes wrong in a block as Undelivered."""
     try:
         yield
@@ -260,13 +262,13 @@ def telling(settings: EmailSettings) -> Iterator[None]:
         words = error.verify_message
         raise Undelivered(of_server("mail-certificate", settings, words)) from error
     except smtplib.SMTPAuthenticationError as error:
-        words = said(error.smtp_code, error.smtp_error)
+        words = server_words(error.smtp_code, error.smtp_error)
         raise Undelivered(of_server("mail-login-refused", settings, words)) from error
     except smtplib.SMTPResponseException as error:
-        words = said(error.smtp_code, error.smtp_error)
+        words = server_words(error.smtp_code, error.smtp_error)
         raise Undelivered(of_server("mail-refused", settings, words)) from error
     except (OSError, smtplib.SMTPException) as error:
-        words = said(0, str(error))
+        words = server_words(0, str(error))
         raise Undelivered(of_server("mail-server-unusable", settings, words)) from error
     except ProxygenError as error:
         if isinstance(error, Undelivered):
@@ -274,8 +276,8 @@ def telling(settings: EmailSettings) -> Iterator[None]:
         raise Undelivered(error.failure) from error
 
 
-def said(code: int, words: bytes | str) -> str:
+def server_words(code: int, words: bytes | str) -> str:
     """Return what a server said, on one line and bounded."""
     text = words.decode("utf-8", "replace") if isinstance(words, bytes) else words
-    text = visible(" ".join(text.split()))[:LONGEST_WORDS]
+    text = terminal_text(" ".join(text.split()))[:LONGEST_WORDS]
     return f"{code} {text}" if code > 0 else text

@@ -8,14 +8,14 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from proxygen.model.hosts import BadName
-from proxygen.model.schema import Part
+from proxygen.model.schema import SchemaPart
 from proxygen.model.types import Contact, Seconds, SecretReference, Server, vars_of
 
 CHECKED = ("starttls", "tls")
 """The kinds of security with which the server's certificate is checked."""
 
 
-class EmailSettings(Part):
+class EmailSettings(SchemaPart):
     """The mail server through which mails are sent."""
 
     host: Server = Field(
@@ -42,15 +42,15 @@ class EmailSettings(Part):
         """A login has name and password, and goes only to a server whose certificate is checked."""
         if (self.username is None) != (self.password is None):
             missing = "password" if self.password is None else "username"
-            raise wrong(f"a login needs `{missing}` as well", f"add `{missing}`")
+            raise settings_mistake(f"a login needs `{missing}` as well", f"add `{missing}`")
         if self.username is not None and self.security not in CHECKED:
-            raise wrong(
+            raise settings_mistake(
                 f"the password would be sent to an unverified server (`security: {self.security}`)",
                 "set `security: starttls` or `security: tls`",
             )
         return self
 
 
-def wrong(reason: str, remedy: str) -> PydanticCustomError:
+def settings_mistake(reason: str, remedy: str) -> PydanticCustomError:
     """Return a mistake as pydantic wants it."""
     return PydanticCustomError("value", "{reason}", vars_of(BadName(reason, remedy)))

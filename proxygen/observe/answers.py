@@ -26,26 +26,28 @@ DEEPEST = 16
 """How deep files may include each other."""
 
 
-def answers(questions: Mapping[str, Question]) -> dict[str, Answer]:
+def answer_questions(questions: Mapping[str, Question]) -> dict[str, Answer]:
     """Return the answers to questions; commands run side by side."""
     commands = {key: each for key, each in questions.items() if isinstance(each, Command)}
     readings = {key: each for key, each in questions.items() if isinstance(each, Reading)}
-    return processes.run_all(commands) | {key: read(each) for key, each in readings.items()}
+    return processes.run_all(commands) | {
+        key: read_file_answer(each) for key, each in readings.items()
+    }
 
 
-def read(question: Reading) -> Answer:
+def read_file_answer(question: Reading) -> Answer:
     """Return a file's text as an answer, followed by those of the files that it includes."""
     try:
         text = files.text(question.path)
         if text is None:
             return Answer(1, "", f"{question.path} does not exist")
-        return Answer(0, Included(question).whole(text), "")
+        return Answer(0, IncludeExpander(question).whole(text), "")
     except OSError as error:
         return Answer(1, "", f"{error.filename or question.path}: {error.strerror}")
 
 
 @dataclass(slots=True)
-class Included:
+class IncludeExpander:
     """Puts the texts of included files behind the directives that include them, within bounds.
 
     *known* are those that were read; none of proxygen's own has a text.
@@ -73,7 +75,7 @@ class Included:
 
     def behind(self, words: str, mask: str, depth: int) -> str:
         """Return an include, and behind it the texts of the files that it includes."""
-        found = files.matching(self.question.path.parent / mask)
+        found = files.matching_paths(self.question.path.parent / mask)
         texts = (self.text(path) for path in found)
         return "\n".join((words, *(self.whole(text, depth) for text in texts if text)))
 

@@ -17,7 +17,7 @@ from proxygen.host.additions import additions_in
 from proxygen.host.own_part import OwnPart
 from proxygen.model.layout import Live
 from proxygen.plan.left_out import LeftOut, left_out_from
-from proxygen.plan.observed import Installed, Refused
+from proxygen.plan.observed import Installed, ServiceRefusal
 from proxygen.plan.rendering import VERSION
 from proxygen.services import (
     Additions,
@@ -28,7 +28,7 @@ def kept_additions(live: Live) -> dict[str, Additions]:
     """Return the directives that are stored, by digest, without damaged ones."""
     found: dict[str, Additions] = {}
     for digest in files.names(live.additions):
-        scope = files.noted(live.additions / digest / SCOPE).get("scope")
+        scope = files.read_note(live.additions / digest / SCOPE).get("scope")
         if isinstance(scope, str):
             each = additions_in(scope, live.additions / digest)
             if each.digest == digest and not each.unread:
@@ -38,33 +38,33 @@ def kept_additions(live: Live) -> dict[str, Additions]:
 
 def parts_left_out(live: Live) -> tuple[LeftOut, ...]:
     """Return the noted parts that a service refuses."""
-    noted = files.noted(live.folder / LEFT_OUT).get("left_out")
+    noted = files.read_note(live.folder / LEFT_OUT).get("left_out")
     found = map(left_out_from, noted) if isinstance(noted, list) else ()
     return tuple(each for each in found if each)
 
 
-def installed(live: Live, own: OwnPart, user: str | None, latest: Latest) -> Installed:
+def read_installed(live: Live, own: OwnPart, user: str | None, latest: Latest) -> Installed:
     """Return what a service has of ours; *user* is its own system user."""
-    target = files.linked(live.current)
-    texts_there, manifest, version = contents(live.current, latest)
-    private, shared = certificates(live, group_of(user))
+    target = files.link_target(live.current)
+    texts_there, manifest, version = generation_contents(live.current, latest)
+    private, shared = certificate_files(live, group_of(user))
     return Installed(
         generation=Path(target).name if target else None,
         files=texts_there,
-        links=links(live.current),
+        links=certificate_links(live.current),
         certificates=private,
         shared=shared,
         manifest=manifest,
         pointer=files.text(own.pointer.path) if own.pointer else None,
         written_for=version,
         begun=(live.folder / "begun").exists(),
-        **last_look(live),
+        **last_probe(live),
         refused=refusal_noted(live),
         additions=kept_additions(live),
     )
 
 
-class Looked(TypedDict):
+class NotedProbe(TypedDict):
     """What was noted of the last look from outside, as in ``Installed``."""
 
     unserved: bool
@@ -72,13 +72,13 @@ class Looked(TypedDict):
     unasked: frozenset[str]
 
 
-def last_look(live: Live) -> Looked:
+def last_probe(live: Live) -> NotedProbe:
     """Return whether the last probe saw something wrong, for which names if known.
 
     And which names were not probed yet.
     """
     path = live.folder / UNSERVED
-    return Looked(
+    return NotedProbe(
         unserved=path.exists(),
         wrong_names=names_noted(path),
         unasked=names_noted(live.folder / UNASKED),
@@ -87,15 +87,15 @@ def last_look(live: Live) -> Looked:
 
 def names_noted(path: Path) -> frozenset[str]:
     """Return the names in a note; none if there is no such note."""
-    noted = files.noted(path).get("names")
+    noted = files.read_note(path).get("names")
     return frozenset(
         each for each in (noted if isinstance(noted, list) else []) if type(each) is str
     )
 
 
-def refusal_noted(live: Live) -> Refused | None:
+def refusal_noted(live: Live) -> ServiceRefusal | None:
     """Return why a service was not given what the model wants, None if it was."""
-    noted = files.noted(live.folder / REFUSED)
+    noted = files.read_note(live.folder / REFUSED)
     if "what" in noted:  # as it was noted before codes were
         words, where = noted.get("words", ""), noted.get("where", "")
         before = failure("noted-before", Scope.SERVICE, live.folder.name, words=words, where=where)
@@ -109,22 +109,22 @@ def refusal_noted(live: Live) -> Refused | None:
 Contents = tuple[dict[str, str], dict[str, Any], tuple[int, ...]]
 
 
-def contents(folder: Path, latest: Latest) -> Contents:
+def generation_contents(folder: Path, latest: Latest) -> Contents:
     """Return texts, manifest and version of the generation in *folder*, read if files changed."""
 
     def read_all() -> Contents:
-        return texts(folder), manifest_of(folder), written_for(folder)
+        return generation_texts(folder), manifest_of(folder), written_for(folder)
 
     stamps = [(name, files.stamp_of(folder / name)) for name in files.names(folder)]
     if not all(stamp for _, stamp in stamps):
         return read_all()
-    return latest.of(f"contents of {folder}", (files.linked(folder), stamps), read_all)
+    return latest.of(f"contents of {folder}", (files.link_target(folder), stamps), read_all)
 
 
 MANIFEST = "generation.json"
 SETTINGS = "settings.json"
 UNSERVED, UNASKED, REFUSED = "unserved", "unasked", "refused"
-REFUSAL = TypeAdapter(Refused)
+REFUSAL = TypeAdapter(ServiceRefusal)
 LEFT_OUT = "left-out"
 SCOPE = "scope.json"
 """What is noted beside directives that are kept; nginx includes it not."""
@@ -132,7 +132,7 @@ SCOPE = "scope.json"
 
 def manifest_of(generation: Path) -> dict[str, Any]:
     """Return what was noted when a generation was made; empty if it is none of ours."""
-    noted = files.noted(generation / MANIFEST)
+    noted = files.read_note(generation / MANIFEST)
     noted.pop(VERSION, None)
     endpoints = noted.get("endpoints")
     shaped = isinstance(endpoints, list) and all(
@@ -144,12 +144,12 @@ def manifest_of(generation: Path) -> dict[str, Any]:
 
 def written_for(generation: Path) -> tuple[int, ...]:
     """Return the version of its service that a generation was written for, empty if unknown."""
-    noted = files.noted(generation / MANIFEST).get(VERSION)
+    noted = files.read_note(generation / MANIFEST).get(VERSION)
     numbers = noted if isinstance(noted, list) else []
     return tuple(numbers) if all(type(each) is int for each in numbers) else ()
 
 
-def texts(folder: Path) -> dict[str, str]:
+def generation_texts(folder: Path) -> dict[str, str]:
     """Return the texts of a generation's files."""
     paths = [folder / name for name in files.names(folder) if name != MANIFEST]
     return {
@@ -161,22 +161,22 @@ def texts(folder: Path) -> dict[str, str]:
     }
 
 
-def links(folder: Path) -> dict[str, str]:
+def certificate_links(folder: Path) -> dict[str, str]:
     """Return the names of the certificate files that a generation's links lead to."""
-    found = {name: files.linked(folder / name) for name in files.names(folder)}
+    found = {name: files.link_target(folder / name) for name in files.names(folder)}
     return {name: Path(target).name for name, target in found.items() if target}
 
 
-def certificates(live: Live, group: int | None) -> tuple[frozenset[str], frozenset[str]]:
+def certificate_files(live: Live, group: int | None) -> tuple[frozenset[str], frozenset[str]]:
     """Return the certificate files that only root can read, and those that *group* can besides."""
     if not live.certificates.is_dir():
         return frozenset(), frozenset()
     with os.scandir(live.certificates) as entries:
         found = [(entry.name, status) for entry in entries if (status := status_of(entry))]
-    private = frozenset(name for name, status in found if proper(status, None))
+    private = frozenset(name for name, status in found if has_proper_mode(status, None))
     if group is None:
         return private, private
-    return private, frozenset(name for name, status in found if proper(status, group))
+    return private, frozenset(name for name, status in found if has_proper_mode(status, group))
 
 
 def status_of(entry: os.DirEntry[str]) -> os.stat_result | None:
@@ -187,7 +187,7 @@ def status_of(entry: os.DirEntry[str]) -> os.stat_result | None:
         return None
 
 
-def proper(status: os.stat_result, group: int | None) -> bool:
+def has_proper_mode(status: os.stat_result, group: int | None) -> bool:
     """Return whether a certificate file has the mode and group that it should have."""
     mode = 0o600 if group is None else 0o640
     return (

@@ -13,21 +13,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from proxygen import assemble
-from proxygen.errors import IssueFailed, Origin, coded, words_json
-from proxygen.languages.lines import visible
+from proxygen.errors import IssueFailed, Origin, coded_words, words_json
+from proxygen.languages.lines import terminal_text
 from proxygen.model.certificate import Certificate, FileSource, Secret
-from proxygen.model.hosts import readable
+from proxygen.model.hosts import readable_name
 from proxygen.model.site import Owner, Site
 
 if TYPE_CHECKING:
     from proxygen.issuers.file import FileIssuer
     from proxygen.issuers.file_apart import Apart
-    from proxygen.model.verdicts import Verdict
+    from proxygen.model.inspection import CheckResult
     from proxygen.stores import Store
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class NamedFile:
     """A file or secret that *field* of the model names; *error* tells why it cannot be used."""
 
     field: str
@@ -40,7 +40,7 @@ class Named:
         return self.error is None
 
     def __str__(self) -> str:
-        return visible(f"{self.field} ({self.where}):\n{indented(self.error)}")
+        return terminal_text(f"{self.field} ({self.where}):\n{indented_error(self.error)}")
 
     def as_json(self) -> dict[str, Any]:
         """Return it as ``--json`` prints it."""
@@ -50,7 +50,7 @@ class Named:
 
 
 @dataclass(frozen=True, slots=True)
-class Supplied:
+class SuppliedCertificate:
     """A certificate that the model names as files, as a client would see it.
 
     *error* tells why there is none at all; *warnings* are about the files.
@@ -59,7 +59,7 @@ class Supplied:
     owner: str
     where: Origin | None
     error: IssueFailed | None = None
-    verdicts: tuple[Verdict, ...] = ()
+    verdicts: tuple[CheckResult, ...] = ()
     warnings: tuple[str, ...] = ()
 
     @property
@@ -68,21 +68,21 @@ class Supplied:
         return self.error is None and all(each.ok or not each.serious for each in self.verdicts)
 
     def __str__(self) -> str:
-        return visible("\n".join(self.lines()))
+        return terminal_text("\n".join(self.lines()))
 
     def lines(self) -> Iterator[str]:
         """Yield the lines for people, with what to do if it cannot be used."""
-        from proxygen.model.verdicts import serious
+        from proxygen.model.inspection import serious_failure
 
-        yield f"the certificate of {readable(self.owner)} ({self.where}):"
+        yield f"the certificate of {readable_name(self.owner)} ({self.where}):"
         if self.error:
-            yield indented(self.error)
+            yield indented_error(self.error)
         for each in self.verdicts:
             mark = "ok  " if each.ok else "BAD " if each.serious else "note"
             yield f"  {mark} {each}"
         yield from (f"  note {words}" for words in self.warnings)
         if self.verdicts and not self.is_usable:
-            yield f"    do: {serious(self.verdicts).remedy}"
+            yield f"    do: {serious_failure(self.verdicts).remedy}"
 
     def as_json(self) -> dict[str, Any]:
         """Return it as ``--json`` prints it."""
@@ -95,35 +95,37 @@ class Supplied:
                 {"check": each.check, "ok": each.ok, "serious": each.serious, "words": each.words}
                 for each in self.verdicts
             ],
-            "warnings": [*map(words_json, coded("file", self.warnings, self.owner))],
+            "warnings": [*map(words_json, coded_words("file", self.warnings, self.owner))],
         }
 
 
-def indented(error: IssueFailed | None) -> str:
+def indented_error(error: IssueFailed | None) -> str:
     """Return an error, indented by two spaces."""
     return "\n".join(f"  {line}" for line in str(error or "").splitlines())
 
 
-def of_authorities(site: Site, store: Store | None = None) -> Iterator[Named]:
+def of_authorities(site: Site, store: Store | None = None) -> Iterator[NamedFile]:
     """Yield each file and secret that `acme` names; the key of no account that a *store* has."""
     for path, acme in zip(("acme", "acme.fallback"), site.authorities, strict=False):
         for index, root in enumerate(acme.trusted_roots):
-            yield tried(f"{path}.trusted_roots[{index}]", acme.origin, partial(trusted, root))
+            yield try_file(
+                f"{path}.trusted_roots[{index}]", acme.origin, partial(require_roots, root)
+            )
         if external := acme.external_account:
             field = f"{path}.external_account.hmac_key"
-            yield tried(field, acme.origin, partial(assemble.secret, external.hmac_key))
+            yield try_file(field, acme.origin, partial(assemble.read_secret, external.hmac_key))
         if acme.account_key and not has_account(store, acme.directory):
             field = f"{path}.account.key"
-            yield tried(field, acme.origin, partial(key_of_account, acme.account_key))
+            yield try_file(field, acme.origin, partial(key_of_account, acme.account_key))
 
 
-def tried(field: str, where: Origin, use: Callable[[], object]) -> Named:
+def try_file(field: str, where: Origin, use: Callable[[], object]) -> NamedFile:
     """Return whether what *field* names can be used, and if not, why."""
     try:
         use()
     except IssueFailed as error:
-        return Named(field, where, error)
-    return Named(field, where, None)
+        return NamedFile(field, where, error)
+    return NamedFile(field, where, None)
 
 
 def has_account(store: Store | None, directory: str) -> bool:
@@ -135,52 +137,54 @@ def has_account(store: Store | None, directory: str) -> bool:
 
 def key_of_account(reference: Secret) -> None:
     """Raise IssueFailed when a secret is no key of an ACME account."""
-    from proxygen.issuers.acme_key import brought
+    from proxygen.issuers.acme_key import key_of_client
 
-    brought(assemble.secret(reference))
+    key_of_client(assemble.read_secret(reference))
 
 
-def adoptable(site: Site, now: datetime, store: Store | None = None) -> Iterator[Named]:
+def adoptable_certificates(
+    site: Site, now: datetime, store: Store | None = None
+) -> Iterator[NamedFile]:
     """Yield each certificate that `adopt` names, for those of whom a *store* has nothing valid."""
     asked = [each for each in site.owners if each.adopt]
     if not asked:
         return
     from proxygen.issuers.file_apart import Apart
-    from proxygen.plan.adoption import lacking
+    from proxygen.plan.adoption import owners_without_certificate
     from proxygen.stores.bundles import Bundles
 
     stored = Bundles(store).all() if store else {}
-    needing = {each.key for each in lacking(site, stored, now)}
+    needing = {each.key for each in owners_without_certificate(site, stored, now)}
     with Apart() as reader:
         for owner in asked:
             if owner.adopt and owner.key in needing:
-                use = partial(adopts, owner, owner.adopt, now, reader)
-                yield tried(".".join((*owner.path, "adopt")), owner.adopt.origin, use)
+                use = partial(require_adoptable, owner, owner.adopt, now, reader)
+                yield try_file(".".join((*owner.path, "adopt")), owner.adopt.origin, use)
 
 
-def adopts(owner: Owner, adopt: FileSource, now: datetime, reader: Apart) -> None:
+def require_adoptable(owner: Owner, adopt: FileSource, now: datetime, reader: Apart) -> None:
     """Raise IssueFailed when a certificate is not one that its owner adopts."""
-    from proxygen.issuers.file import contents
+    from proxygen.issuers.file import read_contents
     from proxygen.model.x509 import facts_found
-    from proxygen.plan.adoption import objection
+    from proxygen.plan.adoption import objection_to
 
-    pair = reader.assemble(contents(adopt.paths, adopt.within), None)
-    if found := objection(pair, facts_found(pair), owner, now):
+    pair = reader.assemble(read_contents(adopt.paths, adopt.within), None)
+    if found := objection_to(pair, facts_found(pair), owner, now):
         raise found
 
 
-def trusted(path: Path) -> None:
+def require_roots(path: Path) -> None:
     """Raise IssueFailed if there are no CA certificates in a file."""
     import ssl
 
-    from proxygen.issuers.trusted_roots import trust
+    from proxygen.issuers.trusted_roots import trust_roots
 
-    trust(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), path)
+    trust_roots(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), path)
 
 
-def certificates(
+def supplied_certificates(
     wanted: Iterable[Certificate], now: datetime, store: Store | None = None
-) -> Iterator[Supplied]:
+) -> Iterator[SuppliedCertificate]:
     """Yield each of the *wanted* certificates that is supplied as files.
 
     What a *store* remembers as unusable is not read again.
@@ -194,21 +198,21 @@ def certificates(
 
     with Apart() as reader:
         failures = Failures(store) if store else None
-        issuer = FileIssuer(lambda: now, assemble.password, reader, failures)
+        issuer = FileIssuer(lambda: now, assemble.read_password, reader, failures)
         for each, file in supplied:
-            yield certificate(each, file, now, issuer)
+            yield supplied_certificate(each, file, now, issuer)
 
 
-def certificate(
+def supplied_certificate(
     wanted: Certificate, file: FileSource, now: datetime, issuer: FileIssuer
-) -> Supplied:
+) -> SuppliedCertificate:
     """Return one supplied certificate as a client would see it."""
-    from proxygen.issuers.file import warnings
-    from proxygen.model.verdicts import inspect
+    from proxygen.issuers.file import key_file_warnings
+    from proxygen.model.inspection import inspect_pair
 
     try:
         pair = issuer.supplied(wanted, file)
-        verdicts = inspect(pair, wanted.names, now)
+        verdicts = inspect_pair(pair, wanted.names, now)
     except IssueFailed as error:
-        return Supplied(wanted.owner, wanted.origin, error)
-    return Supplied(wanted.owner, wanted.origin, None, verdicts, warnings(file))
+        return SuppliedCertificate(wanted.owner, wanted.origin, error)
+    return SuppliedCertificate(wanted.owner, wanted.origin, None, verdicts, key_file_warnings(file))

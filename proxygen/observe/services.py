@@ -13,20 +13,20 @@ from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
-from proxygen.assemble import Parts
-from proxygen.errors import ServiceError, Unreadable
+from proxygen.assemble import Installation
+from proxygen.errors import ServiceError, ServiceUnreadable
 from proxygen.failure import Scope, failure
 from proxygen.host import files, processes, staging
-from proxygen.host.additions import additions
-from proxygen.host.addresses import Found
+from proxygen.host.additions import read_additions
+from proxygen.host.addresses import HostAddresses
 from proxygen.host.own_part import OwnPart, own_part
 from proxygen.model.certificate import Bundle
 from proxygen.model.layout import Layout, Live
 from proxygen.model.site import Site
-from proxygen.observe.answers import answers
-from proxygen.observe.installed import SETTINGS, installed, last_look, refusal_noted
-from proxygen.plan.culprits import may_leave_out, parts_of, without
-from proxygen.plan.left_out import Kind, LeftOut
+from proxygen.observe.answers import answer_questions
+from proxygen.observe.installed import SETTINGS, last_probe, read_installed, refusal_noted
+from proxygen.plan.culprits import facts_without, may_leave_out, parts_of
+from proxygen.plan.left_out import LeftOut, PartKind
 from proxygen.plan.observed import ServiceState
 from proxygen.plan.rendering import addresses_in
 from proxygen.services import (
@@ -41,44 +41,46 @@ from proxygen.services import (
 )
 from proxygen.services.service_kind import its_own
 from proxygen.stores import Store
-from proxygen.stores.value import Value
+from proxygen.stores.value import StoredValue
 
-NO_HOSTS: Mapping[str, Found] = {}
+NO_HOSTS: Mapping[str, HostAddresses] = {}
 
 
-def states(
-    site: Site, parts: Parts, hosts: Mapping[str, Found] = NO_HOSTS
+def service_states(
+    site: Site, installation: Installation, hosts: Mapping[str, HostAddresses] = NO_HOSTS
 ) -> list[tuple[str, ServiceState]]:
     """Return the state of each service that the model names, or that is found on this host.
 
     *hosts* are the names of upstream servers with their addresses.
     """
-    named = wanted_services(site, parts.services)
+    named = wanted_services(site, installation.services)
     if not named:
         return []
     with ThreadPoolExecutor(len(named)) as pool:
-        found = pool.map(lambda name: state(name, named[name], parts, hosts), named)
+        found = pool.map(lambda name: service_state(name, named[name], installation, hosts), named)
         return list(zip(named, found, strict=True))
 
 
-def set_up(parts: Parts) -> dict[str, ServiceState]:
+def set_up(installation: Installation) -> dict[str, ServiceState]:
     """Return the state of every service that has something of ours, whatever the model says.
 
     No service has to answer, or to exist.
     """
     found: dict[str, ServiceState] = {}
-    for name, service in parts.services.items():
-        live = parts.layout.live(name)
+    for name, service in installation.services.items():
+        live = installation.layout.live(name)
         settings = settings_of(service, live)
-        own = own_part(service, settings, parts.layout, former(parts.own, name))
+        own = own_part(
+            service, settings, installation.layout, former_parameters(installation.own, name)
+        )
         if live.folder.is_dir() or is_ours(own):
-            found[name] = state(name, settings, parts)
+            found[name] = service_state(name, settings, installation)
     return found
 
 
-def former(own: Store, service: str) -> Value:
+def former_parameters(own: Store, service: str) -> StoredValue:
     """Return what is noted of a service's parameters, as they were and as they are, on a host."""
-    return Value(own, f"former/{service}")
+    return StoredValue(own, f"former/{service}")
 
 
 def is_ours(own: OwnPart) -> bool:
@@ -89,16 +91,16 @@ def is_ours(own: OwnPart) -> bool:
         return False
 
 
-def is_gone(name: str, parts: Parts) -> bool:
+def is_gone(name: str, installation: Installation) -> bool:
     """Return whether a service that was set up is no longer on this host."""
-    service, live = parts.services[name], parts.layout.live(name)
+    service, live = installation.services[name], installation.layout.live(name)
     return program_of(service, settings_of(service, live)) is None
 
 
 def program_of(service: Service, settings: ServiceSettings) -> str | None:
     """Return the path of a service's program, None if it is not on this host."""
     usual = (service.kind, *service.programs)
-    return processes.found((settings.program,) if settings.program else usual)
+    return processes.find_program((settings.program,) if settings.program else usual)
 
 
 def settings_of(service: Service, live: Live) -> ServiceSettings:
@@ -113,36 +115,43 @@ def settings_of(service: Service, live: Live) -> ServiceSettings:
 def wanted_services(site: Site, known: Mapping[str, Service]) -> dict[str, ServiceSettings]:
     """Return the settings of the services to work with, by name."""
     if site.services is not None:
-        return {name: chosen(known[name], given) for name, given in site.services.items()}
+        return {name: chosen_settings(known[name], given) for name, given in site.services.items()}
     return {
         name: service.settings_type()
         for name, service in known.items()
-        if processes.found((service.kind, *service.programs))
+        if processes.find_program((service.kind, *service.programs))
     }
 
 
-def chosen(service: Service, given: BaseModel | None) -> ServiceSettings:
+def chosen_settings(service: Service, given: BaseModel | None) -> ServiceSettings:
     """Return the settings of a service in the model, the defaults if it has none."""
     kind = service.settings_type
     return kind() if given is None else its_own(kind, given)
 
 
-def state(
-    name: str, settings: ServiceSettings, parts: Parts, hosts: Mapping[str, Found] = NO_HOSTS
+def service_state(
+    name: str,
+    settings: ServiceSettings,
+    installation: Installation,
+    hosts: Mapping[str, HostAddresses] = NO_HOSTS,
 ) -> ServiceState:
     """Return what was found out about one service; an error is part of it."""
-    service = parts.services[name]
-    own = own_part(service, settings, parts.layout, former(parts.own, name))
+    service = installation.services[name]
+    own = own_part(
+        service, settings, installation.layout, former_parameters(installation.own, name)
+    )
     try:
-        facts, refusal = found_out(service, settings, own, parts.layout)
-        present = installed(parts.layout.live(name), own, facts.user, parts.latest)
-        facts = replace(facts, overrides=parts.templates.overriding(service.kind))
+        facts, refusal = found_out(service, settings, own, installation.layout)
+        present = read_installed(
+            installation.layout.live(name), own, facts.user, installation.latest
+        )
+        facts = replace(facts, overrides=installation.templates.overriding(service.kind))
         if isinstance(facts, WebFacts):
             facts = replace(
                 facts,
                 ipv6=speaks_ipv6(),
-                addresses=addressed(hosts, addresses_in(present.manifest)),
-                additions=additions(parts.layout),
+                addresses=current_addresses(hosts, addresses_in(present.manifest)),
+                additions=read_additions(installation.layout),
             )
         pid = processes.master(facts.pid_file, facts.program)
         if pid is None and not refusal and present.written_for != facts.version:
@@ -154,12 +163,12 @@ def state(
         unseen = failure("service-not-seen", Scope.SERVICE, name, words=words)
         return ServiceState(name, settings, error=ServiceError(unseen))
     return ServiceState(
-        name, settings, facts, present, pid, refusal=refusal, blamed=blamed(refusal, own)
+        name, settings, facts, present, pid, refusal=refusal, blamed=blamed_place(refusal, own)
     )
 
 
-def addressed(
-    hosts: Mapping[str, Found], former: Mapping[str, tuple[str, ...]]
+def current_addresses(
+    hosts: Mapping[str, HostAddresses], former: Mapping[str, tuple[str, ...]]
 ) -> dict[str, tuple[str, ...]]:
     """Return the addresses of names, the *former* ones of a name that has none at present."""
     known = {name: each.addresses or former.get(name, ()) for name, each in hosts.items()}
@@ -180,8 +189,8 @@ def found_out(
     without_pipes(service.main_file(settings, layout))
     asked = service.questions(program, settings, layout)
     try:
-        return service.facts(program, settings, layout, answers(asked)), ""
-    except Unreadable as error:
+        return service.facts(program, settings, layout, answer_questions(asked)), ""
+    except ServiceUnreadable as error:
         theirs = without_ours(program, service, settings, own, layout, error)
         return theirs, error.words or error.what
 
@@ -191,11 +200,11 @@ def without_pipes(main: Path) -> None:
 
     Missing files, and those that we may not see, they report in their own words.
     """
-    with suppress(FileNotFoundError, NotADirectoryError, PermissionError), files.regular(main):
+    with suppress(FileNotFoundError, NotADirectoryError, PermissionError), files.regular_file(main):
         folders = [main.parent, *(path for path in main.parent.iterdir() if path.is_dir())]
         for path in (each for folder in folders for each in files.pipes(folder)):
             if path.suffix == main.suffix:
-                with files.regular(path):
+                with files.regular_file(path):
                     pass
 
 
@@ -205,7 +214,7 @@ def without_ours(
     settings: ServiceSettings,
     own: OwnPart,
     layout: Layout,
-    error: Unreadable,
+    error: ServiceUnreadable,
 ) -> Facts:
     """Return the answers of a service when asked again without our part.
 
@@ -220,12 +229,12 @@ def without_ours(
             asked = service.questions(program, there, layout)
             theirs = {key: each for key, each in asked.items() if not reads_ours(each, own)}
             absent = {key: Answer(1, "", "left out") for key in asked.keys() - theirs.keys()}
-            return service.facts(program, settings, layout, answers(theirs) | absent)
-    except Unreadable as second:
+            return service.facts(program, settings, layout, answer_questions(theirs) | absent)
+    except ServiceUnreadable as second:
         ours = any(str(path) in error.words for path in own.paths)
-        words = staging.unstaged(second.words) if ours else error.words
+        words = staging.unstage_words(second.words) if ours else error.words
         anyway = replace(error.failure, code="unreadable-without-ours", words=words)
-        raise Unreadable(anyway) from second
+        raise ServiceUnreadable(anyway) from second
     except (ServiceError, OSError):
         raise error from None  # no copy could be made, or the configuration leads to none of ours
 
@@ -241,11 +250,11 @@ def refusal_of_ours(service: Service, facts: Facts, settings: ServiceSettings, o
     It is asked if our part was written for another version. If the service refuses the
     configuration without our part as well, ours is not the reason.
     """
-    if not is_ours(own) or not (words := refused(service, facts, settings, facts.main)):
+    if not is_ours(own) or not (words := why_refused(service, facts, settings, facts.main)):
         return ""
     try:
         with own.left_out() as main:
-            return "" if refused(service, facts, settings, main) else words
+            return "" if why_refused(service, facts, settings, main) else words
     except (ServiceError, OSError):
         return ""
 
@@ -254,7 +263,7 @@ PLACE = re.compile(r"(/[^\s:]+)(?::| line )([0-9]+)\b")
 """How services name a place in a file: nginx FILE:LINE, dovecot FILE line LINE."""
 
 
-def blamed(refusal: str, own: OwnPart) -> str:
+def blamed_place(refusal: str, own: OwnPart) -> str:
     """Return the place (FILE:LINE) that a service refuses, empty if it is ours or unknown.
 
     Warnings come before, so it is the last one that is named.
@@ -265,11 +274,13 @@ def blamed(refusal: str, own: OwnPart) -> str:
     return places[-1][1]
 
 
-def refused(service: Service, facts: Facts, settings: ServiceSettings, main: Path) -> str | None:
+def why_refused(
+    service: Service, facts: Facts, settings: ServiceSettings, main: Path
+) -> str | None:
     """Return why a service refuses the configuration whose main file is *main*."""
     commands = service.check(facts, settings, main)
     words = service.refused([processes.run(each) for each in commands])
-    return words and staging.unstaged(words)
+    return words and staging.unstage_words(words)
 
 
 def speaks_ipv6() -> bool:
@@ -300,7 +311,7 @@ def is_as_written(path: Path) -> bool:
     return content is not None and path.name.endswith(f"-{digest[:16]}.pem")
 
 
-def heeding(
+def state_without_refused(
     state: ServiceState, site: Site, bundles: Mapping[str, Bundle], noted: Iterable[LeftOut]
 ) -> ServiceState:
     """Return a service's state without the parts that it refuses, while they are unchanged."""
@@ -312,7 +323,7 @@ def heeding(
     present = set(parts_of(site, bundles, state.facts, state.name))
     unread = [
         LeftOut(part, each.trouble, each.unread)
-        for part in sorted(each for each in present if each.kind is Kind.ADDITIONS)
+        for part in sorted(each for each in present if each.kind is PartKind.ADDITIONS)
         if (each := additions[part.name]).unread
     ]
     known = [each for each in noted if each.part in present]
@@ -320,16 +331,18 @@ def heeding(
     kept = {part: each for part, each in parts.items() if may_leave_out(part, state.installed)}
     if not kept:
         return state
-    facts = without(state.facts, kept, site, state.installed)
+    facts = facts_without(state.facts, kept, site, state.installed)
     return replace(state, facts=facts, whole=state.facts, left_out=tuple(kept.values()))
 
 
-def looked_since(services: Mapping[str, ServiceState], layout: Layout) -> dict[str, ServiceState]:
+def states_with_notes(
+    services: Mapping[str, ServiceState], layout: Layout
+) -> dict[str, ServiceState]:
     """Return the services with what was noted since they were observed."""
     return {name: with_notes(state, layout.live(name)) for name, state in services.items()}
 
 
 def with_notes(state: ServiceState, live: Live) -> ServiceState:
     """Return the state of a service with what is noted of it now."""
-    present = replace(state.installed, **last_look(live), refused=refusal_noted(live))
+    present = replace(state.installed, **last_probe(live), refused=refusal_noted(live))
     return state if present == state.installed else replace(state, installed=present)

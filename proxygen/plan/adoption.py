@@ -9,10 +9,10 @@ from datetime import datetime
 from proxygen.errors import Coded, IssueFailed
 from proxygen.failure import Failure, Scope, not_obtained
 from proxygen.model.certificate import ADOPT, GLOBAL, Bundle, Certificate, KeyAndChain
-from proxygen.model.hosts import readable
+from proxygen.model.hosts import readable_name
+from proxygen.model.inspection import require_usable
 from proxygen.model.site import Owner, Site
-from proxygen.model.verdicts import require
-from proxygen.plan.culprits import former
+from proxygen.plan.culprits import former_certificate
 from proxygen.plan.observed import Candidate, Installed, Observed
 from proxygen.plan.ownership import LONGEST_LIFE, is_private
 from proxygen.plan.renewal import Reason
@@ -21,7 +21,7 @@ from proxygen.services import Facts, WebFacts
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class AdoptableCertificate:
     """A certificate that services show for an owner, or `adopt` names, valid for a name of it."""
 
     bundle: Bundle
@@ -29,7 +29,9 @@ class Found:
     candidate: Candidate
 
 
-def lacking(site: Site, bundles: Mapping[str, Bundle], now: datetime) -> Iterator[Owner]:
+def owners_without_certificate(
+    site: Site, bundles: Mapping[str, Bundle], now: datetime
+) -> Iterator[Owner]:
     """Yield the owners for whom no valid certificate is stored, although the model wants one.
 
     A self-signed certificate that the model asks for is made at once, so its owner lacks nothing.
@@ -46,7 +48,10 @@ def adoptions(site: Site, observed: Observed, now: datetime) -> tuple[Adopt, ...
     """Return the steps that adopt, for each owner who lacks a certificate, the best one found."""
     if not observed.candidates:
         return ()
-    found = (adoption(owner, site, observed, now) for owner in lacking(site, observed.bundles, now))
+    found = (
+        adoption(owner, site, observed, now)
+        for owner in owners_without_certificate(site, observed.bundles, now)
+    )
     return tuple(each for each in found if each)
 
 
@@ -61,25 +66,25 @@ def as_they_are(site: Site, observed: Observed, owners: Collection[str]) -> Obse
     services = {
         name: replace(
             state,
-            facts=state.facts and untouched(state.facts, site, state.installed, owners),
-            whole=state.whole and untouched(state.whole, site, state.installed, owners),
+            facts=state.facts and untouched_facts(state.facts, site, state.installed, owners),
+            whole=state.whole and untouched_facts(state.whole, site, state.installed, owners),
         )
         for name, state in observed.services.items()
     }
     return replace(observed, services=services)
 
 
-def untouched(facts: Facts, site: Site, present: Installed, owners: Collection[str]) -> Facts:
+def untouched_facts(facts: Facts, site: Site, present: Installed, owners: Collection[str]) -> Facts:
     """Return the facts by which a service serves owners as before."""
     if not isinstance(facts, WebFacts):
         return facts
     hosts = {each.key: each.host for each in site.domains if each.key in owners}
-    shown = {key: mark for key in hosts if (mark := former(key, site, present))}
+    shown = {key: mark for key in hosts if (mark := former_certificate(key, site, present))}
     others = {key for key, host in hosts.items() if host not in present.served}
     return replace(facts, shown={**facts.shown, **shown}, dropped=facts.dropped | others)
 
 
-def adopted(observed: Observed, steps: tuple[Adopt, ...]) -> Observed:
+def observed_after_adoption(observed: Observed, steps: tuple[Adopt, ...]) -> Observed:
     """Return what is observed, as if these steps were done."""
     if not steps:
         return observed
@@ -93,13 +98,14 @@ def adoption(owner: Owner, site: Site, observed: Observed, now: datetime) -> Ado
     usable = [
         found
         for candidate in observed.candidates.get(owner.key, ())
-        if (found := valid(candidate, owner, site, now)) and is_better(found.bundle, present)
+        if (found := adoptable_certificate(candidate, owner, site, now))
+        and is_better(found.bundle, present)
     ]
     if not usable:
         return None
-    best = max(usable, key=lambda each: worth(each, owner))
+    best = max(usable, key=lambda each: worth_of(each, owner))
     services = services_of(best, usable)
-    words = told(best.bundle) + "".join(others_of(best, usable, owner))
+    words = certificate_words(best.bundle) + "".join(others_of(best, usable, owner))
     bundle = replace(best.bundle, adopted=" ".join(services))
     return Adopt(bundle, best.pair, best.candidate.paths, Reason("configured", words))
 
@@ -116,7 +122,9 @@ def is_better(bundle: Bundle, present: Bundle | None) -> bool:
     return not (present.replace and present.spki == bundle.spki)
 
 
-def valid(candidate: Candidate, owner: Owner, site: Site, now: datetime) -> Found | None:
+def adoptable_certificate(
+    candidate: Candidate, owner: Owner, site: Site, now: datetime
+) -> AdoptableCertificate | None:
     """Return a certificate that clients accept for a name of its owner; None for any other.
 
     The name is that of the URL; for the global certificate, which mail clients get under its extra
@@ -127,16 +135,19 @@ def valid(candidate: Candidate, owner: Owner, site: Site, now: datetime) -> Foun
     pair, facts, wanted = candidate.pair, candidate.facts, owner.certificate
     if pair is None or facts is None or wanted is None:
         return None
-    if objection(pair, facts, owner, now):
+    if objection_to(pair, facts, owner, now):
         return None
-    return Found(judged(candidate, facts, wanted, site), pair, candidate)
+    return AdoptableCertificate(facts_of_candidate(candidate, facts, wanted, site), pair, candidate)
 
 
-def objection(pair: KeyAndChain, facts: Bundle, owner: Owner, now: datetime) -> IssueFailed | None:
-    """Return why a certificate is not adopted for an owner, None where it may be; see ``valid``."""
+def objection_to(
+    pair: KeyAndChain, facts: Bundle, owner: Owner, now: datetime
+) -> IssueFailed | None:
+    """Return why a certificate is not adopted for an owner, None where it may be; see
+    ``adoptable_certificate``."""
     asked = asked_for(owner.key, owner.names, facts)
     try:
-        require(pair, next(([each] for each in asked if facts.covers(each)), asked[:1]), now)
+        require_usable(pair, next(([each] for each in asked if facts.covers(each)), asked[:1]), now)
     except IssueFailed as error:
         return error
     if facts.stand_in and owner.key != GLOBAL:
@@ -157,7 +168,9 @@ def may_serve(facts: Bundle, key: str, names: Sequence[str]) -> bool:
     return any(map(facts.covers, asked_for(key, names, facts)))
 
 
-def judged(candidate: Candidate, facts: Bundle, wanted: Certificate, site: Site) -> Bundle:
+def facts_of_candidate(
+    candidate: Candidate, facts: Bundle, wanted: Certificate, site: Site
+) -> Bundle:
     """Return the facts about a certificate, with the wanted issuer if it can count as wanted.
 
     The rules are those for a certificate that another ACME client hands over: an authority may have
@@ -169,7 +182,7 @@ def judged(candidate: Candidate, facts: Bundle, wanted: Certificate, site: Site)
         return bundle
     if wanted.issuer == "hook" and all(map(bundle.covers, wanted.names)):
         return replace(bundle, issuer="hook")
-    by_authority = candidate.known or is_private(site.acme)
+    by_authority = candidate.is_trusted or is_private(site.acme)
     if wanted.issuer == "acme" and by_authority and bundle.lifetime <= LONGEST_LIFE:
         first = wanted.authorities[0]
         return replace(bundle, issuer="acme", authority=first.directory, profile=first.profile)
@@ -179,7 +192,7 @@ def judged(candidate: Candidate, facts: Bundle, wanted: Certificate, site: Site)
 Worth = tuple[bool, bool, bool, bool, int, bool, datetime, bool, int]
 
 
-def worth(found: Found, owner: Owner) -> Worth:
+def worth_of(found: AdoptableCertificate, owner: Owner) -> Worth:
     """Return by what one is preferred: that clients know its CA, and the chain to it, before all.
 
     Then the URL's name, how many names, that the model names it, and how long it is valid.
@@ -188,7 +201,7 @@ def worth(found: Found, owner: Owner) -> Worth:
     length = found.pair.fullchain.count(b"-----BEGIN CERTIFICATE-----")
     return (
         not bundle.stand_in,
-        found.candidate.known,
+        found.candidate.is_trusted,
         length > 1,
         bundle.covers(owner.names[0]),
         sum(map(bundle.covers, owner.names)),
@@ -199,13 +212,15 @@ def worth(found: Found, owner: Owner) -> Worth:
     )
 
 
-def services_of(best: Found, found: list[Found]) -> list[str]:
+def services_of(best: AdoptableCertificate, found: list[AdoptableCertificate]) -> list[str]:
     """Return the services that are configured with a certificate, in their order."""
     same = (each for each in found if each.bundle.fingerprint == best.bundle.fingerprint)
     return list(dict.fromkeys(each.candidate.service for each in same))
 
 
-def others_of(best: Found, found: list[Found], owner: Owner) -> Iterator[str]:
+def others_of(
+    best: AdoptableCertificate, found: list[AdoptableCertificate], owner: Owner
+) -> Iterator[str]:
     """Yield what else valid is configured for the owner, but for services that have the best."""
     have, told_of = {ADOPT, *services_of(best, found)}, set[str]()
     for each in found:
@@ -215,13 +230,13 @@ def others_of(best: Found, found: list[Found], owner: Owner) -> Iterator[str]:
             names = sum(map(each.bundle.covers, owner.names))
             yield (
                 f"; {', '.join(those)} {'has' if len(those) == 1 else 'have'} another one,"
-                f" {told(each.bundle)}, which"
+                f" {certificate_words(each.bundle)}, which"
                 f" covers {names} of "
                 f"{len(owner.names)} names"
             )
 
 
-def told(bundle: Bundle) -> str:
+def certificate_words(bundle: Bundle) -> str:
     """Return in words where a certificate is from and until when it is valid."""
     until = f"valid until {bundle.not_after:%Y-%m-%d %H:%M} UTC"
     return f"self-signed, {until}" if bundle.stand_in else f"from {bundle.issued_by}, {until}"
@@ -232,7 +247,7 @@ def not_usable(site: Site, observed: Observed, now: datetime) -> Iterator[str]:
     for each in observed.candidates.get(GLOBAL, ()):
         if each.service == ADOPT:
             continue
-        if words := unfit(each, site.main, now):
+        if words := why_not_adoptable(each, site.main, now):
             files = ", ".join(map(str, each.paths))
             told = (
                 f"{each.service}: the certificate in {files} is not adopted for the"
@@ -243,17 +258,17 @@ def not_usable(site: Site, observed: Observed, now: datetime) -> Iterator[str]:
 
 def not_adopted(site: Site, observed: Observed, now: datetime) -> Iterator[Coded]:
     """Yield why what the model names as `adopt` is not adopted by those who have nothing valid."""
-    for owner in lacking(site, observed.bundles, now):
+    for owner in owners_without_certificate(site, observed.bundles, now):
         for each in observed.candidates.get(owner.key, ()):
-            if each.service == ADOPT and (words := unfit(each, owner, now)):
-                where = f"{readable(owner.key)} ({owner.adopt and owner.adopt.origin})"
+            if each.service == ADOPT and (words := why_not_adoptable(each, owner, now)):
+                where = f"{readable_name(owner.key)} ({owner.adopt and owner.adopt.origin})"
                 told = f"{where}: what `adopt` names is not adopted: {words}"
                 yield Coded(told, "not-adopted", owner.key)
 
 
-def unfit(candidate: Candidate, owner: Owner, now: datetime) -> str:
+def why_not_adoptable(candidate: Candidate, owner: Owner, now: datetime) -> str:
     """Return why a certificate is not adopted for its owner, empty where it can be."""
     if candidate.pair is None or candidate.facts is None:
         return candidate.refusal
-    found = objection(candidate.pair, candidate.facts, owner, now)
+    found = objection_to(candidate.pair, candidate.facts, owner, now)
     return found.what if found else ""

@@ -30,7 +30,7 @@ SKEW = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
+class RememberedFailure:
     """The last *failure*, *since* when, how often in a row, and when to try *again*.
 
     *of* is the owner whose certificate could not be obtained, or the directory of the authority
@@ -57,7 +57,7 @@ class Attempt:
         return self.at <= now + SKEW and now < self.again <= self.at + LONGEST_ASKED
 
 
-def purpose(wanted: Certificate) -> str:
+def order_purpose(wanted: Certificate) -> str:
     """Return a text that changes with everything about a certificate that matters to its order."""
     proving = (wanted.challenge, wanted.solver)
     facts = (
@@ -78,7 +78,7 @@ def purpose_of(authority: Acme) -> str:
     return hashlib.sha256(repr((facts, roots)).encode()).hexdigest()[:16]
 
 
-def pause(count: int, draw: float, lifetime: timedelta | None = None) -> timedelta:
+def pause_after(count: int, draw: float, lifetime: timedelta | None = None) -> timedelta:
     """Return how long to wait after *count* failures in a row; *draw* is from 0 to 1.
 
     *lifetime* is that of the certificate to be renewed, if there is one.
@@ -89,17 +89,21 @@ def pause(count: int, draw: float, lifetime: timedelta | None = None) -> timedel
     return wait * (1 + JITTER * draw)
 
 
-def waits(attempt: Attempt | None, purpose: str, now: datetime) -> datetime | None:
+def postponed_until(
+    last_failure: RememberedFailure | None, purpose: str, now: datetime
+) -> datetime | None:
     """Return until when a failure postpones something, None if it does not.
 
     It does not if something else is wanted now, if the pause is over, or if the clock was wrong.
     """
-    if attempt is None or attempt.purpose != purpose:
+    if last_failure is None or last_failure.purpose != purpose:
         return None
-    return attempt.again if attempt.holds(now) else None
+    return last_failure.again if last_failure.holds(now) else None
 
 
-def after_failures(attempt: Attempt) -> Failure:
+def after_failures(last_failure: RememberedFailure) -> Failure:
     """Return why an order is postponed after it failed once or several times in a row."""
-    code = "after-failure" if attempt.count == 1 else "after-failures"
-    return failure(code, Scope.OWNER, attempt.of, count=attempt.count, parts=(attempt.failure,))
+    code = "after-failure" if last_failure.count == 1 else "after-failures"
+    return failure(
+        code, Scope.OWNER, last_failure.of, count=last_failure.count, parts=(last_failure.failure,)
+    )

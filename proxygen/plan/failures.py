@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from proxygen.model.certificate import Certificate
 from proxygen.model.site import Acme
-from proxygen.plan.backoff import Attempt, purpose, purpose_of
+from proxygen.plan.backoff import RememberedFailure, order_purpose, purpose_of
 from proxygen.plan.observed import Observed
 
 OUTDATED = timedelta(days=2)
@@ -16,7 +16,7 @@ FIRST_YEAR, LAST_YEAR = 1970, 9990
 """Moments outside are damaged, and cannot be reckoned with at the edges of time."""
 
 
-def current(failure: Attempt | None, now: datetime) -> Attempt | None:
+def current_failure(failure: RememberedFailure | None, now: datetime) -> RememberedFailure | None:
     """Return a failure, None if there is none or if it says nothing about the present."""
     if failure is None or now - failure.again > OUTDATED:
         return None
@@ -24,13 +24,17 @@ def current(failure: Attempt | None, now: datetime) -> Attempt | None:
     return failure if all(FIRST_YEAR <= each.year <= LAST_YEAR for each in moments) else None
 
 
-def of_owner(wanted: Certificate, observed: Observed, now: datetime) -> Attempt | None:
+def of_owner(wanted: Certificate, observed: Observed, now: datetime) -> RememberedFailure | None:
     """Return why a certificate could not be obtained, while the same certificate is wanted."""
-    own = current(observed.attempts.get(wanted.owner), now)
-    return own if own and own.purpose == purpose(wanted) else None
+    own = current_failure(observed.failures.get(wanted.owner), now)
+    return own if own and own.purpose == order_purpose(wanted) else None
 
 
-def of_authority(authority: Acme, observed: Observed, now: datetime) -> Attempt | None:
+def of_authority(authority: Acme, observed: Observed, now: datetime) -> RememberedFailure | None:
     """Return why an authority cannot be used, as long as it would be asked in the same way."""
-    trouble = current(observed.troubles.get(authority.directory), now)
-    return trouble if trouble and trouble.purpose == purpose_of(authority) else None
+    authority_failure = current_failure(observed.authority_failures.get(authority.directory), now)
+    return (
+        authority_failure
+        if authority_failure and authority_failure.purpose == purpose_of(authority)
+        else None
+    )

@@ -14,7 +14,7 @@ from proxygen.failure import Failure
 BIND = re.compile(r"bind\(\) to (\S+) failed")
 
 
-class Kind(StrEnum):
+class PartKind(StrEnum):
     """The kinds of parts that may be left out, in the order in which they are suspected.
 
     The administrator's directives for one owner, or for all; his templates for a service; an
@@ -29,10 +29,10 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Part:
+class ConfigurationPart:
     """A part that may be left out; *version* is a hash of its content."""
 
-    kind: Kind
+    kind: PartKind
     name: str
     version: str
 
@@ -45,7 +45,7 @@ class LeftOut:
     failed. *why* is the failure if the service said nothing.
     """
 
-    part: Part
+    part: ConfigurationPart
     words: str
     where: str = ""
     at_reload: int = 0
@@ -64,9 +64,9 @@ class LeftOut:
     @property
     def of(self) -> str:
         """The owner or part that it concerns, as in ``Failure.of``."""
-        if self.part.kind is Kind.ADDITIONS:
+        if self.part.kind is PartKind.ADDITIONS:
             return f"nginx.d/{self.part.name}".rstrip("/")
-        if self.part.kind is Kind.TEMPLATES:
+        if self.part.kind is PartKind.TEMPLATES:
             return f"templates/{self.part.name}"
         return f"nginx/{self.part.name}"
 

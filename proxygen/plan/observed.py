@@ -10,17 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from proxygen.errors import ServiceError
-from proxygen.failure import Failure, told
+from proxygen.failure import Failure, failure_words
 from proxygen.model.certificate import Bundle, KeyAndChain
-from proxygen.names.states import Answers, Names
-from proxygen.plan.backoff import Attempt
+from proxygen.names.states import Answers, NameStates
+from proxygen.plan.backoff import RememberedFailure
 from proxygen.plan.left_out import LeftOut
-from proxygen.plan.rendering import served
+from proxygen.plan.rendering import served_fingerprints
 from proxygen.services import Additions, Facts, ServiceSettings
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class ServiceRefusal:
     """Why a service was not given what the model wants, and *since* when."""
 
     since: datetime
@@ -29,14 +29,14 @@ class Refused:
     @property
     def in_short(self) -> str:
         """Return what happened, and where, with the first line of the service's own words."""
-        said = told(self.failure)
+        said = failure_words(self.failure)
         first = next((each.strip() for each in said.words.splitlines() if each.strip()), "")
         what = f"{said.what} ({said.where})" if said.where else said.what
         return f"{what}: {first[:300]}" if first else what
 
     def as_json(self) -> dict[str, Any]:
         """Return it as ``--json`` prints it."""
-        said = told(self.failure)
+        said = failure_words(self.failure)
         return {
             "since": self.since.isoformat(),
             "what": said.what,
@@ -52,7 +52,7 @@ class Installed:
     """What a service has that proxygen installed.
 
     *generation* is the one that serves, None before the first one. *files*, *links* and *manifest*
-    are as in ``Installation``. *certificates* are the certificate files that only root can read,
+    are as in ``Rendering``. *certificates* are the certificate files that only root can read,
     *shared* those that the service's own user can read too. *pointer* is the text of the pointer
     file. *written_for* is the version of the service that the generation was written for, empty if
     unknown. *begun*: a run was interrupted while it switched. *unserved*: the last probe saw
@@ -74,14 +74,14 @@ class Installed:
     unserved: bool = False
     wrong_names: frozenset[str] = frozenset()
     unasked: frozenset[str] = frozenset()
-    refused: Refused | None = None
+    refused: ServiceRefusal | None = None
     additions: Mapping[str, Additions] = field(default_factory=dict)
     former: frozenset[str] = frozenset()
 
     @cached_property
     def served(self) -> dict[str, str]:
-        """What clients get for each name, as in ``Installation``."""
-        return served(self.manifest)
+        """What clients get for each name, as in ``Rendering``."""
+        return served_fingerprints(self.manifest)
 
     def readable(self, by: str | None) -> frozenset[str]:
         """Return the certificate files that only those can read who should.
@@ -126,13 +126,14 @@ class ServiceState:
         now, before = self.facts.version, self.installed.written_for
         if before and before != now:
             return (
-                f"{self.name} {dotted(now)} refuses proxygen's part of its configuration, which was"
-                f" written for {self.name} {dotted(before)}"
+                f"{self.name} {dotted_version(now)} refuses proxygen's part of its "
+                f"configuration, which was"
+                f" written for {self.name} {dotted_version(before)}"
             )
         return f"{self.name} refuses proxygen's part of its configuration: {lines[0][:300]}"
 
 
-def dotted(version: tuple[int, ...]) -> str:
+def dotted_version(version: tuple[int, ...]) -> str:
     """Return a version as it is written, such as ``1.22.1``."""
     return ".".join(map(str, version))
 
@@ -142,14 +143,14 @@ class Candidate:
     """A certificate in a service's own configuration for an owner's name, as it was read.
 
     *pair* and *facts* (``stand_in`` for a self-signed one) are None if it cannot be used at all,
-    and *refusal* tells why. *known*: it leads to a root that this system trusts.
+    and *refusal* tells why. *is_trusted*: it leads to a root that this system trusts.
     """
 
     service: str
     paths: tuple[Path, ...]
     pair: KeyAndChain | None = field(default=None, repr=False)
     facts: Bundle | None = None
-    known: bool = False
+    is_trusted: bool = False
     refusal: str = ""
 
 
@@ -157,15 +158,15 @@ class Candidate:
 class Observed:
     """What is observed: stored bundles, services, and the hashes of supplied certificate files.
 
-    *attempts* are the last failures by owner, *troubles* those of whole authorities by directory,
-    and *looks* tell why an authority is not polled for renewal information. *names* is what is
-    known of names, by owner. *abandoned* are services that have something of ours but are no longer
-    in the model; *gone* are those that are no longer on this host, if the model names no services.
-    *candidates* are the certificates in the services' own configuration, by owner, if anybody needs
-    to know: the likeliest of each service first. *marks* are hashes that tell by owner whether
-    unusable files have changed. *nameless* are names of upstream servers that have no address at
-    present, with the reason. *answers* tells for which names web servers answer challenges, None if
-    no web server runs.
+    *failures* are the last failures by owner, *authority_failures* those of whole authorities by
+    directory, and *poll_failures* tell why an authority is not polled for renewal information.
+    *names* is what is known of names, by owner. *abandoned* are services that have something of
+    ours but are no longer in the model; *gone* are those that are no longer on this host, if the
+    model names no services. *candidates* are the certificates in the services' own configuration,
+    by owner, if anybody needs to know: the likeliest of each service first. *marks* are hashes that
+    tell by owner whether unusable files have changed. *nameless* are names of upstream servers that
+    have no address at present, with the reason. *answers* tells for which names web servers answer
+    challenges, None if no web server runs.
     """
 
     bundles: Mapping[str, Bundle]
@@ -173,10 +174,10 @@ class Observed:
     sources: Mapping[str, str]
     abandoned: tuple[str, ...] = ()
     gone: tuple[str, ...] = ()
-    attempts: Mapping[str, Attempt] = field(default_factory=dict)
-    troubles: Mapping[str, Attempt] = field(default_factory=dict)
-    looks: Mapping[str, Attempt] = field(default_factory=dict)
-    names: Mapping[str, Names] = field(default_factory=dict)
+    failures: Mapping[str, RememberedFailure] = field(default_factory=dict)
+    authority_failures: Mapping[str, RememberedFailure] = field(default_factory=dict)
+    poll_failures: Mapping[str, RememberedFailure] = field(default_factory=dict)
+    names: Mapping[str, NameStates] = field(default_factory=dict)
     candidates: Mapping[str, tuple[Candidate, ...]] = field(default_factory=dict)
     nameless: Mapping[str, str] = field(default_factory=dict)
     answers: Answers | None = None

@@ -11,11 +11,11 @@ from pathlib import Path
 from cryptography import x509
 
 from proxygen.failure import Failure, Scope, Value, failure
-from proxygen.model.certificate import Authority, Bundle, Certificate, KeyAndChain, matches
-from proxygen.model.hosts import readable
+from proxygen.model.certificate import Authority, Bundle, Certificate, KeyAndChain, san_matches
+from proxygen.model.hosts import readable_name
 from proxygen.model.schema import DIRECTORIES
 from proxygen.model.site import Acme, Owner, Site
-from proxygen.model.x509 import chain_of, covered_names, describe, issued
+from proxygen.model.x509 import chain_of, covered_names, describe_bundle, is_issued_by
 from proxygen.plan.renewal import asked_of, why_issue
 
 LONGEST_LIFE = timedelta(days=398)
@@ -44,7 +44,7 @@ class Offer:
         return chain_of(self.pair)
 
     @cached_property
-    def known(self) -> bool:
+    def is_trusted(self) -> bool:
         """Whether it leads to a root that this system trusts."""
         return leads_to(self.chain, self.roots)
 
@@ -54,12 +54,14 @@ class Offer:
         chain = chain_of(pair) if pair else ()
         authorities = (*self.chain[1:], *chain[1:])
         leaves = (self.chain[0], *chain[:1])
-        return bool(chain) and any(all(issued(leaf, ca) for leaf in leaves) for ca in authorities)
+        return bool(chain) and any(
+            all(is_issued_by(leaf, ca) for leaf in leaves) for ca in authorities
+        )
 
 
 def leads_to(chain: Collection[x509.Certificate], roots: Collection[x509.Certificate]) -> bool:
     """Return whether a chain leads to one of these roots."""
-    return any(each == root or issued(each, root) for each in chain for root in roots)
+    return any(each == root or is_issued_by(each, root) for each in chain for root in roots)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,7 @@ def claims(offer: Offer, site: Site, bundles: Mapping[str, Bundle]) -> Iterator[
     """Yield a claim for every owner that has a name of the certificate, in the model's order."""
     names = covered_names(offer.chain[0])
     for owner in site.owners:
-        covered = {name for name in owner.names if any(matches(each, name) for each in names)}
+        covered = {name for name in owner.names if any(san_matches(each, name) for each in names)}
         if not covered:
             continue
         missing = [name for name in owner.names if name not in covered]
@@ -103,22 +105,24 @@ def claim(
     """Return the claim of one owner; *missing* are names that the certificate does not cover."""
     wanted = owner.certificate
     if wanted is None or wanted.issuer == "selfsigned":
-        return refused(owner, "has-no-certificate" if wanted is None else "is-self-signed")
+        return refused_claim(owner, "has-no-certificate" if wanted is None else "is-self-signed")
     if missing:
-        return refused(owner, "brought-without-names", missing=tuple(map(readable, missing)))
+        return refused_claim(
+            owner, "brought-without-names", missing=tuple(map(readable_name, missing))
+        )
     if present and present.stand_in:
         present = None
     if wanted.issuer == "acme":
-        return renewed(owner, wanted, offer, present, site.acme)
-    doubts = tuple(doubted(owner, offer, present))
+        return renewed_claim(owner, wanted, offer, present, site.acme)
+    doubts = tuple(doubts_about(owner, offer, present))
     if wanted.issuer == "hook":
-        return Claim(owner, describe(offer.pair, wanted), doubts=doubts)
-    return supplied(owner, wanted, offer, doubts)
+        return Claim(owner, describe_bundle(offer.pair, wanted), doubts=doubts)
+    return supplied_claim(owner, wanted, offer, doubts)
 
 
-def doubted(owner: Owner, offer: Offer, present: Bundle | None) -> Iterator[str]:
+def doubts_about(owner: Owner, offer: Offer, present: Bundle | None) -> Iterator[str]:
     """Yield warnings about a certificate that proxygen does not renew itself."""
-    if not offer.known:
+    if not offer.is_trusted:
         yield (
             "this system trusts no root of the certificate that was handed over: clients refuse it"
             " unless they were told to trust its issuer"
@@ -126,28 +130,30 @@ def doubted(owner: Owner, offer: Offer, present: Bundle | None) -> Iterator[str]
     ends = offer.chain[0].not_valid_after_utc
     if present and ends + SOONER < present.not_after:
         yield (
-            f"{readable(owner.key)}: the certificate that was handed over ends"
+            f"{readable_name(owner.key)}: the certificate that was handed over ends"
             f" {ends:%Y-%m-%d}, before"
             f" the one that served until now ({present.not_after:%Y-%m-%d}): is it the newest one?"
         )
 
 
-def refused(owner: Owner, code: str, *, words: str = "", **facts: Value) -> Claim:
+def refused_claim(owner: Owner, code: str, *, words: str = "", **facts: Value) -> Claim:
     """Return the claim of an owner who does not take the certificate."""
-    said: dict[str, Value] = {"owner": readable(owner.key), **facts}
+    said: dict[str, Value] = {"owner": readable_name(owner.key), **facts}
     why = failure(code, Scope.OWNER, owner.key, words=words)
     return Claim(owner, refusal=replace(why, facts=tuple(said.items())))
 
 
-def supplied(owner: Owner, wanted: Certificate, offer: Offer, doubts: tuple[str, ...]) -> Claim:
+def supplied_claim(
+    owner: Owner, wanted: Certificate, offer: Offer, doubts: tuple[str, ...]
+) -> Claim:
     """Return the claim of an owner whose certificate is supplied as files."""
     paths = wanted.file.paths if wanted.file else ()
     if set(paths) & set(offer.paths):
         return Claim(owner, doubts=doubts)
-    return refused(owner, "has-other-files", files=tuple(map(str, paths)))
+    return refused_claim(owner, "has-other-files", files=tuple(map(str, paths)))
 
 
-def renewed(
+def renewed_claim(
     owner: Owner, wanted: Certificate, offer: Offer, present: Bundle | None, acme: Acme
 ) -> Claim:
     """Return the claim of an owner whose certificate proxygen obtains itself.
@@ -157,14 +163,14 @@ def renewed(
     """
     authority = authority_of(wanted, offer, present, acme)
     if authority is None:
-        return refused(owner, "brought-by-unknown")
-    bundle = describe(offer.pair, wanted, authority)
+        return refused_claim(owner, "brought-by-unknown")
+    bundle = describe_bundle(offer.pair, wanted, authority)
     if bundle.lifetime > LONGEST_LIFE:
-        return refused(owner, "brought-for-too-long", days=LONGEST_LIFE.days)
+        return refused_claim(owner, "brought-for-too-long", days=LONGEST_LIFE.days)
     if present and present.not_after >= bundle.not_after:
-        return refused(owner, "brought-for-shorter")
+        return refused_claim(owner, "brought-for-shorter")
     if reason := why_issue(wanted, bundle, "", offer.now):
-        return refused(owner, "brought-in-vain", words=str(reason))
+        return refused_claim(owner, "brought-in-vain", words=str(reason))
     return Claim(owner, bundle)
 
 
@@ -180,7 +186,7 @@ def authority_of(
     if present and former and offer.is_akin(present):
         return former
     first = wanted.authorities[0]
-    return first if offer.known or (former is None and is_private(acme)) else None
+    return first if offer.is_trusted or (former is None and is_private(acme)) else None
 
 
 def is_private(acme: Acme) -> bool:

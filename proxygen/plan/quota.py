@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from proxygen.model.certificate import Bundle, Certificate
-from proxygen.model.site import Limits
+from proxygen.model.site import AuthorityLimits
 
 ORDERS_IN = timedelta(hours=3)
 CERTIFICATES_IN = timedelta(days=7)
@@ -20,7 +20,7 @@ Registered = Callable[[str], str]
 """From a name to its registered domain, by the public suffix list."""
 
 
-class Kind(StrEnum):
+class QuotaKind(StrEnum):
     """What an entry counts: a *planned* order counts as an order that also succeeds."""
 
     PLANNED = "planned"
@@ -30,7 +30,7 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class QuotaEntry:
     """What counts towards a limit: an order, a certificate, or failed validations of *names*.
 
     *renewal*: an order for the names of an existing certificate, which Let's Encrypt counts neither
@@ -40,7 +40,7 @@ class Entry:
 
     at: datetime
     names: tuple[str, ...]
-    kind: Kind = Kind.PLANNED
+    kind: QuotaKind = QuotaKind.PLANNED
     renewal: bool = False
     exempt: bool = False
 
@@ -57,7 +57,11 @@ class Quota:
     """
 
     def __init__(
-        self, limits: Limits, entries: Iterable[Entry], registered: Registered, now: datetime
+        self,
+        limits: AuthorityLimits,
+        entries: Iterable[QuotaEntry],
+        registered: Registered,
+        now: datetime,
     ) -> None:
         self.limits = limits
         self.registered = registered
@@ -65,12 +69,12 @@ class Quota:
         for entry in entries:
             self.take(entry, min(entry.at, now))
 
-    def take(self, entry: Entry, at: datetime) -> None:
+    def take(self, entry: QuotaEntry, at: datetime) -> None:
         """Count an entry at a moment."""
         for key, _, _ in self.counted(entry):
             insort(self.used.setdefault(key, []), at)
 
-    def free_at(self, entry: Entry, now: datetime) -> datetime:
+    def free_at(self, entry: QuotaEntry, now: datetime) -> datetime:
         """Return the first moment, from *now* on, at which an order is within every limit."""
         moments = [now]
         for key, most, window in (*self.counted(entry), *self.validations(entry)):
@@ -79,23 +83,23 @@ class Quota:
                 moments.append(used[-most] + window)
         return max(moments)
 
-    def counted(self, entry: Entry) -> Iterator[Counted]:
+    def counted(self, entry: QuotaEntry) -> Iterator[Counted]:
         """Yield each limit that an entry counts for."""
         if entry.exempt:
             return
-        if entry.kind is Kind.FAILED:
+        if entry.kind is QuotaKind.FAILED:
             yield from self.validations(entry)
-        if entry.kind in (Kind.PLANNED, Kind.ORDERED):
+        if entry.kind in (QuotaKind.PLANNED, QuotaKind.ORDERED):
             yield from self.orders(entry)
-        if entry.kind in (Kind.PLANNED, Kind.ISSUED):
+        if entry.kind in (QuotaKind.PLANNED, QuotaKind.ISSUED):
             yield from self.certificates(entry)
 
-    def orders(self, entry: Entry) -> Iterator[Counted]:
+    def orders(self, entry: QuotaEntry) -> Iterator[Counted]:
         """Yield the limit of new orders for an account."""
         if self.limits.orders and not entry.renewal:
             yield ("orders", ""), self.limits.orders, ORDERS_IN
 
-    def certificates(self, entry: Entry) -> Iterator[Counted]:
+    def certificates(self, entry: QuotaEntry) -> Iterator[Counted]:
         """Yield the limits of certificates: per registered domain, and per set of names."""
         limits = self.limits
         if limits.registered_domain and not entry.renewal:
@@ -104,7 +108,7 @@ class Quota:
         if limits.name_set:
             yield ("names", frozenset(entry.names)), limits.name_set, CERTIFICATES_IN
 
-    def validations(self, entry: Entry) -> Iterator[Counted]:
+    def validations(self, entry: QuotaEntry) -> Iterator[Counted]:
         """Yield the limit of failed validations for each name."""
         if most := self.limits.failed_validations:
             for name in entry.names:

@@ -40,7 +40,7 @@ class Presence(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class DnsRecord:
     """A DNS record: *value* is in presentation form; it is needed by *owners* for *names*."""
 
     name: str
@@ -56,7 +56,7 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
+class CaaIssuer:
     """The *domain* of an authority in CAA records, and the URL of our account there."""
 
     domain: str
@@ -74,7 +74,7 @@ class Publishing:
     """
 
     addresses: tuple[str, ...]
-    identities: Mapping[str, Identity]
+    identities: Mapping[str, CaaIssuer]
     registered: Callable[[str], str]
     strict: bool = False
     zone: str | None = None
@@ -84,7 +84,9 @@ Looked = Mapping[tuple[str, str], Evidence]
 """What a look found, by owner and name."""
 
 
-def records(site: Site, publishing: Publishing, only: Collection[str] = ()) -> tuple[Record, ...]:
+def records(
+    site: Site, publishing: Publishing, only: Collection[str] = ()
+) -> tuple[DnsRecord, ...]:
     """Return the records that the model needs, in its order; *only* of these owners.
 
     Records that lead here come first, then those that allow authorities to issue.
@@ -98,19 +100,19 @@ def records(site: Site, publishing: Publishing, only: Collection[str] = ()) -> t
         if not is_address(name)
         for record in leads_here(name, owner, site, publishing, taken)
     ]
-    proving = [record for owner in owners for record in proves(owner, publishing)]
-    return (*leading, *proving, *allowing(owners, publishing))
+    proving = [record for owner in owners for record in proof_records(owner, publishing)]
+    return (*leading, *proving, *caa_records(owners, publishing))
 
 
 def leads_here(
     name: str, owner: Owner, site: Site, publishing: Publishing, taken: Collection[str]
-) -> Iterator[Record]:
+) -> Iterator[DnsRecord]:
     """Yield an alias of the global host if the name may be an alias, otherwise the addresses."""
     if may_be_alias(name, taken, publishing.registered):
-        yield Record(name, "CNAME", f"{site.main.host}.", (owner.key,), (name,))
+        yield DnsRecord(name, "CNAME", f"{site.main.host}.", (owner.key,), (name,))
         return
     for address in publishing.addresses:
-        yield Record(name, kind_of(address), address, (owner.key,), (name,))
+        yield DnsRecord(name, kind_of(address), address, (owner.key,), (name,))
 
 
 def no_aliases(site: Site) -> frozenset[str]:
@@ -135,7 +137,7 @@ def kind_of(address: str) -> str:
     return "AAAA" if ipaddress.ip_address(address).version == 6 else "A"
 
 
-def proves(owner: Owner, publishing: Publishing) -> Iterator[Record]:
+def proof_records(owner: Owner, publishing: Publishing) -> Iterator[DnsRecord]:
     """Yield the records that prove names, or that let proxygen write such records."""
     wanted = owner.certificate
     if wanted is None or wanted.issuer != "acme":
@@ -148,16 +150,16 @@ def proves(owner: Owner, publishing: Publishing) -> Iterator[Record]:
         if wanted.challenge == DNS and publishing.zone:
             target = f"{host}.{publishing.zone}."
             place = f"{CHALLENGE_LABEL}.{host}"
-            yield Record(place, "CNAME", target, (owner.key,), tuple(names))
+            yield DnsRecord(place, "CNAME", target, (owner.key,), tuple(names))
         for authority in wanted.authorities if wanted.challenge == PERSIST else ():
             identity = publishing.identities.get(authority.directory)
             if identity and identity.account:
                 wildcard = len(names) > 1 or names[0] != host
-                value = quoted(persist.record(identity.domain, identity.account, wildcard))
-                yield Record(persist.name(host), "TXT", value, (owner.key,), tuple(names))
+                value = quoted_strings(persist.record(identity.domain, identity.account, wildcard))
+                yield DnsRecord(persist.name(host), "TXT", value, (owner.key,), tuple(names))
 
 
-def quoted(text: str) -> str:
+def quoted_strings(text: str) -> str:
     """Return a text as the strings of a TXT or CAA record."""
     parts = [text[at : at + LONGEST_STRING] for at in range(0, len(text), LONGEST_STRING)] or [""]
     return " ".join('"' + part.replace("\\", "\\\\").replace('"', '\\"') + '"' for part in parts)
@@ -167,13 +169,13 @@ def quoted(text: str) -> str:
 class Allowed:
     """What a CAA record allows: one authority for one domain, with the names and challenges."""
 
-    identity: Identity
+    identity: CaaIssuer
     owners: dict[str, None] = field(default_factory=dict)
     names: dict[str, None] = field(default_factory=dict)
     challenges: dict[str, None] = field(default_factory=dict)
 
 
-def allowing(owners: Iterable[Owner], publishing: Publishing) -> Iterator[Record]:
+def caa_records(owners: Iterable[Owner], publishing: Publishing) -> Iterator[DnsRecord]:
     """Yield a CAA record for each authority and registered domain (RFC 8659).
 
     It holds for all names below the domain, wildcards among them.
@@ -191,11 +193,11 @@ def allowing(owners: Iterable[Owner], publishing: Publishing) -> Iterator[Record
                 allowed.owners[owner.key] = allowed.names[name] = None
                 allowed.challenges[wanted.challenge if wanted else ""] = None
     for (domain, _), each in found.items():
-        value = f"0 issue {quoted(allowance(each, strict=publishing.strict))}"
-        yield Record(domain, "CAA", value, tuple(each.owners), tuple(each.names))
+        value = f"0 issue {quoted_strings(issue_value(each, strict=publishing.strict))}"
+        yield DnsRecord(domain, "CAA", value, tuple(each.owners), tuple(each.names))
 
 
-def allowance(allowed: Allowed, *, strict: bool) -> str:
+def issue_value(allowed: Allowed, *, strict: bool) -> str:
     """Return the value of an ``issue`` property (RFC 8659 section 4.2, RFC 8657)."""
     identity = allowed.identity
     if not strict:
@@ -208,7 +210,7 @@ BLIND = frozenset({"cannot-look", "servers-silent", "servers-lame", "servfail", 
 """Findings after which nobody knows what is not there: there was no answer to believe."""
 
 
-def presence(record: Record, looked: Looked, addresses: Collection[str] = ()) -> Presence:
+def presence_of(record: DnsRecord, looked: Looked, addresses: Collection[str] = ()) -> Presence:
     """Return whether a record is in the DNS, according to checks; *addresses* are ours.
 
     A record that was not seen while the DNS gave no answer is unknown, not missing.
@@ -224,13 +226,13 @@ def presence(record: Record, looked: Looked, addresses: Collection[str] = ()) ->
     return Presence.UNKNOWN
 
 
-def evidence_of(record: Record, looked: Looked) -> list[Evidence]:
+def evidence_of(record: DnsRecord, looked: Looked) -> list[Evidence]:
     """Return what was found at the names that a record is for."""
     keys = [(owner, name) for owner in record.owners for name in record.names]
     return [looked[key] for key in keys if key in looked]
 
 
-def blind_for(record: Record, found: Iterable[Evidence]) -> Finding | None:
+def blind_for(record: DnsRecord, found: Iterable[Evidence]) -> Finding | None:
     """Return the first finding that leaves it unknown whether a record is in the DNS.
 
     CAA records of a name that leads nowhere are not looked up.
@@ -245,7 +247,9 @@ def blind_for(record: Record, found: Iterable[Evidence]) -> Finding | None:
     return None
 
 
-def presence_in(record: Record, found: Sequence[Evidence], addresses: Collection[str]) -> Presence:
+def presence_in(
+    record: DnsRecord, found: Sequence[Evidence], addresses: Collection[str]
+) -> Presence:
     """Return whether a record is in the DNS according to one check."""
     if record.type == "CAA":
         return allowance_found(record, found)
@@ -258,7 +262,7 @@ def presence_in(record: Record, found: Sequence[Evidence], addresses: Collection
     return Presence.MISSING if codes & {"persist", "acme-challenge"} else Presence.THERE
 
 
-def leading_found(record: Record, found: Evidence, addresses: Collection[str]) -> Presence:
+def leading_found(record: DnsRecord, found: Evidence, addresses: Collection[str]) -> Presence:
     """Return whether a name leads here."""
     if record.type == "CNAME":
         is_there = record.value.removesuffix(".") in found.chain
@@ -272,9 +276,9 @@ def leading_found(record: Record, found: Evidence, addresses: Collection[str]) -
     return Presence.OTHERWISE if leads else Presence.MISSING
 
 
-def allowance_found(record: Record, found: Collection[Evidence]) -> Presence:
+def allowance_found(record: DnsRecord, found: Collection[Evidence]) -> Presence:
     """Return whether an authority may issue, according to CAA records."""
-    if any(plain(record.value) in map(plain, each.caa) for each in found):
+    if any(plain_caa(record.value) in map(plain_caa, each.caa) for each in found):
         return Presence.THERE
     if any(finding.code == "caa" for each in found for finding in each.findings):
         return Presence.MISSING
@@ -283,12 +287,14 @@ def allowance_found(record: Record, found: Collection[Evidence]) -> Presence:
     return Presence.OTHERWISE if any(each.caa for each in found) else Presence.OPTIONAL
 
 
-def plain(value: str) -> str:
+def plain_caa(value: str) -> str:
     """Return a CAA record in the form in which records are compared."""
     return "".join(value.split()).lower()
 
 
-def zone(found: Iterable[Record], registered: Callable[[str], str], remarks: Iterable[str]) -> str:
+def zone_fragment(
+    found: Iterable[DnsRecord], registered: Callable[[str], str], remarks: Iterable[str]
+) -> str:
     """Return records as fragments of zone files, with one ``$ORIGIN`` for each domain.
 
     *remarks* are comments at the top.

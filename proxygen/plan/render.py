@@ -127,7 +127,9 @@ class Templates:
         """Return the text of the file; raise ServiceError with the template's path and line."""
         try:
             template = environment.get_template(rendered.template)
-            return template.render({key: plain(each) for key, each in rendered.context.items()})
+            return template.render(
+                {key: plain_value(each) for key, each in rendered.context.items()}
+            )
         except TemplateNotFound as error:
             name = str(error.name)
             raise ServiceError(
@@ -142,8 +144,8 @@ class Templates:
         except Exception as error:
             label = self.label(rendered.template)
             where = self.line_of(error) or label
-            words = error.message if isinstance(error, Unusable) else said_by(error)
-            code = error.code if isinstance(error, Unusable) else "template-not-rendered"
+            words = error.message if isinstance(error, UnusableTemplate) else said_by(error)
+            code = error.code if isinstance(error, UnusableTemplate) else "template-not-rendered"
             raise ServiceError(
                 failure(code, Scope.HOST, where=where, words=words, template=label)
             ) from error
@@ -187,25 +189,25 @@ class Unquotable(TemplateError):
     """A value must not be written into a configuration file; the message is its beginning."""
 
 
-class Unusable(TemplateSyntaxError):
+class UnusableTemplate(TemplateSyntaxError):
     """A template cannot be used; *code* tells why."""
 
     code: ClassVar[str]
 
 
-class Unread(Unusable):
+class Unread(UnusableTemplate):
     """A template cannot be read; the message is the system's reason."""
 
     code = "template-unreadable"
 
 
-class Bypassing(Unusable):
+class Bypassing(UnusableTemplate):
     """A template has a tag or filter that lets values pass unquoted."""
 
     code = "template-bypassing"
 
 
-def render(templates: Templates, rendered: Rendered) -> str:
+def render_template(templates: Templates, rendered: Rendered) -> str:
     """Return the text of the file; raise ServiceError with the template's path and line."""
     return templates.text(rendered)
 
@@ -215,7 +217,7 @@ def said_by(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 
-def plain(value: Any) -> Any:
+def plain_value(value: Any) -> Any:
     """Return a value as templates see it: text, number, truth, None, or tuples and views of these.
 
     Raise TypeError for anything else, such as an object with methods.
@@ -225,16 +227,18 @@ def plain(value: Any) -> Any:
     if isinstance(value, str | PurePath):
         return str(value)
     if isinstance(value, list | tuple):
-        return tuple(map(plain, value))
+        return tuple(map(plain_value, value))
     if isinstance(value, Mapping):
-        return View({name: plain(each) for name, each in value.items()})
+        return View({name: plain_value(each) for name, each in value.items()})
     if is_dataclass(value) and not isinstance(value, type):
-        return View({name: plain(getattr(value, name)) for name in seen(type(value))})
+        return View(
+            {name: plain_value(getattr(value, name)) for name in visible_fields(type(value))}
+        )
     raise TypeError(f"a template is given no {type(value).__name__}")
 
 
 @cache
-def seen(kind: type) -> tuple[str, ...]:
+def visible_fields(kind: type) -> tuple[str, ...]:
     """Return what a template sees of one of our objects: its fields and properties."""
     properties = (name for name, each in vars(kind).items() if isinstance(each, property))
     return (*(each.name for each in fields(kind)), *properties)
@@ -254,7 +258,7 @@ def quote(value: object) -> str:
         return format(value, "d")
     if isinstance(value, str) and len(value) <= LONGEST_VALUE and BARE.fullmatch(value):
         return str(value)
-    raise Unquotable(shown(value))
+    raise Unquotable(shown_value(value))
 
 
 @lru_cache(maxsize=1 << 17)
@@ -263,7 +267,7 @@ def line(form: str, *values: str) -> str:
     return form.format(*map(quote, values))
 
 
-def shown(value: object) -> str:
+def shown_value(value: object) -> str:
     """Return the beginning of a value, without control characters."""
     text = ascii(value)
     return text if len(text) <= 80 else f"{text[:77]}..."

@@ -13,12 +13,12 @@ from typing import Any
 from proxygen.model.certificate import Bundle
 from proxygen.model.hosts import is_address
 from proxygen.model.layout import Live, certificate_file, chain_file
-from proxygen.plan.render import Templates, render
+from proxygen.plan.render import Templates, render_template
 from proxygen.services import Additions, Endpoint, Pointer, Wanted
 
 
 @dataclass(frozen=True)
-class Installation:
+class Rendering:
     """What one service should have; *id* names its generation and is a hash of all of it.
 
     *files*: texts by name. *certificates*: bundles by the name of their file. *links*: names in the
@@ -48,12 +48,12 @@ class Installation:
     @property
     def pointer_text(self) -> str:
         """The content of the pointer file."""
-        return pointing(self.pointer, self.live.current) if self.pointer else ""
+        return pointer_text(self.pointer, self.live.current) if self.pointer else ""
 
     @cached_property
     def served(self) -> dict[str, str]:
         """What clients get for each name: the beginning of the leaf's fingerprint."""
-        return served(self.manifest)
+        return served_fingerprints(self.manifest)
 
     @cached_property
     def manifest(self) -> dict[str, Any]:
@@ -81,7 +81,7 @@ VERSION = "version"
 """What is noted besides in the manifest, but makes no difference."""
 
 
-def served(manifest: Mapping[str, Any]) -> dict[str, str]:
+def served_fingerprints(manifest: Mapping[str, Any]) -> dict[str, str]:
     """Return what clients get for each name: the beginning of the leaf's fingerprint."""
     return {
         name: shown[:16]
@@ -150,12 +150,12 @@ MASK = "*.conf"
 HEADER = "# Written by proxygen; `proxygen uninstall` removes it. What it includes is proxygen's.\n"
 
 
-def pointing(pointer: Pointer, target: Path) -> str:
+def pointer_text(pointer: Pointer, target: Path) -> str:
     """Return the pointer's text: the include of the generation at *target*."""
     return f"{HEADER}{pointer.directive(str(target / MASK))}\n"
 
 
-def installation(
+def rendering_of(
     service: str,
     wanted: Wanted,
     pointer: Pointer | None,
@@ -164,17 +164,21 @@ def installation(
     live: Live,
     version: tuple[int, ...] = (),
     overrides: Mapping[str, str] | None = None,
-) -> Installation:
+) -> Rendering:
     """Return what the service of that name should have, rendered; raise ServiceError."""
-    files = {each.name: render(templates, each) for each in wanted.files}
+    files = {each.name: render_template(templates, each) for each in wanted.files}
     links = {name: file_of(bundle) for name, bundle in wanted.links.items()}
     links |= {name: chain_of(bundle) for name, bundle in wanted.chains.items()}
     needed = {file_of(bundle): bundle for bundle in (*wanted.certificates, *wanted.links.values())}
     needed |= {chain_of(bundle): bundle for bundle in wanted.chains.values()}
-    parameters = assigned(render(templates, wanted.parameters)) if wanted.parameters else {}
+    parameters = (
+        assigned_parameters(render_template(templates, wanted.parameters))
+        if wanted.parameters
+        else {}
+    )
     parts = [files, links, sorted(needed), parameters, wanted.readers or ""]
     content = json.dumps(parts, sort_keys=True).encode()
-    return Installation(
+    return Rendering(
         service=service,
         live=live,
         files=files,
@@ -192,7 +196,7 @@ def installation(
     )
 
 
-def assigned(text: str) -> dict[str, str]:
+def assigned_parameters(text: str) -> dict[str, str]:
     """Return the parameters that a rendered template assigns, one `name = value` a line."""
     lines = (line for line in text.splitlines() if line.strip() and not line.startswith("#"))
     pairs = (line.partition("=") for line in lines)

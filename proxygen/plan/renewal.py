@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from proxygen.model.certificate import ADOPTED, Authority, Bundle, Certificate, RenewalInfo
-from proxygen.model.hosts import readable
+from proxygen.model.hosts import readable_name
 from proxygen.plan.backoff import LONGEST
 
 SHORT = timedelta(days=10)
@@ -33,7 +33,7 @@ class Reason:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class RenewalQuestion:
     """What the checks compare; *source* is the present hash of the supplied files."""
 
     wanted: Certificate
@@ -51,16 +51,16 @@ def why_issue(
     """
     if bundle is None:
         return Reason("absent", "no certificate yet")
-    question = Question(wanted, bundle, source, now)
+    question = RenewalQuestion(wanted, bundle, source, now)
     return next((reason for check in CHECKS if (reason := check(question))), None)
 
 
-def stand_in(question: Question) -> Reason | None:
+def stand_in(question: RenewalQuestion) -> Reason | None:
     """A stand-in serves until the first real certificate arrives."""
     return Reason("stand-in", "a stand-in serves until now") if question.bundle.stand_in else None
 
 
-def source_differs(question: Question) -> Reason | None:
+def source_differs(question: RenewalQuestion) -> Reason | None:
     """The model asks for another issuer or authority, or the supplied files changed."""
     wanted, bundle = question.wanted, question.bundle
     if bundle.issuer == ADOPTED:
@@ -79,7 +79,7 @@ def asked_of(wanted: Certificate, bundle: Bundle) -> Authority | None:
     return next((each for each in wanted.authorities if each.directory == bundle.authority), None)
 
 
-def told_to_replace(question: Question) -> Reason | None:
+def told_to_replace(question: RenewalQuestion) -> Reason | None:
     """Somebody asked for its replacement: it is revoked, or its key is compromised."""
     return (
         Reason("replace", "its replacement with a new key was asked for")
@@ -88,17 +88,17 @@ def told_to_replace(question: Question) -> Reason | None:
     )
 
 
-def names_differ(question: Question) -> Reason | None:
+def names_differ(question: RenewalQuestion) -> Reason | None:
     """The bundle must cover every name; spare names and their order do not matter."""
     missing = [name for name in question.wanted.names if not question.bundle.covers(name)]
     return (
-        Reason("names", f"it does not cover {', '.join(map(readable, missing))}")
+        Reason("names", f"it does not cover {', '.join(map(readable_name, missing))}")
         if missing
         else None
     )
 
 
-def key_type_differs(question: Question) -> Reason | None:
+def key_type_differs(question: RenewalQuestion) -> Reason | None:
     """The key must have the type that the model asks for, unless it is a supplied one.
 
     If the model asks for no type, a key that is kept keeps its type, and an adopted certificate
@@ -112,7 +112,7 @@ def key_type_differs(question: Question) -> Reason | None:
     return None
 
 
-def profile_differs(question: Question) -> Reason | None:
+def profile_differs(question: RenewalQuestion) -> Reason | None:
     """It must have been ordered with the profile that the model names for its authority."""
     asked = asked_of(question.wanted, question.bundle)
     if asked is None or asked.profile == question.bundle.profile:
@@ -121,7 +121,7 @@ def profile_differs(question: Question) -> Reason | None:
     return Reason("profile", f"the profile is now {now}, not {former}")
 
 
-def not_valid_yet(question: Question) -> Reason | None:
+def not_valid_yet(question: RenewalQuestion) -> Reason | None:
     """A self-signed certificate was made while the clock was ahead.
 
     If a certificate of others is not valid yet, the clock is wrong and the certificate is right.
@@ -132,7 +132,7 @@ def not_valid_yet(question: Question) -> Reason | None:
     return None
 
 
-def due(question: Question) -> Reason | None:
+def due(question: RenewalQuestion) -> Reason | None:
     """It is due for renewal, unless it is a supplied one, which somebody else renews."""
     bundle = question.bundle
     if question.wanted.issuer in SUPPLIED or question.now < renew_at(bundle):
@@ -175,7 +175,7 @@ def warned_from(bundle: Bundle) -> datetime:
     return bundle.not_after - min(WARNED, bundle.lifetime * LAST_PART)
 
 
-def to_look_at(bundle: Bundle, now: datetime) -> bool:
+def to_poll(bundle: Bundle, now: datetime) -> bool:
     """Return whether to poll renewal information now: Retry-After has passed.
 
     A moment further away than any that is ever noted was noted while the clock was wrong.
@@ -185,7 +185,7 @@ def to_look_at(bundle: Bundle, now: datetime) -> bool:
     return bundle.renewal is None or not now < bundle.renewal.look_at <= now + LONGEST
 
 
-def drawn(
+def draw_moment(
     start: datetime,
     end: datetime,
     former: RenewalInfo | None,

@@ -8,17 +8,17 @@ from datetime import datetime, timedelta
 
 from proxygen.failure import Failure, Scope, failure
 from proxygen.model.certificate import Bundle, Certificate
-from proxygen.model.hosts import readable
+from proxygen.model.hosts import readable_name
 from proxygen.names.states import (
     Answers,
     Finding,
-    Known,
-    Names,
+    NameState,
+    NameStates,
+    check_due,
     is_stale,
-    look_due,
     not_ready,
-    unanswered,
-    unchecked,
+    skips_preflight,
+    unanswered_names,
 )
 from proxygen.plan.renewal import Reason, warned_from, why_issue
 
@@ -63,11 +63,11 @@ class Selection:
     unanswered: tuple[str, ...] = ()
 
 
-def select(
+def select_names(
     wanted: Certificate,
     bundle: Bundle | None,
     source: str,
-    known: Names,
+    known: NameStates,
     now: datetime,
     *,
     hurry: bool = False,
@@ -88,12 +88,12 @@ def select(
     if missing and is_ending(bundle, now):
         missing -= set(wanted.names if wanted.strict else wanted.names[:1])
     if not missing:
-        return joined(wanted, bundle, reason, known, now)
+        return selection_with_new_names(wanted, bundle, reason, known, now)
     if wanted.strict or wanted.names[0] in missing:
-        return held(wanted, known, missing, now, answers)
-    found = without(wanted, bundle, source, known, missing, now, answers)
+        return postponed_selection(wanted, known, missing, now, answers)
+    found = selection_without(wanted, bundle, source, known, missing, now, answers)
     if hurry and found and found.joins_at:
-        return without(wanted, bundle, source, known, missing, found.joins_at, answers)
+        return selection_without(wanted, bundle, source, known, missing, found.joins_at, answers)
     return found
 
 
@@ -105,7 +105,7 @@ def is_ending(bundle: Bundle | None, now: datetime) -> bool:
 
 
 def not_to_ask_for(
-    wanted: Certificate, known: Names, now: datetime, answers: Answers | None
+    wanted: Certificate, known: NameStates, now: datetime, answers: Answers | None
 ) -> set[str]:
     """Return the names not to order now.
 
@@ -113,23 +113,25 @@ def not_to_ask_for(
     pause of the certificate as a whole decides, and names are left out only because of what a check
     found, or because no web server answers for them.
     """
-    missing, others = set(not_ready(wanted, known, now)), unanswered(wanted, answers)
+    missing, others = set(not_ready(wanted, known, now)), unanswered_names(wanted, answers)
     if wanted.strict or wanted.names[0] in missing:
-        missing = {name for name in missing if known[name].trouble and not unchecked(wanted, name)}
+        missing = {
+            name for name in missing if known[name].obstacle and not skips_preflight(wanted, name)
+        }
     return missing.union(others)
 
 
-def without(
+def selection_without(
     wanted: Certificate,
     bundle: Bundle | None,
     source: str,
-    known: Names,
+    known: NameStates,
     missing: set[str],
     now: datetime,
     answers: Answers | None,
 ) -> Selection | None:
     """Return what to order without the missing names."""
-    narrowed = narrow(wanted, missing)
+    narrowed = narrow_certificate(wanted, missing)
     reason = why_issue(narrowed, bundle, source, now)
     if reason is None:
         return None
@@ -140,21 +142,23 @@ def without(
     why = leading_elsewhere(moved, until)
     if bundle and len(moved) < len(lost):
         until = warned_from(bundle)
-        why = unproven([name for name in lost if name in others], answers, until)
+        why = unanswered_reason([name for name in lost if name in others], answers, until)
     if bundle and until > now and now < warned_from(bundle) and reason.code != "replace":
         return Selection(until=until, why=why, name=lost[0] if len(lost) == 1 else "")
-    found = joined(narrowed, bundle, reason, known, now, missing)
+    found = selection_with_new_names(narrowed, bundle, reason, known, now, missing)
     return replace(found, unanswered=tuple(sorted(others)))
 
 
-def narrow(wanted: Certificate, missing: set[str]) -> Certificate:
+def narrow_certificate(wanted: Certificate, missing: set[str]) -> Certificate:
     """Return a certificate without some of its names."""
     return replace(wanted, names=tuple(each for each in wanted.names if each not in missing))
 
 
-def gone_at(known: Known, bundle: Bundle | None, reason: Reason, now: datetime) -> datetime:
+def gone_at(
+    name_state: NameState, bundle: Bundle | None, reason: Reason, now: datetime
+) -> datetime:
     """Return from when on a certificate is renewed without a name that it has."""
-    since = known.bad_since or (known.refusal.since if known.refusal else now)
+    since = name_state.bad_since or (name_state.refusal.since if name_state.refusal else now)
     if reason.code == "names" or bundle is None:
         return since + FLAPPING
     return since + min(MOVED, bundle.lifetime * MOVED_PART)
@@ -162,11 +166,11 @@ def gone_at(known: Known, bundle: Bundle | None, reason: Reason, now: datetime) 
 
 def leading_elsewhere(lost: list[str], until: datetime) -> Failure:
     """Return why a renewal waits for names that the certificate has."""
-    names, moment = tuple(map(readable, sorted(lost))), f"{until:%Y-%m-%d %H:%M} UTC"
+    names, moment = tuple(map(readable_name, sorted(lost))), f"{until:%Y-%m-%d %H:%M} UTC"
     return failure("names-not-proven", Scope.OWNER, names=names, until=moment)
 
 
-def unproven(lost: list[str], answers: Answers | None, until: datetime) -> Failure:
+def unanswered_reason(lost: list[str], answers: Answers | None, until: datetime) -> Failure:
     """Return why a renewal waits for names that a web server answers no challenges for."""
     part, moment = not_answered(lost, answers), f"{until:%Y-%m-%d %H:%M} UTC"
     return failure("ordered-without", Scope.OWNER, until=moment, parts=(part,))
@@ -175,16 +179,16 @@ def unproven(lost: list[str], answers: Answers | None, until: datetime) -> Failu
 def not_answered(missing: Collection[str], answers: Answers | None) -> Failure:
     """Return that a web server does not answer challenges for names, or was not asked yet."""
     silent = sorted(name for name in missing if answers and name in answers.silent)
-    names = tuple(map(readable, silent or sorted(missing)))
+    names = tuple(map(readable_name, silent or sorted(missing)))
     code = "challenges-silent" if silent else "challenges-not-probed"
     return failure(code, Scope.OWNER, names=names)
 
 
-def joined(
+def selection_with_new_names(
     wanted: Certificate,
     bundle: Bundle | None,
     reason: Reason,
-    known: Names,
+    known: NameStates,
     now: datetime,
     missing: Collection[str] = (),
 ) -> Selection:
@@ -200,32 +204,32 @@ def joined(
     return Selection(wanted, reason)
 
 
-def held(
+def postponed_selection(
     wanted: Certificate,
-    known: Names,
+    known: NameStates,
     missing: Collection[str],
     now: datetime,
     answers: Answers | None,
 ) -> Selection:
     """Return the selection of a certificate that waits for a name that must be in it."""
     needed = sorted(missing) if wanted.strict else [wanted.names[0]]
-    alone = {name for name in needed if name not in known or not known[name].trouble}
-    alone |= {name for name in needed if unchecked(wanted, name)}
+    alone = {name for name in needed if name not in known or not known[name].obstacle}
+    alone |= {name for name in needed if skips_preflight(wanted, name)}
     if len(alone) == len(needed):
         silent = tuple(name for name in needed if answers and name in answers.silent)
         why, name = not_answered(needed, answers), needed[0] if len(needed) == 1 else ""
         return Selection(until=now + UNANSWERED, why=why, name=name, silent=silent)
     needed = [name for name in needed if name not in alone]
     first = wanted.names[0] if wanted.names[0] in needed else needed[0]
-    until = min(look_due(known[name], now) for name in needed)
-    why, finding = not_proven(known[first]), known[first].trouble
+    until = min(check_due(known[name], now) for name in needed)
+    why, finding = not_proven(known[first]), known[first].obstacle
     return Selection(until=max(until, now), why=why, finding=finding, name=first)
 
 
-def not_proven(known: Known) -> Failure:
+def not_proven(name_state: NameState) -> Failure:
     """Return that a name cannot be proven; a finding of its check is not part of it."""
-    name, refusal = readable(known.name), known.refusal
-    if known.trouble or refusal is None:
+    name, refusal = readable_name(name_state.name), name_state.refusal
+    if name_state.obstacle or refusal is None:
         return failure("name-not-proven", Scope.OWNER, name=name)
     if refusal.failure:
         why = refusal.failure
@@ -233,7 +237,9 @@ def not_proven(known: Known) -> Failure:
     return failure("name-not-proven", Scope.OWNER, name=name, words=refusal.words)
 
 
-def to_look_at(wanted: Certificate, known: Names, now: datetime, *, due: bool) -> Iterator[str]:
+def names_due_for_check(
+    wanted: Certificate, known: NameStates, now: datetime, *, due: bool
+) -> Iterator[str]:
     """Yield the names to check now.
 
     These are names in trouble whose next check is due and, if an order is *due*, all names that
@@ -241,10 +247,10 @@ def to_look_at(wanted: Certificate, known: Names, now: datetime, *, due: bool) -
     """
     for name in wanted.names:
         each = known.get(name)
-        if unchecked(wanted, name):
+        if skips_preflight(wanted, name):
             continue
         if each and not each.is_ready(now):
-            if now >= look_due(each, now):
+            if now >= check_due(each, now):
                 yield name
         elif due and is_stale(each, now):
             yield name

@@ -10,16 +10,16 @@ from functools import cached_property
 from proxygen.errors import Coded
 from proxygen.model.certificate import GLOBAL, Bundle
 from proxygen.model.site import Owner, Role, Site
-from proxygen.model.views import serving
+from proxygen.model.views import serving_bundle
 from proxygen.plan.observed import Observed, ServiceState
-from proxygen.plan.steps import Adopt, Install, Issue, Shown, Step, Waiting
+from proxygen.plan.steps import Adopt, Install, Issue, PostponedOrder, ShownCertificate, Step
 
 LOCAL = frozenset({"file", "selfsigned"})
 """Issuers that ask nobody: what they give is there before services are set up."""
 
 
 @dataclass(frozen=True)
-class Showing:
+class ShownInputs:
     """What the answer depends on: *then* has the bundles as they are once services are set up.
 
     *roles* are those of the services.
@@ -29,7 +29,7 @@ class Showing:
     observed: Observed
     then: Observed
     steps: Sequence[Step]
-    waiting: Sequence[Waiting]
+    waiting: Sequence[PostponedOrder]
     roles: Mapping[str, Role]
     now: datetime
 
@@ -40,7 +40,7 @@ class Showing:
         return {each.certificate.owner: each for each in found}
 
     @cached_property
-    def postponed(self) -> dict[str, Waiting]:
+    def postponed(self) -> dict[str, PostponedOrder]:
         """What is due but postponed, by owner."""
         return {each.owner: each for each in self.waiting}
 
@@ -53,16 +53,14 @@ class Showing:
     def first(self) -> frozenset[str]:
         """The services that are set up for the first time."""
         installs = (each for each in self.steps if isinstance(each, Install))
-        return frozenset(
-            each.installation.service for each in installs if each.reason.code == "first"
-        )
+        return frozenset(each.rendering.service for each in installs if each.reason.code == "first")
 
     @cached_property
     def stored(self) -> dict[str, Bundle]:
         """The stored certificates by the beginning of their fingerprint."""
         return {each.fingerprint[:16]: each for each in self.observed.bundles.values()}
 
-    def all(self) -> tuple[Shown, ...]:
+    def all(self) -> tuple[ShownCertificate, ...]:
         """Return what changes, the global URL first; services with the same change together."""
         touched = {*self.orders, *self.postponed, *self.adopted}
         owners = (each for each in self.site.owners if self.first or each.key in touched)
@@ -73,7 +71,7 @@ class Showing:
             for shown in self.of(owner, owner.key in touched)
         )
 
-    def of(self, owner: Owner, touched: bool) -> Iterator[Shown]:
+    def of(self, owner: Owner, touched: bool) -> Iterator[ShownCertificate]:
         """Yield what changes for one owner."""
         found: dict[Coded, list[str]] = {}
         for name, state in self.observed.services.items():
@@ -83,7 +81,9 @@ class Showing:
         then, later = self.soon(owner), self.later(owner)
         for present, services in found.items():
             if present != then or later:
-                yield Shown(owner.key, str(owner.host), tuple(services), present, then, later)
+                yield ShownCertificate(
+                    owner.key, str(owner.host), tuple(services), present, then, later
+                )
 
     def at_present(self, state: ServiceState, owner: Owner) -> Coded:
         """Return what clients of the URL get from a service now."""
@@ -91,7 +91,7 @@ class Showing:
         if state.installed.generation:
             mark = state.installed.served.get(host)
             if bundle := self.stored.get(mark or ""):
-                return described(bundle, host, self.now)
+                return described_certificate(bundle, host, self.now)
             if mark:
                 return Coded("a certificate that is no longer stored", "unknown")
             return Coded("nothing", "nothing")
@@ -102,7 +102,7 @@ class Showing:
         if found.facts is None:
             words = f"a certificate that cannot be used ({', '.join(map(str, found.paths))})"
             return Coded(words, "unusable")
-        return described(found.facts, host, self.now)
+        return described_certificate(found.facts, host, self.now)
 
     def soon(self, owner: Owner) -> Coded:
         """Return what clients of the URL get once the services are set up."""
@@ -110,21 +110,21 @@ class Showing:
         order = self.orders.get(owner.key)
         if order and order.certificate.issuer in LOCAL:
             return Coded(f"its own certificate ({order.certificate.issuer})", "own")
-        own = bundles[GLOBAL] if owner.key == GLOBAL else serving(owner, bundles)
-        text = described(own or bundles[GLOBAL], host, self.now)
+        own = bundles[GLOBAL] if owner.key == GLOBAL else serving_bundle(owner, bundles)
+        text = described_certificate(own or bundles[GLOBAL], host, self.now)
         return text if own else Coded(f"the global certificate: {text}", text.code)
 
     def later(self, owner: Owner) -> Coded | None:
         """Return what clients of the URL get once a certificate is obtained, if one is due."""
-        order, wait = self.orders.get(owner.key), self.postponed.get(owner.key)
-        asked = order.certificate if order else wait.certificate if wait else None
+        order, postponed = self.orders.get(owner.key), self.postponed.get(owner.key)
+        asked = order.certificate if order else postponed.certificate if postponed else None
         if asked is None or not asked.authorities:
             return None
-        when = f", not before {wait.until:%Y-%m-%d %H:%M} UTC" if wait else ""
+        when = f", not before {postponed.until:%Y-%m-%d %H:%M} UTC" if postponed else ""
         return Coded(f"a new certificate from {asked.authorities[0].directory}{when}", "new")
 
 
-def described(bundle: Bundle, host: str, now: datetime) -> Coded:
+def described_certificate(bundle: Bundle, host: str, now: datetime) -> Coded:
     """Return in words which certificate clients get who ask for *host*."""
     if bundle.issuer == "selfsigned" and bundle.stand_in:
         return Coded("a self-signed stand-in, which clients refuse or warn of", "stand-in")
@@ -133,10 +133,10 @@ def described(bundle: Bundle, host: str, now: datetime) -> Coded:
     text = f"{of} {'that expired on' if bundle.not_after < now else 'valid until'} {until}"
     uncovered = "" if bundle.covers(host) else ", which does not cover this name"
     words = f"{text}{' (adopted)' if bundle.adopted else ''}{uncovered}"
-    return Coded(words, judged(bundle, host, now))
+    return Coded(words, judged_certificate(bundle, host, now))
 
 
-def judged(bundle: Bundle, host: str, now: datetime) -> str:
+def judged_certificate(bundle: Bundle, host: str, now: datetime) -> str:
     """Return the code of what clients who ask for *host* make of a certificate."""
     if bundle.stand_in:
         return "self-signed"

@@ -1,4 +1,4 @@
-"""Adopt, Look, Issue, Forget, Install, Reload, Verify: a plan's steps, each with its reason."""
+"""Adopt, CheckNames, Issue, Forget, Install, Reload, Verify: a plan's steps, with reasons."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from proxygen.errors import Coded, ProxygenError, words_json
-from proxygen.failure import Failure, told
+from proxygen.failure import Failure, failure_words
 from proxygen.model.certificate import ADOPT, Authority, Bundle, Certificate, KeyAndChain
-from proxygen.model.hosts import readable
-from proxygen.names.findings import sentence
+from proxygen.model.hosts import readable_name
+from proxygen.names.findings import finding_sentence
 from proxygen.names.states import Finding
-from proxygen.plan.rendering import Installation
+from proxygen.plan.rendering import Rendering
 from proxygen.plan.renewal import Reason
 from proxygen.services import Endpoint
 
@@ -78,7 +78,7 @@ class Adopt:
     reason: Reason
 
     def __str__(self) -> str:
-        owner = readable(self.bundle.owner)
+        owner = readable_name(self.bundle.owner)
         services = [each for each in self.bundle.adopted.split() if each != ADOPT]
         of = " ".join(services) or "the files that `adopt` names"
         return f"adopt the certificate of {owner} from {of}: {self.reason}"
@@ -103,18 +103,21 @@ class Issue:
     def __str__(self) -> str:
         what = "a stand-in for" if self.stand_in else "the certificate of"
         issuer = "selfsigned" if self.stand_in else self.certificate.issuer
-        without = f"; without {some(self.left_out)} for now" if self.left_out else ""
-        return f"issue {what} {readable(self.certificate.owner)} ({issuer}): {self.reason}{without}"
+        without = f"; without {some_names(self.left_out)} for now" if self.left_out else ""
+        return (
+            f"issue {what} {readable_name(self.certificate.owner)} ({issuer}): "
+            f"{self.reason}{without}"
+        )
 
 
-def some(names: Sequence[str]) -> str:
+def some_names(names: Sequence[str]) -> str:
     """Return names for a sentence: the first three, and how many follow."""
     more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
-    return ", ".join(map(readable, names[:3])) + more
+    return ", ".join(map(readable_name, names[:3])) + more
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class CheckNames:
     """Check names before an order; *asked*: each with its certificate."""
 
     asked: tuple[tuple[Certificate, str], ...]
@@ -122,7 +125,7 @@ class Look:
     def __str__(self) -> str:
         names = [name for _, name in self.asked]
         number = "1 name" if len(names) == 1 else f"{len(names):,} names"
-        return f"check {number}: {some(names)}"
+        return f"check {number}: {some_names(names)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,19 +136,19 @@ class Forget:
     reason: Reason
 
     def __str__(self) -> str:
-        return f"forget the certificate of {readable(self.bundle.owner)}: {self.reason}"
+        return f"forget the certificate of {readable_name(self.bundle.owner)}: {self.reason}"
 
 
 @dataclass(frozen=True, slots=True)
 class Install:
     """Give a service its files, checked first, then switched as a whole."""
 
-    installation: Installation
+    rendering: Rendering
     reason: Reason
     changes: tuple[Change, ...] = field(repr=False)
 
     def __str__(self) -> str:
-        return f"install {self.installation.service}: {self.reason}"
+        return f"install {self.rendering.service}: {self.reason}"
 
     def in_short(self) -> Iterator[str]:
         """Yield how many files change, and the first ones by name; nothing if none does."""
@@ -188,7 +191,7 @@ class Verify:
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class PostponedOrder:
     """A certificate that is due but postponed; *code* tells why.
 
     ``failed``, ``authority`` (it cannot be used), ``limit``, or ``names`` (they cannot be
@@ -210,7 +213,7 @@ class Waiting:
 
     def __str__(self) -> str:
         until = f"{self.until:%Y-%m-%d %H:%M} UTC"
-        return f"{readable(self.owner)} is postponed until {until}: {self.words}"
+        return f"{readable_name(self.owner)} is postponed until {until}: {self.words}"
 
     @property
     def owner(self) -> str:
@@ -220,8 +223,8 @@ class Waiting:
     @property
     def words(self) -> str:
         """Why it is postponed, in one line of English, with the first words of the other side."""
-        found = told(self.why)
-        what = f"{found.what}: {sentence(self.finding)}" if self.finding else found.what
+        found = failure_words(self.why)
+        what = f"{found.what}: {finding_sentence(self.finding)}" if self.finding else found.what
         return " | ".join([what, *found.words.splitlines()[:1]])
 
     def as_json(self) -> dict[str, Any]:
@@ -256,7 +259,7 @@ class Forecast:
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class ShownCertificate:
     """What clients of an owner's URL get from services: *now*, *then*, and *later* if known.
 
     *then* is when the services are set up; *later* once a certificate is obtained.
@@ -281,28 +284,28 @@ class Shown:
         }
 
 
-Step = Adopt | Look | Issue | Forget | Install | Reload | Verify
+Step = Adopt | CheckNames | Issue | Forget | Install | Reload | Verify
 
 
-def done(step: Step) -> Coded:
+def done_words(step: Step) -> Coded:
     """Return what is said of a step that was done."""
     match step:
         case Adopt(bundle) | Forget(bundle):
             of = bundle.owner
         case Issue(certificate):
             of = certificate.owner
-        case Install(installation):
-            of = installation.service
+        case Install(rendering):
+            of = rendering.service
         case Reload(service) | Verify(service):
             of = service
-        case Look():
+        case CheckNames():
             of = ""
     return Coded(str(step), word_of(step), of)
 
 
 def word_of(step: Step) -> str:
     """Return the name of a kind of step in JSON."""
-    return "check" if isinstance(step, Look) else type(step).__name__.lower()
+    return "check" if isinstance(step, CheckNames) else type(step).__name__.lower()
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,9 +322,9 @@ class Plan:
     steps: tuple[Step, ...]
     warnings: tuple[str, ...] = ()
     failures: tuple[tuple[str, ProxygenError], ...] = ()
-    waiting: tuple[Waiting, ...] = ()
+    waiting: tuple[PostponedOrder, ...] = ()
     forecast: Forecast | None = None
-    shown: tuple[Shown, ...] = ()
+    shown: tuple[ShownCertificate, ...] = ()
 
     def as_json(self, *, diffs: bool = False) -> dict[str, Any]:
         """Return the plan as ``--json`` prints it, with *diffs* of all files or without."""
@@ -347,12 +350,12 @@ def step_json(step: Step, *, diffs: bool = False) -> dict[str, Any]:
             said |= {"owner": certificate.owner, "names": list(certificate.names)}
             said |= {"reason": reason.code, "stand_in": stand_in}
             said |= {"left_out": list(step.left_out)}
-        case Look(asked):
+        case CheckNames(asked):
             said |= {"names": [name for _, name in asked]}
         case Forget(bundle, reason):
             said |= {"owner": bundle.owner, "reason": reason.code}
-        case Install(installation, reason, changes):
-            said |= {"service": installation.service, "reason": reason.code}
+        case Install(rendering, reason, changes):
+            said |= {"service": rendering.service, "reason": reason.code}
             said["files"] = [change_json(each) for each in changes]
             said["diff"] = "\n".join(step.in_full()) if diffs else None
         case Reload(service):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from proxygen.model.certificate import GLOBAL
 from proxygen.model.site import Owner, Site
-from proxygen.model.views import serving
+from proxygen.model.views import serving_bundle
 from proxygen.plan.observed import Observed, ServiceState
 from proxygen.plan.rendering import shown_to_others
 
@@ -21,24 +21,24 @@ def owners_not_served(site: Site, observed: Observed, service: str) -> list[str]
     return [
         owner.key
         for owner in site.owners
-        if (own := serving(owner, observed.bundles)) is not None
+        if (own := serving_bundle(owner, observed.bundles)) is not None
         and shown.get(owner.host or "", own.fingerprint[:16]) != own.fingerprint[:16]
     ]
 
 
-def serves(state: ServiceState) -> bool:
+def is_serving(state: ServiceState) -> bool:
     """Return whether a service runs with something of ours and the last probe was right."""
     present = state.installed
     return state.pid is not None and present.generation is not None and not present.unserved
 
 
-def showing(owner: Owner, observed: Observed) -> Iterator[str]:
+def services_showing(owner: Owner, observed: Observed) -> Iterator[str]:
     """Yield the services that serve an owner's URL with its certificate, as far as is known.
 
     Not a service that does not run, nor one where the last probe saw something else for a name of
     the owner's. The global certificate counts wherever it is served.
     """
-    bundle = serving(owner, observed.bundles) or observed.bundles.get(GLOBAL)
+    bundle = serving_bundle(owner, observed.bundles) or observed.bundles.get(GLOBAL)
     mark = bundle.fingerprint[:16] if bundle else ""
     for name, state in sorted(observed.services.items()):
         shown = state.installed.served

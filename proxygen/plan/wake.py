@@ -7,13 +7,13 @@ from datetime import datetime, timedelta
 
 from proxygen.model.certificate import Bundle, Certificate
 from proxygen.model.site import Site
-from proxygen.names.states import look_due, not_ready, unanswered, unchecked
-from proxygen.plan.backoff import Attempt
-from proxygen.plan.compare import NOTHING, selected
+from proxygen.names.states import check_due, not_ready, skips_preflight, unanswered_names
+from proxygen.plan.backoff import RememberedFailure
+from proxygen.plan.compare import NOTHING, selection_of
 from proxygen.plan.observed import Observed
 from proxygen.plan.renewal import SUPPLIED, renew_at
 from proxygen.plan.selection import UNANSWERED
-from proxygen.plan.steps import Waiting
+from proxygen.plan.steps import PostponedOrder
 
 LONGEST = timedelta(days=1)
 
@@ -22,7 +22,7 @@ SILENT = timedelta(hours=1)
 
 
 def wake_at(
-    site: Site, observed: Observed, waiting: Collection[Waiting], now: datetime
+    site: Site, observed: Observed, waiting: Collection[PostponedOrder], now: datetime
 ) -> datetime:
     """Return when something is next due, at most a day from *now*.
 
@@ -35,8 +35,8 @@ def wake_at(
     for wanted in site.certificates:
         if wanted.issuer not in SUPPLIED:
             moments += moments_of(wanted, observed, held, now)
-        elif (attempt := observed.attempts.get(wanted.owner)) and attempt.holds(now):
-            moments.append(attempt.again)  # files may become right by the calendar alone
+        elif (last_failure := observed.failures.get(wanted.owner)) and last_failure.holds(now):
+            moments.append(last_failure.again)  # files may become right by the calendar alone
     return max(now, min(moments))
 
 
@@ -44,46 +44,48 @@ def moments_of(
     wanted: Certificate, observed: Observed, held: Mapping[str, datetime], now: datetime
 ) -> Iterator[datetime]:
     """Yield the moments at which something is due for one certificate."""
-    bundle, attempt = observed.bundles.get(wanted.owner), observed.attempts.get(wanted.owner)
+    bundle, last_failure = observed.bundles.get(wanted.owner), observed.failures.get(wanted.owner)
     if wanted.owner in held:
         yield held[wanted.owner]
     else:
-        selection = selected(wanted, observed, now)
+        selection = selection_of(wanted, observed, now)
         if selection and selection.wanted:
-            yield tried_again(selection.wanted, attempt, observed, now)
+            yield tried_again(selection.wanted, last_failure, observed, now)
         elif selection:
             yield selection.joins_at or selection.until or now
         elif bundle:
             yield renew_at(bundle)
-            yield from looks(bundle, observed.looks.get(bundle.authority), now)
-    yield from names(wanted, observed, now)
-    for name in unanswered(wanted, observed.answers):
+            yield from poll_moments(bundle, observed.poll_failures.get(bundle.authority), now)
+    yield from name_moments(wanted, observed, now)
+    for name in unanswered_names(wanted, observed.answers):
         if wanted.owner in held or bundle is None or not bundle.covers(name):
             told = observed.answers and name in observed.answers.silent
             yield now + (SILENT if told else UNANSWERED)
 
 
-def names(wanted: Certificate, observed: Observed, now: datetime) -> Iterator[datetime]:
+def name_moments(wanted: Certificate, observed: Observed, now: datetime) -> Iterator[datetime]:
     """Yield when names are checked or ordered next that cannot be proven now."""
     known = observed.names.get(wanted.owner, NOTHING)
     for name in not_ready(wanted, known, now) if known else ():
         refusal = known[name].refusal
-        if not unchecked(wanted, name):
-            yield look_due(known[name], now)
+        if not skips_preflight(wanted, name):
+            yield check_due(known[name], now)
         elif refusal:
             yield refusal.again
 
 
 def tried_again(
-    wanted: Certificate, attempt: Attempt | None, observed: Observed, now: datetime
+    wanted: Certificate, last_failure: RememberedFailure | None, observed: Observed, now: datetime
 ) -> datetime:
     """Return when something that failed just now is tried again."""
-    troubles = (observed.troubles.get(each.directory) for each in wanted.authorities)
-    moments = [each.again for each in (attempt, *troubles) if each and each.holds(now)]
+    troubles = (observed.authority_failures.get(each.directory) for each in wanted.authorities)
+    moments = [each.again for each in (last_failure, *troubles) if each and each.holds(now)]
     return min(moments, default=now)
 
 
-def looks(bundle: Bundle, held: Attempt | None, now: datetime) -> Iterator[datetime]:
+def poll_moments(
+    bundle: Bundle, held: RememberedFailure | None, now: datetime
+) -> Iterator[datetime]:
     """Yield when to poll renewal information next, if there is any.
 
     Not before the authority may be asked again, if it could not be asked or offers none.

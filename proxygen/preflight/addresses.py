@@ -45,7 +45,7 @@ def on_interfaces() -> frozenset[str]:
     return frozenset(each for each in found if not is_shared(each))
 
 
-def reached(evidence: Evidence, public: Callable[[str], bool] = is_public) -> tuple[str, ...]:
+def own_addresses(evidence: Evidence, public: Callable[[str], bool] = is_public) -> tuple[str, ...]:
     """Return the public addresses of the global name that are ours, by what a look at it found.
 
     It must have been looked at with a beacon. A private one is not: an interface shows it, and

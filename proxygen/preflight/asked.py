@@ -5,20 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from proxygen.dns.answers import Found
+from proxygen.dns.answers import LookupResult
 from proxygen.model.hosts import is_address, is_wildcard
 from proxygen.model.schema import DIRECTORIES
 
 
-class Looker(Protocol):
+class NameResolver(Protocol):
     """Who looks names up (``lookup.resolving``); it never raises, and ends after a while."""
 
-    async def look(self, name: str, rdtype: str) -> Found:
+    async def resolve(self, name: str, rdtype: str) -> LookupResult:
         """Return what the DNS says about *name*."""
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
+class AuthorityIdentity:
     """An authority as the DNS knows it: its *caa_identities*, our *account* (URL) if there is one.
 
     Without identities its view of CAA records cannot be known (RFC 8555 section 7.1.1).
@@ -39,7 +39,7 @@ class Asked:
     owner: str
     name: str
     challenge: str
-    authorities: tuple[Identity, ...] = ()
+    authorities: tuple[AuthorityIdentity, ...] = ()
     delegated: tuple[str, ...] = ()
 
     @property
@@ -58,9 +58,9 @@ class Asked:
         return is_address(self.name)
 
     @property
-    def authority(self) -> Identity:
+    def authority(self) -> AuthorityIdentity:
         """Whom the records must suit."""
-        return self.authorities[0] if self.authorities else Identity("")
+        return self.authorities[0] if self.authorities else AuthorityIdentity("")
 
     @property
     def from_outside(self) -> bool:

@@ -4,64 +4,64 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from proxygen.dns.answers import Found, Trouble
-from proxygen.names.caa import allows, listed, needed
+from proxygen.dns.answers import LookupFailure, LookupResult
+from proxygen.names.caa import caa_decision, identity_words, needed_record
 from proxygen.names.states import Finding
-from proxygen.preflight.asked import Asked, Looker
-from proxygen.preflight.findings import finding, trouble
+from proxygen.preflight.asked import Asked, NameResolver
+from proxygen.preflight.findings import finding, lookup_finding
 
-ABSENT = frozenset({Trouble.NX_DOMAIN, Trouble.NO_DELEGATION})
+ABSENT = frozenset({LookupFailure.NX_DOMAIN, LookupFailure.NO_DELEGATION})
 """A name that is not there has no records; whether it should be is told by others."""
 
 
-def upwards(name: str) -> Iterator[str]:
+def names_upwards(name: str) -> Iterator[str]:
     """Yield a name and those above it, without the root."""
     while name:
         yield name
         name = name.partition(".")[2]
 
 
-async def climbed(looker: Looker, name: str) -> Found:
+async def climbed(resolver: NameResolver, name: str) -> LookupResult:
     """Return the first answer with CAA records, or with a trouble, from *name* upwards.
 
     Where there is none at all, the answer about the name itself: empty.
     """
-    first = await looker.look(name, "CAA")
+    first = await resolver.resolve(name, "CAA")
     found = first
-    for above in upwards(name.partition(".")[2]):
-        if found.records or stops(found):
+    for above in names_upwards(name.partition(".")[2]):
+        if found.records or lookup_stops(found):
             return found
-        found = await looker.look(above, "CAA")
-    return found if found.records or stops(found) else first
+        found = await resolver.resolve(above, "CAA")
+    return found if found.records or lookup_stops(found) else first
 
 
-def stops(found: Found) -> bool:
+def lookup_stops(found: LookupResult) -> bool:
     """Return whether nobody can know whether there are records: an authority then refuses."""
-    return bool(found.dnssec) or bool(found.trouble and found.trouble not in ABSENT)
+    return bool(found.dnssec) or bool(found.failure and found.failure not in ABSENT)
 
 
-def judged(asked: Asked, found: Found) -> Iterator[Finding]:
+def caa_findings(asked: Asked, found: LookupResult) -> Iterator[Finding]:
     """Yield why the first authority would refuse because of the CAA records that hold."""
     identities = asked.authority.caa_identities
-    if stops(found):
-        yield failed(found, grave=bool(identities))
+    if lookup_stops(found):
+        yield caa_lookup_failed(found, grave=bool(identities))
     elif identities:
-        yield from refused(asked, found)
+        yield from caa_refusals(asked, found)
 
 
-def failed(found: Found, *, grave: bool) -> Finding:
+def caa_lookup_failed(found: LookupResult, *, grave: bool) -> Finding:
     """Return that CAA cannot be looked up; our own trouble is not grave."""
-    why = trouble(found)
+    why = lookup_finding(found)
     causes = (why.as_cause(),) if why and why.code != "cannot-look" else found.because
-    grave = grave and found.trouble is not Trouble.CANNOT_LOOK
+    grave = grave and found.failure is not LookupFailure.CANNOT_LOOK
     return finding("caa-lookup", *causes, grave=grave, domain=found.name)
 
 
-def refused(asked: Asked, found: Found) -> Iterator[Finding]:
+def caa_refusals(asked: Asked, found: LookupResult) -> Iterator[Finding]:
     """Yield what the records forbid; where servers differ, none may forbid it."""
     authority, wildcard = asked.authority, asked.is_wildcard
-    for records in sets(found):
-        verdict = allows(
+    for records in record_sets(found):
+        verdict = caa_decision(
             records,
             authority.caa_identities,
             authority.account,
@@ -73,14 +73,14 @@ def refused(asked: Asked, found: Found) -> Iterator[Finding]:
                 "caa",
                 verdict.cause,
                 domain=found.name,
-                needed=listed(authority.caa_identities),
+                needed=identity_words(authority.caa_identities),
                 records=", ".join(sorted(records)),
-                record=needed(authority.caa_identities, wildcard=wildcard),
+                record=needed_record(authority.caa_identities, wildcard=wildcard),
             )
             return
 
 
-def sets(found: Found) -> list[tuple[str, ...]]:
+def record_sets(found: LookupResult) -> list[tuple[str, ...]]:
     """Return each set of records that a server gives, none of them an alias."""
     if not found.differing:
         return [found.records]

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 from proxygen.dns.places import Places, Used
 from proxygen.dns.reach import is_routed
-from proxygen.dns.wire import reason
-from proxygen.host.suffixes import registered
+from proxygen.dns.wire import network_cause
+from proxygen.host.suffixes import registered_domain
 from proxygen.model.hosts import is_address
 from proxygen.names.causes import Cause, cause
 from proxygen.preflight import http
-from proxygen.preflight.asked import Beacon, Looker
-from proxygen.preflight.http import REDIRECTS, Answer, Astray, Target
+from proxygen.preflight.asked import Beacon, NameResolver
+from proxygen.preflight.http import REDIRECTS, Astray, HttpResponse, RequestTarget
 
 PLACE = "/.well-known/acme-challenge/"
 PATIENCE = 10.0
@@ -41,7 +41,7 @@ class Fetched:
 class Trip:
     """The way so far: where to ask next, and whether anybody answered yet."""
 
-    target: Target
+    target: RequestTarget
     reached: bool = False
     hops: int = 0
 
@@ -49,7 +49,7 @@ class Trip:
         """Return what happened, with where it happened."""
         if why is None or not self.hops:
             return why
-        return cause("redirected", why, place=http.shortened(str(self.target)))
+        return cause("redirected", why, place=http.shorten_text(str(self.target)))
 
 
 class Fetching:
@@ -62,12 +62,12 @@ class Fetching:
 
     def __init__(
         self,
-        looker: Looker,
+        resolver: NameResolver,
         in_flight: int,
         allowed: Callable[[str], bool],
         patience: float = PATIENCE,
     ) -> None:
-        self.looker = looker
+        self.resolver = resolver
         self.allowed = allowed
         self.patience = patience
         self.places = Places(asyncio.get_running_loop(), in_flight, Used(), 0.0)
@@ -75,9 +75,9 @@ class Fetching:
 
     async def fetch(self, name: str, address: str, beacon: Beacon) -> Fetched:
         """Return what is answered at *address* to who asks for the beacon of *name*."""
-        trip = Trip(Target("http", name, beacon.port, f"{PLACE}{beacon.token}"))
+        trip = Trip(RequestTarget("http", name, beacon.port, f"{PLACE}{beacon.token}"))
         place = (address, beacon.port)
-        stay = await self.places.enter(registered(name))
+        stay = await self.places.enter(registered_domain(name))
         try:
             if len(self.vain.get(place, ())) >= FAILURES:
                 return self.vain[place][0]  # the same cause: it is the same that was found
@@ -94,11 +94,11 @@ class Fetching:
         except TimeoutError:
             why = cause("no-answer", seconds=f"{self.patience:g}")
         except OSError as error:
-            why = reason(error)
+            why = network_cause(error)
         except Astray as astray:
             why = astray.why
         else:
-            wrong = judged(answer, beacon)
+            wrong = wrong_answer(answer, beacon)
             return Fetched(wrong is None, True, trip.told(wrong))
         return Fetched(False, trip.reached, trip.told(why))
 
@@ -109,12 +109,12 @@ class Fetching:
         else:
             self.vain.setdefault(place, []).append(fetched)
 
-    async def _followed(self, trip: Trip, address: str, ports: frozenset[int]) -> Answer:
+    async def _followed(self, trip: Trip, address: str, ports: frozenset[int]) -> HttpResponse:
         """Return the answer at the end of the redirects; on the same host the address stays."""
         host = trip.target.host
         answer = await self._answer(trip, address)
         while answer.status in REDIRECTS:
-            trip.target = http.redirected(trip.target, answer.location, ports)
+            trip.target = http.redirect_target(trip.target, answer.location, ports)
             trip.hops += 1
             if trip.hops > HOPS:
                 raise Astray(cause("redirects", most=str(HOPS)))
@@ -124,14 +124,14 @@ class Fetching:
             )
         return answer
 
-    async def _answer(self, trip: Trip, address: str) -> Answer:
+    async def _answer(self, trip: Trip, address: str) -> HttpResponse:
         async with self._connection(trip.target, address) as (reader, writer):
             trip.reached = True
             return await http.ask(reader, writer, trip.target)
 
     @asynccontextmanager
     async def _connection(
-        self, target: Target, address: str
+        self, target: RequestTarget, address: str
     ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
         """Connect; what is left of the connection at the end is not waited for."""
         secure = target.scheme == "https"
@@ -139,7 +139,7 @@ class Fetching:
             address,
             target.port,
             limit=http.HEAD,
-            ssl=http.trusting() if secure else None,
+            ssl=http.trusting_context() if secure else None,
             server_hostname=target.host if secure else None,
         )
         try:
@@ -149,7 +149,7 @@ class Fetching:
 
     async def _address_of(self, host: str) -> str:
         """Return where another host is, IPv6 first; no redirect leads us into a private network."""
-        found = [host] if is_address(host) else await self._looked_up(host)
+        found = [host] if is_address(host) else await self._resolved(host)
         allowed = [each for each in found if self.allowed(each)]
         if found and not allowed:
             raise Astray(cause("not-public"))
@@ -158,12 +158,12 @@ class Fetching:
             raise Astray(cause("unroutable"))
         return routed
 
-    async def _looked_up(self, host: str) -> list[str]:
-        looks = [await self.looker.look(host, rdtype) for rdtype in ("AAAA", "A")]
+    async def _resolved(self, host: str) -> list[str]:
+        looks = [await self.resolver.resolve(host, rdtype) for rdtype in ("AAAA", "A")]
         return [each for found in looks for each in found.records]
 
 
-def judged(answer: Answer, beacon: Beacon) -> Cause | None:
+def wrong_answer(answer: HttpResponse, beacon: Beacon) -> Cause | None:
     """Return what an answer is instead of the file, None for the file.
 
     Space after it does not count, as at authorities.

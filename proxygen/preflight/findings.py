@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 
-from proxygen.dns.answers import SETTLED, Found, Kind, Trouble
-from proxygen.host.suffixes import registered
+from proxygen.dns.answers import SETTLED, LookupFailure, LookupResult, ReplyKind
+from proxygen.host.suffixes import registered_domain
 from proxygen.languages.lines import one_line
-from proxygen.names.causes import Cause, bounded, cause, some
+from proxygen.names.causes import Cause, bounded_causes, bounded_facts, cause
 from proxygen.names.states import Finding
 
 ARROW = " → "
@@ -16,79 +16,84 @@ ARROW = " → "
 
 def finding(code: str, *because: Cause | None, grave: bool = True, **facts: str) -> Finding:
     """Return a finding; what others said in its facts is bounded and made printable."""
-    return Finding(code, bounded(facts), grave, some(because))
+    return Finding(code, bounded_facts(facts), grave, bounded_causes(because))
 
 
-def trouble(found: Found) -> Finding | None:
+def lookup_finding(found: LookupResult) -> Finding | None:
     """Return why an authority gets no answer either, None if there is one.
 
     What is our own trouble is not grave: the authority may well be able to look.
     """
-    if found.trouble is Trouble.CANNOT_LOOK:
+    if found.failure is LookupFailure.CANNOT_LOOK:
         return finding("cannot-look", *found.because, grave=False)
     if found.dnssec:
         return finding("dnssec", found.dnssec, zone=found.zone or found.name)
-    if found.trouble:
-        return Finding(str(found.trouble), bounded(facts_of(found)), True, some(causes_of(found)))
+    if found.failure:
+        return Finding(
+            str(found.failure),
+            bounded_facts(facts_of(found)),
+            True,
+            bounded_causes(causes_of(found)),
+        )
     return None
 
 
-def causes_of(found: Found) -> tuple[Cause, ...]:
+def causes_of(found: LookupResult) -> tuple[Cause, ...]:
     """Return why name servers give no answer, for a sentence that says where."""
-    if found.trouble in (Trouble.SERVERS_SILENT, Trouble.SERVERS_LAME):
-        servers = unserving(found)
+    if found.failure in (LookupFailure.SERVERS_SILENT, LookupFailure.SERVERS_LAME):
+        servers = silent_servers(found)
         return (cause("servers", servers=servers),) if servers else found.because
-    if found.trouble is Trouble.SERVFAIL:
+    if found.failure is LookupFailure.SERVFAIL:
         return found.because or (cause("answers", rcode="SERVFAIL"),)
     return ()
 
 
-def facts_of(found: Found) -> dict[str, str]:
+def facts_of(found: LookupResult) -> dict[str, str]:
     """Return the facts of a trouble."""
     end = found.chain[-1] if found.chain else found.name
-    zone = found.zone or registered(end)
-    facts: Mapping[Trouble, dict[str, str]] = {
-        Trouble.NX_DOMAIN: {"name": end, "zone": zone},
-        Trouble.NO_DELEGATION: {"domain": registered(end)},
-        Trouble.SERVERS_SILENT: {"zone": zone},
-        Trouble.SERVERS_LAME: {"zone": zone},
-        Trouble.SERVFAIL: {"zone": zone},
-        Trouble.CNAME_LOOP: {"chain": ARROW.join((found.name, *found.chain))},
-        Trouble.CHAIN_TOO_LONG: {"chain": ARROW.join((found.name, *found.chain))},
+    zone = found.zone or registered_domain(end)
+    facts: Mapping[LookupFailure, dict[str, str]] = {
+        LookupFailure.NX_DOMAIN: {"name": end, "zone": zone},
+        LookupFailure.NO_DELEGATION: {"domain": registered_domain(end)},
+        LookupFailure.SERVERS_SILENT: {"zone": zone},
+        LookupFailure.SERVERS_LAME: {"zone": zone},
+        LookupFailure.SERVFAIL: {"zone": zone},
+        LookupFailure.CNAME_LOOP: {"chain": ARROW.join((found.name, *found.chain))},
+        LookupFailure.CHAIN_TOO_LONG: {"chain": ARROW.join((found.name, *found.chain))},
     }
-    return facts[found.trouble]
+    return facts[found.failure]
 
 
-def unserving(found: Found) -> str:
+def silent_servers(found: LookupResult) -> str:
     """Return the servers that give no answer, empty if none was asked."""
     servers = sorted({each.server for each in found.replies if each.kind not in SETTLED})
     return ", ".join(servers)
 
 
-def servers_of(*looks: Found) -> tuple[str, ...]:
+def servers_of(*looks: LookupResult) -> tuple[str, ...]:
     """Return who was asked."""
     servers = {each.server for found in looks for each in found.replies}
     return tuple(one_line(each) for each in sorted(servers))
 
 
-def said_by(looks: Iterable[Found]) -> dict[str, list[tuple[str, ...]]]:
+def said_by(looks: Iterable[LookupResult]) -> dict[str, list[tuple[str, ...]]]:
     """Return what each server says, one answer for each look at which it gave one."""
     said: dict[str, list[tuple[str, ...]]] = {}
     for found in looks:
         for each in found.replies:
             if each.kind in SETTLED:
-                told = (str(each.kind),) if each.kind is Kind.NX_DOMAIN else each.records
+                told = (str(each.kind),) if each.kind is ReplyKind.NX_DOMAIN else each.records
                 said.setdefault(each.server, []).append(told)
     return said
 
 
-def answers_of(looks: Iterable[Found]) -> Iterator[Cause]:
+def answers_of(looks: Iterable[LookupResult]) -> Iterator[Cause]:
     """Yield what each server says."""
     for server, told in sorted(said_by(looks).items()):
-        said = [each for each in dict.fromkeys(chain(*told)) if each != Kind.NX_DOMAIN]
+        said = [each for each in dict.fromkeys(chain(*told)) if each != ReplyKind.NX_DOMAIN]
         if said:
             yield cause("shows", server=server, records=", ".join(said))
-        elif (str(Kind.NX_DOMAIN),) in told:
+        elif (str(ReplyKind.NX_DOMAIN),) in told:
             yield cause("shows-no-name", server=server)
         else:
             yield cause("shows-nothing", server=server)

@@ -11,7 +11,7 @@ from http import HTTPStatus
 from urllib.parse import urljoin, urlsplit
 
 from proxygen import __version__
-from proxygen.languages.lines import visible
+from proxygen.languages.lines import terminal_text
 from proxygen.model.hosts import BadName, host_name, is_address
 from proxygen.names.causes import Cause, Caused, cause
 
@@ -28,7 +28,7 @@ class Astray(Caused):
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class RequestTarget:
     """What to ask for."""
 
     scheme: str
@@ -47,7 +47,7 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpResponse:
     """What a server answered."""
 
     status: int
@@ -65,7 +65,9 @@ class Answer:
         return cause("answered", status=status)
 
 
-async def ask(reader: StreamReader, writer: asyncio.StreamWriter, target: Target) -> Answer:
+async def ask(
+    reader: StreamReader, writer: asyncio.StreamWriter, target: RequestTarget
+) -> HttpResponse:
     """Send the request and read the answer; raise Astray or OSError."""
     writer.write(
         f"GET {target.path} HTTP/1.1\r\n"
@@ -84,7 +86,7 @@ async def ask(reader: StreamReader, writer: asyncio.StreamWriter, target: Target
         raise Astray(cause("no-web-server")) from None
 
 
-async def answer(reader: StreamReader) -> Answer:
+async def answer(reader: StreamReader) -> HttpResponse:
     """Read an answer (RFC 9112); raise EOFError, LimitOverrunError, ValueError."""
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
     first, *lines = head.splitlines()
@@ -93,9 +95,9 @@ async def answer(reader: StreamReader) -> Answer:
         raise ValueError(version)
     pairs = (line.partition(":") for line in lines)
     fields = {name.lower(): value.strip() for name, _, value in pairs}
-    return Answer(
+    return HttpResponse(
         int(status),
-        visible(fields.get("server", "")[:LONGEST_SERVER]),
+        terminal_text(fields.get("server", "")[:LONGEST_SERVER]),
         fields.get("location", ""),
         await body(reader, fields),
     )
@@ -130,12 +132,12 @@ async def up_to(reader: StreamReader, most: int) -> bytes:
     return read
 
 
-def redirected(target: Target, location: str, ports: frozenset[int]) -> Target:
+def redirect_target(target: RequestTarget, location: str, ports: frozenset[int]) -> RequestTarget:
     """Return where a redirect leads; raise Astray if no authority follows it.
 
     The value becomes a request line of ours, so nothing but printable ASCII passes.
     """
-    if not plain(location):
+    if not is_plain_location(location):
         raise Astray(cause("no-url"))
     try:
         parts = urlsplit(urljoin(str(target), location))
@@ -143,26 +145,26 @@ def redirected(target: Target, location: str, ports: frozenset[int]) -> Target:
         host = parts.hostname or ""
         host = host if is_address(host) else host_name(host)
     except (BadName, KeyError, ValueError):
-        raise Astray(cause("off-web", place=shortened(location))) from None
+        raise Astray(cause("off-web", place=shorten_text(location))) from None
     if port not in ports:
         raise Astray(cause("other-port", port=str(port)))
     query = f"?{parts.query}" if parts.query else ""
-    return Target(parts.scheme, host, port, f"{parts.path or '/'}{query}")
+    return RequestTarget(parts.scheme, host, port, f"{parts.path or '/'}{query}")
 
 
-def plain(location: str) -> bool:
+def is_plain_location(location: str) -> bool:
     """Return whether the value of a field can be a URL."""
     printable = location.isascii() and location.isprintable() and " " not in location
     return bool(location) and printable and len(location) <= LONGEST_LOCATION
 
 
-def shortened(text: str, most: int = 100) -> str:
+def shorten_text(text: str, most: int = 100) -> str:
     """Return *text* for a sentence."""
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 @cache  # it takes a moment to make
-def trusting() -> ssl.SSLContext:
+def trusting_context() -> ssl.SSLContext:
     """Return a context that takes any certificate, as authorities do behind redirects.
 
     A name whose certificate is wrong or missing is just what is to be repaired.

@@ -7,16 +7,22 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from proxygen.dns.answers import Found, Trouble
+from proxygen.dns.answers import LookupFailure, LookupResult
 from proxygen.languages.lines import one_line
 from proxygen.model.certificate import DNS, PERSIST
 from proxygen.names.causes import cause
 from proxygen.names.states import Evidence, Finding
 from proxygen.preflight import caa, records
-from proxygen.preflight.asked import Asked, Looker
+from proxygen.preflight.asked import Asked, NameResolver
 from proxygen.preflight.findings import finding, servers_of
 from proxygen.preflight.reachability import Leading
-from proxygen.preflight.resolved import addresses_of, differing, left_out, taken, troubles
+from proxygen.preflight.resolved import (
+    address_findings,
+    addresses_of,
+    addresses_to_ask,
+    differing_servers,
+    left_out,
+)
 
 SECONDS = 40.0
 FIRST = 0.6
@@ -24,10 +30,10 @@ FIRST = 0.6
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class NameCheck:
     """Looks at one name, in no more than *seconds* whatever servers do."""
 
-    looker: Looker
+    resolver: NameResolver
     leading: Leading
     now: Callable[[], datetime]
     seconds: float = SECONDS
@@ -55,45 +61,47 @@ class Look:
     async def _at_records(self, asked: Asked, began: float) -> Evidence:
         """Look at what dns-01 and dns-persist-01 need: the zone of the record, and CAA."""
         place = records.place_of(asked)
-        found = await within(began + self.seconds * FIRST, self.looker.look(place, "TXT"), place)
-        findings = list(records.judged(asked, found, self.now()))
+        found = await within(
+            began + self.seconds * FIRST, self.resolver.resolve(place, "TXT"), place
+        )
+        findings = list(records.record_findings(asked, found, self.now()))
         if any(each.grave and each.code != "persist" for each in findings):
             return self._evidence([found], findings)
         policy = await within(
-            began + self.seconds, caa.climbed(self.looker, asked.host), asked.host
+            began + self.seconds, caa.climbed(self.resolver, asked.host), asked.host
         )
-        findings.extend(caa.judged(asked, policy))
+        findings.extend(caa.caa_findings(asked, policy))
         return self._evidence([found], findings, policy=policy)
 
     async def _at_host(self, asked: Asked, began: float) -> Evidence:
         """Look at what http-01 needs: addresses, of which all lead here, and CAA."""
-        first = (self.looker.look(asked.host, each) for each in ("A", "AAAA"))
+        first = (self.resolver.resolve(asked.host, each) for each in ("A", "AAAA"))
         looks = await asyncio.gather(
             *(within(began + self.seconds * FIRST, each, asked.host) for each in first)
         )
         addresses = addresses_of(looks)
         if not addresses:
-            return self._evidence(looks, troubles(looks))
+            return self._evidence(looks, address_findings(looks))
         until = began + self.seconds
         policy, leading = await asyncio.gather(
-            within(until, caa.climbed(self.looker, asked.host), asked.host),
-            self.leading.judged(asked, taken(addresses), until),
+            within(until, caa.climbed(self.resolver, asked.host), asked.host),
+            self.leading.judged(asked, addresses_to_ask(addresses), until),
         )
         findings = [
-            *differing(looks, leading),
+            *differing_servers(looks, leading),
             *leading,
-            *troubles(looks),
+            *address_findings(looks),
             *left_out(addresses),
-            *caa.judged(asked, policy),
+            *caa.caa_findings(asked, policy),
         ]
-        return self._evidence(looks, findings, taken(addresses), policy)
+        return self._evidence(looks, findings, addresses_to_ask(addresses), policy)
 
     def _evidence(
         self,
-        looks: Iterable[Found],
+        looks: Iterable[LookupResult],
         findings: Iterable[Finding],
         addresses: tuple[str, ...] = (),
-        policy: Found | None = None,
+        policy: LookupResult | None = None,
     ) -> Evidence:
         looks = tuple(looks)
         return Evidence(
@@ -107,10 +115,12 @@ class Look:
         )
 
 
-async def within(until: float, look: Awaitable[Found], name: str) -> Found:
+async def within(until: float, look: Awaitable[LookupResult], name: str) -> LookupResult:
     """Return what a look found, or that it took too long; *until* is a time of the loop."""
     try:
         async with asyncio.timeout_at(until):
             return await look
     except TimeoutError:
-        return Found(name, "", trouble=Trouble.CANNOT_LOOK, because=(cause("in-time"),))
+        return LookupResult(
+            name, "", failure=LookupFailure.CANNOT_LOOK, because=(cause("in-time"),)
+        )

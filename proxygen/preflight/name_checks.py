@@ -10,9 +10,9 @@ from itertools import islice
 from proxygen.dns.reach import is_public
 from proxygen.names.states import Evidence
 from proxygen.preflight.addresses import on_interfaces
-from proxygen.preflight.asked import Asked, Beacon, Looker
+from proxygen.preflight.asked import Asked, Beacon, NameResolver
 from proxygen.preflight.fetching import PATIENCE, Fetching
-from proxygen.preflight.name_check import Look
+from proxygen.preflight.name_check import NameCheck
 from proxygen.preflight.reachability import Here, Leading
 
 ASKS = 0.2
@@ -31,7 +31,7 @@ class Preflight:
 
     def __init__(
         self,
-        resolving: Looker,
+        resolving: NameResolver,
         addresses: Collection[str],
         beacon: Beacon | None,
         now: Callable[[], datetime],
@@ -50,7 +50,7 @@ class Preflight:
         self.in_flight = in_flight
         self.patience = patience
 
-    def look(
+    def check_names(
         self,
         asked: Iterable[Asked],
         done: Callable[[Asked, Evidence], None],
@@ -60,9 +60,9 @@ class Preflight:
 
         Told to *stop*, it ends soon, and nothing more is told. What *done* raises ends it too.
         """
-        asyncio.run(self._look(iter(asked), done, stop))
+        asyncio.run(self._check(iter(asked), done, stop))
 
-    async def _look(
+    async def _check(
         self,
         waiting: Iterator[Asked],
         done: Callable[[Asked, Evidence], None],
@@ -84,7 +84,7 @@ class Preflight:
         finally:
             await cancelled(running)
 
-    def _made(self) -> Look:
+    def _made(self) -> NameCheck:
         """Return what looks at one name; it belongs to the running loop."""
         here = Here(self.stated, frozenset(self.local()), self.public)
         fetching = Fetching(
@@ -93,10 +93,10 @@ class Preflight:
             lambda address: address in self.stated or self.public(address),
             self.patience,
         )
-        return Look(self.resolving, Leading(here, self.beacon, fetching), self.now)
+        return NameCheck(self.resolving, Leading(here, self.beacon, fetching), self.now)
 
 
-async def told(look: Look, asked: Asked) -> tuple[Asked, Evidence]:
+async def told(look: NameCheck, asked: Asked) -> tuple[Asked, Evidence]:
     """Return what is found, with what was asked."""
     return asked, await look.at(asked)
 

@@ -68,7 +68,7 @@ class Here:
 
     def states(self, address: str) -> bool:
         """Return whether addresses of the same family were stated."""
-        return any(alike(each, address) for each in self.stated)
+        return any(same_family(each, address) for each in self.stated)
 
     def hides(self, address: str) -> bool:
         """Return whether *address* may be ours although no connection to it succeeds.
@@ -78,7 +78,7 @@ class Here:
         """
         if address in self.interfaces:
             return False
-        public = any(alike(each, address) and self.public(each) for each in self.interfaces)
+        public = any(same_family(each, address) and self.public(each) for each in self.interfaces)
         return address in self.stated or not (public or self.states(address))
 
 
@@ -97,7 +97,7 @@ class Leading:
         """
         tasks = {
             address: asyncio.create_task(self._one(asked, address))
-            for address in sorted(addresses, key=family)
+            for address in sorted(addresses, key=address_order)
         }
         if tasks:
             left = max(0.0, until - asyncio.get_running_loop().time())
@@ -106,8 +106,11 @@ class Leading:
             finally:
                 for task in tasks.values():
                     task.cancel()
-        leads = [task.result() if done(task) else untold(each) for each, task in tasks.items()]
-        return [each.finding for each in weighed(leads) if each.finding]
+        leads = [
+            task.result() if has_result(task) else unasked_lead(each)
+            for each, task in tasks.items()
+        ]
+        return [each.finding for each in weigh_leads(leads) if each.finding]
 
     async def _one(self, asked: Asked, address: str) -> Lead:
         ours = self.here.has(address, from_outside=asked.from_outside)
@@ -143,14 +146,17 @@ class Leading:
         return finding("elsewhere", fetched.why, type=type_of(address), address=address)
 
 
-def weighed(leads: Sequence[Lead]) -> list[Lead]:
+def weigh_leads(leads: Sequence[Lead]) -> list[Lead]:
     """Return *leads*, what is wrong with one not grave where another is taken instead."""
     if not any(each.right for each in leads):
         return list(leads)
-    return [milder(each) if each.passed_over and others(each, leads) else each for each in leads]
+    return [
+        milder_lead(each) if each.passed_over and reached_elsewhere(each, leads) else each
+        for each in leads
+    ]
 
 
-def others(lead: Lead, leads: Iterable[Lead]) -> bool:
+def reached_elsewhere(lead: Lead, leads: Iterable[Lead]) -> bool:
     """Return whether the file was found where an authority goes on after *lead*.
 
     After an IPv6 address without a connection that is an IPv4 address.
@@ -159,27 +165,27 @@ def others(lead: Lead, leads: Iterable[Lead]) -> bool:
     return any(each.right and (private or ":" not in each.address) for each in leads)
 
 
-def milder(lead: Lead) -> Lead:
+def milder_lead(lead: Lead) -> Lead:
     """Return a lead whose finding is no reason to wait."""
     return replace(lead, finding=lead.finding and replace(lead.finding, grave=False))
 
 
-def alike(one: str, other: str) -> bool:
+def same_family(one: str, other: str) -> bool:
     """Return whether two addresses are of one family."""
     return (":" in one) == (":" in other)
 
 
-def done(task: asyncio.Task[Lead]) -> bool:
+def has_result(task: asyncio.Task[Lead]) -> bool:
     """Return whether a task has a result."""
     return task.done() and not task.cancelled()
 
 
-def untold(address: str) -> Lead:
+def unasked_lead(address: str) -> Lead:
     """Return a lead for which there was no time."""
     return Lead(address, finding("not-fetched", cause("no-time"), grave=False, address=address))
 
 
-def family(address: str) -> tuple[bool, str]:
+def address_order(address: str) -> tuple[bool, str]:
     """Return by what addresses are sorted: IPv6 first, as authorities ask them."""
     return ":" not in address, address
 

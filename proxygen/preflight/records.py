@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
-from proxygen.dns.answers import Found, Trouble
-from proxygen.languages.lines import visible
+from proxygen.dns.answers import LookupFailure, LookupResult
+from proxygen.languages.lines import terminal_text
 from proxygen.model import persist
 from proxygen.model.certificate import DNS, PERSIST
 from proxygen.names.causes import cause
 from proxygen.names.states import Finding
 from proxygen.preflight.asked import Asked
-from proxygen.preflight.findings import finding, trouble
+from proxygen.preflight.findings import finding, lookup_finding
 from proxygen.solvers.dns01_records import may_stand
 
 CHALLENGE = "_acme-challenge."
@@ -23,22 +23,22 @@ def place_of(asked: Asked) -> str:
     return persist.name(asked.host) if asked.challenge == PERSIST else CHALLENGE + asked.host
 
 
-def judged(asked: Asked, found: Found, now: datetime) -> Iterator[Finding]:
+def record_findings(asked: Asked, found: LookupResult, now: datetime) -> Iterator[Finding]:
     """Yield what is wrong with the place of the record; and that it is missing, if it stays."""
-    if wrong := unwritable(found):
+    if wrong := unwritable_record(found):
         yield wrong
     elif asked.challenge == DNS and found.chain:
-        yield from astray(asked, found)
+        yield from alias_astray(asked, found)
     elif asked.challenge == PERSIST:
-        yield from missing(asked, found, now)
+        yield from missing_record(asked, found, now)
 
 
-def unwritable(found: Found) -> Finding | None:
+def unwritable_record(found: LookupResult) -> Finding | None:
     """Return why no authority would find a record there; that there is none yet is no reason."""
-    why = trouble(found)
+    why = lookup_finding(found)
     if why is None or why.code in ("nxdomain", "cannot-look"):
         return why if why and why.code == "cannot-look" else None
-    if found.trouble in (Trouble.CNAME_LOOP, Trouble.CHAIN_TOO_LONG) or not found.chain:
+    if found.failure in (LookupFailure.CNAME_LOOP, LookupFailure.CHAIN_TOO_LONG) or not found.chain:
         told = why.as_cause()
     else:
         told = cause("alias", why.as_cause(), target=found.chain[-1])
@@ -46,14 +46,14 @@ def unwritable(found: Found) -> Finding | None:
     return finding("acme-challenge", told, name=found.name) if apart else why
 
 
-def astray(asked: Asked, found: Found) -> Iterator[Finding]:
+def alias_astray(asked: Asked, found: LookupResult) -> Iterator[Finding]:
     """Yield that aliases lead where we are not to write for the name."""
     target = found.chain[-1]
     if not may_stand(asked.host, target, asked.delegated):
         yield finding("acme-challenge", cause("alias-astray", target=target), name=found.name)
 
 
-def missing(asked: Asked, found: Found, now: datetime) -> Iterator[Finding]:
+def missing_record(asked: Asked, found: LookupResult, now: datetime) -> Iterator[Finding]:
     """Yield the record that is missing.
 
     It names our account: as long as there is none nobody can write it, and there never would be
@@ -68,6 +68,6 @@ def missing(asked: Asked, found: Found, now: datetime) -> Iterator[Finding]:
     elif not any(
         persist.matches(each, issuers, authority.account, wildcard, now) for each in found.records
     ):
-        record = visible(persist.record(issuers[0], authority.account, wildcard))
+        record = terminal_text(persist.record(issuers[0], authority.account, wildcard))
         # Ours, and of no use if it were cut as what others say is.
         yield Finding("persist", (("name", found.name), ("record", record[: persist.LONGEST])))

@@ -57,7 +57,7 @@ def account_line(authority: Acme, layout: Layout) -> AccountLine:
     """Return what the store knows of the account at an authority."""
     from proxygen.issuers.acme_kept import KeptAccount, thumbprint
 
-    kept = KeptAccount(assemble.opened(layout), authority.directory)
+    kept = KeptAccount(assemble.shared_store(layout), authority.directory)
     known, key = kept.registered(), kept.key()
     if known is None or key is None:
         return AccountLine(authority.directory)

@@ -8,15 +8,15 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from proxygen.errors import OTHER, Coded, ProxygenError
-from proxygen.failure import Failure, Scope, Value, told
+from proxygen.failure import Failure, Scope, Value, failure_words
 from proxygen.languages.lines import one_line
-from proxygen.model.hosts import readable
+from proxygen.model.hosts import readable_name
 
 if TYPE_CHECKING:
     from proxygen.apply.hooks import Ran
-    from proxygen.plan.backoff import Attempt
-    from proxygen.plan.steps import Waiting
-    from proxygen.texts.names import Named
+    from proxygen.plan.backoff import RememberedFailure
+    from proxygen.plan.steps import PostponedOrder
+    from proxygen.texts.names import ModelName
 
 MOST_NAMED = 3
 """Names that are told of a group; of the others, how many there are."""
@@ -74,7 +74,7 @@ SEVERAL_WARNINGS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class CauseGroup:
     """What has one cause: *words* begin with what it is, *each* is a name with its details.
 
     *remedy* and *quoted* are told once, below; empty for none.
@@ -88,7 +88,7 @@ class Group:
     @property
     def names(self) -> str:
         """The first names, and how many more there are."""
-        return some([name for name, _ in self.each])
+        return some_names([name for name, _ in self.each])
 
     def lines(self, *, verbose: bool = False) -> Iterator[str]:
         """Yield it for people: one line, or with *verbose* one more for each name."""
@@ -109,7 +109,7 @@ class Group:
         yield from (f"  | {line}" for line in self.quoted)
 
 
-def some(names: Sequence[str]) -> str:
+def some_names(names: Sequence[str]) -> str:
     """Return names for a sentence: the first ones, and how many more there are."""
     more = f" and {len(names) - MOST_NAMED:,} more" if len(names) > MOST_NAMED else ""
     return ", ".join(names[:MOST_NAMED]) + more
@@ -118,35 +118,35 @@ def some(names: Sequence[str]) -> str:
 # Names that are not ready.
 
 
-def cause_of(named: Named) -> str:
+def cause_of(named: ModelName) -> str:
     """Return why a name is not ready, in a word that is the same for all with that cause."""
-    known = named.known
-    if known and known.trouble and not named.is_unchecked:
-        return known.trouble.code
-    if known and known.refusal:
-        if not known.refusal.problem:
+    name_state = named.name_state
+    if name_state and name_state.obstacle and not named.is_unchecked:
+        return name_state.obstacle.code
+    if name_state and name_state.refusal:
+        if not name_state.refusal.problem:
             return "unproven"
-        kind = f"refused:{known.refusal.problem.rpartition(':')[2]}"
+        kind = f"refused:{name_state.refusal.problem.rpartition(':')[2]}"
         return kind if kind in SEVERAL_NAMES else "refused"
     return "web-server" if named.is_silent else ""
 
 
-def names_by_cause(names: Iterable[Named]) -> list[Group]:
+def names_by_cause(names: Iterable[ModelName]) -> list[CauseGroup]:
     """Return a group for each cause, the largest first."""
-    found: dict[str, list[Named]] = {}
+    found: dict[str, list[ModelName]] = {}
     for each in names:
         found.setdefault(cause_of(each), []).append(each)
     groups = sorted(found.items(), key=lambda item: -len(item[1]))
     return [
-        Group(
+        CauseGroup(
             f"names {SEVERAL_NAMES.get(cause, OTHERWISE)}",
-            tuple((readable(each.name), each.words) for each in group),
+            tuple((readable_name(each.name), each.words) for each in group),
         )
         for cause, group in groups
     ]
 
 
-def causes_in_short(names: Iterable[Named]) -> str:
+def causes_in_short(names: Iterable[ModelName]) -> str:
     """Return how many names have which cause, in one line; empty without any."""
     groups = names_by_cause(names)
     return "; ".join(f"{len(each.each):,} {each.words.partition(' ')[2]}" for each in groups)
@@ -155,7 +155,7 @@ def causes_in_short(names: Iterable[Named]) -> str:
 Causes = frozenset[tuple[str, str, str]]
 
 
-def causes(names: Iterable[Named]) -> Causes:
+def name_causes(names: Iterable[ModelName]) -> Causes:
     """Return owner, name and cause of names, by which it is seen what changed."""
     return frozenset((each.owner.key, each.name, cause_of(each)) for each in names)
 
@@ -163,7 +163,7 @@ def causes(names: Iterable[Named]) -> Causes:
 # Warnings.
 
 
-def warnings_by_kind(warnings: Iterable[str]) -> Iterator[Group]:
+def warnings_by_kind(warnings: Iterable[str]) -> Iterator[CauseGroup]:
     """Yield the warnings, those of a kind as one; of each, whom it is about."""
     found: dict[str, list[Coded]] = {}
     for number, each in enumerate(dict.fromkeys(warnings)):
@@ -171,10 +171,10 @@ def warnings_by_kind(warnings: Iterable[str]) -> Iterator[Group]:
         alone = f"{number}" if warning.code == OTHER else warning.code
         found.setdefault(alone, []).append(warning)
     for code, group in found.items():
-        yield Group(code, tuple((readable(each.of), str(each)) for each in group))
+        yield CauseGroup(code, tuple((readable_name(each.of), str(each)) for each in group))
 
 
-def warning_lines(group: Group, *, verbose: bool = False) -> Iterator[str]:
+def warning_lines(group: CauseGroup, *, verbose: bool = False) -> Iterator[str]:
     """Yield the lines of warnings of one kind: one, or the first ones where they have no words."""
     several = len(group.each) > 1 and not verbose
     if several and group.words in SEVERAL_WARNINGS and all(of for of, _ in group.each):
@@ -190,7 +190,7 @@ def warning_lines(group: Group, *, verbose: bool = False) -> Iterator[str]:
 # Certificates that are postponed, or that could not be obtained.
 
 AUTHORITY = "authority"
-"""The code of a Waiting for an authority; among what is told, that its failure is."""
+"""The code of a PostponedOrder for an authority; among what is told, that its failure is."""
 
 WHY_POSTPONED = {
     "failed": "after failures of earlier runs",
@@ -198,60 +198,66 @@ WHY_POSTPONED = {
     "limit": "as {words}",
     "authority": "as their authority cannot be used",
 }
-"""Why several certificates are postponed, by the code of a Waiting."""
+"""Why several certificates are postponed, by the code of a PostponedOrder."""
 
 
-def postponed(waiting: Iterable[Waiting], told: Collection[str] = ()) -> Iterator[Group]:
+def postponed_by_cause(
+    waiting: Iterable[PostponedOrder], told: Collection[str] = ()
+) -> Iterator[CauseGroup]:
     """Yield the certificates that are postponed, by cause; *told* are names whose cause is told.
 
     AUTHORITY among them tells that failures of authorities are, too.
 
     What failed at earlier runs is one group whatever failed, as those runs told it.
     """
-    found: dict[tuple[str, str], list[Waiting]] = {}
+    found: dict[tuple[str, str], list[PostponedOrder]] = {}
     for each in waiting:
         words = "" if each.code in ("failed", "names") else each.words
         found.setdefault((each.code, words), []).append(each)
     for (code, words), group in found.items():
-        about = tuple((readable(each.owner), one_postponed(each, told)) for each in group)
-        until = f"postponed {between(each.until for each in group)}"
+        about = tuple((readable_name(each.owner), one_postponed(each, told)) for each in group)
+        until = f"postponed {moments_in_words(each.until for each in group)}"
         why = WHY_POSTPONED.get(code, "{words}").format(words=words)
         hasten = code in ("failed", "authority") and not all(each.asked for each in group)
         first = next((each.owner for each in group if not each.asked), "")
         remedy = f"`proxygen apply {first}` tries it now" if hasten else ""
         quoted = (words,) if code == AUTHORITY and AUTHORITY not in told else ()
-        yield Group(f"certificates are {until}, {why}", about, remedy, quoted[: len(group) - 1])
+        yield CauseGroup(
+            f"certificates are {until}, {why}", about, remedy, quoted[: len(group) - 1]
+        )
 
 
-def one_postponed(each: Waiting, told: Collection[str]) -> str:
+def one_postponed(each: PostponedOrder, told: Collection[str]) -> str:
     """Return until when one certificate is postponed, and why."""
     why = f": {each.words}"
     if each.code == "names" and each.name in told:
-        why = f", as {readable(each.name)} is not ready"
+        why = f", as {readable_name(each.name)} is not ready"
     elif each.code == AUTHORITY and AUTHORITY in told:
         why = ", as its authority cannot be used"
-    return f"postponed until {moment(each.until)}{why}"
+    return f"postponed until {moment_words(each.until)}{why}"
 
 
-def between(moments: Iterable[datetime]) -> str:
+def moments_in_words(moments: Iterable[datetime]) -> str:
     """Return from the first to the last of moments, in words."""
     every = sorted(moments)
-    if moment(every[0]) == moment(every[-1]):
-        return f"until {moment(every[0])}"
-    return f"(the first until {moment(every[0])}, the last until {moment(every[-1])})"
+    if moment_words(every[0]) == moment_words(every[-1]):
+        return f"until {moment_words(every[0])}"
+    return f"(the first until {moment_words(every[0])}, the last until {moment_words(every[-1])})"
 
 
-def moment(at: datetime) -> str:
+def moment_words(at: datetime) -> str:
     """Return a moment to the minute."""
     return f"{at:%Y-%m-%d %H:%M} UTC"
 
 
-def failures_by_cause(failures: Iterable[tuple[str, ProxygenError]]) -> Iterator[Group]:
+def failures_by_cause(failures: Iterable[tuple[str, ProxygenError]]) -> Iterator[CauseGroup]:
     """Yield what was not done, by cause; what is the same for all is told once."""
     return by_failure((of, str(error), error.failure) for of, error in failures)
 
 
-def attempts_by_cause(attempts: Iterable[Attempt], now: datetime) -> Iterator[Group]:
+def failed_orders_by_cause(
+    attempts: Iterable[RememberedFailure], now: datetime
+) -> Iterator[CauseGroup]:
     """Yield the certificates that could not be obtained lately, by cause."""
     groups = by_failure((each.of, last_error(each, now), each.failure) for each in attempts)
     return (
@@ -259,26 +265,30 @@ def attempts_by_cause(attempts: Iterable[Attempt], now: datetime) -> Iterator[Gr
     )
 
 
-def last_error(attempt: Attempt, now: datetime) -> str:
+def last_error(last_failure: RememberedFailure, now: datetime) -> str:
     """Return when and why a certificate could not be obtained, and when it is tried again."""
-    often = f", {attempt.count} times since {moment(attempt.since)}" if attempt.count > 1 else ""
-    what = f"last error {moment(attempt.at)}{often}: {attempt.failure.what}"
-    return f"{what}; {next_attempt(attempt.again, now)}"
+    often = (
+        f", {last_failure.count} times since {moment_words(last_failure.since)}"
+        if last_failure.count > 1
+        else ""
+    )
+    what = f"last error {moment_words(last_failure.at)}{often}: {last_failure.failure.what}"
+    return f"{what}; {next_try(last_failure.again, now)}"
 
 
-def next_attempt(again: datetime, now: datetime) -> str:
+def next_try(again: datetime, now: datetime) -> str:
     """Return when it is tried again, in words."""
-    return "next attempt now" if again <= now else f"next attempt {moment(again)}"
+    return "next attempt now" if again <= now else f"next attempt {moment_words(again)}"
 
 
-def by_failure(items: Iterable[tuple[str, str, Failure]]) -> Iterator[Group]:
+def by_failure(items: Iterable[tuple[str, str, Failure]]) -> Iterator[CauseGroup]:
     """Yield groups of failures with one cause; of each, whom it is about, its text, the failure."""
     found: dict[object, list[tuple[str, str, Failure]]] = {}
     for of, text, failure in items:
         found.setdefault(kind_of(failure), []).append((of, text, failure))
     for group in found.values():
-        about = tuple((readable(of), text) for of, text, _ in group)
-        yield alike([failure for _, _, failure in group], about)
+        about = tuple((readable_name(of), text) for of, text, _ in group)
+        yield group_of_failures([failure for _, _, failure in group], about)
 
 
 def kind_of(failure: Failure) -> object:
@@ -286,21 +296,23 @@ def kind_of(failure: Failure) -> object:
 
     Services are few: of those only what is the same word by word, and what to do about it.
     """
-    text = told(failure) if failure.scope is Scope.SERVICE else None
+    text = failure_words(failure) if failure.scope is Scope.SERVICE else None
     same = text and (text.what, text.remedy)
     return failure.code, failure.where, same, *sorted({each.code for each in failure.parts})
 
 
-def alike(failures: Sequence[Failure], about: tuple[tuple[str, str], ...]) -> Group:
+def group_of_failures(
+    failures: Sequence[Failure], about: tuple[tuple[str, str], ...]
+) -> CauseGroup:
     """Return the group of failures that may differ in whom they are about, and what was said."""
     first = failures[0]
     same = all(each == first for each in failures)
     facts = tuple((name, of_all(name, failures)) for name, _ in first.facts)
     of = first.of if len({each.of for each in failures}) == 1 else "…"
-    text = told(first if same else replace(first, of=of, facts=facts))
+    text = failure_words(first if same else replace(first, of=of, facts=facts))
     words = text.words.splitlines()
     more = ["…"] if len(words) > MOST_QUOTED else []
-    return Group(text.what, about, text.remedy, (*map(one_line, words[:MOST_QUOTED]), *more))
+    return CauseGroup(text.what, about, text.remedy, (*map(one_line, words[:MOST_QUOTED]), *more))
 
 
 def of_all(fact: str, failures: Sequence[Failure]) -> Value:
@@ -311,7 +323,7 @@ def of_all(fact: str, failures: Sequence[Failure]) -> Value:
     return "their names" if fact == "names" else "…"
 
 
-def failure_lines(group: Group, *, verbose: bool = False) -> Iterator[str]:
+def failure_lines(group: CauseGroup, *, verbose: bool = False) -> Iterator[str]:
     """Yield the lines of failures of one cause: whom they are about first."""
     if len(group.each) == 1 or verbose:
         yield from (f"{of}: {text}" for of, text in group.each)
@@ -323,18 +335,20 @@ def failure_lines(group: Group, *, verbose: bool = False) -> Iterator[str]:
 # Hooks.
 
 
-def hooks_by_cause(ran: Iterable[tuple[str, Ran]]) -> Iterator[Group]:
+def hooks_by_cause(ran: Iterable[tuple[str, Ran]]) -> Iterator[CauseGroup]:
     """Yield the hooks that failed, by hook and failure; of each, for whom it ran."""
     found: dict[str, list[tuple[str, Ran]]] = {}
     for of, each in ran:
         why = each.failure.what if each.failure else ""
         found.setdefault(f"{each.event}.d/{each.hook}: {why}", []).append((of, each))
     for what, group in found.items():
-        about = tuple((readable(of), hook_failed(each)) for of, each in group)
-        yield Group(f"runs of the hook {what}", about)
+        about = tuple((readable_name(of), hook_failed(each)) for of, each in group)
+        yield CauseGroup(f"runs of the hook {what}", about)
 
 
 def hook_failed(ran: Ran) -> str:
     """Return how a hook failed, with the end of what it said."""
     lines = [line for line in ran.words.splitlines() if line.strip()][-1:]
-    return f"{ran}, {moment(ran.at.astimezone(UTC))}" + "".join(f": {one_line(e)}" for e in lines)
+    return f"{ran}, {moment_words(ran.at.astimezone(UTC))}" + "".join(
+        f": {one_line(e)}" for e in lines
+    )

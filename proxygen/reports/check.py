@@ -11,33 +11,33 @@ from pathlib import Path
 from typing import Any
 
 from proxygen import assemble
-from proxygen.assemble import Parts
+from proxygen.assemble import Installation
 from proxygen.errors import ModelError, ProxygenError
 from proxygen.host import files
-from proxygen.languages.lines import visible
-from proxygen.model.hosts import readable
+from proxygen.languages.lines import terminal_text
+from proxygen.model.hosts import readable_name
 from proxygen.model.layout import Layout
 from proxygen.model.site import Site
 from proxygen.names.states import State
 from proxygen.observe.site import observe
-from proxygen.plan.compare import issues
+from proxygen.plan.compare import due_issues
 from proxygen.plan.failures import of_owner
 from proxygen.plan.observed import Observed
-from proxygen.plan.unserved import serves
+from proxygen.plan.unserved import is_serving
 from proxygen.reports.health import (
-    Finding,
+    ExpiryThresholds,
+    HealthFinding,
     Level,
-    Limits,
     critical_from,
-    findings,
     first_to_end,
+    health_findings,
     warning_from,
 )
-from proxygen.reports.status import runs, scheduled_of
-from proxygen.stores import applied
-from proxygen.stores.outbox import Letterbox, letters_wait
+from proxygen.reports.status import daemon_runs, scheduled_of
+from proxygen.stores import applied_model
+from proxygen.stores.outbox import Outbox, mails_wait
 from proxygen.systemd.units import DAEMON, MARK
-from proxygen.texts.names import troubled
+from proxygen.texts.names import names_with_failure
 
 LONGEST_LINE = 300
 LONGEST_DETAIL = 500
@@ -50,7 +50,7 @@ class Result:
     """How it is, in one word, with what is wrong and the figures by name."""
 
     level: Level
-    found: tuple[Finding, ...]
+    found: tuple[HealthFinding, ...]
     figures: dict[str, str]
     well: str = ""
 
@@ -59,7 +59,7 @@ class Result:
         """What stands before the figures; bounded, and without what parts the two."""
         words = self.found[0].words if self.found else self.well
         more = f" (and {len(self.found) - 1} more)" if len(self.found) > 1 else ""
-        return f"PROXYGEN {self.level.name} - {plain(words, LONGEST_LINE)}{more}"
+        return f"PROXYGEN {self.level.name} - {plain_line(words, LONGEST_LINE)}{more}"
 
     def as_json(self) -> dict[str, Any]:
         """Return it as ``--json`` prints it."""
@@ -78,43 +78,43 @@ class Result:
         figures = " ".join(f"{name}={value}" for name, value in self.figures.items())
         lines = [f"{self.line} | {figures}" if figures else self.line]
         shown = self.found[:MOST_DETAILS] if len(self.found) > 1 else ()
-        lines += [f"{each.level.name}: {plain(each.words, LONGEST_DETAIL)}" for each in shown]
+        lines += [f"{each.level.name}: {plain_line(each.words, LONGEST_DETAIL)}" for each in shown]
         if len(self.found) > MOST_DETAILS:
             lines.append(f"and {len(self.found) - MOST_DETAILS} more")
         return "\n".join(lines)
 
 
-def plain(words: str, longest: int) -> str:
+def plain_line(words: str, longest: int) -> str:
     """Return words as one bounded line without a bar, after which figures stand."""
-    line = visible(" ".join(words.split())).replace("|", "/")
+    line = terminal_text(" ".join(words.split())).replace("|", "/")
     return line if len(line) <= longest else f"{line[: longest - 1]}…"
 
 
-def looked(layout: Layout, limits: Limits, now: datetime) -> Result:
+def check_result(layout: Layout, limits: ExpiryThresholds, now: datetime) -> Result:
     """Return how it is; what keeps us from knowing is UNKNOWN, and never a traceback."""
-    if words := contradiction(limits):
-        return Result(Level.UNKNOWN, (Finding(Level.UNKNOWN, "usage", words),), {})
+    if words := contradiction_in(limits):
+        return Result(Level.UNKNOWN, (HealthFinding(Level.UNKNOWN, "usage", words),), {})
     try:
-        site = assemble.site(layout)
-        parts = assemble.parts(layout, lambda: now)
-        return judged(site, parts, limits)
+        site = assemble.read_site(layout)
+        installation = assemble.build_installation(layout, lambda: now)
+        return judge_site(site, installation, limits)
     except ModelError as error:
         first = error.mistakes[0]
-        goes_on = runs(layout) and applied.is_kept(assemble.opened(layout))
+        goes_on = daemon_runs(layout) and applied_model.is_kept(assemble.shared_store(layout))
         consequence = "the daemon goes on with the last right one" if goes_on else "nothing is done"
         count = "1 mistake" if len(error.mistakes) == 1 else f"{len(error.mistakes)} mistakes"
         words = f"the model has {count}, {consequence}: {first.where}: {first.reason}"
-        return Result(Level.CRITICAL, (Finding(Level.CRITICAL, "model", words),), {})
+        return Result(Level.CRITICAL, (HealthFinding(Level.CRITICAL, "model", words),), {})
     except ProxygenError as error:
         code, words = error.code, f"{error.what}; {error.remedy}" if error.remedy else error.what
     except PermissionError as error:
         code, words = "permission", f"{error.filename}: {error.strerror}; run it as root"
     except Exception as error:  # noqa: BLE001 - whatever it is, the monitoring reads one line
         code, words = "bug", f"the state cannot be read: {error!r}"
-    return Result(Level.UNKNOWN, (Finding(Level.UNKNOWN, code, words),), {})
+    return Result(Level.UNKNOWN, (HealthFinding(Level.UNKNOWN, code, words),), {})
 
 
-def contradiction(limits: Limits) -> str:
+def contradiction_in(limits: ExpiryThresholds) -> str:
     """Return what makes no sense about limits, empty where they do."""
     warning, critical = limits.warning, limits.critical
     if warning is None or critical is None or critical <= warning:
@@ -125,35 +125,38 @@ def contradiction(limits: Limits) -> str:
     )
 
 
-def judged(site: Site, parts: Parts, limits: Limits) -> Result:
+def judge_site(site: Site, installation: Installation, limits: ExpiryThresholds) -> Result:
     """Return how it is, from what is stored and what runs."""
-    now, observed = parts.now(), observe(site, parts)
+    now, observed = installation.now(), observe(site, installation)
     found = (
-        *store_takes_nothing(parts.layout.store),
-        *no_daemon(parts.layout),
+        *store_takes_nothing(installation.layout.store),
+        *no_daemon(installation.layout),
         *as_it_was(site),
-        *findings(site, observed, now, limits),
-        *letters(parts),
+        *health_findings(site, observed, now, limits),
+        *waiting_mails(installation),
     )
     level = max((each.level for each in found), default=Level.OK)
-    figures = measured(site, observed, parts, limits)
+    figures = measure_site(site, observed, installation, limits)
     count = len(list(site.certificates))
     first = first_to_end(site, observed)
     well = f"{count} {'certificate' if count == 1 else 'certificates'}"
     if first:
         well += (
-            f", the first expires in {(first.not_after - now).days} days ({readable(first.owner)})"
+            f", the first expires in {(first.not_after - now).days} days "
+            f"({readable_name(first.owner)})"
         )
     return Result(level, found, figures, well)
 
 
-def measured(site: Site, observed: Observed, parts: Parts, limits: Limits) -> dict[str, str]:
+def measure_site(
+    site: Site, observed: Observed, installation: Installation, limits: ExpiryThresholds
+) -> dict[str, str]:
     """Return the figures by name, as ``value;warning;critical;minimum;maximum``."""
-    now = parts.now()
+    now = installation.now()
     wanted = {each.owner for each in site.certificates}
-    due, unprovable = issues(site, observed, now)
-    scheduled = scheduled_of(due, unprovable, site, parts, observed)
-    states = Counter(each.state for each in troubled(site, observed, now))
+    due, unprovable = due_issues(site, observed, now)
+    scheduled = scheduled_of(due, unprovable, site, installation, observed)
+    states = Counter(each.state for each in names_with_failure(site, observed, now))
     counts = {
         "certificates": len(wanted),
         "due": len(due) + len(unprovable),
@@ -161,7 +164,7 @@ def measured(site: Site, observed: Observed, parts: Parts, limits: Limits) -> di
         "postponed": len(scheduled.waiting),
         "names_waiting": states[State.WAITING],
         "names_failed": states[State.FAILED],
-        "unserved": sum(not serves(each) for each in observed.services.values()),
+        "unserved": sum(not is_serving(each) for each in observed.services.values()),
     }
     figures = {name: f"{count};;;0" for name, count in counts.items()}
     if first := first_to_end(site, observed):
@@ -178,40 +181,42 @@ def measured(site: Site, observed: Observed, parts: Parts, limits: Limits) -> di
     return figures
 
 
-def no_daemon(layout: Layout) -> tuple[Finding, ...]:
+def no_daemon(layout: Layout) -> tuple[HealthFinding, ...]:
     """Tell when the daemon is set up, but does not run."""
     unit = files.text(layout.host("/etc/systemd/system") / DAEMON[0]) or ""
     if not unit.startswith(MARK):
         return ()
-    if runs(layout):
+    if daemon_runs(layout):
         return ()
-    return (Finding(Level.CRITICAL, "no-daemon", "the daemon (proxygen.service) does not run"),)
+    return (
+        HealthFinding(Level.CRITICAL, "no-daemon", "the daemon (proxygen.service) does not run"),
+    )
 
 
-def as_it_was(site: Site) -> Iterator[Finding]:
+def as_it_was(site: Site) -> Iterator[HealthFinding]:
     """Tell of removals that wait for a person, and of included files that are set aside."""
     for removal in site.held_back:
-        yield Finding(Level.WARNING, "held-back", str(removal))
+        yield HealthFinding(Level.WARNING, "held-back", str(removal))
     for file in site.set_aside:
-        yield Finding(Level.WARNING, "set-aside", f"{file.words}: {file.mistakes[0]}")
+        yield HealthFinding(Level.WARNING, "set-aside", f"{file.words}: {file.mistakes[0]}")
 
 
-def letters(parts: Parts) -> tuple[Finding, ...]:
+def waiting_mails(installation: Installation) -> tuple[HealthFinding, ...]:
     """Tell when letters wait for a mail server."""
-    if count := len(Letterbox(parts.store).waiting()):
-        return (Finding(Level.WARNING, "mail", f"{letters_wait(count)} for the mail server"),)
+    if count := len(Outbox(installation.store).waiting()):
+        return (HealthFinding(Level.WARNING, "mail", f"{mails_wait(count)} for the mail server"),)
     return ()
 
 
-def store_takes_nothing(store: Path) -> tuple[Finding, ...]:
+def store_takes_nothing(store: Path) -> tuple[HealthFinding, ...]:
     """Tell when nothing can be stored, so that nothing is renewed."""
     folder = next(each for each in (store, *store.parents) if each.is_dir())
-    why = refusing(os.statvfs(folder))
+    why = why_disk_refuses(os.statvfs(folder))
     words = f"nothing can be stored in {store}: {why}"
-    return (Finding(Level.CRITICAL, "not-stored", words),) if why else ()
+    return (HealthFinding(Level.CRITICAL, "not-stored", words),) if why else ()
 
 
-def refusing(found: os.statvfs_result) -> str:
+def why_disk_refuses(found: os.statvfs_result) -> str:
     """Return why a file system takes nothing, empty where it does.
 
     One without any blocks or inodes does not count them: statvfs(3).

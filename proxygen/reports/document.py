@@ -9,6 +9,6 @@ VERSION = 1
 """It grows when a key or code goes, or means something else; new ones may join in the same."""
 
 
-def document(said: Mapping[str, object]) -> str:
+def json_document(said: Mapping[str, object]) -> str:
     """Return what is said as JSON, with the version first."""
     return json.dumps({"version": VERSION, **said}, indent=2)

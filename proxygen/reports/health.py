@@ -8,18 +8,18 @@ from datetime import datetime, timedelta
 from enum import IntEnum
 
 from proxygen.model.certificate import GLOBAL, Bundle, Certificate
-from proxygen.model.hosts import readable
+from proxygen.model.hosts import readable_name
 from proxygen.model.site import Acme, Site
-from proxygen.plan.backoff import Attempt
-from proxygen.plan.culprits import sentence
+from proxygen.plan.backoff import RememberedFailure
+from proxygen.plan.culprits import left_out_sentence
 from proxygen.plan.failures import of_authority, of_owner
-from proxygen.plan.left_out import Kind
+from proxygen.plan.left_out import PartKind
 from proxygen.plan.observed import Observed, ServiceState
 from proxygen.plan.renewal import LAST_PART, SUPPLIED, renew_at, warned_from
 from proxygen.plan.unserved import owners_not_served
 from proxygen.services import WebFacts
-from proxygen.texts.alerts import UNPROVEN_FOR, holding
-from proxygen.texts.names import TROUBLED, named
+from proxygen.texts.alerts import UNPROVEN_FOR, names_not_ready
+from proxygen.texts.names import TROUBLED, model_names
 from proxygen.texts.warnings import was_not_asked, was_refused, without_addresses
 
 LAST_CALL = 0.4
@@ -30,7 +30,7 @@ GRACE = timedelta(hours=25)
 """How late a renewal may be: a timer looks twice a day."""
 
 
-MILD = frozenset({Kind.ADDITIONS, Kind.CERTIFICATE})
+MILD = frozenset({PartKind.ADDITIONS, PartKind.CERTIFICATE})
 """What may be left out while requests are answered."""
 
 OURS = frozenset({"not-answered", "acme-challenge"})
@@ -47,7 +47,7 @@ class Level(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class HealthFinding:
     """One thing that is wrong: how bad, in a word for programs, and in words."""
 
     level: Level
@@ -56,140 +56,162 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ExpiryThresholds:
     """How long before a certificate's end it is told about; None: in proportion to its life."""
 
     warning: timedelta | None = None
     critical: timedelta | None = None
 
 
-def findings(
-    site: Site, observed: Observed, now: datetime, limits: Limits = Limits()
-) -> tuple[Finding, ...]:
+def health_findings(
+    site: Site, observed: Observed, now: datetime, limits: ExpiryThresholds = ExpiryThresholds()
+) -> tuple[HealthFinding, ...]:
     """Return all that is wrong, the most serious first."""
     found = (
         *the_global_one(observed),
         *the_global_names(site, observed, now),
         *of_services(site, observed),
-        *(each for wanted in site.certificates for each in of(wanted, observed, now, limits)),
-        *(each for authority in site.authorities for each in troubled(authority, observed, now)),
-        *abandoned(observed),
         *(
-            Finding(Level.WARNING, "no-address", words)
+            each
+            for wanted in site.certificates
+            for each in certificate_findings(wanted, observed, now, limits)
+        ),
+        *(
+            each
+            for authority in site.authorities
+            for each in failing_authority(authority, observed, now)
+        ),
+        *abandoned_services(observed),
+        *(
+            HealthFinding(Level.WARNING, "no-address", words)
             for words in without_addresses(site, observed)
         ),
     )
     return tuple(sorted(found, key=lambda each: -each.level))
 
 
-def the_global_one(observed: Observed) -> Iterator[Finding]:
+def the_global_one(observed: Observed) -> Iterator[HealthFinding]:
     """Yield what is wrong with the global certificate itself: clients refuse a stand-in."""
     bundle = observed.bundles.get(GLOBAL)
     if bundle is None:
-        yield Finding(Level.CRITICAL, "no-global-certificate", "there is no global certificate yet")
+        yield HealthFinding(
+            Level.CRITICAL, "no-global-certificate", "there is no global certificate yet"
+        )
     elif bundle.stand_in:
-        yield Finding(
+        yield HealthFinding(
             Level.CRITICAL, "stand-in", "the global certificate is a self-signed stand-in"
         )
 
 
-def the_global_names(site: Site, observed: Observed, now: datetime) -> Iterator[Finding]:
+def the_global_names(site: Site, observed: Observed, now: datetime) -> Iterator[HealthFinding]:
     """Names of the global URL that cannot be proven for a day: the operator's own DNS is wrong."""
     main = replace(site, domains=())
-    for each in named(main, observed.bundles, observed.names, now):
+    for each in model_names(main, observed.bundles, observed.names, now):
         if each.state in TROUBLED or each.is_at_risk:
             since = each.since or now
             if now - since >= UNPROVEN_FOR:
-                words = f"{readable(each.name)}: {each.words}; since {since:%Y-%m-%d %H:%M} UTC"
-                yield Finding(Level.WARNING, "unproven", f"{GLOBAL}: {each.title}: {words}")
+                words = (
+                    f"{readable_name(each.name)}: {each.words}; since {since:%Y-%m-%d %H:%M} UTC"
+                )
+                yield HealthFinding(Level.WARNING, "unproven", f"{GLOBAL}: {each.title}: {words}")
 
 
-def of_services(site: Site, observed: Observed) -> Iterator[Finding]:
+def of_services(site: Site, observed: Observed) -> Iterator[HealthFinding]:
     """A service that does not run, cannot be worked with, or shows something else."""
     for name, state in sorted(observed.services.items()):
         if state.error:
-            yield Finding(Level.CRITICAL, "service", f"{name}: {state.error.what}")
+            yield HealthFinding(Level.CRITICAL, "service", f"{name}: {state.error.what}")
         elif state.refusal:
             running = "" if state.pid else f"{name} is not running: "
             remedy = "correct that, then run" if state.blamed else "run"
             words = f"{running}{state.in_the_way}: {remedy} `proxygen apply`"
-            yield Finding(Level.CRITICAL, "in-the-way", words)
+            yield HealthFinding(Level.CRITICAL, "in-the-way", words)
         elif state.pid is None:
-            yield Finding(Level.CRITICAL, "not-running", f"{name} is not running")
+            yield HealthFinding(Level.CRITICAL, "not-running", f"{name} is not running")
         elif state.installed.unserved:
-            yield Finding(
+            yield HealthFinding(
                 Level.CRITICAL, "not-served", f"{name} does not serve the right certificate"
             )
         elif late := owners_not_served(site, observed, name):
-            whose = ", ".join(map(readable, late[:3])) + (
+            whose = ", ".join(map(readable_name, late[:3])) + (
                 f" and {len(late) - 3} more" if len(late) > 3 else ""
             )
             words = f"{name} does not serve the renewed certificate of {whose}"
-            yield Finding(Level.CRITICAL, "not-renewed-there", f"{words}: see `proxygen apply`")
+            yield HealthFinding(
+                Level.CRITICAL, "not-renewed-there", f"{words}: see `proxygen apply`"
+            )
         elif state.installed.generation is None:
-            yield Finding(Level.WARNING, "not-set-up", f"{name} is not yet set up by proxygen")
+            yield HealthFinding(
+                Level.WARNING, "not-set-up", f"{name} is not yet set up by proxygen"
+            )
         if state.error is None:
             yield from noted_of(state)
 
 
-def noted_of(state: ServiceState) -> Iterator[Finding]:
+def noted_of(state: ServiceState) -> Iterator[HealthFinding]:
     """What was noted of a service that may serve all the same, as it had it before."""
     if state.installed.refused:
-        yield Finding(Level.WARNING, "refused", was_refused(state))
+        yield HealthFinding(Level.WARNING, "refused", was_refused(state))
     if state.installed.unasked:
-        yield Finding(Level.WARNING, "unasked", was_not_asked(state))
+        yield HealthFinding(Level.WARNING, "unasked", was_not_asked(state))
     if facts := state.facts:
         closed = facts.closed if isinstance(facts, WebFacts) else frozenset()
         for each in state.left_out:
             lost = each.part.name in closed or each.part.kind not in MILD
             level = Level.CRITICAL if lost else Level.WARNING
-            yield Finding(level, "left-out", sentence(each, state.name, facts))
+            yield HealthFinding(level, "left-out", left_out_sentence(each, state.name, facts))
 
 
-def of(wanted: Certificate, observed: Observed, now: datetime, limits: Limits) -> Iterator[Finding]:
+def certificate_findings(
+    wanted: Certificate, observed: Observed, now: datetime, limits: ExpiryThresholds
+) -> Iterator[HealthFinding]:
     """What is wrong with one certificate.
 
     Not one that a domain's own DNS holds up: that is no reason to wake the operator, and its
     contact is told.
     """
-    bundle, attempt = observed.bundles.get(wanted.owner), of_owner(wanted, observed, now)
+    bundle, last_failure = observed.bundles.get(wanted.owner), of_owner(wanted, observed, now)
     real = bundle if bundle and not bundle.stand_in else None
-    if is_theirs(wanted, observed, attempt, now):
+    if is_theirs(wanted, observed, last_failure, now):
         return
-    if attempt:
-        since, what = f"{attempt.since:%Y-%m-%d}", attempt.failure.what
-        words = f"{readable(wanted.owner)}: not obtained since {since}: {what}"
-        yield Finding(Level.WARNING, "not-obtained", words)
+    if last_failure:
+        since, what = f"{last_failure.since:%Y-%m-%d}", last_failure.failure.what
+        words = f"{readable_name(wanted.owner)}: not obtained since {since}: {what}"
+        yield HealthFinding(Level.WARNING, "not-obtained", words)
     elif real is None and wanted.owner != GLOBAL:
-        yield Finding(
-            Level.WARNING, "no-certificate", f"{readable(wanted.owner)}: no certificate yet"
+        yield HealthFinding(
+            Level.WARNING, "no-certificate", f"{readable_name(wanted.owner)}: no certificate yet"
         )
     if real is None:
         return
     if (level := nearness(real, now, limits)) != Level.OK:
-        yield Finding(level, "ending", f"{readable(wanted.owner)}: {time_left(real, now)}")
-    elif real.issuer not in SUPPLIED and now > renew_at(real) + GRACE and not attempt:
-        words = f"{readable(wanted.owner)}: renewal due since {renew_at(real):%Y-%m-%d}"
-        yield Finding(Level.WARNING, "renewal-due", words)
+        yield HealthFinding(
+            level, "ending", f"{readable_name(wanted.owner)}: {time_left(real, now)}"
+        )
+    elif real.issuer not in SUPPLIED and now > renew_at(real) + GRACE and not last_failure:
+        words = f"{readable_name(wanted.owner)}: renewal due since {renew_at(real):%Y-%m-%d}"
+        yield HealthFinding(Level.WARNING, "renewal-due", words)
 
 
 def is_theirs(
-    wanted: Certificate, observed: Observed, attempt: Attempt | None, now: datetime
+    wanted: Certificate, observed: Observed, last_failure: RememberedFailure | None, now: datetime
 ) -> bool:
     """Return whether nothing but a domain's own DNS holds its certificate up."""
-    held = holding(wanted, observed, attempt, None, now) if wanted.owner != GLOBAL else ()
-    codes = {each.trouble.code for each in held if each.trouble}
+    held = (
+        names_not_ready(wanted, observed, last_failure, None, now) if wanted.owner != GLOBAL else ()
+    )
+    codes = {each.obstacle.code for each in held if each.obstacle}
     return bool(codes) and not codes & OURS
 
 
-def nearness(bundle: Bundle, now: datetime, limits: Limits) -> Level:
+def nearness(bundle: Bundle, now: datetime, limits: ExpiryThresholds) -> Level:
     """Return how bad it is that the end of a certificate is as near as it is."""
     if now >= min(critical_from(bundle, limits), bundle.not_after):
         return Level.CRITICAL
     return Level.WARNING if now >= warning_from(bundle, limits) else Level.OK
 
 
-def warning_from(bundle: Bundle, limits: Limits) -> datetime:
+def warning_from(bundle: Bundle, limits: ExpiryThresholds) -> datetime:
     """Return from when on a certificate's end is near."""
     if limits.warning is not None:
         return bundle.not_after - limits.warning
@@ -198,7 +220,7 @@ def warning_from(bundle: Bundle, limits: Limits) -> datetime:
     return warned_from(bundle)
 
 
-def critical_from(bundle: Bundle, limits: Limits) -> datetime:
+def critical_from(bundle: Bundle, limits: ExpiryThresholds) -> datetime:
     """Return from when on a certificate's end is an emergency: its last 2 days, or 8 %."""
     if limits.critical is not None:
         return bundle.not_after - limits.critical
@@ -215,21 +237,26 @@ def time_left(bundle: Bundle, now: datetime) -> str:
     return f"expires in {left.days} days"
 
 
-def troubled(authority: Acme, observed: Observed, now: datetime) -> Iterator[Finding]:
+def failing_authority(
+    authority: Acme, observed: Observed, now: datetime
+) -> Iterator[HealthFinding]:
     """Yield that an authority cannot be used at present."""
-    if trouble := of_authority(authority, observed, now):
-        since = f"{trouble.since:%Y-%m-%d %H:%M} UTC"
-        words = f"{authority.directory} has issued nothing since {since}: {trouble.failure.what}"
-        yield Finding(Level.WARNING, "authority", words)
+    if authority_failure := of_authority(authority, observed, now):
+        since = f"{authority_failure.since:%Y-%m-%d %H:%M} UTC"
+        words = (
+            f"{authority.directory} has issued nothing since {since}: "
+            f"{authority_failure.failure.what}"
+        )
+        yield HealthFinding(Level.WARNING, "authority", words)
 
 
-def abandoned(observed: Observed) -> Iterator[Finding]:
+def abandoned_services(observed: Observed) -> Iterator[HealthFinding]:
     """Yield the services that left the model or this host: nothing renews their certificates."""
     for name in observed.gone:
         words = f"{name} was set up by proxygen, but is not on this host any more"
-        yield Finding(Level.WARNING, "gone", f"{words}: run `proxygen uninstall {name}`")
+        yield HealthFinding(Level.WARNING, "gone", f"{words}: run `proxygen uninstall {name}`")
     for name in observed.abandoned:
-        yield Finding(
+        yield HealthFinding(
             Level.WARNING,
             "abandoned",
             f"{name} is no longer in `services`; its certificate will expire",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from proxygen import __version__
 from proxygen.apply.outcome import Outcome
-from proxygen.assemble import Parts
+from proxygen.assemble import Installation
 from proxygen.errors import ServiceError, UsageError
 from proxygen.failure import Scope, failure
 from proxygen.host import files
@@ -22,10 +22,10 @@ from proxygen.model.layout import Layout
 from proxygen.model.site import Site
 from proxygen.names.states import State
 from proxygen.plan.observed import Observed
-from proxygen.plan.quota import CERTIFICATES_IN, Kind
+from proxygen.plan.quota import CERTIFICATES_IN, QuotaKind
 from proxygen.plan.renewal import SUPPLIED, renew_at
-from proxygen.plan.unserved import serves
-from proxygen.texts.names import named
+from proxygen.plan.unserved import is_serving
+from proxygen.texts.names import model_names
 
 if TYPE_CHECKING:
     import socket
@@ -56,23 +56,29 @@ class Figures:
     model_right: bool = True
 
 
-def figures(site: Site, parts: Parts, outcome: Outcome, took: timedelta) -> Figures | None:
+def round_figures(
+    site: Site, installation: Installation, outcome: Outcome, took: timedelta
+) -> Figures | None:
     """Return the figures after a round, None for one that was over before it looked."""
     if outcome.observed is None:
         return None
-    now = parts.now()
-    orders = {each.directory: ordered(parts, each, now) for each in site.authorities}
+    now = installation.now()
+    orders = {
+        each.directory: orders_last_week(installation, each, now) for each in site.authorities
+    }
     waiting, failures = len(outcome.waiting), len(outcome.failures)
     return Figures(site, outcome.observed, now, took, waiting, failures, orders)
 
 
-def ordered(parts: Parts, authority: Any, now: datetime) -> int:
+def orders_last_week(installation: Installation, authority: Any, now: datetime) -> int:
     """Return how many orders an authority got in the last 7 days."""
-    entries = parts.ledger(authority.directory).entries(now)
-    return sum(each.kind is Kind.ORDERED and each.at > now - CERTIFICATES_IN for each in entries)
+    entries = installation.ledger(authority.directory).entries(now)
+    return sum(
+        each.kind is QuotaKind.ORDERED and each.at > now - CERTIFICATES_IN for each in entries
+    )
 
 
-def needed(site: Site) -> bool:
+def needs_figures(site: Site) -> bool:
     """Return whether the model asks for figures; raise UsageError where they cannot be told."""
     wanted = site.metrics
     if wanted.file is None and wanted.port is None:
@@ -92,19 +98,19 @@ def needed(site: Site) -> bool:
     return True
 
 
-def write(layout: Layout, told: Figures) -> None:
+def write_figures(layout: Layout, told: Figures) -> None:
     """Write the text file that the model names, if any; raise ServiceError where it cannot be."""
-    if told.site.metrics.file is None or not needed(told.site):
+    if told.site.metrics.file is None or not needs_figures(told.site):
         return
     path = layout.host(str(told.site.metrics.file))
     try:
-        files.write(path, rendered(told), 0o644)
+        files.write(path, figures_text(told), 0o644)
     except OSError as error:
         unwritten = failure("figures-not-written", Scope.HOST, where=path, words=error)
         raise ServiceError(unwritten) from error
 
 
-def rendered(told: Figures) -> bytes:
+def figures_text(told: Figures) -> bytes:
     """Return the figures in Prometheus' text format."""
     from prometheus_client import CollectorRegistry, generate_latest
 
@@ -160,13 +166,15 @@ def of_certificates(told: Figures) -> Gauges:
 def of_failures(told: Figures) -> Gauges:
     """Yield what could not be obtained, and what waits."""
     known = {each.owner for each in told.site.certificates}
-    attempts = [each for of, each in sorted(told.observed.attempts.items()) if of in known]
+    attempts = [each for of, each in sorted(told.observed.failures.items()) if of in known]
     counts: Rows = [([each.of], each.count) for each in attempts]
     yield "certificate_failures", "failures in a row", "owner", counts
     moments = [([each.of], each.again.timestamp()) for each in attempts]
     words = "when what failed is tried again"
     yield "certificate_next_attempt_timestamp_seconds", words, "owner", moments
-    troubles: Rows = [([of], each.count) for of, each in sorted(told.observed.troubles.items())]
+    troubles: Rows = [
+        ([of], each.count) for of, each in sorted(told.observed.authority_failures.items())
+    ]
     words = "consecutive failures of an authority that issues no certificates at present"
     yield "authority_failures", words, "authority", troubles
     orders: Rows = [([of], count) for of, count in sorted((told.orders or {}).items())]
@@ -175,7 +183,7 @@ def of_failures(told: Figures) -> Gauges:
 
 def of_names(told: Figures) -> Gauges:
     """Yield how many of the names that an authority is to prove stand how."""
-    found = named(told.site, told.observed.bundles, told.observed.names, told.at)
+    found = model_names(told.site, told.observed.bundles, told.observed.names, told.at)
     counts = Counter(each.state for each in found)
     rows: Rows = [([state.value], counts[state]) for state in State]
     yield "names", "names that an authority is to prove, by state", "state", rows
@@ -186,7 +194,7 @@ def of_services(told: Figures) -> Gauges:
     states = sorted(told.observed.services.items())
     running: Rows = [([name], state.pid is not None) for name, state in states]
     yield "service_running", "1 while its master process runs", "service", running
-    right: Rows = [([name], serves(state)) for name, state in states]
+    right: Rows = [([name], is_serving(state)) for name, state in states]
     yield "service_served_as_wanted", "1 while it serves what is wanted", "service", right
 
 
@@ -208,10 +216,10 @@ def of_the_round(told: Figures) -> Gauges:
 # Over HTTP.
 
 
-class Answer(BaseHTTPRequestHandler):
+class MetricsHandler(BaseHTTPRequestHandler):
     """Answers GET /metrics with what was published last."""
 
-    server: Server
+    server: MetricsServer
     server_version = "proxygen"
     sys_version = ""
     timeout = PATIENCE
@@ -231,7 +239,7 @@ class Answer(BaseHTTPRequestHandler):
         """Log nothing: who looks does so every few seconds."""
 
 
-class Server(ThreadingHTTPServer):
+class MetricsServer(ThreadingHTTPServer):
     """Answers over HTTP; ``publish`` what to, as often as there is something new.
 
     The server of Prometheus' client takes any number of connections for any time, and writes the
@@ -249,13 +257,13 @@ class Server(ThreadingHTTPServer):
         self.free = threading.BoundedSemaphore(MOST_AT_ONCE)
         self.clients: list[socket.socket] = []
         self.text: Callable[[], bytes] = bytes
-        super().__init__((address, port), Answer)
+        super().__init__((address, port), MetricsHandler)
         self.thread = threading.Thread(target=self.serve_forever, name="metrics", daemon=True)
         self.thread.start()
 
     def publish(self, told: Figures) -> None:
         """Answer with these figures from now on."""
-        self.text = cache(partial(rendered, told))
+        self.text = cache(partial(figures_text, told))
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Answer a connection in a thread of its own; of too many, the oldest one ends.

@@ -8,16 +8,23 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from proxygen.apply.outcome import Count, nothing
-from proxygen.assemble import Parts
-from proxygen.model.hosts import readable
+from proxygen.apply.outcome import Count, tell_nobody
+from proxygen.assemble import Installation
+from proxygen.model.hosts import readable_name
 from proxygen.model.site import Site
 from proxygen.names.causes import Cause
-from proxygen.names.findings import reason, sentence
-from proxygen.names.states import Evidence, Finding, Known, Names, Refusal, looked
-from proxygen.observe.site import names as known_names
-from proxygen.stores import answered
-from proxygen.texts.names import Named, named
+from proxygen.names.findings import finding_sentence, reason_words
+from proxygen.names.states import (
+    Evidence,
+    Finding,
+    NameState,
+    NameStates,
+    Refusal,
+    state_after_check,
+)
+from proxygen.observe.site import stored_names as known_names
+from proxygen.stores import challenge_answers
+from proxygen.texts.names import ModelName, model_names
 
 OTHER = "other"
 """Stands for the states of names that no authority has to prove."""
@@ -28,98 +35,104 @@ class NamesReport:
     """How *names* stand at a moment."""
 
     at: datetime
-    names: tuple[Named, ...]
+    names: tuple[ModelName, ...]
 
     def as_json(self) -> dict[str, Any]:
         """Return it as ``--json`` prints it."""
         return {
             "at": self.at.isoformat(),
-            "counts": dict(Counter(word(each) for each in self.names)),
+            "counts": dict(Counter(state_word(each) for each in self.names)),
             "not_checked": sum(each.is_unseen for each in self.names),
             "names": [name_json(each, self.at) for each in self.names],
         }
 
 
-def names_report(site: Site, parts: Parts) -> NamesReport:
+def names_report(site: Site, installation: Installation) -> NamesReport:
     """Return how every name of the model stands, as far as is known."""
-    now, answers = parts.now(), answered.of_all(parts.own)
-    known = known_names(site, parts)
-    return NamesReport(now, tuple(named(site, parts.bundles.all(), known, now, answers)))
+    now, answers = installation.now(), challenge_answers.of_all(installation.own)
+    known = known_names(site, installation)
+    return NamesReport(
+        now, tuple(model_names(site, installation.bundles.all(), known, now, answers))
+    )
 
 
 def checked_now(
-    names: Collection[Named], site: Site, parts: Parts, count: Count = nothing
-) -> list[Named]:
+    names: Collection[ModelName], site: Site, installation: Installation, count: Count = tell_nobody
+) -> list[ModelName]:
     """Return the names as they stand after a check now; nothing of it is kept."""
-    from proxygen.apply.preflight import looked_now
+    from proxygen.apply.preflight import check_names_now
 
-    found = looked_now(site, parts, {each.owner.key for each in names}, count)
-    known = {owner: dict(names) for owner, names in parts.names.all().items()}
+    found = check_names_now(site, installation, {each.owner.key for each in names}, count)
+    known = {owner: dict(names) for owner, names in installation.names.all().items()}
     for (owner, name), evidence in found.items():
         of_it = known.setdefault(owner, {})
-        of_it[name] = as_looked(of_it, name, evidence)
-    answers = answered.of_all(parts.own)
+        of_it[name] = state_as_checked(of_it, name, evidence)
+    answers = challenge_answers.of_all(installation.own)
     if answers:  # a challenge that came back was answered, whatever was seen before
         proven = {name for (_, name), each in found.items() if not each.grave and not each.is_blind}
         answers = replace(answers, silent=answers.silent - proven)
     wanted = {each.name for each in names}
-    every = named(site, parts.bundles.all(), known, parts.now(), answers)
+    every = model_names(site, installation.bundles.all(), known, installation.now(), answers)
     return [each for each in every if each.name in wanted]
 
 
-def as_looked(names: Names, name: str, evidence: Evidence) -> Known:
+def state_as_checked(names: NameStates, name: str, evidence: Evidence) -> NameState:
     """Return what would be known; the next check is due as before, since nothing is kept."""
     former = names.get(name)
-    known = looked(former, name, evidence, 0.0)
-    return replace(known, look_at=former.look_at) if former else known
+    name_state = state_after_check(former, name, evidence, 0.0)
+    return replace(name_state, look_at=former.look_at) if former else name_state
 
 
-def word(each: Named) -> str:
+def state_word(each: ModelName) -> str:
     """Return the state of a name as it is typed."""
     return each.state.value if each.state else OTHER
 
 
-def name_json(each: Named, now: datetime) -> dict[str, Any]:
+def name_json(each: ModelName, now: datetime) -> dict[str, Any]:
     """Return what is to be said of one name, as ``--json`` prints it."""
-    known, again = each.known, each.next_look
-    refusal = known.refusal if known else None
-    shown = readable(each.name)
+    name_state, again = each.name_state, each.next_check
+    refusal = name_state.refusal if name_state else None
+    shown = readable_name(each.name)
     return {
         "name": each.name,
         "unicode": shown.partition(" ")[0],
         "owner": each.owner.key,
-        "state": word(each),
+        "state": state_word(each),
         "words": each.words,
-        "since": moment(each.since),
-        "next_check": moment(max(again, now)) if again else None,
-        "joins_at": moment(each.joins_at),
+        "since": moment_json(each.since),
+        "next_check": moment_json(max(again, now)) if again else None,
+        "joins_at": moment_json(each.joins_at),
         "covered": each.is_covered,
-        "not_after": moment(each.bundle.not_after) if each.bundle and each.is_covered else None,
+        "not_after": moment_json(each.bundle.not_after)
+        if each.bundle and each.is_covered
+        else None,
         "at_risk": each.is_at_risk,
         "challenge": each.wanted.challenge if each.state and each.wanted else None,
         "answered": each.answered,
         "unchecked": each.is_unchecked,
-        "checks": known.looks if known else 0,
-        "dropped": moment(known.dropped) if known else None,
-        "evidence": evidence(known.evidence) if known and known.evidence else None,
-        "refusal": refused(refusal) if refusal else None,
+        "checks": name_state.looks if name_state else 0,
+        "dropped": moment_json(name_state.dropped) if name_state else None,
+        "evidence": evidence_json(name_state.evidence)
+        if name_state and name_state.evidence
+        else None,
+        "refusal": refusal_json(refusal) if refusal else None,
     }
 
 
-def refused(refusal: Refusal) -> dict[str, Any]:
+def refusal_json(refusal: Refusal) -> dict[str, Any]:
     """Return why an authority refused a name, or was not asked, as ``--json`` prints it."""
     why = refusal.failure
     told = {"what": why.what if why else None, "failure": why.as_json() if why else None}
-    moments = {at: moment(getattr(refusal, at)) for at in ("at", "since", "again")}
+    moments = {at: moment_json(getattr(refusal, at)) for at in ("at", "since", "again")}
     return asdict(refusal) | moments | told
 
 
-def moment(each: datetime | None) -> str | None:
+def moment_json(each: datetime | None) -> str | None:
     """Return a moment as ``--json`` prints it."""
     return each.isoformat() if each else None
 
 
-def evidence(found: Evidence) -> dict[str, Any]:
+def evidence_json(found: Evidence) -> dict[str, Any]:
     """Return what a check found, as ``--json`` prints it."""
     return {
         "at": found.at.isoformat(),
@@ -128,20 +141,20 @@ def evidence(found: Evidence) -> dict[str, Any]:
         "caa": list(found.caa),
         "servers": list(found.servers),
         "source": found.source,
-        "findings": [*map(finding, found.findings)],
+        "findings": [*map(finding_json, found.findings)],
     }
 
 
-def finding(each: Finding) -> dict[str, Any]:
+def finding_json(each: Finding) -> dict[str, Any]:
     """Return a finding with its facts, as ``--json`` prints it."""
-    return {"grave": each.grave} | because(each.as_cause()) | {"words": sentence(each)}
+    return {"grave": each.grave} | cause_json(each.as_cause()) | {"words": finding_sentence(each)}
 
 
-def because(each: Cause) -> dict[str, Any]:
+def cause_json(each: Cause) -> dict[str, Any]:
     """Return why something is so, as ``--json`` prints it."""
     return {
         "code": each.code,
         "facts": dict(each.facts),
-        "because": [*map(because, each.because)],
-        "words": reason(each),
+        "because": [*map(cause_json, each.because)],
+        "words": reason_words(each),
     }

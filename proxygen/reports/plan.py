@@ -14,8 +14,8 @@ from proxygen.observe import named_files
 from proxygen.observe.site import observe
 from proxygen.plan.steps import Issue, Plan
 from proxygen.reconcile import make_plan
-from proxygen.texts.bounds import bounded
-from proxygen.texts.names import Named, not_ready
+from proxygen.texts.bounds import bounded_warnings
+from proxygen.texts.names import ModelName, not_ready
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +26,11 @@ class PlanReport:
     """
 
     plan: Plan
-    acme: tuple[named_files.Named, ...]
-    files: tuple[named_files.Supplied, ...]
+    acme: tuple[named_files.NamedFile, ...]
+    files: tuple[named_files.SuppliedCertificate, ...]
     set_aside: tuple[SetAside, ...]
     held_back: tuple[Removal, ...]
-    names: tuple[Named, ...]
+    names: tuple[ModelName, ...]
 
     @property
     def exit_code(self) -> int:
@@ -44,7 +44,7 @@ class PlanReport:
     def as_json(self, *, diffs: bool) -> dict[str, Any]:
         """Return it as ``--json`` prints it, with *diffs* of all files or without."""
         return self.plan.as_json(diffs=diffs) | {
-            "warnings": [*map(words_json, bounded(self.plan.warnings))],
+            "warnings": [*map(words_json, bounded_warnings(self.plan.warnings))],
             "acme": [each.as_json() for each in self.acme],
             "files": [each.as_json() for each in self.files],
             "set_aside": [each.as_json() for each in self.set_aside],
@@ -54,19 +54,19 @@ class PlanReport:
 
 def plan_report(layout: Layout) -> PlanReport:
     """Return what `apply` would do; reads and asks, but changes nothing."""
-    site = assemble.site(layout)
-    parts = assemble.parts(layout, lambda: datetime.now(UTC))
-    observed = observe(site, parts)
-    plan = make_plan(site, parts, observed)
+    site = assemble.read_site(layout)
+    installation = assemble.build_installation(layout, lambda: datetime.now(UTC))
+    observed = observe(site, installation)
+    plan = make_plan(site, installation, observed)
     issues = (step for step in plan.steps if isinstance(step, Issue) and not step.stand_in)
     wanted = [*(step.certificate for step in issues), *(each.certificate for each in plan.waiting)]
-    acme = named_files.of_authorities(site, parts.store)
-    files = named_files.certificates(wanted, parts.now(), parts.store)
+    acme = named_files.of_authorities(site, installation.store)
+    files = named_files.supplied_certificates(wanted, installation.now(), installation.store)
     return PlanReport(
         plan,
         tuple(each for each in acme if not each.is_usable),
         tuple(each for each in files if not each.is_usable),
         site.set_aside,
         site.held_back,
-        tuple(not_ready(site, observed, parts.now())),
+        tuple(not_ready(site, observed, installation.now())),
     )

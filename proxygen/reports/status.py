@@ -10,46 +10,46 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from proxygen import assemble
-from proxygen.assemble import Parts
+from proxygen.assemble import Installation
 from proxygen.errors import Coded, words_json
 from proxygen.host import processes
 from proxygen.model.certificate import GLOBAL, Bundle, Certificate, RenewalInfo
 from proxygen.model.former import Removal, SetAside
-from proxygen.model.layout import Layout, stem
+from proxygen.model.layout import Layout, file_stem
 from proxygen.model.site import Owner, Site
-from proxygen.model.views import serving
+from proxygen.model.views import serving_bundle
 from proxygen.observe.site import observe
-from proxygen.plan.backoff import Attempt
-from proxygen.plan.compare import is_local, issues
+from proxygen.plan.backoff import RememberedFailure
+from proxygen.plan.compare import due_issues, is_local
 from proxygen.plan.failures import of_authority, of_owner
 from proxygen.plan.observed import Observed
 from proxygen.plan.renewal import SUPPLIED, Reason, renew_at, warned_from
-from proxygen.plan.schedule import Schedule, forecast
-from proxygen.plan.steps import Forecast, Issue, Waiting
-from proxygen.plan.unserved import showing
-from proxygen.reports.by_cause import next_attempt
-from proxygen.stores.outbox import Letterbox, Trouble, letters_wait
-from proxygen.texts.bounds import bounded
-from proxygen.texts.names import Named, troubled
-from proxygen.texts.warnings import warnings
+from proxygen.plan.schedule import Schedule, forecast_issuance
+from proxygen.plan.steps import Forecast, Issue, PostponedOrder
+from proxygen.plan.unserved import services_showing
+from proxygen.reports.by_cause import next_try
+from proxygen.stores.outbox import DeliveryFailure, Outbox, mails_wait
+from proxygen.texts.bounds import bounded_warnings
+from proxygen.texts.names import ModelName, names_with_failure
+from proxygen.texts.warnings import site_warnings
 
 if TYPE_CHECKING:
     from proxygen.apply.hooks import Ran
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class OwnerLine:
     """What is to be said of one owner."""
 
     owner: Owner
     own: bool
     bundle: Bundle | None
     services: tuple[str, ...]
-    attempt: Attempt | None
+    last_failure: RememberedFailure | None
     due: Reason | None = None
-    waiting: Waiting | None = None
+    postponed: PostponedOrder | None = None
     hooks: tuple[Ran, ...] = ()
-    unproven: tuple[Named, ...] = ()
+    names_left_out: tuple[ModelName, ...] = ()
 
     def as_json(self, now: datetime) -> dict[str, Any]:
         """Return the line as ``--json`` prints it."""
@@ -60,31 +60,31 @@ class Line:
             "names": list(self.owner.names),
             "contact": self.owner.contact,
             "wanted": wanted.issuer if wanted else GLOBAL,
-            "authorities": authorities(wanted),
+            "authorities": authorities_json(wanted),
             "served_with": served_with(self),
-            "certificate": certificate(bundle, now) if bundle else None,
+            "certificate": certificate_json(bundle, now) if bundle else None,
             "services": list(self.services),
             "due": {"code": self.due.code, "words": self.due.words} if self.due else None,
-            "postponed": self.waiting.as_json() if self.waiting else None,
-            "names_left_out": [unproven(each) for each in self.unproven],
-            "last_error": error(self.attempt) if self.attempt else None,
+            "postponed": self.postponed.as_json() if self.postponed else None,
+            "names_left_out": [unready_json(each) for each in self.names_left_out],
+            "last_error": error_json(self.last_failure) if self.last_failure else None,
             "hooks": [each.as_json() for each in self.hooks],
         }
 
 
-def unproven(each: Named) -> dict[str, Any]:
+def unready_json(each: ModelName) -> dict[str, Any]:
     """Return what is known of a name that cannot be proven; `proxygen names` knows more."""
     since = each.since.isoformat() if each.since else None
     return {"name": each.name, "state": each.state, "since": since, "words": each.words}
 
 
-def authorities(wanted: Certificate | None) -> list[dict[str, Any]]:
+def authorities_json(wanted: Certificate | None) -> list[dict[str, Any]]:
     """Return the authorities to ask, the preferred one first."""
     asked = wanted.authorities if wanted else ()
     return [{"directory": each.directory, "profile": each.profile or None} for each in asked]
 
 
-def certificate(bundle: Bundle, now: datetime) -> dict[str, Any]:
+def certificate_json(bundle: Bundle, now: datetime) -> dict[str, Any]:
     """Return what is known of a certificate that was issued."""
     return {
         "owner": bundle.owner,
@@ -96,9 +96,9 @@ def certificate(bundle: Bundle, now: datetime) -> dict[str, Any]:
         "not_before": bundle.not_before.isoformat(),
         "not_after": bundle.not_after.isoformat(),
         "days_left": (bundle.not_after - now).days,
-        "renew_at": renew_at(bundle).isoformat() if renews(bundle) else None,
+        "renew_at": renew_at(bundle).isoformat() if is_renewed(bundle) else None,
         "alerts_from": warned_from(bundle).isoformat(),
-        "renewal_info": suggested(bundle.renewal) if bundle.renewal else None,
+        "renewal_info": suggestion_json(bundle.renewal) if bundle.renewal else None,
         "replace": bundle.replace,
         "serial": bundle.serial,
         "identifier": bundle.identifier or None,
@@ -109,7 +109,7 @@ def certificate(bundle: Bundle, now: datetime) -> dict[str, Any]:
     }
 
 
-def suggested(told: RenewalInfo) -> dict[str, Any]:
+def suggestion_json(told: RenewalInfo) -> dict[str, Any]:
     """Return what the authority suggested (RFC 9773 section 4.2), and when it is polled again."""
     return {
         "window_start": told.start.isoformat() if told.start else None,
@@ -120,26 +120,26 @@ def suggested(told: RenewalInfo) -> dict[str, Any]:
     }
 
 
-def error(attempt: Attempt) -> dict[str, Any]:
+def error_json(last_failure: RememberedFailure) -> dict[str, Any]:
     """Return the last failure, how often in a row, and when it is tried again."""
     return {
-        "at": attempt.at.isoformat(),
-        "since": attempt.since.isoformat(),
-        "count": attempt.count,
-        "next_attempt": attempt.again.isoformat(),
-        "what": attempt.failure.what,
-        "remedy": attempt.failure.remedy or None,
-        "problem": attempt.failure.problem,
-        "words": attempt.failure.words,
-        "failure": attempt.failure.as_json(),
+        "at": last_failure.at.isoformat(),
+        "since": last_failure.since.isoformat(),
+        "count": last_failure.count,
+        "next_attempt": last_failure.again.isoformat(),
+        "what": last_failure.failure.what,
+        "remedy": last_failure.failure.remedy or None,
+        "problem": last_failure.failure.problem,
+        "words": last_failure.failure.words,
+        "failure": last_failure.failure.as_json(),
     }
 
 
 def scheduled_of(
     due: tuple[Issue, ...],
-    unprovable: tuple[Waiting, ...],
+    unprovable: tuple[PostponedOrder, ...],
     site: Site,
-    parts: Parts,
+    installation: Installation,
     observed: Observed,
 ) -> Schedule:
     """Return which of the due certificates would be asked for now, and which wait.
@@ -148,10 +148,10 @@ def scheduled_of(
     """
     if not due:
         return Schedule(waiting=unprovable)
-    from proxygen.obtain import scheduling
+    from proxygen.obtain import schedule_orders
 
     orders = [step for step in due if not is_local(step)]
-    scheduled = scheduling(orders, site, parts, observed, ())
+    scheduled = schedule_orders(orders, site, installation, observed, ())
     return replace(scheduled, waiting=(*scheduled.waiting, *unprovable))
 
 
@@ -163,14 +163,14 @@ class StatusReport:
     """
 
     at: datetime
-    lines: tuple[Line, ...]
+    lines: tuple[OwnerLine, ...]
     observed: Observed
-    failing: tuple[Attempt, ...]
+    failing: tuple[RememberedFailure, ...]
     forecast: Forecast | None
     set_aside: tuple[SetAside, ...]
     held_back: tuple[Removal, ...]
     warnings: tuple[Coded, ...]
-    mail: Mail
+    mail: OutboxState
     daemon: bool
 
     def as_json(self) -> dict[str, Any]:
@@ -178,14 +178,14 @@ class StatusReport:
         return {
             "at": self.at.isoformat(),
             "owners": [each.as_json(self.at) for each in self.lines],
-            "services": [service(name, self.observed) for name in self.observed.services],
+            "services": [service_words(name, self.observed) for name in self.observed.services],
             "abandoned": list(self.observed.abandoned),
             "gone": list(self.observed.gone),
-            "failing_authorities": [{"authority": e.of} | error(e) for e in self.failing],
+            "failing_authorities": [{"authority": e.of} | error_json(e) for e in self.failing],
             "forecast": self.forecast.as_json() if self.forecast else None,
             "set_aside": [each.as_json() for each in self.set_aside],
             "held_back": [each.as_json() for each in self.held_back],
-            "warnings": [*map(words_json, bounded(self.warnings))],
+            "warnings": [*map(words_json, bounded_warnings(self.warnings))],
             "mail": self.mail.as_json(),
             "daemon": self.daemon,
         }
@@ -193,83 +193,83 @@ class StatusReport:
 
 def status_report(layout: Layout, now: datetime) -> StatusReport:
     """Return how everything is, from what is stored and what runs; nothing is connected to."""
-    site = assemble.site(layout)
-    parts = assemble.parts(layout, lambda: now)
-    observed = observe(site, parts)
-    due, unprovable = issues(site, observed, now)
-    scheduled = scheduled_of(due, unprovable, site, parts, observed)
+    site = assemble.read_site(layout)
+    installation = assemble.build_installation(layout, lambda: now)
+    observed = observe(site, installation)
+    due, unprovable = due_issues(site, observed, now)
+    scheduled = scheduled_of(due, unprovable, site, installation, observed)
     return StatusReport(
         at=now,
-        lines=tuple(with_hooks(gathered(site, observed, due, scheduled, now), parts)),
+        lines=tuple(with_hooks(owner_lines(site, observed, due, scheduled, now), installation)),
         observed=observed,
-        failing=tuple(troubles(site, observed, now)),
+        failing=tuple(failing_authorities(site, observed, now)),
         forecast=forecast_of(site, scheduled),
         set_aside=site.set_aside,
         held_back=site.held_back,
-        warnings=warnings(site, observed, now),
-        mail=Mail.of(parts),
-        daemon=runs(layout),
+        warnings=site_warnings(site, observed, now),
+        mail=OutboxState.of(installation),
+        daemon=daemon_runs(layout),
     )
 
 
 def forecast_of(site: Site, scheduled: Schedule) -> Forecast | None:
     """Return when all will be there that limits hold up; None where they hold up none."""
-    return forecast(scheduled, sum(bool(each.authorities) for each in site.certificates))
+    return forecast_issuance(scheduled, sum(bool(each.authorities) for each in site.certificates))
 
 
-def troubles(site: Site, observed: Observed, now: datetime) -> list[Attempt]:
+def failing_authorities(site: Site, observed: Observed, now: datetime) -> list[RememberedFailure]:
     """Return the troubles of the authorities that the model names, in its order."""
     found = (of_authority(each, observed, now) for each in site.authorities)
     return [each for each in found if each]
 
 
-def gathered(
+def owner_lines(
     site: Site, observed: Observed, due: Iterable[Issue], scheduled: Schedule, now: datetime
-) -> list[Line]:
+) -> list[OwnerLine]:
     """Return a line for every owner, the global one first."""
     reasons = {each.certificate.owner: each.reason for each in due}
     waiting = {each.owner: each for each in scheduled.waiting}
-    names: dict[str, tuple[Named, ...]] = {}
-    for named in troubled(site, observed, now):
+    names: dict[str, tuple[ModelName, ...]] = {}
+    for named in names_with_failure(site, observed, now):
         names[named.owner.key] = (*names.get(named.owner.key, ()), named)
-    lines = (line(owner, observed, now) for owner in site.owners)
+    lines = (owner_line(owner, observed, now) for owner in site.owners)
     return [
         replace(
             each,
             due=reasons.get(each.owner.key),
-            waiting=waiting.get(each.owner.key),
-            unproven=names.get(each.owner.key, ()),
+            postponed=waiting.get(each.owner.key),
+            names_left_out=names.get(each.owner.key, ()),
         )
         for each in lines
     ]
 
 
-def line(owner: Owner, observed: Observed, now: datetime) -> Line:
+def owner_line(owner: Owner, observed: Observed, now: datetime) -> OwnerLine:
     """Return the line of one owner."""
-    own = serving(owner, observed.bundles)
+    own = serving_bundle(owner, observed.bundles)
     bundle = own or observed.bundles.get(GLOBAL)
-    services = tuple(showing(owner, observed))
-    attempt = of_owner(owner.certificate, observed, now) if owner.certificate else None
-    return Line(owner, own is not None, bundle, services, attempt)
+    services = tuple(services_showing(owner, observed))
+    last_failure = of_owner(owner.certificate, observed, now) if owner.certificate else None
+    return OwnerLine(owner, own is not None, bundle, services, last_failure)
 
 
-def with_hooks(lines: list[Line], parts: Parts) -> list[Line]:
+def with_hooks(lines: list[OwnerLine], installation: Installation) -> list[OwnerLine]:
     """Return the lines with how the last runs of hooks went; what is not there is not read."""
-    there = {key.rpartition("/")[2] for key in parts.own.keys("hooks/runs")}
+    there = {key.rpartition("/")[2] for key in installation.own.keys("hooks/runs")}
     if not there:
         return lines
     from proxygen.apply import hooks
 
     return [
-        replace(each, hooks=hooks.runs(parts.own, each.owner.key))
-        if stem(each.owner.key) in there
+        replace(each, hooks=hooks.last_runs(installation.own, each.owner.key))
+        if file_stem(each.owner.key) in there
         else each
         for each in lines
     ]
 
 
 @dataclass(frozen=True, slots=True)
-class Mail:
+class OutboxState:
     """Letters that wait: how many, the *oldest* since when, *again* is when the next is tried.
 
     *trouble*: why none can be delivered.
@@ -278,16 +278,16 @@ class Mail:
     waiting: int
     oldest: datetime | None = None
     again: datetime | None = None
-    trouble: Trouble | None = None
+    trouble: DeliveryFailure | None = None
 
     @classmethod
-    def of(cls, parts: Parts) -> Mail:
+    def of(cls, installation: Installation) -> OutboxState:
         """Return what waits in the letterbox."""
-        box = Letterbox(parts.store)
-        found = box.waiting().values()
+        outbox = Outbox(installation.store)
+        found = outbox.waiting().values()
         if not found:
             return cls(0)
-        trouble = box.trouble()
+        trouble = outbox.delivery_failure()
         agains = (each.again or each.since for each in found)
         again = trouble.again if trouble else min(agains)
         return cls(len(found), min(each.since for each in found), again, trouble)
@@ -295,8 +295,8 @@ class Mail:
     def line(self, now: datetime) -> str:
         """Return it as a line."""
         why = f": {self.trouble.failure.what}" if self.trouble else ""
-        then = next_attempt(self.again or now, now)
-        return f"{letters_wait(self.waiting)} for the mail server{why}; {then}"
+        then = next_try(self.again or now, now)
+        return f"{mails_wait(self.waiting)} for the mail server{why}; {then}"
 
     def as_json(self) -> dict[str, Any]:
         """Return it as ``--json`` prints it."""
@@ -304,11 +304,11 @@ class Mail:
             "waiting": self.waiting,
             "oldest": self.oldest.isoformat() if self.oldest else None,
             "next_attempt": self.again.isoformat() if self.again else None,
-            "last_error": trouble_json(self.trouble) if self.trouble else None,
+            "last_error": delivery_json(self.trouble) if self.trouble else None,
         }
 
 
-def trouble_json(trouble: Trouble) -> dict[str, Any]:
+def delivery_json(trouble: DeliveryFailure) -> dict[str, Any]:
     """Return why no letter can be delivered, as ``--json`` prints it."""
     return {
         "what": trouble.failure.what,
@@ -318,7 +318,7 @@ def trouble_json(trouble: Trouble) -> dict[str, Any]:
     }
 
 
-def runs(layout: Layout) -> bool:
+def daemon_runs(layout: Layout) -> bool:
     """Return whether the daemon runs.
 
     It holds this lock, with its process id in it; its program is ours, or Python's.
@@ -327,12 +327,12 @@ def runs(layout: Layout) -> bool:
     return any(processes.master(layout.watch / "lock", program) for program in programs)
 
 
-def renews(bundle: Bundle) -> bool:
+def is_renewed(bundle: Bundle) -> bool:
     """Return whether proxygen renews it; a supplied one is the administrator's."""
     return bundle.issuer not in SUPPLIED
 
 
-def served_with(line: Line) -> str:
+def served_with(line: OwnerLine) -> str:
     """Return whose certificate serves the owner's URL."""
     if line.owner.host is None:
         return "global URL"
@@ -343,7 +343,7 @@ def served_with(line: Line) -> str:
     return "own" if line.own else GLOBAL
 
 
-def service(name: str, observed: Observed) -> dict[str, Any]:
+def service_words(name: str, observed: Observed) -> dict[str, Any]:
     """Return what is to be said of one service."""
     state = observed.services[name]
     return {

@@ -15,16 +15,16 @@ from proxygen.errors import (
     Mistake,
     ModelError,
     UsageError,
-    coded,
+    coded_words,
     words_json,
 )
-from proxygen.host.additions import additions
+from proxygen.host.additions import read_additions
 from proxygen.model.former import Removal, SetAside
 from proxygen.model.layout import Layout
 from proxygen.observe import named_files
 from proxygen.stores import Store
-from proxygen.texts.bounds import bounded
-from proxygen.texts.nginx_lookups import looked_up_at_the_start
+from proxygen.texts.bounds import bounded_warnings
+from proxygen.texts.nginx_lookups import names_nginx_resolves
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +38,9 @@ class ValidationReport:
     set_aside: tuple[SetAside, ...]
     held_back: tuple[Removal, ...]
     warnings: tuple[Coded, ...]
-    acme: tuple[named_files.Named, ...]
-    adopt: tuple[named_files.Named, ...]
-    files: tuple[named_files.Supplied, ...]
+    acme: tuple[named_files.NamedFile, ...]
+    adopt: tuple[named_files.NamedFile, ...]
+    files: tuple[named_files.SuppliedCertificate, ...]
 
     @property
     def exit_code(self) -> int:
@@ -62,7 +62,7 @@ class ValidationReport:
             "mistakes": [each.as_json() for each in self.mistakes[:MOST_MISTAKES]],
             "set_aside": [each.as_json() for each in self.set_aside],
             "held_back": [each.as_json() for each in self.held_back],
-            "warnings": [*map(words_json, bounded(self.warnings))],
+            "warnings": [*map(words_json, bounded_warnings(self.warnings))],
             "acme": [each.as_json() for each in self.acme],
             "adopt": [each.as_json() for each in self.adopt],
             "files": [each.as_json() for each in self.files],
@@ -72,9 +72,9 @@ class ValidationReport:
 
 def validation_report(layout: Layout, now: datetime) -> ValidationReport:
     """Read the model and what it names; raise ModelError where the main file is wrong."""
-    site = assemble.site(layout)
+    site = assemble.read_site(layout)
     wanted, store = tuple(site.certificates), store_of(layout)
-    looked_up = looked_up_at_the_start(additions(layout))
+    looked_up = names_nginx_resolves(read_additions(layout))
     return ValidationReport(
         file=layout.config,
         domains=len(site.domains),
@@ -82,16 +82,16 @@ def validation_report(layout: Layout, now: datetime) -> ValidationReport:
         mistakes=tuple(site.mistakes),
         set_aside=site.set_aside,
         held_back=site.held_back,
-        warnings=(*coded("unbounded", site.warnings), *coded("looked-up", looked_up)),
+        warnings=(*coded_words("unbounded", site.warnings), *coded_words("looked-up", looked_up)),
         acme=tuple(named_files.of_authorities(site, store)),
-        adopt=tuple(named_files.adoptable(site, now, store)),
-        files=tuple(named_files.certificates(wanted, now, store)),
+        adopt=tuple(named_files.adoptable_certificates(site, now, store)),
+        files=tuple(named_files.supplied_certificates(wanted, now, store)),
     )
 
 
 def store_of(layout: Layout) -> Store | None:
     """Return the store, which knows what was too costly to read; None where it cannot be asked."""
     try:
-        return assemble.opened(layout)
+        return assemble.shared_store(layout)
     except (UsageError, OSError):
         return None

@@ -25,7 +25,7 @@ from proxygen.services import (
     Wanted,
 )
 from proxygen.services.mail_endpoints import endpoints
-from proxygen.services.service_answers import too_old, understood, version_in
+from proxygen.services.service_answers import too_old, understand_answer, version_in
 from proxygen.services.service_includes import matched_by
 from proxygen.services.service_kind import ServiceKind
 
@@ -72,15 +72,15 @@ class DovecotFacts(Facts):
 
 
 @dataclass(slots=True)
-class Block:
+class DovecotBlock:
     """A block of dovecot's configuration: ``kind name { settings and further blocks }``."""
 
     kind: str = ""
     name: str = ""
     settings: dict[str, str] = field(default_factory=dict)
-    blocks: list[Block] = field(default_factory=list)
+    blocks: list[DovecotBlock] = field(default_factory=list)
 
-    def named(self, kind: str) -> Iterator[Block]:
+    def named(self, kind: str) -> Iterator[DovecotBlock]:
         """Return the blocks of *kind* in it."""
         return (block for block in self.blocks if block.kind == kind)
 
@@ -95,26 +95,26 @@ class Block:
         return f"{self.kind} {self.name}".strip()
 
 
-def parse(text: str) -> Block:
+def parse_doveconf(text: str) -> DovecotBlock:
     """Return the output of ``doveconf``: one setting, one ``{`` or one ``}`` a line.
 
     Other lines, such as those of a value of several lines, are ignored.
     """
-    root = Block()
+    root = DovecotBlock()
     open_blocks = [root]
     for line in map(str.strip, text.splitlines()):
         if line == "}":
             open_blocks = open_blocks[:-1] or [root]
         elif found := re.fullmatch(r"(\w+) *= *(.*)", line):
-            open_blocks[-1].settings[found[1]] = unquoted(found[2])
+            open_blocks[-1].settings[found[1]] = unquote_value(found[2])
         elif found := re.fullmatch(r"(\w+)(?: +(.*?))? *\{", line):
-            block = Block(found[1], unquoted(found[2] or ""))
+            block = DovecotBlock(found[1], unquote_value(found[2] or ""))
             open_blocks[-1].blocks.append(block)
             open_blocks.append(block)
     return root
 
 
-def unquoted(value: str) -> str:
+def unquote_value(value: str) -> str:
     """Return *value* without its quotes."""
     if len(value) > 1 and value[0] == value[-1] == '"':
         return re.sub(r"\\(.)", r"\1", value[1:-1])
@@ -126,7 +126,7 @@ def questions(
 ) -> Mapping[str, Command | Reading]:
     """Return the commands and the file whose answers ``facts`` needs."""
     main = main_file(settings, layout)
-    doveconf = (beside(program, "doveconf"), "-c", str(main))
+    doveconf = (program_beside(program, "doveconf"), "-c", str(main))
     return {
         "version": Command((program, "--version")),
         "openssl": Command(("openssl", "version")),
@@ -137,7 +137,7 @@ def questions(
     }
 
 
-def beside(program: str, name: str) -> str:
+def program_beside(program: str, name: str) -> str:
     """Return ``bin/doveconf`` for ``sbin/dovecot``, as every package installs both."""
     path = Path(program)
     return str(path.parent.parent / "bin" / name) if path.is_absolute() else name
@@ -159,10 +159,10 @@ def facts(
     if version < OLDEST:
         raise too_old("too-old", "dovecot", version, OLDEST)
     command = f"doveconf -c {main} -n"
-    root = parse(understood(answers["settings"], "dovecot", main, command))
+    root = parse_doveconf(understand_answer(answers["settings"], "dovecot", main, command))
     asked = root
     if version >= RENAMED:
-        asked = parse(understood(answers["listeners"], "dovecot", main, command))
+        asked = parse_doveconf(understand_answer(answers["listeners"], "dovecot", main, command))
     ours = text_of(answers.get("ours"))
     included = ours if text_of(answers.get("pointer")) else ""
     folder = layout.own.folder
@@ -175,8 +175,8 @@ def facts(
         listeners=tuple(dict.fromkeys(listeners(asked))),
         ssl=ssl_without_us(root, ours),
         warnings=(
-            *overridden(root, included, folder),
-            *foreign(root),
+            *overridden_certificate(root, included, folder),
+            *foreign_filters(root),
         ),
     )
 
@@ -192,7 +192,7 @@ def openssl_of(answer: Answer | None) -> tuple[int, ...]:
     return tuple(map(int, found.groups())) if found else ()
 
 
-def ssl_without_us(root: Block, ours: str) -> str:
+def ssl_without_us(root: DovecotBlock, ours: str) -> str:
     """Return the administrator's setting ``ssl``.
 
     Ours is written only if theirs is ``no``: ours is read last, so repeating it always would undo a
@@ -203,24 +203,24 @@ def ssl_without_us(root: Block, ours: str) -> str:
     return root.settings.get("ssl", "yes")
 
 
-def listeners(root: Block) -> Iterator[Listener]:
+def listeners(root: DovecotBlock) -> Iterator[Listener]:
     """Return what clients connect to, for the protocols that are enabled."""
     enabled = root.words("protocols")
     for service in root.named("service"):
         protocol, spoken = LOGINS.get(service.name, ("", ""))
         if protocol in enabled:
             for inet in service.named("inet_listener"):
-                yield from listener(inet, spoken, root.words("listen"))
+                yield from listeners_of(inet, spoken, root.words("listen"))
 
 
-def listener(inet: Block, spoken: str, everywhere: list[str]) -> Iterator[Listener]:
+def listeners_of(inet: DovecotBlock, spoken: str, everywhere: list[str]) -> Iterator[Listener]:
     """Yield one listener, none if it is switched off or for trusted proxies only."""
     port = port_of(inet.settings.get("port", ""))
     if port is None or inet.settings.get("haproxy") == "yes":
         return
     addresses = inet.words("address") or inet.words("listen") or everywhere
     wrapped = inet.settings.get("ssl") == "yes"
-    yield Listener(reached(addresses), port, None if wrapped else spoken)
+    yield Listener(reached_address(addresses), port, None if wrapped else spoken)
 
 
 def port_of(text: str) -> int | None:
@@ -229,13 +229,13 @@ def port_of(text: str) -> int | None:
     return port if 0 < port < 65536 else None
 
 
-def reached(addresses: list[str]) -> str:
+def reached_address(addresses: list[str]) -> str:
     """Return the address at which this host reaches what listens on *addresses*."""
     address = addresses[0].strip("[]") if addresses else "*"
     return {"*": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)
 
 
-def overridden(root: Block, ours: str, folder: Path) -> Iterator[str]:
+def overridden_certificate(root: DovecotBlock, ours: str, folder: Path) -> Iterator[str]:
     """Yield a warning where dovecot presents another certificate although *ours* is included.
 
     Another certificate is set in a file that is read later: Debian's main file includes
@@ -254,7 +254,7 @@ def overridden(root: Block, ours: str, folder: Path) -> Iterator[str]:
             )
 
 
-def foreign(block: Block, path: tuple[str, ...] = ()) -> Iterator[str]:
+def foreign_filters(block: DovecotBlock, path: tuple[str, ...] = ()) -> Iterator[str]:
     """Yield a warning for each filter that presents another certificate."""
     for inner in block.blocks:
         inside = (*path, str(inner))
@@ -266,7 +266,7 @@ def foreign(block: Block, path: tuple[str, ...] = ()) -> Iterator[str]:
                     f"dovecot: `{' / '.join(inside)}` sets {', '.join(names)}, so clients may get"
                     " another certificate than the global one; remove these settings"
                 )
-            yield from foreign(inner, inside)
+            yield from foreign_filters(inner, inside)
 
 
 def certificate_questions(
@@ -276,7 +276,7 @@ def certificate_questions(
     answers: Mapping[str, Answer],  # noqa: ARG001
 ) -> Mapping[str, Question]:
     """Return the command that prints where the keys are, which only ``-P`` does."""
-    doveconf = (beside(facts.program, "doveconf"), "-c", str(facts.main))
+    doveconf = (program_beside(facts.program, "doveconf"), "-c", str(facts.main))
     return {"presented": Command((*doveconf, "-P", "-n"))}
 
 
@@ -288,41 +288,43 @@ def configured(
 ) -> Iterator[Configured]:
     """Yield the certificates for that name (``local_name``), for all, and of other filters."""
     answer = answers["presented"]
-    root = Block() if answer.code else parse(answer.out)
-    found = list(filtered(root))
+    root = DovecotBlock() if answer.code else parse_doveconf(answer.out)
+    found = list(filtered_blocks(root))
     for mine in (True, False):
         for names, settings_there in found:
             if (name in names) is mine and (mine or not names):
-                yield from pairs(settings_there)
+                yield from certificate_pairs(settings_there)
 
 
 def mail_certificates(answers: Mapping[str, Answer]) -> Iterator[MailCertificate]:
     """Yield those of all, and of filters, which stay."""
     answer = answers["presented"]
-    yield from shown_by(Block() if answer.code else parse(answer.out))
+    yield from shown_by(DovecotBlock() if answer.code else parse_doveconf(answer.out))
 
 
 def shown_by(
-    block: Block, names: tuple[str, ...] = (), *, stays: bool = False
+    block: DovecotBlock, names: tuple[str, ...] = (), *, stays: bool = False
 ) -> Iterator[MailCertificate]:
     """Yield what a block presents, and what the filters in it do."""
-    yield from (MailCertificate(each, names, stays) for each in pairs(block))
+    yield from (MailCertificate(each, names, stays) for each in certificate_pairs(block))
     for inner in block.blocks:
         if inner.kind in (*FILTERS, "ssl_server"):
             own = tuple(inner.name.lower().split()) if inner.kind == "local_name" else names
             yield from shown_by(inner, own, stays=stays or inner.kind in FILTERS)
 
 
-def filtered(block: Block, names: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Block]]:
+def filtered_blocks(
+    block: DovecotBlock, names: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], DovecotBlock]]:
     """Yield a block and the filters in it, each with the names that it applies to."""
     yield names, block
     for inner in block.blocks:
         if inner.kind in (*FILTERS, "ssl_server"):
             local = inner.kind == "local_name"
-            yield from filtered(inner, tuple(inner.name.lower().split()) if local else names)
+            yield from filtered_blocks(inner, tuple(inner.name.lower().split()) if local else names)
 
 
-def pairs(block: Block) -> Iterator[Configured]:
+def certificate_pairs(block: DovecotBlock) -> Iterator[Configured]:
     """Yield the certificates of a block; in 2.3 a path begins with ``<``, in 2.4 it does not."""
     for alternative in ("", "alt_"):
         for prefix, suffix in (("ssl_", ""), ("ssl_server_", "_file"), ("", "_file")):
@@ -351,7 +353,7 @@ def wanted(
 ) -> Wanted:
     """Return the file with the TLS settings; the rest of dovecot is the administrator's."""
     syntax = "2.4" if facts.version >= RENAMED else "2.3"
-    context = {"switch_on": facts.ssl == "no", "curves": curves(facts.openssl)}
+    context = {"switch_on": facts.ssl == "no", "curves": known_groups(facts.openssl)}
     return Wanted(
         files=(Rendered(f"dovecot/tls-{syntax}.conf.j2", FILE, context),),
         links={LINK: view.bundle},
@@ -360,7 +362,7 @@ def wanted(
     )
 
 
-def curves(openssl: tuple[int, ...]) -> str:
+def known_groups(openssl: tuple[int, ...]) -> str:
     """Return the groups that this OpenSSL knows; with an unknown one, every handshake fails."""
     return f"{HYBRID}:{CURVES}" if openssl >= HYBRID_SINCE else CURVES
 
@@ -370,7 +372,7 @@ def check(facts: DovecotFacts, settings: ServiceSettings, main: Path) -> tuple[C
 
     ``-x`` makes it open the certificate files as well.
     """
-    return (Command((beside(facts.program, "doveconf"), "-c", str(main), "-x", "-n")),)
+    return (Command((program_beside(facts.program, "doveconf"), "-c", str(main), "-x", "-n")),)
 
 
 def refused(answers: Iterable[Answer]) -> str | None:
@@ -386,7 +388,7 @@ def refused(answers: Iterable[Answer]) -> str | None:
 
 def reload(facts: DovecotFacts, settings: ServiceSettings) -> Command:  # noqa: ARG001
     """Return the command that makes the running dovecot read its configuration again."""
-    return Command((beside(facts.program, "doveadm"), "-c", str(facts.main), "reload"))
+    return Command((program_beside(facts.program, "doveadm"), "-c", str(facts.main), "reload"))
 
 
 SERVICE = ServiceKind(

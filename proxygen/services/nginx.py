@@ -26,40 +26,40 @@ from proxygen.services import (
     Wanted,
 )
 from proxygen.services.nginx_blocks import (
+    additions_folder,
     additions_of,
-    blocks,
     distinct_bundles,
-    included,
-    looked_up,
-    served,
+    resolved_addresses,
+    served_view,
+    server_blocks,
     upstreams,
 )
 from proxygen.services.nginx_facts import (
     NginxFacts,
-    able,
-    addresses,
-    configuration,
+    build_option,
     default_ports,
+    dotted_numbers,
     error_log,
     main_file,
-    numbers,
-    option,
+    narrow_listens,
+    nginx_version,
+    own_configuration,
     pid_file,
     pointer_file,
     server_names,
 )
 from proxygen.services.nginx_headers import FOREIGN
-from proxygen.services.nginx_lexer import includes, written
+from proxygen.services.nginx_lexer import include_places, write_word
 from proxygen.services.nginx_names import (
     ANY_NAME,
     BELOW,
-    certificates,
-    owners,
+    certificate_lines,
+    owner_lines,
     wildcard_certificates,
     wildcard_owners,
 )
 from proxygen.services.nginx_others import Others
-from proxygen.services.nginx_settings import AT_START_AT_MOST, Settings
+from proxygen.services.nginx_settings import AT_START_AT_MOST, NginxSettings
 from proxygen.services.service_kind import ServiceKind
 
 PROGRAMS = ("nginx", "/usr/sbin/nginx", "/usr/local/sbin/nginx", "/usr/local/nginx/sbin/nginx")
@@ -73,50 +73,53 @@ UNKNOWN = "proxygen-unknown.invalid"
 """A name that is nobody's (RFC 6761 section 6.4)."""
 
 
-def questions(program: str, settings: Settings, layout: Layout) -> Mapping[str, Question]:
+def questions(program: str, settings: NginxSettings, layout: Layout) -> Mapping[str, Question]:
     """Return the commands and files whose answers ``facts`` needs."""
     return {
         "built": Command((program, "-V")),
-        "configuration": Reading(main_file(settings, layout), includes),
+        "configuration": Reading(main_file(settings, layout), include_places),
     }
 
 
 def facts(
-    program: str, settings: Settings, layout: Layout, answers: Mapping[str, Answer]
+    program: str, settings: NginxSettings, layout: Layout, answers: Mapping[str, Answer]
 ) -> NginxFacts:
     """Return what the answers tell; raise ServiceError if it cannot be worked with."""
     built = answers["built"].words
     main = main_file(settings, layout)
-    root = configuration(answers["configuration"], main, built)
+    root = own_configuration(answers["configuration"], main, built)
     defaults = default_ports(root)
-    narrower = addresses(root)
-    running = numbers(r"running with OpenSSL ([0-9.]+)", built)
+    narrower = narrow_listens(root)
+    running = dotted_numbers(r"running with OpenSSL ([0-9.]+)", built)
     return NginxFacts(
         program=program,
-        version=able(program, settings, built),
+        version=nginx_version(program, settings, built),
         main=main,
-        openssl=running or numbers(r"built with OpenSSL ([0-9.]+)", built),
+        openssl=running or dotted_numbers(r"built with OpenSSL ([0-9.]+)", built),
         pid_file=pid_file(root, built, layout),
         log=error_log(root, built, layout),
-        user=root.first("user") or option("user", built) or "nobody",
+        user=root.first("user") or build_option("user", built) or "nobody",
         default_ports=defaults,
         names=server_names(root),
-        warnings=(*elsewhere(settings, defaults), *taken(settings, narrower)),
+        warnings=(
+            *unknown_names_elsewhere(settings, defaults),
+            *narrower_listeners(settings, narrower),
+        ),
     )
 
 
 def certificate_questions(
     facts: NginxFacts,
-    settings: Settings,  # noqa: ARG001
+    settings: NginxSettings,  # noqa: ARG001
     layout: Layout,  # noqa: ARG001
     answers: Mapping[str, Answer],  # noqa: ARG001
 ) -> Mapping[str, Question]:
     """Return the configuration of others, whole and in order."""
-    return {"others": Reading(facts.main, includes, repeated=True)}
+    return {"others": Reading(facts.main, include_places, repeated=True)}
 
 
 def configured(
-    name: str, facts: NginxFacts, settings: Settings, answers: Mapping[str, Answer]
+    name: str, facts: NginxFacts, settings: NginxSettings, answers: Mapping[str, Answer]
 ) -> Iterator[Configured]:
     """Yield what the server blocks of others have that nginx chooses for a name by SNI."""
     if not answers["others"].code:
@@ -129,7 +132,7 @@ def configured(
             yield Configured((folder / pair.certificate, folder / pair.key), passwords)
 
 
-def elsewhere(settings: Settings, defaults: frozenset[int]) -> Iterator[str]:
+def unknown_names_elsewhere(settings: NginxSettings, defaults: frozenset[int]) -> Iterator[str]:
     """Yield a warning for each of our ports on which unknown names are not ours to answer."""
     listened = (*(settings.listen.http or ("80",)), *(settings.listen.https or ("443",)))
     for port in sorted({port_of(socket) for socket in listened} & defaults, key=str):
@@ -139,7 +142,7 @@ def elsewhere(settings: Settings, defaults: frozenset[int]) -> Iterator[str]:
         )
 
 
-def taken(settings: Settings, narrower: Mapping[str, set[str]]) -> Iterator[str]:
+def narrower_listeners(settings: NginxSettings, narrower: Mapping[str, set[str]]) -> Iterator[str]:
     """Yield a warning for each address on which others listen more narrowly than we do.
 
     A listener for one address takes every connection to it from one for all addresses.
@@ -155,20 +158,20 @@ def taken(settings: Settings, narrower: Mapping[str, set[str]]) -> Iterator[str]
 
 def pointer(main: Path) -> Pointer:
     """Return the one file of ours among nginx's own."""
-    return Pointer(pointer_file(main), lambda mask: f"include {written(mask)};", includes)
+    return Pointer(pointer_file(main), lambda mask: f"include {write_word(mask)};", include_places)
 
 
-def http_sockets(settings: Settings, facts: NginxFacts) -> tuple[str, ...]:
+def http_sockets(settings: NginxSettings, facts: NginxFacts) -> tuple[str, ...]:
     """Return where HTTP is listened to."""
     return settings.listen.http or (("80", "[::]:80") if facts.ipv6 else ("80",))
 
 
-def https_sockets(settings: Settings, facts: NginxFacts) -> tuple[str, ...]:
+def https_sockets(settings: NginxSettings, facts: NginxFacts) -> tuple[str, ...]:
     """Return where HTTPS is listened to."""
     return settings.listen.https or (("443", "[::]:443") if facts.ipv6 else ("443",))
 
 
-def challenge_listener(settings: Settings) -> Listener:
+def challenge_listener(settings: NginxSettings) -> Listener:
     """Return where a client on this host asks for the answers to ACME challenges."""
     sockets = settings.listen.http or ("80",)
     first = next((socket for socket in sockets if not socket.startswith("[")), sockets[0])
@@ -193,7 +196,7 @@ def client_address(socket: str) -> str:
     return {"": "127.0.0.1", "::": "::1"}.get(address, address)
 
 
-class Strangers(StrEnum):
+class UnknownNames(StrEnum):
     """What is done with a client that asks for no name, or for one that is nobody's.
 
     Addresses are asked for without a name. *refuse* refuses both; *refuse_names* shows the global
@@ -207,43 +210,45 @@ class Strangers(StrEnum):
     WELCOME = "welcome"
 
 
-def strangers(view: WebView, settings: Settings, facts: NginxFacts) -> Strangers:
+def unknown_names(view: WebView, settings: NginxSettings, facts: NginxFacts) -> UnknownNames:
     """Return what is done with them, which is ours to say on all of our ports or on none.
 
     The server block that refuses names is a regular expression, which would take the names that
     somebody else's regular expressions are for.
     """
     if settings.unknown_names != "reject":
-        return Strangers.WELCOME
+        return UnknownNames.WELCOME
     ours = {port_of(socket) for socket in https_sockets(settings, facts)}
     if not any(map(is_address, view.sites[0].names)) or ours & facts.default_ports:
-        return Strangers.REFUSE
+        return UnknownNames.REFUSE
     others = any(name.startswith("~") for name in facts.names)
-    return Strangers.MISDIRECT if others else Strangers.REFUSE_NAMES
+    return UnknownNames.MISDIRECT if others else UnknownNames.REFUSE_NAMES
 
 
-def on_demand(view: WebView, settings: Settings) -> bool:
+def on_demand(view: WebView, settings: NginxSettings) -> bool:
     """Return whether certificates are loaded at each handshake instead of at the start."""
     if settings.certificates == "auto":
         return len(distinct_bundles(view)) > AT_START_AT_MOST
     return settings.certificates == "on_demand"
 
 
-def wanted(view: WebView, settings: Settings, facts: NginxFacts, layout: ServiceLayout) -> Wanted:
+def wanted(
+    view: WebView, settings: NginxSettings, facts: NginxFacts, layout: ServiceLayout
+) -> Wanted:
     """Return all that should be installed for *view*."""
-    view = served(view, facts)
-    values = context(view, settings, facts, layout)
+    view = served_view(view, facts)
+    values = template_context(view, settings, facts, layout)
     return Wanted(
         files=(Rendered("nginx/proxygen.conf.j2", "proxygen.conf", values),),
         certificates=distinct_bundles(view),
         readers=facts.user if on_demand(view, settings) else None,
         additions=additions_of(view, facts),
-        addresses=looked_up(view, facts.addresses),
+        addresses=resolved_addresses(view, facts.addresses),
     )
 
 
-def context(
-    view: WebView, settings: Settings, facts: NginxFacts, layout: ServiceLayout
+def template_context(
+    view: WebView, settings: NginxSettings, facts: NginxFacts, layout: ServiceLayout
 ) -> dict[str, object]:
     """Return what the template is given."""
     live = layout.own
@@ -256,28 +261,28 @@ def context(
         "http2_directive": facts.version >= HTTP2_DIRECTIVE,
         "keepalive_by_default": facts.version >= KEEPALIVE_BY_DEFAULT,
         "proxies": settings.proxy_protocol.sources if settings.proxy_protocol else (),
-        "strangers": strangers(view, settings, facts),
+        "strangers": unknown_names(view, settings, facts),
         "hsts": settings.hsts,
         "post_quantum": facts.openssl >= POST_QUANTUM_OPENSSL,
         "challenges": layout.challenges,
         "local": layout.etc / "nginx.d",
-        "additions": included(EVERYWHERE, facts, live),
+        "additions": additions_folder(EVERYWHERE, facts, live),
         "on_demand": late,
         "certificate_cache": late and facts.version >= CERTIFICATE_CACHE,
         "default_certificate": live.certificate(GLOBAL, view.sites[0].bundle.digest),
-        "certificates": certificates(view, live) if late else None,
+        "certificates": certificate_lines(view, live) if late else None,
         "wildcard_certificates": wildcard_certificates(view, live) if late else None,
-        "owners": owners(view),
+        "owners": owner_lines(view),
         "wildcard_owners": wildcard_owners(view),
         "below": BELOW,
         "any_name": ANY_NAME,
         "foreign_headers": FOREIGN,
         "upstreams": upstreams(view, facts.addresses),
-        "blocks": blocks(view, live, facts, late),
+        "blocks": server_blocks(view, live, facts, late),
     }
 
 
-def check(facts: NginxFacts, settings: Settings, main: Path) -> tuple[Command, ...]:  # noqa: ARG001
+def check(facts: NginxFacts, settings: NginxSettings, main: Path) -> tuple[Command, ...]:  # noqa: ARG001
     """Return the command that checks the complete configuration whose main file is *main*."""
     return (Command((facts.program, "-t", "-q", "-c", str(main), "-e", "stderr")),)
 
@@ -301,7 +306,7 @@ def refused(answers: Iterable[Answer]) -> str | None:
     return None
 
 
-def reload(facts: NginxFacts, settings: Settings) -> None:
+def reload(facts: NginxFacts, settings: NginxSettings) -> None:
     """Return None: SIGHUP makes the master read its configuration again (nginx(8)).
 
     `nginx -s reload` sends it as well, but reads the whole configuration before, once more.
@@ -309,24 +314,24 @@ def reload(facts: NginxFacts, settings: Settings) -> None:
 
 
 def endpoints(
-    service: str, view: WebView, settings: Settings, facts: NginxFacts
+    service: str, view: WebView, settings: NginxSettings, facts: NginxFacts
 ) -> Iterator[Endpoint]:
     """Yield the global name on every socket, a name that is nobody's, then every other name.
 
     For addresses: no name, likewise on every socket.
     """
-    view = served(view, facts)
+    view = served_view(view, facts)
     https = https_sockets(settings, facts)
     first = next((socket for socket in https if not socket.startswith("[")), https[0])
-    main, unknown = view.sites[0], strangers(view, settings, facts)
-    unnamed = unknown in (Strangers.REFUSE_NAMES, Strangers.MISDIRECT)
+    main, unknown = view.sites[0], unknown_names(view, settings, facts)
+    unnamed = unknown in (UnknownNames.REFUSE_NAMES, UnknownNames.MISDIRECT)
     for socket in dict.fromkeys((first, *https)):
-        yield meeting(service, socket, settings)(main.names[0], main.bundle)
+        yield endpoint_maker(service, socket, settings)(main.names[0], main.bundle)
         if unnamed:
-            yield meeting(service, socket, settings)("", main.bundle)
-    meet = meeting(service, first, settings)
+            yield endpoint_maker(service, socket, settings)("", main.bundle)
+    meet = endpoint_maker(service, first, settings)
     if port_of(first) not in facts.default_ports:
-        refused = unknown in (Strangers.REFUSE, Strangers.REFUSE_NAMES)
+        refused = unknown in (UnknownNames.REFUSE, UnknownNames.REFUSE_NAMES)
         yield meet(UNKNOWN, None if refused else main.bundle)
     yield from (meet(name, bundle) for name, bundle in asked_for(view))
 
@@ -343,8 +348,8 @@ def asked_for(view: WebView) -> Iterator[tuple[str, Bundle]]:
             yield name, bundle
 
 
-def meeting(
-    service: str, socket: str, settings: Settings
+def endpoint_maker(
+    service: str, socket: str, settings: NginxSettings
 ) -> Callable[[str, Bundle | None], Endpoint]:
     """Return what gives the place at which a client meets a name's bundle."""
     address, port = client_address(socket), port_of(socket)
@@ -360,7 +365,7 @@ SERVICE = ServiceKind(
     role=Role.WEB,
     programs=PROGRAMS,
     workers=True,
-    settings_type=Settings,
+    settings_type=NginxSettings,
     facts_type=NginxFacts,
     view_type=WebView,
     main_file=main_file,

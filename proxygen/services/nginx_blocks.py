@@ -10,14 +10,19 @@ from proxygen.model.certificate import Bundle
 from proxygen.model.hosts import is_wildcard
 from proxygen.model.layout import Live
 from proxygen.model.site import Backend, Location, Upstream
-from proxygen.model.upstreams import Server, server_of, servers
+from proxygen.model.upstreams import UpstreamServer, server_of, servers
 from proxygen.model.views import WebSite, WebView
 from proxygen.services import EVERYWHERE, Additions, Lines, WebFacts
-from proxygen.services.nginx_names import LONGEST_HASHED, parent, parents, server_names
+from proxygen.services.nginx_names import (
+    LONGEST_HASHED,
+    parent_name,
+    server_names,
+    wildcard_parents,
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class UpstreamGroup:
     """An upstream as nginx names it; *servers* are ADDRESS:PORT, none if no name has one."""
 
     name: str
@@ -47,7 +52,7 @@ class Passing:
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class NginxBlock:
     """The server blocks for some names; *certificate* is None if it is chosen at the handshake.
 
     *additions*: the folder with the administrator's directives. *closed*: all requests get 503.
@@ -77,9 +82,9 @@ def distinct_bundles(view: WebView) -> tuple[Bundle, ...]:
 Addresses = Mapping[str, tuple[str, ...]]
 
 
-def upstreams(view: WebView, addresses: Addresses) -> list[Group]:
+def upstreams(view: WebView, addresses: Addresses) -> list[UpstreamGroup]:
     """Return the upstreams that some location leads to; *addresses* are those of names."""
-    found: dict[str, Group] = {}
+    found: dict[str, UpstreamGroup] = {}
     for backend in backends(view):
         used = {each.upstream for each in backend.locations if not each.redirect}
         for upstream in backend.upstreams:
@@ -94,15 +99,15 @@ def backends(view: WebView) -> Iterable[Backend]:
     return {site.backend.name: site.backend for site in view.sites if site.backend}.values()
 
 
-def group_of(backend: Backend, upstream: Upstream, addresses: Addresses) -> Group:
+def group_of(backend: Backend, upstream: Upstream, addresses: Addresses) -> UpstreamGroup:
     """Return one upstream as nginx names it; the names of a model hold no dot.
 
     Nothing in it is a name: nginx would look it up when it starts, and not start without an answer.
     """
     found = map(server_of, upstream.servers)
-    return Group(
+    return UpstreamGroup(
         name=group_name(backend, upstream),
-        servers=tuple(each for server in found for each in sockets(server, addresses)),
+        servers=tuple(each for server in found for each in server_sockets(server, addresses)),
         secure=is_secure(upstream),
     )
 
@@ -112,14 +117,14 @@ def group_name(backend: Backend, upstream: Upstream) -> str:
     return f"proxygen.{backend.name}.{upstream.name}"
 
 
-def sockets(server: Server, addresses: Addresses) -> Iterator[str]:
+def server_sockets(server: UpstreamServer, addresses: Addresses) -> Iterator[str]:
     """Yield ADDRESS:PORT for each address of a server."""
     hosts = addresses.get(server.host, ()) if server.by_name else (server.host,)
     for host in hosts:
         yield f"[{host}]:{server.port}" if ":" in host else f"{host}:{server.port}"
 
 
-def looked_up(view: WebView, addresses: Addresses) -> Addresses:
+def resolved_addresses(view: WebView, addresses: Addresses) -> Addresses:
     """Return the addresses of the names that upstreams have."""
     hosts = {server.host for backend in backends(view) for server in servers(backend)}
     return {host: addresses[host] for host in sorted(hosts & addresses.keys())}
@@ -130,7 +135,7 @@ def is_secure(upstream: Upstream) -> bool:
     return upstream.servers[0].startswith("https://")
 
 
-def passings(backend: Backend | None) -> Iterator[Passing]:
+def location_passings(backend: Backend | None) -> Iterator[Passing]:
     """Yield each location of a backend with the URL that its requests are passed on to."""
     if backend is None:
         return
@@ -146,7 +151,7 @@ def passings(backend: Backend | None) -> Iterator[Passing]:
         yield Passing(location, target, secure, backend.password_file)
 
 
-def blocks(view: WebView, live: Live, facts: WebFacts, on_demand: bool) -> list[Block]:
+def server_blocks(view: WebView, live: Live, facts: WebFacts, on_demand: bool) -> list[NginxBlock]:
     """Return the server blocks, that of the global URL first.
 
     Sites that differ in nothing but their names share one; those with additions have their own.
@@ -159,7 +164,7 @@ def blocks(view: WebView, live: Live, facts: WebFacts, on_demand: bool) -> list[
         name = site.backend.name if site.backend else None
         closed = site.owner in facts.closed
         shared.setdefault((late, digest, own, name, closed), []).append(site)
-    return [block(sites, live, facts, on_demand) for sites in shared.values()]
+    return [server_block(sites, live, facts, on_demand) for sites in shared.values()]
 
 
 def in_order(view: WebView) -> Iterator[tuple[bool, WebSite]]:
@@ -167,9 +172,9 @@ def in_order(view: WebView) -> Iterator[tuple[bool, WebSite]]:
 
     Among regular expressions the first one that matches wins, and a long name is one, too.
     """
-    wild = parents(view)
+    wild = wildcard_parents(view)
     names = (name for site in view.sites for name in site.names)
-    if not any(len(name) > LONGEST_HASHED and parent(name) in wild for name in names):
+    if not any(len(name) > LONGEST_HASHED and parent_name(name) in wild for name in names):
         yield from ((False, site) for site in view.sites)
         return
     for late in (False, True):
@@ -178,26 +183,26 @@ def in_order(view: WebView) -> Iterator[tuple[bool, WebSite]]:
                 yield late, replace(site, names=some)
 
 
-def block(sites: list[WebSite], live: Live, facts: WebFacts, on_demand: bool) -> Block:
+def server_block(sites: list[WebSite], live: Live, facts: WebFacts, on_demand: bool) -> NginxBlock:
     """Return the block of sites that differ in nothing but their names."""
     first = sites[0]
     file = live.certificate(first.bundle.owner, first.bundle.digest)
-    return Block(
+    return NginxBlock(
         server_names=Lines(tuple(server_names(name for site in sites for name in site.names))),
         certificate=None if on_demand else file,
-        additions=included(first.owner, facts, live),
+        additions=additions_folder(first.owner, facts, live),
         closed=first.owner in facts.closed,
-        passings=tuple(passings(first.backend)),
+        passings=tuple(location_passings(first.backend)),
     )
 
 
-def included(scope: str, facts: WebFacts, live: Live) -> Path | None:
+def additions_folder(scope: str, facts: WebFacts, live: Live) -> Path | None:
     """Return the folder of the additions of a scope, None if there are none."""
     found = facts.additions.get(scope)
     return live.additions / found.digest if found else None
 
 
-def served(view: WebView, facts: WebFacts) -> WebView:
+def served_view(view: WebView, facts: WebFacts) -> WebView:
     """Return what is served of a view: without what nginx was found to refuse."""
     if not (facts.closed or facts.shown or facts.dropped):
         return view
@@ -206,7 +211,7 @@ def served(view: WebView, facts: WebFacts) -> WebView:
         tuple(
             replace(
                 site,
-                bundle=shown(site, facts, main),
+                bundle=shown_bundle(site, facts, main),
                 backend=None if site.owner in facts.closed else site.backend,
             )
             for site in view.sites
@@ -215,7 +220,7 @@ def served(view: WebView, facts: WebFacts) -> WebView:
     )
 
 
-def shown(site: WebSite, facts: WebFacts, main: Bundle) -> Bundle:
+def shown_bundle(site: WebSite, facts: WebFacts, main: Bundle) -> Bundle:
     """Return the certificate of a site; instead of one that nginx refuses another that it took."""
     if site.owner not in facts.shown:
         return site.bundle

@@ -10,10 +10,10 @@ from proxygen.errors import ServiceError
 from proxygen.failure import Failure, Scope, failure
 from proxygen.model.layout import Layout
 from proxygen.services import Answer, WebFacts
-from proxygen.services.nginx_lexer import Directive, includes_of, parse
-from proxygen.services.nginx_others import is_default, names_of, socket
-from proxygen.services.nginx_settings import Settings
-from proxygen.services.service_answers import dotted
+from proxygen.services.nginx_lexer import Directive, includes_of, parse_configuration
+from proxygen.services.nginx_others import is_default, names_of, socket_of
+from proxygen.services.nginx_settings import NginxSettings
+from proxygen.services.service_answers import dotted_version
 
 OLDEST = (1, 19, 5)
 """``ssl_reject_handshake`` came with 1.19.4, the option ``-e`` with 1.19.5."""
@@ -34,7 +34,7 @@ class NginxFacts(WebFacts):
     default_ports: frozenset[int] = frozenset()
 
 
-def main_file(settings: Settings, layout: Layout) -> Path:
+def main_file(settings: NginxSettings, layout: Layout) -> Path:
     """Return the main configuration file."""
     if settings.configuration:
         return layout.host(settings.configuration)
@@ -46,9 +46,9 @@ def pointer_file(main: Path) -> Path:
     return main.parent / "conf.d" / "00-proxygen.conf"
 
 
-def able(program: str, settings: Settings, built: str) -> tuple[int, ...]:
+def nginx_version(program: str, settings: NginxSettings, built: str) -> tuple[int, ...]:
     """Return nginx's version; raise ServiceError if it lacks what we need."""
-    version = numbers(r"nginx version: \S+?/([0-9.]+)", built)
+    version = dotted_numbers(r"nginx version: \S+?/([0-9.]+)", built)
     if version < OLDEST:
         raise ServiceError(too_old(version, program, built))
     if settings.proxy_protocol and "http_realip_module" not in built:
@@ -64,15 +64,15 @@ def too_old(version: tuple[int, ...], program: str, built: str) -> Failure:
         "nginx",
         where=program,
         words=built[:1000],
-        oldest=dotted(OLDEST),
-        version=dotted(version),
+        oldest=dotted_version(OLDEST),
+        version=dotted_version(version),
     )
 
 
-def configuration(answer: Answer, main: Path, built: str) -> Directive:
+def own_configuration(answer: Answer, main: Path, built: str) -> Directive:
     """Return nginx's configuration as it was read; it must include our file."""
     if answer.code:
-        compiled = option("conf-path", built)
+        compiled = build_option("conf-path", built)
         raise ServiceError(
             failure(
                 "nginx-unreadable-there" if compiled else "nginx-unreadable",
@@ -83,7 +83,7 @@ def configuration(answer: Answer, main: Path, built: str) -> Directive:
                 compiled=compiled or "",
             )
         )
-    root, ours = parse(answer.out), pointer_file(main)
+    root, ours = parse_configuration(answer.out), pointer_file(main)
     if not any(ours.match(str(main.parent / each.mask)) for each in includes_of(root)):
         mask = f"{ours.parent}/*.conf"
         raise ServiceError(
@@ -92,13 +92,13 @@ def configuration(answer: Answer, main: Path, built: str) -> Directive:
     return root
 
 
-def numbers(pattern: str, text: str) -> tuple[int, ...]:
+def dotted_numbers(pattern: str, text: str) -> tuple[int, ...]:
     """Return the dotted number that *pattern* finds; empty if it finds none."""
     match = re.search(pattern, text)
     return tuple(int(part) for part in match[1].split(".") if part) if match else ()
 
 
-def option(name: str, built: str) -> str | None:
+def build_option(name: str, built: str) -> str | None:
     """Return what nginx was built with (``nginx -V``)."""
     match = re.search(rf"--{name}=(\S+)", built)
     return match[1] if match else None
@@ -107,27 +107,27 @@ def option(name: str, built: str) -> str | None:
 def pid_file(root: Directive, built: str, layout: Layout) -> Path:
     """Return where the master process leaves its id; a relative path is below the prefix."""
     if said := root.first("pid"):
-        return layout.host(option("prefix", built) or "/") / said
-    return layout.host(option("pid-path", built) or "/run/nginx.pid")
+        return layout.host(build_option("prefix", built) or "/") / said
+    return layout.host(build_option("pid-path", built) or "/run/nginx.pid")
 
 
 def error_log(root: Directive, built: str, layout: Layout) -> Path | None:
     """Return the file of the error log, None if it is no file."""
-    said = root.first("error_log") or option("error-log-path", built) or ""
+    said = root.first("error_log") or build_option("error-log-path", built) or ""
     return layout.host(said) if said.startswith("/") else None
 
 
 def default_ports(root: Directive) -> frozenset[int]:
     """Return the ports for which somebody else's server block is the default."""
-    sockets = map(socket, filter(is_default, root.below("http", "server", "listen")))
+    sockets = map(socket_of, filter(is_default, root.below("http", "server", "listen")))
     return frozenset(int(each.rpartition(":")[2]) for each in sockets if each[:5] != "unix:")
 
 
-def addresses(root: Directive) -> dict[str, set[str]]:
+def narrow_listens(root: Directive) -> dict[str, set[str]]:
     """Return where somebody else's server blocks listen on one address alone, by port."""
     found: dict[str, set[str]] = {}
     for listen in (each for kind in SERVED for each in root.below(kind, "server", "listen")):
-        address, _, port = socket(listen).rpartition(":")
+        address, _, port = socket_of(listen).rpartition(":")
         if ADDRESS.fullmatch(address) and address not in ("0.0.0.0", "[::]"):
             found.setdefault(port, set()).add(f"{address}:{port}")
     return found

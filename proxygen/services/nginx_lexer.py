@@ -36,7 +36,7 @@ DEEPEST = 64
 
 
 @dataclass(frozen=True)
-class Source:
+class NginxText:
     """A text, and the file in which it stands."""
 
     text: str
@@ -57,7 +57,7 @@ class Directive:
 
     name: str
     arguments: tuple[str, ...]
-    source: Source = field(repr=False)
+    source: NginxText = field(repr=False)
     start: int
     end: int
     block: list[Directive] = field(default_factory=list)
@@ -93,9 +93,9 @@ class Directive:
         return next((each.arguments[0] for each in self.all(name) if each.arguments), "")
 
 
-def parse(text: str, file: str = "") -> Directive:
+def parse_configuration(text: str, file: str = "") -> Directive:
     """Return a configuration as one block; what cannot be read is passed over."""
-    source = Source(text, file)
+    source = NginxText(text, file)
     root = Directive("", (), source, 0, len(text))
     blocks, words, start, at = [root], list[str](), 0, 0
     while (found := TOKEN.match(text, at)) and found.end() > at:
@@ -103,7 +103,7 @@ def parse(text: str, file: str = "") -> Directive:
         if kind != "mark":
             if kind:
                 start = start if words else found.start(kind) - (kind != "word")
-                words.append(meant(found[kind]))
+                words.append(unescape_word(found[kind]))
             continue
         mark = found["mark"]
         if mark != "}" and words:
@@ -122,14 +122,14 @@ def parse(text: str, file: str = "") -> Directive:
     return root
 
 
-def meant(written: str) -> str:
+def unescape_word(written: str) -> str:
     """Return a word as nginx takes it: a backslash before anything else stays."""
     if "\\" not in written:
         return written
     return ESCAPED.sub(lambda match: MEANT.get(match[1], match[1]), written)
 
 
-def written(word: str) -> str:
+def write_word(word: str) -> str:
     """Return how a word is written."""
     if PLAIN.fullmatch(word):
         return word
@@ -147,20 +147,20 @@ def end_of_lua(text: str, at: int) -> int:
     return len(text)
 
 
-def every(above: Directive) -> Iterator[Directive]:
+def directives_below(above: Directive) -> Iterator[Directive]:
     """Yield all that stands in a block, in order, each before what stands in its own."""
     for each in above.block:
         yield each
-        yield from every(each)
+        yield from directives_below(each)
 
 
-def includes(text: str) -> Iterator[Include]:
+def include_places(text: str) -> Iterator[Include]:
     """Yield where a configuration includes files."""
-    return includes_of(parse(text)) if "include" in text else iter(())
+    return includes_of(parse_configuration(text)) if "include" in text else iter(())
 
 
 def includes_of(root: Directive) -> Iterator[Include]:
     """Yield where a configuration that was read includes files."""
-    for each in every(root):
+    for each in directives_below(root):
         if each.name == "include" and len(each.arguments) == 1:
             yield Include(each.start, each.end, each.arguments[0])

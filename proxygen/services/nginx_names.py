@@ -36,11 +36,11 @@ ANY_NAME = Lines(
 Line = tuple[str, ...]
 
 
-def entry(name: str, value: str) -> Line:
+def map_line(name: str, value: str) -> Line:
     """Return the line of a map that gives *value* for *name*; a dot in brackets is itself alone."""
     if len(name) <= LONGEST_HASHED:
         return "    {} {};", as_asked(name), value
-    return "    ~*^{}$ {};", escaped(name), value
+    return "    ~*^{}$ {};", escape_name(name), value
 
 
 def server_names(names: Iterable[str]) -> Iterator[Line]:
@@ -56,8 +56,8 @@ def server_names(names: Iterable[str]) -> Iterator[Line]:
         elif len(name) <= LONGEST_HASHED:
             yield "    server_name {};", as_asked(name)
         else:
-            yield "    server_name ~^{}$;", escaped(name)
-    for parents in short_enough(escaped(name[2:]) for name in wild):
+            yield "    server_name ~^{}$;", escape_name(name)
+    for parents in short_enough(escape_name(name[2:]) for name in wild):
         choice = "|".join(["{}"] * len(parents))
         yield f'    server_name "~^{LABEL}[.](?:{choice})$";', *parents
 
@@ -67,7 +67,7 @@ def as_asked(name: str) -> str:
     return f"[{name}]" if ":" in name else name
 
 
-def escaped(name: str) -> str:
+def escape_name(name: str) -> str:
     """Return a name as a regular expression."""
     return name.replace(".", "[.]")
 
@@ -86,41 +86,43 @@ def short_enough(texts: Iterable[str]) -> Iterator[list[str]]:
         yield line
 
 
-def parent(name: str) -> str:
+def parent_name(name: str) -> str:
     """Return a name without its first label, which may be a wildcard."""
     return name.partition(".")[2]
 
 
-def parents(view: WebView) -> frozenset[str]:
+def wildcard_parents(view: WebView) -> frozenset[str]:
     """Return what the wildcards of a view are below."""
     names = (name for site in view.sites for name in site.names)
-    return frozenset(parent(name) for name in filter(is_wildcard, names))
+    return frozenset(parent_name(name) for name in filter(is_wildcard, names))
 
 
-def owners(view: WebView) -> Lines:
+def owner_lines(view: WebView) -> Lines:
     """Return each exact name with its owner."""
     pairs = ((name, site.owner) for site in view.sites for name in site.names)
-    return Lines(tuple(entry(name, owner) for name, owner in pairs if not is_wildcard(name)))
+    return Lines(tuple(map_line(name, owner) for name, owner in pairs if not is_wildcard(name)))
 
 
 def wildcard_owners(view: WebView) -> Lines:
     """Return what each wildcard is below with its owner."""
     pairs = ((name, site.owner) for site in view.sites for name in site.names)
-    return Lines(tuple(entry(parent(name), owner) for name, owner in pairs if is_wildcard(name)))
+    return Lines(
+        tuple(map_line(parent_name(name), owner) for name, owner in pairs if is_wildcard(name))
+    )
 
 
-def certificates(view: WebView, live: Live) -> Lines:
+def certificate_lines(view: WebView, live: Live) -> Lines:
     """Return each exact name whose certificate is not the global one, with its file.
 
     A name that a wildcard stands for as well is there in any case.
     """
-    wild = parents(view)
+    wild = wildcard_parents(view)
     files = tuple(by_file(view, live))
     return Lines(
         tuple(
-            entry(name, file)
+            map_line(name, file)
             for name, file, own in files
-            if not is_wildcard(name) and (own or parent(name) in wild)
+            if not is_wildcard(name) and (own or parent_name(name) in wild)
         )
     )
 
@@ -129,7 +131,7 @@ def wildcard_certificates(view: WebView, live: Live) -> Lines:
     """Return what each wildcard is below whose certificate is not the global one, with its file."""
     return Lines(
         tuple(
-            entry(parent(name), file)
+            map_line(parent_name(name), file)
             for name, file, own in by_file(view, live)
             if own and is_wildcard(name)
         )

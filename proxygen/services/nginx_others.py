@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
-from proxygen.services.nginx_lexer import Directive, parse
+from proxygen.services.nginx_lexer import Directive, parse_configuration
 
 SNI = re.compile(r"\$(?:ssl_server_name\b|\{ssl_server_name\})")
 NAME = re.compile(r"[a-z0-9.-]+")
@@ -24,7 +24,7 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class Server:
+class ForeignServerBlock:
     """A server block: its names, and its certificates with their keys.
 
     *sockets* are what it listens on with TLS, *default_of* those of which it is the default.
@@ -36,7 +36,7 @@ class Server:
     pairs: tuple[Pair, ...]
 
 
-def servers(root: Directive) -> Iterator[Server]:
+def https_servers(root: Directive) -> Iterator[ForeignServerBlock]:
     """Yield the server blocks that speak HTTPS, in order."""
     for http in root.all("http"):
         for each in http.all("server"):
@@ -44,11 +44,11 @@ def servers(root: Directive) -> Iterator[Server]:
             whole = any(ssl.arguments == ("on",) for ssl in (*each.all("ssl"), *http.all("ssl")))
             secure = [listen for listen in listens if whole or is_secure(listen)]
             if secure:
-                yield Server(
-                    tuple(socket(listen) for listen in secure),
-                    frozenset(socket(listen) for listen in secure if is_default(listen)),
+                yield ForeignServerBlock(
+                    tuple(socket_of(listen) for listen in secure),
+                    frozenset(socket_of(listen) for listen in secure if is_default(listen)),
                     tuple(names_of(each)) or ("",),
-                    tuple(pairs(each, http)),
+                    tuple(certificate_pairs(each, http)),
                 )
 
 
@@ -69,7 +69,7 @@ def is_default(listen: Directive) -> bool:
     return bool({"default_server", "default"} & set(listen.arguments[1:]))
 
 
-def socket(listen: Directive) -> str:
+def socket_of(listen: Directive) -> str:
     """Return ADDRESS:PORT that a server block listens on."""
     written = listen.arguments[0] if listen.arguments else ""
     if re.fullmatch(r"[0-9]{1,5}", written):
@@ -77,7 +77,7 @@ def socket(listen: Directive) -> str:
     return written if re.search(r":[0-9]{1,5}$", written) else f"{written}:80"
 
 
-def pairs(server: Directive, http: Directive) -> Iterator[Pair]:
+def certificate_pairs(server: Directive, http: Directive) -> Iterator[Pair]:
     """Yield certificates with their keys; those of ``http`` are for who has none."""
     certificates, keys, passwords = (
         [each.arguments[0] for each in server.all(name) or http.all(name) if each.arguments]
@@ -91,27 +91,27 @@ def pairs(server: Directive, http: Directive) -> Iterator[Pair]:
 class Others:
     """The server blocks of others that speak HTTPS."""
 
-    servers: tuple[Server, ...]
+    servers: tuple[ForeignServerBlock, ...]
 
     @staticmethod
     @lru_cache(maxsize=1)
     def of(text: str) -> Others:
         """Return those of a configuration in which every include stands in place."""
-        return Others(tuple(servers(parse(text))))
+        return Others(tuple(https_servers(parse_configuration(text))))
 
     @cached_property
-    def by_socket(self) -> dict[str, list[Server]]:
+    def by_socket(self) -> dict[str, list[ForeignServerBlock]]:
         """The server blocks by what they listen on."""
-        found: dict[str, list[Server]] = {}
+        found: dict[str, list[ForeignServerBlock]] = {}
         for server in self.servers:
             for each in dict.fromkeys(server.sockets):
                 found.setdefault(each, []).append(server)
         return found
 
     @cached_property
-    def exact(self) -> dict[tuple[str, str], Server]:
+    def exact(self) -> dict[tuple[str, str], ForeignServerBlock]:
         """The first server block by socket and written name: nginx ignores a later one."""
-        found: dict[tuple[str, str], Server] = {}
+        found: dict[tuple[str, str], ForeignServerBlock] = {}
         for at, those in self.by_socket.items():
             for server in those:
                 for name in server.names:
@@ -120,13 +120,13 @@ class Others:
         return found
 
     @cached_property
-    def patterns(self) -> dict[str, list[tuple[re.Pattern[str], Server]]]:
+    def patterns(self) -> dict[str, list[tuple[re.Pattern[str], ForeignServerBlock]]]:
         """The regular expressions of each socket, in order."""
-        found: dict[str, list[tuple[re.Pattern[str], Server]]] = {}
+        found: dict[str, list[tuple[re.Pattern[str], ForeignServerBlock]]] = {}
         for at, those in self.by_socket.items():
             for server in those:
                 for name in server.names:
-                    if name.startswith("~") and (compiled := pattern(name[1:])):
+                    if name.startswith("~") and (compiled := name_pattern(name[1:])):
                         found.setdefault(at, []).append((compiled, server))
         return found
 
@@ -145,7 +145,7 @@ class Others:
                     told[Pair(certificate, key, file_for(pair.passwords, name))] = None
         yield from told
 
-    def chosen(self, at: str, name: str) -> tuple[Server, bool]:
+    def chosen(self, at: str, name: str) -> tuple[ForeignServerBlock, bool]:
         """Return the server block for a name on a socket, and whether it was chosen by the name.
 
         An exact name wins, then the longest wildcard at the beginning, the longest at the end,
@@ -165,7 +165,7 @@ class Others:
         return next((each for each in those if at in each.default_of), those[0]), False
 
 
-def pattern(text: str) -> re.Pattern[str] | None:
+def name_pattern(text: str) -> re.Pattern[str] | None:
     """Return a regular expression of nginx's, None for one that Python does not have."""
     if len(text) > LONGEST_PATTERN:
         return None

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from proxygen.model.hosts import BadName
-from proxygen.model.types import checked, reporting
+from proxygen.model.types import reporting_bad_names, validator_of
 from proxygen.services import ServiceSettings
 
 AT_START_AT_MOST = 200
@@ -23,7 +23,7 @@ NETWORK_REMEDY = (
 )
 
 
-def socket(value: object) -> str:
+def spell_socket(value: object) -> str:
     """Return an item of ``listen`` in one spelling; PORT alone is every IPv4 address."""
     wrong = BadName("{} is not an address and port", SOCKET_REMEDY, value)
     match = None if isinstance(value, bool) else SOCKET.fullmatch(str(value))
@@ -41,7 +41,7 @@ def socket(value: object) -> str:
     return f"{host}:{int(match[2])}"
 
 
-def network(value: str) -> str:
+def spell_network(value: str) -> str:
     """Return a network, such as 192.0.2.0/24, or one address."""
     try:
         if NETWORK.fullmatch(value):
@@ -51,7 +51,7 @@ def network(value: str) -> str:
     raise BadName("{} is not a network", NETWORK_REMEDY, value)
 
 
-def distinct(values: tuple[str, ...]) -> tuple[str, ...]:
+def distinct_values(values: tuple[str, ...]) -> tuple[str, ...]:
     """Return *values*; none may be there twice."""
     again = [value for index, value in enumerate(values) if value in values[:index]]
     if again:
@@ -65,25 +65,27 @@ def socket_schema() -> WithJsonSchema:
     return WithJsonSchema({"anyOf": [port, {"type": "string", "pattern": f"^{SOCKET.pattern}$"}]})
 
 
-Socket = Annotated[str, BeforeValidator(reporting(socket)), socket_schema()]
+Socket = Annotated[str, BeforeValidator(reporting_bad_names(spell_socket)), socket_schema()]
 Sockets = Annotated[
     tuple[Socket, ...],
     Field(strict=False, min_length=1, max_length=64),
-    checked(distinct),
+    validator_of(distinct_values),
 ]
 Network = Annotated[
-    str, checked(network), WithJsonSchema({"type": "string", "pattern": f"^{NETWORK.pattern}$"})
+    str,
+    validator_of(spell_network),
+    WithJsonSchema({"type": "string", "pattern": f"^{NETWORK.pattern}$"}),
 ]
 Networks = Annotated[tuple[Network, ...], Field(strict=False, min_length=1, max_length=256)]
 
 
-class Part(BaseModel):
+class NginxPart(BaseModel):
     """A mapping below the settings of nginx."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
-class Listen(Part):
+class Listen(NginxPart):
     """Where nginx listens: `443`, `192.0.2.1:443` or `[2001:db8::1]:443`."""
 
     http: Sockets | None = Field(
@@ -94,7 +96,7 @@ class Listen(Part):
     )
 
 
-class ProxyProtocol(Part):
+class ProxyProtocol(NginxPart):
     """Every connection begins with a PROXY protocol header, as a load balancer sends it."""
 
     sources: Networks = Field(
@@ -102,7 +104,7 @@ class ProxyProtocol(Part):
     )
 
 
-class Settings(ServiceSettings):
+class NginxSettings(ServiceSettings):
     """Where nginx listens, and how it serves the URLs."""
 
     listen: Listen = Field(Listen(), description="Where nginx listens.")

@@ -26,7 +26,7 @@ from proxygen.services import (
 )
 from proxygen.services.mail_endpoints import endpoints
 from proxygen.services.main_cf import LEVEL, OURS
-from proxygen.services.service_answers import too_old, understood, version_in
+from proxygen.services.service_answers import too_old, understand_answer, version_in
 from proxygen.services.service_kind import ServiceKind
 
 PROGRAMS = ("/usr/sbin/postfix", "postfix")
@@ -72,7 +72,7 @@ Overrides = Mapping[tuple[str, str], Mapping[str, str]]
 
 def questions(program: str, settings: ServiceSettings, layout: Layout) -> Mapping[str, Command]:
     """Return the commands whose answers ``facts`` needs."""
-    postconf = (sibling(program), "-c", folder_of(main_file(settings, layout)))
+    postconf = (sibling_postconf(program), "-c", folder_of(main_file(settings, layout)))
     return {
         "version": Command((*postconf, "-d", "-h", "mail_version")),
         "parameters": Command((*postconf, "-n")),
@@ -82,7 +82,7 @@ def questions(program: str, settings: ServiceSettings, layout: Layout) -> Mappin
     }
 
 
-def sibling(program: str) -> str:
+def sibling_postconf(program: str) -> str:
     """Return the ``postconf`` that belongs to the ``postfix`` found."""
     return str(Path(program).with_name("postconf"))
 
@@ -104,7 +104,7 @@ def facts(
     if version < CHAIN_FILES_SINCE:
         raise too_old("postfix-too-old", "postfix", version, CHAIN_FILES_SINCE)
     for name in ("parameters", "expanded", "services", "overrides"):
-        understood(answers[name], "postfix", main, f"postconf -c {main.parent} -n")
+        understand_answer(answers[name], "postfix", main, f"postconf -c {main.parent} -n")
     present = assignments(answers["parameters"].out)
     expanded = assignments(answers["expanded"].out)
     overrides = overrides_of(answers["overrides"].out)
@@ -116,7 +116,7 @@ def facts(
         pid_file=Path(expanded.get("queue_directory", ""), "pid/master.pid"),
         listeners=listeners,
         parameters=present,
-        warnings=(*unknown, *foreign(overrides)),
+        warnings=(*unknown, *foreign_services(overrides)),
     )
 
 
@@ -151,7 +151,7 @@ def listeners_of(
                 f"master.cf: the port of `{name}` is unknown, so proxygen does not probe it"
             )
         elif offers_tls(program, options, overrides.get((name, "inet"), {})):
-            found[listener(program, reached(host, expanded), port, options)] = None
+            found[listener(program, reached_address(host, expanded), port, options)] = None
     return tuple(found), tuple(warnings)
 
 
@@ -190,7 +190,7 @@ def listener(program: str, address: str, port: int, options: Mapping[str, str]) 
     return Listener(address, port, None if wrapped else "smtp", proxied)
 
 
-def reached(host: str, expanded: Mapping[str, str]) -> str:
+def reached_address(host: str, expanded: Mapping[str, str]) -> str:
     """Return the address at which this host reaches a service that listens on *host*."""
     families = expanded.get("inet_protocols", "all")
     loopback = "127.0.0.1" if "ipv4" in families or "all" in families else "::1"
@@ -201,7 +201,7 @@ def reached(host: str, expanded: Mapping[str, str]) -> str:
     return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)
 
 
-def foreign(overrides: Overrides) -> tuple[str, ...]:
+def foreign_services(overrides: Overrides) -> tuple[str, ...]:
     """Return a warning for each service of master.cf that presents another certificate."""
     return tuple(
         f"master.cf: `{name}` sets {parameter}, so clients may get another certificate than the"
@@ -219,7 +219,7 @@ def certificate_questions(
     answers: Mapping[str, Answer],
 ) -> Mapping[str, Question]:
     """Return the commands that tell the files, and the sources of the maps for SNI."""
-    postconf = (sibling(facts.program), "-c", folder_of(facts.main))
+    postconf = (sibling_postconf(facts.program), "-c", folder_of(facts.main))
     kinds = (OF_SERVER, OF_PROXY, *TO_SERVERS)
     names = (SNI_MAPS, *(f"{kind}_{name}" for kind in kinds for name in FILES))
     asked: dict[str, Question] = {
@@ -246,9 +246,9 @@ def configured(
     for key, answer in answers.items():
         if key.startswith("map ") and not answer.code:
             yield from mapped(name, answer.out)
-    yield from presented(assignments(answers["presented"].out))
+    yield from presented_pairs(assignments(answers["presented"].out))
     for options in overrides_of(answers["overrides"].out).values():
-        yield from presented(options)
+        yield from presented_pairs(options)
 
 
 def mail_certificates(answers: Mapping[str, Answer]) -> Iterator[MailCertificate]:
@@ -259,20 +259,22 @@ def mail_certificates(answers: Mapping[str, Answer]) -> Iterator[MailCertificate
     """
     said = assignments(answers["presented"].out)
     yield from mapped_certificates("map", said.get(SNI_MAPS, ""), answers, stays=False)
-    ours = list(presented(said))
+    ours = list(presented_pairs(said))
     yield from map(MailCertificate, ours)
     stays = said.get(f"{OF_PROXY}_chain_files", "") not in ("", said.get(CHAIN_FILES, ""))
-    proxied = (each for each in presented(said, OF_PROXY) if each not in ours)
+    proxied = (each for each in presented_pairs(said, OF_PROXY) if each not in ours)
     yield from (MailCertificate(each, stays=stays) for each in proxied)
     for kind in TO_SERVERS:
-        sent = presented(said, kind)
+        sent = presented_pairs(said, kind)
         yield from (MailCertificate(each, stays=True, to_servers=True) for each in sent)
     for options in overrides_of(answers["overrides"].out).values():
         yield from mapped_certificates("own map", options.get(SNI_MAPS, ""), answers, stays=True)
         for kind in (OF_SERVER, OF_PROXY):
-            yield from (MailCertificate(each, stays=True) for each in presented(options, kind))
+            yield from (
+                MailCertificate(each, stays=True) for each in presented_pairs(options, kind)
+            )
         for kind in TO_SERVERS:
-            sent = presented(options, kind)
+            sent = presented_pairs(options, kind)
             yield from (MailCertificate(each, stays=True, to_servers=True) for each in sent)
 
 
@@ -285,14 +287,14 @@ def mapped_certificates(
         answer = answers.get(f"{word} {path}")
         if answer and not answer.code:
             read[path] = answer.out
-    for name, files in (found for text in read.values() for found in entries(text)):
-        yield from (MailCertificate(each, (name,), stays) for each in chains(files))
+    for name, files in (found for text in read.values() for found in map_entries(text)):
+        yield from (MailCertificate(each, (name,), stays) for each in chain_files(files))
     left = MAP.sub(lambda found: "" if found[1] in read else found[0], maps)
     if unread := left.replace("proxy:", "").strip(", \t"):
         yield MailCertificate(stays=stays, unread=f"{SNI_MAPS} = {unread}")
 
 
-def entries(text: str) -> Iterator[tuple[str, str]]:
+def map_entries(text: str) -> Iterator[tuple[str, str]]:
     """Yield the names in the source of a map, in lower case, each with what it has."""
     lines = (line.split(None, 1) for line in text.splitlines() if not line.startswith("#"))
     yield from ((line[0].lower(), line[1]) for line in lines if len(line) > 1)
@@ -300,15 +302,15 @@ def entries(text: str) -> Iterator[tuple[str, str]]:
 
 def mapped(name: str, text: str) -> Iterator[Configured]:
     """Yield the certificates that a map for SNI has for a name, or its parent (postmap -F)."""
-    found = dict(entries(text))
+    found = dict(map_entries(text))
     for key in (name, f".{name.partition('.')[2]}"):
-        yield from chains(found.get(key, ""))
+        yield from chain_files(found.get(key, ""))
 
 
-def presented(parameters: Mapping[str, str], kind: str = OF_SERVER) -> Iterator[Configured]:
+def presented_pairs(parameters: Mapping[str, str], kind: str = OF_SERVER) -> Iterator[Configured]:
     """Yield the certificates that parameters name; files of chains come first."""
     if files := parameters.get(f"{kind}_chain_files"):
-        yield from chains(files)
+        yield from chain_files(files)
         return
     for names in PAIRS:
         certificate, key = (parameters.get(f"{kind}_{name}", "") for name in names)
@@ -317,7 +319,7 @@ def presented(parameters: Mapping[str, str], kind: str = OF_SERVER) -> Iterator[
             yield Configured(tuple(dict.fromkeys(map(Path, paths))))
 
 
-def chains(text: str) -> Iterator[Configured]:
+def chain_files(text: str) -> Iterator[Configured]:
     """Yield what of a list may be a key with its chain: each file, and with those that follow it.
 
     A key stands before its chain (postconf(5), "smtpd_tls_chain_files"), which may be in files of
@@ -339,7 +341,7 @@ def wanted(
     """Return the link to the certificate, and the parameters, which never change."""
     context = {
         "chain": layout.own.current / LINK,
-        "level": level(facts.parameters),
+        "level": security_level(facts.parameters),
         "comparisons": facts.version >= COMPARISONS_SINCE,
     }
     return Wanted(
@@ -349,7 +351,7 @@ def wanted(
     )
 
 
-def level(present: Mapping[str, str]) -> str | None:
+def security_level(present: Mapping[str, str]) -> str | None:
     """Return the security level: what the administrator chose, unless that is no TLS.
 
     None leaves a value alone that is not a plain word, such as ``$our_level``.
@@ -376,7 +378,7 @@ def check(facts: PostfixFacts, settings: ServiceSettings, main: Path) -> tuple[C
 
     `postfix check` refuses no more than these do, but searches the whole queue as well.
     """
-    postconf = (sibling(facts.program), "-c", folder_of(main))
+    postconf = (sibling_postconf(facts.program), "-c", folder_of(main))
     return Command((*postconf, "-n")), Command((*postconf, "-M"))
 
 

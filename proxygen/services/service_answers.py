@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from proxygen.errors import ServiceError, Unreadable
+from proxygen.errors import ServiceError, ServiceUnreadable
 from proxygen.failure import Scope, failure
 from proxygen.services import Answer
 
@@ -23,20 +23,20 @@ def too_old(
     code: str, service: str, version: tuple[int, ...], oldest: tuple[int, ...]
 ) -> ServiceError:
     """Return the error about a version whose settings are not those that we write."""
-    there, wanted = dotted(version), dotted(oldest)
+    there, wanted = dotted_version(version), dotted_version(oldest)
     return ServiceError(failure(code, Scope.SERVICE, service, version=there, oldest=wanted))
 
 
-def dotted(version: tuple[int, ...]) -> str:
+def dotted_version(version: tuple[int, ...]) -> str:
     """Return a version as it is written."""
     return ".".join(map(str, version))
 
 
-def understood(answer: Answer, service: str, main: Path, asked: str) -> str:
-    """Return what a service printed; raise Unreadable if it refused its configuration."""
+def understand_answer(answer: Answer, service: str, main: Path, asked: str) -> str:
+    """Return what a service printed; raise ServiceUnreadable if it refused its configuration."""
     if answer.code:
         code, words = "configuration-unreadable", answer.err
-        raise Unreadable(
+        raise ServiceUnreadable(
             failure(code, Scope.SERVICE, service, where=main, words=words, command=asked)
         )
     return answer.out

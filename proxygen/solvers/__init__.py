@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Protocol
 from pydantic import BaseModel, Field
 
 from proxygen.model.certificate import Certificate, Secret
-from proxygen.model.schema import Part
+from proxygen.model.schema import SchemaPart
 from proxygen.model.types import Host, Seconds
 
 
@@ -74,7 +74,7 @@ class Writing:
 MOST_ZONES = 64
 
 
-class WriterSettings(Part):
+class WriterSettings(SchemaPart):
     """The settings that every kind of writer has."""
 
     propagation_timeout: Seconds = Field(

@@ -11,11 +11,11 @@ from datetime import datetime
 from typing import ClassVar, Protocol
 
 from proxygen.errors import IssueFailed
-from proxygen.failure import NotObtained, not_obtained, refusing
+from proxygen.failure import NotObtained, not_obtained, refusal_of_name
 from proxygen.solvers import Writer
 from proxygen.solvers.dns01_records import (
     KeptRecords,
-    Record,
+    TxtRecord,
     challenge_name,
     challenge_value,
     may_stand,
@@ -35,7 +35,7 @@ AT_THE_END = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class ShownRecords:
     """What one name server shows at a name; *words* tell why it shows nothing."""
 
     server: str
@@ -47,15 +47,15 @@ class Shown:
 class Missing:
     """A record that some servers do not show yet; without *servers* nobody knows who should."""
 
-    record: Record
-    servers: tuple[Shown, ...]
+    record: TxtRecord
+    servers: tuple[ShownRecords, ...]
 
 
 Answer = tuple[str, str]
 """The name and the token of an answer."""
 
 
-class Looking(Protocol):
+class RecordLookup(Protocol):
     """What dns-01 asks the DNS; threads share it."""
 
     def target(self, name: str) -> str:
@@ -64,7 +64,7 @@ class Looking(Protocol):
         That is *name* itself without any, and whether anything is there or not.
         """
 
-    def shown(self, names: Collection[str]) -> Mapping[str, tuple[Shown, ...]]:
+    def shown(self, names: Collection[str]) -> Mapping[str, tuple[ShownRecords, ...]]:
         """Return what each authoritative server of its zone shows now, for each of *names*.
 
         Nothing of it is remembered from before. Raise IssueFailed if nobody can be asked.
@@ -78,14 +78,14 @@ class Dns01:
     that could not be taken back.
     """
 
-    presented: ClassVar[dict[Record, Dns01]] = {}
+    presented: ClassVar[dict[TxtRecord, Dns01]] = {}
 
     def __init__(
         self,
         solver: str,
         writer: Writer,
         records: KeptRecords,
-        looking: Looking,
+        looking: RecordLookup,
         now: Callable[[], datetime],
         left_aside: float = LEFT_ASIDE,
     ) -> None:
@@ -95,7 +95,7 @@ class Dns01:
         self.looking = looking
         self.now = now
         self.left_aside = left_aside
-        self.answers: dict[tuple[str, str], Record] = {}
+        self.answers: dict[tuple[str, str], TxtRecord] = {}
         self.notes: tuple[str, ...] = ()
         self.swept = False
         self.lock = threading.Lock()
@@ -115,13 +115,13 @@ class Dns01:
             target = self.looking.target(challenge_name(name))
             if not self.may_write(name, target):
                 raise IssueFailed(self.astray(challenge_name(name), target))
-            record = Record(self.solver, target, challenge_value(key_authorization))
+            record = TxtRecord(self.solver, target, challenge_value(key_authorization))
             self.answers[name, token] = record
             self.write(record)
         except IssueFailed as error:
             if error.failure.refused:  # it was not written, for sure
                 self.answers.pop((name, token), None)
-            raise IssueFailed(about(name, error.failure)) from error
+            raise IssueFailed(failure_about(name, error.failure)) from error
 
     def may_write(self, name: str, target: str) -> bool:
         """Return whether a record for *name* may stand at *target*, where its aliases lead."""
@@ -130,12 +130,12 @@ class Dns01:
     def astray(self, place: str, target: str) -> NotObtained:
         """Return the failure for an alias at *place* that leads to names which are not for it."""
         zone = target.removeprefix(f"{place.partition('.')[2]}.")
-        return refusing(
+        return refusal_of_name(
             place,
             not_obtained("alias-astray", place=place, target=target, zone=zone, solver=self.solver),
         )
 
-    def write(self, record: Record) -> None:
+    def write(self, record: TxtRecord) -> None:
         """Write a record, which is remembered before unless it is known not to be there."""
         self.records.put(record, self.now())
         self.presented[record] = self
@@ -153,12 +153,12 @@ class Dns01:
         begun, pause = time.monotonic(), FIRST_PAUSE
         while missing := self.missing(waiting, time.monotonic() - begun):
             if time.monotonic() + pause > begun + self.writer.patience:
-                raise IssueFailed(unseen(missing, self.writer.patience))
+                raise IssueFailed(unseen_records(missing, self.writer.patience))
             time.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
             waiting = {each: waiting[each] for each in missing}
 
-    def missing(self, waiting: Mapping[Answer, Record], waited: float) -> dict[Answer, Missing]:
+    def missing(self, waiting: Mapping[Answer, TxtRecord], waited: float) -> dict[Answer, Missing]:
         """Return the answers that are not seen yet, with the servers that do not show them."""
         if not waiting:
             return {}
@@ -185,7 +185,7 @@ class Dns01:
                     f" {error}",
                 )
 
-    def take_back(self, record: Record) -> None:
+    def take_back(self, record: TxtRecord) -> None:
         """Remove a record and forget it; raise IssueFailed, and have it remembered."""
         try:
             self.writer.remove(record.name, record.value)
@@ -215,7 +215,7 @@ class Dns01:
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def about(name: str, failure: NotObtained) -> NotObtained:
+def failure_about(name: str, failure: NotObtained) -> NotObtained:
     """Return the same failure as one about *name*, where it is about that and not about all."""
     return replace(
         failure,
@@ -226,7 +226,7 @@ def about(name: str, failure: NotObtained) -> NotObtained:
     )
 
 
-def unseen(missing: Mapping[Answer, Missing], patience: float) -> NotObtained:
+def unseen_records(missing: Mapping[Answer, Missing], patience: float) -> NotObtained:
     """Return the failure for records that not every name server shows in time."""
     each = [not_shown(name, one, patience) for (name, _), one in missing.items()]
     refused = tuple(name for one in each for name in one.refused)
@@ -243,12 +243,12 @@ def not_shown(name: str, missing: Missing, patience: float) -> NotObtained:
         record=missing.record.name,
         names=(name,),
         seconds=round(patience),
-        words="; ".join(map(told, missing.servers[:MOST_SHOWN])),
+        words="; ".join(map(shown_words, missing.servers[:MOST_SHOWN])),
     )
-    return refusing(name, failure)
+    return refusal_of_name(name, failure)
 
 
-def told(shown: Shown) -> str:
+def shown_words(shown: ShownRecords) -> str:
     """Return what one server shows, in the words of the DNS."""
     if shown.words:
         return f"{shown.server}: {shown.words}"

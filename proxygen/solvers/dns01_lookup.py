@@ -8,12 +8,12 @@ from collections.abc import Collection, Coroutine, Mapping
 from concurrent.futures import CancelledError
 from typing import Any, Self, TypeVar
 
-from proxygen.dns.answers import SETTLED, Led, Reply, Trouble
-from proxygen.dns.resolver import Resolving, above
+from proxygen.dns.answers import SETTLED, Led, LookupFailure, Reply
+from proxygen.dns.resolver import Resolver, host_part
 from proxygen.errors import IssueFailed
-from proxygen.failure import NotObtained, Scope, not_obtained, refusing
-from proxygen.names.findings import because, reason
-from proxygen.solvers.dns01 import Shown
+from proxygen.failure import NotObtained, Scope, not_obtained, refusal_of_name
+from proxygen.names.findings import cause_words, reason_words
+from proxygen.solvers.dns01 import ShownRecords
 
 T = TypeVar("T")
 LONGEST = 60.0
@@ -23,8 +23,8 @@ LONGEST = 60.0
 class Lookups:
     """Looks names up by *resolving*, from the first question to the end of its ``with`` block."""
 
-    def __init__(self, resolving: Resolving) -> None:
-        self.resolving = resolving
+    def __init__(self, resolver: Resolver) -> None:
+        self.resolver = resolver
         self.lock = threading.Lock()
         self.loop: asyncio.AbstractEventLoop | None = None
 
@@ -50,37 +50,39 @@ class Lookups:
 
         That there is no record yet, and nothing else at that name, is as it should be.
         """
-        led = self.asked(self.resolving.led(name, "TXT"))
+        led = self.asked(self.resolver.led(name, "TXT"))
         way = (name, *led.targets)
         if led.circling:
             passed = tuple(led.targets)
-            raise IssueFailed(refusing(name, not_obtained("txt-circle", name=name, targets=passed)))
+            raise IssueFailed(
+                refusal_of_name(name, not_obtained("txt-circle", name=name, targets=passed))
+            )
         if not led.zone or not any(each.kind in SETTLED for each in led.replies):
             if led.crowded:
                 raise IssueFailed(not_obtained("too-many-questions", Scope.HOST, name=way[-1]))
             unserved = [each for each in led.replies if each.kind not in SETTLED]
-            said = (f"{each.server}: {failure(each)}" for each in unserved)
-            raise IssueFailed(nowhere(way, "; ".join(said) or self.trouble(way[-1])))
+            said = (f"{each.server}: {reply_failure(each)}" for each in unserved)
+            raise IssueFailed(failure_nowhere(way, "; ".join(said) or self.zone_failure(way[-1])))
         return led
 
-    def trouble(self, name: str) -> str:
+    def zone_failure(self, name: str) -> str:
         """Return why the zone of a name is not known; raise IssueFailed if it is our trouble."""
-        found = self.asked(self.resolving.look(above(name), "SOA"))
-        if found.trouble is Trouble.CANNOT_LOOK:
-            words = because(found.because)
+        found = self.asked(self.resolver.resolve(host_part(name), "SOA"))
+        if found.failure is LookupFailure.CANNOT_LOOK:
+            words = cause_words(found.because)
             raise IssueFailed(
                 not_obtained("zone-not-looked-up", Scope.HOST, name=name, words=words)
             )
-        return because(found.because) or str(found.trouble) or "its zone is not known"
+        return cause_words(found.because) or str(found.failure) or "its zone is not known"
 
-    def shown(self, names: Collection[str]) -> Mapping[str, tuple[Shown, ...]]:
+    def shown(self, names: Collection[str]) -> Mapping[str, tuple[ShownRecords, ...]]:
         """Return what each authoritative server shows now, for each of *names*."""
 
         async def all_of_them() -> list[Led]:
-            return await asyncio.gather(*(self.resolving.led(each, "TXT") for each in names))
+            return await asyncio.gather(*(self.resolver.led(each, "TXT") for each in names))
 
         found = zip(names, self.asked(all_of_them()), strict=True)
-        return {name: tuple(map(shown, led.replies)) for name, led in found}
+        return {name: tuple(map(shown_records, led.replies)) for name, led in found}
 
     def asked(self, question: Coroutine[Any, Any, T]) -> T:
         """Return the answer to a question, whichever thread asks."""
@@ -97,12 +99,12 @@ class Lookups:
             if self.loop is None:
                 self.loop = asyncio.new_event_loop()
                 threading.Thread(
-                    target=served, args=[self.loop], name="dns-01", daemon=True
+                    target=serve_loop, args=[self.loop], name="dns-01", daemon=True
                 ).start()
             return self.loop
 
 
-def served(loop: asyncio.AbstractEventLoop) -> None:
+def serve_loop(loop: asyncio.AbstractEventLoop) -> None:
     """Run an event loop until it is stopped; what is asked then is asked no more."""
     asyncio.set_event_loop(loop)
     try:
@@ -114,21 +116,21 @@ def served(loop: asyncio.AbstractEventLoop) -> None:
         loop.close()
 
 
-def shown(reply: Reply) -> Shown:
+def shown_records(reply: Reply) -> ShownRecords:
     """Return one server's reply as what it shows."""
     if reply.kind not in SETTLED:
-        return Shown(reply.server, words=failure(reply))
-    return Shown(reply.server, reply.records)
+        return ShownRecords(reply.server, words=reply_failure(reply))
+    return ShownRecords(reply.server, reply.records)
 
 
-def failure(reply: Reply) -> str:
+def reply_failure(reply: Reply) -> str:
     """Return why a server gave no answer."""
-    return reason(reply.why) if reply.why else str(reply.kind)
+    return reason_words(reply.why) if reply.why else str(reply.kind)
 
 
-def nowhere(way: tuple[str, ...], words: str) -> NotObtained:
+def failure_nowhere(way: tuple[str, ...], words: str) -> NotObtained:
     """Return the failure for a name at which nobody would find a record, by way of its aliases."""
     name, *targets = way
     code = "txt-nowhere-by-way" if targets else "txt-nowhere"
     passed = tuple(targets)
-    return refusing(name, not_obtained(code, name=name, targets=passed, words=words))
+    return refusal_of_name(name, not_obtained(code, name=name, targets=passed, words=words))

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from proxygen.host.suffixes import registered
+from proxygen.host.suffixes import registered_domain
 from proxygen.stores import Store
-from proxygen.stores.change import readable
+from proxygen.stores.change import read_value
 from proxygen.stores.codec import Codec
 
 LABEL = "_acme-challenge"
@@ -20,7 +20,7 @@ GIVEN_UP = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class TxtRecord:
     """One value at one *name*, written by the solver of that name in the model."""
 
     solver: str
@@ -40,13 +40,13 @@ def challenge_value(key_authorization: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept(Record):
+class StoredRecord(TxtRecord):
     """A record as it is stored, with the moment *at* which it was about to be written."""
 
     at: datetime
 
 
-KEPT = Codec[Kept](Kept)
+KEPT = Codec[StoredRecord](StoredRecord)
 
 
 class KeptRecords:
@@ -55,30 +55,30 @@ class KeptRecords:
     def __init__(self, store: Store) -> None:
         self.store = store
 
-    def put(self, record: Record, now: datetime) -> None:
+    def put(self, record: TxtRecord, now: datetime) -> None:
         """Remember a record; call it before it is written."""
-        kept = Kept(record.solver, record.name, record.value, now)
+        kept = StoredRecord(record.solver, record.name, record.value, now)
         self.store.put(key_of(record), KEPT.written(kept))
 
-    def drop(self, record: Record) -> None:
+    def drop(self, record: TxtRecord) -> None:
         """Forget a record: it is removed."""
         self.store.delete(key_of(record))
 
-    def left(self, solver: str, now: datetime) -> Iterator[Record]:
+    def left(self, solver: str, now: datetime) -> Iterator[TxtRecord]:
         """Yield the records of a solver that are still remembered, but for very old ones.
 
         One that is about to be written again, by another process, is not forgotten.
         """
         for key in list(self.store.keys(FOLDER)):
-            value = readable(self.store, key)
+            value = read_value(self.store, key)
             kept = KEPT.read(value)
             if kept is None or now - kept.at > GIVEN_UP:
                 self.store.put_if({key: value}, {key: None})
             elif kept.solver == solver:
-                yield Record(kept.solver, kept.name, kept.value)
+                yield TxtRecord(kept.solver, kept.name, kept.value)
 
 
-def key_of(record: Record) -> str:
+def key_of(record: TxtRecord) -> str:
     """Return the key of a record in the store."""
     digest = hashlib.sha256(f"{record.solver}\n{record.name}\n{record.value}".encode())
     return f"{FOLDER}/{digest.hexdigest()[:32]}"
@@ -90,6 +90,6 @@ def may_stand(name: str, target: str, delegated: Iterable[str]) -> bool:
     In the name's own registered domain, or in a zone that is *delegated* to such records.
     """
     target = target.lower()
-    if target == challenge_name(name) or registered(target) == registered(name):
+    if target == challenge_name(name) or registered_domain(target) == registered_domain(name):
         return True
     return any(target == zone or target.endswith(f".{zone}") for zone in delegated)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 
-class Standing:
+class PersistentRecord:
     """Presents nothing: somebody published the record, once and for all."""
 
     notes: tuple[str, ...] = ()

@@ -23,7 +23,7 @@ STARTING = {
 """What it means when a program that is there cannot be started (execve(2))."""
 
 
-class Settings(WriterSettings):
+class ExecSettings(WriterSettings):
     """A program of yours: `PROGRAM present|cleanup FQDN VALUE`."""
 
     program: HostPath = Field(
@@ -32,10 +32,14 @@ class Settings(WriterSettings):
     timeout: Seconds = Field(60, description="Timeout of one call; seconds or 1m.")
 
 
+Settings = ExecSettings
+"""What the contract of this folder asks for."""
+
+
 class Program:
     """Runs the program for each record, one call at a time: it may write a whole zone at once."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: ExecSettings) -> None:
         self.settings = settings
         self.path = Path(settings.program)
         self.patience = float(settings.propagation_timeout)
@@ -81,7 +85,7 @@ class Program:
 
         limits = {"timeout": float(self.settings.timeout), "largest": KEPT_OUTPUT}
         try:
-            path = str(executables.target(self.path))
+            path = str(executables.executable_target(self.path))
             return processes.finish(
                 Command((path, *arguments)),
                 environment,
@@ -102,6 +106,6 @@ class Program:
             ) from error
 
 
-def writer(settings: Settings, writing: Writing) -> Writer:  # noqa: ARG001 - the contract's argument
+def writer(settings: ExecSettings, writing: Writing) -> Writer:  # noqa: ARG001 - the contract's argument
     """Return what runs the program."""
     return Program(settings)

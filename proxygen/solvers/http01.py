@@ -54,7 +54,7 @@ class Webroot:
 
     def present(self, name: str, token: str, key_authorization: str) -> None:
         """Write the answer, readable by all; the first call removes what is stale."""
-        checked(name, token, key_authorization)
+        check_answer(name, token, key_authorization)
         try:
             self.prepare()
             self.presented.add(self.place / token)
@@ -156,7 +156,7 @@ class Visits:
         self.free.release()
 
 
-class Listener:
+class Http01Listener:
     """Presents answers by listening itself, for a host on which no web server does.
 
     It listens from the first answer on to the end of its ``with`` block, and knows nothing but
@@ -194,10 +194,10 @@ class Listener:
 
     def present(self, name: str, token: str, key_authorization: str) -> None:
         """Answer requests for *token* from now on; raise IssueFailed if the port is taken."""
-        checked(name, token, key_authorization)
+        check_answer(name, token, key_authorization)
         with self.lock:
             if not self.sockets:
-                self.sockets = opened(self.addresses, self.port)
+                self.sockets = open_sockets(self.addresses, self.port)
                 for listening in self.sockets:
                     self.threads.submit(self.accept, listening)
             self.answers[token] = key_authorization.encode()
@@ -219,7 +219,7 @@ class Listener:
                     return
                 time.sleep(0.1)  # no descriptors left, or a client that was gone at once
                 continue
-            self.visits.enter(visit := Visit(connection, neighbourhood(address[0])))
+            self.visits.enter(visit := Visit(connection, client_network(address[0])))
             self.threads.submit(self.serve, visit)
 
     def serve(self, visit: Visit) -> None:
@@ -247,7 +247,7 @@ class Listener:
         return head + (body or b"" if asked and asked[1] == b"GET" else b"")
 
 
-def checked(name: str, token: str, key_authorization: str) -> None:
+def check_answer(name: str, token: str, key_authorization: str) -> None:
     """Raise IssueFailed for a token or answer with other characters than base64url and a dot.
 
     The token comes from the authority and becomes a file name.
@@ -271,14 +271,14 @@ def request_line(client: socket.socket, deadline: float) -> bytes:
     return head.split(b"\n", 1)[0]
 
 
-def neighbourhood(address: str) -> str:
+def client_network(address: str) -> str:
     """Return what a client's address has in common with others that it may have: its network."""
     if ":" not in address:
         return address
     return str(IPv6Network((address.partition("%")[0], 64), strict=False))
 
 
-def opened(addresses: tuple[str, ...], port: int) -> tuple[socket.socket, ...]:
+def open_sockets(addresses: tuple[str, ...], port: int) -> tuple[socket.socket, ...]:
     """Return a listening socket per address; one family may be missing on this host."""
     sockets: list[socket.socket] = []
     failed: OSError | None = None
@@ -294,7 +294,7 @@ def opened(addresses: tuple[str, ...], port: int) -> tuple[socket.socket, ...]:
             return tuple(sockets)
     for one in sockets:
         one.close()
-    raise IssueFailed(taken(port, failed))
+    raise IssueFailed(port_taken(port, failed))
 
 
 def listening_on(address: str, port: int) -> socket.socket:
@@ -313,15 +313,15 @@ def listening_on(address: str, port: int) -> socket.socket:
     return opening
 
 
-def taken(port: int, error: OSError | None) -> NotObtained:
+def port_taken(port: int, error: OSError | None) -> NotObtained:
     """Return the failure for a port that cannot be listened on."""
     forbidden = error is not None and error.errno == errno.EACCES
-    there = () if forbidden else tuple(holders(port))
+    there = () if forbidden else tuple(port_holders(port))
     code = "port-forbidden" if forbidden else "port-taken-by" if there else "port-taken"
     return not_obtained(code, Scope.HOST, port=port, holders=there, words=error or "")
 
 
-def holders(port: int) -> Iterator[str]:
+def port_holders(port: int) -> Iterator[str]:
     """Return the programs that listen on *port*, as far as this user may know."""
     import psutil
 

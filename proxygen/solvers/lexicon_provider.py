@@ -11,8 +11,8 @@ from urllib.parse import quote
 
 from proxygen.errors import IssueFailed
 from proxygen.failure import NotObtained, Scope, not_obtained
-from proxygen.languages.lines import visible
-from proxygen.solvers.lexicon_settings import Settings
+from proxygen.languages.lines import terminal_text
+from proxygen.solvers.lexicon_settings import LexiconSettings
 
 MOST_WORDS = 1000
 LONGEST = 120.0
@@ -46,7 +46,7 @@ class Provider:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: LexiconSettings,
         credentials: Mapping[str, str],
         zone: Callable[[str], str],
         longest: float = LONGEST,
@@ -57,7 +57,7 @@ class Provider:
         self.zone = zone
         self.patience = float(settings.propagation_timeout)
         self.delegated = tuple(settings.delegated)
-        self.provider, self.resolver = imported(settings.provider)
+        self.provider, self.resolver = import_provider(settings.provider)
         self.one_at_a_time = threading.Lock()
 
     def add(self, name: str, value: str) -> None:
@@ -131,11 +131,11 @@ class Provider:
         for secret in filter(None, self.credentials.values()):
             for form in {secret, quote(secret), quote(secret, safe="")}:
                 words = words.replace(form, "…")
-        provider, words = self.settings.provider, visible(words)[:MOST_WORDS]
+        provider, words = self.settings.provider, terminal_text(words)[:MOST_WORDS]
         return not_obtained("provider-failed", provider=provider, zone=zone, words=words)
 
 
-def imported(name: str) -> tuple[Callable[[Any], Operations], Callable[[], Any]]:
+def import_provider(name: str) -> tuple[Callable[[Any], Operations], Callable[[], Any]]:
     """Return the class of a provider, and what holds its options; raise IssueFailed."""
     try:
         from lexicon._private.discovery import find_providers, load_provider_module

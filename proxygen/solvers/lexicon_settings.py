@@ -9,16 +9,16 @@ from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
 
 from proxygen.model.hosts import BadName
-from proxygen.model.types import Host, SecretReference, Text, checked, pattern, vars_of
+from proxygen.model.types import Host, SecretReference, Text, pattern_check, validator_of, vars_of
 from proxygen.solvers import WriterSettings
 
 SECRET = re.compile(r"token|secret|passw|key\b|key$|credential", re.ASCII)
-WORD = pattern(
+WORD = pattern_check(
     r"[a-z][a-z0-9_]{0,60}",
     "an option of dns-lexicon",
     "write it as dns-lexicon spells it: lower-case letters, digits and `_`",
 )
-Word = Annotated[str, checked(WORD)]
+Word = Annotated[str, validator_of(WORD)]
 Value = Annotated[
     str,
     Text(
@@ -30,7 +30,7 @@ Value = Annotated[
 ]
 
 
-class Settings(WriterSettings):
+class LexiconSettings(WriterSettings):
     """One of the providers of dns-lexicon (dns-lexicon.readthedocs.io), by its API."""
 
     provider: Word = Field(

@@ -26,7 +26,7 @@ class Key:
     secret: bytes = field(repr=False)
 
 
-def key(content: bytes, name: str | None, algorithm: str | None) -> Key:
+def read_key(content: bytes, name: str | None, algorithm: str | None) -> Key:
     """Return the key in *content*; what the model says of it must agree. Raise IssueFailed."""
     text = content.decode("ascii", "replace").strip()
     clauses = CLAUSE.findall(
@@ -35,33 +35,35 @@ def key(content: bytes, name: str | None, algorithm: str | None) -> Key:
     if not clauses:
         if name is None:
             raise IssueFailed(not_obtained("tsig-key-without-name", final=True))
-        return Key(name.rstrip("."), algorithm or USUAL, decoded(text))
-    written, fields = chosen(clauses, name)
+        return Key(name.rstrip("."), algorithm or USUAL, decode_secret(text))
+    written, fields = choose_clause(clauses, name)
     said = dict(FIELD.findall(fields))
     kind = said.get("algorithm", "").lower()
     if algorithm and kind and kind != algorithm:
         code = "tsig-other-algorithm"
         raise IssueFailed(not_obtained(code, final=True, there=kind, here=algorithm))
-    return Key(written.rstrip("."), kind or algorithm or USUAL, decoded(said.get("secret", "")))
+    return Key(
+        written.rstrip("."), kind or algorithm or USUAL, decode_secret(said.get("secret", ""))
+    )
 
 
-def chosen(clauses: list[tuple[str, str]], name: str | None) -> tuple[str, str]:
+def choose_clause(clauses: list[tuple[str, str]], name: str | None) -> tuple[str, str]:
     """Return the clause with the key of that name, or the only one."""
     if name is None and len(clauses) == 1:
         return clauses[0]
-    found = [one for one in clauses if name and same(one[0], name)]
+    found = [one for one in clauses if name and is_same_name(one[0], name)]
     if not found:
         names = tuple(written for written, _ in clauses)
         raise IssueFailed(not_obtained("tsig-other-keys", final=True, names=names))
     return found[0]
 
 
-def same(one: str, other: str) -> bool:
+def is_same_name(one: str, other: str) -> bool:
     """Return whether two names of keys are the same domain name."""
     return one.rstrip(".").lower() == other.rstrip(".").lower()
 
 
-def decoded(secret: str) -> bytes:
+def decode_secret(secret: str) -> bytes:
     """Return the octets of a secret; raise IssueFailed for what is no base64.
 
     Python before 3.13 takes more padding than there is to fill.

@@ -20,7 +20,7 @@ KeyName = Annotated[
 Algorithm = Literal["hmac-sha256", "hmac-sha384", "hmac-sha512", "hmac-sha224", "hmac-sha1"]
 
 
-class Settings(WriterSettings):
+class Rfc2136Settings(WriterSettings):
     """Dynamic updates at a name server, such as BIND, Knot or PowerDNS."""
 
     server: Server = Field(

@@ -15,17 +15,17 @@ import dns.tsig
 import dns.update
 
 from proxygen.errors import IssueFailed
-from proxygen.failure import NotObtained, not_obtained, refusing
+from proxygen.failure import NotObtained, not_obtained, refusal_of_name
 from proxygen.host.connection import places_of
-from proxygen.languages.lines import visible
+from proxygen.languages.lines import terminal_text
 from proxygen.solvers.rfc2136_key import Key
-from proxygen.solvers.rfc2136_settings import Settings
+from proxygen.solvers.rfc2136_settings import Rfc2136Settings
 
 
 class Updates:
     """Writes TXT records at one name server; each exchange is a connection of its own."""
 
-    def __init__(self, settings: Settings, key: Key) -> None:
+    def __init__(self, settings: Rfc2136Settings, key: Key) -> None:
         self.settings = settings
         self.key = dns.tsig.Key(dns.name.from_text(key.name), key.secret, key.algorithm)
         self.patience = float(settings.propagation_timeout)
@@ -59,11 +59,11 @@ class Updates:
         owner = dns.name.from_text(name)
         while owner != dns.name.root:
             answer = self.exchange(dns.message.make_query(owner, dns.rdatatype.SOA))
-            if found := apex(answer, owner):
+            if found := apex_in(answer, owner):
                 return found
             owner = owner.parent()
         failure = not_obtained("no-zone-there", server=self.place, name=name)
-        raise IssueFailed(refusing(name, failure))
+        raise IssueFailed(refusal_of_name(name, failure))
 
     def send(self, update: dns.update.UpdateMessage, name: str) -> None:
         """Send an update; raise IssueFailed unless it was made."""
@@ -109,7 +109,7 @@ class Updates:
         late = isinstance(error, dns.exception.Timeout)
         there = "name-server-not-asked" if error else "name-server-without-address"
         code = "name-server-late" if late else there
-        words = visible(str(error or ""))[:MOST_WORDS]
+        words = terminal_text(str(error or ""))[:MOST_WORDS]
         return not_obtained(code, server=self.place, words=words)
 
     def wrong_key(self, error: dns.tsig.PeerError) -> NotObtained:
@@ -123,7 +123,7 @@ class Updates:
             server=self.place,
             key=self.key.name.to_text(omit_final_dot=True),
             final=kind is not dns.tsig.PeerBadTime,
-            words=visible(str(error))[:MOST_WORDS],
+            words=terminal_text(str(error))[:MOST_WORDS],
         )
 
     def refused(self, code: dns.rcode.Rcode, name: str) -> NotObtained:
@@ -136,7 +136,7 @@ class Updates:
             key=self.key.name.to_text(omit_final_dot=True),
             words=said,
         )
-        return refusing(name, failure) if said in OF_THE_ZONE else failure
+        return refusal_of_name(name, failure) if said in OF_THE_ZONE else failure
 
 
 MOST_WORDS = 500
@@ -158,7 +158,7 @@ OF_THE_ZONE = frozenset({"REFUSED", "NOTAUTH", "NOTZONE"})
 """Answers that are about one zone: others of the same server may be written."""
 
 
-def apex(answer: dns.message.Message, owner: dns.name.Name) -> dns.name.Name | None:
+def apex_in(answer: dns.message.Message, owner: dns.name.Name) -> dns.name.Name | None:
     """Return the zone of *owner* that an authoritative answer tells, None if it tells none.
 
     Its SOA record is the answer, or stands beside "there is none" (RFC 2308 section 3).

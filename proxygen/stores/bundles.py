@@ -17,10 +17,10 @@ from typing import Any
 
 from proxygen.failure import NotObtained
 from proxygen.model.certificate import Bundle, Certificate, KeyAndChain
-from proxygen.model.layout import stem
-from proxygen.plan.backoff import Attempt, pause, purpose
+from proxygen.model.layout import file_stem
+from proxygen.plan.backoff import RememberedFailure, order_purpose, pause_after
 from proxygen.stores import Store
-from proxygen.stores.change import change, forget_values, readable
+from proxygen.stores.change import change_value, forget_values, read_value
 from proxygen.stores.codec import Codec
 from proxygen.stores.kinds import KEY_TYPES, type_part
 
@@ -29,11 +29,11 @@ SERIAL = re.compile("-?[0-9a-f]{1,64}")
 KEY_END = b"-----END PRIVATE KEY-----\n"
 
 BUNDLE = Codec[Bundle](Bundle)
-ATTEMPT = Codec[Attempt](Attempt)
+ATTEMPT = Codec[RememberedFailure](RememberedFailure)
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class StampedFacts:
     """Facts that were read when their value had *stamp*; *secret* is the key of the other half."""
 
     stamp: Hashable
@@ -46,7 +46,7 @@ class Bundles:
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        self.known: dict[str, Known] = {}
+        self.known: dict[str, StampedFacts] = {}
 
     def all(self) -> dict[str, Bundle]:
         """Return the facts of every stored bundle by owner.
@@ -54,21 +54,21 @@ class Bundles:
         Unreadable ones are absent, and so are those whose key is gone: they are issued anew.
         """
         stamps = self.store.stamps("certificates").items()
-        self.known = {key: each for key, stamp in stamps if (each := self.looked_up(key, stamp))}
+        self.known = {key: each for key, stamp in stamps if (each := self.facts_below(key, stamp))}
         found = (self.with_secret(key, each) for key, each in self.known.items())
-        return {each.owner: each for each in sorted(filter(None, found), key=age)}
+        return {each.owner: each for each in sorted(filter(None, found), key=order_of_bundle)}
 
-    def with_secret(self, key: str, known: Known) -> Bundle | None:
+    def with_secret(self, key: str, known: StampedFacts) -> Bundle | None:
         """Return what is known if its key is there, None otherwise.
 
         Where it is gone, another process may just have put a renewed one in its place.
         """
         if self.store.has(known.secret):
             return known.bundle
-        again = self.looked_up(key, None)
+        again = self.facts_below(key, None)
         return again.bundle if again and self.store.has(again.secret) else None
 
-    def looked_up(self, key: str, stamp: Hashable) -> Known | None:
+    def facts_below(self, key: str, stamp: Hashable) -> StampedFacts | None:
         """Return the facts below a key, None for none; read where *stamp* is not the known one."""
         known = self.known.get(key)
         if known and stamp is not None and known.stamp == stamp:
@@ -76,11 +76,11 @@ class Bundles:
         bundle = bundle_from(self.readable(key))
         if bundle is None or not kept_as(key, bundle):
             return None
-        return Known(stamp, bundle, secret_key(bundle.owner, bundle.digest))
+        return StampedFacts(stamp, bundle, secret_key(bundle.owner, bundle.digest))
 
     def readable(self, key: str) -> bytes | None:
         """Return a stored value, None also for one that cannot be read."""
-        return readable(self.store, key)
+        return read_value(self.store, key)
 
     def tidy(self, owners: Iterable[str]) -> None:
         """Remove the secrets that no facts name, and what is kept for owners that are gone.
@@ -100,8 +100,8 @@ class Bundles:
 
     def facts(self, owner: str) -> Bundle | None:
         """Return the facts of an owner's stored bundle, None if there is none."""
-        found = (self.looked_up(key, None) for key in facts_keys(owner))
-        return max((each.bundle for each in found if each), key=age, default=None)
+        found = (self.facts_below(key, None) for key in facts_keys(owner))
+        return max((each.bundle for each in found if each), key=order_of_bundle, default=None)
 
     def material(self, bundle: Bundle) -> KeyAndChain | None:
         """Return key and chain of a bundle, None if they are gone or not what was stored."""
@@ -120,7 +120,7 @@ class Bundles:
         while not kept:
             values = {key: self.readable(key) for key in facts_keys(bundle.owner)}
             found = filter(None, map(bundle_from, values.values()))
-            kept = self.store.put_if(values, saved(pair, bundle, found))
+            kept = self.store.put_if(values, values_of_bundle(pair, bundle, found))
 
     def save_first(self, pair: KeyAndChain, bundle: Bundle, former: Bundle | None) -> bool:
         """Keep a pair and its facts likewise, unless another came first; return whether it was.
@@ -133,7 +133,7 @@ class Bundles:
             others = (each for each in found if former is None or each.digest != former.digest)
             if any(self.store.has(secret_key(each.owner, each.digest)) for each in others):
                 return False
-            if self.store.put_if(values, saved(pair, bundle, found)):
+            if self.store.put_if(values, values_of_bundle(pair, bundle, found)):
                 return True
 
     def note(self, bundle: Bundle, **known: Any) -> Bundle:
@@ -153,13 +153,13 @@ class Bundles:
             found = replace(present, **known)
             return BUNDLE.written(found)
 
-        change(self.store, facts_key(bundle), with_known)
+        change_value(self.store, facts_key(bundle), with_known)
         return found
 
     def forget(self, bundle: Bundle) -> None:
         """Remove a bundle with its key; nothing of an owner for whom another one is stored."""
         owner = bundle.owner
-        gone = (*facts_keys(owner), secret_key(owner, bundle.digest), attempt_key(owner))
+        gone = (*facts_keys(owner), secret_key(owner, bundle.digest), failure_key(owner))
         while True:
             former = {key: self.readable(key) for key in facts_keys(owner)}
             stored = (bundle_from(each) for each in former.values())
@@ -180,22 +180,22 @@ class Bundles:
 
         *source* is the mark of the files from which it was to come.
         """
-        about = purpose(wanted)
+        about = order_purpose(wanted)
         bundle = self.facts(wanted.owner)
         lifetime = bundle.lifetime if bundle else None
 
         def once_more(stored: bytes | None) -> bytes:
             former = of_purpose(ATTEMPT.read(stored), about)
-            once = attempt(wanted.owner, about, former, failure, now, draw, lifetime)
+            once = remembered_failure(wanted.owner, about, former, failure, now, draw, lifetime)
             return ATTEMPT.written(replace(once, source=source))
 
-        change(self.store, attempt_key(wanted.owner), once_more)
+        change_value(self.store, failure_key(wanted.owner), once_more)
 
-    def attempts(self) -> dict[str, Attempt]:
+    def failures(self) -> dict[str, RememberedFailure]:
         """Return the last failure of every owner whose certificate could not be obtained."""
-        return self.held("attempts")
+        return self.failures_below("attempts")
 
-    def hold(
+    def remember_failure(
         self,
         prefix: str,
         directory: str,
@@ -216,16 +216,18 @@ class Bundles:
             former = of_purpose(ATTEMPT.read(stored), about)
             if former and former.holds(now):
                 return stored
-            return ATTEMPT.written(attempt(directory, about, former, failure, now, draw, lifetime))
+            return ATTEMPT.written(
+                remembered_failure(directory, about, former, failure, now, draw, lifetime)
+            )
 
-        change(self.store, authority_key(prefix, directory), once_more)
+        change_value(self.store, authority_key(prefix, directory), once_more)
 
     def settled(self, prefix: str, directory: str) -> None:
         """Forget why an authority was left alone: it answers."""
         if self.store.has(key := authority_key(prefix, directory)):
             forget_values(self.store, key)
 
-    def forget_failure(self, owner: str, known: Attempt | None = None) -> None:
+    def forget_failure(self, owner: str, known: RememberedFailure | None = None) -> None:
         """Forget the last failure of an owner, for whom nothing of the kind is due any more.
 
         Where that is *known*, one that the other half, or another process, noted since stays.
@@ -234,7 +236,7 @@ class Bundles:
         def without(stored: bytes | None) -> bytes | None:
             return None if known in (None, ATTEMPT.read(stored)) else stored
 
-        change(self.store, attempt_key(owner), without)
+        change_value(self.store, failure_key(owner), without)
 
     def forget_orders(self, owners: Iterable[str]) -> None:
         """Forget the orders, with their keys, of all but these owners."""
@@ -243,82 +245,84 @@ class Bundles:
     def forget_others(self, owners: Iterable[str], *prefixes: str) -> None:
         """Forget what is kept below these prefixes for all but these owners."""
         if kept := [key for prefix in prefixes for key in self.store.keys(prefix)]:
-            wanted = {stem(owner) for owner in owners}
+            wanted = {file_stem(owner) for owner in owners}
             forget_values(self.store, *(key for key in kept if key.partition("/")[2] not in wanted))
 
-    def held(self, prefix: str) -> dict[str, Attempt]:
+    def failures_below(self, prefix: str) -> dict[str, RememberedFailure]:
         """Return the failures below *prefix* by what they are of."""
         found = (self.readable(key) for key in self.store.keys(prefix))
         return {each.of: each for value in found if (each := ATTEMPT.read(value))}
 
 
-def saved(pair: KeyAndChain, bundle: Bundle, former: Iterable[Bundle]) -> dict[str, bytes | None]:
+def values_of_bundle(
+    pair: KeyAndChain, bundle: Bundle, former: Iterable[Bundle]
+) -> dict[str, bytes | None]:
     """Return what is put, or forgotten, when a bundle is kept in the place of former ones."""
     owner = bundle.owner
     gone = [*facts_keys(owner), *(secret_key(each.owner, each.digest) for each in former)]
     if not bundle.is_interim:
-        gone += [attempt_key(owner), order_key(owner)]
+        gone += [failure_key(owner), order_key(owner)]
     facts = BUNDLE.written(bundle)
     new = {secret_key(owner, bundle.digest): pair.pem, facts_key(bundle): facts}
     return dict.fromkeys(gone) | new
 
 
 def facts_key(bundle: Bundle) -> str:
-    return f"certificates/{type_part(bundle.key_type)}/{stem(bundle.owner)}"
+    return f"certificates/{type_part(bundle.key_type)}/{file_stem(bundle.owner)}"
 
 
 def facts_keys(owner: str) -> list[str]:
     """Return where facts about an owner's certificates may be, whatever their keys are."""
-    return [f"certificates/{each}/{stem(owner)}" for each in KEY_TYPES]
+    return [f"certificates/{each}/{file_stem(owner)}" for each in KEY_TYPES]
 
 
-def age(bundle: Bundle) -> datetime:
+def order_of_bundle(bundle: Bundle) -> datetime:
     """Return by what the latest of an owner's bundles is told."""
     return bundle.not_before
 
 
 def secret_key(owner: str, digest: str) -> str:
-    return f"bundles/{stem(owner)}/{digest[:32]}"
+    return f"bundles/{file_stem(owner)}/{digest[:32]}"
 
 
-def attempt_key(owner: str) -> str:
-    return f"attempts/{stem(owner)}"
+def failure_key(owner: str) -> str:
+    return f"attempts/{file_stem(owner)}"
 
 
 def order_key(owner: str) -> str:
-    return f"orders/{stem(owner)}"
+    return f"orders/{file_stem(owner)}"
 
 
 def authority_key(prefix: str, directory: str) -> str:
     return f"{prefix}/{hashlib.sha256(directory.encode()).hexdigest()[:16]}"
 
 
-def attempt(
+def remembered_failure(
     of: str,
     about: str,
-    former: Attempt | None,
+    former: RememberedFailure | None,
     failure: NotObtained,
     now: datetime,
     draw: float,
     lifetime: timedelta | None = None,
-) -> Attempt:
+) -> RememberedFailure:
     """Return one failure more in a row."""
     count = former.count + 1 if former else 1
-    return Attempt(
+    return RememberedFailure(
         of=of,
         at=now,
         since=former.since if former else now,
         count=count,
-        again=failure.retry_at or now + pause(count, draw, lifetime),
+        again=failure.retry_at or now + pause_after(count, draw, lifetime),
         failure=failure,
         purpose=about,
         asked=failure.retry_at is not None,
     )
 
 
-def of_purpose(attempt: Attempt | None, about: str) -> Attempt | None:
+def of_purpose(last_failure: RememberedFailure | None, about: str) -> RememberedFailure | None:
     """Return a failure if it was of the same, None otherwise."""
-    return attempt if attempt and attempt.purpose == about else None
+    return last_failure if last_failure and last_failure.purpose == about else None
 
 
 def bundle_from(value: bytes | None) -> Bundle | None:

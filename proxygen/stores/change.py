@@ -8,13 +8,13 @@ from typing import Protocol
 from proxygen.stores import Store
 
 
-def change(store: Store, key: str, make: Callable[[bytes | None], bytes | None]) -> None:
+def change_value(store: Store, key: str, make: Callable[[bytes | None], bytes | None]) -> None:
     """Put what *make* makes of a value, None: nothing; it may be called more than once.
 
     What cannot be read is as if there were none.
     """
     while True:
-        former = readable(store, key)
+        former = read_value(store, key)
         value = make(former)
         if value == former or store.put_if({key: former}, {key: value}):
             return
@@ -23,7 +23,7 @@ def change(store: Store, key: str, make: Callable[[bytes | None], bytes | None])
 def forget_values(store: Store, *keys: str) -> None:
     """Forget values as they are now; one that is put meanwhile stays."""
     for key in keys:
-        store.put_if({key: readable(store, key)}, {key: None})
+        store.put_if({key: read_value(store, key)}, {key: None})
 
 
 class Readable(Protocol):
@@ -33,7 +33,7 @@ class Readable(Protocol):
         """Return the value, None if there is none."""
 
 
-def readable(store: Readable, key: str) -> bytes | None:
+def read_value(store: Readable, key: str) -> bytes | None:
     """Return a value, None also for one that cannot be read."""
     try:
         return store.get(key)

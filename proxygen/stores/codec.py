@@ -66,11 +66,11 @@ def in_utc(schema: Any) -> Any:
     if not isinstance(schema, dict):
         return schema
     if schema.get("type") == "datetime":
-        return core_schema.no_info_after_validator_function(moment, schema)
+        return core_schema.no_info_after_validator_function(utc_moment, schema)
     return {name: in_utc(each) for name, each in schema.items()}
 
 
-def moment(at: datetime) -> datetime:
+def utc_moment(at: datetime) -> datetime:
     """Return a moment in UTC; raise OverflowError or ValueError for none of ours.
 
     At the edges of time nothing can be added to a moment, so the latest is LATEST: a certificate

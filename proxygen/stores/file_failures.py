@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from proxygen.failure import NotObtained
-from proxygen.model.layout import stem
+from proxygen.model.layout import file_stem
 from proxygen.stores import Store
-from proxygen.stores.change import readable
+from proxygen.stores.change import read_value
 from proxygen.stores.codec import Codec
 
 LONGEST = timedelta(days=1)
@@ -19,7 +19,7 @@ LONGEST = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Unusable:
+class StoredFileFailure:
     """What is stored: as which mark of the files that was found, until when it holds, and why."""
 
     mark: str
@@ -27,7 +27,7 @@ class Unusable:
     failure: NotObtained
 
 
-UNUSABLE = Codec[Unusable](Unusable)
+UNUSABLE = Codec[StoredFileFailure](StoredFileFailure)
 
 
 class Failures:
@@ -39,7 +39,7 @@ class Failures:
 
     def of(self, owner: str, mark: str, now: datetime) -> NotObtained | None:
         """Return why files with that mark cannot be used; None if that has to be tried."""
-        self.known[owner] = readable(self.store, key(owner))
+        self.known[owner] = read_value(self.store, failure_key(owner))
         kept = UNUSABLE.read(self.known[owner])
         if kept is None or kept.mark != mark:
             return None
@@ -53,7 +53,9 @@ class Failures:
 
         What another process noted since it was asked for stays: the files may have changed.
         """
-        self.put(owner, UNUSABLE.written(Unusable(mark, until, replace(failure, final=True))))
+        self.put(
+            owner, UNUSABLE.written(StoredFileFailure(mark, until, replace(failure, final=True)))
+        )
 
     def forget(self, owner: str) -> None:
         """Forget why, as far as it was known when the files were read: they are used."""
@@ -63,7 +65,9 @@ class Failures:
     def put(self, owner: str, value: bytes | None) -> None:
         """Put a value in the place of the one that is known."""
         with suppress(OSError):  # it is told in any case
-            if self.store.put_if({key(owner): self.known.get(owner)}, {key(owner): value}):
+            if self.store.put_if(
+                {failure_key(owner): self.known.get(owner)}, {failure_key(owner): value}
+            ):
                 self.known[owner] = value
 
 
@@ -75,6 +79,6 @@ def mark_of(contents: Sequence[tuple[str, bytes]], password: bytes | None) -> st
     return digest.hexdigest()
 
 
-def key(owner: str) -> str:
+def failure_key(owner: str) -> str:
     """Return where it is kept."""
-    return f"unusable/{stem(owner)}"
+    return f"unusable/{file_stem(owner)}"

@@ -21,8 +21,8 @@ from types import MappingProxyType
 
 from proxygen.host import files, lock
 from proxygen.stores import LARGEST, Values, journal
-from proxygen.stores.change import readable
-from proxygen.stores.overlay import below, together
+from proxygen.stores.change import read_value
+from proxygen.stores.overlay import keys_together, values_below
 
 PART = r"[a-zA-Z0-9_*-][a-zA-Z0-9._*-]{0,219}"
 LARGEST_JOURNAL = 4 * LARGEST
@@ -135,11 +135,11 @@ class FileStore:
         if len(values) <= 1:
             yield lambda: None
             return
-        content = journal.written(values)
+        content = journal.encode_journal(values)
         if len(content) > self.largest:
             raise OSError(errno.EFBIG, "too large", str(self.journal))
         self.make_folder(self.root)
-        with new(self.journal, content) as put:
+        with new_value(self.journal, content) as put:
             yield put
 
     def begin(self, put: Put) -> None:
@@ -171,14 +171,14 @@ class FileStore:
             return
         if value is not None:
             self.make_folder(path.parent)
-        with new(path, value) as put:
+        with new_value(path, value) as put:
             yield put
 
     def put_now(self, key: str, value: bytes | None) -> None:
         """Put a value in its place, or delete it."""
         if value is not None:
             self.make_folder(self.path(key).parent)
-        with new(self.path(key), value) as put:
+        with new_value(self.path(key), value) as put:
             put()
 
     @contextmanager
@@ -196,7 +196,7 @@ class FileStore:
 
     def holds(self, former: Values) -> bool:
         """Return whether each of these values is still that."""
-        return all(readable(self, key) == value for key, value in former.items())
+        return all(read_value(self, key) == value for key, value in former.items())
 
     def begun(self) -> Values:
         """Return the values that count and are not in their places yet, as those of a killed run.
@@ -208,7 +208,7 @@ class FileStore:
         stamp, known = files.stamp_of(self.journal), self.known
         if known and stamp is not None and known[0] == stamp:
             return known[1]
-        found = journal.read(files.read(self.journal, LARGEST_JOURNAL) or b"")
+        found = journal.decode_journal(files.read(self.journal, LARGEST_JOURNAL) or b"")
         found = found if all(map(KEY.fullmatch, found)) else {}
         self.known = stamp, found
         return found
@@ -264,7 +264,7 @@ class FileStore:
         """Return the keys below the folder *prefix*; files being written are not seen."""
         begun = self.begun_below(prefix)
         found = (key for key, _ in self.entries(prefix))
-        return iter(together(found, begun)) if begun else found
+        return iter(keys_together(found, begun)) if begun else found
 
     def stamps(self, prefix: str) -> dict[str, files.Stamp | None]:
         """Return a stamp of each file below the folder *prefix*, none of what is in the journal."""
@@ -272,12 +272,12 @@ class FileStore:
         found = {key: files.stamp_of(entry) for key, entry in self.entries(prefix)}
         if not begun:
             return found
-        return {key: None if key in begun else found[key] for key in together(found, begun)}
+        return {key: None if key in begun else found[key] for key in keys_together(found, begun)}
 
     def begun_below(self, prefix: str) -> Values:
         """Return what of the journal is below a folder."""
         self.place(prefix)
-        return below(self.begun(), prefix)
+        return values_below(self.begun(), prefix)
 
     def entries(self, prefix: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
         """Yield each key below the folder *prefix* with its file, sorted."""
@@ -302,16 +302,16 @@ class FileStore:
 
 
 @contextmanager
-def new(path: Path, value: bytes | None) -> Iterator[Put]:
+def new_value(path: Path, value: bytes | None) -> Iterator[Put]:
     """Have for a block what puts a value in its place, or deletes it, in one instant."""
     if value is None:
-        yield partial(forget, path)
+        yield partial(forget_file, path)
         return
     with files.beside(path, value) as temporary:
         yield lambda: temporary.rename(path)
 
 
-def forget(path: Path) -> None:
+def forget_file(path: Path) -> None:
     """Remove a file; do nothing if there is none."""
     with suppress(NotADirectoryError):
         path.unlink(missing_ok=True)

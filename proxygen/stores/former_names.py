@@ -13,7 +13,7 @@ from typing import Any
 
 from proxygen.names.causes import Cause
 from proxygen.names.states import Evidence, Finding
-from proxygen.stores.change import readable
+from proxygen.stores.change import read_value
 from proxygen.stores.overlay import Overlay
 
 SENTENCES = ("words", "answers", "servers")
@@ -23,19 +23,19 @@ NO_MOMENT = datetime.fromtimestamp(0, UTC)
 DAMAGED = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
 
 
-def brought(store: Overlay) -> Iterator[tuple[str, bytes | None]]:
+def pages_forward(store: Overlay) -> Iterator[tuple[str, bytes | None]]:
     """Yield each page with findings of the former form in the newest, unless it is damaged."""
     for key in store.keys("names"):
-        former = readable(store, key)
+        former = read_value(store, key)
         try:
             page = json.loads(former or b"")
-            if [each for each in page["names"] if bring(each)]:
+            if [each for each in page["names"] if bring_state_forward(each)]:
                 yield key, json.dumps(page).encode()
         except DAMAGED:
             continue
 
 
-def bring(known: dict[str, Any]) -> bool:
+def bring_state_forward(known: dict[str, Any]) -> bool:
     """Bring what is known of a name to the newest form; return whether anything was to be done."""
     evidence, refusal = known.get("evidence") or {}, known.get("refusal") or {}
     findings = evidence.get("findings", [])

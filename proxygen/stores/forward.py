@@ -12,7 +12,7 @@ from typing import Any
 
 from proxygen.failure import Scope, failure
 from proxygen.stores import VERSION, VERSION_KEY, Store, Values, former_names
-from proxygen.stores.change import readable
+from proxygen.stores.change import read_value
 from proxygen.stores.keyspace import HOST
 from proxygen.stores.kinds import type_part
 from proxygen.stores.overlay import Overlay
@@ -37,13 +37,13 @@ class Forward(Overlay):
         if self.is_behind and self.store.get(VERSION_KEY) != self.noted:
             self.is_behind, self.values = False, {}
         if self.is_behind and not self.is_read:
-            self.values, self.is_read = brought_forward(self.store, self.noted), True
+            self.values, self.is_read = values_forward(self.store, self.noted), True
         return self.values
 
     def bring(self) -> None:
         """Bring the store forward, unless it is there; raise OSError if it cannot be written."""
         while self.is_behind:
-            self.store.put_if({VERSION_KEY: self.noted}, brought_forward(self.store, self.noted))
+            self.store.put_if({VERSION_KEY: self.noted}, values_forward(self.store, self.noted))
             if self.store.get(VERSION_KEY) != self.noted:
                 self.is_behind, self.values = False, {}
 
@@ -84,7 +84,7 @@ def is_behind(noted: bytes | None) -> bool:
     return is_known(noted) and version_in(noted) != str(VERSION)
 
 
-def brought_forward(store: Store, noted: bytes | None) -> dict[str, bytes | None]:
+def values_forward(store: Store, noted: bytes | None) -> dict[str, bytes | None]:
     """Return what is to be put into a store of that version to make it one of the newest."""
     values: dict[str, bytes | None] = {}
     for step in STEPS[int(version_in(noted)) - 1 :]:
@@ -94,10 +94,10 @@ def brought_forward(store: Store, noted: bytes | None) -> dict[str, bytes | None
 
 def to_keyspaces(store: Overlay) -> dict[str, bytes | None]:
     """From 1 to 2: what is a host's own stands apart."""
-    return dict(moved(store, "hooks", "former"))
+    return dict(moved_kinds(store, "hooks", "former"))
 
 
-def moved(store: Overlay, *kinds: str) -> Iterator[tuple[str, bytes | None]]:
+def moved_kinds(store: Overlay, *kinds: str) -> Iterator[tuple[str, bytes | None]]:
     """Yield what moves these kinds to the host's own part."""
     for kind in kinds:
         for key in store.keys(kind):
@@ -107,13 +107,13 @@ def moved(store: Overlay, *kinds: str) -> Iterator[tuple[str, bytes | None]]:
 
 def to_key_types(store: Overlay) -> dict[str, bytes | None]:
     """From 2 to 3: facts about certificates stand apart by the type of their key."""
-    return dict(typed(store))
+    return dict(typed_facts(store))
 
 
-def typed(store: Overlay) -> Iterator[tuple[str, bytes | None]]:
+def typed_facts(store: Overlay) -> Iterator[tuple[str, bytes | None]]:
     """Yield what moves facts to the folder of their type; damaged ones, too, as they may be."""
     for key in [key for key in store.keys("certificates") if key.count("/") == 1]:
-        value = readable(store, key)
+        value = read_value(store, key)
         yield f"certificates/{type_part(key_type_in(value))}/{key.partition('/')[2]}", value or b""
         yield key, None
 
@@ -132,10 +132,10 @@ def to_codes(store: Overlay) -> dict[str, bytes | None]:
     values: dict[str, bytes | None] = dict.fromkeys(store.keys("unusable"))
     for kind, scope in FAILED.items():
         for key in store.keys(kind):
-            values[key] = coded(readable(store, key), scope)
-    if trouble := readable(store, MAIL):
-        values[MAIL] = coded(trouble, "host")
-    runs = {key: readable(store, key) or b"" for key in store.keys(f"{HOST}/hooks/runs")}
+            values[key] = coded_failure(read_value(store, key), scope)
+    if trouble := read_value(store, MAIL):
+        values[MAIL] = coded_failure(trouble, "host")
+    runs = {key: read_value(store, key) or b"" for key in store.keys(f"{HOST}/hooks/runs")}
     return values | {key: coded_runs(each) for key, each in runs.items() if b'"problem"' in each}
 
 
@@ -144,7 +144,7 @@ FAILED = {"attempts": "owner", "troubles": "authority", "looks": "authority"}
 """The kinds of values that tell of a failure, each with its scope."""
 
 
-def coded(value: bytes | None, scope: str) -> bytes | None:
+def coded_failure(value: bytes | None, scope: str) -> bytes | None:
     """Return an attempt with a failure in the place of its sentences, which become words."""
     try:
         found = json.loads(value or b"")
@@ -154,18 +154,18 @@ def coded(value: bytes | None, scope: str) -> bytes | None:
         return value
     what, words, _ = (str(found.pop(name, "") or "") for name in ("what", "words", "remedy"))
     said, problem = "\n".join(filter(None, (what, words))), found.pop("problem", None)
-    why = {"code": "noted-before", "scope": scope, "words": safe(said), "problem": problem}
+    why = {"code": "noted-before", "scope": scope, "words": safe_words(said), "problem": problem}
     return json.dumps(found | {"failure": why}).encode()
 
 
-def safe(said: str) -> str:
+def safe_words(said: str) -> str:
     """Return words as a failure that is made now would have them."""
     return failure("noted-before", Scope.OWNER, words=said).words
 
 
 def to_causes(store: Overlay) -> dict[str, bytes | None]:
     """From 4 to 5: what was found about names is told by codes, not by sentences."""
-    return dict(former_names.brought(store))
+    return dict(former_names.pages_forward(store))
 
 
 def coded_runs(value: bytes) -> bytes:
@@ -182,7 +182,7 @@ def coded_runs(value: bytes) -> bytes:
 def coded_run(ran: dict[str, Any]) -> dict[str, Any]:
     """Return how one run of a hook went likewise."""
     said = str(ran.get("problem", "") or "")
-    why = {"code": "noted-before", "scope": "host", "words": safe(said)} if said else None
+    why = {"code": "noted-before", "scope": "host", "words": safe_words(said)} if said else None
     return {name: each for name, each in ran.items() if name != "problem"} | {"failure": why}
 
 

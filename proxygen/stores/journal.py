@@ -17,7 +17,7 @@ Table = list[tuple[str, NonNegativeInt | None]]
 TABLE = Codec[Table](Table, largest=LARGEST)
 
 
-def written(values: Mapping[str, bytes | None]) -> bytes:
+def encode_journal(values: Mapping[str, bytes | None]) -> bytes:
     """Return values as they stand in a journal."""
     table = [(key, None if value is None else len(value)) for key, value in values.items()]
     octets = (value for value in values.values() if value is not None)
@@ -25,7 +25,7 @@ def written(values: Mapping[str, bytes | None]) -> bytes:
     return hashlib.sha256(rest).hexdigest().encode() + b"\n" + rest
 
 
-def read(content: bytes) -> dict[str, bytes | None]:
+def decode_journal(content: bytes) -> dict[str, bytes | None]:
     """Return the values of a journal; none for what is damaged, as a disk may do it."""
     digest, _, rest = content.partition(b"\n")
     if hashlib.sha256(rest).hexdigest().encode() != digest:

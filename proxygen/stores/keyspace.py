@@ -66,11 +66,11 @@ class Keyspace:
         return self.below + key
 
 
-def shared(store: Store) -> Keyspace:
+def shared_part(store: Store) -> Keyspace:
     """Return the part of a store that an installation shares."""
     return Keyspace(store, SHARED)
 
 
-def own(store: Store) -> Keyspace:
+def own_part(store: Store) -> Keyspace:
     """Return the part of a store that is this host's own."""
     return Keyspace(store, OWN, f"{HOST}/")

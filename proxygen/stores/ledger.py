@@ -13,12 +13,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from proxygen.plan.quota import LONGEST_WINDOW, Entry
+from proxygen.plan.quota import LONGEST_WINDOW, QuotaEntry
 from proxygen.stores import Store
-from proxygen.stores.change import forget_values, readable
+from proxygen.stores.change import forget_values, read_value
 from proxygen.stores.codec import Codec
 
-ENTRIES = Codec[tuple[Entry, ...]](tuple[Entry, ...])
+ENTRIES = Codec[tuple[QuotaEntry, ...]](tuple[QuotaEntry, ...])
 HOUR = "%Y%m%d%H"
 PORTION = 50
 AHEAD = timedelta(hours=1)
@@ -38,13 +38,13 @@ class Ledger:
         self.exempt: set[str] = set()
         self.latest = ""
 
-    def note(self, entry: Entry) -> None:
+    def note(self, entry: QuotaEntry) -> None:
         """Count an entry, durably."""
         with self.lock:
             while not self.add(entry):
                 self.latest = ""
 
-    def add(self, entry: Entry) -> bool:
+    def add(self, entry: QuotaEntry) -> bool:
         """Add an entry to the latest portion of its hour; return False if that is none.
 
         It may be full, or another process has added to it meanwhile.
@@ -67,7 +67,7 @@ class Ledger:
         if last is None:
             self.tidy(at)
             return self.key(hour_of(at), 0)
-        value = readable(self.store, self.key(hour_of(at), last))
+        value = read_value(self.store, self.key(hour_of(at), last))
         room = value is not None and len(ENTRIES.read(value) or ()) < PORTION
         return self.key(hour_of(at), last if room else last + 1)
 
@@ -81,7 +81,7 @@ class Ledger:
         """Return the key of a portion."""
         return f"{self.folder}/{hour}-{number:05}"
 
-    def entries(self, now: datetime) -> Iterator[Entry]:
+    def entries(self, now: datetime) -> Iterator[QuotaEntry]:
         """Yield what a limit may still ask for, the oldest first."""
         oldest = hour_of(now - LONGEST_WINDOW)
         for key in self.store.keys(self.folder):
@@ -97,7 +97,7 @@ class Ledger:
 
     def move(self, key: str, now: datetime) -> bool:
         """Make a portion the next one of this hour; return False if another wrote meanwhile."""
-        former = readable(self.store, key)
+        former = read_value(self.store, key)
         if former is None:  # another process moved it
             return True
         moved = tuple(replace(entry, at=now) for entry in ENTRIES.read(former) or ())
@@ -117,9 +117,9 @@ class Ledger:
         oldest = hour_of(min(newest, at) - LONGEST_WINDOW)
         forget_values(self.store, *(key for key in keys if hour_in(key) < oldest))
 
-    def portion(self, key: str) -> tuple[Entry, ...]:
+    def portion(self, key: str) -> tuple[QuotaEntry, ...]:
         """Return what stands below one key; what is damaged counts for nothing."""
-        return ENTRIES.read(readable(self.store, key)) or ()
+        return ENTRIES.read(read_value(self.store, key)) or ()
 
 
 def hour_of(at: datetime) -> str:

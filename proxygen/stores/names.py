@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
-from proxygen.model.layout import stem
-from proxygen.names.states import Known, Names, hastened
+from proxygen.model.layout import file_stem
+from proxygen.names.states import NameState, NameStates, hastened_state
 from proxygen.stores import Store
-from proxygen.stores.change import readable
+from proxygen.stores.change import read_value
 from proxygen.stores.codec import Codec
 
 
@@ -24,21 +24,21 @@ class Page:
     """What is stored about the names of one owner."""
 
     owner: str
-    names: tuple[Known, ...]
+    names: tuple[NameState, ...]
 
 
 PAGE = Codec[Page](Page, sparse=True)  # most of what may be known is not known of most names
 
 
 @dataclass(frozen=True, slots=True)
-class Unwritten:
+class UnwrittenNames:
     """What could not be stored of an owner's *names*, while what is stored of them is *former*."""
 
     former: bytes | None
-    names: Names
+    names: NameStates
 
 
-class NameBook:
+class NameStore:
     """What is known of names, for many threads; pages that did not change are not read again.
 
     What could not be stored is known to this process, until another stores something.
@@ -48,9 +48,9 @@ class NameBook:
         self.store = store
         self.lock = threading.Lock()
         self.read: dict[str, tuple[Hashable, Page]] = {}
-        self.unwritten: dict[str, Unwritten] = {}
+        self.unwritten: dict[str, UnwrittenNames] = {}
 
-    def all(self) -> dict[str, Names]:
+    def all(self) -> dict[str, NameStates]:
         """Return what is known of the names of every owner; what is damaged is not known."""
         with self.lock:
             self.read = {
@@ -59,26 +59,26 @@ class NameBook:
                 if (page := self.page(key, stamp))
             }
             known = {page.owner: by_name(page) for _, page in self.read.values()}
-            return known | {owner: self.known(owner) for owner in [*self.unwritten]}
+            return known | {owner: self.states_of(owner) for owner in [*self.unwritten]}
 
     def page(self, key: str, stamp: Hashable) -> tuple[Hashable, Page] | None:
         """Return a page with its stamp, read where the stamp is another than before."""
         former = self.read.get(key)
         if former and stamp is not None and former[0] == stamp:
             return former
-        found = PAGE.read(readable(self.store, key))
+        found = PAGE.read(read_value(self.store, key))
         return (stamp, found) if found and key_of(found.owner) == key else None
 
-    def of(self, owner: str) -> Names:
+    def of(self, owner: str) -> NameStates:
         """Return what is known of an owner's names."""
         with self.lock:
-            return self.known(owner)
+            return self.states_of(owner)
 
-    def known(self, owner: str) -> Names:
+    def states_of(self, owner: str) -> NameStates:
         """Return what is known of an owner's names, stored or not; for who has the lock."""
-        return self.names_in(owner, readable(self.store, key_of(owner)))
+        return self.names_in(owner, read_value(self.store, key_of(owner)))
 
-    def names_in(self, owner: str, stored: bytes | None) -> Names:
+    def names_in(self, owner: str, stored: bytes | None) -> NameStates:
         """Return what is known of an owner's names while that is stored of them."""
         if unwritten := self.unwritten.get(owner):
             if unwritten.former == stored:
@@ -87,20 +87,20 @@ class NameBook:
         page = PAGE.read(stored)
         return by_name(page) if page and page.owner == owner else {}
 
-    def note(self, owner: str, names: Iterable[Known]) -> None:
+    def note(self, owner: str, names: Iterable[NameState]) -> None:
         """Keep what became known of some names of an owner; raise OSError."""
         self.note_all({owner: names})
 
-    def note_all(self, found: Mapping[str, Iterable[Known]]) -> None:
+    def note_all(self, found: Mapping[str, Iterable[NameState]]) -> None:
         """Keep what became known of some names by their owner; raise OSError."""
         new = {owner: {each.name: each for each in names} for owner, names in found.items()}
         with self.lock:
-            self.write({owner: partial(merged, names) for owner, names in new.items()})
+            self.write({owner: partial(merge_states, names) for owner, names in new.items()})
 
     def forget(self, owner: str, names: Collection[str]) -> None:
         """Forget what is known of names: a certificate covers them, or nobody wants them."""
         with self.lock:
-            self.write({owner: partial(without, frozenset(names))})
+            self.write({owner: partial(states_without, frozenset(names))})
 
     def hasten(self, owner: str, now: datetime) -> None:
         """Have an owner's names looked at now, whatever became of them before."""
@@ -114,10 +114,10 @@ class NameBook:
                 with suppress(OSError):  # a later run forgets them
                     self.forget(owner, gone)
 
-    def write(self, changes: Mapping[str, Callable[[Names], Names]]) -> None:
+    def write(self, changes: Mapping[str, Callable[[NameStates], NameStates]]) -> None:
         """Store what these make of what is known of owners' names; else it is remembered."""
         while True:
-            former = {owner: readable(self.store, key_of(owner)) for owner in changes}
+            former = {owner: read_value(self.store, key_of(owner)) for owner in changes}
             before = {owner: self.names_in(owner, each) for owner, each in former.items()}
             after = {owner: make(before[owner]) for owner, make in changes.items()}
             new = {owner: names for owner, names in after.items() if names != before[owner]}
@@ -127,43 +127,43 @@ class NameBook:
                     break
             except OSError:
                 for owner, names in new.items():
-                    self.unwritten[owner] = Unwritten(former[owner], names)
+                    self.unwritten[owner] = UnwrittenNames(former[owner], names)
                 raise
         for owner in new:
             self.unwritten.pop(owner, None)
 
-    def put(self, former: Mapping[str, bytes | None], names: Mapping[str, Names]) -> bool:
+    def put(self, former: Mapping[str, bytes | None], names: Mapping[str, NameStates]) -> bool:
         """Store names by owner where that is stored of them; return whether it was."""
-        values = {key_of(owner): written(owner, each) for owner, each in names.items()}
+        values = {key_of(owner): encode_page(owner, each) for owner, each in names.items()}
         return self.store.put_if({key_of(each): former[each] for each in former}, values)
 
 
-def merged(new: Names, known: Names) -> Names:
+def merge_states(new: NameStates, known: NameStates) -> NameStates:
     """Return what is known once *new* is."""
     return {**known, **new}
 
 
-def all_hastened(now: datetime, known: Names) -> Names:
+def all_hastened(now: datetime, known: NameStates) -> NameStates:
     """Return what is known of names that are all to be looked at now."""
-    return {name: hastened(each, now) for name, each in known.items()}
+    return {name: hastened_state(each, now) for name, each in known.items()}
 
 
-def without(names: Collection[str], known: Names) -> Names:
+def states_without(names: Collection[str], known: NameStates) -> NameStates:
     """Return what is known of other names."""
     return {name: each for name, each in known.items() if name not in names}
 
 
-def written(owner: str, names: Names) -> bytes | None:
+def encode_page(owner: str, names: NameStates) -> bytes | None:
     """Return a page as it is stored, None for one on which nothing stands."""
     known = tuple(names[name] for name in sorted(names))
     return PAGE.written(Page(owner, known)) if known else None
 
 
-def by_name(page: Page) -> Names:
+def by_name(page: Page) -> NameStates:
     """Return what stands on a page by name."""
     return {each.name: each for each in page.names}
 
 
 def key_of(owner: str) -> str:
     """Return the key of an owner's page in the store."""
-    return f"names/{stem(owner)}"
+    return f"names/{file_stem(owner)}"

@@ -17,24 +17,24 @@ from datetime import datetime
 
 from proxygen.failure import Failure
 from proxygen.stores import Store, Values
-from proxygen.stores.change import readable
+from proxygen.stores.change import read_value
 from proxygen.stores.codec import Codec
-from proxygen.texts.digests import Told
-from proxygen.texts.mails import Letter
+from proxygen.texts.digests import ToldAlerts
+from proxygen.texts.mails import Mail
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class QueuedMail:
     """A letter on its way: *since* when none was delivered, tried *count* times, next *again*."""
 
-    letter: Letter
+    mail: Mail
     since: datetime
     count: int = 0
     again: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class DeliveryFailure:
     """Nothing can be delivered at all: how often in a row it was tried, when *again*, and why."""
 
     count: int
@@ -42,15 +42,15 @@ class Trouble:
     failure: Failure
 
 
-TOLD, WAITING = Codec[Told](Told), Codec[Waiting](Waiting)
-TROUBLE, TERMS = Codec[Trouble](Trouble), Codec[dict[str, str]](dict[str, str])
+TOLD, WAITING = Codec[ToldAlerts](ToldAlerts), Codec[QueuedMail](QueuedMail)
+TROUBLE, TERMS = Codec[DeliveryFailure](DeliveryFailure), Codec[dict[str, str]](dict[str, str])
 TROUBLE_KEY = "mail-trouble"
 TERMS_KEY = "mail-terms"
 PROBE_KEY = "mail-probe"
 
 
 @dataclass(frozen=True, slots=True)
-class Unwritten:
+class UnwrittenValue:
     """What could not be written, None: deleted, while *former* is what is stored."""
 
     former: bytes | None
@@ -58,45 +58,50 @@ class Unwritten:
 
 
 @dataclass(slots=True)
-class Letterbox:
+class Outbox:
     """What was told, and letters on their way; *error* is why something could not be written."""
 
     store: Store
-    unwritten: MutableMapping[str, Unwritten] = field(default_factory=dict)
+    unwritten: MutableMapping[str, UnwrittenValue] = field(default_factory=dict)
     error: str = ""
 
-    def told(self) -> dict[str, Told]:
+    def told(self) -> dict[str, ToldAlerts]:
         """Return what everybody was told, by recipient."""
         found = (TOLD.read(self.get(key)) for key in self.keys("told"))
         return {each.recipient: each for each in found if each}
 
-    def waiting(self) -> dict[str, Waiting]:
+    def waiting(self) -> dict[str, QueuedMail]:
         """Return the letters on their way, by recipient."""
         found = (WAITING.read(self.get(key)) for key in self.keys("mail"))
-        return {each.letter.recipient.casefold(): each for each in found if each}
+        return {each.mail.recipient.casefold(): each for each in found if each}
 
-    def trouble(self) -> Trouble | None:
+    def delivery_failure(self) -> DeliveryFailure | None:
         """Return why nothing is delivered, None if nothing speaks against it."""
         return TROUBLE.read(self.get(TROUBLE_KEY))
 
-    def note(self, told: Told) -> None:
+    def note(self, told: ToldAlerts) -> None:
         """Note what somebody was told; their letter goes with that."""
         recipient = told.recipient
-        self.put_all({key("told", recipient): TOLD.written(told), key("mail", recipient): None})
+        self.put_all(
+            {
+                recipient_key("told", recipient): TOLD.written(told),
+                recipient_key("mail", recipient): None,
+            }
+        )
 
     def forget(self, recipient: str) -> None:
         """Forget what somebody was told."""
-        self.put_all({key("told", recipient): None})
+        self.put_all({recipient_key("told", recipient): None})
 
-    def post(self, waiting: Waiting) -> None:
+    def post(self, waiting: QueuedMail) -> None:
         """Keep a letter until it is delivered; it takes the place of a former one."""
-        self.put_all({key("mail", waiting.letter.recipient): WAITING.written(waiting)})
+        self.put_all({recipient_key("mail", waiting.mail.recipient): WAITING.written(waiting)})
 
     def drop(self, recipient: str) -> None:
         """Keep the letter to somebody no longer."""
-        self.put_all({key("mail", recipient): None})
+        self.put_all({recipient_key("mail", recipient): None})
 
-    def troubled(self, trouble: Trouble | None) -> None:
+    def note_delivery_failure(self, trouble: DeliveryFailure | None) -> None:
         """Note that nothing can be delivered, or that it can again."""
         if trouble or self.has(TROUBLE_KEY):
             self.put_all({TROUBLE_KEY: TROUBLE.written(trouble) if trouble else None})
@@ -136,7 +141,7 @@ class Letterbox:
             if enough():
                 return
 
-    def remembered(self, key: str) -> Unwritten | None:
+    def remembered(self, key: str) -> UnwrittenValue | None:
         """Return what could not be written, None if there is nothing, or another wrote since."""
         mine = self.unwritten.get(key)
         if mine is None:
@@ -164,12 +169,12 @@ class Letterbox:
     def get(self, key: str) -> bytes | None:
         """Return a value, None for none or one that cannot be read."""
         mine = self.remembered(key)
-        return mine.value if mine else readable(self.store, key)
+        return mine.value if mine else read_value(self.store, key)
 
     def stored(self, key: str) -> bytes | None:
         """Return what is stored, whatever could not be written since; None as for ``get``."""
         mine = self.remembered(key)
-        return mine.former if mine else readable(self.store, key)
+        return mine.former if mine else read_value(self.store, key)
 
     def put_all(self, values: Values) -> None:
         """Write and delete several values at once, or keep them in memory."""
@@ -183,18 +188,18 @@ class Letterbox:
         except OSError as error:
             self.error = str(error)
             for key, value in values.items():
-                self.unwritten[key] = Unwritten(self.stored(key), value)
+                self.unwritten[key] = UnwrittenValue(self.stored(key), value)
         else:
             for key in values:
                 self.unwritten.pop(key, None)
         return True
 
 
-def key(folder: str, recipient: str) -> str:
+def recipient_key(folder: str, recipient: str) -> str:
     """Return where is kept what concerns a recipient."""
     return f"{folder}/{hashlib.sha256(recipient.casefold().encode()).hexdigest()[:32]}"
 
 
-def letters_wait(count: int) -> str:
+def mails_wait(count: int) -> str:
     """Return in words how many mails wait for delivery."""
     return "1 mail waits" if count == 1 else f"{count:,} mails wait"

@@ -30,20 +30,20 @@ class Overlay:
 
     def keys(self, prefix: str) -> Iterator[str]:
         """Return the keys below the folder *prefix*, sorted part by part."""
-        return iter(together(self.store.keys(prefix), below(self.over(), prefix)))
+        return iter(keys_together(self.store.keys(prefix), values_below(self.over(), prefix)))
 
     def stamps(self, prefix: str) -> Mapping[str, Hashable]:
         """Return for each key that ``keys`` yields what differs once its value does."""
-        over, found = below(self.over(), prefix), self.store.stamps(prefix)
-        return {key: None if key in over else found[key] for key in together(found, over)}
+        over, found = values_below(self.over(), prefix), self.store.stamps(prefix)
+        return {key: None if key in over else found[key] for key in keys_together(found, over)}
 
 
-def below(values: Values, prefix: str) -> Values:
+def values_below(values: Values, prefix: str) -> Values:
     """Return the values below a folder."""
     return {key: each for key, each in values.items() if key.startswith(f"{prefix}/")}
 
 
-def together(found: Iterable[str], over: Values) -> list[str]:
+def keys_together(found: Iterable[str], over: Values) -> list[str]:
     """Return the keys that were found, and those of values over them, sorted part by part."""
     there = {key for key, value in over.items() if value is not None}
     return sorted({*found} - over.keys() | there, key=lambda key: key.split("/"))

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from proxygen.stores import Store
-from proxygen.stores.change import readable
+from proxygen.stores.change import read_value
 
 
 @dataclass(frozen=True, slots=True)
-class Value:
+class StoredValue:
     """The value below a *key*."""
 
     store: Store
@@ -17,7 +17,7 @@ class Value:
 
     def get(self) -> bytes | None:
         """Return it, None if there is none that can be read."""
-        return readable(self.store, self.key)
+        return read_value(self.store, self.key)
 
     def put(self, value: bytes) -> None:
         """Keep it, durably."""

@@ -21,7 +21,7 @@ Settings = Mapping[tuple[str, str], Sequence[str]]
 """The values of each setting, by section and name."""
 
 
-def beside(name: str) -> str:
+def dropin_path(name: str) -> str:
     """Return where the drop-in of a unit is, from the folder of the units."""
     return f"{name}.d/proxygen.conf"
 
@@ -31,18 +31,18 @@ def drop_in(packaged: str, wanted: str) -> str | None:
 
     It holds only what differs, so that the unit of a newer package counts.
     """
-    before, after = settings(packaged), settings(wanted)
+    before, after = unit_settings(packaged), unit_settings(wanted)
     lines: dict[str, list[str]] = {}
     for section, name in [*after, *(each for each in before if each not in after)]:
         values = [before.get((section, name), ()), after.get((section, name), ())]
         if values[0] != values[1] and name not in ELSEWHERE:
-            lines.setdefault(section, []).extend(changed(name, *values))
+            lines.setdefault(section, []).extend(changed_setting(name, *values))
     parts = (f"[{section}]\n" + "\n".join(each) + "\n" for section, each in lines.items() if each)
     text = "\n".join(parts)
     return f"{HEAD}\n{text}" if text else None
 
 
-def changed(name: str, before: Sequence[str], after: Sequence[str]) -> Iterator[str]:
+def changed_setting(name: str, before: Sequence[str], after: Sequence[str]) -> Iterator[str]:
     """Yield the lines that give a setting other values; an empty one takes back those before."""
     old, new = " ".join(before).split(), " ".join(after).split()
     if name in WORDS and set(old) <= set(new):
@@ -54,7 +54,7 @@ def changed(name: str, before: Sequence[str], after: Sequence[str]) -> Iterator[
     yield from (f"{name}={value}" for value in after)
 
 
-def settings(unit: str) -> Settings:
+def unit_settings(unit: str) -> Settings:
     """Return what a unit of ours sets; it has no lines that go on in the next one."""
     found: dict[tuple[str, str], list[str]] = {}
     section = ""

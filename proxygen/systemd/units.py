@@ -55,8 +55,8 @@ class Surroundings:
 def units(texts: Mapping[str, str], around: Surroundings) -> dict[str, str]:
     """Return the text of every unit by its name; *texts* are those of the package."""
     own = Template(texts["own.conf"]).substitute(
-        groups=f"SupplementaryGroups={words(around.groups)}\n" if around.groups else "",
-        writable=maybe(around.writable),
+        groups=f"SupplementaryGroups={setting_words(around.groups)}\n" if around.groups else "",
+        writable=optional_folders(around.writable),
     )
     values = {
         "own": own,
@@ -67,7 +67,7 @@ def units(texts: Mapping[str, str], around: Surroundings) -> dict[str, str]:
         "hour": str(around.hour),
         "script": arguments((str(around.script),)),
         "outage": arguments((str(around.outage),)),
-        "told": maybe((around.outage, *around.mail)),
+        "told": optional_folders((around.outage, *around.mail)),
         "arguments": arguments(around.command),
     }
     names = (*DAEMON, *TIMER, *FAILED)
@@ -86,25 +86,25 @@ def command(argv: tuple[str, ...]) -> str:
             remedy="install proxygen below a folder whose name has no quotation marks, backslashes"
             " and control characters, and start it by that",
         )
-    return " ".join([quoted(argv[0]), *([arguments(argv[1:])] if argv[1:] else [])])
+    return " ".join([quote_word(argv[0]), *([arguments(argv[1:])] if argv[1:] else [])])
 
 
 def arguments(argv: tuple[str, ...]) -> str:
     """Return the arguments of a command as ``ExecStart=`` wants them."""
-    return words(argv).replace("$", "$$")
+    return setting_words(argv).replace("$", "$$")
 
 
-def words(values: Iterable[str]) -> str:
+def setting_words(values: Iterable[str]) -> str:
     """Return words as a setting wants them that holds a list."""
-    return " ".join(map(quoted, values))
+    return " ".join(map(quote_word, values))
 
 
-def maybe(folders: Iterable[Path]) -> str:
+def optional_folders(folders: Iterable[Path]) -> str:
     """Return folders to write to, of which any may be missing."""
-    return words(f"-{plain(path)}" for path in folders)
+    return setting_words(f"-{plain_folder(path)}" for path in folders)
 
 
-def plain(path: Path) -> str:
+def plain_folder(path: Path) -> str:
     """Return a folder that systemd takes for what is written; raise UsageError for another.
 
     In lists of paths it takes quotes away but keeps what is escaped (config_parse_namespace_path
@@ -120,10 +120,10 @@ def plain(path: Path) -> str:
 
 def escaped_in(word: str) -> str:
     """Return the characters of a word that are not written as they are."""
-    return "".join(each for each in word if escaped(each) != each)
+    return "".join(each for each in word if escape_character(each) != each)
 
 
-def quoted(word: str) -> str:
+def quote_word(word: str) -> str:
     """Return a word as every unit may hold it (systemd.syntax(7), "Quoting").
 
     A percent sign begins a specifier (systemd.unit(5)), in quotes too. What is not printable is
@@ -131,10 +131,10 @@ def quoted(word: str) -> str:
     """
     if BARE.fullmatch(word):
         return word
-    return f'"{"".join(map(escaped, word))}"'
+    return f'"{"".join(map(escape_character, word))}"'
 
 
-def escaped(character: str) -> str:
+def escape_character(character: str) -> str:
     """Return one character as it stands within quotes."""
     if character == "%":
         return "%%"

@@ -12,7 +12,7 @@ from proxygen.model.hosts import BadName, host_name
 from proxygen.model.types import seconds
 
 if TYPE_CHECKING:
-    from proxygen.assemble import Parts
+    from proxygen.assemble import Installation
     from proxygen.model.site import Site
     from proxygen.plan.observed import ServiceState
 
@@ -22,7 +22,7 @@ VERBOSE = click.option(
 )
 
 
-def duration(context: click.Context, option: click.Parameter, typed: str | None) -> int:  # noqa: ARG001
+def typed_duration(context: click.Context, option: click.Parameter, typed: str | None) -> int:  # noqa: ARG001
     """Return the seconds that were typed, such as ``10m``; 0 for none."""
     try:
         return seconds(typed) if typed else 0
@@ -30,7 +30,7 @@ def duration(context: click.Context, option: click.Parameter, typed: str | None)
         raise click.BadParameter(f"{error.reason}; {error.remedy}") from error
 
 
-def owner(typed: str, site: Site) -> str:
+def typed_owner(typed: str, site: Site) -> str:
     """Return the owner that was typed; raise UsageError for one that the model has not."""
     try:
         name = typed if typed == GLOBAL else host_name(typed)
@@ -46,14 +46,14 @@ def owner(typed: str, site: Site) -> str:
     raise UsageError(f"the model has no domain {typed}", remedy=remedy)
 
 
-def named(
-    services: tuple[str, ...], found: dict[str, ServiceState], parts: Parts
+def typed_services(
+    services: tuple[str, ...], found: dict[str, ServiceState], installation: Installation
 ) -> list[ServiceState]:
     """Return the states of the services that were named, of all when none was."""
     remedy = f"name one of: {', '.join(found) or '(none is set up)'}"
-    if unheard := sorted(set(services) - set(parts.services)):
+    if unheard := sorted(set(services) - set(installation.services)):
         what = " is no service" if len(unheard) == 1 else " are no services"
-        near = did_you_mean(unheard[0], parts.services, remedy)
+        near = did_you_mean(unheard[0], installation.services, remedy)
         raise UsageError(" and ".join(unheard) + what, remedy=near)
     if unknown := sorted(set(services) - set(found)):
         raise UsageError(f"proxygen has not set up {', '.join(unknown)}", remedy=remedy)

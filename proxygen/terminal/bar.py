@@ -72,7 +72,9 @@ class Bar:
         """Draw the bar, or nothing where there is nothing to wait for."""
         with self.lock:
             busy = self.done < self.of and not self.over.is_set()
-            self.write(f"{CLEAR}{self.line()[: columns(self.stream) - 1]}" if busy else CLEAR)
+            self.write(
+                f"{CLEAR}{self.line()[: terminal_width(self.stream) - 1]}" if busy else CLEAR
+            )
 
     def line(self) -> str:
         """Return what it says."""
@@ -88,7 +90,7 @@ class Bar:
         took = self.clock() - self.began
         if not self.done or took < FIRST_FORECAST:
             return ""
-        return f"  about {lasting(took / self.done * (self.of - self.done))} left"
+        return f"  about {duration_words(took / self.done * (self.of - self.done))} left"
 
     def close(self) -> None:
         """Remove it."""
@@ -103,14 +105,14 @@ class Bar:
             self.stream.flush()
 
 
-def columns(stream: TextIO) -> int:
+def terminal_width(stream: TextIO) -> int:
     """Return how wide a terminal is."""
     with suppress(OSError, ValueError):
         return os.get_terminal_size(stream.fileno()).columns or USUAL_COLUMNS
     return USUAL_COLUMNS
 
 
-def lasting(seconds: float) -> str:
+def duration_words(seconds: float) -> str:
     """Return how long a time is, in the unit that fits."""
     for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
         if seconds >= 2 * length:

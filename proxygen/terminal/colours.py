@@ -19,14 +19,14 @@ OF_WORDS = {
 """The colour of a word that says how something is."""
 
 
-def obeys(stream: TextIO | None) -> bool:
+def obeys_sequences(stream: TextIO | None) -> bool:
     """Return whether a stream is a terminal that obeys control sequences."""
     return stream is not None and stream.isatty() and (os.environ.get("TERM") or "dumb") != "dumb"
 
 
-def painted(text: str, colour: int | None, *, err: bool = False) -> str:
+def paint_text(text: str, colour: int | None, *, err: bool = False) -> str:
     """Return a text in a colour where standard output, or *err*, may show it (no-color.org)."""
     stream = sys.stderr if err else sys.stdout
-    if not colour or not text or os.environ.get("NO_COLOR") or not obeys(stream):
+    if not colour or not text or os.environ.get("NO_COLOR") or not obeys_sequences(stream):
         return text
     return f"\x1b[{colour}m{text}\x1b[0m"

@@ -23,25 +23,27 @@ Words = list[str]
 Complete = Callable[[click.Context, click.Parameter, str], Words]
 
 
-def domains(context: click.Context, parameter: click.Parameter, typed: str) -> Words:
+def complete_domains(context: click.Context, parameter: click.Parameter, typed: str) -> Words:
     """Return the owners that the model has."""
-    return offered(owners(context), context, parameter, typed)
+    return offered_words(model_owners(context), context, parameter, typed)
 
 
-def names(context: click.Context, parameter: click.Parameter, typed: str) -> Words:
+def complete_names(context: click.Context, parameter: click.Parameter, typed: str) -> Words:
     """Return the owners that the model has, and all of their names."""
-    found = (word for key, fields in owned(context) for word in (key, *names_of(fields)))
-    return offered(found, context, parameter, typed)
+    found = (
+        word for key, fields in owners_with_fields(context) for word in (key, *names_of(fields))
+    )
+    return offered_words(found, context, parameter, typed)
 
 
-def services(context: click.Context, parameter: click.Parameter, typed: str) -> Words:
+def complete_services(context: click.Context, parameter: click.Parameter, typed: str) -> Words:
     """Return the services that proxygen knows."""
     modules = pkgutil.iter_modules([str(Path(__file__).parents[1] / "services")])
     known = (module.name for module in modules if "_" not in module.name)
-    return offered(known, context, parameter, typed)
+    return offered_words(known, context, parameter, typed)
 
 
-def offered(
+def offered_words(
     words: Iterator[str], context: click.Context, parameter: click.Parameter, typed: str
 ) -> Words:
     """Return the words that go on as was typed, but none that stands on the line already.
@@ -56,14 +58,14 @@ def offered(
     return sorted(found - before)
 
 
-def owners(context: click.Context) -> Iterator[str]:
+def model_owners(context: click.Context) -> Iterator[str]:
     """Yield each owner of the model."""
-    return (key for key, _ in owned(context))
+    return (key for key, _ in owners_with_fields(context))
 
 
-def owned(context: click.Context) -> Iterator[tuple[str, Any]]:
+def owners_with_fields(context: click.Context) -> Iterator[tuple[str, Any]]:
     """Yield each owner of the model with its fields, whether or not all of it is right."""
-    for index, document in enumerate(documents(context)):
+    for index, document in enumerate(model_documents(context)):
         if index == 0:
             yield "global", document.get("global")
         below = document.get("domains")
@@ -80,26 +82,26 @@ def names_of(fields: Any) -> Iterator[str]:
             yield each.removeprefix("https://").removesuffix("/")
 
 
-def documents(context: click.Context) -> Iterator[dict[str, Any]]:
+def model_documents(context: click.Context) -> Iterator[dict[str, Any]]:
     """Yield what the files of the model hold, the main file first."""
     from proxygen.host import masks
 
     main = model_file(context)
-    yield (first := document(main))
+    yield (first := file_document(main))
     included = first.get("include")
     for asked in included if isinstance(included, list) else ():
         mask = asked.get("files") if isinstance(asked, dict) else asked
         for name in sorted(masks.names(main.parent, mask)) if isinstance(mask, str) else ():
             with suppress(OSError):
-                yield document(main.parent / name)
+                yield file_document(main.parent / name)
 
 
-def document(path: Path) -> dict[str, Any]:
+def file_document(path: Path) -> dict[str, Any]:
     """Return what one file holds, nothing for one that is not there or no mapping."""
     from proxygen.host import files
-    from proxygen.model.yaml import LARGEST_MAIN, parse
+    from proxygen.model.yaml import LARGEST_MAIN, parse_document
 
-    found = parse(str(path), files.read(path, LARGEST_MAIN) or b"").value
+    found = parse_document(str(path), files.read(path, LARGEST_MAIN) or b"").value
     return found if isinstance(found, dict) else {}
 
 
@@ -112,14 +114,14 @@ def model_file(context: click.Context) -> Path:
 
 
 ARGUMENTS: dict[str, Complete] = {
-    **dict.fromkeys(("apply", "renew", "dns"), domains),
-    "names": names,
-    **dict.fromkeys(("rollback", "uninstall"), services),
+    **dict.fromkeys(("apply", "renew", "dns"), complete_domains),
+    "names": complete_names,
+    **dict.fromkeys(("rollback", "uninstall"), complete_services),
 }
 """What the arguments of a command are, so that it need not be imported to complete them."""
 
 
-class Typed(click.Command):
+class CompletionCommand(click.Command):
     """Stands for a command while words after it are completed, as those are typed most.
 
     Importing the real one takes longer than reading a model. For its options it is imported.
@@ -150,4 +152,4 @@ def stand_in(
     name, *below = arguments
     if any(each.startswith("-") for each in below):
         return None
-    return name, Typed(name, real), below
+    return name, CompletionCommand(name, real), below

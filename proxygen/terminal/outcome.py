@@ -11,50 +11,50 @@ from proxygen.errors import Coded, IssueFailed, NotServed
 from proxygen.failure import Scope
 from proxygen.reports.by_cause import (
     AUTHORITY,
-    Group,
+    CauseGroup,
     failure_lines,
     failures_by_cause,
     names_by_cause,
-    postponed,
+    postponed_by_cause,
     warning_lines,
     warnings_by_kind,
 )
-from proxygen.reports.document import document
+from proxygen.reports.document import json_document
 from proxygen.terminal.colours import RED, YELLOW
-from proxygen.terminal.printing import echo
+from proxygen.terminal.printing import print_text
 
 if TYPE_CHECKING:
     from proxygen.apply.outcome import Outcome
     from proxygen.model.former import Removal, SetAside
-    from proxygen.texts.names import Named
+    from proxygen.texts.names import ModelName
 
 
 def told_all(outcome: Outcome, *, as_json: bool, verbose: bool = False) -> int:
     """Print what a run did; return the exit code."""
     if as_json:
-        click.echo(document(outcome.as_json()))
+        click.echo(json_document(outcome.as_json()))
     else:
-        summary(outcome, verbose=verbose)
+        print_summary(outcome, verbose=verbose)
     return outcome.exit_code
 
 
-def summary(outcome: Outcome, *, verbose: bool = False) -> None:
+def print_summary(outcome: Outcome, *, verbose: bool = False) -> None:
     """Say in the end what failed, what is worth knowing, and that all is well when it is."""
     show_warnings((each for each in outcome.warnings if not is_told(each, outcome)), verbose)
     show_names(not_refused_now(outcome), outcome.unchanged, verbose)
-    show_groups(postponed(outcome.waiting, causes_told(outcome)), verbose)
+    show_groups(postponed_by_cause(outcome.waiting, causes_told(outcome)), verbose)
     show_kept((*outcome.held_back, *outcome.set_aside))
     if outcome.locked:
-        echo(f"no certificate was obtained: {outcome.locked}", err=True)
+        print_text(f"no certificate was obtained: {outcome.locked}", err=True)
     if outcome.not_done:
-        echo(f"{beginning(outcome)}:", err=True, colour=RED)
+        print_text(f"{summary_beginning(outcome)}:", err=True, colour=RED)
         for group in failures_by_cause(outcome.not_done):
             for line in failure_lines(group, verbose=verbose):
-                echo(line, err=True)
+                print_text(line, err=True)
     elif outcome.done:
-        echo(f"{steps(outcome)} done")
+        print_text(f"{steps_in_words(outcome)} done")
     else:
-        echo("nothing to do now" if outcome.waiting else "nothing to do")
+        print_text("nothing to do now" if outcome.waiting else "nothing to do")
 
 
 def causes_told(outcome: Outcome) -> set[str]:
@@ -79,7 +79,7 @@ def is_unproven(warning: str) -> bool:
     return isinstance(warning, Coded) and warning.code == "unproven"
 
 
-def not_refused_now(outcome: Outcome) -> list[Named]:
+def not_refused_now(outcome: Outcome) -> list[ModelName]:
     """Return the names that are not ready, but those of which a failure of this run tells."""
     failures = (error.failure for _, error in outcome.failures if isinstance(error, IssueFailed))
     refused = {each.name for failure in failures for each in failure.refused}
@@ -91,41 +91,41 @@ def show_warnings(warnings: Iterable[str], verbose: bool) -> None:
     others = (each for each in warnings if not is_unproven(each))
     for group in warnings_by_kind(others):
         for line in warning_lines(group, verbose=verbose):
-            echo(line, err=True, colour=YELLOW, first="warning: ")
+            print_text(line, err=True, colour=YELLOW, first="warning: ")
 
 
-def show_names(names: Collection[Named], unchanged: Collection[str], verbose: bool) -> None:
+def show_names(names: Collection[ModelName], unchanged: Collection[str], verbose: bool) -> None:
     """Print which names are not ready, by cause; those that are as at the last run, in one line."""
     new = [each for each in names if verbose or each.name not in unchanged]
     show_groups(names_by_cause(new), verbose, "not ready: ")
     if left := len(names) - len(new):
         more = " more" if new else ""
         what = f"1{more} name is" if left == 1 else f"{left:,}{more} names are"
-        echo(f"{what} not ready, as at the last run: see `proxygen names`", err=True)
+        print_text(f"{what} not ready, as at the last run: see `proxygen names`", err=True)
 
 
-def show_groups(groups: Iterable[Group], verbose: bool, first: str = "") -> None:
+def show_groups(groups: Iterable[CauseGroup], verbose: bool, first: str = "") -> None:
     """Print groups to standard error, *first* before the first line of each."""
     for group in groups:
         for number, line in enumerate(group.lines(verbose=verbose)):
             label = "" if number else first
-            echo(line, err=True, first=label, colour=YELLOW if label else None)
+            print_text(line, err=True, first=label, colour=YELLOW if label else None)
 
 
 def show_kept(kept: Iterable[Removal | SetAside]) -> None:
     """Print which removals are held back, and which included files are set aside."""
     for each in kept:
-        echo(str(each), err=True)
+        print_text(str(each), err=True)
 
 
-def beginning(outcome: Outcome) -> str:
+def summary_beginning(outcome: Outcome) -> str:
     """Return how what is told of failures begins."""
     if outcome.failures:
-        return f"{steps(outcome)} done; not done"
-    done = f"{steps(outcome)} done" if outcome.done else "nothing to do"
+        return f"{steps_in_words(outcome)} done; not done"
+    done = f"{steps_in_words(outcome)} done" if outcome.done else "nothing to do"
     return f"{done}, but not all is served"
 
 
-def steps(outcome: Outcome) -> str:
+def steps_in_words(outcome: Outcome) -> str:
     """Return how many steps were done, in words."""
     return "1 step" if len(outcome.done) == 1 else f"{len(outcome.done):,} steps"

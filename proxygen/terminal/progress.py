@@ -9,33 +9,33 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
-from proxygen.apply.outcome import SILENT, TOLD_LATER, Progress, nothing
+from proxygen.apply.outcome import SILENT, TOLD_LATER, Progress, tell_nobody
 from proxygen.errors import Coded
 from proxygen.terminal.bar import Bar
-from proxygen.terminal.colours import obeys
-from proxygen.terminal.printing import echo
+from proxygen.terminal.colours import obeys_sequences
+from proxygen.terminal.printing import print_text
 
 MANY = 20
 """Steps of a kind that are told as they are done; of the others it is told how many there were."""
 
 
 @contextmanager
-def progress(*, quiet: bool, verbose: bool = False) -> Iterator[Progress]:
+def show_progress(*, quiet: bool, verbose: bool = False) -> Iterator[Progress]:
     """Have a line a step, and on a terminal a bar; *verbose*: however many steps there are."""
     if quiet:
         yield SILENT
         return
-    lines = Lines(verbose)
-    with bar() as shown:
+    lines = StepLines(verbose)
+    with progress_bar() as shown:
         lines.bar = shown
-        yield Progress(lines.say, shown.count if shown else nothing)
+        yield Progress(lines.say, shown.count if shown else tell_nobody)
     lines.close()
 
 
 @contextmanager
-def bar() -> Iterator[Bar | None]:
+def progress_bar() -> Iterator[Bar | None]:
     """Have a bar on standard error where it is a terminal, else none."""
-    if not obeys(sys.stderr):
+    if not obeys_sequences(sys.stderr):
         yield None
         return
     shown = Bar(sys.stderr)
@@ -47,7 +47,7 @@ def bar() -> Iterator[Bar | None]:
 
 
 @dataclass(slots=True)
-class Lines:
+class StepLines:
     """Steps as they are done; what fails is told in the end, by cause."""
 
     verbose: bool
@@ -65,12 +65,12 @@ class Lines:
         if code and self.told[code] > MANY and not self.verbose:
             return
         if self.bar:
-            self.bar.above(partial(echo, words))
+            self.bar.above(partial(print_text, words))
         else:
-            echo(words)
+            print_text(words)
 
     def close(self) -> None:
         """Tell how many steps were not told."""
         left = sum(count - MANY for code, count in self.told.items() if code and count > MANY)
         if left and not self.verbose:
-            echo(f"… and {left:,} more of these steps: --verbose shows every one")
+            print_text(f"… and {left:,} more of these steps: --verbose shows every one")

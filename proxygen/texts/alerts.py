@@ -11,15 +11,15 @@ from proxygen.errors import IssueFailed, NotServed, ProxygenError, ServiceError
 from proxygen.failure import Failure
 from proxygen.model.certificate import GLOBAL, Bundle, Certificate
 from proxygen.model.site import Owner, Site
-from proxygen.names.states import Known, State, not_ready
-from proxygen.plan.backoff import Attempt
+from proxygen.names.states import NameState, State, not_ready
+from proxygen.plan.backoff import RememberedFailure
 from proxygen.plan.failures import FIRST_YEAR, LAST_YEAR, of_authority, of_owner
 from proxygen.plan.observed import Observed
 from proxygen.plan.renewal import SUPPLIED, warned_from
 from proxygen.plan.selection import MOVED
-from proxygen.plan.steps import Waiting
+from proxygen.plan.steps import PostponedOrder
 from proxygen.plan.unserved import owners_not_served
-from proxygen.texts.names import Named
+from proxygen.texts.names import ModelName
 from proxygen.texts.names import of_owner as names_of
 
 THRESHOLDS = tuple(timedelta(days=days) for days in (60, 30, 14, 7))
@@ -57,10 +57,10 @@ class Alert:
     *of* is the owner, service, or directory. Another *mark* makes it
     news again; that of ``moved`` has a word for each name, and only a new word is news. *every*:
     after how many days it is mailed again, ONCE for never; *at_once*: it does not wait for the next
-    day. *attempt* is the last failure, of the whole authority where *everybody* is set; *again* is
-    when the next attempt comes, and *limited* tells that it waits for a rate limit. *failure* is
-    what went wrong where it is no certificate's matter. *known* are the names that it is about, or
-    that hold a certificate up.
+    day. *last_failure* is the last failure, of the whole authority where *everybody* is set;
+    *again* is when the next attempt comes, and *limited* tells that it waits for a rate limit.
+    *failure* is what went wrong where it is no certificate's matter. *name_states* are the names
+    that it is about, or that hold a certificate up.
     """
 
     kind: str
@@ -70,14 +70,14 @@ class Alert:
     at_once: bool = False
     owner: Owner | None = None
     bundle: Bundle | None = None
-    attempt: Attempt | None = None
+    last_failure: RememberedFailure | None = None
     everybody: bool = False
     again: datetime | None = None
     limited: bool = False
     since: datetime | None = None
     words: str = ""
     failure: Failure | None = None
-    known: tuple[Known, ...] = ()
+    name_states: tuple[NameState, ...] = ()
 
     @property
     def key(self) -> str:
@@ -95,7 +95,7 @@ class Alert:
 
         Hosters have many customers that are half set up.
         """
-        return self.of_names or (self.kind == "missing" and bool(self.known))
+        return self.of_names or (self.kind == "missing" and bool(self.name_states))
 
     @property
     def daily(self) -> bool:
@@ -116,7 +116,7 @@ OF_NAMES = frozenset({"names", "moved"})
 
 
 @dataclass(frozen=True, slots=True)
-class Wrong:
+class WrongModel:
     """What is wrong with the model, and *since* when; *words* are its messages, in lines."""
 
     since: datetime
@@ -124,7 +124,7 @@ class Wrong:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class RoundResult:
     """A round, as far as alerts depend on it.
 
     *observed* is None for one that came to nothing. *unwritable* tells why nothing can be
@@ -135,58 +135,63 @@ class Seen:
 
     observed: Observed | None
     failures: tuple[tuple[str, ProxygenError], ...] = ()
-    waiting: tuple[Waiting, ...] = ()
+    waiting: tuple[PostponedOrder, ...] = ()
     unwritable: Failure | None = None
-    wrong: Wrong | None = None
+    wrong: WrongModel | None = None
     terms: Mapping[str, str] = field(default_factory=dict)
-    aside: Wrong | None = None
-    held: Wrong | None = None
+    aside: WrongModel | None = None
+    held: WrongModel | None = None
 
 
-def alerts(site: Site, seen: Seen, now: datetime) -> tuple[Alert, ...]:
+def alerts(site: Site, result: RoundResult, now: datetime) -> tuple[Alert, ...]:
     """Return all alerts, the most serious first."""
-    found = [*unwritable(seen), *wrong(seen, now), *as_it_was(seen), *terms(seen)]
-    if seen.observed:
-        found += unserved(site, seen, seen.observed)
-        found += missing(site, seen, seen.observed, now)
-        found += ending(site, seen, seen.observed, now)
-        found += left_out(site, seen.observed, now)
+    found = [
+        *unwritable_store(result),
+        *wrong_model(result, now),
+        *as_it_was(result),
+        *new_terms(result),
+    ]
+    if result.observed:
+        found += unserved_places(site, result, result.observed)
+        found += missing_certificates(site, result, result.observed, now)
+        found += ending_certificates(site, result, result.observed, now)
+        found += left_out(site, result.observed, now)
     return tuple(sorted(found, key=lambda each: each.grave))
 
 
-def unwritable(seen: Seen) -> Iterator[Alert]:
+def unwritable_store(result: RoundResult) -> Iterator[Alert]:
     """Yield that nothing can be stored, so that nothing can be renewed."""
-    if seen.unwritable:
-        yield Alert("store", "", at_once=True, failure=seen.unwritable)
+    if result.unwritable:
+        yield Alert("store", "", at_once=True, failure=result.unwritable)
 
 
-def wrong(seen: Seen, now: datetime) -> Iterator[Alert]:
+def wrong_model(result: RoundResult, now: datetime) -> Iterator[Alert]:
     """Yield that the model has had mistakes for so long; no change of it takes effect."""
-    if seen.wrong and now - seen.wrong.since >= WRONG_FOR:
-        since, words = seen.wrong.since, seen.wrong.words
+    if result.wrong and now - result.wrong.since >= WRONG_FOR:
+        since, words = result.wrong.since, result.wrong.words
         yield Alert("model", "", at_once=True, since=since, words=words)
 
 
-def as_it_was(seen: Seen) -> Iterator[Alert]:
+def as_it_was(result: RoundResult) -> Iterator[Alert]:
     """Yield which domains stay as they were: by a mistake, or until a person confirms."""
-    for kind, told in (("held", seen.held), ("aside", seen.aside)):
+    for kind, told in (("held", result.held), ("aside", result.aside)):
         if told:
             yield Alert(kind, "", at_once=True, since=told.since, words=told.words)
 
 
-def terms(seen: Seen) -> Iterator[Alert]:
+def new_terms(result: RoundResult) -> Iterator[Alert]:
     """Yield the authorities with new terms of service."""
-    for directory, url in seen.terms.items():
+    for directory, url in result.terms.items():
         yield Alert("terms", directory, mark=url, every=ONCE, words=url)
 
 
-def unserved(site: Site, seen: Seen, observed: Observed) -> Iterator[Alert]:
+def unserved_places(site: Site, result: RoundResult, observed: Observed) -> Iterator[Alert]:
     """Yield the services from which clients do not receive the right certificate.
 
     A service presents another one, or refused the renewed one; or it cannot be worked with, which
     is not mailed before the next day, since it may pass.
     """
-    failed = dict(seen.failures)
+    failed = dict(result.failures)
     for name, state in observed.services.items():
         error = failed.get(name)
         why = error.failure if error else None
@@ -197,58 +202,62 @@ def unserved(site: Site, seen: Seen, observed: Observed) -> Iterator[Alert]:
             yield Alert("unserved", name, failure=state.error.failure)
 
 
-def ending(site: Site, seen: Seen, observed: Observed, now: datetime) -> Iterator[Alert]:
+def ending_certificates(
+    site: Site, result: RoundResult, observed: Observed, now: datetime
+) -> Iterator[Alert]:
     """Yield the certificates that expire soon, and those that have expired."""
-    waiting, failed = held_up(seen)
-    for owner, wanted, bundle in stored(site, observed):
+    waiting, failed = postponed_and_failed(result)
+    for owner, wanted, bundle in stored_certificates(site, observed):
         if wanted.issuer in SUPPLIED:
-            if passed := stage(wanted, bundle, now):
+            if passed := thresholds_passed(wanted, bundle, now):
                 why = of_owner(wanted, observed, now)
                 if why is None and (error := failed.get(owner.key)):
-                    why = attempt_of(owner.key, error, now)
-                yield supplied(owner, bundle, passed, why, now)
+                    why = failure_of_round(owner.key, error, now)
+                yield supplied_alert(owner, bundle, passed, why, now)
         elif now >= warned_from(bundle):
-            attempt, everybody = failure(wanted, site, observed, failed.get(owner.key), now)
-            wait = waiting.get(owner.key)
-            held = holding(wanted, observed, attempt, wait, now)
+            last_failure, everybody = failure_of(wanted, site, observed, failed.get(owner.key), now)
+            postponed = waiting.get(owner.key)
+            held = names_not_ready(wanted, observed, last_failure, postponed, now)
             yield Alert(
                 "renewal",
                 owner.key,
-                every=repeated(wanted, held, bundle.not_after, now),
+                every=repeat_after(wanted, held, bundle.not_after, now),
                 at_once=ends_today(bundle, now),
                 owner=owner,
                 bundle=bundle,
-                attempt=None if held else attempt,
+                last_failure=None if held else last_failure,
                 everybody=everybody and not held,
-                again=next_attempt(attempt, wait, now),
-                limited=wait is not None and wait.code == "limit",
-                known=held,
+                again=next_order(last_failure, postponed, now),
+                limited=postponed is not None and postponed.code == "limit",
+                name_states=held,
             )
 
 
-def holding(
+def names_not_ready(
     wanted: Certificate,
     observed: Observed,
-    attempt: Attempt | None,
-    wait: Waiting | None,
+    last_failure: RememberedFailure | None,
+    postponed: PostponedOrder | None,
     now: datetime,
-) -> tuple[Known, ...]:
+) -> tuple[NameState, ...]:
     """Return the names because of whose DNS a certificate cannot be obtained, if that is why.
 
     The name of the URL, or any with ``strict_names``. A failure after the last check of a name, or
     another reason to postpone the order, is nearer to the cause.
     """
-    if wait is not None and wait.code not in ("names", "failed"):
+    if postponed is not None and postponed.code not in ("names", "failed"):
         return ()
     known = observed.names.get(wanted.owner) if wanted.issuer == "acme" else None
     missing = tuple(not_ready(wanted, known, now)) if known else ()
     needed = missing if wanted.strict else [each for each in missing if each == wanted.names[0]]
-    found = tuple(known[name] for name in needed if known[name].trouble) if known else ()
+    found = tuple(known[name] for name in needed if known[name].obstacle) if known else ()
     seen = [each.evidence.at for each in found if each.evidence]
-    return found if found and (attempt is None or max(seen) >= attempt.at) else ()
+    return found if found and (last_failure is None or max(seen) >= last_failure.at) else ()
 
 
-def repeated(wanted: Certificate, held: tuple[Known, ...], ended: datetime, now: datetime) -> int:
+def repeat_after(
+    wanted: Certificate, held: tuple[NameState, ...], ended: datetime, now: datetime
+) -> int:
     """Return after how many days it is mailed again that a certificate expires, or has expired.
 
     Daily. Where a domain's URL has pointed elsewhere for days, that is on purpose: weekly once it
@@ -265,48 +274,56 @@ def left_out(site: Site, observed: Observed, now: datetime) -> Iterator[Alert]:
 
     Once for those without which it was renewed, as they had pointed elsewhere for days.
     """
-    for owner, wanted, bundle in stored(site, observed):
+    for owner, wanted, bundle in stored_certificates(site, observed):
         known = observed.names.get(owner.key) if wanted.issuer == "acme" else None
         if not known:
             continue
         found = [*names_of(owner, bundle, known, now)]
-        late = tuple(each.known for each in found if each.known and is_late(each, now))
+        late = tuple(each.name_state for each in found if each.name_state and is_late(each, now))
         if late:
             since = [each.since() or now for each in late]
             fresh = owner.key == GLOBAL or now - max(since) < GIVEN_UP
             every = WEEKLY if fresh else ONCE
-            yield Alert("names", owner.key, every=every, owner=owner, since=min(since), known=late)
-        gone = tuple(each.known for each in found if each.known and each.state is State.MOVED)
+            yield Alert(
+                "names", owner.key, every=every, owner=owner, since=min(since), name_states=late
+            )
+        gone = tuple(
+            each.name_state for each in found if each.name_state and each.state is State.MOVED
+        )
         if gone:
             yield Alert(
                 "moved",
                 owner.key,
-                mark=" ".join(map(word, gone)),
+                mark=" ".join(map(word_of_name, gone)),
                 every=ONCE,
                 owner=owner,
-                known=gone,
+                name_states=gone,
             )
 
 
-def is_late(each: Named, now: datetime) -> bool:
+def is_late(each: ModelName, now: datetime) -> bool:
     """Return whether a name has been left out for so long that there is an alert."""
-    if each.state not in (State.WAITING, State.FAILED) or each.known is None:
+    if each.state not in (State.WAITING, State.FAILED) or each.name_state is None:
         return False
-    return now - (each.known.since() or now) >= UNPROVEN_FOR
+    return now - (each.name_state.since() or now) >= UNPROVEN_FOR
 
 
-def word(gone: Known) -> str:
+def word_of_name(gone: NameState) -> str:
     """Return a short digest of a name and of when it was left out."""
     return hashlib.sha256(f"{gone.name} {gone.dropped}".encode()).hexdigest()[:8]
 
 
-def held_up(seen: Seen) -> tuple[dict[str, Waiting], dict[str, IssueFailed]]:
+def postponed_and_failed(
+    result: RoundResult,
+) -> tuple[dict[str, PostponedOrder], dict[str, IssueFailed]]:
     """Return by owner which orders are postponed, and which failed in this round."""
-    failed = {of: error for of, error in seen.failures if isinstance(error, IssueFailed)}
-    return {each.owner: each for each in seen.waiting}, failed
+    failed = {of: error for of, error in result.failures if isinstance(error, IssueFailed)}
+    return {each.owner: each for each in result.waiting}, failed
 
 
-def stored(site: Site, observed: Observed) -> Iterator[tuple[Owner, Certificate, Bundle]]:
+def stored_certificates(
+    site: Site, observed: Observed
+) -> Iterator[tuple[Owner, Certificate, Bundle]]:
     """Yield each owner with a certificate; stand-ins and damaged facts do not count."""
     for owner in site.owners:
         bundle = observed.bundles.get(owner.key)
@@ -319,21 +336,23 @@ def is_sound(bundle: Bundle) -> bool:
     return FIRST_YEAR <= bundle.not_before.year <= bundle.not_after.year <= LAST_YEAR
 
 
-def missing(site: Site, seen: Seen, observed: Observed, now: datetime) -> Iterator[Alert]:
+def missing_certificates(
+    site: Site, result: RoundResult, observed: Observed, now: datetime
+) -> Iterator[Alert]:
     """Yield the certificates that were never obtained, after attempts for a day.
 
     The global one daily, since clients refuse the stand-in; others weekly, and after some weeks
     no more where a domain's own DNS is why. Not those that another client (``hook``) obtains, or
     that only wait for a rate limit.
     """
-    waiting, failed = held_up(seen)
-    for owner, wanted, bundle in absent(site, observed):
-        attempt, everybody = failure(wanted, site, observed, failed.get(owner.key), now)
-        wait = waiting.get(owner.key)
-        held = holding(wanted, observed, attempt, wait, now)
-        since = missing_since(attempt, bundle, held)
-        limited = wait is not None and wait.code == "limit"
-        if since is None or now - since < MISSING_FOR or (limited and attempt is None):
+    waiting, failed = postponed_and_failed(result)
+    for owner, wanted, bundle in absent_certificates(site, observed):
+        last_failure, everybody = failure_of(wanted, site, observed, failed.get(owner.key), now)
+        postponed = waiting.get(owner.key)
+        held = names_not_ready(wanted, observed, last_failure, postponed, now)
+        since = missing_since(last_failure, bundle, held)
+        limited = postponed is not None and postponed.code == "limit"
+        if since is None or now - since < MISSING_FOR or (limited and last_failure is None):
             continue
         given_up = bool(held) and now - since >= GIVEN_UP
         yield Alert(
@@ -342,16 +361,18 @@ def missing(site: Site, seen: Seen, observed: Observed, now: datetime) -> Iterat
             mark="missing",
             every=DAILY if owner.key == GLOBAL else ONCE if given_up else WEEKLY,
             owner=owner,
-            attempt=None if held else attempt,
+            last_failure=None if held else last_failure,
             everybody=everybody and not held,
-            known=held,
-            again=next_attempt(attempt, wait, now),
+            name_states=held,
+            again=next_order(last_failure, postponed, now),
             limited=limited,
             since=since,
         )
 
 
-def absent(site: Site, observed: Observed) -> Iterator[tuple[Owner, Certificate, Bundle | None]]:
+def absent_certificates(
+    site: Site, observed: Observed
+) -> Iterator[tuple[Owner, Certificate, Bundle | None]]:
     """Yield each owner whose certificate was not obtained yet, with its stand-in."""
     for owner in site.owners:
         bundle = observed.bundles.get(owner.key)
@@ -360,7 +381,7 @@ def absent(site: Site, observed: Observed) -> Iterator[tuple[Owner, Certificate,
 
 
 def missing_since(
-    attempt: Attempt | None, bundle: Bundle | None, held: tuple[Known, ...] = ()
+    last_failure: RememberedFailure | None, bundle: Bundle | None, held: tuple[NameState, ...] = ()
 ) -> datetime | None:
     """Return since when a certificate is missing.
 
@@ -369,15 +390,15 @@ def missing_since(
     """
     moments = [bundle.not_before] if bundle and not bundle.adopted else []
     moments += [each.bad_since for each in held if each.bad_since]
-    return min([*moments, *([attempt.since] if attempt else [])], default=None)
+    return min([*moments, *([last_failure.since] if last_failure else [])], default=None)
 
 
-def supplied(
-    owner: Owner, bundle: Bundle, passed: int, attempt: Attempt | None, now: datetime
+def supplied_alert(
+    owner: Owner, bundle: Bundle, passed: int, last_failure: RememberedFailure | None, now: datetime
 ) -> Alert:
     """Return the alert about a supplied certificate that is past that many thresholds.
 
-    *attempt* is why what is supplied by now could not be used, if so.
+    *last_failure* is why what is supplied by now could not be used, if so.
     """
     return Alert(
         "supplied",
@@ -387,7 +408,7 @@ def supplied(
         at_once=ends_today(bundle, now),
         owner=owner,
         bundle=bundle,
-        attempt=attempt,
+        last_failure=last_failure,
     )
 
 
@@ -408,16 +429,16 @@ def thresholds(wanted: Certificate, bundle: Bundle) -> Iterator[datetime]:
         yield bundle.not_after - min(each, most)
 
 
-def stage(wanted: Certificate, bundle: Bundle, now: datetime) -> int:
+def thresholds_passed(wanted: Certificate, bundle: Bundle, now: datetime) -> int:
     """Return how many thresholds a supplied certificate is past."""
     if bundle.not_after - now > THRESHOLDS[0]:
         return 0
     return sum(now >= each for each in thresholds(wanted, bundle))
 
 
-def failure(
+def failure_of(
     wanted: Certificate, site: Site, observed: Observed, error: IssueFailed | None, now: datetime
-) -> tuple[Attempt | None, bool]:
+) -> tuple[RememberedFailure | None, bool]:
     """Return why a certificate is not obtained, and whether the whole authority is why.
 
     The later one counts of its own failure and that of its authority, the preferred one: others
@@ -427,17 +448,17 @@ def failure(
     own = of_owner(wanted, observed, now)
     preferred = wanted.authorities[0].directory if wanted.authorities else ""
     asked = next((each for each in site.authorities if each.directory == preferred), None)
-    trouble = of_authority(asked, observed, now) if asked else None
-    if trouble and (own is None or own.at < trouble.at):
-        return trouble, True
+    authority_failure = of_authority(asked, observed, now) if asked else None
+    if authority_failure and (own is None or own.at < authority_failure.at):
+        return authority_failure, True
     if own is None and error:
-        return attempt_of(wanted.owner, error, now), False
+        return failure_of_round(wanted.owner, error, now), False
     return own, False
 
 
-def attempt_of(owner: str, error: IssueFailed, now: datetime) -> Attempt:
+def failure_of_round(owner: str, error: IssueFailed, now: datetime) -> RememberedFailure:
     """Return what failed just now, where nothing more is known."""
-    return Attempt(
+    return RememberedFailure(
         of=owner,
         at=now,
         since=now,
@@ -447,19 +468,21 @@ def attempt_of(owner: str, error: IssueFailed, now: datetime) -> Attempt:
     )
 
 
-def next_attempt(attempt: Attempt | None, wait: Waiting | None, now: datetime) -> datetime | None:
+def next_order(
+    last_failure: RememberedFailure | None, postponed: PostponedOrder | None, now: datetime
+) -> datetime | None:
     """Return when it is tried again, None for soon."""
-    again = wait.until if wait else attempt.again if attempt else None
+    again = postponed.until if postponed else last_failure.again if last_failure else None
     return again if again and again > now else None
 
 
-def upcoming(site: Site, observed: Observed, now: datetime) -> datetime | None:
+def next_alert(site: Site, observed: Observed, now: datetime) -> datetime | None:
     """Return when the next alert about an expiring certificate begins.
 
     Or when the next one has been missing, or a name left out, for so long.
     """
     coming: datetime | None = None
-    for _, wanted, bundle in stored(site, observed):
+    for _, wanted, bundle in stored_certificates(site, observed):
         if coming and bundle.not_after - THRESHOLDS[0] >= coming:
             continue
         if wanted.issuer in SUPPLIED:
@@ -467,12 +490,14 @@ def upcoming(site: Site, observed: Observed, now: datetime) -> datetime | None:
         else:
             moments = [each for each in (warned_from(bundle),) if each > now]
         coming = min([*moments, *([coming] if coming else [])], default=None)
-    for _, wanted, stand_in in absent(site, observed):
-        attempt, _ = failure(wanted, site, observed, None, now)
-        since = missing_since(attempt, stand_in, holding(wanted, observed, attempt, None, now))
+    for _, wanted, stand_in in absent_certificates(site, observed):
+        last_failure, _ = failure_of(wanted, site, observed, None, now)
+        since = missing_since(
+            last_failure, stand_in, names_not_ready(wanted, observed, last_failure, None, now)
+        )
         if since and now < since + MISSING_FOR and (not coming or since + MISSING_FOR < coming):
             coming = since + MISSING_FOR
     every = (each for names in observed.names.values() for each in names.values())
-    late = (each.since() for each in every if each.trouble or each.refusal)
+    late = (each.since() for each in every if each.obstacle or each.refusal)
     moments = [each + UNPROVEN_FOR for each in late if each and each + UNPROVEN_FOR > now]
     return min([*moments, *([coming] if coming else [])], default=None)

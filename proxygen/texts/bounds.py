@@ -9,7 +9,7 @@ from proxygen.errors import Coded
 MOST_TOLD = 10
 
 
-def bounded(told: Iterable[str]) -> Iterator[str]:
+def bounded_warnings(told: Iterable[str]) -> Iterator[str]:
     """Yield the first warnings of each kind, and after them how many more there are."""
     kinds: dict[str, list[str]] = {}
     for each in told:

@@ -6,17 +6,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from proxygen.failure import SAID, Failure, told
+from proxygen.failure import SAID, Failure, failure_words
 from proxygen.languages.language import Language
-from proxygen.languages.lines import one_line, sentence, visible
+from proxygen.languages.lines import as_sentence, one_line, terminal_text
 from proxygen.model.certificate import GLOBAL, Bundle
-from proxygen.model.hosts import readable
+from proxygen.model.hosts import readable_name
 from proxygen.model.site import Owner
-from proxygen.names.states import Known
+from proxygen.names.states import NameState
 from proxygen.plan.renewal import SUPPLIED
 from proxygen.texts.alerts import Alert
 from proxygen.texts.digests import Digest, Solved
-from proxygen.texts.remedies import REASONS, THEIRS, Telling
+from proxygen.texts.remedies import REASONS, THEIRS, NameWords
 
 MOST_DETAILED, MOST_LISTED = 40, 200
 """Alerts with every fact, and how many more by their title alone."""
@@ -91,7 +91,7 @@ class Wording:
         """Return the last part of the keys of the phrases about an alert."""
         if alert.bundle and alert.bundle.not_after <= self.now:
             return f"{alert.kind}_ended"
-        if alert.kind in ("renewal", "missing") and alert.attempt is None:
+        if alert.kind in ("renewal", "missing") and alert.last_failure is None:
             return f"{alert.kind}_waiting"
         return alert.kind
 
@@ -122,10 +122,10 @@ class Wording:
             yield from self.certificate(owner, alert.bundle)
         else:
             yield from self.missing(owner, alert)
-        if obtained(alert):
-            yield from self.attempts(alert)
-        elif alert.attempt and self.operator:
-            yield self.fact("reason", self.sentence(alert.attempt.failure))
+        if is_obtained(alert):
+            yield from self.failure_facts(alert)
+        elif alert.last_failure and self.operator:
+            yield self.fact("reason", self.sentence(alert.last_failure.failure))
 
     def other(self, alert: Alert) -> Iterator[Fact]:
         """Yield the facts of an alert that is not about a certificate."""
@@ -139,13 +139,13 @@ class Wording:
 
     def sentence(self, failure: Failure) -> str:
         """Return what happened, as a sentence in the reader's language."""
-        return sentence(told(failure, self.language.phrases).what, failure.of)
+        return as_sentence(failure_words(failure, self.language.phrases).what, failure.of)
 
     def certificate(self, owner: Owner, bundle: Bundle) -> Iterator[Fact]:
         """Yield whose certificate it is, and until when it is valid."""
         ended = bundle.not_after <= self.now
         yield self.fact("url", url_of(owner))
-        yield self.fact("names", self.language.listed(tuple(map(readable, owner.names))))
+        yield self.fact("names", self.language.listed(tuple(map(readable_name, owner.names))))
         yield self.fact("ended" if ended else "ends", self.language.moment(bundle.not_after))
         means = f"means.{self.whose(owner)}{'_ended' if ended else ''}"
         yield self.fact("means", self.language.say(means))
@@ -153,28 +153,28 @@ class Wording:
     def missing(self, owner: Owner, alert: Alert) -> Iterator[Fact]:
         """Yield whose certificate was never obtained, and since when it should be there."""
         yield self.fact("url", url_of(owner))
-        yield self.fact("names", self.language.listed(tuple(map(readable, owner.names))))
+        yield self.fact("names", self.language.listed(tuple(map(readable_name, owner.names))))
         if alert.since:
             yield self.fact("since", self.language.moment(alert.since))
         yield self.fact("means", self.language.say(f"means.{self.whose(owner)}_missing"))
 
     def left_out(self, owner: Owner, alert: Alert) -> Iterator[Fact]:
         """Yield which names a certificate does not cover, and of each what was found."""
-        names = tuple(readable(each.name) for each in alert.known)
+        names = tuple(readable_name(each.name) for each in alert.name_states)
         yield self.fact("url", url_of(owner))
         yield self.fact("names", self.language.listed(names))
         if alert.since:
             yield self.fact("since", self.language.moment(alert.since))
         yield self.fact("means", self.language.say(f"means.{alert.kind}"))
-        for each in alert.known[:MOST_NAMES]:
-            told = self.telling.reason(each)
-            remedy = "" if alert.kind == "moved" else f" {self.telling.remedy(each)}"
-            yield Fact(readable(each.name), f"{told}{remedy}")
+        for each in alert.name_states[:MOST_NAMES]:
+            told = self.name_words.reason(each)
+            remedy = "" if alert.kind == "moved" else f" {self.name_words.remedy(each)}"
+            yield Fact(readable_name(each.name), f"{told}{remedy}")
 
     @property
-    def telling(self) -> Telling:
+    def name_words(self) -> NameWords:
         """The words about names in this language."""
-        return Telling(self.language, self.host)
+        return NameWords(self.language, self.host)
 
     def whose(self, owner: Owner) -> str:
         """Return the key of the phrases about the effect on clients: ``global`` or by reader."""
@@ -182,40 +182,40 @@ class Wording:
             return GLOBAL
         return "operator" if self.operator else "contact"
 
-    def attempts(self, alert: Alert) -> Iterator[Fact]:
+    def failure_facts(self, alert: Alert) -> Iterator[Fact]:
         """Yield what was tried, why it failed, and when it is tried again."""
         say = self.language.say
         yield self.fact("tried", self.tried(alert))
-        if alert.attempt and self.operator:
-            yield self.fact("reason", self.sentence(alert.attempt.failure))
-        elif alert.attempt:
-            yield self.fact("reason", say(f"reason.{reason(alert)}"))
-        for each in alert.known[:MOST_NAMES]:
-            yield self.fact("reason", self.telling.reason(each))
+        if alert.last_failure and self.operator:
+            yield self.fact("reason", self.sentence(alert.last_failure.failure))
+        elif alert.last_failure:
+            yield self.fact("reason", say(f"reason.{reason_key(alert)}"))
+        for each in alert.name_states[:MOST_NAMES]:
+            yield self.fact("reason", self.name_words.reason(each))
         again = alert.again
         when = self.language.moment(again) if again else say("next.soon")
         yield self.fact("next", when)
 
     def tried(self, alert: Alert) -> str:
         """Return how often it was tried, and since when."""
-        attempt, language = alert.attempt, self.language
-        if alert.known:
-            return language.say("tried.names", name=readable(alert.known[0].name))
-        if attempt is None:
+        last_failure, language = alert.last_failure, self.language
+        if alert.name_states:
+            return language.say("tried.names", name=readable_name(alert.name_states[0].name))
+        if last_failure is None:
             return language.say(f"tried.{'waiting' if alert.limited else 'nothing'}")
-        since, last = language.moment(attempt.since), language.moment(attempt.at)
+        since, last = language.moment(last_failure.since), language.moment(last_failure.at)
         if not alert.everybody:
-            return language.count("tried.own", attempt.count, since=since, last=last)
-        times = language.count("times", attempt.count)
-        return language.say("tried.everybody", authority=attempt.of, since=since, times=times)
+            return language.count("tried.own", last_failure.count, since=since, last=last)
+        times = language.count("times", last_failure.count)
+        return language.say("tried.everybody", authority=last_failure.of, since=since, times=times)
 
     def remedy(self, alert: Alert) -> str:
         """Return what the reader can do."""
         if alert.of_names:
             key = "names_contact" if alert.kind == "names" and not self.operator else alert.kind
-        elif alert.known:
-            return self.dns(alert.known)
-        elif obtained(alert):
+        elif alert.name_states:
+            return self.dns(alert.name_states)
+        elif is_obtained(alert):
             key = renewal_remedy(alert)
             if key not in THEIRS and not self.operator:
                 key = "contact"
@@ -231,14 +231,14 @@ class Wording:
 
         That is so for names: the phrase says where their records must point.
         """
-        failure = alert.attempt.failure if alert.attempt else alert.failure
+        failure = alert.last_failure.failure if alert.last_failure else alert.failure
         if failure is None or failure.code == SAID or key in THEIRS:
             return ""
-        return sentence(told(failure, self.language.phrases).remedy)
+        return as_sentence(failure_words(failure, self.language.phrases).remedy)
 
-    def dns(self, known: tuple[Known, ...]) -> str:
+    def dns(self, known: tuple[NameState, ...]) -> str:
         """Return what to do about names without which a certificate is not ordered."""
-        texts = [self.telling.remedy(each) for each in known[:MOST_NAMES]]
+        texts = [self.name_words.remedy(each) for each in known[:MOST_NAMES]]
         if self.operator:
             texts.append(self.language.say("remedy.forward", name=known[0].name))
         return " ".join(dict.fromkeys(texts))
@@ -249,17 +249,23 @@ class Wording:
         Words that are not the authority's may name files of this host.
         """
         if alert.failure and alert.failure.code == SAID:
-            return quoted(str(alert.failure))
+            return quoted_lines(str(alert.failure))
         if alert.failure:
-            return quoted(told(alert.failure, self.language.phrases).words)
+            return quoted_lines(failure_words(alert.failure, self.language.phrases).words)
         if alert.kind in ("model", "aside", "held"):
-            return quoted(alert.words)
-        if alert.attempt is None:
+            return quoted_lines(alert.words)
+        if alert.last_failure is None:
             return ()
         if self.operator:
-            return quoted(told(alert.attempt.failure, self.language.phrases).words)
-        theirs = alert.attempt.failure.problem and not alert.everybody and reason(alert) in THEIRS
-        return quoted(alert.attempt.failure.words) if theirs else ()
+            return quoted_lines(
+                failure_words(alert.last_failure.failure, self.language.phrases).words
+            )
+        theirs = (
+            alert.last_failure.failure.problem
+            and not alert.everybody
+            and reason_key(alert) in THEIRS
+        )
+        return quoted_lines(alert.last_failure.failure.words) if theirs else ()
 
     def fact(self, label: str, text: str) -> Fact:
         """Return a fact with its name in the reader's language."""
@@ -284,10 +290,10 @@ def content(
     more = len(good) - MOST_LISTED
     return Content(
         subject=subject(digest, wording),
-        opening=tuple(opening(digest, wording)),
+        opening=tuple(opening_paragraphs(digest, wording)),
         good=(*good[:MOST_LISTED], *([language.count("more", more)] if more > 0 else [])),
-        entries=(*entries, *([further(rest, wording)] if rest else [])),
-        closing=tuple(closing(digest, wording, contact)),
+        entries=(*entries, *([further_alerts(rest, wording)] if rest else [])),
+        closing=tuple(closing_paragraphs(digest, wording, contact)),
     )
 
 
@@ -304,21 +310,21 @@ def subject(digest: Digest, wording: Wording) -> str:
     return language.count("subject.solved", len(digest.solved), what=what)
 
 
-def opening(digest: Digest, wording: Wording) -> Iterator[str]:
+def opening_paragraphs(digest: Digest, wording: Wording) -> Iterator[str]:
     """Yield why the reader receives this mail."""
     language = wording.language
     if digest.reader.operator:
         yield language.say("greeting.operator", host=wording.host)
     else:
         owners = [each.owner for each in digest.alerts] + [each.owner for each in digest.solved]
-        about = (readable(each.key) for each in owners if each)
+        about = (readable_name(each.key) for each in owners if each)
         domains = language.listed(tuple(dict.fromkeys(about)), most=5)
         yield language.say("greeting.contact", domains=domains, host=wording.host)
     if digest.alerts and digest.solved:
         yield language.say("greeting.solved")
 
 
-def further(rest: tuple[Alert, ...], wording: Wording) -> Entry:
+def further_alerts(rest: tuple[Alert, ...], wording: Wording) -> Entry:
     """Return the entry that lists the alerts beyond MOST_DETAILED."""
     lines = tuple(wording.about(each, "title") for each in rest[:MOST_LISTED])
     more = len(rest) - MOST_LISTED
@@ -332,7 +338,7 @@ def further(rest: tuple[Alert, ...], wording: Wording) -> Entry:
     )
 
 
-def closing(digest: Digest, wording: Wording, contact: str | None) -> Iterator[str]:
+def closing_paragraphs(digest: Digest, wording: Wording, contact: str | None) -> Iterator[str]:
     """Yield the lines of the footer."""
     say = wording.language.say
     if any(each.daily for each in digest.alerts):
@@ -351,18 +357,20 @@ def url_of(owner: Owner | None) -> str:
     """Return an owner's URL."""
     if owner is None:
         return ""
-    return f"https://{readable(owner.host)}" if owner.host else readable(owner.key)
+    return f"https://{readable_name(owner.host)}" if owner.host else readable_name(owner.key)
 
 
-def obtained(alert: Alert) -> bool:
+def is_obtained(alert: Alert) -> bool:
     """Return whether it is about a certificate that proxygen obtains itself."""
     wanted = alert.owner.certificate if alert.owner else None
     return wanted is not None and wanted.issuer not in SUPPLIED
 
 
-def reason(alert: Alert) -> str:
+def reason_key(alert: Alert) -> str:
     """Return the key of the phrases about the reason of a failure."""
-    kind = ((alert.attempt.failure.problem if alert.attempt else None) or "").rpartition(":")[2]
+    kind = ((alert.last_failure.failure.problem if alert.last_failure else None) or "").rpartition(
+        ":"
+    )[2]
     if alert.everybody and kind == "unauthorized":
         return "account"
     return REASONS.get(kind, "away" if alert.everybody else "other")
@@ -370,8 +378,8 @@ def reason(alert: Alert) -> str:
 
 def renewal_remedy(alert: Alert) -> str:
     """Return the key of the remedy for a renewal that fails or is postponed."""
-    if alert.attempt:
-        known = reason(alert)
+    if alert.last_failure:
+        known = reason_key(alert)
         return known if known in THEIRS else "other"
     return "waiting" if alert.limited else "untried"
 
@@ -387,8 +395,8 @@ def supplied_remedy(alert: Alert, *, operator: bool) -> str:
     return "contact" if hook else "supplied_contact"
 
 
-def quoted(words: str) -> tuple[str, ...]:
+def quoted_lines(words: str) -> tuple[str, ...]:
     """Return the words of others as printable, bounded lines without secrets."""
-    lines = [visible(line).strip()[:LONGEST_QUOTED] for line in words[:20_000].splitlines()]
+    lines = [terminal_text(line).strip()[:LONGEST_QUOTED] for line in words[:20_000].splitlines()]
     kept = tuple(line for line in lines if line)
     return (*kept[:MOST_QUOTED], "…") if len(kept) > MOST_QUOTED else kept

@@ -9,7 +9,7 @@ from datetime import date, datetime
 
 from proxygen.model.certificate import Bundle
 from proxygen.model.site import Owner, Site
-from proxygen.texts.alerts import CERTIFICATE, OF_NAMES, ONCE, Alert, Seen, next_day
+from proxygen.texts.alerts import CERTIFICATE, OF_NAMES, ONCE, Alert, RoundResult, next_day
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class ToldAlerts:
     """The alerts that one *recipient* was mailed and that still last, by ``Alert.key``.
 
     *day* is that of the last message and *good_day* that of the last one with good news only;
@@ -55,7 +55,7 @@ class Solved:
 
 
 @dataclass(frozen=True, slots=True)
-class Reader:
+class MailReader:
     """A recipient with their language; an *operator* receives everything.
 
     Others receive alerts about the domains whose contact they are, without places in the model.
@@ -78,14 +78,14 @@ class Digest:
     *id* is the same when the same mail is sent again after a crash.
     """
 
-    reader: Reader
+    reader: MailReader
     alerts: tuple[Alert, ...]
     solved: tuple[Solved, ...]
-    then: Told
+    then: ToldAlerts
     id: str
 
     @property
-    def untold(self) -> Told:
+    def untold(self) -> ToldAlerts:
         """What is noted of a reader when the mail was given up.
 
         Daily alerts come on the next day in any case; the others are still news.
@@ -96,7 +96,7 @@ class Digest:
 
 
 @dataclass(frozen=True, slots=True)
-class Telling:
+class MailPlan:
     """What is mailed now.
 
     *digests* are what is to be sent, *gone* the recipients of whom nothing needs to be known
@@ -111,14 +111,14 @@ class Telling:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class DigestQuestion:
     """All that decides about one reader: their alerts, and what they were mailed *before*."""
 
-    reader: Reader
+    reader: MailReader
     alerts: tuple[Alert, ...]
-    before: Told
+    before: ToldAlerts
     owners: Mapping[str, Owner]
-    seen: Seen
+    result: RoundResult
     now: datetime
 
     @property
@@ -127,17 +127,22 @@ class Question:
         return self.now.date().isoformat()
 
 
-def telling(
-    site: Site, seen: Seen, alerts: tuple[Alert, ...], told: Mapping[str, Told], now: datetime
-) -> Telling:
-    """Return what is mailed now; *told* is what was mailed before, by recipient (``Reader.key``).
+def plan_mails(
+    site: Site,
+    result: RoundResult,
+    alerts: tuple[Alert, ...],
+    told: Mapping[str, ToldAlerts],
+    now: datetime,
+) -> MailPlan:
+    """Return what is mailed now; *told* is what was mailed before, by recipient
+    (``MailReader.key``).
 
     *now* is in the host's time zone: its midnight begins a new day.
     """
     if not alerts and not told:
-        return Telling()
+        return MailPlan()
     owners = {owner.key: owner for owner in site.owners}
-    audience: dict[str, Reader] = {}
+    audience: dict[str, MailReader] = {}
     theirs: dict[str, list[Alert]] = {key: [] for key in told}
     nobody = []
     for alert in alerts:
@@ -147,43 +152,47 @@ def telling(
             theirs.setdefault(reader.key, []).append(alert)
         if not readers:
             nobody.append(alert)
-    for reader in formerly(told, owners, site):
+    for reader in former_readers(told, owners, site):
         audience.setdefault(reader.key, reader)
     questions = [
-        Question(audience[key], tuple(mine), told.get(key, Told(key)), owners, seen, now)
+        DigestQuestion(
+            audience[key], tuple(mine), told.get(key, ToldAlerts(key)), owners, result, now
+        )
         for key, mine in theirs.items()
         if key in audience
     ]
     questions.sort(key=lambda each: not each.reader.operator)
     digests = tuple(digest for each in questions if (digest := told_now(each)))
-    return Telling(
+    return MailPlan(
         digests=digests,
         gone=(
             *(key for key in told if key not in audience and not is_fresh(told[key], now)),
-            *filter(None, map(over, questions)),
+            *filter(None, map(reader_to_forget, questions)),
         ),
-        later=next_day(now) if any(map(waits, questions)) else None,
+        later=next_day(now) if any(map(has_more_tomorrow, questions)) else None,
         nobody=tuple(nobody),
     )
 
 
-def readers_of(owner: Owner | None, site: Site) -> Iterator[Reader]:
+def readers_of(owner: Owner | None, site: Site) -> Iterator[MailReader]:
     """Yield the readers of alerts about an owner, or (None) about no certificate."""
     if site.contact:
-        yield Reader(site.contact, site.language, operator=True)
+        yield MailReader(site.contact, site.language, operator=True)
     contact = owner.contact if owner else None
     if owner and contact and (not site.contact or contact.casefold() != site.contact.casefold()):
-        yield Reader(contact, owner.language, operator=False)
+        yield MailReader(contact, owner.language, operator=False)
 
 
-def audience_of(alert: Alert, site: Site) -> tuple[Reader, ...]:
+def audience_of(alert: Alert, site: Site) -> tuple[MailReader, ...]:
     """Return the readers of an alert; one that is the domain's own matter has only its contact."""
     readers = tuple(readers_of(alert.owner, site))
     contacts = tuple(each for each in readers if not each.operator)
     return contacts if alert.is_theirs and contacts else readers
 
 
-def formerly(told: Mapping[str, Told], owners: Mapping[str, Owner], site: Site) -> Iterator[Reader]:
+def former_readers(
+    told: Mapping[str, ToldAlerts], owners: Mapping[str, Owner], site: Site
+) -> Iterator[MailReader]:
     """Yield the readers who were mailed something and are still in the model."""
     for record in told.values():
         about = (owners.get(key.partition(":")[2]) for key in record.items)
@@ -191,7 +200,7 @@ def formerly(told: Mapping[str, Told], owners: Mapping[str, Owner], site: Site) 
             yield from (each for each in readers_of(owner, site) if each.key == record.recipient)
 
 
-def told_now(asked: Question) -> Digest | None:
+def told_now(asked: DigestQuestion) -> Digest | None:
     """Return the mail to one reader, None for none.
 
     After the first mail of a day, only a new urgent alert is sent, and good news once;
@@ -199,7 +208,7 @@ def told_now(asked: Question) -> Digest | None:
     """
     before, first = asked.before, asked.before.day != asked.today
     due = tuple(each for each in asked.alerts if is_due(each, asked))
-    good = tuple(solved(asked))
+    good = tuple(solved_alerts(asked))
     alarm = any(each.at_once and is_news(each, before) for each in due)
     news = due if first or alarm else ()
     if not news and not (good and (first or before.good_day != asked.today)):
@@ -209,10 +218,10 @@ def told_now(asked: Question) -> Digest | None:
         *([(each.key, each.mark) for each in news], [each.key for each in good]),
     )
     ident = hashlib.sha256(repr(said).encode()).hexdigest()[:32]
-    return Digest(asked.reader, news, good, noted(asked, news, good), ident)
+    return Digest(asked.reader, news, good, told_after(asked, news, good), ident)
 
 
-def is_news(alert: Alert, before: Told) -> bool:
+def is_news(alert: Alert, before: ToldAlerts) -> bool:
     """Return whether an alert was not mailed before."""
     item = before.items.get(alert.key)
     if item and alert.kind == "moved":
@@ -220,7 +229,7 @@ def is_news(alert: Alert, before: Told) -> bool:
     return item is None or item.mark != alert.mark
 
 
-def is_due(alert: Alert, asked: Question) -> bool:
+def is_due(alert: Alert, asked: DigestQuestion) -> bool:
     """Return whether to mail an alert today: it is news, or its repetition is due."""
     if is_news(alert, asked.before):
         return True
@@ -238,12 +247,14 @@ def day_of(item: Item) -> date | None:
         return None
 
 
-def noted(asked: Question, news: tuple[Alert, ...], good: tuple[Solved, ...]) -> Told:
+def told_after(
+    asked: DigestQuestion, news: tuple[Alert, ...], good: tuple[Solved, ...]
+) -> ToldAlerts:
     """Return what is noted of a reader once the mail is delivered."""
     before, today = asked.before, asked.today
     over = {each.key for each in good}
     kept = {key: item for key, item in before.items.items() if key not in over}
-    return Told(
+    return ToldAlerts(
         recipient=before.recipient,
         day=today,
         good_day=before.good_day if news else today,
@@ -253,21 +264,21 @@ def noted(asked: Question, news: tuple[Alert, ...], good: tuple[Solved, ...]) ->
     )
 
 
-def waits(asked: Question) -> bool:
+def has_more_tomorrow(asked: DigestQuestion) -> bool:
     """Return whether there is something to mail on the next day."""
     if any(each.daily for each in asked.alerts):
         return True
     digest = told_now(asked)
-    rest = any(is_due(each, asked) for each in asked.alerts) or any(solved(asked))
+    rest = any(is_due(each, asked) for each in asked.alerts) or any(solved_alerts(asked))
     return rest and digest is None
 
 
-def is_fresh(record: Told, now: datetime) -> bool:
+def is_fresh(record: ToldAlerts, now: datetime) -> bool:
     """Return whether a record without items only says that a mail was sent today."""
     return not record.items and record.day == now.date().isoformat()
 
 
-def over(asked: Question) -> str | None:
+def reader_to_forget(asked: DigestQuestion) -> str | None:
     """Return the recipient if nothing needs to be noted any more and their day is over, or None."""
     before = asked.before
     needed = [key for key in before.items if not is_moot(key, asked)]
@@ -276,7 +287,7 @@ def over(asked: Question) -> str | None:
     return before.recipient
 
 
-def solved(asked: Question) -> Iterator[Solved]:
+def solved_alerts(asked: DigestQuestion) -> Iterator[Solved]:
     """Yield the alerts that a reader was mailed and that are over."""
     if not asked.before.items:
         return
@@ -284,15 +295,15 @@ def solved(asked: Question) -> Iterator[Solved]:
     for key in asked.before.items:
         if key not in holds and not is_moot(key, asked) and is_solved(key, asked):
             of = key.partition(":")[2]
-            observed = asked.seen.observed
+            observed = asked.result.observed
             bundle = observed.bundles.get(of) if observed else None
             yield Solved(key, asked.owners.get(of), bundle)
 
 
-def is_moot(key: str, asked: Question) -> bool:
+def is_moot(key: str, asked: DigestQuestion) -> bool:
     """Return whether an alert no longer concerns the reader, as its subject left the model."""
     kind, _, of = key.partition(":")
-    observed, owner = asked.seen.observed, asked.owners.get(of)
+    observed, owner = asked.result.observed, asked.owners.get(of)
     if kind == CERTIFICATE or kind in OF_NAMES:
         return not (owner and owner.certificate and is_told(asked.reader, owner))
     if kind == "unserved":
@@ -300,24 +311,24 @@ def is_moot(key: str, asked: Question) -> bool:
     return kind not in ("store", "model", "aside", "held", "terms")
 
 
-def is_told(reader: Reader, owner: Owner) -> bool:
+def is_told(reader: MailReader, owner: Owner) -> bool:
     """Return whether a reader receives alerts about an owner's certificate."""
     return reader.operator or (owner.contact is not None and owner.contact.casefold() == reader.key)
 
 
-def is_solved(key: str, asked: Question) -> bool:
+def is_solved(key: str, asked: DigestQuestion) -> bool:
     """Return whether an alert is known to be over; one that is only sent once never is."""
     kind, _, of = key.partition(":")
-    seen, owner = asked.seen, asked.owners.get(of)
+    result, owner = asked.result, asked.owners.get(of)
     if kind == "store":
-        return not seen.unwritable
+        return not result.unwritable
     if kind in ("model", "aside", "held"):
-        return {"model": seen.wrong, "aside": seen.aside, "held": seen.held}[kind] is None
-    if seen.observed is None:
+        return {"model": result.wrong, "aside": result.aside, "held": result.held}[kind] is None
+    if result.observed is None:
         return False
     if kind == "unserved":
-        return seen.observed.services[of].error is None
-    bundle = seen.observed.bundles.get(of)
+        return result.observed.services[of].error is None
+    bundle = result.observed.bundles.get(of)
     if bundle is None or bundle.stand_in:
         return False
     if kind == "names":

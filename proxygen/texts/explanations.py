@@ -8,27 +8,27 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from proxygen.failure import told
+from proxygen.failure import failure_words
 from proxygen.languages.language import Language
-from proxygen.languages.lines import one_line, sentence, visible
+from proxygen.languages.lines import as_sentence, one_line, terminal_text
 from proxygen.model import persist
 from proxygen.model.certificate import DNS, HTTP
-from proxygen.model.hosts import is_address, readable
+from proxygen.model.hosts import is_address, readable_name
 from proxygen.model.site import Site
 from proxygen.names.states import Evidence, Finding, State
 from proxygen.plan.records import (
     CHALLENGE_LABEL,
     TTL,
+    DnsRecord,
     Publishing,
-    Record,
     kind_of,
     may_be_alias,
     no_aliases,
-    proves,
-    quoted,
+    proof_records,
+    quoted_strings,
 )
-from proxygen.texts.names import Named
-from proxygen.texts.remedies import Telling
+from proxygen.texts.names import ModelName
+from proxygen.texts.remedies import NameWords
 
 WIDTH = 74
 RESOLVER = "8.8.8.8"
@@ -48,27 +48,27 @@ LEADING = frozenset(
 
 
 def explanation(
-    named: Named, site: Site, publishing: Publishing, language: Language, now: datetime
+    named: ModelName, site: Site, publishing: Publishing, language: Language, now: datetime
 ) -> str:
     """Return the text about one name, in paragraphs that fit a mail program."""
-    blocks = Explaining(named, site, publishing, language, now).blocks()
+    blocks = Explanation(named, site, publishing, language, now).blocks()
     return "\n\n".join(blocks) + "\n"
 
 
 @dataclass(frozen=True, slots=True)
-class Explaining:
+class Explanation:
     """The parts of the text."""
 
-    named: Named
+    named: ModelName
     site: Site
     publishing: Publishing
     language: Language
     now: datetime
 
     @property
-    def telling(self) -> Telling:
+    def name_words(self) -> NameWords:
         """The words about findings in this language."""
-        return Telling(self.language, str(self.site.main.host))
+        return NameWords(self.language, str(self.site.main.host))
 
     @property
     def host(self) -> str:
@@ -89,20 +89,20 @@ class Explaining:
     @property
     def evidence(self) -> Evidence | None:
         """What the last check found."""
-        return self.named.known.evidence if self.named.known else None
+        return self.named.name_state.evidence if self.named.name_state else None
 
     @property
-    def is_troubled(self) -> bool:
+    def needs_action(self) -> bool:
         """Whether there is something to be done."""
-        return self.named.is_troubled
+        return self.named.needs_attention
 
     def blocks(self) -> Iterator[str]:
         """Yield each paragraph."""
         yield self.heading("title")
-        yield self.wrapped(self.standing())
-        if self.is_troubled:
+        yield self.wrapped(self.state_sentences())
+        if self.needs_action:
             yield from self.found()
-        if self.named.state is None or (self.named.state is State.ISSUED and not self.is_troubled):
+        if self.named.state is None or (self.named.state is State.ISSUED and not self.needs_action):
             return
         yield from self.needed()
         yield from self.check()
@@ -111,7 +111,7 @@ class Explaining:
 
     def say(self, key: str, **values: object) -> str:
         """Return a phrase about the name."""
-        usual = {"name": readable(self.named.name), "server": str(self.site.main.host)}
+        usual = {"name": readable_name(self.named.name), "server": str(self.site.main.host)}
         return self.language.say(f"explain.{key}", **usual | values)
 
     def heading(self, key: str) -> str:
@@ -130,14 +130,14 @@ class Explaining:
             break_on_hyphens=False,
         )
 
-    def standing(self) -> str:
+    def state_sentences(self) -> str:
         """Return the state of the name, in a sentence or two."""
         named, moment = self.named, self.language.moment
         until = moment(named.bundle.not_after) if named.bundle else ""
         if named.state is None:
             return self.say(f"standing.{PLACES.get(named.issuer, 'supplied')}")
-        if named.state is State.MOVED and named.known and named.known.dropped:
-            return self.say("standing.moved", dropped=moment(named.known.dropped))
+        if named.state is State.MOVED and named.name_state and named.name_state.dropped:
+            return self.say("standing.moved", dropped=moment(named.name_state.dropped))
         if named.is_at_risk:
             return self.say("standing.risk", until=until)
         if named.state is State.ISSUED:
@@ -151,36 +151,41 @@ class Explaining:
     def found(self) -> Iterator[str]:
         """Yield what a check found, or what the authority said."""
         yield self.heading("found")
-        evidence, refusal = self.evidence, self.named.known and self.named.known.refusal
+        evidence, refusal = self.evidence, self.named.name_state and self.named.name_state.refusal
         if self.grave and evidence:
             yield self.wrapped(self.say("looked", at=self.language.moment(evidence.at)))
             for each in self.grave:
-                yield self.wrapped(self.telling.found(self.named.name, each), "* ", "  ")
+                yield self.wrapped(self.name_words.found(self.named.name, each), "* ", "  ")
             if lines := [*as_found(self.named.name, evidence)]:
                 yield self.say("records")
-                yield indented(lines)
+                yield indented_block(lines)
         elif refusal:
             phrase = "refused" if refusal.problem else "unproven"
             yield self.wrapped(self.say(phrase, at=self.language.moment(refusal.at)))
             words = refusal.words
             if refusal.failure:
-                text = told(refusal.failure, self.language.phrases)
-                yield self.wrapped(sentence(text.what), "* ", "  ")
+                text = failure_words(refusal.failure, self.language.phrases)
+                yield self.wrapped(as_sentence(text.what), "* ", "  ")
                 words = text.words
-            yield indented(f"| {visible(each)}" for each in words.splitlines()[:15])
-            if self.named.known:
-                yield self.wrapped(self.telling.reason(self.named.known), "* ", "  ")
+            yield indented_block(f"| {terminal_text(each)}" for each in words.splitlines()[:15])
+            if self.named.name_state:
+                yield self.wrapped(self.name_words.reason(self.named.name_state), "* ", "  ")
 
     def needed(self) -> Iterator[str]:
         """Yield what is to be done, with the exact records."""
         yield self.heading("needed")
-        texts = [self.telling.needed(self.named.name, each) for each in self.grave]
-        if self.is_troubled and not texts and self.named.known and self.named.known.refusal:
-            texts = [self.telling.remedy(self.named.known)]
+        texts = [self.name_words.needed(self.named.name, each) for each in self.grave]
+        if (
+            self.needs_action
+            and not texts
+            and self.named.name_state
+            and self.named.name_state.refusal
+        ):
+            texts = [self.name_words.remedy(self.named.name_state)]
         for text in dict.fromkeys(texts):
             yield self.wrapped(text, "* ", "  ")
         yield from self.leading()
-        yield from self.further("also", self.proving())
+        yield from self.further("also", self.proof_records())
         yield from self.further("caa", self.allowing())
 
     def leading(self) -> Iterator[str]:
@@ -197,13 +202,13 @@ class Explaining:
         may = may_be_alias(self.named.name, no_aliases(self.site), self.publishing.registered)
         if addresses:
             yield self.wrapped(self.say("publish"))
-            yield indented(addresses)
+            yield indented_block(addresses)
             if may:
                 yield self.wrapped(self.say("instead"))
-                yield indented([alias])
+                yield indented_block([alias])
         elif may:
             yield self.wrapped(self.say("publish"))
-            yield indented([alias])
+            yield indented_block([alias])
         else:
             yield self.wrapped(self.say("same_server"))
 
@@ -215,16 +220,16 @@ class Explaining:
         """Yield further records."""
         if lines:
             yield self.wrapped(self.say(key))
-            yield indented(lines)
+            yield indented_block(lines)
 
-    def proving(self) -> list[str]:
+    def proof_records(self) -> list[str]:
         """Return the records by which the name is proven, or by which we may write them."""
         told = [
             zone_line(each.get("name"), "TXT", as_txt(each.get("record")))
             for each in self.grave
             if each.code == "persist" and each.get("name") and each.get("record")
         ]
-        mine: Iterable[Record] = proves(self.named.owner, self.publishing)
+        mine: Iterable[DnsRecord] = proof_records(self.named.owner, self.publishing)
         known = [each.line for each in mine if self.named.name in each.names]
         wanted = self.named.wanted
         if told or (wanted and wanted.challenge == DNS and not self.is_blocked):
@@ -239,7 +244,7 @@ class Explaining:
     def allowing(self) -> list[str]:
         """Return the CAA records that are missing beside those that are there."""
         found = [each for each in self.grave if each.code == "caa" and each.get("domain")]
-        return [zone_line(each.get("domain"), "CAA", allowance(each)) for each in found]
+        return [zone_line(each.get("domain"), "CAA", missing_caa(each)) for each in found]
 
     def check(self) -> Iterator[str]:
         """Yield commands that show whether it is right, each with what it must print."""
@@ -280,11 +285,11 @@ class Explaining:
         elif finding.code in ("dnssec", "servfail"):
             yield f"+noall +comments SOA {zone or self.zone_name}", ["… status: NOERROR …"]
         elif finding.code == "caa":
-            yield f"+short CAA {zone}", [one_line(allowance(finding)), self.say("besides")]
+            yield f"+short CAA {zone}", [one_line(missing_caa(finding)), self.say("besides")]
         elif finding.code == "caa-lookup":
             yield f"+noall +comments CAA {zone}", ["… status: NOERROR …"]
         elif finding.code == "persist":
-            record = whole(as_txt(finding.get("record")))
+            record = whole_value(as_txt(finding.get("record")))
             yield f"+short TXT {one_line(finding.get('name'))}", [record]
         elif finding.code == "acme-challenge":
             place = f"{CHALLENGE_LABEL}.{self.zone_name}"
@@ -292,7 +297,7 @@ class Explaining:
 
     def what_happens(self) -> str:
         """Return what happens once that is done."""
-        again = self.named.next_look
+        again = self.named.next_check
         if again is None or again <= self.now:
             return self.say("then_soon")
         return self.say("then_at", again=self.language.moment(again))
@@ -318,24 +323,24 @@ def policy_at(evidence: Evidence) -> str:
 
 def zone_line(name: str, kind: str, value: str) -> str:
     """Return a record as a line of a zone file."""
-    return f"{one_line(name).removesuffix('.')}. {TTL} IN {kind} {whole(value)}"
+    return f"{one_line(name).removesuffix('.')}. {TTL} IN {kind} {whole_value(value)}"
 
 
-def whole(value: str) -> str:
+def whole_value(value: str) -> str:
     """Return the value of a record in one line, printable; no right one is so long as to be cut."""
-    return visible(" ".join(value[: 2 * persist.LONGEST].split()))
+    return terminal_text(" ".join(value[: 2 * persist.LONGEST].split()))
 
 
-def allowance(finding: Finding) -> str:
+def missing_caa(finding: Finding) -> str:
     """Return the CAA record that is missing, in presentation form."""
-    return finding.get("record") or f"0 issue {quoted(finding.get('needed'))}"
+    return finding.get("record") or f"0 issue {quoted_strings(finding.get('needed'))}"
 
 
 def as_txt(value: str) -> str:
     """Return what a TXT record holds, quoted."""
-    return value if value.startswith('"') else quoted(value)
+    return value if value.startswith('"') else quoted_strings(value)
 
 
-def indented(lines: Iterable[str]) -> str:
+def indented_block(lines: Iterable[str]) -> str:
     """Return lines as a block."""
     return "\n".join(f"    {line}" for line in lines)

@@ -12,12 +12,12 @@ from proxygen.services import Rendered
 from proxygen.texts.contents import Content, Entry, content
 from proxygen.texts.digests import Digest
 
-TEMPLATE = "mail/letter.html.j2"
+TEMPLATE = "mail/mail.html.j2"
 WIDTH = 74
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class Mail:
     """A mail to one recipient; *kind* is ``warning`` or ``solved``, *id* its identity.
 
     *reply_to* is where answers go, if anywhere.
@@ -42,18 +42,18 @@ class Sender:
     contact: str | None
 
 
-def letter(
+def mail_of(
     digest: Digest, language: Language, templates: Templates, sender: Sender, now: datetime
-) -> Letter:
+) -> Mail:
     """Return a digest as a mail; raise ServiceError if the template cannot be rendered."""
     told = content(digest, language, sender.host, sender.contact, now)
     values = {"content": told, "language": language.code, "host": sender.host}
-    return Letter(
+    return Mail(
         id=digest.id,
         recipient=digest.reader.address,
         kind="warning" if digest.alerts else "solved",
         subject=told.subject,
-        text=text(told),
+        text=plain_text(told),
         html=templates.page(Rendered(TEMPLATE, TEMPLATE, values)),
         language=language.code,
         at=now,
@@ -61,26 +61,28 @@ def letter(
     )
 
 
-def text(told: Content) -> str:
+def plain_text(told: Content) -> str:
     """Return a mail as plain text."""
-    blocks = [*map(wrapped, told.opening)]
-    blocks += ["\n".join(wrapped(line, "+ ", "  ") for line in told.good)] if told.good else []
+    blocks = [*map(wrap_paragraph, told.opening)]
+    blocks += (
+        ["\n".join(wrap_paragraph(line, "+ ", "  ") for line in told.good)] if told.good else []
+    )
     blocks += map(entry_text, told.entries)
-    closing = "\n".join(map(wrapped, told.closing))
+    closing = "\n".join(map(wrap_paragraph, told.closing))
     return "\n\n".join(blocks) + f"\n\n-- \n{closing}\n"
 
 
 def entry_text(entry: Entry) -> str:
     """Return one entry as plain text."""
-    lines = [wrapped(entry.title), "-" * min(len(entry.title), WIDTH)]
-    lines += (wrapped(f"{fact.label}: {fact.text}", "", "    ") for fact in entry.facts)
+    lines = [wrap_paragraph(entry.title), "-" * min(len(entry.title), WIDTH)]
+    lines += (wrap_paragraph(f"{fact.label}: {fact.text}", "", "    ") for fact in entry.facts)
     if entry.quote:
         lines.append(f"{entry.heading}:")
         lines += (f"  | {line}" for line in entry.quote)
     return "\n".join(lines)
 
 
-def wrapped(line: str, first: str = "", rest: str = "") -> str:
+def wrap_paragraph(line: str, first: str = "", rest: str = "") -> str:
     """Return a paragraph in lines that fit a mail program; names and addresses stay whole."""
     return textwrap.fill(
         line,

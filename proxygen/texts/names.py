@@ -8,14 +8,22 @@ from datetime import datetime
 
 from proxygen.languages.lines import one_line
 from proxygen.model.certificate import HTTP, Bundle, Certificate
-from proxygen.model.hosts import readable
+from proxygen.model.hosts import readable_name
 from proxygen.model.site import Owner, Site
-from proxygen.names.findings import sentence, sentence_about
-from proxygen.names.states import Answers, Evidence, Known, Names, State, state_of, unchecked
+from proxygen.names.findings import finding_sentence, sentence_about
+from proxygen.names.states import (
+    Answers,
+    Evidence,
+    NameState,
+    NameStates,
+    State,
+    skips_preflight,
+    state_of,
+)
 from proxygen.plan.observed import Observed
-from proxygen.plan.selection import select
+from proxygen.plan.selection import select_names
 
-NOTHING: Names = {}
+NOTHING: NameStates = {}
 
 WORDS = {
     State.WAITING: "waiting for DNS",
@@ -47,7 +55,7 @@ OTHER_WORDS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class ModelName:
     """A name of the model with all that is known of it.
 
     *state* is None where no authority has to prove the name. *bundle* is the certificate of the
@@ -59,7 +67,7 @@ class Named:
     owner: Owner
     name: str
     state: State | None
-    known: Known | None = None
+    name_state: NameState | None = None
     bundle: Bundle | None = None
     joins_at: datetime | None = None
     answered: bool | None = None
@@ -77,14 +85,14 @@ class Named:
     @property
     def is_unchecked(self) -> bool:
         """Whether it is not checked before it is ordered."""
-        return self.wanted is not None and unchecked(self.wanted, self.name)
+        return self.wanted is not None and skips_preflight(self.wanted, self.name)
 
     @property
     def is_unseen(self) -> bool:
         """Whether it counts as ready only because nothing was, or could be, looked up."""
         if self.state is not State.READY or self.is_unchecked:
             return False
-        evidence = self.known.evidence if self.known else None
+        evidence = self.name_state.evidence if self.name_state else None
         return evidence is None or evidence.is_blind
 
     @property
@@ -95,19 +103,21 @@ class Named:
     @property
     def is_at_risk(self) -> bool:
         """Whether it is covered, but could not be proven now."""
-        if self.state is not State.ISSUED or self.known is None:
+        if self.state is not State.ISSUED or self.name_state is None:
             return self.state is State.ISSUED and self.is_silent
-        checked = self.known.trouble is not None and not self.is_unchecked
-        return checked or self.known.refusal is not None
+        checked = self.name_state.obstacle is not None and not self.is_unchecked
+        return checked or self.name_state.refusal is not None
 
     @property
     def is_silent(self) -> bool:
         """Whether nothing is wrong with it but that no web server here answers challenges."""
-        known = self.known
-        return self.answered is False and not (known and (known.trouble or known.refusal))
+        name_state = self.name_state
+        return self.answered is False and not (
+            name_state and (name_state.obstacle or name_state.refusal)
+        )
 
     @property
-    def is_troubled(self) -> bool:
+    def needs_attention(self) -> bool:
         """Whether something is wrong with it, be it covered or not."""
         return self.state in TROUBLED or self.is_at_risk
 
@@ -129,20 +139,24 @@ class Named:
     @property
     def since(self) -> datetime | None:
         """Since when it is so, None where that is not known."""
-        if self.state is State.MOVED and self.known:
-            return self.known.bad_since or self.known.dropped
+        if self.state is State.MOVED and self.name_state:
+            return self.name_state.bad_since or self.name_state.dropped
         if self.state is State.ISSUED and self.bundle and not self.is_at_risk:
             return self.bundle.not_before
-        return self.known.since() if self.known and self.state and not self.is_silent else None
+        return (
+            self.name_state.since()
+            if self.name_state and self.state and not self.is_silent
+            else None
+        )
 
     @property
-    def next_look(self) -> datetime | None:
+    def next_check(self) -> datetime | None:
         """When it is checked or ordered again; None where there is no need."""
-        if self.known is None or not self.is_troubled or self.is_silent:
+        if self.name_state is None or not self.needs_attention or self.is_silent:
             return None
         if self.is_unchecked:
-            return self.known.refusal.again if self.known.refusal else None
-        return self.known.look_at
+            return self.name_state.refusal.again if self.name_state.refusal else None
+        return self.name_state.look_at
 
     @property
     def words(self) -> str:
@@ -153,12 +167,12 @@ class Named:
         """Return what there is to say of it; the words of others in it are not yet made safe."""
         if self.state is None:
             return OTHER_WORDS[self.issuer]
-        trouble = NOT_ANSWERED if self.is_silent else evidence(self.known)
+        trouble = NOT_ANSWERED if self.is_silent else evidence_words(self.name_state)
         if self.state is State.ISSUED and self.bundle:
             until = f"until {self.bundle.not_after:%Y-%m-%d %H:%M} UTC"
             return f"{until}, but cannot be proven now: {trouble}" if self.is_at_risk else until
-        if self.state is State.MOVED and self.known and self.known.dropped:
-            return f"removed from the certificate on {self.known.dropped:%Y-%m-%d}: {trouble}"
+        if self.state is State.MOVED and self.name_state and self.name_state.dropped:
+            return f"removed from the certificate on {self.name_state.dropped:%Y-%m-%d}: {trouble}"
         if self.state in TROUBLED:
             return trouble
         return self.readiness()
@@ -166,13 +180,13 @@ class Named:
     @property
     def reasons(self) -> tuple[str, ...]:
         """Return all that is wrong with it, each in one line."""
-        looked = self.known.evidence if self.known and not self.is_unchecked else None
+        looked = self.name_state.evidence if self.name_state and not self.is_unchecked else None
         found = (
             [sentence_about(self.name, each) for each in looked.findings if each.grave]
             if looked
             else []
         )
-        told = refusal(self.known) if self.known else ""
+        told = refusal_words(self.name_state) if self.name_state else ""
         silent = NOT_ANSWERED if self.is_silent else ""
         return tuple(one_line(each) for each in (*found, told, silent) if each)
 
@@ -180,13 +194,13 @@ class Named:
         """Return what there is to say of a name that an authority may be asked for."""
         if self.joins_at:
             return f"will be added to the certificate at {self.joins_at:%H:%M} UTC"
-        if self.is_unchecked and not (self.known and self.known.refusal):
+        if self.is_unchecked and not (self.name_state and self.name_state.refusal):
             return "not checked before it is ordered (`skip_preflight`)"
-        if self.known and self.known.refusal:
-            return f"will be ordered again; {refusal(self.known)}"
-        if self.known is None or self.known.evidence is None:
+        if self.name_state and self.name_state.refusal:
+            return f"will be ordered again; {refusal_words(self.name_state)}"
+        if self.name_state is None or self.name_state.evidence is None:
             return "not checked yet"
-        remarks = [sentence(each) for each in self.known.evidence.findings]
+        remarks = [finding_sentence(each) for each in self.name_state.evidence.findings]
         return "; ".join(remarks) or "ready to be ordered"
 
 
@@ -194,46 +208,46 @@ TROUBLED = frozenset({State.WAITING, State.FAILED, State.MOVED})
 """States of names that no certificate covers because something is wrong."""
 
 
-def evidence(known: Known | None) -> str:
+def evidence_words(name_state: NameState | None) -> str:
     """Return what is wrong with a name: what a check found, else what the authority said."""
-    if known and known.trouble:
-        return sentence_about(known.name, known.trouble)
-    return refusal(known) if known else ""
+    if name_state and name_state.obstacle:
+        return sentence_about(name_state.name, name_state.obstacle)
+    return refusal_words(name_state) if name_state else ""
 
 
-def records(name: str, evidence: Evidence) -> str:
+def found_records(name: str, evidence: Evidence) -> str:
     """Return the records that a check of a name found, in one line; empty where it found none."""
     addresses = (f"{'AAAA' if ':' in each else 'A'} {each}" for each in evidence.addresses)
     policies = (f"CAA {each}" for each in evidence.caa)
-    return one_line("; ".join((*addresses, *alias(name, evidence), *policies)))
+    return one_line("; ".join((*addresses, *alias_records(name, evidence), *policies)))
 
 
-def alias(name: str, evidence: Evidence) -> tuple[str, ...]:
+def alias_records(name: str, evidence: Evidence) -> tuple[str, ...]:
     """Return the CNAME records on the way from a name to its addresses, as one."""
     return (f"CNAME {' -> '.join((name, *evidence.chain))}",) if evidence.chain else ()
 
 
-def refusal(known: Known) -> str:
+def refusal_words(name_state: NameState) -> str:
     """Return what the authority said against a name, empty where it did not.
 
     Where it told no problem, it was not even asked: no record could be shown to it.
     """
-    if known.refusal is None:
+    if name_state.refusal is None:
         return ""
-    words = known.refusal.words.strip().splitlines()
-    who = "the authority refused it" if known.refusal.problem else "it could not be proven"
-    if known.refusal.failure:
-        return f"{who}: {known.refusal.failure.what}"
-    return f"{who}: {words[0] if words else known.refusal.problem}"
+    words = name_state.refusal.words.strip().splitlines()
+    who = "the authority refused it" if name_state.refusal.problem else "it could not be proven"
+    if name_state.refusal.failure:
+        return f"{who}: {name_state.refusal.failure.what}"
+    return f"{who}: {words[0] if words else name_state.refusal.problem}"
 
 
-def named(
+def model_names(
     site: Site,
     bundles: Mapping[str, Bundle],
-    names: Mapping[str, Names],
+    names: Mapping[str, NameStates],
     now: datetime,
     answers: Answers | None = None,
-) -> Iterator[Named]:
+) -> Iterator[ModelName]:
     """Yield every name of the model, in its order; *answers* are those of web servers here."""
     for owner in site.owners:
         bundle = bundles.get(owner.key) if owner.certificate else None
@@ -244,24 +258,24 @@ def named(
 def of_owner(
     owner: Owner,
     bundle: Bundle | None,
-    known: Names,
+    known: NameStates,
     now: datetime,
     answers: Answers | None = None,
-) -> Iterator[Named]:
+) -> Iterator[ModelName]:
     """Yield the names of an owner; *bundle* is its own certificate, a stand-in apart."""
     wanted = owner.certificate
     if wanted is None or wanted.issuer != "acme":
-        yield from (Named(owner, name, None, None, bundle) for name in owner.names)
+        yield from (ModelName(owner, name, None, None, bundle) for name in owner.names)
         return
     joins = joins_at(wanted, bundle, known, now)
     for name in owner.names:
         each = known.get(name)
-        counts = replace(each, evidence=None) if each and unchecked(wanted, name) else each
+        counts = replace(each, evidence=None) if each and skips_preflight(wanted, name) else each
         state = state_of(name, bundle, counts, now)
         answered = is_answered(wanted, name, answers)
         state = State.WAITING if state is State.READY and answered is False else state
         at = joins if state is State.READY else None
-        yield Named(owner, name, state, each, bundle, at, answered)
+        yield ModelName(owner, name, state, each, bundle, at, answered)
 
 
 def is_answered(wanted: Certificate, name: str, answers: Answers | None) -> bool | None:
@@ -272,16 +286,16 @@ def is_answered(wanted: Certificate, name: str, answers: Answers | None) -> bool
 
 
 def joins_at(
-    wanted: Certificate, bundle: Bundle | None, known: Names, now: datetime
+    wanted: Certificate, bundle: Bundle | None, known: NameStates, now: datetime
 ) -> datetime | None:
     """Return when names that are ready join a certificate, None where they wait for no others."""
     if bundle is None or not known:
         return None
-    selection = select(wanted, bundle, bundle.source, known, now)
+    selection = select_names(wanted, bundle, bundle.source, known, now)
     return selection.joins_at if selection else None
 
 
-def troubled(site: Site, observed: Observed, now: datetime) -> Iterator[Named]:
+def names_with_failure(site: Site, observed: Observed, now: datetime) -> Iterator[ModelName]:
     """Yield the names that are in no certificate because something is wrong with them."""
     for owner in site.owners:
         if known := observed.names.get(owner.key):
@@ -291,12 +305,14 @@ def troubled(site: Site, observed: Observed, now: datetime) -> Iterator[Named]:
             yield from (each for each in found if each.state in TROUBLED)
 
 
-def not_ready(site: Site, observed: Observed, now: datetime) -> Iterator[Named]:
+def not_ready(site: Site, observed: Observed, now: datetime) -> Iterator[ModelName]:
     """Yield the names that keep a certificate away, or are left out of one; none that moved."""
-    return (each for each in troubled(site, observed, now) if each.state is not State.MOVED)
+    return (
+        each for each in names_with_failure(site, observed, now) if each.state is not State.MOVED
+    )
 
 
-def shown(names: list[str], most: int = 3) -> str:
+def shown_names(names: list[str], most: int = 3) -> str:
     """Return names in both spellings for a sentence, the first ones by name."""
     more = f" and {len(names) - most:,} more" if len(names) > most else ""
-    return ", ".join(map(readable, names[:most])) + more
+    return ", ".join(map(readable_name, names[:most])) + more

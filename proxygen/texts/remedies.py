@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from proxygen.languages.language import Language
-from proxygen.model.hosts import readable
-from proxygen.names.findings import filled, key_of
-from proxygen.names.states import Finding, Known
+from proxygen.model.hosts import readable_name
+from proxygen.names.findings import fill_phrase, key_of
+from proxygen.names.states import Finding, NameState
 
 NEEDED = {
     **dict.fromkeys(("nxdomain", "no-address"), "address"),
@@ -36,7 +36,7 @@ THEIRS = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Telling:
+class NameWords:
     """Sentences about names in one *language*; *server* is the name of the global URL."""
 
     language: Language
@@ -53,29 +53,29 @@ class Telling:
 
     def filled(self, kind: str, code: str, name: str, finding: Finding) -> str:
         """Return a phrase about a finding."""
-        usual = {"host": readable(name), "server": self.server, "code": finding.code}
+        usual = {"host": readable_name(name), "server": self.server, "code": finding.code}
         key = key_of(self.language, kind, code)
-        return filled(self.language, key, finding.facts, finding.because, usual)
+        return fill_phrase(self.language, key, finding.facts, finding.because, usual)
 
-    def reason(self, known: Known) -> str:
+    def reason(self, name_state: NameState) -> str:
         """Return why a name cannot be proven, whoever found that out; empty where it can."""
-        if known.trouble:
-            return self.found(known.name, known.trouble)
-        if known.refusal:
-            return self.language.say(f"reason.{kind_of(known)}")
+        if name_state.obstacle:
+            return self.found(name_state.name, name_state.obstacle)
+        if name_state.refusal:
+            return self.language.say(f"reason.{kind_of(name_state)}")
         return ""
 
-    def remedy(self, known: Known) -> str:
+    def remedy(self, name_state: NameState) -> str:
         """Return what can be done about it; the operator takes care of what is not the domain's."""
-        if known.trouble:
-            return self.needed(known.name, known.trouble)
-        kind = kind_of(known)
+        if name_state.obstacle:
+            return self.needed(name_state.name, name_state.obstacle)
+        kind = kind_of(name_state)
         return self.language.say(
             f"remedy.{kind if kind in THEIRS else 'contact'}", host=self.server
         )
 
 
-def kind_of(known: Known) -> str:
+def kind_of(name_state: NameState) -> str:
     """Return the key of the phrases about the refusal of a name."""
-    problem = known.refusal.problem if known.refusal else ""
+    problem = name_state.refusal.problem if name_state.refusal else ""
     return REASONS.get(problem.rpartition(":")[2], "other")

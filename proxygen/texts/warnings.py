@@ -5,37 +5,37 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
-from proxygen.errors import Coded, coded
+from proxygen.errors import Coded, coded_words
 from proxygen.model.certificate import ADOPTED, GLOBAL, Bundle
-from proxygen.model.hosts import readable
+from proxygen.model.hosts import readable_name
 from proxygen.model.site import Owner, Site
 from proxygen.model.upstreams import host_names
-from proxygen.model.views import serving
+from proxygen.model.views import serving_bundle
 from proxygen.names.findings import sentence_about
-from proxygen.plan.culprits import sentence
+from proxygen.plan.culprits import left_out_sentence
 from proxygen.plan.observed import Observed, ServiceState
-from proxygen.plan.steps import some
+from proxygen.plan.steps import some_names
 from proxygen.services import WebFacts
-from proxygen.texts.alerts import ONCE, Seen, ending
-from proxygen.texts.names import Named, not_ready, troubled
-from proxygen.texts.nginx_lookups import looked_up_at_the_start
+from proxygen.texts.alerts import ONCE, RoundResult, ending_certificates
+from proxygen.texts.names import ModelName, names_with_failure, not_ready
+from proxygen.texts.nginx_lookups import names_nginx_resolves
 
 LEFT_OUT = "left-out"
 """The code of warnings about parts that a service refuses; a run reports them as failures."""
 
 
-def warnings(site: Site, observed: Observed, now: datetime) -> tuple[Coded, ...]:
+def site_warnings(site: Site, observed: Observed, now: datetime) -> tuple[Coded, ...]:
     """Return the warnings about the whole site, the most serious first."""
     return (
-        *coded("stand-in", stand_in_serves(observed), GLOBAL),
-        *coded("ended", ended(site, observed, now)),
-        *coded("ending", ending_soon(site, observed, now)),
-        *coded("unproven", unproven(site, observed, now)),
-        *coded("hook-awaited", brought(site, observed)),
-        *coded("not-covered", not_covered(site, observed, now)),
-        *coded("two-server-blocks", two_server_blocks(site, observed)),
-        *coded("no-address", without_addresses(site, observed)),
-        *coded("unbounded", site.warnings),
+        *coded_words("stand-in", stand_in_serves(observed), GLOBAL),
+        *coded_words("ended", ended_certificates(site, observed, now)),
+        *coded_words("ending", ending_soon(site, observed, now)),
+        *coded_words("unproven", names_left_out(site, observed, now)),
+        *coded_words("hook-awaited", missing_from_other_client(site, observed)),
+        *coded_words("not-covered", not_covered(site, observed, now)),
+        *coded_words("two-server-blocks", two_server_blocks(site, observed)),
+        *coded_words("no-address", without_addresses(site, observed)),
+        *coded_words("unbounded", site.warnings),
         *from_services(observed),
     )
 
@@ -50,52 +50,52 @@ def stand_in_serves(observed: Observed) -> Iterator[str]:
         )
 
 
-def ended(site: Site, observed: Observed, now: datetime) -> Iterator[str]:
+def ended_certificates(site: Site, observed: Observed, now: datetime) -> Iterator[str]:
     """A certificate that has expired stays in use, since any is better than none.
 
     There is no warning about one whose URL has pointed to another server for weeks.
     """
-    found = ending(site, Seen(observed), observed, now)
-    given_up = {each.of for each in found if each.known and each.every == ONCE}
+    found = ending_certificates(site, RoundResult(observed), observed, now)
+    given_up = {each.of for each in found if each.name_states and each.every == ONCE}
     for wanted in site.certificates:
         bundle = observed.bundles.get(wanted.owner)
         if bundle and bundle.not_after < now and wanted.owner not in given_up:
             end = f"{bundle.not_after:%Y-%m-%d %H:%M} UTC"
-            words = f"the certificate of {readable(wanted.owner)} expired on {end}"
+            words = f"the certificate of {readable_name(wanted.owner)} expired on {end}"
             yield Coded(words, "ended", wanted.owner)
 
 
 def ending_soon(site: Site, observed: Observed, now: datetime) -> Iterator[str]:
     """A certificate that expires so soon that a mail is sent as well."""
-    for alert in ending(site, Seen(observed), observed, now):
-        bundle, attempt = alert.bundle, alert.attempt
+    for alert in ending_certificates(site, RoundResult(observed), observed, now):
+        bundle, last_failure = alert.bundle, alert.last_failure
         if bundle is None or bundle.not_after < now:
             continue
-        why = f": {attempt.failure.what}" if attempt else ""
-        if alert.known and (trouble := alert.known[0].trouble):
-            name = alert.known[0].name
-            why = f": {readable(name)}: {sentence_about(name, trouble)}"
+        why = f": {last_failure.failure.what}" if last_failure else ""
+        if alert.name_states and (trouble := alert.name_states[0].obstacle):
+            name = alert.name_states[0].name
+            why = f": {readable_name(name)}: {sentence_about(name, trouble)}"
         what = (
             "a new one is needed"
             if alert.kind == "supplied"
             else f"it has not been renewed yet{why}"
         )
         until = f"{bundle.not_after:%Y-%m-%d %H:%M} UTC"
-        words = f"the certificate of {readable(alert.of)} expires on {until}; {what}"
+        words = f"the certificate of {readable_name(alert.of)} expires on {until}; {what}"
         yield Coded(words, "ending", alert.of)
 
 
-def unproven(site: Site, observed: Observed, now: datetime) -> Iterator[str]:
+def names_left_out(site: Site, observed: Observed, now: datetime) -> Iterator[str]:
     """A name that is in no certificate because of its DNS; not one that moved away."""
     for each in not_ready(site, observed, now):
         yield Coded(words_of(each), "unproven", each.name)
 
 
-def words_of(each: Named) -> str:
+def words_of(each: ModelName) -> str:
     """Return the warning about one name."""
-    owner = "" if each.name == each.owner.key else f" ({readable(each.owner.key)})"
+    owner = "" if each.name == each.owner.key else f" ({readable_name(each.owner.key)})"
     since = f" since {each.since:%Y-%m-%d %H:%M} UTC" if each.since else ""
-    return f"{readable(each.name)}{owner}: {each.title}{since}: {each.words}"
+    return f"{readable_name(each.name)}{owner}: {each.title}{since}: {each.words}"
 
 
 def not_covered(site: Site, observed: Observed, now: datetime) -> Iterator[str]:
@@ -106,7 +106,7 @@ def not_covered(site: Site, observed: Observed, now: datetime) -> Iterator[str]:
     bundle = observed.bundles.get(GLOBAL)
     if bundle is None or bundle.stand_in:
         return
-    told = {each.name for each in troubled(site, observed, now)}
+    told = {each.name for each in names_with_failure(site, observed, now)}
     found = (state.facts for state in observed.services.values())
     others = {  # with another, or none
         key
@@ -117,7 +117,7 @@ def not_covered(site: Site, observed: Observed, now: datetime) -> Iterator[str]:
     for owner in site.domains:
         if not owner.names or owner.host in told or owner.key in others:
             continue
-        if serving(owner, observed.bundles) is None:
+        if serving_bundle(owner, observed.bundles) is None:
             missing = [name for name in owner.names if not bundle.covers(name)]
             if missing:
                 yield Coded(words_for(owner, missing), "not-covered", owner.key)
@@ -125,14 +125,15 @@ def not_covered(site: Site, observed: Observed, now: datetime) -> Iterator[str]:
 
 def words_for(owner: Owner, missing: list[str]) -> str:
     """Return the warning about the names of one owner, with what to do."""
-    names = ", ".join(map(readable, missing[:3])) + (" …" if len(missing) > 3 else "")
+    names = ", ".join(map(readable_name, missing[:3])) + (" …" if len(missing) > 3 else "")
     remedy = (
         "this ends once its own certificate is obtained"
         if owner.certificate
         else "set `certificate:` for the domain, or add the names to the global certificate"
     )
     return (
-        f"{readable(owner.key)}: the global certificate is used for {names}, but does not cover "
+        f"{readable_name(owner.key)}: the global certificate is used for {names}, but does not "
+        f"cover "
         f"{'this name' if len(missing) == 1 else 'these names'}, so browsers show a warning; "
         f"{remedy}"
     )
@@ -147,7 +148,8 @@ def two_server_blocks(site: Site, observed: Observed) -> Iterator[str]:
         owners = [owner for owner in site.owners if owner.key not in dropped]
         for name in (name for owner in owners for name in owner.names if name in others):
             yield (
-                f"{state.name}: a server block of your own also has the name {readable(name)}, and "
+                f"{state.name}: a server block of your own also has the name "
+                f"{readable_name(name)}, and "
                 "only the first of the two is used; remove the name from one of them"
             )
 
@@ -207,7 +209,8 @@ def was_not_asked(state: ServiceState) -> str:
     names = "1 name" if count == 1 else f"{count:,} names"
     return (
         f"{state.name} has not been probed yet for {names} "
-        f"({some(sorted(state.installed.unasked))}), for lack of time; the next `proxygen apply`, "
+        f"({some_names(sorted(state.installed.unasked))}), for lack of time; the next `proxygen "
+        f"apply`, "
         "or the daemon, does so"
     )
 
@@ -227,12 +230,12 @@ def from_services(observed: Observed) -> Iterator[Coded]:
     """Yield the warnings about services: their state, and directives of others against ours."""
     for name, state in observed.services.items():
         if state.facts:
-            yield from coded("configuration", state.facts.warnings, name)
-            left_out = (sentence(each, name, state.facts) for each in state.left_out)
-            yield from coded(LEFT_OUT, left_out, name)
+            yield from coded_words("configuration", state.facts.warnings, name)
+            left_out = (left_out_sentence(each, name, state.facts) for each in state.left_out)
+            yield from coded_words(LEFT_OUT, left_out, name)
         if isinstance(state.facts, WebFacts):
-            names = looked_up_at_the_start(state.facts.additions)
-            yield from coded("looked-up", names, name)
+            names = names_nginx_resolves(state.facts.additions)
+            yield from coded_words("looked-up", names, name)
         if state.error is None and state.pid is None:
             yield Coded(is_not_running(name), "not-running", name)
         elif state.installed.unserved:
@@ -254,7 +257,7 @@ def from_services(observed: Observed) -> Iterator[Coded]:
         yield Coded(words, "abandoned", name)
 
 
-def brought(site: Site, observed: Observed) -> Iterator[str]:
+def missing_from_other_client(site: Site, observed: Observed) -> Iterator[str]:
     """A certificate that another ACME client obtains, but has not yet, or not for every name."""
     for owner in site.owners:
         if owner.certificate and owner.certificate.issuer == "hook":
@@ -263,7 +266,7 @@ def brought(site: Site, observed: Observed) -> Iterator[str]:
 
 def waited_for(owner: Owner, bundle: Bundle | None) -> Iterator[str]:
     """Yield what is missing of a certificate that another client hands over."""
-    name = readable(owner.key)
+    name = readable_name(owner.key)
     client = "another ACME client must obtain it and call `proxygen hook`"
     if bundle is None:
         yield f"{name} has no certificate yet, and uses the global one: {client}"
@@ -278,7 +281,7 @@ def waited_for(owner: Owner, bundle: Bundle | None) -> Iterator[str]:
         )
         yield f"{name} uses {kind}, which expires on {ends}; for the next one, {client}"
     elif missing := [name for name in owner.names if not bundle.covers(name)]:
-        names = ", ".join(map(readable, missing[:3])) + (" …" if len(missing) > 3 else "")
+        names = ", ".join(map(readable_name, missing[:3])) + (" …" if len(missing) > 3 else "")
         yield (
             f"{name}: the certificate from `proxygen hook` does not cover {names}; have the client "
             "that obtains it add what is missing, and call `proxygen hook` again"

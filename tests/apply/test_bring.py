@@ -12,16 +12,16 @@ from typing import Any
 
 import pytest
 
-from proxygen.apply.change import bring
-from proxygen.apply.outcome import Progress, nothing
-from proxygen.apply.service import LiveService, Target
+from proxygen.apply.change import switch_to
+from proxygen.apply.outcome import Progress, tell_nobody
+from proxygen.apply.service import LiveService, SwitchTarget
 from proxygen.errors import CheckFailed, NotServed, ProxygenError, ServiceError
 from proxygen.host import files
 from proxygen.host.processes import run
 from proxygen.model.certificate import GLOBAL
-from proxygen.model.x509 import facts
+from proxygen.model.x509 import facts_of_pair
 from proxygen.observe.site import observe
-from proxygen.plan.rendering import Installation
+from proxygen.plan.rendering import Rendering
 from proxygen.services import Command
 from tests import certificates
 from tests.apply.test_probe import listening
@@ -48,7 +48,7 @@ class Stage:
     small: Small
     marks: dict[str, str]
     names: dict[str, str]
-    wanted: Installation
+    wanted: Rendering
 
     def tell(self, what: str, word: str) -> None:
         """Have ``web`` do *what* where a word stands."""
@@ -64,12 +64,12 @@ class Stage:
         built = service.generations.build(self.wanted, parts.bundles)
         self.names[built] = NEW
         known = {short: name for name, short in self.names.items()}
-        target = Target(built, {})
+        target = SwitchTarget(built, {})
         progress = Progress(
-            lambda line: self.small.note(f"say: {line}"), nothing, leave=lambda: stop
+            lambda line: self.small.note(f"say: {line}"), tell_nobody, leave=lambda: stop
         )
         try:
-            bring(
+            switch_to(
                 *(service, target, self.wanted.endpoints, progress),
                 before=known[before] if before else None,
             )
@@ -95,7 +95,7 @@ class Stage:
     def in_place(self) -> str | None:
         """The generation that is in place, None for none."""
         live = self.small.layout.live("web")
-        target = files.linked(live.current)
+        target = files.link_target(live.current)
         assert self.small.pointer.exists() == (target is not None)
         return self.names[Path(target).name] if target else None
 
@@ -132,7 +132,7 @@ def stage(fresh: Stage) -> Stage:
 def saved(small: Small, owner: str, name: str) -> str:
     """Store a new bundle for an owner; return the word by which its file is known."""
     pair = certificates.leaf(ROOT, name).pair()
-    bundle = facts(pair, owner, "selfsigned")
+    bundle = facts_of_pair(pair, owner, "selfsigned")
     small.parts.bundles.save(pair, bundle)
     return bundle.digest[:16]
 

@@ -13,7 +13,7 @@ from proxygen.apply.outcome import SILENT, Outcome
 from proxygen.deploy import deploy
 from proxygen.errors import words_json
 from proxygen.model.certificate import GLOBAL
-from proxygen.model.x509 import facts
+from proxygen.model.x509 import facts_of_pair
 from tests import certificates
 from tests.apply.test_probe import listening
 from tests.certificates import NOON
@@ -67,7 +67,7 @@ Act = Callable[[Small], object]
 def came(small: Small) -> str:
     """Another certificate of a.example came into the store; return the word of its file."""
     pair = certificates.leaf(ROOT, WWW).pair()
-    bundle = facts(pair, "a.example", "selfsigned")
+    bundle = facts_of_pair(pair, "a.example", "selfsigned")
     small.parts.bundles.save(pair, bundle)
     return bundle.digest[:16]
 

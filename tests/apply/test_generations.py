@@ -12,18 +12,18 @@ from pathlib import Path
 import pytest
 
 from proxygen.apply.generations import Generations
-from proxygen.apply.service import LiveService, Target
+from proxygen.apply.service import LiveService, SwitchTarget
 from proxygen.errors import ServiceError
 from proxygen.host import files
 from proxygen.host.own_part import own_part
 from proxygen.model.certificate import GLOBAL, Bundle
 from proxygen.model.layout import Live
-from proxygen.model.x509 import facts
-from proxygen.observe.installed import installed
-from proxygen.observe.services import former
+from proxygen.model.x509 import facts_of_pair
+from proxygen.observe.installed import read_installed
+from proxygen.observe.services import former_parameters
 from proxygen.observe.site import observe
 from proxygen.plan.observed import Installed
-from proxygen.plan.rendering import Installation
+from proxygen.plan.rendering import Rendering
 from proxygen.services import Additions, ServiceSettings
 from tests import certificates
 from tests.certificates import DAY, NOON
@@ -51,12 +51,12 @@ class Shelf:
     def save(self, owner: str, name: str, days: int = 30) -> Bundle:
         """Store a new bundle for an owner, as it came from somewhere."""
         pair = certificates.leaf(ROOT, name, end=NOON + days * DAY).pair()
-        bundle = facts(pair, owner, "selfsigned")
+        bundle = facts_of_pair(pair, owner, "selfsigned")
         self.parts.bundles.save(pair, bundle)
         return bundle
 
     @property
-    def wanted(self) -> Installation:
+    def wanted(self) -> Rendering:
         """What ``web`` should have by what the store holds now."""
         return self.small.wanted(SITE, observe(SITE, self.parts))["web"]
 
@@ -64,23 +64,25 @@ class Shelf:
     def installed(self) -> Installed:
         """What of ours ``web`` has."""
         service, settings = self.parts.services["web"], ServiceSettings()
-        own = own_part(service, settings, self.small.layout, former(self.parts.own, "web"))
-        return installed(self.live, own, None, self.parts.latest)
+        own = own_part(
+            service, settings, self.small.layout, former_parameters(self.parts.own, "web")
+        )
+        return read_installed(self.live, own, None, self.parts.latest)
 
     @property
     def now(self) -> Generations:
         """The generations, as a run finds them that begins now."""
         return Generations("web", self.live, self.installed)
 
-    def build(self, wanted: Installation | None = None, damaged: Collection[str] = ()) -> str:
+    def build(self, wanted: Rendering | None = None, damaged: Collection[str] = ()) -> str:
         """Build what is wanted, as a run does that begins now."""
         return self.now.build(wanted or self.wanted, self.parts.bundles, damaged)
 
-    def serve(self, wanted: Installation | None = None) -> str:
+    def serve(self, wanted: Rendering | None = None) -> str:
         """Build what is wanted and switch to it."""
         observed = observe(SITE, self.parts)
         name = self.build(wanted)
-        LiveService(observed.services["web"], self.parts).switch(Target(name, {}))
+        LiveService(observed.services["web"], self.parts).switch(SwitchTarget(name, {}))
         return name
 
     def names(self, folder: Path) -> set[str]:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from proxygen.apply.authority_state import Standing
-from proxygen.apply.issue import Issuing, Result
-from proxygen.apply.outcome import never, nothing
+from proxygen.apply.authority_state import AuthorityState
+from proxygen.apply.issue import CertificateIssuer, Result
+from proxygen.apply.outcome import never_stop, tell_nobody
 from proxygen.errors import Bug, Origin
 from proxygen.issuers.selfsigned import SelfSignedIssuer
 from proxygen.model.certificate import Bundle, Certificate, KeyAndChain
 from proxygen.plan.renewal import Reason
 from proxygen.plan.steps import Issue
-from tests.live.installation import Clock, Installation
+from tests.live.installation import Clock, TrialInstallation
 
 
 class OneIsBroken(SelfSignedIssuer):
@@ -36,9 +36,11 @@ def step(owner: str) -> Issue:
 def test_a_bug_in_one_domains_work_harms_no_other_and_waits_before_it_is_tried_again(
     tmp_path: Path,
 ) -> None:
-    parts = Installation(tmp_path, Clock(), 1).parts
+    parts = TrialInstallation(tmp_path, Clock(), 1).parts
     issuers = {"selfsigned": OneIsBroken(parts.now)}
-    issuing = Issuing(parts, issuers, {}, never, nothing, Standing(parts, {}))
+    issuing = CertificateIssuer(
+        parts, issuers, {}, never_stop, tell_nobody, AuthorityState(parts, {})
+    )
     told: list[Result] = []
     issuing.all(map(step, ("a.example", "b.example", "c.example")), told.append)
     found = {each.certificate.owner: result for each, result in told}
@@ -47,4 +49,4 @@ def test_a_bug_in_one_domains_work_harms_no_other_and_waits_before_it_is_tried_a
     assert isinstance(found["b.example"], Bug)
     assert "ZeroDivisionError" in found["b.example"].words
     assert parts.bundles.all().keys() == {"a.example", "c.example"}
-    assert parts.bundles.attempts()["b.example"].again > parts.now()
+    assert parts.bundles.failures()["b.example"].again > parts.now()

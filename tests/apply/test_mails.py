@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from proxygen import assemble
-from proxygen.apply.mails import KEPT, PORTION, Memory, not_written, tell
+from proxygen.apply.mails import KEPT, PORTION, MailMemory, not_written, send_mails
 from proxygen.apply.outcome import Outcome
-from proxygen.assemble import Parts
+from proxygen.assemble import Installation
 from proxygen.errors import ServiceError
 from proxygen.host import lock
 from proxygen.model.certificate import Bundle
@@ -26,8 +26,8 @@ from proxygen.observe.installed import UNSERVED
 from proxygen.plan.observed import Observed
 from proxygen.stores import Values
 from proxygen.stores.bundles import Bundles
-from proxygen.stores.outbox import Letterbox
-from proxygen.texts.alerts import Wrong
+from proxygen.stores.outbox import Outbox
+from proxygen.texts.alerts import WrongModel
 from tests.certificates import DAY, NOON
 from tests.failures import full, not_issued, too_old, unserved
 from tests.live.mailserver import Mailserver
@@ -70,7 +70,7 @@ class FullStore:
             raise OSError(errno.ENOSPC, "No space left on device")
 
 
-class Installation:
+class TrialHost:
     """An installation whose rounds are told about, at moments handed in."""
 
     def __init__(self, root: Path, port: int, text: str = TEXT) -> None:
@@ -78,17 +78,17 @@ class Installation:
         self.now = NOON
         settings = f"notifiers: {{email: {{port: {port}, timeout: 5}}}}\n"
         self.site: Site = site(text + settings)
-        self.memory = Memory()
+        self.memory = MailMemory()
         self.restart()
 
     def restart(self) -> None:
         """Forget all that is not stored."""
-        parts = assemble.parts(self.layout, lambda: self.now)
+        parts = assemble.build_installation(self.layout, lambda: self.now)
         self.store = FullStore(parts.store)
-        self.parts: Parts = replace(
+        self.parts: Installation = replace(
             parts, store=self.store, bundles=Bundles(self.store), draw=lambda: 0.0
         )
-        self.memory = Memory()
+        self.memory = MailMemory()
 
     def round(
         self, issued: dict[str, Bundle] | None = None, *failures: Any, services: Any = ()
@@ -97,11 +97,11 @@ class Installation:
         there = bundles(self.site) if issued is None else issued
         observed = Observed(there, {each.name: each for each in services}, {})
         outcome = Outcome(failures=list(failures), observed=observed)
-        return outcome, tell(self.site, self.parts, outcome, self.memory)
+        return outcome, send_mails(self.site, self.parts, outcome, self.memory)
 
     def waiting(self) -> list[str]:
         """Return to whom letters are on their way."""
-        return sorted(Letterbox(self.parts.store).waiting())
+        return sorted(Outbox(self.parts.store).waiting())
 
     @property
     def near(self) -> dict[str, Bundle]:
@@ -116,8 +116,8 @@ def server() -> Iterator[Mailserver]:
 
 
 @pytest.fixture
-def here(server: Mailserver, tmp_path: Path) -> Installation:
-    return Installation(tmp_path, server.port)
+def here(server: Mailserver, tmp_path: Path) -> TrialHost:
+    return TrialHost(tmp_path, server.port)
 
 
 def to(server: Mailserver) -> list[str]:
@@ -126,7 +126,7 @@ def to(server: Mailserver) -> list[str]:
 
 
 def test_nothing_to_tell_writes_nothing_and_connects_to_nobody(tmp_path: Path) -> None:
-    here = Installation(tmp_path, 1)
+    here = TrialHost(tmp_path, 1)
     outcome, due = here.round()
     assert (outcome.warnings, here.store.writes) == ([], 0)
     assert due == NOON + 15 * DAY  # customer-b's supplied certificate, at half of its life
@@ -137,14 +137,14 @@ def test_nothing_to_tell_of_ten_thousand_domains_is_no_write(tmp_path: Path) -> 
         f"  d{n}.example: {{url: w.d{n}.example, certificate: acme, contact: a@d{n}.example}}\n"
         for n in range(10_000)
     )
-    here = Installation(tmp_path, 1, TEXT + "".join(lines))
+    here = TrialHost(tmp_path, 1, TEXT + "".join(lines))
     there = bundles(here.site)
     here.round(there)
     assert here.store.writes == 0
 
 
 def test_both_contacts_are_told_each_day_and_in_the_end_that_it_is_solved(
-    here: Installation, server: Mailserver
+    here: TrialHost, server: Mailserver
 ) -> None:
     near = here.near
     for hour in range(0, 60, 6):
@@ -163,7 +163,7 @@ def test_both_contacts_are_told_each_day_and_in_the_end_that_it_is_solved(
     assert list(here.parts.store.keys("told")) == list(here.parts.store.keys("mail")) == []
 
 
-def test_when_there_is_more_to_tell_is_returned(here: Installation, server: Mailserver) -> None:
+def test_when_there_is_more_to_tell_is_returned(here: TrialHost, server: Mailserver) -> None:
     _, due = here.round(here.near)
     midnight = (NOON.astimezone() + DAY).replace(hour=0)
     assert due == midnight
@@ -172,7 +172,7 @@ def test_when_there_is_more_to_tell_is_returned(here: Installation, server: Mail
     assert len(server.mails) == 4
 
 
-def test_a_restart_tells_nothing_twice(here: Installation, server: Mailserver) -> None:
+def test_a_restart_tells_nothing_twice(here: TrialHost, server: Mailserver) -> None:
     here.round(here.near)
     for _ in range(3):
         here.restart()
@@ -187,7 +187,7 @@ class Killed(BaseException):
 
 @pytest.mark.parametrize("write", range(1, 12))
 def test_killed_at_any_write_nobody_misses_it_and_a_repeat_has_the_same_identity(
-    write: int, here: Installation, server: Mailserver
+    write: int, here: TrialHost, server: Mailserver
 ) -> None:
     change = here.store.change
 
@@ -209,10 +209,10 @@ def test_killed_at_any_write_nobody_misses_it_and_a_repeat_has_the_same_identity
     assert here.waiting() == []
 
 
-def test_with_the_mail_server_down_letters_wait_and_go_once_it_is_up(tmp_path: Path) -> None:
+def test_with_the_mail_server_down_mails_wait_and_go_once_it_is_up(tmp_path: Path) -> None:
     with Mailserver() as first:
         port = first.port
-    here = Installation(tmp_path, port)
+    here = TrialHost(tmp_path, port)
     outcome, due = here.round(here.near)
     (warning,) = outcome.warnings
     assert "cannot be used" in warning
@@ -235,7 +235,7 @@ def test_with_the_mail_server_down_letters_wait_and_go_once_it_is_up(tmp_path: P
 def test_the_pauses_grow_and_are_no_longer_than_100_minutes(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    here = Installation(tmp_path, port)
+    here = TrialHost(tmp_path, port)
     pauses = []
     for _ in range(5):
         _, due = here.round(here.near)
@@ -248,7 +248,7 @@ def test_the_pauses_grow_and_are_no_longer_than_100_minutes(tmp_path: Path) -> N
 def test_an_undelivered_digest_is_replaced_by_the_newer_one(tmp_path: Path) -> None:
     with Mailserver() as first:
         port = first.port
-    here = Installation(tmp_path, port)
+    here = TrialHost(tmp_path, port)
     here.round(here.near)
     here.now += DAY
     here.round(here.near)
@@ -263,7 +263,7 @@ def test_an_undelivered_digest_is_replaced_by_the_newer_one(tmp_path: Path) -> N
 def test_what_was_solved_before_anybody_was_told_is_not_told(tmp_path: Path) -> None:
     with Mailserver() as first:
         port = first.port
-    here = Installation(tmp_path, port)
+    here = TrialHost(tmp_path, port)
     here.round(here.near)
     with Mailserver(port) as server:
         here.now += HOUR
@@ -272,10 +272,10 @@ def test_what_was_solved_before_anybody_was_told_is_not_told(tmp_path: Path) -> 
     assert here.waiting() == []
 
 
-def test_no_letter_is_tried_for_more_than_five_days_and_the_dropping_is_said(
+def test_no_mail_is_tried_for_more_than_five_days_and_the_dropping_is_said(
     tmp_path: Path,
 ) -> None:
-    here = Installation(tmp_path, 1)
+    here = TrialHost(tmp_path, 1)
     said: list[str] = []
     while here.now < NOON + KEPT + 4 * HOUR:
         outcome, _ = here.round(here.near)
@@ -284,14 +284,14 @@ def test_no_letter_is_tried_for_more_than_five_days_and_the_dropping_is_said(
     assert len(said) == 2
     assert said[0].startswith(f"a mail to {ADMIN} could not be delivered for 5 days")
     with Mailserver() as server:
-        here.site = replace(here.site, notifiers=Installation(tmp_path, server.port).site.notifiers)
+        here.site = replace(here.site, notifiers=TrialHost(tmp_path, server.port).site.notifiers)
         here.now += DAY
         here.round(here.near)
         assert to(server) == [ADMIN, CONTACT]  # it holds still, so it is told anew
 
 
 def test_a_refused_contact_blocks_nobody_and_is_tried_again_only_on_the_next_day(
-    here: Installation, server: Mailserver
+    here: TrialHost, server: Mailserver
 ) -> None:
     server.answers["RCPT"] = lambda said: "550 unknown" if said == CONTACT else None
     outcome, _ = here.round(here.near)
@@ -308,7 +308,7 @@ def test_a_refused_contact_blocks_nobody_and_is_tried_again_only_on_the_next_day
 
 
 def test_a_contact_that_is_refused_for_now_is_tried_again_alone(
-    here: Installation, server: Mailserver
+    here: TrialHost, server: Mailserver
 ) -> None:
     server.answers["RCPT"] = lambda said: "450 later" if said == CONTACT else None
     _, due = here.round(here.near)
@@ -322,7 +322,7 @@ def test_a_contact_that_is_refused_for_now_is_tried_again_alone(
 
 
 def test_a_service_that_does_not_serve_is_told_at_once_and_when_it_does(
-    here: Installation, server: Mailserver
+    here: TrialHost, server: Mailserver
 ) -> None:
     here.round(here.near)
     error = unserved()
@@ -342,7 +342,7 @@ def test_a_service_that_does_not_serve_is_told_at_once_and_when_it_does(
     assert len(server.to(CONTACT)) == 1
 
 
-def test_failures_of_this_very_round_are_told(here: Installation, server: Mailserver) -> None:
+def test_failures_of_this_very_round_are_told(here: TrialHost, server: Mailserver) -> None:
     error = not_issued("NXDOMAIN", problem="x:dns")
     wanted = next(each for each in here.site.certificates if each.owner == "customer-a.example")
     here.parts.bundles.failed(wanted, error.failure, NOON, 0.0)
@@ -353,7 +353,7 @@ def test_failures_of_this_very_round_are_told(here: Installation, server: Mailse
 
 
 def test_a_full_disk_is_told_once_although_nothing_can_be_stored(
-    here: Installation, server: Mailserver
+    here: TrialHost, server: Mailserver
 ) -> None:
     here.store.full = True
     failure = ("customer-a.example", full())
@@ -377,7 +377,7 @@ def test_a_full_disk_is_told_once_although_nothing_can_be_stored(
 
 
 def test_a_disk_that_is_found_full_still_is_not_called_solved(
-    here: Installation, server: Mailserver
+    here: TrialHost, server: Mailserver
 ) -> None:
     here.round(None, ("customer-a.example", full()))
     here.store.full = True
@@ -388,18 +388,16 @@ def test_a_disk_that_is_found_full_still_is_not_called_solved(
     assert [str(each["X-Proxygen"]) for each in server.mails] == ["warning", "solved"]
 
 
-def test_a_round_that_came_to_nothing_is_told_as_well(
-    here: Installation, server: Mailserver
-) -> None:
+def test_a_round_that_came_to_nothing_is_told_as_well(here: TrialHost, server: Mailserver) -> None:
     failures = [("the store", full())]
-    tell(here.site, here.parts, Outcome(failures=list(failures)), here.memory)
+    send_mails(here.site, here.parts, Outcome(failures=list(failures)), here.memory)
     assert to(server) == [ADMIN]
 
 
-def test_alarms_are_kept_in_memory_while_neither_disk_nor_mail_server_work(tmp_path: Path) -> None:
+def test_alerts_are_kept_in_memory_while_neither_disk_nor_mail_server_work(tmp_path: Path) -> None:
     with Mailserver() as first:
         port = first.port
-    here = Installation(tmp_path, port)
+    here = TrialHost(tmp_path, port)
     here.store.full = True
     failure = ("x", full())
     here.round(None, failure)
@@ -431,9 +429,9 @@ def test_what_means_that_nothing_can_be_written(error: Any, is_it: bool) -> None
 
 
 def test_a_model_that_is_wrong_for_long_is_told_and_when_it_is_right_again(
-    here: Installation, server: Mailserver
+    here: TrialHost, server: Mailserver
 ) -> None:
-    here.memory.wrong = Wrong(NOON - DAY, "domains.x: `url` is missing")
+    here.memory.wrong = WrongModel(NOON - DAY, "domains.x: `url` is missing")
     outcome, _ = here.round()
     assert outcome.warnings == [
         "the model has been wrong since 2026-11-19 12:00 UTC; the last right version stays in force"
@@ -449,16 +447,16 @@ def test_a_model_that_is_wrong_for_long_is_told_and_when_it_is_right_again(
 TERMS = "https://ca.example/terms"
 
 
-def speaks(here: Installation, *failures: Any) -> Outcome:
+def speaks(here: TrialHost, *failures: Any) -> Outcome:
     """Do a round in which the authority speaks of new terms."""
     observed = Observed(bundles(here.site), {}, {})
     directory = here.site.acme.directory
     outcome = Outcome(failures=[*failures], observed=observed, terms={directory: TERMS})
-    tell(here.site, here.parts, outcome, here.memory)
+    send_mails(here.site, here.parts, outcome, here.memory)
     return outcome
 
 
-def test_new_terms_are_a_note_once_across_restarts(here: Installation, server: Mailserver) -> None:
+def test_new_terms_are_a_note_once_across_restarts(here: TrialHost, server: Mailserver) -> None:
     for _ in range(3):
         speaks(here)
         here.restart()
@@ -473,7 +471,7 @@ def test_new_terms_are_a_note_once_across_restarts(here: Installation, server: M
 def test_new_terms_are_kept_until_somebody_is_told(tmp_path: Path) -> None:
     with Mailserver() as first:
         port = first.port
-    here = Installation(tmp_path, port)
+    here = TrialHost(tmp_path, port)
     speaks(here)
     for _ in range(6):
         here.restart()
@@ -493,9 +491,9 @@ def test_new_terms_are_kept_until_somebody_is_told(tmp_path: Path) -> None:
 
 
 def test_new_terms_are_kept_while_another_process_tells_people(
-    here: Installation, server: Mailserver
+    here: TrialHost, server: Mailserver
 ) -> None:
-    with lock.held(here.layout.telling):
+    with lock.hold(here.layout.telling):
         speaks(here)
         here.restart()  # as a command ends
     assert server.mails == []
@@ -506,7 +504,7 @@ def test_new_terms_are_kept_while_another_process_tells_people(
 
 
 def test_people_are_told_of_a_full_disk_while_certificates_are_obtained(
-    here: Installation, server: Mailserver, monkeypatch: pytest.MonkeyPatch
+    here: TrialHost, server: Mailserver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     really = os.open
 
@@ -518,12 +516,12 @@ def test_people_are_told_of_a_full_disk_while_certificates_are_obtained(
     here.layout.var.mkdir(parents=True, exist_ok=True)
     here.store.full = True
     monkeypatch.setattr(os, "open", refuses)
-    with lock.held(here.layout.obtaining):
+    with lock.hold(here.layout.obtaining):
         here.round(None, ("x", full()))
     assert to(server) == [ADMIN]
 
 
-def test_new_terms_survive_a_disk_that_is_full(here: Installation, server: Mailserver) -> None:
+def test_new_terms_survive_a_disk_that_is_full(here: TrialHost, server: Mailserver) -> None:
     server.answers["RCPT"] = lambda said: "450 later"
     here.store.full = True
     speaks(here, ("x", full()))
@@ -535,7 +533,7 @@ def test_new_terms_survive_a_disk_that_is_full(here: Installation, server: Mails
     assert "has new terms" in str(server.mails[0]["Subject"])
 
 
-def test_terms_of_an_authority_that_left_the_model_are_forgotten(here: Installation) -> None:
+def test_terms_of_an_authority_that_left_the_model_are_forgotten(here: TrialHost) -> None:
     here.parts.store.put("mail-terms", b'{"https://former.example/dir": "https://x.example"}')
     outcome, _ = here.round()
     assert outcome.warnings == []
@@ -545,7 +543,7 @@ def test_terms_of_an_authority_that_left_the_model_are_forgotten(here: Installat
 def test_a_model_without_a_contact_is_warned_about_once_when_there_is_something(
     tmp_path: Path,
 ) -> None:
-    here = Installation(
+    here = TrialHost(
         tmp_path,
         1,
         TEXT.replace("contact: hostmaster@example.net\n", "").replace(
@@ -559,10 +557,10 @@ def test_a_model_without_a_contact_is_warned_about_once_when_there_is_something(
     assert here.store.writes == 0
 
 
-def test_an_administrators_broken_template_stops_no_alarm(
-    here: Installation, server: Mailserver
+def test_an_administrators_broken_template_stops_no_alert(
+    here: TrialHost, server: Mailserver
 ) -> None:
-    own = here.layout.etc / "templates/mail/letter.html.j2"
+    own = here.layout.etc / "templates/mail/mail.html.j2"
     own.parent.mkdir(parents=True)
     own.write_text("{{ nothing }}")
     here.restart()
@@ -571,9 +569,9 @@ def test_an_administrators_broken_template_stops_no_alarm(
     assert str(own) in outcome.warnings[0]
 
 
-def test_told_to_stop_the_rest_goes_later(here: Installation, server: Mailserver) -> None:
+def test_told_to_stop_the_rest_goes_later(here: TrialHost, server: Mailserver) -> None:
     outcome = Outcome(observed=Observed(here.near, {}, {}))
-    due = tell(here.site, here.parts, outcome, here.memory, lambda: True)
+    due = send_mails(here.site, here.parts, outcome, here.memory, lambda: True)
     assert to(server) == [ADMIN]
     assert due == NOON + MINUTE
     here.now += MINUTE
@@ -588,26 +586,26 @@ CROWD = TEXT + "".join(
 
 
 @pytest.fixture
-def crowd(server: Mailserver, tmp_path: Path) -> Installation:
+def crowd(server: Mailserver, tmp_path: Path) -> TrialHost:
     """An installation in which 120 contacts are to be told something."""
-    return Installation(tmp_path, server.port, CROWD)
+    return TrialHost(tmp_path, server.port, CROWD)
 
 
-def all_near(here: Installation) -> dict[str, Bundle]:
+def all_near(here: TrialHost) -> dict[str, Bundle]:
     """Return certificates that end in four days, each with a contact of its own."""
     return ending(here.site, **{f"d{n}": 4 * DAY for n in range(120)})
 
 
-def test_told_to_stop_no_further_letter_is_written(crowd: Installation, server: Mailserver) -> None:
+def test_told_to_stop_no_further_mail_is_written(crowd: TrialHost, server: Mailserver) -> None:
     outcome = Outcome(observed=Observed(all_near(crowd), {}, {}))
-    due = tell(crowd.site, crowd.parts, outcome, crowd.memory, lambda: True)
+    due = send_mails(crowd.site, crowd.parts, outcome, crowd.memory, lambda: True)
     assert to(server) == [ADMIN]
     assert crowd.store.writes == 2  # the letter, and what it told, by which it is gone
     assert due == NOON + MINUTE
 
 
 def test_once_the_time_is_up_the_rest_is_neither_written_nor_lost(
-    crowd: Installation, server: Mailserver, monkeypatch: pytest.MonkeyPatch
+    crowd: TrialHost, server: Mailserver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     near = all_near(crowd)
     with monkeypatch.context() as hurried:
@@ -621,10 +619,10 @@ def test_once_the_time_is_up_the_rest_is_neither_written_nor_lost(
     assert len(to(server)) == len({*to(server)}) == 121
 
 
-def test_with_the_mail_server_down_only_some_letters_are_written(tmp_path: Path) -> None:
+def test_with_the_mail_server_down_only_some_mails_are_written(tmp_path: Path) -> None:
     with Mailserver() as first:
         port = first.port
-    crowd = Installation(tmp_path, port, CROWD)
+    crowd = TrialHost(tmp_path, port, CROWD)
     near = all_near(crowd)
     outcome, due = crowd.round(near)
     assert "121 mails wait" in outcome.warnings[0]
@@ -640,14 +638,14 @@ def test_with_the_mail_server_down_only_some_letters_are_written(tmp_path: Path)
     assert crowd.waiting() == []
 
 
-def test_a_reader_whose_letter_cannot_be_made_silences_nobody(
-    here: Installation, server: Mailserver
+def test_a_reader_whose_mail_cannot_be_made_silences_nobody(
+    here: TrialHost, server: Mailserver
 ) -> None:
     domains = tuple(replace(each, contact="=?utf-8?q?x?=@a.example") for each in here.site.domains)
     odd = replace(here.site, domains=(domains[0], *here.site.domains[1:]))
     near = ending(odd, a=4 * DAY, b=4 * DAY)
     outcome = Outcome(observed=Observed(near, {}, {}))
-    tell(odd, here.parts, outcome, here.memory)
+    send_mails(odd, here.parts, outcome, here.memory)
     assert to(server) == [ADMIN, "info@customer-b.example"]
     (warning,) = outcome.warnings
     assert "=?utf-8?q?x?=@a.example cannot be sent" in warning
@@ -655,13 +653,13 @@ def test_a_reader_whose_letter_cannot_be_made_silences_nobody(
     odd = replace(here.site, domains=(strange, *here.site.domains[1:]))
     outcome = Outcome(observed=Observed(near, {}, {}))
     here.now += DAY
-    assert tell(odd, here.parts, outcome, here.memory) == here.now + HOUR
+    assert send_mails(odd, here.parts, outcome, here.memory) == here.now + HOUR
     assert to(server)[2:] == [ADMIN, "info@customer-b.example"]
     assert f"a bug of proxygen: no mail was written to {CONTACT}" in outcome.warnings[-1]
 
 
 def test_where_nobody_is_to_be_told_nothing_is_written(tmp_path: Path) -> None:
-    here = Installation(tmp_path, 1)
+    here = TrialHost(tmp_path, 1)
     here.site = replace(here.site, notifiers={})
     _, due = here.round(here.near)
     assert here.store.writes == 0
@@ -669,7 +667,7 @@ def test_where_nobody_is_to_be_told_nothing_is_written(tmp_path: Path) -> None:
 
 
 def test_a_first_certificate_that_never_comes_is_told_and_that_it_came(
-    here: Installation, server: Mailserver
+    here: TrialHost, server: Mailserver
 ) -> None:
     error = not_issued("NXDOMAIN", problem="x:dns")
     wanted = next(each for each in here.site.certificates if each.owner == "customer-a.example")
@@ -684,16 +682,14 @@ def test_a_first_certificate_that_never_comes_is_told_and_that_it_came(
     assert str(server.mails[-1]["Subject"]).startswith("Behoben: https://webmail.customer-a")
 
 
-def test_our_own_bug_is_a_warning_and_no_end_of_the_round(here: Installation) -> None:
+def test_our_own_bug_is_a_warning_and_no_end_of_the_round(here: TrialHost) -> None:
     strange = replace(here.site, language="xx")
     outcome = Outcome(observed=Observed(here.near, {}, {}))
-    assert tell(strange, here.parts, outcome, here.memory) is not None
+    assert send_mails(strange, here.parts, outcome, here.memory) is not None
     assert "a bug of proxygen" in outcome.warnings[-1]
 
 
-def test_damaged_records_are_no_reason_to_say_nothing(
-    here: Installation, server: Mailserver
-) -> None:
+def test_damaged_records_are_no_reason_to_say_nothing(here: TrialHost, server: Mailserver) -> None:
     here.round(here.near)
     for key in list(here.parts.store.keys("told")):
         here.parts.store.put(key, b"{damaged")

@@ -16,8 +16,17 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from proxygen.apply.outcome import never
-from proxygen.apply.probe import AT_ONCE, Patience, Seen, Verdict, met, probe, probe_all, verdict
+from proxygen.apply.outcome import never_stop
+from proxygen.apply.probe import (
+    AT_ONCE,
+    Patience,
+    Probed,
+    ProbeOutcome,
+    failure_met,
+    probe,
+    probe_all,
+    probe_endpoints,
+)
 from proxygen.model.certificate import Bundle
 from proxygen.services import Endpoint
 from tests.live.authority import Authority
@@ -26,7 +35,7 @@ NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 Act = Callable[[socket.socket], None]
 
 
-def said(seen: Seen) -> str:
+def said(seen: Probed) -> str:
     """Return what a client met, in English; empty where it was shown a certificate."""
     return seen.met.what if seen.met else ""
 
@@ -124,14 +133,14 @@ GREETINGS = {
 @pytest.mark.parametrize("starttls", GREETINGS)
 def test_each_protocol_leads_to_the_served_leaf(server: Tls, starttls: str) -> None:
     with listening(script(*GREETINGS[starttls], then=server.shake)) as port:
-        assert probe(at(port, starttls)) == Seen(server.fingerprint)
+        assert probe(at(port, starttls)) == Probed(server.fingerprint)
 
 
 def test_tls_from_the_first_byte_and_the_name_that_is_asked_for(server: Tls) -> None:
     server.names.clear()
     with listening(server.shake) as port:
-        assert probe(at(port)) == Seen(server.fingerprint)
-        assert probe(Endpoint("test", "127.0.0.1", port, "", None)) == Seen(server.fingerprint)
+        assert probe(at(port)) == Probed(server.fingerprint)
+        assert probe(Endpoint("test", "127.0.0.1", port, "", None)) == Probed(server.fingerprint)
     assert server.names == ["mail.example.net", None]
 
 
@@ -139,7 +148,7 @@ def test_a_wildcard_is_asked_for_by_a_name_that_it_stands_for(server: Tls) -> No
     with listening(server.shake) as port:
         wild = Endpoint("nginx", "127.0.0.1", port, "*.a.example", server.bundle)
         longest = replace(wild, server_name=f"*.{'.'.join(['a' * 49] * 5)}.a")
-        assert verdict((wild, longest), within(30)) == Verdict()
+        assert probe_endpoints((wild, longest), within(30)) == ProbeOutcome()
     asked = server.names[-2:]
     assert sorted(map(str, asked)) == sorted(
         (f"p{longest.server_name[1:]}", "proxygen-probe.a.example")
@@ -148,7 +157,7 @@ def test_a_wildcard_is_asked_for_by_a_name_that_it_stands_for(server: Tls) -> No
 
 def test_ipv6(server: Tls) -> None:
     with listening(server.shake, socket.AF_INET6) as port:
-        assert probe(Endpoint("test", "::1", port, "a.example", None)) == Seen(server.fingerprint)
+        assert probe(Endpoint("test", "::1", port, "a.example", None)) == Probed(server.fingerprint)
 
 
 def test_proxy_protocol_goes_first(server: Tls) -> None:
@@ -162,7 +171,7 @@ def test_proxy_protocol_goes_first(server: Tls) -> None:
         server.shake(connection)
 
     with listening(act) as port:
-        assert probe(at(port, proxy_protocol=True)) == Seen(server.fingerprint)
+        assert probe(at(port, proxy_protocol=True)) == Probed(server.fingerprint)
     (words,) = headers
     assert words[:4] == [b"PROXY", b"TCP4", b"127.0.0.1", b"127.0.0.1"]
     assert int(words[5]) == port
@@ -195,7 +204,7 @@ def test_a_server_that_does_not_come_to_tls_is_quoted(starttls: str, act: Act, w
 def test_nobody_listens() -> None:
     with socket.create_server(("127.0.0.1", 0)) as gone:
         port = gone.getsockname()[1]
-    assert probe(at(port)) == Seen(None, met("not-connected", "connection refused"))
+    assert probe(at(port)) == Probed(None, failure_met("not-connected", "connection refused"))
 
 
 @pytest.mark.parametrize("address", ["", "a\0b", "[::1]", "no.such.host.invalid", "x" * 300])
@@ -271,14 +280,16 @@ def test_a_refused_handshake_is_told_from_no_answer(server: Tls) -> None:
         seen = probe(at(port))
         assert seen.refused
         assert "unrecognized name" in said(seen)
-        assert verdict([at(port)], within(0.2)).wrong == ()
+        assert probe_endpoints([at(port)], within(0.2)).wrong == ()
     with listening(server.shake) as port:
-        assert verdict([at(port)], within(0.2)).wrong == ((at(port), Seen(server.fingerprint)),)
+        assert probe_endpoints([at(port)], within(0.2)).wrong == (
+            (at(port), Probed(server.fingerprint)),
+        )
 
 
 def test_no_answer_is_not_a_refusal() -> None:
     with listening(script(b"")) as port:
-        ((endpoint, seen),) = verdict([at(port)], within(0.2)).wrong
+        ((endpoint, seen),) = probe_endpoints([at(port)], within(0.2)).wrong
     assert endpoint == at(port)
     assert not seen.refused
 
@@ -293,7 +304,7 @@ def test_old_protocols_are_not_spoken(authority: Authority, tmp_path: Path) -> N
 
 def within(seconds: float, timeout: float = 5.0) -> Patience:
     """Return the patience that ends after so many seconds."""
-    return Patience(seconds, seconds, never, timeout)
+    return Patience(seconds, seconds, never_stop, timeout)
 
 
 def test_what_is_wrong_is_asked_again_until_the_wanted_leaf_is_served(
@@ -305,25 +316,25 @@ def test_what_is_wrong_is_asked_again_until_the_wanted_leaf_is_served(
         (before if next(count) < 3 else server).shake(connection)
 
     with listening(act) as port:
-        assert verdict([wanted(port, server)], within(30)) == Verdict()
+        assert probe_endpoints([wanted(port, server)], within(30)) == ProbeOutcome()
     assert next(count) == 4
 
 
 def test_what_was_not_asked_when_the_time_was_over_is_not_wrong(server: Tls) -> None:
     with listening(silent) as port:
         others = [wanted(port, server, f"{number}.example") for number in range(100)]
-        found = verdict(others, within(0, timeout=0.2))
+        found = probe_endpoints(others, within(0, timeout=0.2))
     assert [endpoint for endpoint, _ in found.wrong] == others[:AT_ONCE]
-    assert found.wrong[0][1] == Seen(None, met("no-answer", seconds="0.2"))
+    assert found.wrong[0][1] == Probed(None, failure_met("no-answer", seconds="0.2"))
     assert found.unasked == tuple(others[AT_ONCE:])
 
 
 def test_it_is_counted_how_many_places_were_asked(server: Tls) -> None:
     told: list[tuple[str, int, int]] = []
-    patience = Patience(60, 60, never, count=lambda *counted: told.append(counted))
+    patience = Patience(60, 60, never_stop, count=lambda *counted: told.append(counted))
     with listening(server.shake) as port:
         places = [wanted(port, server, f"{number}.example") for number in range(40)]
-        assert verdict(places, patience) == Verdict()
+        assert probe_endpoints(places, patience) == ProbeOutcome()
     assert told[0] == ("places probed", 0, 40)
     assert sorted(told) == [("places probed", number, 40) for number in range(41)]
 
@@ -339,9 +350,9 @@ def test_a_right_answer_gives_the_others_more_time_up_to_the_most(server: Tls) -
 
     with listening(act) as port:
         places = [wanted(port, server, f"{number}.example") for number in range(100)]
-        asked_all = verdict(places, Patience(200, 5_000, never, clock=lambda: now[0]))
-        assert asked_all == Verdict()
-        found = verdict(places, Patience(200, 500, never, clock=lambda: now[0]))
+        asked_all = probe_endpoints(places, Patience(200, 5_000, never_stop, clock=lambda: now[0]))
+        assert asked_all == ProbeOutcome()
+        found = probe_endpoints(places, Patience(200, 500, never_stop, clock=lambda: now[0]))
     assert not found.wrong
     assert 0 < len(found.unasked) < 100 - AT_ONCE
 
@@ -352,14 +363,14 @@ def test_what_is_wrong_is_asked_once_more_although_the_time_is_over(
     other = Tls(authority, tmp_path)
     with listening(other.shake) as port:
         place = wanted(port, server)
-        assert verdict([place], within(0)).wrong == ((place, Seen(other.fingerprint)),)
+        assert probe_endpoints([place], within(0)).wrong == ((place, Probed(other.fingerprint)),)
     assert len(other.names) == 2
 
 
 def test_where_we_are_to_stop_nothing_is_wrong(server: Tls) -> None:
     with listening(silent) as port:
         places = [wanted(port, server, f"{number}.example") for number in range(20)]
-        found = verdict(places, Patience(30, 30, lambda: True, 0.2))
+        found = probe_endpoints(places, Patience(30, 30, lambda: True, 0.2))
     assert not found.wrong
     assert set(found.unasked) == set(places)
 
@@ -378,4 +389,4 @@ def test_all_are_asked_at_once(server: Tls) -> None:
 
     with listening(act) as a, listening(act) as b, listening(act) as c, listening(act) as d:
         seen = probe_all([at(a), at(b), at(c), at(d), at(a)], concurrency=4)
-    assert seen == {at(port): Seen(server.fingerprint) for port in (a, b, c, d)}
+    assert seen == {at(port): Probed(server.fingerprint) for port in (a, b, c, d)}

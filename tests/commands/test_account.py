@@ -139,7 +139,7 @@ def test_a_roll_over_changes_the_key_and_nothing_else(place: Place) -> None:
 
 
 def test_a_roll_over_waits_for_no_other_run(place: Place) -> None:
-    with lock.held(place.layout.obtaining):
+    with lock.hold(place.layout.obtaining):
         run = place.run("account", "--roll-over")
         assert run.returncode == 7
         assert place.run("account").returncode == 0

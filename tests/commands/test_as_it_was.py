@@ -12,11 +12,11 @@ import pytest
 
 from proxygen import assemble
 from proxygen.apply.outcome import Outcome, Progress
-from proxygen.assemble import Parts
+from proxygen.assemble import Installation
 from proxygen.model.layout import Layout
 from proxygen.model.site import Site
 from proxygen.reconcile import Alone, reconcile
-from proxygen.terminal.walk import Show, over, run_of
+from proxygen.terminal.walk import Show, run_of, site_for_second_round
 from tests.commands.test_cli import proxygen
 from tests.live.authority import Authority
 
@@ -182,7 +182,7 @@ def test_what_others_than_root_write_should_be_bounded(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("link", ["file", "folder"])
-def test_what_is_bounded_is_looked_at_where_links_lead(folder: Path, link: str) -> None:
+def test_what_is_bounded_is_read_where_links_lead(folder: Path, link: str) -> None:
     outside = folder.parent / "private"
     outside.mkdir()
     issued = Authority().issue("www.c.example")
@@ -319,7 +319,7 @@ def test_a_file_that_is_named_and_whose_domains_moved_is_told_likewise(folder: P
 SILENTLY = Show(as_json=True)
 
 
-def once(site: Site, parts: Parts, shown: Progress, alone: Alone) -> Outcome:
+def once(site: Site, parts: Installation, shown: Progress, alone: Alone) -> Outcome:
     """Do what `apply` does."""
     return reconcile(site, parts, shown, alone=alone)
 
@@ -328,7 +328,7 @@ def test_what_another_run_kept_before_ours_began_counts(folder: Path) -> None:
     layout = Layout(folder.parents[2], folder.parent / "proxygen.yaml")
     assert run(folder, "apply").returncode == 0
     (folder / "a.yaml").write_text("")
-    read = assemble.site(layout, confirmed=True)
+    read = assemble.read_site(layout, confirmed=True)
     (folder / "c.yaml").write_text(domains("c.example"))
     assert run(folder, "apply").returncode == 8
     outcome = run_of(layout, read, once, show=SILENTLY)
@@ -341,9 +341,9 @@ def test_what_another_run_kept_before_ours_began_counts(folder: Path) -> None:
 
 def test_what_is_confirmed_is_so_for_one_round(folder: Path) -> None:
     layout = Layout(folder.parents[2], folder.parent / "proxygen.yaml")
-    read = assemble.site(layout, confirmed=True)
+    read = assemble.read_site(layout, confirmed=True)
     assert run_of(layout, read, once, show=SILENTLY).exit_code == 0
-    second = over(layout, read)
+    second = site_for_second_round(layout, read)
     (folder / "a.yaml").write_text("")
     assert run(folder, "apply").returncode == 8
     assert run_of(layout, second, once, show=SILENTLY).exit_code == 8

@@ -15,11 +15,11 @@ import pytest
 
 from proxygen.host import lock
 from proxygen.model.layout import Layout
-from proxygen.reports.check import LONGEST_LINE, Result, refusing
-from proxygen.reports.health import Finding, Level
+from proxygen.reports.check import LONGEST_LINE, Result, why_disk_refuses
+from proxygen.reports.health import HealthFinding, Level
 from proxygen.stores.bundles import Bundles
 from proxygen.stores.filesystem import FileStore
-from proxygen.stores.names import NameBook
+from proxygen.stores.names import NameStore
 from tests import models
 from tests.certificates import DAY
 from tests.commands.test_cli import MODEL, proxygen
@@ -126,7 +126,7 @@ def counted(**more: int) -> os.statvfs_result:
     ],
 )
 def test_why_a_file_system_takes_nothing(found: os.statvfs_result, why: str) -> None:
-    assert refusing(found) == why
+    assert why_disk_refuses(found) == why
 
 
 MOUNTED = "mount -t tmpfs -o {} none '{}' && exec '{}' -m proxygen --root '{}' check"
@@ -211,13 +211,13 @@ def test_a_daemon_that_is_set_up_but_does_not_run_is_critical(root: Path) -> Non
     run = proxygen("--root", root, "check")
     assert run.returncode == 2
     assert "the daemon (proxygen.service) does not run" in run.stdout
-    with lock.held(root / "var/lib/proxygen/watch/lock"):  # as the daemon does
+    with lock.hold(root / "var/lib/proxygen/watch/lock"):  # as the daemon does
         assert os.getpid() > 0
         assert proxygen("--root", root, "check").returncode == 0
 
 
 def test_the_line_is_bounded_however_much_is_wrong() -> None:
-    found = tuple(Finding(Level.WARNING, "ending", "x" * 1000) for _ in range(1000))
+    found = tuple(HealthFinding(Level.WARNING, "ending", "x" * 1000) for _ in range(1000))
     said = str(Result(Level.WARNING, found, {"due": "1;;;0"}))
     assert len(said.splitlines()[0]) < LONGEST_LINE + 60
     assert len(said) < 12_000
@@ -228,7 +228,7 @@ def test_names_that_wait_are_a_figure_and_those_of_a_customer_no_warning(root: P
     text = NAMES.replace("certificate: acme", "certificate: selfsigned", 1) + "services: {}\n"
     (root / "etc/proxygen/proxygen.yaml").write_text(text)
     proxygen("--root", root, "apply", "global")
-    book = NameBook(FileStore(root / "var/lib/proxygen/store"))
+    book = NameStore(FileStore(root / "var/lib/proxygen/store"))
     far = datetime.now(UTC) + DAY
     book.note(A, [replace(waiting(name), look_at=far) for name in (HOST, LATE)])
     run = proxygen("--root", root, "check")

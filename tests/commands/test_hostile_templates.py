@@ -131,19 +131,19 @@ def test_a_template_of_an_administrator_sees_what_ours_see() -> None:
         each.text(Rendered("t/t.j2", "t", context))
         for each in (
             templates.Templates({"t/t.j2": Template(text, "/t")}),
-            templates.Supplied({}, {"t/t.j2": Template(text, "/t")}),
+            templates.IsolatedTemplates({}, {"t/t.j2": Template(text, "/t")}),
         )
     ]
     assert both == ["b 1 /a/b\n  a.example global;\nyes"] * 2
 
 
 def test_a_page_of_an_administrator_escapes_values() -> None:
-    found = templates.Supplied(
+    found = templates.IsolatedTemplates(
         {"m/l.j2": Template("<p>{{ a }}</p>", "/l"), "m/n.j2": Template("\n{{ b }}", "/n")}
     )
     assert found.page(Rendered("m/l.j2", "l", {"a": "<b>"})) == "<p>&lt;b&gt;</p>"
     with pytest.raises(ServiceError) as refused:
-        templates.Supplied({"m/l.j2": Template("\n{{ b }}", "/l")}).page(
+        templates.IsolatedTemplates({"m/l.j2": Template("\n{{ b }}", "/l")}).page(
             Rendered("m/l.j2", "l", {})
         )
     assert refused.value.where == "/l:2"

@@ -188,8 +188,13 @@ def test_what_monitoring_finds_has_a_code(root: Path) -> None:
 def test_words_keep_their_code_on_their_way() -> None:
     first = errors.Coded("it rains", "rain", "global")
     assert first == "it rains"
-    assert list(errors.coded("other", [first, "it snows"], "a.example")) == ["it rains", "it snows"]
-    assert [*map(errors.words_json, errors.coded("snow", [first, "it snows"], "a.example"))] == [
+    assert list(errors.coded_words("other", [first, "it snows"], "a.example")) == [
+        "it rains",
+        "it snows",
+    ]
+    assert [
+        *map(errors.words_json, errors.coded_words("snow", [first, "it snows"], "a.example"))
+    ] == [
         {"code": "rain", "of": "global", "words": "it rains"},
         {"code": "snow", "of": "a.example", "words": "it snows"},
     ]
@@ -214,4 +219,4 @@ def test_no_document_is_printed_without_its_version(path: str) -> None:
         for node in ast.walk(tree)
         if isinstance(node, ast.Attribute) and node.attr in ("dump", "dumps")
     ]
-    assert not dumping, "print proxygen.reports.document.document()"
+    assert not dumping, "print proxygen.reports.document.json_document()"

@@ -14,12 +14,12 @@ import pytest
 from proxygen.failure import Scope, not_obtained
 from proxygen.model.certificate import Bundle, KeyAndChain
 from proxygen.names.causes import Cause
-from proxygen.names.states import Answers, Evidence, Finding, Known
-from proxygen.stores import answered
+from proxygen.names.states import Answers, Evidence, Finding, NameState
+from proxygen.stores import challenge_answers
 from proxygen.stores.bundles import Bundles
 from proxygen.stores.filesystem import FileStore
-from proxygen.stores.keyspace import own
-from proxygen.stores.names import NameBook
+from proxygen.stores.keyspace import own_part
+from proxygen.stores.names import NameStore
 from tests import models
 from tests.certificates import DAY, NOON
 from tests.commands.test_cli import imported, proxygen
@@ -61,7 +61,7 @@ def store(root: Path) -> FileStore:
     return FileStore(root / "var/lib/proxygen/store")
 
 
-def shifted(known: Known) -> Known:
+def shifted(known: NameState) -> NameState:
     """Return what was known at noon as if it were known now."""
     by = NOW - NOON
 
@@ -81,9 +81,9 @@ def shifted(known: Known) -> Known:
     )
 
 
-def know(root: Path, *known: Known) -> None:
+def know(root: Path, *known: NameState) -> None:
     """Note what is known of names of the customer."""
-    NameBook(store(root)).note(A, map(shifted, known))
+    NameStore(store(root)).note(A, map(shifted, known))
 
 
 def issue(root: Path, *names: str) -> Bundle:
@@ -175,10 +175,10 @@ def test_what_is_told_of_a_name_in_trouble_fits_a_terminal(root: Path) -> None:
 
 def test_a_name_that_is_ready_and_waits_for_others_is_told_when_it_joins(root: Path) -> None:
     issue(root, HOST, A)
-    looked = Known(BUECHER, NOON + DAY, Evidence(NOON), ready_since=NOON)
+    looked = NameState(BUECHER, NOON + DAY, Evidence(NOON), ready_since=NOON)
     know(root, looked, waiting())
     just_now = datetime.now(UTC)  # the command's clock goes on while other tests run
-    NameBook(store(root)).note(A, [replace(shifted(looked), ready_since=just_now)])
+    NameStore(store(root)).note(A, [replace(shifted(looked), ready_since=just_now)])
     joins = just_now + timedelta(minutes=5)
     assert lines(root)[f"bücher.example ({BUECHER})"].endswith(
         f"will be added to the certificate at {joins:%H:%M} UTC"
@@ -186,7 +186,7 @@ def test_a_name_that_is_ready_and_waits_for_others_is_told_when_it_joins(root: P
     assert said(root)[BUECHER]["joins_at"] == joins.isoformat()
 
 
-def test_an_issued_name_is_told_until_when_and_one_that_nobody_looked_at_as_such(
+def test_an_issued_name_is_told_until_when_and_one_that_nobody_checked_as_such(
     root: Path,
 ) -> None:
     made = issue(root)
@@ -197,7 +197,9 @@ def test_an_issued_name_is_told_until_when_and_one_that_nobody_looked_at_as_such
 
 
 def test_a_name_for_which_the_web_server_does_not_answer_is_not_told_as_ready(root: Path) -> None:
-    answered.note(own(store(root)), "nginx", Answers(frozenset({A}), frozenset({HOST})))
+    challenge_answers.note_answers(
+        own_part(store(root)), "nginx", Answers(frozenset({A}), frozenset({HOST}))
+    )
     assert "  waiting for the web server  " in lines(root, HOST)[HOST]
     assert "  ready  " in lines(root, A)[A]
     told = said(root)

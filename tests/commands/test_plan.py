@@ -6,17 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from proxygen.commands.plan import MOST_SHOWN, show
+from proxygen.commands.plan import MOST_SHOWN, print_plan
 from proxygen.errors import Coded, Origin
 from proxygen.model.certificate import Certificate
 from proxygen.model.layout import Live
-from proxygen.plan.rendering import Installation
+from proxygen.plan.rendering import Rendering
 from proxygen.plan.renewal import Reason
-from proxygen.plan.steps import MOST_NAMED, Change, Install, Issue, Plan, Reload, Shown
+from proxygen.plan.steps import MOST_NAMED, Change, Install, Issue, Plan, Reload, ShownCertificate
 
 HERE = Origin("proxygen.yaml", 1, 1)
 
-NGINX = Installation(
+NGINX = Rendering(
     service="nginx",
     live=Live(Path("/live/nginx")),
     files={},
@@ -40,7 +40,7 @@ def plan(*changes: Change) -> Plan:
 
 def printed(of: Plan, capsys: pytest.CaptureFixture[str], *, diffs: bool) -> list[str]:
     """Return what is printed of a plan."""
-    show(of, diffs=diffs)
+    print_plan(of, diffs=diffs)
     return capsys.readouterr().out.splitlines()
 
 
@@ -114,7 +114,7 @@ def test_steps_that_differ_in_the_certificate_alone_are_one_line(
         f"issue {count:,} certificates (acme): no certificate yet: d0.example, d1.example, "
         f"d2.example and {count - 3:,} more; 1 of them without names that are not ready",
     ]
-    show(issues(count), diffs=False, verbose=True)
+    print_plan(issues(count), diffs=False, verbose=True)
     assert len(capsys.readouterr().out.splitlines()) == count + 1
 
 
@@ -126,8 +126,13 @@ def test_what_clients_receive_is_a_line_for_all_of_whom_the_same_is_told(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     now, then, later = Coded("nothing", "nothing"), Coded("the global one", "valid"), None
-    same = [Shown(f"{e}", f"www.d{e}.example", ("nginx",), now, then, later) for e in range(30)]
-    own = Shown("x", "www.x.example", ("nginx", "postfix"), now, then, Coded("a new one", "new"))
+    same = [
+        ShownCertificate(f"{e}", f"www.d{e}.example", ("nginx",), now, then, later)
+        for e in range(30)
+    ]
+    own = ShownCertificate(
+        "x", "www.x.example", ("nginx", "postfix"), now, then, Coded("a new one", "new")
+    )
     of = Plan((), (), shown=(*same, own))
     assert printed(of, capsys, diffs=False)[:2] == [
         "clients of 30 URLs (www.d0.example, www.d1.example, www.d2.example and 27 more) receive "
@@ -135,7 +140,9 @@ def test_what_clients_receive_is_a_line_for_all_of_whom_the_same_is_told(
         "clients of www.x.example receive from nginx, postfix: now: nothing; then: the global one; "
         "later: a new one",
     ]
-    other = [Shown(f"{e}", f"{e}", ("nginx",), now, Coded(f"{e}", "own")) for e in range(1000)]
+    other = [
+        ShownCertificate(f"{e}", f"{e}", ("nginx",), now, Coded(f"{e}", "own")) for e in range(1000)
+    ]
     lines = printed(Plan((), (), shown=tuple(other)), capsys, diffs=False)
     assert lines[MOST_SHOWN] == "… and of 990 more URLs: --verbose shows all"
     assert len(lines) == MOST_SHOWN + 2

@@ -11,19 +11,19 @@ from typing import Any
 import pytest
 
 from proxygen import assemble
-from proxygen.apply.hooks import Ran, ended, keep
+from proxygen.apply.hooks import Ran, failed_exit, keep_runs
 from proxygen.failure import Scope, failure
 from proxygen.host import lock
 from proxygen.model.certificate import RenewalInfo
 from proxygen.model.layout import Layout
 from proxygen.plan.backoff import purpose_of
 from proxygen.plan.renewal import renew_at
-from proxygen.reports.status import Line, with_hooks
+from proxygen.reports.status import OwnerLine, with_hooks
 from proxygen.stores.bundles import Bundles
 from proxygen.stores.filesystem import FileStore
-from proxygen.stores.keyspace import own
-from proxygen.stores.names import NameBook
-from proxygen.stores.outbox import Letterbox, Trouble, Waiting
+from proxygen.stores.keyspace import own_part
+from proxygen.stores.names import NameStore
+from proxygen.stores.outbox import DeliveryFailure, Outbox, QueuedMail
 from tests import models
 from tests.certificates import DAY
 from tests.commands.test_cli import MODEL, proxygen
@@ -55,9 +55,7 @@ def of(root: Path, owner: str) -> dict[str, object]:
     return next(each for each in json.loads(run.stdout)["owners"] if each["owner"] == owner)
 
 
-def test_a_failure_is_told_with_its_next_attempt_and_what_to_do(
-    root: Path, bundles: Bundles
-) -> None:
+def test_a_failure_is_told_with_its_next_try_and_what_to_do(root: Path, bundles: Bundles) -> None:
     (root / "etc/proxygen/proxygen.yaml").write_text(ACME)
     wanted = list(models.site(ACME).certificates)[1]
     error = no(
@@ -92,14 +90,14 @@ def test_a_failure_is_told_with_its_next_attempt_and_what_to_do(
     assert f"next attempt {NOW + timedelta(hours=3):%Y-%m-%d %H:%M} UTC" in told
 
 
-def test_the_trouble_of_an_authority_is_told_and_who_waits_for_it(
+def test_the_failure_of_an_authority_is_told_and_who_waits_for_it(
     root: Path, bundles: Bundles
 ) -> None:
     (root / "etc/proxygen/proxygen.yaml").write_text(ACME)
     asked = purpose_of(models.site(ACME).acme)
     again = NOW + timedelta(hours=3)
     error = no("it is down", retry_at=again)
-    bundles.hold("troubles", "https://ca.example/dir", error, NOW, 0.0, asked)
+    bundles.remember_failure("troubles", "https://ca.example/dir", error, NOW, 0.0, asked)
     run = proxygen("--root", root, "status", "--json")
     said = json.loads(run.stdout)
     assert [each["authority"] for each in said["failing_authorities"]] == ["https://ca.example/dir"]
@@ -151,15 +149,15 @@ def whole(root: Path) -> dict[str, Any]:
 
 def ran(hook: str, status: int = 0, at: datetime = NOW) -> Ran:
     """Return how a run of a deploy hook went."""
-    return Ran(hook, "deploy", at, 0.25, ended(status), "first\nlast words\x1b[31m\n\n")
+    return Ran(hook, "deploy", at, 0.25, failed_exit(status), "first\nlast words\x1b[31m\n\n")
 
 
 def test_what_hooks_did_is_told_and_those_that_failed_last_to_people(
     root: Path, bundles: Bundles
 ) -> None:
     once = ran("20-fixed", 1, NOW - DAY)
-    keep(
-        own(bundles.store),
+    keep_runs(
+        own_part(bundles.store),
         "a.example",
         [once, ran("10-copy", 3), ran("20-fixed")],
     )
@@ -200,25 +198,27 @@ def test_of_hooks_that_never_ran_nothing_is_read(bundles: Bundles) -> None:
             return super().get(key)
 
     read: list[str] = []
-    keep(own(bundles.store), "a.example", [ran("10-copy")])
+    keep_runs(own_part(bundles.store), "a.example", [ran("10-copy")])
     layout = Layout(bundles.store.root.parents[3], Path("proxygen.yaml"))  # type: ignore[attr-defined]
-    parts = replace(assemble.parts(layout, lambda: NOW), own=own(Listed(layout.store)))
+    parts = replace(
+        assemble.build_installation(layout, lambda: NOW), own=own_part(Listed(layout.store))
+    )
     owners = models.site(MODEL).owners
-    lines = [Line(each, False, None, (), None) for each in owners]
+    lines = [OwnerLine(each, False, None, (), None) for each in owners]
     assert [len(each.hooks) for each in with_hooks(lines, parts)] == [0, 1]
     assert read == ["host/hooks/runs/a.example"]
 
 
-def test_letters_that_wait_are_told_with_the_next_attempt(root: Path, bundles: Bundles) -> None:
+def test_mails_that_wait_are_told_with_the_next_try(root: Path, bundles: Bundles) -> None:
     none = {"waiting": 0, "oldest": None, "next_attempt": None, "last_error": None}
     assert whole(root)["mail"] == none
-    box = Letterbox(bundles.store)
-    box.post(Waiting(plain(), NOW - DAY, 1, NOW + timedelta(hours=1)))
+    box = Outbox(bundles.store)
+    box.post(QueuedMail(plain(), NOW - DAY, 1, NOW + timedelta(hours=1)))
     moment = f"{NOW + timedelta(hours=1):%Y-%m-%d %H:%M} UTC"
     line = f"1 mail waits for the mail server; next attempt {moment}"
     assert line in proxygen("--root", root, "status").stdout
-    box.post(Waiting(plain(recipient="it@a.example"), NOW))
-    box.troubled(Trouble(2, NOW + timedelta(hours=1), UNUSABLE))
+    box.post(QueuedMail(plain(recipient="it@a.example"), NOW))
+    box.note_delivery_failure(DeliveryFailure(2, NOW + timedelta(hours=1), UNUSABLE))
     assert whole(root)["mail"] == {
         "waiting": 2,
         "oldest": (NOW - DAY).isoformat(),
@@ -236,7 +236,7 @@ def test_letters_that_wait_are_told_with_the_next_attempt(root: Path, bundles: B
 
 def test_whether_the_daemon_runs_is_told(root: Path, bundles: Bundles) -> None:
     assert whole(root)["daemon"] is False
-    with lock.held(root / "var/lib/proxygen/watch/lock"):  # as the daemon does
+    with lock.hold(root / "var/lib/proxygen/watch/lock"):  # as the daemon does
         assert whole(root)["daemon"] is True
 
 
@@ -250,7 +250,7 @@ def test_a_failure_of_long_ago_is_no_last_error(root: Path, bundles: Bundles) ->
 def test_names_that_no_certificate_covers_are_counted_and_the_first_is_told(root: Path) -> None:
     text = NAMES + "services: {}\n"
     (root / "etc/proxygen/proxygen.yaml").write_text(text)
-    book = NameBook(FileStore(root / "var/lib/proxygen/store"))
+    book = NameStore(FileStore(root / "var/lib/proxygen/store"))
     known = [replace(waiting(name), bad_since=NOW - DAY) for name in (LATE, A)]
     book.note(A, known)
     said = of(root, A)
@@ -272,7 +272,7 @@ def test_names_that_no_certificate_covers_are_counted_and_the_first_is_told(root
 
 def test_a_certificate_that_waits_for_the_name_of_its_url_is_told(root: Path) -> None:
     (root / "etc/proxygen/proxygen.yaml").write_text(NAMES + "services: {}\n")
-    book = NameBook(FileStore(root / "var/lib/proxygen/store"))
+    book = NameStore(FileStore(root / "var/lib/proxygen/store"))
     book.note(A, [replace(waiting(HOST), look_at=NOW + DAY)])
     assert of(root, A)["postponed"]["code"] == "names"  # type: ignore[index]
     told = proxygen("--root", root, "status").stderr

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from proxygen.commands.watch import pulse, signals
+from proxygen.commands.watch import give_pulse, receive_signals
 from proxygen.host.systemd import Manager
 from tests.live.processes import until
 
@@ -26,7 +26,7 @@ def test_signs_of_life_are_given_only_while_the_loop_gives_one(tmp_path: Path) -
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as bound:
         bound.bind(str(tmp_path / "notify"))
         bound.setblocking(False)
-        with pulse(Manager(str(tmp_path / "notify"), 0.02), is_lively):
+        with give_pulse(Manager(str(tmp_path / "notify"), 0.02), is_lively):
             for _ in range(5):
                 assert asked.acquire(timeout=5)
             try:
@@ -47,7 +47,7 @@ def test_no_patience_makes_signs_of_life_busy_or_ends_them(patience: float) -> N
         beats += 1
         return False
 
-    with pulse(Manager(None, patience), lively):
+    with give_pulse(Manager(None, patience), lively):
         end = time.monotonic() + 0.5
         until(lambda: time.monotonic() > end, "time to pass")
         assert [each for each in threading.enumerate() if each.name == "pulse" and each.is_alive()]
@@ -64,7 +64,7 @@ def test_a_signal_is_received_while_the_main_thread_waits_where_nothing_interrup
 
     handlers = {each: signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)}
     try:
-        with signals(receive):
+        with receive_signals(receive):
             signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGHUP)
             os.kill(os.getpid(), signal.SIGHUP)
             assert received.wait(5)

@@ -35,7 +35,7 @@ def test_a_file_that_is_still_being_written_is_waited_for(clock: HandedClock) ->
     assert bell.heard()
 
 
-def test_a_burst_that_does_not_end_is_looked_at_after_a_while(clock: HandedClock) -> None:
+def test_a_burst_that_does_not_end_is_heard_after_a_while(clock: HandedClock) -> None:
     bell, heard = Bell(clock.ticks), 0
     while clock.passed < 3 * LONGEST_BURST:
         bell.ring()

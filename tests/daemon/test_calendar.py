@@ -16,7 +16,7 @@ from proxygen.daemon.calendar import (
     SHORTEST_REST,
     Allowance,
     Calendar,
-    moved,
+    moved_moment,
 )
 from tests.certificates import NOON
 from tests.daemon.surroundings import HandedClock
@@ -108,7 +108,7 @@ def test_rounds_that_fail_come_ever_less_often(clock: HandedClock) -> None:
     assert calendar.failed() == 1
 
 
-def test_a_service_in_trouble_is_looked_at_ever_less_often(clock: HandedClock) -> None:
+def test_a_service_in_trouble_is_probed_ever_less_often(clock: HandedClock) -> None:
     calendar = rested(clock)
     looks = []
     for _ in range(4):
@@ -141,7 +141,7 @@ def test_a_clock_that_is_slewed_is_no_reason(clock: HandedClock) -> None:
 @pytest.mark.parametrize("minute", [0, 1, 2, 30, 59])
 def test_no_round_is_on_the_hour_and_none_early_or_much_later(minute: int, draw: float) -> None:
     due = datetime(2026, 12, 1, 14, minute, tzinfo=UTC)
-    at = moved(due, draw)
+    at = moved_moment(due, draw)
     assert due <= at <= due + 10 * timedelta(minutes=1)
     assert at.minute >= 2
 

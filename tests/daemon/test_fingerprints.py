@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from proxygen.daemon.fingerprints import ABSENT, UNREADABLE, Fingerprints, differing
+from proxygen.daemon.fingerprints import ABSENT, UNREADABLE, Fingerprints, differing_paths
 
 
 def settle(path: Path) -> None:
@@ -25,7 +25,7 @@ def test_touching_reading_and_rewriting_the_same_change_nothing(tmp_path: Path) 
     new = tmp_path / "new"
     new.write_text("x")
     new.rename(path)
-    assert not differing(before, known.of([str(path)]))
+    assert not differing_paths(before, known.of([str(path)]))
 
 
 def test_a_change_of_the_same_length_at_the_same_time_is_seen(tmp_path: Path) -> None:
@@ -35,7 +35,7 @@ def test_a_change_of_the_same_length_at_the_same_time_is_seen(tmp_path: Path) ->
     before = known.of([str(path)])
     path.write_text("y")
     settle(path)
-    assert differing(before, known.of([str(path)])) == {str(path)}
+    assert differing_paths(before, known.of([str(path)])) == {str(path)}
 
 
 def test_coming_and_going_are_changes(tmp_path: Path) -> None:
@@ -44,10 +44,10 @@ def test_coming_and_going_are_changes(tmp_path: Path) -> None:
     assert absent == {str(path): ABSENT}
     path.write_text("x")
     present = known.of([str(path)])
-    assert differing(absent, present) == {str(path)}
+    assert differing_paths(absent, present) == {str(path)}
     path.unlink()
-    assert differing(present, known.of([str(path)])) == {str(path)}
-    assert not differing(absent, {})
+    assert differing_paths(present, known.of([str(path)])) == {str(path)}
+    assert not differing_paths(absent, {})
 
 
 @pytest.mark.parametrize("kind", ["folder", "pipe", "circle", "below a file"])

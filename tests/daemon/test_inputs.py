@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from proxygen.daemon.inputs import own, searched
+from proxygen.daemon.inputs import own_files, searched_folders
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ def test_every_folder_that_a_mask_looks_into_is_known(
     for name in ("domains.d", "panel/a/more", "panel/b", "other"):
         (tmp_path / name).mkdir(parents=True)
     (tmp_path / "panel/file").write_text("x")
-    found = {str(each.relative_to(tmp_path)) for each in searched(tmp_path, mask)}
+    found = {str(each.relative_to(tmp_path)) for each in searched_folders(tmp_path, mask)}
     assert found == folders
 
 
@@ -36,5 +36,7 @@ def test_of_a_services_own_files_those_of_its_main_files_kind_count(tmp_path: Pa
     for name in ("nginx.conf", "mime.types", "conf.d/a.conf", "conf.d/b.old", "x/y/z.conf"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("x")
-    found = [Path(each).relative_to(tmp_path).as_posix() for each in own(tmp_path / "nginx.conf")]
+    found = [
+        Path(each).relative_to(tmp_path).as_posix() for each in own_files(tmp_path / "nginx.conf")
+    ]
     assert found == ["nginx.conf", "conf.d/a.conf"]

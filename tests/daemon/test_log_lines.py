@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from proxygen.daemon.log_lines import Lines
+from proxygen.daemon.log_lines import EventLog
 from proxygen.errors import IssueFailed
 from proxygen.failure import not_obtained
 from proxygen.plan.renewal import Reason
@@ -23,6 +23,6 @@ def test_a_certificate_that_failed_tells_the_authoritys_problem(tmp_path: Path) 
     failure = replace(not_obtained("names-refused", names=("a.example",)), problem=PROBLEM)
     with events() as kept:
         result = Issue(wanted, Reason("first", "x")), IssueFailed(failure)
-        Lines().certificate(result, Bundles(FileStore(tmp_path)))
+        EventLog().certificate(result, Bundles(FileStore(tmp_path)))
     (said,) = kept.of("certificate_failed")
     assert said["problem"] == PROBLEM

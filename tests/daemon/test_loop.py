@@ -17,9 +17,9 @@ from proxygen import assemble
 from proxygen.daemon.loop import SILENCE
 from proxygen.host import lock
 from proxygen.host.systemd import Manager
-from proxygen.stores import applied
+from proxygen.stores import applied_model
 from proxygen.stores.filesystem import FileStore
-from proxygen.stores.outbox import Letterbox
+from proxygen.stores.outbox import Outbox
 from tests.certificates import NOON
 from tests.daemon.surroundings import HandedClock, Trial, events
 from tests.live import ports
@@ -189,7 +189,7 @@ def test_what_is_due_is_renewed_at_a_minute_of_chance(running: Trial) -> None:
     assert {each["reason"] for each in renewed} == {"due"}
 
 
-def test_where_the_kernel_tells_nothing_files_are_looked_at_now_and_then(running: Trial) -> None:
+def test_where_the_kernel_tells_nothing_files_are_read_now_and_then(running: Trial) -> None:
     running.watching.blind = True
     running.go(1)
     running.model(A | B)
@@ -206,7 +206,7 @@ def test_a_clock_that_jumps_is_noticed_within_a_minute(running: Trial) -> None:
     assert {each["reason"] for each in running.events.of("certificate_obtained")} == {"due"}
 
 
-def test_while_nothing_happens_it_looks_a_few_times_a_minute_and_no_more(running: Trial) -> None:
+def test_while_nothing_happens_it_wakes_a_few_times_a_minute_and_no_more(running: Trial) -> None:
     running.go(1)
     steps, end = 0, running.clock.passed + 600
     while running.clock.passed < end:
@@ -432,8 +432,8 @@ def test_a_removal_that_another_run_confirmed_is_followed(trial: Trial) -> None:
     trial.watch.step()
     trial.model({})
     trial.changed()
-    site = assemble.site(trial.layout, confirmed=True)
-    applied.keep(assemble.opened(trial.layout), site)
+    site = assemble.read_site(trial.layout, confirmed=True)
+    applied_model.keep_model(assemble.shared_store(trial.layout), site)
     trial.changed()
     assert domains(trial) == set()
     assert trial.events.of("removal_settled")
@@ -445,16 +445,14 @@ def test_people_are_told_only_of_what_lasts(trial: Trial) -> None:
     trial.model({}, contact="hostmaster@example.net")
     trial.changed()
     assert trial.watch.memory.since
-    assert not letters_of(trial)
+    assert not waiting_mails(trial)
     trial.go(15)
-    assert letters_of(trial) == ["A removal of domains is held back"]
+    assert waiting_mails(trial) == ["A removal of domains is held back"]
 
 
-def letters_of(trial: Trial) -> list[str]:
+def waiting_mails(trial: Trial) -> list[str]:
     """Return what the letters that wait are about."""
-    return [
-        each.letter.subject for each in Letterbox(FileStore(trial.layout.store)).waiting().values()
-    ]
+    return [each.mail.subject for each in Outbox(FileStore(trial.layout.store)).waiting().values()]
 
 
 def included(trial: Trial, **texts: str) -> Path:
@@ -549,7 +547,7 @@ def test_a_template_that_cannot_be_read_and_nobody_uses_is_in_nobodys_way(runnin
 
 
 def test_while_another_run_is_at_work_a_round_waits_its_turn(running: Trial) -> None:
-    with lock.held(running.layout.lock):
+    with lock.hold(running.layout.lock):
         running.model(A | B)
         running.changed()
         running.go(20)
@@ -851,12 +849,12 @@ def test_obtaining_that_hangs_is_no_sign_of_life(trial: Trial) -> None:
 def test_sighup_forgets_what_the_dns_said(trial: Trial) -> None:
     trial.model({})
     trial.watch.step()
-    known = trial.watch.obtaining.parts
+    known = trial.watch.obtaining.installation
     assert known
-    known.lookups["anything"] = None  # type: ignore[assignment]
+    known.resolvers["anything"] = None  # type: ignore[assignment]
     trial.watch.ask()
     trial.watch.step()
-    assert not known.lookups
+    assert not known.resolvers
 
 
 def test_words_tell_how_many_domains_and_when_next(running: Trial) -> None:

@@ -85,7 +85,7 @@ def test_what_somebody_else_changed_among_its_files_is_repaired(trial: Trial, we
     assert len(trial.events.reasons) == 1
 
 
-def test_a_foreign_file_beside_ours_is_looked_at_once(trial: Trial, web: Machine) -> None:
+def test_a_foreign_file_beside_ours_is_probed_once(trial: Trial, web: Machine) -> None:
     (web.nginx.conf_d / "mine.conf").write_text("# nothing\n")
     trial.changed()
     trial.go(10)
@@ -108,7 +108,7 @@ def test_a_service_that_serves_something_else_is_reloaded(trial: Trial, web: Mac
     assert not (web.root / "var/lib/proxygen/live/nginx/unserved").exists()
 
 
-def test_what_no_reload_repairs_is_reported_and_looked_at_ever_less_often(
+def test_what_no_reload_repairs_is_reported_and_probed_ever_less_often(
     trial: Trial, web: Machine
 ) -> None:
     override = web.nginx.conf_d / "00-before.conf"
@@ -152,7 +152,7 @@ def test_every_endpoint_gets_its_turn_and_no_minute_has_more_than_its_share() ->
     assert 4 * AT_ONCE <= 20
 
 
-def test_every_socket_of_the_global_name_is_looked_at_every_few_minutes() -> None:
+def test_every_socket_of_the_global_name_is_probed_every_few_minutes() -> None:
     outside = Outside(Layout(FOLDER, FOLDER / "proxygen.yaml"))
     outside.endpoints = tuple(map(endpoint, range(23)))
     outside.sockets = tuple(replace(endpoint(0), port=port) for port in (25, 465, 587, 993))
@@ -160,7 +160,7 @@ def test_every_socket_of_the_global_name_is_looked_at_every_few_minutes() -> Non
     assert [index for index, look in enumerate(looks) if look == outside.sockets] == [0, 16, 32]
 
 
-def test_a_look_that_finds_all_right_ends_what_is_told_of_it(trial: Trial, web: Machine) -> None:
+def test_a_probe_that_finds_all_right_ends_what_is_told_of_it(trial: Trial, web: Machine) -> None:
     note = web.root / "var/lib/proxygen/live/nginx/unserved"
     override = web.nginx.conf_d / "00-before.conf"
     override.write_text(without_ours(web))
@@ -177,7 +177,7 @@ def test_a_look_that_finds_all_right_ends_what_is_told_of_it(trial: Trial, web: 
     assert trial.watch.calendar.troubles == 0
 
 
-def test_all_places_that_were_missed_are_looked_at_in_one_look(trial: Trial, web: Machine) -> None:
+def test_all_places_that_were_missed_are_probed_in_one_probe(trial: Trial, web: Machine) -> None:
     many = {f"d{number}.example": {"url": f"https://d{number}.example"} for number in range(40)}
     override = web.nginx.conf_d / "00-before.conf"
     override.write_text(without_ours(web, *(each.removeprefix("https://") for each in many)))
@@ -197,7 +197,7 @@ def test_all_places_that_were_missed_are_looked_at_in_one_look(trial: Trial, web
     assert not (web.root / "var/lib/proxygen/live/nginx/unserved").exists()
 
 
-def test_a_look_at_missed_places_goes_on_where_the_last_one_ended(
+def test_a_probe_at_missed_places_goes_on_where_the_last_one_ended(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(outside_module, "LONGEST_LOOK", 0.0)

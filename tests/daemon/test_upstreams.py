@@ -33,7 +33,7 @@ class Told:
         return self.addresses
 
 
-def looked(upstreams: Upstreams, seconds: float, clock: HandedClock) -> list[str]:
+def names_changed(upstreams: Upstreams, seconds: float, clock: HandedClock) -> list[str]:
     """Let time pass; return the names that changed since."""
     clock.go(seconds)
     first = upstreams.changed()
@@ -51,22 +51,22 @@ def test_a_name_without_an_address_is_looked_up_soon_then_now_and_then() -> None
     told, clock = Told(), HandedClock()
     upstreams = Upstreams(clock, Addresses(told))
     written(upstreams)
-    assert not looked(upstreams, SOON - 1, clock)
+    assert not names_changed(upstreams, SOON - 1, clock)
     assert told.count == 0
     for count, pause in enumerate((1.0, 2 * SOON, 4 * SOON, OFTEN, OFTEN), 1):
-        assert not looked(upstreams, pause, clock)
+        assert not names_changed(upstreams, pause, clock)
         assert told.count == count
     told.addresses = ("10.0.0.1",)
-    assert looked(upstreams, OFTEN, clock) == ["app"]
+    assert names_changed(upstreams, OFTEN, clock) == ["app"]
     written(upstreams, "10.0.0.1")
-    assert not looked(upstreams, OFTEN, clock)
+    assert not names_changed(upstreams, OFTEN, clock)
 
 
 def test_a_name_that_goes_keeps_what_was_written() -> None:
     told, clock = Told(), HandedClock()
     upstreams = Upstreams(clock, Addresses(told))
     written(upstreams, "10.0.0.1")
-    assert not looked(upstreams, OFTEN, clock)
+    assert not names_changed(upstreams, OFTEN, clock)
     assert told.count == 1
 
 
@@ -78,7 +78,7 @@ def test_addresses_that_always_change_are_followed_less_and_less_often() -> None
     while len(pauses) < 7:
         told.addresses = (f"10.0.1.{len(pauses)}",)
         passed += OFTEN / 2
-        if looked(upstreams, OFTEN / 2, clock):
+        if names_changed(upstreams, OFTEN / 2, clock):
             pauses.append(passed)
             passed = 0.0
             written(upstreams, *told.addresses)
@@ -91,6 +91,6 @@ def test_what_the_model_names_no_more_is_looked_up_no_more() -> None:
     upstreams = Upstreams(clock, Addresses(told))
     written(upstreams, "10.0.0.1")
     upstreams.after(site(SMALLEST), Observed({}, {}, {}))
-    assert not looked(upstreams, OFTEN, clock)
+    assert not names_changed(upstreams, OFTEN, clock)
     assert told.count == 0
     assert upstreams.next() == float("inf")

@@ -16,7 +16,7 @@ import dns.rcode
 import dns.rrset
 from dns.message import Message
 
-from proxygen.dns.resolver import Resolving
+from proxygen.dns.resolver import Resolver
 
 Says = Callable[[Message], bytes | Message | None]
 """What an address answers to a question; None: nothing."""
@@ -176,7 +176,7 @@ def silent(_query: Message) -> None:
     """Say nothing."""
 
 
-def zone_of(asking: Resolving, name: str) -> tuple[str, list[tuple[str, str, int]]]:
+def zone_of(asking: Resolver, name: str) -> tuple[str, list[tuple[str, str, int]]]:
     """Return the apex of the zone of a name and its servers; none where nobody knows."""
 
     async def found() -> tuple[str, list[tuple[str, str, int]]]:

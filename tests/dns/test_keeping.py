@@ -11,9 +11,9 @@ import dns.message
 import dns.rcode
 import pytest
 
-from proxygen.dns.answers import Found, Trouble
+from proxygen.dns.answers import LookupFailure, LookupResult
 from proxygen.dns.cache import OCTETS, Cache
-from proxygen.dns.resolver import Resolving
+from proxygen.dns.resolver import Resolver
 from tests.dns.scripted import Says, Scripted, answer, delegating, holding, rooting
 
 
@@ -34,13 +34,13 @@ def ticks() -> Ticks:
 
 
 @pytest.fixture
-def world(network: str, port: int, ticks: Ticks) -> Iterator[tuple[Scripted, Resolving]]:
+def world(network: str, port: int, ticks: Ticks) -> Iterator[tuple[Scripted, Resolver]]:
     """Return a root that delegates ``a.example`` to .2 and .3, and what asks it."""
     at = f"{network}1"
     hosts = {"ns1.a.example": f"{network}2", "ns2.a.example": f"{network}3"}
     says = dict.fromkeys(hosts.values(), holding("a.example"))
     with Scripted(port, {at: rooting(at, delegating("a.example", hosts)), **says}) as servers:
-        yield servers, Resolving(roots=(at,), port=port, ticks=ticks, system=lambda: ())
+        yield servers, Resolver(roots=(at,), port=port, ticks=ticks, system=lambda: ())
 
 
 def failing(rcode: dns.rcode.Rcode) -> Says:
@@ -60,32 +60,32 @@ def failing(rcode: dns.rcode.Rcode) -> Says:
     ],
 )
 def test_an_answer_is_kept_as_long_as_it_says_within_bounds(
-    world: tuple[Scripted, Resolving], ticks: Ticks, says: Says, seconds: int
+    world: tuple[Scripted, Resolver], ticks: Ticks, says: Says, seconds: int
 ) -> None:
     servers, asking = world
     for address in list(servers.says)[1:]:
         servers.says[address] = says
-    first = asyncio.run(asking.look("a.example", "A"))
+    first = asyncio.run(asking.resolve("a.example", "A"))
     asked = len(servers.asked)
     ticks.now = seconds - 0.5
-    assert asyncio.run(asking.look("a.example", "A")) is first
+    assert asyncio.run(asking.resolve("a.example", "A")) is first
     assert len(servers.asked) == asked
     ticks.now = seconds + 0.5
-    asyncio.run(asking.look("a.example", "A"))
+    asyncio.run(asking.resolve("a.example", "A"))
     assert len(servers.asked) > asked
 
 
 def test_servers_that_differ_are_asked_again_soon(
-    world: tuple[Scripted, Resolving], ticks: Ticks
+    world: tuple[Scripted, Resolver], ticks: Ticks
 ) -> None:
     servers, asking = world
     two, three = list(servers.says)[1:]
     servers.says[two] = holding("a.example", "a.example 300 A 192.0.2.1")
     servers.says[three] = holding("a.example", "a.example 300 A 192.0.2.2")
-    assert asyncio.run(asking.look("a.example", "A")).differing
+    assert asyncio.run(asking.resolve("a.example", "A")).differing
     servers.says[three] = servers.says[two]
     ticks.now = 31
-    assert not asyncio.run(asking.look("a.example", "A")).differing
+    assert not asyncio.run(asking.resolve("a.example", "A")).differing
 
 
 def test_new_name_servers_of_a_domain_are_seen_after_minutes(
@@ -98,26 +98,26 @@ def test_new_name_servers_of_a_domain_are_seen_after_minutes(
         after: holding("a.example", "a.example 60 A 192.0.2.3"),
     }
     with Scripted(port, says) as servers:
-        asking = Resolving(roots=(root,), port=port, ticks=ticks, system=lambda: ())
-        assert asyncio.run(asking.look("a.example", "A")).records == ("192.0.2.2",)
+        asking = Resolver(roots=(root,), port=port, ticks=ticks, system=lambda: ())
+        assert asyncio.run(asking.resolve("a.example", "A")).records == ("192.0.2.2",)
         servers.says[root] = rooting(root, delegating("a.example", {"ns.a.example": after}))
         ticks.now = 301
-        assert asyncio.run(asking.look("a.example", "A")).records == ("192.0.2.3",)
+        assert asyncio.run(asking.resolve("a.example", "A")).records == ("192.0.2.3",)
         assert servers.names().count("example") == 1  # a registry does not move
 
 
-def test_an_undelegated_domain_is_looked_at_again_after_a_minute(
-    world: tuple[Scripted, Resolving], network: str, ticks: Ticks
+def test_an_undelegated_domain_is_asked_about_again_after_a_minute(
+    world: tuple[Scripted, Resolver], network: str, ticks: Ticks
 ) -> None:
     servers, asking = world
     root = f"{network}1"
     delegated = servers.says[root]
     servers.says[root] = rooting(root, holding("example"))
-    assert asyncio.run(asking.look("a.example", "A")).trouble is Trouble.NO_DELEGATION
+    assert asyncio.run(asking.resolve("a.example", "A")).failure is LookupFailure.NO_DELEGATION
     servers.says[root] = delegated
-    assert asyncio.run(asking.look("a.example", "A")).trouble is Trouble.NO_DELEGATION
+    assert asyncio.run(asking.resolve("a.example", "A")).failure is LookupFailure.NO_DELEGATION
     ticks.now = 61
-    assert asyncio.run(asking.look("a.example", "A")).trouble is Trouble.NONE
+    assert asyncio.run(asking.resolve("a.example", "A")).failure is LookupFailure.NONE
 
 
 def test_the_oldest_makes_room(ticks: Ticks) -> None:
@@ -130,45 +130,45 @@ def test_the_oldest_makes_room(ticks: Ticks) -> None:
     assert cache.get("b") is None
 
 
-def test_each_thread_may_use_it_in_its_turn(world: tuple[Scripted, Resolving]) -> None:
+def test_each_thread_may_use_it_in_its_turn(world: tuple[Scripted, Resolver]) -> None:
     servers, asking = world
-    found: list[Found] = []
+    found: list[LookupResult] = []
 
     def work(rdtype: str) -> Callable[[], None]:
-        return lambda: found.append(asyncio.run(asking.look("a.example", rdtype)))
+        return lambda: found.append(asyncio.run(asking.resolve("a.example", rdtype)))
 
     for rdtype in ("A", "AAAA", "A"):
         thread = threading.Thread(target=work(rdtype))
         thread.start()
         thread.join(20)
-    assert [each.trouble for each in found] == ["", "", ""]
+    assert [each.failure for each in found] == ["", "", ""]
     assert len([at for at, *_ in servers.asked]) == 2 + 4
 
 
 def test_one_event_loop_after_the_other_may_be_busy(
-    world: tuple[Scripted, Resolving], network: str, port: int
+    world: tuple[Scripted, Resolver], network: str, port: int
 ) -> None:
-    asking = Resolving(roots=(f"{network}1",), port=port, in_flight=1, system=lambda: ())
+    asking = Resolver(roots=(f"{network}1",), port=port, in_flight=1, system=lambda: ())
 
-    async def several(prefix: str) -> list[Found]:
+    async def several(prefix: str) -> list[LookupResult]:
         return await asyncio.gather(
-            *(asking.look(f"{prefix}{number}.a.example", "A") for number in range(6))
+            *(asking.resolve(f"{prefix}{number}.a.example", "A") for number in range(6))
         )
 
     for prefix in "mn":
-        assert {each.trouble for each in asyncio.run(several(prefix))} == {"nxdomain"}
+        assert {each.failure for each in asyncio.run(several(prefix))} == {"nxdomain"}
 
 
 def test_one_who_gives_up_does_not_take_the_answer_from_others(
-    world: tuple[Scripted, Resolving],
+    world: tuple[Scripted, Resolver],
 ) -> None:
     servers, asking = world
     for address in list(servers.says)[1:]:
         servers.says[address] = holding("a.example", "a.example 60 A 192.0.2.1")
 
-    async def two() -> Found:
-        first = asyncio.create_task(asking.look("a.example", "A"))
-        second = asyncio.create_task(asking.look("a.example", "A"))
+    async def two() -> LookupResult:
+        first = asyncio.create_task(asking.resolve("a.example", "A"))
+        second = asyncio.create_task(asking.resolve("a.example", "A"))
         await asyncio.sleep(0)
         first.cancel()
         return await second
@@ -177,20 +177,20 @@ def test_one_who_gives_up_does_not_take_the_answer_from_others(
 
 
 def test_questions_come_from_ports_and_with_identifiers_nobody_can_guess(
-    world: tuple[Scripted, Resolving],
+    world: tuple[Scripted, Resolver],
 ) -> None:
     servers, asking = world
     for number in range(20):
-        asyncio.run(asking.look(f"n{number}.a.example", "A"))
+        asyncio.run(asking.resolve(f"n{number}.a.example", "A"))
     assert len({each[:2] for each in servers.wires}) > 30
     assert len({port for _, port in servers.senders}) > 30
 
 
 def test_servers_are_asked_without_recursion_for_signatures_in_small_datagrams(
-    world: tuple[Scripted, Resolving],
+    world: tuple[Scripted, Resolver],
 ) -> None:
     servers, asking = world
-    asyncio.run(asking.look("a.example", "A"))
+    asyncio.run(asking.resolve("a.example", "A"))
     for wire in servers.wires:
         query = dns.message.from_wire(wire)
         assert query.flags == 0
@@ -199,10 +199,10 @@ def test_servers_are_asked_without_recursion_for_signatures_in_small_datagrams(
 
 
 def test_the_root_servers_are_asked_for_no_more_than_the_registry(
-    world: tuple[Scripted, Resolving], network: str
+    world: tuple[Scripted, Resolver], network: str
 ) -> None:
     servers, asking = world
-    asyncio.run(asking.look("private.name.a.example", "A"))
+    asyncio.run(asking.resolve("private.name.a.example", "A"))
     assert servers.names(f"{network}1") == ["example", "a.example"]
 
 

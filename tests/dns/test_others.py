@@ -9,9 +9,9 @@ from contextlib import ExitStack, contextmanager
 import pytest
 from dns.message import Message
 
-from proxygen.dns.answers import Found, Source, Trouble
-from proxygen.dns.resolver import Resolving
-from proxygen.names.findings import because
+from proxygen.dns.answers import AnswerSource, LookupFailure, LookupResult
+from proxygen.dns.resolver import Resolver
+from proxygen.names.findings import cause_words
 from tests.dns.scripted import (
     Says,
     Scripted,
@@ -74,20 +74,20 @@ def wasteful(network: str, steps: int) -> Says:
 
 
 @pytest.mark.parametrize("steps", range(3, 8))
-def test_a_look_that_runs_out_of_questions_teaches_nothing_about_others(
+def test_a_lookup_that_runs_out_of_questions_teaches_nothing_about_others(
     network: str, port: int, steps: int
 ) -> None:
     root = rooting(f"{network}1", referring(network))
     parts = {f"{network}1": root, f"{network}2": wasteful(network, steps)}
-    asking = Resolving(roots=(f"{network}1",), port=port, patience=0.5, system=lambda: ())
+    asking = Resolver(roots=(f"{network}1",), port=port, patience=0.5, system=lambda: ())
 
-    async def both() -> tuple[Found, Found]:
-        return await asking.look("e0.example", "A"), await asking.look("victim.example", "A")
+    async def both() -> tuple[LookupResult, LookupResult]:
+        return await asking.resolve("e0.example", "A"), await asking.resolve("victim.example", "A")
 
     with servers(port, parts):
         evil, victim = asyncio.run(both())
-    assert evil.trouble is (Trouble.SERVERS_SILENT if steps > 4 else Trouble.NONE)
-    assert (victim.trouble, victim.records) == (Trouble.NONE, ("192.0.2.1",))
+    assert evil.failure is (LookupFailure.SERVERS_SILENT if steps > 4 else LookupFailure.NONE)
+    assert (victim.failure, victim.records) == (LookupFailure.NONE, ("192.0.2.1",))
 
 
 def test_who_takes_all_the_time_makes_room_for_others(network: str, port: int) -> None:
@@ -105,21 +105,21 @@ def test_who_takes_all_the_time_makes_room_for_others(network: str, port: int) -
         f"{network}2": holding("a.example", "a.example 60 A 192.0.2.1"),
         **dict.fromkeys(evil, silent),
     }
-    asking = Resolving(
+    asking = Resolver(
         roots=(f"{network}1",), port=port, in_flight=1, patience=0.6, within=1, system=lambda: ()
     )
 
-    async def at_once() -> Found:
-        await asking.look("e0.example", "TXT")
-        looks = [asking.look(each, "A") for each in (*domains,)]
+    async def at_once() -> LookupResult:
+        await asking.resolve("e0.example", "TXT")
+        looks = [asking.resolve(each, "A") for each in (*domains,)]
         return (await asyncio.gather(*looks))[-1]
 
     with servers(port, parts):
         found = asyncio.run(at_once())
-        later = asyncio.run(asking.look("a.example", "AAAA"))
-    assert (found.trouble, found.records) == (Trouble.NONE, ("192.0.2.1",))
-    assert found.source is Source.AUTHORITATIVE
-    assert later.trouble is Trouble.NONE
+        later = asyncio.run(asking.resolve("a.example", "AAAA"))
+    assert (found.failure, found.records) == (LookupFailure.NONE, ("192.0.2.1",))
+    assert found.source is AnswerSource.AUTHORITATIVE
+    assert later.failure is LookupFailure.NONE
 
 
 def test_no_delegation_makes_this_host_ask_servers_in_a_private_network(
@@ -139,7 +139,7 @@ def test_no_delegation_makes_this_host_ask_servers_in_a_private_network(
     records = ("a.example 60 A 192.0.2.1", f"inner.a.example 60 A {private}")
     root = rooting(f"{network}1", registry)
     parts = {f"{network}1": root, f"{network}2": holding("a.example", *records)}
-    asking = Resolving(
+    asking = Resolver(
         roots=(f"{network}1",),
         port=port,
         patience=0.5,
@@ -147,12 +147,12 @@ def test_no_delegation_makes_this_host_ask_servers_in_a_private_network(
         public=lambda address: address != private,
     )
 
-    async def both() -> list[Found]:
-        return [await asking.look(each, "A") for each in hosts]
+    async def both() -> list[LookupResult]:
+        return [await asking.resolve(each, "A") for each in hosts]
 
     with servers(port, parts), Scripted(port, {private: holding("a.example")}) as inner:
         right, wrong = asyncio.run(both())
     assert inner.asked == []
     assert (right.records, len(right.replies)) == (("192.0.2.1",), 1)
-    assert wrong.trouble is Trouble.SERVERS_SILENT
-    assert "inner.a.example: no public address" in because(wrong.because)
+    assert wrong.failure is LookupFailure.SERVERS_SILENT
+    assert "inner.a.example: no public address" in cause_words(wrong.because)

@@ -11,10 +11,10 @@ import dns.rcode
 import pytest
 from dns.message import Message
 
-from proxygen.dns.answers import Found, Kind, Source, Trouble
-from proxygen.dns.resolver import Resolving
+from proxygen.dns.answers import AnswerSource, LookupFailure, LookupResult, ReplyKind
+from proxygen.dns.resolver import Resolver
 from proxygen.names.causes import cause
-from proxygen.names.findings import because
+from proxygen.names.findings import cause_words
 from tests.causes import why
 from tests.dns.scripted import (
     Says,
@@ -31,22 +31,22 @@ from tests.live.nameserver import FIRST, SECOND, Internet, Recursor
 from tests.live.needs import needs
 
 
-def resolving(resolver: Recursor) -> Resolving:
+def resolving(resolver: Recursor) -> Resolver:
     """Return what asks one resolver."""
-    return Resolving(((resolver.address, resolver.port),))
+    return Resolver(((resolver.address, resolver.port),))
 
 
-def look(resolver: Recursor, name: str, rdtype: str = "A") -> Found:
+def resolve(resolver: Recursor, name: str, rdtype: str = "A") -> LookupResult:
     """Look once, without anything kept here."""
-    return asyncio.run(resolving(resolver).look(name, rdtype))
+    return asyncio.run(resolving(resolver).resolve(name, rdtype))
 
 
 @needs("named")
 def test_a_resolver_gives_records_and_the_chain(resolver: Recursor) -> None:
-    found = look(resolver, "far.shop.example")
+    found = resolve(resolver, "far.shop.example")
     assert found.records == ("192.0.2.10",)
     assert found.chain == ("alias.shop.example", "www.hoster.test")
-    assert (found.trouble, found.source, found.dnssec) == ("", Source.RESOLVERS, None)
+    assert (found.failure, found.source, found.dnssec) == ("", AnswerSource.RESOLVERS, None)
     assert [each.server for each in found.replies] == [resolver.address]
 
 
@@ -69,9 +69,9 @@ def test_a_resolver_gives_records_and_the_chain(resolver: Recursor) -> None:
 def test_trouble_is_told_as_far_as_a_resolver_knows_it(
     resolver: Recursor, name: str, trouble: str, words: str
 ) -> None:
-    found = look(resolver, name)
-    assert found.trouble == trouble
-    assert words in because(found.because)
+    found = resolve(resolver, name)
+    assert found.failure == trouble
+    assert words in cause_words(found.because)
     assert found.records == ()
 
 
@@ -80,15 +80,15 @@ def test_trouble_is_told_as_far_as_a_resolver_knows_it(
 def test_what_a_resolver_answers_only_without_dnssec_fails_for_its_sake(
     resolver: Recursor, zone: str
 ) -> None:
-    found = look(resolver, f"www.{zone}.example")
+    found = resolve(resolver, f"www.{zone}.example")
     assert "answers only without DNSSEC" in why(found.dnssec)
-    assert (found.trouble, found.records) == ("", ("192.0.2.10",))
+    assert (found.failure, found.records) == ("", ("192.0.2.10",))
 
 
 @needs("named")
 def test_what_is_signed_right_or_not_at_all_is_fine(resolver: Recursor) -> None:
     for zone in ("signed", "shop"):
-        assert look(resolver, f"www.{zone}.example").dnssec is None
+        assert resolve(resolver, f"www.{zone}.example").dnssec is None
 
 
 @needs("named")
@@ -135,19 +135,19 @@ def test_the_next_resolver_is_asked_when_one_does_not_serve(
 ) -> None:
     one, two = f"{network}1", f"{network}2"
     with Scripted(port, {one: first, two: resolver_of("www.a.example 60 A 192.0.2.1")}) as servers:
-        asking = Resolving(((one, port), (two, port)), patience=0.1)
-        found = asyncio.run(asking.look("www.a.example", "A"))
-    assert (found.records, found.trouble) == (("192.0.2.1",), "")
+        asking = Resolver(((one, port), (two, port)), patience=0.1)
+        found = asyncio.run(asking.resolve("www.a.example", "A"))
+    assert (found.records, found.failure) == (("192.0.2.1",), "")
     assert all(flags & dns.flags.RD for _, _, _, flags in servers.asked)
 
 
 def test_nobody_to_ask_is_this_installations_trouble(network: str, port: int) -> None:
     with Scripted(port, {f"{network}1": silent}):
-        asking = Resolving(((f"{network}1", port), (f"{network}2", port)), patience=0.05)
-        found = asyncio.run(asking.look("www.a.example", "A"))
-    assert found.trouble is Trouble.CANNOT_LOOK
-    assert f"{network}1: no answer" in because(found.because)
-    assert f"{network}2: connection refused" in because(found.because)
+        asking = Resolver(((f"{network}1", port), (f"{network}2", port)), patience=0.05)
+        found = asyncio.run(asking.resolve("www.a.example", "A"))
+    assert found.failure is LookupFailure.CANNOT_LOOK
+    assert f"{network}1: no answer" in cause_words(found.because)
+    assert f"{network}2: connection refused" in cause_words(found.because)
 
 
 def test_a_resolver_that_waits_for_dead_servers_is_not_dead_itself(network: str, port: int) -> None:
@@ -157,11 +157,11 @@ def test_a_resolver_that_waits_for_dead_servers_is_not_dead_itself(network: str,
         return None if "a.example" in asked_for(query)[0] else lives(query)
 
     with Scripted(port, {f"{network}1": says}):
-        asking = Resolving(((f"{network}1", port),), patience=0.05)
+        asking = Resolver(((f"{network}1", port),), patience=0.05)
         for number in range(5):
-            found = asyncio.run(asking.look(f"www{number}.a.example", "A"))
-            assert found.trouble is Trouble.SERVERS_SILENT
-        assert asyncio.run(asking.look("www.b.example", "A")).records == ("192.0.2.2",)
+            found = asyncio.run(asking.resolve(f"www{number}.a.example", "A"))
+            assert found.failure is LookupFailure.SERVERS_SILENT
+        assert asyncio.run(asking.resolve("www.b.example", "A")).records == ("192.0.2.2",)
 
 
 def test_without_a_root_server_the_resolvers_of_this_host_are_asked_and_that_is_kept(
@@ -170,28 +170,28 @@ def test_without_a_root_server_the_resolvers_of_this_host_are_asked_and_that_is_
     seconds = 0.0
     root, own = f"{network}1", f"{network}2"
     with Scripted(port, {root: refusing, own: resolver_of("a.example 60 A 192.0.2.1")}) as servers:
-        asking = Resolving(
+        asking = Resolver(
             roots=(root, f"{network}9"),
             port=port,
             ticks=lambda: seconds,
             system=lambda: ((own, port),),
         )
-        found = asyncio.run(asking.look("a.example", "A"))
-        assert (found.records, found.source) == (("192.0.2.1",), Source.SYSTEM)
+        found = asyncio.run(asking.resolve("a.example", "A"))
+        assert (found.records, found.source) == (("192.0.2.1",), AnswerSource.SYSTEM)
         asked = len(servers.names(root))
         seconds = 500.0
-        assert asyncio.run(asking.look("a.example", "AAAA")).source is Source.SYSTEM
+        assert asyncio.run(asking.resolve("a.example", "AAAA")).source is AnswerSource.SYSTEM
         assert len(servers.names(root)) == asked
         seconds = 700.0
         servers.says[root] = rooting(root, holding("example", "a.example 60 A 192.0.2.9"))
-        again = asyncio.run(asking.look("a.example", "A"))
-    assert (again.records, again.source) == (("192.0.2.9",), Source.AUTHORITATIVE)
+        again = asyncio.run(asking.resolve("a.example", "A"))
+    assert (again.records, again.source) == (("192.0.2.9",), AnswerSource.AUTHORITATIVE)
 
 
 def test_without_roots_and_resolvers_nothing_can_be_looked_up(network: str, port: int) -> None:
-    asking = Resolving(roots=(f"{network}1",), port=port, system=lambda: ())
-    found = asyncio.run(asking.look("a.example", "A"))
-    assert (found.trouble, found.because) == ("cannot-look", (cause("no-resolvers"),))
+    asking = Resolver(roots=(f"{network}1",), port=port, system=lambda: ())
+    found = asyncio.run(asking.resolve("a.example", "A"))
+    assert (found.failure, found.because) == ("cannot-look", (cause("no-resolvers"),))
     assert zone_of(asking, "a.example") == ("", [])
 
 
@@ -201,8 +201,8 @@ def test_a_loop_of_aliases_in_one_answer_is_told(network: str, port: int) -> Non
         return answer(query, *loop)
 
     with Scripted(port, {f"{network}1": says}):
-        found = asyncio.run(Resolving(((f"{network}1", port),)).look("a.example", "A"))
-    assert found.trouble is Trouble.CNAME_LOOP
+        found = asyncio.run(Resolver(((f"{network}1", port),)).resolve("a.example", "A"))
+    assert found.failure is LookupFailure.CNAME_LOOP
 
 
 def test_where_the_target_of_an_alias_fails_the_alias_is_told(network: str, port: int) -> None:
@@ -213,17 +213,17 @@ def test_where_the_target_of_an_alias_fails_the_alias_is_told(network: str, port
         return alias(query) if asked_for(query) == ("a.example", "CNAME") else failing(query)
 
     with Scripted(port, {f"{network}1": says}):
-        found = asyncio.run(Resolving(((f"{network}1", port),)).look("a.example", "A"))
-    assert (found.trouble, found.chain, found.records) == (Trouble.SERVFAIL, ("b.test",), ())
-    assert "answers SERVFAIL" in because(found.because)
+        found = asyncio.run(Resolver(((f"{network}1", port),)).resolve("a.example", "A"))
+    assert (found.failure, found.chain, found.records) == (LookupFailure.SERVFAIL, ("b.test",), ())
+    assert "answers SERVFAIL" in cause_words(found.because)
 
 
 def test_a_server_that_is_no_resolver_is_not_believed(network: str, port: int) -> None:
     upward = delegating("", {"a.root.test": "192.0.2.1"})
     with Scripted(port, {f"{network}1": upward}):
-        found = asyncio.run(Resolving(((f"{network}1", port),)).look("a.example", "A"))
-    assert found.trouble is Trouble.CANNOT_LOOK
-    assert found.replies[0].kind is Kind.REFUSED
+        found = asyncio.run(Resolver(((f"{network}1", port),)).resolve("a.example", "A"))
+    assert found.failure is LookupFailure.CANNOT_LOOK
+    assert found.replies[0].kind is ReplyKind.REFUSED
 
 
 def test_silent_root_servers_cost_many_names_no_more_than_one(network: str, port: int) -> None:
@@ -232,15 +232,15 @@ def test_silent_root_servers_cost_many_names_no_more_than_one(network: str, port
     names = [f"www.z{number}.example" for number in range(100)]
     says = resolver_of(*(f"{each} 60 A 192.0.2.1" for each in names))
     with Scripted(port, {own: says, **dict.fromkeys(roots, silent)}) as servers:
-        asking = Resolving(
+        asking = Resolver(
             roots=roots, port=port, patience=1.0, within=60.0, system=lambda: ((own, port),)
         )
 
-        async def all_of_them() -> list[Found]:
-            return await asyncio.gather(*(asking.look(each, "A") for each in names))
+        async def all_of_them() -> list[LookupResult]:
+            return await asyncio.gather(*(asking.resolve(each, "A") for each in names))
 
         found = asyncio.run(all_of_them())
-    assert {each.source for each in found} == {Source.SYSTEM}
+    assert {each.source for each in found} == {AnswerSource.SYSTEM}
     assert all(each.records for each in found)
     assert len([at for at, *_ in servers.asked if at != own]) <= 13
 
@@ -250,12 +250,12 @@ def test_a_resolver_learns_nothing_of_a_record_that_is_still_to_be_written(
     resolver: Recursor,
 ) -> None:
     name = "_acme-challenge.no.shop.example"
-    found = look(resolver, name, "TXT")
-    assert (found.trouble, found.zone, found.source) == ("nxdomain", "shop.example", "resolvers")
+    found = resolve(resolver, name, "TXT")
+    assert (found.failure, found.zone, found.source) == ("nxdomain", "shop.example", "resolvers")
     question = dns.message.make_query(name, "TXT", flags=0)
     kept = dns.query.udp(question, resolver.address, timeout=5, port=resolver.port)
     assert kept.rcode() != dns.rcode.NXDOMAIN
-    look(resolver, "no.shop.example", "TXT")
+    resolve(resolver, "no.shop.example", "TXT")
     question = dns.message.make_query("no.shop.example", "TXT", flags=0)
     kept = dns.query.udp(question, resolver.address, timeout=5, port=resolver.port)
     assert kept.rcode() == dns.rcode.NXDOMAIN
@@ -277,7 +277,7 @@ def test_a_name_server_that_is_no_host_is_not_asked_for(network: str, port: int)
         return made
 
     with Scripted(port, {f"{network}1": says}) as servers:
-        asking = Resolving([(f"{network}1", port)], port=port, patience=0.5)
+        asking = Resolver([(f"{network}1", port)], port=port, patience=0.5)
         assert zone_of(asking, "a.example") == ("a.example", [])
     assert {kind for _, _, kind, _ in servers.asked} == {"SOA", "NS"}
 
@@ -293,10 +293,10 @@ def test_an_alias_of_what_is_no_host_name_leads_nowhere(
         return made
 
     with Scripted(port, {f"{network}1": says}):
-        asking = Resolving([(f"{network}1", port)], port=port, patience=0.5)
-        found = asyncio.run(asking.look("a.example", "A"))
+        asking = Resolver([(f"{network}1", port)], port=port, patience=0.5)
+        found = asyncio.run(asking.resolve("a.example", "A"))
     assert (found.chain, found.records) == ((), ())
-    assert "does not point to a host name" in because(found.because)
+    assert "does not point to a host name" in cause_words(found.because)
 
 
 @pytest.mark.parametrize(
@@ -321,6 +321,6 @@ def test_no_zone_makes_this_host_ask_servers_in_another_private_network(
         return made
 
     with Scripted(port, {f"{network}1": says}):
-        asking = Resolving([(f"{network}1", port)], port=port, patience=0.5)
+        asking = Resolver([(f"{network}1", port)], port=port, patience=0.5)
         _, found = zone_of(asking, "a.example")
     assert found == ([("ns.a.example", address, port)] if asked else [])

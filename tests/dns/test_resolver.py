@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from proxygen.dns.answers import Found, Kind, Source, Trouble
-from proxygen.dns.resolver import Resolving
-from proxygen.names.findings import because
+from proxygen.dns.answers import AnswerSource, LookupFailure, LookupResult, ReplyKind
+from proxygen.dns.resolver import Resolver
+from proxygen.names.findings import cause_words
 from tests.causes import why
 from tests.dns.scripted import zone_of
 from tests.live.nameserver import FIRST, LAME, NOBODY, ROOT, SECOND, Internet
@@ -17,14 +17,14 @@ from tests.live.needs import needs
 pytestmark = needs("named")
 
 
-def resolving(net: Internet) -> Resolving:
+def resolving(net: Internet) -> Resolver:
     """Return what asks the root of the little internet, and no resolver of this host."""
-    return Resolving(roots=(net.at(ROOT),), system=lambda: ())
+    return Resolver(roots=(net.at(ROOT),), system=lambda: ())
 
 
-def look(net: Internet, name: str, rdtype: str) -> Found:
+def resolve(net: Internet, name: str, rdtype: str) -> LookupResult:
     """Look once, without anything kept."""
-    return asyncio.run(resolving(net).look(name, rdtype))
+    return asyncio.run(resolving(net).resolve(name, rdtype))
 
 
 @pytest.mark.parametrize(
@@ -68,10 +68,10 @@ def look(net: Internet, name: str, rdtype: str) -> Found:
 def test_records_are_found_at_the_end_of_the_chain(
     net: Internet, name: str, rdtype: str, records: list[str], chain: list[str], zone: str
 ) -> None:
-    found = look(net, name, rdtype)
+    found = resolve(net, name, rdtype)
     assert (list(found.records), list(found.chain), found.zone) == (records, chain, zone)
-    assert (found.trouble, found.because, found.dnssec, found.differing) == ("", (), None, False)
-    assert found.source is Source.AUTHORITATIVE
+    assert (found.failure, found.because, found.dnssec, found.differing) == ("", (), None, False)
+    assert found.source is AnswerSource.AUTHORITATIVE
     assert len(found.replies) == 2
 
 
@@ -100,15 +100,15 @@ def test_records_are_found_at_the_end_of_the_chain(
 def test_trouble_names_what_is_wrong_and_whose_words_say_so(
     net: Internet, name: str, trouble: str, words: str, chain: int
 ) -> None:
-    found = look(net, name, "A")
-    assert found.trouble == trouble
-    assert words in because(found.because)
+    found = resolve(net, name, "A")
+    assert found.failure == trouble
+    assert words in cause_words(found.because)
     assert found.records == ()
     assert len(found.chain) == chain
 
 
 def test_a_server_that_lags_behind_is_seen(net: Internet) -> None:
-    found = look(net, "www.lagging.example", "A")
+    found = resolve(net, "www.lagging.example", "A")
     assert found.differing
     assert {each.server: each.records for each in found.replies} == {
         f"ns1.lagging.example ({net.at(FIRST)})": ("192.0.2.10",),
@@ -118,13 +118,16 @@ def test_a_server_that_lags_behind_is_seen(net: Internet) -> None:
 
 @pytest.mark.parametrize(
     ("name", "number", "kind"),
-    [("www.half-lame.example", LAME, Kind.REFUSED), ("www.half-gone.example", NOBODY, Kind.SILENT)],
+    [
+        ("www.half-lame.example", LAME, ReplyKind.REFUSED),
+        ("www.half-gone.example", NOBODY, ReplyKind.SILENT),
+    ],
 )
 def test_one_server_that_does_not_serve_is_told_and_harms_nothing(
-    net: Internet, name: str, number: int, kind: Kind
+    net: Internet, name: str, number: int, kind: ReplyKind
 ) -> None:
-    found = look(net, name, "A")
-    assert (found.records, found.trouble, found.differing) == (("192.0.2.10",), "", False)
+    found = resolve(net, name, "A")
+    assert (found.records, found.failure, found.differing) == (("192.0.2.10",), "", False)
     [wrong] = [each for each in found.replies if net.at(number) in each.server]
     assert wrong.kind is kind
 
@@ -144,13 +147,13 @@ def test_one_server_that_does_not_serve_is_told_and_harms_nothing(
     ],
 )
 def test_what_is_wrong_with_the_signatures_is_told(net: Internet, name: str, dnssec: str) -> None:
-    found = look(net, name, "A")
+    found = resolve(net, name, "A")
     assert dnssec in why(found.dnssec)
     assert bool(found.dnssec) == bool(dnssec)
 
 
 def test_an_answer_that_does_not_fit_into_a_datagram_comes_over_tcp(net: Internet) -> None:
-    assert len(look(net, "many.shop.example", "A").records) == 99
+    assert len(resolve(net, "many.shop.example", "A").records) == 99
 
 
 def test_a_zone_is_told_with_every_server(net: Internet) -> None:
@@ -165,7 +168,7 @@ def test_a_zone_is_told_with_every_server(net: Internet) -> None:
 
 def test_servers_that_only_the_zone_itself_names_are_among_all(net: Internet) -> None:
     name = "www.hidden.example"
-    assert len(look(net, name, "A").replies) == 1
+    assert len(resolve(net, name, "A").replies) == 1
     assert len(asyncio.run(resolving(net).led(name, "A")).replies) == 2
 
 
@@ -173,14 +176,14 @@ def test_every_server_is_asked_now_whatever_is_kept(net: Internet) -> None:
     name = "_acme-challenge.dynamic.example"
     asking = resolving(net)
 
-    async def both() -> tuple[Found, list[tuple[str, ...]]]:
-        await asking.look(name, "TXT")
+    async def both() -> tuple[LookupResult, list[tuple[str, ...]]]:
+        await asking.resolve(name, "TXT")
         net.server.set(name, "TXT", '"first"', address=net.at(FIRST))
         replies = (await asking.led(name, "TXT")).replies
-        return await asking.look(name, "TXT"), [each.records for each in replies]
+        return await asking.resolve(name, "TXT"), [each.records for each in replies]
 
     kept, now = asyncio.run(both())
-    assert (kept.records, kept.trouble) == ((), Trouble.NX_DOMAIN)
+    assert (kept.records, kept.failure) == ((), LookupFailure.NX_DOMAIN)
     assert now == [("first",), ()]
 
 
@@ -195,19 +198,19 @@ def test_every_server_is_asked_for_the_name_at_the_end_of_the_chain(net: Interne
 
 def test_what_is_kept_serves_the_next_event_loop(net: Internet) -> None:
     asking = resolving(net)
-    first = asyncio.run(asking.look("www.shop.example", "A"))
+    first = asyncio.run(asking.resolve("www.shop.example", "A"))
     asked = asking.asking.asked
-    assert asyncio.run(asking.look("www.shop.example", "A")) == first
+    assert asyncio.run(asking.resolve("www.shop.example", "A")) == first
     assert asking.asking.asked == asked
-    asyncio.run(asking.look("www.shop.example", "AAAA"))
+    asyncio.run(asking.resolve("www.shop.example", "AAAA"))
     assert asking.asking.asked == asked + 2  # the way to the zone is known
 
 
 def test_the_same_question_at_the_same_time_is_asked_once(net: Internet) -> None:
     asking = resolving(net)
 
-    async def many() -> list[Found]:
-        return await asyncio.gather(*(asking.look("www.shop.example", "A") for _ in range(20)))
+    async def many() -> list[LookupResult]:
+        return await asyncio.gather(*(asking.resolve("www.shop.example", "A") for _ in range(20)))
 
     found = asyncio.run(many())
     assert len(set(found)) == 1

@@ -21,8 +21,8 @@ from dns.rdtypes.ANY.DNSKEY import DNSKEY
 from dns.rrset import RRset
 
 from proxygen.dns import signatures
-from proxygen.dns.answers import Found
-from proxygen.dns.resolver import Resolving
+from proxygen.dns.answers import LookupResult
+from proxygen.dns.resolver import Resolver
 from tests.causes import why
 from tests.dns.scripted import Says, Scripted, answer, asked_for, delegating, rooting
 
@@ -113,10 +113,10 @@ def zone() -> World:
 
 
 @pytest.fixture
-def verdict(network: str, port: int, zone: World) -> Callable[..., Found]:
+def verdict(network: str, port: int, zone: World) -> Callable[..., LookupResult]:
     """Return what looks at a zone below a signed registry with these DS records."""
 
-    def look(*ds: str, rdtype: str = "A", second: World | None = None) -> Found:
+    def look(*ds: str, rdtype: str = "A", second: World | None = None) -> LookupResult:
         at = f"{network}1"
         hosts = {"ns1.a.example": f"{network}2", "ns2.a.example": f"{network}3"}
         records = ds or (zone.signer.ds,)
@@ -128,8 +128,8 @@ def verdict(network: str, port: int, zone: World) -> Callable[..., Found]:
             f"{network}3": (second or zone).says(),
         }
         with Scripted(port, servers):
-            asking = Resolving(roots=(at,), port=port, patience=0.5, system=lambda: ())
-            return asyncio.run(asking.look("a.example", rdtype))
+            asking = Resolver(roots=(at,), port=port, patience=0.5, system=lambda: ())
+            return asyncio.run(asking.resolve("a.example", rdtype))
 
     return look
 
@@ -157,50 +157,54 @@ class Registry:
         return says
 
 
-def test_what_is_signed_right_is_fine(zone: World, verdict: Callable[..., Found]) -> None:
+def test_what_is_signed_right_is_fine(zone: World, verdict: Callable[..., LookupResult]) -> None:
     found = verdict()
     assert (found.records, found.dnssec) == (("192.0.2.1",), None)
 
 
 @pytest.mark.parametrize("rdtype", ["A", "CAA"])
 def test_an_expired_signature_is_told_with_its_day(
-    zone: World, verdict: Callable[..., Found], rdtype: str
+    zone: World, verdict: Callable[..., LookupResult], rdtype: str
 ) -> None:
     zone.days = (-30, -2)
     day = time.strftime("%Y-%m-%d", time.gmtime(NOW - 2 * DAY))
     assert f"record expired on {day}" in why(verdict(rdtype=rdtype).dnssec)
 
 
-def test_a_signature_of_tomorrow_is_told(zone: World, verdict: Callable[..., Found]) -> None:
+def test_a_signature_of_tomorrow_is_told(zone: World, verdict: Callable[..., LookupResult]) -> None:
     zone.days = (2, 30)
     assert "A record is not valid before" in why(verdict().dnssec)
 
 
-def test_records_without_signature_are_told(zone: World, verdict: Callable[..., Found]) -> None:
+def test_records_without_signature_are_told(
+    zone: World, verdict: Callable[..., LookupResult]
+) -> None:
     zone.unsigned = ("A",)
     assert "the A record is not signed" in why(verdict().dnssec)
 
 
 def test_the_record_that_says_none_must_be_signed_too(
-    zone: World, verdict: Callable[..., Found]
+    zone: World, verdict: Callable[..., LookupResult]
 ) -> None:
     zone.unsigned = ("SOA",)
     assert "the SOA record is not signed" in why(verdict(rdtype="CAA").dnssec)
 
 
 def test_keys_must_be_signed_by_the_one_that_the_parent_names(
-    zone: World, verdict: Callable[..., Found]
+    zone: World, verdict: Callable[..., LookupResult]
 ) -> None:
     zone.unsigned = ("DNSKEY",)
     assert "the DNSKEY record is not signed" in why(verdict().dnssec)
 
 
-def test_a_key_that_is_not_the_zones_is_told(zone: World, verdict: Callable[..., Found]) -> None:
+def test_a_key_that_is_not_the_zones_is_told(
+    zone: World, verdict: Callable[..., LookupResult]
+) -> None:
     zone.by = Signer()
     assert "with a key that is not in the zone" in why(verdict().dnssec)
 
 
-def test_a_wrong_signature_is_told(zone: World, verdict: Callable[..., Found]) -> None:
+def test_a_wrong_signature_is_told(zone: World, verdict: Callable[..., LookupResult]) -> None:
     zone.spoil = lambda rrset: dns.rrset.from_rdata(
         rrset.name, 60, rrset[0].replace(signature=b"\1" * 64)
     )
@@ -208,18 +212,20 @@ def test_a_wrong_signature_is_told(zone: World, verdict: Callable[..., Found]) -
 
 
 def test_a_key_that_no_ds_record_matches_is_told(
-    zone: World, verdict: Callable[..., Found]
+    zone: World, verdict: Callable[..., LookupResult]
 ) -> None:
     found = verdict(Signer().ds)
     assert "no DNSKEY of the zone matches the DS record" in why(found.dnssec)
 
 
-def test_one_ds_record_that_matches_is_enough(zone: World, verdict: Callable[..., Found]) -> None:
+def test_one_ds_record_that_matches_is_enough(
+    zone: World, verdict: Callable[..., LookupResult]
+) -> None:
     assert verdict(Signer().ds, zone.signer.ds).dnssec is None
 
 
 def test_of_algorithms_nobody_knows_there_is_no_verdict(
-    zone: World, verdict: Callable[..., Found]
+    zone: World, verdict: Callable[..., LookupResult]
 ) -> None:
     tag, _, kind, digest = Signer().ds.split(" ", 3)
     assert verdict(f"{tag} 200 {kind} {digest}").dnssec is None
@@ -227,7 +233,7 @@ def test_of_algorithms_nobody_knows_there_is_no_verdict(
 
 
 def test_one_server_with_old_signatures_is_named(
-    zone: World, verdict: Callable[..., Found], network: str
+    zone: World, verdict: Callable[..., LookupResult], network: str
 ) -> None:
     old = World(zone.signer, zone.keys, zone.records, days=(-30, -2))
     found = verdict(second=old)
@@ -244,13 +250,13 @@ def test_below_an_unsigned_delegation_nothing_is_checked(
         "a.example", {"ns.a.example": f"{network}2"}, f"a.example 60 DS {zone.signer.ds}"
     )
     with Scripted(port, {at: rooting(at, below), f"{network}2": zone.says()}):
-        asking = Resolving(roots=(at,), port=port, system=lambda: ())
-        found = asyncio.run(asking.look("a.example", "A"))
+        asking = Resolver(roots=(at,), port=port, system=lambda: ())
+        found = asyncio.run(asking.resolve("a.example", "A"))
     assert (found.records, found.dnssec) == (("192.0.2.1",), None)
 
 
 def test_keys_with_the_same_tag_are_not_all_tried(
-    zone: World, verdict: Callable[..., Found]
+    zone: World, verdict: Callable[..., LookupResult]
 ) -> None:
     """Each try costs time, and anybody can make hundreds of such keys (CVE-2023-50387)."""
     ours, tag = zone.signer.public, dns.dnssec.key_id(zone.signer.public)
@@ -269,7 +275,7 @@ def alike(key: DNSKEY, many: int) -> list[DNSKEY]:
 
 
 def test_of_many_signatures_those_by_keys_of_the_zone_are_tried(
-    zone: World, verdict: Callable[..., Found]
+    zone: World, verdict: Callable[..., LookupResult]
 ) -> None:
     strange = Signer().signature(zone.records["A"])[0]
 

@@ -13,11 +13,11 @@ import dns.message
 import pytest
 from dns.message import Message
 
-from proxygen.dns.answers import Found, Kind, Trouble
-from proxygen.dns.costs import LARGEST, RECORDS, TooHeavy, weighed
+from proxygen.dns.answers import LookupFailure, LookupResult, ReplyKind
+from proxygen.dns.costs import LARGEST, RECORDS, TooHeavy, weigh_message
 from proxygen.dns.questions import Exhausted
-from proxygen.dns.resolver import Resolving
-from proxygen.names.findings import reason
+from proxygen.dns.resolver import Resolver
+from proxygen.names.findings import reason_words
 from tests.causes import why
 from tests.dns.scripted import (
     Says,
@@ -161,12 +161,12 @@ def test_hostile_zones_leave_others_their_share(
 
     says: dict[str, Says] = {f"{network}1": rooting(f"{network}1", registry), f"{network}2": right}
     says |= dict.fromkeys(bad.values(), EVILS[evil])
-    asking = Resolving(roots=(f"{network}1",), port=port, in_flight=50, system=lambda: ())
+    asking = Resolver(roots=(f"{network}1",), port=port, in_flight=50, system=lambda: ())
     names = [f"www.evil{each}.example" for each in range(EVIL)]
     names += [f"www.good{each}.example" for each in range(GOOD)]
 
-    async def good_ones() -> list[Found]:
-        tasks = [asyncio.create_task(asking.look(each, "A")) for each in names]
+    async def good_ones() -> list[LookupResult]:
+        tasks = [asyncio.create_task(asking.resolve(each, "A")) for each in names]
         try:
             return await asyncio.gather(*tasks[EVIL:])
         finally:
@@ -225,8 +225,8 @@ def looped(query: Message) -> bytes:
 )
 def test_what_would_cost_much_is_refused_unread(said: bytes, words: str) -> None:
     with pytest.raises(TooHeavy) as raised:
-        weighed(said, A)
-    assert words in reason(raised.value.why)
+        weigh_message(said, A)
+    assert words in reason_words(raised.value.why)
 
 
 def test_what_is_right_stays_as_it_is() -> None:
@@ -240,16 +240,16 @@ def test_what_is_right_stays_as_it_is() -> None:
             "a.example 60 CAA 0 issue x.test",
         ),
     ).to_wire(max_size=4096)
-    light, weight = weighed(given, A)
+    light, weight = weigh_message(given, A)
     assert light == given
     assert 100 < weight < 160
 
 
 def test_of_what_nobody_reads_nothing_is_parsed() -> None:
     given = answer(query_for(), "a.example 60 MX 1 mail.a.example.").to_wire(max_size=4096)
-    opaque = dns.message.from_wire(weighed(given, A)[0]).answer[0]
+    opaque = dns.message.from_wire(weigh_message(given, A)[0]).answer[0]
     assert opaque.rdtype == 0xFF00
-    assert weighed(given, 15)[0] == given
+    assert weigh_message(given, 15)[0] == given
 
 
 @pytest.mark.parametrize(
@@ -260,17 +260,20 @@ def test_of_what_nobody_reads_nothing_is_parsed() -> None:
         (long_names, None, "longer than allowed"),
     ],
 )
-def test_a_look_says_why_an_answer_was_refused(
+def test_a_lookup_says_why_an_answer_was_refused(
     network: str, port: int, says: Says, stream: Callable[[socket], None] | None, words: str
 ) -> None:
     zone = delegating("a.example", {"ns.a.example": f"{network}2"})
     parts = {f"{network}1": rooting(f"{network}1", zone), f"{network}2": says}
-    asking = Resolving(roots=(f"{network}1",), port=port, system=lambda: ())
+    asking = Resolver(roots=(f"{network}1",), port=port, system=lambda: ())
     with Scripted(port, parts), ExitStack() as stack:
         if stream:
             stack.enter_context(streams(f"{network}2", port, stream))
-        found = asyncio.run(asking.look("a.example", "A"))
-    assert (found.trouble, found.replies[0].kind) == (Trouble.SERVERS_SILENT, Kind.BROKEN)
+        found = asyncio.run(asking.resolve("a.example", "A"))
+    assert (found.failure, found.replies[0].kind) == (
+        LookupFailure.SERVERS_SILENT,
+        ReplyKind.BROKEN,
+    )
     assert words in why(found.replies[0].why)
 
 
@@ -284,7 +287,7 @@ def test_a_zone_that_says_too_much_is_not_asked_on(network: str, port: int) -> N
     zone = delegating("a.example", servers)
     parts: dict[str, Says] = {f"{network}1": rooting(f"{network}1", zone)}
     parts |= dict.fromkeys(servers.values(), says)
-    asking = Resolving(roots=(f"{network}1",), port=port, system=lambda: ())
+    asking = Resolver(roots=(f"{network}1",), port=port, system=lambda: ())
 
     async def several() -> str:
         errand = asking.errand("a.example")

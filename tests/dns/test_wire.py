@@ -18,19 +18,27 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxygen.dns.responses import heard, resolved
+from proxygen.dns.responses import read_response, resolver_reply
 from proxygen.dns.roots import ROOTS
-from proxygen.dns.system import resolvers
-from proxygen.dns.wire import NoAnswer, Question, Said, Server, parsed, query, reason
+from proxygen.dns.system import system_resolvers
+from proxygen.dns.wire import (
+    DnsQuestion,
+    NameServer,
+    NoAnswer,
+    WireReply,
+    network_cause,
+    parse_reply,
+    query_message,
+)
 from proxygen.names.causes import Cause, cause
 from tests.dns.scripted import answer
 
-SERVER = Server("ns.example.net", "192.0.2.1")
+SERVER = NameServer("ns.example.net", "192.0.2.1")
 
 
 def right() -> tuple[dns.message.Message, bytes]:
     """Return a question and a rich answer."""
-    asked = query(Question("www.a.example", "A"))
+    asked = query_message(DnsQuestion("www.a.example", "A"))
     said = answer(
         asked,
         "www.a.example 60 CNAME b.a.example.",
@@ -51,13 +59,13 @@ def test_no_message_is_more_than_wrong(changes: list[tuple[int, int]], data: st.
         changed[2 + place % (len(wire) - 2)] = value
     cut = data.draw(st.integers(2, len(wire)))
     try:
-        message = parsed(bytes(changed[:cut]), asked)
+        message = parse_reply(bytes(changed[:cut]), asked)
     except NoAnswer:
         return
     for rdtype in (dns.rdatatype.A, dns.rdatatype.CNAME, dns.rdatatype.NS):
-        told = heard(Said(SERVER, message), "a.example", "www.a.example", rdtype)
+        told = read_response(WireReply(SERVER, message), "a.example", "www.a.example", rdtype)
         assert all(each.isprintable() for each in told.records)
-    resolved(Said(SERVER, message), "www.a.example", "A")
+    resolver_reply(WireReply(SERVER, message), "www.a.example", "A")
 
 
 @pytest.mark.parametrize(
@@ -68,12 +76,12 @@ def test_no_message_is_more_than_wrong(changes: list[tuple[int, int]], data: st.
     ],
 )
 def test_what_means_something_to_programs_and_shells_is_no_host_name(label: bytes) -> None:
-    asked = query(Question("www.a.example", "A"))
+    asked = query_message(DnsQuestion("www.a.example", "A"))
     said = answer(asked)
     target = dns.name.Name([label, b"test", b""])
     cname = dns.rrset.from_text("www.a.example.", 60, "IN", "CNAME", target.to_text())
     said.answer = [cname]
-    told = heard(Said(SERVER, said), "a.example", "www.a.example", dns.rdatatype.A)
+    told = read_response(WireReply(SERVER, said), "a.example", "www.a.example", dns.rdatatype.A)
     assert (told.target, told.why) == ("", cause("hostless"))
 
 
@@ -86,10 +94,10 @@ def test_there_are_thirteen_root_servers_each_with_two_addresses() -> None:
 def test_the_resolvers_of_this_host_are_read(tmp_path: Path) -> None:
     conf = tmp_path / "resolv.conf"
     conf.write_text("# nameserver 192.0.2.9\nsearch a.example\nnameserver 192.0.2.1\nnameserver\n")
-    assert resolvers(conf) == (("192.0.2.1", 53),)
+    assert system_resolvers(conf) == (("192.0.2.1", 53),)
     conf.write_text("".join(f"nameserver 192.0.2.{number}\n" for number in range(9)))
-    assert len(resolvers(conf)) == 3
-    assert resolvers(tmp_path / "missing") == ()
+    assert len(system_resolvers(conf)) == 3
+    assert system_resolvers(tmp_path / "missing") == ()
 
 
 def test_values_do_not_import_what_looks_up() -> None:
@@ -119,7 +127,7 @@ def test_values_do_not_import_what_looks_up() -> None:
 def test_an_error_of_the_network_has_a_code_and_others_are_told_in_the_systems_words(
     error: OSError, why: Cause
 ) -> None:
-    told = reason(error)
+    told = network_cause(error)
     assert (told.code, told.get("errno")) == (why.code, why.get("errno"))
     if why.get("words") == "its words":
         assert told.get("words") in str(error)

@@ -16,12 +16,12 @@ import pytest
 from proxygen import assemble, registry
 from proxygen.host import templates
 from proxygen.model.layout import Layout
-from proxygen.model.reading import read
+from proxygen.model.reading import read_model
 from proxygen.model.site import Site
 from proxygen.model.sources import Source
 from proxygen.model.views import VIEWS
-from proxygen.observe.services import chosen
-from proxygen.plan.rendering import Installation, installation
+from proxygen.observe.services import chosen_settings
+from proxygen.plan.rendering import Rendering, rendering_of
 from proxygen.services import Facts, Listener
 from proxygen.services.dovecot import DovecotFacts
 from proxygen.services.nginx_facts import NginxFacts
@@ -76,19 +76,19 @@ def source(path: Path) -> Source:
 def site(example: str) -> Site:
     """Return what an example describes."""
     path = HOUSE / "examples" / EXAMPLES[example]
-    find = assemble.including(Layout(Path("/"), path))
+    find = assemble.include_reader(Layout(Path("/"), path))
     main = source(path)
-    return read(main, find, registry.settings(), registry.applications())
+    return read_model(main, find, registry.settings(), registry.applications())
 
 
-def wanted(of: Site, kind: str) -> Installation:
+def wanted(of: Site, kind: str) -> Rendering:
     """Return what a service of that kind should have."""
     name, version, openssl = KNOWN[kind]
     service = registry.services()[name]
-    settings = chosen(service, (of.services or {}).get(name))
+    settings = chosen_settings(service, (of.services or {}).get(name))
     facts = facts_of(name, version, openssl)
     view = VIEWS[service.role](of, bundles(of))
-    return installation(
+    return rendering_of(
         name,
         service.wanted(view, settings, facts, LAYOUT),
         service.pointer(facts.main),
@@ -108,12 +108,12 @@ def facts_of(name: str, version: tuple[int, ...], openssl: tuple[int, ...]) -> F
     return DovecotFacts(*known, openssl=openssl, listeners=LISTENERS[name])
 
 
-def told(found: Installation) -> str:
+def told(found: Rendering) -> str:
     """Return all of an installation as one text."""
     return "\n".join(parts(found))
 
 
-def parts(found: Installation) -> Iterator[str]:
+def parts(found: Rendering) -> Iterator[str]:
     """Yield what a service has, part by part."""
     if found.pointer:
         yield f"==> {found.pointer.path}\n{found.pointer_text}"

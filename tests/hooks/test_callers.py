@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from proxygen.hooks.callers import Brought, recognised
+from proxygen.hooks.callers import ObtainedFiles, recognise_caller
 
 CERTBOT = {
     "RENEWED_LINEAGE": "/etc/letsencrypt/live/a.example",
@@ -35,9 +35,9 @@ ACME_SH = {
 }
 
 
-def brought(client: str, certificate: str, key: str, *chain: str) -> Brought:
+def obtained_files(client: str, certificate: str, key: str, *chain: str) -> ObtainedFiles:
     """Return what a client brings."""
-    return Brought(client, Path(certificate), Path(key), tuple(map(Path, chain)))
+    return ObtainedFiles(client, Path(certificate), Path(key), tuple(map(Path, chain)))
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def brought(client: str, certificate: str, key: str, *chain: str) -> Brought:
     [
         pytest.param(
             CERTBOT,
-            brought(
+            obtained_files(
                 "certbot",
                 "/etc/letsencrypt/live/a.example/fullchain.pem",
                 "/etc/letsencrypt/live/a.example/privkey.pem",
@@ -54,12 +54,14 @@ def brought(client: str, certificate: str, key: str, *chain: str) -> Brought:
         ),
         pytest.param(
             LEGO_4,
-            brought("lego", "/l/certificates/a.example.crt", "/l/certificates/a.example.key"),
+            obtained_files(
+                "lego", "/l/certificates/a.example.crt", "/l/certificates/a.example.key"
+            ),
             id="lego 4",
         ),
         pytest.param(
             LEGO_5,
-            brought(
+            obtained_files(
                 "lego",
                 "/l/certificates/a.example.crt",
                 "/l/certificates/a.example.key",
@@ -69,7 +71,7 @@ def brought(client: str, certificate: str, key: str, *chain: str) -> Brought:
         ),
         pytest.param(
             ACME_SH,
-            brought(
+            obtained_files(
                 "acme.sh",
                 "/a/a.example_ecc/a.example.cer",
                 "/a/a.example_ecc/a.example.key",
@@ -86,5 +88,5 @@ def brought(client: str, certificate: str, key: str, *chain: str) -> Brought:
         pytest.param({"RENEWED_DOMAINS": "a", "FAILED_DOMAINS": ""}, None, id="a post hook"),
     ],
 )
-def test_the_caller_is_recognised(environment: dict[str, str], found: Brought | None) -> None:
-    assert recognised(environment) == found
+def test_the_caller_is_recognised(environment: dict[str, str], found: ObtainedFiles | None) -> None:
+    assert recognise_caller(environment) == found

@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from proxygen.host import addresses
-from proxygen.host.addresses import AT_ONCE, UNANSWERED, Addresses, system
+from proxygen.host.addresses import AT_ONCE, UNANSWERED, Addresses, system_addresses
 
 
 def test_names_are_answered_with_addresses_or_with_why_not() -> None:
@@ -25,8 +25,8 @@ def test_names_are_answered_with_addresses_or_with_why_not() -> None:
 
 
 def test_the_system_is_asked_as_nginx_asks_it() -> None:
-    assert "127.0.0.1" in system("localhost")
-    assert system("2130706433") == ("127.0.0.1",)
+    assert "127.0.0.1" in system_addresses("localhost")
+    assert system_addresses("2130706433") == ("127.0.0.1",)
 
 
 @pytest.mark.parametrize("name", ["a..b", f"{'x' * 64}.example", "x" * 252])

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from proxygen.errors import ServiceError
-from proxygen.host.executables import Found, found, target
+from proxygen.host.executables import Executables, executable_target, find_executables
 
 
 @pytest.fixture
@@ -30,11 +30,11 @@ def test_programs_come_in_the_order_of_their_names(folder: Path) -> None:
     names = ("20-second", "10-first.sh", "Z", "a.py")
     for name in names:
         program(folder / name)
-    assert [each.name for each in found(folder).programs] == sorted(names)
+    assert [each.name for each in find_executables(folder).programs] == sorted(names)
 
 
 def test_no_folder_and_an_empty_one_are_no_programs(folder: Path) -> None:
-    assert found(folder) == found(folder / "missing") == Found()
+    assert find_executables(folder) == find_executables(folder / "missing") == Executables()
 
 
 @pytest.mark.parametrize(
@@ -43,13 +43,13 @@ def test_no_folder_and_an_empty_one_are_no_programs(folder: Path) -> None:
 )
 def test_what_editors_and_packages_leave_is_no_program(folder: Path, name: str) -> None:
     program(folder / name)
-    assert found(folder) == Found()
+    assert find_executables(folder) == Executables()
 
 
 def test_a_file_that_is_not_executable_is_told(folder: Path) -> None:
     program(folder / "x", 0o644)
     (folder / "below").mkdir()
-    answer = found(folder)
+    answer = find_executables(folder)
     assert not answer.programs
     (warning,) = answer.warnings
     assert f"{folder / 'x'} is not run: it is not executable" in warning
@@ -59,7 +59,7 @@ def test_a_file_that_is_not_executable_is_told(folder: Path) -> None:
 def test_a_program_that_others_may_change_is_refused(folder: Path, mode: int) -> None:
     program(folder / "evil", mode)
     good = program(folder / "good")
-    answer = found(folder)
+    answer = find_executables(folder)
     assert answer.programs == (good,)
     assert f"mode {mode:04o}" in answer.warnings[0]
 
@@ -68,7 +68,7 @@ def test_a_program_that_others_may_change_is_refused(folder: Path, mode: int) ->
 def test_a_folder_that_others_may_change_is_refused_whole(folder: Path, which: str) -> None:
     program(folder / "x")
     (folder.parents[1] / which).chmod(0o777)
-    answer = found(folder)
+    answer = find_executables(folder)
     assert not answer.programs
     assert "chmod go-w" in answer.warnings[0]
 
@@ -78,13 +78,13 @@ def test_a_link_is_judged_by_where_it_leads(folder: Path, tmp_path: Path) -> Non
     outside.mkdir()
     link = folder / "x"
     link.symlink_to(program(outside / "x"))
-    assert found(folder).programs == (link,)
+    assert find_executables(folder).programs == (link,)
     outside.chmod(0o777)
-    assert "users other than its owner" in found(folder).warnings[0]
+    assert "users other than its owner" in find_executables(folder).warnings[0]
     outside.chmod(0o755)
-    assert target(link) == outside / "x"
+    assert executable_target(link) == outside / "x"
     (outside / "x").unlink()
-    assert "No such file" in found(folder).warnings[0]
+    assert "No such file" in find_executables(folder).warnings[0]
 
 
 @pytest.mark.parametrize("above", ["a", "a/b"])
@@ -98,13 +98,13 @@ def test_every_folder_on_the_way_counts(tmp_path: Path, above: str, linked: bool
     if linked:
         path = place / "x"
         path.symlink_to(deep / "x")
-    assert found(path.parent).programs == (path,)
+    assert find_executables(path.parent).programs == (path,)
     (tmp_path / above).chmod(0o777)
-    refused = found(path.parent)
+    refused = find_executables(path.parent)
     assert not refused.programs
     assert f"users other than its owner may write to {tmp_path / above} " in refused.warnings[0]
     with pytest.raises(ServiceError, match="users other than its owner"):
-        target(path)
+        executable_target(path)
 
 
 def test_a_link_on_the_way_through_a_folder_of_others_counts(tmp_path: Path) -> None:
@@ -114,15 +114,15 @@ def test_a_link_on_the_way_through_a_folder_of_others_counts(tmp_path: Path) -> 
     program(real / "x")
     (open_one / "x").symlink_to(real / "x")
     (folder / "x").symlink_to(Path("..") / "open" / "x")
-    assert target(folder / "x") == real / "x"
+    assert executable_target(folder / "x") == real / "x"
     open_one.chmod(0o777)
-    assert f"may write to {open_one}" in found(folder).warnings[0]
+    assert f"may write to {open_one}" in find_executables(folder).warnings[0]
 
 
 def test_links_in_a_circle_are_told(folder: Path) -> None:
     (folder / "x").symlink_to("y")
     (folder / "y").symlink_to("x")
-    answer = found(folder)
+    answer = find_executables(folder)
     assert not answer.programs
     assert "Too many levels of symbolic links" in answer.warnings[0]
 
@@ -133,9 +133,9 @@ def test_a_sticky_folder_above_is_no_danger_but_that_of_the_program_is(tmp_path:
     inner.mkdir(parents=True)
     sticky.chmod(0o1777)
     path = program(inner / "x")
-    assert found(inner).programs == (path,)
+    assert find_executables(inner).programs == (path,)
     inner.chmod(0o1777)
-    assert "no hook is run" in found(inner).warnings[0]
+    assert "no hook is run" in find_executables(inner).warnings[0]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
@@ -143,10 +143,10 @@ def test_a_link_of_another_user_is_refused(folder: Path, tmp_path: Path) -> None
     link = folder / "x"
     link.symlink_to(program(tmp_path / "x"))
     os.chown(link, 12345, 12345, follow_symlinks=False)
-    assert "another user" in found(folder).warnings[0]
+    assert "another user" in find_executables(folder).warnings[0]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
 def test_a_program_of_another_user_is_refused(folder: Path) -> None:
     os.chown(program(folder / "x"), 12345, 12345)
-    assert "another user" in found(folder).warnings[0]
+    assert "another user" in find_executables(folder).warnings[0]

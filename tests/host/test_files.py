@@ -112,7 +112,7 @@ def test_nothing_is_opened_before_it_is_known_to_be_a_regular_file_worth_reading
         assert caught.value.strerror
         assert caught.value.filename == str(path) or kind == "loop"
     if kind != "giant":
-        assert files.added(path, 0) == ""
+        assert files.read_added(path, 0) == ""
     assert flags
     assert all(flag & os.O_PATH for flag in flags)
 
@@ -366,11 +366,11 @@ def test_a_file_in_the_place_of_a_folder_is_an_error(tmp_path: Path) -> None:
 def test_a_link_is_replaced_in_one_rename(tmp_path: Path) -> None:
     files.link(tmp_path / "current", "one")
     files.link(tmp_path / "current", "two")
-    assert files.linked(tmp_path / "current") == "two"
+    assert files.link_target(tmp_path / "current") == "two"
     assert files.names(tmp_path) == ["current"]
-    assert files.linked(tmp_path / "missing") is None
+    assert files.link_target(tmp_path / "missing") is None
     (tmp_path / "file").touch()
-    assert files.linked(tmp_path / "file") is None
+    assert files.link_target(tmp_path / "file") is None
 
 
 def test_removing_a_link_leaves_what_it_leads_to(tmp_path: Path) -> None:
@@ -390,7 +390,7 @@ def test_a_temporary_file_is_private_and_goes_also_after_an_error(
     tmp_path: Path, umask: int
 ) -> None:
     file = tmp_path / "file"
-    with pytest.raises(ZeroDivisionError), files.temporarily(file, "x") as path:  # noqa: PT012
+    with pytest.raises(ZeroDivisionError), files.temporary_file(file, "x") as path:  # noqa: PT012
         assert (mode(path), path.read_text()) == (0o600, "x")
         raise ZeroDivisionError
     assert files.names(tmp_path) == []
@@ -420,7 +420,7 @@ def test_a_new_file_takes_no_other_ones_place(tmp_path: Path, target: str) -> No
 @pytest.mark.parametrize("text", [b"", b"[]", b"{", b"\xff", b"[" * 100_000, b'{"a":' * 100_000])
 def test_a_damaged_note_is_an_empty_one(tmp_path: Path, text: bytes) -> None:
     (tmp_path / "note").write_bytes(text)
-    assert files.noted(tmp_path / "note") == {}
+    assert files.read_note(tmp_path / "note") == {}
 
 
 def test_what_is_read_within_a_folder_stands_there_wherever_links_lead(tmp_path: Path) -> None:

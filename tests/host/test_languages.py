@@ -23,16 +23,16 @@ def placeholders(phrase: str) -> set[str]:
 
 
 def test_each_language_of_the_model_is_a_file_and_each_file_a_language_of_the_model() -> None:
-    assert languages.known() == tuple(sorted(get_args(Language)))
+    assert languages.known_codes() == tuple(sorted(get_args(Language)))
 
 
-@pytest.mark.parametrize("code", languages.known())
+@pytest.mark.parametrize("code", languages.known_codes())
 def test_every_language_has_the_same_keys(code: str) -> None:
     found = languages.load(code).phrases
     assert {key for key in found if code != "en" or key in ENGLISH} == ENGLISH.keys()
 
 
-@pytest.mark.parametrize("code", languages.known())
+@pytest.mark.parametrize("code", languages.known_codes())
 @pytest.mark.parametrize("key", ENGLISH)
 def test_every_phrase_says_something_with_the_same_placeholders(code: str, key: str) -> None:
     phrase = languages.load(code).phrases[key]
@@ -44,7 +44,7 @@ def test_every_phrase_says_something_with_the_same_placeholders(code: str, key: 
         assert placeholders(phrase) == same
 
 
-@pytest.mark.parametrize("code", [each for each in languages.known() if each != "en"])
+@pytest.mark.parametrize("code", [each for each in languages.known_codes() if each != "en"])
 def test_no_sentence_was_left_in_english(code: str) -> None:
     phrases = languages.load(code).phrases
     assert not [key for key, each in ENGLISH.items() if len(each) > 25 and phrases[key] == each]

@@ -43,12 +43,12 @@ def record(name: str, level: int = logging.INFO, **fields: object) -> logging.Lo
     ],
 )
 def test_values_are_quoted_where_they_hold_anything_unusual(value: object, shown: str) -> None:
-    line = logs.Lines(journal=True).format(record("round_begun", because=value))
+    line = logs.LogfmtFormatter(journal=True).format(record("round_begun", because=value))
     assert line == f"<6>round_begun because={shown}"
 
 
 def test_nothing_from_outside_can_forge_a_line_or_a_field() -> None:
-    line = logs.Lines(journal=True).format(record("failed", owner=HOSTILE, what="said"))
+    line = logs.LogfmtFormatter(journal=True).format(record("failed", owner=HOSTILE, what="said"))
     assert line.isprintable()
     assert line.startswith('<6>failed owner="x\\n<0>forged owner=b \\"')
     assert line.endswith(' end" what=said')
@@ -56,7 +56,7 @@ def test_nothing_from_outside_can_forge_a_line_or_a_field() -> None:
 
 def test_json_is_one_ascii_object_a_line() -> None:
     fields: dict[str, Any] = {"owner": HOSTILE, "steps": 3, "because": ("a", "b"), "none": None}
-    line = logs.Objects(journal=False).format(record("failed", logging.WARNING, **fields))
+    line = logs.JsonFormatter(journal=False).format(record("failed", logging.WARNING, **fields))
     assert line.isascii()
     assert "\n" not in line
     assert json.loads(line) == {
@@ -70,11 +70,14 @@ def test_json_is_one_ascii_object_a_line() -> None:
 
 
 def test_an_endless_value_is_bounded() -> None:
-    assert len(logs.Lines(journal=True).format(record("failed", what="x" * 10**6))) < 48 * 1024
+    assert (
+        len(logs.LogfmtFormatter(journal=True).format(record("failed", what="x" * 10**6)))
+        < 48 * 1024
+    )
 
 
 def test_a_line_for_people_begins_with_time_and_level() -> None:
-    line = logs.Lines(journal=False).format(record("stopped", logging.ERROR))
+    line = logs.LogfmtFormatter(journal=False).format(record("stopped", logging.ERROR))
     assert line == "2027-01-15T08:00:00.250+00:00 error stopped"
 
 

@@ -19,11 +19,11 @@ def test_garbage_that_was_spared_while_it_was_none_is_collected_the_next_time() 
     node = Node()
     gone = weakref.ref(node)
     try:
-        memory.settle()
+        memory.settle_memory()
         assert gc.get_freeze_count()
         del node
         assert gone() is not None
-        memory.settle()
+        memory.settle_memory()
         assert gone() is None
     finally:
         gc.unfreeze()

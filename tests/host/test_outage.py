@@ -56,18 +56,18 @@ def test_a_disk_that_takes_nothing_is_no_reason_to_fail(layout: Layout) -> None:
     layout.var.parent.mkdir(parents=True)
     layout.var.write_text("in the way")
     outage.note_contact(layout, CONTACT)
-    outage.over(layout)
+    outage.note_end(layout)
 
 
 def test_an_outage_that_is_over_is_told_no_more(layout: Layout) -> None:
-    outage.over(layout)
+    outage.note_end(layout)
     layout.outage.mkdir(parents=True)
     (layout.outage / "told").touch()
-    outage.over(layout)
+    outage.note_end(layout)
     assert not (layout.outage / "told").exists()
 
 
 def test_whatever_stands_for_a_mail_that_was_sent_goes(layout: Layout) -> None:
     (layout.outage / "told/by").mkdir(parents=True)
-    outage.over(layout)
+    outage.note_end(layout)
     assert not (layout.outage / "told").exists()

@@ -204,8 +204,8 @@ def test_programs_are_found_without_the_callers_path(
     (tmp_path / "sh").symlink_to("/bin/true")
     (tmp_path / "no-such-program").symlink_to("/bin/true")
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert processes.found(("no-such-program", "sh")) in {"/usr/bin/sh", "/bin/sh"}
-    assert processes.found(("no-such-program",)) is None
+    assert processes.find_program(("no-such-program", "sh")) in {"/usr/bin/sh", "/bin/sh"}
+    assert processes.find_program(("no-such-program",)) is None
 
 
 # The master process of a pid file.

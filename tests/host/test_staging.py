@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from proxygen.errors import ServiceError
-from proxygen.host.staging import ASKED, PREFIX, copied, included
+from proxygen.host.staging import ASKED, PREFIX, copied_folder, main_leading_to
 from proxygen.services import Pointer, dovecot, nginx
 
 GENERATION = Path("/var/lib/proxygen/live/nginx/generations/new")
@@ -33,7 +33,7 @@ def staged(etc: Path, text: str, target: Path | None = GENERATION) -> str:
     main = etc / "nginx.conf"
     main.write_text(text)
     before = snapshot(etc)
-    with included(main, web(etc), target) as path:
+    with main_leading_to(main, web(etc), target) as path:
         found = path.read_text()
         assert path.parent == main.parent  # relative paths keep their meaning
     assert snapshot(etc) == before
@@ -80,7 +80,7 @@ def test_copies_of_a_killed_run_go_when_the_next_ones_are_made(tmp_path: Path) -
     for each in (left, used):
         each.mkdir(parents=True)
         (each / "sasl_passwd").write_text("a secret\n")
-    with copied(main, live / "check"):
+    with copied_folder(main, live / "check"):
         assert not left.exists()
         assert used.exists()
 
@@ -139,7 +139,7 @@ def test_a_nested_include_is_spelled_out_in_a_copy_of_its_file(etc: Path) -> Non
     main.write_text("http { include mime.types; include http.conf; }")
     (etc / "mime.types").write_text("types {}\n")
     before = snapshot(etc)
-    with included(main, web(etc), GENERATION) as path:
+    with main_leading_to(main, web(etc), GENERATION) as path:
         copy = etc / f"{PREFIX}http.conf"
         assert path.read_text() == f"http {{ include mime.types; include {copy}; }}"
         assert copy.read_text().startswith(OURS)
@@ -176,7 +176,7 @@ def test_an_error_while_it_is_checked_leaves_nothing_behind(etc: Path) -> None:
     main = etc / "nginx.conf"
     main.write_text("http { include conf.d/*.conf; }")
     before = snapshot(etc)
-    with pytest.raises(ZeroDivisionError), included(main, web(etc), GENERATION):
+    with pytest.raises(ZeroDivisionError), main_leading_to(main, web(etc), GENERATION):
         raise ZeroDivisionError
     assert snapshot(etc) == before
 
@@ -186,7 +186,7 @@ def test_what_a_killed_run_left_is_replaced_and_removed(etc: Path) -> None:
     rest.write_text("half")
     main = etc / "nginx.conf"
     main.write_text("http { include conf.d/*.conf; }")
-    with included(main, web(etc), GENERATION) as path:
+    with main_leading_to(main, web(etc), GENERATION) as path:
         assert path == rest
         assert OURS in path.read_text()
     assert not rest.exists()
@@ -197,7 +197,7 @@ def test_dovecot_includes_are_below_the_file_that_includes(etc: Path) -> None:
     pointer = dovecot.pointer(main)
     main.write_text("# !include conf.d/*.conf\nprotocols = imap\n!include conf.d/*.conf\n")
     before = snapshot(etc)
-    with included(main, pointer, GENERATION) as path:
+    with main_leading_to(main, pointer, GENERATION) as path:
         found = path.read_text().splitlines()
     assert snapshot(etc) == before
     assert found[:2] == ["# !include conf.d/*.conf", "protocols = imap"]
@@ -214,7 +214,7 @@ def test_the_copy_of_a_folder_is_private_and_goes(tmp_path: Path) -> None:
         (main.parent / name).write_text(name)
     (main.parent / "sub").mkdir()
     stage = tmp_path / "stage"
-    with pytest.raises(ZeroDivisionError), copied(main, stage) as path:  # noqa: PT012
+    with pytest.raises(ZeroDivisionError), copied_folder(main, stage) as path:  # noqa: PT012
         assert path == stage / "main.cf"
         assert {each.name for each in stage.iterdir()} == {"main.cf", "master.cf", "aliases"}
         assert stage.stat().st_mode & 0o777 == 0o700

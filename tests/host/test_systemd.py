@@ -27,7 +27,7 @@ def listening(
 
 def test_every_state_arrives_as_one_datagram(listening: tuple[str, socket.socket]) -> None:
     address, bound = listening
-    manager = systemd.manager({"NOTIFY_SOCKET": address})
+    manager = systemd.service_manager({"NOTIFY_SOCKET": address})
     manager.ready()
     manager.status("10,000 domains\nREADY=1\x1b[2J")
     manager.alive()
@@ -39,7 +39,7 @@ def test_every_state_arrives_as_one_datagram(listening: tuple[str, socket.socket
 def test_reloading_says_when_it_began(listening: tuple[str, socket.socket]) -> None:
     address, bound = listening
     before = time.monotonic_ns() // 1000
-    systemd.manager({"NOTIFY_SOCKET": address}).reloading()
+    systemd.service_manager({"NOTIFY_SOCKET": address}).reloading()
     first, second = bound.recv(4096).decode().split("\n")
     assert first == "RELOADING=1"
     name, _, value = second.partition("=")
@@ -50,13 +50,13 @@ def test_reloading_says_when_it_began(listening: tuple[str, socket.socket]) -> N
 @pytest.mark.parametrize("address", ["", "@", "relative", "vsock:2:1", None])
 def test_without_a_usable_address_nobody_is_told(address: str | None) -> None:
     environment = {} if address is None else {"NOTIFY_SOCKET": address}
-    manager = systemd.manager(environment)
+    manager = systemd.service_manager(environment)
     assert manager.address is None
     manager.ready()
 
 
 def test_a_manager_that_is_gone_is_no_trouble(tmp_path: Path) -> None:
-    systemd.manager({"NOTIFY_SOCKET": str(tmp_path / "nobody")}).ready()
+    systemd.service_manager({"NOTIFY_SOCKET": str(tmp_path / "nobody")}).ready()
 
 
 @pytest.mark.parametrize(
@@ -78,4 +78,4 @@ def test_a_manager_that_is_gone_is_no_trouble(tmp_path: Path) -> None:
 def test_a_sign_of_life_is_expected_of_us_alone(
     environment: dict[str, str], patience: float | None
 ) -> None:
-    assert systemd.manager(environment).patience == patience
+    assert systemd.service_manager(environment).patience == patience

@@ -10,7 +10,7 @@ from jinja2.defaults import DEFAULT_FILTERS
 
 from proxygen.errors import ServiceError
 from proxygen.host import templates
-from proxygen.plan.render import render
+from proxygen.plan.render import render_template
 from proxygen.services import Rendered
 
 
@@ -36,9 +36,9 @@ def test_an_override_that_cannot_be_read_is_told_with_its_path(tmp_path: Path) -
         ("postfix/main.cf.j2", "it is a pipe, not a regular file"),
     ):
         with pytest.raises(ServiceError, match=f"cannot be read: {words}") as caught:
-            render(found, Rendered(name, "x", {}))
+            render_template(found, Rendered(name, "x", {}))
         assert str(caught.value.where) == f"{tmp_path / name}:1"
-    assert found.templates["nginx/stranger.conf.j2"].text
+    assert found.templates["nginx/unknown_name.conf.j2"].text
 
 
 def test_the_same_texts_are_the_former_templates_compiled_already(tmp_path: Path) -> None:
@@ -56,7 +56,9 @@ def test_no_filter_needs_a_file_where_none_can_be_opened(tmp_path: Path, name: s
     (tmp_path / "nginx").mkdir()
     (tmp_path / "nginx/one.conf.j2").write_text(f"{{{{ ('a &amp; <b> é'|{name})|string|length }}}}")
     try:
-        assert render(templates.load(tmp_path), Rendered("nginx/one.conf.j2", "x", {})).isdigit()
+        assert render_template(
+            templates.load(tmp_path), Rendered("nginx/one.conf.j2", "x", {})
+        ).isdigit()
     except ServiceError as error:  # a filter that wants something else
         words = str(error)
         assert not any(each in words for each in ("open files", "No module", "can't load", "/lib/"))
@@ -77,4 +79,4 @@ def test_no_codec_needs_a_file_where_none_can_be_opened(
     (tmp_path / "nginx").mkdir()
     (tmp_path / "nginx/one.conf.j2").write_text(f"{{{{ {text}|length }}}}")
     given = templates.load(tmp_path)
-    assert render(given, Rendered("nginx/one.conf.j2", "x", {})) == length
+    assert render_template(given, Rendered("nginx/one.conf.j2", "x", {})) == length

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from proxygen.host.trust import roots
+from proxygen.host.trust import system_roots
 from tests import certificates
 from tests.certificates import openssl, pem
 
@@ -24,7 +24,7 @@ def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_those_of_the_file_are_found(nowhere: Path) -> None:
     one, two = certificates.root(), certificates.root()
     (nowhere.parent / "roots.pem").write_bytes(pem(one.certificate, two.certificate))
-    assert set(roots()) == {one.certificate, two.certificate}
+    assert set(system_roots()) == {one.certificate, two.certificate}
 
 
 def test_those_of_the_folder_are_found_where_there_is_no_file(nowhere: Path) -> None:
@@ -32,10 +32,10 @@ def test_those_of_the_folder_are_found_where_there_is_no_file(nowhere: Path) -> 
     (nowhere / "ours.pem").write_bytes(pem(own.certificate))
     (nowhere / "00000000.0").write_text("no certificate")
     openssl("rehash", nowhere)
-    assert roots() == (own.certificate,)
+    assert system_roots() == (own.certificate,)
 
 
 def test_a_system_that_trusts_nobody_has_none(nowhere: Path) -> None:
-    assert roots() == ()
+    assert system_roots() == ()
     nowhere.rmdir()
-    assert roots() == ()
+    assert system_roots() == ()

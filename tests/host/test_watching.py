@@ -34,7 +34,7 @@ class Sleeper:
 
     def again(self) -> None:
         """Look at the same again, as the loop does after each event."""
-        self.watching.look_at(self.files, self.folders)
+        self.watching.watch(self.files, self.folders)
 
     def wakes(self, act: Callable[[], object]) -> bool:
         """Return whether something wakes; what came before does not count."""
@@ -286,9 +286,7 @@ def test_after_a_burst_of_thousands_of_events_changes_still_wake(
     assert sleeper.wakes(lambda: (folder / "last.yaml").write_text("x"))
 
 
-def test_when_the_kernel_forgot_events_everything_is_looked_at(
-    sleeper: Sleeper, model: Path
-) -> None:
+def test_when_the_kernel_forgot_events_everything_is_read(sleeper: Sleeper, model: Path) -> None:
     sleeper.look_at((model,))
     assert sleeper.wakes(sleeper.watching.on_queue_overflow)
     before = dict(sleeper.watching.descriptors)
@@ -345,14 +343,14 @@ def test_an_overflow_of_the_kernels_queue_has_everything_looked_at(
 def test_closing_ends_the_thread_and_leaves_no_descriptor_open(tmp_path: Path) -> None:
     before = set(Path("/proc/self/fd").iterdir())
     watching = Watching(lambda: None, lambda _: None)
-    watching.look_at(frozenset({str(tmp_path / "model.yaml")}), frozenset())
+    watching.watch(frozenset({str(tmp_path / "model.yaml")}), frozenset())
     reader = watching.reader
     assert reader
     watching.close()
     until(lambda: not reader.is_alive(), "the end of the thread")
     assert set(Path("/proc/self/fd").iterdir()) <= before
     watching.close()
-    watching.look_at(frozenset({str(tmp_path / "other.yaml")}), frozenset())
+    watching.watch(frozenset({str(tmp_path / "other.yaml")}), frozenset())
     assert not watching.blind
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from proxygen.importing import DNS, STANDALONE, acme_sh, certbot, dehydrated, lego, mod_md
-from proxygen.importing.reading import LARGEST, MOST_VARIABLES, ClientFiles, expanded
+from proxygen.importing.reading import LARGEST, MOST_VARIABLES, ClientFiles, expand_variables
 
 LE = "https://acme-v02.api.letsencrypt.org/directory"
 ZERO = "https://acme.zerossl.com/v2/DV90"
@@ -171,7 +171,7 @@ def test_dehydrated_s_config_is_data(tmp_path: Path) -> None:
 def test_a_value_of_a_shell_is_taken_where_nothing_is_executed(
     written: str, value: str | None
 ) -> None:
-    assert expanded(written, {"A": "/x"}) == value
+    assert expand_variables(written, {"A": "/x"}) == value
 
 
 def test_values_of_a_shell_are_bounded(tmp_path: Path) -> None:
@@ -183,7 +183,7 @@ def test_values_of_a_shell_are_bounded(tmp_path: Path) -> None:
     assert found["C"] == "c"
     assert len(found) == MOST_VARIABLES
     assert "variables" in reading.troubles[0]
-    assert expanded("$A" * 100_000, {"A": "x" * 4000}) is None
+    assert expand_variables("$A" * 100_000, {"A": "x" * 4000}) is None
 
 
 def test_acme_sh_tells_both_kinds_of_certificates_and_the_account(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from proxygen.errors import IssueFailed
 from tests.live.acme_clients import Certbot
-from tests.live.installation import Clock, Installation, challenge_port
+from tests.live.installation import Clock, TrialInstallation, challenge_port
 from tests.live.small_authority import Limits, SmallAuthority
 
 NAME = "www.a.example"
@@ -34,13 +34,13 @@ def port() -> Iterator[int]:
 
 
 @pytest.fixture
-def ours(tmp_path: Path, port: int) -> Installation:
+def ours(tmp_path: Path, port: int) -> TrialInstallation:
     """Return an installation without a model."""
-    return Installation(tmp_path / "root", Clock(), port)
+    return TrialInstallation(tmp_path / "root", Clock(), port)
 
 
 @pytest.fixture
-def ca(tmp_path: Path, ours: Installation) -> Iterator[SmallAuthority]:
+def ca(tmp_path: Path, ours: TrialInstallation) -> Iterator[SmallAuthority]:
     """Return an authority with renewal information."""
     with SmallAuthority(tmp_path, clock=ours.clock, http_port=ours.http_port, limits=FREE) as made:
         yield made
@@ -58,7 +58,7 @@ def fingerprint(path: Path) -> str:
 
 
 def test_what_certbot_left_is_adopted_and_renewed_by_the_same_account_as_its_replacement(
-    tmp_path: Path, ours: Installation, ca: SmallAuthority
+    tmp_path: Path, ours: TrialInstallation, ca: SmallAuthority
 ) -> None:
     certbot = Certbot(tmp_path / "letsencrypt", ca, ours.http_port)
     live = certbot.obtain(NAME)
@@ -95,7 +95,7 @@ def test_what_certbot_left_is_adopted_and_renewed_by_the_same_account_as_its_rep
 
 
 def test_the_key_of_the_global_certificate_that_records_name_stays(
-    tmp_path: Path, ours: Installation, ca: SmallAuthority
+    tmp_path: Path, ours: TrialInstallation, ca: SmallAuthority
 ) -> None:
     certbot = Certbot(tmp_path / "letsencrypt", ca, ours.http_port)
     live = certbot.obtain("mail.example.net", more=("--key-type", "rsa", "--rsa-key-size", "2048"))
@@ -113,7 +113,7 @@ def test_the_key_of_the_global_certificate_that_records_name_stays(
 
 
 def test_the_contact_of_the_model_is_told_to_an_account_that_was_there(
-    tmp_path: Path, ours: Installation, ca: SmallAuthority
+    tmp_path: Path, ours: TrialInstallation, ca: SmallAuthority
 ) -> None:
     certbot = Certbot(tmp_path / "letsencrypt", ca, ours.http_port)
     certbot("register")
@@ -138,7 +138,7 @@ def test_the_contact_of_the_model_is_told_to_an_account_that_was_there(
     ],
 )
 def test_a_key_that_cannot_be_used_is_told_and_no_other_account_is_made(
-    tmp_path: Path, ours: Installation, ca: SmallAuthority, content: bytes | None
+    tmp_path: Path, ours: TrialInstallation, ca: SmallAuthority, content: bytes | None
 ) -> None:
     key = tmp_path / "account.json"
     if content is not None:
@@ -156,7 +156,7 @@ def test_a_key_that_cannot_be_used_is_told_and_no_other_account_is_made(
 
 
 def test_a_key_of_which_the_authority_has_no_account_is_told_and_none_is_made(
-    tmp_path: Path, ours: Installation, ca: SmallAuthority
+    tmp_path: Path, ours: TrialInstallation, ca: SmallAuthority
 ) -> None:
     key = tmp_path / "account.pem"
     made = ec.generate_private_key(ec.SECP256R1())
@@ -177,7 +177,7 @@ def test_a_key_of_which_the_authority_has_no_account_is_told_and_none_is_made(
 def test_keys_of_the_kinds_that_other_clients_make_sign_at_pebble(
     kind: str, tmp_path: Path
 ) -> None:
-    from proxygen.issuers.acme_key import account_key, algorithm, brought
+    from proxygen.issuers.acme_key import account_key, key_of_client, signature_algorithm
 
     made = (
         rsa.generate_private_key(65537, 4096)
@@ -185,9 +185,9 @@ def test_keys_of_the_kinds_that_other_clients_make_sign_at_pebble(
         else ec.generate_private_key(ec.SECP384R1() if kind == "secp384r1" else ec.SECP256R1())
     )
     traditional = made.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
-    key = account_key(brought(traditional))
+    key = account_key(key_of_client(traditional))
     assert key
     name = {"rsa-4096": "RS256", "secp384r1": "ES384", "secp256r1": "ES256"}[kind]
-    assert algorithm(key).name == name
+    assert signature_algorithm(key).name == name
     jwk = json.dumps(key.to_json()).encode()
-    assert account_key(brought(jwk)) == key
+    assert account_key(key_of_client(jwk)) == key

@@ -508,7 +508,7 @@ def test_certificates_that_were_loaded_at_the_start_can_be_loaded_on_demand(web:
         assert web.proxygen("apply").stdout == "nothing to do\n"
 
 
-def test_what_is_not_served_is_looked_at_again_until_it_is(web: Machine) -> None:
+def test_what_is_not_served_is_probed_again_until_it_is(web: Machine) -> None:
     web.model({}, main={"url": "https://mail.example.net", "certificate": "selfsigned"})
     web.nginx.stop()
     assert web.proxygen("apply").returncode == 6

@@ -9,22 +9,22 @@ from pathlib import Path
 import pytest
 
 from proxygen.errors import IssueFailed
-from tests.live.installation import Clock, Installation, challenge_port
+from tests.live.installation import Clock, TrialInstallation, challenge_port
 from tests.live.small_authority import SmallAuthority
 
 A = {"a.example": {"url": "www.a.example", "certificate": "acme"}}
 
 
 @pytest.fixture
-def ours(tmp_path: Path) -> Iterator[Installation]:
+def ours(tmp_path: Path) -> Iterator[TrialInstallation]:
     """Return an installation without a model."""
     with challenge_port() as port:
-        yield Installation(tmp_path / "root", Clock(), port)
+        yield TrialInstallation(tmp_path / "root", Clock(), port)
 
 
 @pytest.mark.parametrize("kind", ["caa", "rejectedIdentifier"])
 def test_a_name_that_the_first_authority_may_not_issue_for_is_asked_of_the_second(
-    ours: Installation, tmp_path: Path, kind: str
+    ours: TrialInstallation, tmp_path: Path, kind: str
 ) -> None:
     (tmp_path / "second").mkdir()
     authorities = [
@@ -39,7 +39,7 @@ def test_a_name_that_the_first_authority_may_not_issue_for_is_asked_of_the_secon
 
 
 def test_a_clock_that_is_wrong_orders_nothing_until_it_is_set(
-    ours: Installation, tmp_path: Path
+    ours: TrialInstallation, tmp_path: Path
 ) -> None:
     theirs = Clock()
     with SmallAuthority(tmp_path, clock=theirs, http_port=ours.http_port) as ca:

@@ -22,8 +22,8 @@ import pytest
 
 from proxygen import assemble
 from proxygen.apply.outcome import SILENT, Outcome
-from proxygen.assemble import Parts
-from proxygen.dns.resolver import Resolving
+from proxygen.assemble import Installation
+from proxygen.dns.resolver import Resolver
 from proxygen.model.layout import Layout
 from proxygen.reconcile import reconcile
 from tests.conftest import require
@@ -191,7 +191,10 @@ def scene(root: Path, world: World) -> Iterator[Scene]:
         pytest.skip("IPv6 is switched off, so that no AAAA record leads anywhere")
     with world.resolver() as resolver:
         dnsserver = f"{resolver.address}:{resolver.port}"
-        with Machine(root, ("nginx", "pebble"), dnsserver=dnsserver) as web, stranger(world, web):
+        with (
+            Machine(root, ("nginx", "pebble"), dnsserver=dnsserver) as web,
+            unknown_host(world, web),
+        ):
             yield Scene(world, resolver, web)
 
 
@@ -202,8 +205,8 @@ class Rounds:
         web = scene.web
         self.clock = Clock(datetime.now(UTC))
         self.layout = Layout(web.root, web.config)
-        self.parts: Parts = assemble.parts(self.layout, self.clock)
-        self.parts.lookups[()] = Resolving(
+        self.parts: Installation = assemble.build_installation(self.layout, self.clock)
+        self.parts.resolvers[()] = Resolver(
             roots=(scene.world.at(ROOT),),
             port=scene.world.server.port,
             patience=0.5,
@@ -218,7 +221,7 @@ class Rounds:
         model = json.loads(self.layout.config.read_text())
         model.pop("resolvers", None)
         self.layout.config.write_text(json.dumps(model))
-        return reconcile(assemble.site(self.layout), self.parts, SILENT)
+        return reconcile(assemble.read_site(self.layout), self.parts, SILENT)
 
 
 def test_right_names_are_served_beside_zones_that_no_resolver_can_resolve(scene: Scene) -> None:
@@ -317,12 +320,12 @@ def silence(world: World) -> Iterator[None]:
 
 
 @contextmanager
-def stranger(world: World, web: Machine) -> Iterator[None]:
+def unknown_host(world: World, web: Machine) -> Iterator[None]:
     """Have somebody else's web server at an address that leads to this host, and is not its own."""
     route = ("local", f"{world.stranger}/128", "dev", "lo")
     ip("-6", "route", "replace", *route)
     try:
-        with Stranger((world.stranger, web.nginx.http), NotFound) as other:
+        with UnknownHost((world.stranger, web.nginx.http), NotFound) as other:
             thread = threading.Thread(target=other.serve_forever, args=(0.02,))
             thread.start()
             try:
@@ -345,7 +348,7 @@ class NotFound(http.server.BaseHTTPRequestHandler):
         """Log nothing."""
 
 
-class Stranger(http.server.ThreadingHTTPServer):
+class UnknownHost(http.server.ThreadingHTTPServer):
     """A web server that has no page at all, at an IPv6 address that no interface has."""
 
     address_family = socket.AF_INET6

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from proxygen.model.layout import Layout
-from proxygen.observe.answers import answers
+from proxygen.observe.answers import answer_questions
 from proxygen.services import Listener, ServiceSettings, dovecot
 from tests.conftest import require
 from tests.live.needs import path_of
@@ -31,7 +31,7 @@ def listeners(folder: Path, text: str) -> set[Listener]:
     main.write_text(f"{first}\nprotocols = imap pop3\n{text}")
     layout = Layout(folder, folder / "etc/proxygen/proxygen.yaml").of("dovecot")
     asked = dovecot.questions(program, ServiceSettings(), layout)
-    facts = dovecot.facts(program, ServiceSettings(), layout, answers(asked))
+    facts = dovecot.facts(program, ServiceSettings(), layout, answer_questions(asked))
     assert facts.warnings == ()
     return set(facts.listeners)
 

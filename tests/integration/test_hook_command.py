@@ -381,7 +381,7 @@ def test_a_wrong_model_is_told_and_nothing_touched(alone: Machine) -> None:
 
 def test_another_run_is_waited_for_as_long_as_told(alone: Machine) -> None:
     paths = written(alone.root / "x", AUTHORITY.issue("www.a.example"))
-    with lock.held(alone.root / "var/lib/proxygen/lock"):
+    with lock.hold(alone.root / "var/lib/proxygen/lock"):
         refused(hook(alone, "--wait", "0", **paths), 7)
     succeeded(hook(alone, "--wait", "0", **paths))
 

@@ -11,7 +11,7 @@ import yaml
 
 from tests.live import needs
 from tests.live.acme_clients import Certbot, Dehydrated, Lego, ModMd
-from tests.live.installation import Clock, Installation, at, challenge_port
+from tests.live.installation import Clock, TrialInstallation, at, challenge_port
 from tests.live.machine import proxygen
 from tests.live.small_authority import Limits, SmallAuthority
 
@@ -27,27 +27,27 @@ CLIENTS = {
 
 
 @pytest.fixture
-def ours(root: Path) -> Iterator[Installation]:
+def ours(root: Path) -> Iterator[TrialInstallation]:
     """Return an installation without a model."""
     with challenge_port() as port:
-        yield Installation(root, Clock(datetime.now(UTC)), port)
+        yield TrialInstallation(root, Clock(datetime.now(UTC)), port)
 
 
 @pytest.fixture
-def ca(tmp_path: Path, ours: Installation) -> Iterator[SmallAuthority]:
+def ca(tmp_path: Path, ours: TrialInstallation) -> Iterator[SmallAuthority]:
     """Return an authority with renewal information."""
     with SmallAuthority(tmp_path, clock=ours.clock, http_port=ours.http_port, limits=FREE) as made:
         yield made
 
 
-def imported(ours: Installation, *more: str) -> str:
+def imported(ours: TrialInstallation, *more: str) -> str:
     """Run `proxygen import`; return what it said."""
     run = proxygen(ours.layout.root, ours.layout.config, "import", *more)
     assert run.returncode == 0, run.stdout + run.stderr
     return run.stdout
 
 
-def corrected(ours: Installation, ca: SmallAuthority) -> None:
+def corrected(ours: TrialInstallation, ca: SmallAuthority) -> None:
     """Correct the model as a person does: a private authority, and no services.
 
     Nothing is known of a backend, so that the domain is a comment first.
@@ -72,7 +72,7 @@ def corrected(ours: Installation, ca: SmallAuthority) -> None:
     ],
 )
 def test_what_a_client_has_goes_on_with_its_account(
-    client: str, ours: Installation, ca: SmallAuthority
+    client: str, ours: TrialInstallation, ca: SmallAuthority
 ) -> None:
     make, place = CLIENTS[client]
     obtaining = make(ours.layout.root / place, ca, ours.http_port)

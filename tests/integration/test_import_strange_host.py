@@ -15,7 +15,7 @@ import yaml
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from proxygen.model.certificate import matches
+from proxygen.model.certificate import san_matches
 from tests.conftest import require
 from tests.importing.test_clients import write
 from tests.integration.test_adoption import UNREACHABLE, Host
@@ -159,7 +159,7 @@ def is_good(shown: Shown | None, name: str) -> bool:
     if shown is None:
         return False
     _, names, ends = shown
-    return any(matches(each, name) for each in names) and ends > datetime.now(UTC)
+    return any(san_matches(each, name) for each in names) and ends > datetime.now(UTC)
 
 
 @pytest.fixture

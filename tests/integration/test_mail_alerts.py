@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from proxygen import assemble
-from proxygen.apply.mails import Memory, tell
+from proxygen.apply.mails import MailMemory, send_mails
 from proxygen.apply.outcome import SILENT, Outcome
 from proxygen.model.layout import Layout
-from proxygen.model.x509 import describe
+from proxygen.model.x509 import describe_bundle
 from proxygen.reconcile import reconcile
 from tests.certificates import intermediate, leaf, root
 from tests.conftest import require
@@ -48,22 +48,25 @@ class Rounds:
     def round(self, *only: str, **memory: Any) -> Outcome:
         """Do a round as a new process would."""
         layout = Layout(self.machine.root, self.machine.config)
-        site = assemble.site(layout)
-        parts = assemble.parts(layout, lambda: self.now)
+        site = assemble.read_site(layout)
+        parts = assemble.build_installation(layout, lambda: self.now)
         outcome = reconcile(site, parts, SILENT, only)
-        tell(site, parts, outcome, Memory(**memory))
+        send_mails(site, parts, outcome, MailMemory(**memory))
         return outcome
 
     def nearing(self, owner: str, left: timedelta) -> None:
         """Put a certificate with only so much left in place of the owner's."""
         layout = Layout(self.machine.root, self.machine.config)
-        site, parts = assemble.site(layout), assemble.parts(layout, lambda: self.now)
+        site, parts = (
+            assemble.read_site(layout),
+            assemble.build_installation(layout, lambda: self.now),
+        )
         wanted = next(each for each in site.certificates if each.owner == owner)
         times = {"start": self.now - 60 * DAY, "end": self.now + left}
         top = root(**times)
         below = intermediate(top, **times)
         pair = leaf(below, *wanted.names, **times).pair(below)
-        parts.bundles.save(pair, describe(pair, wanted, wanted.authorities[0]))
+        parts.bundles.save(pair, describe_bundle(pair, wanted, wanted.authorities[0]))
 
 
 @pytest.fixture

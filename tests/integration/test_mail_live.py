@@ -16,15 +16,15 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from proxygen import registry
-from proxygen.apply.outcome import never
-from proxygen.apply.probe import Patience, Wrong, verdict
+from proxygen.apply.outcome import never_stop
+from proxygen.apply.probe import Patience, WrongEndpoints, probe_endpoints
 from proxygen.host import processes
 from proxygen.host import templates as host_templates
 from proxygen.model.certificate import Bundle, KeyAndChain
 from proxygen.model.layout import Layout
 from proxygen.model.views import MailView
-from proxygen.plan.render import Templates, render
-from proxygen.plan.rendering import assigned
+from proxygen.plan.render import Templates, render_template
+from proxygen.plan.rendering import assigned_parameters
 from proxygen.services import (
     Answer,
     Command,
@@ -67,9 +67,9 @@ def ask(question: object) -> Answer:
     return Answer(0, path.read_text(), "") if path.exists() else Answer(1, "", "")
 
 
-def wrong_within(seconds: float, places: Iterable[Endpoint]) -> Wrong:
+def wrong_within(seconds: float, places: Iterable[Endpoint]) -> WrongEndpoints:
     """Return the places at which a client sees something else for so many seconds."""
-    return verdict(places, Patience(seconds, seconds, never)).wrong
+    return probe_endpoints(places, Patience(seconds, seconds, never_stop)).wrong
 
 
 @dataclass
@@ -105,7 +105,7 @@ class Mail:
         folder = live.generations / generation
         folder.mkdir(parents=True)
         for file in wanted.files:
-            (folder / file.name).write_text(render(templates(), file))
+            (folder / file.name).write_text(render_template(templates(), file))
         for name in wanted.links:
             write_private(folder / name, KeyAndChain(issued.key, issued.fullchain).pem)
         for name in wanted.chains:
@@ -116,7 +116,7 @@ class Mail:
         if pointer := self.service.pointer(facts.main):
             pointer.path.write_text(pointer.directive(str(live.current / "*.conf")) + "\n")
         if wanted.parameters and (sets := self.service.parameters):
-            values = assigned(render(templates(), wanted.parameters))
+            values = assigned_parameters(render_template(templates(), wanted.parameters))
             facts.main.write_text(sets.edited(facts.main.read_text(), values))
             settled(facts.main)
         self.reload()
@@ -142,7 +142,7 @@ class Mail:
         commands = self.service.check(facts, SETTINGS, facts.main)
         return self.service.refused([run(command) for command in commands])
 
-    def wrong(self, view: MailView) -> Wrong:
+    def wrong(self, view: MailView) -> WrongEndpoints:
         return wrong_within(10, self.service.endpoints(view, SETTINGS, self.facts))
 
 

@@ -15,7 +15,7 @@ from proxygen.stores import Values
 from tests.conftest import require
 from tests.live import small_authority_answers
 from tests.live import small_authority_rules as rules
-from tests.live.installation import Clock, Installation, at, challenge_port
+from tests.live.installation import Clock, TrialInstallation, at, challenge_port
 from tests.live.nameserver import NameServer, zone_text
 from tests.live.small_authority import SmallAuthority
 
@@ -30,7 +30,7 @@ MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 class Scene:
     """An installation, the authority it asks, and the name server that both ask."""
 
-    def __init__(self, here: Installation, authority: SmallAuthority, dns: NameServer) -> None:
+    def __init__(self, here: TrialInstallation, authority: SmallAuthority, dns: NameServer) -> None:
         self.here = here
         self.authority = authority
         self.dns = dns
@@ -51,12 +51,12 @@ class Scene:
         """Have names lead to an address; an empty one: they do not exist any more."""
         for name in names:
             self.dns.set(name, "A", *([to] if to else []), ttl=1)
-        self.here.parts.lookups.clear()
+        self.here.parts.resolvers.clear()
 
     def round(self, after: timedelta = timedelta(0), *only: str) -> Outcome:
         """Let time pass, then run a round."""
         self.here.clock.advance(after)
-        self.here.parts.lookups.clear()
+        self.here.parts.resolvers.clear()
         return self.here.round(*only)
 
     def issued(self, owner: str = "a.example") -> set[str]:
@@ -86,7 +86,7 @@ def scene(root: Path) -> Iterator[Scene]:
         NameServer(root, {"example": zone}, dynamic=["example"]) as dns,
         SmallAuthority(root, clock=clock, http_port=port) as authority,
     ):
-        yield Scene(Installation(root, clock, port), authority, dns)
+        yield Scene(TrialInstallation(root, clock, port), authority, dns)
 
 
 def words(outcome: Outcome) -> str:
@@ -94,7 +94,7 @@ def words(outcome: Outcome) -> str:
     return "\n".join(outcome.warnings)
 
 
-def test_a_name_that_cannot_be_proven_is_left_out_and_looked_at_again(scene: Scene) -> None:
+def test_a_name_that_cannot_be_proven_is_left_out_and_checked_again(scene: Scene) -> None:
     scene.model()
     scene.lead(URL, IMAP)
     outcome = scene.round()
@@ -148,7 +148,7 @@ def test_late_names_join_together(scene: Scene) -> None:
     assert scene.orders == 3
 
 
-def test_a_new_name_in_the_model_is_looked_at_at_once(scene: Scene) -> None:
+def test_a_new_name_in_the_model_is_checked_at_once(scene: Scene) -> None:
     scene.model({"extra_names": []})
     scene.lead(URL, AUTO, IMAP)
     scene.round()
@@ -164,7 +164,7 @@ def test_a_name_that_skips_the_preflight_is_asked_for_in_any_case(scene: Scene) 
     assert scene.issued() == NAMES
 
 
-def test_what_an_authority_refuses_is_left_out_of_the_next_attempt(scene: Scene) -> None:
+def test_what_an_authority_refuses_is_left_out_of_the_next_try(scene: Scene) -> None:
     scene.model()
     scene.lead(*NAMES)
     scene.authority.failing[AUTO] = "connection"
@@ -197,7 +197,7 @@ def test_a_refusal_teaches_the_preflight(scene: Scene) -> None:
     assert scene.issued() == NAMES
 
 
-def test_a_changed_dns_is_worth_another_attempt(scene: Scene) -> None:
+def test_a_changed_dns_is_worth_another_order(scene: Scene) -> None:
     scene.model()
     scene.lead(*NAMES)
     scene.authority.failing[AUTO] = "connection"
@@ -213,7 +213,7 @@ def test_a_changed_dns_is_worth_another_attempt(scene: Scene) -> None:
     assert scene.state(AUTO) is State.ISSUED
 
 
-def test_a_person_has_names_looked_at_and_asked_for_at_once(scene: Scene) -> None:
+def test_a_person_has_names_checked_and_asked_for_at_once(scene: Scene) -> None:
     scene.model()
     scene.lead(URL, IMAP)
     scene.round()
@@ -369,7 +369,7 @@ def test_names_that_left_the_model_are_not_kept(scene: Scene) -> None:
     assert not scene.here.parts.names.of("a.example")
 
 
-def test_a_changed_model_has_waiting_names_looked_at_at_once(scene: Scene) -> None:
+def test_a_changed_model_has_waiting_names_checked_at_once(scene: Scene) -> None:
     scene.model()
     scene.lead(URL, IMAP)
     scene.lead(AUTO, to=ELSEWHERE)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from proxygen.apply.probe import probe_all, right
+from proxygen.apply.probe import is_as_wanted, probe_all
 from proxygen.model.certificate import GLOBAL
 from proxygen.model.views import WebSite, WebView
 from proxygen.services import nginx
@@ -62,7 +62,7 @@ def seen_right(served: Site, sites: Sequence[WebSite], **settings: Any) -> None:
     chosen = served.settings(**settings)
     endpoints = list(nginx.endpoints("nginx", WebView(tuple(sites)), chosen, served.facts(chosen)))
     seen = probe_all(endpoints)
-    assert [each for each in endpoints if not right(each, seen[each])] == []
+    assert [each for each in endpoints if not is_as_wanted(each, seen[each])] == []
 
 
 def somebody_elses(served: Site, listen: str, more: str) -> None:

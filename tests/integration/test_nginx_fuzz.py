@@ -16,7 +16,7 @@ from proxygen.model.layout import Layout
 from proxygen.model.site import Site
 from proxygen.model.upstreams import host_names
 from proxygen.model.views import web_view
-from proxygen.plan.render import Template, Templates, render
+from proxygen.plan.render import Template, Templates, render_template
 from proxygen.services import nginx
 from proxygen.services.nginx_facts import NginxFacts
 from tests import certificates, models
@@ -65,12 +65,12 @@ class Asked:
             NginxFacts(path_of("nginx"), (1, 22, 1), self.root / "nginx.conf", user="www-data"),
             addresses=dict.fromkeys(host_names(site), tuple(addresses)),
         )
-        chosen = nginx.Settings.model_validate(
+        chosen = nginx.NginxSettings.model_validate(
             {"listen": {"http": ["127.0.0.1:5080"], "https": ["127.0.0.1:5443"]}} | settings
         )
         wanted = nginx.wanted(web_view(site, bundles), chosen, facts, layout.of("nginx"))
         (file,) = wanted.files
-        (self.root / "ours.conf").write_text(render(templates(), file))
+        (self.root / "ours.conf").write_text(render_template(templates(), file))
         facts.main.write_text(MAIN.format(root=self.root))
         (check,) = nginx.check(facts, chosen, facts.main)
         return nginx.refused([answer(check)])

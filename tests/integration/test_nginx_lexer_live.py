@@ -8,7 +8,7 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxygen.services.nginx_lexer import every, parse
+from proxygen.services.nginx_lexer import directives_below, parse_configuration
 from tests.live.needs import needs, path_of
 
 ODD = st.text("ab#~$tn{};\"'\\ \n\r\té", max_size=24)
@@ -30,7 +30,7 @@ def assert_read_alike(main: Path, odd: str) -> None:
     """See that nginx includes the file that we read there, in that line, or refuses what we do."""
     text = f"# one\ninclude {odd};"
     said = refusal(main, text)
-    first = next(every(parse(text)), None)
+    first = next(directives_below(parse_configuration(text)), None)
     if "unexpected" in said or first is None:
         assert "unexpected" in said or '"include"' in said, said
         return
@@ -82,7 +82,7 @@ def test_nginx_tells_the_directives_that_we_read(tmp_path: Path) -> None:
     command = (program, "-T", "-q", "-p", tmp_path, "-c", main, "-e", "stderr")
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
-    found = {each.name: each for each in every(parse(done.stdout))}
+    found = {each.name: each for each in directives_below(parse_configuration(done.stdout))}
     assert found["server_name"].arguments == (r"~^a\{2\}$", r"~^(?<n>\d{2,3});$")
     assert found["a b"].arguments == ("1",)
     assert found["include"].arguments == ("odd dir/*.conf",)

@@ -29,8 +29,8 @@ from proxygen.model.certificate import GLOBAL, Bundle
 from proxygen.model.layout import Layout
 from proxygen.model.site import Backend, Location, Upstream
 from proxygen.model.views import WebSite, WebView
-from proxygen.observe.services import additions
-from proxygen.plan.render import Template, Templates, render
+from proxygen.observe.services import read_additions
+from proxygen.plan.render import Template, Templates, render_template
 from proxygen.services import Answer, Command, Reading, nginx
 from proxygen.services.nginx_facts import NginxFacts
 from tests import certificates
@@ -97,20 +97,20 @@ class Site:
         self.stock = Stock(running.root)
         self.main = self.stock.bundle(GLOBAL, MAIN)
 
-    def settings(self, **more: Any) -> nginx.Settings:
+    def settings(self, **more: Any) -> nginx.NginxSettings:
         """Return settings as the model gives them, on this nginx's ports."""
         listen = {
             "http": [f"127.0.0.1:{self.nginx.http}"],
             "https": [f"127.0.0.1:{self.nginx.https}"],
         }
-        return nginx.Settings.model_validate({"listen": listen} | more)
+        return nginx.NginxSettings.model_validate({"listen": listen} | more)
 
-    def facts(self, settings: nginx.Settings) -> NginxFacts:
+    def facts(self, settings: nginx.NginxSettings) -> NginxFacts:
         """Ask the real nginx, as the observer does."""
         asked = nginx.questions(self.nginx.program, settings, self.layout)
         answers = {word: answer(question) for word, question in asked.items()}
         facts = nginx.facts(self.nginx.program, settings, self.layout, answers)
-        return replace(facts, ipv6=False, additions=additions(self.layout))
+        return replace(facts, ipv6=False, additions=read_additions(self.layout))
 
     def install(self, sites: Sequence[WebSite], **settings: Any) -> str:
         """Install, check and reload; return the words of the check."""
@@ -120,7 +120,7 @@ class Site:
         (file,) = wanted.files
         current = self.layout.live("nginx").current
         current.mkdir(parents=True, exist_ok=True)
-        text = render(templates(), file)
+        text = render_template(templates(), file)
         assert "\n\n\n" not in text
         (current / file.name).write_text(text)
         ours = nginx.pointer(facts.main)

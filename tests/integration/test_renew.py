@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from proxygen import assemble
 from proxygen.model.certificate import Bundle
 from proxygen.model.layout import Layout
-from proxygen.stores.outbox import Letterbox
+from proxygen.stores.outbox import Outbox
 from tests.conftest import require
 from tests.failures import no
 from tests.live import client
@@ -58,7 +58,7 @@ def make_due(machine: Machine, owner: str) -> Bundle:
     overrule them.
     """
     layout = Layout(machine.root, machine.config)
-    bundles = assemble.parts(layout, lambda: datetime.now(UTC)).bundles
+    bundles = assemble.build_installation(layout, lambda: datetime.now(UTC)).bundles
     bundle = bundles.facts(owner)
     assert bundle
     now = datetime.now(UTC)
@@ -66,7 +66,7 @@ def make_due(machine: Machine, owner: str) -> Bundle:
     start = soon - timedelta(days=90)
     bundles.note(bundle, not_after=soon, not_before=start, renewal=None)
     unheard = no("not asked in this test", retry_at=now + timedelta(days=1))
-    bundles.hold("looks", machine.pebble.directory, unheard, now, 0.5)
+    bundles.remember_failure("looks", machine.pebble.directory, unheard, now, 0.5)
     return bundle
 
 
@@ -145,7 +145,7 @@ def test_what_cannot_be_replaced_is_told(
 
 def test_a_certificate_that_a_killed_run_obtained_is_brought(web: Machine) -> None:
     layout = Layout(web.root, web.config)
-    parts = assemble.parts(layout, lambda: datetime.now(UTC))
+    parts = assemble.build_installation(layout, lambda: datetime.now(UTC))
     former = parts.bundles.facts("a.example")
     assert former
     # As a run that was killed after it stored what it obtained, and before it installed it.
@@ -166,7 +166,7 @@ def test_json_tells_what_was_done(web: Machine) -> None:
     assert said["done"][0]["words"].startswith("issue the certificate of a.example")
 
 
-def test_a_renewed_certificate_that_nginx_refuses_is_an_alarm(web: Machine) -> None:
+def test_a_renewed_certificate_that_nginx_refuses_is_an_alert(web: Machine) -> None:
     local = web.nginx.conf_d / "zz-broken.conf"
     local.write_text("no such directive;\n")
     assert web.proxygen("renew", "--replace", "a.example").returncode == 4
@@ -174,8 +174,8 @@ def test_a_renewed_certificate_that_nginx_refuses_is_an_alarm(web: Machine) -> N
     assert check.returncode == 2
     assert "nginx does not serve the renewed certificate of a.example" in check.stdout
     layout = Layout(web.root, web.config)
-    letters = Letterbox(assemble.parts(layout, lambda: datetime.now(UTC)).store).waiting()
-    (letter,) = (each.letter for each in letters.values())
+    letters = Outbox(assemble.build_installation(layout, lambda: datetime.now(UTC)).store).waiting()
+    (letter,) = (each.mail for each in letters.values())
     assert "nginx" in letter.text
     assert "unknown directive" in letter.text
     assert "1 mail waits for the mail server" in check.stdout

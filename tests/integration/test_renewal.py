@@ -12,10 +12,10 @@ import pytest
 
 from proxygen.errors import IssueFailed
 from proxygen.observe.site import observe
-from proxygen.plan.quota import Kind
+from proxygen.plan.quota import QuotaKind
 from proxygen.plan.wake import wake_at
 from proxygen.reconcile import make_plan
-from tests.live.installation import Clock, Installation, challenge_port
+from tests.live.installation import Clock, TrialInstallation, challenge_port
 from tests.live.small_authority import Limits, SmallAuthority, Window
 
 DAY, HOUR, MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
@@ -32,25 +32,25 @@ def port() -> Iterator[int]:
 
 
 @pytest.fixture
-def ours(tmp_path: Path, port: int) -> Installation:
+def ours(tmp_path: Path, port: int) -> TrialInstallation:
     """Return an installation without a model."""
-    return Installation(tmp_path / "root", Clock(), port)
+    return TrialInstallation(tmp_path / "root", Clock(), port)
 
 
 @pytest.fixture
-def ca(tmp_path: Path, ours: Installation) -> Iterator[SmallAuthority]:
+def ca(tmp_path: Path, ours: TrialInstallation) -> Iterator[SmallAuthority]:
     """Return an authority with renewal information."""
     with SmallAuthority(tmp_path, clock=ours.clock, http_port=ours.http_port, limits=FREE) as made:
         yield made
 
 
-def second(folder: Path, ours: Installation, limits: Limits = FREE) -> SmallAuthority:
+def second(folder: Path, ours: TrialInstallation, limits: Limits = FREE) -> SmallAuthority:
     """Return another authority."""
     folder.mkdir()
     return SmallAuthority(folder, clock=ours.clock, http_port=ours.http_port, limits=limits)
 
 
-def forecast(ours: Installation) -> datetime:
+def forecast(ours: TrialInstallation) -> datetime:
     """Return when `proxygen plan` says that the last certificate comes."""
     plan = make_plan(ours.site, ours.parts, observe(ours.site, ours.parts))
     assert plan.forecast
@@ -63,7 +63,7 @@ def asked(ca: SmallAuthority) -> tuple[int, int]:
 
 
 def test_a_certificate_is_renewed_at_the_moment_of_its_window_and_says_what_it_replaces(
-    ours: Installation, ca: SmallAuthority
+    ours: TrialInstallation, ca: SmallAuthority
 ) -> None:
     ours.model(ca, A)
     ours.round()
@@ -85,12 +85,12 @@ def test_a_certificate_is_renewed_at_the_moment_of_its_window_and_says_what_it_r
 
 
 def test_nothing_is_asked_before_the_authority_said_to_come_again(
-    ours: Installation, ca: SmallAuthority
+    ours: TrialInstallation, ca: SmallAuthority
 ) -> None:
     ours.model(ca, A)
     ours.round()
     ours.clock.advance(6 * HOUR - MINUTE)
-    again = Installation(ours.layout.root, ours.clock, ours.http_port)  # as after a restart
+    again = TrialInstallation(ours.layout.root, ours.clock, ours.http_port)  # as after a restart
     before = dict(ca.counts)
     again.round()
     assert dict(ca.counts) == before
@@ -99,8 +99,8 @@ def test_nothing_is_asked_before_the_authority_said_to_come_again(
     assert asked(ca) == (1, 2)
 
 
-def test_a_revoked_certificate_is_replaced_at_the_next_look_and_the_page_that_explains_is_told(
-    ours: Installation, ca: SmallAuthority
+def test_a_revoked_certificate_is_replaced_at_the_next_poll_and_the_page_that_explains_is_told(
+    ours: TrialInstallation, ca: SmallAuthority
 ) -> None:
     ours.model(ca, AB)
     ours.round()
@@ -115,7 +115,7 @@ def test_a_revoked_certificate_is_replaced_at_the_next_look_and_the_page_that_ex
     assert ours.bundle("b.example").fingerprint == kept.fingerprint
 
 
-def test_a_window_that_moved_is_followed(ours: Installation, ca: SmallAuthority) -> None:
+def test_a_window_that_moved_is_followed(ours: TrialInstallation, ca: SmallAuthority) -> None:
     ours.model(ca, A)
     ours.round()
     start = ours.clock.now + 2 * DAY
@@ -128,7 +128,7 @@ def test_a_window_that_moved_is_followed(ours: Installation, ca: SmallAuthority)
 
 
 def test_an_authority_without_renewal_information_is_not_asked_for_it_all_the_time(
-    ours: Installation, ca: SmallAuthority
+    ours: TrialInstallation, ca: SmallAuthority
 ) -> None:
     ca.ari = False
     ours.model(ca, A)
@@ -148,7 +148,7 @@ def test_an_authority_without_renewal_information_is_not_asked_for_it_all_the_ti
 
 
 def test_renewal_information_that_cannot_be_had_is_asked_for_later_and_harms_nothing(
-    ours: Installation, ca: SmallAuthority
+    ours: TrialInstallation, ca: SmallAuthority
 ) -> None:
     ours.model(ca, A)
     ours.round()
@@ -168,16 +168,16 @@ def test_renewal_information_that_cannot_be_had_is_asked_for_later_and_harms_not
 
 
 def test_a_failure_waits_and_is_counted_over_restarts(
-    ours: Installation, ca: SmallAuthority
+    ours: TrialInstallation, ca: SmallAuthority
 ) -> None:
     ours.model(ca, AB)
     ca.failing["www.a.example"] = "connection"
     waits = []
     for _ in range(5):
-        again = Installation(ours.layout.root, ours.clock, ours.http_port, draw=0)
+        again = TrialInstallation(ours.layout.root, ours.clock, ours.http_port, draw=0)
         outcome = again.round()
         assert [of for of, _ in outcome.failures] == ["a.example"]
-        attempt = again.parts.bundles.attempts()["a.example"]
+        attempt = again.parts.bundles.failures()["a.example"]
         waits.append(attempt.again - ours.clock.now)
         orders = len(ca.orders)
         ours.clock.now = attempt.again - timedelta(seconds=1)
@@ -188,11 +188,11 @@ def test_a_failure_waits_and_is_counted_over_restarts(
     assert waits == [MINUTE, 10 * MINUTE, 100 * MINUTE, DAY, DAY]
     del ca.failing["www.a.example"]
     assert ours.round().failures == []
-    assert ours.parts.bundles.attempts() == {}
+    assert ours.parts.bundles.failures() == {}
 
 
 def test_an_authority_that_is_away_is_asked_once_for_all(
-    ours: Installation, ca: SmallAuthority
+    ours: TrialInstallation, ca: SmallAuthority
 ) -> None:
     many = {f"{n}.example": {"url": f"www.{n}.example", "certificate": "acme"} for n in range(50)}
     ours.model(ca, many)
@@ -200,18 +200,18 @@ def test_an_authority_that_is_away_is_asked_once_for_all(
     outcome = ours.round()
     assert len(outcome.failures) == 50
     assert ca.counts["away"] < 10
-    trouble = ours.parts.bundles.held("troubles")[ca.directory]
+    trouble = ours.parts.bundles.failures_below("troubles")[ca.directory]
     assert trouble.count == 1
-    assert ours.parts.bundles.attempts() == {}
+    assert ours.parts.bundles.failures() == {}
     ca.away = None
     assert {each.code for each in ours.round().waiting} == {"authority"}
     ours.clock.now = trouble.again
     assert ours.round().failures == []
-    assert ours.parts.bundles.held("troubles") == {}
+    assert ours.parts.bundles.failures_below("troubles") == {}
 
 
 def test_the_second_authority_takes_over_and_the_first_has_it_back(
-    ours: Installation, ca: SmallAuthority, tmp_path: Path
+    ours: TrialInstallation, ca: SmallAuthority, tmp_path: Path
 ) -> None:
     with second(tmp_path / "second", ours) as other:
         ours.model(ca, A, other)
@@ -229,7 +229,7 @@ def test_the_second_authority_takes_over_and_the_first_has_it_back(
 
 
 def test_a_name_that_cannot_be_proven_is_not_taken_to_the_second_authority(
-    ours: Installation, ca: SmallAuthority, tmp_path: Path
+    ours: TrialInstallation, ca: SmallAuthority, tmp_path: Path
 ) -> None:
     with second(tmp_path / "second", ours) as other:
         ours.model(ca, A, other)
@@ -239,7 +239,7 @@ def test_a_name_that_cannot_be_proven_is_not_taken_to_the_second_authority(
         assert other.counts["newOrder"] == 0
 
 
-def test_a_profile_that_changed_is_asked_for(ours: Installation, ca: SmallAuthority) -> None:
+def test_a_profile_that_changed_is_asked_for(ours: TrialInstallation, ca: SmallAuthority) -> None:
     ours.model(ca, A)
     ours.round()
     ours.model(ca, A, acme={"profile": "shortlived"})
@@ -254,7 +254,7 @@ def test_a_profile_that_changed_is_asked_for(ours: Installation, ca: SmallAuthor
 
 
 def test_what_is_over_the_limits_waits_and_the_forecast_says_until_when(
-    ours: Installation, tmp_path: Path
+    ours: TrialInstallation, tmp_path: Path
 ) -> None:
     many = {f"{n}.example": {"url": f"www.{n}.example", "certificate": "acme"} for n in range(10)}
     with second(tmp_path / "strict", ours, Limits(orders=4)) as ca:
@@ -269,7 +269,7 @@ def test_what_is_over_the_limits_waits_and_the_forecast_says_until_when(
 
 
 def test_a_clock_that_was_a_year_ahead_costs_no_order_and_leaves_nothing_behind(
-    ours: Installation, tmp_path: Path
+    ours: TrialInstallation, tmp_path: Path
 ) -> None:
     theirs = Clock()
     with SmallAuthority(tmp_path, clock=theirs, http_port=ours.http_port) as ca:
@@ -288,7 +288,7 @@ def test_a_clock_that_was_a_year_ahead_costs_no_order_and_leaves_nothing_behind(
 
 
 def test_a_clock_that_is_a_year_behind_orders_nothing(
-    ours: Installation, ca: SmallAuthority
+    ours: TrialInstallation, ca: SmallAuthority
 ) -> None:
     ours.model(ca, A)
     ours.round()
@@ -299,8 +299,8 @@ def test_a_clock_that_is_a_year_behind_orders_nothing(
 
 
 @pytest.mark.parametrize("away", ["503", "refuse"])
-def test_an_authority_that_is_away_holds_no_look_up_for_ever(
-    ours: Installation, ca: SmallAuthority, away: Literal["503", "refuse"]
+def test_an_authority_that_is_away_holds_no_poll_up_for_ever(
+    ours: TrialInstallation, ca: SmallAuthority, away: Literal["503", "refuse"]
 ) -> None:
     many = {f"{n}.example": {"url": f"www.{n}.example", "certificate": "acme"} for n in range(100)}
     ours.model(ca, many)
@@ -311,7 +311,7 @@ def test_an_authority_that_is_away_holds_no_look_up_for_ever(
     assert ca.counts["away"] < 50
 
 
-def live(ours: Installation, hours: int) -> None:
+def live(ours: TrialInstallation, hours: int) -> None:
     """Let proxygen go on for some hours, a round whenever something is due."""
     end = ours.clock.now + hours * HOUR
     while ours.clock.now < end:
@@ -322,7 +322,7 @@ def live(ours: Installation, hours: int) -> None:
 
 
 def test_failed_orders_do_not_use_up_the_limits_of_certificates(
-    ours: Installation, tmp_path: Path
+    ours: TrialInstallation, tmp_path: Path
 ) -> None:
     limits = {"orders": 300, "registered_domain": 50, "name_set": 5, "failed_validations": 5}
     with second(tmp_path / "strict", ours, Limits()) as ca:
@@ -337,7 +337,7 @@ def test_failed_orders_do_not_use_up_the_limits_of_certificates(
 
 
 def test_a_short_life_without_renewal_information_survives_a_bad_dns(
-    ours: Installation, tmp_path: Path
+    ours: TrialInstallation, tmp_path: Path
 ) -> None:
     limits = {"orders": 300, "registered_domain": 50, "name_set": 5, "failed_validations": 5}
     with second(tmp_path / "strict", ours, Limits()) as ca:
@@ -354,7 +354,7 @@ def test_a_short_life_without_renewal_information_survives_a_bad_dns(
 
 
 def test_a_short_life_survives_an_authority_that_is_away_for_days(
-    ours: Installation, ca: SmallAuthority
+    ours: TrialInstallation, ca: SmallAuthority
 ) -> None:
     ours.model(ca, A, acme={"profile": "shortlived"})
     ours.round()
@@ -368,12 +368,12 @@ def test_a_short_life_survives_an_authority_that_is_away_for_days(
 
 
 def test_a_profile_that_is_corrected_is_asked_for_at_once(
-    ours: Installation, ca: SmallAuthority
+    ours: TrialInstallation, ca: SmallAuthority
 ) -> None:
     ours.model(ca, A, acme={"profile": "nonsense"})
     for _ in range(4):
         outcome = ours.round()
-        ours.clock.now = ours.parts.bundles.held("troubles")[ca.directory].again
+        ours.clock.now = ours.parts.bundles.failures_below("troubles")[ca.directory].again
     assert outcome.exit_code == 5
     ours.round()
     assert ours.round().exit_code == 5  # it waits, and was not obtained
@@ -382,18 +382,18 @@ def test_a_profile_that_is_corrected_is_asked_for_at_once(
     assert ours.bundle("a.example").profile == "classic"
 
 
-def test_many_failures_at_once_are_all_counted(ours: Installation, ca: SmallAuthority) -> None:
+def test_many_failures_at_once_are_all_counted(ours: TrialInstallation, ca: SmallAuthority) -> None:
     many = {f"{n}.example": {"url": f"www.{n}.example", "certificate": "acme"} for n in range(60)}
     ca.failing |= {f"www.{n}.example": "dns" for n in range(60)}
     ours.model(ca, many)
     ours.round()
     entries = list(ours.parts.ledger(ca.directory).entries(ours.clock.now))
     kinds = [each.kind for each in entries]
-    assert (kinds.count(Kind.ORDERED), kinds.count(Kind.FAILED)) == (60, 60)
+    assert (kinds.count(QuotaKind.ORDERED), kinds.count(QuotaKind.FAILED)) == (60, 60)
 
 
 def test_the_limits_of_the_second_authority_are_kept_when_it_takes_over(
-    ours: Installation, ca: SmallAuthority, tmp_path: Path
+    ours: TrialInstallation, ca: SmallAuthority, tmp_path: Path
 ) -> None:
     many = {f"{n}.example": {"url": f"www.{n}.example", "certificate": "acme"} for n in range(10)}
     with second(tmp_path / "second", ours, Limits(orders=4)) as other:
@@ -409,7 +409,7 @@ def test_the_limits_of_the_second_authority_are_kept_when_it_takes_over(
 
 
 def test_a_failure_of_what_is_due_no_more_is_forgotten(
-    ours: Installation, ca: SmallAuthority
+    ours: TrialInstallation, ca: SmallAuthority
 ) -> None:
     ours.model(ca, A)
     ours.round()
@@ -417,14 +417,14 @@ def test_a_failure_of_what_is_due_no_more_is_forgotten(
     ca.failing["other.a.example"] = "dns"
     ours.model(ca, other)
     assert len(ours.round().failures) == 1
-    assert ours.parts.bundles.attempts()
+    assert ours.parts.bundles.failures()
     ours.model(ca, A)
     ours.round()
-    assert ours.parts.bundles.attempts() == {}
+    assert ours.parts.bundles.failures() == {}
 
 
 def test_an_authority_whose_windows_are_always_over_gets_few_orders(
-    ours: Installation, ca: SmallAuthority
+    ours: TrialInstallation, ca: SmallAuthority
 ) -> None:
     ours.model(ca, A, acme={"limits": {"name_set": 5}})
     for _ in range(48):
@@ -436,7 +436,7 @@ def test_an_authority_whose_windows_are_always_over_gets_few_orders(
 
 
 def test_renewal_information_that_is_away_wakes_nobody_all_the_time(
-    ours: Installation, ca: SmallAuthority
+    ours: TrialInstallation, ca: SmallAuthority
 ) -> None:
     ours.model(ca, A)
     ours.round()
@@ -450,4 +450,4 @@ def test_renewal_information_that_is_away_wakes_nobody_all_the_time(
     ca.away = None
     ours.clock.now = due
     ours.round()
-    assert ours.parts.bundles.held("looks") == {}
+    assert ours.parts.bundles.failures_below("looks") == {}

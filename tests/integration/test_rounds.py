@@ -16,7 +16,7 @@ from proxygen.apply.rendering import wanted_of
 from proxygen.host import files
 from proxygen.model.layout import Layout
 from proxygen.observe.site import observe
-from proxygen.plan.rendering import Installation
+from proxygen.plan.rendering import Rendering
 from proxygen.reconcile import make_plan, reconcile
 from proxygen.stores.bundles import Bundles, secret_key
 from tests.conftest import require
@@ -35,14 +35,14 @@ class Process:
         self.machine = machine
         self.layout = Layout(machine.root, machine.config)
         self.files = assemble.ModelFiles()
-        self.parts = assemble.parts(self.layout, lambda: datetime.now(UTC))
+        self.parts = assemble.build_installation(self.layout, lambda: datetime.now(UTC))
 
     def round(self) -> Outcome:
         """Do one round; a process that begins just now finds nothing left to do."""
-        site = assemble.site(self.layout, self.files)
-        self.parts = assemble.parts(self.layout, self.parts.now, self.parts)
+        site = assemble.read_site(self.layout, self.files)
+        self.parts = assemble.build_installation(self.layout, self.parts.now, self.parts)
         outcome = reconcile(site, self.parts, SILENT)
-        fresh = assemble.parts(self.layout, self.parts.now)
+        fresh = assemble.build_installation(self.layout, self.parts.now)
         assert not make_plan(site, fresh, observe(site, fresh)).steps
         return outcome
 
@@ -76,9 +76,9 @@ def settle(process: Process) -> None:
     assert not process.round().done
 
 
-def installed(process: Process) -> Installation:
+def installed(process: Process) -> Rendering:
     """Return what nginx should have, as the process knows it."""
-    site = assemble.site(process.layout, process.files)
+    site = assemble.read_site(process.layout, process.files)
     return wanted_of("nginx", site, process.parts, observe(site, process.parts))
 
 
@@ -181,7 +181,7 @@ def test_services_change_though_no_certificate_comes(process: Process) -> None:
     supplied = {"file": {"certificate": "none.pem", "key": "none.pem"}}
     more = {"c.example": {"url": "c.example", "certificate": supplied}}
     process.machine.model(A | B | more, main=MAIN)
-    site = assemble.site(process.layout, process.files)
+    site = assemble.read_site(process.layout, process.files)
     outcome = reconcile(site, process.parts, SILENT)
     assert [of for of, _ in outcome.failures] == ["c.example"]
     assert process.serial("c.example") == process.serial("mail.example.net")
@@ -189,6 +189,6 @@ def test_services_change_though_no_certificate_comes(process: Process) -> None:
 
 def test_a_plan_shows_the_services_besides_the_certificates(process: Process) -> None:
     process.machine.model({**A, **B, "c.example": A["a.example"] | {"url": "c.example"}}, main=MAIN)
-    site = assemble.site(process.layout, process.files)
+    site = assemble.read_site(process.layout, process.files)
     plan = make_plan(site, process.parts, observe(site, process.parts))
     assert [type(step).__name__ for step in plan.steps] == ["Issue", "Install", "Reload", "Verify"]

@@ -99,7 +99,7 @@ def test_what_does_not_run_is_six_until_it_does_also_with_nothing_to_do(machine:
     assert written(machine) == before
 
 
-def test_what_was_started_after_it_was_set_up_is_looked_at_once(machine: Machine) -> None:
+def test_what_was_started_after_it_was_set_up_is_probed_once(machine: Machine) -> None:
     machine.model(A, main=MAIN)
     for each in programs(machine):
         each.stop()

@@ -172,7 +172,7 @@ def test_what_a_killed_run_was_writing_goes_whichever_half_it_was(web: Machine, 
         each.parent.mkdir(parents=True, exist_ok=True)
         each.write_bytes(b"")
     begun = store / JOURNAL
-    begun.write_bytes(journal.written({"looks/a": b"1", "looks/b": b"2"}))
+    begun.write_bytes(journal.encode_journal({"looks/a": b"1", "looks/b": b"2"}))
     getattr(layout(web), half).write_text(f"{gone.pid}\n")
     assert web.proxygen("apply").stdout == "nothing to do\n"
     assert not [each for each in (*left, begun) if each.exists()]

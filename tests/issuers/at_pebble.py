@@ -20,10 +20,10 @@ from typing import Any, Protocol
 from cryptography import x509
 
 from proxygen.errors import Origin
-from proxygen.issuers.acme import AcmeIssuer, Ordered, nobody
+from proxygen.issuers.acme import AcmeIssuer, Ordered, count_nothing
 from proxygen.issuers.acme_transport import Pace
 from proxygen.model.certificate import Certificate, KeyAndChain, KeyType, Secret
-from proxygen.model.site import Acme, ExternalAccount, Limits
+from proxygen.model.site import Acme, AuthorityLimits, ExternalAccount
 from proxygen.solvers import Solver, Solvers
 from proxygen.solvers.http01 import Webroot
 from proxygen.stores import Store
@@ -98,7 +98,7 @@ def settings(authority: Served, **more: Any) -> Acme:
         trusted_roots=(authority.trusted_root,),
         http_port=80,
         validation_port=80,
-        limits=Limits(),
+        limits=AuthorityLimits(),
         origin=HERE,
     )
     return replace(given, **more)
@@ -109,7 +109,7 @@ def issuer(
     solver: Solver | Solvers,
     store: Store | None = None,
     pace: Pace | None = None,
-    ordered: Ordered = nobody,
+    ordered: Ordered = count_nothing,
 ) -> AcmeIssuer:
     """Return an issuer as a new process has it; its only secret is MAC."""
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from proxygen.errors import Origin
 from proxygen.issuers.acme import AcmeIssuer
 from proxygen.model.certificate import Certificate, KeyType
-from proxygen.model.site import Acme, Limits
+from proxygen.model.site import Acme, AuthorityLimits
 from proxygen.solvers.http01 import Webroot
 from proxygen.stores.filesystem import FileStore
 
@@ -35,7 +35,7 @@ def issuer_at(directory: str, root: str, place: Path) -> AcmeIssuer:
         trusted_roots=(Path(root),),
         http_port=80,
         validation_port=80,
-        limits=Limits(),
+        limits=AuthorityLimits(),
         origin=HERE,
     )
     webroot = Webroot(place / "challenges")

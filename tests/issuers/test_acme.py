@@ -19,7 +19,7 @@ from cryptography import x509
 from proxygen.errors import IssueFailed
 from proxygen.model.certificate import KeyAndChain, KeyType
 from proxygen.model.x509 import dns_names, key_of, key_type_of, spki
-from proxygen.solvers.http01 import Listener, Webroot
+from proxygen.solvers.http01 import Http01Listener, Webroot
 from proxygen.stores.filesystem import FileStore
 from tests.issuers.at_pebble import (
     MAC,
@@ -94,7 +94,7 @@ def test_answers_are_taken_back(common: Place) -> None:
 
 def test_the_listener_answers_where_no_web_server_runs(root: Path) -> None:
     port = ports.reserve()
-    with Listener(port, ("127.0.0.1",)) as listener, Pebble(root, http_port=port) as pebble:
+    with Http01Listener(port, ("127.0.0.1",)) as listener, Pebble(root, http_port=port) as pebble:
         pair = issuer(settings(pebble), listener).issue(wanted("a.alone.example"), None)
     ports.release(port)
     assert dns_names(leaf(pair)) == ("a.alone.example",)
@@ -479,7 +479,7 @@ def test_a_killed_run_is_finished_by_the_next_with_the_same_order(
     assert made(own.pebble, "accounts") == 1
 
 
-def test_a_challenge_that_is_being_looked_at_is_not_answered_again(
+def test_a_challenge_that_is_being_checked_is_not_answered_again(
     between: Between, common: Place
 ) -> None:
     def processing(reply: Reply) -> Reply:

@@ -13,7 +13,7 @@ import pytest
 
 from proxygen.errors import IssueFailed, UsageError
 from proxygen.issuers.acme import AcmeIssuer
-from proxygen.issuers.acme_account import found
+from proxygen.issuers.acme_account import find_account
 from proxygen.issuers.acme_backup import Backup
 from proxygen.issuers.acme_kept import NEXT, KeptAccount, thumbprint
 from proxygen.model.x509 import dns_names
@@ -73,7 +73,7 @@ def test_after_a_roll_over_the_same_account_has_another_key(common: Place) -> No
     assert later.issue(wanted("rolled.example"), None)
     assert one.issue(wanted("rolled-here.example"), None)
     assert later.account().url == url
-    assert found(later.server, former) is None
+    assert find_account(later.server, former) is None
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])

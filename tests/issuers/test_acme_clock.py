@@ -10,7 +10,7 @@ import pytest
 
 from proxygen.errors import IssueFailed
 from proxygen.issuers.acme_server import clock_of
-from proxygen.issuers.acme_transport import Answer
+from proxygen.issuers.acme_transport import AcmeResponse
 from tests.issuers.at_pebble import Place, at, behind, usual, wanted
 from tests.live import needs
 from tests.live.between import Between, Reply
@@ -83,4 +83,4 @@ def test_pebbles_own_date_is_as_it_should_be(common: Place) -> None:
 def test_the_authoritys_clock_is_its_date_and_what_a_cache_adds(
     headers: dict[str, str], theirs: datetime | None
 ) -> None:
-    assert clock_of(Answer(200, headers, b"", None)) == theirs
+    assert clock_of(AcmeResponse(200, headers, b"", None)) == theirs

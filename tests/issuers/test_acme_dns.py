@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from proxygen.errors import IssueFailed
-from proxygen.issuers.acme import AcmeIssuer, Identity
+from proxygen.issuers.acme import AcmeIdentity, AcmeIssuer
 from proxygen.model import persist
 from proxygen.model.certificate import Certificate
 from proxygen.model.x509 import covered_names
 from proxygen.solvers import Solver
 from proxygen.solvers.dns01 import Dns01
 from proxygen.solvers.dns01_records import KeptRecords
-from proxygen.solvers.dnspersist01 import Standing
+from proxygen.solvers.dnspersist01 import PersistentRecord
 from proxygen.solvers.http01 import Webroot
 from tests.conftest import require
 from tests.failures import not_issued
@@ -210,7 +210,7 @@ def persisting(
     """Return an issuer that answers dns-persist-01, and its store."""
     store = MemoryStore()
     more = {"dns_01": dns01(zones, store)} if fallback else {}
-    solvers = by(dns_persist_01=Standing(), **more)
+    solvers = by(dns_persist_01=PersistentRecord(), **more)
     return issuer(settings(authority), solvers, store), store
 
 
@@ -250,13 +250,13 @@ def test_a_missing_record_is_told_as_it_is_to_be_published(
 
 def test_where_it_is_not_offered_a_solver_proves_by_dns01(zones: Zones, pebble: Pebble) -> None:
     store = MemoryStore()
-    solvers = by(dns_persist_01=Standing(), dns_01=dns01(zones, store))
+    solvers = by(dns_persist_01=PersistentRecord(), dns_01=dns01(zones, store))
     asked = wanted(f"*.f.{APEX}", challenge="dns-persist-01", solver="ours")
     assert names(issuer(settings(pebble), solvers, store).issue(asked, None)) == (f"*.f.{APEX}",)
 
 
 def test_where_it_is_not_offered_what_is_offered_is_told(zones: Zones, pebble: Pebble) -> None:
-    one = issuer(settings(pebble), by(dns_persist_01=Standing()))
+    one = issuer(settings(pebble), by(dns_persist_01=PersistentRecord()))
     error = failing(one, wanted(f"g.{APEX}", challenge="dns-persist-01"))
     assert f"does not offer dns-persist-01 for g.{APEX}" in error.what
     assert "dns-01" in error.words
@@ -287,10 +287,10 @@ def test_identity_is_told_without_an_account_being_registered(
     zones: Zones, authority: SmallAuthority
 ) -> None:
     one, _ = persisting(authority, zones)
-    assert one.identity() == Identity((ISSUER,), None)
+    assert one.identity() == AcmeIdentity((ISSUER,), None)
     assert authority.counts["newAccount"] == 0
     account = one.account()
-    assert one.identity() == Identity((ISSUER,), account.url)
+    assert one.identity() == AcmeIdentity((ISSUER,), account.url)
 
 
 # Addresses

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from proxygen.issuers.acme_answers import URN, Problem, problem
-from proxygen.issuers.acme_failures import Over, Refused, of_account, of_names
+from proxygen.issuers.acme_answers import URN, Problem, problem_in
+from proxygen.issuers.acme_failures import AuthorityRefused, Over, of_account, of_names
 
 NAMES = ("webmail.x.example", "autodiscover.x.example")
 
@@ -24,7 +24,7 @@ NAMES = ("webmail.x.example", "autodiscover.x.example")
 )
 def test_a_name_that_is_refused(kind: str, remedy: str, final: bool) -> None:
     part = Problem(type=URN + kind, detail="because").about(NAMES[1])
-    error = of_names(NAMES, Refused(Problem(subproblems=(part,))))
+    error = of_names(NAMES, AuthorityRefused(Problem(subproblems=(part,))))
     assert error.what.startswith(f"the authority refused {NAMES[1]}: ")
     assert error.words == f"{NAMES[1]}: because ({URN}{kind})"
     assert remedy in error.remedy
@@ -36,26 +36,26 @@ def test_different_problems_have_each_their_remedy_and_waiting_may_help_one() ->
         Problem(type=URN + "dns", detail="NXDOMAIN").about(NAMES[0]),
         Problem(type=URN + "rejectedIdentifier", detail="policy").about(NAMES[1]),
     )
-    error = of_names(NAMES, Refused(Problem(type=URN + "compound", subproblems=parts)))
+    error = of_names(NAMES, AuthorityRefused(Problem(type=URN + "compound", subproblems=parts)))
     assert [each.code for each in error.parts] == ["acme-dns", "acme-name"]
     assert all(each.remedy in error.remedy for each in error.parts)
     assert not error.final
 
 
 def test_an_account_that_is_not_accepted_is_not_blamed_on_the_names() -> None:
-    refused = Refused(Problem(type=URN + "unauthorized", detail="account is deactivated"))
+    refused = AuthorityRefused(Problem(type=URN + "unauthorized", detail="account is deactivated"))
     error = of_names(NAMES, refused)
     assert "does not accept our account" in error.what
     assert ".well-known" not in error.remedy
 
 
 def test_a_contact_that_is_not_understood_is_named() -> None:
-    refused = Refused(Problem(type=URN + "malformed", detail="bad mailto"))
+    refused = AuthorityRefused(Problem(type=URN + "malformed", detail="bad mailto"))
     assert of_account(refused, None).remedy == "correct `contact`"
 
 
 def test_terms_are_named_where_the_problem_names_no_page() -> None:
-    refused = Refused(Problem(type=URN + "userActionRequired"))
+    refused = AuthorityRefused(Problem(type=URN + "userActionRequired"))
     assert "https://a.example/terms" in of_account(refused, "https://a.example/terms").remedy
 
 
@@ -69,13 +69,13 @@ def test_terms_are_named_where_the_problem_names_no_page() -> None:
     ],
 )
 def test_what_is_no_problem_document_is_shown_shortened(body: bytes) -> None:
-    refused = of_names(NAMES, Refused(problem(body * 1000), 503))
+    refused = of_names(NAMES, AuthorityRefused(problem_in(body * 1000), 503))
     assert len(refused.words) <= 200
     assert refused.problem is None
 
 
 def test_many_names_are_not_all_listed() -> None:
-    refused = Refused(Problem(type=URN + "caa"))
+    refused = AuthorityRefused(Problem(type=URN + "caa"))
     for names, said in (
         (("a",), "a"),
         (("a", "b"), "a and b"),
@@ -115,18 +115,20 @@ def test_many_names_are_not_all_listed() -> None:
 def test_whether_any_other_certificate_would_be_refused_too(
     status: int, kind: str, detail: str, everybody: bool
 ) -> None:
-    error = of_names(NAMES, Refused(Problem(type=URN + kind, detail=detail), status))
+    error = of_names(NAMES, AuthorityRefused(Problem(type=URN + kind, detail=detail), status))
     assert error.everybody == everybody
 
 
 def test_a_limit_that_names_its_name_apart_is_not_everybodys() -> None:
     part = Problem(type=URN + "rateLimited", detail="too many").about(NAMES[0])
-    error = of_names(NAMES, Refused(Problem(type=URN + "rateLimited", subproblems=(part,)), 429))
+    error = of_names(
+        NAMES, AuthorityRefused(Problem(type=URN + "rateLimited", subproblems=(part,)), 429)
+    )
     assert not error.everybody
 
 
 def test_what_is_refused_to_the_account_is_refused_to_everybody() -> None:
-    assert of_account(Refused(Problem(type=URN + "malformed")), None).everybody
+    assert of_account(AuthorityRefused(Problem(type=URN + "malformed")), None).everybody
 
 
 def test_an_order_that_came_to_nothing_is_nobody_elses() -> None:
@@ -137,4 +139,4 @@ def test_an_order_that_came_to_nothing_is_nobody_elses() -> None:
 
 
 def test_no_name_is_unproven_when_an_order_is_refused() -> None:
-    assert of_names(NAMES, Refused(Problem(type=URN + "malformed"), 400)).unproven == ()
+    assert of_names(NAMES, AuthorityRefused(Problem(type=URN + "malformed"), 400)).unproven == ()

@@ -16,7 +16,7 @@ import pytest
 
 from proxygen.errors import IssueFailed
 from proxygen.host import connection
-from proxygen.issuers.acme_server import Server
+from proxygen.issuers.acme_server import AcmeServer
 from proxygen.issuers.acme_transport import LARGEST_EXCHANGE, Pace, Unreached
 from proxygen.model.certificate import KeyAndChain
 from proxygen.solvers.http01 import Webroot
@@ -43,9 +43,9 @@ CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 SHORT = Pace(connect=0.4, answer=0.8)
 
 
-def server(authority: HostileAuthority, pace: Pace = SHORT) -> Server:
+def server(authority: HostileAuthority, pace: Pace = SHORT) -> AcmeServer:
     """Return what asks an authority."""
-    return Server(settings(authority), 4, lambda: datetime.now(UTC), pace)
+    return AcmeServer(settings(authority), 4, lambda: datetime.now(UTC), pace)
 
 
 def failure(asked: Callable[[], object]) -> IssueFailed:
@@ -121,7 +121,7 @@ def test_a_handshake_is_over_in_time(tmp_path: Path, says: Says) -> None:
     assert "did not answer in time" in failed.what
 
 
-def test_the_look_for_the_address_is_a_part_of_the_time(
+def test_the_lookup_of_the_address_is_a_part_of_the_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     over, looks = threading.Event(), []
@@ -134,7 +134,7 @@ def test_the_look_for_the_address_is_a_part_of_the_time(
     monkeypatch.setattr(connection.socket, "getaddrinfo", never)
     with hostile(tmp_path, Client.wait) as authority:
         given = replace(settings(authority), directory="https://acme.example/dir")
-        one = Server(given, 4, lambda: datetime.now(UTC), Pace(connect=0.2, answer=0.5, down=0))
+        one = AcmeServer(given, 4, lambda: datetime.now(UTC), Pace(connect=0.2, answer=0.5, down=0))
         with ThreadPoolExecutor(3) as threads:
             asked = [threads.submit(one.network.get, given.directory) for _ in range(3)]
             failures = [each.exception(LONG) for each in asked]

@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 
 from proxygen.issuers.acme_answers import Authorization, Challenge, Identifier, Status
 from proxygen.issuers.acme_order import Course, Proof
-from proxygen.solvers.dnspersist01 import Standing
+from proxygen.solvers.dnspersist01 import PersistentRecord
 from tests.issuers.at_pebble import QUICK, wanted
 
 
-class Slow(Standing):
+class Slow(PersistentRecord):
     """Takes a while until its answers are visible, and notes which."""
 
     def __init__(self) -> None:

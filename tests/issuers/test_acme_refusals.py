@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from proxygen.issuers.acme_answers import URN, Authorization, Directory, Order, problem
-from proxygen.issuers.acme_failures import Advice, Over, Refused, of_names
+from proxygen.issuers.acme_answers import URN, Authorization, Directory, Order, problem_in
+from proxygen.issuers.acme_failures import Advice, AuthorityRefused, Over, of_names
 from proxygen.issuers.acme_order import check_names, check_valid
 
 NAMES = ("a.example", "*.a.example", "www.b.example", "192.0.2.1", "2001:db8::1")
@@ -15,8 +15,8 @@ NAMES = ("a.example", "*.a.example", "www.b.example", "192.0.2.1", "2001:db8::1"
 
 def refused(document: dict[str, object], names: tuple[str, ...] = NAMES) -> list[tuple[str, str]]:
     """Return the names that a refused order leaves out, with the kind of their problem."""
-    said = problem(json.dumps(document).encode())
-    found = of_names(names, Refused(said, 403)).refused
+    said = problem_in(json.dumps(document).encode())
+    found = of_names(names, AuthorityRefused(said, 403)).refused
     return [(each.name, each.problem.removeprefix(URN)) for each in found]
 
 

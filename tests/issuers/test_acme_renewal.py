@@ -197,7 +197,7 @@ def test_nothing_but_a_unique_identifier_is_asked_about(
     assert "renewal-info" not in {step for step, _ in between.seen}
 
 
-def test_many_threads_ask_with_one_look_at_the_directory(
+def test_many_threads_ask_with_one_read_of_the_directory(
     between: Between, asked: AcmeIssuer
 ) -> None:
     between.instead = suggesting()

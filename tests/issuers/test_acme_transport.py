@@ -17,7 +17,7 @@ from proxygen.issuers.acme_transport import (
     LONGEST_REFUSAL,
     LONGEST_WAIT,
     Connection,
-    moment,
+    retry_moment,
     words_of,
 )
 
@@ -40,7 +40,7 @@ NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 def test_retry_after_is_seconds_or_a_date_between_a_second_and_a_day(
     asked: str, wait: timedelta
 ) -> None:
-    assert moment(asked, NOON, LONGEST_WAIT) == NOON + wait
+    assert retry_moment(asked, NOON, LONGEST_WAIT) == NOON + wait
 
 
 @pytest.mark.parametrize(
@@ -48,12 +48,12 @@ def test_retry_after_is_seconds_or_a_date_between_a_second_and_a_day(
     [("604800", timedelta(days=7)), ("9" * 50, timedelta(days=8)), ("700000", timedelta(days=8))],
 )
 def test_a_refusal_may_ask_for_a_week(asked: str, wait: timedelta) -> None:
-    assert moment(asked, NOON, LONGEST_REFUSAL) == NOON + wait
+    assert retry_moment(asked, NOON, LONGEST_REFUSAL) == NOON + wait
 
 
 @pytest.mark.parametrize("asked", ["soon", "-5", "1.5", "²", "Fri, 99 Nov 2026 12:00:00 GMT", ","])
 def test_what_is_neither_is_ignored(asked: str) -> None:
-    assert moment(asked, NOON, LONGEST_WAIT) is None
+    assert retry_moment(asked, NOON, LONGEST_WAIT) is None
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from proxygen.errors import IssueFailed, Origin
-from proxygen.issuers.file import FileIssuer, fingerprint, warnings
+from proxygen.issuers.file import FileIssuer, files_fingerprint, key_file_warnings
 from proxygen.model.certificate import Certificate, FileSource, KeyAndChain, Secret
 from tests.certificates import DAY, NOON, intermediate, key_pem, leaf, openssl, pem, root
 from tests.live.needs import needs
@@ -102,30 +102,30 @@ def test_a_file_that_cannot_be_used_is_named_with_its_place_in_the_model(three, 
 
 
 def test_the_fingerprint_changes_with_each_file_and_with_nothing_else(three):
-    seen = {fingerprint(three), fingerprint(three)}
+    seen = {files_fingerprint(three), files_fingerprint(three)}
     assert len(seen) == 1
     for path in three.paths:
         path.touch()
-        assert fingerprint(three) in seen
+        assert files_fingerprint(three) in seen
         path.write_bytes(path.read_bytes() + b"\n")
-        assert fingerprint(three) not in seen
-        seen.add(fingerprint(three))
+        assert files_fingerprint(three) not in seen
+        seen.add(files_fingerprint(three))
     three.key.unlink()
-    assert fingerprint(three) == ""
+    assert files_fingerprint(three) == ""
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o602])
 def test_a_key_that_others_can_reach_is_worth_a_warning(three, mode):
-    assert warnings(three) == ()
+    assert key_file_warnings(three) == ()
     three.key.chmod(mode)
-    (warning,) = warnings(three)
+    (warning,) = key_file_warnings(three)
     assert f"mode {mode:04o}" in warning
     assert str(three.key) in warning
 
 
 def test_no_warning_about_a_missing_key(three):
     three.key.unlink()
-    assert warnings(three) == ()
+    assert key_file_warnings(three) == ()
 
 
 def test_an_error_shows_nothing_of_the_key(three):

@@ -15,7 +15,7 @@ import pytest
 
 from proxygen.errors import IssueFailed
 from proxygen.issuers import file_reader
-from proxygen.issuers.file_apart import Apart, Unfinished
+from proxygen.issuers.file_apart import Apart, ReadUnfinished
 from proxygen.stores.file_failures import Failures
 from tests.certificates import NOON, intermediate, leaf, root
 from tests.failures import no
@@ -100,7 +100,7 @@ def test_files_that_take_too_long_by_the_clock_are_given_up_and_others_are_read(
         former = pid(apart)
         os.kill(former, signal.SIGSTOP)
         apart.patience = 0.2
-        with pytest.raises(Unfinished, match="could not be read within 0 seconds") as caught:
+        with pytest.raises(ReadUnfinished, match="could not be read within 0 seconds") as caught:
             apart.assemble([("b.pem", PAIR.pem)], None)
         assert not caught.value.failure.final
         apart.patience = 60

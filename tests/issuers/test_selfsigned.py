@@ -7,8 +7,8 @@ from dataclasses import replace
 from proxygen.errors import Origin
 from proxygen.issuers.selfsigned import SelfSignedIssuer
 from proxygen.model.certificate import Certificate, KeyType
-from proxygen.model.verdicts import require
-from proxygen.model.x509 import describe
+from proxygen.model.inspection import require_usable
+from proxygen.model.x509 import describe_bundle
 from tests.certificates import DAY, NOON
 
 WANTED = Certificate(
@@ -19,9 +19,9 @@ ISSUER = SelfSignedIssuer(lambda: NOON)
 
 def test_what_is_issued_fits_and_lives_ninety_days():
     pair = ISSUER.issue(WANTED, None)
-    (warning,) = require(pair, WANTED.names, NOON)
+    (warning,) = require_usable(pair, WANTED.names, NOON)
     assert warning.check == "chain"
-    bundle = describe(pair, WANTED)
+    bundle = describe_bundle(pair, WANTED)
     assert bundle.names == WANTED.names
     assert bundle.not_after == NOON + 90 * DAY
 

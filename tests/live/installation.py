@@ -36,7 +36,7 @@ class Clock:
         self.now += by
 
 
-class Installation:
+class TrialInstallation:
     """A model below *root*, and rounds of proxygen at the time that *clock* tells.
 
     No service is set up: proxygen answers challenges itself, at *http_port*. *draw* is what
@@ -48,7 +48,9 @@ class Installation:
         self.clock = clock
         self.http_port = http_port
         self.parts = replace(
-            assemble.parts(self.layout, clock), draw=lambda: draw, pace=Pace(first_pause=0.002)
+            assemble.build_installation(self.layout, clock),
+            draw=lambda: draw,
+            pace=Pace(first_pause=0.002),
         )
         self.layout.config.parent.mkdir(parents=True, exist_ok=True)
 
@@ -78,7 +80,7 @@ class Installation:
     @property
     def site(self) -> Site:
         """The model as it stands."""
-        return assemble.site(self.layout)
+        return assemble.read_site(self.layout)
 
     def round(self, *only: str) -> Outcome:
         """Run one round."""

@@ -28,7 +28,7 @@ from proxygen.issuers.acme_transport import Pace
 from proxygen.model import site
 from proxygen.model.certificate import Certificate, KeyAndChain, KeyType
 from proxygen.model.x509 import dns_names
-from proxygen.solvers.http01 import Listener
+from proxygen.solvers.http01 import Http01Listener
 from tests.live import ports
 from tests.live.backend import Backend
 from tests.live.small_authority import LETS_ENCRYPT, Limits, SmallAuthority, Window
@@ -81,7 +81,7 @@ class Client:
     """A client of a few lines, with an account of its own."""
 
     authority: SmallAuthority
-    solver: Listener
+    solver: Http01Listener
     key: JWKEC = field(default_factory=lambda: JWKEC(key=new_key()))
 
     def __post_init__(self) -> None:
@@ -188,17 +188,17 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def solver() -> Iterator[Listener]:
+def solver() -> Iterator[Http01Listener]:
     """What answers challenges."""
     port = ports.reserve()
-    with Listener(port, ("127.0.0.1",)) as listener:
+    with Http01Listener(port, ("127.0.0.1",)) as listener:
         yield listener
     ports.release(port)
 
 
 @pytest.fixture
 def authority(
-    request: pytest.FixtureRequest, tmp_path: Path, clock: Clock, solver: Listener
+    request: pytest.FixtureRequest, tmp_path: Path, clock: Clock, solver: Http01Listener
 ) -> Iterator[SmallAuthority]:
     """An authority; the parameter is its limits."""
     limits = getattr(request, "param", None)
@@ -207,12 +207,14 @@ def authority(
 
 
 @pytest.fixture
-def client(authority: SmallAuthority, solver: Listener) -> Client:
+def client(authority: SmallAuthority, solver: Http01Listener) -> Client:
     """A client with an account."""
     return Client(authority, solver)
 
 
-def issuer(authority: SmallAuthority, solver: Listener, profile: str | None = None) -> AcmeIssuer:
+def issuer(
+    authority: SmallAuthority, solver: Http01Listener, profile: str | None = None
+) -> AcmeIssuer:
     """Return proxygen's own client, whose clock is the authority's."""
     settings = site.Acme(
         directory=authority.directory,
@@ -223,7 +225,7 @@ def issuer(authority: SmallAuthority, solver: Listener, profile: str | None = No
         trusted_roots=(authority.trusted_root,),
         http_port=80,
         validation_port=80,
-        limits=site.Limits(),
+        limits=site.AuthorityLimits(),
         origin=HERE,
     )
     pace = Pace(first_pause=0.005, down=0)
@@ -252,7 +254,7 @@ def chain(pair: KeyAndChain) -> list[x509.Certificate]:
 
 @pytest.mark.parametrize("profile", LETS_ENCRYPT)
 def test_proxygen_obtains_a_certificate_valid_by_the_clock_handed_in(
-    authority: SmallAuthority, solver: Listener, profile: str
+    authority: SmallAuthority, solver: Http01Listener, profile: str
 ) -> None:
     pair = issuer(authority, solver, profile).issue(wanted("a.example", "b.example"), None)
     leaf, intermediate = chain(pair)
@@ -266,7 +268,9 @@ def test_proxygen_obtains_a_certificate_valid_by_the_clock_handed_in(
     assert (record.not_before, record.not_after) == (START - HOUR, leaf.not_valid_after_utc)
 
 
-def test_many_orders_of_proxygen_run_at_once(authority: SmallAuthority, solver: Listener) -> None:
+def test_many_orders_of_proxygen_run_at_once(
+    authority: SmallAuthority, solver: Http01Listener
+) -> None:
     one = issuer(authority, solver)
     names = [f"www.d{number}.example" for number in range(60)]
     authority.ledger.limits = NO_LIMITS
@@ -280,7 +284,7 @@ def test_many_orders_of_proxygen_run_at_once(authority: SmallAuthority, solver: 
 
 
 def test_proxygen_reads_a_failed_validation_and_a_limit(
-    authority: SmallAuthority, solver: Listener
+    authority: SmallAuthority, solver: Http01Listener
 ) -> None:
     one = issuer(authority, solver)
     authority.failing["bad.example"] = "connection"
@@ -297,7 +301,7 @@ def test_proxygen_reads_a_failed_validation_and_a_limit(
 
 @pytest.mark.parametrize("how", ["503", "refuse"])
 def test_an_authority_that_is_away_comes_back(
-    authority: SmallAuthority, solver: Listener, how: Any
+    authority: SmallAuthority, solver: Http01Listener, how: Any
 ) -> None:
     one = issuer(authority, solver)
     one.issue(wanted("before.example"), None)
@@ -322,7 +326,7 @@ def test_the_directory_tells_what_there_is(client: Client, authority: SmallAutho
 
 
 def test_without_renewal_information_none_is_told(
-    tmp_path: Path, clock: Clock, solver: Listener
+    tmp_path: Path, clock: Clock, solver: Http01Listener
 ) -> None:
     with SmallAuthority(tmp_path, clock=clock, http_port=solver.port, ari=False) as authority:
         client = Client(authority, solver)
@@ -406,7 +410,7 @@ def test_a_deactivated_account_is_refused(client: Client) -> None:
     assert client.order("a.example").kind == "unauthorized"
 
 
-def test_an_account_sees_its_own_orders_alone(client: Client, solver: Listener) -> None:
+def test_an_account_sees_its_own_orders_alone(client: Client, solver: Http01Listener) -> None:
     order = client.order("a.example")
     other = Client(client.authority, solver)
     url = order.headers["Location"]
@@ -491,7 +495,7 @@ def test_a_signing_request_with_a_wrong_signature_is_refused(client: Client) -> 
 
 
 def test_a_challenge_is_fetched_from_the_name_over_http(
-    tmp_path: Path, clock: Clock, solver: Listener
+    tmp_path: Path, clock: Clock, solver: Http01Listener
 ) -> None:
     with (
         Backend() as web,
@@ -513,7 +517,7 @@ def test_the_answer_must_be_the_key_authorization(client: Client) -> None:
 
 
 def test_a_web_server_that_is_not_there_is_a_failed_connection(
-    tmp_path: Path, clock: Clock, solver: Listener
+    tmp_path: Path, clock: Clock, solver: Http01Listener
 ) -> None:
     port = ports.reserve()
     with SmallAuthority(tmp_path, clock=clock, http_port=port) as authority:
@@ -542,7 +546,7 @@ def refused(answer: Answer) -> tuple[str, timedelta]:
 
 @pytest.mark.parametrize("authority", [Limits(orders=3)], indirect=True)
 def test_new_orders_of_an_account_are_limited(
-    client: Client, clock: Clock, solver: Listener
+    client: Client, clock: Clock, solver: Http01Listener
 ) -> None:
     for number in range(3):
         assert client.order(f"n{number}.example").status == 201
@@ -585,7 +589,7 @@ def test_certificates_of_a_set_of_names_are_limited(client: Client, clock: Clock
 
 @pytest.mark.parametrize("authority", [Limits(failed_validations=2)], indirect=True)
 def test_failed_validations_of_a_name_are_limited(
-    client: Client, clock: Clock, solver: Listener
+    client: Client, clock: Clock, solver: Http01Listener
 ) -> None:
     client.authority.failing["a.example"] = "dns"
     for _ in range(2):
@@ -703,7 +707,7 @@ def test_a_certificate_is_replaced_once_by_an_order_that_lives(
 
 
 def test_only_a_certificate_of_the_account_with_a_shared_name_is_replaced(
-    client: Client, solver: Listener
+    client: Client, solver: Http01Listener
 ) -> None:
     first = identifier(client.obtain("a.example"))
     assert client.order("b.example", replaces=first).kind == "malformed"

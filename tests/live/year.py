@@ -17,14 +17,14 @@ from typing import Any
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from proxygen.apply.mails import tell
+from proxygen.apply.mails import send_mails
 from proxygen.apply.outcome import SILENT, Outcome
 from proxygen.plan.wake import wake_at
 from proxygen.reconcile import reconcile
 from proxygen.stores.bundles import Bundles
 from tests import certificates
 from tests.live import ports
-from tests.live.installation import Clock, Installation, challenge_port
+from tests.live.installation import Clock, TrialInstallation, challenge_port
 from tests.live.small_authority import Limits, SmallAuthority
 from tests.standins import MemoryStore
 
@@ -98,7 +98,7 @@ class Year:
     domains. ``at`` puts something that happens on the calendar.
     """
 
-    def __init__(self, installation: Installation, pace: timedelta, seed: int = 1) -> None:
+    def __init__(self, installation: TrialInstallation, pace: timedelta, seed: int = 1) -> None:
         store = MemoryStore()  # that values survive a restart is shown elsewhere
         chance = random.Random(seed)
         self.ours = installation
@@ -148,7 +148,7 @@ class Year:
             if bundle.not_after <= now:
                 self.ended.append((now, owner))
         outcome = reconcile(self.site, self.parts, SILENT)
-        told = tell(self.site, self.parts, outcome)
+        told = send_mails(self.site, self.parts, outcome)
         assert outcome.observed
         wake = wake_at(self.site, outcome.observed, outcome.waiting, now)
         return outcome, min(wake, told) if told else wake
@@ -181,7 +181,7 @@ def customers() -> dict[str, object]:
     }
 
 
-def supply(ours: Installation, ends: datetime, lasts: timedelta = 200 * DAY) -> None:
+def supply(ours: TrialInstallation, ends: datetime, lasts: timedelta = 200 * DAY) -> None:
     """Put a supplied certificate in place."""
     made = certificates.leaf(
         certificates.intermediate(certificates.root(start=START - 900 * DAY, end=ends + 900 * DAY)),
@@ -193,7 +193,7 @@ def supply(ours: Installation, ends: datetime, lasts: timedelta = 200 * DAY) -> 
     path.write_bytes(certificates.key_pem(made.key) + certificates.pem(made.certificate))
 
 
-class Troubles:
+class Failures:
     """What happens in the year: an authority away for a week, a broken DNS, a supplied file."""
 
     def __init__(self, year: Year, *authorities: SmallAuthority) -> None:
@@ -227,12 +227,12 @@ class Troubles:
 @contextmanager
 def lived(
     folder: Path, profile: str, count: int, pace: timedelta
-) -> Iterator[tuple[Year, Troubles, list[Mail]]]:
+) -> Iterator[tuple[Year, Failures, list[Mail]]]:
     """Have a year that was lived through."""
     clock = Clock(START)
     (folder / "second").mkdir()
     with challenge_port() as port, sink(clock) as (server, smtp), ExitStack() as stack:
-        ours = Installation(folder / "root", clock, port)
+        ours = TrialInstallation(folder / "root", clock, port)
         ca, other = (
             stack.enter_context(
                 SmallAuthority(
@@ -250,6 +250,6 @@ def lived(
             notifiers={"email": {"host": "localhost", "port": smtp, "security": "none"}},
         )
         year = Year(ours, pace)
-        troubles = Troubles(year, ca, other)
+        troubles = Failures(year, ca, other)
         year.live(START + 365 * DAY)
         yield year, troubles, server.mails

@@ -10,10 +10,10 @@ import pytest
 
 from proxygen import registry
 from proxygen.errors import ModelError
-from proxygen.model.former import NOTHING, Former, Past
-from proxygen.model.reading import Before, settle
+from proxygen.model.former import NOTHING, Former, PastModel
+from proxygen.model.reading import Before, settle_model
 from proxygen.model.site import Site
-from proxygen.model.sources import Source, Unreadable
+from proxygen.model.sources import Source, UnreadableFile
 from tests.models import source
 
 BACKENDS = "backends: {app: {upstreams: {web: ['http://10.0.0.1']}}}\n"
@@ -45,23 +45,23 @@ class Model:
     public: frozenset[str] = frozenset()
     folder_is_there: bool = True
 
-    def load(self, mask: str) -> Sequence[Source | Unreadable]:
+    def load(self, mask: str) -> Sequence[Source | UnreadableFile]:
         """Return what a mask finds."""
         found = sorted(name for name in self.files if fnmatchcase(name, mask))
         texts = [(name, self.files[name]) for name in found]
         return [
-            Unreadable(name, "Permission denied") if text is None else source(name, text)
+            UnreadableFile(name, "Permission denied") if text is None else source(name, text)
             for name, text in texts
         ]
 
     def read(self, *, confirmed: bool = False) -> Site:
         """Return the site; what is known from before changes nothing of it."""
-        past = Past(self.former, confirmed, lambda _: self.folder_is_there)
+        past = PastModel(self.former, confirmed, lambda _: self.folder_is_there)
         given = (source("proxygen.yaml", self.main), self.load, registry.settings())
         rest = (registry.applications(),)
         public = self.public.__contains__
-        site = settle(*given, *rest, self.before, public, past)
-        assert site == settle(*given, *rest, Before(), public, past)
+        site = settle_model(*given, *rest, self.before, public, past)
+        assert site == settle_model(*given, *rest, Before(), public, past)
         return site
 
     def apply(self, *, confirmed: bool = False, **files: str | None) -> Site:
@@ -292,12 +292,14 @@ def test_a_files_own_mistake_that_was_right_once_stops_nobody(text: str) -> None
 def test_a_mask_that_leads_past_too_much_takes_nothing_away() -> None:
     made = model(a=many("a.example"), b=many("b.example"))
     load = made.load
-    whole = Unreadable(
+    whole = UnreadableFile(
         "/etc/*.d", "the folders that it searches hold more than 250,000 names", whole=True
     )
-    past = Past(made.former)
+    past = PastModel(made.former)
     main = source("proxygen.yaml", made.main)
-    site = settle(main, lambda _: [whole], registry.settings(), registry.applications(), past=past)
+    site = settle_model(
+        main, lambda _: [whole], registry.settings(), registry.applications(), past=past
+    )
     assert load("*.d")
     assert set(hosts(site)) == {"a.example", "b.example"}
     assert site.set_aside[0].kept == ("a.example", "b.example")

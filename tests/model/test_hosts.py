@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxygen.model.certificate import matches
+from proxygen.model.certificate import san_matches
 from proxygen.model.hosts import (
     BadName,
     example_of,
@@ -17,10 +17,10 @@ from proxygen.model.hosts import (
     is_address,
     is_wildcard,
     mail_address,
-    readable,
+    readable_name,
     url_host,
 )
-from proxygen.model.layout import certificate_file, stem
+from proxygen.model.layout import certificate_file, file_stem
 from proxygen.plan.render import quote
 
 
@@ -111,7 +111,7 @@ def accepted(text: str) -> None:
         return
     assert host_name(name) == name
     assert quote(name) == name
-    assert stem(name) == name
+    assert file_stem(name) == name
     assert "/" not in certificate_file(name, "0" * 64)
     assert set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789-.")
 
@@ -248,7 +248,7 @@ def test_an_extra_name_is_what_it_says_and_nothing_else(text: str) -> None:
         assert not is_wildcard(name)
     elif is_wildcard(name):
         assert host_name(name[2:]) == name[2:]
-        assert matches(name, example_of(name))
+        assert san_matches(name, example_of(name))
     else:
         assert host_name(name) == name
 
@@ -268,7 +268,7 @@ def test_the_example_of_a_wildcard_is_a_host_that_it_stands_for(length: int) -> 
     parent = ("a" * 49 + ".") * 6
     parent = parent[-length - 1 :].strip(".")
     asked = example_of(f"*.{parent}")
-    assert matches(f"*.{parent}", asked)
+    assert san_matches(f"*.{parent}", asked)
     assert len(asked) <= 253
     assert asked.partition(".")[0].strip("-") == asked.partition(".")[0] != ""
 
@@ -297,7 +297,7 @@ def test_the_example_of_a_wildcard_is_a_host_that_it_stands_for(length: int) -> 
     ],
 )
 def test_a_name_is_shown_in_both_spellings(name: str, shown: str) -> None:
-    assert readable(name) == shown
+    assert readable_name(name) == shown
 
 
 @given(st.lists(LABEL, min_size=2, max_size=5).map(".".join))
@@ -306,7 +306,7 @@ def test_whatever_is_shown_ends_with_what_the_dns_has(text: str) -> None:
         name = host_name(text)
     except BadName:
         return
-    shown = readable(name)
+    shown = readable_name(name)
     assert shown == name or shown.endswith(f" ({name})")
     assert shown.isprintable()
     assert host_name(shown.partition(" (")[0]) == name

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxygen.model.layout import LONGEST_STEM, Layout, certificate_file, chain_file, stem
+from proxygen.model.layout import LONGEST_STEM, Layout, certificate_file, chain_file, file_stem
 
 DIGEST = "0123456789abcdef" * 4
 
@@ -53,7 +53,7 @@ def test_a_certificate_file_is_named_after_owner_and_digest() -> None:
 )
 def test_what_is_no_owner_is_our_own_bug(owner: str) -> None:
     with pytest.raises(ValueError, match="not the name of an owner"):
-        stem(owner)
+        file_stem(owner)
 
 
 NAMES = st.text("abc-.", min_size=1, max_size=253).filter(lambda text: not text.startswith("."))
@@ -62,10 +62,10 @@ NAMES = st.text("abc-.", min_size=1, max_size=253).filter(lambda text: not text.
 @given(NAMES, NAMES)
 def test_stems_are_bounded_and_different_for_different_owners(one: str, other: str) -> None:
     assert len(certificate_file(one, DIGEST)) <= 255
-    assert "/" not in stem(one)
-    assert (stem(one) == stem(other)) == (one == other)
+    assert "/" not in file_stem(one)
+    assert (file_stem(one) == file_stem(other)) == (one == other)
 
 
 def test_long_names_with_the_same_beginning_differ() -> None:
     names = [f"{'a' * LONGEST_STEM}{end}" for end in ("", "b", "c")]
-    assert len({stem(name) for name in names}) == 3
+    assert len({file_stem(name) for name in names}) == 3

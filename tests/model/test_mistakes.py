@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from proxygen import registry
 from proxygen.model.mistakes import EXPECTED, LIMITS
 from proxygen.model.schema import Application, Included, main_type, rest_type
-from proxygen.model.yaml import parse
+from proxygen.model.yaml import parse_document
 from tests.models import SMALLEST, mistakes, told
 
 NAMES = ", ".join(f"n{number}.example" for number in range(100))
@@ -246,7 +246,7 @@ def test_no_kind_of_mistake_that_the_grammar_knows_is_left_out(grammar: Any) -> 
 @pytest.mark.parametrize(("kind", "text"), [each[:2] for each in KINDS])
 def test_each_example_is_of_its_kind(kind: str, text: str) -> None:
     with pytest.raises(ValidationError) as caught:
-        main_type(registry.settings()).model_validate(parse("x", text).value)
+        main_type(registry.settings()).model_validate(parse_document("x", text).value)
     assert caught.value.errors()[0]["type"] == kind
 
 

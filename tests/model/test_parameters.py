@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from proxygen.model.parameters import costly
+from proxygen.model.parameters import costly_parameters
 from tests import hostile
 from tests.certificates import key_pem, rsa_key
 
@@ -22,9 +22,9 @@ from tests.certificates import key_pem, rsa_key
     ],
 )
 def test_parameters(der: bytes, words: str | None) -> None:
-    said = costly(der)
+    said = costly_parameters(der)
     assert (words in said.what) if words and said else said is words
 
 
 def test_very_many_elements_are_not_walked_through() -> None:
-    assert costly(hostile.sequence(b"\x30\x00" * 300_000)) is None
+    assert costly_parameters(hostile.sequence(b"\x30\x00" * 300_000)) is None

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from proxygen import registry
 from proxygen.errors import MOST_MISTAKES, ModelError
 from proxygen.model.certificate import GLOBAL, Authority, KeyType, Secret
-from proxygen.model.reading import read
+from proxygen.model.reading import read_model
 from proxygen.model.schema import DIRECTORIES
-from proxygen.model.sources import Source, Unreadable
+from proxygen.model.sources import Source, UnreadableFile
 from tests.counting import grows_with_the_work
 from tests.models import FOLDER, SMALLEST, mistakes, site, source, told
 
@@ -539,12 +539,12 @@ def test_a_wrong_upstream_is_one_mistake_and_its_backend_is_there(backend: str) 
 
 
 def test_a_file_that_cannot_be_read_hides_nothing() -> None:
-    def load(mask: str) -> list[Source | Unreadable]:
-        return [source("i.yaml", "domain: {}"), Unreadable("j.yaml", "Permission denied")]
+    def load(mask: str) -> list[Source | UnreadableFile]:
+        return [source("i.yaml", "domain: {}"), UnreadableFile("j.yaml", "Permission denied")]
 
     main = source("proxygen.yaml", f"{SMALLEST}contact: x\ninclude: ['*.yaml']")
     with pytest.raises(ModelError) as caught:
-        read(main, load, registry.settings(), registry.applications())
+        read_model(main, load, registry.settings(), registry.applications())
     assert told(*caught.value.mistakes)[2] == (
         "proxygen.yaml:3:11",
         "include[0]",

@@ -9,7 +9,7 @@ import pytest
 
 from proxygen import registry
 from proxygen.errors import Mistake, ModelError
-from proxygen.model.reading import Before, read
+from proxygen.model.reading import Before, read_model
 from proxygen.model.site import Site
 from proxygen.model.sources import Source
 from tests.models import source
@@ -37,7 +37,7 @@ def reading(texts: Texts, before: Before | None) -> Site | tuple[Mistake, ...]:
 
     main = source("proxygen.yaml", texts["main"])
     try:
-        return read(main, load, registry.settings(), registry.applications(), before)
+        return read_model(main, load, registry.settings(), registry.applications(), before)
     except ModelError as error:
         return error.mistakes
 

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from proxygen import registry
 from proxygen.errors import ModelError
 from proxygen.host.suffixes import is_public
-from proxygen.model.reading import Before, read
+from proxygen.model.reading import Before, read_model
 from proxygen.model.sources import Source
 from tests.model import hostile_models as hostile
 from tests.models import SMALLEST, mistakes, source
@@ -37,7 +37,7 @@ def refusal(main: bytes, files: dict[str, bytes], before: Before | None = None) 
 
     known, applications = registry.settings(), registry.applications()
     try:
-        read(source("proxygen.yaml", main), load, known, applications, before, is_public)
+        read_model(source("proxygen.yaml", main), load, known, applications, before, is_public)
     except ModelError as error:
         return told(error)
     return None

@@ -74,7 +74,7 @@ def test_editors_understand_every_pattern() -> None:
         ("Listen", "https", ("443", "*:443"), ("https", "443 ssl")),
         ("ProxyProtocol", "from", ("192.0.2.0/24", "2001:db8::/32"), ("balancer", "any;")),
         (
-            "proxygen__services__nginx_settings__Settings",
+            "NginxSettings",
             "program",
             ("/usr/sbin/nginx",),
             ("nginx", "", "/a\nb"),

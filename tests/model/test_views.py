@@ -16,8 +16,8 @@ from proxygen.host import templates
 from proxygen.model.certificate import GLOBAL, Bundle
 from proxygen.model.layout import Layout
 from proxygen.model.site import Role, Site
-from proxygen.model.views import MailView, mail_view, serving, web_view
-from proxygen.plan.rendering import Installation, installation
+from proxygen.model.views import MailView, mail_view, serving_bundle, web_view
+from proxygen.plan.rendering import Rendering, rendering_of
 from proxygen.services import Listener, Service
 from proxygen.services.dovecot import DovecotFacts
 from proxygen.services.postfix import PostfixFacts
@@ -74,11 +74,11 @@ def test_a_certificate_that_does_not_fit_the_url_any_more_does_not_serve() -> No
     found = site(TEXT)
     owner = found.domains[0]
     former = bundles(found)["own.example"]
-    assert serving(owner, {owner.key: former}) is former
+    assert serving_bundle(owner, {owner.key: former}) is former
     other = replace(former, names=("old.own.example",))
-    assert serving(owner, {owner.key: other}) is None
+    assert serving_bundle(owner, {owner.key: other}) is None
     wildcard = replace(former, names=("*.own.example",))
-    assert serving(owner, {owner.key: wildcard}) is wildcard
+    assert serving_bundle(owner, {owner.key: wildcard}) is wildcard
 
 
 def test_a_stored_certificate_that_the_model_does_not_want_serves_nowhere() -> None:
@@ -135,12 +135,12 @@ def test_for_any_model_mail_installs_the_global_bundle_alone(text: str, own_name
 
 def installed(
     name: str, service: Service, version: tuple[int, ...], of: Site, issued: dict[str, Bundle]
-) -> Installation:
+) -> Rendering:
     """Return what one mail service should have."""
     kind = {"postfix": PostfixFacts, "dovecot": DovecotFacts}[name]
     facts = kind(f"/usr/sbin/{name}", version, Path(f"/etc/{name}/main"), listeners=LISTENERS)
     view, chosen = mail_view(of, issued), service.settings_type()
-    return installation(
+    return rendering_of(
         name,
         service.wanted(view, chosen, facts, LAYOUT),
         service.pointer(facts.main),
@@ -150,7 +150,7 @@ def installed(
     )
 
 
-def holds_the_global_bundle_alone(found: Installation, issued: dict[str, Bundle]) -> None:
+def holds_the_global_bundle_alone(found: Rendering, issued: dict[str, Bundle]) -> None:
     """See that nothing of a domain is in what a service should have."""
     main = issued[GLOBAL]
     assert set(found.certificates.values()) == {main}

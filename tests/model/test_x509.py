@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from proxygen.errors import IssueFailed, Origin
 from proxygen.model.certificate import Authority, Certificate, KeyAndChain, KeyType
-from proxygen.model.verdicts import inspect
+from proxygen.model.inspection import inspect_pair
 from proxygen.model.x509 import (
     chain_of,
-    describe,
+    describe_bundle,
     key_for,
     key_of,
     key_type_of,
@@ -97,8 +97,8 @@ def test_a_key_that_cannot_sign_requests_is_refused():
 def test_a_self_signed_certificate_has_nothing_wrong_but_its_issuer(key_type):
     key = key_pem(rsa_key()) if key_type is KeyType.RSA_2048 else new_key(key_type)
     pair = self_signed(WANTED.names, key, NOON, 90 * DAY)
-    assert [v.check for v in inspect(pair, WANTED.names, NOON) if not v.ok] == ["chain"]
-    trusting = inspect(pair, WANTED.names, NOON - timedelta(minutes=30), roots=pair.fullchain)
+    assert [v.check for v in inspect_pair(pair, WANTED.names, NOON) if not v.ok] == ["chain"]
+    trusting = inspect_pair(pair, WANTED.names, NOON - timedelta(minutes=30), roots=pair.fullchain)
     assert all(verdict.ok for verdict in trusting)
     (certificate,) = chain_of(pair)
     assert certificate.not_valid_after_utc == NOON + 90 * DAY
@@ -121,7 +121,7 @@ def test_a_client_that_trusts_the_self_signed_certificate_accepts_it(tmp_path):
 def test_describe_tells_the_facts():
     issued = leaf(CA, "b.example", "A.example")
     pair = issued.pair(CA)
-    bundle = describe(pair, WANTED, ASKED, stand_in=True)
+    bundle = describe_bundle(pair, WANTED, ASKED, stand_in=True)
     public = issued.key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     assert bundle.owner == "a.example"
     assert bundle.names == ("a.example", "b.example")
@@ -149,7 +149,7 @@ def test_describe_tells_the_facts():
     ],
 )
 def test_describe_names_every_type_of_key(key, kind):
-    assert describe(leaf(CA, "a.example", key=key).pair(), WANTED).key_type == kind
+    assert describe_bundle(leaf(CA, "a.example", key=key).pair(), WANTED).key_type == kind
 
 
 def test_hostile_names_are_bounded_and_printable():
@@ -158,7 +158,7 @@ def test_hostile_names_are_bounded_and_printable():
     pair = leaf(
         issuer, "evil\n.example", "a" * 300 + ".example", "white space.example", *many
     ).pair()
-    bundle = describe(pair, WANTED)
+    bundle = describe_bundle(pair, WANTED)
     assert len(bundle.names) <= 1000
     assert all(name.startswith("n") for name in bundle.names)
     assert bundle.issued_by.isprintable()
@@ -168,7 +168,7 @@ def test_hostile_names_are_bounded_and_printable():
 @given(st.binary(max_size=200), st.binary(max_size=200))
 def test_what_cannot_be_described_is_an_issue_failed(key, chain):
     with pytest.raises(IssueFailed, match="cannot be read"):
-        describe(KeyAndChain(key, chain), WANTED)
+        describe_bundle(KeyAndChain(key, chain), WANTED)
 
 
 def with_serial(serial: int, key_identifier: bytes) -> x509.Certificate:

@@ -11,11 +11,11 @@ from cryptography.hazmat.primitives.hashes import SHA256
 
 from proxygen.errors import IssueFailed, Origin
 from proxygen.model.certificate import Certificate, KeyAndChain, KeyType
-from proxygen.model.verdicts import require
+from proxygen.model.inspection import require_usable
 from proxygen.model.x509 import (
     chain_of,
     covered_names,
-    describe,
+    describe_bundle,
     new_key,
     self_signed,
     signing_request,
@@ -41,7 +41,7 @@ def test_a_request_asks_for_addresses_as_addresses() -> None:
 def test_a_bundle_names_its_addresses_in_their_shortest_form() -> None:
     pair = self_signed(NAMES, new_key(KeyType.ECDSA_P256), NOW, timedelta(days=1))
     wanted = Certificate("global", NAMES, "selfsigned", Origin("proxygen.yaml", 1, 1))
-    bundle = describe(pair, wanted)
+    bundle = describe_bundle(pair, wanted)
     assert bundle.names == tuple(sorted(NAMES))
     assert all(map(bundle.covers, NAMES))
     assert not bundle.covers("192.0.2.2")
@@ -56,9 +56,9 @@ def test_an_address_is_never_a_common_name() -> None:
 def test_clients_accept_it_for_the_addresses_that_it_names_and_no_other() -> None:
     issued = Authority("Test").issue("www.a.example", "192.0.2.1")
     pair = KeyAndChain(issued.key, issued.fullchain)
-    require(pair, ("www.a.example", "192.0.2.1"), datetime.now(UTC))
+    require_usable(pair, ("www.a.example", "192.0.2.1"), datetime.now(UTC))
     with pytest.raises(IssueFailed, match=r"not covered: 2001:db8::1"):
-        require(pair, ("www.a.example", "2001:db8::1"), datetime.now(UTC))
+        require_usable(pair, ("www.a.example", "2001:db8::1"), datetime.now(UTC))
 
 
 @pytest.mark.parametrize("name", ["192.0.2.1", "*.0.2.1"])

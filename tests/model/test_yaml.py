@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from proxygen.errors import MOST_MISTAKES, Origin
-from proxygen.model.yaml import parse, scalar
+from proxygen.model.yaml import parse_document, scalar_value
 from proxygen.model.yaml_refusals import ALIAS, ANCHOR, TAG
 
 DEEP = "this is nested more than 16 levels deep"
@@ -20,12 +20,12 @@ list:
 
 def wrong(text: str | bytes) -> list[tuple[int, int, str]]:
     """Return line, column and reason of each mistake."""
-    found = parse("f.yaml", text).mistakes
+    found = parse_document("f.yaml", text).mistakes
     return [(each.where.line, each.where.column, each.reason) for each in found]
 
 
 def test_every_value_and_key_knows_its_place() -> None:
-    document = parse("f.yaml", TEXT)
+    document = parse_document("f.yaml", TEXT)
     assert document.value == {
         "first": 1,
         "list": ["one", {"deep": ["a", "b"]}],
@@ -38,7 +38,7 @@ def test_every_value_and_key_knows_its_place() -> None:
 
 
 def test_what_is_not_there_is_placed_at_what_is_above_it() -> None:
-    document = parse("f.yaml", TEXT)
+    document = parse_document("f.yaml", TEXT)
     assert document.origin("list", 1, "missing") == document.origin("list", 1)
     assert document.origin("list", 7) == document.origin("list")
     assert document.key_origin("first", "x", "y") == document.origin("first")
@@ -56,12 +56,12 @@ def test_what_is_not_there_is_placed_at_what_is_above_it() -> None:
     ],
 )
 def test_a_plain_scalar_means_what_the_core_schema_says(text: str, value: object) -> None:
-    assert scalar(text) == value
-    assert type(scalar(text)) is type(value)
+    assert scalar_value(text) == value
+    assert type(scalar_value(text)) is type(value)
 
 
 def test_quotes_make_a_text_of_anything() -> None:
-    assert parse("f.yaml", "['true', '1', \"null\"]").value == ["true", "1", "null"]
+    assert parse_document("f.yaml", "['true', '1', \"null\"]").value == ["true", "1", "null"]
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_what_a_model_does_not_need_is_a_mistake(
     ["a: [", "a: {b", "\tb: 1", "a: b: c", "- a\nb: c", "a: 'x", 'a: "\\q"', 'a: "\\ud800"', "%X"],
 )
 def test_broken_syntax_is_one_mistake_and_no_value(text: str) -> None:
-    document = parse("f.yaml", text)
+    document = parse_document("f.yaml", text)
     assert document.value is None
     (mistake,) = document.mistakes
     assert mistake.reason
@@ -103,12 +103,12 @@ def test_broken_syntax_is_one_mistake_and_no_value(text: str) -> None:
 
 
 def test_a_byte_order_mark_is_no_mistake() -> None:
-    assert parse("f.yaml", b"\xef\xbb\xbfa: 1").value == {"a": 1}
+    assert parse_document("f.yaml", b"\xef\xbb\xbfa: 1").value == {"a": 1}
 
 
 def test_an_empty_file_has_no_value_and_no_mistake() -> None:
     for text in ("", "\n", "# nothing\n", "---\n"):
-        document = parse("f.yaml", text)
+        document = parse_document("f.yaml", text)
         assert (document.value, document.mistakes) == (None, [])
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 from proxygen.errors import Mistake
-from proxygen.model.yaml import parse
+from proxygen.model.yaml import parse_document
 
 MAIN = "global:\n  url: https://mail.example\n"
 
 
 def only(text: str | bytes) -> Mistake:
     """Return the one mistake of a text, of which nothing is read."""
-    document = parse("m.yaml", text)
+    document = parse_document("m.yaml", text)
     assert document.value is None
     assert len(document.mistakes) == 1
     return document.mistakes[0]
@@ -74,7 +74,7 @@ def only(text: str | bytes) -> Mistake:
     ],
 )
 def test_a_text_that_is_no_yaml(text: str | bytes, place: str, reason: str, remedy: str) -> None:
-    document = parse("m.yaml", text)
+    document = parse_document("m.yaml", text)
     mistake = document.mistakes[0]
     assert len(document.mistakes) == 1
     assert f"{mistake.where.line}:{mistake.where.column}" == place
@@ -84,11 +84,11 @@ def test_a_text_that_is_no_yaml(text: str | bytes, place: str, reason: str, reme
 
 @pytest.mark.parametrize("text", ["a: b\r\nc: d\r\n", "\ufeffa: b\n", "a: b\t# c\n", "a:\tb\n"])
 def test_line_ends_a_mark_at_the_beginning_and_tabs_beside_a_value_are_yaml(text: str) -> None:
-    assert not parse("m.yaml", text.encode()).mistakes
+    assert not parse_document("m.yaml", text.encode()).mistakes
 
 
 def test_a_merge_key_is_told_once_and_by_its_name() -> None:
-    document = parse("m.yaml", "a: &x\n  b: c\nd:\n  <<: *x\n")
+    document = parse_document("m.yaml", "a: &x\n  b: c\nd:\n  <<: *x\n")
     told = [(str(each.where), each.reason) for each in document.mistakes]
     assert told == [
         ("m.yaml:1:4", "a value that begins with `&` is an anchor in YAML, and the model has none"),

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxygen.names.caa import allows, needed
+from proxygen.names.caa import caa_decision, needed_record
 from proxygen.names.causes import Cause, cause
 
 CA1, CA2 = "ca1.example.net", "ca2.example.org"
@@ -21,7 +21,7 @@ def allowed(
     wildcard: bool = False,
 ) -> bool:
     """Return the verdict about one authority."""
-    return allows(records, (ca,), account, challenge, wildcard=wildcard).allowed
+    return caa_decision(records, (ca,), account, challenge, wildcard=wildcard).allowed
 
 
 ONE, TWO = f'0 issue "{CA1}"', f'0 issue "{CA2}"'
@@ -157,8 +157,8 @@ def test_rfc_8657_methods(records: tuple[str, ...], http: bool, dns: bool) -> No
 
 
 def test_any_of_the_names_of_an_authority_serves() -> None:
-    assert allows((TWO,), (CA1, CA2.upper()), None, "http-01", wildcard=False).allowed
-    assert not allows((TWO,), (CA1,), None, "http-01", wildcard=False).allowed
+    assert caa_decision((TWO,), (CA1, CA2.upper()), None, "http-01", wildcard=False).allowed
+    assert not caa_decision((TWO,), (CA1,), None, "http-01", wildcard=False).allowed
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def test_any_of_the_names_of_an_authority_serves() -> None:
     ],
 )
 def test_a_verdict_tells_why(record: str, why: Cause) -> None:
-    assert allows((TWO, record), (CA1,), ACCOUNT, "http-01", wildcard=False).cause == why
+    assert caa_decision((TWO, record), (CA1,), ACCOUNT, "http-01", wildcard=False).cause == why
 
 
 @given(st.lists(st.text(max_size=80) | st.text(alphabet='01 issue"wld;=.\\abc-', max_size=60)))
@@ -194,7 +194,7 @@ def test_the_order_of_records_does_not_matter(records: list[str], wildcard: bool
 
 @given(wildcard=st.booleans())
 def test_the_record_that_is_told_to_be_needed_allows_it(wildcard: bool) -> None:
-    record = needed((CA1,), wildcard=wildcard)
+    record = needed_record((CA1,), wildcard=wildcard)
     assert allowed('0 issuewild ";"', '0 issue ";"', record, wildcard=wildcard)
 
 

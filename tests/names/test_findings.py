@@ -11,26 +11,34 @@ from pathlib import Path
 import pytest
 
 import proxygen
-from proxygen.dns.answers import Trouble
+from proxygen.dns.answers import LookupFailure
 from proxygen.dns.wire import ERRORS
 from proxygen.failure import UNKNOWN
 from proxygen.host import languages
 from proxygen.names.causes import MOST, Cause, cause
-from proxygen.names.findings import MOMENT, WHY, because, reason, sentence, sentence_about, terminal
+from proxygen.names.findings import (
+    MOMENT,
+    WHY,
+    cause_words,
+    finding_sentence,
+    reason_words,
+    sentence_about,
+    terminal,
+)
 from proxygen.names.states import Finding
-from proxygen.texts.remedies import Telling
+from proxygen.texts.remedies import NameWords
 from tests.known_names import FINDINGS, LATE, finding, phrases_below
 
 CAUSES = phrases_below("because")
 OURS = Path(proxygen.__file__).parent
 MAKERS = {"cause": CAUSES, "Cause": CAUSES, "finding": FINDINGS, "Finding": FINDINGS}
 ELSEWHERE_TOO = frozenset(
-    {"reports/health.py", "model/verdicts.py", "commands/check.py", "reports/check.py"}
+    {"reports/health.py", "model/inspection.py", "commands/check.py", "reports/check.py"}
 )
 """Who has findings of another kind."""
 
 MADE_OF = {
-    "preflight/findings.py": {str(each) for each in Trouble if each},
+    "preflight/findings.py": {str(each) for each in LookupFailure if each},
     "dns/wire.py": set(ERRORS.values()),
     "dns/questions.py": {"many-questions", "much-said"},
 }
@@ -114,7 +122,7 @@ def test_what_is_made_has_the_facts_that_its_phrase_tells(module: str, call: ast
     assert phrase <= given
 
 
-@pytest.mark.parametrize("code", languages.known())
+@pytest.mark.parametrize("code", languages.known_codes())
 def test_every_language_tells_every_code_with_the_same_facts(code: str) -> None:
     phrases = languages.load(code).phrases
     for kind, known in (("finding", FINDINGS), ("because", CAUSES)):
@@ -156,7 +164,7 @@ def full(code: str, phrases: dict[str, str]) -> Cause:
 @pytest.mark.parametrize("code", FINDINGS)
 def test_every_finding_is_a_sentence_with_its_facts(code: str) -> None:
     made = full(code, FINDINGS)
-    told = sentence(Finding(code, made.facts, because=made.because))
+    told = finding_sentence(Finding(code, made.facts, because=made.because))
     assert all(value in told for _, value in made.facts)
     assert not re.search("[{}…]", told)
 
@@ -164,15 +172,15 @@ def test_every_finding_is_a_sentence_with_its_facts(code: str) -> None:
 @pytest.mark.parametrize("code", [each for each in CAUSES if len(CAUSES[each]) > 25])
 @pytest.mark.parametrize("language", ["de", "fr"])
 def test_a_cause_is_told_whole_in_the_language_of_the_reader(code: str, language: str) -> None:
-    told = reason(full(code, CAUSES), languages.load(language))
-    assert told != reason(full(code, CAUSES))
+    told = reason_words(full(code, CAUSES), languages.load(language))
+    assert told != reason_words(full(code, CAUSES))
     assert not re.search(r"[{}]|\b(the|of|is|it|no|record|zone of|connection) ", told)
 
 
 def test_a_cause_within_a_cause_is_told_in_the_same_language() -> None:
     answer = cause("no-answer", seconds="10")
     redirected = finding("elsewhere", cause("redirected", answer, place="https://a.example/x"))
-    german = Telling(languages.load("de"), "mail.example.net").found(LATE, redirected)
+    german = NameWords(languages.load("de"), "mail.example.net").found(LATE, redirected)
     assert german.endswith(
         "(nach einer Weiterleitung zu https://a.example/x: keine Antwort innerhalb von 10 s)."
     )
@@ -182,7 +190,7 @@ def test_a_cause_within_a_cause_is_told_in_the_same_language() -> None:
 def test_a_finding_that_holds_another_tells_it_in_the_same_language(code: str) -> None:
     for language in ("de", "fr"):
         phrases = languages.load(language)
-        telling = Telling(phrases, "mail.example.net")
+        telling = NameWords(phrases, "mail.example.net")
         for outer in ("caa-lookup", "acme-challenge"):
             told = telling.found(LATE, finding(outer, finding(code).as_cause()))
             inner = telling.found(LATE, finding(code))
@@ -192,20 +200,20 @@ def test_a_finding_that_holds_another_tells_it_in_the_same_language(code: str) -
 
 def test_a_moment_is_written_as_the_reader_does() -> None:
     late = cause("expired", type="A", at="2026-11-20T12:00:00+00:00")
-    assert reason(late) == "the signature of the A record expired on 2026-11-20 12:00 UTC"
-    assert reason(late, languages.load("fr")).endswith(": 20/11/2026 à 12 h 00 (UTC)")
-    assert "at noon" in reason(cause("expired", type="A", at="at noon"))
+    assert reason_words(late) == "the signature of the A record expired on 2026-11-20 12:00 UTC"
+    assert reason_words(late, languages.load("fr")).endswith(": 20/11/2026 à 12 h 00 (UTC)")
+    assert "at noon" in reason_words(cause("expired", type="A", at="at noon"))
 
 
 def test_a_finding_that_was_kept_without_a_fact_is_told_without_it() -> None:
-    told = sentence(Finding("nxdomain", (("zone", "shop.example"),)))
+    told = finding_sentence(Finding("nxdomain", (("zone", "shop.example"),)))
     assert told == "… does not exist in the zone shop.example"
-    assert sentence(Finding("servfail")) == "the name servers answer with an error: …"
+    assert finding_sentence(Finding("servfail")) == "the name servers answer with an error: …"
 
 
 def test_what_others_said_is_bounded_printable_and_no_instruction_to_format() -> None:
     said = Cause("said", (("words", "{zone} \x1b[2J\n" + "x" * 5000),))
-    told = sentence(Finding("servfail", because=(said,)))
+    told = finding_sentence(Finding("servfail", because=(said,)))
     assert told.startswith(r"the name servers answer with an error: {zone} \x1b[2J xxx")
     assert len(told) < 400
     kept = cause("said", *([said] * 50), words="y" * 5000)
@@ -229,22 +237,24 @@ def test_a_line_that_begins_with_the_name_does_not_say_it_twice(
 
 def test_several_causes_are_told_one_after_the_other() -> None:
     two = (cause("shows", server="ns1", records="192.0.2.1"), cause("shows-nothing", server="ns2"))
-    assert because(two) == "ns1: 192.0.2.1; ns2: no records"
-    assert because(two, languages.load("de")) == "ns1: 192.0.2.1; ns2: keine Einträge"
+    assert cause_words(two) == "ns1: 192.0.2.1; ns2: no records"
+    assert cause_words(two, languages.load("de")) == "ns1: 192.0.2.1; ns2: keine Einträge"
     assert terminal().code == "en"
 
 
 def test_what_a_later_version_found_is_told_by_its_code() -> None:
     later = Cause("from-tomorrow", (("x", "y"),))
     found = Finding("in-a-year", because=(later,))
-    assert sentence(found).endswith("does not know: in-a-year")
-    assert sentence_about(LATE, found) == sentence(found)
-    assert sentence(Finding("servfail", because=(later,))).endswith("not know: from-tomorrow")
-    assert reason(found.as_cause()).endswith("not know: in-a-year")
-    for code in languages.known():
-        telling = Telling(languages.load(code), "mail.example.net")
+    assert finding_sentence(found).endswith("does not know: in-a-year")
+    assert sentence_about(LATE, found) == finding_sentence(found)
+    assert finding_sentence(Finding("servfail", because=(later,))).endswith(
+        "not know: from-tomorrow"
+    )
+    assert reason_words(found.as_cause()).endswith("not know: in-a-year")
+    for code in languages.known_codes():
+        telling = NameWords(languages.load(code), "mail.example.net")
         for each in (telling.found, telling.needed):
             assert "in-a-year" in each(LATE, found)
             assert LATE in each(LATE, found)
-        assert "from-tomorrow" in reason(later, languages.load(code))
+        assert "from-tomorrow" in reason_words(later, languages.load(code))
         assert "from-tomorrow" in telling.found(LATE, Finding("servfail", because=(later,)))

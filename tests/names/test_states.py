@@ -13,15 +13,15 @@ from proxygen.names.states import (
     LOOKS,
     Evidence,
     Finding,
-    Known,
+    NameState,
     State,
-    dropped,
-    hastened,
+    check_due,
+    dropped_state,
+    hastened_state,
     is_stale,
-    look_due,
-    looked,
     not_ready,
-    refused,
+    state_after_check,
+    state_after_refusal,
     state_of,
     up_to_date,
 )
@@ -40,12 +40,12 @@ def seen(*findings: Finding, at: datetime = NOON, address: str = "192.0.2.1") ->
     return Evidence(at, (address,), findings=findings)
 
 
-def after(former: Known | None, *findings: Finding, at: datetime = NOON) -> Known:
+def after(former: NameState | None, *findings: Finding, at: datetime = NOON) -> NameState:
     """Return what is known after one look more."""
-    return looked(former, NAME, seen(*findings, at=at), 0.0)
+    return state_after_check(former, NAME, seen(*findings, at=at), 0.0)
 
 
-def test_a_name_in_trouble_is_looked_at_ever_less_often() -> None:
+def test_a_name_in_trouble_is_checked_ever_less_often() -> None:
     known, now, pauses = None, NOON, []
     for _ in range(len(LOOKS) + 2):
         known = after(known, MISSING, at=now)
@@ -58,7 +58,7 @@ def test_a_name_in_trouble_is_looked_at_ever_less_often() -> None:
     assert known.bad_since == NOON
 
 
-def test_looks_within_the_first_hour_are_at_most_fifteen_minutes_apart() -> None:
+def test_checks_within_the_first_hour_are_at_most_fifteen_minutes_apart() -> None:
     now, known = NOON, after(None, MISSING)
     while now - NOON < timedelta(hours=1):
         assert known.look_at - now <= 15 * MINUTE
@@ -67,7 +67,7 @@ def test_looks_within_the_first_hour_are_at_most_fifteen_minutes_apart() -> None
 
 
 def test_a_pause_is_varied_by_chance() -> None:
-    later = looked(None, NAME, seen(MISSING), 1.0)
+    later = state_after_check(None, NAME, seen(MISSING), 1.0)
     assert after(None, MISSING).look_at < later.look_at <= NOON + 1.1 * MINUTE
 
 
@@ -83,13 +83,13 @@ def test_a_name_that_is_right_again_is_ready_since_then() -> None:
     ("since", "stale"),
     [(-2 * MINUTE, False), (59 * MINUTE, False), (60 * MINUTE, True), (-90 * MINUTE, True)],
 )
-def test_a_look_is_believed_for_an_hour(since: timedelta, stale: bool) -> None:
+def test_a_check_is_believed_for_an_hour(since: timedelta, stale: bool) -> None:
     assert is_stale(after(None), NOON + since) is stale
     assert is_stale(None, NOON)
 
 
-def test_an_authority_knows_better_than_a_look() -> None:
-    known = refused(after(None), NAME, "urn:x:dns", "no such name", NOON, 0.0)
+def test_an_authority_knows_better_than_a_check() -> None:
+    known = state_after_refusal(after(None), NAME, "urn:x:dns", "no such name", NOON, 0.0)
     assert not known.is_ready(NOON)
     same = after(known, at=NOON + 30 * timedelta(seconds=1))
     assert not same.is_ready(NOON + 30 * timedelta(seconds=1))
@@ -97,8 +97,10 @@ def test_an_authority_knows_better_than_a_look() -> None:
 
 
 def test_what_was_refused_is_ready_as_soon_as_something_else_is_found() -> None:
-    known = refused(after(None), NAME, "", "no", NOON, 0.0)
-    other = looked(known, NAME, seen(at=NOON + 1 * timedelta(seconds=9), address="192.0.2.2"), 0.0)
+    known = state_after_refusal(after(None), NAME, "", "no", NOON, 0.0)
+    other = state_after_check(
+        known, NAME, seen(at=NOON + 1 * timedelta(seconds=9), address="192.0.2.2"), 0.0
+    )
     assert other.is_ready(NOON + 9 * timedelta(seconds=1))
 
 
@@ -120,7 +122,7 @@ def test_words_that_are_others_each_time_are_no_change() -> None:
 def test_refusals_are_waited_for_ever_longer() -> None:
     known, now, pauses = after(None), NOON, []
     for _ in range(5):
-        known = refused(known, NAME, "", "no", now, 0.0)
+        known = state_after_refusal(known, NAME, "", "no", now, 0.0)
         assert known.refusal is not None
         pauses.append(known.refusal.again - now)
         now = known.refusal.again
@@ -130,10 +132,10 @@ def test_refusals_are_waited_for_ever_longer() -> None:
     assert known.refusal.since == NOON
 
 
-def test_a_refused_name_is_looked_at_before_it_is_asked_for_again() -> None:
+def test_a_refused_name_is_checked_before_it_is_asked_for_again() -> None:
     known = after(None)
     for _ in range(4):
-        known = refused(known, NAME, "", "no", NOON, 0.0)
+        known = state_after_refusal(known, NAME, "", "no", NOON, 0.0)
     assert known.refusal is not None
     assert known.refusal.again == NOON + timedelta(days=1)
     assert known.look_at == NOON + MINUTE
@@ -141,13 +143,15 @@ def test_a_refused_name_is_looked_at_before_it_is_asked_for_again() -> None:
 
 
 def test_a_refusal_of_a_clock_that_was_ahead_does_not_hold() -> None:
-    known = refused(after(None), NAME, "", "no", NOON + timedelta(days=400), 0.0)
+    known = state_after_refusal(after(None), NAME, "", "no", NOON + timedelta(days=400), 0.0)
     assert known.refusal is not None
     assert not known.refusal.holds(known.evidence, NOON)
 
 
 def test_a_person_hastens_what_waits() -> None:
-    known = hastened(refused(after(None, MISSING), NAME, "", "no", NOON, 0.0), NOON)
+    known = hastened_state(
+        state_after_refusal(after(None, MISSING), NAME, "", "no", NOON, 0.0), NOON
+    )
     assert known.look_at == NOON
     assert known.refusal is not None
     assert not known.refusal.holds(known.evidence, NOON)
@@ -159,10 +163,10 @@ def test_the_states_of_a_name() -> None:
         bundle(Certificate("o", ("www.a.example",), "acme", WANTED.origin)),
     )
     waiting, ready = after(None, MISSING), after(None)
-    failed = refused(ready, NAME, "", "no", NOON, 0.0)
-    moved = dropped(waiting, NOON)
+    failed = state_after_refusal(ready, NAME, "", "no", NOON, 0.0)
+    moved = dropped_state(waiting, NOON)
 
-    def state(of: Known | None, stored: object = None) -> State:
+    def state(of: NameState | None, stored: object = None) -> State:
         return state_of(NAME, stored, of, NOON)  # type: ignore[arg-type]
 
     assert state(None) is State.READY
@@ -173,7 +177,7 @@ def test_the_states_of_a_name() -> None:
     assert state(failed) is State.FAILED
     assert state(moved, other) is State.MOVED
     assert state(moved, issued) is State.ISSUED
-    assert state(dropped(ready, NOON), other) is State.READY
+    assert state(dropped_state(ready, NOON), other) is State.READY
 
 
 def test_of_a_name_that_skips_the_preflight_only_refusals_count() -> None:
@@ -184,19 +188,21 @@ def test_of_a_name_that_skips_the_preflight_only_refusals_count() -> None:
     waiting = after(None, MISSING)
     assert list(not_ready(WANTED, {NAME: waiting}, NOON)) == [NAME]
     assert not list(not_ready(skipping, {NAME: waiting}, NOON))
-    failed = refused(waiting, NAME, "", "no", NOON, 0.0)
+    failed = state_after_refusal(waiting, NAME, "", "no", NOON, 0.0)
     assert list(not_ready(skipping, {NAME: failed}, NOON)) == [NAME]
 
 
-def test_a_name_that_leads_elsewhere_at_each_look_is_asked_for_ever_less_often() -> None:
+def test_a_name_that_leads_elsewhere_at_each_check_is_asked_for_ever_less_often() -> None:
     """Some answers rotate: that they are others is no news after some refusals."""
     known, now, pauses = after(None), NOON, []
     for count in range(8):
-        known = refused(known, NAME, "", "no", now, 0.0)
+        known = state_after_refusal(known, NAME, "", "no", now, 0.0)
         began = now
         while not known.is_ready(now):
             now = known.look_at
-            known = looked(known, NAME, seen(at=now, address=f"192.0.2.{count} {now}"), 0.0)
+            known = state_after_check(
+                known, NAME, seen(at=now, address=f"192.0.2.{count} {now}"), 0.0
+            )
         pauses.append(now - began)
     assert pauses == sorted(pauses)
     assert pauses[0] <= MINUTE
@@ -208,7 +214,7 @@ def test_a_name_that_leads_elsewhere_at_each_look_is_asked_for_ever_less_often()
 def test_where_nothing_can_be_looked_up_a_name_is_what_it_was_for_a_day() -> None:
     blind = Finding("cannot-look", (("words", "no network"),), grave=False)
     known = after(after(None, MISSING), blind, at=NOON + MINUTE)
-    assert known.trouble == MISSING
+    assert known.obstacle == MISSING
     assert known.look_at > NOON + MINUTE
     assert known.looks == 2
     assert after(known, blind, at=NOON + timedelta(days=1)).is_ready(NOON + timedelta(days=1))
@@ -216,31 +222,33 @@ def test_where_nothing_can_be_looked_up_a_name_is_what_it_was_for_a_day() -> Non
 
 
 @pytest.mark.parametrize("years", [1, -1])
-def test_a_clock_that_was_wrong_postpones_no_look(years: int) -> None:
+def test_a_clock_that_was_wrong_postpones_no_check(years: int) -> None:
     then = NOON + years * timedelta(days=365)
     known = after(after(None, MISSING), MISSING, at=then)
-    assert look_due(known, NOON) <= NOON
+    assert check_due(known, NOON) <= NOON
     right = after(known, MISSING)
     assert right.bad_since is not None
     assert right.bad_since <= NOON
-    again = refused(refused(known, NAME, "", "no", then, 0.0), NAME, "", "no", NOON, 0.0)
+    again = state_after_refusal(
+        state_after_refusal(known, NAME, "", "no", then, 0.0), NAME, "", "no", NOON, 0.0
+    )
     assert again.refusal is not None
     assert again.refusal.since <= NOON
 
 
 def test_a_name_that_came_back_did_not_move_away() -> None:
-    back = after(dropped(after(None, MISSING), NOON))
+    back = after(dropped_state(after(None, MISSING), NOON))
     assert back.dropped is None
-    failed = refused(back, NAME, "", "no", NOON, 0.0)
+    failed = state_after_refusal(back, NAME, "", "no", NOON, 0.0)
     other = bundle(Certificate("o", ("www.a.example",), "acme", WANTED.origin))
     assert state_of(NAME, other, failed, NOON) is State.FAILED
 
 
-def test_a_name_that_the_model_has_looked_at_otherwise_is_looked_at_now() -> None:
+def test_a_name_that_the_model_has_checked_otherwise_is_checked_now() -> None:
     late, now = NOON + timedelta(days=1), NOON + timedelta(hours=1)
     known = {
-        NAME: Known(NAME, late, seen(MISSING), looks=9, by="before"),
-        "www.a.example": Known("www.a.example", late, seen(), by="now"),
+        NAME: NameState(NAME, late, seen(MISSING), looks=9, by="before"),
+        "www.a.example": NameState("www.a.example", late, seen(), by="now"),
     }
     found = up_to_date(known, "now", now)
     assert (found[NAME].look_at, found[NAME].looks) == (now, 0)

@@ -15,8 +15,8 @@ from proxygen import assemble
 from proxygen.host import connection
 from proxygen.notifiers import Sending, Undelivered
 from proxygen.notifiers.email import Settings, deliver
-from proxygen.notifiers.email_message import message
-from proxygen.texts.mails import Letter
+from proxygen.notifiers.email_message import email_message
+from proxygen.texts.mails import Mail
 from tests.live.mailserver import PASSWORD, USER, Mailserver, talking, trusted, with_login
 from tests.mails import plain
 from tests.models import mistakes
@@ -27,7 +27,7 @@ OTHER = plain(id="other", recipient="it@customer-a.example")
 @pytest.fixture
 def sending(tmp_path: Path) -> Sending:
     (tmp_path / "password").write_bytes(PASSWORD + b"\n")
-    return Sending("mail.example.net", tmp_path, assemble.secret)
+    return Sending("mail.example.net", tmp_path, assemble.read_secret)
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def server() -> Iterator[Mailserver]:
 
 
 def send(
-    sending: Sending, port: int, *letters: Letter, **settings: Any
+    sending: Sending, port: int, *letters: Mail, **settings: Any
 ) -> list[tuple[str, Undelivered | None]]:
     """Deliver letters and return what became of each."""
     found = deliver(letters or (plain(),), Settings(port=port, **settings), sending)
@@ -52,7 +52,7 @@ def failed(sending: Sending, port: int, **settings: Any) -> Undelivered:
     return caught.value
 
 
-def test_a_letter_arrives_as_text_and_html_with_its_headers(
+def test_a_mail_arrives_as_text_and_html_with_its_headers(
     server: Mailserver, sending: Sending
 ) -> None:
     letter = plain(
@@ -86,8 +86,8 @@ def test_the_sender_is_the_models_if_it_names_one(server: Mailserver, sending: S
     assert server.envelopes[0][0] == "tls@example.net"
 
 
-def test_the_same_letter_is_the_same_message_octet_for_octet() -> None:
-    one, two = (bytes(message(plain(), "a@b.example", "b.example")) for _ in range(2))
+def test_the_same_mail_is_the_same_message_octet_for_octet() -> None:
+    one, two = (bytes(email_message(plain(), "a@b.example", "b.example")) for _ in range(2))
     assert one == two
     assert one.isascii()
 
@@ -96,20 +96,20 @@ def test_the_same_letter_is_the_same_message_octet_for_octet() -> None:
     "line", ["x\r\nBcc: all@example.net", "x\nBcc: a@b.c", "x\x00\x1b", "y" * 999]
 )
 def test_no_subject_makes_another_header(line: str) -> None:
-    made = bytes(message(plain(subject=line), "a@b.example", "b.example"))
+    made = bytes(email_message(plain(subject=line), "a@b.example", "b.example"))
     head = made.partition(b"\r\n\r\n")[0]
     assert b"\nBcc:" not in head
     assert b"\x00" not in head
     assert len(head) < 3000
 
 
-def test_many_letters_go_in_one_session(server: Mailserver, sending: Sending) -> None:
+def test_many_mails_go_in_one_session(server: Mailserver, sending: Sending) -> None:
     send(sending, server.port, plain(), OTHER)
     assert len(server.mails) == 2
     assert len({id(each) for each in server.sessions}) == 1
 
 
-def test_no_letter_is_no_connection(sending: Sending) -> None:
+def test_no_mail_is_no_connection(sending: Sending) -> None:
     assert list(deliver((), Settings(port=1), sending)) == []
 
 
@@ -251,7 +251,7 @@ def test_a_login_that_cannot_be_is_a_mistake_of_the_model(fields: str, reason: s
 
 @pytest.mark.parametrize(("code", "final"), [(450, False), (452, False), (550, True), (501, True)])
 @pytest.mark.parametrize("command", ["RCPT", "DATA"])
-def test_a_refused_letter_blocks_no_other(
+def test_a_refused_mail_blocks_no_other(
     command: str, code: int, final: bool, server: Mailserver, sending: Sending
 ) -> None:
     server.answers[command] = lambda said: f"{code} no" if "hostmaster@" in said else None
@@ -271,7 +271,7 @@ def test_a_refused_letter_blocks_no_other(
     ],
     ids=repr,
 )
-def test_a_letter_that_cannot_be_sent_as_it_is_blocks_no_other(
+def test_a_mail_that_cannot_be_sent_as_it_is_blocks_no_other(
     odd: dict[str, str], server: Mailserver, sending: Sending
 ) -> None:
     (_, error), (_, none) = send(sending, server.port, plain(**{"id": "odd"} | odd), OTHER)
@@ -314,7 +314,7 @@ def test_a_server_that_is_not_there(sending: Sending) -> None:
     assert "cannot be used" in failed(sending, port).what
 
 
-def test_the_look_for_its_address_ends(sending: Sending, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_lookup_of_its_address_ends(sending: Sending, monkeypatch: pytest.MonkeyPatch) -> None:
     over = threading.Event()
     monkeypatch.setattr(connection.socket, "getaddrinfo", lambda *_, **__: over.wait() and [])
     why = failed(sending, 25, host="mail.never.example", timeout=1).what

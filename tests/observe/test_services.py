@@ -16,26 +16,26 @@ import pytest
 
 from proxygen import assemble, registry
 from proxygen.apply import refusals
-from proxygen.assemble import Parts
+from proxygen.assemble import Installation
 from proxygen.model.certificate import GLOBAL, Bundle
 from proxygen.model.layout import Layout
 from proxygen.model.site import Site
-from proxygen.model.x509 import facts
+from proxygen.model.x509 import facts_of_pair
 from proxygen.names.states import Answers
 from proxygen.observe import answers
 from proxygen.observe import services as observe
 from proxygen.observe import site as observe_site
 from proxygen.observe.installed import LEFT_OUT, REFUSED, UNASKED, UNSERVED, refusal_noted
-from proxygen.observe.services import looked_since
+from proxygen.observe.services import states_with_notes
 from proxygen.plan.compare import why_install
 from proxygen.plan.culprits import parts_of
-from proxygen.plan.left_out import Kind, LeftOut
-from proxygen.plan.observed import Installed, Observed, Refused, ServiceState
+from proxygen.plan.left_out import LeftOut, PartKind
+from proxygen.plan.observed import Installed, Observed, ServiceRefusal, ServiceState
 from proxygen.services import Reading, ServiceSettings, WebFacts, postfix
 from proxygen.services.service_includes import matched_by
-from proxygen.stores import answered, keyspace
+from proxygen.stores import challenge_answers, keyspace
 from proxygen.stores.bundles import Bundles
-from proxygen.stores.names import NameBook
+from proxygen.stores.names import NameStore
 from tests import certificates, known_names
 from tests.certificates import NOON
 from tests.failures import no, too_old
@@ -51,11 +51,11 @@ def test_a_configuration_is_read_within_bounds_with_what_it_includes(tmp_path: P
     main = tmp_path / "main.conf"
     main.write_text("include *.part;\n")
     (tmp_path / "a.part").write_text("a\n")
-    assert answers.read(Reading(main, INCLUDES)).out == "include *.part;\na\n\n"
+    assert answers.read_file_answer(Reading(main, INCLUDES)).out == "include *.part;\na\n\n"
     for name in ("b", "c"):
         (tmp_path / f"{name}.part").touch()
         os.truncate(tmp_path / f"{name}.part", 40 * 1024 * 1024)
-    answer = answers.read(Reading(main, INCLUDES))
+    answer = answers.read_file_answer(Reading(main, INCLUDES))
     assert (answer.code, answer.out) == (1, "")
     assert answer.err == f"{main}: the configuration has more than 64 MiB with its includes"
 
@@ -72,24 +72,24 @@ def test_what_is_included_stands_behind_its_include(
 ) -> None:
     for name, text in (("a", "include b;\ninclude b;\n"), ("b", "include c;\n"), ("c", "c\n")):
         (tmp_path / name).write_text(text)
-    assert answers.read(Reading(tmp_path / "a", INCLUDES, repeated)).out == expected
+    assert answers.read_file_answer(Reading(tmp_path / "a", INCLUDES, repeated)).out == expected
 
 
 def test_files_that_include_one_another_are_read_within_bounds(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("include a;\ninclude a;\n")
-    assert len(answers.read(Reading(tmp_path / "a", INCLUDES)).out) < 100
-    assert not answers.read(Reading(tmp_path / "a", INCLUDES, repeated=True)).code
+    assert len(answers.read_file_answer(Reading(tmp_path / "a", INCLUDES)).out) < 100
+    assert not answers.read_file_answer(Reading(tmp_path / "a", INCLUDES, repeated=True)).code
 
 
 def test_a_service_that_is_missing_is_told_by_its_name(tmp_path: Path) -> None:
     program = tmp_path / "usr/sbin/postfix"
     layout = Layout(tmp_path, tmp_path / "proxygen.yaml")
     known = replace(
-        assemble.parts(layout, lambda: datetime.now(UTC)),
+        assemble.build_installation(layout, lambda: datetime.now(UTC)),
         services={"postfix-out": registry.service("postfix", "postfix-out")},
     )
     settings = ServiceSettings(program=str(program))
-    state = observe.state("postfix-out", settings, known)
+    state = observe.service_state("postfix-out", settings, known)
     assert state.name == "postfix-out"
     assert state.error
     assert state.error.what == "postfix-out was not found on this host"
@@ -109,16 +109,16 @@ def test_a_program_is_looked_for_by_the_word_of_the_kind() -> None:
 
 def test_why_a_service_was_not_given_what_is_wanted_is_noted_by_a_code(tmp_path: Path) -> None:
     live = Layout(tmp_path, tmp_path / "proxygen.yaml").live("dovecot")
-    refusals.note(live, too_old(), NOON)
+    refusals.note_refusal(live, too_old(), NOON)
     assert refusal_noted(live) is None  # nothing of ours is there yet
     live.folder.mkdir(parents=True)
-    refusals.note(live, too_old(), NOON)
-    refusals.note(live, too_old(), NOON + HOUR)
-    assert refusal_noted(live) == Refused(NOON, too_old().failure)
+    refusals.note_refusal(live, too_old(), NOON)
+    refusals.note_refusal(live, too_old(), NOON + HOUR)
+    assert refusal_noted(live) == ServiceRefusal(NOON, too_old().failure)
     text = (live.folder / REFUSED).read_text()
     assert '"too-old"' in text
     assert "is too old" not in text
-    refusals.settle(live)
+    refusals.settle_refusal(live)
     assert refusal_noted(live) is None
 
 
@@ -146,10 +146,10 @@ WWW = "www.a.example"
 ROOT = certificates.root()
 
 
-def saved(parts: Parts, owner: str, name: str) -> Bundle:
+def saved(parts: Installation, owner: str, name: str) -> Bundle:
     """Store a new bundle for an owner, and return it."""
     pair = certificates.leaf(ROOT, name).pair()
-    bundle = facts(pair, owner, "selfsigned")
+    bundle = facts_of_pair(pair, owner, "selfsigned")
     parts.bundles.save(pair, bundle)
     return bundle
 
@@ -519,7 +519,7 @@ def test_which_former_certificates_a_service_may_go_on_with(
 # What a service goes without, while that is as it was refused.
 
 
-def refused(kind: Kind, name: str, version: str = "") -> Act:
+def refused(kind: PartKind, name: str, version: str = "") -> Act:
     """Note that a part was refused: as it is, or of another version."""
 
     def act(small: Small) -> None:
@@ -558,19 +558,23 @@ A = "a.example"
     ("act", "out", "given"),
     [
         pytest.param(lambda _: None, [], {}, id="nothing was refused"),
-        pytest.param(refused(Kind.OWNER, A), [A], {"dropped": {A}}, id="an owner"),
-        pytest.param(refused(Kind.OWNER, A, "x"), [], {}, id="an owner that is other since"),
-        pytest.param(refused(Kind.OWNER, "b.example"), [], {}, id="an owner that is there no more"),
-        pytest.param(refused(Kind.CERTIFICATE, A), [A], {"shown": {A: None}}, id="a certificate"),
+        pytest.param(refused(PartKind.OWNER, A), [A], {"dropped": {A}}, id="an owner"),
+        pytest.param(refused(PartKind.OWNER, A, "x"), [], {}, id="an owner that is other since"),
         pytest.param(
-            then(refused(Kind.CERTIFICATE, A), renewed), [], {}, id="which was renewed since"
+            refused(PartKind.OWNER, "b.example"), [], {}, id="an owner that is there no more"
+        ),
+        pytest.param(
+            refused(PartKind.CERTIFICATE, A), [A], {"shown": {A: None}}, id="a certificate"
+        ),
+        pytest.param(
+            then(refused(PartKind.CERTIFICATE, A), renewed), [], {}, id="which was renewed since"
         ),
         pytest.param(directives, [], {"additions": {A}}, id="directives that nobody refused"),
         pytest.param(
-            then(directives, refused(Kind.ADDITIONS, A)), [A], {}, id="directives that are new"
+            then(directives, refused(PartKind.ADDITIONS, A)), [A], {}, id="directives that are new"
         ),
         pytest.param(
-            then(directives, refused(Kind.ADDITIONS, A, "x")),
+            then(directives, refused(PartKind.ADDITIONS, A, "x")),
             [],
             {"additions": {A}},
             id="directives that are other since",
@@ -613,8 +617,8 @@ def test_what_a_service_goes_without(
             id="nobody asked at a place",
         ),
         pytest.param(
-            lambda small: refusals.note(small.layout.live("web"), too_old("web"), NOON),
-            lambda was: replace(was, refused=Refused(NOON, too_old("web").failure)),
+            lambda small: refusals.note_refusal(small.layout.live("web"), too_old("web"), NOON),
+            lambda was: replace(was, refused=ServiceRefusal(NOON, too_old("web").failure)),
             id="it was not given what is wanted",
         ),
         pytest.param(note("begun", "{}"), same, id="that a change was begun is observed alone"),
@@ -624,7 +628,7 @@ def test_what_a_service_goes_without(
 def test_what_was_noted_since_it_was_observed(small: Small, act: Act, then: Then) -> None:
     services = observe_site.observe(SITE, small.parts).services
     act(small)
-    found = looked_since(services, small.layout)
+    found = states_with_notes(services, small.layout)
     assert found["web"].installed == then(services["web"].installed)
     assert found["post"] is services["post"]
     assert replace(found["web"], installed=services["web"].installed) == services["web"]
@@ -634,12 +638,12 @@ def test_what_was_noted_since_it_was_observed(small: Small, act: Act, then: Then
 
 
 @pytest.fixture
-def parts(tmp_path: Path) -> Parts:
+def parts(tmp_path: Path) -> Installation:
     """Return parts with a store that is no disk's."""
     whole = MemoryStore()
-    store, own = keyspace.shared(whole), keyspace.own(whole)
-    usual = assemble.parts(Layout(tmp_path, tmp_path / "proxygen.yaml"), lambda: NOON)
-    bundles, known = Bundles(store), NameBook(store)
+    store, own = keyspace.shared_part(whole), keyspace.own_part(whole)
+    usual = assemble.build_installation(Layout(tmp_path, tmp_path / "proxygen.yaml"), lambda: NOON)
+    bundles, known = Bundles(store), NameStore(store)
     return replace(usual, store=store, own=own, bundles=bundles, names=known)
 
 
@@ -648,18 +652,18 @@ WANTED = {each.owner: each for each in SITE.certificates}
 KNOWN = known_names.waiting(WWW)
 
 
-def stored(parts: Parts) -> dict[str, object]:
+def stored(parts: Installation) -> dict[str, object]:
     """A bundle is stored."""
     return {"bundles": {A: saved(parts, A, WWW)}}
 
 
-def without_key(parts: Parts) -> dict[str, object]:
+def without_key(parts: Installation) -> dict[str, object]:
     """The key of a stored bundle is gone."""
     parts.store.delete(f"bundles/{A}/{saved(parts, A, WWW).digest[:32]}")
     return {}
 
 
-def damaged(parts: Parts) -> dict[str, object]:
+def damaged(parts: Installation) -> dict[str, object]:
     """What is stored of one bundle was damaged; another one is whole."""
     saved(parts, A, WWW)
     (kept,) = parts.store.keys("certificates")
@@ -667,32 +671,32 @@ def damaged(parts: Parts) -> dict[str, object]:
     return {"bundles": {GLOBAL: saved(parts, GLOBAL, "mail.example.net")}}
 
 
-def not_obtained(parts: Parts) -> dict[str, object]:
+def not_obtained(parts: Installation) -> dict[str, object]:
     """A certificate could not be obtained."""
     parts.bundles.failed(WANTED[A], no(), NOON, 0.5)
-    return {"attempts": parts.bundles.attempts()}
+    return {"attempts": parts.bundles.failures()}
 
 
-def held(prefix: str) -> Callable[[Parts], dict[str, object]]:
+def held(prefix: str) -> Callable[[Installation], dict[str, object]]:
     """An authority is left alone."""
 
-    def act(parts: Parts) -> dict[str, object]:
-        parts.bundles.hold(prefix, DIRECTORY, no(), NOON, 0.5)
-        return {prefix: parts.bundles.held(prefix)}
+    def act(parts: Installation) -> dict[str, object]:
+        parts.bundles.remember_failure(prefix, DIRECTORY, no(), NOON, 0.5)
+        return {prefix: parts.bundles.failures_below(prefix)}
 
     return act
 
 
-def of_a_name(parts: Parts) -> dict[str, object]:
+def of_a_name(parts: Installation) -> dict[str, object]:
     """Something is known of a name."""
     parts.names.note(A, [KNOWN])
     return {"names": {A: {WWW: KNOWN}}}
 
 
-def answering(parts: Parts) -> dict[str, object]:
+def answering(parts: Installation) -> dict[str, object]:
     """A web server of this host answers challenges for a name."""
     found = Answers(frozenset({WWW}))
-    answered.note(parts.own, "web", found)
+    challenge_answers.note_answers(parts.own, "web", found)
     return {"answers": found}
 
 
@@ -715,7 +719,7 @@ def answering(parts: Parts) -> dict[str, object]:
     ],
 )
 def test_what_the_store_alone_tells(
-    parts: Parts, acts: Collection[Callable[[Parts], dict[str, object]]]
+    parts: Installation, acts: Collection[Callable[[Installation], dict[str, object]]]
 ) -> None:
     told: dict[str, Any] = {}
     for act in acts:

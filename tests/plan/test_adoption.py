@@ -10,13 +10,13 @@ import pytest
 
 from proxygen.model.certificate import ADOPT, ADOPTED, Bundle, KeyAndChain, KeyType
 from proxygen.model.site import Site
-from proxygen.model.x509 import chain_of, facts, is_self_signed, new_key, self_signed
-from proxygen.plan.adoption import adoptions, not_adopted, not_usable, unfit
+from proxygen.model.x509 import chain_of, facts_of_pair, is_self_signed, new_key, self_signed
+from proxygen.plan.adoption import adoptions, not_adopted, not_usable, why_not_adoptable
 from proxygen.plan.observed import Candidate, Observed
 from proxygen.plan.renewal import why_issue
 from proxygen.plan.steps import Adopt
 from proxygen.texts.alerts import missing_since
-from proxygen.texts.warnings import warnings
+from proxygen.texts.warnings import site_warnings
 from tests import certificates
 from tests.certificates import DAY, NOON
 from tests.models import bundle, site, stand_in
@@ -49,7 +49,9 @@ def own(*names: str) -> KeyAndChain:
 
 def candidate(pair: KeyAndChain, service: str = "nginx", *, known: bool = True) -> Candidate:
     """Return a certificate that a service is configured with."""
-    told = replace(facts(pair, "global", ADOPTED), stand_in=is_self_signed(chain_of(pair)[0]))
+    told = replace(
+        facts_of_pair(pair, "global", ADOPTED), stand_in=is_self_signed(chain_of(pair)[0])
+    )
     return Candidate(service, (Path(f"/{service}.pem"),), pair, told, known)
 
 
@@ -209,7 +211,7 @@ def test_the_chain_comes_before_how_long_it_is_valid(known: bool) -> None:
 def test_what_is_told_of_adopt_is_what_is_done(owner: str, given: KeyAndChain, words: str) -> None:
     found = candidate(given, ADOPT)
     named = next(each for each in SITE.owners if each.key == owner)
-    told = unfit(found, named, NOON)
+    told = why_not_adoptable(found, named, NOON)
     assert words in told
     assert bool(told) is bool(words)
     assert (adopted(owner, found) is None) is bool(words)
@@ -241,7 +243,7 @@ def test_an_adopted_one_is_watched_and_said_to_end_when_it_does() -> None:
         step = adopted("global", candidate(pair(*MAIL, start=NOON - 80 * DAY, days=days)))
         assert step
         observed = Observed({"global": step.bundle}, {}, {})
-        said = "".join(warnings(SITE, observed, NOON))
+        said = "".join(site_warnings(SITE, observed, NOON))
         assert ("the certificate of global expires on" in said) is told
         assert "stand-in" not in said
 

@@ -10,21 +10,31 @@ import pytest
 
 from proxygen.model.certificate import GLOBAL
 from proxygen.model.layout import Layout
-from proxygen.names.states import Evidence, Finding, looked
+from proxygen.names.states import Evidence, Finding, state_after_check
 from proxygen.plan.compare import (
     SAMPLE,
+    bundles_to_forget,
     changes_of,
-    forgotten,
+    due_issues,
     in_order,
     is_renewal,
-    issues,
-    looks,
+    names_to_check,
     stand_in,
 )
 from proxygen.plan.observed import Installed, Observed, ServiceState
-from proxygen.plan.rendering import Installation
+from proxygen.plan.rendering import Rendering
 from proxygen.plan.renewal import Reason
-from proxygen.plan.steps import Change, Forget, Install, Issue, Look, Plan, Reload, Step, Verify
+from proxygen.plan.steps import (
+    Change,
+    CheckNames,
+    Forget,
+    Install,
+    Issue,
+    Plan,
+    Reload,
+    Step,
+    Verify,
+)
 from proxygen.services import Endpoint, Facts, ParameterFacts, nginx
 from tests.certificates import DAY, NOON
 from tests.models import bundle, bundles, site
@@ -50,7 +60,7 @@ def endpoint(name: str, owner: str) -> Endpoint:
     return Endpoint("nginx", "127.0.0.1", 443, name, ALL[owner])
 
 
-WANTED = Installation(
+WANTED = Rendering(
     service="nginx",
     live=LIVE,
     files={"proxygen.conf": "new\n"},
@@ -84,7 +94,7 @@ def observed(installed: Installed = IN_PLACE, facts: Facts = FACTS, **issued: ob
     return Observed(issued.get("issued", ALL), {"nginx": state}, {})  # type: ignore[arg-type]
 
 
-def steps(what: Observed, wanted: Installation = WANTED, *, reload: bool = False) -> list[Step]:
+def steps(what: Observed, wanted: Rendering = WANTED, *, reload: bool = False) -> list[Step]:
     """Return the steps for nginx."""
     return list(changes_of(wanted, what.services["nginx"], reload=reload))
 
@@ -98,7 +108,7 @@ def kinds(found: Iterable[Step]) -> list[str]:
 
 
 def test_nothing_due_is_no_step() -> None:
-    assert issues(SITE, observed(), NOON) == ((), ())
+    assert due_issues(SITE, observed(), NOON) == ((), ())
     assert stand_in(SITE, observed()) is None
     assert steps(observed()) == []
     assert Plan((), ()).as_json() == {
@@ -112,12 +122,12 @@ def test_nothing_due_is_no_step() -> None:
 
 
 def test_what_asks_nobody_is_issued_first() -> None:
-    due, _ = issues(SITE, observed(issued={}), NOON)
+    due, _ = due_issues(SITE, observed(issued={}), NOON)
     assert kinds(due) == ["Issue b.example", "Issue global", "Issue a.example"]
 
 
 def test_what_was_tried_in_this_run_is_not_due_again() -> None:
-    due, _ = issues(SITE, observed(issued={}), NOON, tried={GLOBAL, "b.example"})
+    due, _ = due_issues(SITE, observed(issued={}), NOON, tried={GLOBAL, "b.example"})
     assert kinds(due) == ["Issue a.example"]
 
 
@@ -128,8 +138,8 @@ def test_a_stand_in_is_made_where_there_is_no_global_certificate() -> None:
 
 
 def test_names_that_are_checked_come_right_before_their_orders() -> None:
-    _, first, second = issues(SITE, observed(issued={}), NOON)[0]
-    name = Look(((second.certificate, "www.a.example"),))
+    _, first, second = due_issues(SITE, observed(issued={}), NOON)[0]
+    name = CheckNames(((second.certificate, "www.a.example"),))
     assert in_order((second, first), (name,)) == (first, name, second)
 
 
@@ -224,13 +234,13 @@ def test_only_what_has_ended_and_nobody_wants_is_forgotten() -> None:
     ended = bundle(replace(SITE.global_certificate, owner="gone.example"), ends=NOON - DAY)
     wanted_and_ended = bundle(without.global_certificate, ends=NOON - DAY)
     what = observed(issued={**ALL, "gone.example": ended, GLOBAL: wanted_and_ended})
-    found = list(forgotten(without, what, NOON))
+    found = list(bundles_to_forget(without, what, NOON))
     assert found == [Forget(ended, Reason("gone", "it has ended, and the model has no use for it"))]
 
 
 def test_a_plan_as_json_has_a_word_for_every_step() -> None:
     what = observed(Installed(), issued={})
-    plan = Plan((*issues(SITE, what, NOON)[0], *steps(what)), ("careful",))
+    plan = Plan((*due_issues(SITE, what, NOON)[0], *steps(what)), ("careful",))
     said = plan.as_json()
     assert [each["step"] for each in said["steps"]] == [
         *("issue", "issue", "issue", "install", "reload", "verify")
@@ -247,16 +257,16 @@ def test_a_plan_as_json_has_a_word_for_every_step() -> None:
     assert said["warnings"] == [{"code": "other", "of": None, "words": "careful"}]
 
 
-def test_names_that_were_never_looked_at_come_first() -> None:
+def test_names_that_were_never_checked_come_first() -> None:
     """Or those whose servers are silent would be looked at over and over, and others never."""
     wanted = {each.owner: each for each in ACME.certificates}
     known = {
-        owner: {name: looked(None, name, Evidence(NOON - ago, findings=(NOWHERE,)), 0.0)}
+        owner: {name: state_after_check(None, name, Evidence(NOON - ago, findings=(NOWHERE,)), 0.0)}
         for owner, ago in (("a.example", DAY / 2), ("b.example", DAY))
         for name in wanted[owner].names
     }
     due = [Issue(wanted["c.example"], Reason("absent", ""))]
-    found = looks(ACME.certificates, Observed({}, {}, {}, names=known), due, NOON)
+    found = names_to_check(ACME.certificates, Observed({}, {}, {}, names=known), due, NOON)
     assert [each.owner for each, _ in found] == ["c.example", "b.example", "a.example"]
 
 

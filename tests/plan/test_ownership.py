@@ -11,7 +11,7 @@ import pytest
 
 from proxygen.model.certificate import Bundle, KeyAndChain
 from proxygen.model.site import Site
-from proxygen.model.x509 import describe
+from proxygen.model.x509 import describe_bundle
 from proxygen.plan.ownership import Claim, Offer, claims
 from tests import certificates
 from tests.certificates import DAY, NOON
@@ -123,7 +123,7 @@ def test_the_facts_are_those_of_the_certificate() -> None:
     brought = pair("www.hook.example", "hook.example")
     wanted = next(each for each in SITE.certificates if each.owner == "hook.example")
     (found,) = claims(offer(brought), SITE, {})
-    assert found.bundle == describe(brought, wanted)
+    assert found.bundle == describe_bundle(brought, wanted)
 
 
 # Whose authority issued it

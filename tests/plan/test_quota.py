@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxygen.model.site import Limits
-from proxygen.plan.quota import Entry, Kind, Quota
+from proxygen.model.site import AuthorityLimits
+from proxygen.plan.quota import Quota, QuotaEntry, QuotaKind
 from tests.certificates import DAY, NOON
 
 HOUR = timedelta(hours=1)
 SECOND = timedelta(seconds=1)
-LIMITS = Limits(orders=3, registered_domain=2, name_set=1, failed_validations=2)
+LIMITS = AuthorityLimits(orders=3, registered_domain=2, name_set=1, failed_validations=2)
 
 
 def registered(name: str) -> str:
@@ -22,14 +22,16 @@ def registered(name: str) -> str:
     return ".".join(name.split(".")[-2:])
 
 
-def quota(*entries: Entry, limits: Limits = LIMITS, now: datetime = NOON) -> Quota:
+def quota(*entries: QuotaEntry, limits: AuthorityLimits = LIMITS, now: datetime = NOON) -> Quota:
     """Return a quota of which *entries* were used."""
     return Quota(limits, entries, registered, now)
 
 
-def order(*names: str, at: datetime = NOON, renewal: bool = False, exempt: bool = False) -> Entry:
+def order(
+    *names: str, at: datetime = NOON, renewal: bool = False, exempt: bool = False
+) -> QuotaEntry:
     """Return a new order."""
-    return Entry(at, names, renewal=renewal, exempt=exempt)
+    return QuotaEntry(at, names, renewal=renewal, exempt=exempt)
 
 
 def test_an_order_within_every_limit_is_free_at_once() -> None:
@@ -44,7 +46,7 @@ def test_orders_of_an_account_wait_until_the_first_of_them_is_three_hours_old() 
 
 def test_names_of_one_registered_domain_share_its_certificates() -> None:
     used = [order("a.shop.example", at=NOON - DAY), order("b.shop.example", at=NOON - 2 * DAY)]
-    late = quota(*used, limits=Limits(registered_domain=2))
+    late = quota(*used, limits=AuthorityLimits(registered_domain=2))
     assert late.free_at(order("c.shop.example"), NOON) == NOON + 5 * DAY
     assert late.free_at(order("c.other.example"), NOON) == NOON
 
@@ -57,7 +59,9 @@ def test_the_same_set_of_names_is_one_whatever_their_order() -> None:
 
 
 def test_failed_validations_of_a_name_hold_up_every_order_with_it() -> None:
-    failed = [Entry(NOON - n * SECOND, ("a.example",), kind=Kind.FAILED) for n in (10, 20)]
+    failed = [
+        QuotaEntry(NOON - n * SECOND, ("a.example",), kind=QuotaKind.FAILED) for n in (10, 20)
+    ]
     assert (
         quota(*failed).free_at(order("a.example", "b.example"), NOON) == NOON + HOUR - 20 * SECOND
     )
@@ -79,7 +83,7 @@ def test_what_replaces_a_certificate_counts_for_nothing() -> None:
 
 def test_without_limits_nothing_waits() -> None:
     used = [order("a.example")] * 1000
-    assert quota(*used, limits=Limits()).free_at(order("a.example"), NOON) == NOON
+    assert quota(*used, limits=AuthorityLimits()).free_at(order("a.example"), NOON) == NOON
 
 
 def test_what_was_noted_while_the_clock_was_ahead_counts_from_now_on() -> None:
@@ -95,7 +99,7 @@ def test_what_was_noted_while_the_clock_was_ahead_counts_from_now_on() -> None:
 def test_no_window_ever_holds_more_than_the_limit(
     names: list[str], orders: int, domain: int
 ) -> None:
-    limits = Limits(orders=orders, registered_domain=domain)
+    limits = AuthorityLimits(orders=orders, registered_domain=domain)
     ours = quota(limits=limits)
     made: list[tuple[datetime, str]] = []
     for name in names:
@@ -110,7 +114,7 @@ def test_no_window_ever_holds_more_than_the_limit(
 
 @pytest.mark.parametrize("orders", [1, 300])
 def test_a_thousand_orders_are_scheduled_as_quickly_as_the_limit_allows(orders: int) -> None:
-    ours = quota(limits=Limits(orders=orders))
+    ours = quota(limits=AuthorityLimits(orders=orders))
     for number in range(1000):
         entry = order(f"{number}.example")
         at = ours.free_at(entry, NOON)

@@ -9,19 +9,19 @@ from pathlib import Path
 
 import pytest
 
-from proxygen.host.suffixes import registered
+from proxygen.host.suffixes import registered_domain
 from proxygen.model.schema import DIRECTORIES
 from proxygen.model.site import Site
 from proxygen.names.states import Evidence
 from proxygen.plan.records import (
-    Identity,
+    CaaIssuer,
+    DnsRecord,
     Presence,
     Publishing,
-    Record,
-    presence,
-    quoted,
+    presence_of,
+    quoted_strings,
     records,
-    zone,
+    zone_fragment,
 )
 from tests.certificates import NOON
 from tests.known_names import ELSEWHERE, HOST, LATE, SITE, TEXT, A, finding
@@ -29,8 +29,8 @@ from tests.models import site
 
 LETSENCRYPT = DIRECTORIES["letsencrypt"]
 ACCOUNT = "https://acme-v02.api.letsencrypt.org/acme/acct/1"
-KNOWN = {LETSENCRYPT: Identity("letsencrypt.org", ACCOUNT)}
-PUBLISHING = Publishing(("192.0.2.1", "2001:db8::1"), KNOWN, registered)
+KNOWN = {LETSENCRYPT: CaaIssuer("letsencrypt.org", ACCOUNT)}
+PUBLISHING = Publishing(("192.0.2.1", "2001:db8::1"), KNOWN, registered_domain)
 SOLVERS = "solvers: {ours: {exec: {program: /bin/true}}}\n"
 
 
@@ -120,15 +120,15 @@ def test_only_the_records_of_some_owners() -> None:
 
 
 def test_a_long_text_is_several_strings() -> None:
-    assert quoted("x" * 300) == '"' + "x" * 255 + '" "' + "x" * 45 + '"'
-    assert quoted('a"b\\') == '"a\\"b\\\\"'
+    assert quoted_strings("x" * 300) == '"' + "x" * 255 + '" "' + "x" * 45 + '"'
+    assert quoted_strings('a"b\\') == '"a\\"b\\\\"'
 
 
-ALIAS = Record(HOST, "CNAME", "mail.example.net.", (A,), (HOST,))
-OURS = Record(A, "A", "192.0.2.1", (A,), (A,))
-CAA = Record(A, "CAA", '0 issue "letsencrypt.org"', (A,), (HOST, A))
+ALIAS = DnsRecord(HOST, "CNAME", "mail.example.net.", (A,), (HOST,))
+OURS = DnsRecord(A, "A", "192.0.2.1", (A,), (A,))
+CAA = DnsRecord(A, "CAA", '0 issue "letsencrypt.org"', (A,), (HOST, A))
 STRICT = replace(CAA, value='0 issue "letsencrypt.org; validationmethods=http-01"')
-PERSIST = Record(f"_validation-persist.{A}", "TXT", '"x"', (A,), (A,))
+PERSIST = DnsRecord(f"_validation-persist.{A}", "TXT", '"x"', (A,), (A,))
 HERE = ("192.0.2.1",)
 
 
@@ -164,10 +164,10 @@ HERE = ("192.0.2.1",)
     ],
 )
 def test_whether_a_record_is_there(
-    record: Record, found: Evidence | None, expected: Presence
+    record: DnsRecord, found: Evidence | None, expected: Presence
 ) -> None:
     looked = {(A, name): found for name in record.names} if found else {}
-    assert presence(record, looked, HERE) is expected
+    assert presence_of(record, looked, HERE) is expected
 
 
 def fragments(text: str) -> dict[str, str]:
@@ -183,7 +183,7 @@ def test_the_fragment_is_a_zone_that_bind_takes(tmp_path: Path, strict: bool) ->
     text = text.replace("bücher.example", f"bücher.example, '*.{A}'")
     told = replace(PUBLISHING, strict=strict, zone="acme.example.net")
     found = records(site(text), told)
-    parts = fragments(zone(found, registered, ("made by a test",)))
+    parts = fragments(zone_fragment(found, registered_domain, ("made by a test",)))
     assert set(parts) == {A, "customer-b.example", "example.net", "xn--bcher-kva.example"}
     dumped = ""
     for domain, part in parts.items():
@@ -204,7 +204,9 @@ def test_the_fragment_is_a_zone_that_bind_takes(tmp_path: Path, strict: bool) ->
 
 
 def test_remarks_are_comments_and_the_same_record_stands_once() -> None:
-    text = zone([ALIAS, replace(ALIAS, owners=("x.example",))], registered, ("one", "two"))
+    text = zone_fragment(
+        [ALIAS, replace(ALIAS, owners=("x.example",))], registered_domain, ("one", "two")
+    )
     assert text.splitlines()[:2] == ["; one", "; two"]
     assert text.count("CNAME") == 1
     assert LATE not in text

@@ -9,10 +9,18 @@ import pytest
 
 from proxygen.errors import ServiceError
 from proxygen.model.site import Location
-from proxygen.plan.render import Template, Templates, Unquotable, View, plain, quote, render
+from proxygen.plan.render import (
+    Template,
+    Templates,
+    Unquotable,
+    View,
+    plain_value,
+    quote,
+    render_template,
+)
 from proxygen.services import Lines, Rendered
-from proxygen.services.nginx import Strangers
-from proxygen.services.nginx_blocks import Block, Passing
+from proxygen.services.nginx import UnknownNames
+from proxygen.services.nginx_blocks import NginxBlock, Passing
 
 EVIL = "x; return 200"
 
@@ -21,7 +29,7 @@ def rendered(text: str, others: dict[str, str] | None = None, **context: Any) ->
     """Render *text* as the template main.j2, with *others* beside it."""
     texts = {"main.j2": text, **(others or {})}
     templates = {name: Template(each, f"/etc/{name}") for name, each in texts.items()}
-    return render(Templates(templates), Rendered("main.j2", "main.conf", context))
+    return render_template(Templates(templates), Rendered("main.j2", "main.conf", context))
 
 
 @pytest.mark.parametrize(
@@ -151,13 +159,13 @@ class Doing:
 @pytest.mark.parametrize("value", [Doing(), Doing().write, iter("ab"), b"a", 1.5, {1}, Doing])
 def test_what_is_no_plain_value_reaches_no_template(value: object) -> None:
     with pytest.raises(TypeError, match="a template is given no"):
-        plain((value,))
+        plain_value((value,))
 
 
 def test_our_own_values_are_seen_without_their_methods() -> None:
     wanted = Location("/", "web")
-    passing = plain(
-        Block(
+    passing = plain_value(
+        NginxBlock(
             server_names=Lines(()),
             certificate=Path("/c"),
             additions=None,
@@ -176,7 +184,7 @@ def test_our_own_values_are_seen_without_their_methods() -> None:
     assert passing.certificate == "/c"
     assert passing.whole is True
     assert passing.passings[0].location.path == "/"
-    assert type(plain(Strangers.REFUSE)) is str
+    assert type(plain_value(UnknownNames.REFUSE)) is str
 
 
 @pytest.mark.parametrize(
@@ -203,7 +211,7 @@ def test_our_own_values_are_seen_without_their_methods() -> None:
 def test_a_template_reaches_nothing_behind_its_values(expression: str) -> None:
     templates = Templates({"t": Template(f"{{{{ {expression} }}}}", "t")})
     with pytest.raises(ServiceError):
-        render(templates, Rendered("t", "t", {"value": Template("a", "b")}))
+        render_template(templates, Rendered("t", "t", {"value": Template("a", "b")}))
 
 
 def test_many_lines_are_written_as_one_value() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from proxygen.errors import Origin
 from proxygen.model.certificate import Authority, Bundle, Certificate, KeyType, RenewalInfo
-from proxygen.plan.renewal import drawn, renew_at, to_look_at, warned_from, why_issue
+from proxygen.plan.renewal import draw_moment, renew_at, to_poll, warned_from, why_issue
 from tests.certificates import DAY, NOON
 from tests.models import bundle
 
@@ -114,7 +114,7 @@ def test_the_words_say_what_is_the_matter() -> None:
 
 def suggested(start: datetime, end: datetime, draw: float = 0.5) -> RenewalInfo:
     """Return renewal information with a moment drawn in its window."""
-    return drawn(start, end, None, NOON + DAY / 4, "https://ca/why", draw)
+    return draw_moment(start, end, None, NOON + DAY / 4, "https://ca/why", draw)
 
 
 def test_it_is_renewed_at_the_moment_drawn_in_the_suggested_window() -> None:
@@ -138,13 +138,13 @@ def test_the_moment_lies_in_the_window(draw: float) -> None:
 
 def test_a_moment_stays_while_the_window_that_moved_still_holds_it() -> None:
     former = suggested(NOON + 10 * DAY, NOON + 12 * DAY)
-    moved = drawn(NOON + 11 * DAY, NOON + 20 * DAY, former, NOON + DAY, None, 0.9)
+    moved = draw_moment(NOON + 11 * DAY, NOON + 20 * DAY, former, NOON + DAY, None, 0.9)
     assert moved.moment == former.moment
 
 
 def test_a_moment_is_drawn_anew_when_the_window_moved_away() -> None:
     former = suggested(NOON + 10 * DAY, NOON + 12 * DAY)
-    moved = drawn(NOON - 2 * DAY, NOON - DAY, former, NOON + DAY, None, 0.5)
+    moved = draw_moment(NOON - 2 * DAY, NOON - DAY, former, NOON + DAY, None, 0.5)
     assert moved.moment == NOON - 1.5 * DAY
     assert code(WANTED, replace(STORED, renewal=moved)) == "suggested"
 
@@ -168,19 +168,19 @@ def test_people_are_warned_in_the_last_days_in_proportion(
 
 def test_it_is_asked_again_when_the_authority_said_to_and_not_before() -> None:
     known = replace(STORED, identifier="a.b", renewal=RenewalInfo(NOON + DAY / 4))
-    assert not to_look_at(known, NOON)
-    assert to_look_at(known, NOON + DAY / 4)
-    assert to_look_at(replace(known, renewal=None), NOON)
+    assert not to_poll(known, NOON)
+    assert to_poll(known, NOON + DAY / 4)
+    assert to_poll(replace(known, renewal=None), NOON)
 
 
 def test_a_clock_that_was_wrong_keeps_nobody_from_asking() -> None:
     ahead = replace(STORED, identifier="a.b", renewal=RenewalInfo(NOON + 300 * DAY))
-    assert to_look_at(ahead, NOON)
+    assert to_poll(ahead, NOON)
 
 
 def test_what_has_no_identifier_is_not_asked_about() -> None:
-    assert not to_look_at(STORED, NOON)
-    assert not to_look_at(replace(STORED, identifier="a.b", stand_in=True), NOON)
+    assert not to_poll(STORED, NOON)
+    assert not to_poll(replace(STORED, identifier="a.b", stand_in=True), NOON)
 
 
 def test_a_clock_that_jumped_back_makes_nothing_due() -> None:

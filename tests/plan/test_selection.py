@@ -9,9 +9,26 @@ import pytest
 
 from proxygen.errors import Origin
 from proxygen.model.certificate import Authority, Bundle, Certificate
-from proxygen.names.states import Answers, Evidence, Finding, Known, Names, dropped, looked, refused
+from proxygen.names.states import (
+    Answers,
+    Evidence,
+    Finding,
+    NameState,
+    NameStates,
+    dropped_state,
+    state_after_check,
+    state_after_refusal,
+)
 from proxygen.plan.renewal import warned_from
-from proxygen.plan.selection import FLAPPING, GATHER, HOPEFUL, MOVED, Selection, select, to_look_at
+from proxygen.plan.selection import (
+    FLAPPING,
+    GATHER,
+    HOPEFUL,
+    MOVED,
+    Selection,
+    names_due_for_check,
+    select_names,
+)
 from tests.certificates import DAY, NOON
 from tests.models import bundle
 
@@ -27,34 +44,37 @@ MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 NOWHERE = Finding("nxdomain", (("name", "b.example"), ("zone", "a.example")))
 
 
-def bad(name: str, since: datetime = NOON, looks: int = 1) -> Known:
+def bad(name: str, since: datetime = NOON, looks: int = 1) -> NameState:
     """Return what is known of a name that is in trouble since then."""
-    known = looked(None, name, Evidence(since, findings=(NOWHERE,)), 0.0)
+    known = state_after_check(None, name, Evidence(since, findings=(NOWHERE,)), 0.0)
     for _ in range(looks - 1):
-        known = looked(known, name, Evidence(NOON, findings=(NOWHERE,)), 0.0)
+        known = state_after_check(known, name, Evidence(NOON, findings=(NOWHERE,)), 0.0)
     return known
 
 
-def good(name: str, since: datetime = NOON) -> Known:
+def good(name: str, since: datetime = NOON) -> NameState:
     """Return what is known of a name that is ready since then."""
-    return looked(None, name, Evidence(since), 0.0)
+    return state_after_check(None, name, Evidence(since), 0.0)
 
 
-def no(name: str) -> Known:
+def no(name: str) -> NameState:
     """Return what is known of a name that looks good, but was refused just now."""
-    return refused(good(name), name, "urn:ietf:params:acme:error:dns", "no", NOON, 0.0)
+    return state_after_refusal(good(name), name, "urn:ietf:params:acme:error:dns", "no", NOON, 0.0)
 
 
-def names(*known: Known) -> Names:
+def names(*known: NameState) -> NameStates:
     """Return what is known, by name."""
     return {each.name: each for each in known}
 
 
 def chosen(
-    *known: Known, stored: Bundle | None = None, wanted: Certificate = WANTED, now: datetime = NOON
+    *known: NameState,
+    stored: Bundle | None = None,
+    wanted: Certificate = WANTED,
+    now: datetime = NOON,
 ) -> Selection | None:
     """Return what is asked for."""
-    return select(wanted, stored, "", names(*known), now)
+    return select_names(wanted, stored, "", names(*known), now)
 
 
 def asked(selection: Selection | None) -> tuple[str, ...]:
@@ -85,7 +105,7 @@ ENDING = issued_for(URL, AUTO, IMAP, ends=NOON + 4 * DAY)
     ],
 )
 def test_a_first_order_is_for_the_names_that_are_ready(
-    known: tuple[Known, ...], expected: tuple[str, ...]
+    known: tuple[NameState, ...], expected: tuple[str, ...]
 ) -> None:
     assert asked(chosen(*known)) == expected
 
@@ -133,7 +153,7 @@ def test_late_names_wait_a_moment_for_each_other() -> None:
     assert asked(chosen(good(AUTO), bad(IMAP), stored=issued_for(URL), now=later)) == (URL, AUTO)
 
 
-def test_nobody_waits_for_a_name_that_was_looked_at_often_in_vain() -> None:
+def test_nobody_waits_for_a_name_that_was_checked_often_in_vain() -> None:
     hopeless = bad(IMAP, since=NOON - 3 * HOUR, looks=HOPEFUL)
     assert asked(chosen(good(AUTO), hopeless, stored=issued_for(URL))) == (URL, AUTO)
 
@@ -152,7 +172,7 @@ def test_a_renewal_waits_for_no_name_near_the_end() -> None:
     assert asked(chosen(bad(AUTO), stored=ENDING)) == (URL, IMAP)
 
 
-def test_near_the_end_the_authority_is_asked_whatever_a_look_says() -> None:
+def test_near_the_end_the_authority_is_asked_whatever_a_check_says() -> None:
     assert asked(chosen(bad(URL), bad(AUTO), stored=DUE)) == ()
     assert asked(chosen(bad(URL), bad(AUTO), stored=ENDING)) == (URL, IMAP)
     strict = replace(WANTED, strict=True)
@@ -187,21 +207,21 @@ def test_others_join_although_a_name_went_bad_an_hour_ago() -> None:
 
 
 def test_a_dropped_name_joins_again_when_it_leads_here_again() -> None:
-    back = dropped(good(AUTO), NOON)
+    back = dropped_state(good(AUTO), NOON)
     assert asked(chosen(back, stored=issued_for(URL, IMAP))) == (URL, AUTO, IMAP)
 
 
 def test_supplied_certificates_have_all_their_names() -> None:
     supplied = replace(WANTED, issuer="file", authorities=())
-    found = select(supplied, None, "", names(bad(AUTO)), NOON)
+    found = select_names(supplied, None, "", names(bad(AUTO)), NOON)
     assert asked(found) == (URL, AUTO, IMAP)
 
 
-def test_names_are_looked_at_before_an_order_and_again_when_it_is_time() -> None:
+def test_names_are_checked_before_an_order_and_again_when_it_is_time() -> None:
     known = names(good(URL), bad(AUTO))
 
     def at(now: datetime, *, due: bool) -> list[str]:
-        return list(to_look_at(WANTED, known, now, due=due))
+        return list(names_due_for_check(WANTED, known, now, due=due))
 
     assert at(NOON, due=True) == [IMAP]
     assert at(NOON, due=False) == []
@@ -209,22 +229,22 @@ def test_names_are_looked_at_before_an_order_and_again_when_it_is_time() -> None
     assert at(NOON + HOUR, due=True) == [URL, AUTO, IMAP]
 
 
-def test_what_skips_the_preflight_is_never_looked_at() -> None:
+def test_what_skips_the_preflight_is_never_checked() -> None:
     skipping = replace(WANTED, unchecked=WANTED.names)
-    assert not list(to_look_at(skipping, {}, NOON, due=True))
+    assert not list(names_due_for_check(skipping, {}, NOON, due=True))
 
 
 def test_who_is_asked_for_by_a_person_waits_for_no_others() -> None:
     stored, known = issued_for(URL), names(good(AUTO), bad(IMAP))
-    assert not asked(select(WANTED, stored, "", known, NOON))
-    assert asked(select(WANTED, stored, "", known, NOON, hurry=True)) == (URL, AUTO)
+    assert not asked(select_names(WANTED, stored, "", known, NOON))
+    assert asked(select_names(WANTED, stored, "", known, NOON, hurry=True)) == (URL, AUTO)
 
 
 def test_a_clock_that_was_ahead_makes_nobody_wait() -> None:
     ahead = good(AUTO, since=NOON + 365 * DAY)
     assert asked(chosen(ahead, bad(IMAP), stored=issued_for(URL))) == (URL, AUTO)
     later = replace(bad(AUTO), look_at=NOON + 365 * DAY)
-    assert list(to_look_at(WANTED, names(later), NOON, due=False)) == [AUTO]
+    assert list(names_due_for_check(WANTED, names(later), NOON, due=False)) == [AUTO]
 
 
 # Names for which no web server is known to answer challenges.
@@ -260,7 +280,7 @@ def test_names_without_an_answer_are_left_out_of_a_first_certificate(
     silent: tuple[str, ...],
     words: str,
 ) -> None:
-    found = select(wanted, None, "", {}, NOON, answers=answers)
+    found = select_names(wanted, None, "", {}, NOON, answers=answers)
     assert found is not None
     assert asked(found) == ordered
     assert found.silent == silent
@@ -269,7 +289,7 @@ def test_names_without_an_answer_are_left_out_of_a_first_certificate(
 
 
 def test_a_name_that_leads_elsewhere_is_told_as_such_though_it_is_not_answered_for_either() -> None:
-    found = select(WANTED, None, "", names(bad(URL)), NOON, answers=Answers())
+    found = select_names(WANTED, None, "", names(bad(URL)), NOON, answers=Answers())
     assert found is not None
     assert "cannot be proven" in str(found.why)
     assert not found.silent
@@ -278,11 +298,11 @@ def test_a_name_that_leads_elsewhere_is_told_as_such_though_it_is_not_answered_f
 def test_what_serves_is_not_renewed_without_a_name_before_the_end_is_near() -> None:
     stored = bundle(WANTED, ends=NOON + 30 * DAY)
     now = warned_from(stored) - HOUR
-    found = select(WANTED, stored, "", {}, now, answers=SOME)
+    found = select_names(WANTED, stored, "", {}, now, answers=SOME)
     assert found is not None
     assert found.until == warned_from(stored)
     assert "does not answer" in str(found.why)
-    late = select(WANTED, stored, "", {}, warned_from(stored), answers=SOME)
+    late = select_names(WANTED, stored, "", {}, warned_from(stored), answers=SOME)
     assert asked(late) == (URL, AUTO)
     assert late is not None
     assert late.unanswered == (IMAP,)
@@ -290,9 +310,9 @@ def test_what_serves_is_not_renewed_without_a_name_before_the_end_is_near() -> N
 
 def test_what_serves_without_a_name_that_is_not_answered_for_is_not_due() -> None:
     stored = bundle(replace(WANTED, names=(URL, AUTO)), ends=NOON + 60 * DAY)
-    assert select(WANTED, stored, "", {}, NOON, answers=SOME) is None
+    assert select_names(WANTED, stored, "", {}, NOON, answers=SOME) is None
 
 
 def test_near_the_end_the_authority_is_asked_for_what_must_be_in_though_nobody_answers() -> None:
     stored = bundle(WANTED, ends=NOON + DAY)
-    assert asked(select(WANTED, stored, "", {}, NOON, answers=Answers())) == (URL,)
+    assert asked(select_names(WANTED, stored, "", {}, NOON, answers=Answers())) == (URL,)

@@ -8,8 +8,8 @@ import pytest
 
 from proxygen.errors import Coded
 from proxygen.model.certificate import Bundle
-from proxygen.plan.shown import described
-from proxygen.plan.steps import Shown
+from proxygen.plan.shown import described_certificate
+from proxygen.plan.steps import ShownCertificate
 from tests.certificates import DAY, NOON
 from tests.models import bundle, site
 
@@ -31,11 +31,13 @@ HAD = replace(bundle(SITE.global_certificate), issuer="acme")
     ],
 )
 def test_what_is_shown_has_a_code(given: Bundle, host: str, code: str) -> None:
-    assert described(given, host, NOON).code == code
+    assert described_certificate(given, host, NOON).code == code
 
 
 def test_it_is_json_with_its_codes() -> None:
-    shown = Shown("global", HOST, ("nginx",), Coded("none", "nothing"), Coded("one", "own"))
+    shown = ShownCertificate(
+        "global", HOST, ("nginx",), Coded("none", "nothing"), Coded("one", "own")
+    )
     assert shown.as_json() == {
         "owner": "global",
         "name": HOST,

@@ -8,7 +8,7 @@ import pytest
 
 from proxygen.model.certificate import GLOBAL
 from proxygen.plan.observed import Installed, Observed, ServiceState
-from proxygen.plan.unserved import showing
+from proxygen.plan.unserved import services_showing
 from tests.models import bundles, site
 
 SITE = site("""\
@@ -39,7 +39,7 @@ def served(*, wrong: Collection[str] | None, pid: int | None = 1) -> dict[str, l
     """Return the services that show each owner's certificate."""
     services = {"web": state(WEB, wrong, pid), "mail": state(MAIL, wrong, pid)}
     observed = Observed(BUNDLES, services, {})
-    return {each.key: list(showing(each, observed)) for each in SITE.owners}
+    return {each.key: list(services_showing(each, observed)) for each in SITE.owners}
 
 
 @pytest.mark.parametrize(

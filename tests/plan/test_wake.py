@@ -8,10 +8,16 @@ from datetime import timedelta
 from proxygen.failure import Scope, failure
 from proxygen.model.certificate import GLOBAL, RenewalInfo
 from proxygen.model.site import Site
-from proxygen.names.states import Evidence, Finding, Known, looked, refused
-from proxygen.plan.backoff import Attempt, purpose
+from proxygen.names.states import (
+    Evidence,
+    Finding,
+    NameState,
+    state_after_check,
+    state_after_refusal,
+)
+from proxygen.plan.backoff import RememberedFailure, order_purpose
 from proxygen.plan.observed import Observed
-from proxygen.plan.steps import Waiting
+from proxygen.plan.steps import PostponedOrder
 from proxygen.plan.wake import wake_at
 from tests.certificates import DAY, NOON
 from tests.failures import NO
@@ -30,7 +36,7 @@ LATER = failure("order-not-placed", Scope.OWNER)
 STORED = {owner: replace(each, not_after=NOON + 90 * DAY) for owner, each in bundles(SITE).items()}
 
 
-def at(observed: Observed, *waiting: Waiting) -> timedelta:
+def at(observed: Observed, *waiting: PostponedOrder) -> timedelta:
     """Return how long it is until the next round."""
     return wake_at(SITE, observed, waiting, NOON) - NOON
 
@@ -55,11 +61,13 @@ def test_renewal_information_is_asked_for_when_it_is_time() -> None:
 
 
 def test_what_failed_is_tried_again_when_its_pause_is_over() -> None:
-    failed = Attempt(OWN.owner, NOON, NOON, 3, NOON + HOUR, NO, purpose=purpose(OWN))
-    state = Observed({GLOBAL: STORED[GLOBAL]}, {}, {}, attempts={OWN.owner: failed})
+    failed = RememberedFailure(
+        OWN.owner, NOON, NOON, 3, NOON + HOUR, NO, purpose=order_purpose(OWN)
+    )
+    state = Observed({GLOBAL: STORED[GLOBAL]}, {}, {}, failures={OWN.owner: failed})
     assert at(state) == HOUR
-    trouble = Attempt("https://ca/dir", NOON, NOON, 1, NOON + 2 * HOUR, NO)
-    assert at(replace(state, attempts={}, troubles={trouble.of: trouble})) == 2 * HOUR
+    trouble = RememberedFailure("https://ca/dir", NOON, NOON, 1, NOON + 2 * HOUR, NO)
+    assert at(replace(state, failures={}, authority_failures={trouble.of: trouble})) == 2 * HOUR
 
 
 def test_what_was_not_tried_is_due_now() -> None:
@@ -68,26 +76,26 @@ def test_what_was_not_tried_is_due_now() -> None:
 
 def test_what_waits_is_due_when_it_may_be() -> None:
     state = Observed({GLOBAL: STORED[GLOBAL]}, {}, {})
-    assert at(state, Waiting(OWN, NOON + 5 * HOUR, "limit", LATER)) == 5 * HOUR
+    assert at(state, PostponedOrder(OWN, NOON + 5 * HOUR, "limit", LATER)) == 5 * HOUR
 
 
 NAME = OWN.names[0]
 NOWHERE = Finding("no-address")
 
 
-def waiting_for(known: Known, wanted: Site = SITE) -> timedelta:
+def waiting_for(known: NameState, wanted: Site = SITE) -> timedelta:
     """Return how long it is until the next round where this is known of the domain's name."""
     state = Observed(STORED, {}, {}, names={OWN.owner: {NAME: known}})
     return wake_at(wanted, state, (), NOON) - NOON
 
 
-def test_a_name_in_trouble_is_due_when_it_is_looked_at_again() -> None:
-    known = looked(None, NAME, Evidence(NOON, findings=(NOWHERE,)), 0.0)
+def test_a_name_in_trouble_is_due_when_it_is_checked_again() -> None:
+    known = state_after_check(None, NAME, Evidence(NOON, findings=(NOWHERE,)), 0.0)
     assert waiting_for(known) == timedelta(minutes=1)
     assert waiting_for(replace(known, look_at=NOON + 365 * DAY)) == timedelta(0)
 
 
-def test_a_name_that_nobody_looks_at_is_due_when_it_may_be_asked_for_again() -> None:
+def test_a_name_that_nobody_checks_is_due_when_it_may_be_asked_for_again() -> None:
     """Otherwise there were round after round in which nothing can be done."""
     skipping = site(
         """
@@ -96,8 +104,8 @@ domains: {a.example: {url: www.a.example, certificate: acme, skip_preflight: tru
 acme: {directory: "https://ca/dir", terms_of_service_agreed: true}
 """
     )
-    known = looked(None, NAME, Evidence(NOON - DAY, findings=(NOWHERE,)), 0.0)
-    failed = refused(known, NAME, "", "no", NOON - HOUR, 0.0)
+    known = state_after_check(None, NAME, Evidence(NOON - DAY, findings=(NOWHERE,)), 0.0)
+    failed = state_after_refusal(known, NAME, "", "no", NOON - HOUR, 0.0)
     assert failed.refusal is not None
     failed = replace(failed, refusal=replace(failed.refusal, again=NOON + HOUR))
     assert waiting_for(failed, skipping) == HOUR

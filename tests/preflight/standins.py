@@ -11,39 +11,39 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from socket import AF_INET, AF_INET6
 
-from proxygen.dns.answers import Found, Kind, Reply
+from proxygen.dns.answers import LookupResult, Reply, ReplyKind
 from proxygen.names.states import Evidence, Finding
-from proxygen.preflight import Asked, Beacon, Identity, Preflight
+from proxygen.preflight import Asked, AuthorityIdentity, Beacon, Preflight
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 LETSENCRYPT = "https://acme-v02.api.letsencrypt.org/directory"
 ACCOUNT = "https://ca.test/account/1"
-PRIVATE_CA = Identity("https://ca.test/directory", ("ca.test",), ACCOUNT)
+PRIVATE_CA = AuthorityIdentity("https://ca.test/directory", ("ca.test",), ACCOUNT)
 NAME = "www.shop.example"
 TOKEN, BODY = "a-token", "drawn-at-random"
 
 
 class Dns:
-    """Answers as *said*: records, a whole ``Found``, or an error; None never answers."""
+    """Answers as *said*: records, a whole ``LookupResult``, or an error; None never answers."""
 
     def __init__(self, said: Mapping[tuple[str, str], object] | None = None) -> None:
         self.said = dict(said or {})
         self.asked: list[tuple[str, str]] = []
 
-    async def look(self, name: str, rdtype: str) -> Found:
+    async def resolve(self, name: str, rdtype: str) -> LookupResult:
         """Return what the script says, and no data for what it does not mention."""
         self.asked.append((name, rdtype))
         match self.said.get((name, rdtype), ()):
-            case Found() as found:
+            case LookupResult() as found:
                 return found
             case None:
                 await asyncio.Event().wait()
             case Exception() as error:
                 raise error
             case tuple() as records:
-                kind = Kind.ANSWER if records else Kind.NO_DATA
+                kind = ReplyKind.ANSWER if records else ReplyKind.NO_DATA
                 replies = (Reply("ns1.shop.example", kind, records),)
-                return Found(name, rdtype, records, zone="shop.example", replies=replies)
+                return LookupResult(name, rdtype, records, zone="shop.example", replies=replies)
         raise AssertionError(f"{name} {rdtype}")
 
 
@@ -54,12 +54,12 @@ def leading_to(*addresses: str, name: str = NAME) -> Dns:
     return Dns({(name, "A"): four, (name, "AAAA"): six})
 
 
-def http(name: str = NAME, authority: Identity = PRIVATE_CA) -> Asked:
+def http(name: str = NAME, authority: AuthorityIdentity = PRIVATE_CA) -> Asked:
     """Return a name to be proven by http-01."""
     return Asked("shop.example", name, "http-01", (authority,))
 
 
-def looked(
+def evidence_found(
     dns: Dns,
     asked: Asked | None = None,
     *,
@@ -80,7 +80,7 @@ def looked(
         public=public,
         patience=patience,
     )
-    preflight.look([asked or http()], lambda _, each: found.append(each), lambda: False)
+    preflight.check_names([asked or http()], lambda _, each: found.append(each), lambda: False)
     (evidence,) = found
     return evidence
 

@@ -8,9 +8,9 @@ import psutil
 import pytest
 
 from proxygen.dns.reach import NEVER, Network, is_beside, is_public, is_routed, network_of
-from proxygen.preflight import Beacon, reached
+from proxygen.preflight import Beacon, own_addresses
 from proxygen.preflight.addresses import on_interfaces
-from tests.preflight.standins import leading_to, looked, right, told, web, wrong
+from tests.preflight.standins import evidence_found, leading_to, right, told, web, wrong
 
 
 @pytest.mark.parametrize(
@@ -107,18 +107,20 @@ def test_what_answers_at_the_global_name_or_cannot_be_asked_is_ours(
 ) -> None:
     here, dead, old = (f"{network}{number}" for number in (1, 2, 3))
     with web(here, beacon.port, right), web(old, beacon.port, wrong):
-        evidence = looked(leading_to(here, dead, old), beacon=beacon)
-        ours = reached(evidence, public=lambda _: True)
+        evidence = evidence_found(leading_to(here, dead, old), beacon=beacon)
+        ours = own_addresses(evidence, public=lambda _: True)
         assert ours == (here, dead)
-        customer = looked(leading_to(here), addresses=ours, beacon=beacon)
+        customer = evidence_found(leading_to(here), addresses=ours, beacon=beacon)
     assert not customer.findings
-    assert told(looked(leading_to(old), addresses=ours, beacon=beacon)) == [("elsewhere", True)]
+    assert told(evidence_found(leading_to(old), addresses=ours, beacon=beacon)) == [
+        ("elsewhere", True)
+    ]
 
 
 def test_a_private_address_of_the_global_name_is_not_ours() -> None:
-    evidence = looked(leading_to("10.0.0.1"), public=lambda _: False)
+    evidence = evidence_found(leading_to("10.0.0.1"), public=lambda _: False)
     assert told(evidence) == [("private", True)]
-    assert reached(evidence, public=lambda _: True) == ()
-    beside_us = looked(leading_to("10.0.0.1"), local=("10.0.0.1",), public=lambda _: False)
+    assert own_addresses(evidence, public=lambda _: True) == ()
+    beside_us = evidence_found(leading_to("10.0.0.1"), local=("10.0.0.1",), public=lambda _: False)
     assert not beside_us.findings
-    assert reached(beside_us) == ()
+    assert own_addresses(beside_us) == ()

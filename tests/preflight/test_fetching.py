@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from proxygen.names.causes import cause
-from proxygen.names.findings import reason
+from proxygen.names.findings import reason_words
 from proxygen.preflight import Beacon
 from proxygen.preflight.fetching import HOPS, Fetched, Fetching
-from proxygen.preflight.http import Astray, Target, redirected
+from proxygen.preflight.http import Astray, RequestTarget, redirect_target
 from tests.certificates import leaf
 from tests.preflight.standins import (
     BODY,
@@ -178,10 +178,10 @@ def test_what_answers_after_a_redirect_is_told_with_where(network: str, beacon: 
 
 def told(got: Fetched) -> str:
     """Return what came instead of the file, in words."""
-    return reason(got.why) if got.why else ""
+    return reason_words(got.why) if got.why else ""
 
 
-TARGET = Target("http", NAME, 80, "/x")
+TARGET = RequestTarget("http", NAME, 80, "/x")
 
 
 @pytest.mark.parametrize(
@@ -203,21 +203,21 @@ TARGET = Target("http", NAME, 80, "/x")
 )
 def test_no_redirect_is_followed_that_no_authority_would_follow(location: str, words: str) -> None:
     with pytest.raises(Astray) as raised:
-        redirected(TARGET, location, frozenset({80, 443}))
-    assert words in reason(raised.value.why)
+        redirect_target(TARGET, location, frozenset({80, 443}))
+    assert words in reason_words(raised.value.why)
 
 
 @pytest.mark.parametrize(
     ("location", "target"),
     [
-        ("https://A.example", Target("https", "a.example", 443, "/")),
-        ("http://u:p@a.example/b?c#d", Target("http", "a.example", 80, "/b?c")),
-        ("?q", Target("http", NAME, 80, "/x?q")),
-        ("http://[2001:db8::1]/", Target("http", "2001:db8::1", 80, "/")),
+        ("https://A.example", RequestTarget("https", "a.example", 443, "/")),
+        ("http://u:p@a.example/b?c#d", RequestTarget("http", "a.example", 80, "/b?c")),
+        ("?q", RequestTarget("http", NAME, 80, "/x?q")),
+        ("http://[2001:db8::1]/", RequestTarget("http", "2001:db8::1", 80, "/")),
     ],
 )
-def test_redirects_are_read_as_urls(location: str, target: Target) -> None:
-    assert redirected(TARGET, location, frozenset({80, 443})) == target
+def test_redirects_are_read_as_urls(location: str, target: RequestTarget) -> None:
+    assert redirect_target(TARGET, location, frozenset({80, 443})) == target
 
 
 def endless(piece: bytes) -> Script:

@@ -8,12 +8,12 @@ from contextlib import ExitStack
 
 import pytest
 
-from proxygen.dns.answers import Found
-from proxygen.names.findings import sentence
+from proxygen.dns.answers import LookupResult
+from proxygen.names.findings import finding_sentence
 from proxygen.names.states import Evidence
 from proxygen.preflight import Asked, Beacon, Preflight
 from proxygen.preflight.fetching import Fetching
-from proxygen.preflight.name_check import Look
+from proxygen.preflight.name_check import NameCheck
 from proxygen.preflight.reachability import Here, Leading
 from tests.preflight.standins import (
     NOON,
@@ -38,11 +38,13 @@ def all_of(dns: Dns, names: list[str], beacon: Beacon | None = None) -> dict[str
     """Look at names by http-01; every address counts as public."""
     found: dict[str, Evidence] = {}
     preflight = Preflight(dns, (), beacon, lambda: NOON, local=tuple, public=lambda _: True)
-    preflight.look(map(http, names), lambda asked, each: found.update({asked.name: each}), never)
+    preflight.check_names(
+        map(http, names), lambda asked, each: found.update({asked.name: each}), never
+    )
     return found
 
 
-def test_every_name_is_told_with_when_it_was_looked_at_and_who_said_it() -> None:
+def test_every_name_is_told_with_when_it_was_checked_and_who_said_it() -> None:
     names = [f"n{number}.example" for number in range(120)]
     found = all_of(Dns({(each, "A"): ("192.0.2.1",) for each in names}), names)
     assert sorted(found) == sorted(names)
@@ -56,7 +58,7 @@ def test_a_bug_at_one_name_harms_no_other_and_is_no_reason_to_wait() -> None:
     dns.said["bad.example", "A"] = ZeroDivisionError("division by zero")
     found = all_of(dns, ["bad.example", "good.example"])
     assert told(found["bad.example"]) == [("cannot-look", False)]
-    assert "ZeroDivisionError: division by zero" in sentence(only(found["bad.example"]))
+    assert "ZeroDivisionError: division by zero" in finding_sentence(only(found["bad.example"]))
     assert told(found["good.example"]) == [("not-fetched", False)]
 
 
@@ -70,7 +72,7 @@ def test_a_bug_while_an_address_is_asked_is_no_reason_to_wait(network: str, port
 def test_it_is_told_in_the_thread_of_the_caller() -> None:
     threads = []
     preflight = Preflight(Dns(), (), None, lambda: NOON, local=tuple)
-    preflight.look([http()], lambda *_: threads.append(threading.current_thread()), never)
+    preflight.check_names([http()], lambda *_: threads.append(threading.current_thread()), never)
     assert threads == [threading.current_thread()]
 
 
@@ -78,7 +80,7 @@ def test_told_to_stop_it_ends_although_nobody_answers() -> None:
     dns, found = Dns({("www.shop.example", "A"): None}), []
     asked = iter([False, True])
     preflight = Preflight(dns, (), None, lambda: NOON, local=tuple)
-    preflight.look([http()], lambda *each: found.append(each), lambda: next(asked))
+    preflight.check_names([http()], lambda *each: found.append(each), lambda: next(asked))
     assert dns.asked
     assert not found
 
@@ -89,7 +91,7 @@ def test_what_the_caller_raises_reaches_the_caller() -> None:
 
     preflight = Preflight(Dns(), (), None, lambda: NOON, local=tuple)
     with pytest.raises(OSError, match="no space left"):
-        preflight.look([http()], full, never)
+        preflight.check_names([http()], full, never)
 
 
 class Counting(Dns):
@@ -100,22 +102,22 @@ class Counting(Dns):
         self.names: set[str] = set()
         self.most = 0
 
-    async def look(self, name: str, rdtype: str) -> Found:
+    async def resolve(self, name: str, rdtype: str) -> LookupResult:
         if "." in name.removesuffix(".example"):
-            return await super().look(name, rdtype)
+            return await super().resolve(name, rdtype)
         self.names.add(name)
         self.most = max(self.most, len(self.names))
         await asyncio.sleep(0)
-        found = await super().look(name, rdtype)
+        found = await super().resolve(name, rdtype)
         self.names.discard(name)
         return found
 
 
-def test_no_more_names_are_looked_at_at_once_than_allowed() -> None:
+def test_no_more_names_are_checked_at_once_than_allowed() -> None:
     dns, told_of = Counting(), []
     preflight = Preflight(dns, (), None, lambda: NOON, local=tuple, in_flight=7)
     asked = (http(f"n{number}.example") for number in range(100))
-    preflight.look(asked, lambda *each: told_of.append(each), never)
+    preflight.check_names(asked, lambda *each: told_of.append(each), never)
     assert len(told_of) == 100
     assert 1 < dns.most <= 7
 
@@ -148,32 +150,36 @@ def test_no_more_connections_are_open_than_allowed(network: str, beacon: Beacon)
     with ExitStack() as stack:
         for each in here:
             stack.enter_context(web(each, beacon.port, held))
-        preflight.look(map(http, names), lambda _, each: found.append(each), never)
+        preflight.check_names(map(http, names), lambda _, each: found.append(each), never)
     assert not any(each.findings for each in found)
     assert held.all == 40
     assert 1 < held.most <= 3
 
 
-def one_look(dns: Dns, asked: Asked, stated: str, beacon: Beacon, seconds: float) -> Evidence:
+def check_one_name(dns: Dns, asked: Asked, stated: str, beacon: Beacon, seconds: float) -> Evidence:
     """Look at one name, for no longer than *seconds*."""
 
     async def look() -> Evidence:
         fetching = Fetching(dns, 5, lambda _: True, patience=60)
         here = Here(frozenset({stated}), frozenset())
-        return await Look(dns, Leading(here, beacon, fetching), lambda: NOON, seconds).at(asked)
+        return await NameCheck(dns, Leading(here, beacon, fetching), lambda: NOON, seconds).at(
+            asked
+        )
 
     return asyncio.run(look())
 
 
-def test_a_look_ends_in_time_when_the_dns_does_not(beacon: Beacon) -> None:
+def test_a_check_ends_in_time_when_the_dns_does_not(beacon: Beacon) -> None:
     dns = Dns({("www.shop.example", "A"): None, ("www.shop.example", "AAAA"): None})
-    assert told(one_look(dns, http(), "192.0.2.1", beacon, 0.3)) == [("cannot-look", False)]
+    assert told(check_one_name(dns, http(), "192.0.2.1", beacon, 0.3)) == [("cannot-look", False)]
     records = Dns({("_acme-challenge.shop.example", "TXT"): None})
     asked = Asked("shop.example", "*.shop.example", "dns-01", (PRIVATE_CA,))
-    assert told(one_look(records, asked, "192.0.2.1", beacon, 0.3)) == [("cannot-look", False)]
+    assert told(check_one_name(records, asked, "192.0.2.1", beacon, 0.3)) == [
+        ("cannot-look", False)
+    ]
 
 
-def test_a_look_ends_in_time_when_a_server_and_caa_do_not(network: str, beacon: Beacon) -> None:
+def test_a_check_ends_in_time_when_a_server_and_caa_do_not(network: str, beacon: Beacon) -> None:
     here, end = f"{network}1", threading.Event()
     dns = leading_to(here)
     dns.said["www.shop.example", "CAA"] = None
@@ -183,7 +189,7 @@ def test_a_look_ends_in_time_when_a_server_and_caa_do_not(network: str, beacon: 
         return reply("200 OK")
 
     with web(here, beacon.port, silent):
-        evidence = one_look(dns, http(), here, beacon, 0.3)
+        evidence = check_one_name(dns, http(), here, beacon, 0.3)
         end.set()
     assert told(evidence) == [("not-fetched", False), ("caa-lookup", False)]
 
@@ -197,5 +203,5 @@ def test_ten_thousand_names_are_told() -> None:
 
     preflight = Preflight(Dns(), (), None, lambda: NOON, local=tuple)
     asked = (Asked("o", f"n{n}.example", "dns-01", (PRIVATE_CA,)) for n in range(10_000))
-    preflight.look(asked, one_more, never)
+    preflight.check_names(asked, one_more, never)
     assert count == 10_000

@@ -5,18 +5,18 @@ from __future__ import annotations
 import pytest
 
 from proxygen.names.causes import cause
-from proxygen.names.findings import because
-from proxygen.preflight import Beacon, Identity
+from proxygen.names.findings import cause_words
+from proxygen.preflight import AuthorityIdentity, Beacon
 from proxygen.preflight.fetching import Fetched
 from proxygen.preflight.findings import finding
-from proxygen.preflight.reachability import Lead, untold, weighed
+from proxygen.preflight.reachability import Lead, unasked_lead, weigh_leads
 from tests.preflight.standins import (
     LETSENCRYPT,
     NAME,
     Dns,
+    evidence_found,
     http,
     leading_to,
-    looked,
     only,
     reply,
     right,
@@ -32,7 +32,7 @@ NO_ROUTE = "fe80::1"
 def test_a_name_whose_addresses_all_answer_is_ready(network: str, beacon: Beacon) -> None:
     here, there = f"{network}1", f"{network}2"
     with web(here, beacon.port, right) as one, web(there, beacon.port, right):
-        evidence = looked(leading_to(here, there), addresses=(here, there), beacon=beacon)
+        evidence = evidence_found(leading_to(here, there), addresses=(here, there), beacon=beacon)
     assert not evidence.findings
     assert evidence.addresses == (here, there)
     assert f"Host: {NAME}:{beacon.port}\n" in one.seen[0]
@@ -43,8 +43,8 @@ def test_an_address_that_is_not_ours_but_leads_here_is_told_and_no_reason_to_wai
 ) -> None:
     proxy = f"{network}1"
     with web(proxy, beacon.port, right):
-        evidence = looked(leading_to(proxy), addresses=(f"{network}2",), beacon=beacon)
-        unknown = looked(leading_to(proxy), beacon=beacon)
+        evidence = evidence_found(leading_to(proxy), addresses=(f"{network}2",), beacon=beacon)
+        unknown = evidence_found(leading_to(proxy), beacon=beacon)
     assert told(evidence) == [("through-proxy", False)]
     assert not unknown.findings  # who does not know the own addresses knows no foreign ones
 
@@ -52,7 +52,7 @@ def test_an_address_that_is_not_ours_but_leads_here_is_told_and_no_reason_to_wai
 def test_a_stated_address_without_connection_is_believed_as_nat_may_have_no_way_back(
     network: str, beacon: Beacon
 ) -> None:
-    evidence = looked(leading_to(f"{network}1"), addresses=(f"{network}1",), beacon=beacon)
+    evidence = evidence_found(leading_to(f"{network}1"), addresses=(f"{network}1",), beacon=beacon)
     assert told(evidence) == [("not-fetched", False)]
     assert only(evidence).because == (cause("refused"),)
 
@@ -60,14 +60,16 @@ def test_a_stated_address_without_connection_is_believed_as_nat_may_have_no_way_
 def test_without_a_connection_nothing_is_known_where_no_address_is(
     network: str, beacon: Beacon
 ) -> None:
-    evidence = looked(leading_to(f"{network}1"), beacon=beacon)
+    evidence = evidence_found(leading_to(f"{network}1"), beacon=beacon)
     assert told(evidence) == [("not-fetched", False)]
 
 
 def test_an_interface_is_not_behind_nat(network: str, beacon: Beacon) -> None:
     address = f"{network}1"
     for stated in ((), (address,)):
-        evidence = looked(leading_to(address), addresses=stated, local=(address,), beacon=beacon)
+        evidence = evidence_found(
+            leading_to(address), addresses=stated, local=(address,), beacon=beacon
+        )
         assert told(evidence) == [("not-answered", True)]
 
 
@@ -93,14 +95,16 @@ def test_a_wrong_answer_at_our_address_is_grave(
 ) -> None:
     address = f"{network}1"
     with web(address, beacon.port, lambda _: answer):
-        evidence = looked(leading_to(address), addresses=(address,), beacon=beacon)
+        evidence = evidence_found(leading_to(address), addresses=(address,), beacon=beacon)
     assert told(evidence) == [("not-answered", True)]
-    assert words in because(only(evidence).because)
+    assert words in cause_words(only(evidence).because)
 
 
 def test_another_server_is_told_with_what_it_answers(network: str, beacon: Beacon) -> None:
     with web(f"{network}1", beacon.port, wrong):
-        evidence = looked(leading_to(f"{network}1"), addresses=(f"{network}2",), beacon=beacon)
+        evidence = evidence_found(
+            leading_to(f"{network}1"), addresses=(f"{network}2",), beacon=beacon
+        )
     assert told(evidence) == [("elsewhere", True)]
     assert dict(only(evidence).facts) == {"type": "A", "address": f"{network}1"}
     answered = cause("answered-by", status="404 Not Found", server="Apache")
@@ -112,7 +116,7 @@ def test_a_foreign_address_without_connection_is_elsewhere(
     network: str, beacon: Beacon, known: str
 ) -> None:
     ours = (f"{network}2",)
-    evidence = looked(
+    evidence = evidence_found(
         leading_to(f"{network}1"),
         addresses=ours if known == "stated" else (),
         local=ours if known != "stated" else (),
@@ -125,7 +129,7 @@ def test_a_foreign_address_without_connection_is_elsewhere(
 def test_a_private_address_is_told_and_never_asked(network: str, beacon: Beacon) -> None:
     address = f"{network}1"
     with web(address, beacon.port, right) as server:
-        evidence = looked(
+        evidence = evidence_found(
             leading_to(address), beacon=beacon, local=(address,), public=lambda _: False
         )
     assert told(evidence) == [("private", True)]
@@ -135,7 +139,7 @@ def test_a_private_address_is_told_and_never_asked(network: str, beacon: Beacon)
 def test_a_private_address_that_was_stated_is_asked(network: str, beacon: Beacon) -> None:
     address = f"{network}1"
     with web(address, beacon.port, right) as server:
-        evidence = looked(
+        evidence = evidence_found(
             leading_to(address), addresses=(address,), beacon=beacon, public=lambda _: False
         )
     assert not evidence.findings
@@ -153,8 +157,8 @@ def test_a_private_address_of_an_interface_serves_private_authorities(
     directory: str, told_of: list[tuple[str, bool]]
 ) -> None:
     address = "10.255.255.1"
-    asked = http(authority=Identity(directory))
-    evidence = looked(leading_to(address), asked, local=(address,), public=lambda _: False)
+    asked = http(authority=AuthorityIdentity(directory))
+    evidence = evidence_found(leading_to(address), asked, local=(address,), public=lambda _: False)
     assert told(evidence) == told_of
 
 
@@ -169,7 +173,7 @@ def test_a_private_address_of_an_interface_serves_private_authorities(
 def test_without_a_route_what_was_stated_decides(
     beacon: Beacon, stated: tuple[str, ...], told_of: list[tuple[str, bool]]
 ) -> None:
-    evidence = looked(leading_to(NO_ROUTE), addresses=stated, beacon=beacon)
+    evidence = evidence_found(leading_to(NO_ROUTE), addresses=stated, beacon=beacon)
     assert told(evidence) == told_of
 
 
@@ -184,7 +188,7 @@ def test_without_a_route_what_was_stated_decides(
 def test_without_a_beacon_the_dns_alone_is_judged(
     stated: tuple[str, ...], told_of: list[tuple[str, bool]]
 ) -> None:
-    assert told(looked(leading_to("192.0.2.1"), addresses=stated)) == told_of
+    assert told(evidence_found(leading_to("192.0.2.1"), addresses=stated)) == told_of
 
 
 def test_one_wrong_ipv6_address_is_grave_whatever_ipv4_answers(
@@ -192,7 +196,7 @@ def test_one_wrong_ipv6_address_is_grave_whatever_ipv4_answers(
 ) -> None:
     here = f"{network}1"
     with web(here, beacon.port, right), web("::1", beacon.port, wrong):
-        evidence = looked(leading_to(here, "::1"), addresses=(here,), beacon=beacon)
+        evidence = evidence_found(leading_to(here, "::1"), addresses=(here,), beacon=beacon)
     assert told(evidence) == [("elsewhere", True)]
     assert only(evidence).get("type") == "AAAA"
 
@@ -203,9 +207,9 @@ def test_authorities_go_on_with_ipv4_where_ipv6_gives_no_connection(
     here = f"{network}1"
     dns, stated = leading_to(here, "::1"), (here, "2001:db8::1")
     with web(here, beacon.port, right):
-        evidence = looked(dns, addresses=stated, beacon=beacon)
+        evidence = evidence_found(dns, addresses=stated, beacon=beacon)
     assert told(evidence) == [("elsewhere", False)]
-    alone = looked(leading_to("::1"), addresses=stated, beacon=beacon)
+    alone = evidence_found(leading_to("::1"), addresses=stated, beacon=beacon)
     assert told(alone) == [("elsewhere", True)]
 
 
@@ -229,13 +233,13 @@ PRIVATE = Lead("10.0.0.1", finding("private"))
     ],
 )
 def test_what_authorities_pass_over_is_no_reason_to_wait(leads: list[Lead], grave: bool) -> None:
-    first = weighed(leads)[0].finding
+    first = weigh_leads(leads)[0].finding
     assert first is not None
     assert first.grave is grave
 
 
 def test_an_address_for_which_there_was_no_time_is_no_reason_to_wait() -> None:
-    (lead,) = weighed([untold("192.0.2.1")])
+    (lead,) = weigh_leads([unasked_lead("192.0.2.1")])
     assert lead.finding is not None
     assert not lead.finding.grave
 
@@ -245,13 +249,13 @@ def test_an_address_as_a_name_is_asked_alone_and_nothing_is_looked_up(
 ) -> None:
     address, dns = f"{network}1", Dns()
     with web(address, beacon.port, right) as server:
-        evidence = looked(dns, http(address), addresses=(address,), beacon=beacon)
+        evidence = evidence_found(dns, http(address), addresses=(address,), beacon=beacon)
     assert not evidence.findings
     assert evidence.addresses == (address,)
     assert f"Host: {address}:{beacon.port}\n" in server.seen[0]
     assert not dns.asked
     with web(address, beacon.port, wrong):
-        evidence = looked(dns, http(address), addresses=(f"{network}2",), beacon=beacon)
+        evidence = evidence_found(dns, http(address), addresses=(f"{network}2",), beacon=beacon)
     assert told(evidence) == [("not-answered", True)]
 
 
@@ -259,7 +263,7 @@ def test_so_many_addresses_of_a_family_are_asked_and_the_rest_is_told(
     network: str, beacon: Beacon
 ) -> None:
     addresses = [f"{network}{number}" for number in range(1, 13)]
-    evidence = looked(leading_to(*addresses), addresses=addresses, beacon=beacon)
+    evidence = evidence_found(leading_to(*addresses), addresses=addresses, beacon=beacon)
     assert len(evidence.addresses) == 8
     assert told(evidence) == [("not-fetched", False)] * 8 + [("too-many", False)]
     assert dict(evidence.findings[-1].facts) == {"type": "A", "count": "12", "most": "8"}

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from proxygen.dns.resolver import Resolving
-from proxygen.names.findings import sentence
+from proxygen.dns.resolver import Resolver
+from proxygen.names.findings import finding_sentence
 from proxygen.names.states import Evidence
-from proxygen.preflight import Asked, Beacon, Identity, Preflight, reached
+from proxygen.preflight import Asked, AuthorityIdentity, Beacon, Preflight, own_addresses
 from tests.conftest import require
 from tests.live import nameserver
 from tests.live.machine import temporary_root
@@ -20,7 +20,9 @@ from tests.live.nginx import Nginx
 from tests.preflight.standins import NOON, TOKEN, told
 
 pytestmark = needs("named", "nginx")
-LETSENCRYPT = Identity("https://ca.test/directory", ("letsencrypt.org",), "https://ca.test/acct/1")
+LETSENCRYPT = AuthorityIdentity(
+    "https://ca.test/directory", ("letsencrypt.org",), "https://ca.test/acct/1"
+)
 PUBLISHED = "192.0.2.10"
 BODY = "drawn"
 SERVER = """
@@ -67,18 +69,18 @@ def nginx(root: Path, net: Internet) -> Iterator[Nginx]:
         yield running
 
 
-def look(
+def check_name(
     net: Internet,
     *names: str,
     addresses: tuple[str, ...] = (PUBLISHED,),
     beacon: Beacon | None = None,
     challenge: str = "http-01",
-    authority: Identity = LETSENCRYPT,
+    authority: AuthorityIdentity = LETSENCRYPT,
 ) -> dict[str, Evidence]:
     """Look at names from the root of the little internet."""
     found: dict[str, Evidence] = {}
     preflight = Preflight(
-        Resolving(roots=(net.at(ROOT),), system=lambda: ()),
+        Resolver(roots=(net.at(ROOT),), system=lambda: ()),
         addresses,
         beacon,
         lambda: NOON,
@@ -87,7 +89,9 @@ def look(
     )
     zones = ("hoster.test", "nobody.example")
     asked = (Asked("shop.example", each, challenge, (authority,), zones) for each in names)
-    preflight.look(asked, lambda each, evidence: found.update({each.name: evidence}), lambda: False)
+    preflight.check_names(
+        asked, lambda each, evidence: found.update({each.name: evidence}), lambda: False
+    )
     return found
 
 
@@ -121,11 +125,11 @@ def published(net: Internet, name: str, rdtype: str, value: str) -> None:
     ],
 )
 def test_the_dns_of_a_name(net: Internet, name: str, codes: list[tuple[str, bool]]) -> None:
-    assert told(look(net, name)[name]) == codes
+    assert told(check_name(net, name)[name]) == codes
 
 
-def test_what_is_kept_of_a_look(net: Internet) -> None:
-    evidence = look(net, "far.shop.example")["far.shop.example"]
+def test_what_is_kept_of_a_check(net: Internet) -> None:
+    evidence = check_name(net, "far.shop.example")["far.shop.example"]
     assert evidence.addresses == (PUBLISHED,)
     assert evidence.chain == ("alias.shop.example", "www.hoster.test")
     assert evidence.caa == ('0 issue "letsencrypt.org"',)
@@ -134,8 +138,8 @@ def test_what_is_kept_of_a_look(net: Internet) -> None:
 
 
 def test_caa_of_the_domain_holds_for_its_hosts(net: Internet) -> None:
-    other = Identity("https://other.test/directory", ("other.test",))
-    evidence = look(net, "alias.shop.example", authority=other)["alias.shop.example"]
+    other = AuthorityIdentity("https://other.test/directory", ("other.test",))
+    evidence = check_name(net, "alias.shop.example", authority=other)["alias.shop.example"]
     assert told(evidence) == [("caa", True)]
     assert evidence.findings[0].get("domain") == "shop.example"
 
@@ -153,16 +157,16 @@ def test_caa_of_the_domain_holds_for_its_hosts(net: Internet) -> None:
     ],
 )
 def test_the_zone_of_a_record(net: Internet, name: str, codes: list[tuple[str, bool]]) -> None:
-    assert told(look(net, name, challenge="dns-01")[name]) == codes
+    assert told(check_name(net, name, challenge="dns-01")[name]) == codes
 
 
 def test_an_alias_of_the_record_must_lead_to_a_zone(net: Internet) -> None:
     name = "_acme-challenge.delegating.dynamic.example"
     published(net, name, "CNAME", "delegating.hoster.test.")
     wanted = "delegating.dynamic.example"
-    assert told(look(net, wanted, challenge="dns-01")[wanted]) == []
+    assert told(check_name(net, wanted, challenge="dns-01")[wanted]) == []
     published(net, name, "CNAME", "delegating.nobody.example.")
-    assert told(look(net, wanted, challenge="dns-01")[wanted]) == [("acme-challenge", True)]
+    assert told(check_name(net, wanted, challenge="dns-01")[wanted]) == [("acme-challenge", True)]
 
 
 def test_a_name_becomes_right_when_its_record_does(net: Internet, nginx: Nginx) -> None:
@@ -170,23 +174,23 @@ def test_a_name_becomes_right_when_its_record_does(net: Internet, nginx: Nginx) 
     name, host = "late.dynamic.example", "ours.dynamic.example"
 
     def found() -> Evidence:
-        return look(net, name, addresses=(here,), beacon=beacon)[name]
+        return check_name(net, name, addresses=(here,), beacon=beacon)[name]
 
     assert told(found()) == [("nxdomain", True)]
     published(net, name, "A", net.at(SECOND))
     evidence = found()
     assert told(evidence) == [("elsewhere", True)]
-    assert "(404 Not Found (nginx/" in sentence(evidence.findings[0])
+    assert "(404 Not Found (nginx/" in finding_sentence(evidence.findings[0])
     published(net, name, "A", here)
     assert told(found()) == []
     published(net, host, "A", here)
-    at_host = look(net, host, addresses=(), beacon=beacon)[host]
-    assert reached(at_host, public=lambda _: True) == (here,)
+    at_host = check_name(net, host, addresses=(), beacon=beacon)[host]
+    assert own_addresses(at_host, public=lambda _: True) == (here,)
 
 
 def test_one_bad_name_never_costs_the_others(net: Internet) -> None:
     names = ("www.gone.example", "www.hoster.test", "www.expired.example", "x" * 70 + ".example")
-    found = look(net, *names)
+    found = check_name(net, *names)
     assert set(found) == set(names)
     assert told(found["www.hoster.test"]) == []
     assert told(found[names[3]]) == [("cannot-look", False)]

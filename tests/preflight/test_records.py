@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from proxygen.dns.answers import Found, Trouble
+from proxygen.dns.answers import LookupFailure, LookupResult
 from proxygen.model import persist
 from proxygen.names.causes import cause
-from proxygen.names.findings import sentence
-from proxygen.preflight import Asked, Identity
-from tests.preflight.standins import ACCOUNT, PRIVATE_CA, Dns, looked, only, told
+from proxygen.names.findings import finding_sentence
+from proxygen.preflight import Asked, AuthorityIdentity
+from tests.preflight.standins import ACCOUNT, PRIVATE_CA, Dns, evidence_found, only, told
 
 RECORD = "_acme-challenge.shop.example"
 NS1, X = (cause("said", words="ns1"),), (cause("said", words="x"),)
@@ -21,52 +21,53 @@ def by_dns(name: str = "shop.example") -> Asked:
     return Asked("shop.example", name, "dns-01", (PRIVATE_CA,), ("acme.hoster.example",))
 
 
-def found(trouble: Trouble = Trouble.NONE, **more: object) -> Found:
+def found(trouble: LookupFailure = LookupFailure.NONE, **more: object) -> LookupResult:
     """Return what there is where the record is to stand."""
-    return Found(RECORD, "TXT", trouble=trouble, **({"zone": "shop.example"} | more))  # type: ignore[arg-type]
+    return LookupResult(RECORD, "TXT", failure=trouble, **({"zone": "shop.example"} | more))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
     ("answer", "codes", "words"),
     [
-        pytest.param(found(Trouble.NX_DOMAIN), [], "", id="no record yet"),
+        pytest.param(found(LookupFailure.NX_DOMAIN), [], "", id="no record yet"),
         pytest.param(found(records=("old",)), [], "", id="an old record"),
-        pytest.param(found(Trouble.NX_DOMAIN, chain=ALIAS, zone="hoster.example"), [], "",
+        pytest.param(found(LookupFailure.NX_DOMAIN, chain=ALIAS, zone="hoster.example"), [], "",
                      id="an alias, no record yet"),
-        pytest.param(found(Trouble.NO_DELEGATION), [("no-delegation", True)],
+        pytest.param(found(LookupFailure.NO_DELEGATION), [("no-delegation", True)],
                      "shop.example is not registered", id="not registered"),
-        pytest.param(found(Trouble.SERVERS_SILENT, because=NS1), [("servers-silent", True)],
+        pytest.param(found(LookupFailure.SERVERS_SILENT, because=NS1), [("servers-silent", True)],
                      "do not answer (ns1)", id="silent"),
-        pytest.param(found(Trouble.SERVERS_LAME, because=NS1), [("servers-lame", True)],
+        pytest.param(found(LookupFailure.SERVERS_LAME, because=NS1), [("servers-lame", True)],
                      "do not serve the zone (ns1)", id="lame"),
-        pytest.param(found(Trouble.SERVFAIL, because=X), [("servfail", True)], "error: x",
+        pytest.param(found(LookupFailure.SERVFAIL, because=X), [("servfail", True)], "error: x",
                      id="failing"),
-        pytest.param(found(Trouble.NX_DOMAIN, dnssec=X[0]), [("dnssec", True)], "invalid: x",
+        pytest.param(found(LookupFailure.NX_DOMAIN, dnssec=X[0]), [("dnssec", True)], "invalid: x",
                      id="dnssec"),
-        pytest.param(found(Trouble.CANNOT_LOOK, because=X), [("cannot-look", False)], "x",
+        pytest.param(found(LookupFailure.CANNOT_LOOK, because=X), [("cannot-look", False)], "x",
                      id="our own trouble"),
-        pytest.param(found(Trouble.NO_DELEGATION, chain=ALIAS, zone=""),
+        pytest.param(found(LookupFailure.NO_DELEGATION, chain=ALIAS, zone=""),
                      [("acme-challenge", True)],
                      f"no record can be written for {RECORD}: its CNAME record points to {ALIAS[0]}"
                      ": hoster.example is not registered", id="an alias to nowhere"),
-        pytest.param(found(Trouble.SERVERS_SILENT, chain=ALIAS, zone="hoster.example", because=NS1),
+        pytest.param(found(LookupFailure.SERVERS_SILENT, chain=ALIAS, zone="hoster.example",
+            because=NS1),
                      [("acme-challenge", True)], "hoster.example do not answer",
                      id="an alias to a dead zone"),
-        pytest.param(found(Trouble.CNAME_LOOP, chain=(RECORD,)), [("acme-challenge", True)],
+        pytest.param(found(LookupFailure.CNAME_LOOP, chain=(RECORD,)), [("acme-challenge", True)],
                      "form a loop", id="a circle"),
-        pytest.param(found(Trouble.SERVERS_LAME, zone=RECORD, because=NS1),
+        pytest.param(found(LookupFailure.SERVERS_LAME, zone=RECORD, because=NS1),
                      [("acme-challenge", True)], "do not serve the zone",
                      id="a zone of its own that is dead"),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("name", ["shop.example", "*.shop.example"])
 def test_a_record_must_be_possible(
-    name: str, answer: Found, codes: list[tuple[str, bool]], words: str
+    name: str, answer: LookupResult, codes: list[tuple[str, bool]], words: str
 ) -> None:
     dns = Dns({(RECORD, "TXT"): answer})
-    evidence = looked(dns, by_dns(name))
+    evidence = evidence_found(dns, by_dns(name))
     assert told(evidence) == codes
-    assert all(words in sentence(each) for each in evidence.findings)
+    assert all(words in finding_sentence(each) for each in evidence.findings)
     assert not [each for each in dns.asked if each[1] in ("A", "AAAA")]
     assert evidence.chain == answer.chain
     assert (("shop.example", "CAA") in dns.asked) is (evidence.grave is None)
@@ -75,7 +76,7 @@ def test_a_record_must_be_possible(
 def test_caa_is_judged_for_the_challenge_and_for_wildcards() -> None:
     def codes(record: str, name: str) -> list[tuple[str, bool]]:
         dns = Dns({("shop.example", "CAA"): ('0 issue "ca.test"', record)})
-        return told(looked(dns, by_dns(name)))
+        return told(evidence_found(dns, by_dns(name)))
 
     assert codes('0 issuewild ";"', "*.shop.example") == [("caa", True)]
     assert codes('0 issuewild ";"', "shop.example") == []
@@ -86,13 +87,17 @@ def test_caa_is_judged_for_the_challenge_and_for_wildcards() -> None:
 
 def test_a_wildcard_is_told_which_record_would_allow_it() -> None:
     dns = Dns({("shop.example", "CAA"): ('0 issuewild ";"',)})
-    assert only(looked(dns, by_dns("*.shop.example"))).get("record") == '0 issuewild "ca.test"'
+    assert (
+        only(evidence_found(dns, by_dns("*.shop.example"))).get("record") == '0 issuewild "ca.test"'
+    )
 
 
-def lasting(name: str, *records: str, authority: Identity = PRIVATE_CA) -> list[tuple[str, bool]]:
+def lasting(
+    name: str, *records: str, authority: AuthorityIdentity = PRIVATE_CA
+) -> list[tuple[str, bool]]:
     """Look at a name to be proven by a lasting record."""
     dns = Dns({("_validation-persist.shop.example", "TXT"): records})
-    return told(looked(dns, Asked("shop.example", name, "dns-persist-01", (authority,))))
+    return told(evidence_found(dns, Asked("shop.example", name, "dns-persist-01", (authority,))))
 
 
 FITTING = persist.record("ca.test", ACCOUNT, False)
@@ -109,18 +114,20 @@ def test_a_lasting_record_must_be_there() -> None:
 
 
 def test_the_missing_record_is_told_exactly() -> None:
-    long = Identity("x", ("ca.test",), f"{ACCOUNT}/{'a' * 600}")
+    long = AuthorityIdentity("x", ("ca.test",), f"{ACCOUNT}/{'a' * 600}")
     for authority in (PRIVATE_CA, long):
         asked = Asked("shop.example", "*.shop.example", "dns-persist-01", (authority,))
-        assert dict(only(looked(Dns(), asked)).facts) == {
+        assert dict(only(evidence_found(Dns(), asked)).facts) == {
             "name": "_validation-persist.shop.example",
             "record": persist.record("ca.test", str(authority.account), True),
         }
 
 
-@pytest.mark.parametrize("authority", [Identity("x", ("ca.test",)), Identity("x", (), ACCOUNT)])
+@pytest.mark.parametrize(
+    "authority", [AuthorityIdentity("x", ("ca.test",)), AuthorityIdentity("x", (), ACCOUNT)]
+)
 def test_a_lasting_record_that_nobody_can_write_yet_is_no_reason_to_wait(
-    authority: Identity,
+    authority: AuthorityIdentity,
 ) -> None:
     assert lasting("shop.example", authority=authority) == [("cannot-look", False)]
 
@@ -133,13 +140,14 @@ def test_caa_must_allow_the_lasting_record_too() -> None:
         }
     )
     asked = Asked("shop.example", "shop.example", "dns-persist-01", (PRIVATE_CA,))
-    assert told(looked(dns, asked)) == [("caa", True)]
+    assert told(evidence_found(dns, asked)) == [("caa", True)]
 
 
 def test_an_alias_must_lead_into_what_is_delegated() -> None:
-    led = found(Trouble.NX_DOMAIN, chain=("x.victim.example",), zone="victim.example")
-    evidence = looked(Dns({(RECORD, "TXT"): led}), by_dns())
+    led = found(LookupFailure.NX_DOMAIN, chain=("x.victim.example",), zone="victim.example")
+    evidence = evidence_found(Dns({(RECORD, "TXT"): led}), by_dns())
     assert told(evidence) == [("acme-challenge", True)]
-    assert "points to x.victim.example, which is in none of the zones in `delegated`" in sentence(
-        only(evidence)
+    assert (
+        "points to x.victim.example, which is in none of the zones in `delegated`"
+        in finding_sentence(only(evidence))
     )

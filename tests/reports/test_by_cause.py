@@ -10,25 +10,25 @@ import pytest
 
 from proxygen.apply.change import not_running
 from proxygen.errors import Coded, IssueFailed, ProxygenError
-from proxygen.failure import RefusedName, Scope, failure, not_obtained, said
+from proxygen.failure import RefusedName, Scope, failure, not_obtained, typed_failure
 from proxygen.model.certificate import Certificate
-from proxygen.names.states import Answers, Known, State
-from proxygen.plan.backoff import Attempt
-from proxygen.plan.steps import Waiting
+from proxygen.names.states import Answers, NameState, State
+from proxygen.plan.backoff import RememberedFailure
+from proxygen.plan.steps import PostponedOrder
 from proxygen.reports.by_cause import (
     SEVERAL_NAMES,
-    Group,
-    attempts_by_cause,
-    causes,
+    CauseGroup,
     causes_in_short,
+    failed_orders_by_cause,
     failure_lines,
     failures_by_cause,
+    name_causes,
     names_by_cause,
-    postponed,
+    postponed_by_cause,
     warning_lines,
     warnings_by_kind,
 )
-from proxygen.texts.names import Named, named
+from proxygen.texts.names import ModelName, model_names
 from tests.certificates import NOON
 from tests.failures import no, not_issued, unserved
 from tests.known_names import FINDINGS, NOT_GRAVE, URN, finding, refused, waiting
@@ -55,14 +55,14 @@ def host(number: int) -> str:
     return f"www.d{number}.example"
 
 
-def states(*known: Known, answers: Answers | None = None) -> list[Named]:
+def states(*known: NameState, answers: Answers | None = None) -> list[ModelName]:
     """Return how the first names of the domains stand."""
     book = {f"d{number}.example": {each.name: each} for number, each in enumerate(known)}
-    every = named(site(model(len(known))), {}, book, NOON, answers)
+    every = model_names(site(model(len(known))), {}, book, NOON, answers)
     return [each for each in every if each.owner.key != "global"]
 
 
-def lines(groups: Iterable[Group], *, verbose: bool = False) -> list[str]:
+def lines(groups: Iterable[CauseGroup], *, verbose: bool = False) -> list[str]:
     """Return all lines of groups."""
     return [line for each in groups for line in each.lines(verbose=verbose)]
 
@@ -108,12 +108,12 @@ def test_what_a_later_version_found_has_some_too() -> None:
 
 
 def test_a_name_for_which_the_web_server_does_not_answer_is_not_ready() -> None:
-    known = [Known(host(each), NOON + HOUR) for each in range(3)]
+    known = [NameState(host(each), NOON + HOUR) for each in range(3)]
     answers = Answers(frozenset({host(1)}), frozenset({host(0)}))
     silent, ready, unasked = states(*known, answers=answers)
     assert (silent.state, silent.title) == (State.WAITING, "waiting for the web server")
     assert silent.words == "the web server here does not answer challenges for it"
-    assert silent.is_troubled
+    assert silent.needs_attention
     assert (ready.state, ready.answered) == (State.READY, True)
     assert (unasked.state, unasked.answered) == (State.READY, None)
     assert lines(names_by_cause([silent, replace(silent, name=host(9))])) == [
@@ -123,8 +123,8 @@ def test_a_name_for_which_the_web_server_does_not_answer_is_not_ready() -> None:
 
 
 def test_what_changed_is_seen_by_the_cause() -> None:
-    before = causes(states(waiting(host(0)), waiting(host(1))))
-    after = causes(states(waiting(host(0)), waiting(host(1), finding("no-address"))))
+    before = name_causes(states(waiting(host(0)), waiting(host(1))))
+    after = name_causes(states(waiting(host(0)), waiting(host(1), finding("no-address"))))
     assert {name for _, name, _ in before & after} == {host(0)}
 
 
@@ -162,16 +162,16 @@ def wanted(number: int) -> Certificate:
     )
 
 
-def waits(number: int, code: str, words: str, **more: object) -> Waiting:
+def waits(number: int, code: str, words: str, **more: object) -> PostponedOrder:
     """Return a certificate that is postponed, each an hour longer."""
     until = NOON + (number + 1) * HOUR
-    return Waiting(wanted(number), until, code, said(words), **more)  # type: ignore[arg-type]
+    return PostponedOrder(wanted(number), until, code, typed_failure(words), **more)  # type: ignore[arg-type]
 
 
 def test_certificates_that_are_postponed_for_the_same_are_one_line() -> None:
     failed = [waits(each, "failed", f"after 1 failure: {each}") for each in range(5)]
     limited = [waits(each, "limit", LIMITS) for each in range(5, 7)]
-    assert lines(postponed([*failed, *limited])) == [
+    assert lines(postponed_by_cause([*failed, *limited])) == [
         "5 certificates are postponed (the first until 2026-11-20 13:00 UTC, the last until "
         "2026-11-20 17:00 UTC), after failures of earlier runs: d0.example, d1.example, "
         "d2.example and 2 more",
@@ -182,20 +182,20 @@ def test_certificates_that_are_postponed_for_the_same_are_one_line() -> None:
 
 
 def test_one_certificate_is_told_until_when_and_why() -> None:
-    assert lines(postponed([waits(0, "failed", "after 1 failure: no")])) == [
+    assert lines(postponed_by_cause([waits(0, "failed", "after 1 failure: no")])) == [
         "d0.example: postponed until 2026-11-20 13:00 UTC: after 1 failure: no",
         "  do: `proxygen apply d0.example` tries it now",
     ]
     asked = waits(0, "failed", "after 1 failure: no", asked=True)  # the authority named the moment
-    assert len(lines(postponed([asked]))) == 1
+    assert len(lines(postponed_by_cause([asked]))) == 1
 
 
 def test_why_a_name_is_not_ready_is_not_told_again_of_its_certificate() -> None:
     one = waits(0, "names", f"{host(0)} cannot be proven: it leads elsewhere", name=host(0))
-    assert lines(postponed([one], {host(0)})) == [
+    assert lines(postponed_by_cause([one], {host(0)})) == [
         "d0.example: postponed until 2026-11-20 13:00 UTC, as www.d0.example is not ready"
     ]
-    assert "it leads elsewhere" in lines(postponed([one]))[0]
+    assert "it leads elsewhere" in lines(postponed_by_cause([one]))[0]
 
 
 def refusal(number: int) -> IssueFailed:
@@ -245,16 +245,16 @@ def test_what_is_the_same_for_several_is_told_as_it_is() -> None:
     assert "\n".join(told) == f"a.example, b.example: {not_issued('no')}"
 
 
-def test_failures_of_former_runs_are_told_with_the_next_attempt() -> None:
-    def attempt(number: int) -> Attempt:
+def test_failures_of_former_runs_are_told_with_the_next_try() -> None:
+    def attempt(number: int) -> RememberedFailure:
         of = f"d{number}.example"
-        return Attempt(of, NOON, NOON - HOUR, 2, NOON + HOUR, no(f"it is {number}"))
+        return RememberedFailure(of, NOON, NOON - HOUR, 2, NOON + HOUR, no(f"it is {number}"))
 
-    assert lines(attempts_by_cause([attempt(0)], NOON))[0] == (
+    assert lines(failed_orders_by_cause([attempt(0)], NOON))[0] == (
         "d0.example: last error 2026-11-20 12:00 UTC, 2 times since 2026-11-20 11:00 UTC: "
         f"{no('it is 0').what}; next attempt 2026-11-20 13:00 UTC"
     )
-    many = lines(attempts_by_cause(map(attempt, range(40)), NOON))
+    many = lines(failed_orders_by_cause(map(attempt, range(40)), NOON))
     assert many[0].startswith("40 certificates could not be obtained: ")
     assert many[0].endswith(": d0.example, d1.example, d2.example and 37 more")
     assert len(many) <= 5

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from proxygen.model.certificate import GLOBAL, Bundle
-from proxygen.names.states import Known
-from proxygen.plan.backoff import Attempt, purpose, purpose_of
+from proxygen.names.states import NameState
+from proxygen.plan.backoff import RememberedFailure, order_purpose, purpose_of
 from proxygen.plan.observed import Installed, Observed, ServiceState
-from proxygen.reports.health import Level, Limits, findings, first_to_end, nearness
+from proxygen.reports.health import ExpiryThresholds, Level, first_to_end, health_findings, nearness
 from proxygen.services import WebFacts
 from tests import models
 from tests.certificates import DAY, NOON
@@ -46,7 +46,7 @@ def bundle(days: float, left: timedelta, issuer: str = "acme") -> Bundle:
 
 def told(state: Observed) -> list[tuple[str, str]]:
     """Return what is found at noon."""
-    return [(each.level.name, each.words) for each in findings(SITE, state, NOON)]
+    return [(each.level.name, each.words) for each in health_findings(SITE, state, NOON)]
 
 
 def test_nothing_is_said_where_all_is_well() -> None:
@@ -75,29 +75,29 @@ def test_nothing_is_said_where_all_is_well() -> None:
 def test_an_end_is_near_in_proportion_to_the_lifetime(
     days: float, left: timedelta, level: Level
 ) -> None:
-    assert nearness(bundle(days, left), NOON, Limits()) == level
+    assert nearness(bundle(days, left), NOON, ExpiryThresholds()) == level
 
 
 @pytest.mark.parametrize(
     ("left", "level"), [(15 * DAY, Level.OK), (14 * DAY, Level.WARNING), (2 * DAY, Level.CRITICAL)]
 )
 def test_a_supplied_certificate_is_told_about_earlier(left: timedelta, level: Level) -> None:
-    assert nearness(bundle(365, left, "file"), NOON, Limits()) == level
+    assert nearness(bundle(365, left, "file"), NOON, ExpiryThresholds()) == level
 
 
 def test_limits_that_are_given_win_but_an_ended_one_is_critical_whatever_they_are() -> None:
-    limits = Limits(warning=20 * DAY, critical=10 * DAY)
+    limits = ExpiryThresholds(warning=20 * DAY, critical=10 * DAY)
     assert nearness(bundle(90, 21 * DAY), NOON, limits) == Level.OK
     assert nearness(bundle(90, 20 * DAY), NOON, limits) == Level.WARNING
     assert nearness(bundle(90, 10 * DAY), NOON, limits) == Level.CRITICAL
-    assert nearness(bundle(90, DAY), NOON, Limits(0 * DAY, 0 * DAY)) == Level.OK
-    assert nearness(bundle(90, -DAY), NOON, Limits(0 * DAY, 0 * DAY)) == Level.CRITICAL
+    assert nearness(bundle(90, DAY), NOON, ExpiryThresholds(0 * DAY, 0 * DAY)) == Level.OK
+    assert nearness(bundle(90, -DAY), NOON, ExpiryThresholds(0 * DAY, 0 * DAY)) == Level.CRITICAL
 
 
 WANTED = next(each for each in SITE.certificates if each.owner == "a.example")
-REFUSED = Attempt(
+REFUSED = RememberedFailure(
     *("a.example", NOON, NOON - DAY, 3, NOON + DAY, NO),
-    purpose=purpose(WANTED),
+    purpose=order_purpose(WANTED),
 )
 
 
@@ -139,7 +139,7 @@ REFUSED = Attempt(
             "nginx is not yet set up by proxygen",
         ),
         (
-            {"attempts": {"a.example": REFUSED}},
+            {"failures": {"a.example": REFUSED}},
             "WARNING",
             "a.example: not obtained since 2026-11-19: the secret env:KEY cannot be read: no",
         ),
@@ -186,12 +186,12 @@ def test_a_renewal_that_is_a_few_hours_late_is_none() -> None:
 
 
 def test_the_gravest_stands_first() -> None:
-    state = observed(services={"nginx": replace(WELL, pid=None)}, attempts={"a.example": REFUSED})
+    state = observed(services={"nginx": replace(WELL, pid=None)}, failures={"a.example": REFUSED})
     assert [level for level, _ in told(state)] == ["CRITICAL", "WARNING"]
 
 
 def test_a_failure_of_what_nobody_wants_any_more_is_not_told() -> None:
-    assert told(observed(attempts={"gone.example": replace(REFUSED, of="gone.example")})) == []
+    assert told(observed(failures={"gone.example": replace(REFUSED, of="gone.example")})) == []
 
 
 def test_the_first_to_end_is_one_that_is_wanted() -> None:
@@ -209,20 +209,20 @@ def test_the_first_to_end_is_one_that_is_wanted() -> None:
         replace(REFUSED, purpose="of what was wanted before"),
     ],
 )
-def test_a_failure_that_tells_nothing_about_now_is_not_told(stale: Attempt) -> None:
-    assert told(observed(attempts={"a.example": stale})) == []
+def test_a_failure_that_tells_nothing_about_now_is_not_told(stale: RememberedFailure) -> None:
+    assert told(observed(failures={"a.example": stale})) == []
 
 
 def test_an_authority_is_told_while_it_is_left_alone() -> None:
     of = SITE.acme.directory
     away = replace(REFUSED, of=of, purpose=purpose_of(SITE.acme))
     words = f"{of} has issued nothing since 2026-11-19 12:00 UTC: {NO.what}"
-    assert told(observed(troubles={of: away})) == [("WARNING", words)]
+    assert told(observed(authority_failures={of: away})) == [("WARNING", words)]
     for stale in (replace(away, again=NOON - 90 * DAY), replace(away, purpose="asked otherwise")):
-        assert told(observed(troubles={of: stale})) == []
+        assert told(observed(authority_failures={of: stale})) == []
 
 
-def of_names(book: dict[str, list[Known]], **left: Bundle) -> list[tuple[str, str]]:
+def of_names(book: dict[str, list[NameState]], **left: Bundle) -> list[tuple[str, str]]:
     """Return what is found where something is known of names; *left*: what is stored instead."""
     stored = models.bundles(OF_NAMES)
     bundles = {
@@ -230,7 +230,7 @@ def of_names(book: dict[str, list[Known]], **left: Bundle) -> list[tuple[str, st
     }
     names = {owner: by_name(known) for owner, known in book.items()}
     state = Observed({key: each for key, each in bundles.items() if each}, {}, {}, names=names)
-    return [(each.level.name, each.words) for each in findings(OF_NAMES, state, NOON)]
+    return [(each.level.name, each.words) for each in health_findings(OF_NAMES, state, NOON)]
 
 
 def issued(left: timedelta) -> Bundle:

@@ -19,11 +19,18 @@ from prometheus_client.parser import text_string_to_metric_families
 from proxygen.errors import ServiceError, UsageError
 from proxygen.model.certificate import GLOBAL
 from proxygen.model.layout import Layout
-from proxygen.plan.backoff import Attempt
+from proxygen.plan.backoff import RememberedFailure
 from proxygen.plan.observed import Installed, Observed, ServiceState
 from proxygen.plan.renewal import renew_at
 from proxygen.reports import metrics
-from proxygen.reports.metrics import MOST_AT_ONCE, Figures, Server, needed, rendered, write
+from proxygen.reports.metrics import (
+    MOST_AT_ONCE,
+    Figures,
+    MetricsServer,
+    figures_text,
+    needs_figures,
+    write_figures,
+)
 from tests import models
 from tests.certificates import DAY, NOON
 from tests.failures import NO
@@ -38,13 +45,13 @@ domains:
 """
 SITE = models.site(TEXT + "metrics: {file: /srv/proxygen.prom}\n")
 BUNDLES = models.bundles(SITE)
-REFUSED = Attempt("a.example", NOON, NOON - DAY, 3, NOON + DAY, NO)
+REFUSED = RememberedFailure("a.example", NOON, NOON - DAY, 3, NOON + DAY, NO)
 SERVICES = {
     "nginx": ServiceState("nginx", None, installed=Installed(generation="0"), pid=1),
     "postfix": ServiceState("postfix", None, installed=Installed(generation="0", unserved=True)),
     "dovecot": ServiceState("dovecot", None, installed=Installed(generation="0")),
 }
-OBSERVED = Observed(BUNDLES, SERVICES, {}, attempts={"a.example": REFUSED})
+OBSERVED = Observed(BUNDLES, SERVICES, {}, failures={"a.example": REFUSED})
 FIGURES = Figures(
     SITE, OBSERVED, NOON, timedelta(seconds=1.5), waiting=2, orders={"https://ca.example/": 7}
 )
@@ -60,7 +67,7 @@ def samples(text: bytes) -> dict[tuple[str, ...], float]:
 
 
 def test_every_figure_is_told() -> None:
-    said = samples(rendered(FIGURES))
+    said = samples(figures_text(FIGURES))
     ours = ("a.example", "selfsigned")
     moments = BUNDLES["a.example"]
     not_after = moments.not_after.timestamp()
@@ -89,14 +96,14 @@ def test_every_figure_is_told() -> None:
 def test_the_documents_list_every_metric() -> None:
     document = (Path(__file__).parents[2] / "docs/monitoring.md").read_text()
     told = set(re.findall(r"(?m)^\| `(proxygen_\w+)`", document))
-    families = text_string_to_metric_families(rendered(FIGURES).decode())
+    families = text_string_to_metric_families(figures_text(FIGURES).decode())
     assert told == {each.name for each in families}
 
 
 def test_what_a_person_renews_has_no_moment_of_renewal_and_a_stand_in_is_told() -> None:
     supplied = replace(BUNDLES["a.example"], issuer="file")
     bundles = {"a.example": supplied, GLOBAL: models.stand_in(SITE)}
-    said = samples(rendered(replace(FIGURES, observed=replace(OBSERVED, bundles=bundles))))
+    said = samples(figures_text(replace(FIGURES, observed=replace(OBSERVED, bundles=bundles))))
     renewals = [key for key in said if key[0].startswith("proxygen_certificate_renew_at")]
     assert [key[1] for key in renewals] == [GLOBAL]
     assert said["proxygen_certificate_stand_in", GLOBAL] == 1
@@ -104,8 +111,8 @@ def test_what_a_person_renews_has_no_moment_of_renewal_and_a_stand_in_is_told() 
 
 def test_nothing_is_told_of_certificates_and_failures_that_nobody_wants() -> None:
     gone = replace(BUNDLES["a.example"], owner="gone.example")
-    observed = Observed({"gone.example": gone}, {}, {}, attempts={"gone.example": REFUSED})
-    assert b"gone.example" not in rendered(replace(FIGURES, observed=observed))
+    observed = Observed({"gone.example": gone}, {}, {}, failures={"gone.example": REFUSED})
+    assert b"gone.example" not in figures_text(replace(FIGURES, observed=observed))
 
 
 def test_how_many_names_stand_how_is_told() -> None:
@@ -114,35 +121,35 @@ def test_how_many_names_stand_how_is_told() -> None:
     late = replace(customer, names=tuple(name for name in customer.names if name != LATE))
     book = {A: by_name([waiting()])}
     observed = Observed(issued | {A: late}, {}, {}, names=book)
-    said = samples(rendered(replace(FIGURES, site=OF_NAMES, observed=observed)))
+    said = samples(figures_text(replace(FIGURES, site=OF_NAMES, observed=observed)))
     counts = {key[1]: value for key, value in said.items() if key[0] == "proxygen_names"}
     assert counts == {"waiting": 1, "ready": 0, "issued": 5, "failed": 0, "moved": 0}
 
 
 def test_the_file_is_whole_and_readable_by_node_exporter(tmp_path: Path) -> None:
     (tmp_path / "srv").mkdir()
-    write(Layout(tmp_path, tmp_path / "x"), FIGURES)
+    write_figures(Layout(tmp_path, tmp_path / "x"), FIGURES)
     file = tmp_path / "srv/proxygen.prom"
     assert file.stat().st_mode & 0o777 == 0o644
-    assert file.read_bytes() == rendered(FIGURES)
+    assert file.read_bytes() == figures_text(FIGURES)
     assert [path.name for path in file.parent.iterdir()] == ["proxygen.prom"]
 
 
 def test_a_file_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     with pytest.raises(ServiceError, match="metrics file cannot be written"):
-        write(Layout(tmp_path, tmp_path / "x"), FIGURES)
+        write_figures(Layout(tmp_path, tmp_path / "x"), FIGURES)
 
 
 def test_nothing_is_written_where_the_model_names_nothing(tmp_path: Path) -> None:
     site = models.site(TEXT)
-    assert not needed(site)
-    write(Layout(tmp_path, tmp_path / "x"), replace(FIGURES, site=site))
+    assert not needs_figures(site)
+    write_figures(Layout(tmp_path, tmp_path / "x"), replace(FIGURES, site=site))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_name_that_node_exporter_does_not_read_is_refused() -> None:
     with pytest.raises(UsageError, match=r"does not end in \.prom"):
-        needed(models.site(TEXT + "metrics: {file: /srv/proxygen.txt}\n"))
+        needs_figures(models.site(TEXT + "metrics: {file: /srv/proxygen.txt}\n"))
 
 
 def test_a_missing_package_is_told_with_the_extra_that_brings_it(
@@ -150,7 +157,7 @@ def test_a_missing_package_is_told_with_the_extra_that_brings_it(
 ) -> None:
     monkeypatch.setitem(sys.modules, "prometheus_client", None)
     with pytest.raises(UsageError) as caught:
-        needed(SITE)
+        needs_figures(SITE)
     assert "install proxygen[metrics]" in caught.value.remedy
 
 
@@ -161,17 +168,17 @@ def test_ten_thousand_domains_are_rendered() -> None:
     )
     site = models.site(f"{TEXT}{domains}")
     told = replace(FIGURES, site=site, observed=Observed(models.bundles(site), {}, {}))
-    assert rendered(told).count(b"\n") > 30_000
+    assert figures_text(told).count(b"\n") > 30_000
 
 
 # Over HTTP.
 
 
 @contextmanager
-def serving(address: str = "127.0.0.1") -> Iterator[Server]:
+def serving(address: str = "127.0.0.1") -> Iterator[MetricsServer]:
     """Have a server that tells the figures."""
     port = ports.reserve()
-    server = Server(address, port)
+    server = MetricsServer(address, port)
     try:
         server.publish(FIGURES)
         yield server
@@ -180,7 +187,7 @@ def serving(address: str = "127.0.0.1") -> Iterator[Server]:
         ports.release(port)
 
 
-def asked(server: Server, method: str, path: str) -> tuple[int, bytes, str]:
+def asked(server: MetricsServer, method: str, path: str) -> tuple[int, bytes, str]:
     """Return status, text and type of an answer."""
     host = str(server.server_address[0])
     connection = http.client.HTTPConnection(host, server.server_port, timeout=5)
@@ -195,7 +202,7 @@ def asked(server: Server, method: str, path: str) -> tuple[int, bytes, str]:
 def test_the_figures_are_told_over_http_as_they_were_published() -> None:
     with serving() as server:
         status, text, kind = asked(server, "GET", "/metrics")
-        assert (status, text) == (200, rendered(FIGURES))
+        assert (status, text) == (200, figures_text(FIGURES))
         assert kind.startswith("text/plain; version=0.0.4")
         server.publish(replace(FIGURES, waiting=9))
         assert samples(asked(server, "GET", "/metrics")[1])["proxygen_certificates_waiting",] == 9
@@ -230,7 +237,7 @@ def test_nothing_else_is_answered(method: str, path: str, status: int) -> None:
 
 def test_a_port_that_is_taken_is_an_error_that_can_be_told() -> None:
     with serving() as server, pytest.raises(OSError, match="in use"):
-        Server("127.0.0.1", server.server_port)
+        MetricsServer("127.0.0.1", server.server_port)
 
 
 def test_a_stopped_server_answers_no_more_and_leaves_no_thread() -> None:

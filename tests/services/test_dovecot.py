@@ -14,7 +14,7 @@ from proxygen.errors import ServiceError
 from proxygen.model.certificate import Bundle
 from proxygen.model.layout import Layout
 from proxygen.model.views import MailView
-from proxygen.plan.render import Template, Templates, render
+from proxygen.plan.render import Template, Templates, render_template
 from proxygen.services import Answer, Listener, ServiceSettings, dovecot
 from proxygen.services.dovecot import DovecotFacts
 from proxygen.services.mail_endpoints import OTHER_NAME
@@ -334,7 +334,7 @@ def text(facts: DovecotFacts) -> str:
     (file,) = dovecot.wanted(VIEW, SETTINGS, facts, LAYOUT).files
     names = [f"dovecot/{path.name}" for path in (TEMPLATES / "dovecot").iterdir()]
     loaded = {name: Template((TEMPLATES / name).read_text(), name) for name in names}
-    return render(Templates(loaded), file)
+    return render_template(Templates(loaded), file)
 
 
 def settings_of(facts: DovecotFacts) -> str:
@@ -444,7 +444,7 @@ def test_any_text_can_be_parsed(hostile: str) -> None:
 
 
 def test_braces_and_quotes_in_values_open_no_block() -> None:
-    root = dovecot.parse('a = b {\nc = "} \\" {"\nd "odd name" {\n  e = 1\n}\nf = 2\n')
+    root = dovecot.parse_doveconf('a = b {\nc = "} \\" {"\nd "odd name" {\n  e = 1\n}\nf = 2\n')
     assert root.settings == {"a": "b {", "c": '} " {', "f": "2"}
     assert [(block.kind, block.name, block.settings) for block in root.blocks] == [
         ("d", "odd name", {"e": "1"})
@@ -598,7 +598,7 @@ def test_programs_beside_the_one_found() -> None:
     assert check.argv == ("/opt/dovecot/bin/doveconf", "-c", "/e/x.conf", "-x", "-n")
     reload = dovecot.reload(facts, SETTINGS)
     assert reload.argv == ("/opt/dovecot/bin/doveadm", "-c", "/etc/dovecot/dovecot.conf", "reload")
-    assert dovecot.beside("dovecot", "doveconf") == "doveconf"
+    assert dovecot.program_beside("dovecot", "doveconf") == "doveconf"
 
 
 def test_only_the_global_bundle_is_expected() -> None:

@@ -19,7 +19,7 @@ from proxygen.model.layout import Layout
 from proxygen.model.schema import BackendFields
 from proxygen.model.site import Backend, Location, Upstream
 from proxygen.model.views import WebSite, WebView
-from proxygen.plan.render import Template, Templates, render
+from proxygen.plan.render import Template, Templates, render_template
 from proxygen.services import (
     EVERYWHERE,
     Additions,
@@ -30,7 +30,7 @@ from proxygen.services import (
     nginx_facts,
 )
 from proxygen.services.nginx_facts import NginxFacts
-from proxygen.services.nginx_lexer import parse
+from proxygen.services.nginx_lexer import parse_configuration
 from tests.certificates import NOON
 
 TEMPLATES = Path(__file__).parents[2] / "templates"
@@ -56,9 +56,9 @@ http {
 """
 
 
-def settings(**fields: Any) -> nginx.Settings:
+def settings(**fields: Any) -> nginx.NginxSettings:
     """Return settings as the model gives them."""
-    return nginx.Settings.model_validate(fields)
+    return nginx.NginxSettings.model_validate(fields)
 
 
 def bundle(owner: str) -> Bundle:
@@ -88,7 +88,7 @@ def text_of(*sites: WebSite, facts: NginxFacts = FACTS, **fields: Any) -> str:
         str(path.relative_to(TEMPLATES)): Template(path.read_text(), str(path))
         for path in TEMPLATES.glob("nginx/*.j2")
     }
-    return render(Templates(loaded), file)
+    return render_template(Templates(loaded), file)
 
 
 def served(configuration: str) -> list[str]:
@@ -153,7 +153,7 @@ def test_other_settings_are_mistakes(fields: dict[str, Any]) -> None:
 
 
 def test_settings_have_a_schema() -> None:
-    schema = TypeAdapter(nginx.Settings).json_schema()
+    schema = TypeAdapter(nginx.NginxSettings).json_schema()
     assert schema["additionalProperties"] is False
     assert {"program", "configuration", "listen", "hsts"} <= set(schema["properties"])
 
@@ -657,7 +657,7 @@ def endpoints_of(
     ]
 
 
-def test_the_global_name_is_looked_at_on_every_socket_and_every_other_name_once() -> None:
+def test_the_global_name_is_probed_on_every_socket_and_every_other_name_once() -> None:
     assert endpoints(site(SHOP, SHOP, f"www.{SHOP}"), site(POST, own=False)) == [
         ("127.0.0.1", 443, MAIN, GLOBAL),
         ("::1", 443, MAIN, GLOBAL),
@@ -796,4 +796,4 @@ def test_every_application_renders(application: str) -> None:
 @pytest.mark.parametrize("pid", ["/srv/n.pid", '"/srv/n.pid"', "'/srv/n.pid'"])
 def test_quotes_around_a_path_are_not_part_of_it(pid: str) -> None:
     text = f'# pid /no;\npid {pid}; # "x\nhttp {{ include conf.d/*.conf; }}\n'
-    assert nginx_facts.pid_file(parse(text), "", LAYOUT) == Path("/srv/n.pid")
+    assert nginx_facts.pid_file(parse_configuration(text), "", LAYOUT) == Path("/srv/n.pid")

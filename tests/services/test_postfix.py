@@ -14,8 +14,8 @@ from proxygen.host import templates
 from proxygen.model.certificate import Bundle
 from proxygen.model.layout import Layout
 from proxygen.model.views import MailView
-from proxygen.plan.render import render
-from proxygen.plan.rendering import assigned
+from proxygen.plan.render import render_template
+from proxygen.plan.rendering import assigned_parameters
 from proxygen.services import Answer, Listener, ServiceSettings, postfix
 from proxygen.services.mail_endpoints import OTHER_NAME
 from proxygen.services.postfix import PostfixFacts
@@ -67,7 +67,7 @@ def found(**said: str) -> PostfixFacts:
 def parameters(facts: PostfixFacts) -> Mapping[str, str]:
     wanted = postfix.wanted(VIEW, SETTINGS, facts, LAYOUT).parameters
     assert wanted
-    return assigned(render(TEMPLATES, wanted))
+    return assigned_parameters(render_template(TEMPLATES, wanted))
 
 
 def test_facts_of_a_debian_postfix() -> None:

@@ -14,12 +14,12 @@ from proxygen.model.certificate import Certificate
 from proxygen.model.layout import Layout
 from proxygen.model.site import Role
 from proxygen.model.views import MailView, View, WebSite, WebView
-from proxygen.observe.services import former
-from proxygen.plan.rendering import Installation, installation
+from proxygen.observe.services import former_parameters
+from proxygen.plan.rendering import Rendering, rendering_of
 from proxygen.services import Facts, Listener, Reading, Service, ServiceSettings
 from proxygen.services.dovecot import DovecotFacts
 from proxygen.services.nginx_facts import NginxFacts
-from proxygen.services.nginx_settings import Settings
+from proxygen.services.nginx_settings import NginxSettings
 from proxygen.services.postfix import PostfixFacts
 from tests.models import bundle
 from tests.standins import MemoryStore
@@ -67,7 +67,7 @@ def test_a_service_is_shown_the_view_of_its_role_and_no_other(name: str) -> None
 
 
 def test_a_service_takes_settings_that_are_its_own() -> None:
-    with pytest.raises(TypeError, match="ServiceSettings instead of Settings"):
+    with pytest.raises(TypeError, match="ServiceSettings instead of NginxSettings"):
         SERVICES["nginx"].main_file(ServiceSettings(), LAYOUT)
 
 
@@ -76,8 +76,8 @@ def test_nginx_alone_answers_challenges_and_postfix_alone_is_given_parameters() 
     assert [name for name, each in SERVICES.items() if each.parameters] == ["postfix"]
     answering, sets = SERVICES["nginx"].challenges, SERVICES["postfix"].parameters
     assert answering
-    assert answering(Settings()) == Listener("127.0.0.1", 80, None)
-    with pytest.raises(TypeError, match="ServiceSettings instead of Settings"):
+    assert answering(NginxSettings()) == Listener("127.0.0.1", 80, None)
+    with pytest.raises(TypeError, match="ServiceSettings instead of NginxSettings"):
         answering(ServiceSettings())
     assert sets
     assert sets.parameters_in(sets.edited("", dict.fromkeys(sets.OURS, "x"))) == dict.fromkeys(
@@ -115,7 +115,9 @@ def test_what_was_before_proxygen_is_noted_for_each() -> None:
     store = MemoryStore()
     for name in ("postfix", "postfix-out"):
         settings = ServiceSettings(configuration=f"/etc/{name}")
-        own = own_part(registry.service("postfix", name), settings, LAYOUT, former(store, name))
+        own = own_part(
+            registry.service("postfix", name), settings, LAYOUT, former_parameters(store, name)
+        )
         assert own.main == Path(f"/etc/{name}/main.cf")
         assert own.parameters
         own.parameters.note.put(name.encode())
@@ -125,10 +127,10 @@ def test_what_was_before_proxygen_is_noted_for_each() -> None:
     }
 
 
-def rendered(service: Service, facts: Facts) -> Installation:
+def rendered(service: Service, facts: Facts) -> Rendering:
     """Return what a service should have."""
     given = view(service), service.settings_type(), facts
-    return installation(
+    return rendering_of(
         service.name,
         service.wanted(*given, LAYOUT),
         service.pointer(MAINS),

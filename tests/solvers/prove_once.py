@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from proxygen import assemble
-from proxygen.commands.watch import leave
+from proxygen.commands.watch import leave_at_once
 from proxygen.model.layout import Layout
 from proxygen.solvers.dns01 import Dns01
 
@@ -20,8 +20,8 @@ from proxygen.solvers.dns01 import Dns01
 def main(root: Path, then: str = "") -> None:
     """Obtain the global certificate; print its names."""
     layout = Layout(root, root / "proxygen.yaml")
-    site = assemble.site(layout)
-    parts = assemble.parts(layout, lambda: datetime.now(UTC))
+    site = assemble.read_site(layout)
+    parts = assemble.build_installation(layout, lambda: datetime.now(UTC))
     wanted = site.global_certificate
     words = {each.directory for each in wanted.authorities}
     presented = threading.Event()
@@ -37,7 +37,7 @@ def main(root: Path, then: str = "") -> None:
         if then == "leave":
             threading.Thread(target=issuer.issue, args=[wanted, None], daemon=True).start()
             presented.wait()
-            leave()
+            leave_at_once()
         issuer.issue(wanted, None)
     issuer.finished(wanted.owner)
 

@@ -11,11 +11,11 @@ import pytest
 from proxygen.errors import IssueFailed
 from proxygen.failure import RefusedName
 from proxygen.solvers import Writer
-from proxygen.solvers.dns01 import Dns01, Shown
+from proxygen.solvers.dns01 import Dns01, ShownRecords
 from proxygen.solvers.dns01_records import (
     GIVEN_UP,
     KeptRecords,
-    Record,
+    TxtRecord,
     challenge_name,
     challenge_value,
 )
@@ -147,7 +147,7 @@ class Leading:
     def target(self, name: str) -> str:
         return self.end
 
-    def shown(self, names: Collection[str]) -> Mapping[str, tuple[Shown, ...]]:
+    def shown(self, names: Collection[str]) -> Mapping[str, tuple[ShownRecords, ...]]:
         return {}
 
 
@@ -379,7 +379,7 @@ def test_records_that_nobody_can_remove_hinder_nothing_and_are_forgotten(
 ) -> None:
     records = KeptRecords(store)
     for number in range(5):
-        records.put(Record("ours", f"gone{number}.{name}", VALUE), NOW)
+        records.put(TxtRecord("ours", f"gone{number}.{name}", VALUE), NOW)
     one = solver(zones, store, Refusing(zones.updates()))
     one.present(name, "t", ANSWER)
     assert kept(store) == 6

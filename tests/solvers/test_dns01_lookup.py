@@ -14,7 +14,7 @@ import pytest
 from dns.message import Message
 
 from proxygen.dns.answers import Led
-from proxygen.dns.resolver import Resolving
+from proxygen.dns.resolver import Resolver
 from proxygen.errors import IssueFailed
 from proxygen.solvers.dns01_lookup import Lookups
 from tests.dns.scripted import Scripted, asked_for, delegating, holding, rooting
@@ -39,7 +39,7 @@ def texts(resolver: Recursor, name: str) -> str:
 
 def by(resolver: Recursor) -> Lookups:
     """Return lookups that ask a resolver."""
-    return Lookups(Resolving([(resolver.address, resolver.port)], port=resolver.port))
+    return Lookups(Resolver([(resolver.address, resolver.port)], port=resolver.port))
 
 
 def test_a_resolver_does_not_learn_from_us_that_a_record_is_missing(
@@ -98,7 +98,7 @@ def test_aliases_in_a_circle_are_found_whoever_answers() -> None:
     with network() as prefix:
         root = rooting(f"{prefix}1", delegating("a.example", {"ns.a.example": f"{prefix}2"}))
         with Scripted(port, {f"{prefix}1": root, f"{prefix}2": aliases}):
-            resolving = Resolving(roots=(f"{prefix}1",), port=port, patience=0.5)
+            resolving = Resolver(roots=(f"{prefix}1",), port=port, patience=0.5)
             led = asyncio.run(resolving.led("_acme-challenge.a.example", "TXT"))
             with Lookups(resolving) as lookups, pytest.raises(IssueFailed, match="by way of there"):
                 lookups.target("_acme-challenge.a.example")
@@ -128,7 +128,7 @@ def test_no_name_is_refused_since_questions_about_others_took_the_time() -> None
             f"{prefix}2": says,
             **dict.fromkeys(evil.values(), dead),
         }
-        resolving = Resolving(
+        resolving = Resolver(
             roots=(f"{prefix}1",), port=port, in_flight=1, patience=0.6, tries=1, within=1
         )
 
@@ -146,7 +146,7 @@ def test_no_name_is_refused_since_questions_about_others_took_the_time() -> None
 
 
 def test_after_the_end_nobody_waits_for_ever(zones: Zones) -> None:
-    with Lookups(zones.lookups.resolving) as lookups:
+    with Lookups(zones.lookups.resolver) as lookups:
         assert lookups.zone(APEX) == APEX
     with lookups:
         assert lookups.zone(APEX) == APEX  # it begins anew

@@ -16,7 +16,7 @@ from stat import S_IMODE
 import pytest
 
 from proxygen.errors import IssueFailed
-from proxygen.solvers.http01 import MOST_CLIENTS, Listener, Webroot, neighbourhood
+from proxygen.solvers.http01 import MOST_CLIENTS, Http01Listener, Webroot, client_network
 from tests.live import ports
 from tests.live.processes import until
 
@@ -114,15 +114,15 @@ def port() -> Iterator[int]:
 
 
 @pytest.fixture
-def listener(port: int) -> Iterator[Listener]:
+def listener(port: int) -> Iterator[Http01Listener]:
     """Return a listener on IPv4 and IPv6 that has one answer."""
-    with Listener(port, ("127.0.0.1", "::1")) as listening:
+    with Http01Listener(port, ("127.0.0.1", "::1")) as listening:
         listening.present("a.example", TOKEN, ANSWER)
         yield listening
 
 
 def ask(
-    listener: Listener, method: str = "GET", path: str = URL, host: str = "127.0.0.1"
+    listener: Http01Listener, method: str = "GET", path: str = URL, host: str = "127.0.0.1"
 ) -> tuple[int, bytes, dict[str, str]]:
     """Return status, body and headers of what a client is answered."""
     connection = http.client.HTTPConnection(host, listener.port, timeout=5)
@@ -134,7 +134,7 @@ def ask(
         connection.close()
 
 
-def raw(listener: Listener, sent: bytes) -> bytes:
+def raw(listener: Http01Listener, sent: bytes) -> bytes:
     """Return all that a client is answered that speaks no proper HTTP."""
     with socket.create_connection(("127.0.0.1", listener.port), timeout=5) as client:
         client.sendall(sent)
@@ -143,7 +143,7 @@ def raw(listener: Listener, sent: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
-def test_an_answer_is_served_on_each_family(listener: Listener, host: str) -> None:
+def test_an_answer_is_served_on_each_family(listener: Http01Listener, host: str) -> None:
     if host == "::1" and not socket.has_dualstack_ipv6():
         pytest.skip("this host has no IPv6")
     status, body, headers = ask(listener, host=host)
@@ -151,7 +151,7 @@ def test_an_answer_is_served_on_each_family(listener: Listener, host: str) -> No
     assert "Server" not in headers
 
 
-def test_head_is_answered_without_the_body(listener: Listener) -> None:
+def test_head_is_answered_without_the_body(listener: Http01Listener) -> None:
     status, body, headers = ask(listener, "HEAD")
     assert (status, body, headers["Content-Length"]) == (200, b"", str(len(ANSWER)))
 
@@ -169,7 +169,7 @@ def test_head_is_answered_without_the_body(listener: Listener) -> None:
         ("GET", f"{URL}?query"),
     ],
 )
-def test_anything_else_is_not_found(listener: Listener, method: str, path: str) -> None:
+def test_anything_else_is_not_found(listener: Http01Listener, method: str, path: str) -> None:
     status, body, _ = ask(listener, method, path)
     assert (status, body) == (404, b"")
 
@@ -183,7 +183,7 @@ def test_anything_else_is_not_found(listener: Listener, method: str, path: str) 
         pytest.param(f"GET {URL} HTTP/1.1\r\n".encode() + b"x: y\r\n" * 5000, id="no end"),
     ],
 )
-def test_what_is_no_request_gets_no_answer(listener: Listener, sent: bytes) -> None:
+def test_what_is_no_request_gets_no_answer(listener: Http01Listener, sent: bytes) -> None:
     try:
         reply = raw(listener, sent)
     except OSError:
@@ -192,14 +192,14 @@ def test_what_is_no_request_gets_no_answer(listener: Listener, sent: bytes) -> N
     assert ask(listener)[0] == 200
 
 
-def test_a_silent_client_does_not_keep_others_waiting(listener: Listener) -> None:
+def test_a_silent_client_does_not_keep_others_waiting(listener: Http01Listener) -> None:
     with socket.create_connection(("127.0.0.1", listener.port)):
         assert ask(listener)[0] == 200
 
 
 def test_a_client_that_drips_is_cut_off(port: int) -> None:
     with (
-        Listener(port, ("127.0.0.1",), patience=0.3) as listening,
+        Http01Listener(port, ("127.0.0.1",), patience=0.3) as listening,
         ThreadPoolExecutor(1) as threads,
     ):
         listening.present("a.example", TOKEN, ANSWER)
@@ -212,7 +212,7 @@ def test_a_client_that_drips_is_cut_off(port: int) -> None:
 
 
 @contextlib.contextmanager
-def crowd(listener: Listener, count: int) -> Iterator[list[socket.socket]]:
+def crowd(listener: Http01Listener, count: int) -> Iterator[list[socket.socket]]:
     """Have clients of one address that connect, begin a request, and say no more."""
     place, source = ("127.0.0.1", listener.port), ("127.0.0.66", 0)
     clients: list[socket.socket] = []
@@ -226,21 +226,21 @@ def crowd(listener: Listener, count: int) -> Iterator[list[socket.socket]]:
 
 
 @pytest.fixture
-def patient(port: int) -> Iterator[Listener]:
+def patient(port: int) -> Iterator[Http01Listener]:
     """Return a listener that would wait for a silent client longer than any test lasts."""
-    with Listener(port, ("127.0.0.1", "::1"), patience=600) as listening:
+    with Http01Listener(port, ("127.0.0.1", "::1"), patience=600) as listening:
         listening.present("a.example", TOKEN, ANSWER)
         yield listening
 
 
 @pytest.mark.parametrize("count", [MOST_CLIENTS, 4 * MOST_CLIENTS])
-def test_silent_clients_do_not_keep_the_authority_out(patient: Listener, count: int) -> None:
+def test_silent_clients_do_not_keep_the_authority_out(patient: Http01Listener, count: int) -> None:
     with crowd(patient, count):
         assert ask(patient)[0] == 200
         assert len(patient.visits.open) <= MOST_CLIENTS
 
 
-def test_the_oldest_idle_connection_ends(patient: Listener) -> None:
+def test_the_oldest_idle_connection_ends(patient: Http01Listener) -> None:
     with crowd(patient, MOST_CLIENTS) as clients:
         until(lambda: len(patient.visits.open) == MOST_CLIENTS, "all to be in")
         assert ask(patient)[0] == 200
@@ -250,7 +250,7 @@ def test_the_oldest_idle_connection_ends(patient: Listener) -> None:
         assert answered(clients[-1])[:12] == b"HTTP/1.1 200"
 
 
-def test_who_asks_once_is_not_pushed_out_by_who_asks_for_all(patient: Listener) -> None:
+def test_who_asks_once_is_not_pushed_out_by_who_asks_for_all(patient: Http01Listener) -> None:
     """The authority connected first, and its request is slow to come."""
     with socket.create_connection(("127.0.0.1", patient.port), timeout=30) as authority:
         until(lambda: len(patient.visits.open) == 1, "it to be in")
@@ -260,7 +260,7 @@ def test_who_asks_once_is_not_pushed_out_by_who_asks_for_all(patient: Listener) 
 
 
 def test_its_end_waits_for_no_silent_client(port: int) -> None:
-    with Listener(port, ("127.0.0.1",), patience=600) as listening:
+    with Http01Listener(port, ("127.0.0.1",), patience=600) as listening:
         listening.present("a.example", TOKEN, ANSWER)
         with crowd(listening, 3):
             until(lambda: len(listening.visits.open) == 3, "all to be in")
@@ -277,7 +277,7 @@ def test_its_end_waits_for_no_silent_client(port: int) -> None:
     ],
 )
 def test_all_addresses_of_a_network_count_as_one(address: str, origin: str) -> None:
-    assert neighbourhood(address) == origin
+    assert client_network(address) == origin
 
 
 def drip(client: socket.socket, ended: threading.Event) -> None:
@@ -294,20 +294,20 @@ def answered(client: socket.socket) -> bytes:
     return b""
 
 
-def test_an_answer_that_was_taken_back_is_served_no_more(listener: Listener) -> None:
+def test_an_answer_that_was_taken_back_is_served_no_more(listener: Http01Listener) -> None:
     listener.cleanup("a.example", TOKEN)
     listener.cleanup("a.example", TOKEN)
     assert ask(listener)[0] == 404
 
 
 @pytest.mark.parametrize("token", HOSTILE)
-def test_the_listener_too_refuses_hostile_tokens(listener: Listener, token: str) -> None:
+def test_the_listener_too_refuses_hostile_tokens(listener: Http01Listener, token: str) -> None:
     with pytest.raises(IssueFailed):
         listener.present("a.example", token, ANSWER)
 
 
 def test_it_listens_from_the_first_answer_to_the_end_of_the_block(port: int) -> None:
-    with Listener(port, ("127.0.0.1",)) as listening:
+    with Http01Listener(port, ("127.0.0.1",)) as listening:
         with pytest.raises(ConnectionRefusedError):
             ask(listening)
         listening.present("a.example", TOKEN, ANSWER)
@@ -320,7 +320,7 @@ def test_it_listens_from_the_first_answer_to_the_end_of_the_block(port: int) -> 
 def test_a_taken_port_is_an_error_that_names_who_holds_it(port: int) -> None:
     with (
         socket.create_server(("127.0.0.1", port)),
-        Listener(port, ("127.0.0.1",)) as listening,
+        Http01Listener(port, ("127.0.0.1",)) as listening,
         pytest.raises(IssueFailed, match=str(port)) as failed,
     ):
         listening.present("a.example", TOKEN, ANSWER)
@@ -328,6 +328,6 @@ def test_a_taken_port_is_an_error_that_names_who_holds_it(port: int) -> None:
 
 
 def test_a_host_without_one_family_uses_the_other(port: int) -> None:
-    with Listener(port, ("127.0.0.1", "2001:db8::1")) as listening:
+    with Http01Listener(port, ("127.0.0.1", "2001:db8::1")) as listening:
         listening.present("a.example", TOKEN, ANSWER)
         assert ask(listening)[0] == 200

@@ -14,10 +14,10 @@ from pydantic import ValidationError
 
 from proxygen.errors import IssueFailed
 from proxygen.solvers import Writer
-from proxygen.solvers.exec import Settings as ExecSettings
+from proxygen.solvers.exec import ExecSettings
 from proxygen.solvers.lexicon_provider import Provider
-from proxygen.solvers.lexicon_settings import Settings as LexiconSettings
-from proxygen.solvers.rfc2136_key import Key, key
+from proxygen.solvers.lexicon_settings import LexiconSettings
+from proxygen.solvers.rfc2136_key import Key, read_key
 from tests.live import needs
 from tests.live.needs import path_of
 from tests.solvers.contract import FIRST, Contract
@@ -159,7 +159,7 @@ def test_a_key_that_cannot_be_used_is_told_without_showing_it(
     ],
 )
 def test_a_key_file_is_read_as_bind_does(text: str) -> None:
-    found = key(text.encode(), None, None)
+    found = read_key(text.encode(), None, None)
     assert found == Key("a", "hmac-sha512", base64.b64decode("c2Vj//cmV0+w"))
     assert "secret=" not in repr(found)
 

@@ -14,7 +14,7 @@ import dns.rdatatype
 from pydantic import BaseModel
 
 from proxygen import registry
-from proxygen.dns.resolver import Resolving
+from proxygen.dns.resolver import Resolver
 from proxygen.model.certificate import Secret
 from proxygen.solvers import Writer, Writing
 from proxygen.solvers.dns01_lookup import Lookups
@@ -118,7 +118,7 @@ def zones(root: Path) -> Iterator[Zones]:
             },
             dynamic=(APEX, TARGETS, LAGGING, HALF),
         )
-        resolving = Resolving(roots=(f"{prefix}{ROOT}",), port=PORT, patience=0.3, tries=1)
+        resolving = Resolver(roots=(f"{prefix}{ROOT}",), port=PORT, patience=0.3, tries=1)
         with server, Lookups(resolving) as lookups:
             yield Zones(server, lookups, root)
 

@@ -16,9 +16,9 @@ from proxygen.stores import Values
 from proxygen.stores.bundles import (
     BUNDLE,
     Bundles,
-    attempt_key,
     facts_key,
     facts_keys,
+    failure_key,
     order_key,
     secret_key,
 )
@@ -73,7 +73,7 @@ def test_key_and_facts_are_put_at_once_and_what_they_settle_goes_with_that() -> 
         secret_key("a.example", renewed.digest): True,
         **dict.fromkeys(facts_keys("a.example"), False),
         facts_key(OWN): True,
-        attempt_key("a.example"): False,
+        failure_key("a.example"): False,
         order_key("a.example"): False,
         secret_key("a.example", OWN.digest): False,
     }
@@ -82,11 +82,11 @@ def test_key_and_facts_are_put_at_once_and_what_they_settle_goes_with_that() -> 
     bundles.failed(WANTED, NO, NOON, 0.5)
     bundles.save(PAIR, replace(OWN, stand_in=True))
     assert store.get(order_key("a.example")) == b"begun"
-    assert bundles.attempts()
+    assert bundles.failures()
     bundles.forget(OWN)
     assert puts[-1].keys() == {
         *facts_keys("a.example"),
-        *(secret_key("a.example", DIGEST), attempt_key("a.example")),
+        *(secret_key("a.example", DIGEST), failure_key("a.example")),
     }
 
 
@@ -206,13 +206,13 @@ def test_a_stand_in_or_what_is_adopted_takes_the_place_of_what_it_was_chosen_for
 def test_a_failure_that_came_since_is_not_forgotten(store: MemoryStore) -> None:
     bundles = Bundles(store)
     bundles.failed(WANTED, no("no"), NOON, 0.5)
-    first = bundles.attempts()["a.example"]
+    first = bundles.failures()["a.example"]
     bundles.failed(WANTED, no("still not"), NOON + DAY, 0.5)
     bundles.forget_failure("a.example", first)
-    second = bundles.attempts()["a.example"]
+    second = bundles.failures()["a.example"]
     assert second.failure.words == "still not"
     bundles.forget_failure("a.example", second)
-    assert not bundles.attempts()
+    assert not bundles.failures()
 
 
 def test_what_is_forgotten_leaves_nothing(store: MemoryStore) -> None:
@@ -279,11 +279,11 @@ def test_failures_are_counted_from_the_first_on_and_ended_by_success(store: Memo
     for day in range(3):
         error = no("the authority's words", problem="urn:x")
         bundles.failed(WANTED, error, NOON + day * DAY, 0)
-    attempt = bundles.attempts()["a.example"]
+    attempt = bundles.failures()["a.example"]
     assert (attempt.count, attempt.since, attempt.at) == (3, NOON, NOON + 2 * DAY)
     assert attempt.failure == no("the authority's words", problem="urn:x")
     bundles.save(PAIR, OWN)
-    assert bundles.attempts() == {}
+    assert bundles.failures() == {}
 
 
 EDGE = (
@@ -293,11 +293,11 @@ EDGE = (
 
 
 @pytest.mark.parametrize("damage", [b"{", b"[]", b'{"owner": 1}', b"\xff", EDGE])
-def test_a_damaged_attempt_is_absent(store: MemoryStore, damage: bytes) -> None:
-    store.put(attempt_key("a.example"), damage)
-    assert Bundles(store).attempts() == {}
+def test_a_damaged_failure_is_absent(store: MemoryStore, damage: bytes) -> None:
+    store.put(failure_key("a.example"), damage)
+    assert Bundles(store).failures() == {}
     Bundles(store).failed(WANTED, NO, NOON, 0)
-    assert Bundles(store).attempts()["a.example"].count == 1
+    assert Bundles(store).failures()["a.example"].count == 1
 
 
 def test_a_failure_whose_next_moment_has_no_zone_is_absent_and_harms_no_other(
@@ -305,21 +305,21 @@ def test_a_failure_whose_next_moment_has_no_zone_is_absent_and_harms_no_other(
 ) -> None:
     bundles = Bundles(store)
     bundles.failed(WANTED, no(retry_at=NOON), NOON, 0)
-    key = attempt_key("a.example")
+    key = failure_key("a.example")
     kept = json.loads(store.get(key) or b"")
     kept["failure"]["retry_at"] = "2026-11-20T12:00:00"
     store.put(key, json.dumps(kept).encode())
-    assert bundles.attempts() == {}
+    assert bundles.failures() == {}
 
 
 def test_facts_of_one_name_and_two_types_harm_nobody(store: MemoryStore) -> None:
     bundles = Bundles(store)
     bundles.failed(WANTED, NO, NOON, 0)
-    key = attempt_key("a.example")
+    key = failure_key("a.example")
     kept = json.loads(store.get(key) or b"")
     kept["failure"]["facts"] = [["a", 1], ["a", "x"], ["a", ["y"]]]
     store.put(key, json.dumps(kept).encode())
-    assert str(bundles.attempts()["a.example"].failure)
+    assert str(bundles.failures()["a.example"].failure)
 
 
 @pytest.mark.parametrize("days", [-1, 1])
@@ -330,7 +330,7 @@ def test_the_authoritys_own_moment_wins_over_a_shorter_and_a_longer_pause(
         Bundles(store).failed(WANTED, NO, NOON, 0.5)
     asked = NOON + DAY * (1 + 0.5 * days)
     Bundles(store).failed(WANTED, no(retry_at=asked), NOON, 0.5)
-    attempt = Bundles(store).attempts()["a.example"]
+    attempt = Bundles(store).failures()["a.example"]
     assert (attempt.again, attempt.asked) == (asked, True)
 
 

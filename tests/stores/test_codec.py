@@ -12,17 +12,23 @@ import pytest
 from proxygen.apply.hooks import RUNS, Ran
 from proxygen.failure import Scope, failure
 from proxygen.names.causes import cause
-from proxygen.names.states import Evidence, Finding, Known, looked, refused
-from proxygen.plan.backoff import Attempt
-from proxygen.plan.quota import Entry, Kind
-from proxygen.solvers.dns01_records import KEPT, Kept
+from proxygen.names.states import (
+    Evidence,
+    Finding,
+    NameState,
+    state_after_check,
+    state_after_refusal,
+)
+from proxygen.plan.backoff import RememberedFailure
+from proxygen.plan.quota import QuotaEntry, QuotaKind
+from proxygen.solvers.dns01_records import KEPT, StoredRecord
 from proxygen.stores import outbox
 from proxygen.stores.bundles import ATTEMPT, BUNDLE
 from proxygen.stores.codec import Codec
-from proxygen.stores.file_failures import UNUSABLE, Unusable
+from proxygen.stores.file_failures import UNUSABLE, StoredFileFailure
 from proxygen.stores.ledger import ENTRIES
 from proxygen.stores.names import PAGE, Page
-from proxygen.texts.digests import Item, Told
+from proxygen.texts.digests import Item, ToldAlerts
 from tests.certificates import DAY, NOON
 from tests.failures import no
 from tests.mails import plain
@@ -33,25 +39,33 @@ WHY = cause("redirected", cause("answered", status="404 Not Found"), place="http
 FOUND = Evidence(
     NOON, ("192.0.2.7",), ("x.example",), findings=(Finding("private", (), True, (WHY,)),)
 )
-NAME = refused(looked(None, "www.a.example", FOUND, 0.5), "www.a.example", "urn:x", "no", NOON, 0.5)
+NAME = state_after_refusal(
+    state_after_check(None, "www.a.example", FOUND, 0.5), "www.a.example", "urn:x", "no", NOON, 0.5
+)
 HOST = failure("mail-server-unusable", Scope.HOST, words="no", server="mail.example", port=25)
 FAILED = replace(no("no", retry_at=NOON), unproven=("www.a.example",))
 
 VALUES = [
     pytest.param(BUNDLE, bundle(WANTED), id="facts of a certificate"),
     pytest.param(
-        ATTEMPT, Attempt("a.example", NOON, NOON, 2, NOON + DAY, FAILED, "p"), id="failure"
+        ATTEMPT,
+        RememberedFailure("a.example", NOON, NOON, 2, NOON + DAY, FAILED, "p"),
+        id="failure",
     ),
     pytest.param(PAGE, Page("a.example", (NAME,)), id="names"),
-    pytest.param(ENTRIES, (Entry(NOON, ("a.example",), Kind.FAILED, renewal=True),), id="ledger"),
     pytest.param(
-        outbox.TOLD, Told("it@a.example", "2026-11-20", items={"k": Item("m", "d")}), id="told"
+        ENTRIES, (QuotaEntry(NOON, ("a.example",), QuotaKind.FAILED, renewal=True),), id="ledger"
     ),
-    pytest.param(outbox.WAITING, outbox.Waiting(plain(), NOON, 2, NOON + DAY), id="mail"),
-    pytest.param(outbox.TROUBLE, outbox.Trouble(2, NOON, HOST), id="trouble"),
-    pytest.param(UNUSABLE, Unusable("m", NOON, FAILED), id="files"),
+    pytest.param(
+        outbox.TOLD,
+        ToldAlerts("it@a.example", "2026-11-20", items={"k": Item("m", "d")}),
+        id="told",
+    ),
+    pytest.param(outbox.WAITING, outbox.QueuedMail(plain(), NOON, 2, NOON + DAY), id="mail"),
+    pytest.param(outbox.TROUBLE, outbox.DeliveryFailure(2, NOON, HOST), id="trouble"),
+    pytest.param(UNUSABLE, StoredFileFailure("m", NOON, FAILED), id="files"),
     pytest.param(RUNS, (Ran("10", "deploy", NOON, 0.5, HOST, "gone"),), id="hooks"),
-    pytest.param(KEPT, Kept("ours", "_acme-challenge.a.example", "v", NOON), id="record"),
+    pytest.param(KEPT, StoredRecord("ours", "_acme-challenge.a.example", "v", NOON), id="record"),
 ]
 
 
@@ -173,5 +187,5 @@ def test_a_moment_of_another_zone_is_written_as_it_is() -> None:
 
 
 def test_known_names_take_little_room() -> None:
-    known = Known("www.a.example", NOON)
+    known = NameState("www.a.example", NOON)
     assert len(PAGE.written(Page("a.example", (known,)))) < 120

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from proxygen.names.causes import cause
-from proxygen.names.findings import sentence
-from proxygen.names.states import Evidence, Finding, Known, looked
+from proxygen.names.findings import finding_sentence
+from proxygen.names.states import Evidence, Finding, NameState, state_after_check
 from proxygen.stores import VERSION_KEY
 from proxygen.stores.filesystem import FileStore
-from proxygen.stores.forward import Forward, brought_forward
-from proxygen.stores.names import NameBook
+from proxygen.stores.forward import Forward, values_forward
+from proxygen.stores.names import NameStore
 from tests.certificates import NOON
 from tests.standins import MemoryStore
 
@@ -42,12 +42,12 @@ def evidence(*findings: Finding, hours: int = 0) -> Evidence:
 
 
 @pytest.fixture
-def names() -> dict[str, Known]:
+def names() -> dict[str, NameState]:
     """What the newest reads of it."""
-    return dict(NameBook(Forward(former())).of(OWNER))
+    return dict(NameStore(Forward(former())).of(OWNER))
 
 
-def test_since_when_and_how_often_are_kept(names: dict[str, Known]) -> None:
+def test_since_when_and_how_often_are_kept(names: dict[str, NameState]) -> None:
     old = {each["name"]: each for each in json.loads(KEPT.read_bytes())["names"]}
     assert names.keys() == old.keys() == {WAITING, REFUSED, BOTH, PROXIED}
     for name, known in names.items():
@@ -61,30 +61,30 @@ def test_since_when_and_how_often_are_kept(names: dict[str, Known]) -> None:
     assert (names[WAITING].looks, names[WAITING].bad_since) == (2, NOON)
 
 
-def test_a_former_sentence_is_told_as_it_was_said(names: dict[str, Known]) -> None:
+def test_a_former_sentence_is_told_as_it_was_said(names: dict[str, NameState]) -> None:
     found = names[WAITING].evidence
     assert found
     elsewhere, differing = found.findings
-    assert sentence(elsewhere) == (
+    assert finding_sentence(elsewhere) == (
         f"the A record {FOUND} points to another server"
         " (after a redirect to http://x/: connection refused)"
     )
-    assert sentence(differing) == (
+    assert finding_sentence(differing) == (
         "the name servers of a.example give different answers (ns1: 192.0.2.1; ns2: nothing)"
     )
     assert dict(elsewhere.facts) == {"type": "A", "address": FOUND}
 
 
-def test_the_next_check_tells_it_by_codes_and_counts_on(names: dict[str, Known]) -> None:
+def test_the_next_check_tells_it_by_codes_and_counts_on(names: dict[str, NameState]) -> None:
     why = cause("redirected", cause("refused"), place="http://x/")
     found = Finding("elsewhere", (("type", "A"), ("address", FOUND)), because=(why,))
-    known = looked(names[WAITING], WAITING, evidence(found, hours=1), 0.0)
-    assert (known.looks, known.bad_since, known.trouble) == (3, NOON, found)
+    known = state_after_check(names[WAITING], WAITING, evidence(found, hours=1), 0.0)
+    assert (known.looks, known.bad_since, known.obstacle) == (3, NOON, found)
 
 
 @pytest.mark.parametrize("name", [REFUSED, PROXIED])
 def test_the_same_found_again_is_no_change_after_a_refusal(
-    names: dict[str, Known], name: str
+    names: dict[str, NameState], name: str
 ) -> None:
     proxied = Finding("through-proxy", (("address", FOUND),), False)
     why = (cause("no-answer", seconds="10"),)
@@ -97,33 +97,35 @@ def test_the_same_found_again_is_no_change_after_a_refusal(
     assert refusal.is_outdated(evidence())
 
 
-def test_a_refusal_of_a_name_in_trouble_holds_until_the_next_look(names: dict[str, Known]) -> None:
+def test_a_refusal_of_a_name_in_trouble_holds_until_the_next_check(
+    names: dict[str, NameState],
+) -> None:
     """What was in trouble is told by codes then, which is nothing else found, or it was mended."""
     refusal, found = names[BOTH].refusal, names[BOTH].evidence
     assert refusal
     assert refusal.holds(found, NOON)
     assert not refusal.is_outdated(evidence(Finding("elsewhere", (("type", "A"),))))
     due = names[BOTH].look_at
-    still = looked(names[BOTH], BOTH, replace(found or evidence(), at=due), 0.0)
-    mended = looked(names[BOTH], BOTH, replace(evidence(), at=due), 0.0)
+    still = state_after_check(names[BOTH], BOTH, replace(found or evidence(), at=due), 0.0)
+    mended = state_after_check(names[BOTH], BOTH, replace(evidence(), at=due), 0.0)
     assert (still.is_ready(due), mended.is_ready(due)) == (False, True)
 
 
-def test_a_refusal_that_ends_before_the_next_look_ends_then() -> None:
+def test_a_refusal_that_ends_before_the_next_check_ends_then() -> None:
     page = json.loads(KEPT.read_bytes())
     (both,) = (each for each in page["names"] if each["name"] == BOTH)
     both["look_at"] = "2026-11-21 12:00:00+00:00"
-    refusal = NameBook(Forward(former(json.dumps(page).encode()))).of(OWNER)[BOTH].refusal
+    refusal = NameStore(Forward(former(json.dumps(page).encode()))).of(OWNER)[BOTH].refusal
     assert refusal
     assert str(refusal.again) == both["refusal"]["again"]
 
 
 def test_it_is_brought_forward_once() -> None:
     store = former()
-    store.put_all(brought_forward(store, b"3"))
+    store.put_all(values_forward(store, b"3"))
     first = dict(store.values)
     assert b'"words"' in (first[f"names/{OWNER}"] or b"")
-    store.put_all(brought_forward(store, b"3"))
+    store.put_all(values_forward(store, b"3"))
     assert store.values == first
 
 
@@ -137,14 +139,14 @@ def test_it_is_brought_forward_once() -> None:
     ids=range(10),
 )
 def test_what_is_damaged_is_left_as_it_is(damage: bytes) -> None:
-    values = brought_forward(former(damage), b"3")
+    values = values_forward(former(damage), b"3")
     assert f"names/{OWNER}" not in values
-    assert not NameBook(Forward(former(damage))).all()
+    assert not NameStore(Forward(former(damage))).all()
 
 
 def test_a_run_that_writes_brings_the_names_forward(tmp_path: Path) -> None:
     store = FileStore(tmp_path)
     store.put_all(former().values)
-    NameBook(Forward(store)).note(OWNER, [looked(None, HOST, Evidence(NOON), 0.0)])
-    assert len(NameBook(FileStore(tmp_path)).of(OWNER)) == 5
-    assert NameBook(FileStore(tmp_path)).of(OWNER)[WAITING].looks == 2
+    NameStore(Forward(store)).note(OWNER, [state_after_check(None, HOST, Evidence(NOON), 0.0)])
+    assert len(NameStore(FileStore(tmp_path)).of(OWNER)) == 5
+    assert NameStore(FileStore(tmp_path)).of(OWNER)[WAITING].looks == 2

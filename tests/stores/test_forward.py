@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from proxygen.apply.hooks import runs
+from proxygen.apply.hooks import last_runs
 from proxygen.failure import Scope, failure, not_obtained
 from proxygen.stores import VERSION, VERSION_KEY
 from proxygen.stores.bundles import Bundles
 from proxygen.stores.filesystem import FileStore
-from proxygen.stores.forward import Forward, brought_forward
-from proxygen.stores.keyspace import own, shared
-from proxygen.stores.outbox import Letterbox
+from proxygen.stores.forward import Forward, values_forward
+from proxygen.stores.keyspace import own_part, shared_part
+from proxygen.stores.outbox import Outbox
 from tests.standins import MemoryStore
 from tests.stores.killing import killed
 
@@ -62,7 +62,7 @@ def old(root: Path) -> FileStore:
 
 def parts(store: Forward) -> tuple[dict[str, bytes | None], dict[str, bytes | None]]:
     """Return what is shared and what is the host's own, by listing it."""
-    whole, mine = shared(store), own(store)
+    whole, mine = shared_part(store), own_part(store)
     return (
         {key: whole.get(key) for kind in WHOSE for key in whole.keys(kind)},
         {key: mine.get(key) for kind in ("former", "hooks") for key in mine.keys(kind)},
@@ -78,14 +78,14 @@ def files_in(root: Path) -> dict[str, bytes]:
 def test_who_reads_finds_all_in_its_new_place_and_changes_nothing(tmp_path: Path) -> None:
     store = Forward(old(tmp_path))
     assert parts(store) == (SHARED, OWN)
-    assert list(own(store).stamps("hooks")) == [key for key in OWN if key.startswith("hooks")]
-    assert (own(store).has("hooks/since"), store.has("hooks/since")) == (True, False)
+    assert list(own_part(store).stamps("hooks")) == [key for key in OWN if key.startswith("hooks")]
+    assert (own_part(store).has("hooks/since"), store.has("hooks/since")) == (True, False)
     assert files_in(tmp_path) == OLD
 
 
 def test_the_first_who_writes_brings_it_forward(tmp_path: Path) -> None:
     store = Forward(old(tmp_path))
-    own(store).put("hooks/since", b"more")
+    own_part(store).put("hooks/since", b"more")
     new = {f"host/{key}": value for key, value in OWN.items()} | {"host/hooks/since": b"more"}
     assert files_in(tmp_path) == {**SHARED, **new, "version": b"%d\n" % VERSION}
     assert not Forward(FileStore(tmp_path)).is_behind
@@ -110,10 +110,10 @@ def test_killed_before_each_change_it_is_of_one_version_or_the_other(tmp_path: P
 
 def test_what_another_process_does_to_it_counts(tmp_path: Path) -> None:
     ours, theirs = Forward(old(tmp_path)), Forward(FileStore(tmp_path))
-    shared(theirs).put_all({"orders/a.example": None, "orders/b.example": b"begun"})
-    own(theirs).delete("hooks/since")
-    assert own(ours).get("hooks/since") is None
-    assert list(shared(ours).keys("orders")) == ["orders/b.example"]
+    shared_part(theirs).put_all({"orders/a.example": None, "orders/b.example": b"begun"})
+    own_part(theirs).delete("hooks/since")
+    assert own_part(ours).get("hooks/since") is None
+    assert list(shared_part(ours).keys("orders")) == ["orders/b.example"]
     ours.bring()
     assert parts(ours) == parts(theirs)
 
@@ -133,12 +133,12 @@ def test_it_is_read_once_to_be_brought_forward_and_not_before(
     store = Forward(FileStore(tmp_path))
     assert not read.count("certificates/a.example")
     store.bring()
-    assert own(store).get("hooks/since")
+    assert own_part(store).get("hooks/since")
     assert read.count("certificates/a.example") == 1
     read.clear()
     only_read = Forward(old(tmp_path / "other"))
     for _ in range(3):
-        assert list(shared(only_read).keys("certificates"))
+        assert list(shared_part(only_read).keys("certificates"))
     assert read.count("certificates/a.example") == 1
 
 
@@ -154,18 +154,22 @@ def test_an_empty_store_is_of_the_newest_version_once_something_is_there(tmp_pat
 def test_steps_find_nothing_to_do_in_a_store_that_lost_its_version(noted: bytes | None) -> None:
     store = MemoryStore()
     store.put_all({**SHARED, **{f"host/{key}": value for key, value in OWN.items()}})
-    assert brought_forward(store, noted) == {VERSION_KEY: b"%d\n" % VERSION}
+    assert values_forward(store, noted) == {VERSION_KEY: b"%d\n" % VERSION}
 
 
 def test_each_kind_is_in_one_part(tmp_path: Path) -> None:
     store = Forward(FileStore(tmp_path))
-    for part, kind in ((shared(store), "hooks"), (shared(store), "host"), (own(store), "orders")):
+    for part, kind in (
+        (shared_part(store), "hooks"),
+        (shared_part(store), "host"),
+        (own_part(store), "orders"),
+    ):
         with pytest.raises(ValueError, match="not a key"):
             part.put(f"{kind}/a.example", b"")
         with pytest.raises(ValueError, match="not a key"):
             list(part.keys(kind))
-    shared(store).put("orders/a.example", b"1")
-    own(store).put("hooks/runs/a.example", b"2")
+    shared_part(store).put("orders/a.example", b"1")
+    own_part(store).put("hooks/runs/a.example", b"2")
     assert files_in(tmp_path).keys() == {"orders/a.example", "host/hooks/runs/a.example", "version"}
 
 
@@ -181,19 +185,19 @@ def test_a_failure_that_was_noted_in_sentences_is_known_by_a_code(tmp_path: Path
         }
     )
     bundles = Bundles(Forward(store))
-    found = bundles.attempts()
+    found = bundles.failures()
     assert [*found] == ["a.example"]
     assert (found["a.example"].count, found["a.example"].purpose) == (2, "p")
     assert found["a.example"].failure == not_obtained(
         "noted-before", words="the authority refused it\nNXDOMAIN", problem="urn:dns"
     )
     assert found["a.example"].failure.what.endswith(": the authority refused it")
-    trouble = bundles.held("troubles")["https://ca/dir"]
+    trouble = bundles.failures_below("troubles")["https://ca/dir"]
     assert trouble.failure.everybody
     Forward(store).bring()
     assert store.get("unusable/c.example") is None
     assert store.get("attempts/b.example") == b"{damaged"
-    assert Bundles(Forward(store)).attempts() == found
+    assert Bundles(Forward(store)).failures() == found
 
 
 def test_words_that_were_noted_with_a_secret_are_brought_without() -> None:
@@ -205,7 +209,7 @@ def test_words_that_were_noted_with_a_secret_are_brought_without() -> None:
     store.put_all(
         {"attempts/a.example": attempt, "host/hooks/runs/a.example": run, VERSION_KEY: b"3"}
     )
-    assert not [each for each in brought_forward(store, b"3").values() if secret in (each or b"")]
+    assert not [each for each in values_forward(store, b"3").values() if secret in (each or b"")]
 
 
 RAN = {"hook": "10", "event": "deploy", "at": "2026-11-20 12:00:00+00:00", "seconds": 0.5}
@@ -230,10 +234,10 @@ def test_sentences_of_a_store_of_version_3_become_words_of_a_failure() -> None:
         }
     )
     forward = Forward(store)
-    failed, well = runs(own(forward), "a.example")
+    failed, well = last_runs(own_part(forward), "a.example")
     assert failed.failure == failure("noted-before", Scope.HOST, words="exited with status 3")
     assert (failed.words, well.failure) == ("gone", None)
-    assert runs(own(forward), "b.example") == ()
-    trouble = Letterbox(shared(forward)).trouble()
+    assert last_runs(own_part(forward), "b.example") == ()
+    trouble = Outbox(shared_part(forward)).delivery_failure()
     assert trouble is not None
     assert (trouble.count, trouble.failure.words) == (2, "cannot be used")

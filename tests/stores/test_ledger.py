@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from proxygen.plan.quota import Entry, Kind
+from proxygen.plan.quota import QuotaEntry, QuotaKind
 from proxygen.stores.filesystem import FileStore
 from proxygen.stores.ledger import PORTION, Ledger
 from tests.certificates import DAY, NOON
@@ -17,10 +17,10 @@ from tests.standins import MemoryStore
 HOUR = timedelta(hours=1)
 
 
-def entry(at: timedelta, *, failed: bool = False) -> Entry:
+def entry(at: timedelta, *, failed: bool = False) -> QuotaEntry:
     """Return an entry that long ago."""
-    kind = Kind.FAILED if failed else Kind.ORDERED
-    return Entry(NOON - at, ("a.example", "b.example"), kind)
+    kind = QuotaKind.FAILED if failed else QuotaKind.ORDERED
+    return QuotaEntry(NOON - at, ("a.example", "b.example"), kind)
 
 
 def test_what_was_noted_is_there_again_after_a_restart() -> None:

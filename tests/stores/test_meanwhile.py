@@ -19,12 +19,12 @@ from proxygen.issuers.acme_kept import (
     thumbprint,
 )
 from proxygen.model.certificate import KeyAndChain
-from proxygen.plan.quota import Entry
-from proxygen.solvers.dns01_records import GIVEN_UP, KeptRecords, Record
+from proxygen.plan.quota import QuotaEntry
+from proxygen.solvers.dns01_records import GIVEN_UP, KeptRecords, TxtRecord
 from proxygen.stores.bundles import Bundles, order_key, secret_key
 from proxygen.stores.file_failures import Failures
 from proxygen.stores.ledger import Ledger
-from proxygen.stores.outbox import Letterbox
+from proxygen.stores.outbox import Outbox
 from tests.certificates import DAY, NOON
 from tests.failures import no
 from tests.models import bundle, site
@@ -151,7 +151,7 @@ def test_of_two_bundles_that_are_saved_at_once_no_key_is_left_behind(store: Mean
 
 
 def test_what_is_noted_while_entries_are_set_right_is_not_lost(store: Meanwhile) -> None:
-    ahead = Entry(NOON + 300 * DAY, ("a.example",))
+    ahead = QuotaEntry(NOON + 300 * DAY, ("a.example",))
     Ledger(store, CA).note(ahead)
     store.other = lambda it: Ledger(it, CA).note(replace(ahead, names=("b.example",)))
     Ledger(store, CA).set_right(NOON)
@@ -163,16 +163,16 @@ def test_what_is_noted_while_entries_are_set_right_is_not_lost(store: Meanwhile)
 
 
 def test_new_terms_of_another_authority_are_kept_beside_ours(store: Meanwhile) -> None:
-    store.other = lambda it: Letterbox(it).change_terms(lambda kept: kept | {OTHER_CA: "theirs"})
-    Letterbox(store).change_terms(lambda kept: kept | {CA: "ours"})
-    assert Letterbox(store).terms() == {CA: "ours", OTHER_CA: "theirs"}
+    store.other = lambda it: Outbox(it).change_terms(lambda kept: kept | {OTHER_CA: "theirs"})
+    Outbox(store).change_terms(lambda kept: kept | {CA: "ours"})
+    assert Outbox(store).terms() == {CA: "ours", OTHER_CA: "theirs"}
 
 
 # Records of dns-01
 
 
 def test_a_record_that_is_written_again_is_not_forgotten_as_an_old_one(store: Meanwhile) -> None:
-    record = Record("ours", "_acme-challenge.a.example", "value")
+    record = TxtRecord("ours", "_acme-challenge.a.example", "value")
     later = NOON + GIVEN_UP + timedelta(days=1)
     KeptRecords(store).put(record, NOON)
     store.other = lambda it: KeptRecords(it).put(record, later)

@@ -286,7 +286,7 @@ def test_what_a_killed_run_began_is_settled_without_writing_anything_else(tmp_pa
     FileStore(tmp_path).settle()
     assert not list(tmp_path.iterdir())
     FileStore(tmp_path).put_all(BEFORE)
-    (tmp_path / JOURNAL).write_bytes(journal.written(CHANGE))
+    (tmp_path / JOURNAL).write_bytes(journal.encode_journal(CHANGE))
     FileStore(tmp_path).settle()
     assert values_in_places(tmp_path) == AFTER
 
@@ -308,7 +308,7 @@ def test_what_cannot_be_put_in_its_place_after_all_counts_and_is_put_there_later
 ) -> None:
     store = FileStore(tmp_path)
     store.put_all(BEFORE)
-    (tmp_path / JOURNAL).write_bytes(journal.written(CHANGE))
+    (tmp_path / JOURNAL).write_bytes(journal.encode_journal(CHANGE))
     (tmp_path / "d/e").mkdir(parents=True)  # somebody made a folder there
     assert values_of_journal(store) == AFTER
     with pytest.raises(IsADirectoryError, match="d/e"):
@@ -341,7 +341,7 @@ def test_a_damaged_journal_counts_for_nothing(
 ) -> None:
     store = FileStore(tmp_path)
     store.put_all(BEFORE)
-    (tmp_path / JOURNAL).write_bytes(damage(journal.written(CHANGE)))
+    (tmp_path / JOURNAL).write_bytes(damage(journal.encode_journal(CHANGE)))
     assert values_of(store) == BEFORE
     store.put("g", b"")
     assert values_in_places(tmp_path) == {**BEFORE, "g": b""}

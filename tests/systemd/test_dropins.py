@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from proxygen.systemd.dropins import HEAD, beside, drop_in
+from proxygen.systemd.dropins import HEAD, drop_in, dropin_path
 
 PACKAGED = """\
 # a comment = none
@@ -74,4 +74,4 @@ def test_there_is_none_where_the_unit_does(old: str, new: str) -> None:
 
 
 def test_its_place_is_beside_the_unit() -> None:
-    assert beside("proxygen.service") == "proxygen.service.d/proxygen.conf"
+    assert dropin_path("proxygen.service") == "proxygen.service.d/proxygen.conf"

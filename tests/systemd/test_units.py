@@ -18,7 +18,7 @@ from proxygen.systemd.units import (
     TIMER,
     Surroundings,
     command,
-    quoted,
+    quote_word,
     units,
 )
 
@@ -48,7 +48,7 @@ HERE = Surroundings(
     ],
 )
 def test_a_word_is_quoted(word: str, written: str) -> None:
-    assert quoted(word) == written
+    assert quote_word(word) == written
 
 
 def test_a_dollar_is_no_variable_in_an_argument() -> None:

@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from proxygen.terminal import bar
-from proxygen.terminal.bar import CLEAR, Bar, lasting
+from proxygen.terminal.bar import CLEAR, Bar, duration_words
 
 
 class Clock:
@@ -126,4 +126,4 @@ def test_where_nobody_listens_any_more_the_work_goes_on(clock: Clock) -> None:
     [(0.2, "0 s"), (119, "119 s"), (120, "2 min"), (7199, "119 min"), (7200, "2 h"), (2e5, "2 d")],
 )
 def test_how_long_a_time_is(seconds: float, words: str) -> None:
-    assert lasting(seconds) == words
+    assert duration_words(seconds) == words

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from proxygen.stores.filesystem import FileStore
-from proxygen.stores.names import NameBook
+from proxygen.stores.names import NameStore
 from tests.known_names import LATE, TEXT, A, waiting
 from tests.terminal.on_terminal import on_terminal
 
@@ -79,7 +79,7 @@ def waits(tmp_path: Path) -> Path:
     """Return a root with a name that is not ready."""
     (tmp_path / "etc/proxygen").mkdir(parents=True)
     (tmp_path / "etc/proxygen/proxygen.yaml").write_text(TEXT + "services: {}\n")
-    NameBook(FileStore(tmp_path / "var/lib/proxygen/store")).note(A, [waiting()])
+    NameStore(FileStore(tmp_path / "var/lib/proxygen/store")).note(A, [waiting()])
     return tmp_path
 
 

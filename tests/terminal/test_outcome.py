@@ -9,7 +9,7 @@ import pytest
 from proxygen.apply.outcome import Outcome
 from proxygen.errors import Coded, IssueFailed
 from proxygen.failure import RefusedName, Scope, not_obtained
-from proxygen.terminal.outcome import summary
+from proxygen.terminal.outcome import print_summary
 from tests.failures import not_issued, unserved
 from tests.known_names import URN, refused, waiting
 from tests.reports.test_by_cause import host, states, waits
@@ -19,7 +19,7 @@ def printed(
     outcome: Outcome, capsys: pytest.CaptureFixture[str], *, verbose: bool = False
 ) -> tuple[list[str], list[str]]:
     """Return the lines on standard output, and on standard error."""
-    summary(outcome, verbose=verbose)
+    print_summary(outcome, verbose=verbose)
     shown = capsys.readouterr()
     return shown.out.splitlines(), shown.err.splitlines()
 

@@ -6,8 +6,8 @@ import pytest
 
 from proxygen.apply.outcome import FAILED, NOT_READY
 from proxygen.errors import Coded
-from proxygen.terminal.printing import echo, said
-from proxygen.terminal.progress import MANY, Lines
+from proxygen.terminal.printing import print_text, readable_text
+from proxygen.terminal.progress import MANY, StepLines
 
 URL = "http://www.a.example/.well-known/acme-challenge/aB3-_x"
 
@@ -31,15 +31,15 @@ URL = "http://www.a.example/.well-known/acme-challenge/aB3-_x"
     ],
 )
 def test_of_the_url_of_a_challenge_the_host_is_told(words: str, shown: str) -> None:
-    assert said(words) == shown
+    assert readable_text(words) == shown
 
 
 def test_what_moves_a_terminal_is_escaped() -> None:
-    assert said("\x1b[31mred") == "\\x1b[31mred"
+    assert readable_text("\x1b[31mred") == "\\x1b[31mred"
 
 
 def test_what_fails_is_told_in_the_end_alone(capsys: pytest.CaptureFixture[str]) -> None:
-    lines = Lines(verbose=True)
+    lines = StepLines(verbose=True)
     lines.say(Coded("failed: issue the certificate of a.example: no", FAILED, "a.example"))
     lines.say(Coded("waiting for DNS: a.example: no", NOT_READY, "a.example"))
     lines.say("reload nginx")
@@ -49,7 +49,7 @@ def test_what_fails_is_told_in_the_end_alone(capsys: pytest.CaptureFixture[str])
 
 @pytest.mark.parametrize("verbose", [False, True])
 def test_very_many_steps_are_counted(capsys: pytest.CaptureFixture[str], verbose: bool) -> None:
-    lines = Lines(verbose)
+    lines = StepLines(verbose)
     for number in range(1000):
         lines.say(Coded(f"issue the certificate of d{number}.example", "issue"))
     lines.say("reload nginx")
@@ -68,4 +68,4 @@ def test_who_does_not_listen_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> N
         raise BrokenPipeError
 
     monkeypatch.setattr("click.echo", gone)
-    echo("nobody hears it")
+    print_text("nobody hears it")

@@ -8,9 +8,9 @@ from datetime import timedelta, timezone
 import pytest
 
 from proxygen.model.certificate import GLOBAL
-from proxygen.names.states import Known
-from proxygen.texts.alerts import Seen, Wrong, alerts
-from proxygen.texts.digests import Item, Told, telling
+from proxygen.names.states import NameState
+from proxygen.texts.alerts import RoundResult, WrongModel, alerts
+from proxygen.texts.digests import Item, ToldAlerts, plan_mails
 from tests.certificates import DAY, NOON
 from tests.failures import unserved
 from tests.known_names import by_name, moved
@@ -20,17 +20,17 @@ from tests.mails import (
     HOUR,
     SITE,
     TEXT,
-    attempt,
     digests,
     ending,
-    seen,
+    remembered_failure,
+    round_result,
     service,
 )
 from tests.models import bundle, bundles, site
 
 ADMIN, CONTACT = "hostmaster@example.net", "it@customer-a.example"
-FAILING = seen(ending(a=4 * DAY), attempt())
-FINE = seen()
+FAILING = round_result(ending(a=4 * DAY), remembered_failure())
+FINE = round_result()
 
 
 def subjects(found, who: str = ADMIN) -> list[str]:
@@ -43,13 +43,13 @@ def good(found, who: str = ADMIN) -> list[str]:
     return [each.key for each in found[who].solved] if who in found else []
 
 
-def after(found) -> dict[str, Told]:
+def after(found) -> dict[str, ToldAlerts]:
     """Return what is known to have been told once all is delivered."""
     return {who: each.then for who, each in found.items()}
 
 
 def test_nothing_to_tell_is_nobody_told() -> None:
-    found = telling(SITE, FINE, alerts(SITE, FINE, NOON), {}, NOON)
+    found = plan_mails(SITE, FINE, alerts(SITE, FINE, NOON), {}, NOON)
     assert (found.digests, found.gone, found.later, found.nobody) == ((), (), None, ())
 
 
@@ -62,25 +62,25 @@ def test_the_global_contact_and_the_domains_own_are_told_each_in_their_language(
 
 
 def test_the_global_certificate_is_told_to_the_global_contact_alone() -> None:
-    assert digests(seen(ending(**{GLOBAL: DAY}))).keys() == {ADMIN}
+    assert digests(round_result(ending(**{GLOBAL: DAY}))).keys() == {ADMIN}
 
 
 def test_a_contact_is_told_of_its_own_domains_alone() -> None:
-    found = digests(seen(ending(a=DAY, b=DAY, c=DAY)))
+    found = digests(round_result(ending(a=DAY, b=DAY, c=DAY)))
     assert subjects(found, CONTACT) == ["certificate:customer-a.example"]
     assert len(found[ADMIN].alerts) == 3
 
 
 def test_a_contact_of_several_domains_gets_one_digest() -> None:
     both = site(TEXT.replace("info@customer-b.example", "IT@customer-a.example"))
-    found = digests(seen(ending(both, a=DAY, b=DAY)), of=both)
+    found = digests(round_result(ending(both, a=DAY, b=DAY)), of=both)
     assert len(found[CONTACT].alerts) == 2
     assert found.keys() == {ADMIN, CONTACT}
 
 
 def test_who_is_the_global_contact_as_well_is_told_once_in_the_global_language() -> None:
     same = site(TEXT.replace("it@customer-a.example", "HostMaster@example.net"))
-    found = digests(seen(ending(same, a=DAY)), of=same)
+    found = digests(round_result(ending(same, a=DAY)), of=same)
     assert found.keys() == {ADMIN}
     reader = found[ADMIN].reader
     assert (reader.language, reader.operator) == ("en", True)
@@ -97,17 +97,17 @@ def test_a_day_is_one_of_the_hosts_own_time() -> None:
     east = NOON.astimezone(timezone(timedelta(hours=11)))  # 23:00 there
     told = after(digests(FAILING, now=east))
     assert digests(FAILING, told, east + HOUR).keys() == {ADMIN, CONTACT}
-    found = telling(SITE, FAILING, alerts(SITE, FAILING, east), told, east)
+    found = plan_mails(SITE, FAILING, alerts(SITE, FAILING, east), told, east)
     assert found.later == east + HOUR
 
 
 def test_a_missing_certificate_is_told_weekly_and_when_it_is_there() -> None:
     issued = {key: each for key, each in bundles(SITE).items() if key != "customer-a.example"}
-    told: dict[str, Told] = {}
+    told: dict[str, ToldAlerts] = {}
     days = []
     for day in range(15):
-        failed = attempt(at=NOON + day * DAY, again=NOON + (day + 1) * DAY)
-        found = digests(seen(issued, failed), told, NOON + day * DAY)
+        failed = remembered_failure(at=NOON + day * DAY, again=NOON + (day + 1) * DAY)
+        found = digests(round_result(issued, failed), told, NOON + day * DAY)
         told |= after(found)
         days += [day] * len(found)
     assert days == [0, 0, 7, 7, 14, 14]
@@ -117,7 +117,7 @@ def test_a_missing_certificate_is_told_weekly_and_when_it_is_there() -> None:
 
 def test_a_missing_certificate_that_came_and_is_near_its_end_is_news() -> None:
     issued = {key: each for key, each in bundles(SITE).items() if key != "customer-a.example"}
-    told = after(digests(seen(issued, attempt())))
+    told = after(digests(round_result(issued, remembered_failure())))
     found = digests(FAILING, told, NOON + DAY)
     assert [each.kind for each in found[ADMIN].alerts] == ["renewal"]
 
@@ -125,14 +125,16 @@ def test_a_missing_certificate_that_came_and_is_near_its_end_is_news() -> None:
 @pytest.mark.parametrize("day", ["2027-01-01", "nonsense"])
 def test_a_record_with_a_day_that_cannot_be_keeps_nothing_from_being_told(day: str) -> None:
     issued = {key: each for key, each in bundles(SITE).items() if key != "customer-a.example"}
-    found = digests(seen(issued, attempt()))
+    found = digests(round_result(issued, remembered_failure()))
     items = {"certificate:customer-a.example": Item("missing", day)}
     told = {who: replace(each, day="", items=items) for who, each in after(found).items()}
-    assert subjects(digests(seen(issued, attempt()), told)) == [*items]
+    assert subjects(digests(round_result(issued, remembered_failure()), told)) == [*items]
 
 
 def test_a_message_that_was_given_up_was_not_told() -> None:
-    new = seen(ending(a=4 * DAY), attempt(), terms={DIRECTORY: "https://ca.example/new"})
+    new = round_result(
+        ending(a=4 * DAY), remembered_failure(), terms={DIRECTORY: "https://ca.example/new"}
+    )
     given_up = {who: each.untold for who, each in digests(new).items()}
     assert digests(new, given_up, NOON + HOUR) == {}
     again = subjects(digests(new, given_up, NOON + DAY))
@@ -141,18 +143,18 @@ def test_a_message_that_was_given_up_was_not_told() -> None:
 
 def test_what_comes_up_after_the_days_digest_waits_for_the_next_one() -> None:
     told = after(digests(FAILING))
-    both = seen(ending(a=4 * DAY, c=4 * DAY), attempt())
+    both = round_result(ending(a=4 * DAY, c=4 * DAY), remembered_failure())
     assert digests(both, told, NOON + HOUR) == {}
     assert len(digests(both, told, NOON + 13 * HOUR)[ADMIN].alerts) == 2
 
 
 def test_a_certificate_that_ends_before_the_next_day_does_not_wait() -> None:
     told = after(digests(FAILING))
-    soon = seen(ending(a=4 * DAY, c=11 * HOUR), attempt())
+    soon = round_result(ending(a=4 * DAY, c=11 * HOUR), remembered_failure())
     assert subjects(digests(soon, told, NOON + HOUR)) == ["certificate:customer-c.example"]
 
 
-def test_an_alarm_goes_out_at_once_and_then_daily() -> None:
+def test_an_alert_goes_out_at_once_and_then_daily() -> None:
     told = after(digests(FAILING))
     alarm = replace(FAILING, observed=replace(FAILING.observed, services={"nginx": service()}))
     alarm = replace(alarm, failures=(("nginx", unserved()),))
@@ -174,17 +176,20 @@ def test_what_is_solved_is_told_once_to_those_who_were_warned() -> None:
 
 
 def test_good_news_is_told_once_a_day_and_more_of_it_waits() -> None:
-    two = seen(ending(a=4 * DAY, c=4 * DAY), attempt())
+    two = round_result(ending(a=4 * DAY, c=4 * DAY), remembered_failure())
     told = after(digests(two))
-    one = digests(seen(ending(c=4 * DAY)), told, NOON + HOUR)
+    one = digests(round_result(ending(c=4 * DAY)), told, NOON + HOUR)
     assert good(one) == ["certificate:customer-a.example"]
     told |= after(one)
     assert digests(FINE, told, NOON + 2 * HOUR) == {}
     assert good(digests(FINE, told, NOON + DAY)) == ["certificate:customer-c.example"]
 
 
-def test_an_alarm_that_comes_back_on_the_same_day_goes_out_again_with_another_identity() -> None:
-    alarm, calm = seen(services=(service(unserved=True),)), seen(services=(service(),))
+def test_an_alert_that_comes_back_on_the_same_day_goes_out_again_with_another_identity() -> None:
+    alarm, calm = (
+        round_result(services=(service(unserved=True),)),
+        round_result(services=(service(),)),
+    )
     first = digests(alarm)
     over = digests(calm, after(first), NOON + HOUR)
     again = digests(alarm, after(over), NOON + 2 * HOUR)
@@ -193,11 +198,13 @@ def test_an_alarm_that_comes_back_on_the_same_day_goes_out_again_with_another_id
 
 
 def test_a_service_that_flaps_makes_four_messages_a_day_at_most() -> None:
-    told: dict[str, Told] = {}
+    told: dict[str, ToldAlerts] = {}
     sent = 0
     for minute in range(0, 11 * 60, 10):
         found = digests(
-            seen(services=(service(unserved=minute % 20 == 0),)), told, NOON + minute * HOUR / 60
+            round_result(services=(service(unserved=minute % 20 == 0),)),
+            told,
+            NOON + minute * HOUR / 60,
         )
         sent += len(found)
         told |= after(found)
@@ -215,17 +222,17 @@ def test_the_same_is_told_with_the_same_identity_until_it_was_delivered(days: in
 def test_a_renewed_certificate_that_ends_as_well_is_not_called_solved() -> None:
     told = after(digests(FAILING))
     other = site(TEXT.replace("    certificate: acme\n", "    certificate: hook\n", 1))
-    found = digests(seen(ending(other, a=4 * DAY)), told, NOON + DAY, of=other)
+    found = digests(round_result(ending(other, a=4 * DAY)), told, NOON + DAY, of=other)
     assert good(found) == []
     assert [each.kind for each in found[ADMIN].alerts] == ["supplied"]
 
 
-def test_nothing_is_called_solved_that_could_not_be_looked_at() -> None:
-    told = after(digests(seen(ending(a=DAY), services=(service(unserved=True),))))
-    blind = seen()
+def test_nothing_is_called_solved_that_could_not_be_checked() -> None:
+    told = after(digests(round_result(ending(a=DAY), services=(service(unserved=True),))))
+    blind = round_result()
     blind = replace(blind, observed=None)
     assert digests(blind, told, NOON + DAY) == {}
-    gone = seen(ending(a=DAY), services=(service(unserved=True),))
+    gone = round_result(ending(a=DAY), services=(service(unserved=True),))
     assert gone.observed
     issued = {key: each for key, each in gone.observed.bundles.items() if "-a" not in key}
     lost = replace(gone, observed=replace(gone.observed, bundles=issued))
@@ -235,10 +242,10 @@ def test_nothing_is_called_solved_that_could_not_be_looked_at() -> None:
 def test_what_left_the_model_is_neither_told_nor_remembered() -> None:
     told = after(digests(FAILING))
     smaller = site(TEXT.replace("it@customer-a.example", "new@customer-a.example"))
-    found = telling(smaller, FINE, (), told, NOON + DAY)
+    found = plan_mails(smaller, FINE, (), told, NOON + DAY)
     assert found.gone == (CONTACT,)
     without = site(TEXT.partition("  customer-a")[0].replace("domains:\n", ""))
-    found = telling(without, seen({}), (), told, NOON + DAY)
+    found = plan_mails(without, round_result({}), (), told, NOON + DAY)
     assert sorted(found.gone) == sorted(told)
     assert found.digests == ()
 
@@ -246,34 +253,34 @@ def test_what_left_the_model_is_neither_told_nor_remembered() -> None:
 def test_a_record_is_kept_until_its_day_is_over() -> None:
     told = after(digests(FAILING))
     told |= after(digests(FINE, told, NOON + HOUR))
-    assert telling(SITE, FINE, (), told, NOON + 2 * HOUR).gone == ()
-    assert sorted(telling(SITE, FINE, (), told, NOON + DAY).gone) == sorted(told)
+    assert plan_mails(SITE, FINE, (), told, NOON + 2 * HOUR).gone == ()
+    assert sorted(plan_mails(SITE, FINE, (), told, NOON + DAY).gone) == sorted(told)
 
 
 def test_new_terms_are_a_note_once_even_if_the_process_forgets_them() -> None:
-    new = seen(terms={DIRECTORY: "https://ca.example/new"})
+    new = round_result(terms={DIRECTORY: "https://ca.example/new"})
     told = after(digests(new))
     assert told[ADMIN].items == {f"terms:{DIRECTORY}": Item("https://ca.example/new", "2026-11-20")}
     assert digests(new, told, NOON + DAY) == {}
     assert digests(FINE, told, NOON + DAY) == {}
-    newer = seen(terms={DIRECTORY: "https://ca.example/newer"})
+    newer = round_result(terms={DIRECTORY: "https://ca.example/newer"})
     assert digests(newer, told, NOON + DAY).keys() == {ADMIN}
 
 
 def test_a_model_that_is_wrong_for_a_day_is_told_until_it_is_right() -> None:
-    wrong = Wrong(NOON - DAY + HOUR, "a mistake")
-    assert digests(seen(wrong=wrong)) == {}
-    found = digests(seen(wrong=wrong), now=NOON + HOUR)
+    wrong = WrongModel(NOON - DAY + HOUR, "a mistake")
+    assert digests(round_result(wrong=wrong)) == {}
+    found = digests(round_result(wrong=wrong), now=NOON + HOUR)
     assert subjects(found) == ["model:"]
-    again = Wrong(NOON + 2 * HOUR, "another mistake")
-    assert digests(seen(wrong=again), after(found), NOON + DAY) == {}
+    again = WrongModel(NOON + 2 * HOUR, "another mistake")
+    assert digests(round_result(wrong=again), after(found), NOON + DAY) == {}
     assert good(digests(FINE, after(found), NOON + DAY)) == ["model:"]
 
 
 def test_an_alert_without_a_contact_is_nobodys() -> None:
     nobody = site(TEXT.replace("contact: hostmaster@example.net\n", ""))
-    found = seen(ending(nobody, a=DAY, c=DAY))
-    said = telling(nobody, found, alerts(nobody, found, NOON), {}, NOON)
+    found = round_result(ending(nobody, a=DAY, c=DAY))
+    said = plan_mails(nobody, found, alerts(nobody, found, NOON), {}, NOON)
     assert [each.of for each in said.nobody] == ["customer-c.example"]
     assert [each.reader.key for each in said.digests] == [CONTACT]
 
@@ -283,11 +290,11 @@ def test_an_alert_without_a_contact_is_nobodys() -> None:
     [
         pytest.param(FAILING, 12, id="daily while it lasts"),
         pytest.param(FINE, None, id="nothing holds"),
-        pytest.param(seen(terms={DIRECTORY: "x"}), None, id="a note that was told"),
+        pytest.param(round_result(terms={DIRECTORY: "x"}), None, id="a note that was told"),
     ],
 )
 def test_there_is_more_to_tell_at_midnight_while_something_holds(found, hours) -> None:
-    later = telling(SITE, found, alerts(SITE, found, NOON), {}, NOON).later
+    later = plan_mails(SITE, found, alerts(SITE, found, NOON), {}, NOON).later
     assert later == (hours and NOON + hours * HOUR)
 
 
@@ -298,11 +305,11 @@ WEBMAIL, AUTODISCOVER = f"webmail.{A}", f"autodiscover.{A}"
 NOBODYS = site(TEXT.replace("    contact: it@customer-a.example\n", ""))
 
 
-def without(*known: Known) -> Seen:
+def without(*known: NameState) -> RoundResult:
     """Return a round in which a certificate serves without some names of its owner."""
     wanted = next(each for each in SITE.certificates if each.owner == A)
     rest = bundle(replace(wanted, names=(WEBMAIL,)))
-    return seen(bundles(SITE) | {A: rest}, names={A: by_name(known)})
+    return round_result(bundles(SITE) | {A: rest}, names={A: by_name(known)})
 
 
 def test_names_are_told_to_the_domains_contact_and_to_the_operator_only_without_one() -> None:
@@ -315,8 +322,8 @@ def test_names_are_told_to_the_domains_contact_and_to_the_operator_only_without_
 
 def test_so_is_a_certificate_that_only_the_domains_dns_holds_up() -> None:
     rest = {key: each for key, each in bundles(SITE).items() if key != A}
-    assert digests(seen(rest, names={A: by_name([late(WEBMAIL)])})).keys() == {CONTACT}
-    assert digests(seen(rest, attempt())).keys() == {ADMIN, CONTACT}
+    assert digests(round_result(rest, names={A: by_name([late(WEBMAIL)])})).keys() == {CONTACT}
+    assert digests(round_result(rest, remembered_failure())).keys() == {ADMIN, CONTACT}
 
 
 def test_names_are_told_weekly_and_that_all_are_covered_once() -> None:
@@ -324,9 +331,9 @@ def test_names_are_told_weekly_and_that_all_are_covered_once() -> None:
     told = after(digests(first))
     assert digests(first, told, NOON + 6 * DAY) == {}
     assert subjects(digests(first, told, NOON + 7 * DAY), CONTACT) == [f"names:{A}"]
-    found = digests(seen(), told, NOON + DAY)
+    found = digests(round_result(), told, NOON + DAY)
     assert good(found, CONTACT) == [f"names:{A}"]
-    assert digests(seen(), after(found), NOON + 2 * DAY) == {}
+    assert digests(round_result(), after(found), NOON + 2 * DAY) == {}
 
 
 def test_a_name_that_waits_no_more_without_being_covered_is_not_called_solved() -> None:
@@ -352,13 +359,13 @@ def test_a_name_that_moved_away_is_told_once_whatever_others_do() -> None:
 def test_what_was_told_of_names_is_forgotten_with_their_owner() -> None:
     told = after(digests(without(late(AUTODISCOVER), moved(AUTODISCOVER))))
     gone = replace(SITE, domains=tuple(each for each in SITE.domains if each.key != A))
-    found = telling(gone, FINE, (), told, NOON + DAY)
+    found = plan_mails(gone, FINE, (), told, NOON + DAY)
     assert (found.digests, found.gone) == ((), (CONTACT,))
 
 
 def test_an_ended_certificate_of_a_url_that_moved_is_never_called_solved_by_that() -> None:
     book = {A: by_name([late(WEBMAIL, since=NOON - 5 * DAY)])}
-    ended = seen(ending(a=-DAY), names=book)
+    ended = round_result(ending(a=-DAY), names=book)
     told = after(digests(ended))
     assert digests(ended, told, NOON + DAY) == {}
     assert subjects(digests(ended, told, NOON + 7 * DAY)) == [f"certificate:{A}"]

@@ -15,15 +15,15 @@ from string import Formatter
 import pytest
 
 from proxygen.host import languages
-from proxygen.host.suffixes import registered
+from proxygen.host.suffixes import registered_domain
 from proxygen.languages.language import Language
 from proxygen.model.certificate import Bundle
 from proxygen.names.causes import cause
-from proxygen.names.states import Evidence, Finding, Known
-from proxygen.plan.records import Identity, Publishing
+from proxygen.names.states import Evidence, Finding, NameState
+from proxygen.plan.records import CaaIssuer, Publishing
 from proxygen.texts.explanations import WIDTH, explanation
-from proxygen.texts.names import named
-from proxygen.texts.remedies import NEEDED, REASONS, Telling
+from proxygen.texts.names import model_names
+from proxygen.texts.remedies import NEEDED, REASONS, NameWords
 from tests.certificates import NOON
 from tests.known_names import (
     ELSEWHERE,
@@ -44,11 +44,11 @@ from tests.known_names import (
 from tests.models import bundle, site
 
 GOLDEN = Path(__file__).parents[1] / "golden/explanations"
-CODES = languages.known()
+CODES = languages.known_codes()
 PUBLISHING = Publishing(
     ("192.0.2.1", "2001:db8::1"),
-    {SITE.acme.directory: Identity("letsencrypt.org", "https://ca.example/acct/1")},
-    registered,
+    {SITE.acme.directory: CaaIssuer("letsencrypt.org", "https://ca.example/acct/1")},
+    registered_domain,
 )
 WANTED = next(each for each in SITE.certificates if each.owner == A)
 REST = replace(WANTED, names=tuple(each for each in WANTED.names if each != LATE))
@@ -60,7 +60,7 @@ WILD = DNS.replace("bücher.example", f"'*.{A}'")
 
 
 def told(
-    known: Known | None = None,
+    known: NameState | None = None,
     code: str | Language = "en",
     *,
     of: str = TEXT,
@@ -71,7 +71,7 @@ def told(
     """Return the text about one name."""
     model = site(of)
     book = {A: {known.name: known}} if known else {}
-    every = named(model, {A: issued} if issued else {}, book, NOON)
+    every = model_names(model, {A: issued} if issued else {}, book, NOON)
     one = next(each for each in every if each.name == name)
     language = languages.load(code) if isinstance(code, str) else code
     return explanation(one, model, publishing, language, NOON)
@@ -106,7 +106,7 @@ def test_a_text_about_any_finding_is_whole(found: str, code: str) -> None:
     text = told(waiting(LATE, finding(found)), code)
     assert not re.search(r"[{}]|None|Undefined|\bState\.", text)
     assert (
-        Telling(languages.load(code), "mail.example.net").found(LATE, finding(found))[:20] in text
+        NameWords(languages.load(code), "mail.example.net").found(LATE, finding(found))[:20] in text
     )
     assert text.endswith("\n")
     longest = max(text.splitlines(), key=len)
@@ -210,7 +210,7 @@ def test_a_name_that_is_fine_says_so_and_asks_for_nothing() -> None:
     assert "needs no attention" in text
     assert "IN A" not in text
     assert "dig" not in text
-    assert "is ready for a certificate" in told(Known(LATE, NOON, Evidence(NOON)))
+    assert "is ready for a certificate" in told(NameState(LATE, NOON, Evidence(NOON)))
 
 
 def test_a_name_that_is_covered_and_could_not_be_renewed_is_told_until_when() -> None:
@@ -219,7 +219,7 @@ def test_a_name_that_is_covered_and_could_not_be_renewed_is_told_until_when() ->
     assert "198.51.100.7" in text
 
 
-def test_names_that_nobody_looks_at_are_told_as_such() -> None:
+def test_names_that_nobody_checks_are_told_as_such() -> None:
     assert "not checked before" in " ".join(told(waiting(), of=SKIPPED).split())
     text = told(name="mail.customer-b.example")
     assert "served with the certificate of mail.example.net" in " ".join(text.split())
@@ -272,7 +272,7 @@ CASES: Mapping[str, dict[str, object]] = {
 
 @pytest.mark.parametrize("code", CODES)
 @pytest.mark.parametrize("name", CASES)
-def test_a_text_is_as_it_was_looked_at(name: str, code: str) -> None:
+def test_a_text_is_as_it_was_reviewed(name: str, code: str) -> None:
     text = told(code=code, **CASES[name])  # type: ignore[arg-type]
     path = GOLDEN / f"{name}-{code}.txt"
     if os.environ.get("GOLDEN") == "update":
@@ -289,7 +289,7 @@ def everything() -> Iterator[dict[str, object]]:
         yield {"known": waiting(LATE, finding(found))}
     yield {"known": waiting(LATE, finding("acme-challenge")), "of": DNS}
     yield {"known": waiting(), "of": SKIPPED}
-    yield {"known": Known(LATE, NOON, Evidence(NOON))}
+    yield {"known": NameState(LATE, NOON, Evidence(NOON))}
     yield {"known": waiting(), "issued": bundle(WANTED)}
     yield {"known": waiting(A), "name": A, "publishing": replace(PUBLISHING, addresses=())}
     yield {"publishing": replace(PUBLISHING, addresses=("192.0.2.1",))}

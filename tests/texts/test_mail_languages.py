@@ -11,21 +11,39 @@ from typing import Any
 import pytest
 
 from proxygen.errors import NotServed, ServiceError
-from proxygen.failure import Failure, NotObtained, Scope, failure, not_obtained, refusing, told
+from proxygen.failure import (
+    Failure,
+    NotObtained,
+    Scope,
+    failure,
+    failure_words,
+    not_obtained,
+    refusal_of_name,
+)
 from proxygen.host import languages
 from proxygen.model.certificate import GLOBAL
-from proxygen.names.states import Known, Refusal
-from proxygen.texts.alerts import Seen
+from proxygen.names.states import NameState, Refusal
+from proxygen.texts.alerts import RoundResult
 from proxygen.texts.contents import content
-from proxygen.texts.mails import text
+from proxygen.texts.mails import plain_text
 from tests.certificates import DAY, NOON
 from tests.known_names import LATE
-from tests.mails import SENDER, SITE, attempt, digests, ending, seen, service, speaking, trouble
+from tests.mails import (
+    SENDER,
+    SITE,
+    authority_failure,
+    digests,
+    ending,
+    remembered_failure,
+    round_result,
+    service,
+    speaking,
+)
 from tests.texts.test_explanations import told as explained
 from tests.texts.test_mails import one_by_one, rounds
 
 ENGLISH = languages.load("en").phrases
-OTHERS = [each for each in languages.known() if each != "en"]
+OTHERS = [each for each in languages.known_codes() if each != "en"]
 CODES = sorted(
     key.split(".")[1] for key in ENGLISH if key.startswith("failure.") and key.endswith(".what")
 )
@@ -74,21 +92,23 @@ def not_issued(code: str) -> NotObtained:
     return not_obtained(code, words="W\nX", parts=(part,), **facts_of(code))
 
 
-def rounds_with(code: str) -> Iterator[Seen]:
+def rounds_with(code: str) -> Iterator[RoundResult]:
     """Yield rounds in which that failure is told of everything that it may be told of."""
-    obtained = attempt(failure=not_issued(code))
-    supplied = attempt("customer-b.example", failure=not_issued(code), purpose="")
-    yield seen(ending(a=DAY, b=DAY), obtained, supplied)
-    yield seen(ending(a=DAY, **{GLOBAL: DAY}), troubles={SITE.acme.directory: trouble()})
+    obtained = remembered_failure(failure=not_issued(code))
+    supplied = remembered_failure("customer-b.example", failure=not_issued(code), purpose="")
+    yield round_result(ending(a=DAY, b=DAY), obtained, supplied)
+    yield round_result(
+        ending(a=DAY, **{GLOBAL: DAY}), troubles={SITE.acme.directory: authority_failure()}
+    )
     error = NotServed(failed(code))
-    yield seen(services=(service(),), failures=(("nginx", error),))
+    yield round_result(services=(service(),), failures=(("nginx", error),))
     stopped = replace(service(), error=ServiceError(failed(code)))
-    yield seen(services=(stopped,))
+    yield round_result(services=(stopped,))
     if f"failure.{code}.remedy" in ENGLISH:  # as each has that tells why nothing can be stored
-        yield seen(unwritable=failed(code))
+        yield round_result(unwritable=failed(code))
 
 
-def mails(found: Seen, code: str) -> str:
+def mails(found: RoundResult, code: str) -> str:
     """Return all mails about a round in one language."""
     language = languages.load(code)
     of = speaking(SITE, code)
@@ -96,7 +116,7 @@ def mails(found: Seen, code: str) -> str:
         content(each, language, SENDER.host, SENDER.contact, NOON)
         for each in digests(found, of=of).values()
     )
-    return "\n".join(f"{each.subject}\n{text(each)}" for each in written)
+    return "\n".join(f"{each.subject}\n{plain_text(each)}" for each in written)
 
 
 @pytest.mark.parametrize("code", OTHERS)
@@ -104,7 +124,7 @@ def mails(found: Seen, code: str) -> str:
 def test_a_mail_about_any_failure_is_in_the_language_of_its_reader(of: str, code: str) -> None:
     whole = "\n".join(mails(found, code) for found in rounds_with(of))
     assert english_in(whole, code) == []
-    here = told(failed(of), languages.load(code).phrases)
+    here = failure_words(failed(of), languages.load(code).phrases)
     for each in (here.what, here.remedy):
         assert "?" not in PLACE.sub("", each.replace("Webserver?", "").replace("web ?", ""))
         assert not PLACE.search(each)
@@ -119,9 +139,9 @@ def test_a_mail_of_any_other_kind_is_in_the_language_of_its_reader(code: str) ->
 @pytest.mark.parametrize("code", OTHERS)
 @pytest.mark.parametrize("of", CODES)
 def test_a_text_to_forward_about_any_failure_is_in_one_language(of: str, code: str) -> None:
-    why = refusing(LATE, not_issued(of)).refused[0]
+    why = refusal_of_name(LATE, not_issued(of)).refused[0]
     refusal = Refusal(NOON - DAY, NOON - DAY, 1, NOON + DAY, "", why.words, why.failure)
-    known = Known(LATE, NOON + DAY, refusal=refusal)
+    known = NameState(LATE, NOON + DAY, refusal=refusal)
     assert english_in(explained(known, code), code) == []
 
 

@@ -21,11 +21,11 @@ from proxygen.host import languages
 from proxygen.languages.language import Language
 from proxygen.model.certificate import GLOBAL, Bundle
 from proxygen.model.site import Site
-from proxygen.names.states import Known
+from proxygen.names.states import NameState
 from proxygen.plan.render import Template, Templates
-from proxygen.texts.alerts import Seen, Wrong
-from proxygen.texts.digests import Told
-from proxygen.texts.mails import TEMPLATE, Letter, letter
+from proxygen.texts.alerts import RoundResult, WrongModel
+from proxygen.texts.digests import ToldAlerts
+from proxygen.texts.mails import TEMPLATE, Mail, mail_of
 from proxygen.texts.remedies import REASONS
 from tests.certificates import DAY, NOON
 from tests.failures import not_issued, unserved
@@ -39,58 +39,71 @@ from tests.mails import (
     TEMPLATE_OF_OURS,
     TEXT,
     URN,
-    attempt,
+    authority_failure,
     digests,
     ending,
     everything,
-    seen,
+    remembered_failure,
+    round_result,
     service,
     speaking,
-    trouble,
     waiting,
 )
 from tests.models import bundle, bundles, site, stand_in
 
 ADMIN, CONTACT = "hostmaster@example.net", "it@customer-a.example"
-GOLDEN = Path(__file__).parents[1] / "golden/letters"
-CODES = languages.known()
+GOLDEN = Path(__file__).parents[1] / "golden/mails"
+CODES = languages.known_codes()
 
 
-def letters(found: Seen, code: str = "en") -> dict[str, Letter]:
+def mails_by_reader(found: RoundResult, code: str = "en") -> dict[str, Mail]:
     """Return what everybody is written in one language."""
     of = speaking(SITE, code)
     return {
-        who: letter(each, languages.load(code), TEMPLATE_OF_OURS, SENDER, NOON)
+        who: mail_of(each, languages.load(code), TEMPLATE_OF_OURS, SENDER, NOON)
         for who, each in digests(found, of=of).items()
     }
 
 
-def rounds() -> Iterator[tuple[str, Seen]]:
+def rounds() -> Iterator[tuple[str, RoundResult]]:
     """Yield rounds that make use of all that can be told."""
     yield "all at once", everything()
-    yield "ended", seen(ending(a=-DAY, b=-DAY, **{GLOBAL: -DAY}), attempt())
-    yield "not tried", seen(ending(a=DAY, **{GLOBAL: HOUR}))
-    yield "at a limit", seen(ending(a=DAY), waiting=(waiting("customer-a.example", "limit"),))
-    yield "an authority away", seen(ending(a=DAY), troubles={DIRECTORY: trouble()})
+    yield "ended", round_result(ending(a=-DAY, b=-DAY, **{GLOBAL: -DAY}), remembered_failure())
+    yield "not tried", round_result(ending(a=DAY, **{GLOBAL: HOUR}))
+    yield (
+        "at a limit",
+        round_result(ending(a=DAY), waiting=(waiting("customer-a.example", "limit"),)),
+    )
+    yield (
+        "an authority away",
+        round_result(ending(a=DAY), troubles={DIRECTORY: authority_failure()}),
+    )
     for kind in (*REASONS, "unheardOf"):
-        failed = attempt(problem=f"{URN}:{kind}", count=1)
-        yield kind, seen(ending(a=DAY), failed)
-    yield "no remedy", seen(ending(a=DAY), attempt(failure=not_obtained("long-chain", count=11)))
+        failed = remembered_failure(problem=f"{URN}:{kind}", count=1)
+        yield kind, round_result(ending(a=DAY), failed)
+    yield (
+        "no remedy",
+        round_result(
+            ending(a=DAY), remembered_failure(failure=not_obtained("long-chain", count=11))
+        ),
+    )
     yield (
         "account",
-        seen(ending(a=DAY), troubles={DIRECTORY: trouble(problem=f"{URN}:unauthorized")}),
+        round_result(
+            ending(a=DAY), troubles={DIRECTORY: authority_failure(problem=f"{URN}:unauthorized")}
+        ),
     )
     error = unserved()
-    yield "unserved", seen(services=(service(),), failures=(("nginx", error),))
-    yield "set aside", replace(seen(), aside=Wrong(NOON, "b.yaml is set aside"))
-    yield "held back", replace(seen(), held=Wrong(NOON, "the removal of 9 domains"))
+    yield "unserved", round_result(services=(service(),), failures=(("nginx", error),))
+    yield "set aside", replace(round_result(), aside=WrongModel(NOON, "b.yaml is set aside"))
+    yield "held back", replace(round_result(), held=WrongModel(NOON, "the removal of 9 domains"))
     yield "never obtained", missing()
     for code in sorted(set(FINDINGS) - NOT_GRAVE):
         yield code, left_out(late(AUTODISCOVER, finding(code)))
     yield "refused", left_out(refused(AUTODISCOVER))
     yield "moved", left_out(moved(AUTODISCOVER))
-    yield "held up", held_up(WEBMAIL)
-    yield "held up, operator", held_up("post.customer-c.example")
+    yield "held up", postponed_round(WEBMAIL)
+    yield "held up, operator", postponed_round("post.customer-c.example")
 
 
 A = "customer-a.example"
@@ -98,34 +111,37 @@ WEBMAIL, AUTODISCOVER = f"webmail.{A}", f"autodiscover.{A}"
 WITH_ANOTHER = site(TEXT.replace(f"[{AUTODISCOVER}]", f"[{AUTODISCOVER}, old.{A}]"))
 
 
-def left_out(*known: Known, of: Site = SITE) -> Seen:
+def left_out(*known: NameState, of: Site = SITE) -> RoundResult:
     """Return a round in which a certificate serves without some names of its owner."""
     wanted = next(each for each in of.certificates if each.owner == A)
     rest = replace(wanted, names=(WEBMAIL,))
-    return seen(bundles(of) | {A: bundle(rest)}, names={A: by_name(known)})
+    return round_result(bundles(of) | {A: bundle(rest)}, names={A: by_name(known)})
 
 
-def held_up(host: str) -> Seen:
+def postponed_round(host: str) -> RoundResult:
     """Return a round in which the name of a URL has led elsewhere for days, near the end."""
     owner = host.partition(".")[2]
     name = owner.partition(".")[0].removeprefix("customer-")
-    return seen(ending(**{name: DAY}), names={owner: by_name([late(host)])})
+    return round_result(ending(**{name: DAY}), names={owner: by_name([late(host)])})
 
 
-def missing(of: Site = SITE) -> Seen:
+def missing(of: Site = SITE) -> RoundResult:
     """Return a round in which no certificate was ever obtained, for days."""
     stood = replace(stand_in(of), not_before=NOON - 2 * DAY)
-    tried = (attempt(), attempt("customer-b.example", problem=None, words="/etc/b.pem is empty"))
-    return seen({GLOBAL: stood}, *tried)
+    tried = (
+        remembered_failure(),
+        remembered_failure("customer-b.example", problem=None, words="/etc/b.pem is empty"),
+    )
+    return round_result({GLOBAL: stood}, *tried)
 
 
-def solved(code: str) -> dict[str, Letter]:
+def solved(code: str) -> dict[str, Mail]:
     """Return what everybody is written when all is solved."""
     told = {who: each.then for who, each in digests(everything()).items()}
     of = speaking(SITE, code)
-    found = digests(seen(services=(service(),)), told, NOON + DAY, of=of)
+    found = digests(round_result(services=(service(),)), told, NOON + DAY, of=of)
     return {
-        who: letter(each, languages.load(code), TEMPLATE_OF_OURS, SENDER, NOON)
+        who: mail_of(each, languages.load(code), TEMPLATE_OF_OURS, SENDER, NOON)
         for who, each in found.items()
     }
 
@@ -162,15 +178,17 @@ class Words(HTMLParser):
 
 @pytest.mark.parametrize("code", CODES)
 @pytest.mark.parametrize(("name", "found"), [*rounds()], ids=lambda each: str(each)[:20])
-def test_no_letter_of_any_kind_has_a_placeholder_left(name: str, found: Seen, code: str) -> None:
-    for each in letters(found, code).values():
+def test_no_mail_of_any_kind_has_a_placeholder_left(
+    name: str, found: RoundResult, code: str
+) -> None:
+    for each in mails_by_reader(found, code).values():
         for said in (each.subject, each.text, Words(each.html).text):
             assert said.strip()
             assert not re.search(r"[{}]|None|\bstub\b|Undefined", said)
 
 
 @pytest.mark.parametrize("code", CODES)
-def test_no_letter_of_good_news_has_a_placeholder_left(code: str) -> None:
+def test_no_mail_of_good_news_has_a_placeholder_left(code: str) -> None:
     found = solved(code)
     assert {each.kind for each in found.values()} == {"solved"}
     for each in found.values():
@@ -189,23 +207,27 @@ def test_every_phrase_is_of_use(code: str) -> None:
     language = Language(code, Reading(languages.load(code).phrases))
     hook = site(TEXT.replace("{file: {certificate: b.pem}}", "hook"))
     crowd = site(TEXT + domains(300))
-    rest = [seen(ending(crowd, **{f"d{n}": DAY for n in range(most)})) for most in (41, 300)]
+    rest = [
+        round_result(ending(crowd, **{f"d{n}": DAY for n in range(most)})) for most in (41, 300)
+    ]
     first = [(SITE, each) for each in (*(found for _, found in rounds()), *one_by_one())]
-    first += [(hook, seen(ending(hook, b=DAY))), *((crowd, each) for each in rest)]
+    first += [(hook, round_result(ending(hook, b=DAY))), *((crowd, each) for each in rest)]
     brought = site(TEXT.replace("certificate: acme", "certificate: hook", 1))
     first += [(brought, missing(brought))]
-    cases: list[tuple[Site, Seen, dict[str, Told]]] = [(of, now, {}) for of, now in first]
+    cases: list[tuple[Site, RoundResult, dict[str, ToldAlerts]]] = [
+        (of, now, {}) for of, now in first
+    ]
     for of, now in first:
         told = {who: each.then for who, each in digests(now, of=of).items()}
         issued = ending(of, c=DAY)
-        cases.append((of, seen(bundles(of), services=(service(),)), told))
-        cases.append((of, seen(issued, services=(service(),)), told))
+        cases.append((of, round_result(bundles(of), services=(service(),)), told))
+        cases.append((of, round_result(issued, services=(service(),)), told))
     nobodys = replace(SITE, domains=tuple(replace(each, contact=None) for each in SITE.domains))
     cases.append((nobodys, left_out(late(AUTODISCOVER)), {}))
     for of, now, told in cases:
         when = NOON + DAY if told else NOON
         for each in digests(now, told, when, of=of).values():
-            letter(each, language, TEMPLATE_OF_OURS, SENDER, when)
+            mail_of(each, language, TEMPLATE_OF_OURS, SENDER, when)
     never = {f"finding.{code}" for code in NOT_GRAVE} | {"needed.nothing"}  # no reason to write
     rest = {each for each in language.phrases if each.startswith(ELSEWHERE)}
     assert used - rest == language.phrases.keys() - never - rest
@@ -221,21 +243,25 @@ def domains(many: int) -> str:
     return "".join(lines)
 
 
-def one_by_one() -> Iterator[Seen]:
+def one_by_one() -> Iterator[RoundResult]:
     """Yield rounds in which one thing is wrong: the subject tells what."""
     whole = everything()
-    yield seen(unwritable=whole.unwritable)
-    yield seen(wrong=whole.wrong)
-    yield seen(terms=whole.terms)
-    yield seen(ending(b=DAY))
-    yield seen(ending(b=-DAY))
-    yield seen(ending(c=timedelta(minutes=10)))
-    yield seen(ending(c=HOUR))
-    yield seen(ending(b=DAY), failures=(("customer-b.example", not_issued("not readable")),))
-    yield seen(ending(a=DAY), troubles={DIRECTORY: trouble(count=1)})
-    yield seen(without(GLOBAL), attempt(GLOBAL))
-    yield seen(without(GLOBAL) | {GLOBAL: replace(stand_in(SITE), not_before=NOON - 2 * DAY)})
-    yield seen(without("customer-a.example"), attempt())
+    yield round_result(unwritable=whole.unwritable)
+    yield round_result(wrong=whole.wrong)
+    yield round_result(terms=whole.terms)
+    yield round_result(ending(b=DAY))
+    yield round_result(ending(b=-DAY))
+    yield round_result(ending(c=timedelta(minutes=10)))
+    yield round_result(ending(c=HOUR))
+    yield round_result(
+        ending(b=DAY), failures=(("customer-b.example", not_issued("not readable")),)
+    )
+    yield round_result(ending(a=DAY), troubles={DIRECTORY: authority_failure(count=1)})
+    yield round_result(without(GLOBAL), remembered_failure(GLOBAL))
+    yield round_result(
+        without(GLOBAL) | {GLOBAL: replace(stand_in(SITE), not_before=NOON - 2 * DAY)}
+    )
+    yield round_result(without("customer-a.example"), remembered_failure())
 
 
 def without(owner: str) -> dict[str, Bundle]:
@@ -246,8 +272,8 @@ def without(owner: str) -> dict[str, Bundle]:
 @pytest.mark.parametrize("code", CODES)
 @pytest.mark.parametrize("kind", ["txt", "html"])
 @pytest.mark.parametrize("who", [ADMIN, CONTACT])
-def test_a_letter_is_as_it_was_looked_at(code: str, kind: str, who: str) -> None:
-    made = letters(everything(), code)[who]
+def test_a_mail_is_as_it_was_reviewed(code: str, kind: str, who: str) -> None:
+    made = mails_by_reader(everything(), code)[who]
     text = made.html if kind == "html" else f"Subject: {made.subject}\n\n{made.text}"
     path = GOLDEN / f"{who.partition('@')[0]}-{code}.{kind}"
     if os.environ.get("GOLDEN") == "update":
@@ -258,14 +284,14 @@ def test_a_letter_is_as_it_was_looked_at(code: str, kind: str, who: str) -> None
 
 @pytest.mark.parametrize("code", CODES)
 def test_text_and_html_say_the_same(code: str) -> None:
-    for each in letters(everything(), code).values():
+    for each in mails_by_reader(everything(), code).values():
         html = Words(each.html).text
         for line in re.findall(r"(?m)^(?:https://[^ ]+|  \| .*)", each.text):
             assert " ".join(line.strip("| ").split()) in html
 
 
-def test_a_letter_tells_all_that_the_design_asks_for() -> None:
-    text = letters(seen(ending(a=4 * DAY), attempt()))[ADMIN].text
+def test_a_mail_tells_all_that_the_design_asks_for() -> None:
+    text = mails_by_reader(round_result(ending(a=4 * DAY), remembered_failure()))[ADMIN].text
     joined = " ".join(text.split())
     for part in (
         "https://webmail.customer-a.example: the certificate expires in 4 days",
@@ -282,8 +308,8 @@ def test_a_letter_tells_all_that_the_design_asks_for() -> None:
         assert part in joined
 
 
-def test_a_letter_about_a_certificate_that_never_came_tells_the_same() -> None:
-    found = letters(missing())
+def test_a_mail_about_a_certificate_that_never_came_tells_the_same() -> None:
+    found = mails_by_reader(missing())
     whole, joined = found[ADMIN], " ".join(found[ADMIN].text.split())
     assert whole.subject == "3 alerts about certificates"
     for part in (
@@ -308,7 +334,7 @@ def test_a_letter_about_a_certificate_that_never_came_tells_the_same() -> None:
 
 def test_the_contact_of_a_domain_sees_nothing_of_others_and_no_paths() -> None:
     found = everything()
-    text = letters(found)[CONTACT]
+    text = mails_by_reader(found)[CONTACT]
     for said in (text.text, text.html):
         assert "customer-b" not in said
         assert "customer-c" not in said
@@ -321,13 +347,17 @@ def test_the_contact_of_a_domain_sees_nothing_of_others_and_no_paths() -> None:
 @pytest.mark.parametrize(
     ("failed", "quoted"),
     [
-        pytest.param(attempt(words="NXDOMAIN"), True, id="the authority on their DNS"),
-        pytest.param(attempt(words="/etc/x", problem=None), False, id="not the authority's"),
-        pytest.param(attempt(words="no eab", problem=f"{URN}:badCSR"), False, id="not theirs"),
+        pytest.param(remembered_failure(words="NXDOMAIN"), True, id="the authority on their DNS"),
+        pytest.param(
+            remembered_failure(words="/etc/x", problem=None), False, id="not the authority's"
+        ),
+        pytest.param(
+            remembered_failure(words="no eab", problem=f"{URN}:badCSR"), False, id="not theirs"
+        ),
     ],
 )
 def test_the_contact_of_a_domain_is_quoted_what_concerns_them(failed, quoted: bool) -> None:
-    found = letters(seen(ending(a=DAY), failed))
+    found = mails_by_reader(round_result(ending(a=DAY), failed))
     assert (failed.failure.words in found[CONTACT].text) is quoted
     assert failed.failure.words in found[ADMIN].text
     assert ("operator of the server has been notified" in found[CONTACT].text) is not quoted
@@ -338,7 +368,7 @@ HOSTILE = "<script>alert(1)</script>\x1b[2J\u202e {{ 7*7 }} {url}\r\nSubject: sp
 
 def test_what_an_authority_says_is_quoted_without_harm() -> None:
     hostile = not_obtained("file-unreadable", place=HOSTILE, words=HOSTILE * 100)
-    made = letters(seen(ending(a=DAY), attempt(failure=hostile)))[ADMIN]
+    made = mails_by_reader(round_result(ending(a=DAY), remembered_failure(failure=hostile)))[ADMIN]
     assert len(made.text) < 12_000
     assert "<script" not in made.html
     assert "&lt;script&gt;" in made.html
@@ -349,17 +379,19 @@ def test_what_an_authority_says_is_quoted_without_harm() -> None:
     Words(made.html)
 
 
-def test_ten_thousand_certificates_make_a_letter_of_a_bounded_size() -> None:
+def test_ten_thousand_certificates_make_a_mail_of_a_bounded_size() -> None:
     crowd = site(TEXT + domains(2000))
-    found = digests(seen(ending(crowd, **{f"d{n}": DAY for n in range(2000)})), of=crowd)[ADMIN]
-    made = letter(found, languages.load("en"), TEMPLATE_OF_OURS, SENDER, NOON)
+    found = digests(round_result(ending(crowd, **{f"d{n}": DAY for n in range(2000)})), of=crowd)[
+        ADMIN
+    ]
+    made = mail_of(found, languages.load("en"), TEMPLATE_OF_OURS, SENDER, NOON)
     assert made.subject == "2000 alerts about certificates"
     assert len(made.text) < 100_000
     assert "and 1760 more" in made.text
 
 
 def test_the_html_is_made_for_plain_mail_programs() -> None:
-    page = letters(everything())[ADMIN].html
+    page = mails_by_reader(everything())[ADMIN].html
     assert not Words(page).tags & {"img", "script", "link", "style", "svg", "form"}
     assert "http" not in re.sub(r">[^<]*<", "><", page)  # nothing is loaded from anywhere
 
@@ -371,23 +403,23 @@ def page(text: str, label: str) -> Templates:
 
 def test_a_template_that_cannot_be_rendered_is_told_with_its_path() -> None:
     digest = digests(everything())[ADMIN]
-    broken = page("{{ content.nothing }}", "/etc/proxygen/templates/mail/letter.html.j2")
-    with pytest.raises(ServiceError, match=r"templates/mail/letter\.html\.j2"):
-        letter(digest, languages.load("en"), broken, SENDER, NOON)
+    broken = page("{{ content.nothing }}", "/etc/proxygen/templates/mail/mail.html.j2")
+    with pytest.raises(ServiceError, match=r"templates/mail/mail\.html\.j2"):
+        mail_of(digest, languages.load("en"), broken, SENDER, NOON)
 
 
 def test_a_template_reaches_nothing_but_what_it_is_given() -> None:
     digest = replace(digests(everything())[ADMIN])
     sly = page("{{ content.__class__.__mro__ }}", "sly")
     with pytest.raises(ServiceError):
-        letter(digest, languages.load("en"), sly, SENDER, NOON)
+        mail_of(digest, languages.load("en"), sly, SENDER, NOON)
 
 
 @pytest.mark.parametrize("code", CODES)
-def test_a_letter_about_names_is_as_it_was_looked_at(code: str) -> None:
+def test_a_mail_about_names_is_as_it_was_reviewed(code: str) -> None:
     found = left_out(late(AUTODISCOVER), moved("old.customer-a.example"), of=WITH_ANOTHER)
     (digest,) = digests(found, of=speaking(WITH_ANOTHER, code)).values()
-    made = letter(digest, languages.load(code), TEMPLATE_OF_OURS, SENDER, NOON)
+    made = mail_of(digest, languages.load(code), TEMPLATE_OF_OURS, SENDER, NOON)
     text = f"To: {made.recipient}\nSubject: {made.subject}\n\n{made.text}"
     path = GOLDEN / f"names-{code}.txt"
     if os.environ.get("GOLDEN") == "update":
@@ -396,10 +428,10 @@ def test_a_letter_about_names_is_as_it_was_looked_at(code: str) -> None:
 
 
 @pytest.mark.parametrize("code", CODES)
-def test_a_letter_about_a_url_that_holds_its_certificate_up_is_as_it_was_looked_at(
+def test_a_mail_about_a_url_that_holds_its_certificate_up_is_as_it_was_reviewed(
     code: str,
 ) -> None:
-    made = letters(held_up(WEBMAIL), code)[ADMIN]
+    made = mails_by_reader(postponed_round(WEBMAIL), code)[ADMIN]
     text = f"To: {made.recipient}\nSubject: {made.subject}\n\n{made.text}"
     path = GOLDEN / f"held-up-{code}.txt"
     if os.environ.get("GOLDEN") == "update":
@@ -427,7 +459,7 @@ def test_a_letter_about_a_url_that_holds_its_certificate_up_is_as_it_was_looked_
 def test_what_a_client_met_is_told_in_the_language_of_the_reader(
     code: str, said: tuple[str, ...]
 ) -> None:
-    found = seen(services=(service(),), failures=(("nginx", unserved()),))
-    made = letter(digests(found)[ADMIN], languages.load(code), TEMPLATE_OF_OURS, SENDER, NOON)
+    found = round_result(services=(service(),), failures=(("nginx", unserved()),))
+    made = mail_of(digests(found)[ADMIN], languages.load(code), TEMPLATE_OF_OURS, SENDER, NOON)
     text = " ".join(made.text.split())
     assert all(each in text for each in said)

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from proxygen.model.certificate import Bundle
-from proxygen.names.states import Evidence, Known, State
-from proxygen.texts.names import Named, named
+from proxygen.names.states import Evidence, NameState, State
+from proxygen.texts.names import ModelName, model_names
 from tests.certificates import DAY, NOON
 from tests.known_names import (
     ELSEWHERE,
@@ -29,19 +29,19 @@ WITHOUT_LATE = replace(WANTED, names=tuple(name for name in WANTED.names if name
 
 
 def one(
-    known: Known | None, issued: Bundle | None = None, of: str = TEXT, name: str = LATE
-) -> Named:
+    known: NameState | None, issued: Bundle | None = None, of: str = TEXT, name: str = LATE
+) -> ModelName:
     """Return how a name stands."""
     bundles = {A: issued} if issued else {}
     book = {A: {known.name: known}} if known else {}
-    return next(each for each in named(site(of), bundles, book, NOON) if each.name == name)
+    return next(each for each in model_names(site(of), bundles, book, NOON) if each.name == name)
 
 
 @pytest.mark.parametrize(
     ("known", "state", "words"),
     [
         (None, State.READY, "not checked yet"),
-        (Known(LATE, NOON, Evidence(NOON)), State.READY, "ready to be ordered"),
+        (NameState(LATE, NOON, Evidence(NOON)), State.READY, "ready to be ordered"),
         (waiting(), State.WAITING, "points to another server (404 Not Found)"),
         (refused(), State.FAILED, "the authority refused it: DNS problem: NXDOMAIN"),
         (refused(problem=""), State.FAILED, "it could not be proven: DNS problem: NXDOMAIN"),
@@ -49,19 +49,21 @@ def one(
     ],
     ids=lambda value: str(value) if isinstance(value, State) else "",
 )
-def test_a_name_that_no_certificate_covers(known: Known | None, state: State, words: str) -> None:
+def test_a_name_that_no_certificate_covers(
+    known: NameState | None, state: State, words: str
+) -> None:
     found = one(known, bundle(WITHOUT_LATE))
     assert found.state is state
     assert words in found.words
 
 
-def test_since_when_it_is_so_and_when_it_is_looked_at_next() -> None:
+def test_since_when_it_is_so_and_when_it_is_checked_next() -> None:
     known = waiting()
     found = one(known)
-    assert (found.since, found.next_look) == (known.bad_since, known.look_at)
+    assert (found.since, found.next_check) == (known.bad_since, known.look_at)
     issued = bundle(WANTED)
     found = one(None, issued)
-    assert (found.since, found.next_look, found.words) == (
+    assert (found.since, found.next_check, found.words) == (
         issued.not_before,
         None,
         f"until {issued.not_after:%Y-%m-%d %H:%M} UTC",
@@ -73,7 +75,7 @@ def test_one_that_is_issued_and_could_not_be_proven_now_is_told_as_both() -> Non
     assert (found.state, found.is_at_risk) == (State.ISSUED, True)
     assert "cannot be proven now: the A record" in found.words
     assert found.since == NOON - 2 * DAY
-    assert found.next_look
+    assert found.next_check
 
 
 def test_so_is_one_that_the_authority_refused_to_renew() -> None:
@@ -83,19 +85,19 @@ def test_so_is_one_that_the_authority_refused_to_renew() -> None:
 
 
 def test_a_stand_in_covers_nothing() -> None:
-    book: dict[str, dict[str, Known]] = {}
-    (first, *_) = named(SITE, {"global": stand_in(SITE)}, book, NOON)
+    book: dict[str, dict[str, NameState]] = {}
+    (first, *_) = model_names(SITE, {"global": stand_in(SITE)}, book, NOON)
     assert (first.state, first.bundle) == (State.READY, None)
 
 
 def test_of_a_name_that_skips_the_preflight_only_the_authority_counts() -> None:
     text = TEXT.replace("    language: de\n", f"    skip_preflight: [{LATE}]\n")
     found = one(waiting(), of=text)
-    assert (found.state, found.next_look) == (State.READY, None)
+    assert (found.state, found.next_check) == (State.READY, None)
     assert "skip_preflight" in found.words
     found = one(refused(), of=text)
     assert found.state is State.FAILED
-    assert found.next_look == refused().refusal.again  # type: ignore[union-attr]
+    assert found.next_check == refused().refusal.again  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(
@@ -138,6 +140,6 @@ def test_what_others_said_is_bounded_and_made_printable() -> None:
 
 
 def test_the_names_of_the_url_and_the_extra_names_come_in_the_models_order() -> None:
-    found = [each.name for each in named(SITE, {}, {}, NOON)]
+    found = [each.name for each in model_names(SITE, {}, {}, NOON)]
     assert found[:4] == ["mail.example.net", "smtp.example.net", HOST, LATE]
     assert evidence().findings == ()

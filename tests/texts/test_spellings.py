@@ -14,16 +14,16 @@ from proxygen.host import languages
 from proxygen.model.certificate import GLOBAL
 from proxygen.plan.compare import words_for
 from proxygen.plan.observed import Installed, Observed, ServiceState
-from proxygen.plan.rendering import Installation
+from proxygen.plan.rendering import Rendering
 from proxygen.plan.renewal import Reason, why_issue
-from proxygen.plan.steps import Forget, Issue, Waiting, step_json
-from proxygen.reports.health import findings
+from proxygen.plan.steps import Forget, Issue, PostponedOrder, step_json
+from proxygen.reports.health import health_findings
 from proxygen.services import WebFacts
-from proxygen.texts.mails import letter
-from proxygen.texts.warnings import warnings
+from proxygen.texts.mails import mail_of
+from proxygen.texts.warnings import site_warnings
 from tests.certificates import DAY, NOON
 from tests.commands.test_cli import proxygen
-from tests.mails import SENDER, TEMPLATE_OF_OURS, attempt, digests, seen
+from tests.mails import SENDER, TEMPLATE_OF_OURS, digests, remembered_failure, round_result
 from tests.models import bundle, bundles, mistakes, site
 
 OWNER = "xn--bcher-kva.example"
@@ -59,7 +59,7 @@ def test_steps_tell_both_and_their_json_the_names_of_the_dns() -> None:
     assert str(Forget(bundle(WANTED), Reason("gone", "it has ended"))).startswith(
         f"forget the certificate of {BOTH}:"
     )
-    waiting = Waiting(WANTED, NOON, "failed", failure("order-not-placed", Scope.OWNER))
+    waiting = PostponedOrder(WANTED, NOON, "failed", failure("order-not-placed", Scope.OWNER))
     assert str(waiting).startswith(f"{BOTH} is postponed until ")
     said = step_json(step)
     assert (said["owner"], said["names"]) == (OWNER, [URL, f"*.{OWNER}"])
@@ -73,7 +73,7 @@ def test_reasons_tell_both() -> None:
     assert reason.words == f"it does not cover *.bücher.example (*.{OWNER})"
     after = {"endpoints": [["127.0.0.1", 443, URL, None, False, "0" * 64]]}
 
-    class Shown(Installation):
+    class Shown(Rendering):
         manifest = after
 
     new = Shown.__new__(Shown)
@@ -82,33 +82,33 @@ def test_reasons_tell_both() -> None:
 
 def test_warnings_tell_both() -> None:
     kept = {GLOBAL: bundles(SITE)[GLOBAL]}
-    told = "\n".join(warnings(SITE, Observed(kept, {"nginx": state()}, {}), NOON))
+    told = "\n".join(site_warnings(SITE, Observed(kept, {"nginx": state()}, {}), NOON))
     assert (
         f"{BOTH}: the global certificate is used for {URLS}, *.bücher.example (*.{OWNER})" in told
     )
     assert f"a server block of your own also has the name {URLS}" in told
     issued = bundles(SITE) | {OWNER: bundle(WANTED, ends=NOON - DAY)}
-    told = "\n".join(warnings(SITE, Observed(issued, {}, {}), NOON))
+    told = "\n".join(site_warnings(SITE, Observed(issued, {}, {}), NOON))
     assert f"the certificate of {BOTH} expired" in told
 
 
 def test_what_monitoring_is_told_has_both() -> None:
     issued = bundles(SITE) | {OWNER: bundle(WANTED, ends=NOON + timedelta(hours=5))}
-    found = [each.words for each in findings(SITE, Observed(issued, {}, {}), NOON)]
+    found = [each.words for each in health_findings(SITE, Observed(issued, {}, {}), NOON)]
     assert any(words.startswith(f"{BOTH}: expires in") for words in found)
     missing = {GLOBAL: bundles(SITE)[GLOBAL]}
-    found = [each.words for each in findings(SITE, Observed(missing, {}, {}), NOON)]
+    found = [each.words for each in health_findings(SITE, Observed(missing, {}, {}), NOON)]
     assert f"{BOTH}: no certificate yet" in found
 
 
-def test_letters_tell_both() -> None:
+def test_mails_tell_both() -> None:
     wild = '    extra_names: ["*.bücher.example"]\n    certificate: selfsigned'
     acme = MODEL.replace(wild, "    certificate: acme")
     of = site(acme + "acme: {terms_of_service_agreed: true}\n")
     issued = bundles(of) | {OWNER: bundle(list(of.certificates)[1], ends=NOON + 3 * DAY)}
-    found = digests(seen(issued, attempt(OWNER)), of=of)
+    found = digests(round_result(issued, remembered_failure(OWNER)), of=of)
     for each in found.values():
-        text = letter(each, languages.load("de"), TEMPLATE_OF_OURS, SENDER, NOON).text
+        text = mail_of(each, languages.load("de"), TEMPLATE_OF_OURS, SENDER, NOON).text
         assert f"https://{URLS}" in text
     assert len(found) == 2
 

@@ -7,17 +7,17 @@ from pathlib import Path
 
 from proxygen.model.certificate import GLOBAL, Bundle
 from proxygen.model.site import Site
-from proxygen.names.states import Known
-from proxygen.plan.backoff import purpose
+from proxygen.names.states import NameState
+from proxygen.plan.backoff import order_purpose
 from proxygen.plan.observed import Observed, ServiceState
 from proxygen.services import Additions, WebFacts
-from proxygen.texts.bounds import bounded
-from proxygen.texts.warnings import warnings, without_addresses
+from proxygen.texts.bounds import bounded_warnings
+from proxygen.texts.warnings import site_warnings, without_addresses
 from tests.certificates import DAY, NOON
 from tests.failures import NO, too_old
 from tests.known_names import HOST, LATE, A, by_name, finding, moved, refused, waiting
 from tests.known_names import SITE as OF_NAMES
-from tests.mails import attempt
+from tests.mails import remembered_failure
 from tests.models import bundle, bundles, site, stand_in
 
 TEXT = """\
@@ -37,7 +37,7 @@ def told(
 ) -> tuple[str, ...]:
     """Return the warnings."""
     services = {state.name: state for state in states}
-    return warnings(of, Observed(ALL if issued is None else issued, services, {}), NOON)
+    return site_warnings(of, Observed(ALL if issued is None else issued, services, {}), NOON)
 
 
 def test_names_that_the_global_certificate_does_not_cover_are_named_with_what_to_do() -> None:
@@ -80,7 +80,7 @@ def test_an_ended_certificate_is_told_before_what_is_less_grave() -> None:
 def test_a_thousand_names_are_ten_warnings_and_a_count() -> None:
     lines = "\n".join(f"  d{each}.example: {{url: w{each}.example}}" for each in range(1000))
     many = site(TEXT.partition("domains:")[0] + "domains:\n" + lines)
-    found = [*bounded(warnings(many, Observed(bundles(many), {}, {}), NOON))]
+    found = [*bounded_warnings(site_warnings(many, Observed(bundles(many), {}, {}), NOON))]
     assert len(found) == 11
     assert found[-1] == "… and 990 more of this kind"
 
@@ -143,10 +143,10 @@ location /g { memcached_pass cache.example:11211; }
 def test_a_certificate_near_its_end_is_warned_about_with_its_last_failure() -> None:
     near = bundle(next(iter(SITE.certificates)), ends=NOON + 2 * DAY)
     covering = replace(near, names=("*.shared.example",))
-    about = purpose(SITE.global_certificate)
-    failed = attempt(GLOBAL, failure=NO, purpose=about)
-    seen = Observed(ALL | {GLOBAL: covering}, {}, {}, attempts={GLOBAL: failed})
-    assert warnings(SITE, seen, NOON) == (
+    about = order_purpose(SITE.global_certificate)
+    failed = remembered_failure(GLOBAL, failure=NO, purpose=about)
+    seen = Observed(ALL | {GLOBAL: covering}, {}, {}, failures={GLOBAL: failed})
+    assert site_warnings(SITE, seen, NOON) == (
         "the certificate of global expires on 2026-11-22 12:00 UTC; it has not been renewed "
         "yet: the secret env:KEY cannot be read: no",
     )
@@ -160,10 +160,10 @@ def test_a_supplied_certificate_near_its_end_is_warned_about() -> None:
     )
 
 
-def of_names(*known: Known, issued: dict[str, Bundle] | None = None) -> tuple[str, ...]:
+def of_names(*known: NameState, issued: dict[str, Bundle] | None = None) -> tuple[str, ...]:
     """Return the warnings about names of which something is known."""
     stored = bundles(OF_NAMES) if issued is None else issued
-    return warnings(OF_NAMES, Observed(stored, {}, {}, names={A: by_name(known)}), NOON)
+    return site_warnings(OF_NAMES, Observed(stored, {}, {}, names={A: by_name(known)}), NOON)
 
 
 def unissued() -> dict[str, Bundle]:
@@ -206,9 +206,9 @@ def test_a_hundred_names_that_wait_are_ten_warnings_and_a_count() -> None:
     )
     book = {"x.example": by_name(waiting(f"n{each}.x.example") for each in range(99))}
     stored = {key: each for key, each in bundles(of).items() if key == GLOBAL}
-    told = warnings(of, Observed(stored, {}, {}, names=book), NOON)
+    told = site_warnings(of, Observed(stored, {}, {}, names=book), NOON)
     assert sum("waiting for DNS" in each for each in told) == 99
-    found = [*bounded(told)]
+    found = [*bounded_warnings(told)]
     assert sum("waiting for DNS" in each for each in found) == 10
     assert "… and 89 more of this kind" in found
 

@@ -13,9 +13,9 @@ from proxygen import registry
 from proxygen.errors import Mistake, ModelError
 from proxygen.host.suffixes import is_public
 from proxygen.model.certificate import Certificate
-from proxygen.model.hosts import readable
-from proxygen.model.provable import ADDRESS_PROFILES
-from proxygen.model.reading import Before, read
+from proxygen.model.hosts import readable_name
+from proxygen.model.proofs import ADDRESS_PROFILES
+from proxygen.model.reading import Before, read_model
 from proxygen.model.schema import DIRECTORIES
 from proxygen.model.site import DnsSolver, Site
 from proxygen.model.sources import Source
@@ -43,7 +43,7 @@ def site(text: str, suffixes: Callable[[str], bool] = is_public, **included: str
         return [each for each in others if fnmatchcase(each.name, mask)]
 
     main = source("proxygen.yaml", text)
-    return read(main, load, KNOWN, registry.applications(), Before(), suffixes)
+    return read_model(main, load, KNOWN, registry.applications(), Before(), suffixes)
 
 
 def mistakes(text: str, **more: Any) -> list[tuple[str, str, str, str]]:
@@ -272,7 +272,9 @@ def test_a_public_suffix_is_nobodys(domains: str, field: str, suffix: str) -> No
         model().replace("domains:\n", f"domains: {{{domains}}}\n")
     )
     assert told_of == field.replace("…", "domains.a.example.")
-    assert reason.startswith(f"{readable(suffix)} is a public suffix: anybody can register names")
+    assert reason.startswith(
+        f"{readable_name(suffix)} is a public suffix: anybody can register names"
+    )
     assert remedy == f"write the registered domain, such as customer.{suffix}"
 
 
@@ -455,19 +457,19 @@ ALL = ("www.a.example", "b.a.example")
         ("skip_preflight: []", "defaults: {skip_preflight: true}", ()),
     ],
 )
-def test_names_that_are_not_looked_at(domain: str, more: str, unchecked: tuple[str, ...]) -> None:
+def test_names_that_are_not_checked(domain: str, more: str, unchecked: tuple[str, ...]) -> None:
     names = f"certificate: acme, extra_names: [b.a.example], {domain}"
     assert certificate(site(model(domain=names, more=more))).unchecked == unchecked
 
 
-def test_without_preflight_no_name_is_looked_at() -> None:
+def test_without_preflight_no_name_is_checked() -> None:
     found = site(model(acme=", preflight: false", domain="certificate: acme"))
     assert not found.preflight
     assert certificate(found).unchecked == ("www.a.example",)
     assert site(model()).preflight
 
 
-def test_a_strangers_name_among_those_not_looked_at_is_told() -> None:
+def test_an_unknown_name_among_those_not_checked_is_told() -> None:
     remedy = "write one of its names, or remove it"
     domain = "skip_preflight: [www.a.example, c.a.example]"
     assert mistakes(model(domain=domain)) == [

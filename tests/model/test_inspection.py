@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519
 
 from proxygen.errors import IssueFailed
 from proxygen.model.certificate import KeyAndChain
-from proxygen.model.verdicts import inspect, require
+from proxygen.model.inspection import inspect_pair, require_usable
 from tests.certificates import (
     CLIENT,
     DAY,
@@ -143,7 +143,7 @@ def made(*names: str, **more: object) -> KeyAndChain:
     ],
 )
 def test_one_thing_wrong_is_found_by_its_check_alone(pair, check, serious, words):
-    verdicts = inspect(pair, [NAME], NOON)
+    verdicts = inspect_pair(pair, [NAME], NOON)
     assert tuple(verdict.check for verdict in verdicts) == CHECKS
     bad = {verdict.check: verdict for verdict in verdicts if not verdict.ok}
     assert set(bad) == ({check} if words else set())
@@ -153,11 +153,11 @@ def test_one_thing_wrong_is_found_by_its_check_alone(pair, check, serious, words
 
 
 def test_a_good_certificate_passes_without_a_warning():
-    assert require(GOOD.pair(CA), [NAME], NOON) == ()
+    assert require_usable(GOOD.pair(CA), [NAME], NOON) == ()
 
 
 def test_a_root_at_the_end_is_no_mistake():
-    assert require(GOOD.pair(CA, ROOT), [NAME], NOON) == ()
+    assert require_usable(GOOD.pair(CA, ROOT), [NAME], NOON) == ()
 
 
 @needs("openssl")
@@ -168,25 +168,27 @@ def test_sha1_is_refused_for_leaf_and_intermediate_but_not_for_a_root(tmp_path):
     end = by_openssl(tmp_path, middle, "leaf", "-sha1", *sans)
     good = by_openssl(tmp_path, old, "good", "-sha256", *sans)
     now = datetime.now(UTC) + DAY
-    assert require(good.pair(old), [NAME], now) == ()
-    bad = [verdict for verdict in inspect(end.pair(middle, old), [NAME], now) if not verdict.ok]
+    assert require_usable(good.pair(old), [NAME], now) == ()
+    bad = [
+        verdict for verdict in inspect_pair(end.pair(middle, old), [NAME], now) if not verdict.ok
+    ]
     assert [verdict.check for verdict in bad] == ["signature"]
     assert bad[0].serious
     assert "leaf is signed with SHA-1" in bad[0].words
     assert "Middle is signed with SHA-1" in bad[0].words
     assert "Old root" not in bad[0].words
     other = by_openssl(tmp_path, None, "Old root", "-sha1", "basicConstraints=critical,CA:true")
-    assert "Middle was not issued by" in inspect(end.pair(middle, other), [NAME], now)[1].words
+    assert "Middle was not issued by" in inspect_pair(end.pair(middle, other), [NAME], now)[1].words
 
 
 def test_require_names_everything_serious_and_returns_the_warnings():
     with pytest.raises(IssueFailed) as caught:
-        require(leaf(CA, "b.example", end=NOON - DAY / 2).pair(), [NAME], NOON)
+        require_usable(leaf(CA, "b.example", end=NOON - DAY / 2).pair(), [NAME], NOON)
     assert caught.value.failure.final
     assert "not covered: " in caught.value.what
     assert "; b.example expired" in caught.value.what
     assert "intermediate certificate is missing" not in caught.value.what
-    (warning,) = require(GOOD.pair(), [NAME], NOON)
+    (warning,) = require_usable(GOOD.pair(), [NAME], NOON)
     assert warning.check == "chain"
 
 
@@ -202,19 +204,19 @@ def test_require_names_everything_serious_and_returns_the_warnings():
     ],
 )
 def test_trusted_roots_decide_where_they_are_known(roots, pair, ok):
-    verdict = inspect(pair, [NAME], NOON, roots=pem(roots.certificate))[1]
+    verdict = inspect_pair(pair, [NAME], NOON, roots=pem(roots.certificate))[1]
     assert (verdict.ok, verdict.serious) == (ok, not ok)
 
 
 def test_very_many_missing_names_are_not_all_listed():
     wanted = [f"n{number}.example" for number in range(100)]
-    assert "and 91 more" in inspect(GOOD.pair(CA), wanted, NOON)[2].words
+    assert "and 91 more" in inspect_pair(GOOD.pair(CA), wanted, NOON)[2].words
 
 
 def test_an_extension_that_cannot_be_read_is_serious():
     broken = x509.UnrecognizedExtension(x509.SubjectAlternativeName.oid, b"\x30\x05garba")
     issued = make(NAME, CA, purposes=broken).pair(CA)
-    bad = {verdict.check for verdict in inspect(issued, [NAME], NOON) if verdict.serious}
+    bad = {verdict.check for verdict in inspect_pair(issued, [NAME], NOON) if verdict.serious}
     assert "names" in bad
 
 
@@ -229,7 +231,7 @@ def test_an_extension_that_cannot_be_read_is_serious():
 )
 def test_what_is_no_certificate_at_all_is_an_issue_failed(pair):
     with pytest.raises(IssueFailed):
-        inspect(pair, [NAME], NOON)
+        inspect_pair(pair, [NAME], NOON)
 
 
 @pytest.fixture(autouse=True)

@@ -13,20 +13,20 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, PublicKeyAlgorithmOID
 
 from proxygen.errors import IssueFailed
 from proxygen.failure import Failure, NotObtained, Scope, Value, not_obtained
-from proxygen.model.certificate import KeyAndChain, matches
-from proxygen.model.material import readable
+from proxygen.model.certificate import KeyAndChain, san_matches
+from proxygen.model.material import unreadable_as
 from proxygen.model.x509 import (
+    certificate_title,
     chain_of,
     covered_names,
-    extension,
+    extension_of,
     has_weak_signature,
-    identity,
+    identity_facts,
+    is_issued_by,
     is_self_signed,
-    issued,
     key_of,
     public_key,
     spki,
-    title,
 )
 
 CLOCK_SKEW = timedelta(minutes=5)
@@ -34,20 +34,20 @@ SMALLEST_RSA = 2048
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CertificateFlaw:
     """One reason why clients refuse a certificate, or some of them do (not *serious*)."""
 
     failure: Failure
     serious: bool = True
 
 
-def finding(code: str, *, serious: bool = True, **facts: Value) -> Finding:
+def certificate_flaw(code: str, *, serious: bool = True, **facts: Value) -> CertificateFlaw:
     """Return a finding by its code; *facts* fill its phrase."""
-    return Finding(Failure(code, Scope.OWNER, facts=tuple(facts.items())), serious)
+    return CertificateFlaw(Failure(code, Scope.OWNER, facts=tuple(facts.items())), serious)
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class CheckResult:
     """The outcome of one check: what was *found*, or in words what is *good*.
 
     One that is neither *ok* nor *serious* is a warning.
@@ -55,7 +55,7 @@ class Verdict:
 
     check: str
     good: str
-    found: tuple[Finding, ...] = ()
+    found: tuple[CertificateFlaw, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -97,166 +97,174 @@ class Presented:
         return (self.leaf, *(ca for ca in self.chain[1:] if not is_self_signed(ca)))
 
 
-Find = Callable[[Presented], Iterator[Finding]]
+Find = Callable[[Presented], Iterator[CertificateFlaw]]
 
 
-def inspect(
+def inspect_pair(
     pair: KeyAndChain, names: Sequence[str], now: datetime, *, roots: bytes | None = None
-) -> tuple[Verdict, ...]:
+) -> tuple[CheckResult, ...]:
     """Return one verdict for each of CHECKS, in their order.
 
     *roots* are the CAs that the client trusts, as PEM; without them, the end of the chain is not
     checked against any. Raise IssueFailed if key or chain cannot be read at all.
     """
-    with readable("client-roots-unreadable"):
+    with unreadable_as("client-roots-unreadable"):
         trusted = tuple(x509.load_pem_x509_certificates(roots)) if roots else None
-    with readable("key-unreadable"):
+    with unreadable_as("key-unreadable"):
         key = spki(key_of(pair.key).public_key())
     presented = Presented(key, chain_of(pair), tuple(names), now, trusted)
-    return tuple(verdict(check, good, find, presented) for check, good, find in CHECKS)
+    return tuple(check_result(check, good, find, presented) for check, good, find in CHECKS)
 
 
-def require(pair: KeyAndChain, names: Sequence[str], now: datetime) -> tuple[Verdict, ...]:
+def require_usable(
+    pair: KeyAndChain, names: Sequence[str], now: datetime
+) -> tuple[CheckResult, ...]:
     """Return the warnings; raise IssueFailed (final) with all serious findings."""
-    bad = tuple(verdict for verdict in inspect(pair, names, now) if not verdict.ok)
+    bad = tuple(verdict for verdict in inspect_pair(pair, names, now) if not verdict.ok)
     if any(verdict.serious for verdict in bad):
-        raise IssueFailed(serious(bad))
+        raise IssueFailed(serious_failure(bad))
     return bad
 
 
-def serious(verdicts: Sequence[Verdict]) -> NotObtained:
+def serious_failure(verdicts: Sequence[CheckResult]) -> NotObtained:
     """Return the failure with all serious findings as parts."""
     found = (each for one in verdicts for each in one.found if one.serious)
     parts = tuple(each.failure for each in found)
     return not_obtained("certificate-refused-by-clients", parts=parts, final=True)
 
 
-def verdict(check: str, good: str, find: Find, presented: Presented) -> Verdict:
+def check_result(check: str, good: str, find: Find, presented: Presented) -> CheckResult:
     """Return the verdict of one check; what it cannot read counts as wrong."""
     try:
-        with readable("certificate-unreadable"):
-            return Verdict(check, good, tuple(find(presented)))
+        with unreadable_as("certificate-unreadable"):
+            return CheckResult(check, good, tuple(find(presented)))
     except IssueFailed as error:
-        return Verdict(check, good, (Finding(error.failure),))
+        return CheckResult(check, good, (CertificateFlaw(error.failure),))
 
 
-def pair_differs(presented: Presented) -> Iterator[Finding]:
+def pair_differs(presented: Presented) -> Iterator[CertificateFlaw]:
     """The private key must belong to the leaf."""
     if public_key(presented.leaf) != presented.key:
-        facts = tuple(identity(presented.leaf).items())
-        yield Finding(Failure("key-of-another", Scope.OWNER, facts=facts))
+        facts = tuple(identity_facts(presented.leaf).items())
+        yield CertificateFlaw(Failure("key-of-another", Scope.OWNER, facts=facts))
 
 
-def chain_broken(presented: Presented) -> Iterator[Finding]:
+def chain_broken(presented: Presented) -> Iterator[CertificateFlaw]:
     """Each certificate must be issued by the next one, and the last one by a known CA."""
     for certificate, issuer in pairwise(presented.chain):
-        if not issued(certificate, issuer):
-            own, next_one = title(certificate), title(issuer)
-            yield finding("not-issued-by-next", title=own, issuer=next_one)
+        if not is_issued_by(certificate, issuer):
+            own, next_one = certificate_title(certificate), certificate_title(issuer)
+            yield certificate_flaw("not-issued-by-next", title=own, issuer=next_one)
     for below, authority in enumerate(presented.chain[1:]):
         yield from not_an_authority(authority, below)
     yield from end_of_chain(presented)
 
 
-def not_an_authority(authority: x509.Certificate, below: int) -> Iterator[Finding]:
+def not_an_authority(authority: x509.Certificate, below: int) -> Iterator[CertificateFlaw]:
     """An issuer must be a CA (RFC 5280 section 6.1.4); *below* counts intermediates below it."""
-    basic = extension(authority, x509.BasicConstraints)
+    basic = extension_of(authority, x509.BasicConstraints)
     if not basic or not basic.ca:
-        yield finding("no-ca", title=title(authority))
+        yield certificate_flaw("no-ca", title=certificate_title(authority))
     elif basic.path_length is not None and basic.path_length < below:
-        yield finding("ca-too-short", title=title(authority), count=basic.path_length)
-    usage = extension(authority, x509.KeyUsage)
+        yield certificate_flaw(
+            "ca-too-short", title=certificate_title(authority), count=basic.path_length
+        )
+    usage = extension_of(authority, x509.KeyUsage)
     if usage and not usage.key_cert_sign:
-        yield finding("ca-may-not-sign", title=title(authority))
+        yield certificate_flaw("ca-may-not-sign", title=certificate_title(authority))
 
 
-def end_of_chain(presented: Presented) -> Iterator[Finding]:
+def end_of_chain(presented: Presented) -> Iterator[CertificateFlaw]:
     """The client must trust the last certificate, or a root that issued it."""
     last = presented.chain[-1]
     if presented.roots is not None:
-        if not any(last == root or issued(last, root) for root in presented.roots):
-            yield finding("root-not-trusted", title=title(last))
+        if not any(last == root or is_issued_by(last, root) for root in presented.roots):
+            yield certificate_flaw("root-not-trusted", title=certificate_title(last))
     elif len(presented.chain) == 1 and is_self_signed(last):
-        yield finding("self-signed", serious=False)
+        yield certificate_flaw("self-signed", serious=False)
     elif len(presented.chain) == 1:
-        yield finding("no-intermediate", serious=False)
+        yield certificate_flaw("no-intermediate", serious=False)
 
 
-def names_missing(presented: Presented) -> Iterator[Finding]:
+def names_missing(presented: Presented) -> Iterator[CertificateFlaw]:
     """Every name must be among the SANs: clients ignore the common name (RFC 9525)."""
     present = covered_names(presented.leaf)
     if not present:
-        yield finding("without-names", title=title(presented.leaf))
+        yield certificate_flaw("without-names", title=certificate_title(presented.leaf))
         return
     missing = [
-        name for name in presented.names if not any(matches(pattern, name) for pattern in present)
+        name
+        for name in presented.names
+        if not any(san_matches(pattern, name) for pattern in present)
     ]
     if missing:
-        yield finding("names-not-covered", missing=tuple(missing), present=tuple(present))
+        yield certificate_flaw("names-not-covered", missing=tuple(missing), present=tuple(present))
 
 
-def dates_wrong(presented: Presented) -> Iterator[Finding]:
+def dates_wrong(presented: Presented) -> Iterator[CertificateFlaw]:
     """The whole chain must be valid now; both dates are included (RFC 5280 section 4.1.2.5)."""
     for certificate in presented.chain:
         ahead = certificate.not_valid_before_utc - presented.now
         if ahead > timedelta(0):
             start = f"{certificate.not_valid_before_utc:%Y-%m-%d %H:%M} UTC"
             serious = ahead > CLOCK_SKEW
-            yield finding("not-valid-yet", serious=serious, title=title(certificate), start=start)
+            yield certificate_flaw(
+                "not-valid-yet", serious=serious, title=certificate_title(certificate), start=start
+            )
         if presented.now > certificate.not_valid_after_utc:
             end = f"{certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC"
-            yield finding("expired", title=title(certificate), end=end)
+            yield certificate_flaw("expired", title=certificate_title(certificate), end=end)
 
 
-def keys_weak(presented: Presented) -> Iterator[Finding]:
+def keys_weak(presented: Presented) -> Iterator[CertificateFlaw]:
     """Keys must be long enough, and of a type that clients support."""
     for certificate in presented.chain:
         if certificate.public_key_algorithm_oid == PublicKeyAlgorithmOID.RSASSA_PSS:
-            yield finding("rsassa-pss", title=title(certificate))
-        yield from weaknesses(certificate.public_key(), title(certificate))
+            yield certificate_flaw("rsassa-pss", title=certificate_title(certificate))
+        yield from weaknesses(certificate.public_key(), certificate_title(certificate))
 
 
-def weaknesses(key: object, title: str) -> Iterator[Finding]:
+def weaknesses(key: object, title: str) -> Iterator[CertificateFlaw]:
     """Yield why clients refuse the public key of the certificate called *title*."""
     match key:
         case rsa.RSAPublicKey(key_size=bits) if bits < SMALLEST_RSA:
-            yield finding("weak-rsa", title=title, bits=bits, needed=SMALLEST_RSA)
+            yield certificate_flaw("weak-rsa", title=title, bits=bits, needed=SMALLEST_RSA)
         case rsa.RSAPublicKey():
             pass
         case ec.EllipticCurvePublicKey(curve=ec.SECP256R1() | ec.SECP384R1()):
             pass
         case ec.EllipticCurvePublicKey(curve=ec.SECP521R1()):
-            yield finding("p-521", serious=False, title=title)
+            yield certificate_flaw("p-521", serious=False, title=title)
         case ec.EllipticCurvePublicKey(curve=curve):
-            yield finding("unusual-curve", title=title, curve=curve.name)
+            yield certificate_flaw("unusual-curve", title=title, curve=curve.name)
         case ed25519.Ed25519PublicKey() | ed448.Ed448PublicKey():
-            yield finding("edwards-key", serious=False, title=title)
+            yield certificate_flaw("edwards-key", serious=False, title=title)
         case _:
-            yield finding("unusual-key", title=title)
+            yield certificate_flaw("unusual-key", title=title)
 
 
-def signatures_weak(presented: Presented) -> Iterator[Finding]:
+def signatures_weak(presented: Presented) -> Iterator[CertificateFlaw]:
     """No signature may use a hash that can be forged."""
     for certificate in presented.signed:
         if has_weak_signature(certificate):
-            yield finding("weak-signature", title=title(certificate))
+            yield certificate_flaw("weak-signature", title=certificate_title(certificate))
 
 
-def usage_wrong(presented: Presented) -> Iterator[Finding]:
+def usage_wrong(presented: Presented) -> Iterator[CertificateFlaw]:
     """The leaf must be for servers, and its issuers must be allowed to issue such.
 
     RFC 5280 sections 4.2.1.3 and 4.2.1.12.
     """
     for certificate in presented.chain:
-        purposes = extension(certificate, x509.ExtendedKeyUsage)
+        purposes = extension_of(certificate, x509.ExtendedKeyUsage)
         if purposes and ExtendedKeyUsageOID.SERVER_AUTH not in purposes:
-            yield finding("not-for-servers", title=title(certificate))
-    usage = extension(presented.leaf, x509.KeyUsage)
+            yield certificate_flaw("not-for-servers", title=certificate_title(certificate))
+    usage = extension_of(presented.leaf, x509.KeyUsage)
     if usage and not usage.digital_signature:
-        yield finding("may-not-sign-handshakes", title=title(presented.leaf))
-    basic = extension(presented.leaf, x509.BasicConstraints)
+        yield certificate_flaw("may-not-sign-handshakes", title=certificate_title(presented.leaf))
+    basic = extension_of(presented.leaf, x509.BasicConstraints)
     if basic and basic.ca:
-        yield finding("leaf-is-ca", serious=False, title=title(presented.leaf))
+        yield certificate_flaw("leaf-is-ca", serious=False, title=certificate_title(presented.leaf))
 
 
 CHECKS: tuple[tuple[str, str, Find], ...] = (

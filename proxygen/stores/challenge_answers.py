@@ -36,13 +36,15 @@ def of_all(own: Store) -> Answers | None:
     Where that cannot be read none is known to.
     """
     try:
-        found = [known for key in own.keys(PREFIX) if (known := noted(own, key)) is not None]
+        found = [
+            known for key in own.keys(PREFIX) if (known := noted_answers(own, key)) is not None
+        ]
     except OSError:
         return Answers()
-    return together(found)
+    return union_of_answers(found)
 
 
-def together(found: Collection[Answers]) -> Answers | None:
+def union_of_answers(found: Collection[Answers]) -> Answers | None:
     """Return for which names any of some web servers answers, None without any server."""
     if not found:
         return None
@@ -50,14 +52,14 @@ def together(found: Collection[Answers]) -> Answers | None:
     return Answers(names, frozenset[str]().union(*(each.silent for each in found)) - names)
 
 
-def of(own: Store, service: str) -> Answers | None:
+def answers_of(own: Store, service: str) -> Answers | None:
     """Return for which names one service was seen to answer, None if it does not run."""
-    return noted(own, key_of(service))
+    return noted_answers(own, key_of(service))
 
 
-def note(own: Store, service: str, present: Answers | None) -> None:
+def note_answers(own: Store, service: str, present: Answers | None) -> None:
     """Keep for which names a service answers, None: it does not run; what is known is not kept."""
-    if of(own, service) == present:
+    if answers_of(own, service) == present:
         return
     if present is None:
         own.delete(key_of(service))
@@ -65,7 +67,7 @@ def note(own: Store, service: str, present: Answers | None) -> None:
         own.put(key_of(service), ANSWERS.written(present))
 
 
-def noted(own: Store, key: str) -> Answers | None:
+def noted_answers(own: Store, key: str) -> Answers | None:
     """Return what stands below a key; what is damaged or cannot be read names nothing."""
     try:
         value = own.get(key)
@@ -82,7 +84,7 @@ def key_of(service: str) -> str:
 # Asking a web server as the authority will, but on this host: a fixed file at the challenges' path.
 
 
-def asked(listener: Listener, names: Sequence[str], until: float) -> Answers:
+def ask_listener(listener: Listener, names: Sequence[str], until: float) -> Answers:
     """Return for which names a web server answers challenges, and for which it does not.
 
     Neither holds those that it was not asked about *until* that moment. A server that says nothing

@@ -31,7 +31,7 @@ class HeldValue:
 
 
 @dataclass(frozen=True, slots=True)
-class Value:
+class StoredFile:
     """A file as it is stored."""
 
     name: str
@@ -44,10 +44,10 @@ class Value:
     lost: list[str] = field(default_factory=list)
 
 
-VALUE = Codec[Value](Value, largest=LARGEST)
+VALUE = Codec[StoredFile](StoredFile, largest=LARGEST)
 
 
-def serial(store: Store) -> str:
+def applied_serial(store: Store) -> str:
     """Return what changes whenever something else is kept, empty before anything is."""
     return serial_in(value_of(store, SERIAL))
 
@@ -67,12 +67,12 @@ def value_of(store: Store, key: str) -> bytes | None:
         return None
 
 
-def former(store: Store, known: Former = NOTHING) -> Former:
+def former_model(store: Store, known: Former = NOTHING) -> Former:
     """Return the model as it was last right, what is *known* of it while nothing else is kept.
 
     What is damaged counts for nothing.
     """
-    now = serial(store)
+    now = applied_serial(store)
     if now and known.serial == now:
         return known
     if not now:
@@ -82,7 +82,7 @@ def former(store: Store, known: Former = NOTHING) -> Former:
     return Former(main, {each.source.place: each for each in found if each}, now)
 
 
-def keep(store: Store, site: Site) -> Former:
+def keep_model(store: Store, site: Site) -> Former:
     """Keep the files of a site that was applied, and return what is kept then.
 
     What is kept already is not written again.
@@ -90,16 +90,16 @@ def keep(store: Store, site: Site) -> Former:
     Where another run kept something since the site was read, that counts: who confirms a removal
     has to have read it.
     """
-    was = former(store, site.past.former)
+    was = former_model(store, site.past.former)
     stale = was.serial != site.past.former.serial
-    kept = None if stale else write(store, was, site.right)
-    return kept or former(store, was)
+    kept = None if stale else write_model(store, was, site.right)
+    return kept or former_model(store, was)
 
 
-def write(store: Store, was: Former, now: Former) -> Former | None:
+def write_model(store: Store, was: Former, now: Former) -> Former | None:
     """Write what differs; return what is kept then, None if *was* is not what is kept."""
     values: dict[str, bytes | None] = {
-        key_of(place): written(each)
+        key_of(place): encode_file(each)
         for place, each in now.files.items()
         if was.files.get(place) != each
     }
@@ -108,7 +108,7 @@ def write(store: Store, was: Former, now: Former) -> Former | None:
         gone = set(store.keys(FILES)) - set(map(key_of, now.files))
     values |= dict.fromkeys(gone)
     if now.main and was.main != now.main:
-        values[MAIN] = written(now.main)
+        values[MAIN] = encode_file(now.main)
     if not values:
         return replace(now, serial=was.serial)
     new, stored = secrets.token_hex(8), value_of(store, SERIAL)
@@ -118,7 +118,7 @@ def write(store: Store, was: Former, now: Former) -> Former | None:
     return replace(now, serial=new) if kept else None
 
 
-def release(store: Store, domains: Collection[str]) -> None:
+def release_domains(store: Store, domains: Collection[str]) -> None:
     """Note that somebody removes domains on purpose, so that their removal is not held back.
 
     For a command that does it, before it changes a file.
@@ -130,9 +130,9 @@ def release(store: Store, domains: Collection[str]) -> None:
         return replace(file, released=file.released | names, held=held)
 
     while True:
-        was = former(store)
+        was = former_model(store)
         files = {place: released(each) for place, each in was.files.items()}
-        if write(store, was, Former(was.main and released(was.main), files)):
+        if write_model(store, was, Former(was.main and released(was.main), files)):
             return
 
 
@@ -147,10 +147,10 @@ def key_of(place: str) -> str:
     return f"{FILES}/{digest[:32]}"
 
 
-def written(file: FormerFile) -> bytes:
+def encode_file(file: FormerFile) -> bytes:
     """Return a file as it is kept; latin-1 gives every octet of text and paths back."""
     source = file.source
-    value = Value(
+    value = StoredFile(
         octets(source.name),
         octets(str(source.folder)),
         octets(source.home),

@@ -8,17 +8,17 @@ from typing import get_args
 
 from proxygen.errors import Mistake
 from proxygen.model.certificate import GLOBAL, Certificate
-from proxygen.model.hosts import is_address, is_wildcard, readable
-from proxygen.model.mistakes import dotted, unknown
+from proxygen.model.hosts import is_address, is_wildcard, readable_name
+from proxygen.model.mistakes import dotted_path, unknown_name
 from proxygen.model.rules import (
     Files,
     Path,
     fields_of,
     is_asked_by_main,
-    mapping,
-    origin,
-    place,
-    spelled,
+    mapping_field,
+    origin_of,
+    place_of_name,
+    typed_name,
 )
 from proxygen.model.schema import DIRECTORIES, Challenge
 from proxygen.model.site import Owner, Site
@@ -30,9 +30,9 @@ ADDRESS_PROFILES = dict.fromkeys(DIRECTORIES.values(), "shortlived")
 """The profile with which known authorities issue for addresses (letsencrypt.org/docs/profiles)."""
 
 
-def broken(site: Site, main: Document, files: Files) -> Iterator[Mistake]:
+def name_mistakes(site: Site, main: Document, files: Files) -> Iterator[Mistake]:
     """Yield a mistake for each name that cannot be proven."""
-    typed = Typed(main, files)
+    typed = TypedChallenges(main, files)
     yield from not_one_kind(main)
     yield from without_solver(site, typed)
     yield from unknown_solver(typed.defaults, ("defaults",), main, main)
@@ -42,9 +42,9 @@ def broken(site: Site, main: Document, files: Files) -> Iterator[Mistake]:
         if "solver" in fields:
             yield from unknown_solver(fields, owner.path, files[owner.origin.file], main)
         if "skip_preflight" in fields and owner.host:  # not one that was typed wrong
-            yield from strangers(owner, fields, files)
+            yield from unknown_names(owner, fields, files)
         if any(map(is_odd, owner.extra_names)):
-            yield from unprovable(owner, typed)
+            yield from names_without_proof(owner, typed)
 
 
 def is_odd(name: str) -> bool:
@@ -54,7 +54,7 @@ def is_odd(name: str) -> bool:
 
 def not_one_kind(main: Document) -> Iterator[Mistake]:
     """Each of `solvers` has one kind."""
-    for name, fields in mapping(main, "solvers").items():
+    for name, fields in mapping_field(main, "solvers").items():
         said = fields.items() if isinstance(fields, Map) else ()
         words = [word for word, settings in said if settings is not None]
         if isinstance(fields, Map | None) and len(words) != 1:
@@ -63,7 +63,7 @@ def not_one_kind(main: Document) -> Iterator[Mistake]:
             )
             yield Mistake(
                 main.origin("solvers", name),
-                dotted(("solvers", name)),
+                dotted_path(("solvers", name)),
                 f"a solver has one kind with its settings; {found}",
                 f"write one kind, such as `{name}: {{rfc2136: {{…}}}}`",
                 code="one-solver",
@@ -71,7 +71,7 @@ def not_one_kind(main: Document) -> Iterator[Mistake]:
 
 
 @dataclass(frozen=True, slots=True)
-class Typed:
+class TypedChallenges:
     """What was typed about how names are proven, with its places."""
 
     main: Document
@@ -80,7 +80,7 @@ class Typed:
     @property
     def defaults(self) -> Map:
         """The fields of `defaults`."""
-        return mapping(self.main, "defaults")
+        return mapping_field(self.main, "defaults")
 
     def of(self, owner: Owner) -> Map:
         """Return the fields of an owner."""
@@ -92,7 +92,7 @@ class Typed:
             return said, (*owner.path, "challenge"), self.files[owner.origin.file]
         if owner.key != GLOBAL and (said := self.defaults.get("challenge")):
             return said, ("defaults", "challenge"), self.main
-        said = mapping(self.main, "acme").get("challenge") or HTTP
+        said = mapping_field(self.main, "acme").get("challenge") or HTTP
         return said, ("acme", "challenge"), self.main
 
 
@@ -114,12 +114,17 @@ def public_suffixes(
     found = set(filter(is_public_suffix, hosts)) - {GLOBAL}
     for owner in site.owners if found else ():
         if owner.key in found:
-            yield Mistake(owner.origin, dotted(owner.path), *shared(owner.key), code="shared")
+            yield Mistake(
+                owner.origin, dotted_path(owner.path), *shared_suffix(owner.key), code="shared"
+            )
         for name in owner.names:
             if name.removeprefix("*.") in found:
-                path = place(owner, name, files)
+                path = place_of_name(owner, name, files)
                 yield Mistake(
-                    origin(owner, path, files), dotted(path), *shared(name), code="shared"
+                    origin_of(owner, path, files),
+                    dotted_path(path),
+                    *shared_suffix(name),
+                    code="shared",
                 )
 
 
@@ -135,15 +140,15 @@ def of_others(site: Site, files: Files) -> Iterator[Mistake]:
         if owner.certificate is None or owner.certificate.challenge == HTTP:
             continue
         for name in owner.names:
-            owning = next((keys[each] for each in upwards(name) if each in keys), owner)
+            owning = next((keys[each] for each in names_upwards(name) if each in keys), owner)
             above = owning.key
             if above != owner.key and owner.certificate.issuer == "acme":
-                path = place(owner, name, files)
-                whose = "the global URL" if above == GLOBAL else readable(above)
+                path = place_of_name(owner, name, files)
+                whose = "the global URL" if above == GLOBAL else readable_name(above)
                 yield Mistake(
-                    origin(owner, path, files),
-                    dotted(path),
-                    f"{readable(name)} belongs to {whose};"
+                    origin_of(owner, path, files),
+                    dotted_path(path),
+                    f"{readable_name(name)} belongs to {whose};"
                     f" {owner.certificate.challenge} would prove"
                     " it for any other domain too",
                     f"move it to `{'global' if above == GLOBAL else above}`, or write"
@@ -153,7 +158,7 @@ def of_others(site: Site, files: Files) -> Iterator[Mistake]:
                 )
 
 
-def upwards(name: str) -> Iterator[str]:
+def names_upwards(name: str) -> Iterator[str]:
     """Yield a name without its wildcard, then each name above it."""
     rest = name.removeprefix("*.")
     while rest:
@@ -161,10 +166,10 @@ def upwards(name: str) -> Iterator[str]:
         rest = rest.partition(".")[2]
 
 
-def shared(name: str) -> tuple[str, str]:
+def shared_suffix(name: str) -> tuple[str, str]:
     """Return reason and remedy for a public suffix."""
     suffix = name.removeprefix("*.")
-    what = f"{readable(suffix)} is a public suffix: anybody can register names below it"
+    what = f"{readable_name(suffix)} is a public suffix: anybody can register names below it"
     return (
         what,
         f"write the registered domain, such as customer.{suffix}",
@@ -175,30 +180,30 @@ def unknown_solver(
     fields: Map, above: Path, document: Document, main: Document
 ) -> Iterator[Mistake]:
     """A solver that is named must exist."""
-    name, known = fields.get("solver"), mapping(main, "solvers")
+    name, known = fields.get("solver"), mapping_field(main, "solvers")
     if isinstance(name, str) and name not in known:
         path: Path = (*above, "solver")
-        reason, remedy = unknown(name, sorted(known))
+        reason, remedy = unknown_name(name, sorted(known))
         yield Mistake(
             document.origin(*path),
-            dotted(path),
+            dotted_path(path),
             reason.replace("field", "solver"),
             remedy if known else "add it below `solvers:`",
             code="no-solver",
         )
 
 
-def strangers(owner: Owner, fields: Map, files: Files) -> Iterator[Mistake]:
+def unknown_names(owner: Owner, fields: Map, files: Files) -> Iterator[Mistake]:
     """A name in `skip_preflight` must be one of that owner's."""
     listed = fields.get("skip_preflight")
     for index, typed in enumerate(listed if isinstance(listed, list) else []):
-        name = spelled(typed) if isinstance(typed, str) else None
+        name = typed_name(typed) if isinstance(typed, str) else None
         if name and name not in owner.names:
             path: Path = (*owner.path, "skip_preflight", index)
             yield Mistake(
-                origin(owner, path, files),
-                dotted(path),
-                f"{readable(name)} is not a name of this"
+                origin_of(owner, path, files),
+                dotted_path(path),
+                f"{readable_name(name)} is not a name of this"
                 f" {'URL' if owner.key == GLOBAL else 'domain'}",
                 "write one of its names, or remove it",
                 code="not-its-name",
@@ -208,10 +213,10 @@ def strangers(owner: Owner, fields: Map, files: Files) -> Iterator[Mistake]:
 def addresses_of_domains(owner: Owner, files: Files) -> Iterator[Mistake]:
     """A client that connects to an address sends no SNI (RFC 6066 section 3)."""
     for name in filter(is_address, owner.extra_names):
-        path = place(owner, name, files)
+        path = place_of_name(owner, name, files)
         yield Mistake(
-            origin(owner, path, files),
-            dotted(path),
+            origin_of(owner, path, files),
+            dotted_path(path),
             f"{name} is an IP address: a client that connects to one sends no name (SNI), so nginx"
             " cannot choose a domain's certificate for it",
             "move it to `extra_names` of `global`",
@@ -219,7 +224,7 @@ def addresses_of_domains(owner: Owner, files: Files) -> Iterator[Mistake]:
         )
 
 
-def unprovable(owner: Owner, typed: Typed) -> Iterator[Mistake]:
+def names_without_proof(owner: Owner, typed: TypedChallenges) -> Iterator[Mistake]:
     """Yield a mistake for each name that the challenge cannot prove."""
     wanted, files = owner.certificate, typed.files
     if owner.key != GLOBAL:
@@ -233,11 +238,11 @@ def unprovable(owner: Owner, typed: Typed) -> Iterator[Mistake]:
 def wildcards(owner: Owner, wanted: Certificate, files: Files) -> Iterator[Mistake]:
     """http-01 cannot prove wildcards (RFC 8555 section 8.3 is about one host)."""
     for name in filter(is_wildcard, wanted.names if wanted.challenge == HTTP else ()):
-        path = place(owner, name, files)
+        path = place_of_name(owner, name, files)
         yield Mistake(
-            origin(owner, path, files),
-            dotted(path),
-            f"http-01 cannot prove the wildcard {readable(name)}",
+            origin_of(owner, path, files),
+            dotted_path(path),
+            f"http-01 cannot prove the wildcard {readable_name(name)}",
             "write `challenge: dns-01` for this certificate, with a solver below `solvers`",
             code="wildcard",
         )
@@ -246,12 +251,12 @@ def wildcards(owner: Owner, wanted: Certificate, files: Files) -> Iterator[Mista
 def addresses(owner: Owner, wanted: Certificate, files: Files) -> Iterator[Mistake]:
     """An address can only be proven over HTTP (RFC 8738), and not for every profile."""
     for name in filter(is_address, wanted.names):
-        path = place(owner, name, files)
-        here = origin(owner, path, files)
+        path = place_of_name(owner, name, files)
+        here = origin_of(owner, path, files)
         if wanted.challenge != HTTP:
             yield Mistake(
                 here,
-                dotted(path),
+                dotted_path(path),
                 f"{wanted.challenge} cannot prove the IP address {name}; only http-01 can",
                 "write `challenge: http-01` for this certificate, or remove the address",
                 code="address",
@@ -260,7 +265,7 @@ def addresses(owner: Owner, wanted: Certificate, files: Files) -> Iterator[Mista
             profile = ADDRESS_PROFILES[refusing]
             yield Mistake(
                 here,
-                dotted(path),
+                dotted_path(path),
                 f"{refusing} issues for an IP address ({name}) only with its profile {profile}",
                 f"write `profile: {profile}` below `{place_of}`, or remove the address",
                 code="address",
@@ -274,12 +279,12 @@ def refusing_addresses(wanted: Certificate) -> Iterator[tuple[str, str]]:
             yield above, asked.directory
 
 
-def without_solver(site: Site, typed: Typed) -> Iterator[Mistake]:
+def without_solver(site: Site, typed: TypedChallenges) -> Iterator[Mistake]:
     """dns-01 needs a solver; a missing one is reported once, where dns-01 is asked for.
 
     In the main file only if the main file asks for the certificate too.
     """
-    known = sorted(mapping(typed.main, "solvers"))
+    known = sorted(mapping_field(typed.main, "solvers"))
     told = set()
     for owner in (
         site.owners if len(known) != 1 else ()
@@ -290,11 +295,11 @@ def without_solver(site: Site, typed: Typed) -> Iterator[Mistake]:
                 path, document = owner.path, typed.files[owner.origin.file]
             if (document.name, path) not in told:
                 told.add((document.name, path))
-                whose = readable(owner.host or "")
+                whose = readable_name(owner.host or "")
                 remedy = f"write `solver:` for it, or in `defaults`: one of {', '.join(known)}"
                 yield Mistake(
                     document.origin(*path),
-                    dotted(path),
+                    dotted_path(path),
                     f"dns-01 needs a solver that writes the DNS records of {whose}",
                     remedy if known else "add one below `solvers:`: `ours: {rfc2136: {…}}`",
                     code="no-solver",
