@@ -20,7 +20,6 @@ from proxygen.importing import (
     mod_md,
 )
 from proxygen.importing.reading import ClientFiles
-from proxygen.issuers.acme_key import key_of_client
 from proxygen.model.layout import Layout
 
 CLIENTS: tuple[Client, ...] = (certbot, lego, dehydrated, acme_sh, mod_md)
@@ -54,6 +53,8 @@ def lineages(layout: Layout, more: Iterable[Path]) -> ClientInventory:
 
 def unusable_keys(there: ClientFolder, reading: ClientFiles) -> Iterator[tuple[FoundAccount, str]]:
     """Yield the accounts whose key cannot be used, each with what is told of it."""
+    if there.accounts:
+        from proxygen.issuers.acme_key import key_of_client  # heavy: no other command needs it
     for each in there.accounts:
         try:
             key_of_client(reading.text(each.key).encode())

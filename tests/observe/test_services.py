@@ -674,7 +674,11 @@ def damaged(parts: Installation) -> dict[str, object]:
 def not_obtained(parts: Installation) -> dict[str, object]:
     """A certificate could not be obtained."""
     parts.bundles.failed(WANTED[A], no(), NOON, 0.5)
-    return {"attempts": parts.bundles.failures()}
+    return {"failures": parts.bundles.failures()}
+
+
+OBSERVED_AS = {"troubles": "authority_failures", "looks": "poll_failures"}
+"""What is stored of authorities, and where it is observed."""
 
 
 def held(prefix: str) -> Callable[[Installation], dict[str, object]]:
@@ -682,7 +686,7 @@ def held(prefix: str) -> Callable[[Installation], dict[str, object]]:
 
     def act(parts: Installation) -> dict[str, object]:
         parts.bundles.remember_failure(prefix, DIRECTORY, no(), NOON, 0.5)
-        return {prefix: parts.bundles.failures_below(prefix)}
+        return {OBSERVED_AS[prefix]: parts.bundles.failures_below(prefix)}
 
     return act
 
