@@ -398,9 +398,9 @@ def wakes(path):
     woken.clear()
     path.touch()
     return woken.wait(5)
-watching.look_at(frozenset({str(first), str(second)}), frozenset())
+watching.watch(frozenset({str(first), str(second)}), frozenset())
 both = wakes(first), wakes(second)
-watching.look_at(frozenset({str(second)}), frozenset())
+watching.watch(frozenset({str(second)}), frozenset())
 print(*both, wakes(second))
 watching.close()
 """
@@ -426,7 +426,7 @@ lost = []
 if sys.argv[1] == "no descriptors":
     resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))
 watching = Watching(lambda: None, lost.append)
-watching.look_at(frozenset({sys.argv[2]}), frozenset())
+watching.watch(frozenset({sys.argv[2]}), frozenset())
 print(watching.blind, len(lost), lost and lost[0].errno)
 print(*(f"{each.filename}: {each.strerror}" for each in lost))
 watching.close()
