@@ -100,7 +100,7 @@ def test_what_broke_out_of_the_sandbox_is_nobody_and_opens_nothing(tmp_path: Pat
         "    except OSError as error:\n"
         "        return {'opened': error.strerror, 'user': os.getresuid()}\n"
         "    return {'opened': True}\n"
-        "writer.answered = answered\n"
+        "writer.answer_question = answered\n"
         "writer.main()\n"
     )
     question = json.dumps({}).encode()

@@ -19,7 +19,7 @@ HOLDER = """
 import sys, time
 from pathlib import Path
 from proxygen.host import files, lock
-with lock.held(Path(sys.argv[1])):
+with lock.hold(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
 """

@@ -88,15 +88,15 @@ environment = dict(os.environ)
 if sys.argv[2] == "journal":
     status = os.fstat(2)
     environment["JOURNAL_STREAM"] = f"{status.st_dev}:{status.st_ino}"
-logs.start("text", sys.argv[1], environment)
-logs.event(logging.DEBUG, "detail")
-logs.event(logging.INFO, "began", owner="a.example")
+logs.start_logging("text", sys.argv[1], environment)
+logs.log_event(logging.DEBUG, "detail")
+logs.log_event(logging.INFO, "began", owner="a.example")
 logging.getLogger("urllib3").warning("retrying %s", "https://x.example\\n<0>boo")
 logging.getLogger("urllib3").info("chatter")
 try:
     raise ZeroDivisionError("oh")
 except ZeroDivisionError:
-    logs.mishap("round_failed", again_in=1.0)
+    logs.log_exception("round_failed", again_in=1.0)
 """
 
 

@@ -75,7 +75,7 @@ def test_the_process_may_take_so_much_memory_so_many_files_and_no_more() -> None
 def test_more_memory_than_that_is_not_to_be_had() -> None:
     program = (
         "from proxygen.issuers import file_reader\n"
-        "file_reader.limit(memory=file_reader.MEMORY, files=file_reader.FILES)\n"
+        "file_reader.limit_resources(memory=file_reader.MEMORY, files=file_reader.FILES)\n"
         "bytearray(file_reader.MEMORY)\n"
     )
     run = subprocess.run([sys.executable, "-I", "-c", program], capture_output=True, check=False)
