@@ -30,7 +30,9 @@ from tests.commands.test_import_safety import (
     validated,
 )
 from tests.importing.test_clients import write
+from tests.live.dovecot import VERSIONS_2_4, is_2_4
 from tests.live.machine import proxygen
+from tests.live.needs import path_of
 
 
 def live(root: Path, name: str) -> Path:
@@ -59,12 +61,16 @@ def nginx(root: Path, text: str, name: str = "more") -> Path:
 def dovecot(root: Path, *lines: str) -> None:
     """Configure dovecot, in the form that the one here reads."""
     text = "\n".join(("protocols = imap", "ssl = yes", *lines, ""))
-    write(root / "etc/dovecot/dovecot.conf", text)
+    first = VERSIONS_2_4 if is_2_4(path_of("dovecot")) else ""
+    write(root / "etc/dovecot/dovecot.conf", first + text)
 
 
 def files(folder: Path) -> tuple[str, str]:
     """Return dovecot's settings for a certificate."""
-    return f"ssl_cert = <{folder}/fullchain.pem", f"ssl_key = <{folder}/privkey.pem"
+    certificate, key = folder / "fullchain.pem", folder / "privkey.pem"
+    if is_2_4(path_of("dovecot")):
+        return f"ssl_server_cert_file = {certificate}", f"ssl_server_key_file = {key}"
+    return f"ssl_cert = <{certificate}", f"ssl_key = <{key}"
 
 
 # Mail services that show more than one certificate.

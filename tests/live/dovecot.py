@@ -167,11 +167,7 @@ class Dovecot(Program):
     @cached_property
     def is_2_4(self) -> bool:
         """Whether its settings are called as 2.4 calls them."""
-        said = subprocess.run(
-            [self.program, "--version"], capture_output=True, text=True, timeout=20, check=True
-        ).stdout
-        found = re.match(r"(\d+)\.(\d+)", said)
-        return found is not None and (int(found[1]), int(found[2])) >= (2, 4)
+        return is_2_4(self.program)
 
     @property
     def main(self) -> Path:
@@ -244,3 +240,12 @@ def unprivileged() -> str:
 
     user, group = pwd.getpwuid(os.geteuid()).pw_name, grp.getgrgid(os.getegid()).gr_name
     return UNPRIVILEGED.format(user=user, group=group)
+
+
+def is_2_4(program: str) -> bool:
+    """Return whether the settings of that dovecot are called as 2.4 calls them."""
+    said = subprocess.run(
+        [program, "--version"], capture_output=True, text=True, timeout=20, check=True
+    ).stdout
+    found = re.match(r"(\d+)\.(\d+)", said)
+    return found is not None and (int(found[1]), int(found[2])) >= (2, 4)
