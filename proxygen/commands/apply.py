@@ -12,6 +12,7 @@ from proxygen import assemble
 from proxygen.apply.outcome import Outcome, Progress
 from proxygen.assemble import Installation
 from proxygen.errors import IssueFailed
+from proxygen.languages.counts import counted_words
 from proxygen.model.layout import Layout
 from proxygen.model.site import Site
 from proxygen.names.states import State
@@ -134,11 +135,9 @@ def dns_awaited(
     asked = names_not_ready(site, installation, owners, time_of_day() - JUST_NOW)
     if not asked:
         return set()
+    whose = f"the DNS of {counted_words(len(asked), 'name')}"
     with show_progress(quiet=show.as_json, verbose=show.verbose) as shown:
-        shown.say(
-            f"waiting up to {duration_typed(round(most))} for the DNS of "
-            f"{names_in_words(len(asked))}"
-        )
+        shown.say(f"waiting up to {duration_typed(round(most))} for {whose}")
         right = wait_for_names(
             NameChecks(site, installation, is_own_listener(site, installation)),
             asked,
@@ -146,9 +145,7 @@ def dns_awaited(
             shown.say,
         )
         if not right:
-            shown.say(
-                f"the DNS of {names_in_words(len(asked))} is not right yet: see `proxygen names`"
-            )
+            shown.say(f"{whose} is not right yet: see `proxygen names`")
     return right
 
 
@@ -171,8 +168,3 @@ def duration_typed(seconds: int) -> str:
     """Return a time as somebody types it."""
     minutes, rest = divmod(seconds, 60)
     return f"{seconds} s" if rest or not minutes else f"{minutes} min"
-
-
-def names_in_words(count: int) -> str:
-    """Return so many names in words."""
-    return "1 name" if count == 1 else f"{count:,} names"

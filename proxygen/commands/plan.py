@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from proxygen.languages.counts import some_names
 from proxygen.model.hosts import readable_name
 from proxygen.model.layout import Layout
 from proxygen.plan.steps import Forget, Install, Issue, Plan, ShownCertificate, Step
@@ -16,7 +17,6 @@ from proxygen.reports.by_cause import (
     failures_by_cause,
     names_by_cause,
     postponed_by_cause,
-    some_names,
 )
 from proxygen.reports.document import json_document
 from proxygen.reports.plan import PlanReport, plan_report

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import click
 
 from proxygen.errors import MOST_MISTAKES
+from proxygen.languages.counts import counted_words
 from proxygen.model.layout import Layout
 from proxygen.reports.document import json_document
 from proxygen.reports.validation import ValidationReport, validation_report
@@ -54,14 +55,6 @@ def print_report(report: ValidationReport, *, verbose: bool) -> None:
         most = f"there are more than {MOST_MISTAKES} mistakes; the first ones are shown"
         print_text(most, err=True)
     result = "see above" if report.exit_code else "the model is right"
-    domains, certificates = report.domains, report.certificates
-    print_line(
-        f"{report.file}: {count_in_words(domains, 'domain')}, "
-        f"{count_in_words(certificates, 'certificate')}; "
-        f"{result}"
-    )
-
-
-def count_in_words(count: int, what: str) -> str:
-    """Return a number of things in words."""
-    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
+    domains = counted_words(report.domains, "domain")
+    certificates = counted_words(report.certificates, "certificate")
+    print_line(f"{report.file}: {domains}, {certificates}; {result}")

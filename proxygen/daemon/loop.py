@@ -33,6 +33,7 @@ from proxygen.host.logs import log_event, log_exception
 from proxygen.host.memory import settle_memory
 from proxygen.host.systemd import Manager
 from proxygen.host.watching import Watching
+from proxygen.languages.counts import counted_words
 from proxygen.model.layout import Layout
 from proxygen.model.site import Site
 from proxygen.plan.steps import PostponedOrder
@@ -533,8 +534,3 @@ def is_news(former: Outcome, latest: Outcome) -> bool:
     """Return whether obtaining certificates had a result that may be mailed."""
     came = latest.done or latest.failures or latest.terms or latest.notes
     return bool(came) or (former.failures, former.waiting) != (latest.failures, latest.waiting)
-
-
-def counted_words(number: int, what: str) -> str:
-    """Return in words a number of things."""
-    return f"{number:,} {what}{'' if number == 1 else 's'}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 
 from proxygen.errors import Coded, ProxygenError, words_json
 from proxygen.failure import Failure, failure_words
+from proxygen.languages.counts import counted_words, some_names
 from proxygen.model.certificate import ADOPT, Authority, Bundle, Certificate, KeyAndChain
 from proxygen.model.hosts import readable_name
 from proxygen.names.findings import finding_sentence
@@ -103,17 +104,12 @@ class Issue:
     def __str__(self) -> str:
         what = "a stand-in for" if self.stand_in else "the certificate of"
         issuer = "selfsigned" if self.stand_in else self.certificate.issuer
-        without = f"; without {some_names(self.left_out)} for now" if self.left_out else ""
+        left = some_names(self.left_out, readable_name)
+        without = f"; without {left} for now" if left else ""
         return (
             f"issue {what} {readable_name(self.certificate.owner)} ({issuer}): "
             f"{self.reason}{without}"
         )
-
-
-def some_names(names: Sequence[str]) -> str:
-    """Return names for a sentence: the first three, and how many follow."""
-    more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
-    return ", ".join(map(readable_name, names[:3])) + more
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +120,7 @@ class CheckNames:
 
     def __str__(self) -> str:
         names = [name for _, name in self.asked]
-        number = "1 name" if len(names) == 1 else f"{len(names):,} names"
-        return f"check {number}: {some_names(names)}"
+        return f"check {counted_words(len(names), 'name')}: {some_names(names, readable_name)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,8 +180,7 @@ class Verify:
 
     def __str__(self) -> str:
         why = f": {self.reason}" if self.reason else ""
-        number = len(self.endpoints)
-        many = "1 connection" if number == 1 else f"{number:,} connections"
+        many = counted_words(len(self.endpoints), "connection")
         return f"probe {self.service}: {many} as a client{why}"
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from proxygen.errors import OTHER, Coded, ProxygenError
 from proxygen.failure import Failure, Scope, Value, failure_words
+from proxygen.languages.counts import MOST_NAMED, some_names
 from proxygen.languages.lines import one_line
 from proxygen.model.hosts import readable_name
 
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
     from proxygen.plan.backoff import RememberedFailure
     from proxygen.plan.steps import PostponedOrder
     from proxygen.texts.names import ModelName
-
-MOST_NAMED = 3
-"""Names that are told of a group; of the others, how many there are."""
 
 MOST_QUOTED = 3
 """Lines that are quoted of what the other side said about one of many."""
@@ -107,12 +105,6 @@ class CauseGroup:
         if self.remedy:
             yield f"  do: {self.remedy}"
         yield from (f"  | {line}" for line in self.quoted)
-
-
-def some_names(names: Sequence[str]) -> str:
-    """Return names for a sentence: the first ones, and how many more there are."""
-    more = f" and {len(names) - MOST_NAMED:,} more" if len(names) > MOST_NAMED else ""
-    return ", ".join(names[:MOST_NAMED]) + more
 
 
 # Names that are not ready.

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import click
 
 from proxygen.errors import Coded, IssueFailed, NotServed
 from proxygen.failure import Scope
+from proxygen.languages.counts import counted_words
 from proxygen.reports.by_cause import (
     AUTHORITY,
     CauseGroup,
@@ -40,7 +41,7 @@ def told_all(outcome: Outcome, *, as_json: bool, verbose: bool = False) -> int:
 
 def print_summary(outcome: Outcome, *, verbose: bool = False) -> None:
     """Say in the end what failed, what is worth knowing, and that all is well when it is."""
-    show_warnings((each for each in outcome.warnings if not is_told(each, outcome)), verbose)
+    show_warnings(not_told_by_failures(outcome), verbose)
     show_names(not_refused_now(outcome), outcome.unchanged, verbose)
     show_groups(postponed_by_cause(outcome.waiting, causes_told(outcome)), verbose)
     show_kept((*outcome.held_back, *outcome.set_aside))
@@ -64,14 +65,14 @@ def causes_told(outcome: Outcome) -> set[str]:
     return whole | {each.name for each in outcome.names}
 
 
-def is_told(warning: str, outcome: Outcome) -> bool:
-    """Return whether a failure tells what a warning says of a service."""
-    if not isinstance(warning, Coded):
-        return False
-    if warning.code == "refused":
-        return warning.of in {of for of, _ in outcome.failures}
+def not_told_by_failures(outcome: Outcome) -> Iterator[str]:
+    """Yield the warnings, but those that say of a service what a failure tells."""
     unserved = {of for of, error in outcome.not_done if isinstance(error, NotServed)}
-    return warning.code in ("not-running", "not-served") and warning.of in unserved
+    told = {"refused": {of for of, _ in outcome.failures}}
+    told |= dict.fromkeys(("not-running", "not-served"), unserved)
+    for each in outcome.warnings:
+        if not isinstance(each, Coded) or each.of not in told.get(each.code, ()):
+            yield each
 
 
 def is_unproven(warning: str) -> bool:
@@ -128,4 +129,4 @@ def summary_beginning(outcome: Outcome) -> str:
 
 def steps_in_words(outcome: Outcome) -> str:
     """Return how many steps were done, in words."""
-    return "1 step" if len(outcome.done) == 1 else f"{len(outcome.done):,} steps"
+    return counted_words(len(outcome.done), "step")

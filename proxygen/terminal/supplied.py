@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from proxygen.languages.counts import some_names
 from proxygen.model.hosts import readable_name
 from proxygen.observe.named_files import SuppliedCertificate
-from proxygen.reports.by_cause import some_names
 from proxygen.terminal.printing import print_text
 
 FEW = 3

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
 from proxygen.errors import Coded, coded_words
+from proxygen.languages.counts import counted_words, some_names
 from proxygen.model.certificate import ADOPTED, GLOBAL, Bundle
 from proxygen.model.hosts import readable_name
 from proxygen.model.site import Owner, Site
@@ -14,7 +15,6 @@ from proxygen.model.views import serving_bundle
 from proxygen.names.findings import sentence_about
 from proxygen.plan.culprits import left_out_sentence
 from proxygen.plan.observed import Observed, ServiceState
-from proxygen.plan.steps import some_names
 from proxygen.services import WebFacts
 from proxygen.texts.alerts import ONCE, RoundResult, ending_certificates
 from proxygen.texts.names import ModelName, names_with_failure, not_ready
@@ -205,12 +205,10 @@ def not_asked(services: Iterable[ServiceState]) -> Iterator[Coded]:
 
 def was_not_asked(state: ServiceState) -> str:
     """Return the warning about a service that was not probed everywhere."""
-    count = len(state.installed.unasked)
-    names = "1 name" if count == 1 else f"{count:,} names"
+    names = sorted(state.installed.unasked)
     return (
-        f"{state.name} has not been probed yet for {names} "
-        f"({some_names(sorted(state.installed.unasked))}), for lack of time; the next `proxygen "
-        f"apply`, "
+        f"{state.name} has not been probed yet for {counted_words(len(names), 'name')} "
+        f"({some_names(names, readable_name)}), for lack of time; the next `proxygen apply`, "
         "or the daemon, does so"
     )
 

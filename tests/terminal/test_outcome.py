@@ -9,7 +9,8 @@ import pytest
 from proxygen.apply.outcome import Outcome
 from proxygen.errors import Coded, IssueFailed
 from proxygen.failure import RefusedName, Scope, not_obtained
-from proxygen.terminal.outcome import print_summary
+from proxygen.terminal.outcome import not_told_by_failures, print_summary
+from tests.counting import grows_with_the_work
 from tests.failures import not_issued, unserved
 from tests.known_names import URN, refused, waiting
 from tests.reports.test_by_cause import host, states, waits
@@ -108,3 +109,15 @@ def test_why_an_authority_cannot_be_used_is_told_once(capsys: pytest.CaptureFixt
     failed = IssueFailed(not_obtained("no-nonce", Scope.AUTHORITY, "https://ca/dir"))
     _, err = printed(Outcome(waiting=waiting_, failures=[("a.example", failed)]), capsys)
     assert words not in "\n".join(err)
+
+
+def test_many_warnings_and_failures_cost_what_they_are() -> None:
+    def summarize(count: int) -> None:
+        names = [f"d{each}.example" for each in range(count)]
+        outcome = Outcome(
+            failures=[(of, not_issued("no")) for of in names],
+            warnings=[Coded(f"{of} expires", "ending", of) for of in names],
+        )
+        assert len([*not_told_by_failures(outcome)]) == count
+
+    assert grows_with_the_work(summarize, 400)
