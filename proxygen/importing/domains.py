@@ -111,9 +111,7 @@ def shown_beside(renewed: JudgedLineage, seen: HostInventory) -> str:
     """Return who else goes on to show a lineage, empty where nobody does."""
     if where := seen.using(renewed):
         return f"nginx uses its certificate elsewhere as well ({where})"
-    mark = renewed.pair.mark
-    found = (each.service for each in seen.shown if each.stays and each.pair.mark == mark)
-    service = next(found, "")
+    service = seen.staying.get(renewed.pair.mark, "")
     return f"{service} goes on to show its certificate" if service else ""
 
 

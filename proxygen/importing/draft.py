@@ -10,12 +10,7 @@ from proxygen.importing.authority import account_of, usual_directory
 from proxygen.importing.domains import domains_of_lineages, domains_of_sites, with_keys
 from proxygen.importing.global_owner import global_owner, notes_on_global_owner, services_left_out
 from proxygen.importing.host import HostInventory
-from proxygen.importing.owners import (
-    Draft,
-    DraftOwner,
-    Preferences,
-    host_names,
-)
+from proxygen.importing.owners import Draft, DraftOwner, Preferences, host_names
 from proxygen.importing.sockets import compare_sockets, sockets_of_draft
 
 

@@ -95,6 +95,11 @@ class HostInventory:
         """What tells the certificates of lineages from others."""
         return frozenset(each.pair.mark for each in self.renewed)
 
+    @cached_property
+    def staying(self) -> dict[str, str]:
+        """Which mail service goes on to show a certificate, the first one, by what tells it."""
+        return {each.pair.mark: each.service for each in reversed(self.shown) if each.stays}
+
     def using(self, each: JudgedLineage) -> str:
         """Return where nginx has, or may have, a lineage for more than sites; else empty."""
         for used in self.web.used:

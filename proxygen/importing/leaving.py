@@ -92,7 +92,8 @@ def still_shown(seen: HostInventory, names: ModelNames, site: Site) -> dict[str,
     for block in seen.web.blocks:
         if goes_on(block, names, site):
             marks = [seen.of_sites[pair].mark for pair in block.pairs]
-            marks += [each.pair.mark for each in seen.renewed if may_show(block, each)]
+            varying = seen.renewed if block.varying else ()
+            marks += [each.pair.mark for each in varying if may_show(block, each)]
             found |= dict.fromkeys(marks, f"nginx shows it ({block.where})")
     for renewed in seen.renewed:
         if where := seen.using(renewed):
@@ -190,6 +191,7 @@ def challenges_passed_on(seen: HostInventory, names: Collection[str]) -> Iterato
     """Yield to whom else challenges for these names go now."""
     http = seen.web.http
     chosen = [http.naming(name) or http.default for name in sorted(names)]
-    blocks = [each for each in seen.web.blocks if set(each.names) & set(names)]
+    asked = frozenset(names)
+    blocks = [each for each in seen.web.blocks if not asked.isdisjoint(each.names)]
     found = (each for block in (*chosen, *blocks) if block for each in block.elsewhere)
     yield from dict.fromkeys(found)

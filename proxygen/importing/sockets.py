@@ -8,9 +8,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import replace
 
 from proxygen.importing.host import HostInventory
-from proxygen.importing.owners import (
-    Draft,
-)
+from proxygen.importing.owners import Draft
 from proxygen.importing.server_blocks import ADDRESS, NginxSites, ServerBlock
 
 USUAL_SOCKETS = {
