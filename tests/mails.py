@@ -8,8 +8,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from proxygen.failure import NotObtained, Scope, failure, not_obtained
-from proxygen.host import templates
+from proxygen.host import languages, templates
 from proxygen.issuers.acme_failures import MEANINGS, UNKNOWN
+from proxygen.languages.language import Language
 from proxygen.model.certificate import GLOBAL, Bundle
 from proxygen.model.site import Site
 from proxygen.names.states import NameStates
@@ -47,6 +48,18 @@ DIRECTORY = SITE.acme.directory
 HOUR = timedelta(hours=1)
 TEMPLATE_OF_OURS = templates.own_templates()
 SENDER = Sender("mail.example.net", "hostmaster@example.net")
+
+
+def noting_language(code: str) -> tuple[Language, set[str]]:
+    """Return a language, and a set to which each of its phrases is added once it is used."""
+    used: set[str] = set()
+
+    class Noting(dict[str, str]):
+        def __getitem__(self, key: str) -> str:
+            used.add(key)
+            return super().__getitem__(key)
+
+    return Language(code, Noting(languages.load(code).phrases)), used
 
 
 def ending(of: Site = SITE, **left: timedelta) -> dict[str, Bundle]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -18,32 +17,14 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from proxygen.errors import IssueFailed
+from tests.integration.test_renewal import ca as ca
+from tests.integration.test_renewal import ours as ours
+from tests.integration.test_renewal import port as port
 from tests.live.acme_clients import Certbot
-from tests.live.installation import Clock, TrialInstallation, challenge_port
-from tests.live.small_authority import Limits, SmallAuthority
+from tests.live.installation import TrialInstallation
+from tests.live.small_authority import SmallAuthority
 
 NAME = "www.a.example"
-FREE = Limits(orders=None, registered_domain=None, name_set=None, failed_validations=None)
-
-
-@pytest.fixture
-def port() -> Iterator[int]:
-    """Return the port of the challenges."""
-    with challenge_port() as found:
-        yield found
-
-
-@pytest.fixture
-def ours(tmp_path: Path, port: int) -> TrialInstallation:
-    """Return an installation without a model."""
-    return TrialInstallation(tmp_path / "root", Clock(), port)
-
-
-@pytest.fixture
-def ca(tmp_path: Path, ours: TrialInstallation) -> Iterator[SmallAuthority]:
-    """Return an authority with renewal information."""
-    with SmallAuthority(tmp_path, clock=ours.clock, http_port=ours.http_port, limits=FREE) as made:
-        yield made
 
 
 def adopts(live: Path) -> dict[str, dict[str, object]]:

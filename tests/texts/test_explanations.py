@@ -41,6 +41,7 @@ from tests.known_names import (
     refused,
     waiting,
 )
+from tests.mails import noting_language
 from tests.models import bundle, site
 
 GOLDEN = Path(__file__).parents[1] / "golden/explanations"
@@ -301,14 +302,7 @@ def everything() -> Iterator[dict[str, object]]:
 
 @pytest.mark.parametrize("code", CODES)
 def test_every_phrase_of_explanations_is_of_use(code: str) -> None:
-    used: set[str] = set()
-
-    class Reading(dict[str, str]):
-        def __getitem__(self, key: str) -> str:
-            used.add(key)
-            return super().__getitem__(key)
-
-    language = Language(code, Reading(languages.load(code).phrases))
+    language, used = noting_language(code)
     for case in everything():
         told(code=language, **case)  # type: ignore[arg-type]
     assert {each for each in language.phrases if each.startswith("explain.")} <= used

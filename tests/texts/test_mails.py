@@ -18,7 +18,6 @@ import pytest
 from proxygen.errors import ServiceError
 from proxygen.failure import not_obtained
 from proxygen.host import languages
-from proxygen.languages.language import Language
 from proxygen.model.certificate import GLOBAL, Bundle
 from proxygen.model.site import Site
 from proxygen.names.states import NameState
@@ -43,6 +42,7 @@ from tests.mails import (
     digests,
     ending,
     everything,
+    noting_language,
     remembered_failure,
     round_result,
     service,
@@ -197,14 +197,7 @@ def test_no_mail_of_good_news_has_a_placeholder_left(code: str) -> None:
 
 @pytest.mark.parametrize("code", CODES)
 def test_every_phrase_is_of_use(code: str) -> None:
-    used: set[str] = set()
-
-    class Reading(dict[str, str]):
-        def __getitem__(self, key: str) -> str:
-            used.add(key)
-            return super().__getitem__(key)
-
-    language = Language(code, Reading(languages.load(code).phrases))
+    language, used = noting_language(code)
     hook = site(TEXT.replace("{file: {certificate: b.pem}}", "hook"))
     crowd = site(TEXT + domains(300))
     rest = [
