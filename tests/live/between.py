@@ -71,7 +71,8 @@ class Between:
     chalZ, finalize-order, my-order, certZ, my-account. *tamper* is given the step and Pebble's
     answer, and returns what the client is told. *instead* is given the step and what was signed
     in the request, and returns what the client is told without Pebble's knowing, or None.
-    *tamper_path* is like *tamper*, and is given the whole path.
+    *tamper_path* is like *tamper*, and is given the whole path. A request whose nonce Pebble
+    rejected comes again: its answer is passed on as it is, and the request is not counted.
     """
 
     def __init__(self, pebble: Pebble, folder: Path) -> None:
@@ -99,7 +100,7 @@ class Between:
         return [when for seen, when in self.seen if seen == step]
 
     def sent(self, step: str) -> list[dict[str, Any]]:
-        """Return what was signed in the requests of a step, but for those with a used nonce."""
+        """Return what was signed in the requests of a step."""
         return [payload for seen, payload in self.signed if seen == step]
 
     def __enter__(self) -> Self:
@@ -123,7 +124,8 @@ class Between:
     def answer(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Reply:
         """Return what the client is told."""
         step = path.split("/")[1]
-        self.seen.append((step, time.monotonic()))
+        came = (step, time.monotonic())
+        self.seen.append(came)
         payload = signed_in(body)
         if (reply := self.instead(step, payload)) is not None:
             self.signed.append((step, payload))
@@ -131,8 +133,10 @@ class Between:
         if self.hold:
             self.hold.stop(step, "before")
         reply = self.passed_on(method, path, headers, body)
-        if b":badNonce" not in reply.body:
-            self.signed.append((step, payload))
+        if b":badNonce" in reply.body:
+            self.seen.remove(came)
+            return reply
+        self.signed.append((step, payload))
         if self.hold:
             self.hold.stop(step, "after")
         return self.tamper_path(path, self.tamper(step, reply))
