@@ -7,8 +7,10 @@ configuration, one rename switches to them, and new workers prove a reload.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from errno import EADDRINUSE
 from pathlib import Path
 
 from proxygen.apply.generations import Generations
@@ -23,6 +25,7 @@ from proxygen.observe.services import former_parameters, why_refused
 from proxygen.plan.observed import ServiceState, dotted_version
 from proxygen.plan.rendering import pointer_text
 
+PORT_IN_USE = re.compile(rf" bind\(\) to .* failed \({EADDRINUSE}: ")
 MOST_NOTED = 1000
 """Names that are noted of a service that shows something else; of more, nothing is known."""
 
@@ -204,14 +207,32 @@ class LiveService:
         if answer.code != 0:
             words = answer.words
             raise ServiceError(failure("not-reloaded", Scope.SERVICE, self.name, words=words))
-        if self.service.workers and not processes.wait_for_new_workers(self.state.pid, workers):
+        if self.service.workers and not processes.wait_for_new_workers(
+            self.state.pid, workers, lambda: self.has_given_up(logged)
+        ):
             log, words = self.facts.log or "", self.complaints(logged)
             raise ServiceError(
                 failure("old-workers-serve", Scope.SERVICE, self.name, where=log, words=words)
             )
+
+    def has_given_up(self, since: int) -> bool:
+        """Return whether the master logged why it stays with its former configuration."""
+        if not self.facts.log or files.size(self.facts.log) == since:
+            return False
+        return has_refused(files.read_added(self.facts.log, since), self.state.pid)
 
     def complaints(self, since: int) -> str:
         """Return the error lines that the service wrote into its log, each once."""
         lines = files.read_added(self.facts.log, since).splitlines() if self.facts.log else []
         grave = (line for line in lines if "[emerg]" in line or "[alert]" in line)
         return "\n".join(dict.fromkeys(line.partition("] ")[2] or line for line in grave))
+
+
+def has_refused(logged: str, pid: int | None) -> bool:
+    """Return whether nginx's master *logged* that it stays with its former configuration.
+
+    It stays at the first grave error, unless a port is in use: this it tries five times before it
+    says that it "still could not bind" (``ngx_open_listening_sockets`` of nginx).
+    """
+    grave = [line for line in logged.splitlines() if f"[emerg] {pid}#" in line]
+    return bool(grave) and PORT_IN_USE.search(grave[-1]) is None

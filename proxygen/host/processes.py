@@ -373,15 +373,20 @@ def is_worker(process: psutil.Process) -> bool:
         return False
 
 
-def wait_for_new_workers(pid: int, former: frozenset[int], deadline: float = 30.0) -> bool:
-    """Wait until new workers run and no former one takes connections; False after *deadline*.
+def wait_for_new_workers(
+    pid: int, former: frozenset[int], is_refused: Callable[[], bool], deadline: float = 30.0
+) -> bool:
+    """Wait until new workers run and no former one takes connections.
 
-    A process has no event that one could wait on from outside, so this looks every 5 ms.
+    Return False after *deadline* seconds, or when the master *is_refused* its new configuration. A
+    process has no event that one could wait on from outside, so this looks every 5 ms.
     """
     end = time.monotonic() + deadline
     while time.monotonic() < end:
         present = workers(pid)
         if present and not present & former:
             return True
+        if is_refused():
+            return False
         time.sleep(0.005)
     return False
