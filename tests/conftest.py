@@ -19,6 +19,14 @@ from tests.standins import refuse_sentences
 def pytest_configure(config: pytest.Config) -> None:
     """Make the mark known."""
     config.addinivalue_line("markers", "needs(*programs): real programs that the test runs")
+    config.addinivalue_line("markers", "apart: may run beside the other tests of its file")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of a file together, as they share programs, but for those that are apart."""
+    for item in items:
+        group = item.nodeid if item.get_closest_marker("apart") else item.location[0]
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -18,6 +18,8 @@ from tests.live.machine import Machine
 from tests.live.needs import needs
 from tests.live.processes import Process, environment, until
 
+pytestmark = pytest.mark.apart
+
 MAIN = {"url": "https://mail.example.net", "certificate": "selfsigned"}
 OTHER = {"b.example": {"url": "https://www.b.example", "certificate": "selfsigned"}}
 WEB = ("nginx", "pebble")

@@ -25,6 +25,8 @@ from tests.live.machine import Machine
 from tests.live.needs import needs
 from tests.live.processes import Process, environment, until
 
+pytestmark = pytest.mark.apart
+
 UNITS, SCRIPTS = "etc/systemd/system", "usr/local/lib/proxygen"
 SANDBOX = Path(__file__).parents[1] / "live/sandbox.py"
 AT_MOST, AT_MOST_FAILED = 20, 22

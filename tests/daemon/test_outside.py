@@ -23,6 +23,8 @@ from tests.live.needs import path_of
 from tests.live.processes import until
 from tests.models import FOLDER
 
+pytestmark = pytest.mark.apart
+
 A = {"a.example": {"url": "https://www.a.example", "certificate": "selfsigned"}}
 
 

@@ -31,6 +31,8 @@ from tests.live.machine import PROGRAMS, Machine
 from tests.live.postfix import settled
 from tests.live.processes import made, until
 
+pytestmark = pytest.mark.apart
+
 MAIL, SITE = "mail.example.net", "www.a.example"
 MAIN = {"url": f"https://{MAIL}", "certificate": "acme"}
 A = {"a.example": {"url": f"https://{SITE}", "certificate": "acme"}}

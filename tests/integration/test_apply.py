@@ -19,6 +19,8 @@ from tests.live.machine import Machine
 from tests.live.needs import path_of
 from tests.live.processes import environment
 
+pytestmark = pytest.mark.apart
+
 MAIN = {"url": "https://mail.example.net", "certificate": "acme"}
 A = {"a.example": {"url": "https://www.a.example", "certificate": "acme"}}
 B = {"b.example": {"url": "https://www.b.example", "certificate": "acme"}}

@@ -26,6 +26,8 @@ from tests.live.acme_clients import Certbot
 from tests.live.machine import PROGRAMS
 from tests.live.processes import made, until
 
+pytestmark = pytest.mark.apart
+
 MAIL, SMTP = "mail.example.net", "smtp.example.net"
 SITES = ("www.a.example", "www.b.example", "www.c.example", "www.d.example", "www.e.example")
 

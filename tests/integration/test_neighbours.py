@@ -24,6 +24,8 @@ from tests.live.machine import Machine
 from tests.live.names import Names, may_mount
 from tests.live.processes import made, until
 
+pytestmark = pytest.mark.apart
+
 TEMPLATES = Path(__file__).parents[2] / "templates"
 WEB = ("nginx", "pebble")
 TRIAL = {"url": "https://mail.example.net", "certificate": "selfsigned"}

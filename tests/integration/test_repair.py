@@ -21,6 +21,8 @@ from tests.live.machine import Machine
 from tests.live.needs import path_of
 from tests.live.processes import environment
 
+pytestmark = pytest.mark.apart
+
 TRIAL = {"url": "https://mail.example.net", "certificate": "selfsigned"}
 
 

@@ -16,6 +16,8 @@ from tests.conftest import require
 from tests.live.machine import LOCKS, Machine
 from tests.live.processes import Program, until
 
+pytestmark = pytest.mark.apart
+
 MAIN = {"url": "https://mail.example.net", "certificate": "selfsigned"}
 A = {"a.example": {"url": "https://www.a.example", "certificate": "selfsigned"}}
 B = {"b.example": {"url": "https://www.b.example", "certificate": "selfsigned"}}

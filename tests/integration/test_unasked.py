@@ -19,6 +19,8 @@ from tests.live import client
 from tests.live.machine import Machine
 from tests.live.processes import environment
 
+pytestmark = pytest.mark.apart
+
 TEMPLATES = Path(__file__).parents[2] / "templates"
 HURRIED = Path(__file__).with_name("hurried.py")
 MANY = {f"d{number}.example": {"url": f"https://d{number}.example"} for number in range(150)}

@@ -25,6 +25,8 @@ from tests.live.nginx import Nginx
 from tests.live.postfix import Postfix
 from tests.live.processes import environment, until
 
+pytestmark = pytest.mark.apart
+
 TRIAL = {"url": "https://mail.example.net", "certificate": "selfsigned"}
 
 WHEEL = program("wheel")

@@ -14,6 +14,8 @@ import pytest
 from tests.live.small_authority import LETS_ENCRYPT
 from tests.live.year import BROKEN, CONTACT, DAY, START, SUPPLIED, Mail, lived
 
+pytestmark = pytest.mark.apart
+
 HOUR = timedelta(hours=1)
 
 
