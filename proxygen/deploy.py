@@ -13,6 +13,7 @@ from proxygen.apply.change import not_running
 from proxygen.apply.deployment import Deployment, installed_by
 from proxygen.apply.hooks import Hooks
 from proxygen.apply.issuance import Issuance
+from proxygen.apply.looks import Stale, nothing_stale
 from proxygen.apply.outcome import Outcome, Progress, tell_nobody
 from proxygen.apply.refused_parts import RefusedParts
 from proxygen.apply.rendering import probed_endpoints, render_services
@@ -52,14 +53,15 @@ def deploy(
     unserved: Collection[str] = (),
     before: Mapping[str, str | None] = NOTHING_BEFORE,
     only: Collection[str] = (),
+    stale: Stale = nothing_stale,
 ) -> Outcome:
     """Bring this host's services to what the store holds, and prove it; ask no authority.
 
     Certificates that need no authority are stored first: those that services have already, those in
     files, and self-signed ones. *unserved* are services that were seen to serve something else
-    although their files are right: they are reloaded. *before* are the generations that served
-    before this run, if it deploys a second time. *only*: the owners whose certificates are stored
-    first.
+    although their files are right: they are reloaded; *stale* finds more of them. *before* are the
+    generations that served before this run, if it deploys a second time. *only*: the owners whose
+    certificates are stored first.
     """
     outcome = Outcome(set_aside=site.set_aside, held_back=site.held_back, before=dict(before))
     hooks = Hooks(installation, progress.say, progress.leave)
@@ -70,12 +72,12 @@ def deploy(
     observed = observe_adoptable(site, installation)
     if heeding.again(observed):
         observed = observe_adoptable(site, installation)
-    plan = plan_deployment(site, installation, observed, reload=unserved, only=only)
+    plan = plan_deployment(site, installation, observed, (), unserved, only, stale)
     outcome.waiting = list(plan.waiting)
     outcome.notes += told_of_stand_ins(site, observed, plan, installation.now())
     if walk.supply(plan, observed):
         observed = observe_adoptable(site, installation, walk.unadopted)
-        plan = plan_deployment(site, installation, observed, walk.supplied, unserved, only)
+        plan = plan_deployment(site, installation, observed, walk.supplied, unserved, only, stale)
     if GLOBAL not in walk.unadopted:  # else services stay as they are: a stand-in were worse
         walk.services(plan, observed)
         while heeding.after(observed, outcome):
@@ -115,11 +117,13 @@ def plan_deployment(
     supplied: Collection[str] = (),
     reload: Collection[str] = (),
     only: Collection[str] = (),
+    stale: Stale = nothing_stale,
 ) -> Plan:
     """Return the plan for this host, as far as it follows from what the store holds.
 
     *supplied* are the owners whose certificates were stored in this deployment already, *only*
-    those for whom it is done at all. Without a global certificate, services get nothing.
+    those for whom it is done at all. *stale* tells which services to *reload* besides. Without a
+    global certificate, services get nothing.
     """
     now = installation.now()
     adopt = tuple(
@@ -144,6 +148,7 @@ def plan_deployment(
     if GLOBAL not in then.bundles:
         return Plan((*adopt, *due), waiting=waiting)
     wanted, failures = render_services(site, installation, then)
+    reload = {*reload, *stale(wanted, then)}
     installs = [
         step
         for name, rendering in wanted.items()

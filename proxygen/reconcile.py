@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from proxygen.apply.hooks import Hooks
+from proxygen.apply.looks import Stale, nothing_stale, stale_services
 from proxygen.apply.orders import Tried
 from proxygen.apply.outcome import Outcome, Progress
 from proxygen.apply.rendering import probed_endpoints
@@ -75,7 +76,7 @@ def reconcile(
         site = alone.latest(site)
         for owner in only:
             installation.names.hasten(owner, installation.now())
-        deployed = deploy(site, installation, progress, only=only)
+        deployed = deploy(site, installation, progress, only=only, stale=stale_services)
         site = alone.deployed(site)
     done, came = list(deployed.done), Outcome()
     tried, more = Tried(), True
@@ -223,11 +224,18 @@ def deploy_alone(
 
 
 def make_plan(
-    site: Site, installation: Installation, observed: Observed, only: Collection[str] = ()
+    site: Site,
+    installation: Installation,
+    observed: Observed,
+    only: Collection[str] = (),
+    stale: Stale = nothing_stale,
 ) -> Plan:
-    """Return the plans of both halves; read and ask, but change nothing."""
+    """Return the plans of both halves; read and ask, but change nothing.
+
+    *stale* tells which services serve something else than their files say.
+    """
     observed, now = with_candidates(site, installation, observed), installation.now()
-    here = plan_deployment(site, installation, observed, only=only)
+    here = plan_deployment(site, installation, observed, only=only, stale=stale)
     adopt = tuple(step for step in here.steps if isinstance(step, Adopt))
     stored = observed_after_adoption(observed, adopt)
     then = with_global(site, stored, now)

@@ -17,6 +17,7 @@ from proxygen.names.states import NameStates
 from proxygen.plan.backoff import RememberedFailure, order_purpose, purpose_of
 from proxygen.plan.observed import Installed, Observed, ServiceState
 from proxygen.plan.steps import PostponedOrder
+from proxygen.services import ServiceSettings
 from proxygen.texts.alerts import RoundResult, WrongModel, alerts
 from proxygen.texts.digests import Digest, ToldAlerts, plan_mails
 from proxygen.texts.mails import Mail, Sender
@@ -132,7 +133,7 @@ def digests(
 
 def service(name: str = "nginx", *, unserved: bool = False) -> ServiceState:
     """Return a service that runs."""
-    return ServiceState(name, None, pid=7, installed=Installed(unserved=unserved))
+    return ServiceState(name, ServiceSettings(), pid=7, installed=Installed(unserved=unserved))
 
 
 def everything(now: datetime = NOON) -> RoundResult:

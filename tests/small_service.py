@@ -141,9 +141,13 @@ class Small:
     def shake(self, connection: socket) -> None:
         """Answer one connection as ``web``: with what it read when it was told to reload."""
 
-        def chosen(secured: ssl.SSLObject, name: str | None, _: ssl.SSLContext) -> None:
+        def chosen(secured: ssl.SSLObject, name: str | None, _: ssl.SSLContext) -> int | None:
             self.note(f"asked for {name}")
-            secured.context = presenting(self.folder / "served" / (name or ""))
+            file = self.folder / "served" / (name or "")
+            if not file.is_file():
+                return ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME
+            secured.context = presenting(file)
+            return None
 
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.sni_callback = chosen

@@ -44,7 +44,7 @@ from proxygen.reconcile import (
     make_plan,
     reconcile,
 )
-from proxygen.services import Listener
+from proxygen.services import Listener, ServiceSettings
 from proxygen.stores import applied_model, challenge_answers
 from proxygen.stores.filesystem import FileStore
 from proxygen.terminal.walk import Run
@@ -1039,7 +1039,7 @@ def test_who_is_ordered_again_without_the_names_that_were_refused(
 
 def running(name: str, pid: int | None, error: ServiceError | None = None) -> ServiceState:
     """Return the state of a service."""
-    return ServiceState(name, None, pid=pid, error=error)
+    return ServiceState(name, ServiceSettings(), pid=pid, error=error)
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,20 @@ run finishes what a killed one began.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
+from proxygen.apply.comparison import (
+    UNKNOWN,
+    Baseline,
+    as_before,
+    may_pass,
+    our_doing,
+    seen_before,
+    worse_places,
+)
 from proxygen.apply.outcome import Progress
 from proxygen.apply.probe import Patience, Probed, ProbeOutcome, WrongEndpoints, probe_endpoints
 from proxygen.apply.service import LiveService, SwitchTarget
@@ -38,6 +48,7 @@ def switch_to(
 ) -> None:
     """Check *target*, switch to it, reload and probe; put back what served if that fails.
 
+    Each place is compared with itself before the change: what was so before is not our doing.
     *before* is the generation that served before this run, to which `rollback` leads. Where
     *progress* tells to leave, the next run probes the rest. Raise CheckFailed if the service
     refuses the configuration (nothing was switched), ServiceError if the former files were put
@@ -47,6 +58,7 @@ def switch_to(
     files.folder(service.live.folder, 0o711)
     service.check(target)
     service.note_settings()
+    former = what_served(service, endpoints, progress)
     begun = service.live.folder / "begun"
     files.write(begun, json.dumps({"former": service.former}).encode())
     try:
@@ -54,7 +66,7 @@ def switch_to(
         if service.state.pid is not None:
             progress.say(f"reload {service.name}")
         service.reload()
-        found = verify_endpoints(service, endpoints, progress)
+        found = verify_endpoints(service, endpoints, progress, former)
     except (ServiceError, OSError) as error:
         met = why_not_changed(service.name, error)
         try:
@@ -64,7 +76,8 @@ def switch_to(
             raise ServiceError(consisting_of("not-taken-back", service.name, met, more)) from error
         raise ServiceError(consisting_of(code, service.name, met)) from error
     if found.wrong:
-        find_blame(service, target, found.wrong, progress.leave)
+        patience = patience_of(progress, former)
+        found = replace(found, wrong=find_blame(service, target, found.wrong, former, patience))
     if target.generation not in (None, before):
         service.generations.note_former(before)
     files.remove(begun)
@@ -108,14 +121,34 @@ def note_outcome(service: LiveService, found: ProbeOutcome) -> None:
         service.note_served()
 
 
-def verify_endpoints(
+def what_served(
     service: LiveService, endpoints: tuple[Endpoint, ...], progress: Progress
+) -> Baseline:
+    """Return what clients of a running service see before it is changed.
+
+    Nothing is known if a killed run began to change it: what serves may be its doing.
+    """
+    if service.state.pid is None or service.state.installed.begun:
+        return UNKNOWN
+    return seen_before(endpoints, progress.leave)
+
+
+def verify_endpoints(
+    service: LiveService,
+    endpoints: tuple[Endpoint, ...],
+    progress: Progress,
+    before: Baseline = UNKNOWN,
 ) -> ProbeOutcome:
     """Return the endpoints at which clients see something wrong, and those not probed."""
     if service.state.pid is None or not endpoints:
         return ProbeOutcome()
     progress.say(str(Verify(service.name, endpoints)))
-    return probe_endpoints(endpoints, Patience(QUIET, MOST, progress.leave, count=progress.count))
+    return probe_endpoints(endpoints, patience_of(progress, before))
+
+
+def patience_of(progress: Progress, before: Baseline) -> Patience:
+    """Return the patience with a service that was just reloaded: that of each place before."""
+    return Patience(QUIET, MOST, progress.leave, count=progress.count, timeout_of=before.timeout_of)
 
 
 def why_not_changed(name: str, error: ServiceError | OSError) -> Failure:
@@ -144,58 +177,37 @@ def undo_switch(service: LiveService, begun: Path) -> bool:
 
 
 def find_blame(
-    service: LiveService, target: SwitchTarget, bad: WrongEndpoints, stop: Callable[[], bool]
-) -> None:
+    service: LiveService,
+    target: SwitchTarget,
+    wrong: WrongEndpoints,
+    before: Baseline,
+    patience: Patience,
+) -> WrongEndpoints:
     """Find out whether the change is the reason for what clients see; put it back if so.
 
-    An endpoint that shows the same with the former files is not ours to repair: another program has
-    the port, or another file overrides ours. Then the new files serve again, since they harm
-    nobody. So they do if the service would refuse the former ones.
+    An endpoint that was no better before the change, or shows the same with the former files, is
+    not ours to repair: it refuses this host, another program has the port, or another file
+    overrides ours. Then the new files serve, since they harm nobody; return what is still wrong
+    with them. So they do if the service would refuse the former ones.
     """
-    if not service.put_back():
-        return
+    worse = worse_places(before, wrong)
+    wrong = as_before(wrong, worse)
+    if not worse or not service.put_back():
+        return wrong
     service.reload()
-    ours = our_doing(bad, Patience(QUIET, MOST, stop))
-    if ours:
-        files.remove(service.live.folder / "begun")
-        seen = seen_instead(ProbeOutcome(ours))
-        raise ServiceError(failure("serves-otherwise", Scope.SERVICE, service.name, parts=seen))
-    service.switch(target)
-    service.reload()
-
-
-def our_doing(bad: WrongEndpoints, patience: Patience) -> WrongEndpoints:
-    """Return what is wrong with the new files and was not with the former ones, which serve now.
-
-    A place is probed until it shows something else in TLS than with the new files, with the same
-    patience as before. A place that was not probed proves nothing.
-    """
-    after = dict(bad)
-
-    def differs(endpoint: Endpoint, seen: Probed) -> bool:
-        return came_to_tls(seen) and not same_outcome(seen, after[endpoint])
-
-    found = probe_endpoints(after, patience, differs)
-    before, unasked = dict(found.wrong), set(found.unasked)
-    return tuple(
-        (endpoint, seen)
-        for endpoint, seen in bad
-        if endpoint not in unasked
-        and (endpoint not in before or not same_outcome(before[endpoint], seen))
-    )
-
-
-def same_outcome(one: Probed, other: Probed) -> bool:
-    """Return whether a client sees the same; without TLS, the words do not matter.
-
-    A loaded service refuses one connection and lets the next one wait.
-    """
-    return one == other or not (came_to_tls(one) or came_to_tls(other))
-
-
-def came_to_tls(seen: Probed) -> bool:
-    """Return whether a server presented a certificate, or refused to by means of TLS."""
-    return seen.fingerprint is not None or seen.refused
+    ours = our_doing(worse, patience)
+    if not ours or may_pass(ours) == ours:
+        service.switch(target)
+        service.reload()
+        wrong = as_before(probe_endpoints(dict(wrong), patience).wrong, ours) if ours else wrong
+        ours = tuple((each, seen) for each, seen in wrong if each in dict(ours))
+        if not ours:
+            return wrong
+        service.put_back()
+        service.reload()
+    files.remove(service.live.folder / "begun")
+    seen = seen_instead(ProbeOutcome(ours))
+    raise ServiceError(failure("serves-otherwise", Scope.SERVICE, service.name, parts=seen))
 
 
 def not_running(name: str) -> NotServed:
@@ -229,7 +241,8 @@ def at_place(place: Endpoint, seen: Probed) -> Failure:
     """Return what a client met at a place, or which certificate it saw instead."""
     of, wanted = str(place), place.bundle
     if seen.met:
-        return failure("place-met", Scope.SERVICE, of, parts=(seen.met,))
+        code = "place-met-as-before" if seen.as_before else "place-met"
+        return failure(code, Scope.SERVICE, of, parts=(seen.met,))
     try:
         shown = identity_of(seen.leaf)
     except IssueFailed:

@@ -23,8 +23,10 @@ LONGEST_LINE, MOST_BYTES, MOST_LINES = 8192, 65536, 200
 
 PLACES = "places probed"
 """What is counted while places are probed."""
-AT_ONCE = 16
-"""How many places are probed at a time."""
+AT_ONCE = 32
+"""How many places are probed at a time: those that let a client wait do not add up."""
+LONGEST_ANSWER = 20.0
+"""Seconds for one answer: postscreen lets a new client wait 6, restrictions may `sleep` longer."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0
 ALERT = re.compile(r"SSLV3_ALERT|TLSV1")
 """OpenSSL's names of the alerts that a server sends (TLSV1_UNRECOGNIZED_NAME, TLSV13_ALERT_…)."""
@@ -35,13 +37,21 @@ class Probed:
     """What a client saw: SHA-256 (hex) of the served leaf's DER form, or what it *met* instead.
 
     *refused*: the server spoke TLS and refused the handshake, as opposed to not answering. *leaf*
-    is the certificate itself (DER), kept only if it is not the wanted one.
+    is the certificate itself (DER), kept only if it is not the wanted one. *seconds*: how long the
+    client waited. *as_before*: nor did it see what is wanted before the change that was made.
     """
 
     fingerprint: str | None
     met: Failure | None = None
     refused: bool = False
     leaf: bytes = field(default=b"", compare=False, repr=False)
+    seconds: float = field(default=0.0, compare=False, repr=False)
+    as_before: bool = field(default=False, compare=False, repr=False)
+
+    @property
+    def came_to_tls(self) -> bool:
+        """Whether the server presented a certificate, or refused to by means of TLS."""
+        return self.fingerprint is not None or self.refused
 
 
 def failure_met(code: str, words: str = "", **facts: Value) -> Failure:
@@ -165,15 +175,22 @@ def any_certificate() -> ssl.SSLContext:
 CLIENT = any_certificate()
 
 
-def probe(endpoint: Endpoint, timeout: float = 5.0) -> Probed:
+def probe(endpoint: Endpoint, timeout: float = LONGEST_ANSWER) -> Probed:
     """Return what a client of *endpoint* sees within *timeout* seconds; raise nothing."""
+    began = time.monotonic()
+    seen = connect_and_see(endpoint, timeout)
+    leaf = b"" if is_as_wanted(endpoint, seen) else seen.leaf
+    return replace(seen, leaf=leaf, seconds=time.monotonic() - began)
+
+
+def connect_and_see(endpoint: Endpoint, timeout: float) -> Probed:
+    """Return what a client sees, with the certificate in any case."""
     end = time.monotonic() + timeout
     try:
         place = places_of(endpoint.address, endpoint.port, timeout)[0]  # of a name, its first one
         with open_connection(place, end - time.monotonic()) as connection:
             prepare_tls(connection, endpoint)
-            seen = shake_hands(connection, asked_for(endpoint.server_name))
-            return replace(seen, leaf=b"") if is_as_wanted(endpoint, seen) else seen
+            return shake_hands(connection, asked_for(endpoint.server_name))
     except TimeoutError:
         return Probed(None, failure_met("no-answer", seconds=f"{timeout:g}"))
     except Unmet as unmet:
@@ -239,7 +256,7 @@ def is_as_wanted(endpoint: Endpoint, seen: Probed) -> bool:
 
 
 def probe_all(
-    endpoints: Iterable[Endpoint], concurrency: int = AT_ONCE, timeout: float = 5.0
+    endpoints: Iterable[Endpoint], concurrency: int = AT_ONCE, timeout: float = LONGEST_ANSWER
 ) -> dict[Endpoint, Probed]:
     """Return what clients see at each endpoint; *concurrency* are probed at a time."""
     return side_by_side(endpoints, lambda _, endpoint: probe(endpoint, timeout), concurrency)
@@ -265,16 +282,21 @@ class Patience:
     """How long places are probed: *quiet* seconds after the last right answer, *most* in all.
 
     So many places get the time that a loaded host needs for them. *timeout* is how many seconds one
-    answer may take, *stop* tells whether to end now, *clock* is monotonic. *count* gets the number
-    of places that were probed, and of how many.
+    answer may take, *timeout_of* tells it for each place instead. *stop* tells whether to end now,
+    *clock* is monotonic. *count* gets the number of places that were probed, and of how many.
     """
 
     quiet: float
     most: float
     stop: Callable[[], bool]
-    timeout: float = 5.0
+    timeout: float = LONGEST_ANSWER
     clock: Callable[[], float] = time.monotonic
     count: Callable[[str, int, int], None] = count_for_nobody
+    timeout_of: Callable[[Endpoint], float] | None = None
+
+    def seconds_for(self, endpoint: Endpoint) -> float:
+        """Return how many seconds one answer of a place may take."""
+        return self.timeout_of(endpoint) if self.timeout_of else self.timeout
 
 
 WrongEndpoints = tuple[tuple[Endpoint, Probed], ...]
@@ -328,7 +350,7 @@ class PatientProbe:
 
     def probe_endpoint(self, endpoint: Endpoint) -> Probed:
         """Return what a client sees; a right answer gives the other places more time."""
-        seen = probe(endpoint, self.patience.timeout)
+        seen = probe(endpoint, self.patience.seconds_for(endpoint))
         if self.is_right(endpoint, seen):
             self.end = min(self.patience.clock() + self.patience.quiet, self.last)
         return seen

@@ -96,11 +96,14 @@ def templates_for(name: str, installation: Installation, facts: Facts) -> Templa
 
 
 def probed_endpoints(site: Site, installation: Installation, observed: Observed) -> list[Endpoint]:
-    """Return where clients meet certificates, for the services that can be worked with."""
+    """Return where clients meet certificates, for the services that can be worked with.
+
+    Without the places that the model leaves out of verification.
+    """
     found: list[Endpoint] = []
     for name, state in observed.services.items():
         if state.facts and GLOBAL in observed.bundles:
             module = installation.services[name]
             view = VIEWS[module.role](site, observed.bundles)
-            found += module.endpoints(view, state.settings, state.facts)
+            found += state.settings.verified(module.endpoints(view, state.settings, state.facts))
     return found

@@ -106,7 +106,8 @@ def roll_back(
                 if explicit:
                     raise nothing_to_go_back_to(state.name)
                 return Coded(f"{state.name}: nothing to go back to", "nothing", state.name)
-            target, endpoints = service.target(former), service.generations.endpoints_of(former)
+            target = service.target(former)
+            endpoints = service.settings.verified(service.generations.endpoints_of(former))
             shown = SILENT if quiet else Progress(print_text, tell_nobody)
             switch_to(service, target, endpoints, shown, service.former)
     except (ServiceError, NotServed) as error:

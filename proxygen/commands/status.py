@@ -148,5 +148,8 @@ def service_line(about: dict[str, Any]) -> str:
         return f"{about['service']}: {about['error']['what']}"
     running = "running" if about["running"] else "NOT RUNNING"
     ours = "set up by proxygen" if about["set_up"] else "not yet set up by proxygen"
+    left_out = about["not_verified"]
+    unproven = f"; not verified, as the model says: {', '.join(left_out)}" if left_out else ""
     obstacle = f"; {about['in_the_way']}" if about["in_the_way"] else ""
-    return f"{about['service']} {about['version']} ({about['main']}): {running}, {ours}{obstacle}"
+    what = f"{about['service']} {about['version']} ({about['main']})"
+    return f"{what}: {running}, {ours}{unproven}{obstacle}"

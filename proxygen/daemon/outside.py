@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
+from proxygen.apply.comparison import had_all_time
+from proxygen.apply.looks import PATIENCE, places_wrong
 from proxygen.apply.outcome import Outcome, never_stop
-from proxygen.apply.probe import UNASKED, Patience, PatientProbe, is_as_wanted, probe_all
+from proxygen.apply.probe import UNASKED, Patience, PatientProbe, is_as_wanted
 from proxygen.apply.rendering import probed_endpoints
 from proxygen.assemble import Installation
 from proxygen.daemon import inputs
 from proxygen.daemon.fingerprints import Fingerprints
+from proxygen.daemon.slow_places import SlowPlaces
 from proxygen.host import processes
 from proxygen.model.layout import Layout
 from proxygen.model.site import Site
@@ -23,8 +26,8 @@ SOCKETS = 240.0
 """Seconds between looks at every socket of the global name, by which alone mail is served."""
 MISSED = 60.0
 """Seconds between looks at where a round did not see what is wanted."""
-PATIENCE, LONGEST_LOOK = 2.0, 3.0
-"""Seconds that a client gives a handshake, and that a look takes: the loop waits for it."""
+LONGEST_LOOK = 3.0
+"""Seconds that a look takes: the loop waits for it, and not for places that answer later."""
 
 Endpoints = tuple[Endpoint, ...]
 
@@ -36,7 +39,8 @@ class Outside:
     *endpoints* are those of services for which everything was done; *sockets* those of the global
     name; *missed* those at which the round saw something wrong; *unasked* the services that it did
     not probe everywhere. *suspect* are those at which a client saw something wrong since; if it
-    does so twice, that is reported. *files* are the fingerprints of what each service reads.
+    does so twice, that is reported; *slow* ones get their time beside the loop, and are *doubtful*
+    after the first time. *files* are the fingerprints of what each service reads.
     """
 
     layout: Layout
@@ -47,6 +51,8 @@ class Outside:
     missed: Endpoints = ()
     unasked: tuple[str, ...] = ()
     suspect: Endpoints = ()
+    slow: SlowPlaces = field(default_factory=SlowPlaces)
+    doubtful: set[Endpoint] = field(default_factory=set)
     position: int = 0
     sockets_at: float = 0.0
     missed_at: float = 0.0
@@ -71,7 +77,7 @@ class Outside:
         )
         main = ("", site.main.host)
         self.sockets = tuple(each for each in self.endpoints if each.server_name in main)
-        self.suspect = ()
+        self.suspect, self.slow, self.doubtful = (), SlowPlaces(), set()
         if outcome.done or outcome.failures:
             self.files = {}
         present = self.read()
@@ -113,11 +119,23 @@ class Outside:
 
         What is wrong once may be a reload: it is probed again the next time.
         """
+        late = self.late()
         if self.suspect:
             wrong, self.suspect = self.wrong(self.suspect), ()
-            return {each.service for each in wrong}
+            return {each.service for each in wrong} | late
         self.suspect = self.wrong(self.next(now))
-        return ()
+        return late
+
+    def late(self) -> set[str]:
+        """Return the services of which a slow place was wrong twice, given all its time."""
+        if not self.slow.seen:
+            return set()
+        came = self.slow.take(self.endpoints)
+        wrong = {each for each, what in came.items() if not is_as_wanted(each, what)}
+        twice = wrong & self.doubtful
+        self.doubtful = (self.doubtful - came.keys()) | (wrong - twice)
+        self.slow.ask(wrong - twice)
+        return {each.service for each in twice if self.pids.get(each.service) is not None}
 
     def mended(self, now: float) -> Collection[str]:
         """Probe the places that were wrong; return the services that have none left.
@@ -132,6 +150,8 @@ class Outside:
         patience = Patience(LONGEST_LOOK, LONGEST_LOOK, never_stop, timeout=PATIENCE)
         seen = PatientProbe(patience, is_as_wanted).once(asked)
         left = tuple(each for each, what in seen.items() if what is UNASKED)
+        seen |= self.slow.take(asked)
+        self.slow.ask(each for each, what in seen.items() if had_all_time(what))
         wrong = tuple(each for each, what in seen.items() if not is_as_wanted(each, what))
         self.missed = tuple(dict.fromkeys((*left, *wrong)))
         return {each.service for each in asked} - {each.service for each in self.missed}
@@ -151,8 +171,10 @@ class Outside:
         asked = [each for each in endpoints if self.pids.get(each.service) is not None]
         if not asked:
             return ()
-        seen = probe_all(asked, concurrency=AT_ONCE, timeout=PATIENCE)
-        return tuple(each for each, what in seen.items() if not is_as_wanted(each, what))
+        wrong = places_wrong(asked, AT_ONCE)
+        late = [each for each, what in wrong.items() if had_all_time(what)]
+        self.slow.ask(late)
+        return tuple(each for each in wrong if each not in late)
 
 
 def is_missed(endpoint: Endpoint, observed: Observed) -> bool:

@@ -26,7 +26,7 @@ from proxygen.model.layout import Layout
 from proxygen.model.site import Site
 from proxygen.observe.installed import UNSERVED
 from proxygen.obtain import obtain
-from proxygen.plan.steps import Reload
+from proxygen.plan.compare import reloaded_again
 from proxygen.stores import Store
 
 
@@ -86,7 +86,7 @@ class Round:
                 unserved,
             )
             for name in unserved:
-                if str(Reload(name)) in outcome.done:
+                if reloaded_again(name) in outcome.done:
                     log_event(INFO, "reloaded", service=name, reason="it served something else")
             self.keep(installation.store, site)
             return installation, outcome

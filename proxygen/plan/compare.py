@@ -40,6 +40,11 @@ IN_THE_WAY = "in-the-way"
 
 NEVER = datetime.min.replace(tzinfo=UTC)
 
+SERVES_OTHERWISE = Reason(
+    "serves-otherwise", "clients get something else than its files say, which are right"
+)
+"""The reason to reload a service of which no file changes."""
+
 LOCAL = frozenset({"file", "selfsigned"})
 """Issuers that ask nobody."""
 
@@ -198,12 +203,18 @@ def changes_of(
     if reason is None:
         reload = reload and state.pid is not None
         if reload:
-            yield Reload(rendering.service)
+            yield Reload(rendering.service, SERVES_OTHERWISE)
         yield from verify_again(rendering, state, all_of_it=reload)
         return
     yield Install(rendering, reason, tuple(visible_changes(rendering, state)))
     yield Reload(rendering.service)
-    yield Verify(rendering.service, to_verify(rendering, state.installed))
+    places = state.settings.verified(rendering.endpoints)
+    yield Verify(rendering.service, to_verify(places, state.installed))
+
+
+def reloaded_again(service: str) -> str:
+    """Return what is said of a service that was reloaded although no file changed."""
+    return str(Reload(service, SERVES_OTHERWISE))
 
 
 def verify_again(
@@ -214,22 +225,21 @@ def verify_again(
     Otherwise of the places that were not probed yet, once the service runs.
     """
     installed, service = state.installed, rendering.service
+    places = state.settings.verified(rendering.endpoints)
     if installed.unserved or all_of_it:
         reason = Reason("unserved", "the last probe saw something else than is wanted")
-        yield Verify(service, in_turn(rendering, installed), reason)
+        yield Verify(service, in_turn(places, installed), reason)
     elif installed.unasked and state.pid is not None:
-        places = tuple(
-            each for each in rendering.endpoints if each.server_name in installed.unasked
-        )
-        yield Verify(service, places, Reason("unasked", "no run has probed these places yet"))
+        left = tuple(each for each in places if each.server_name in installed.unasked)
+        yield Verify(service, left, Reason("unasked", "no run has probed these places yet"))
 
 
-def in_turn(rendering: Rendering, installed: Installed) -> tuple[Endpoint, ...]:
-    """Return all places: first those that were not probed yet, then those that were wrong."""
+def in_turn(places: tuple[Endpoint, ...], installed: Installed) -> tuple[Endpoint, ...]:
+    """Return all *places*: first those that were not probed yet, then those that were wrong."""
     asked = installed.unasked, installed.wrong_names
     return tuple(
         sorted(
-            rendering.endpoints,
+            places,
             key=lambda each: [each.server_name not in names for names in asked],
         )
     )
@@ -372,18 +382,18 @@ def changed_parameters(rendering: Rendering, state: ServiceState) -> Iterator[Ch
         yield Change(str(state.facts.main), before, after)
 
 
-def to_verify(rendering: Rendering, installed: Installed) -> tuple[Endpoint, ...]:
-    """Return the endpoints to probe: every changed name, and a sample of the others.
+def to_verify(places: tuple[Endpoint, ...], installed: Installed) -> tuple[Endpoint, ...]:
+    """Return which of the *places* to probe: every changed name, and a sample of the others.
 
     All of them after an interrupted run, which may have probed none, and after a probe that saw
     something else. A name that was not probed counts as changed.
     """
     if installed.begun or installed.unserved:
-        return in_turn(rendering, installed)
+        return in_turn(places, installed)
     before = installed.served
     changed: list[Endpoint] = []
     same: list[Endpoint] = []
-    for each in rendering.endpoints:
+    for each in places:
         served = each.bundle.fingerprint[:16] if each.bundle else None
         known = each.server_name not in installed.unasked
         (same if known and before.get(each.server_name) == served else changed).append(each)

@@ -83,6 +83,20 @@ class Installed:
         """What clients get for each name, as in ``Rendering``."""
         return served_fingerprints(self.manifest)
 
+    @cached_property
+    def listeners(self) -> tuple[tuple[str, int], ...]:
+        """The addresses and ports at which clients ask for any name, in order."""
+        every = ((address, port) for address, port, *_ in self.manifest.get("endpoints", ()))
+        return tuple(dict.fromkeys(every))
+
+    @cached_property
+    def places(self) -> dict[str, frozenset[tuple[str, int]]]:
+        """At which addresses and ports clients ask for each name."""
+        found: dict[str, set[tuple[str, int]]] = {}
+        for address, port, name, *_ in self.manifest.get("endpoints", ()):
+            found.setdefault(name, set()).add((address, port))
+        return {name: frozenset(there) for name, there in found.items()}
+
     def readable(self, by: str | None) -> frozenset[str]:
         """Return the certificate files that only those can read who should.
 

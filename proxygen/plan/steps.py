@@ -162,12 +162,13 @@ class Install:
 
 @dataclass(frozen=True, slots=True)
 class Reload:
-    """Make a service read its configuration again."""
+    """Make a service read its configuration again; with a *reason* if no file changes."""
 
     service: str
+    reason: Reason | None = None
 
     def __str__(self) -> str:
-        return f"reload {self.service}"
+        return f"reload {self.service}" + (f": {self.reason}" if self.reason else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -352,8 +353,8 @@ def step_json(step: Step, *, diffs: bool = False) -> dict[str, Any]:
             said |= {"service": rendering.service, "reason": reason.code}
             said["files"] = [change_json(each) for each in changes]
             said["diff"] = "\n".join(step.in_full()) if diffs else None
-        case Reload(service):
-            said["service"] = service
+        case Reload(service, reason):
+            said |= {"service": service, "reason": reason.code if reason else None}
         case Verify(service, endpoints, reason):
             said |= {"service": service, "endpoints": [endpoint_json(each) for each in endpoints]}
             said["reason"] = reason.code if reason else None

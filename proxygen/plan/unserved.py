@@ -9,6 +9,7 @@ from proxygen.model.site import Owner, Site
 from proxygen.model.views import serving_bundle
 from proxygen.plan.observed import Observed, ServiceState
 from proxygen.plan.rendering import shown_to_others
+from proxygen.services.service_verification import place_words
 
 
 def owners_not_served(site: Site, observed: Observed, service: str) -> list[str]:
@@ -36,7 +37,8 @@ def services_showing(owner: Owner, observed: Observed) -> Iterator[str]:
     """Yield the services that serve an owner's URL with its certificate, as far as is known.
 
     Not a service that does not run, nor one where the last probe saw something else for a name of
-    the owner's. The global certificate counts wherever it is served.
+    the owner's, or where the model leaves out every place that has it. The global certificate
+    counts wherever it is served.
     """
     bundle = serving_bundle(owner, observed.bundles) or observed.bundles.get(GLOBAL)
     mark = bundle.fingerprint[:16] if bundle else ""
@@ -45,8 +47,26 @@ def services_showing(owner: Owner, observed: Observed) -> Iterator[str]:
         is_there = (
             mark in shown.values() if owner.key == GLOBAL else shown.get(owner.host or "") == mark
         )
-        if is_there and state.pid is not None and not is_wrong(owner, state):
+        proven = is_verified(owner, state) and not is_wrong(owner, state)
+        if is_there and state.pid is not None and proven:
             yield name
+
+
+def is_verified(owner: Owner, state: ServiceState) -> bool:
+    """Return whether any place at which clients meet an owner's certificate is verified."""
+    verify = state.settings.verify
+    if not verify.left_out:
+        return True
+    names = state.installed.places if owner.key == GLOBAL else owner.names
+    there = (place for name in names for place in state.installed.places.get(name, ()))
+    return any(verify.covers(*place) for place in there)
+
+
+def not_verified(state: ServiceState) -> tuple[str, ...]:
+    """Return where clients meet a service and the model leaves it out of verification."""
+    verify = state.settings.verify
+    there = state.installed.listeners if verify.left_out else ()
+    return tuple(place_words(*place) for place in there if not verify.covers(*place))
 
 
 def is_wrong(owner: Owner, state: ServiceState) -> bool:

@@ -14,6 +14,7 @@ from proxygen import assemble
 from proxygen.assemble import Installation
 from proxygen.errors import ModelError, ProxygenError
 from proxygen.host import files
+from proxygen.languages.counts import counted_words
 from proxygen.languages.lines import terminal_text
 from proxygen.model.hosts import readable_name
 from proxygen.model.layout import Layout
@@ -23,7 +24,7 @@ from proxygen.observe.site import observe
 from proxygen.plan.compare import due_issues
 from proxygen.plan.failures import of_owner
 from proxygen.plan.observed import Observed
-from proxygen.plan.unserved import is_serving
+from proxygen.plan.unserved import is_serving, not_verified
 from proxygen.reports.health import (
     ExpiryThresholds,
     HealthFinding,
@@ -47,12 +48,16 @@ DAY = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """How it is, in one word, with what is wrong and the figures by name."""
+    """How it is, in one word, with what is wrong and the figures by name.
+
+    *not_verified*: the places that the model leaves out of verification, with their service.
+    """
 
     level: Level
     found: tuple[HealthFinding, ...]
     figures: dict[str, str]
     well: str = ""
+    not_verified: tuple[str, ...] = ()
 
     @property
     def line(self) -> str:
@@ -71,6 +76,7 @@ class Result:
                 {"state": each.level.name, "code": each.code, "words": each.words}
                 for each in self.found
             ],
+            "not_verified": list(self.not_verified),
             "figures": {name: float(each.split(";")[0]) for name, each in self.figures.items()},
         }
 
@@ -81,6 +87,9 @@ class Result:
         lines += [f"{each.level.name}: {plain_line(each.words, LONGEST_DETAIL)}" for each in shown]
         if len(self.found) > MOST_DETAILS:
             lines.append(f"and {len(self.found) - MOST_DETAILS} more")
+        if self.not_verified:
+            words = f"not verified, as the model says: {', '.join(self.not_verified)}"
+            lines.append(plain_line(words, LONGEST_DETAIL))
         return "\n".join(lines)
 
 
@@ -145,7 +154,14 @@ def judge_site(site: Site, installation: Installation, limits: ExpiryThresholds)
             f", the first expires in {(first.not_after - now).days} days "
             f"({readable_name(first.owner)})"
         )
-    return Result(level, found, figures, well)
+    left_out = tuple(
+        f"{name} {place}"
+        for name, state in observed.services.items()
+        for place in not_verified(state)
+    )
+    if left_out:
+        well += f"; {counted_words(len(left_out), 'listener')} not verified"
+    return Result(level, found, figures, well, left_out)
 
 
 def measure_site(

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from proxygen import assemble
+from proxygen.apply.looks import stale_services
 from proxygen.errors import HELD_BACK, SET_ASIDE, IssueFailed, words_json
 from proxygen.model.former import Removal, SetAside
 from proxygen.model.layout import Layout
@@ -57,7 +58,7 @@ def plan_report(layout: Layout) -> PlanReport:
     site = assemble.read_site(layout)
     installation = assemble.build_installation(layout, lambda: datetime.now(UTC))
     observed = observe(site, installation)
-    plan = make_plan(site, installation, observed)
+    plan = make_plan(site, installation, observed, stale=stale_services)
     issues = (step for step in plan.steps if isinstance(step, Issue) and not step.stand_in)
     wanted = [*(step.certificate for step in issues), *(each.certificate for each in plan.waiting)]
     acme = named_files.of_authorities(site, installation.store)

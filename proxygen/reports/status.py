@@ -26,7 +26,7 @@ from proxygen.plan.observed import Observed
 from proxygen.plan.renewal import SUPPLIED, Reason, renew_at, warned_from
 from proxygen.plan.schedule import Schedule, forecast_issuance
 from proxygen.plan.steps import Forecast, Issue, PostponedOrder
-from proxygen.plan.unserved import services_showing
+from proxygen.plan.unserved import not_verified, services_showing
 from proxygen.reports.by_cause import next_try
 from proxygen.stores.outbox import DeliveryFailure, Outbox, mails_wait
 from proxygen.texts.bounds import bounded_warnings
@@ -355,5 +355,6 @@ def service_words(name: str, observed: Observed) -> dict[str, Any]:
         "in_the_way": state.in_the_way or None,
         "refused": state.installed.refused.as_json() if state.installed.refused else None,
         "unasked": sorted(state.installed.unasked),
+        "not_verified": list(not_verified(state)),
         "error": state.error.as_json() if state.error else None,
     }

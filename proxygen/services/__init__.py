@@ -20,10 +20,11 @@ from proxygen.model.site import Role
 from proxygen.model.types import HostPath
 from proxygen.model.views import View
 from proxygen.services.service_includes import Includes
+from proxygen.services.service_verification import Verification
 
 
 class ServiceSettings(BaseModel):
-    """The settings of a service in the model; every service has these two."""
+    """The settings of a service in the model; every service has these."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -33,6 +34,15 @@ class ServiceSettings(BaseModel):
     configuration: HostPath | None = Field(
         None, description="Absolute path of its main file; default: the usual one below /etc."
     )
+    verify: Verification = Field(
+        Verification(), description="Where proxygen connects as a client; default: everywhere."
+    )
+
+    def verified(self, endpoints: Iterable[Endpoint]) -> tuple[Endpoint, ...]:
+        """Return the places that are verified, without those that the model leaves out."""
+        if not self.verify.left_out:
+            return tuple(endpoints)
+        return tuple(each for each in endpoints if self.verify.covers(each.address, each.port))
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from proxygen.names.findings import sentence_about
 from proxygen.plan.culprits import left_out_sentence
 from proxygen.plan.observed import Observed, ServiceState
 from proxygen.services import WebFacts
+from proxygen.services.service_verification import matching_nothing, place_words
 from proxygen.texts.alerts import ONCE, RoundResult, ending_certificates
 from proxygen.texts.names import ModelName, names_with_failure, not_ready
 from proxygen.texts.nginx_lookups import names_nginx_resolves
@@ -240,6 +241,7 @@ def from_services(observed: Observed) -> Iterator[Coded]:
             yield Coded(did_not_serve(name), "not-served", name)
         if state.installed.refused:
             yield Coded(was_refused(state), "refused", name)
+        yield from coded_words("verify", left_out_for_nothing(state), name)
     yield from not_asked(observed.services.values())
     for name in observed.gone:
         words = (
@@ -253,6 +255,22 @@ def from_services(observed: Observed) -> Iterator[Coded]:
             f"`proxygen uninstall {name}` to restore its own configuration"
         )
         yield Coded(words, "abandoned", name)
+
+
+def left_out_for_nothing(state: ServiceState) -> Iterator[str]:
+    """Yield each listener that the model leaves out of verification and that is not there."""
+    verify = state.settings.verify
+    there = state.installed.listeners if verify.left_out else ()
+    for each in matching_nothing(verify, there) if there else ():
+        found = ", ".join(place_words(*place) for place in there[:MOST_LISTENERS])
+        yield (
+            f"`services.{state.name}.verify.except` names {each}, where proxygen does not connect"
+            f" to {state.name}; write one of {found}, or its port"
+        )
+
+
+MOST_LISTENERS = 20
+"""Listeners that a warning names."""
 
 
 def missing_from_other_client(site: Site, observed: Observed) -> Iterator[str]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
+from socket import socket
 from typing import Any
 
 import pytest
@@ -49,6 +50,15 @@ class Stage:
     marks: dict[str, str]
     names: dict[str, str]
     wanted: Rendering
+    deaf: set[int] = field(default_factory=set)
+
+    def answer(self, connection: socket) -> None:
+        """Answer as ``web``, unless it is *deaf* since so many reloads."""
+        reloads = sum(line.startswith("reload") for line in self.small.said)
+        if reloads in self.deaf:
+            self.small.note("asked for nothing, as it is deaf")
+        else:
+            self.small.shake(connection)
 
     def tell(self, what: str, word: str) -> None:
         """Have ``web`` do *what* where a word stands."""
@@ -109,12 +119,13 @@ class Stage:
 @pytest.fixture
 def fresh(tmp_path: Path) -> Iterator[Stage]:
     """Return the service without anything of ours."""
-    with listening(lambda connection: small.shake(connection)) as port:
+    with listening(lambda connection: found.answer(connection)) as port:
         small = Small(tmp_path, NOON, port)
         (small.folder / "other.pem").write_bytes(certificates.leaf(ROOT, "other").pair().pem)
         marks = {"GLOBAL": saved(small, GLOBAL, "mail.example.net")}
         marks[NEW] = saved(small, "a.example", "www.a.example")
-        yield Stage(small, marks, {}, small.wanted(SITE, observe(SITE, small.parts))["web"])
+        found = Stage(small, marks, {}, small.wanted(SITE, observe(SITE, small.parts))["web"])
+        yield found
 
 
 @pytest.fixture
@@ -126,7 +137,8 @@ def stage(fresh: Stage) -> Stage:
     (small.folder / "said").unlink()
     marks = {OLD: fresh.marks[NEW], NEW: saved(small, "a.example", "www.a.example")}
     newer = small.wanted(SITE, observe(SITE, small.parts))["web"]
-    return Stage(small, marks, {wanted.id: OLD}, newer)
+    fresh.marks, fresh.names, fresh.wanted = marks, {wanted.id: OLD}, newer
+    return fresh
 
 
 def saved(small: Small, owner: str, name: str) -> str:
@@ -138,7 +150,8 @@ def saved(small: Small, owner: str, name: str) -> str:
 
 
 CHECK, SAY, LOOK = "check", "say: reload web", "say: probe web"
-SWITCHED = [CHECK, SAY, "reload NEW"]
+SWITCHED = [CHECK, "asked", SAY, "reload NEW"]
+"""What serves is probed before it is changed."""
 SHOWN = [*SWITCHED, LOOK, "asked"]
 
 
@@ -296,7 +309,7 @@ def test_what_the_first_change_comes_to(
         pytest.param(
             {"stop": True},
             {"mixes-up": NEW},
-            SHOWN,
+            [line for line in SHOWN[:-1] if line != "asked"] + ["asked"],
             None,
             {"former", "unasked"},
             id="told to stop, nobody asked with patience",
@@ -318,3 +331,51 @@ def test_what_a_change_comes_to_by_how_it_is_asked_for(
     assert stage.said == said
     assert stage.in_place == NEW
     assert stage.noted == noted
+
+
+@pytest.mark.parametrize(
+    ("deaf", "said", "code", "in_place"),
+    [
+        pytest.param({0, 1}, SHOWN, "not-served", NEW, id="before the change, too"),
+        pytest.param({0}, SHOWN, None, NEW, id="before the change, and no more"),
+        pytest.param(
+            {1, 2},
+            [*SHOWN, CHECK, "reload OLD", "asked", "reload NEW"],
+            "not-served",
+            NEW,
+            id="since the change, and with the former files no less",
+        ),
+        pytest.param(
+            {1},
+            [*SHOWN, CHECK, "reload OLD", "asked", "reload NEW", "asked"],
+            None,
+            NEW,
+            id="for a while after the change",
+        ),
+        pytest.param(
+            {1, 3},
+            [*SHOWN, CHECK, "reload OLD", "asked", "reload NEW", "asked", CHECK, "reload OLD"],
+            "serves-otherwise",
+            OLD,
+            id="with the new files alone, twice",
+        ),
+    ],
+)
+def test_a_service_that_answers_now_and_then_is_compared_with_itself(
+    stage: Stage,
+    monkeypatch: pytest.MonkeyPatch,
+    deaf: set[int],
+    said: list[str],
+    code: str | None,
+    in_place: str,
+) -> None:
+    """Reloads are counted: none before the change, one after it, two once it was put back."""
+    monkeypatch.setattr("proxygen.apply.change.QUIET", 0.0)
+    stage.deaf |= deaf
+    error = stage.bring()
+    assert (error and error.failure.code) == code
+    assert stage.said == said
+    assert stage.in_place == in_place
+    if code == "not-served":
+        assert error
+        assert ("as before this change" in error.words + str(error)) == (0 in deaf)

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from proxygen.apply.change import consisting_of, not_served, our_doing, why_not_changed
+from proxygen.apply.change import consisting_of, not_served, why_not_changed
+from proxygen.apply.comparison import our_doing
 from proxygen.apply.outcome import never_stop
 from proxygen.apply.probe import AT_ONCE, Patience, Probed, ProbeOutcome, failure_met, probe
 from proxygen.errors import ServiceError

@@ -204,10 +204,10 @@ def test_a_probe_at_missed_places_goes_on_where_the_last_one_ended(
 ) -> None:
     monkeypatch.setattr(outside_module, "LONGEST_LOOK", 0.0)
     outside = Outside(Layout(FOLDER, FOLDER / "proxygen.yaml"), pids={"nginx": 1})
-    outside.missed = tuple(map(endpoint, range(20)))  # nobody listens there
+    outside.missed = tuple(map(endpoint, range(40)))  # nobody listens there
     assert not outside.mended(0.0)
     asked = probe.AT_ONCE
-    assert outside.missed == tuple(map(endpoint, [*range(asked, 20), *range(asked)]))
+    assert outside.missed == tuple(map(endpoint, [*range(asked, 40), *range(asked)]))
     first = outside.missed
     assert not outside.mended(MISSED / 2)
     assert outside.missed is first

@@ -7,6 +7,7 @@ from dataclasses import replace
 from proxygen.daemon.upstreams import OFTEN, SELDOM, SOON, Upstreams
 from proxygen.host.addresses import Addresses
 from proxygen.plan.observed import Observed, ServiceState
+from proxygen.services import ServiceSettings
 from tests.daemon.surroundings import HandedClock
 from tests.models import SMALLEST, site
 from tests.services.test_nginx import FACTS
@@ -44,7 +45,9 @@ def names_changed(upstreams: Upstreams, seconds: float, clock: HandedClock) -> l
 def written(upstreams: Upstreams, *addresses: str) -> None:
     """Have a round write these addresses."""
     facts = replace(FACTS, addresses={"app": addresses} if addresses else {})
-    upstreams.after(SITE, Observed({}, {"nginx": ServiceState("nginx", None, facts)}, {}))
+    upstreams.after(
+        SITE, Observed({}, {"nginx": ServiceState("nginx", ServiceSettings(), facts)}, {})
+    )
 
 
 def test_a_name_without_an_address_is_looked_up_soon_then_now_and_then() -> None:

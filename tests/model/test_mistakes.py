@@ -114,6 +114,16 @@ KINDS: list[tuple[str, str, str, str]] = [
         SOCKET,
     ),
     ("value", NGINX % "listen: {http: [0]}", "0 is not an address and port", SOCKET),
+    ("value", NGINX % "verify: {except: [0]}", "0 is not an address and port", SOCKET),
+    ("value", NGINX % "verify: {except: [smtp]}", "'smtp' is not an address and port", SOCKET),
+    ("value", NGINX % "verify: {except: [25, 25]}", "25 is listed twice", "keep one of the two"),
+    ("tuple_type", NGINX % "verify: {except: 25}", "a number is not a list", LIST),
+    (
+        "extra_forbidden",
+        NGINX % "verify: {exept: [25]}",
+        "unknown field `exept`",
+        "did you mean `except`?",
+    ),
     ("value", NGINX % "listen: {http: [[80]]}", "a list is not an address and port", SOCKET),
     (
         "value",

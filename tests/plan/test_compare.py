@@ -35,7 +35,7 @@ from proxygen.plan.steps import (
     Step,
     Verify,
 )
-from proxygen.services import Endpoint, Facts, ParameterFacts, nginx
+from proxygen.services import Endpoint, Facts, ParameterFacts, ServiceSettings, nginx
 from tests.certificates import DAY, NOON
 from tests.models import bundle, bundles, site
 
@@ -90,7 +90,7 @@ def serving(served: Mapping[str, str]) -> dict[str, object]:
 
 def observed(installed: Installed = IN_PLACE, facts: Facts = FACTS, **issued: object) -> Observed:
     """Return what is; *issued* takes the place of all bundles."""
-    state = ServiceState("nginx", None, facts, installed, pid=1)
+    state = ServiceState("nginx", ServiceSettings(), facts, installed, pid=1)
     return Observed(issued.get("issued", ALL), {"nginx": state}, {})  # type: ignore[arg-type]
 
 
@@ -285,7 +285,12 @@ domains:
 
 
 REFUSING = ServiceState(
-    *("nginx", None, replace(FACTS, version=(1, 26, 3)), replace(IN_PLACE, written_for=(1, 31, 3))),
+    *(
+        "nginx",
+        ServiceSettings(),
+        replace(FACTS, version=(1, 26, 3)),
+        replace(IN_PLACE, written_for=(1, 31, 3)),
+    ),
     refusal='nginx: [emerg] unknown directive "x"\nnginx: more',
 )
 

@@ -9,6 +9,7 @@ import pytest
 from proxygen.model.certificate import GLOBAL
 from proxygen.plan.observed import Installed, Observed, ServiceState
 from proxygen.plan.unserved import services_showing
+from proxygen.services import ServiceSettings
 from tests.models import bundles, site
 
 SITE = site("""\
@@ -32,7 +33,7 @@ def state(
     manifest = {"endpoints": endpoints, "certificates": []}
     names = frozenset(wrong or ())
     present = Installed("0", manifest=manifest, unserved=wrong is not None, wrong_names=names)
-    return ServiceState("x", None, installed=present, pid=pid)
+    return ServiceState("x", ServiceSettings(), installed=present, pid=pid)
 
 
 def served(*, wrong: Collection[str] | None, pid: int | None = 1) -> dict[str, list[str]]:

@@ -13,7 +13,7 @@ from proxygen.names.states import NameState
 from proxygen.plan.backoff import RememberedFailure, order_purpose, purpose_of
 from proxygen.plan.observed import Installed, Observed, ServiceState
 from proxygen.reports.health import ExpiryThresholds, Level, first_to_end, health_findings, nearness
-from proxygen.services import WebFacts
+from proxygen.services import ServiceSettings, WebFacts
 from tests import models
 from tests.certificates import DAY, NOON
 from tests.failures import NO, too_old
@@ -28,7 +28,7 @@ SITE = models.site(
 HOUR = timedelta(hours=1)
 OURS = Installed(generation="0")
 FACTS = WebFacts("/usr/sbin/nginx", (1, 22), Path("/etc/nginx/nginx.conf"))
-WELL = ServiceState("nginx", None, facts=FACTS, installed=OURS, pid=1)
+WELL = ServiceState("nginx", ServiceSettings(), facts=FACTS, installed=OURS, pid=1)
 
 
 def observed(**more: object) -> Observed:
@@ -129,7 +129,11 @@ REFUSED = RememberedFailure(
             "nginx does not serve the right certificate",
         ),
         (
-            {"services": {"nginx": ServiceState("nginx", None, error=too_old("nginx"))}},
+            {
+                "services": {
+                    "nginx": ServiceState("nginx", ServiceSettings(), error=too_old("nginx"))
+                }
+            },
             "CRITICAL",
             "nginx: nginx 2.2 is too old",
         ),

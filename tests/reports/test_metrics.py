@@ -31,6 +31,7 @@ from proxygen.reports.metrics import (
     needs_figures,
     write_figures,
 )
+from proxygen.services import ServiceSettings
 from tests import models
 from tests.certificates import DAY, NOON
 from tests.failures import NO
@@ -47,9 +48,11 @@ SITE = models.site(TEXT + "metrics: {file: /srv/proxygen.prom}\n")
 BUNDLES = models.bundles(SITE)
 REFUSED = RememberedFailure("a.example", NOON, NOON - DAY, 3, NOON + DAY, NO)
 SERVICES = {
-    "nginx": ServiceState("nginx", None, installed=Installed(generation="0"), pid=1),
-    "postfix": ServiceState("postfix", None, installed=Installed(generation="0", unserved=True)),
-    "dovecot": ServiceState("dovecot", None, installed=Installed(generation="0")),
+    "nginx": ServiceState("nginx", ServiceSettings(), installed=Installed(generation="0"), pid=1),
+    "postfix": ServiceState(
+        "postfix", ServiceSettings(), installed=Installed(generation="0", unserved=True)
+    ),
+    "dovecot": ServiceState("dovecot", ServiceSettings(), installed=Installed(generation="0")),
 }
 OBSERVED = Observed(BUNDLES, SERVICES, {}, failures={"a.example": REFUSED})
 FIGURES = Figures(

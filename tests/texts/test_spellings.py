@@ -18,7 +18,7 @@ from proxygen.plan.rendering import Rendering
 from proxygen.plan.renewal import Reason, why_issue
 from proxygen.plan.steps import Forget, Issue, PostponedOrder, step_json
 from proxygen.reports.health import health_findings
-from proxygen.services import WebFacts
+from proxygen.services import ServiceSettings, WebFacts
 from proxygen.texts.mails import mail_of
 from proxygen.texts.warnings import site_warnings
 from tests.certificates import DAY, NOON
@@ -50,7 +50,7 @@ SERVED = WebFacts(
 
 def state(**more: object) -> ServiceState:
     """Return an nginx that serves."""
-    return replace(ServiceState("nginx", None, SERVED, pid=1), **more)  # type: ignore[arg-type]
+    return replace(ServiceState("nginx", ServiceSettings(), SERVED, pid=1), **more)  # type: ignore[arg-type]
 
 
 def test_steps_tell_both_and_their_json_the_names_of_the_dns() -> None:

@@ -10,7 +10,7 @@ from proxygen.model.site import Site
 from proxygen.names.states import NameState
 from proxygen.plan.backoff import order_purpose
 from proxygen.plan.observed import Observed, ServiceState
-from proxygen.services import Additions, WebFacts
+from proxygen.services import Additions, ServiceSettings, WebFacts
 from proxygen.texts.bounds import bounded_warnings
 from proxygen.texts.warnings import site_warnings, without_addresses
 from tests.certificates import DAY, NOON
@@ -87,9 +87,9 @@ def test_a_thousand_names_are_ten_warnings_and_a_count() -> None:
 
 def test_services_that_do_not_run_or_work_against_us_are_told() -> None:
     warned = replace(FACTS, warnings=("smtpd_tls_cert_file is set",))
-    running = ServiceState("postfix", None, warned, pid=7)
-    stopped = ServiceState("nginx", None, FACTS)
-    unusable = ServiceState("dovecot", None, error=too_old())
+    running = ServiceState("postfix", ServiceSettings(), warned, pid=7)
+    stopped = ServiceState("nginx", ServiceSettings(), FACTS)
+    unusable = ServiceState("dovecot", ServiceSettings(), error=too_old())
     covering = {GLOBAL: replace(ALL[GLOBAL], names=("*.shared.example",))}
     assert told(SITE, ALL | covering, running, stopped, unusable) == (
         "smtpd_tls_cert_file is set",
@@ -104,7 +104,7 @@ def test_a_name_without_an_address_is_warned_about() -> None:
     many = site(text)
     seen = Observed(ALL, {}, {}, nameless=nameless)
     facts = replace(FACTS, addresses={"app7.internal": ("10.0.0.7",)})
-    before = replace(seen, services={"nginx": ServiceState("nginx", None, facts)})
+    before = replace(seen, services={"nginx": ServiceState("nginx", ServiceSettings(), facts)})
     what = "backend b: no address found for app7.internal (Name or service not known); "
     remedy = "; correct the name, its DNS or /etc/hosts, then run `proxygen apply`"
     assert list(without_addresses(many, seen)) == [
@@ -129,7 +129,9 @@ location /f { proxy_pass
 location /g { memcached_pass cache.example:11211; }
 """
     added = Additions("own.example", (("own.conf", text),), "5" * 32)
-    state = ServiceState("nginx", None, replace(FACTS, additions={"own.example": added}), pid=7)
+    state = ServiceState(
+        "nginx", ServiceSettings(), replace(FACTS, additions={"own.example": added}), pid=7
+    )
     found = [words for words in told(SITE, ALL, state) if "looks up" in words]
     assert [words.partition(" when it starts")[0] for words in found] == [
         "nginx.d/own.example/own.conf:2: nginx looks up app.example",
