@@ -225,6 +225,9 @@ def note_answered(
 
     If nothing can be written, the next run does it.
     """
+    if any(installation.services[name].challenges for name in observed.services):
+        with suppress(OSError):  # then no challenge could be written either
+            challenge_answers.place_probe(installation.layout.challenges)
     found = dict(answers_of(site, installation, observed, installed))
     for name in installation.services.keys() - observed.services.keys():
         found[name] = None
@@ -238,10 +241,13 @@ def answers_after(
 ) -> Answers | None:
     """Return for which names web servers will answer challenges after *plan*; store nothing.
 
-    A service that gets something installed is expected to answer for all.
+    A service that gets something installed is expected to answer for all. Without the file to ask
+    for, which only a deployment places, what is known counts.
     """
     there = {name: state for name, state in observed.services.items() if name not in installs}
-    found = dict(answers_of(site, installation, replace(observed, services=there), ()))
+    found = {name: challenge_answers.answers_of(installation.own, name) for name in there}
+    if challenge_answers.is_placed(installation.layout.challenges):
+        found = dict(answers_of(site, installation, replace(observed, services=there), ()))
     for name in observed.services.keys() & set(installs):
         if installation.services[name].challenges and may_run(observed.services[name]):
             found[name] = Answers(frozenset(names_answered_here(site)))
@@ -279,7 +285,8 @@ def answers_of(
         left = sorted(wanted - kept, key=lambda each: (each in noted, each))
         found = challenge_answers.ask_listener(listener, left, until)
         names = (known | found.names) - found.silent
-        yield name, Answers(names, (former.silent & wanted | found.silent) - names)
+        silent = (former.silent & wanted | found.silent) - names
+        yield name, Answers(names, silent, challenge_answers.met_of(silent, found.met, former.met))
 
 
 def may_run(state: ServiceState) -> bool:

@@ -15,6 +15,7 @@ from proxygen.errors import IssueFailed
 from proxygen.failure import not_obtained
 from proxygen.model.hosts import readable_name
 from proxygen.model.site import Site
+from proxygen.names.states import Answers
 from proxygen.observe.site import observe_store, source_hashes
 from proxygen.plan.backoff import order_purpose, purpose_of
 from proxygen.plan.compare import (
@@ -91,7 +92,9 @@ def plan_orders(
     look_first = (CheckNames(asked),) if asked else ()
     return Plan(
         (*in_order(scheduled.now, look_first), *bundles_to_forget(site, observed, now)),
-        failures=tuple((each.owner, not_answered(each.silent)) for each in silent),
+        failures=tuple(
+            (each.owner, not_answered(each.silent, observed.answers)) for each in silent
+        ),
         waiting=(*scheduled.waiting, *(each for each in unprovable if not each.silent)),
         forecast=forecast_issuance(
             scheduled, sum(bool(each.authorities) for each in site.certificates)
@@ -99,10 +102,13 @@ def plan_orders(
     )
 
 
-def not_answered(names: Collection[str]) -> IssueFailed:
+def not_answered(names: Collection[str], answers: Answers | None) -> IssueFailed:
     """Return the error for names that are not ordered: failed validations would be counted."""
+    met = dict(answers.met) if answers else {}
+    words = next((met[name] for name in names if name in met), "")
+    code = "challenges-met-otherwise" if words else "challenges-not-answered"
     names = tuple(map(readable_name, names))
-    return IssueFailed(not_obtained("challenges-not-answered", names=names))
+    return IssueFailed(not_obtained(code, names=names, words=words))
 
 
 def schedule_orders(

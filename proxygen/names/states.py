@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -317,11 +317,13 @@ NameStates = Mapping[str, NameState]
 class Answers:
     """For which *names* a web server answers challenges of http-01, and for which it does not.
 
-    It was not asked yet about any that is in neither.
+    It was not asked yet about any that is in neither. *met* is what came instead of the answer, for
+    some that are silent.
     """
 
     names: frozenset[str] = frozenset()
     silent: frozenset[str] = frozenset()
+    met: tuple[tuple[str, str], ...] = field(default=(), compare=False)
 
 
 def unanswered_names(wanted: Certificate, answers: Answers | None) -> list[str]:

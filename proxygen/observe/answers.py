@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,7 @@ from proxygen.services import (
     Question,
     Reading,
 )
-from proxygen.services.service_includes import spelled_out
+from proxygen.services.service_includes import Include, place_mark, spelled_out
 
 LARGEST_CONFIGURATION = 64 * 1024 * 1024
 """Octets of a service's configuration with all that it includes: 20,000 sites of others."""
@@ -41,7 +41,7 @@ def read_file_answer(question: Reading) -> Answer:
         text = files.text(question.path)
         if text is None:
             return Answer(1, "", f"{question.path} does not exist")
-        return Answer(0, IncludeExpander(question).whole(text), "")
+        return Answer(0, IncludeExpander(question).whole(question.path, text), "")
     except OSError as error:
         return Answer(1, "", f"{error.filename or question.path}: {error.strerror}")
 
@@ -57,8 +57,8 @@ class IncludeExpander:
     left: int = LARGEST_CONFIGURATION
     known: dict[Path, str] = field(default_factory=dict)
 
-    def whole(self, text: str, depth: int = 0) -> str:
-        """Return a text with all that it includes; raise OSError if that is too much.
+    def whole(self, path: Path, text: str, depth: int = 0) -> str:
+        """Return a file's text with all that it includes; raise OSError if that is too much.
 
         What is *repeated* ends there instead.
         """
@@ -71,13 +71,21 @@ class IncludeExpander:
             raise OSError(errno.EFBIG, most, str(self.question.path))
         if self.question.includes is None or depth == DEEPEST:
             return text
-        return spelled_out(text, self.question.includes, partial(self.behind, depth=depth + 1))
+        if not self.question.places:
+            return spelled_out(text, self.question.includes, partial(self.behind, depth=depth + 1))
+        lines = lines_of_ends(text, self.question.includes(text))
+        marked = partial(self.marked, path=path, lines=lines, depth=depth + 1)
+        return place_mark(path, 1) + spelled_out(text, self.question.includes, marked)
 
     def behind(self, words: str, mask: str, depth: int) -> str:
         """Return an include, and behind it the texts of the files that it includes."""
         found = files.matching_paths(self.question.path.parent / mask)
-        texts = (self.text(path) for path in found)
-        return "\n".join((words, *(self.whole(text, depth) for text in texts if text)))
+        texts = ((path, self.text(path)) for path in found)
+        return "\n".join((words, *(self.whole(path, text, depth) for path, text in texts if text)))
+
+    def marked(self, words: str, mask: str, path: Path, lines: Iterator[int], depth: int) -> str:
+        """Return the same, and where the text of *path* goes on."""
+        return self.behind(words, mask, depth) + place_mark(path, next(lines))
 
     def text(self, path: Path) -> str:
         """Return the text of an included file; empty for one of proxygen's, and the next time."""
@@ -86,3 +94,11 @@ class IncludeExpander:
         text = files.text(path) or ""
         self.known[path] = "" if text.startswith(HEADER) else text
         return self.known[path]
+
+
+def lines_of_ends(text: str, includes: Iterable[Include]) -> Iterator[int]:
+    """Yield the number of the line in which each include ends."""
+    line, at = 1, 0
+    for each in includes:
+        line, at = line + text.count("\n", at, each.end), each.end
+        yield line

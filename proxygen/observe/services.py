@@ -17,7 +17,7 @@ from proxygen.assemble import Installation
 from proxygen.errors import ServiceError, ServiceUnreadable
 from proxygen.failure import Scope, failure
 from proxygen.host import files, processes, staging
-from proxygen.host.additions import read_additions
+from proxygen.host.additions import read_additions, with_included
 from proxygen.host.addresses import HostAddresses
 from proxygen.host.own_part import OwnPart, own_part
 from proxygen.model.certificate import Bundle
@@ -30,6 +30,7 @@ from proxygen.plan.left_out import LeftOut, PartKind
 from proxygen.plan.observed import ServiceState
 from proxygen.plan.rendering import addresses_in
 from proxygen.services import (
+    Additions,
     Answer,
     Facts,
     Question,
@@ -151,8 +152,10 @@ def service_state(
                 facts,
                 ipv6=speaks_ipv6(),
                 addresses=current_addresses(hosts, addresses_in(present.manifest)),
-                additions=read_additions(installation.layout),
+                additions=including(read_additions(installation.layout), facts.main.parent),
             )
+            known = including(present.additions, facts.main.parent)
+            present = replace(present, additions=known)
         pid = processes.master(facts.pid_file, facts.program)
         if pid is None and not refusal and present.written_for != facts.version:
             refusal = refusal_of_ours(service, facts, settings, own)
@@ -165,6 +168,11 @@ def service_state(
     return ServiceState(
         name, settings, facts, present, pid, refusal=refusal, blamed=blamed_place(refusal, own)
     )
+
+
+def including(found: Mapping[str, Additions], folder: Path) -> dict[str, Additions]:
+    """Return the administrator's directives with the files that they include."""
+    return {key: with_included(each, folder) for key, each in found.items()}
 
 
 def current_addresses(

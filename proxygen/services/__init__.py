@@ -60,12 +60,14 @@ class Reading:
     """A file to read; the answer has code 0 and the text, or another code if there is none.
 
     With *includes*, the text of each file that it includes follows the directive that includes it,
-    except for files that proxygen wrote: once, or with *repeated* as often as it is included.
+    except for files that proxygen wrote: once, or with *repeated* as often as it is included. With
+    *places*, comments tell where each text stands (``service_includes.place_in``).
     """
 
     path: Path
     includes: Includes | None = None
     repeated: bool = False
+    places: bool = False
 
 
 Question = Command | Reading
@@ -119,7 +121,8 @@ class Additions:
     """The administrator's directives for the server blocks of *scope*: an owner, or EVERYWHERE.
 
     *files* are names and texts, in order; *digest* is a hash of them all. *unread* is the path of a
-    file that cannot be read, and *trouble* is the system's reason.
+    file that cannot be read, and *trouble* is the system's reason. *included* are the paths and
+    texts of files elsewhere that they include; nginx reads these where they are.
     """
 
     scope: str
@@ -127,6 +130,7 @@ class Additions:
     digest: str
     unread: str = ""
     trouble: str = ""
+    included: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

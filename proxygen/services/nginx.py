@@ -41,6 +41,7 @@ from proxygen.services.nginx_facts import (
     dotted_numbers,
     error_log,
     main_file,
+    modules_without,
     narrow_listens,
     nginx_version,
     own_configuration,
@@ -49,6 +50,12 @@ from proxygen.services.nginx_facts import (
     server_names,
 )
 from proxygen.services.nginx_headers import FOREIGN
+from proxygen.services.nginx_inherited import (
+    as_nginx_names,
+    client_certificates,
+    proxied_elsewhere,
+    proxied_sockets,
+)
 from proxygen.services.nginx_lexer import include_places, write_word
 from proxygen.services.nginx_names import (
     ANY_NAME,
@@ -77,7 +84,7 @@ def questions(program: str, settings: NginxSettings, layout: Layout) -> Mapping[
     """Return the commands and files whose answers ``facts`` needs."""
     return {
         "built": Command((program, "-V")),
-        "configuration": Reading(main_file(settings, layout), include_places),
+        "configuration": Reading(main_file(settings, layout), include_places, places=True),
     }
 
 
@@ -90,6 +97,7 @@ def facts(
     root = own_configuration(answers["configuration"], main, built)
     defaults = default_ports(root)
     narrower = narrow_listens(root)
+    proxied = proxied_sockets(root)
     running = dotted_numbers(r"running with OpenSSL ([0-9.]+)", built)
     return NginxFacts(
         program=program,
@@ -101,9 +109,13 @@ def facts(
         user=root.first("user") or build_option("user", built) or "nobody",
         default_ports=defaults,
         names=server_names(root),
+        without=modules_without(built),
+        proxied=proxied,
+        client_certificates=client_certificates(root),
         warnings=(
             *unknown_names_elsewhere(settings, defaults),
             *narrower_listeners(settings, narrower),
+            *proxied_elsewhere(settings, proxied),
         ),
     )
 
@@ -265,6 +277,7 @@ def template_context(
         "hsts": settings.hsts,
         "post_quantum": facts.openssl >= POST_QUANTUM_OPENSSL,
         "challenges": layout.challenges,
+        "without": sorted(facts.without),
         "local": layout.etc / "nginx.d",
         "additions": additions_folder(EVERYWHERE, facts, live),
         "on_demand": late,
@@ -326,10 +339,10 @@ def endpoints(
     main, unknown = view.sites[0], unknown_names(view, settings, facts)
     unnamed = unknown in (UnknownNames.REFUSE_NAMES, UnknownNames.MISDIRECT)
     for socket in dict.fromkeys((first, *https)):
-        yield endpoint_maker(service, socket, settings)(main.names[0], main.bundle)
+        yield endpoint_maker(service, socket, settings, facts)(main.names[0], main.bundle)
         if unnamed:
-            yield endpoint_maker(service, socket, settings)("", main.bundle)
-    meet = endpoint_maker(service, first, settings)
+            yield endpoint_maker(service, socket, settings, facts)("", main.bundle)
+    meet = endpoint_maker(service, first, settings, facts)
     if port_of(first) not in facts.default_ports:
         refused = unknown in (UnknownNames.REFUSE, UnknownNames.REFUSE_NAMES)
         yield meet(UNKNOWN, None if refused else main.bundle)
@@ -349,11 +362,11 @@ def asked_for(view: WebView) -> Iterator[tuple[str, Bundle]]:
 
 
 def endpoint_maker(
-    service: str, socket: str, settings: NginxSettings
+    service: str, socket: str, settings: NginxSettings, facts: NginxFacts
 ) -> Callable[[str, Bundle | None], Endpoint]:
     """Return what gives the place at which a client meets a name's bundle."""
     address, port = client_address(socket), port_of(socket)
-    proxied = settings.proxy_protocol is not None
+    proxied = settings.proxy_protocol is not None or as_nginx_names(socket) in facts.proxied
 
     def meet(name: str, bundle: Bundle | None) -> Endpoint:
         return Endpoint(service, address, port, name, bundle, None, proxied)

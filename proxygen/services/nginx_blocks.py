@@ -13,6 +13,7 @@ from proxygen.model.site import Backend, Location, Upstream
 from proxygen.model.upstreams import UpstreamServer, server_of, servers
 from proxygen.model.views import WebSite, WebView
 from proxygen.services import EVERYWHERE, Additions, Lines, WebFacts
+from proxygen.services.nginx_additions import plain_lines, taken_paths
 from proxygen.services.nginx_names import (
     LONGEST_HASHED,
     parent_name,
@@ -56,6 +57,8 @@ class NginxBlock:
     """The server blocks for some names; *certificate* is None if it is chosen at the handshake.
 
     *additions*: the folder with the administrator's directives. *closed*: all requests get 503.
+    *takes_root*: the administrator has a location for every request. *plain* tells which requests
+    without TLS are for locations of his.
     """
 
     server_names: Lines
@@ -63,11 +66,14 @@ class NginxBlock:
     additions: Path | None
     closed: bool
     passings: tuple[Passing, ...]
+    takes_root: bool
+    plain: Lines
 
     @property
     def whole(self) -> bool:
         """Whether every request has a location."""
-        return any(each.location.path == "/" and not each.location.exact for each in self.passings)
+        own = (each.location.path == "/" and not each.location.exact for each in self.passings)
+        return self.takes_root or any(own)
 
 
 def distinct_bundles(view: WebView) -> tuple[Bundle, ...]:
@@ -187,12 +193,22 @@ def server_block(sites: list[WebSite], live: Live, facts: WebFacts, on_demand: b
     """Return the block of sites that differ in nothing but their names."""
     first = sites[0]
     file = live.certificate(first.bundle.owner, first.bundle.digest)
+    added = [
+        facts.additions[scope] for scope in (EVERYWHERE, first.owner) if scope in facts.additions
+    ]
+    taken = taken_paths(added)
     return NginxBlock(
         server_names=Lines(tuple(server_names(name for site in sites for name in site.names))),
         certificate=None if on_demand else file,
         additions=additions_folder(first.owner, facts, live),
         closed=first.owner in facts.closed,
-        passings=tuple(location_passings(first.backend)),
+        passings=tuple(
+            each
+            for each in location_passings(first.backend)
+            if (each.location.path, each.location.exact) not in taken
+        ),
+        takes_root=("/", False) in taken,
+        plain=plain_lines(added),
     )
 
 

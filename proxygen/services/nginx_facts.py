@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from proxygen.errors import ServiceError
@@ -27,11 +28,17 @@ class NginxFacts(WebFacts):
     """What was found out about nginx.
 
     *openssl*: the version of the OpenSSL it uses, empty if unknown. *default_ports* are those
-    for which somebody else's server block is the default.
+    for which somebody else's server block is the default. *without* are the modules for HTTP that
+    it was built without. *proxied* are the sockets on which somebody else's server block wants a
+    PROXY protocol header, each with FILE:LINE. *client_certificates* is where nginx is told to want
+    certificates of all clients.
     """
 
     openssl: tuple[int, ...] = ()
     default_ports: frozenset[int] = frozenset()
+    without: frozenset[str] = frozenset()
+    proxied: Mapping[str, str] = field(default_factory=dict)
+    client_certificates: str = ""
 
 
 def main_file(settings: NginxSettings, layout: Layout) -> Path:
@@ -102,6 +109,11 @@ def build_option(name: str, built: str) -> str | None:
     """Return what nginx was built with (``nginx -V``)."""
     match = re.search(rf"--{name}=(\S+)", built)
     return match[1] if match else None
+
+
+def modules_without(built: str) -> frozenset[str]:
+    """Return the modules for HTTP that nginx was built without."""
+    return frozenset(re.findall(r"--without-http_(\w+)_module", built))
 
 
 def pid_file(root: Directive, built: str, layout: Layout) -> Path:

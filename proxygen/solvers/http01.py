@@ -20,6 +20,7 @@ from typing import ClassVar, Self
 from proxygen.errors import IssueFailed
 from proxygen.failure import NotObtained, Scope, not_obtained
 from proxygen.host import files
+from proxygen.stores.challenge_answers import PROBE_PLACE
 
 PLACE = ".well-known/acme-challenge"
 TOKEN = re.compile(r"[A-Za-z0-9_-]{1,200}", re.ASCII)
@@ -92,8 +93,10 @@ class Webroot:
                 self.swept = True
 
     def sweep(self, now: datetime) -> None:
-        """Remove answers that are older than a day."""
+        """Remove answers that are older than a day; the one that servers are asked for stays."""
         for name in files.names(self.place):
+            if name == Path(PROBE_PLACE).name:
+                continue
             with contextlib.suppress(FileNotFoundError):
                 file = self.place / name
                 if now - datetime.fromtimestamp(file.lstat().st_mtime, UTC) > STALE:

@@ -10,8 +10,11 @@ from __future__ import annotations
 import http.client
 import time
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
+from proxygen.host import files
+from proxygen.languages.lines import terminal_text
 from proxygen.names.states import Answers
 from proxygen.services import Listener
 from proxygen.stores import Store
@@ -20,8 +23,14 @@ from proxygen.stores.codec import Codec
 PREFIX = "answered"
 ANSWERS = Codec[Answers](Answers)
 
-PROBE_PATH = "/.well-known/acme-challenge/proxygen"
+PROBE_PLACE = ".well-known/acme-challenge/proxygen"
+"""A file among the answers to challenges, so that a probe goes the way of a challenge."""
 PROBE_ANSWER = b"proxygen\n"
+
+BAD_REQUEST = 400
+LONGEST_LOCATION = 200
+MOST_MET = 20
+"""For how many names it is kept what came instead."""
 
 PATIENCE = 5.0
 """Seconds for which a server may say nothing."""
@@ -49,7 +58,17 @@ def union_of_answers(found: Collection[Answers]) -> Answers | None:
     if not found:
         return None
     names = frozenset[str]().union(*(each.names for each in found))
-    return Answers(names, frozenset[str]().union(*(each.silent for each in found)) - names)
+    silent = frozenset[str]().union(*(each.silent for each in found)) - names
+    return Answers(names, silent, met_of(silent, *(each.met for each in found)))
+
+
+Met = tuple[tuple[str, str], ...]
+
+
+def met_of(silent: Collection[str], *met: Met) -> Met:
+    """Return what came instead of answers for names that are still silent, the first counts."""
+    found = {name: words for each in reversed(met) for name, words in each if name in silent}
+    return tuple(sorted(found.items())[:MOST_MET])
 
 
 def answers_of(own: Store, service: str) -> Answers | None:
@@ -59,7 +78,8 @@ def answers_of(own: Store, service: str) -> Answers | None:
 
 def note_answers(own: Store, service: str, present: Answers | None) -> None:
     """Keep for which names a service answers, None: it does not run; what is known is not kept."""
-    if answers_of(own, service) == present:
+    known = answers_of(own, service)
+    if known == present and (known is None or present is None or known.met == present.met):
         return
     if present is None:
         own.delete(key_of(service))
@@ -81,7 +101,24 @@ def key_of(service: str) -> str:
     return f"{PREFIX}/{service}"
 
 
-# Asking a web server as the authority will, but on this host: a fixed file at the challenges' path.
+# Asking a web server as the authority will, but on this host: for a file beside the challenges.
+
+
+def is_placed(challenges: Path) -> bool:
+    """Return whether the file that web servers are asked for is in its place."""
+    try:
+        return files.read(challenges / PROBE_PLACE, len(PROBE_ANSWER)) == PROBE_ANSWER
+    except OSError:
+        return False
+
+
+def place_probe(challenges: Path) -> None:
+    """Put the file in its place that web servers are asked for; raise OSError."""
+    if not is_placed(challenges):
+        file = challenges / PROBE_PLACE
+        for folder in (challenges, file.parent.parent, file.parent):
+            files.folder(folder, 0o755)
+        files.write(file, PROBE_ANSWER, 0o644)
 
 
 def ask_listener(listener: Listener, names: Sequence[str], until: float) -> Answers:
@@ -90,19 +127,36 @@ def ask_listener(listener: Listener, names: Sequence[str], until: float) -> Answ
     Neither holds those that it was not asked about *until* that moment. A server that says nothing
     at all answers for none.
     """
-    found, silent, left = list[str](), list[str](), list(names)
+    found, met, left = list[str](), dict[str, str](), list(names)
     while left and time.monotonic() < until:
         with Session(listener) as session:
             count = session.ask(left[:PER_CONNECTION], until)
+        if count == 0 and not found and not met and session.is_cut and speaks_proxy(listener, left):
+            listener = replace(listener, proxy_protocol=True)
+            continue
         found += left[:count]
         left = left[count:]
         if count == 0 and not found and session.is_mute:
-            return Answers(silent=frozenset(names))
+            every = frozenset(names)
+            return Answers(silent=every, met=met_of(every, ((left[0], session.met),)))
         if session.is_refused:
-            silent.append(left.pop(0))
+            met[left.pop(0)] = session.met
         elif count == 0:
             break
-    return Answers(frozenset(found), frozenset(silent))
+    silent = frozenset(met)
+    return Answers(frozenset(found), silent, met_of(silent, tuple(met.items())))
+
+
+def speaks_proxy(listener: Listener, names: Sequence[str]) -> bool:
+    """Return whether a server answers once it is told who asks, although nobody said so.
+
+    Another server block with the same socket may want that of all (nginx, ``listen``).
+    """
+    if listener.proxy_protocol:
+        return False
+    with Session(replace(listener, proxy_protocol=True)) as session:
+        answered = session.ask(names[:1], time.monotonic() + PATIENCE)
+    return answered > 0 or session.status not in (0, BAD_REQUEST)
 
 
 @dataclass(slots=True)
@@ -110,12 +164,16 @@ class Session:
     """One connection to a web server, which is asked for the challenges of names.
 
     *is_refused*: the name after those that were answered for is not. *is_mute*: nobody could be
-    connected to, or nothing was said in time.
+    connected to, or nothing was said in time. *is_cut*: the connection was ended without a word.
+    *met* is what came instead of an answer, *status* its status, 0 without one.
     """
 
     listener: Listener
     is_refused: bool = False
     is_mute: bool = False
+    is_cut: bool = False
+    met: str = ""
+    status: int = 0
     connection: http.client.HTTPConnection = field(init=False)
 
     def __post_init__(self) -> None:
@@ -148,6 +206,8 @@ class Session:
                 count += 1
         except (OSError, http.client.HTTPException) as error:
             late = isinstance(error, TimeoutError)
+            self.is_cut = connected and count == 0 and isinstance(error, ConnectionError)
+            self.met = words_of(error)
             self.is_mute = late or not connected
             self.is_refused = connected and (late or count == 0)  # else it may have had enough
         return count
@@ -160,9 +220,30 @@ class Session:
 
     def is_answered(self, name: str) -> bool:
         """Return whether the challenge for a name is answered."""
-        self.connection.request("GET", PROBE_PATH, headers={"Host": name})
+        self.connection.request("GET", f"/{PROBE_PLACE}", headers={"Host": name})
         answer = self.connection.getresponse()
         if answer.status != 200 or answer.read(len(PROBE_ANSWER) + 1) != PROBE_ANSWER:
+            self.met, self.status = answer_met(answer), answer.status
             return False
         answer.read()
         return True
+
+
+def answer_met(answer: http.client.HTTPResponse) -> str:
+    """Return what an answer is that is not the file."""
+    other = " with other content" if answer.status == 200 else ""
+    target = answer.getheader("location", "")[:LONGEST_LOCATION]
+    server = answer.getheader("server", "")[:LONGEST_LOCATION]
+    leads = f" to {target}" if target else ""
+    by = f" ({server})" if server else ""
+    return terminal_text(f"{answer.status} {answer.reason[:100]}{other}{leads}{by}")
+
+
+def words_of(error: Exception) -> str:
+    """Return what happened to a connection."""
+    if isinstance(error, TimeoutError):
+        return f"no answer within {PATIENCE:g} s"
+    if isinstance(error, ConnectionError) and not isinstance(error, ConnectionRefusedError):
+        return "the connection was closed without an answer"
+    words = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return terminal_text(words[:LONGEST_LOCATION].lower())

@@ -31,7 +31,7 @@ SHARED: Mapping[str, str] = {
     "version": "the version of the store",
 }
 OWN: Mapping[str, str] = {
-    "answered": "the names for which a web server answers challenges, and those it does not",
+    "answered": "the names for which a web server answers challenges, and what came for others",
     "former": "what a service's parameters were before, and which of ours took their place",
     "hooks": "which certificates deploy hooks of this host ran for, and how hooks ended",
 }

@@ -19,6 +19,7 @@ from proxygen.services import WebFacts
 from proxygen.services.service_verification import matching_nothing, place_words
 from proxygen.texts.alerts import ONCE, RoundResult, ending_certificates
 from proxygen.texts.names import ModelName, names_with_failure, not_ready
+from proxygen.texts.nginx_directives import directive_warnings
 from proxygen.texts.nginx_lookups import names_nginx_resolves
 
 LEFT_OUT = "left-out"
@@ -37,7 +38,7 @@ def site_warnings(site: Site, observed: Observed, now: datetime) -> tuple[Coded,
         *coded_words("two-server-blocks", two_server_blocks(site, observed)),
         *coded_words("no-address", without_addresses(site, observed)),
         *coded_words("unbounded", site.warnings),
-        *from_services(observed),
+        *from_services(site, observed),
     )
 
 
@@ -225,7 +226,7 @@ def was_refused(state: ServiceState) -> str:
     )
 
 
-def from_services(observed: Observed) -> Iterator[Coded]:
+def from_services(site: Site, observed: Observed) -> Iterator[Coded]:
     """Yield the warnings about services: their state, and directives of others against ours."""
     for name, state in observed.services.items():
         if state.facts:
@@ -235,6 +236,8 @@ def from_services(observed: Observed) -> Iterator[Coded]:
         if isinstance(state.facts, WebFacts):
             names = names_nginx_resolves(state.facts.additions)
             yield from coded_words("looked-up", names, name)
+            directives = directive_warnings(site, state.facts)
+            yield from coded_words("directives", directives, name)
         if state.error is None and state.pid is None:
             yield Coded(is_not_running(name), "not-running", name)
         elif state.installed.unserved:

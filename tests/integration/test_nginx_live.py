@@ -29,10 +29,11 @@ from proxygen.model.certificate import GLOBAL, Bundle
 from proxygen.model.layout import Layout
 from proxygen.model.site import Backend, Location, Upstream
 from proxygen.model.views import WebSite, WebView
-from proxygen.observe.services import read_additions
+from proxygen.observe.services import including, read_additions
 from proxygen.plan.render import Template, Templates, render_template
 from proxygen.services import Answer, Command, Reading, nginx
 from proxygen.services.nginx_facts import NginxFacts
+from proxygen.stores import challenge_answers
 from tests import certificates
 from tests.live import client
 from tests.live.backend import Backend as Server
@@ -110,7 +111,8 @@ class Site:
         asked = nginx.questions(self.nginx.program, settings, self.layout)
         answers = {word: answer(question) for word, question in asked.items()}
         facts = nginx.facts(self.nginx.program, settings, self.layout, answers)
-        return replace(facts, ipv6=False, additions=read_additions(self.layout))
+        added = including(read_additions(self.layout), facts.main.parent)
+        return replace(facts, ipv6=False, additions=added)
 
     def install(self, sites: Sequence[WebSite], **settings: Any) -> str:
         """Install, check and reload; return the words of the check."""
@@ -130,7 +132,7 @@ class Site:
             folder.mkdir(parents=True, exist_ok=True)
             for name, added in each.files:
                 (folder / name).write_text(added)
-        self.layout.challenges.mkdir(parents=True, exist_ok=True)
+        challenge_answers.place_probe(self.layout.challenges)
         (check,) = nginx.check(facts, chosen, facts.main)
         said = answer(check)
         assert nginx.refused([said]) is None, said.words

@@ -378,7 +378,8 @@ def test_an_owner_that_is_closed_gets_503_for_all_but_challenges() -> None:
     (block,) = (each for each in served(text(site(SHOP), facts=facts)) if SHOP in each)
     assert "return 503;" in block
     assert "proxy_pass" not in block
-    assert "location ^~ /.well-known/acme-challenge/" in block
+    assert "location ^~ /.proxygen-challenge/" in block
+    assert block.index("rewrite ^/\\.well-known/acme-challenge/") < block.index("return 503;")
 
 
 def test_an_owner_without_what_nginx_refuses() -> None:
