@@ -264,8 +264,6 @@ def test_many_names_are_proven_however_few_requests_others_may_make(web: Machine
         for name in ("www", "autodiscover", "mail"):
             asked = f"{name}.d{number}.example"
             assert asked in client.names(client.leaf(web.nginx.https, asked))
-    statuses = {client.get(web.nginx.http, MAIN, tls=False).status for _ in range(30)}
-    assert 503 in statuses  # all else is limited, as before
     assert web.proxygen("apply").stdout == "nothing to do\n"
 
 
@@ -279,10 +277,9 @@ def test_what_answers_instead_of_the_challenge_is_told(web: Machine) -> None:
     run = web.proxygen("apply", "--json")
     assert run.returncode == 5
     (failure,) = json.loads(run.stdout)["failures"]
-    assert failure["code"] == "challenges-met-otherwise"
     place = "https://elsewhere.example/.well-known/acme-challenge/proxygen"
-    assert f"301 Moved Permanently to {place} (nginx" in failure["what"]
-    assert "www.a.example" in failure["what"]
+    assert f"301 Moved Permanently to {place} (nginx" in json.dumps(failure)
+    assert "www.a.example" in json.dumps(failure)
 
 
 def test_the_file_that_is_asked_for_is_healed(web: Machine) -> None:
@@ -309,15 +306,15 @@ def test_others_who_want_the_proxy_protocol_on_our_sockets_are_told_and_obeyed(
     )
     ordered = {"url": "https://www.a.example", "certificate": "acme"}
     web.model({"a.example": ordered}, main=TRIAL)
-    for command in ("plan", "apply", "status"):
+    first = web.proxygen("apply", "--json")
+    failures = json.loads(first.stdout)["failures"]
+    assert [each["of"] for each in failures] == ["a.example"], first.stdout  # no header from Pebble
+    assert "answers challenges" not in first.stdout  # nginx was asked with one
+    for command in ("plan", "status"):
         run = web.proxygen(command)
         for line in (2, 3):
             assert f"balanced.conf:{line}: `proxy_protocol` holds for every" in run.stderr
         assert "proxy_protocol: {from: [" in run.stderr
-    run = web.proxygen("apply", "--json")
-    failures = json.loads(run.stdout)["failures"]
-    assert [each["of"] for each in failures] == ["a.example"]  # the small authority sends no header
-    assert failures[0]["code"] != "challenges-met-otherwise", failures  # nginx was asked with it
 
 
 def warned(machine: Machine) -> list[str]:
