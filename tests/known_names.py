@@ -52,6 +52,7 @@ FACTS = {
     "records": '0 issue "ca.example"',
     "record": '0 issue "letsencrypt.org"',
     "name": LATE,
+    "target": "web.hoster.example",
     "count": "40",
     "most": "16",
     "code": "from-tomorrow",
@@ -67,7 +68,7 @@ CAUSES = {
     ),
 }
 FAILING = (cause("answers", rcode="SERVFAIL"),)
-NOT_GRAVE = frozenset({"too-many", "cannot-look", "not-fetched", "through-proxy"})
+NOT_GRAVE = frozenset({"too-many", "cannot-look", "not-fetched", "through-proxy", "wildcard"})
 
 
 def finding(code: str, *because: Cause, **facts: str) -> Finding:

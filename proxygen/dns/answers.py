@@ -80,6 +80,7 @@ class LookupResult:
     the apex of the zone of the last name, empty when unknown. *replies* hold one for each server
     that was asked for the last name, or for the first alias about which they differ. *because*
     tells which zone and which servers are in trouble; *dnssec* what is wrong with the signatures.
+    *wildcard* is where a wildcard leads a name that begins with ``_``, which is not followed.
     """
 
     name: str
@@ -91,6 +92,7 @@ class LookupResult:
     failure: LookupFailure = LookupFailure.NONE
     because: tuple[Cause, ...] = ()
     dnssec: Cause | None = None
+    wildcard: str = ""
     source: AnswerSource = AnswerSource.AUTHORITATIVE
 
     @property
@@ -106,7 +108,8 @@ class Led:
 
     *replies* hold one for each server of the *zone* of the last, none when that is not known.
     *circling*: aliases lead in a circle, or too far. *crowded*: the time went while questions of
-    ours waited for others, so that what is missing says nothing about the name.
+    ours waited for others, so that what is missing says nothing about the name. *wildcard* is where
+    a wildcard would lead the last name, which has no alias of its own.
     """
 
     targets: tuple[str, ...] = ()
@@ -114,3 +117,4 @@ class Led:
     zone: str = ""
     circling: bool = False
     crowded: bool = False
+    wildcard: str = ""

@@ -10,6 +10,7 @@ from proxygen.dns.answers import SETTLED, LookupFailure, LookupResult, ReplyKind
 from proxygen.dns.delegation import Hop, Lost, Rootless
 from proxygen.dns.questions import DnsClient, Errand, Exhausted
 from proxygen.dns.responses import CHAIN, Heard
+from proxygen.dns.wildcards import is_synthesized
 from proxygen.names.causes import Cause, cause
 
 Ask = Callable[[str, str, Errand], Awaitable[Hop]]
@@ -23,11 +24,13 @@ async def follow(
     found, seconds = LookupResult(name, rdtype), float("inf")
     try:
         while not found.failure:
-            found, most = gather_hop(
-                found, await hop_at((name, *found.chain)[-1], rdtype, ask, errand)
-            )
+            hop = await hop_at((name, *found.chain)[-1], rdtype, ask, errand)
+            found, most = gather_hop(found, hop)
             seconds = min(seconds, most.seconds if most else 0.0)
             if most is None or not most.target or rdtype == "CNAME":
+                break
+            if name.startswith("_") and await is_made_up(hop, rdtype, ask, errand):
+                found = replace(found, wildcard=most.target)
                 break
             found = with_alias(found, most.target)
     except Rootless:
@@ -39,6 +42,18 @@ async def follow(
     if found.failure is LookupFailure.SERVERS_SILENT and asking.crowded_out(errand):
         found = with_failure(found, LookupFailure.CANNOT_LOOK, (cause("crowded-out"),))
     return found, seconds
+
+
+async def is_made_up(hop: Hop, rdtype: str, ask: Ask, errand: Errand) -> bool:
+    """Return whether a wildcard made the alias at the end of a hop."""
+
+    async def told(sibling: str) -> Sequence[Heard]:
+        try:
+            return (await ask(sibling, rdtype, errand)).heard
+        except Lost:  # which says nothing about the name itself
+            return ()
+
+    return await is_synthesized(hop.name, hop.heard, told)
 
 
 async def hop_at(name: str, rdtype: str, ask: Ask, errand: Errand) -> Hop:

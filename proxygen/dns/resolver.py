@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from dataclasses import replace
+from functools import partial
 
 import dns.exception
 import dns.name
@@ -19,9 +20,10 @@ from proxygen.dns.delegation import Delegations, Hop, Lost, Rootless
 from proxygen.dns.questions import DnsClient, Errand, Exhausted
 from proxygen.dns.reach import is_public, is_routed
 from proxygen.dns.recursive import Recursive
-from proxygen.dns.responses import CHAIN, Heard, read_response
+from proxygen.dns.responses import CHAIN, Heard, is_under, read_response
 from proxygen.dns.roots import ROOTS
 from proxygen.dns.signatures import Signatures
+from proxygen.dns.wildcards import is_synthesized
 from proxygen.dns.wire import DnsQuestion, NameServer
 from proxygen.host.suffixes import registered_domain
 from proxygen.languages.lines import terminal_text
@@ -85,10 +87,11 @@ class Resolver:
             return LookupResult(name, rdtype, failure=LookupFailure.CANNOT_LOOK, because=(why,))
         return await self._turns.once(key, lambda: self._resolve(name, rdtype))
 
-    async def led(self, name: str, rdtype: str) -> Led:
+    async def led(self, name: str, rdtype: str, delegated: Collection[str] = ()) -> Led:
         """Return where *name* leads, and what each server says now of the end of the way.
 
-        That is past everything kept; no reply where the zone is not known.
+        That is past everything kept; no reply where the zone is not known. An alias that a wildcard
+        made is not followed, unless it leads into a zone that is *delegated* to us.
 
         No resolver is asked about a name that begins with ``_``, or about the target of an alias:
         it would remember that nothing is there, and an authority that asks the same resolver
@@ -99,18 +102,32 @@ class Resolver:
             return Led()
         errand = self.errand(name, fresh=True)
         told: Sequence[Heard] = ()
-        passed, place = [name], host_part(name)
+        passed, place, apex, wildcard = [name], host_part(name), "", ""
         while len(passed) <= CHAIN + 1 and passed[-1] not in passed[:-1]:
-            told = await self._now(place, passed[-1], rdtype, errand)
+            apex, told = await self._now(place, passed[-1], rdtype, errand)
             target = next((each.target for each in told if each.target), "")
             if not target:
+                break
+            if not any(is_under(target, zone) for zone in delegated) and await is_synthesized(
+                passed[-1], told, partial(self._beside, place, rdtype, errand)
+            ):
+                told, wildcard = [without_alias(each, apex) for each in told], target
                 break
             passed.append(target)
             place = target.partition(".")[2] or target
         zone = next((each.apex for each in told if each.apex is not None), "")
         circling = len(passed) > CHAIN + 1 or passed[-1] in passed[:-1]
         crowded = self.asking.crowded_out(errand)
-        return Led(tuple(passed[1:]), tuple(each.reply() for each in told), zone, circling, crowded)
+        replies = tuple(each.reply() for each in told)
+        return Led(tuple(passed[1:]), replies, zone, circling, crowded, wildcard)
+
+    def forget(self, name: str) -> None:
+        """Forget what the DNS said of a name, and who serves its domain: it may have changed."""
+        for rdtype in ("A", "AAAA", "CAA", "TXT"):
+            found = self.cache.get(("look", name, rdtype))
+            for each in (name, *(found.chain if found else ())):
+                self.cache.drop(("look", each, rdtype))
+        self.cache.drop(("zone", registered_domain(name)))
 
     def errand(self, name: str, *, fresh: bool = False) -> Errand:
         """Return what a look at *name* may cost; all names of a domain are one party."""
@@ -161,6 +178,7 @@ class Resolver:
             replies=led.replies,
             failure=trouble,
             dnssec=place.dnssec,
+            wildcard=led.wildcard,
             source=place.source,
         )
         return found, FAILURE
@@ -193,14 +211,25 @@ class Resolver:
         except (Lost, Exhausted):
             return None
 
-    async def _now(self, place: str, name: str, rdtype: str, errand: Errand) -> Sequence[Heard]:
-        """Return what every server of the zone of *name*, which is that of *place* or below, says.
+    async def _now(
+        self, place: str, name: str, rdtype: str, errand: Errand
+    ) -> tuple[str, Sequence[Heard]]:
+        """Return the zone of *name*, which is that of *place* or below, and what its servers say.
 
-        None when there is no time left.
+        Nothing when there is no time left.
         """
-        told = await self._by(await self.zone(place, errand), name, rdtype, errand)
-        cut = next((each.cut for each in told if each.cut), "")
-        return await self._by(await self.zone(cut, errand), name, rdtype, errand) if cut else told
+        zone = await self.zone(place, errand)
+        told = await self._by(zone, name, rdtype, errand)
+        if cut := next((each.cut for each in told if each.cut), ""):
+            zone = await self.zone(cut, errand)
+            told = await self._by(zone, name, rdtype, errand)
+        return (zone[0] if zone else ""), told
+
+    async def _beside(
+        self, place: str, rdtype: str, errand: Errand, sibling: str
+    ) -> Sequence[Heard]:
+        """Return what the servers say of another name in the zone of *place*, or below."""
+        return (await self._now(place, sibling, rdtype, errand))[1]
 
     async def _by(
         self, zone: tuple[str, Sequence[NameServer]] | None, name: str, rdtype: str, errand: Errand
@@ -222,6 +251,11 @@ def host_part(name: str) -> str:
     while name.startswith("_") and "." in name:
         name = name.partition(".")[2]
     return name
+
+
+def without_alias(heard: Heard, apex: str) -> Heard:
+    """Return what a server of the zone at *apex* says of a name itself: no wildcard's alias."""
+    return Heard(heard.server, ReplyKind.NO_DATA, apex=apex) if heard.target else heard
 
 
 class Turns:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from proxygen.dns.reach import is_public, is_routed
+from proxygen.model.certificate import GLOBAL
 from proxygen.model.hosts import is_address
 from proxygen.names.causes import Cause, cause
 from proxygen.names.states import Finding
@@ -66,6 +67,16 @@ class Here:
         reachable = self.public(address) or not (from_outside or is_shared(address))
         return address in self.interfaces and reachable
 
+    def lacks_family(self, address: str) -> bool:
+        """Return whether nothing here has an address like an IPv6 *address*.
+
+        IPv6 knows no NAT: without one of its own, and none in front of it that was stated, a host
+        is not at the end of any AAAA record.
+        """
+        if ":" not in address or self.states(address):
+            return False
+        return not any(self.public(each) for each in self.interfaces if ":" in each)
+
     def states(self, address: str) -> bool:
         """Return whether addresses of the same family were stated."""
         return any(same_family(each, address) for each in self.stated)
@@ -118,10 +129,14 @@ class Leading:
             return Lead(address, finding("private", type=type_of(address), address=address))
         if self.beacon is None:
             return Lead(address, self._unasked(address, ours, cause("nobody-answers")))
+        missing = cause("no-family", family=family_of(address))
+        lacking = not ours and self.here.lacks_family(address)
         if not is_routed(address):
-            missing = cause("no-family", family=family_of(address))
-            return Lead(address, self._unasked(address, ours, missing))
+            told = forgotten(address, missing) if lacking else self._unasked(address, ours, missing)
+            return Lead(address, told)
         fetched = await self.fetching.fetch(asked.host, address, self.beacon)
+        if lacking and not fetched.reached:  # which may be for want of IPv6 here
+            return Lead(address, forgotten(address, missing))
         return Lead(address, self._meaning(asked, address, ours, fetched), fetched)
 
     def _unasked(self, address: str, ours: bool, why: Cause) -> Finding | None:
@@ -139,11 +154,20 @@ class Leading:
         if fetched.right:
             foreign = self.here.stated and not ours
             return finding("through-proxy", grave=False, address=address) if foreign else None
-        if not fetched.reached and self.here.hides(address):
-            return finding("not-fetched", fetched.why, grave=False, address=address)
+        why, hidden = fetched.why, self.here.hides(address)
+        if hidden and not fetched.reached:
+            why = cause("no-hairpin", why)
+            return finding("not-fetched", why, grave=False, address=address)
+        if hidden and (ours or asked.owner == GLOBAL):
+            why = cause("router", why)
         if ours or is_address(asked.name):
-            return finding("not-answered", fetched.why, address=address)
-        return finding("elsewhere", fetched.why, type=type_of(address), address=address)
+            return finding("not-answered", why, address=address)
+        return finding("elsewhere", why, type=type_of(address), address=address)
+
+
+def forgotten(address: str, missing: Cause) -> Finding:
+    """Return that an AAAA record leads elsewhere, as there is no IPv6 here."""
+    return finding("elsewhere", missing, type=type_of(address), address=address)
 
 
 def weigh_leads(leads: Sequence[Lead]) -> list[Lead]:

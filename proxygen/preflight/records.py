@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from proxygen.dns.answers import LookupFailure, LookupResult
+from proxygen.dns.responses import is_under
 from proxygen.languages.lines import terminal_text
 from proxygen.model import persist
 from proxygen.model.certificate import DNS, PERSIST
@@ -27,6 +28,8 @@ def record_findings(asked: Asked, found: LookupResult, now: datetime) -> Iterato
     """Yield what is wrong with the place of the record; and that it is missing, if it stays."""
     if wrong := unwritable_record(found):
         yield wrong
+    elif asked.challenge == DNS and found.wildcard:
+        yield from alias_of_wildcard(asked, found)
     elif asked.challenge == DNS and found.chain:
         yield from alias_astray(asked, found)
     elif asked.challenge == PERSIST:
@@ -51,6 +54,15 @@ def alias_astray(asked: Asked, found: LookupResult) -> Iterator[Finding]:
     target = found.chain[-1]
     if not may_stand(asked.host, target, asked.delegated):
         yield finding("acme-challenge", cause("alias-astray", target=target), name=found.name)
+
+
+def alias_of_wildcard(asked: Asked, found: LookupResult) -> Iterator[Finding]:
+    """Yield that a wildcard answers for the record, which is written at the name itself.
+
+    Not where it leads into a zone that is there for such records: then they are written there.
+    """
+    if not any(is_under(found.wildcard, zone) for zone in asked.delegated):
+        yield finding("wildcard", grave=False, name=found.name, target=found.wildcard)
 
 
 def missing_record(asked: Asked, found: LookupResult, now: datetime) -> Iterator[Finding]:

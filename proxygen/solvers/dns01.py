@@ -58,10 +58,11 @@ Answer = tuple[str, str]
 class RecordLookup(Protocol):
     """What dns-01 asks the DNS; threads share it."""
 
-    def target(self, name: str) -> str:
+    def target(self, name: str, delegated: Collection[str]) -> str:
         """Return the name at the end of the CNAME records of *name*; raise IssueFailed.
 
-        That is *name* itself without any, and whether anything is there or not.
+        That is *name* itself without any, and whether anything is there or not. What a wildcard
+        leads elsewhere has none, unless it leads into one of the zones that are *delegated*.
         """
 
     def shown(self, names: Collection[str]) -> Mapping[str, tuple[ShownRecords, ...]]:
@@ -112,7 +113,7 @@ class Dns01:
                 self.sweep()
                 self.swept = True
         try:
-            target = self.looking.target(challenge_name(name))
+            target = self.looking.target(challenge_name(name), self.writer.delegated)
             if not self.may_write(name, target):
                 raise IssueFailed(self.astray(challenge_name(name), target))
             record = TxtRecord(self.solver, target, challenge_value(key_authorization))

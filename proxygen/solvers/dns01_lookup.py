@@ -37,20 +37,20 @@ class Lookups:
                 self.loop.call_soon_threadsafe(self.loop.stop)
                 self.loop = None
 
-    def target(self, name: str) -> str:
+    def target(self, name: str, delegated: Collection[str]) -> str:
         """Return the name at the end of the CNAME records of *name*, as they are now."""
-        return (name, *self.led(name).targets)[-1]
+        return (name, *self.led(name, delegated).targets)[-1]
 
     def zone(self, name: str) -> str:
         """Return the apex of the zone of *name*; raise IssueFailed."""
         return self.led(name).zone
 
-    def led(self, name: str) -> Led:
+    def led(self, name: str, delegated: Collection[str] = ()) -> Led:
         """Return where *name* leads now; raise IssueFailed if nobody would find a record there.
 
         That there is no record yet, and nothing else at that name, is as it should be.
         """
-        led = self.asked(self.resolver.led(name, "TXT"))
+        led = self.asked(self.resolver.led(name, "TXT", delegated))
         way = (name, *led.targets)
         if led.circling:
             passed = tuple(led.targets)

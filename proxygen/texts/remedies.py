@@ -14,6 +14,7 @@ NEEDED = {
     **dict.fromkeys(("servers-silent", "servers-lame", "servfail"), "servers"),
     **dict.fromkeys(("cname-loop", "chain-too-long"), "alias"),
     **dict.fromkeys(("too-many", "cannot-look", "not-fetched", "through-proxy"), "nothing"),
+    "wildcard": "nothing",
 }
 """From the code of a finding to the key of the phrase about what is needed, if not the same."""
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from proxygen.names.causes import cause
 from proxygen.names.findings import cause_words
-from proxygen.preflight import AuthorityIdentity, Beacon
+from proxygen.preflight import Asked, AuthorityIdentity, Beacon
 from proxygen.preflight.fetching import Fetched
 from proxygen.preflight.findings import finding
 from proxygen.preflight.reachability import Lead, unasked_lead, weigh_leads
@@ -54,7 +56,46 @@ def test_a_stated_address_without_connection_is_believed_as_nat_may_have_no_way_
 ) -> None:
     evidence = evidence_found(leading_to(f"{network}1"), addresses=(f"{network}1",), beacon=beacon)
     assert told(evidence) == [("not-fetched", False)]
-    assert only(evidence).because == (cause("refused"),)
+    assert only(evidence).because == (cause("no-hairpin", cause("refused")),)
+    assert "behind NAT" in cause_words(only(evidence).because)
+
+
+@pytest.mark.parametrize(
+    ("asked", "stated", "code"),
+    [
+        pytest.param(http(), True, "not-answered", id="the model has the address"),
+        pytest.param(replace(http(), owner="global"), False, "elsewhere", id="the global name"),
+    ],
+)
+def test_a_router_that_answers_in_place_of_this_host_is_told_with_what_to_write(
+    network: str, beacon: Beacon, asked: Asked, stated: bool, code: str
+) -> None:
+    outside = f"{network}1"
+    with web(outside, beacon.port, lambda _: reply("200 OK", "Router login")):
+        evidence = evidence_found(
+            leading_to(outside),
+            asked,
+            addresses=(outside,) if stated else (),
+            local=("192.168.1.2",),
+            public=lambda address: not address.startswith("192.168."),
+            beacon=beacon,
+        )
+    assert told(evidence) == [(code, True)]
+    words = cause_words(only(evidence).because)
+    assert "behind NAT" in words
+    assert "`preflight: false` below `acme`" in words
+
+
+def test_a_host_with_a_public_address_hears_nothing_of_nat(network: str, beacon: Beacon) -> None:
+    with web(f"{network}1", beacon.port, wrong):
+        evidence = evidence_found(
+            leading_to(f"{network}1"),
+            replace(http(), owner="global"),
+            local=(f"{network}2",),
+            beacon=beacon,
+        )
+    assert told(evidence) == [("elsewhere", True)]
+    assert "NAT" not in cause_words(only(evidence).because)
 
 
 def test_without_a_connection_nothing_is_known_where_no_address_is(
@@ -167,7 +208,8 @@ def test_a_private_address_of_an_interface_serves_private_authorities(
     [
         pytest.param((NO_ROUTE,), [], id="ours"),
         pytest.param(("2001:db8::1",), [("elsewhere", True)], id="ours are others"),
-        pytest.param(("192.0.2.1",), [("not-fetched", False)], id="none of ours is of the family"),
+        pytest.param(("192.0.2.1",), [("elsewhere", True)], id="none of ours is of the family"),
+        pytest.param((), [("elsewhere", True)], id="none is known"),
     ],
 )
 def test_without_a_route_what_was_stated_decides(
@@ -175,6 +217,36 @@ def test_without_a_route_what_was_stated_decides(
 ) -> None:
     evidence = evidence_found(leading_to(NO_ROUTE), addresses=stated, beacon=beacon)
     assert told(evidence) == told_of
+
+
+@pytest.mark.parametrize("forgotten", [NO_ROUTE, "::1"])
+def test_a_forgotten_aaaa_record_is_found_although_the_a_record_is_right(
+    network: str, beacon: Beacon, forgotten: str
+) -> None:
+    """There is no way to ask it from here, or nobody answers who could be us."""
+    here = f"{network}1"
+    for stated in ((here,), ()):
+        with web(here, beacon.port, right):
+            evidence = evidence_found(
+                leading_to(here, forgotten), addresses=stated, local=(here,), beacon=beacon
+            )
+        assert told(evidence) == [("elsewhere", True)]
+        assert only(evidence).get("type") == "AAAA"
+        assert cause_words(only(evidence).because) == "no IPv6 here"
+
+
+def test_a_host_with_ipv6_of_its_own_waits_for_no_route(beacon: Beacon) -> None:
+    evidence = evidence_found(leading_to(NO_ROUTE), local=("2001:db8::7",), beacon=beacon)
+    assert told(evidence) == [("not-fetched", False)]
+
+
+def test_an_ipv6_proxy_in_front_of_a_host_without_ipv6_is_asked(
+    network: str, beacon: Beacon
+) -> None:
+    here = f"{network}1"
+    with web(here, beacon.port, right), web("::1", beacon.port, right):
+        evidence = evidence_found(leading_to(here, "::1"), local=(here,), beacon=beacon)
+    assert not [each for each in evidence.findings if each.grave]
 
 
 @pytest.mark.parametrize(

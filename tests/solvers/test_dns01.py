@@ -144,7 +144,7 @@ class Leading:
     def __init__(self, target: str) -> None:
         self.end = target
 
-    def target(self, name: str) -> str:
+    def target(self, name: str, delegated: Collection[str]) -> str:
         return self.end
 
     def shown(self, names: Collection[str]) -> Mapping[str, tuple[ShownRecords, ...]]:
