@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from enum import StrEnum
 from ipaddress import ip_address
 from itertools import islice
-from typing import Annotated, Self, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -50,6 +51,38 @@ def printable_text(text: str) -> str:
     return " ".join(visible.split())[:LONGEST_TEXT]
 
 
+def said_only(value: Any) -> Any:
+    """Return a JSON value without what says nothing: null, an empty text, an empty object.
+
+    Private authorities write these where RFC 8555 leaves a field out. Of profiles the names count,
+    whatever is told about them.
+    """
+    if isinstance(value, list):
+        return [said_only(each) for each in value if each is not None]
+    if not isinstance(value, dict):
+        return value
+    kept = {name: said_in(name, each) for name, each in value.items()}
+    return {name: each for name, each in kept.items() if each not in (None, "", {})}
+
+
+def said_in(name: str, value: Any) -> Any:
+    """Return the value of a field without what says nothing; profiles keep their names."""
+    if name != "profiles" or not isinstance(value, dict):
+        return said_only(value)
+    return {each: text if isinstance(text, str) else "" for each, text in value.items()}
+
+
+def plain_json(body: bytes) -> str:
+    """Return the JSON of a body, without what says nothing; raise ValueError for none.
+
+    A byte order mark before it is passed over (RFC 8259 section 8.1).
+    """
+    try:
+        return json.dumps(said_only(json.loads(body.decode("utf-8-sig"))))
+    except RecursionError as error:
+        raise ValueError("too deep") from error
+
+
 Url = Annotated[str, Field(max_length=2000), AfterValidator(https_url)]
 Text = Annotated[str, AfterValidator(printable_text)]
 Word = Annotated[str, Field(max_length=1000), AfterValidator(printable_text)]
@@ -67,22 +100,29 @@ class AcmeObject(BaseModel):
     @classmethod
     def read(cls, body: bytes) -> Self:
         """Return the object in *body*; raise IssueFailed if it is not of this kind."""
+        kind = cls.__name__.lower()
         try:
-            return cls.model_validate_json(body)
-        except ValidationError as error:
-            flaw = error.errors(include_input=False, include_url=False)[0]
-            where = ".".join(map(str, flaw["loc"])) or "JSON"
-            words = printable_text(f"{where}: {flaw['msg']}")
-            kind = cls.__name__.lower()
+            return cls.model_validate_json(plain_json(body))
+        except ValueError as error:
+            words = printable_text(flaw_words(error))
             raise AnswerUnreadable(
                 not_obtained("answer-unreadable", kind=kind, words=words)
             ) from error
 
 
+def flaw_words(error: ValueError) -> str:
+    """Return what is wrong with an answer, and at which field."""
+    if not isinstance(error, ValidationError):
+        return f"JSON: {error}"
+    flaw = error.errors(include_input=False, include_url=False)[0]
+    where = ".".join(map(str, flaw["loc"])) or "JSON"
+    return f"{where}: {flaw['msg']}"
+
+
 class Identifier(AcmeObject):
     """A name as the authority writes it (RFC 8555 section 9.7.7, RFC 8738 section 3)."""
 
-    type: Word
+    type: Annotated[Word, AfterValidator(str.lower)]
     value: Annotated[str, Field(max_length=300), AfterValidator(printable_text)]
 
     @classmethod
@@ -94,7 +134,9 @@ class Identifier(AcmeObject):
     def name(self) -> str:
         """The name as we write names: in lower case, an address in its shortest form."""
         try:
-            return str(ip_address(self.value)) if self.type == "ip" else self.value.lower()
+            if self.type == "ip":
+                return str(ip_address(self.value))
+            return self.value.lower().removesuffix(".")
         except ValueError:
             return self.value
 
@@ -189,17 +231,18 @@ class Order(AcmeObject):
     """An order (RFC 8555 section 7.1.3, RFC 9773 section 5)."""
 
     status: Status
-    identifiers: Annotated[tuple[Identifier, ...], Field(max_length=MOST_NAMES)]
-    authorizations: Annotated[tuple[Url, ...], Field(max_length=MOST_NAMES)]
-    finalize: Url
+    identifiers: Annotated[tuple[Identifier, ...], Field(max_length=MOST_NAMES)] = ()
+    authorizations: Annotated[tuple[Url, ...], Field(max_length=MOST_NAMES)] = ()
+    finalize: Url | None = None
     certificate: Url | None = None
     error: Problem | None = None
     replaces: Word | None = None
 
     def is_for(self, names: tuple[str, ...]) -> bool:
-        """Return whether it is for exactly *names*."""
+        """Return whether it is for exactly *names*, as far as it names any."""
         asked = {(one.type, one.name) for one in map(Identifier.of, names)}
-        return {(one.type, one.name) for one in self.identifiers} == asked
+        said = {(one.type, one.name) for one in self.identifiers}
+        return not said or said == asked
 
 
 class Challenge(AcmeObject):
@@ -208,7 +251,7 @@ class Challenge(AcmeObject):
     *issuers* are the names of the authority for a record of dns-persist-01; that has no token.
     """
 
-    type: Word
+    type: Word = ""
     url: Url | None = None
     token: Annotated[str, Field(max_length=500)] | None = None
     status: Status = Status.PENDING
@@ -221,7 +264,7 @@ class Authorization(AcmeObject):
 
     identifier: Identifier
     status: Status
-    challenges: Annotated[tuple[Challenge, ...], Field(max_length=50)]
+    challenges: Annotated[tuple[Challenge, ...], Field(max_length=50)] = ()
     wildcard: bool = False
 
     @property
@@ -249,7 +292,7 @@ S = TypeVar("S", bound=AcmeObject)
 def problem_in(body: bytes) -> Problem:
     """Return the problem document in *body*; anything else becomes one, shortened."""
     try:
-        return Problem.model_validate_json(body)
-    except ValidationError:
+        return Problem.model_validate_json(plain_json(body))
+    except ValueError:
         text = body[: 2 * LONGEST_TEXT].decode("utf-8", "replace")
         return Problem(detail=printable_text(text)[:200])

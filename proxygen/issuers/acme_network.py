@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import deque
+from contextlib import suppress
 
 from acme.jws import JWS
 from josepy.b64 import b64decode, b64encode
@@ -19,6 +20,7 @@ from proxygen.issuers.acme_transport import AcmeResponse, Transport, Unreached
 
 NONCE = re.compile(r"[A-Za-z0-9_-]{1,500}", re.ASCII)
 MOST_NONCES = 200
+NO_SUCH_METHOD = frozenset({405, 501})
 NONCE_TRIES = 10
 """Pebble rejects one nonce of twenty: ten in a row are no chance any more."""
 
@@ -79,17 +81,20 @@ class Network:
         return json.dumps(signature.to_json()).encode()
 
     def nonce(self, end: float) -> str:
-        """Return a nonce that was not used before."""
-        try:
-            return self.nonces.pop()
-        except IndexError:
-            answer = self.accepted(self.send("HEAD", self.new_nonce, None, end))
-        try:
-            return self.nonces.pop()
-        except IndexError:
-            words = f"HTTP status {answer.status}"
-            failure = not_obtained("no-nonce", Scope.AUTHORITY, where=self.new_nonce, words=words)
-            raise IssueFailed(failure) from None
+        """Return a nonce that was not used before.
+
+        Where HEAD brings none, GET may (RFC 8555 section 7.2).
+        """
+        for method in (None, "HEAD", "GET"):
+            if method:
+                answer = self.send(method, self.new_nonce, None, end)
+                if answer.status not in NO_SUCH_METHOD:
+                    self.accepted(answer)
+            with suppress(IndexError):
+                return self.nonces.pop()
+        words = f"HTTP status {answer.status}"
+        failure = not_obtained("no-nonce", Scope.AUTHORITY, where=self.new_nonce, words=words)
+        raise IssueFailed(failure)
 
     def accepted(self, answer: AcmeResponse) -> AcmeResponse:
         """Return *answer* if it is a success; raise AuthorityRefused."""

@@ -17,6 +17,7 @@ from proxygen.issuers.acme_answers import (
     TOKEN,
     Authorization,
     Challenge,
+    Identifier,
     Order,
     Problem,
     Status,
@@ -93,6 +94,8 @@ class Course:
     def finalized(self, order: Order, request: bytes) -> Order:
         """Send the signing request; return the order once it is no longer processed."""
         csr = messages.CertificateRequest(csr=x509.load_pem_x509_csr(request))
+        if order.finalize is None:
+            raise WrongAnswer(not_obtained("no-finalize-named", where=self.url))
         answer = self.post(order.finalize, encode_payload(csr))
         order = Order.read(answer.body)
         if order.status is Status.PROCESSING:
@@ -117,7 +120,7 @@ class Course:
     def prove(self, order: Order) -> None:
         """Prove what is not proven yet: present all, answer all, then wait for each."""
         found = [(url, Authorization.read(self.poll(url).body)) for url in self.asked(order)]
-        check_names(order, [authorization for _, authorization in found])
+        check_names(self.wanted, [authorization for _, authorization in found])
         proofs = [self.proof(url, one) for url, one in found if one.status is Status.PENDING]
         try:
             self.publish(proofs)
@@ -218,9 +221,14 @@ class Course:
         return self.account.post(url, payload)
 
     def pause(self, retry_at: datetime | None, seconds: float) -> None:
-        """Wait *seconds*, or as long as the authority asks; raise Unfinished past the deadline."""
+        """Wait *seconds*, or as long as the authority asks; raise Unfinished past the deadline.
+
+        Asking how an order stands costs nothing, so a wish for hours (ZeroSSL asks for a day)
+        counts as one for the longest pause: the order may be finished in seconds.
+        """
         if retry_at:
-            seconds = max(seconds, (retry_at - self.now()).total_seconds())
+            asked = min((retry_at - self.now()).total_seconds(), self.pace.longest_asked)
+            seconds = max(seconds, asked)
         self.check_time(seconds)
         time.sleep(seconds)
 
@@ -282,9 +290,10 @@ def not_offered(name: str, offered: tuple[str, ...], wanted: Certificate) -> Not
     return failure if wanted.challenge == PERSIST else refusal_of_name(name, failure)
 
 
-def check_names(order: Order, authorizations: list[Authorization]) -> None:
-    """Raise WrongAnswer unless the authorizations are for names of the order."""
-    asked = {(one.type, one.name.removeprefix("*.")) for one in order.identifiers}
+def check_names(wanted: Certificate, authorizations: list[Authorization]) -> None:
+    """Raise WrongAnswer unless the authorizations are for names that were ordered."""
+    ordered = map(Identifier.of, wanted.names)
+    asked = {(one.type, one.name.removeprefix("*.")) for one in ordered}
     foreign = {(one.identifier.type, one.identifier.name) for one in authorizations} - asked
     if foreign:
         words = ", ".join(f"{kind} {name}" for kind, name in sorted(foreign)[:10])

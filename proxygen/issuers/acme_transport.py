@@ -58,8 +58,9 @@ class Pace:
     *connect*: for a connection, from the look for addresses to the end of TLS's handshake.
     *answer*: for all of one request, from there to the last octet of the answer, however often
     it must be sent again for a nonce. *down*: how long a host that could not be reached is left
-    alone. *first_pause* doubles at each look at an order up to *longest_pause*. *order*: for all
-    of one order; the request that is under way then may go on to its own end.
+    alone. *first_pause* doubles at each look at an order up to *longest_pause*; *longest_asked* is
+    the longest that an authority may ask for there. *order*: for all of one order; the request
+    that is under way then may go on to its own end.
     """
 
     connect: float = 10
@@ -67,6 +68,7 @@ class Pace:
     down: float = 60
     first_pause: float = 0.1
     longest_pause: float = 10
+    longest_asked: float = 15
     order: float = 600
 
 
