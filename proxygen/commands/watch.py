@@ -183,9 +183,11 @@ def leave_at_once() -> NoReturn:
     What answers challenges for us is removed: who began an order is about to be gone. Answers
     of other runs stay.
     """
+    from proxygen.daemon.waiting_names import WaitingNames
     from proxygen.solvers.dns01 import Dns01
     from proxygen.solvers.http01 import Webroot
 
+    WaitingNames.withdraw()
     Webroot.withdraw()
     Dns01.withdraw()
     log_event(INFO, "stopped")

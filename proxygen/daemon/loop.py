@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -26,6 +27,7 @@ from proxygen.daemon.obtaining import Obtainer, Start, side_by_side
 from proxygen.daemon.outside import Outside
 from proxygen.daemon.round import Round
 from proxygen.daemon.upstreams import Upstreams
+from proxygen.daemon.waiting_names import WaitingNames
 from proxygen.errors import IssueFailed, LockHeld, ProxygenError
 from proxygen.failure import Scope, failure
 from proxygen.host import outage
@@ -37,7 +39,7 @@ from proxygen.languages.counts import counted_words
 from proxygen.model.layout import Layout
 from proxygen.model.site import Site
 from proxygen.plan.steps import PostponedOrder
-from proxygen.plan.wake import wake_at
+from proxygen.plan.wake import waiting_names, wake_at
 from proxygen.reconcile import join_halves
 from proxygen.texts.alerts import WrongModel
 from proxygen.texts.bounds import MOST_TOLD
@@ -86,6 +88,7 @@ class Watch:
     following: ModelFollower = field(init=False)
     outside: Outside = field(init=False)
     upstreams: Upstreams = field(init=False)
+    waiting: WaitingNames = field(init=False)
     calendar: Calendar = field(init=False)
     allowance: Allowance = field(init=False)
     reasons: dict[str, None] = field(default_factory=dict)
@@ -113,6 +116,7 @@ class Watch:
         self.obtaining = Obtainer(self.bell.wake, self.start_work)
         self.figures = FigurePublisher(self.layout)
         self.upstreams = Upstreams(self.clock)
+        self.waiting = WaitingNames(self.layout, self.bell)
         self.calendar = Calendar(self.clock)
         self.allowance = Allowance(self.clock)
 
@@ -189,6 +193,7 @@ class Watch:
         what they were given before.
         """
         self.following.start()
+        self.waiting.start()
         self.started = True
         self.reasons["start"] = None
         self.files_at = self.clock.ticks() + SIGHTED
@@ -216,6 +221,8 @@ class Watch:
         if (burst := self.bell.left()) is not None:
             files = min(files, now + burst)
         moments = [self.calendar.next(), self.look_at, self.tell_at, self.upstreams.next()]
+        if self.installation and not self.obtaining.running:
+            moments.append(self.waiting.next())
         moments.append(max(files, now + self.allowance.left()))
         if self.reasons and self.following.site:
             moments.append(self.calendar.begins(self.reasons))
@@ -240,6 +247,8 @@ class Watch:
         for name in self.upstreams.changed():
             log_event(INFO, "addresses_changed", name=name)
             self.reasons[f"addresses of {name}"] = None
+        if self.installation and not self.obtaining.running:
+            self.notice_requests(self.installation)
         if now >= self.tell_at:
             self.tell_at = NEVER
             self.reasons["model"] = None
@@ -289,6 +298,20 @@ class Watch:
         for name in self.outside.unasked:
             self.reasons[f"{name} was not probed everywhere"] = None
         self.look_at = now + (SECOND_LOOK if self.outside.suspect else LOOK)
+
+    def notice_requests(self, installation: Installation) -> None:
+        """Have names checked that clients ask for here although they wait for their DNS."""
+        if not (asked := self.waiting.due()):
+            return
+        names = [name for each in asked.values() for name in each]
+        log_event(INFO, "asked_for", names=tuple(names[:MOST_TOLD]), count=len(names))
+        with suppress(OSError):  # then they are checked by the clock
+            installation.names.check_now(asked, self.clock.now())
+        if self.obtaining.installation:
+            for resolver in list(self.obtaining.installation.resolvers.values()):
+                for name in names:
+                    resolver.forget(name)
+        self.obtaining.wanted = True
 
     # The halves.
 
@@ -355,6 +378,7 @@ class Watch:
         ended = self.obtaining.result()
         if ended is None:
             return
+        self.waiting.rest(self.clock.ticks() - self.obtaining.since)
         if isinstance(ended, LockHeld):
             self.calendar.obtaining_locked()
             self.obtaining.wanted = True
@@ -481,6 +505,8 @@ class Watch:
         elif outcome.observed:
             waiting = [*outcome.waiting, *self.not_asked_for(site, outcome, now + NOT_ASKED)]
             moments.append(wake_at(site, outcome.observed, waiting, now))
+        if outcome.observed:
+            self.waiting.only(waiting_names(site, outcome.observed, now))
         self.calendar.due(min(moments, default=now), self.draw())
         self.manager.status(self.words())
 

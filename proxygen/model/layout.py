@@ -87,6 +87,16 @@ class Layout:
         return self.var / "watch"
 
     @property
+    def waiting_names(self) -> Path:
+        """The folder with a file for each name that waits for its DNS, for the web server."""
+        return self.var / "waiting" / "names"
+
+    @property
+    def waiting_socket(self) -> Path:
+        """Where the web server tells the daemon that a client asked for such a name."""
+        return self.var / "waiting" / "asked"
+
+    @property
     def outage(self) -> Path:
         """What is needed to mail that proxygen cannot run; only root may read it."""
         return self.var / "outage"

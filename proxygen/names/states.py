@@ -257,6 +257,11 @@ def hastened_state(name_state: NameState, now: datetime) -> NameState:
     return replace(name_state, look_at=now, refusal=refusal, looks=0)
 
 
+def due_state(name_state: NameState, now: datetime) -> NameState:
+    """Return what is known of a name that is to be checked now, once more than it would be."""
+    return replace(name_state, look_at=now, looks=max(0, name_state.looks - 1))
+
+
 def up_to_date(known: NameStates, by: str, now: datetime) -> NameStates:
     """Return what is known of names, to be looked at now where the model has it done otherwise.
 

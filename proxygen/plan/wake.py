@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime, timedelta
 
 from proxygen.model.certificate import Bundle, Certificate
+from proxygen.model.hosts import is_wildcard
 from proxygen.model.site import Site
 from proxygen.names.states import check_due, not_ready, skips_preflight, unanswered_names
 from proxygen.plan.backoff import RememberedFailure
@@ -61,6 +62,21 @@ def moments_of(
         if wanted.owner in held or bundle is None or not bundle.covers(name):
             told = observed.answers and name in observed.answers.silent
             yield now + (SILENT if told else UNANSWERED)
+
+
+def waiting_names(site: Site, observed: Observed, now: datetime) -> dict[str, str]:
+    """Return the names that wait to be proven, with their owners; no certificate has them yet.
+
+    A check may find them ready as soon as the DNS was changed. Nobody asks for a wildcard.
+    """
+    found = {}
+    for wanted in site.certificates:
+        known, bundle = observed.names.get(wanted.owner), observed.bundles.get(wanted.owner)
+        for name in not_ready(wanted, known, now) if known else ():
+            issued = bundle is not None and not bundle.stand_in and bundle.covers(name)
+            if not (issued or is_wildcard(name) or skips_preflight(wanted, name)):
+                found[name] = wanted.owner
+    return found
 
 
 def name_moments(wanted: Certificate, observed: Observed, now: datetime) -> Iterator[datetime]:

@@ -67,6 +67,7 @@ from proxygen.services.nginx_names import (
 )
 from proxygen.services.nginx_others import Others
 from proxygen.services.nginx_settings import AT_START_AT_MOST, NginxSettings
+from proxygen.services.nginx_waiting import usual_log, waiting_log
 from proxygen.services.service_kind import ServiceKind
 
 PROGRAMS = ("nginx", "/usr/sbin/nginx", "/usr/local/sbin/nginx", "/usr/local/nginx/sbin/nginx")
@@ -112,6 +113,7 @@ def facts(
         without=modules_without(built),
         proxied=proxied,
         client_certificates=client_certificates(root),
+        usual_log=usual_log(root, build_option("http-log-path", built)),
         warnings=(
             *unknown_names_elsewhere(settings, defaults),
             *narrower_listeners(settings, narrower),
@@ -278,6 +280,7 @@ def template_context(
         "post_quantum": facts.openssl >= POST_QUANTUM_OPENSSL,
         "challenges": layout.challenges,
         "without": sorted(facts.without),
+        "waiting": waiting_log(layout, facts.usual_log),
         "local": layout.etc / "nginx.d",
         "additions": additions_folder(EVERYWHERE, facts, live),
         "on_demand": late,

@@ -31,7 +31,8 @@ class NginxFacts(WebFacts):
     for which somebody else's server block is the default. *without* are the modules for HTTP that
     it was built without. *proxied* are the sockets on which somebody else's server block wants a
     PROXY protocol header, each with FILE:LINE. *client_certificates* is where nginx is told to want
-    certificates of all clients.
+    certificates of all clients. *usual_log*: where requests are logged because no file says
+    otherwise.
     """
 
     openssl: tuple[int, ...] = ()
@@ -39,6 +40,7 @@ class NginxFacts(WebFacts):
     without: frozenset[str] = frozenset()
     proxied: Mapping[str, str] = field(default_factory=dict)
     client_certificates: str = ""
+    usual_log: str = ""
 
 
 def main_file(settings: NginxSettings, layout: Layout) -> Path:

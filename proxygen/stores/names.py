@@ -13,7 +13,7 @@ from datetime import datetime
 from functools import partial
 
 from proxygen.model.layout import file_stem
-from proxygen.names.states import NameState, NameStates, hastened_state
+from proxygen.names.states import NameState, NameStates, due_state, hastened_state
 from proxygen.stores import Store
 from proxygen.stores.change import read_value
 from proxygen.stores.codec import Codec
@@ -107,6 +107,11 @@ class NameStore:
         with self.lock, suppress(OSError):  # this run knows it in any case
             self.write({owner: partial(all_hastened, now)})
 
+    def check_now(self, names: Mapping[str, Collection[str]], now: datetime) -> None:
+        """Have these names, by their owner, checked now; raise OSError."""
+        with self.lock:
+            self.write({of: partial(all_due, frozenset(each), now) for of, each in names.items()})
+
     def keep(self, owners: Mapping[str, Collection[str]]) -> None:
         """Forget all but these names of these owners."""
         for owner, known in self.all().items():
@@ -146,6 +151,11 @@ def merge_states(new: NameStates, known: NameStates) -> NameStates:
 def all_hastened(now: datetime, known: NameStates) -> NameStates:
     """Return what is known of names that are all to be looked at now."""
     return {name: hastened_state(each, now) for name, each in known.items()}
+
+
+def all_due(names: Collection[str], now: datetime, known: NameStates) -> NameStates:
+    """Return what is known of names of which some are to be checked now."""
+    return {name: due_state(each, now) if name in names else each for name, each in known.items()}
 
 
 def states_without(names: Collection[str], known: NameStates) -> NameStates:

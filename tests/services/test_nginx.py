@@ -196,6 +196,7 @@ def test_facts_of_a_debian() -> None:
         openssl=(3, 5, 1),
         pid_file=Path("/run/own.pid"),
         user="www-data",
+        usual_log="logs/access.log",
     )
 
 
@@ -428,8 +429,9 @@ def test_each_version_is_given_what_it_knows(
 
 def test_the_file_is_laid_out_to_be_read() -> None:
     written = text(site(SHOP), certificates="on_demand")
+    of_http = ("log_format ", "access_log ")
     inside = [line for line in written.splitlines() if line.endswith(";")]
-    assert all(line.startswith("    ") for line in inside)
+    assert all(line.startswith(("    ", *of_http)) for line in inside)
     assert "\n\n\n" not in written
 
 
