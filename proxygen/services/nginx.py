@@ -280,7 +280,7 @@ def template_context(
         "post_quantum": facts.openssl >= POST_QUANTUM_OPENSSL,
         "challenges": layout.challenges,
         "without": sorted(facts.without),
-        "waiting": waiting_log(layout, facts.usual_log),
+        "waiting": waiting_log(layout, facts),
         "local": layout.etc / "nginx.d",
         "additions": additions_folder(EVERYWHERE, facts, live),
         "on_demand": late,

@@ -59,11 +59,24 @@ def has_its_own(machine: Machine) -> bool:
     return client.names(client.leaf(machine.nginx.https, NAME)) == {NAME}
 
 
-@pytest.mark.parametrize("tls", [False, True], ids=["port 80", "TLS"])
+@pytest.mark.parametrize(
+    ("tls", "logging"),
+    [
+        pytest.param(False, "", id="port 80"),
+        pytest.param(True, "", id="TLS"),
+        pytest.param(False, "a.example/", id="a log of its own"),
+        pytest.param(True, ".", id="a log of all"),
+    ],
+)
 def test_a_name_is_checked_once_a_client_asks_for_it_here(
-    web: tuple[Machine, NameServer], tls: bool
+    web: tuple[Machine, NameServer], tls: bool, logging: str
 ) -> None:
     machine, dns = web
+    log = machine.root / "var/log/nginx/own.log"
+    if logging:
+        folder = machine.root / "etc/proxygen/nginx.d" / logging
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "log.conf").write_text(f"access_log {log};\n")
     with Daemon(machine) as daemon:
         until(lambda: is_waited_for(machine), "the daemon to wait for the name")
         assert not has_its_own(machine)
@@ -77,6 +90,8 @@ def test_a_name_is_checked_once_a_client_asks_for_it_here(
         client.get(port, NAME, tls=tls)
         assert daemon.ends_well()
         assert len(daemon.events("asked_for")) == count == 1
+    if logging:
+        until(lambda: "GET / " in log.read_text(), "the administrator's own log")
 
 
 def test_who_asks_for_a_name_whose_dns_is_still_wrong_gets_one_check_and_no_order(

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from proxygen.model.layout import Layout
+from proxygen.services import EVERYWHERE, Additions
+from proxygen.services.nginx_facts import NginxFacts
 from proxygen.services.nginx_lexer import parse_configuration
 from proxygen.services.nginx_waiting import usual_log, waiting_log
 
 BUILT = "/var/log/nginx/access.log"
+FACTS = NginxFacts("/usr/sbin/nginx", (1, 22, 1), Path("/etc/nginx/nginx.conf"))
 
 
 @pytest.mark.parametrize(
@@ -37,4 +41,24 @@ def test_what_nginx_was_built_with_may_not_be_told() -> None:
 )
 def test_a_socket_that_nginx_cannot_name_is_not_written(root: str, there: bool) -> None:
     layout = Layout(Path(root), Path("/etc/proxygen/proxygen.yaml")).of("nginx")
-    assert (waiting_log(layout, "") is not None) is there
+    assert (waiting_log(layout, FACTS) is not None) is there
+
+
+@pytest.mark.parametrize(
+    ("text", "own"),
+    [
+        pytest.param("access_log /var/log/a.log;", True, id="a log"),
+        pytest.param("location /x { access_log off; }", False, id="in a location"),
+        pytest.param("if ($x) { access_log /x; }", False, id="in a block"),
+        pytest.param("# access_log /x;", False, id="a comment"),
+        pytest.param("add_header X access_log;", False, id="a word"),
+    ],
+)
+def test_a_log_of_the_administrators_in_a_server_block_is_known(text: str, own: bool) -> None:
+    layout = Layout(Path("/"), Path("/etc/proxygen/proxygen.yaml")).of("nginx")
+    for scope in (EVERYWHERE, "a.example"):
+        given = {scope: Additions(scope, (("log.conf", text),), "d" * 64)}
+        log = waiting_log(layout, replace(FACTS, additions=given))
+        assert log is not None
+        assert log.everywhere is (own and scope == EVERYWHERE)
+        assert bool(log.own) is own
