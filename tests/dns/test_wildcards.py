@@ -141,6 +141,18 @@ def test_real_wildcards_at_any_depth(real: Zones, place: str) -> None:
     real.server.set(place, "TXT", '"other"')
 
 
+def test_resolvers_that_the_model_names_change_nothing(real: Zones) -> None:
+    real.server.set(f"*.resolved.{APEX}", "CNAME", f"web.{TARGETS}.")
+    real.server.set(f"_acme-challenge.own.resolved.{APEX}", "CNAME", f"own.{TARGETS}.")
+    with real.resolver() as resolver:
+        asking = Resolver([(resolver.address, resolver.port)], port=resolver.port)
+        name, own = (f"_acme-challenge.{each}resolved.{APEX}" for each in ("", "own."))
+        found, other = (asyncio.run(asking.resolve(each, "TXT")) for each in (name, own))
+    assert (found.chain, found.wildcard) == ((), f"web.{TARGETS}")
+    assert found.zone == APEX
+    assert (other.chain, other.wildcard) == ((f"own.{TARGETS}",), "")
+
+
 def test_a_wildcard_with_texts_is_as_good_as_no_record(real: Zones) -> None:
     real.server.set(f"*.texts.{APEX}", "TXT", '"v=spf1 -all"')
     name = f"_acme-challenge.texts.{APEX}"

@@ -27,7 +27,7 @@ from tests.live.machine import temporary_root
 from tests.live.pebble import Pebble
 from tests.live.small_authority import SmallAuthority
 from tests.live.small_authority_dns import ISSUER
-from tests.solvers.zones import APEX, TARGETS, Zones
+from tests.solvers.zones import APEX, HALF, TARGETS, Zones
 from tests.solvers.zones import zones as running
 from tests.standins import MemoryStore
 
@@ -114,6 +114,17 @@ def test_a_delegated_name_is_proven_in_the_zone_that_it_leads_to(
     asked = wanted(f"*.led.{APEX}", challenge="dns-01", solver="ours")
     assert names(by_dns(zones, pebble).issue(asked, None)) == (f"*.led.{APEX}",)
     assert zones.values(f"led.{TARGETS}") == set()
+
+
+@pytest.mark.parametrize("name", [f"www.wild.{APEX}", f"*.wild.{APEX}"])
+def test_behind_a_wildcard_the_record_is_written_at_the_name_itself(
+    zones: Zones, pebble: Pebble, name: str
+) -> None:
+    """The wildcard leads into the zone of somebody else, where a record would be seen by nobody."""
+    zones.server.set(f"*.wild.{APEX}", "CNAME", f"web.{HALF}.")
+    asked = wanted(name, challenge="dns-01", solver="ours")
+    assert names(by_dns(zones, pebble).issue(asked, None)) == (name,)
+    assert zones.values(f"_acme-challenge.{name.removeprefix('*.')}") == set()
 
 
 def test_certificates_side_by_side_leave_each_other_their_values(
