@@ -179,13 +179,14 @@ class ModelName:
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """Return all that is wrong with it, each in one line."""
+        """Return all that is wrong with it, each in one line.
+
+        Where the authority refused it, what a check only remarked may be why.
+        """
         looked = self.name_state.evidence if self.name_state and not self.is_unchecked else None
-        found = (
-            [sentence_about(self.name, each) for each in looked.findings if each.grave]
-            if looked
-            else []
-        )
+        refused = self.name_state is not None and self.name_state.refusal is not None
+        findings = looked.findings if looked else ()
+        found = [sentence_about(self.name, each) for each in findings if each.grave or refused]
         told = refusal_words(self.name_state) if self.name_state else ""
         silent = NOT_ANSWERED if self.is_silent else ""
         return tuple(one_line(each) for each in (*found, told, silent) if each)

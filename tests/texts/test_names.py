@@ -18,6 +18,7 @@ from tests.known_names import (
     TEXT,
     A,
     evidence,
+    finding,
     moved,
     refused,
     waiting,
@@ -143,3 +144,10 @@ def test_the_names_of_the_url_and_the_extra_names_come_in_the_models_order() -> 
     found = [each.name for each in model_names(SITE, {}, {}, NOON)]
     assert found[:4] == ["mail.example.net", "smtp.example.net", HOST, LATE]
     assert evidence().findings == ()
+
+
+def test_what_a_check_only_remarked_is_told_once_the_authority_refused_the_name() -> None:
+    known = refused()
+    assert known.evidence
+    known = replace(known, evidence=replace(known.evidence, findings=(finding("not-fetched"),)))
+    assert any("could not be reached from here" in each for each in one(known).reasons)
