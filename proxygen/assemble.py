@@ -30,7 +30,7 @@ from proxygen.model.site import Acme, Site
 from proxygen.model.sources import CREATE, Load, Source, UnreadableFile
 from proxygen.model.yaml import LARGEST_INCLUDED, LARGEST_MAIN
 from proxygen.plan.quota import Quota, QuotaEntry, QuotaKind, is_exempt, is_renewal
-from proxygen.services import Service
+from proxygen.services.service_kind import Service
 from proxygen.solvers import Solver, Solvers, Writer, Writing
 from proxygen.stores import VERSION, VERSION_KEY, Store, applied_model, keyspace
 from proxygen.stores.bundles import Bundles
@@ -339,7 +339,7 @@ def build_installation(
         bundles=Bundles(store),
         names=NameStore(store),
         templates=templates.load(layout.etc / "templates"),
-        services=registry.services(),
+        services=registry.NamedServices(layout.var / "live"),
         now=now,
         addresses=addresses or Addresses(),
     )

@@ -36,6 +36,7 @@ from proxygen.plan.compare import LOCAL, as_they_were, changes_of, issues_of, st
 from proxygen.plan.culprits import why_left_out
 from proxygen.plan.observed import Observed, ServiceState
 from proxygen.plan.steps import Adopt, Install, Issue, Plan
+from proxygen.services import Listener
 from proxygen.stores import challenge_answers
 
 NOTHING_BEFORE: Mapping[str, str | None] = {}
@@ -244,14 +245,26 @@ def answers_after(
     A service that gets something installed is expected to answer for all. Without the file to ask
     for, which only a deployment places, what is known counts.
     """
-    there = {name: state for name, state in observed.services.items() if name not in installs}
-    found = {name: challenge_answers.answers_of(installation.own, name) for name in there}
+    name, _ = answering_service(installation, observed)
+    if name in installs and may_run(observed.services[name]):
+        return Answers(names_answered_here(site))
     if challenge_answers.is_placed(installation.layout.challenges):
-        found = dict(answers_of(site, installation, replace(observed, services=there), ()))
-    for name in observed.services.keys() & set(installs):
-        if installation.services[name].challenges and may_run(observed.services[name]):
-            found[name] = Answers(frozenset(names_answered_here(site)))
-    return challenge_answers.union_of_answers([each for each in found.values() if each is not None])
+        return dict(answers_of(site, installation, observed, ())).get(name)
+    return challenge_answers.answers_of(installation.own, name) if name else None
+
+
+def answering_service(
+    installation: Installation, observed: Observed
+) -> tuple[str, Listener | None]:
+    """Return the service at which requests of authorities arrive, and where it listens for them.
+
+    It is the first one of the model that says so; without any, its name is empty.
+    """
+    for name, state in observed.services.items():
+        challenges = installation.services[name].challenges
+        if challenges and (listener := challenges(state.settings)):
+            return name, listener
+    return "", None
 
 
 def answers_of(
@@ -259,22 +272,23 @@ def answers_of(
 ) -> Iterator[tuple[str, Answers | None]]:
     """Yield for which names each web server answers challenges, None for one that does not run.
 
-    One that proxygen cannot work with may still run and answer. Earlier answers are kept, and a few
-    of them asked again once the service was *installed* anew.
+    None also for one at which no requests of authorities arrive. One that proxygen cannot work with
+    may still run and answer. Earlier answers are kept, and a few of them asked again once the
+    service was *installed* anew.
     """
     wanted = names_answered_here(site)
+    answering, listener = answering_service(installation, observed)
     for name, state in observed.services.items():
-        challenges = installation.services[name].challenges
-        if challenges is None:
+        if installation.services[name].challenges is None:
             continue
-        if not may_run(state):
+        if name != answering or listener is None or not may_run(state):
             yield name, None
             continue
         former, until = (
             challenge_answers.answers_of(installation.own, name) or Answers(),
             time.monotonic() + LONGEST_ASKING,
         )
-        known, listener = former.names & wanted, challenges(state.settings)
+        known = former.names & wanted
         kept = known
         if (
             name in installed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -14,10 +14,11 @@ from pydantic import BaseModel, ValidationError
 
 from proxygen.errors import ModelError
 from proxygen.host import files
+from proxygen.model.instances import kind_in
 from proxygen.model.mistakes import mistakes_of
 from proxygen.model.schema import Application
 from proxygen.model.yaml import parse_document
-from proxygen.services import Service
+from proxygen.services.service_kind import Service
 
 
 def known_words(folder: str) -> tuple[str, ...]:
@@ -39,14 +40,40 @@ def module_of(folder: str, word: str) -> ModuleType:
 
 @cache
 def services() -> dict[str, Service]:
-    """Return every known service by its name: one of each kind, called by the kind's word."""
+    """Return one service of each kind, by the kind's word, which is its name."""
     return {word: service(word, word) for word in known_words("services")}
 
 
+@cache
 def service(kind: str, name: str) -> Service:
     """Return the service of a kind under a name."""
     named: Service = module_of("services", kind).SERVICE.named(name, kind)
     return named
+
+
+class NamedServices(Mapping[str, Service]):
+    """Every service by its name: one of each kind, and further ones that are named after theirs.
+
+    Any such name leads to a service; told are those that have something below *live*.
+    """
+
+    def __init__(self, live: Path) -> None:
+        self.live = live
+
+    def __getitem__(self, name: str) -> Service:
+        kind = kind_in(name, services())
+        if kind is None:
+            raise KeyError(name)
+        return service(kind, name)
+
+    def __iter__(self) -> Iterator[str]:
+        known = services()
+        yield from known
+        there = (name for name in files.names(self.live) if name not in known)
+        yield from sorted(name for name in there if kind_in(name, known))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
 
 
 @cache

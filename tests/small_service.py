@@ -33,7 +33,6 @@ from proxygen.services import (
     Question,
     Reading,
     Rendered,
-    Service,
     ServiceSettings,
     Wanted,
     WebFacts,
@@ -41,7 +40,7 @@ from proxygen.services import (
 )
 from proxygen.services.nginx_blocks import served_view
 from proxygen.services.service_includes import matched_by
-from proxygen.services.service_kind import ServiceKind
+from proxygen.services.service_kind import Service, ServiceKind
 
 LINK = "global.pem"
 THEIRS = "# theirs"

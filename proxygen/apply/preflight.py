@@ -21,6 +21,8 @@ from proxygen.names.states import Evidence, NameState, state_after_check
 from proxygen.observe.services import wanted_services
 from proxygen.plan.observed import Observed
 from proxygen.preflight import Asked, AuthorityIdentity, Beacon, Preflight, own_addresses
+from proxygen.services import ServiceSettings
+from proxygen.services.service_kind import Service
 
 FIRST_PAUSE, LONGEST_PAUSE = 3.0, 20.0
 """Seconds between looks for somebody who waits."""
@@ -213,7 +215,13 @@ def check_names_now(
 def is_own_listener(site: Site, installation: Installation) -> bool:
     """Return whether proxygen answers challenges itself: no service of the site does."""
     named = wanted_services(site, installation.services)
-    return not any(installation.services[name].challenges for name in named)
+    services = installation.services
+    return not any(listens(services[name], settings) for name, settings in named.items())
+
+
+def listens(service: Service, settings: ServiceSettings) -> bool:
+    """Return whether a service listens for the requests of authorities."""
+    return service.challenges is not None and service.challenges(settings) is not None
 
 
 def names_not_ready(

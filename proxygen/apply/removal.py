@@ -20,7 +20,7 @@ from proxygen.host.own_part import own_part
 from proxygen.observe.installed import manifest_of
 from proxygen.observe.services import former_parameters, program_of
 from proxygen.plan.observed import ServiceState
-from proxygen.services import Service
+from proxygen.services.service_kind import Service
 from proxygen.stores import challenge_answers
 
 

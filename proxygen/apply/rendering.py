@@ -77,9 +77,9 @@ def service_rendering(
     module, templates = installation.services[name], templates_for(name, installation, facts)
     return rendering_of(
         name,
-        module.wanted(view, settings, facts, installation.layout),
+        module.wanted(view, settings, facts, installation.layout.of(name)),
         module.pointer(facts.main),
-        module.endpoints(view, settings, facts),
+        module.endpoints(name, view, settings, facts),
         templates,
         installation.layout.live(name),
         facts.version,
@@ -105,5 +105,6 @@ def probed_endpoints(site: Site, installation: Installation, observed: Observed)
         if state.facts and GLOBAL in observed.bundles:
             module = installation.services[name]
             view = VIEWS[module.role](site, observed.bundles)
-            found += state.settings.verified(module.endpoints(view, state.settings, state.facts))
+            places = module.endpoints(name, view, state.settings, state.facts)
+            found += state.settings.verified(places)
     return found

@@ -115,7 +115,9 @@ class LiveService:
         """Return why the service refuses the configuration with *target*, None if it does not."""
         folder = self.live.generations / target.generation if target.generation else None
         if self.pointer:
-            with staging.main_leading_to(self.facts.main, self.pointer, folder) as main:
+            with staging.main_leading_to(
+                self.facts.main, self.pointer, folder, self.live.current
+            ) as main:
                 return self.asked(main)
         with staging.copied_folder(self.facts.main, self.live.folder / "check") as main:
             if self.parameters:

@@ -7,7 +7,7 @@ import re
 import socket
 import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import click
@@ -19,6 +19,8 @@ from proxygen.host.suffixes import registered_domain
 from proxygen.importing.finding import lineages
 from proxygen.model.hosts import BadName, host_name, is_placeholder, mail_address, url_host
 from proxygen.model.layout import Layout
+from proxygen.services.main_cf import parameters_in
+from proxygen.services.postfix import INSTANCES, further_instances
 
 MODEL = """\
 # The model of this installation: what proxygen makes nginx, postfix and dovecot serve.
@@ -44,7 +46,7 @@ acme:
   terms_of_service_agreed: {agreed}
 
 # Found on this host: {found}. Without `services:` every one that is found is used.
-
+{services}
 include: [domains.d/*.yaml]    # each file holds a `domains:` mapping
 """
 
@@ -137,7 +139,9 @@ def command(
         type=click.Choice(["generic", "bluemind", "none"]),
         default="bluemind" if layout.host("/etc/bm").is_dir() else "generic",
     )
-    write_new_model(path, model_text(host, domain, address, kind, serves, agreed=agreed))
+    further = further_services(layout)
+    text = model_text(host, domain, address, kind, serves, further, agreed=agreed)
+    write_new_model(path, text)
     click.echo(f"wrote {path}; next: look through it, then `proxygen plan`")
     if any(map(is_placeholder, (host, address.rpartition("@")[2]))):
         words = "note: it has names for examples and tests, for which no public authority issues"
@@ -203,9 +207,16 @@ def domain_of(host: str) -> str:
 
 
 def model_text(
-    host: str, domain: str, contact: str, certificate: str, application: str, *, agreed: bool
+    host: str,
+    domain: str,
+    contact: str,
+    certificate: str,
+    application: str,
+    further: Mapping[str, str],
+    *,
+    agreed: bool,
 ) -> str:
-    """Return the text of a first model."""
+    """Return the text of a first model; *further* are services that do not count by themselves."""
     found = [
         word
         for word, service in registry.services().items()
@@ -225,8 +236,27 @@ def model_text(
         directory="letsencrypt",
         agreed=str(agreed).lower(),
         found=", ".join(found) or "none of nginx, postfix, dovecot",
+        services="".join(service_lines(found, further)) if further else "",
     )
     return FOR_EDITORS.format(SCHEMA) + text if Path(SCHEMA).is_file() else text
+
+
+def further_services(layout: Layout) -> dict[str, str]:
+    """Return the further instances of postfix by name, each with its folder; none if unknown."""
+    try:
+        text = files.text(layout.host("/etc/postfix/main.cf")) or ""
+    except OSError:
+        return {}
+    return further_instances(parameters_in(text).get(INSTANCES) or "")
+
+
+def service_lines(found: Iterable[str], further: Mapping[str, str]) -> Iterator[str]:
+    """Yield the services of a host on which there are further ones."""
+    yield "services:\n"
+    yield from (f"  {word}: {{}}\n" for word in found)
+    for name, folder in further.items():
+        usual = folder == f"/etc/{name}"
+        yield f"  {name}: " + ("{}\n" if usual else f"{{configuration: {json.dumps(folder)}}}\n")
 
 
 def write_new_model(path: Path, text: str) -> None:

@@ -11,7 +11,8 @@ from pathlib import Path
 from proxygen.host import files, staging
 from proxygen.host.parameters import Note, Parameters
 from proxygen.model.layout import Layout
-from proxygen.services import Pointer, Service, ServiceSettings
+from proxygen.services import Pointer, ServiceSettings
+from proxygen.services.service_kind import Service
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ class OwnPart:
     def left_out(self) -> Iterator[Path]:
         """Have a main file for the time of a block that is the configuration without ours."""
         if self.pointer:
-            with staging.left_out(self.main, self.pointer) as main:
+            with staging.left_out(self.main, self.pointer, self.folder / "current") as main:
                 yield main
             return
         folder = self.folder / f"{staging.ASKED}{os.getpid()}-main"
@@ -68,7 +69,8 @@ def own_part(service: Service, settings: ServiceSettings, layout: Layout, note: 
 
     *note* is what is noted of its parameters.
     """
-    main, folder = service.main_file(settings, layout), layout.live(service.name).folder
+    there = layout.of(service.name)
+    main, folder = service.main_file(settings, there), there.own.folder
     sets = service.parameters
     parameters = Parameters(sets, main, folder, note) if sets else None
     return OwnPart(main, folder, service.pointer(main), parameters)

@@ -36,12 +36,14 @@ DEEPEST = 8
 class Staging:
     """Rewrites the files that lead from a main file to the pointer.
 
-    *target* is the generation to include instead, None to include nothing.
+    *target* is the generation to include instead, None to include nothing. *current* leads to the
+    one that serves, of which the administrator may include a file (nginx, ``mail {}``).
     """
 
     folder: Path
     pointer: Pointer
     target: Path | None
+    current: Path
     stack: ExitStack
     prefix: str = PREFIX
     reached: bool = False
@@ -73,6 +75,9 @@ class Staging:
     def include(self, words: str, mask: str, path: Path, depth: int) -> str:
         """Return what stands for the *words* of an include: spelled out where it leads to us."""
         base = self.folder if self.pointer.relative_to_main else path.parent
+        if (base / mask).parent == self.current:
+            named = self.target and self.pointer.directive(str(self.target / Path(mask).name))
+            return named or ""
         found = self.files_of(base / mask)
         lines = []
         for each in found:
@@ -102,18 +107,21 @@ class Staging:
 
 
 @contextmanager
-def main_leading_to(main: Path, pointer: Pointer, target: Path | None) -> Iterator[Path]:
+def main_leading_to(
+    main: Path, pointer: Pointer, target: Path | None, current: Path
+) -> Iterator[Path]:
     """Have a main file for the time of a block that leads to *target* in the pointer's place."""
     clear(main, pointer.path)
     with ExitStack() as stack:
-        yield stage_main(main, Staging(main.parent, pointer, target, stack))
+        yield stage_main(main, Staging(main.parent, pointer, target, current, stack))
 
 
 @contextmanager
-def left_out(main: Path, pointer: Pointer) -> Iterator[Path]:
+def left_out(main: Path, pointer: Pointer, current: Path) -> Iterator[Path]:
     """Have a main file for the time of a block that includes all but our pointer, to ask with."""
     with ExitStack() as stack:
-        yield stage_main(main, Staging(main.parent, pointer, None, stack, f"{ASKED}{os.getpid()}-"))
+        prefix = f"{ASKED}{os.getpid()}-"
+        yield stage_main(main, Staging(main.parent, pointer, None, current, stack, prefix))
 
 
 def stage_main(main: Path, staging: Staging) -> Path:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from itertools import islice
@@ -24,7 +24,9 @@ from proxygen.model.reading import Before
 from proxygen.model.site import Role
 from proxygen.model.sources import Source
 from proxygen.observe.configured import certificate_answers
-from proxygen.observe.services import service_states
+from proxygen.observe.services import service_state, service_states
+from proxygen.plan.observed import ServiceState
+from proxygen.services import ServiceSettings
 
 MOST_SHOWN = 20_000
 """How many certificates of one mail service are read."""
@@ -77,8 +79,9 @@ class UnreadTable:
 class HostInventory:
     """All that was found on this host.
 
-    *presented* are what mail services present to whoever asks for nobody in particular, *shown* all
-    that each of them has.
+    *services* are those found, with their configuration where it is not the usual one. *presented*
+    are what mail services present to whoever asks for nobody in particular, *shown* all that each
+    of them has.
     """
 
     renewed: tuple[JudgedLineage, ...]
@@ -86,7 +89,7 @@ class HostInventory:
     presented: tuple[PresentedPair, ...]
     web: NginxSites
     of_sites: dict[tuple[Path, Path], JudgedPair]
-    services: tuple[str, ...] = ()
+    services: Mapping[str, str] = field(default_factory=dict)
     shown: tuple[ShownPair, ...] = ()
     unread: tuple[UnreadTable, ...] = ()
 
@@ -149,38 +152,53 @@ def presented_pairs(shown: Iterable[ShownPair]) -> tuple[PresentedPair, ...]:
 
 def inventory_of_services(
     layout: Layout, installation: Installation, judge: PairJudge, troubles: list[str]
-) -> tuple[tuple[ShownPair, ...], tuple[UnreadTable, ...], NginxSites, tuple[str, ...]]:
-    """Return what mail services show and may show, nginx's server blocks, the services found."""
+) -> tuple[tuple[ShownPair, ...], tuple[UnreadTable, ...], NginxSites, dict[str, str]]:
+    """Return what mail services show and may show, nginx's server blocks, the services found.
+
+    These with their configuration, where it is not the usual one.
+    """
     model = Source(str(layout.config), layout.config.parent, BARE)
     site = assemble.read_as(model, lambda _: (), Before(), PastModel())
     shown: dict[ShownPair, None] = {}
     unread: list[UnreadTable] = []
     web = NginxSites(())
     there = service_states(site, installation)
+    there += [*further_states(there, installation)]
     for name, state in there:
         service = installation.services[name]
         if state.facts is None:
             troubles.append(f"{name} cannot be asked: {state.error}")
-            if service.main_file(state.settings, layout).exists():
+            if service.main_file(state.settings, layout.of(name)).exists():
                 unread.append(UnreadTable(name, NOT_ASKED, stays=True))
-        elif service.role is Role.WEB:
+            continue
+        answers = certificate_answers(state, installation)
+        if service.role is Role.WEB:
             main = layout.host(str(state.facts.main))
             files = NginxFiles(main.parent, troubles)
             web = nginx_sites(main, files)
             missed = (f"{terminal_text(str(path))} cannot be read" for path in files.missed)
             unread += (UnreadTable(name, words, stays=True) for words in missed)
-        else:
-            answers = certificate_answers(state, installation)
-            told = service.mail_certificates(answers) if answers else ()
-            if not answers or answers["presented"].code:
-                unread.append(UnreadTable(name, NOT_ASKED, stays=False))
-            for each in islice(told, MOST_SHOWN):
-                if each.unread:
-                    unread.append(UnreadTable(name, each.unread, each.stays))
-                    continue
-                pair = judge.pair(*each.configured.paths)
-                if pair.bundle:
-                    stays = each.stays or (bool(state.installed.generation) and not pair.ours)
-                    given = (name, pair, each.names, stays, each.to_servers)
-                    shown[ShownPair(*given)] = None
-    return tuple(shown), tuple(unread), web, tuple(name for name, _ in there)
+        elif not answers or answers["presented"].code:
+            unread.append(UnreadTable(name, NOT_ASKED, stays=False))
+        told = service.mail_certificates(answers) if answers else ()
+        for each in islice(told, MOST_SHOWN):
+            if each.unread:
+                unread.append(UnreadTable(name, each.unread, each.stays))
+                continue
+            pair = judge.pair(*each.configured.paths)
+            if pair.bundle:
+                stays = each.stays or (bool(state.installed.generation) and not pair.ours)
+                given = (name, pair, each.names, stays, each.to_servers)
+                shown[ShownPair(*given)] = None
+    folders = {name: of.settings.configuration or "" for name, of in there}
+    return tuple(shown), tuple(unread), web, folders
+
+
+def further_states(
+    there: Iterable[tuple[str, ServiceState]], installation: Installation
+) -> Iterator[tuple[str, ServiceState]]:
+    """Yield the further services that those found tell of (postmulti(1))."""
+    for _, state in there:
+        for name, folder in state.facts.further.items() if state.facts else ():
+            own = ServiceSettings(configuration=folder)
+            yield name, service_state(name, own, installation)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from proxygen.importing import DNS, STANDALONE, FoundAccount, Lineage
@@ -70,7 +70,7 @@ class Draft:
     contact: str = ""
     listen: dict[str, tuple[str, ...]] = field(default_factory=dict)
     unknown_names: str = ""
-    services: tuple[str, ...] = ()
+    services: Mapping[str, str] = field(default_factory=dict)
     left_out: dict[str, tuple[str, ...]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     missing: dict[str, tuple[ProxiedLocation, ...]] = field(default_factory=dict)

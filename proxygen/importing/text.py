@@ -96,7 +96,8 @@ def main_text(draft: Draft, main: DraftOwner, now: datetime, *, agreed: bool) ->
     if draft.backends:
         lines += ["backends:", *backend_lines(draft.backends), ""]
     lines += ["acme:", *(f"  {each}" for each in acme_lines(draft, agreed=agreed)), ""]
-    if draft.listen or draft.left_out or draft.unknown_names or draft.first:
+    further = any("-" in name for name in draft.services)
+    if draft.listen or draft.left_out or draft.unknown_names or draft.first or further:
         lines += [*service_lines(draft), ""]
     lines += ["include: [domains.d/*.yaml]    # a file each domain", ""]
     return "\n".join(lines)
@@ -109,6 +110,8 @@ def service_lines(draft: Draft) -> Iterator[str]:
     yield "services:    # those found on this host" if kept else "services: {}"
     for name in kept:
         lines = [*nginx_lines(draft)] if name == "nginx" else []
+        if (folder := draft.services[name]) and folder != f"/etc/{name}":
+            lines.append(f"    configuration: {quote_yaml(folder)}")
         yield from ([f"  {name}:", *lines] if lines else [f"  {name}: {{}}"])
     if draft.first:
         yield "#  nginx:    # take it in once `default_server` is written into the `listen` of"

@@ -27,6 +27,10 @@ class Layout:
             return Path(path)
         return self.root / path.lstrip("/")
 
+    def usual_folder(self, kind: str) -> Path:
+        """Return the folder of a service's own configuration, as Debian has it."""
+        return self.host(f"/etc/{kind}")
+
     @property
     def etc(self) -> Path:
         """The administrator's folder: nginx directives and templates."""
@@ -115,6 +119,10 @@ class ServiceLayout(Layout):
     """The paths as one service has them; *service* is its name."""
 
     service: str
+
+    def usual_folder(self, kind: str) -> Path:  # noqa: ARG002
+        """Return the folder of its own configuration, such as `/etc/postfix-out` (postmulti(1))."""
+        return self.host(f"/etc/{self.service}")
 
     @property
     def own(self) -> Live:

@@ -18,6 +18,8 @@ from proxygen.model.yaml import Document
 
 Path = tuple[str | int, ...]
 
+FURTHER_SERVICE = "the name of a further one begins with its kind, such as `postfix-out`"
+
 WORD = re.compile(r"[a-z_-]{1,40}")
 LIKE_A_NAME = re.compile(r"[\w-]+(?:\.[\w-]+)+\.?")
 """A key that was meant as a host name, whatever is wrong with it."""
@@ -137,7 +139,11 @@ def mistake_words(
     if "remedy" in context:
         return context["hidden" if hide else "reason"], context["remedy"]
     if kind == "extra_forbidden":
-        return unknown_field(str(path[-1]), known_fields(grammar, path[:-1]))
+        known = known_fields(grammar, path[:-1])
+        reason, remedy = unknown_field(str(path[-1]), known)
+        if path[:-1] == ("services",) and not is_misspelt(str(path[-1]), known):
+            remedy = f"write one of: {', '.join(known)}; {FURTHER_SERVICE}"
+        return reason, remedy
     if kind == "missing":
         return f"`{detail['loc'][-1]}` is missing", f"add `{detail['loc'][-1]}:` here"
     if kind == "literal_error":
@@ -249,10 +255,18 @@ def step_into(forms: list[dict[str, Any]], step: str | int) -> Iterator[dict[str
     for form in forms:
         if step in form.get("properties", {}):
             yield form["properties"][step]
+        elif further := further_node(form, step):
+            yield further
         elif isinstance(form.get("additionalProperties"), dict):
             yield form["additionalProperties"]
         elif isinstance(step, int) and "items" in form:
             yield form["items"]
+
+
+def further_node(form: Mapping[str, Any], step: str | int) -> dict[str, Any] | None:
+    """Return the schema node of a field whose name is told by a pattern."""
+    patterns: dict[str, dict[str, Any]] = form.get("patternProperties", {})
+    return next((node for each, node in patterns.items() if re.search(each, str(step))), None)
 
 
 def dotted_path(path: Sequence[str | int]) -> str:

@@ -24,6 +24,7 @@ from proxygen.model.choosing import Choice
 from proxygen.model.earlier import complete_main, texts_of
 from proxygen.model.former import FormerFile, PastModel
 from proxygen.model.hosts import BadName, host_name
+from proxygen.model.instances import kind_in, shared_claims
 from proxygen.model.mistakes import dotted_path
 from proxygen.model.placed import Earlier, Placed
 from proxygen.model.schema import (
@@ -229,7 +230,7 @@ class Building:
             domains=(),
             backends=built,
             authorities=tuple(self.authorities()),
-            services=self.named("services"),
+            services=self.services(),
             notifiers=self.notifiers(),
             metrics=self.metrics(),
             contact=self.content.contact,
@@ -267,6 +268,17 @@ class Building:
         return {
             name: getattr(settings, name) for name in named if name in settings.model_fields_set
         }
+
+    def services(self) -> Mapping[str, Any] | None:
+        """Return the settings of the services; what two of them claim is a mistake."""
+        named = self.named("services")
+        if named and self.before.known:
+            types = self.before.known["services"]
+            given: dict[str, Any] = {
+                name: each or types[kind_in(name, types) or name]() for name, each in named.items()
+            }
+            self.mistakes += shared_claims(given, self.first.document)
+        return named
 
     def notifiers(self) -> Mapping[str, Any]:
         """Return the notifiers: none if the model names none, email if it has no such field."""

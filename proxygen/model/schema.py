@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
@@ -11,10 +12,15 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
+    GetJsonSchemaHandler,
     Tag,
+    WrapValidator,
     create_model,
 )
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
+from proxygen.model.instances import FURTHER, MOST_SERVICES, kind_in
 from proxygen.model.types import (
     Address,
     BarePath,
@@ -470,7 +476,10 @@ ROOMS = {
     "services": "The services to set up; default: nginx, postfix and dovecot, as far as installed.",
     "notifiers": "How alerts are delivered; default: mail through this host's mail server.",
 }
-"""The fields of the model in which each key is the name of a module of proxygen."""
+"""The fields of the model in which a key is the name of a module of proxygen.
+
+That of a further service begins with it: `postfix-out`.
+"""
 
 Known = Mapping[str, Mapping[str, type[BaseModel]]]
 """By folder and module name: the type of its settings."""
@@ -483,17 +492,54 @@ def main_type(known: Known) -> type[Main]:
         for room, words in known.items()
         if room in ROOMS
     }
+    if "services" in known:
+        services = services_type(known["services"]) | None
+        rooms["services"] = services, Field(None, description=ROOMS["services"])
     rooms["solvers"] = solvers_type(known.get("solvers", {}))
     return create_model("Main", __base__=Main, __doc__=Main.__doc__, **rooms)
 
 
-def room_type(room: str, words: Mapping[str, type[BaseModel]]) -> type[SchemaPart]:
+def room_type(
+    room: str, words: Mapping[str, type[BaseModel]], base: type[SchemaPart] = SchemaPart
+) -> type[SchemaPart]:
     """Return the type of `services` or `notifiers`, with a field for each known module."""
     fields: dict[str, Any] = {
         word: (settings | None, Field(None, description=settings.__doc__))
         for word, settings in words.items()
     }
-    return create_model(room.title(), __base__=SchemaPart, __doc__=ROOMS[room], **fields)
+    return create_model(room.title(), __base__=base, __doc__=ROOMS[room], **fields)
+
+
+class ServiceFields(SchemaPart):
+    """The services by name: each kind by its word, and further ones that are named after theirs."""
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Tell editors of further services."""
+        schema = handler.resolve_ref_schema(handler(core))
+        kinds = schema.get("properties", {})
+        schema["patternProperties"] = {f"^{kind}{FURTHER}$": node for kind, node in kinds.items()}
+        return schema
+
+
+def services_type(kinds: Mapping[str, type[BaseModel]]) -> Any:
+    """Return the type of `services`: a field for each kind, and for each further service named."""
+
+    @lru_cache(maxsize=8)
+    def naming(further: tuple[str, ...]) -> type[SchemaPart]:
+        more = {name: kinds[kind] for name in further if (kind := kind_in(name, kinds))}
+        return room_type("services", {**kinds, **more}, ServiceFields)
+
+    def validated(value: Any, validate: Callable[[Any], Any]) -> Any:
+        named = value if isinstance(value, dict) else ()
+        further = [name for name in named if name not in kinds and kind_in(str(name), kinds)]
+        if not further:
+            return validate(value)
+        return naming(tuple(further[:MOST_SERVICES])).model_validate(value)
+
+    return Annotated[naming(()), WrapValidator(validated)]
 
 
 MOST_SOLVERS = 64

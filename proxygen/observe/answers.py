@@ -16,7 +16,7 @@ from proxygen.services import (
     Question,
     Reading,
 )
-from proxygen.services.service_includes import Include, place_mark, spelled_out
+from proxygen.services.service_includes import ENTERS, LEAVES, spelled_out
 
 LARGEST_CONFIGURATION = 64 * 1024 * 1024
 """Octets of a service's configuration with all that it includes: 20,000 sites of others."""
@@ -71,21 +71,19 @@ class IncludeExpander:
             raise OSError(errno.EFBIG, most, str(self.question.path))
         if self.question.includes is None or depth == DEEPEST:
             return text
-        if not self.question.places:
-            return spelled_out(text, self.question.includes, partial(self.behind, depth=depth + 1))
-        lines = lines_of_ends(text, self.question.includes(text))
-        marked = partial(self.marked, path=path, lines=lines, depth=depth + 1)
-        return place_mark(path, 1) + spelled_out(text, self.question.includes, marked)
+        return spelled_out(text, self.question.includes, partial(self.behind, depth=depth + 1))
 
     def behind(self, words: str, mask: str, depth: int) -> str:
         """Return an include, and behind it the texts of the files that it includes."""
         found = files.matching_paths(self.question.path.parent / mask)
-        texts = ((path, self.text(path)) for path in found)
-        return "\n".join((words, *(self.whole(path, text, depth) for path, text in texts if text)))
+        texts = ((path, text) for path in found if (text := self.text(path)))
+        return "\n".join(
+            (words, *(self.placed(path, self.whole(text, depth)) for path, text in texts))
+        )
 
-    def marked(self, words: str, mask: str, path: Path, lines: Iterator[int], depth: int) -> str:
-        """Return the same, and where the text of *path* goes on."""
-        return self.behind(words, mask, depth) + place_mark(path, next(lines))
+    def placed(self, path: Path, text: str) -> str:
+        """Return the text of an included file, between comments that tell its path if need be."""
+        return f"{ENTERS}{path}\n{text}\n{LEAVES}\n" if self.question.placed else text
 
     def text(self, path: Path) -> str:
         """Return the text of an included file; empty for one of proxygen's, and the next time."""
@@ -94,11 +92,3 @@ class IncludeExpander:
         text = files.text(path) or ""
         self.known[path] = "" if text.startswith(HEADER) else text
         return self.known[path]
-
-
-def lines_of_ends(text: str, includes: Iterable[Include]) -> Iterator[int]:
-    """Yield the number of the line in which each include ends."""
-    line, at = 1, 0
-    for each in includes:
-        line, at = line + text.count("\n", at, each.end), each.end
-        yield line

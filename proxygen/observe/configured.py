@@ -101,7 +101,7 @@ def certificate_answers(state: ServiceState, installation: Installation) -> dict
     try:
         for _ in range(ROUNDS):
             questions = service.certificate_questions(
-                state.facts, state.settings, installation.layout, known
+                state.facts, state.settings, installation.layout.of(state.name), known
             )
             further = {key: each for key, each in questions.items() if key not in known}
             if not further:

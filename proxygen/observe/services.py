@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import socket
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
@@ -35,12 +35,11 @@ from proxygen.services import (
     Facts,
     Question,
     Reading,
-    Service,
     ServiceSettings,
     WebFacts,
     additions_of,
 )
-from proxygen.services.service_kind import its_own
+from proxygen.services.service_kind import Service, its_own
 from proxygen.stores import Store
 from proxygen.stores.value import StoredValue
 
@@ -59,7 +58,32 @@ def service_states(
         return []
     with ThreadPoolExecutor(len(named)) as pool:
         found = pool.map(lambda name: service_state(name, named[name], installation, hosts), named)
-        return list(zip(named, found, strict=True))
+        return list(told_apart(list(zip(named, found, strict=True))))
+
+
+def told_apart(
+    found: list[tuple[str, ServiceState]],
+) -> Iterator[tuple[str, ServiceState]]:
+    """Yield the states; one that is the same service as one before it has an error.
+
+    The model cannot tell that one folder is a link to another, or who writes which process id.
+    """
+    known: dict[tuple[str, Path], str] = {}
+    for name, state in found:
+        of = (
+            [each for each in (state.facts.main, state.facts.pid_file) if each]
+            if state.facts
+            else []
+        )
+        kind = type(state.facts).__name__
+        marks = [(kind, each.resolve()) for each in of]
+        other = next((known[each] for each in marks if each in known), "")
+        if other:
+            where = next(each for each in of if known.get((kind, each.resolve())))
+            same = failure("service-same", Scope.SERVICE, name, other=other, place=str(where))
+            state = ServiceState(name, state.settings, error=ServiceError(same))
+        known |= dict.fromkeys(marks, name)
+        yield name, state
 
 
 def set_up(installation: Installation) -> dict[str, ServiceState]:
@@ -114,13 +138,16 @@ def settings_of(service: Service, live: Live) -> ServiceSettings:
 
 
 def wanted_services(site: Site, known: Mapping[str, Service]) -> dict[str, ServiceSettings]:
-    """Return the settings of the services to work with, by name."""
+    """Return the settings of the services to work with, by name.
+
+    Where the model names none, it is one of each kind that is found.
+    """
     if site.services is not None:
         return {name: chosen_settings(known[name], given) for name, given in site.services.items()}
     return {
         name: service.settings_type()
         for name, service in known.items()
-        if processes.find_program((service.kind, *service.programs))
+        if name == service.kind and processes.find_program((name, *service.programs))
     }
 
 
@@ -146,7 +173,11 @@ def service_state(
         present = read_installed(
             installation.layout.live(name), own, facts.user, installation.latest
         )
-        facts = replace(facts, overrides=installation.templates.overriding(service.kind))
+        facts = replace(
+            facts,
+            overrides=installation.templates.overriding(service.kind),
+            warnings=tuple(warning_of(service, each) for each in facts.warnings),
+        )
         if isinstance(facts, WebFacts):
             facts = replace(
                 facts,
@@ -160,7 +191,8 @@ def service_state(
         if pid is None and not refusal and present.written_for != facts.version:
             refusal = refusal_of_ours(service, facts, settings, own)
     except ServiceError as error:
-        return ServiceState(name, settings, error=error)
+        of_this = replace(error.failure, of=name)
+        return ServiceState(name, settings, error=type(error)(of_this))
     except OSError as error:
         words = f"{error.filename}: {error.strerror}" if error.filename else str(error)
         unseen = failure("service-not-seen", Scope.SERVICE, name, words=words)
@@ -173,6 +205,15 @@ def service_state(
 def including(found: Mapping[str, Additions], folder: Path) -> dict[str, Additions]:
     """Return the administrator's directives with the files that they include."""
     return {key: with_included(each, folder) for key, each in found.items()}
+
+
+def warning_of(service: Service, words: str) -> str:
+    """Return a warning of a kind, which names that, as one of a service with a name of its own."""
+    name, kind = service.name, service.kind
+    if name == kind:
+        return words
+    words = words.replace(f"`services.{kind}.", f"`services.{name}.").removeprefix(f"{kind}: ")
+    return f"{name}: {words}"
 
 
 def current_addresses(
@@ -194,10 +235,11 @@ def found_out(
     if program is None:
         kind = service.kind
         raise ServiceError(failure("service-not-found", Scope.SERVICE, name, kind=kind))
-    without_pipes(service.main_file(settings, layout))
-    asked = service.questions(program, settings, layout)
+    there = layout.of(name)
+    without_pipes(service.main_file(settings, there))
+    asked = service.questions(program, settings, there)
     try:
-        return service.facts(program, settings, layout, answer_questions(asked)), ""
+        return service.facts(program, settings, there, answer_questions(asked)), ""
     except ServiceUnreadable as error:
         theirs = without_ours(program, service, settings, own, layout, error)
         return theirs, error.words or error.what
@@ -233,11 +275,11 @@ def without_ours(
         raise error
     try:
         with own.left_out() as main:
-            there = settings.model_copy(update={"configuration": str(main)})
-            asked = service.questions(program, there, layout)
+            copied, there = {"configuration": str(main)}, layout.of(service.name)
+            asked = service.questions(program, settings.model_copy(update=copied), there)
             theirs = {key: each for key, each in asked.items() if not reads_ours(each, own)}
             absent = {key: Answer(1, "", "left out") for key in asked.keys() - theirs.keys()}
-            return service.facts(program, settings, layout, answer_questions(theirs) | absent)
+            return service.facts(program, settings, there, answer_questions(theirs) | absent)
     except ServiceUnreadable as second:
         ours = any(str(path) in error.words for path in own.paths)
         words = staging.unstage_words(second.words) if ours else error.words

@@ -1,24 +1,23 @@
 """The contract of a service: a description of nginx, postfix or dovecot, without effects.
 
-Each module in this folder that has a ``SERVICE`` (a ``ServiceKind``, see ``service_kind.py``)
-describes one service; its name is the word in the model. ``observe`` and ``apply`` do what it
-describes; to them every service is a ``Service``.
+Each module in this folder that has a ``SERVICE`` describes one kind of service; its name is the
+word in the model. ``service_kind.py`` tells what a kind owes, here is what it speaks of.
+``observe`` and ``apply`` do what it describes; to them every service is a ``Service``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from posixpath import dirname, normpath
 from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from proxygen.model.certificate import Bundle
-from proxygen.model.layout import Layout
-from proxygen.model.site import Role
+from proxygen.model.instances import ServiceClaim
 from proxygen.model.types import HostPath
-from proxygen.model.views import View
 from proxygen.services.service_includes import Includes
 from proxygen.services.service_verification import Verification
 
@@ -32,7 +31,7 @@ class ServiceSettings(BaseModel):
         None, description="Absolute path of its program; default: found in the usual places."
     )
     configuration: HostPath | None = Field(
-        None, description="Absolute path of its main file; default: the usual one below /etc."
+        None, description="Absolute path of its main file; default: that below /etc/NAME."
     )
     verify: Verification = Field(
         Verification(), description="Where proxygen connects as a client; default: everywhere."
@@ -43,6 +42,12 @@ class ServiceSettings(BaseModel):
         if not self.verify.left_out:
             return tuple(endpoints)
         return tuple(each for each in endpoints if self.verify.covers(each.address, each.port))
+
+    def claims(self, name: str, kind: str) -> Iterator[ServiceClaim]:
+        """Yield what no other service of the kind may have: the folder that ours is in."""
+        main = normpath(self.configuration or f"/etc/{name}")
+        folder = dirname(main) if main.endswith((".conf", ".cf")) else main
+        yield ServiceClaim(("configuration",), f"{kind} folder", folder, f"the folder {folder}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +65,14 @@ class Reading:
     """A file to read; the answer has code 0 and the text, or another code if there is none.
 
     With *includes*, the text of each file that it includes follows the directive that includes it,
-    except for files that proxygen wrote: once, or with *repeated* as often as it is included. With
-    *places*, comments tell where each text stands (``service_includes.place_in``).
+    except for files that proxygen wrote: once, or with *repeated* as often as it is included.
+    *placed*: each such text stands between comments that tell its file (``ENTERS``, ``LEAVES``).
     """
 
     path: Path
     includes: Includes | None = None
     repeated: bool = False
-    places: bool = False
+    placed: bool = False
 
 
 Question = Command | Reading
@@ -141,7 +146,7 @@ class Facts:
     (postfix: ``main.cf``). *pid_file* holds the id of the master process, *log* is the error log.
     *user* is the system user whose processes read certificates at each handshake, None if only root
     does. *overrides* are the administrator's templates from which its files are rendered, None for
-    those that exist.
+    those that exist. *further* are other services of the kind here by name, each with its folder.
     """
 
     program: str
@@ -152,6 +157,7 @@ class Facts:
     user: str | None = None
     overrides: Mapping[str, str] | None = None
     warnings: tuple[str, ...] = ()
+    further: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,103 +306,3 @@ class SetsParameters(Protocol):
 
     def edited(self, text: str, changes: Mapping[str, str | None]) -> str:
         """Return that text with parameters set, or removed where the value is None."""
-
-
-class Service(Protocol):
-    """A service on this host: one of a kind, under a name.
-
-    There may be several of a kind (``postfix``, ``postfix-out``), each with its own settings. Every
-    method gets this service's own settings, facts and view; anything else is a bug (TypeError).
-    """
-
-    @property
-    def name(self) -> str:
-        """Its name in the model, in messages, and below ``live/``."""
-
-    @property
-    def kind(self) -> str:
-        """Its kind: the name of its module, of its program, and of the folder of its templates."""
-
-    @property
-    def role(self) -> Role:
-        """The role whose view it gets."""
-
-    @property
-    def programs(self) -> tuple[str, ...]:
-        """Where to look for its program, besides the PATH: absolute paths or names."""
-
-    @property
-    def workers(self) -> bool:
-        """Whether a reload replaces all worker processes, which then proves the reload."""
-
-    @property
-    def settings_type(self) -> type[ServiceSettings]:
-        """The type of its settings in the model; without arguments, it gives the defaults."""
-
-    @property
-    def challenges(self) -> Callable[[ServiceSettings], Listener] | None:
-        """Tells where it listens for ACME challenges; None where it does not answer them."""
-
-    @property
-    def parameters(self) -> SetsParameters | None:
-        """How to set parameters in its main file, None if it includes files instead."""
-
-    def main_file(self, settings: ServiceSettings, layout: Layout) -> Path:
-        """Return the path of its main configuration file."""
-
-    def questions(
-        self, program: str, settings: ServiceSettings, layout: Layout
-    ) -> Mapping[str, Question]:
-        """Return the commands and files whose answers ``facts`` needs."""
-
-    def facts(
-        self, program: str, settings: ServiceSettings, layout: Layout, answers: Mapping[str, Answer]
-    ) -> Facts:
-        """Return the facts in *answers*; raise ServiceError if they are not enough.
-
-        Raise Unreadable if the service refuses its configuration: it is then asked again without
-        our part.
-        """
-
-    def certificate_questions(
-        self, facts: Facts, settings: ServiceSettings, layout: Layout, answers: Mapping[str, Answer]
-    ) -> Mapping[str, Question]:
-        """Return the questions whose answers ``configured`` needs, as far as *answers* tell.
-
-        Called again with the answers until there is no further question.
-        """
-
-    def configured(
-        self, name: str, facts: Facts, settings: ServiceSettings, answers: Mapping[str, Answer]
-    ) -> Iterable[Configured]:
-        """Return the certificates that clients who ask for *name* may get without proxygen.
-
-        They come from the service's own configuration, the likeliest first.
-        """
-
-    def mail_certificates(self, answers: Mapping[str, Answer]) -> Iterable[MailCertificate]:
-        """Return what it shows to mail clients by its own configuration; nothing of a web server.
-
-        *answers* are those to ``certificate_questions``.
-        """
-
-    def pointer(self, main: Path) -> Pointer | None:
-        """Return the pointer file in its own configuration, None if it has no includes."""
-
-    def wanted(self, view: View, settings: ServiceSettings, facts: Facts, layout: Layout) -> Wanted:
-        """Return everything that should be installed for *view*."""
-
-    def check(self, facts: Facts, settings: ServiceSettings, main: Path) -> tuple[Command, ...]:
-        """Return the commands that check the complete configuration whose main file is *main*."""
-
-    def refused(self, answers: Iterable[Answer]) -> str | None:
-        """Return the service's words if one of the answers to ``check`` is a refusal."""
-
-    def reload(self, facts: Facts, settings: ServiceSettings) -> Command | None:
-        """Return the command that makes the running service read its configuration again.
-
-        None if SIGHUP to its master process does.
-        """
-
-    def endpoints(self, view: View, settings: ServiceSettings, facts: Facts) -> Iterator[Endpoint]:
-        """Return every place and name at which a client meets a certificate."""

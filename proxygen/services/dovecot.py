@@ -146,7 +146,7 @@ def program_beside(program: str, name: str) -> str:
 def main_file(settings: ServiceSettings, layout: Layout) -> Path:
     """Return dovecot.conf."""
     if settings.configuration is None:
-        return layout.host("/etc/dovecot/dovecot.conf")
+        return layout.usual_folder("dovecot") / "dovecot.conf"
     return layout.host(settings.configuration)
 
 

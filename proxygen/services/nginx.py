@@ -19,6 +19,7 @@ from proxygen.services import (
     Configured,
     Endpoint,
     Listener,
+    MailCertificate,
     Pointer,
     Question,
     Reading,
@@ -57,6 +58,15 @@ from proxygen.services.nginx_inherited import (
     proxied_sockets,
 )
 from proxygen.services.nginx_lexer import include_places, write_word
+from proxygen.services.nginx_lexer import include_places, parse_configuration, write_word
+from proxygen.services.nginx_mail import (
+    FILE,
+    NginxMail,
+    mail_endpoints,
+    mail_pairs,
+    mail_warnings,
+    nginx_mail,
+)
 from proxygen.services.nginx_names import (
     ANY_NAME,
     BELOW,
@@ -65,7 +75,7 @@ from proxygen.services.nginx_names import (
     wildcard_certificates,
     wildcard_owners,
 )
-from proxygen.services.nginx_others import Others
+from proxygen.services.nginx_others import Others, Pair
 from proxygen.services.nginx_settings import AT_START_AT_MOST, NginxSettings
 from proxygen.services.nginx_waiting import usual_log, waiting_log
 from proxygen.services.service_kind import ServiceKind
@@ -85,12 +95,12 @@ def questions(program: str, settings: NginxSettings, layout: Layout) -> Mapping[
     """Return the commands and files whose answers ``facts`` needs."""
     return {
         "built": Command((program, "-V")),
-        "configuration": Reading(main_file(settings, layout), include_places, places=True),
+        "configuration": Reading(main_file(settings, layout), include_places, placed=True),
     }
 
 
 def facts(
-    program: str, settings: NginxSettings, layout: Layout, answers: Mapping[str, Answer]
+    program: str, settings: NginxSettings, layout: ServiceLayout, answers: Mapping[str, Answer]
 ) -> NginxFacts:
     """Return what the answers tell; raise ServiceError if it cannot be worked with."""
     built = answers["built"].words
@@ -99,6 +109,8 @@ def facts(
     defaults = default_ports(root)
     narrower = narrow_listens(root)
     proxied = proxied_sockets(root)
+    included = layout.own.current / FILE
+    mail = nginx_mail(root, main, included)
     running = dotted_numbers(r"running with OpenSSL ([0-9.]+)", built)
     return NginxFacts(
         program=program,
@@ -114,10 +126,13 @@ def facts(
         proxied=proxied,
         client_certificates=client_certificates(root),
         usual_log=usual_log(root, build_option("http-log-path", built)),
+        mail=mail,
         warnings=(
-            *unknown_names_elsewhere(settings, defaults),
-            *narrower_listeners(settings, narrower),
-            *proxied_elsewhere(settings, proxied),
+            *(unknown_names_elsewhere(settings, defaults) if settings.urls else ()),
+            *(narrower_listeners(settings, narrower) if settings.urls else ()),
+            *(proxied_elsewhere(settings, proxied) if settings.urls else ()),
+            *mail_warnings(mail, included),
+            *nothing_to_serve(settings, mail),
         ),
     )
 
@@ -142,8 +157,22 @@ def configured(
         asked = example_of(name) if is_wildcard(name) else name
         folder = facts.main.parent
         for pair in others.shown(asked, ports):
-            passwords = folder / pair.passwords if pair.passwords else None
-            yield Configured((folder / pair.certificate, folder / pair.key), passwords)
+            yield configured_pair(pair, folder)
+        for pair in mail_pairs(parse_configuration(answers["others"].out)):
+            yield configured_pair(pair, folder)
+
+
+def configured_pair(pair: Pair, folder: Path) -> Configured:
+    """Return a certificate of the configuration in a folder, to which relative paths are."""
+    passwords = folder / pair.passwords if pair.passwords else None
+    return Configured((folder / pair.certificate, folder / pair.key), passwords)
+
+
+def mail_certificates(answers: Mapping[str, Answer]) -> Iterator[MailCertificate]:
+    """Yield those of ``mail {}``; they stay until the administrator includes ours instead."""
+    for pair in mail_pairs(parse_configuration(answers["others"].out)):
+        if pair.certificate.startswith("/") and pair.key.startswith("/"):
+            yield MailCertificate(configured_pair(pair, Path("/")), stays=True)
 
 
 def unknown_names_elsewhere(settings: NginxSettings, defaults: frozenset[int]) -> Iterator[str]:
@@ -153,6 +182,15 @@ def unknown_names_elsewhere(settings: NginxSettings, defaults: frozenset[int]) -
         yield (
             f"nginx: on port {port} a `default_server` of another file answers for unknown names;"
             " remove it (on Debian it is in /etc/nginx/sites-enabled/default), and proxygen's will"
+        )
+
+
+def nothing_to_serve(settings: NginxSettings, mail: NginxMail) -> Iterator[str]:
+    """Yield a warning about a service that serves neither URLs nor mail clients."""
+    if not settings.urls and not mail.servers:
+        yield (
+            "nginx: it serves no URLs (`services.nginx.urls`), and has no `mail {}` with TLS;"
+            " remove it from `services`"
         )
 
 
@@ -185,8 +223,10 @@ def https_sockets(settings: NginxSettings, facts: NginxFacts) -> tuple[str, ...]
     return settings.listen.https or (("443", "[::]:443") if facts.ipv6 else ("443",))
 
 
-def challenge_listener(settings: NginxSettings) -> Listener:
-    """Return where a client on this host asks for the answers to ACME challenges."""
+def challenge_listener(settings: NginxSettings) -> Listener | None:
+    """Return where a client on this host asks for the answers to ACME challenges, if here."""
+    if not settings.urls or not settings.challenges:
+        return None
     sockets = settings.listen.http or ("80",)
     first = next((socket for socket in sockets if not socket.startswith("[")), sockets[0])
     proxied = settings.proxy_protocol is not None
@@ -251,14 +291,26 @@ def wanted(
 ) -> Wanted:
     """Return all that should be installed for *view*."""
     view = served_view(view, facts)
+    mail = tuple(mail_files(view, facts, layout))
+    if not settings.urls:
+        return Wanted(files=mail, certificates=(view.sites[0].bundle,))
     values = template_context(view, settings, facts, layout)
     return Wanted(
-        files=(Rendered("nginx/proxygen.conf.j2", "proxygen.conf", values),),
+        files=(Rendered("nginx/proxygen.conf.j2", "proxygen.conf", values), *mail),
         certificates=distinct_bundles(view),
         readers=facts.user if on_demand(view, settings) else None,
         additions=additions_of(view, facts),
         addresses=resolved_addresses(view, facts.addresses),
     )
+
+
+def mail_files(view: WebView, facts: NginxFacts, layout: ServiceLayout) -> Iterator[Rendered]:
+    """Yield the file to include in ``mail {}``, if any server there speaks TLS."""
+    if facts.mail.servers:
+        bundle = view.sites[0].bundle
+        certificate = layout.own.certificate(bundle.owner, bundle.digest)
+        context = {"certificate": certificate, "theirs": tuple(sorted(facts.mail.settings))}
+        yield Rendered(f"nginx/{FILE}.j2", FILE, context)
 
 
 def template_context(
@@ -332,11 +384,21 @@ def reload(facts: NginxFacts, settings: NginxSettings) -> None:
 def endpoints(
     service: str, view: WebView, settings: NginxSettings, facts: NginxFacts
 ) -> Iterator[Endpoint]:
-    """Yield the global name on every socket, a name that is nobody's, then every other name.
+    """Yield the mail servers; the global name on every socket, one that is nobody's, all others.
 
     For addresses: no name, likewise on every socket.
     """
     view = served_view(view, facts)
+    main = view.sites[0]
+    yield from mail_endpoints(service, main.names[0], main.bundle, facts.mail)
+    if settings.urls:
+        yield from web_endpoints(service, view, settings, facts)
+
+
+def web_endpoints(
+    service: str, view: WebView, settings: NginxSettings, facts: NginxFacts
+) -> Iterator[Endpoint]:
+    """Yield where clients meet the URLs; *view* is what is served."""
     https = https_sockets(settings, facts)
     first = next((socket for socket in https if not socket.startswith("[")), https[0])
     main, unknown = view.sites[0], unknown_names(view, settings, facts)
@@ -389,11 +451,12 @@ SERVICE = ServiceKind(
     facts=facts,
     certificate_questions=certificate_questions,
     configured=configured,
+    mail_certificates=mail_certificates,
     pointer=pointer,
     wanted=wanted,
     check=check,
     refused=refused,
     reload=reload,
     endpoints=endpoints,
-    challenge_listener=challenge_listener,
+    challenges=challenge_listener,
 )

@@ -12,6 +12,7 @@ from proxygen.failure import Failure, Scope, failure
 from proxygen.model.layout import Layout
 from proxygen.services import Answer, WebFacts
 from proxygen.services.nginx_lexer import Directive, includes_of, parse_configuration
+from proxygen.services.nginx_mail import NO_MAIL, NginxMail
 from proxygen.services.nginx_others import is_default, names_of, socket_of
 from proxygen.services.nginx_settings import NginxSettings
 from proxygen.services.service_answers import dotted_version
@@ -32,7 +33,7 @@ class NginxFacts(WebFacts):
     it was built without. *proxied* are the sockets on which somebody else's server block wants a
     PROXY protocol header, each with FILE:LINE. *client_certificates* is where nginx is told to want
     certificates of all clients. *usual_log*: where requests are logged because no file says
-    otherwise.
+    otherwise. *mail* is what stands in ``mail {}``.
     """
 
     openssl: tuple[int, ...] = ()
@@ -41,13 +42,14 @@ class NginxFacts(WebFacts):
     proxied: Mapping[str, str] = field(default_factory=dict)
     client_certificates: str = ""
     usual_log: str = ""
+    mail: NginxMail = NO_MAIL
 
 
 def main_file(settings: NginxSettings, layout: Layout) -> Path:
     """Return the main configuration file."""
     if settings.configuration:
         return layout.host(settings.configuration)
-    return layout.host("/etc/nginx/nginx.conf")
+    return layout.usual_folder("nginx") / "nginx.conf"
 
 
 def pointer_file(main: Path) -> Path:
@@ -92,7 +94,7 @@ def own_configuration(answer: Answer, main: Path, built: str) -> Directive:
                 compiled=compiled or "",
             )
         )
-    root, ours = parse_configuration(answer.out), pointer_file(main)
+    root, ours = parse_configuration(answer.out, str(main)), pointer_file(main)
     if not any(ours.match(str(main.parent / each.mask)) for each in includes_of(root)):
         mask = f"{ours.parent}/*.conf"
         raise ServiceError(

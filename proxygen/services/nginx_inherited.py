@@ -7,12 +7,6 @@ from collections.abc import Iterator, Mapping
 from proxygen.services.nginx_lexer import Directive
 from proxygen.services.nginx_others import socket_of
 from proxygen.services.nginx_settings import NginxSettings
-from proxygen.services.service_includes import place_in
-
-
-def place_of(directive: Directive) -> str:
-    """Return FILE:LINE of a directive; its name where that is not known."""
-    return place_in(directive.source.text, directive.start) or f"`{directive.name}`"
 
 
 def proxied_sockets(root: Directive) -> dict[str, str]:
@@ -23,14 +17,14 @@ def proxied_sockets(root: Directive) -> dict[str, str]:
     found = dict[str, str]()
     for listen in root.below("http", "server", "listen"):
         if "proxy_protocol" in listen.arguments[1:]:
-            found.setdefault(socket_of(listen), place_of(listen))
+            found.setdefault(socket_of(listen), listen.where)
     return found
 
 
 def client_certificates(root: Directive) -> str:
     """Return where nginx is told to want certificates of all clients, empty for nowhere."""
     asking = [each for each in root.below("http", "ssl_verify_client") if each.arguments == ("on",)]
-    return place_of(asking[0]) if asking else ""
+    return asking[0].where if asking else ""
 
 
 def as_nginx_names(socket: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from proxygen.services.service_includes import Include
+from proxygen.services.service_includes import ENTERS, LEAVES, Include
 
 TOKEN = re.compile(
     r"""(?:[ \t\r\n]++|\#[^\n]*+)*+"""
@@ -47,6 +47,29 @@ class NginxText:
         """Where its lines end."""
         return [found.start() for found in re.finditer("\n", self.text)]
 
+    def place(self, line: int) -> str:
+        """Return FILE:LINE of a line, which may be one of an included file."""
+        if ENTERS not in self.text:
+            return f"{self.file}:{line}"
+        file, at = self.places[line - 1]
+        return f"{file}:{at}"
+
+    @cached_property
+    def places(self) -> list[tuple[str, int]]:
+        """The file of each line, and which it is there; behind an include goes on its line."""
+        found, above, file, at, goes_on = list[tuple[str, int]](), [], self.file, 0, False
+        for line in self.text.split("\n"):
+            if line.startswith(ENTERS):
+                above.append((file, at))
+                file, at, goes_on = line.removeprefix(ENTERS), 0, False
+            elif line.startswith(LEAVES) and above:
+                file, at = above.pop()
+                goes_on = True
+            else:
+                at, goes_on = at if goes_on else at + 1, False
+            found.append((file, at))
+        return found
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Directive:
@@ -75,7 +98,7 @@ class Directive:
     @property
     def where(self) -> str:
         """FILE:LINE."""
-        return f"{self.source.file}:{self.line}"
+        return self.source.place(self.line)
 
     def all(self, name: str) -> list[Directive]:
         """Return the directives of that name in its block."""

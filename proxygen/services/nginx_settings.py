@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from proxygen.model.hosts import BadName
+from proxygen.model.instances import ServiceClaim
 from proxygen.model.types import validator_of
 from proxygen.services import ServiceSettings
 from proxygen.services.socket_spelling import Socket, distinct_values
@@ -70,8 +72,18 @@ class ProxyProtocol(NginxPart):
     )
 
 
+def socket_words(address: str, port: str) -> str:
+    """Return a socket as messages call it."""
+    return f"port {port} at {address or 'every IPv4 address'}"
+
+
 class NginxSettings(ServiceSettings):
     """Where nginx listens, and how it serves the URLs."""
+
+    urls: bool = Field(True, description="Whether it serves the URLs; false: only its `mail {}`.")
+    challenges: bool = Field(
+        True, description="Whether requests of ACME authorities arrive at it; of several the first."
+    )
 
     listen: Listen = Field(Listen(), description="Where nginx listens.")
     unknown_names: Literal["reject", "global"] = Field(
@@ -87,3 +99,17 @@ class NginxSettings(ServiceSettings):
         "auto",
         description=f"When nginx loads certificates; `auto`: on demand above {AT_START_AT_MOST}.",
     )
+
+    def claims(self, name: str, kind: str) -> Iterator[ServiceClaim]:
+        """Yield what no other service may have: its folder, and where it listens for the URLs."""
+        yield from super().claims(name, kind)
+        listens = (("http", self.listen.http, 80), ("https", self.listen.https, 443))
+        for word, said, usual in listens if self.urls else ():
+            for index, socket in enumerate(said or (str(usual), f"[::]:{usual}")):
+                address, _, port = socket.rpartition(":")
+                family = 6 if address.startswith("[") else 4
+                path = ("listen", word, *((index,) if said else ()))
+                every = "" if address == "[::]" else address
+                yield ServiceClaim(
+                    path, f"port {port} IPv{family}", every, socket_words(address, port)
+                )

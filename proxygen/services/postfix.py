@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from proxygen.model.instances import MOST_SERVICES
 from proxygen.model.layout import Layout, ServiceLayout
 from proxygen.model.site import Role
 from proxygen.model.views import MailView
@@ -41,6 +42,8 @@ ENFORCE = "smtpd_enforce_tls"
 """How TLS was made mandatory before postfix 2.3; it counts while LEVEL is empty."""
 
 HOW_REACHED = ("queue_directory", "inet_interfaces", "inet_protocols")
+INSTANCES = "multi_instance_directories"
+"""The folders of further instances (postmulti(1)), set in the first one alone."""
 DISCARDED = "smtpd_discard_ehlo_keywords"
 
 PORTS = {"smtp": 25, "mail": 25, "smtps": 465, "submissions": 465, "urd": 465, "submission": 587}
@@ -76,7 +79,7 @@ def questions(program: str, settings: ServiceSettings, layout: Layout) -> Mappin
     return {
         "version": Command((*postconf, "-d", "-h", "mail_version")),
         "parameters": Command((*postconf, "-n")),
-        "expanded": Command((*postconf, "-x", *HOW_REACHED, DISCARDED)),
+        "expanded": Command((*postconf, "-x", *HOW_REACHED, DISCARDED, INSTANCES)),
         "services": Command((*postconf, "-M")),
         "overrides": Command((*postconf, "-x", "-P")),
     }
@@ -90,7 +93,7 @@ def sibling_postconf(program: str) -> str:
 def main_file(settings: ServiceSettings, layout: Layout) -> Path:
     """Return main.cf; ``configuration`` may name it or its folder."""
     if settings.configuration is None:
-        return layout.host("/etc/postfix/main.cf")
+        return layout.usual_folder("postfix") / "main.cf"
     path = layout.host(settings.configuration)
     return path if path.name == "main.cf" else path / "main.cf"
 
@@ -117,7 +120,19 @@ def facts(
         listeners=listeners,
         parameters=present,
         warnings=(*unknown, *foreign_services(overrides)),
+        further=further_instances(expanded.get(INSTANCES, "")),
     )
+
+
+def further_instances(directories: str) -> dict[str, str]:
+    """Return the further instances by name, each with its folder, which has its name."""
+    found = dict[str, str]()
+    for folder in re.split(r"[\s,]+", directories)[:MOST_SERVICES]:
+        if folder.startswith("/"):
+            name = Path(folder).name.lower()
+            word = re.sub(r"[^a-z0-9_-]+", "-", name.removeprefix("postfix-")).strip("-_")
+            found.setdefault(f"postfix-{word[:31] or len(found) + 1}", folder.rstrip("/"))
+    return found
 
 
 def assignments(text: str) -> dict[str, str]:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+ENTERS, LEAVES = "#\x1d>", "#\x1d<"
+"""What comments begin with that stand before and behind the text of an included file.
+
+The first goes on with the path of that file. No service makes anything of either.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,21 +44,3 @@ def spelled_out(text: str, includes: Includes, instead: Callable[[str, str], str
         parts += [text[end : each.start], instead(text[each.start : each.end], each.mask)]
         end = each.end
     return "".join((*parts, text[end:]))
-
-
-PLACE = re.compile(r"^#proxygen-place (/[^\n]*):([0-9]+)\n", re.MULTILINE)
-"""A comment that tells in which file, and at which line of it, what follows stands."""
-
-
-def place_mark(path: Path, line: int) -> str:
-    """Return a comment that tells where what follows it stands; it begins and ends a line."""
-    return f"\n#proxygen-place {path}:{line}\n" if "\n" not in str(path) else "\n"
-
-
-def place_in(text: str, at: int) -> str:
-    """Return FILE:LINE of a place in a text with such comments, empty if there are none."""
-    found = deque(PLACE.finditer(text, 0, at), maxlen=1)
-    if not found:
-        return ""
-    last = found[0]
-    return f"{last[1]}:{int(last[2]) + text.count(chr(10), last.end(), at)}"

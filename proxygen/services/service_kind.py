@@ -1,13 +1,16 @@
-"""ServiceKind: how a module of this folder describes its service; it makes the ``Service``s."""
+"""The contract: a module's ``SERVICE`` is a ``ServiceKind``; with a name it is a ``Service``."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from functools import wraps
+from operator import attrgetter
 from pathlib import Path
-from typing import Generic, TypeVar
+from types import FunctionType
+from typing import Generic, TypeVar, cast
 
-from proxygen.model.layout import Layout, ServiceLayout
+from proxygen.model.layout import ServiceLayout
 from proxygen.model.site import Role
 from proxygen.model.views import View
 from proxygen.services import (
@@ -20,7 +23,6 @@ from proxygen.services import (
     MailCertificate,
     Pointer,
     Question,
-    Service,
     ServiceSettings,
     SetsParameters,
     Wanted,
@@ -41,37 +43,107 @@ def no_mail(_: Mapping[str, Answer]) -> Iterable[MailCertificate]:
 class ServiceKind(Generic[S, F, V]):
     """One kind of service, in terms of its own settings, facts and view.
 
-    Fields are as in ``Service``, of which there may be several of a kind, each with a name:
-    functions get the layout of that one, *endpoints* its name. *challenge_listener* is set if it
-    answers ACME challenges, *parameters* if it is given parameters.
+    *name* is that of a service in the model, in messages, and below ``live/``; *kind* is the word
+    of the kind: the name of its module, of its program, and of the folder of its templates. A
+    module of this folder leaves out both.
     """
 
+    name: str = ""
+    kind: str = ""
+
     role: Role
+    """Whose view it gets."""
     programs: tuple[str, ...]
+    """Where to look for its program, besides the PATH: absolute paths or names."""
     workers: bool
+    """Whether a reload replaces all worker processes, which then proves the reload."""
     settings_type: type[S]
+    """The type of its settings in the model; without arguments, it gives the defaults."""
     facts_type: type[F]
     view_type: type[V]
-    main_file: Callable[[S, Layout], Path]
+
+    main_file: Callable[[S, ServiceLayout], Path]
+    """Returns the path of its main configuration file."""
     questions: Callable[[str, S, ServiceLayout], Mapping[str, Question]]
+    """Returns the commands and files whose answers ``facts`` needs; first comes its program."""
     facts: Callable[[str, S, ServiceLayout, Mapping[str, Answer]], F]
+    """Returns the facts in the answers; raises ServiceError if they are not enough.
+
+    It raises ServiceUnreadable if the service refuses its configuration: it is then asked again
+    without our part.
+    """
     certificate_questions: Callable[
         [F, S, ServiceLayout, Mapping[str, Answer]], Mapping[str, Question]
     ]
+    """Returns the questions whose answers ``configured`` needs, as far as the answers tell.
+
+    Called again with the answers until there is no further question.
+    """
     configured: Callable[[str, F, S, Mapping[str, Answer]], Iterable[Configured]]
-    pointer: Callable[[Path], Pointer | None]
-    wanted: Callable[[V, S, F, ServiceLayout], Wanted]
-    check: Callable[[F, S, Path], tuple[Command, ...]]
-    refused: Callable[[Iterable[Answer]], str | None]
-    reload: Callable[[F, S], Command | None]
-    endpoints: Callable[[str, V, S, F], Iterator[Endpoint]]
+    """Returns the certificates that clients who ask for a name may get without proxygen.
+
+    They come from the service's own configuration, the likeliest first.
+    """
     mail_certificates: Callable[[Mapping[str, Answer]], Iterable[MailCertificate]] = no_mail
-    challenge_listener: Callable[[S], Listener] | None = None
+    """Returns what it shows to mail clients by its own configuration.
+
+    The answers are those to ``certificate_questions``.
+    """
+    pointer: Callable[[Path], Pointer | None]
+    """Returns the pointer file in its own configuration, None if it has no includes."""
     parameters: SetsParameters | None = None
+    """How to set parameters in its main file, None if it includes files instead."""
+    challenges: Callable[[S], Listener | None] | None = None
+    """Tells where it listens for ACME challenges; None where it does not answer them."""
+    wanted: Callable[[V, S, F, ServiceLayout], Wanted]
+    """Returns everything that should be installed for a view."""
+    check: Callable[[F, S, Path], tuple[Command, ...]]
+    """Returns the commands that check the complete configuration with that main file."""
+    refused: Callable[[Iterable[Answer]], str | None]
+    """Returns the service's words if one of the answers to ``check`` is a refusal."""
+    reload: Callable[[F, S], Command | None]
+    """Returns the command that makes the running service read its configuration again.
+
+    None if SIGHUP to its master process does.
+    """
+    endpoints: Callable[[str, V, S, F], Iterator[Endpoint]]
+    """Returns, for the service of a name, where a client meets a certificate, and by which name."""
 
     def named(self, name: str, word: str) -> Service:
         """Return the service of that name; *word* is that of the kind."""
-        return Instance(name, word, self)
+        own = {ServiceSettings: self.settings_type, Facts: self.facts_type, View: self.view_type}
+        there = {each.name: attrgetter(each.name)(self) for each in fields(self)}
+        guarded = {
+            field: given_its_own(each, own)
+            for field, each in there.items()
+            if isinstance(each, FunctionType)
+        }
+        return cast("Service", replace(self, name=name, kind=word, **guarded))  # type: ignore[arg-type]
+
+
+Service = ServiceKind[ServiceSettings, Facts, View]
+"""A service on this host: one of a kind, under a name.
+
+There may be several of a kind (``postfix``, ``postfix-out``), each with its own settings. It takes
+its own settings, facts and view, and no others: mail is shown nothing of a domain's.
+"""
+
+
+def given_its_own(function: Callable[..., T], own: Mapping[object, type]) -> Callable[..., T]:
+    """Return a function that raises TypeError if it is given what is another service's.
+
+    *own* are the service's own types, by what they are one of.
+    """
+
+    @wraps(function)
+    def guarded(*given: object) -> T:
+        for each in given:
+            for any_of, kind in own.items():
+                if isinstance(each, any_of):  # type: ignore[arg-type]
+                    its_own(kind, each)
+        return function(*given)
+
+    return guarded
 
 
 def its_own(kind: type[T], given: object) -> T:
@@ -79,102 +151,3 @@ def its_own(kind: type[T], given: object) -> T:
     if not isinstance(given, kind):
         raise TypeError(f"{type(given).__name__} instead of {kind.__name__}")
     return given
-
-
-@dataclass(frozen=True, slots=True)
-class Instance(Generic[S, F, V]):
-    """A ``Service``: one of a *kind*, under a *name*. What it is given must be what *of* wants.
-
-    What each method does is told there; all but three hand on.
-    """
-
-    name: str
-    kind: str
-    of: ServiceKind[S, F, V]
-
-    @property
-    def role(self) -> Role:
-        return self.of.role
-
-    @property
-    def programs(self) -> tuple[str, ...]:
-        return self.of.programs
-
-    @property
-    def workers(self) -> bool:
-        return self.of.workers
-
-    @property
-    def settings_type(self) -> type[ServiceSettings]:
-        return self.of.settings_type
-
-    @property
-    def challenges(self) -> Callable[[ServiceSettings], Listener] | None:
-        listener = self.of.challenge_listener
-        return (lambda given: listener(self.settings(given))) if listener else None
-
-    @property
-    def parameters(self) -> SetsParameters | None:
-        return self.of.parameters
-
-    def settings(self, given: ServiceSettings) -> S:
-        """Return settings as the kind's own."""
-        return its_own(self.of.settings_type, given)
-
-    def own_facts(self, given: Facts) -> F:
-        """Return facts as the kind's own."""
-        return its_own(self.of.facts_type, given)
-
-    def view(self, given: View) -> V:
-        """Return a view as the one of the kind's role: mail is shown nothing of a domain's."""
-        return its_own(self.of.view_type, given)
-
-    def main_file(self, settings: ServiceSettings, layout: Layout) -> Path:
-        return self.of.main_file(self.settings(settings), layout)
-
-    def questions(
-        self, program: str, settings: ServiceSettings, layout: Layout
-    ) -> Mapping[str, Question]:
-        return self.of.questions(program, self.settings(settings), layout.of(self.name))
-
-    def facts(
-        self, program: str, settings: ServiceSettings, layout: Layout, answers: Mapping[str, Answer]
-    ) -> Facts:
-        own = self.settings(settings), layout.of(self.name)
-        return self.of.facts(program, *own, answers)
-
-    def certificate_questions(
-        self, facts: Facts, settings: ServiceSettings, layout: Layout, answers: Mapping[str, Answer]
-    ) -> Mapping[str, Question]:
-        own = self.own_facts(facts), self.settings(settings), layout.of(self.name)
-        return self.of.certificate_questions(*own, answers)
-
-    def configured(
-        self, name: str, facts: Facts, settings: ServiceSettings, answers: Mapping[str, Answer]
-    ) -> Iterable[Configured]:
-        own = self.own_facts(facts), self.settings(settings)
-        return self.of.configured(name, *own, answers)
-
-    def mail_certificates(self, answers: Mapping[str, Answer]) -> Iterable[MailCertificate]:
-        """Return what it shows to mail clients."""
-        return self.of.mail_certificates(answers)
-
-    def pointer(self, main: Path) -> Pointer | None:
-        return self.of.pointer(main)
-
-    def wanted(self, view: View, settings: ServiceSettings, facts: Facts, layout: Layout) -> Wanted:
-        own = self.view(view), self.settings(settings), self.own_facts(facts)
-        return self.of.wanted(*own, layout.of(self.name))
-
-    def check(self, facts: Facts, settings: ServiceSettings, main: Path) -> tuple[Command, ...]:
-        return self.of.check(self.own_facts(facts), self.settings(settings), main)
-
-    def refused(self, answers: Iterable[Answer]) -> str | None:
-        return self.of.refused(answers)
-
-    def reload(self, facts: Facts, settings: ServiceSettings) -> Command | None:
-        return self.of.reload(self.own_facts(facts), self.settings(settings))
-
-    def endpoints(self, view: View, settings: ServiceSettings, facts: Facts) -> Iterator[Endpoint]:
-        own = self.view(view), self.settings(settings), self.own_facts(facts)
-        return self.of.endpoints(self.name, *own)

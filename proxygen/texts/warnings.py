@@ -245,6 +245,7 @@ def from_services(site: Site, observed: Observed) -> Iterator[Coded]:
         if state.installed.refused:
             yield Coded(was_refused(state), "refused", name)
         yield from coded_words("verify", left_out_for_nothing(state), name)
+    yield from not_set_up(observed)
     yield from not_asked(observed.services.values())
     for name in observed.gone:
         words = (
@@ -274,6 +275,21 @@ def left_out_for_nothing(state: ServiceState) -> Iterator[str]:
 
 MOST_LISTENERS = 20
 """Listeners that a warning names."""
+
+
+def not_set_up(observed: Observed) -> Iterator[Coded]:
+    """Yield a warning about each further service on this host that the model does not have."""
+    facts = [state.facts for state in observed.services.values() if state.facts]
+    known = {str(each.main.parent) for each in facts}
+    for state in observed.services.values():
+        for name, folder in state.facts.further.items() if state.facts else ():
+            if folder not in known and name not in observed.services:
+                fields = "{}" if folder == f"/etc/{name}" else f"{{configuration: {folder}}}"
+                words = (
+                    f"{folder} is another instance of {state.name}, which proxygen does not set"
+                    f" up; add `{name}: {fields}` to `services`, beside the others"
+                )
+                yield Coded(words, "further-service", name)
 
 
 def missing_from_other_client(site: Site, observed: Observed) -> Iterator[str]:

@@ -90,9 +90,9 @@ def wanted(of: Site, kind: str) -> Rendering:
     view = VIEWS[service.role](of, bundles(of))
     return rendering_of(
         name,
-        service.wanted(view, settings, facts, LAYOUT),
+        service.wanted(view, settings, facts, LAYOUT.of(name)),
         service.pointer(facts.main),
-        service.endpoints(view, settings, facts),
+        service.endpoints(name, view, settings, facts),
         TEMPLATES,
         LAYOUT.live(name),
     )

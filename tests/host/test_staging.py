@@ -12,6 +12,7 @@ from proxygen.host.staging import ASKED, PREFIX, copied_folder, main_leading_to
 from proxygen.services import Pointer, dovecot, nginx
 
 GENERATION = Path("/var/lib/proxygen/live/nginx/generations/new")
+CURRENT = Path("/var/lib/proxygen/live/nginx/current")
 OURS = f"include {GENERATION}/*.conf;"
 
 
@@ -33,7 +34,7 @@ def staged(etc: Path, text: str, target: Path | None = GENERATION) -> str:
     main = etc / "nginx.conf"
     main.write_text(text)
     before = snapshot(etc)
-    with main_leading_to(main, web(etc), target) as path:
+    with main_leading_to(main, web(etc), target, CURRENT) as path:
         found = path.read_text()
         assert path.parent == main.parent  # relative paths keep their meaning
     assert snapshot(etc) == before
@@ -139,7 +140,7 @@ def test_a_nested_include_is_spelled_out_in_a_copy_of_its_file(etc: Path) -> Non
     main.write_text("http { include mime.types; include http.conf; }")
     (etc / "mime.types").write_text("types {}\n")
     before = snapshot(etc)
-    with main_leading_to(main, web(etc), GENERATION) as path:
+    with main_leading_to(main, web(etc), GENERATION, CURRENT) as path:
         copy = etc / f"{PREFIX}http.conf"
         assert path.read_text() == f"http {{ include mime.types; include {copy}; }}"
         assert copy.read_text().startswith(OURS)
@@ -176,7 +177,7 @@ def test_an_error_while_it_is_checked_leaves_nothing_behind(etc: Path) -> None:
     main = etc / "nginx.conf"
     main.write_text("http { include conf.d/*.conf; }")
     before = snapshot(etc)
-    with pytest.raises(ZeroDivisionError), main_leading_to(main, web(etc), GENERATION):
+    with pytest.raises(ZeroDivisionError), main_leading_to(main, web(etc), GENERATION, CURRENT):
         raise ZeroDivisionError
     assert snapshot(etc) == before
 
@@ -186,7 +187,7 @@ def test_what_a_killed_run_left_is_replaced_and_removed(etc: Path) -> None:
     rest.write_text("half")
     main = etc / "nginx.conf"
     main.write_text("http { include conf.d/*.conf; }")
-    with main_leading_to(main, web(etc), GENERATION) as path:
+    with main_leading_to(main, web(etc), GENERATION, CURRENT) as path:
         assert path == rest
         assert OURS in path.read_text()
     assert not rest.exists()
@@ -197,7 +198,7 @@ def test_dovecot_includes_are_below_the_file_that_includes(etc: Path) -> None:
     pointer = dovecot.pointer(main)
     main.write_text("# !include conf.d/*.conf\nprotocols = imap\n!include conf.d/*.conf\n")
     before = snapshot(etc)
-    with main_leading_to(main, pointer, GENERATION) as path:
+    with main_leading_to(main, pointer, GENERATION, CURRENT) as path:
         found = path.read_text().splitlines()
     assert snapshot(etc) == before
     assert found[:2] == ["# !include conf.d/*.conf", "protocols = imap"]

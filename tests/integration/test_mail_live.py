@@ -21,7 +21,7 @@ from proxygen.apply.probe import Patience, WrongEndpoints, probe_endpoints
 from proxygen.host import processes
 from proxygen.host import templates as host_templates
 from proxygen.model.certificate import Bundle, KeyAndChain
-from proxygen.model.layout import Layout
+from proxygen.model.layout import Layout, ServiceLayout
 from proxygen.model.views import MailView
 from proxygen.plan.render import Templates, render_template
 from proxygen.plan.rendering import assigned_parameters
@@ -30,7 +30,6 @@ from proxygen.services import (
     Command,
     Endpoint,
     Facts,
-    Service,
     ServiceSettings,
     dovecot,
     postfix,
@@ -38,6 +37,7 @@ from proxygen.services import (
 from proxygen.services.dovecot import DovecotFacts
 from proxygen.services.mail_endpoints import OTHER_NAME
 from proxygen.services.postfix import PostfixFacts
+from proxygen.services.service_kind import Service
 from tests.live import needs, ports
 from tests.live.authority import Authority, write_private
 from tests.live.dovecot import Dovecot
@@ -81,8 +81,8 @@ class Mail:
     root: Path
 
     @property
-    def layout(self) -> Layout:
-        return Layout(self.root, self.root / "etc/proxygen/proxygen.yaml")
+    def layout(self) -> ServiceLayout:
+        return Layout(self.root, self.root / "etc/proxygen/proxygen.yaml").of(self.name)
 
     @property
     def name(self) -> str:
@@ -143,7 +143,7 @@ class Mail:
         return self.service.refused([run(command) for command in commands])
 
     def wrong(self, view: MailView) -> WrongEndpoints:
-        return wrong_within(10, self.service.endpoints(view, SETTINGS, self.facts))
+        return wrong_within(10, self.service.endpoints(self.name, view, SETTINGS, self.facts))
 
 
 def parameters_of(mail: Mail) -> Mapping[str, str]:
@@ -395,7 +395,7 @@ def test_dovecot_serves_a_renewed_certificate_after_a_reload(
     mail, former = imap
     renewed = mail.install("renewed", HOST)
     assert mail.wrong(renewed) == ()
-    assert wrong_within(0.2, mail.service.endpoints(former, SETTINGS, mail.facts))
+    assert wrong_within(0.2, mail.service.endpoints(mail.name, former, SETTINGS, mail.facts))
 
 
 @needs("dovecot")
@@ -415,7 +415,7 @@ def test_a_local_name_is_told_and_seen_from_outside() -> None:
             mail.reload()
             (warning,) = mail.facts.warnings
             assert f"local_name {HOST}" in warning
-            bad = wrong_within(0.5, mail.service.endpoints(view, SETTINGS, mail.facts))
+            bad = wrong_within(0.5, mail.service.endpoints(mail.name, view, SETTINGS, mail.facts))
             assert {endpoint.server_name for endpoint, _ in bad} == {HOST}
 
 

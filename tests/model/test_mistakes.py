@@ -217,6 +217,7 @@ SAYS: dict[str, dict[str, str]] = {
     "default": {},
     "definitions": {},
     "definition-ref": {},
+    "function-wrap": {},  # of services: hands on what names them
     "tagged-union": {},  # both tags are known, as `kind_of` knows no other
 }
 """By the node of pydantic's core schema, and by what bounds it: the type of its error."""

@@ -18,9 +18,10 @@ from proxygen.model.layout import Layout
 from proxygen.model.site import Role, Site
 from proxygen.model.views import MailView, mail_view, serving_bundle, web_view
 from proxygen.plan.rendering import Rendering, rendering_of
-from proxygen.services import Listener, Service
+from proxygen.services import Listener
 from proxygen.services.dovecot import DovecotFacts
 from proxygen.services.postfix import PostfixFacts
+from proxygen.services.service_kind import Service
 from tests.models import bundle, bundles, site
 
 LAYOUT = Layout(Path("/"), Path("/etc/proxygen/proxygen.yaml"))
@@ -142,9 +143,9 @@ def installed(
     view, chosen = mail_view(of, issued), service.settings_type()
     return rendering_of(
         name,
-        service.wanted(view, chosen, facts, LAYOUT),
+        service.wanted(view, chosen, facts, LAYOUT.of(name)),
         service.pointer(facts.main),
-        service.endpoints(view, chosen, facts),
+        service.endpoints(name, view, chosen, facts),
         TEMPLATES,
         LAYOUT.live(name),
     )

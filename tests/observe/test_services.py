@@ -97,13 +97,13 @@ def test_a_service_that_is_missing_is_told_by_its_name(tmp_path: Path) -> None:
 
 
 def test_a_program_is_looked_for_by_the_word_of_the_kind() -> None:
-    service = replace(postfix.SERVICE, programs=()).named("postfix-out", "sh")
+    service = replace(postfix.SERVICE, programs=()).named("sh", "sh")
     program = observe.program_of(service, ServiceSettings())
     assert program
     assert Path(program).name == "sh"
     nothing_said = site("global: {url: mail.example.net, certificate: selfsigned}")
     assert observe.wanted_services(nothing_said, {service.name: service}) == {
-        "postfix-out": ServiceSettings()
+        "sh": ServiceSettings()
     }
 
 

@@ -170,7 +170,7 @@ def facts(
     """Return what is told by these answers."""
     read = Answer(0, configuration, "") if isinstance(configuration, str) else configuration
     answers = {"built": Answer(0, "", built_as), "configuration": read}
-    return nginx.facts("/usr/sbin/nginx", settings(**fields), layout, answers)
+    return nginx.facts("/usr/sbin/nginx", settings(**fields), layout.of("nginx"), answers)
 
 
 def test_questions_ask_the_program_and_read_its_main_file() -> None:

@@ -16,11 +16,12 @@ from proxygen.model.site import Role
 from proxygen.model.views import MailView, View, WebSite, WebView
 from proxygen.observe.services import former_parameters
 from proxygen.plan.rendering import Rendering, rendering_of
-from proxygen.services import Facts, Listener, Reading, Service, ServiceSettings
+from proxygen.services import Facts, Listener, Reading, ServiceSettings
 from proxygen.services.dovecot import DovecotFacts
 from proxygen.services.nginx_facts import NginxFacts
 from proxygen.services.nginx_settings import NginxSettings
 from proxygen.services.postfix import PostfixFacts
+from proxygen.services.service_kind import Service
 from tests.models import bundle
 from tests.standins import MemoryStore
 
@@ -50,10 +51,10 @@ def view(service: Service) -> View:
 def test_a_service_takes_its_own_facts_and_no_others(name: str) -> None:
     service = SERVICES[name]
     given = view(service), service.settings_type()
-    assert service.wanted(*given, facts(OWN[name]), LAYOUT).certificates == (BUNDLE,)
+    assert service.wanted(*given, facts(OWN[name]), LAYOUT.of(name)).certificates == (BUNDLE,)
     for other in {*OWN.values(), Facts} - {OWN[name]}:
         with pytest.raises(TypeError, match=f"{other.__name__} instead of {OWN[name].__name__}"):
-            service.wanted(*given, facts(other), LAYOUT)
+            service.wanted(*given, facts(other), LAYOUT.of(name))
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -61,14 +62,14 @@ def test_a_service_is_shown_the_view_of_its_role_and_no_other(name: str) -> None
     service = SERVICES[name]
     other = MAIL if service.role is Role.WEB else WEB
     with pytest.raises(TypeError, match="instead of"):
-        service.wanted(other, service.settings_type(), facts(OWN[name]), LAYOUT)
+        service.wanted(other, service.settings_type(), facts(OWN[name]), LAYOUT.of(name))
     with pytest.raises(TypeError, match="instead of"):
-        service.endpoints(other, service.settings_type(), facts(OWN[name]))
+        service.endpoints(name, other, service.settings_type(), facts(OWN[name]))
 
 
 def test_a_service_takes_settings_that_are_its_own() -> None:
     with pytest.raises(TypeError, match="ServiceSettings instead of NginxSettings"):
-        SERVICES["nginx"].main_file(ServiceSettings(), LAYOUT)
+        SERVICES["nginx"].main_file(ServiceSettings(), LAYOUT.of("nginx"))
 
 
 def test_nginx_alone_answers_challenges_and_postfix_alone_is_given_parameters() -> None:
@@ -104,7 +105,7 @@ def test_a_service_is_called_by_its_name_and_its_program_and_templates_by_its_ki
 
 def test_each_of_several_reads_what_is_its_own() -> None:
     second = registry.service("dovecot", "dovecot-2")
-    asked = second.questions("/usr/sbin/dovecot", ServiceSettings(), LAYOUT)["ours"]
+    asked = second.questions("/usr/sbin/dovecot", ServiceSettings(), LAYOUT.of(second.name))["ours"]
     assert asked == Reading(Path("/var/lib/proxygen/live/dovecot-2/current/tls.conf"))
     inside = rendered(registry.service("nginx", "nginx-inside"), NginxFacts(*TOLD)).files
     assert "/var/lib/proxygen/live/nginx-inside/certificates/" in inside["proxygen.conf"]
@@ -132,9 +133,9 @@ def rendered(service: Service, facts: Facts) -> Rendering:
     given = view(service), service.settings_type(), facts
     return rendering_of(
         service.name,
-        service.wanted(*given, LAYOUT),
+        service.wanted(*given, LAYOUT.of(service.name)),
         service.pointer(MAINS),
-        service.endpoints(*given),
+        service.endpoints(service.name, *given),
         TEMPLATES,
         LAYOUT.live(service.name),
     )
