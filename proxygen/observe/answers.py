@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -41,7 +41,7 @@ def read_file_answer(question: Reading) -> Answer:
         text = files.text(question.path)
         if text is None:
             return Answer(1, "", f"{question.path} does not exist")
-        return Answer(0, IncludeExpander(question).whole(question.path, text), "")
+        return Answer(0, IncludeExpander(question).whole(text), "")
     except OSError as error:
         return Answer(1, "", f"{error.filename or question.path}: {error.strerror}")
 
@@ -57,7 +57,7 @@ class IncludeExpander:
     left: int = LARGEST_CONFIGURATION
     known: dict[Path, str] = field(default_factory=dict)
 
-    def whole(self, path: Path, text: str, depth: int = 0) -> str:
+    def whole(self, text: str, depth: int = 0) -> str:
         """Return a file's text with all that it includes; raise OSError if that is too much.
 
         What is *repeated* ends there instead.

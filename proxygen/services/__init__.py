@@ -7,7 +7,7 @@ word in the model. ``service_kind.py`` tells what a kind owes, here is what it s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from posixpath import dirname, normpath

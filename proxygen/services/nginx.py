@@ -57,7 +57,6 @@ from proxygen.services.nginx_inherited import (
     proxied_elsewhere,
     proxied_sockets,
 )
-from proxygen.services.nginx_lexer import include_places, write_word
 from proxygen.services.nginx_lexer import include_places, parse_configuration, write_word
 from proxygen.services.nginx_mail import (
     FILE,

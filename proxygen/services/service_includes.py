@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 ENTERS, LEAVES = "#\x1d>", "#\x1d<"
 """What comments begin with that stand before and behind the text of an included file.

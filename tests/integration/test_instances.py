@@ -124,7 +124,7 @@ def test_each_of_two_postfix_is_set_up_checked_proven_and_taken_out(
     again = machine.proxygen("apply")
     assert "nothing to do" in again.stdout
     status = json.loads(machine.proxygen("status", "--json").stdout)
-    assert {"postfix", "postfix-out"} <= set(status["services"])
+    assert {"postfix", "postfix-out"} <= {each["service"] for each in status["services"]}
 
     gone = machine.proxygen("uninstall", "postfix-out", "--yes")
     assert gone.returncode == 0, gone.stderr

@@ -40,14 +40,14 @@ def test_a_further_service_is_named_after_its_kind() -> None:
         ),
         pytest.param(
             "{postfix-a: {configuration: /e/x/main.cf}, postfix-b: {configuration: /e/./x}}",
-            *("2:84", "services.postfix-b.configuration"),
-            "the folder /e/x already belongs to postfix-a, at proxygen.yaml:2:40",
+            *("2:81", "services.postfix-b.configuration"),
+            "the folder /e/x already belongs to postfix-a, at proxygen.yaml:2:39",
             FOLDER,
             id="one folder, spelled otherwise",
         ),
         pytest.param(
             "{nginx: {}, nginx-b: {configuration: /etc/nginx/b.conf, urls: false}}",
-            *("2:49", "services.nginx-b.configuration"),
+            *("2:48", "services.nginx-b.configuration"),
             "the folder /etc/nginx already belongs to nginx, at proxygen.yaml:2:12",
             FOLDER,
             id="two main files in one folder",
