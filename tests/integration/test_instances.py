@@ -16,7 +16,7 @@ from tests.live.authority import snakeoil
 from tests.live.machine import Machine, temporary_root
 from tests.live.nginx import Nginx
 from tests.live.postfix import Postfix
-from tests.live.processes import made
+from tests.live.processes import made, until
 
 pytestmark = needs("nginx", "postfix", "pebble")
 GLOBAL = {"url": "https://mail.example.net", "certificate": "selfsigned"}
@@ -130,7 +130,10 @@ def test_each_of_two_postfix_is_set_up_checked_proven_and_taken_out(
     assert gone.returncode == 0, gone.stderr
     assert out.main.read_text() == before[out]
     assert first.main.read_text() != before[first]
-    assert fingerprint(client.leaf(out.smtp, starttls="smtp")) not in ours
+    until(
+        lambda: fingerprint(client.leaf(out.smtp, starttls="smtp")) not in ours,
+        "postfix-out to present its own certificate again",
+    )
 
 
 def test_one_that_fails_does_not_hold_up_the_other(machine: Machine, out: Postfix) -> None:
@@ -182,3 +185,47 @@ def test_a_mail_front_presents_the_global_certificate_once_it_includes_it(
     assert refused.returncode == 4
     assert str(nginx.file) in refused.stderr
     assert {fingerprint(each) for each in nginx.leaves()} == ours
+
+
+def test_of_two_nginx_each_serves_the_urls_and_rolls_back_by_itself(machine: Machine) -> None:
+    with Nginx(made(machine.root / "in")) as inside:
+        listen = {
+            "http": [f"127.0.0.1:{inside.http}"],
+            "https": [f"127.0.0.1:{inside.https}"],
+        }
+        mine = {"listen": listen, "configuration": str(inside.main)}
+        machine.model(main=GLOBAL, services={"nginx-inside": mine})
+        done = machine.proxygen("apply")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert client.leaf(inside.https, "mail.example.net") == client.leaf(
+            machine.nginx.https, "mail.example.net"
+        )
+        answered = machine.root / "var/lib/proxygen/store/host/answered"
+        assert not (answered / "nginx-inside").exists()
+
+        (inside.main.parent / "conf.d/zz.conf").write_text("proxi_pass x;\n")
+        more = {"extra.example": {"url": "https://extra.example"}}
+        machine.model(more, main=GLOBAL, services={"nginx-inside": mine})
+        failed = machine.proxygen("apply")
+        assert failed.returncode == 4
+        assert "nginx-inside refuses its configuration" in failed.stderr
+        assert machine.proxygen("rollback", "nginx").returncode == 0
+        none = machine.proxygen("rollback", "nginx-inside")
+        assert none.returncode == 4
+
+        (inside.main.parent / "conf.d/zz.conf").unlink()
+        taken = machine.proxygen("uninstall", "nginx-inside", "--yes")
+        assert taken.returncode == 0, taken.stderr
+        assert not (inside.main.parent / "conf.d/00-proxygen.conf").exists()
+        assert (machine.nginx.conf_d / "00-proxygen.conf").exists()
+
+
+def test_two_that_are_one_process_are_told_apart(machine: Machine) -> None:
+    folder = machine.root / "etc/nginx-link"
+    folder.symlink_to(machine.nginx.main.parent)
+    mine = {"urls": False, "configuration": str(folder / "nginx.conf")}
+    machine.model(main=GLOBAL, services={"nginx-link": mine})
+    done = machine.proxygen("apply")
+    assert done.returncode == 4
+    assert "nginx-link is the same as nginx" in done.stderr
+    assert client.leaf(machine.nginx.https, "mail.example.net")
