@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 
@@ -221,11 +222,33 @@ def test_of_two_nginx_each_serves_the_urls_and_rolls_back_by_itself(machine: Mac
 
 
 def test_two_that_are_one_process_are_told_apart(machine: Machine) -> None:
-    folder = machine.root / "etc/nginx-link"
-    folder.symlink_to(machine.nginx.main.parent)
-    mine = {"urls": False, "configuration": str(folder / "nginx.conf")}
-    machine.model(main=GLOBAL, services={"nginx-link": mine})
+    folder = made(machine.root / "etc/nginx-copy/conf.d").parent
+    text = machine.nginx.main.read_text().replace("/etc/nginx/", "/etc/nginx-copy/")
+    (folder / "nginx.conf").write_text(text)  # with the same `pid`
+    machine.model(main=GLOBAL, services={"nginx-copy": {"urls": False}})
     done = machine.proxygen("apply")
     assert done.returncode == 4
-    assert "nginx-link is the same as nginx" in done.stderr
+    assert "nginx-copy is the same as nginx" in done.stderr
     assert client.leaf(machine.nginx.https, "mail.example.net")
+
+
+def test_init_and_import_write_further_postfix(machine: Machine, out: Postfix) -> None:
+    folder = str(out.main.parent)
+    arguments = ("--url", "https://mail.example.net", "--contact", "a@example.net")
+    for command in ("init", "import"):
+        machine.config.unlink(missing_ok=True)
+        more = ("--certificate", "selfsigned", "--application", "none") if command == "init" else ()
+        done = machine.proxygen(command, *arguments, *more)
+        assert done.returncode == 0, done.stderr
+        services = yaml.safe_load(machine.config.read_text())["services"]
+        assert services["postfix-postfix"] == {"configuration": folder}
+        assert {"nginx", "postfix"} <= set(services)
+        assert "services" not in machine.proxygen("validate").stdout
+
+
+def test_the_daemon_may_write_to_the_folders_of_all(machine: Machine, out: Postfix) -> None:
+    machine.model(main=GLOBAL, services={"postfix-out": {"configuration": str(out.main.parent)}})
+    done = machine.proxygen("install-service", "--no-start")
+    assert done.returncode == 0, done.stderr
+    unit = machine.root / "etc/systemd/system/proxygen.service"
+    assert f"-{out.main.parent}" in unit.read_text()
