@@ -11,21 +11,21 @@ from proxygen.services.nginx_inherited import (
 )
 from proxygen.services.nginx_lexer import parse_configuration
 from proxygen.services.nginx_settings import NginxSettings
+from proxygen.services.service_includes import ENTERS, LEAVES
 
-TEXT = """
-#proxygen-place /etc/nginx/nginx.conf:1
-http {
+MAIN = "/etc/nginx/nginx.conf"
+TEXT = f"""http {{
     include sites/*;
-#proxygen-place /etc/nginx/sites/a:1
-server {
+{ENTERS}/etc/nginx/sites/a
+server {{
     listen 80 proxy_protocol;
     listen 192.0.2.1:443 ssl proxy_protocol;
     listen 8080;
-}
-#proxygen-place /etc/nginx/nginx.conf:2
+}}
+{LEAVES}
 
     ssl_verify_client on;
-}
+}}
 """
 
 
@@ -35,7 +35,7 @@ def settings(**fields: object) -> NginxSettings:
 
 
 def test_sockets_on_which_others_want_the_proxy_protocol() -> None:
-    found = proxied_sockets(parse_configuration(TEXT))
+    found = proxied_sockets(parse_configuration(TEXT, MAIN))
     assert found == {"*:80": "/etc/nginx/sites/a:2", "192.0.2.1:443": "/etc/nginx/sites/a:3"}
 
 
@@ -50,7 +50,7 @@ def test_sockets_on_which_others_want_the_proxy_protocol() -> None:
 def test_the_warning_names_the_place_and_what_to_write(
     listen: dict[str, list[object]], told: list[str]
 ) -> None:
-    proxied = proxied_sockets(parse_configuration(TEXT))
+    proxied = proxied_sockets(parse_configuration(TEXT, MAIN))
     words = [*proxied_elsewhere(settings(listen=listen), proxied)]
     assert [socket for each in words for socket in proxied if f" {socket}, so" in each] == told
     assert all("proxy_protocol: {from: [" in each for each in words)
@@ -60,5 +60,5 @@ def test_the_warning_names_the_place_and_what_to_write(
 
 
 def test_where_all_clients_are_asked_for_certificates() -> None:
-    assert client_certificates(parse_configuration(TEXT)) == "/etc/nginx/nginx.conf:3"
+    assert client_certificates(parse_configuration(TEXT, MAIN)) == f"{MAIN}:3"
     assert not client_certificates(parse_configuration("http { ssl_verify_client optional; }"))
