@@ -25,7 +25,7 @@ LAYERS = (
     ("plan",),
     ("hooks", "systemd", "texts"),
     ("host",),
-    ("dns",),
+    ("dns", "etcd"),
     ("stores",),
     ("solvers",),
     ("issuers", "notifiers"),

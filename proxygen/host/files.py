@@ -8,6 +8,7 @@ import json
 import os
 import secrets
 import shutil
+import ssl
 import stat
 import time
 from collections.abc import Iterator, Sequence
@@ -326,6 +327,22 @@ def copy(path: Path, target: Path) -> None:
 def is_regular(path: Path) -> bool:
     """Return whether a path leads to a regular file, maybe by a link; any path is allowed."""
     return os.path.isfile(path)  # noqa: PTH113 Path's raises for names that are too long
+
+
+def show_certificate(context: ssl.SSLContext, certificate: bytes, key: bytes) -> None:
+    """Have a context show a certificate, given with its key as PEM; raise ssl.SSLError.
+
+    OpenSSL reads them from a file, which here is one in memory that nobody else has.
+    """
+    with os.fdopen(os.memfd_create("certificate", os.MFD_CLOEXEC), "wb") as file:
+        file.write(certificate.rstrip(b"\n") + b"\n" + key)
+        file.flush()
+        context.load_cert_chain(f"/proc/self/fd/{file.fileno()}", password=no_password)
+
+
+def no_password() -> str:
+    """Return what an encrypted key is tried with, as nobody is asked on a terminal."""
+    return ""
 
 
 def encode_text(content: str) -> bytes:

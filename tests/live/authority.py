@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -105,7 +106,7 @@ def new_key() -> Key:
 
 
 def blank(
-    name: str,
+    name: str | x509.Name,
     key: Key,
     *,
     issuer: str,
@@ -119,7 +120,7 @@ def blank(
     authority_id = x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key())
     return (
         x509.CertificateBuilder()
-        .subject_name(common_name(name))
+        .subject_name(common_name(name) if isinstance(name, str) else name)
         .issuer_name(common_name(issuer))
         .not_valid_before(not_before or now - HOUR)
         .not_valid_after(not_after or now + MONTH)
@@ -136,11 +137,15 @@ def as_ca(builder: x509.CertificateBuilder, key: Key) -> x509.CertificateBuilder
     return builder.add_extension(constraints, critical=True).add_extension(CA_USAGE, critical=True)
 
 
-def as_leaf(builder: x509.CertificateBuilder, names: tuple[str, ...]) -> x509.CertificateBuilder:
-    """Return *builder* with what a TLS server's certificate has."""
+def as_leaf(
+    builder: x509.CertificateBuilder,
+    names: tuple[str, ...],
+    usages: Sequence[x509.ObjectIdentifier] = (ExtendedKeyUsageOID.SERVER_AUTH,),
+) -> x509.CertificateBuilder:
+    """Return *builder* with what a TLS server's certificate has, or one for other *usages*."""
     constraints = x509.BasicConstraints(ca=False, path_length=None)
     sans = x509.SubjectAlternativeName([general_name(name) for name in names])
-    usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
+    usage = x509.ExtendedKeyUsage(usages)
     return (
         builder.add_extension(constraints, critical=True)
         .add_extension(LEAF_USAGE, critical=True)
