@@ -137,14 +137,14 @@ def ask_listener(listener: Listener, names: Sequence[str], until: float) -> Answ
         found += left[:count]
         left = left[count:]
         if count == 0 and not found and session.is_mute:
-            every = frozenset(names)
-            return Answers(silent=every, met=met_of(every, ((left[0], session.met),)))
+            return Answers(silent=frozenset(names))
         if session.is_refused:
             met[left.pop(0)] = session.met
         elif count == 0:
             break
     silent = frozenset(met)
-    return Answers(frozenset(found), silent, met_of(silent, tuple(met.items())))
+    told = ((name, words) for name, words in met.items() if words)
+    return Answers(frozenset(found), silent, met_of(silent, tuple(told)))
 
 
 def speaks_proxy(listener: Listener, names: Sequence[str]) -> bool:
@@ -165,7 +165,7 @@ class Session:
 
     *is_refused*: the name after those that were answered for is not. *is_mute*: nobody could be
     connected to, or nothing was said in time. *is_cut*: the connection was ended without a word.
-    *met* is what came instead of an answer, *status* its status, 0 without one.
+    *met* is what came instead of an answer, empty for nothing, *status* its status, 0 without one.
     """
 
     listener: Listener
@@ -207,7 +207,7 @@ class Session:
         except (OSError, http.client.HTTPException) as error:
             late = isinstance(error, TimeoutError)
             self.is_cut = connected and count == 0 and isinstance(error, ConnectionError)
-            self.met = words_of(error)
+            self.met = words_of(error) if connected and not late else ""
             self.is_mute = late or not connected
             self.is_refused = connected and (late or count == 0)  # else it may have had enough
         return count
@@ -241,9 +241,7 @@ def answer_met(answer: http.client.HTTPResponse) -> str:
 
 def words_of(error: Exception) -> str:
     """Return what happened to a connection."""
-    if isinstance(error, TimeoutError):
-        return f"no answer within {PATIENCE:g} s"
-    if isinstance(error, ConnectionError) and not isinstance(error, ConnectionRefusedError):
+    if isinstance(error, ConnectionError):
         return "the connection was closed without an answer"
     words = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return terminal_text(words[:LONGEST_LOCATION].lower())

@@ -115,7 +115,13 @@ def test_what_nginx_d_says_takes_challenges_from_nobody(site: Site, text: str) -
         assert site.http(name, f"{CHALLENGE}token").body == b"token.thumbprint"
         assert site.http(name, f"{CHALLENGE}other").status == 404
     assert site.https(SHOP, f"{CHALLENGE}token").body == b"token.thumbprint"
-    assert site.http(MAIN, "/.proxygen-challenge/token").status != 200
+
+
+def test_the_place_of_challenges_is_reached_by_no_other_path(site: Site) -> None:
+    site.install([site.site(GLOBAL), site.site(SHOP, SHOP)])
+    site.challenge("token", "token.thumbprint")
+    for name in (MAIN, SHOP, "unknown.example"):
+        assert site.http(name, "/.proxygen-challenge/token").status != 200
 
 
 # Locations in the place of ours.

@@ -108,9 +108,9 @@ class Site:
 
     def facts(self, settings: nginx.NginxSettings) -> NginxFacts:
         """Ask the real nginx, as the observer does."""
-        asked = nginx.questions(self.nginx.program, settings, self.layout)
+        asked = nginx.questions(self.nginx.program, settings, self.layout.of("nginx"))
         answers = {word: answer(question) for word, question in asked.items()}
-        facts = nginx.facts(self.nginx.program, settings, self.layout, answers)
+        facts = nginx.facts(self.nginx.program, settings, self.layout.of("nginx"), answers)
         added = including(read_additions(self.layout), facts.main.parent)
         return replace(facts, ipv6=False, additions=added)
 
