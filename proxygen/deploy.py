@@ -65,6 +65,7 @@ def deploy(
     certificates are stored first.
     """
     outcome = Outcome(set_aside=site.set_aside, held_back=site.held_back, before=dict(before))
+    installation.bundles.refile(site.certificates)
     hooks = Hooks(installation, progress.say, progress.leave)
     hooks.begin()
     heeding = RefusedParts(site, installation, progress)

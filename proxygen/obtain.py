@@ -47,6 +47,7 @@ def obtain(
     outcome = Outcome()
     for authority in site.authorities:
         installation.ledger(authority.directory).set_right(installation.now())
+    installation.bundles.refile(site.certificates)
     hooks = Hooks(installation, progress.say, progress.leave)
     hooks.begin()
     issuance = Issuance(site, installation, outcome, progress, hooks.before)
@@ -149,7 +150,7 @@ def observed_now(site: Site, installation: Installation, observed: Observed) -> 
         if owner not in waits and about.get(owner) != last_failure.purpose:
             bundles.forget_failure(owner, last_failure)
             del attempts[owner]
-    bundles.forget_orders(each.key for each in site.owners)
+    bundles.forget_orders(each.key for each in site.holders)
     installation.names.keep({each.owner: each.names for each in site.certificates})
     troubles, held = bundles.failures_below("troubles"), bundles.failures_below("looks")
     return replace(observed, failures=attempts, authority_failures=troubles, poll_failures=held)

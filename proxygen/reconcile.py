@@ -74,6 +74,7 @@ def reconcile(
     """
     with alone.deploying():
         site = alone.latest(site)
+        only = site.with_beside(only)
         for owner in only:
             installation.names.hasten(owner, installation.now())
         deployed = deploy(site, installation, progress, only=only, stale=stale_services)

@@ -21,6 +21,7 @@ from proxygen.apply.comparison import (
     seen_before,
     worse_places,
 )
+from proxygen.apply.old_clients import served_before
 from proxygen.apply.outcome import Progress
 from proxygen.apply.probe import Patience, Probed, ProbeOutcome, WrongEndpoints, probe_endpoints
 from proxygen.apply.service import LiveService, SwitchTarget
@@ -59,6 +60,8 @@ def switch_to(
     service.check(target)
     service.note_settings()
     former = what_served(service, endpoints, progress)
+    known = service.state.pid is not None and not service.state.installed.begun
+    could = served_before(endpoints, former, progress.leave) if known else ()
     begun = service.live.folder / "begun"
     files.write(begun, json.dumps({"former": service.former}).encode())
     try:
@@ -66,7 +69,7 @@ def switch_to(
         if service.state.pid is not None:
             progress.say(f"reload {service.name}")
         service.reload()
-        found = verify_endpoints(service, endpoints, progress, former)
+        found = verify_endpoints(service, (*endpoints, *could), progress, former)
     except (ServiceError, OSError) as error:
         met = why_not_changed(service.name, error)
         try:
@@ -240,6 +243,9 @@ def seen_instead(found: ProbeOutcome) -> tuple[Failure, ...]:
 def at_place(place: Endpoint, seen: Probed) -> Failure:
     """Return what a client met at a place, or which certificate it saw instead."""
     of, wanted = str(place), place.bundle
+    if seen.met and place.client:
+        kinds = " + ".join(each.algorithm.upper() for each in place.bundles)
+        return failure("place-lost", Scope.SERVICE, of, parts=(seen.met,), kinds=kinds)
     if seen.met:
         code = "place-met-as-before" if seen.as_before else "place-met"
         return failure(code, Scope.SERVICE, of, parts=(seen.met,))

@@ -154,19 +154,26 @@ class Generations:
 
     def endpoints_of(self, generation: str) -> tuple[Endpoint, ...]:
         """Return the endpoints of a generation, with the certificates that clients saw there."""
-        return tuple(
-            Endpoint(
-                self.service,
-                address,
-                port,
-                name,
-                shown and bundle_by_fingerprint(shown),
-                starttls,
-                proxied,
-            )
-            for address, port, name, starttls, proxied, shown in manifest_of(
-                self.live.generations / generation
-            ).get("endpoints", ())
+        noted = manifest_of(self.live.generations / generation).get("endpoints", ())
+        return tuple(self.endpoint(*each) for each in noted)
+
+    def endpoint(
+        self,
+        address: str,
+        port: int,
+        name: str,
+        starttls: str | None,
+        proxied: bool,
+        shown: str | None,
+    ) -> Endpoint:
+        """Return an endpoint as it was noted in a manifest."""
+        first, _, second = (shown or "").partition("+")
+        return Endpoint(
+            *(self.service, address, port, name),
+            bundle=bundle_by_fingerprint(first) if first else None,
+            starttls=starttls,
+            proxy_protocol=proxied,
+            beside=bundle_by_fingerprint(second) if second else None,
         )
 
     def parameters_of(self, generation: str) -> Mapping[str, str]:

@@ -29,7 +29,7 @@ from proxygen.hooks import environments
 from proxygen.host import processes
 from proxygen.host.executables import Executables, executable_target, find_executables
 from proxygen.languages.lines import terminal_text
-from proxygen.model.certificate import Bundle, Certificate
+from proxygen.model.certificate import Bundle, Certificate, holder_of
 from proxygen.model.layout import file_stem
 from proxygen.model.site import Site
 from proxygen.plan import hooks as told
@@ -220,7 +220,7 @@ class Hooks:
         If the run is killed in between, they run again: at least once. A hook that failed is not
         repeated, as with certbot; `proxygen status` shows it.
         """
-        layout, host = self.installation.layout, wanted.names[0]
+        layout, host = self.installation.layout, lineage_name(wanted)
         pair = self.installation.bundles.material(bundle)
         if pair is None:
             return  # the next round obtains it anew
@@ -309,7 +309,9 @@ class Hooks:
 
     def tidy(self, site: Site) -> None:
         """Remove lineages and notes that are no longer needed: without hooks, or not wanted."""
-        hosts = {each.names[0] for each in site.certificates} if self.programs("deploy") else ()
+        hosts = (
+            {lineage_name(each) for each in site.certificates} if self.programs("deploy") else ()
+        )
         lineages.tidy_lineages(self.installation.layout, hosts)
         if self.spent:
             wanted = {file_stem(each.owner) for each in site.certificates}
@@ -317,6 +319,11 @@ class Hooks:
             for key in [*store.keys("hooks/deployed"), *store.keys("hooks/runs")]:
                 if key.rpartition("/")[2] not in wanted:
                     store.delete(key)
+
+
+def lineage_name(wanted: Certificate) -> str:
+    """Return the name of a certificate's folder: its URL's, with ``_rsa`` beside another one."""
+    return f"{wanted.names[0]}{wanted.owner.removeprefix(holder_of(wanted.owner))}"
 
 
 def not_seen(
@@ -330,12 +337,13 @@ def not_seen(
     """
     places: dict[str, list[Endpoint]] = {each.fingerprint: [] for each in bundles}
     for endpoint in endpoints():
-        if endpoint.bundle and endpoint.bundle.fingerprint in places:
-            places[endpoint.bundle.fingerprint].append(endpoint)
+        for bundle in endpoint.bundles:
+            if bundle.fingerprint in places:
+                places[bundle.fingerprint].append(endpoint)
     looked = [each for some in places.values() for each in some[:SAMPLE]]
     found = probe_endpoints(looked, patience)
     bad = (*(endpoint for endpoint, _ in found.wrong), *found.unasked)
-    return frozenset(endpoint.bundle.fingerprint for endpoint in bad if endpoint.bundle)
+    return frozenset(bundle.fingerprint for endpoint in bad for bundle in endpoint.bundles)
 
 
 def failed_exit(code: int) -> Failure | None:

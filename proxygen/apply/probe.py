@@ -172,25 +172,65 @@ def any_certificate() -> ssl.SSLContext:
     return context
 
 
+def client_of(version: ssl.TLSVersion, ciphers: str = "") -> ssl.SSLContext:
+    """Return the TLS settings of a client that knows one version alone, maybe some *ciphers*."""
+    context = any_certificate()
+    context.minimum_version = context.maximum_version = version
+    if ciphers:
+        context.set_ciphers(ciphers)
+    return context
+
+
 CLIENT = any_certificate()
+CLIENTS: Mapping[str, ssl.SSLContext] = {
+    "": CLIENT,
+    "TLS 1.2": client_of(ssl.TLSVersion.TLSv1_2),
+    "TLS 1.3": client_of(ssl.TLSVersion.TLSv1_3),
+    "TLS 1.2, ECDSA": client_of(ssl.TLSVersion.TLSv1_2, "aECDSA+AESGCM:aECDSA+CHACHA20:aECDSA"),
+    "TLS 1.2, RSA": client_of(ssl.TLSVersion.TLSv1_2, "aRSA+AESGCM:aRSA+CHACHA20:aRSA"),
+}
+"""Clients by the word of ``Endpoint.client``; in TLS 1.2, the cipher names the algorithm."""
+OF_ONE_ALGORITHM = ("TLS 1.2, ECDSA", "TLS 1.2, RSA")
 
 
 def probe(endpoint: Endpoint, timeout: float = LONGEST_ANSWER) -> Probed:
-    """Return what a client of *endpoint* sees within *timeout* seconds; raise nothing."""
+    """Return what a client of *endpoint* sees within *timeout* seconds; raise nothing.
+
+    Where two certificates are to be shown, it connects until both were seen.
+    """
     began = time.monotonic()
-    seen = connect_and_see(endpoint, timeout)
+    seen = probe_as(endpoint.client, endpoint, timeout)
+    if not endpoint.client and endpoint.beside and is_as_wanted(endpoint, seen):
+        seen = probe_both(endpoint, seen, timeout)
     leaf = b"" if is_as_wanted(endpoint, seen) else seen.leaf
     return replace(seen, leaf=leaf, seconds=time.monotonic() - began)
 
 
-def connect_and_see(endpoint: Endpoint, timeout: float) -> Probed:
-    """Return what a client sees, with the certificate in any case."""
+def probe_both(endpoint: Endpoint, first: Probed, timeout: float) -> Probed:
+    """Return what a client sees who does with one algorithm only, if that is not as wanted.
+
+    *first* is what a client saw who does with both. Every certificate has to be shown to somebody:
+    the ciphers of a service may leave one of them to clients with TLS 1.3.
+    """
+    missing = set((endpoint.shown or "").split("+")) - {first.fingerprint}
+    last = first
+    for client in OF_ONE_ALGORITHM:
+        seen = probe_as(client, endpoint, timeout)
+        if seen.fingerprint and not is_as_wanted(endpoint, seen):
+            return seen
+        missing -= {seen.fingerprint}
+        last = seen if seen.fingerprint is None else last
+    return last if missing else first
+
+
+def probe_as(client: str, endpoint: Endpoint, timeout: float) -> Probed:
+    """Return what one of CLIENTS sees within *timeout* seconds, with the certificate."""
     end = time.monotonic() + timeout
     try:
         place = places_of(endpoint.address, endpoint.port, timeout)[0]  # of a name, its first one
         with open_connection(place, end - time.monotonic()) as connection:
             prepare_tls(connection, endpoint)
-            return shake_hands(connection, asked_for(endpoint.server_name))
+            return shake_hands(CLIENTS[client], connection, asked_for(endpoint.server_name))
     except TimeoutError:
         return Probed(None, failure_met("no-answer", seconds=f"{timeout:g}"))
     except Unmet as unmet:
@@ -227,10 +267,10 @@ def proxy_header(connection: socket.socket) -> bytes:
     return f"PROXY {family} {source[0]} {target[0]} {source[1]} {target[1]}\r\n".encode("ascii")
 
 
-def shake_hands(connection: Timed, server_name: str) -> Probed:
+def shake_hands(client: ssl.SSLContext, connection: Timed, server_name: str) -> Probed:
     """Return the leaf that the server presents, or how it refuses (RFC 8446 section 6)."""
     try:
-        with CLIENT.wrap_socket(connection, server_hostname=server_name or None) as secured:
+        with client.wrap_socket(connection, server_hostname=server_name or None) as secured:
             leaf = secured.getpeercert(binary_form=True)
     except ssl.SSLError as error:
         reason = error.reason or str(error)
@@ -252,7 +292,7 @@ def is_as_wanted(endpoint: Endpoint, seen: Probed) -> bool:
     """Return whether a client sees the certificate, or the refusal, that *endpoint* wants."""
     if endpoint.bundle is None:
         return seen.refused
-    return seen.fingerprint == endpoint.bundle.fingerprint
+    return seen.fingerprint in {each.fingerprint for each in endpoint.bundles}
 
 
 def probe_all(

@@ -23,6 +23,6 @@ def tidy_up(site: Site, installation: Installation, *, killed: bool) -> None:
     """
     note = installation.layout.untidy
     if killed or note.exists():
-        installation.bundles.tidy(each.key for each in site.owners)
+        installation.bundles.tidy(each.key for each in site.holders)
         with suppress(OSError):
             files.remove(note)

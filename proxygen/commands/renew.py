@@ -58,7 +58,7 @@ def command(
 def renew_certificates(layout: Layout, domains: tuple[str, ...], show: Show, *, anew: bool) -> int:
     """Do it; return the exit code. Whatever it is but that of a bug: proxygen can run."""
     site = assemble.read_site(layout)
-    only = tuple(typed_owner(domain, site) for domain in domains)
+    only = site.with_beside(tuple(typed_owner(domain, site) for domain in domains))
     if anew and not only:
         raise UsageError("--replace is for certificates that are named", remedy="name a DOMAIN")
 

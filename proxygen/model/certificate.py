@@ -31,6 +31,45 @@ class KeyType(StrEnum):
     RSA_3072 = "rsa-3072"
     RSA_4096 = "rsa-4096"
 
+    @property
+    def algorithm(self) -> str:
+        """The algorithm of its signatures: ``ecdsa`` or ``rsa``."""
+        return algorithm_of(self)
+
+
+RSA, ECDSA = "rsa", "ecdsa"
+RSA_TYPES = ((2048, KeyType.RSA_2048), (3072, KeyType.RSA_3072))
+
+
+def algorithm_of(key_type: str) -> str:
+    """Return the algorithm of a type of key, such as ``rsa`` of ``rsa-2048``."""
+    return key_type.partition("-")[0]
+
+
+def similar_type(key_type: str) -> KeyType | None:
+    """Return the type of key that an authority takes and that is most like another type.
+
+    None for an algorithm that no public authority signs.
+    """
+    algorithm, _, size = key_type.partition("-")
+    if algorithm == RSA and size.isdecimal():
+        return next((each for bits, each in RSA_TYPES if int(size) <= bits), KeyType.RSA_4096)
+    if algorithm == ECDSA:
+        return KeyType.ECDSA_P256 if size == "p256" else KeyType.ECDSA_P384
+    return None
+
+
+OWN_KEYS = frozenset({"acme", "selfsigned"})
+"""Issuers for whose certificates proxygen makes the keys."""
+
+RSA_BESIDE = "_rsa"
+"""Ends the owner of an RSA certificate that is served beside an ECDSA one: ``global_rsa``."""
+
+
+def holder_of(owner: str) -> str:
+    """Return whose certificate it is: ``global`` or a domain."""
+    return owner.removesuffix(RSA_BESIDE)
+
 
 @dataclass(frozen=True, slots=True)
 class Secret:
@@ -79,11 +118,13 @@ class Authority:
 class Certificate:
     """A certificate that the model wants.
 
+    *owner* is ``global`` or a domain, with RSA_BESIDE for an RSA certificate beside an ECDSA one.
     *names* are A-labels, the name of the URL first. *issuer* is the word of the model: ``acme``,
     ``file``, ``hook`` or ``selfsigned``. *authorities* are the ACME authorities to ask, the
     preferred one first; the next one takes over if it cannot issue. *keep_key*: a renewal keeps the
     private key (that of the global certificate: published TLSA 3 1 1 records name it).
-    *key_type_said*: the model asks for *key_type*, which otherwise is the default. *challenge* is
+    *key_type_said*: the model asks for *key_type*; otherwise it is the default, and what is there
+    keeps its type. *challenge* is
     how names are proven (RFC 8555 section 8), *solver* the name of the solver that writes its DNS
     records. *strict*: all names or none. *unchecked* are names that are not checked before an
     order; *checked_by* changes when the way changes in which the others are checked.
@@ -177,6 +218,11 @@ class Bundle:
     def is_interim(self) -> bool:
         """Whether it serves only until the certificate that the model wants is obtained."""
         return self.stand_in or self.issuer == ADOPTED
+
+    @property
+    def algorithm(self) -> str:
+        """The algorithm of its key, such as ``rsa`` or ``ecdsa``."""
+        return algorithm_of(self.key_type)
 
     @property
     def lifetime(self) -> timedelta:

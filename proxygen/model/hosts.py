@@ -6,6 +6,7 @@ import ipaddress
 import re
 
 from proxygen.credentials import NOT_SHOWN, may_be_secret, quote_value
+from proxygen.model.certificate import RSA_BESIDE
 from proxygen.model.name_flaws import HOST_REMEDY, name_flaw
 
 LONGEST_NAME = 253
@@ -133,7 +134,10 @@ def readable_name(name: str) -> str:
     """Return a name for messages: ``bücher.example (xn--bcher-kva.example)``.
 
     U-labels come first (RFC 5890 section 2.3.2.1); a name without A-labels is returned as it is.
+    The owner of an RSA certificate beside another one is called ``shop.example (RSA)``.
     """
+    if name.endswith(RSA_BESIDE):
+        return f"{readable_name(name.removesuffix(RSA_BESIDE))} (RSA)"
     if "xn--" not in name:
         return name
     import idna

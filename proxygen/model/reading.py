@@ -14,6 +14,9 @@ from proxygen.model.backends import Applications, backends
 from proxygen.model.certificate import (
     GLOBAL,
     HTTP,
+    OWN_KEYS,
+    RSA,
+    RSA_BESIDE,
     Authority,
     Certificate,
     FileSource,
@@ -52,6 +55,8 @@ from proxygen.model.site import (
 )
 from proxygen.model.sources import Load, ParsedFile, ReadBefore, Source, asked_for, read_included
 from proxygen.model.yaml import Document, Map
+
+DEFAULT_TYPE = KeyType.ECDSA_P256
 
 
 def no_suffix(name: str) -> bool:  # noqa: ARG001
@@ -297,6 +302,7 @@ class Building:
             where,
             self.first.folder,
             self.name_proof(names, fields),
+            self.key_types(fields),
         )
         return Owner(
             key=GLOBAL,
@@ -311,6 +317,7 @@ class Building:
             adopt=adopted_files(
                 fields.adopt, document.origin("global", "adopt"), self.first.folder
             ),
+            beside=certificate_beside(certificate, self.key_types(fields)),
         )
 
     def placed_of(self, file: ParsedFile, *, once: bool = False) -> tuple[Placed, ...]:
@@ -371,6 +378,7 @@ class Building:
         certificate = (
             self.certificate(
                 *(key, names, asked, where, file.folder, self.name_proof(names, fields, defaults)),
+                self.key_types(fields, defaults),
                 self.bound_of.get(file.name) if fields.certificate else None,
             )
             if names and asked != GLOBAL
@@ -390,6 +398,7 @@ class Building:
                 *(fields.adopt, file.document.origin("domains", typed, "adopt"), file.folder),
                 self.bound_of.get(file.name),
             ),
+            beside=certificate_beside(certificate, self.key_types(fields, defaults)),
         )
 
     def certificate(
@@ -400,17 +409,21 @@ class Building:
         where: Origin,
         folder: Path,
         proving: NameProof,
+        types: tuple[KeyType, ...],
         within: Path | None = None,
     ) -> Certificate:
-        """Return the wanted certificate, from files *within* a folder if that is given."""
+        """Return the wanted certificate, from files *within* a folder if that is given.
+
+        *types* are those of keys that the model asks for, none if it does not.
+        """
         issuer = asked if isinstance(asked, str) else "file"
         return Certificate(
             owner=owner,
             names=names,
             issuer=issuer,
             origin=where,
-            key_type=KeyType(self.content.acme.key_type),
-            key_type_said="key_type" in self.content.acme.model_fields_set,
+            key_type=types[0] if types else DEFAULT_TYPE,
+            key_type_said=bool(types),
             authorities=self.asked() if issuer == "acme" else (),
             file=file_source(asked, where, folder, within)
             if isinstance(asked, FileCertificate)
@@ -422,6 +435,16 @@ class Building:
             unchecked=proving.unchecked,
             checked_by=proving.checked_by,
         )
+
+    def key_types(
+        self, fields: Global | Domain, defaults: Defaults | None = None
+    ) -> tuple[KeyType, ...]:
+        """Return the types of keys that the model asks for, ECDSA first; none if it does not."""
+        acme = self.content.acme
+        usual = acme.key_type if "key_type" in acme.model_fields_set else None
+        said = fields.key_type or (defaults and defaults.key_type) or usual or ()
+        types = map(KeyType, [said] if isinstance(said, str) else said)
+        return tuple(sorted(types, key=lambda each: each.algorithm == RSA))
 
     def name_proof(
         self, names: tuple[str, ...], fields: Global | Domain, defaults: Defaults | None = None
@@ -485,7 +508,6 @@ class Building:
         return Acme(
             directory=directory,
             contact=self.content.contact,
-            key_type=KeyType(self.content.acme.key_type),
             profile=fields.profile,
             external_account=ExternalAccount(
                 external.key_identifier, secret_reference(external.hmac_key, folder)
@@ -499,6 +521,16 @@ class Building:
             origin=self.first.document.origin(*path),
             account_key=secret_reference(fields.account.key, folder) if fields.account else None,
         )
+
+
+def certificate_beside(first: Certificate | None, types: tuple[KeyType, ...]) -> Certificate | None:
+    """Return the certificate of the second of these types; None where there is but one.
+
+    Certificates whose keys others make are as they are.
+    """
+    if first is None or first.issuer not in OWN_KEYS or len(types) < 2:
+        return None
+    return replace(first, owner=f"{first.owner}{RSA_BESIDE}", key_type=types[1])
 
 
 UNSAID = (None, None, None, None)
@@ -545,7 +577,7 @@ def lost_field(name: str, fields: Domain, raw: Any) -> bool:
 
 ONLY_OF_URLS = (
     *("certificate", "extra_names", "backend"),
-    *("challenge", "solver", "strict_names", "skip_preflight", "adopt"),
+    *("challenge", "solver", "strict_names", "skip_preflight", "adopt", "key_type"),
 )
 
 

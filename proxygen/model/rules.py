@@ -6,7 +6,7 @@ import functools
 from collections.abc import Iterator, Mapping
 
 from proxygen.errors import Mistake, Origin
-from proxygen.model.certificate import GLOBAL
+from proxygen.model.certificate import GLOBAL, OWN_KEYS
 from proxygen.model.hosts import BadName, extra_name, readable_name
 from proxygen.model.mistakes import dotted_path, unknown_name
 from proxygen.model.schema import DIRECTORIES
@@ -21,6 +21,7 @@ def rule_mistakes(site: Site, main: Document, files: Files) -> Iterator[Mistake]
     """Yield a mistake for each rule that does not hold; rule 8 is checked before."""
     yield from unknown_backends(site, main, files)
     yield from terms_not_agreed(site, main, files)
+    yield from keys_of_others(site, files)
 
 
 def two_owners(name: str, owner: Owner, first: Owner, files: Files) -> Mistake:
@@ -92,6 +93,30 @@ def unknown_backends(site: Site, main: Document, files: Files) -> Iterator[Mista
             yield Mistake(
                 where, dotted_path(path), *missing_backend(owner.backend, named), code="no-backend"
             )
+
+
+def keys_of_others(site: Site, files: Files) -> Iterator[Mistake]:
+    """`key_type` is about keys that proxygen makes, so not about certificates of others."""
+    for owner in site.owners:
+        issuer = owner.certificate.issuer if owner.certificate else GLOBAL
+        if issuer in OWN_KEYS or not owner.host or not fields_of(owner, files).get("key_type"):
+            continue
+        path = (*owner.path, "key_type")
+        yield Mistake(
+            origin_of(owner, path, files),
+            dotted_path(path),
+            f"proxygen makes no key for this certificate, which is {ISSUERS[issuer]}",
+            "remove `key_type`: it is for `certificate: acme` and `selfsigned`"
+            + (", or write it below `global:`" if issuer == GLOBAL else ""),
+            code="key-of-others",
+        )
+
+
+ISSUERS = {
+    "file": "supplied as files",
+    "hook": "handed over by another ACME client",
+    GLOBAL: "the global one",
+}
 
 
 def mapping_field(document: Document, name: str) -> Map:

@@ -20,6 +20,8 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
+from proxygen.model.certificate import algorithm_of
+from proxygen.model.hosts import BadName
 from proxygen.model.instances import FURTHER, MOST_SERVICES, kind_in
 from proxygen.model.types import (
     Address,
@@ -42,6 +44,7 @@ from proxygen.model.types import (
     SecretReference,
     UpstreamServer,
     Url,
+    validator_of,
 )
 
 T = TypeVar("T", bound=BaseModel)
@@ -67,6 +70,45 @@ LIMITS: dict[str, dict[str, int]] = {
 Language = Literal["en", "de", "fr"]
 Challenge = Literal["http-01", "dns-01", "dns-persist-01"]
 Key = Literal["ecdsa-p256", "ecdsa-p384", "rsa-2048", "rsa-3072", "rsa-4096"]
+
+
+def kind_of_list(value: Any) -> str:
+    """Return which form *value* has: a list, or a single word."""
+    return "list" if isinstance(value, list) else "word"
+
+
+def one_of_each_algorithm(types: list[str]) -> list[str]:
+    """Return types of keys that can be served side by side; raise BadName for others.
+
+    A program has one certificate for each algorithm (SSL_CTX_use_certificate(3)): a second one of
+    another curve, or of another size, takes the place of the first.
+    """
+    first, *others = types
+    for other in others:
+        if other == first:
+            raise BadName(
+                "{} is there twice", f"write `{first}` alone, or another algorithm", other
+            )
+        if algorithm_of(other) == algorithm_of(first):
+            raise BadName(
+                f"services have one certificate for each algorithm, and {first} and {{}} are both"
+                f" {algorithm_of(first).upper()}",
+                "write one `ecdsa-…` and one `rsa-…`, such as [ecdsa-p256, rsa-2048]",
+                other,
+            )
+    return types
+
+
+KeyTypes = Annotated[
+    Annotated[Key, Tag("word")]
+    | Annotated[
+        list[Key],
+        Field(min_length=1, max_length=2),
+        validator_of(one_of_each_algorithm),
+        Tag("list"),
+    ],
+    Discriminator(kind_of_list),
+]
 
 
 class SchemaPart(BaseModel):
@@ -122,11 +164,6 @@ def kind_of_include(value: Any) -> str:
     return "mapping" if isinstance(value, dict | BaseModel) else "word"
 
 
-def kind_of_list(value: Any) -> str:
-    """Return which form *value* has: a list, or a single word."""
-    return "list" if isinstance(value, list) else "word"
-
-
 Unchecked = Annotated[
     Annotated[bool, Tag("word")]
     | Annotated[list[ExtraName], Field(max_length=MOST_NAMES), Tag("list")],
@@ -145,6 +182,9 @@ class Global(SchemaPart):
     )
     certificate: OwnCertificate = Field(
         description="Where the global certificate comes from: acme, hook, selfsigned, or files."
+    )
+    key_type: KeyTypes | None = Field(
+        None, description="The type of its private key, or a list of two; default: as in `acme`."
     )
     challenge: Challenge | None = Field(
         None, description="How its names are proven; default: as in `acme`."
@@ -182,6 +222,10 @@ class Domain(SchemaPart):
     certificate: DomainCertificate | None = Field(
         None, description="Where its certificate comes from; default: as in `defaults`."
     )
+    key_type: KeyTypes | None = Field(
+        None,
+        description="The type of its private key, or a list of two; default: as in `defaults`.",
+    )
     challenge: Challenge | None = Field(
         None, description="How its names are proven; default: as in `defaults`."
     )
@@ -218,6 +262,9 @@ class Defaults(SchemaPart):
     )
     backend: Name | None = Field(
         None, description="The backend that serves requests; without one they get 404."
+    )
+    key_type: KeyTypes | None = Field(
+        None, description="The type of private keys, or a list of two; default: as in `acme`."
     )
     challenge: Challenge | None = Field(
         None, description="How names are proven; default: as in `acme`."
@@ -372,7 +419,11 @@ class AcmeFields(AuthorityFields):
     validation_port: Annotated[int, Field(ge=1, le=65535)] = Field(
         80, description="The port that a private authority connects to for http-01."
     )
-    key_type: Key = Field("ecdsa-p256", description="The type of private keys that proxygen makes.")
+    key_type: KeyTypes = Field(
+        "ecdsa-p256",
+        description="The type of private keys that proxygen makes, or a list of two; default:"
+        " what is there keeps its type.",
+    )
     http_port: Annotated[int, Field(ge=1, le=65535)] = Field(
         80, description="Port of the built-in listener, on a host without nginx."
     )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from proxygen.errors import Mistake, Origin
-from proxygen.model.certificate import GLOBAL, Certificate, FileSource, KeyType, Secret
+from proxygen.model.certificate import GLOBAL, Certificate, FileSource, Secret
 from proxygen.model.former import NOTHING, Former, PastModel, Removal, SetAside
 
 
@@ -76,7 +76,8 @@ class Owner:
     """The owner of names: the global URL (key ``global``) or a domain (key: its name).
 
     *host* is the name of its URL, None for a domain that is reached through the global URL.
-    *certificate* is None if the global certificate serves. All names are A-labels. *contact*
+    *certificate* is None if the global certificate serves; *beside* is an RSA certificate for the
+    same names, for clients that cannot do with the first. All names are A-labels. *contact*
     receives alerts, in *language* (``en``, ``de``, ``fr``). *adopt* is a certificate of
     another ACME client, which serves while none is stored. *path* leads to its fields in its file.
     """
@@ -91,6 +92,7 @@ class Owner:
     origin: Origin
     path: tuple[str, ...]
     adopt: FileSource | None = None
+    beside: Certificate | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -130,7 +132,6 @@ class Acme:
 
     directory: str
     contact: str | None
-    key_type: KeyType
     profile: str | None
     external_account: ExternalAccount | None
     trusted_roots: tuple[Path, ...]
@@ -230,7 +231,23 @@ class Site:
     @property
     def certificates(self) -> Iterator[Certificate]:
         """Every certificate that the model wants, the global one first."""
-        return (owner.certificate for owner in self.owners if owner.certificate)
+        return (owner.certificate for owner in self.holders if owner.certificate)
+
+    @property
+    def holders(self) -> Iterator[Owner]:
+        """The owners; one with two certificates comes once more, as the owner of the second.
+
+        That one is called like the certificate's owner.
+        """
+        for owner in self.owners:
+            yield owner
+            if owner.beside:
+                yield replace(owner, key=owner.beside.owner, certificate=owner.beside, beside=None)
+
+    def with_beside(self, owners: Collection[str]) -> tuple[str, ...]:
+        """Return owners whom somebody named, each with that of the certificate beside its own."""
+        beside = [each.beside.owner for each in self.owners if each.beside and each.key in owners]
+        return tuple(dict.fromkeys((*owners, *beside))) if owners else ()
 
     @property
     def global_certificate(self) -> Certificate:

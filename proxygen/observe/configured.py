@@ -14,7 +14,7 @@ from proxygen.errors import IssueFailed, ServiceError
 from proxygen.host import files
 from proxygen.host.trust import system_roots
 from proxygen.issuers.file_apart import Apart
-from proxygen.model.certificate import ADOPT, GLOBAL, FileSource, KeyAndChain
+from proxygen.model.certificate import ADOPT, GLOBAL, FileSource, KeyAndChain, holder_of
 from proxygen.model.layout import Live, file_stem
 from proxygen.model.material import LARGEST
 from proxygen.model.site import Owner, Role, Site
@@ -42,7 +42,7 @@ def with_candidates(site: Site, installation: Installation, observed: Observed) 
     fresh = any(
         state.facts and not state.installed.generation for state in usable_services(observed)
     )
-    owners = [each for each in site.owners if each.names] if fresh else []
+    owners = [each for each in site.holders if each.names] if fresh else []
     owners = owners or list(owners_without_certificate(site, observed.bundles, installation.now()))
     if not owners:
         return observed
@@ -79,12 +79,14 @@ def configured_certificates(
     clients get only the global one.
     """
     service = installation.services[state.name]
-    concerned = [each for each in owners if each.key == GLOBAL or service.role is Role.WEB]
+    concerned = [
+        each for each in owners if holder_of(each.key) == GLOBAL or service.role is Role.WEB
+    ]
     told = certificate_answers(state, installation) if concerned else {}
     own = own_certificate_files(installation.layout.live(state.name)) if concerned else {}
     for owner in concerned:
         found: dict[Configured, None] = {}
-        for name in owner.names if owner.key == GLOBAL else owner.names[:1]:
+        for name in owner.names if holder_of(owner.key) == GLOBAL else owner.names[:1]:
             if told and state.facts:
                 those = service.configured(name, state.facts, state.settings, told)
                 found |= dict.fromkeys(those)

@@ -39,6 +39,7 @@ from proxygen.services import (
     WebFacts,
     additions_of,
 )
+from proxygen.services.cipher_lists import CipherList
 from proxygen.services.service_kind import Service, its_own
 from proxygen.stores import Store
 from proxygen.stores.value import StoredValue
@@ -198,7 +199,10 @@ def service_state(
         unseen = failure("service-not-seen", Scope.SERVICE, name, words=words)
         return ServiceState(name, settings, error=ServiceError(unseen))
     return ServiceState(
-        name, settings, facts, present, pid, refusal=refusal, blamed=blamed_place(refusal, own)
+        *(name, settings, facts, present, pid),
+        refusal=refusal,
+        blamed=blamed_place(refusal, own),
+        lacking=lacking_ciphers(facts),
     )
 
 
@@ -214,6 +218,20 @@ def warning_of(service: Service, words: str) -> str:
         return words
     words = words.replace(f"`services.{kind}.", f"`services.{name}.").removeprefix(f"{kind}: ")
     return f"{name}: {words}"
+
+
+def lacking_ciphers(facts: Facts) -> dict[str, tuple[CipherList, ...]]:
+    """Return the lists of ciphers that leave clients with TLS 1.2 none, by the algorithm."""
+    if not facts.ciphers:
+        return {}
+    from proxygen.host.ciphers import ALGORITHMS, algorithms_left
+
+    left = {each: algorithms_left(each.ciphers) for each in facts.ciphers}
+    found = {
+        algorithm: tuple(each for each in facts.ciphers if algorithm not in left[each])
+        for algorithm in sorted(ALGORITHMS)
+    }
+    return {algorithm: lists for algorithm, lists in found.items() if lists}
 
 
 def current_addresses(

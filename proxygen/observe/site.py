@@ -12,6 +12,7 @@ from proxygen.model.upstreams import host_names
 from proxygen.names.states import NameStates, up_to_date
 from proxygen.observe.installed import parts_left_out
 from proxygen.observe.services import is_gone, service_states, state_without_refused, with_former
+from proxygen.plan.filing import with_filed
 from proxygen.plan.observed import Observed
 from proxygen.stores import challenge_answers
 
@@ -22,7 +23,7 @@ NAMES_KNOWN = 90.0
 def observe(site: Site, installation: Installation) -> Observed:
     """Return what is observed, as far as a plan needs it."""
     hosts = installation.addresses.of(host_names(site), NAMES_KNOWN)
-    bundles = installation.bundles.all()
+    bundles = with_filed(site.certificates, installation.bundles.all())
     services = dict(service_states(site, installation, hosts))
     stored = {certificate_file(each.owner, each.digest) for each in bundles.values()}
     for name, present in services.items():
@@ -53,7 +54,7 @@ def observe(site: Site, installation: Installation) -> Observed:
 def observe_store(site: Site, installation: Installation) -> Observed:
     """Return what the store holds, as far as a plan of orders needs it."""
     return Observed(
-        bundles=installation.bundles.all(),
+        bundles=with_filed(site.certificates, installation.bundles.all()),
         services={},
         sources={},
         failures=installation.bundles.failures(),

@@ -8,7 +8,14 @@ from datetime import datetime
 
 from proxygen.errors import Coded, IssueFailed
 from proxygen.failure import Failure, Scope, not_obtained
-from proxygen.model.certificate import ADOPT, GLOBAL, Bundle, Certificate, KeyAndChain
+from proxygen.model.certificate import (
+    ADOPT,
+    GLOBAL,
+    Bundle,
+    Certificate,
+    KeyAndChain,
+    holder_of,
+)
 from proxygen.model.hosts import readable_name
 from proxygen.model.inspection import require_usable
 from proxygen.model.site import Owner, Site
@@ -36,7 +43,7 @@ def owners_without_certificate(
 
     A self-signed certificate that the model asks for is made at once, so its owner lacks nothing.
     """
-    for owner in site.owners:
+    for owner in site.holders:
         bundle = bundles.get(owner.key)
         if owner.certificate is None or owner.certificate.issuer == "selfsigned":
             continue
@@ -101,6 +108,7 @@ def adoption(owner: Owner, site: Site, observed: Observed, now: datetime) -> Ado
         if (found := adoptable_certificate(candidate, owner, site, now))
         and is_better(found.bundle, present)
     ]
+    usable = of_algorithm(usable, owner)
     if not usable:
         return None
     best = max(usable, key=lambda each: worth_of(each, owner))
@@ -108,6 +116,19 @@ def adoption(owner: Owner, site: Site, observed: Observed, now: datetime) -> Ado
     words = certificate_words(best.bundle) + "".join(others_of(best, usable, owner))
     bundle = replace(best.bundle, adopted=" ".join(services))
     return Adopt(bundle, best.pair, best.candidate.paths, Reason("configured", words))
+
+
+def of_algorithm(found: list[AdoptableCertificate], owner: Owner) -> list[AdoptableCertificate]:
+    """Return those of the algorithm that is wanted, where an owner is to have one of each of two.
+
+    The first of the two may have the other one's until its own is obtained; not the second.
+    """
+    first = owner.key == holder_of(owner.key)
+    if owner.certificate is None or (first and owner.beside is None):
+        return found
+    algorithm = owner.certificate.key_type.algorithm
+    fitting = [each for each in found if each.bundle.algorithm == algorithm]
+    return fitting or (found if first else [])
 
 
 def is_better(bundle: Bundle, present: Bundle | None) -> bool:
@@ -158,7 +179,7 @@ def objection_to(
 
 def asked_for(key: str, names: Sequence[str], facts: Bundle) -> Sequence[str]:
     """Return the names of an owner of which a certificate must cover one to be adopted."""
-    return names if key == GLOBAL and not facts.stand_in else names[:1]
+    return names if holder_of(key) == GLOBAL and not facts.stand_in else names[:1]
 
 
 def may_serve(facts: Bundle, key: str, names: Sequence[str]) -> bool:
@@ -259,7 +280,8 @@ def not_usable(site: Site, observed: Observed, now: datetime) -> Iterator[str]:
 def not_adopted(site: Site, observed: Observed, now: datetime) -> Iterator[Coded]:
     """Yield why what the model names as `adopt` is not adopted by those who have nothing valid."""
     for owner in owners_without_certificate(site, observed.bundles, now):
-        for each in observed.candidates.get(owner.key, ()):
+        first = owner.key == holder_of(owner.key)
+        for each in observed.candidates.get(owner.key, ()) if first else ():
             if each.service == ADOPT and (words := why_not_adoptable(each, owner, now)):
                 where = f"{readable_name(owner.key)} ({owner.adopt and owner.adopt.origin})"
                 told = f"{where}: what `adopt` names is not adopted: {words}"

@@ -62,7 +62,7 @@ def order_purpose(wanted: Certificate) -> str:
     proving = (wanted.challenge, wanted.solver)
     facts = (
         wanted.issuer,
-        wanted.key_type.value,
+        wanted.key_type.value if wanted.key_type_said else "",
         sorted(wanted.names),
         wanted.authorities,
         proving,

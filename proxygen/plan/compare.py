@@ -12,8 +12,8 @@ from proxygen.model.site import Site
 from proxygen.names.states import NameStates
 from proxygen.plan.backoff import after_failures, order_purpose, postponed_until
 from proxygen.plan.observed import Installed, Observed, ServiceState, dotted_version
-from proxygen.plan.rendering import Rendering
-from proxygen.plan.renewal import Reason
+from proxygen.plan.rendering import Rendering, mark_of
+from proxygen.plan.renewal import Reason, with_kept_type
 from proxygen.plan.selection import Selection, names_due_for_check, select_names
 from proxygen.plan.steps import (
     Change,
@@ -75,7 +75,8 @@ def issues_of(
     """
     due: list[Issue] = []
     waiting: list[PostponedOrder] = []
-    for wanted in certificates:
+    for asked in certificates:
+        wanted = with_kept_type(asked, observed.bundles.get(asked.owner))
         if wanted.issuer == "hook" or wanted.owner in tried:
             continue
         if selection := selection_of(wanted, observed, now, hurry=wanted.owner in forced):
@@ -394,7 +395,7 @@ def to_verify(places: tuple[Endpoint, ...], installed: Installed) -> tuple[Endpo
     changed: list[Endpoint] = []
     same: list[Endpoint] = []
     for each in places:
-        served = each.bundle.fingerprint[:16] if each.bundle else None
+        served = mark_of(each.shown) if each.shown else None
         known = each.server_name not in installed.unasked
         (same if known and before.get(each.server_name) == served else changed).append(each)
     return (*changed, *same[:SAMPLE])

@@ -119,7 +119,7 @@ def former_certificate(key: str, site: Site, present: Installed) -> tuple[str, s
     digests = [match[1] for match in found if match]
     host = next((owner.host for owner in site.owners if owner.key == key), None)
     marks = {name: mark for _, _, name, _, _, mark in present.manifest.get("endpoints", ())}
-    mark = marks.get(host)
+    mark = (marks.get(host) or "").partition("+")[0]
     return (digests[0], mark) if digests and mark else None
 
 

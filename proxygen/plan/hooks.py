@@ -14,9 +14,10 @@ def pending_hooks(
 ) -> Iterator[tuple[Certificate, Bundle]]:
     """Yield each certificate that serves and that deploy hooks were not told of yet.
 
-    *deployed* are the fingerprints that deploy hooks were told of, by owner.
+    Of two certificates for the same names each is told of. *deployed* are the fingerprints that
+    deploy hooks were told of, by owner.
     """
-    for owner in site.owners:
+    for owner in site.holders:
         bundle = bundles.get(GLOBAL) if owner.key == GLOBAL else serving_bundle(owner, bundles)
         if owner.certificate is None or bundle is None or bundle.stand_in:
             continue

@@ -17,6 +17,7 @@ from proxygen.plan.backoff import RememberedFailure
 from proxygen.plan.left_out import LeftOut
 from proxygen.plan.rendering import served_fingerprints
 from proxygen.services import Additions, Facts, ServiceSettings
+from proxygen.services.cipher_lists import CipherList
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +115,8 @@ class ServiceState:
     its configuration because of our part, empty if it does not; the facts are then those without
     our part. *blamed* is the place (FILE:LINE) that it names, if that is in a file that ours
     includes. *left_out* are the parts that it refuses one by one; *facts* are without them, *whole*
-    with them.
+    with them. *lacking* are lists of ciphers by the algorithm (``ecdsa``, ``rsa``) for which they
+    leave clients with TLS 1.2 none.
     """
 
     name: str
@@ -127,6 +129,7 @@ class ServiceState:
     blamed: str = ""
     left_out: tuple[LeftOut, ...] = ()
     whole: Facts | None = None
+    lacking: Mapping[str, tuple[CipherList, ...]] = field(default_factory=dict)
 
     @property
     def in_the_way(self) -> str:

@@ -52,7 +52,7 @@ class Rendering:
 
     @cached_property
     def served(self) -> dict[str, str]:
-        """What clients get for each name: the beginning of the leaf's fingerprint."""
+        """What clients get for each name; see ``mark_of``."""
         return served_fingerprints(self.manifest)
 
     @cached_property
@@ -70,7 +70,7 @@ class Rendering:
             "endpoints": [
                 [
                     *(each.address, each.port, each.server_name, each.starttls),
-                    *(each.proxy_protocol, each.bundle.fingerprint if each.bundle else None),
+                    *(each.proxy_protocol, each.shown),
                 ]
                 for each in self.endpoints
             ],
@@ -81,10 +81,15 @@ VERSION = "version"
 """What is noted besides in the manifest, but makes no difference."""
 
 
+def mark_of(shown: str) -> str:
+    """Return the beginnings of the leaves' fingerprints that clients get (``Endpoint.shown``)."""
+    return "+".join(each[:16] for each in shown.split("+"))
+
+
 def served_fingerprints(manifest: Mapping[str, Any]) -> dict[str, str]:
-    """Return what clients get for each name: the beginning of the leaf's fingerprint."""
+    """Return what clients get for each name; see ``mark_of``."""
     return {
-        name: shown[:16]
+        name: mark_of(shown)
         for _, _, name, _, _, shown in manifest.get("endpoints", ())
         if shown and name and not name.endswith(NOBODYS)
     }

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from proxygen.model.certificate import ADOPTED, Authority, Bundle, Certificate, RenewalInfo
+from proxygen.model.certificate import (
+    ADOPTED,
+    Authority,
+    Bundle,
+    Certificate,
+    RenewalInfo,
+    similar_type,
+)
 from proxygen.model.hosts import readable_name
 from proxygen.plan.backoff import LONGEST
 
@@ -101,15 +108,25 @@ def names_differ(question: RenewalQuestion) -> Reason | None:
 def key_type_differs(question: RenewalQuestion) -> Reason | None:
     """The key must have the type that the model asks for, unless it is a supplied one.
 
-    If the model asks for no type, a key that is kept keeps its type, and an adopted certificate
-    serves until it is renewed.
+    If the model asks for no type, what is there keeps its type: not every client may take another.
     """
     wanted, bundle = question.wanted, question.bundle
-    if not wanted.key_type_said and (wanted.keep_key or bundle.adopted):
+    if not wanted.key_type_said:
         return None
     if wanted.issuer not in SUPPLIED and wanted.key_type != bundle.key_type:
         return Reason("key-type", f"the key type is now {wanted.key_type}, not {bundle.key_type}")
     return None
+
+
+def with_kept_type(wanted: Certificate, bundle: Bundle | None) -> Certificate:
+    """Return a certificate as it is to be ordered: of the type that is there, if none is asked for.
+
+    Clients, and the ciphers that a service was told to use, are made for the type that was there.
+    """
+    if wanted.key_type_said or bundle is None or (bundle.stand_in and not bundle.adopted):
+        return wanted
+    kept = similar_type(bundle.key_type)
+    return wanted if kept in (None, wanted.key_type) else replace(wanted, key_type=kept)
 
 
 def profile_differs(question: RenewalQuestion) -> Reason | None:

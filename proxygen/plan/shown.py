@@ -90,7 +90,7 @@ class ShownInputs:
         host = str(owner.host)
         if state.installed.generation:
             mark = state.installed.served.get(host)
-            if bundle := self.stored.get(mark or ""):
+            if bundle := self.stored.get((mark or "").partition("+")[0]):
                 return described_certificate(bundle, host, self.now)
             if mark:
                 return Coded("a certificate that is no longer stored", "unknown")

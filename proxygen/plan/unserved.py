@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from proxygen.model.certificate import GLOBAL
+from proxygen.model.certificate import GLOBAL, holder_of
 from proxygen.model.site import Owner, Site
-from proxygen.model.views import serving_bundle
+from proxygen.model.views import served_certificates, serving_bundle
 from proxygen.plan.observed import Observed, ServiceState
 from proxygen.plan.rendering import shown_to_others
 from proxygen.services.service_verification import place_words
@@ -22,9 +22,16 @@ def owners_not_served(site: Site, observed: Observed, service: str) -> list[str]
     return [
         owner.key
         for owner in site.owners
-        if (own := serving_bundle(owner, observed.bundles)) is not None
-        and shown.get(owner.host or "", own.fingerprint[:16]) != own.fingerprint[:16]
+        if serving_bundle(owner, observed.bundles) is not None
+        and (mark := mark_of_owner(owner, observed))
+        and shown.get(owner.host or "", mark) != mark
     ]
+
+
+def mark_of_owner(owner: Owner, observed: Observed) -> str:
+    """Return what clients of an owner's URL are to get, as ``Installed.served`` has it."""
+    served = served_certificates(owner, observed.bundles)
+    return "+".join(each.fingerprint[:16] for each in served)
 
 
 def is_serving(state: ServiceState) -> bool:
@@ -40,13 +47,13 @@ def services_showing(owner: Owner, observed: Observed) -> Iterator[str]:
     the owner's, or where the model leaves out every place that has it. The global certificate
     counts wherever it is served.
     """
-    bundle = serving_bundle(owner, observed.bundles) or observed.bundles.get(GLOBAL)
-    mark = bundle.fingerprint[:16] if bundle else ""
+    own = serving_bundle(owner, observed.bundles)
+    bundle = own or observed.bundles.get(GLOBAL)
+    mark, whole = bundle.fingerprint[:16] if bundle else "", holder_of(owner.key) == GLOBAL
     for name, state in sorted(observed.services.items()):
-        shown = state.installed.served
-        is_there = (
-            mark in shown.values() if owner.key == GLOBAL else shown.get(owner.host or "") == mark
-        )
+        served = state.installed.served
+        shown = served.values() if whole else (served.get(owner.host or "", ""),)
+        is_there = any(mark in each.split("+") for each in shown)
         proven = is_verified(owner, state) and not is_wrong(owner, state)
         if is_there and state.pid is not None and proven:
             yield name
@@ -57,7 +64,7 @@ def is_verified(owner: Owner, state: ServiceState) -> bool:
     verify = state.settings.verify
     if not verify.left_out:
         return True
-    names = state.installed.places if owner.key == GLOBAL else owner.names
+    names = state.installed.places if holder_of(owner.key) == GLOBAL else owner.names
     there = (place for name in names for place in state.installed.places.get(name, ()))
     return any(verify.covers(*place) for place in there)
 
@@ -77,5 +84,5 @@ def is_wrong(owner: Owner, state: ServiceState) -> bool:
     installed = state.installed
     if not installed.unserved or not installed.wrong_names:
         return installed.unserved
-    others = shown_to_others(installed.manifest) if owner.key == GLOBAL else frozenset()
+    others = shown_to_others(installed.manifest) if holder_of(owner.key) == GLOBAL else frozenset()
     return not installed.wrong_names.isdisjoint((*owner.names, *others))

@@ -13,7 +13,7 @@ from proxygen import assemble
 from proxygen.assemble import Installation
 from proxygen.errors import Coded, words_json
 from proxygen.host import processes
-from proxygen.model.certificate import GLOBAL, Bundle, Certificate, RenewalInfo
+from proxygen.model.certificate import GLOBAL, Bundle, Certificate, RenewalInfo, holder_of
 from proxygen.model.former import Removal, SetAside
 from proxygen.model.layout import Layout, file_stem
 from proxygen.model.site import Owner, Site
@@ -232,7 +232,7 @@ def owner_lines(
     names: dict[str, tuple[ModelName, ...]] = {}
     for named in names_with_failure(site, observed, now):
         names[named.owner.key] = (*names.get(named.owner.key, ()), named)
-    lines = (owner_line(owner, observed, now) for owner in site.owners)
+    lines = (owner_line(owner, observed, now) for owner in site.holders)
     return [
         replace(
             each,
@@ -247,7 +247,7 @@ def owner_lines(
 def owner_line(owner: Owner, observed: Observed, now: datetime) -> OwnerLine:
     """Return the line of one owner."""
     own = serving_bundle(owner, observed.bundles)
-    bundle = own or observed.bundles.get(GLOBAL)
+    bundle = own or observed.bundles.get(GLOBAL if owner.key == holder_of(owner.key) else "")
     services = tuple(services_showing(owner, observed))
     last_failure = of_owner(owner.certificate, observed, now) if owner.certificate else None
     return OwnerLine(owner, own is not None, bundle, services, last_failure)

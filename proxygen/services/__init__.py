@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from proxygen.model.certificate import Bundle
 from proxygen.model.instances import ServiceClaim
 from proxygen.model.types import HostPath
+from proxygen.services.cipher_lists import CipherList
 from proxygen.services.service_includes import Includes
 from proxygen.services.service_verification import Verification
 
@@ -100,7 +101,9 @@ class Endpoint:
     text: ``smtp``, ``lmtp``, ``imap``, ``pop3``, ``sieve``. *server_name* is the name that the
     client sends (SNI), empty for none; for a wildcard, the client sends a name that it covers.
     *bundle* is the certificate that the client must get; if None, the server must refuse the
-    handshake. *proxy_protocol*: the server expects a PROXY protocol header first.
+    handshake. *beside* is what a client gets instead that cannot do with *bundle*, None for
+    nothing. *proxy_protocol*: the server expects a PROXY protocol header first. *client* is who
+    connects, if that is one who cannot do with everything: of TLS 1.2 alone, for instance.
     """
 
     service: str
@@ -110,11 +113,25 @@ class Endpoint:
     bundle: Bundle | None
     starttls: str | None = None
     proxy_protocol: bool = False
+    beside: Bundle | None = None
+    client: str = ""
+
+    @property
+    def shown(self) -> str | None:
+        """The fingerprints of what clients get there, with a ``+`` between two; None: nothing."""
+        return "+".join(each.fingerprint for each in self.bundles) or None
+
+    @property
+    def bundles(self) -> tuple[Bundle, ...]:
+        """The certificates that clients get there."""
+        return tuple(each for each in (self.bundle, self.beside) if each)
 
     def __str__(self) -> str:
         address = f"[{self.address}]" if ":" in self.address else self.address
         how = f" STARTTLS {self.starttls}" if self.starttls else ""
-        return f"{self.service} {address}:{self.port}{how} as {self.server_name or '(no name)'}"
+        who = f" ({self.client})" if self.client else ""
+        name = self.server_name or "(no name)"
+        return f"{self.service} {address}:{self.port}{how} as {name}{who}"
 
 
 EVERYWHERE = ""
@@ -147,6 +164,7 @@ class Facts:
     *user* is the system user whose processes read certificates at each handshake, None if only root
     does. *overrides* are the administrator's templates from which its files are rendered, None for
     those that exist. *further* are other services of the kind here by name, each with its folder.
+    *ciphers* are its lists of ciphers, as far as they are not ours.
     """
 
     program: str
@@ -158,6 +176,7 @@ class Facts:
     overrides: Mapping[str, str] | None = None
     warnings: tuple[str, ...] = ()
     further: Mapping[str, str] = field(default_factory=dict)
+    ciphers: tuple[CipherList, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

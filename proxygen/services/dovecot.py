@@ -32,6 +32,7 @@ from proxygen.services.service_kind import ServiceKind
 PROGRAMS = ("/usr/sbin/dovecot", "dovecot")
 
 LINK, CHAIN, FILE = "global.pem", "global-chain.pem", "tls.conf"
+BESIDE, CHAIN_BESIDE = "global-beside.pem", "global-beside-chain.pem"
 
 OLDEST, RENAMED = (2, 3), (2, 4)
 CURVES = "X25519:prime256v1:secp384r1"
@@ -353,12 +354,17 @@ def wanted(
 ) -> Wanted:
     """Return the file with the TLS settings; the rest of dovecot is the administrator's."""
     syntax = "2.4" if facts.version >= RENAMED else "2.3"
-    context = {"switch_on": facts.ssl == "no", "curves": known_groups(facts.openssl)}
+    context = {
+        "switch_on": facts.ssl == "no",
+        "curves": known_groups(facts.openssl),
+        "beside": view.beside is not None,
+    }
+    beside = view.beside
     return Wanted(
         files=(Rendered(f"dovecot/tls-{syntax}.conf.j2", FILE, context),),
-        links={LINK: view.bundle},
-        chains={CHAIN: view.bundle},
-        certificates=(view.bundle,),
+        links={LINK: view.bundle} | ({BESIDE: beside} if beside else {}),
+        chains={CHAIN: view.bundle} | ({CHAIN_BESIDE: beside} if beside else {}),
+        certificates=(view.bundle, beside) if beside else (view.bundle,),
     )
 
 

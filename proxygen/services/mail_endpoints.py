@@ -32,4 +32,5 @@ def endpoints(
             yield Endpoint(
                 *(service, at.address, at.port, name, view.bundle, at.starttls),
                 proxy_protocol=at.proxy_protocol,
+                beside=view.beside,
             )

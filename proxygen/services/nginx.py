@@ -7,11 +7,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
 
-from proxygen.model.certificate import GLOBAL, Bundle
 from proxygen.model.hosts import example_of, is_address, is_wildcard
 from proxygen.model.layout import Layout, ServiceLayout
 from proxygen.model.site import Role
-from proxygen.model.views import WebView
+from proxygen.model.views import WebSite, WebView
 from proxygen.services import (
     EVERYWHERE,
     Answer,
@@ -29,6 +28,7 @@ from proxygen.services import (
 from proxygen.services.nginx_blocks import (
     additions_folder,
     additions_of,
+    bundles_of,
     distinct_bundles,
     resolved_addresses,
     served_view,
@@ -69,9 +69,8 @@ from proxygen.services.nginx_mail import (
 from proxygen.services.nginx_names import (
     ANY_NAME,
     BELOW,
-    certificate_lines,
+    certificate_maps,
     owner_lines,
-    wildcard_certificates,
     wildcard_owners,
 )
 from proxygen.services.nginx_others import Others, Pair
@@ -292,7 +291,7 @@ def wanted(
     view = served_view(view, facts)
     mail = tuple(mail_files(view, facts, layout))
     if not settings.urls:
-        return Wanted(files=mail, certificates=(view.sites[0].bundle,))
+        return Wanted(files=mail, certificates=bundles_of(view.sites[0]))
     values = template_context(view, settings, facts, layout)
     return Wanted(
         files=(Rendered("nginx/proxygen.conf.j2", "proxygen.conf", values), *mail),
@@ -306,9 +305,9 @@ def wanted(
 def mail_files(view: WebView, facts: NginxFacts, layout: ServiceLayout) -> Iterator[Rendered]:
     """Yield the file to include in ``mail {}``, if any server there speaks TLS."""
     if facts.mail.servers:
-        bundle = view.sites[0].bundle
-        certificate = layout.own.certificate(bundle.owner, bundle.digest)
-        context = {"certificate": certificate, "theirs": tuple(sorted(facts.mail.settings))}
+        shown = bundles_of(view.sites[0])
+        files = tuple(layout.own.certificate(each.owner, each.digest) for each in shown)
+        context = {"certificates": files, "theirs": tuple(sorted(facts.mail.settings))}
         yield Rendered(f"nginx/{FILE}.j2", FILE, context)
 
 
@@ -336,9 +335,7 @@ def template_context(
         "additions": additions_folder(EVERYWHERE, facts, live),
         "on_demand": late,
         "certificate_cache": late and facts.version >= CERTIFICATE_CACHE,
-        "default_certificate": live.certificate(GLOBAL, view.sites[0].bundle.digest),
-        "certificates": certificate_lines(view, live) if late else None,
-        "wildcard_certificates": wildcard_certificates(view, live) if late else None,
+        "maps": certificate_maps(view, live) if late else (),
         "owners": owner_lines(view),
         "wildcard_owners": wildcard_owners(view),
         "below": BELOW,
@@ -389,7 +386,7 @@ def endpoints(
     """
     view = served_view(view, facts)
     main = view.sites[0]
-    yield from mail_endpoints(service, main.names[0], main.bundle, facts.mail)
+    yield from mail_endpoints(service, main, facts.mail)
     if settings.urls:
         yield from web_endpoints(service, view, settings, facts)
 
@@ -403,37 +400,38 @@ def web_endpoints(
     main, unknown = view.sites[0], unknown_names(view, settings, facts)
     unnamed = unknown in (UnknownNames.REFUSE_NAMES, UnknownNames.MISDIRECT)
     for socket in dict.fromkeys((first, *https)):
-        yield endpoint_maker(service, socket, settings, facts)(main.names[0], main.bundle)
+        yield endpoint_maker(service, socket, settings, facts)(main.names[0], main)
         if unnamed:
-            yield endpoint_maker(service, socket, settings, facts)("", main.bundle)
+            yield endpoint_maker(service, socket, settings, facts)("", main)
     meet = endpoint_maker(service, first, settings, facts)
     if port_of(first) not in facts.default_ports:
         refused = unknown in (UnknownNames.REFUSE, UnknownNames.REFUSE_NAMES)
-        yield meet(UNKNOWN, None if refused else main.bundle)
-    yield from (meet(name, bundle) for name, bundle in asked_for(view))
+        yield meet(UNKNOWN, None if refused else main)
+    yield from (meet(name, site) for name, site in asked_for(view))
 
 
-def asked_for(view: WebView) -> Iterator[tuple[str, Bundle]]:
-    """Yield every name that clients tell, but for the global one, with what they are shown.
+def asked_for(view: WebView) -> Iterator[tuple[str, WebSite]]:
+    """Yield every name that clients tell, but for the global one, with whose it is.
 
     A wildcard is asked for by one of its names, unless just that one is somebody's.
     """
-    names = [(name, site.bundle) for site in view.sites for name in site.names]
+    names = [(name, site) for site in view.sites for name in site.names]
     every = frozenset(name for name, _ in names)
-    for name, bundle in names[1:]:
+    for name, site in names[1:]:
         if not is_address(name) and not (is_wildcard(name) and example_of(name) in every):
-            yield name, bundle
+            yield name, site
 
 
 def endpoint_maker(
     service: str, socket: str, settings: NginxSettings, facts: NginxFacts
-) -> Callable[[str, Bundle | None], Endpoint]:
-    """Return what gives the place at which a client meets a name's bundle."""
+) -> Callable[[str, WebSite | None], Endpoint]:
+    """Return what gives the place at which a client meets a site's certificates; None: none."""
     address, port = client_address(socket), port_of(socket)
     proxied = settings.proxy_protocol is not None or as_nginx_names(socket) in facts.proxied
 
-    def meet(name: str, bundle: Bundle | None) -> Endpoint:
-        return Endpoint(service, address, port, name, bundle, None, proxied)
+    def meet(name: str, site: WebSite | None) -> Endpoint:
+        shown, beside = (site.bundle, site.beside) if site else (None, None)
+        return Endpoint(service, address, port, name, shown, None, proxied, beside)
 
     return meet
 

@@ -54,7 +54,7 @@ class Passing:
 
 @dataclass(frozen=True, slots=True)
 class NginxBlock:
-    """The server blocks for some names; *certificate* is None if it is chosen at the handshake.
+    """The server blocks for some names; without *certificates*, they are chosen at the handshake.
 
     *additions*: the folder with the administrator's directives. *closed*: all requests get 503.
     *takes_root*: the administrator has a location for every request. *plain* tells which requests
@@ -62,7 +62,7 @@ class NginxBlock:
     """
 
     server_names: Lines
-    certificate: Path | None
+    certificates: tuple[Path, ...]
     additions: Path | None
     closed: bool
     passings: tuple[Passing, ...]
@@ -81,7 +81,7 @@ def distinct_bundles(view: WebView) -> tuple[Bundle, ...]:
 
     The same one at two owners is two files, as each block names that of its own first site.
     """
-    bundles = (site.bundle for site in view.sites)
+    bundles = (each for site in view.sites for each in bundles_of(site))
     return tuple({(each.owner, each.digest): each for each in bundles}.values())
 
 
@@ -165,7 +165,7 @@ def server_blocks(view: WebView, live: Live, facts: WebFacts, on_demand: bool) -
     """
     shared: dict[tuple[object, ...], list[WebSite]] = {}
     for late, site in in_order(view):
-        digest = None if on_demand else site.bundle.digest
+        digest = None if on_demand else tuple(each.digest for each in bundles_of(site))
         own = site.owner if site.owner in facts.additions else None
         name = site.backend.name if site.backend else None
         closed = site.owner in facts.closed
@@ -192,14 +192,14 @@ def in_order(view: WebView) -> Iterator[tuple[bool, WebSite]]:
 def server_block(sites: list[WebSite], live: Live, facts: WebFacts, on_demand: bool) -> NginxBlock:
     """Return the block of sites that differ in nothing but their names."""
     first = sites[0]
-    file = live.certificate(first.bundle.owner, first.bundle.digest)
+    files = (live.certificate(each.owner, each.digest) for each in bundles_of(first))
     added = [
         facts.additions[scope] for scope in (EVERYWHERE, first.owner) if scope in facts.additions
     ]
     taken = taken_paths(added)
     return NginxBlock(
         server_names=Lines(tuple(server_names(name for site in sites for name in site.names))),
-        certificate=None if on_demand else file,
+        certificates=() if on_demand else tuple(files),
         additions=additions_folder(first.owner, facts, live),
         closed=first.owner in facts.closed,
         passings=tuple(
@@ -212,6 +212,11 @@ def server_block(sites: list[WebSite], live: Live, facts: WebFacts, on_demand: b
     )
 
 
+def bundles_of(site: WebSite) -> tuple[Bundle, ...]:
+    """Return the certificates of a site: the first, and the one beside it if there is one."""
+    return (site.bundle, site.beside) if site.beside else (site.bundle,)
+
+
 def additions_folder(scope: str, facts: WebFacts, live: Live) -> Path | None:
     """Return the folder of the additions of a scope, None if there are none."""
     found = facts.additions.get(scope)
@@ -222,12 +227,13 @@ def served_view(view: WebView, facts: WebFacts) -> WebView:
     """Return what is served of a view: without what nginx was found to refuse."""
     if not (facts.closed or facts.shown or facts.dropped):
         return view
-    main = view.sites[0].bundle
+    main = view.sites[0]
     return WebView(
         tuple(
             replace(
                 site,
-                bundle=shown_bundle(site, facts, main),
+                bundle=shown_bundle(site, facts, main.bundle),
+                beside=shown_beside(site, facts, main),
                 backend=None if site.owner in facts.closed else site.backend,
             )
             for site in view.sites
@@ -244,6 +250,13 @@ def shown_bundle(site: WebSite, facts: WebFacts, main: Bundle) -> Bundle:
         return main
     digest, fingerprint = former
     return replace(site.bundle, owner=site.owner, digest=digest, fingerprint=fingerprint)
+
+
+def shown_beside(site: WebSite, facts: WebFacts, main: WebSite) -> Bundle | None:
+    """Return the certificate beside that of a site; an earlier one is shown alone."""
+    if site.owner not in facts.shown:
+        return site.beside
+    return main.beside if facts.shown[site.owner] is None else None
 
 
 def additions_of(view: WebView, facts: WebFacts) -> dict[str, Additions | None]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from proxygen.model.certificate import Bundle
+from proxygen.model.views import WebSite
 from proxygen.services import Endpoint, Listener
 from proxygen.services.mail_endpoints import OTHER_NAME
 from proxygen.services.nginx_lexer import Directive
@@ -139,13 +139,12 @@ def mail_warnings(mail: NginxMail, ours: Path) -> Iterator[str]:
             yield f"nginx: {server.where} has no certificate; write {line} in `mail {{}}`"
 
 
-def mail_endpoints(service: str, host: str, bundle: Bundle, mail: NginxMail) -> Iterator[Endpoint]:
+def mail_endpoints(service: str, main: WebSite, mail: NginxMail) -> Iterator[Endpoint]:
     """Yield every listener of ours, asked for the global host and for a name that nobody has."""
     for at in (each for server in mail.servers if server.is_ours for each in server.listeners):
-        for name in (host, OTHER_NAME):
-            yield Endpoint(
-                *(service, at.address, at.port, name, bundle, at.starttls), at.proxy_protocol
-            )
+        for name in (main.names[0], OTHER_NAME):
+            place = service, at.address, at.port, name, main.bundle, at.starttls
+            yield Endpoint(*place, at.proxy_protocol, main.beside)
 
 
 def mail_pairs(root: Directive) -> Iterator[Pair]:

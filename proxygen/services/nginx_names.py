@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 
+from proxygen.model.certificate import Bundle
 from proxygen.model.hosts import ASKED_LABEL, is_wildcard
 from proxygen.model.layout import Live, certificate_file
-from proxygen.model.views import WebView
+from proxygen.model.views import WebSite, WebView
 from proxygen.services import Lines
 
 LONGEST_HASHED = 46
@@ -111,38 +113,70 @@ def wildcard_owners(view: WebView) -> Lines:
     )
 
 
-def certificate_lines(view: WebView, live: Live) -> Lines:
-    """Return each exact name whose certificate is not the global one, with its file.
+@dataclass(frozen=True, slots=True)
+class CertificateMap:
+    """Which certificate nginx loads for a name: *variable* holds the file, *default* is global.
+
+    *names* have another file than the default, as have the wildcards below *parents*.
+    """
+
+    variable: str
+    default: str
+    names: Lines
+    parents: Lines
+
+
+def certificate_maps(view: WebView, live: Live) -> tuple[CertificateMap, ...]:
+    """Return the maps of certificates: one, or two where some site has one beside its first.
+
+    A site that has none beside is given its first one twice, which changes nothing.
+    """
+    first = certificate_map("certificate", view, live, lambda site: site.bundle)
+    if not any(site.beside for site in view.sites):
+        return (first,)
+    second = certificate_map(
+        "certificate_beside", view, live, lambda site: site.beside or site.bundle
+    )
+    return first, second
+
+
+def certificate_map(
+    variable: str, view: WebView, live: Live, chosen: Callable[[WebSite], Bundle]
+) -> CertificateMap:
+    """Return the map of one of the certificates that each site has.
 
     A name that a wildcard stands for as well is there in any case.
     """
     wild = wildcard_parents(view)
-    files = tuple(by_file(view, live))
-    return Lines(
-        tuple(
-            map_line(name, file)
-            for name, file, own in files
-            if not is_wildcard(name) and (own or parent_name(name) in wild)
-        )
+    files = tuple(by_file(view, live, chosen))
+    main = chosen(view.sites[0])
+    return CertificateMap(
+        variable,
+        str(live.certificate(main.owner, main.digest)),
+        Lines(
+            tuple(
+                map_line(name, file)
+                for name, file, own in files
+                if not is_wildcard(name) and (own or parent_name(name) in wild)
+            )
+        ),
+        Lines(
+            tuple(
+                map_line(parent_name(name), file)
+                for name, file, own in files
+                if own and is_wildcard(name)
+            )
+        ),
     )
 
 
-def wildcard_certificates(view: WebView, live: Live) -> Lines:
-    """Return what each wildcard is below whose certificate is not the global one, with its file."""
-    return Lines(
-        tuple(
-            map_line(parent_name(name), file)
-            for name, file, own in by_file(view, live)
-            if own and is_wildcard(name)
-        )
-    )
-
-
-def by_file(view: WebView, live: Live) -> Iterator[tuple[str, str, bool]]:
+def by_file(
+    view: WebView, live: Live, chosen: Callable[[WebSite], Bundle]
+) -> Iterator[tuple[str, str, bool]]:
     """Yield each name with its certificate's file, and whether that is not the global one."""
-    main, folder = view.sites[0].bundle.digest, str(live.certificates)
+    main, folder = chosen(view.sites[0]).digest, str(live.certificates)
     for site in view.sites:
-        each = site.bundle
+        each = chosen(site)
         file = f"{folder}/{certificate_file(each.owner, each.digest)}"
         for name in site.names:
             yield name, file, each.digest != main

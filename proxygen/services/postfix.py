@@ -25,6 +25,7 @@ from proxygen.services import (
     Wanted,
     main_cf,
 )
+from proxygen.services.cipher_lists import OF_POSTFIX, CipherList, of_postfix
 from proxygen.services.mail_endpoints import endpoints
 from proxygen.services.main_cf import LEVEL, OURS
 from proxygen.services.service_answers import too_old, understand_answer, version_in
@@ -32,7 +33,7 @@ from proxygen.services.service_kind import ServiceKind
 
 PROGRAMS = ("/usr/sbin/postfix", "postfix")
 
-LINK = "global.pem"
+LINK, BESIDE = "global.pem", "global-beside.pem"
 
 CHAIN_FILES_SINCE = (3, 4)
 COMPARISONS_SINCE = (3, 6)
@@ -79,7 +80,7 @@ def questions(program: str, settings: ServiceSettings, layout: Layout) -> Mappin
     return {
         "version": Command((*postconf, "-d", "-h", "mail_version")),
         "parameters": Command((*postconf, "-n")),
-        "expanded": Command((*postconf, "-x", *HOW_REACHED, DISCARDED, INSTANCES)),
+        "expanded": Command((*postconf, "-x", *HOW_REACHED, DISCARDED, INSTANCES, *OF_POSTFIX)),
         "services": Command((*postconf, "-M")),
         "overrides": Command((*postconf, "-x", "-P")),
     }
@@ -119,6 +120,7 @@ def facts(
         pid_file=Path(expanded.get("queue_directory", ""), "pid/master.pid"),
         listeners=listeners,
         parameters=present,
+        ciphers=tuple(cipher_lists(answers["services"].out, present, expanded, overrides)),
         warnings=(*unknown, *foreign_services(overrides)),
         further=further_instances(expanded.get(INSTANCES, "")),
     )
@@ -183,6 +185,19 @@ def internet_services(services: str) -> Iterator[tuple[str, str]]:
         fields = line.split(None, 8)
         if len(fields) > 7 and fields[1] == "inet" and fields[7] in ("smtpd", "postscreen"):
             yield fields[0], fields[7]
+
+
+def cipher_lists(
+    services: str, present: Mapping[str, str], expanded: Mapping[str, str], overrides: Overrides
+) -> Iterator[CipherList]:
+    """Yield which ciphers clients are offered with TLS 1.2, those of a service's own apart."""
+    yield from of_postfix("main.cf", expanded, mandatory=present.get(LEVEL) == "encrypt")
+    for name, _ in internet_services(services):
+        own = overrides.get((name, "inet"), {})
+        if own.keys() & set(OF_POSTFIX):
+            wrapped = own.get("smtpd_tls_wrappermode") == "yes" or own.get(LEVEL) == "encrypt"
+            place = f"master.cf: `{name}`"
+            yield from of_postfix(place, {**expanded, **own}, mandatory=wrapped)
 
 
 def offers_tls(program: str, options: Mapping[str, str], own: Mapping[str, str]) -> bool:
@@ -353,15 +368,16 @@ def wanted(
     facts: PostfixFacts,
     layout: ServiceLayout,
 ) -> Wanted:
-    """Return the link to the certificate, and the parameters, which never change."""
+    """Return the links to the certificates, and the parameters, which hardly ever change."""
+    links = {LINK: view.bundle} | ({BESIDE: view.beside} if view.beside else {})
     context = {
-        "chain": layout.own.current / LINK,
+        "chains": tuple(layout.own.current / name for name in links),
         "level": security_level(facts.parameters),
         "comparisons": facts.version >= COMPARISONS_SINCE,
     }
     return Wanted(
-        links={LINK: view.bundle},
-        certificates=(view.bundle,),
+        links=links,
+        certificates=tuple(links.values()),
         parameters=Rendered("postfix/main.cf.j2", "main.cf", context),
     )
 

@@ -19,6 +19,7 @@ from proxygen.failure import NotObtained
 from proxygen.model.certificate import Bundle, Certificate, KeyAndChain
 from proxygen.model.layout import file_stem
 from proxygen.plan.backoff import RememberedFailure, order_purpose, pause_after
+from proxygen.plan.filing import filed_anew
 from proxygen.stores import Store
 from proxygen.stores.change import change_value, forget_values, read_value
 from proxygen.stores.codec import Codec
@@ -135,6 +136,13 @@ class Bundles:
                 return False
             if self.store.put_if(values, values_of_bundle(pair, bundle, found)):
                 return True
+
+    def refile(self, wanted: Iterable[Certificate]) -> None:
+        """Keep what an owner has where it is wanted now; see ``filed_anew``."""
+        present = self.all()
+        for bundle, former in filed_anew(wanted, present):
+            if pair := self.material(former):
+                self.save(pair, bundle)
 
     def note(self, bundle: Bundle, **known: Any) -> Bundle:
         """Keep what became *known* of a stored bundle, whose key and chain stay as they are.

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from proxygen.errors import IssueFailed, NotServed, ProxygenError, ServiceError
 from proxygen.failure import Failure
-from proxygen.model.certificate import GLOBAL, Bundle, Certificate
+from proxygen.model.certificate import GLOBAL, Bundle, Certificate, holder_of
 from proxygen.model.site import Owner, Site
 from proxygen.names.states import NameState, State, not_ready
 from proxygen.plan.backoff import RememberedFailure
@@ -264,7 +264,7 @@ def repeat_after(
     has expired, and after some weeks no more.
     """
     since = min((each.bad_since or now for each in held), default=now)
-    if wanted.owner == GLOBAL or not held or now < ended or now - since < MOVED:
+    if holder_of(wanted.owner) == GLOBAL or not held or now < ended or now - since < MOVED:
         return DAILY
     return WEEKLY if now - ended < GIVEN_UP else ONCE
 
@@ -282,7 +282,7 @@ def left_out(site: Site, observed: Observed, now: datetime) -> Iterator[Alert]:
         late = tuple(each.name_state for each in found if each.name_state and is_late(each, now))
         if late:
             since = [each.since() or now for each in late]
-            fresh = owner.key == GLOBAL or now - max(since) < GIVEN_UP
+            fresh = holder_of(owner.key) == GLOBAL or now - max(since) < GIVEN_UP
             every = WEEKLY if fresh else ONCE
             yield Alert(
                 "names", owner.key, every=every, owner=owner, since=min(since), name_states=late
@@ -325,7 +325,7 @@ def stored_certificates(
     site: Site, observed: Observed
 ) -> Iterator[tuple[Owner, Certificate, Bundle]]:
     """Yield each owner with a certificate; stand-ins and damaged facts do not count."""
-    for owner in site.owners:
+    for owner in site.holders:
         bundle = observed.bundles.get(owner.key)
         if owner.certificate and bundle and not bundle.stand_in and is_sound(bundle):
             yield owner, owner.certificate, bundle
@@ -359,7 +359,7 @@ def missing_certificates(
             "missing",
             owner.key,
             mark="missing",
-            every=DAILY if owner.key == GLOBAL else ONCE if given_up else WEEKLY,
+            every=DAILY if holder_of(owner.key) == GLOBAL else ONCE if given_up else WEEKLY,
             owner=owner,
             last_failure=None if held else last_failure,
             everybody=everybody and not held,
@@ -374,7 +374,7 @@ def absent_certificates(
     site: Site, observed: Observed
 ) -> Iterator[tuple[Owner, Certificate, Bundle | None]]:
     """Yield each owner whose certificate was not obtained yet, with its stand-in."""
-    for owner in site.owners:
+    for owner in site.holders:
         bundle = observed.bundles.get(owner.key)
         if owner.certificate and (bundle is None or (bundle.stand_in and is_sound(bundle))):
             yield owner, owner.certificate, bundle

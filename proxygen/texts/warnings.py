@@ -7,7 +7,7 @@ from datetime import datetime
 
 from proxygen.errors import Coded, coded_words
 from proxygen.languages.counts import counted_words, some_names
-from proxygen.model.certificate import ADOPTED, GLOBAL, Bundle
+from proxygen.model.certificate import ADOPTED, ECDSA, GLOBAL, OWN_KEYS, RSA, Bundle
 from proxygen.model.hosts import readable_name
 from proxygen.model.site import Owner, Site
 from proxygen.model.upstreams import host_names
@@ -15,6 +15,7 @@ from proxygen.model.views import serving_bundle
 from proxygen.names.findings import sentence_about
 from proxygen.plan.culprits import left_out_sentence
 from proxygen.plan.observed import Observed, ServiceState
+from proxygen.plan.renewal import with_kept_type
 from proxygen.services import WebFacts
 from proxygen.services.service_verification import matching_nothing, place_words
 from proxygen.texts.alerts import ONCE, RoundResult, ending_certificates
@@ -36,6 +37,9 @@ def site_warnings(site: Site, observed: Observed, now: datetime) -> tuple[Coded,
         *coded_words("hook-awaited", missing_from_other_client(site, observed)),
         *coded_words("not-covered", not_covered(site, observed, now)),
         *coded_words("two-server-blocks", two_server_blocks(site, observed)),
+        *coded_words("key-type", other_key_types(site, observed)),
+        *coded_words("key-type", types_side_by_side(site, observed, now)),
+        *coded_words("no-cipher", without_ciphers(site, observed), GLOBAL),
         *coded_words("no-address", without_addresses(site, observed)),
         *coded_words("unbounded", site.warnings),
         *from_services(site, observed),
@@ -153,6 +157,89 @@ def two_server_blocks(site: Site, observed: Observed) -> Iterator[str]:
                 f"{state.name}: a server block of your own also has the name "
                 f"{readable_name(name)}, and "
                 "only the first of the two is used; remove the name from one of them"
+            )
+
+
+BOTH = "`key_type: [ecdsa-p256, rsa-2048]`"
+LOCKED_OUT = {
+    RSA: "clients that know no ECDSA, such as old mail servers, scanners and printers,",
+    ECDSA: "clients that were set to ECDSA alone",
+}
+
+
+def other_key_types(site: Site, observed: Observed) -> Iterator[str]:
+    """The model asks for another algorithm than the one that clients are used to."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for owner in site.owners:
+        if change := change_of_algorithm(owner, observed):
+            found.setdefault(change, []).append(owner.key)
+    for (before, after), owners in found.items():
+        whose = some_names(owners, readable_name)
+        kept = "rsa-2048" if before == RSA else "ecdsa-p256"
+        yield (
+            f"`key_type` replaces the {before.upper()} certificate of {whose} by one with"
+            f" {after.upper()}: {LOCKED_OUT[before]} can then no longer connect; write {BOTH} to"
+            f" serve both, or `key_type: {kept}` to stay"
+        )
+
+
+def change_of_algorithm(owner: Owner, observed: Observed) -> tuple[str, str] | None:
+    """Return the algorithms of an owner's certificate, now and then, where they are to differ."""
+    wanted = owner.certificate
+    bundle = observed.bundles.get(owner.key)
+    if wanted is None or wanted.issuer not in OWN_KEYS or not wanted.key_type_said:
+        return None
+    if bundle is None or owner.beside or (bundle.stand_in and not bundle.adopted):
+        return None
+    before, after = bundle.algorithm, wanted.key_type.algorithm
+    return (before, after) if before != after and before in LOCKED_OUT else None
+
+
+def types_side_by_side(site: Site, observed: Observed, now: datetime) -> Iterator[str]:
+    """A service shows certificates of two algorithms for an owner who is to have one."""
+    for owner in site.owners if observed.candidates else ():
+        wanted = owner.certificate
+        if wanted is None or wanted.issuer not in OWN_KEYS or owner.beside:
+            continue
+        found: dict[str, set[str]] = {}
+        for service, facts in shown_for(owner, observed, now):
+            found.setdefault(service, set()).add(facts.algorithm)
+        if services := sorted(name for name, kinds in found.items() if len(kinds) > 1):
+            words = (
+                f"{readable_name(owner.key)}: {', '.join(services)} shows an RSA and an ECDSA"
+                f" certificate side by side, and only one of them stays; write {BOTH} to serve both"
+            )
+            yield Coded(words, "key-type", owner.key)
+
+
+def shown_for(owner: Owner, observed: Observed, now: datetime) -> Iterator[tuple[str, Bundle]]:
+    """Yield the valid certificates that services have for an owner, each with the service."""
+    for each in observed.candidates.get(owner.key, ()):
+        facts = each.facts
+        if facts is None or facts.stand_in or facts.not_after <= now:
+            continue
+        if owner.host and facts.covers(owner.host) and facts.algorithm in LOCKED_OUT:
+            yield each.service, facts
+
+
+def without_ciphers(site: Site, observed: Observed) -> Iterator[str]:
+    """The cipher lists of a mail service leave no cipher for the global certificate's key."""
+    wanted, bundle = site.global_certificate, observed.bundles.get(GLOBAL)
+    if wanted.issuer in OWN_KEYS:
+        first = with_kept_type(wanted, bundle).key_type.algorithm
+    elif bundle:
+        first = bundle.algorithm
+    else:
+        return
+    kinds = [first, *([site.main.beside.key_type.algorithm] if site.main.beside else [])]
+    for state in observed.services.values():
+        useless = [set(state.lacking.get(kind, ())) for kind in kinds]
+        for each in sorted(set.intersection(*useless), key=lambda each: each.place):
+            yield (
+                f"{state.name} ({each.place}): `{each.setting}` leaves clients with TLS 1.2 no"
+                f" cipher for an {' or '.join(map(str.upper, kinds))} key, which the global"
+                " certificate has or is to have, so they cannot connect; remove what excludes it,"
+                f" or write {BOTH} below `global`"
             )
 
 

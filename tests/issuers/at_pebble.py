@@ -22,7 +22,7 @@ from cryptography import x509
 from proxygen.errors import Origin
 from proxygen.issuers.acme import AcmeIssuer, Ordered, count_nothing
 from proxygen.issuers.acme_transport import Pace
-from proxygen.model.certificate import Certificate, KeyAndChain, KeyType, Secret
+from proxygen.model.certificate import Certificate, KeyAndChain, Secret
 from proxygen.model.site import Acme, AuthorityLimits, ExternalAccount
 from proxygen.solvers import Solver, Solvers
 from proxygen.solvers.http01 import Webroot
@@ -93,7 +93,6 @@ def settings(authority: Served, **more: Any) -> Acme:
     given = Acme(
         directory=authority.directory,
         contact="admin@proxygen.test",
-        key_type=KeyType.ECDSA_P256,
         profile=None,
         external_account=None,
         trusted_roots=(authority.trusted_root,),

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from proxygen.errors import Origin
 from proxygen.issuers.acme import AcmeIssuer
-from proxygen.model.certificate import Certificate, KeyType
+from proxygen.model.certificate import Certificate
 from proxygen.model.site import Acme, AuthorityLimits
 from proxygen.solvers.http01 import Webroot
 from proxygen.stores.filesystem import FileStore
@@ -29,7 +29,6 @@ def issuer_at(directory: str, root: str, place: Path) -> AcmeIssuer:
     settings = Acme(
         directory=directory,
         contact="admin@proxygen.test",
-        key_type=KeyType.ECDSA_P256,
         profile=None,
         external_account=None,
         trusted_roots=(Path(root),),

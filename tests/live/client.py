@@ -36,16 +36,22 @@ class Reply:
 
 
 def leaf(
-    port: int, name: str = "", *, starttls: str | None = None, trust: bytes | None = None
+    port: int,
+    name: str = "",
+    *,
+    starttls: str | None = None,
+    trust: bytes | None = None,
+    by: ssl.SSLContext | None = None,
 ) -> x509.Certificate:
     """Return the certificate that *port* shows to a client that asks for *name* (SNI).
 
-    With *trust*, a root as PEM, chain and name must hold as well. Raise ssl.SSLError when the
-    handshake fails, ConnectionError when the protocol is not as expected.
+    With *trust*, a root as PEM, chain and name must hold as well. *by* is a client of its own.
+    Raise ssl.SSLError when the handshake fails, ConnectionError when the protocol is not as
+    expected.
     """
     with (
         socket.create_connection(("127.0.0.1", port), timeout=10) as plain,
-        secured(plain, name, starttls, trust) as tls,
+        secured(plain, name, starttls, by or context(trust)) as tls,
     ):
         return x509.load_der_x509_certificate(tls.getpeercert(binary_form=True) or b"")
 
@@ -77,7 +83,7 @@ def get(
     try:
         if tls:
             name = host if sni is None else sni
-            connection.sock = secured(connection.sock, name, None, trust)
+            connection.sock = secured(connection.sock, name, None, context(trust))
         connection.request(method, path, body, {"Host": host, **(headers or {})})
         reply = connection.getresponse()
         fields = {key.lower(): value for key, value in reply.getheaders()}
@@ -87,13 +93,13 @@ def get(
 
 
 def secured(
-    plain: socket.socket, name: str, starttls: str | None, trust: bytes | None
+    plain: socket.socket, name: str, starttls: str | None, by: ssl.SSLContext
 ) -> ssl.SSLSocket:
     """Return *plain* with TLS on it, after the protocol's own greetings."""
     for question, answer in GREETINGS[starttls] if starttls else ():
         plain.sendall(question)
         expect(plain, answer)
-    return context(trust).wrap_socket(plain, server_hostname=name or None)
+    return by.wrap_socket(plain, server_hostname=name or None)
 
 
 def expect(plain: socket.socket, answer: bytes) -> None:

@@ -26,7 +26,7 @@ from proxygen.errors import IssueFailed, Origin
 from proxygen.issuers.acme import AcmeIssuer
 from proxygen.issuers.acme_transport import Pace
 from proxygen.model import site
-from proxygen.model.certificate import Certificate, KeyAndChain, KeyType
+from proxygen.model.certificate import Certificate, KeyAndChain
 from proxygen.model.x509 import dns_names
 from proxygen.solvers.http01 import Http01Listener
 from tests.live import ports
@@ -219,7 +219,6 @@ def issuer(
     settings = site.Acme(
         directory=authority.directory,
         contact="admin@proxygen.test",
-        key_type=KeyType.ECDSA_P256,
         profile=profile,
         external_account=None,
         trusted_roots=(authority.trusted_root,),

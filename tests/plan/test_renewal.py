@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 
 from proxygen.errors import Origin
 from proxygen.model.certificate import Authority, Bundle, Certificate, KeyType, RenewalInfo
-from proxygen.plan.renewal import draw_moment, renew_at, to_poll, warned_from, why_issue
+from proxygen.plan.renewal import (
+    draw_moment,
+    renew_at,
+    to_poll,
+    warned_from,
+    why_issue,
+    with_kept_type,
+)
 from tests.certificates import DAY, NOON
 from tests.models import bundle
 
@@ -49,6 +56,12 @@ def code(
         pytest.param(WANTED, replace(STORED, names=("*.example",)), None, id="a wildcard covers"),
         pytest.param(
             replace(WANTED, key_type=KeyType.RSA_2048), STORED, "key-type", id="another key type"
+        ),
+        pytest.param(
+            replace(WANTED, key_type_said=False),
+            replace(STORED, key_type="rsa-2048"),
+            None,
+            id="another key type, of which the model says nothing",
         ),
         pytest.param(
             replace(SUPPLIED, key_type=KeyType.RSA_2048),
@@ -203,3 +216,29 @@ def test_another_profile_of_its_authority_is_asked_for() -> None:
 
 def test_one_that_was_told_to_be_compromised_is_replaced() -> None:
     assert code(WANTED, replace(STORED, replace=True)) == "replace"
+
+
+@pytest.mark.parametrize(
+    ("stored", "kept"),
+    [
+        ("rsa-2048", KeyType.RSA_2048),
+        ("rsa-1024", KeyType.RSA_2048),  # no authority signs a smaller one
+        ("rsa-3000", KeyType.RSA_3072),
+        ("rsa-3072", KeyType.RSA_3072),
+        ("rsa-8192", KeyType.RSA_4096),
+        ("ecdsa-p256", KeyType.ECDSA_P256),
+        ("ecdsa-p384", KeyType.ECDSA_P384),
+        ("ecdsa-p521", KeyType.ECDSA_P384),
+        ("ed25519", KeyType.ECDSA_P256),
+        ("rsa-", KeyType.ECDSA_P256),
+    ],
+)
+def test_what_is_there_keeps_its_type_unless_the_model_says_one(stored: str, kept: KeyType) -> None:
+    unsaid = replace(WANTED, key_type_said=False)
+    present = replace(STORED, key_type=stored)
+    assert with_kept_type(unsaid, present).key_type == kept
+    assert with_kept_type(WANTED, present) is WANTED
+    assert with_kept_type(unsaid, None) is unsaid
+    assert with_kept_type(unsaid, replace(present, stand_in=True)) is unsaid
+    foreign = replace(present, stand_in=True, adopted="postfix")
+    assert with_kept_type(unsaid, foreign).key_type == kept
