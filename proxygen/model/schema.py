@@ -421,8 +421,7 @@ class AcmeFields(AuthorityFields):
     )
     key_type: KeyTypes = Field(
         "ecdsa-p256",
-        description="The type of private keys that proxygen makes, or a list of two; default:"
-        " what is there keeps its type.",
+        description="The type of private keys that proxygen makes, or a list of two.",
     )
     http_port: Annotated[int, Field(ge=1, le=65535)] = Field(
         80, description="Port of the built-in listener, on a host without nginx."

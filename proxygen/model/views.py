@@ -88,7 +88,7 @@ def served_certificates(owner: Owner, bundles: Mapping[str, Bundle]) -> tuple[Bu
     One that is there is served alone until the other is. A stand-in has nothing beside it, and
     gives way to it; that of the global URL is there in any case.
     """
-    first = bundles.get(GLOBAL) if owner.key == GLOBAL else serving_bundle(owner, bundles)
+    first = bundles[GLOBAL] if owner.key == GLOBAL else serving_bundle(owner, bundles)
     second = bundles.get(owner.beside.owner) if owner.beside else None
     if second is None or not owner.host or not second.covers(owner.host):
         return (first,) if first else ()

@@ -43,7 +43,7 @@ domains:
 
 
 def test_the_mail_view_has_no_field_for_a_domains_certificate() -> None:
-    assert [each.name for each in fields(MailView)] == ["host", "bundle"]
+    assert [each.name for each in fields(MailView)] == ["host", "bundle", "beside"]
 
 
 def test_the_mail_view_is_the_global_host_and_bundle() -> None:

@@ -167,7 +167,7 @@ def test_our_own_values_are_seen_without_their_methods() -> None:
     passing = plain_value(
         NginxBlock(
             server_names=Lines(()),
-            certificate=Path("/c"),
+            certificates=(Path("/c"),),
             additions=None,
             closed=None,
             passings=(Passing(wanted, "http://a", False, None),),
@@ -175,13 +175,13 @@ def test_our_own_values_are_seen_without_their_methods() -> None:
     )
     assert vars(passing).keys() == {
         "server_names",
-        "certificate",
+        "certificates",
         "additions",
         "closed",
         "passings",
         "whole",
     }
-    assert passing.certificate == "/c"
+    assert passing.certificates == ("/c",)
     assert passing.whole is True
     assert passing.passings[0].location.path == "/"
     assert type(plain_value(UnknownNames.REFUSE)) is str
