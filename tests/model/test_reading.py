@@ -154,8 +154,8 @@ TOP = (
     "language, metrics, notifiers, resolvers, services, solvers"
 )
 IN_DOMAIN = (
-    "write one of: adopt, backend, certificate, challenge, contact, extra_names, key_type, language, "
-    "skip_preflight, solver, strict_names, url"
+    "write one of: adopt, backend, certificate, challenge, contact, extra_names, key_type, "
+    "language, skip_preflight, solver, strict_names, url"
 )
 SERVER_REMEDY = "write http://HOST:PORT or https://HOST:PORT"
 

@@ -17,7 +17,7 @@ from tests import certificates
 from tests.certificates import DAY, NOON
 from tests.models import bundle, site, stand_in
 
-SITE = site("""\
+TEXT = """\
 contact: hostmaster@example.net
 acme: {terms_of_service_agreed: true}
 global: {url: mail.example.net, certificate: acme}
@@ -28,7 +28,8 @@ domains:
   hook.example: {url: www.hook.example, extra_names: [hook.example], certificate: hook}
   more.example: {url: more.hook.example, certificate: hook}
   self.example: {url: www.self.example, certificate: selfsigned}
-""")
+"""
+SITE = site(TEXT)
 ROOT = certificates.root()
 PATHS = {Path("/f/fullchain.pem"), Path("/f/privkey.pem")}
 
@@ -115,7 +116,10 @@ def test_instead_of_our_own_it_is_taken_only_when_it_lasts_longer() -> None:
 def test_instead_of_our_own_none_is_taken_that_would_be_obtained_anew_at_once() -> None:
     key = certificates.rsa_key()
     issued = certificates.leaf(ROOT, "www.acme.example", end=NOON + 90 * DAY, key=key).pair()
-    (found,) = claims(offer(issued), SITE, {})
+    (unsaid,) = claims(offer(issued), SITE, {})
+    assert unsaid.accepted
+    said = site(TEXT.replace("agreed: true}", "agreed: true, key_type: ecdsa-p256}"))
+    (found,) = claims(offer(issued), said, {})
     assert "the key type is now ecdsa-p256, not rsa-2048" in str(found.refusal)
 
 
