@@ -164,9 +164,7 @@ class LiveService:
             return
         files.link(self.live.current, f"generations/{target.generation}")
         if self.pointer:
-            text = pointer_text(self.pointer, self.live.current)
-            if files.text(self.pointer.path) != text:
-                files.write(self.pointer.path, files.encode_text(text), 0o644)
+            self.own.point_to(pointer_text(self.pointer, self.live.current))
         elif self.parameters:
             self.parameters.set(target.parameters)
 

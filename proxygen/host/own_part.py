@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,9 @@ from proxygen.host.parameters import Note, Parameters
 from proxygen.model.layout import Layout
 from proxygen.services import Pointer, ServiceSettings
 from proxygen.services.service_kind import Service
+
+MADE = "made-folder"
+"""Noted while the folder of the pointer is one that we made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +42,23 @@ class OwnPart:
             return files.text(self.pointer.path) is not None
         return self.parameters is not None and self.parameters.is_there()
 
+    def point_to(self, text: str) -> None:
+        """Write the pointer; its folder is made if need be, which is noted."""
+        if self.pointer is None or files.text(self.pointer.path) == text:
+            return
+        there = self.pointer.path.parent
+        if not there.is_dir():
+            files.write(self.folder / MADE, str(there).encode())
+            files.folder(there, 0o755)
+        files.write(self.pointer.path, files.encode_text(text), 0o644)
+
     def take_out(self) -> None:
-        """Take ours out, by one rename or removal."""
+        """Take ours out, by one rename or removal, and then the folder that was made for it."""
         if self.pointer:
             files.remove(self.pointer.path)
+            if (self.folder / MADE).exists():
+                with suppress(OSError):  # there are files of others in it
+                    self.pointer.path.parent.rmdir()
         elif self.parameters:
             self.parameters.give_back()
 

@@ -30,6 +30,8 @@ ASKED = ".proxygen-asked-"
 Whoever asks holds no lock, so these are not in the way of a check, nor of each other.
 """
 DEEPEST = 8
+BRACES = re.compile(r"\{([^{},]*(?:,[^{},]*)+)\}")
+MOST_BRACES, MOST_ALTERNATIVES = 4, 64
 
 
 @dataclass(slots=True)
@@ -78,10 +80,10 @@ class Staging:
         if (base / mask).parent == self.current:
             named = self.target and self.pointer.directive(str(self.target / Path(mask).name))
             return named or ""
-        found = self.files_of(base / mask)
+        found = included_paths(base / mask, self.pointer)
         lines = []
         for each in found:
-            if self.is_ours(each):
+            if is_pointer(each, self.pointer):
                 self.reached = True
                 if self.target is not None:
                     lines.append(self.pointer.directive(str(self.target / MASK)))
@@ -90,30 +92,57 @@ class Staging:
         unchanged = [self.pointer.directive(str(each)) for each in found]
         return words if lines == unchanged else "\n".join(lines)
 
-    def files_of(self, mask: Path) -> list[Path]:
-        """Return the files that a mask names, ours among them though it may not be there yet."""
-        found, ours = set(files.matching_paths(mask)), self.pointer.path
-        if fnmatchcase(ours.name, mask.name):
-            there = {
-                folder / ours.name for folder in (mask.parent, *files.matching_paths(mask.parent))
-            }
-            found |= {path for path in there if self.is_ours(path)}
-        return sorted(found)
 
-    def is_ours(self, path: Path) -> bool:
-        """Return whether *path* is our file, be it by way of a linked folder."""
-        ours = self.pointer.path
-        return path.name == ours.name and path.parent.resolve() == ours.parent.resolve()
+def included_paths(mask: Path, pointer: Pointer) -> list[Path]:
+    """Return the files that a mask names, ours among them though it may not be there yet.
+
+    A mask may have alternatives in braces, as dovecot's may.
+    """
+    return [path for each in alternatives(str(mask)) for path in named_paths(Path(each), pointer)]
+
+
+def named_paths(mask: Path, pointer: Pointer) -> list[Path]:
+    """Return the files that a mask without braces names, sorted."""
+    found, ours = set(files.matching_paths(mask)), pointer.path
+    if fnmatchcase(ours.name, mask.name):
+        there = {folder / ours.name for folder in (mask.parent, *files.matching_paths(mask.parent))}
+        found |= {path for path in there if is_pointer(path, pointer)}
+    return sorted(found)
+
+
+def alternatives(mask: str) -> list[str]:
+    """Return what a mask with braces stands for, as glob(3) does with GLOB_BRACE; bounded."""
+    found = [mask]
+    for _ in range(MOST_BRACES):
+        if not any(BRACES.search(each) for each in found):
+            break
+        found = [
+            each[: match.start()] + word + each[match.end() :] if match else each
+            for each in found
+            for match in (BRACES.search(each),)
+            for word in (match[1].split(",") if match else ("",))
+        ][:MOST_ALTERNATIVES]
+    return found
+
+
+def is_pointer(path: Path, pointer: Pointer) -> bool:
+    """Return whether *path* is our file, be it by way of a linked folder."""
+    ours = pointer.path
+    return path.name == ours.name and path.parent.resolve() == ours.parent.resolve()
 
 
 @contextmanager
 def main_leading_to(
     main: Path, pointer: Pointer, target: Path | None, current: Path
 ) -> Iterator[Path]:
-    """Have a main file for the time of a block that leads to *target* in the pointer's place."""
+    """Have a main file for the time of a block that leads to *target* in the pointer's place.
+
+    Without a target, the main file itself is what leads to none of ours, if it includes no pointer.
+    """
     clear(main, pointer.path)
     with ExitStack() as stack:
-        yield stage_main(main, Staging(main.parent, pointer, target, current, stack))
+        staging = Staging(main.parent, pointer, target, current, stack)
+        yield staging.stage(main) if target is None else stage_main(main, staging)
 
 
 @contextmanager
@@ -129,9 +158,9 @@ def stage_main(main: Path, staging: Staging) -> Path:
     copy = staging.stage(main)
     if not staging.reached:
         ours = staging.pointer.path
-        mask = f"{ours.parent}/*{ours.suffix}"
+        line = staging.pointer.directive(str(ours))
         raise ServiceError(
-            failure("not-including", Scope.SERVICE, where=main, ours=str(ours), mask=mask)
+            failure("not-including", Scope.SERVICE, where=main, ours=str(ours), line=line)
         )
     return copy
 
@@ -201,7 +230,7 @@ def read_included(path: Path, folder: Path, pointer: Pointer, found: dict[Path, 
     found[path] = text
     base = folder if pointer.relative_to_main else path.parent
     for include in pointer.includes(text):
-        for each in files.matching_paths(base / include.mask):
+        for each in included_paths(base / include.mask, pointer):
             read_included(each, folder, pointer, found)
 
 

@@ -9,10 +9,12 @@ from functools import partial
 from pathlib import Path
 
 from proxygen.host import files, processes
+from proxygen.host.file_order import parts_in_order
 from proxygen.plan.rendering import HEADER
 from proxygen.services import (
     Answer,
     Command,
+    FileOrder,
     Question,
     Reading,
 )
@@ -30,9 +32,12 @@ def answer_questions(questions: Mapping[str, Question]) -> dict[str, Answer]:
     """Return the answers to questions; commands run side by side."""
     commands = {key: each for key, each in questions.items() if isinstance(each, Command)}
     readings = {key: each for key, each in questions.items() if isinstance(each, Reading)}
-    return processes.run_all(commands) | {
-        key: read_file_answer(each) for key, each in readings.items()
-    }
+    orders = {key: each for key, each in questions.items() if isinstance(each, FileOrder)}
+    return (
+        processes.run_all(commands)
+        | {key: read_file_answer(each) for key, each in readings.items()}
+        | {key: Answer(0, "", "", parts_in_order(each)) for key, each in orders.items()}
+    )
 
 
 def read_file_answer(question: Reading) -> Answer:

@@ -33,6 +33,7 @@ from proxygen.services import (
     Additions,
     Answer,
     Facts,
+    FileOrder,
     Question,
     Reading,
     ServiceSettings,
@@ -294,7 +295,10 @@ def without_ours(
     try:
         with own.left_out() as main:
             copied, there = {"configuration": str(main)}, layout.of(service.name)
-            asked = service.questions(program, settings.model_copy(update=copied), there)
+            asked = {
+                **service.questions(program, settings.model_copy(update=copied), there),
+                **files_to_order(service.questions(program, settings, there)),
+            }
             theirs = {key: each for key, each in asked.items() if not reads_ours(each, own)}
             absent = {key: Answer(1, "", "left out") for key in asked.keys() - theirs.keys()}
             return service.facts(program, settings, there, answer_questions(theirs) | absent)
@@ -305,6 +309,11 @@ def without_ours(
         raise ServiceUnreadable(anyway) from second
     except (ServiceError, OSError):
         raise error from None  # no copy could be made, or the configuration leads to none of ours
+
+
+def files_to_order(questions: Mapping[str, Question]) -> dict[str, Question]:
+    """Return the questions about the order of files, which ours is part of, left out or not."""
+    return {key: each for key, each in questions.items() if isinstance(each, FileOrder)}
 
 
 def reads_ours(question: Question, own: OwnPart) -> bool:

@@ -76,16 +76,45 @@ class Reading:
     placed: bool = False
 
 
-Question = Command | Reading
+@dataclass(frozen=True, slots=True)
+class FileOrder:
+    """The files of a configuration to read, in the order in which its service reads them.
+
+    Its *main* file, and at the place of each include the files that it includes; *pointer* tells
+    includes, and which file is ours.
+    """
+
+    main: Path
+    pointer: Pointer
+
+
+Question = Command | Reading | FileOrder
+
+
+@dataclass(frozen=True, slots=True)
+class FilePart:
+    """Lines of a configuration file between two includes; *line* is the number of the first.
+
+    *ours*: here the service reads proxygen's own file, or would if it were there; without a text.
+    """
+
+    path: Path
+    line: int
+    text: str
+    ours: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The answer to a command: exit code, standard output and standard error."""
+    """The answer to a command: exit code, standard output and standard error.
+
+    The *parts* of the files are the answer to a ``FileOrder``: none if there are too many.
+    """
 
     code: int
     out: str
     err: str
+    parts: tuple[FilePart, ...] = ()
 
     @property
     def words(self) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from proxygen.model.layout import Layout, ServiceLayout
@@ -15,6 +15,7 @@ from proxygen.services import (
     Command,
     Configured,
     Facts,
+    FileOrder,
     Listener,
     MailCertificate,
     Pointer,
@@ -23,6 +24,14 @@ from proxygen.services import (
     Rendered,
     ServiceSettings,
     Wanted,
+)
+from proxygen.services.dovecot_blocks import DovecotBlock, parse_doveconf
+from proxygen.services.dovecot_files import FILTERS, SERVER, TLS, read_files
+from proxygen.services.dovecot_others import (
+    foreign_filters,
+    later_settings,
+    ours_left_out,
+    overridden_certificate,
 )
 from proxygen.services.mail_endpoints import endpoints
 from proxygen.services.service_answers import too_old, understand_answer, version_in
@@ -53,9 +62,6 @@ INCLUDES = matched_by(r"(?m)^[ \t]*!include(?:_try)?[ \t]+(?P<mask>[^\r\n#]*[^\s
 LISTENING = ("protocols", "listen", "base_dir", "service")
 """What 2.4 is asked for by name, as ``-a`` prints it without the defaults."""
 
-PRESENTS = re.compile(r"(ssl_|ssl_server_)?(alt_)?(cert|key)(_file)?")
-CERTIFICATE = re.compile(r"ssl_(server_)?(alt_)?cert(_file)?")
-FILTERS = ("local_name", "local", "remote", "protocol")
 SWITCHED_ON = re.compile(r"(?m)^ssl = yes$")
 
 
@@ -72,60 +78,10 @@ class DovecotFacts(Facts):
     ssl: str = "yes"
 
 
-@dataclass(slots=True)
-class DovecotBlock:
-    """A block of dovecot's configuration: ``kind name { settings and further blocks }``."""
-
-    kind: str = ""
-    name: str = ""
-    settings: dict[str, str] = field(default_factory=dict)
-    blocks: list[DovecotBlock] = field(default_factory=list)
-
-    def named(self, kind: str) -> Iterator[DovecotBlock]:
-        """Return the blocks of *kind* in it."""
-        return (block for block in self.blocks if block.kind == kind)
-
-    def words(self, setting: str) -> list[str]:
-        """Return a list: ``a = b, c`` as 2.3 prints it, or 2.4's block ``a { b = yes }``."""
-        found = re.split(r"[\s,]+", self.settings.get(setting, ""))
-        for block in self.named(setting):
-            found += [name for name, value in block.settings.items() if value == "yes"]
-        return [word for word in found if word]
-
-    def __str__(self) -> str:
-        return f"{self.kind} {self.name}".strip()
-
-
-def parse_doveconf(text: str) -> DovecotBlock:
-    """Return the output of ``doveconf``: one setting, one ``{`` or one ``}`` a line.
-
-    Other lines, such as those of a value of several lines, are ignored.
-    """
-    root = DovecotBlock()
-    open_blocks = [root]
-    for line in map(str.strip, text.splitlines()):
-        if line == "}":
-            open_blocks = open_blocks[:-1] or [root]
-        elif found := re.fullmatch(r"(\w+) *= *(.*)", line):
-            open_blocks[-1].settings[found[1]] = unquote_value(found[2])
-        elif found := re.fullmatch(r"(\w+)(?: +(.*?))? *\{", line):
-            block = DovecotBlock(found[1], unquote_value(found[2] or ""))
-            open_blocks[-1].blocks.append(block)
-            open_blocks.append(block)
-    return root
-
-
-def unquote_value(value: str) -> str:
-    """Return *value* without its quotes."""
-    if len(value) > 1 and value[0] == value[-1] == '"':
-        return re.sub(r"\\(.)", r"\1", value[1:-1])
-    return value
-
-
 def questions(
     program: str, settings: ServiceSettings, layout: ServiceLayout
-) -> Mapping[str, Command | Reading]:
-    """Return the commands and the file whose answers ``facts`` needs."""
+) -> Mapping[str, Question]:
+    """Return the commands and the files whose answers ``facts`` needs."""
     main = main_file(settings, layout)
     doveconf = (program_beside(program, "doveconf"), "-c", str(main))
     return {
@@ -135,6 +91,7 @@ def questions(
         "listeners": Command((*doveconf, *LISTENING)),
         "pointer": Reading(pointer(main).path),
         "ours": Reading(layout.own.current / FILE),
+        "files": FileOrder(main, pointer(main)),
     }
 
 
@@ -166,18 +123,22 @@ def facts(
         asked = parse_doveconf(understand_answer(answers["listeners"], "dovecot", main, command))
     ours = text_of(answers.get("ours"))
     included = ours if text_of(answers.get("pointer")) else ""
-    folder = layout.own.folder
+    files = read_files(answers["files"].parts if "files" in answers else ())
     return DovecotFacts(
         program=program,
         version=version,
         main=main,
         openssl=openssl_of(answers.get("openssl")),
         pid_file=Path(asked.settings.get("base_dir", "/run/dovecot"), "master.pid"),
-        listeners=tuple(dict.fromkeys(listeners(asked))),
+        listeners=tuple(dict.fromkeys(listeners(asked, protocols_without_tls(root)))),
         ssl=ssl_without_us(root, ours),
         warnings=(
-            *overridden_certificate(root, included, folder),
-            *foreign_filters(root),
+            *ours_left_out(files, pointer(main), main),
+            *(
+                later_settings(files, pointer(main), layout.own.folder)
+                or overridden_certificate(root, included, layout.own.folder)
+            ),
+            *foreign_filters(root, files),
         ),
     )
 
@@ -204,9 +165,16 @@ def ssl_without_us(root: DovecotBlock, ours: str) -> str:
     return root.settings.get("ssl", "yes")
 
 
-def listeners(root: DovecotBlock) -> Iterator[Listener]:
-    """Return what clients connect to, for the protocols that are enabled."""
-    enabled = root.words("protocols")
+def protocols_without_tls(root: DovecotBlock) -> frozenset[str]:
+    """Return the protocols for which the administrator has switched TLS off."""
+    return frozenset(
+        block.name for block in root.named("protocol") if block.settings.get(TLS) == "no"
+    )
+
+
+def listeners(root: DovecotBlock, off: Collection[str]) -> Iterator[Listener]:
+    """Return what clients connect to, for the protocols that are enabled and have TLS not *off*."""
+    enabled = [word for word in root.words("protocols") if word not in off]
     for service in root.named("service"):
         protocol, spoken = LOGINS.get(service.name, ("", ""))
         if protocol in enabled:
@@ -236,49 +204,16 @@ def reached_address(addresses: list[str]) -> str:
     return {"*": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)
 
 
-def overridden_certificate(root: DovecotBlock, ours: str, folder: Path) -> Iterator[str]:
-    """Yield a warning where dovecot presents another certificate although *ours* is included.
-
-    Another certificate is set in a file that is read later: Debian's main file includes
-    ``local.conf`` last. A path in our *folder* is ours as well.
-    """
-    settings = dict(root.settings)
-    for block in root.named("ssl_server"):
-        settings |= {f"ssl_server_{name}": value for name, value in block.settings.items()}
-    for name, value in settings.items() if ours else ():
-        path = value.removeprefix("<")
-        theirs = path and path not in ours and not path.startswith(f"{folder}/")
-        if theirs and CERTIFICATE.fullmatch(name):
-            yield (
-                f"dovecot: a file that dovecot reads after proxygen's sets {name} = {path}, so"
-                " clients get another certificate than the global one; remove that setting"
-            )
-
-
-def foreign_filters(block: DovecotBlock, path: tuple[str, ...] = ()) -> Iterator[str]:
-    """Yield a warning for each filter that presents another certificate."""
-    for inner in block.blocks:
-        inside = (*path, str(inner))
-        if inner.kind in FILTERS or (path and inner.kind == "ssl_server"):
-            said = inner.settings.items()
-            names = [name for name, value in said if value and PRESENTS.fullmatch(name)]
-            if names:
-                yield (
-                    f"dovecot: `{' / '.join(inside)}` sets {', '.join(names)}, so clients may get"
-                    " another certificate than the global one; remove these settings"
-                )
-            yield from foreign_filters(inner, inside)
-
-
 def certificate_questions(
     facts: DovecotFacts,
     settings: ServiceSettings,  # noqa: ARG001
     layout: Layout,  # noqa: ARG001
     answers: Mapping[str, Answer],  # noqa: ARG001
 ) -> Mapping[str, Question]:
-    """Return the command that prints where the keys are, which only ``-P`` does."""
+    """Return the command that prints where the keys are, which only ``-P`` does, and the files."""
     doveconf = (program_beside(facts.program, "doveconf"), "-c", str(facts.main))
-    return {"presented": Command((*doveconf, "-P", "-n"))}
+    order = FileOrder(facts.main, pointer(facts.main))
+    return {"presented": Command((*doveconf, "-P", "-n")), "files": order}
 
 
 def configured(
@@ -298,9 +233,15 @@ def configured(
 
 
 def mail_certificates(answers: Mapping[str, Answer]) -> Iterator[MailCertificate]:
-    """Yield those of all, and of filters, which stay."""
+    """Yield those of all, and of filters, which stay, as do those that are read after ours."""
     answer = answers["presented"]
-    yield from shown_by(DovecotBlock() if answer.code else parse_doveconf(answer.out))
+    root = DovecotBlock() if answer.code else parse_doveconf(answer.out)
+    files = read_files(answers["files"].parts if "files" in answers else ())
+    later = {each.value.removeprefix("<").strip() for each in files.later()}
+    for each in shown_by(root):
+        certificate = str(each.configured.paths[0])
+        stays = each.stays or certificate in later or not files.includes_ours
+        yield replace(each, stays=stays)
 
 
 def shown_by(
@@ -309,7 +250,7 @@ def shown_by(
     """Yield what a block presents, and what the filters in it do."""
     yield from (MailCertificate(each, names, stays) for each in certificate_pairs(block))
     for inner in block.blocks:
-        if inner.kind in (*FILTERS, "ssl_server"):
+        if inner.kind in (*FILTERS, SERVER):
             own = tuple(inner.name.lower().split()) if inner.kind == "local_name" else names
             yield from shown_by(inner, own, stays=stays or inner.kind in FILTERS)
 
@@ -320,7 +261,7 @@ def filtered_blocks(
     """Yield a block and the filters in it, each with the names that it applies to."""
     yield names, block
     for inner in block.blocks:
-        if inner.kind in (*FILTERS, "ssl_server"):
+        if inner.kind in (*FILTERS, SERVER):
             local = inner.kind == "local_name"
             yield from filtered_blocks(inner, tuple(inner.name.lower().split()) if local else names)
 

@@ -35,7 +35,13 @@ class Assignment:
 
 
 def assignments(lines: list[str]) -> Iterator[Assignment]:
-    """Yield the assignments in order.
+    """Yield the assignments in order."""
+    for numbers in logical_lines(lines):
+        yield from assignment(lines, numbers)
+
+
+def logical_lines(lines: list[str]) -> Iterator[list[int]]:
+    """Yield the numbers of the lines that belong together, in main.cf as in master.cf.
 
     A line that begins with whitespace continues the one before it; empty lines and comments are
     ignored, also between a line and its continuation.
@@ -45,10 +51,11 @@ def assignments(lines: list[str]) -> Iterator[Assignment]:
         if not line.strip(SPACE) or line.lstrip(SPACE).startswith("#"):
             continue
         if numbers and line[0] not in SPACE:
-            yield from assignment(lines, numbers)
+            yield numbers
             numbers = []
         numbers.append(number)
-    yield from assignment(lines, numbers)
+    if numbers:
+        yield numbers
 
 
 def assignment(lines: list[str], numbers: list[int]) -> Iterator[Assignment]:

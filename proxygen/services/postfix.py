@@ -28,6 +28,12 @@ from proxygen.services import (
 from proxygen.services.cipher_lists import OF_POSTFIX, CipherList, of_postfix
 from proxygen.services.mail_endpoints import endpoints
 from proxygen.services.main_cf import LEVEL, OURS
+from proxygen.services.postfix_others import (
+    MasterService,
+    Overrides,
+    PostfixFiles,
+    foreign_certificates,
+)
 from proxygen.services.service_answers import too_old, understand_answer, version_in
 from proxygen.services.service_kind import ServiceKind
 
@@ -42,24 +48,36 @@ COMPARISONS_SINCE = (3, 6)
 ENFORCE = "smtpd_enforce_tls"
 """How TLS was made mandatory before postfix 2.3; it counts while LEVEL is empty."""
 
-HOW_REACHED = ("queue_directory", "inet_interfaces", "inet_protocols")
 INSTANCES = "multi_instance_directories"
 """The folders of further instances (postmulti(1)), set in the first one alone."""
-DISCARDED = "smtpd_discard_ehlo_keywords"
+DISCARDED, WRAPPED = "smtpd_discard_ehlo_keywords", "smtpd_tls_wrappermode"
+PROXIED = ("smtpd_upstream_proxy_protocol", "postscreen_upstream_proxy_protocol")
+HOW_REACHED = (
+    *("queue_directory", "inet_interfaces", "inet_protocols"),
+    *(DISCARDED, WRAPPED, *PROXIED, INSTANCES),
+)
 
-PORTS = {"smtp": 25, "mail": 25, "smtps": 465, "submissions": 465, "urd": 465, "submission": 587}
+PORTS = {
+    "smtp": 25,
+    "mail": 25,
+    "smtps": 465,
+    "submissions": 465,
+    "urd": 465,
+    "ssmtp": 465,
+    "submission": 587,
+}
 """The services of /etc/services that mail is accepted on."""
 
-PRESENTS = re.compile(r"(smtpd|tlsproxy)_tls_(chain_files|\w*(cert|key)_file)|tls_server_sni_maps")
 CHAIN_FILES, SNI_MAPS = "smtpd_tls_chain_files", "tls_server_sni_maps"
 OF_SERVER, OF_PROXY, TO_SERVERS = "smtpd_tls", "tlsproxy_tls", ("smtp_tls", "lmtp_tls")
 """What begins the names of the parameters for clients, for those of postscreen, and for servers."""
-PAIRS = (("eccert_file", "eckey_file"), ("cert_file", "key_file"))
+PAIRS = (("eccert_file", "eckey_file"), ("cert_file", "key_file"), ("dcert_file", "dkey_file"))
 FILES = ("chain_files", *(name for pair in PAIRS for name in pair))
 MOST_CHAIN_FILES, LONGEST_CHAIN = 8, 4
 MAP = re.compile(r"(?:hash|btree|lmdb|cdb|texthash):(/[^\s,]+)")
 """A table whose source is a text file of that name (DATABASE_README)."""
-REMOVED_LATER = re.compile(r"support for parameter \S+ will be removed")
+HARMLESS = re.compile(r"support for parameter \S+ will be removed|overriding earlier entry: ")
+UNUSED = re.compile(r"(unused parameter: \w+)=.*")
 COMPLAINT = re.compile(r"\b(warning|error|fatal|panic):", re.IGNORECASE)
 
 
@@ -70,19 +88,18 @@ class PostfixFacts(ParameterFacts):
     listeners: tuple[Listener, ...] = ()
 
 
-Overrides = Mapping[tuple[str, str], Mapping[str, str]]
-"""The ``-o`` options of master.cf, by name and type of the service."""
-
-
-def questions(program: str, settings: ServiceSettings, layout: Layout) -> Mapping[str, Command]:
-    """Return the commands whose answers ``facts`` needs."""
-    postconf = (sibling_postconf(program), "-c", folder_of(main_file(settings, layout)))
+def questions(program: str, settings: ServiceSettings, layout: Layout) -> Mapping[str, Question]:
+    """Return the commands and files whose answers ``facts`` needs."""
+    main = main_file(settings, layout)
+    postconf = (sibling_postconf(program), "-c", folder_of(main))
     return {
         "version": Command((*postconf, "-d", "-h", "mail_version")),
         "parameters": Command((*postconf, "-n")),
-        "expanded": Command((*postconf, "-x", *HOW_REACHED, DISCARDED, INSTANCES, *OF_POSTFIX)),
+        "expanded": Command((*postconf, "-x", *HOW_REACHED, *OF_POSTFIX)),
         "services": Command((*postconf, "-M")),
         "overrides": Command((*postconf, "-x", "-P")),
+        "main.cf": Reading(main),
+        "master.cf": Reading(master_file(main)),
     }
 
 
@@ -99,8 +116,13 @@ def main_file(settings: ServiceSettings, layout: Layout) -> Path:
     return path if path.name == "main.cf" else path / "main.cf"
 
 
+def master_file(main: Path) -> Path:
+    """Return master.cf, which stands beside main.cf."""
+    return main.with_name("master.cf")
+
+
 def facts(
-    program: str, settings: ServiceSettings, layout: Layout, answers: Mapping[str, Answer]
+    program: str, settings: ServiceSettings, layout: ServiceLayout, answers: Mapping[str, Answer]
 ) -> PostfixFacts:
     """Return the facts in *answers*; raise ServiceError if proxygen cannot work with postfix."""
     main = main_file(settings, layout)
@@ -121,7 +143,13 @@ def facts(
         listeners=listeners,
         parameters=present,
         ciphers=tuple(cipher_lists(answers["services"].out, present, expanded, overrides)),
-        warnings=(*unknown, *foreign_services(overrides)),
+        warnings=(
+            *unknown,
+            *foreign_certificates(
+                PostfixFiles(main, text_of(answers, "main.cf"), text_of(answers, "master.cf")),
+                *(present, overrides, programs_of(answers["services"].out), layout.own.folder),
+            ),
+        ),
         further=further_instances(expanded.get(INSTANCES, "")),
     )
 
@@ -135,6 +163,12 @@ def further_instances(directories: str) -> dict[str, str]:
             word = re.sub(r"[^a-z0-9_-]+", "-", name.removeprefix("postfix-")).strip("-_")
             found.setdefault(f"postfix-{word[:31] or len(found) + 1}", folder.rstrip("/"))
     return found
+
+
+def text_of(answers: Mapping[str, Answer], name: str) -> str:
+    """Return the text of a file, empty if it cannot be read."""
+    answer = answers.get(name)
+    return answer.out if answer and not answer.code else ""
 
 
 def assignments(text: str) -> dict[str, str]:
@@ -200,6 +234,12 @@ def cipher_lists(
             yield from of_postfix(place, {**expanded, **own}, mandatory=wrapped)
 
 
+def programs_of(services: str) -> dict[MasterService, str]:
+    """Return the program of each service in master.cf."""
+    lines = (line.split(None, 8) for line in services.splitlines())
+    return {(fields[0], fields[1]): fields[7] for fields in lines if len(fields) > 7}
+
+
 def offers_tls(program: str, options: Mapping[str, str], own: Mapping[str, str]) -> bool:
     """Return whether a client is offered TLS once our parameters are set.
 
@@ -207,6 +247,7 @@ def offers_tls(program: str, options: Mapping[str, str], own: Mapping[str, str])
     """
     if program == "postscreen":
         level = options.get("postscreen_tls_security_level", "may")
+        level = "may" if LEVEL in level else level  # which is ours
     else:
         level = own.get(LEVEL, "may")
     hidden = re.split(r"[\s,]+", options.get(DISCARDED, "").lower())
@@ -215,7 +256,7 @@ def offers_tls(program: str, options: Mapping[str, str], own: Mapping[str, str])
 
 def listener(program: str, address: str, port: int, options: Mapping[str, str]) -> Listener:
     """Return how a client begins TLS there."""
-    wrapped = program == "smtpd" and options.get("smtpd_tls_wrappermode") == "yes"
+    wrapped = program == "smtpd" and options.get(WRAPPED, "").lower() == "yes"
     proxied = bool(options.get(f"{program}_upstream_proxy_protocol"))
     return Listener(address, port, None if wrapped else "smtp", proxied)
 
@@ -229,17 +270,6 @@ def reached_address(host: str, expanded: Mapping[str, str]) -> str:
         return loopback
     address = interfaces[0].strip("[]")
     return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)
-
-
-def foreign_services(overrides: Overrides) -> tuple[str, ...]:
-    """Return a warning for each service of master.cf that presents another certificate."""
-    return tuple(
-        f"master.cf: `{name}` sets {parameter}, so clients may get another certificate than the"
-        " global one; remove that option"
-        for (name, _), options in overrides.items()
-        for parameter, value in options.items()
-        if PRESENTS.fullmatch(parameter) and value
-    )
 
 
 def certificate_questions(
@@ -300,8 +330,9 @@ def mail_certificates(answers: Mapping[str, Answer]) -> Iterator[MailCertificate
     for options in overrides_of(answers["overrides"].out).values():
         yield from mapped_certificates("own map", options.get(SNI_MAPS, ""), answers, stays=True)
         for kind in (OF_SERVER, OF_PROXY):
+            stays = f"{kind}_chain_files" in options  # pairs give way to our files of chains
             yield from (
-                MailCertificate(each, stays=True) for each in presented_pairs(options, kind)
+                MailCertificate(each, stays=stays) for each in presented_pairs(options, kind)
             )
         for kind in TO_SERVERS:
             sent = presented_pairs(options, kind)
@@ -431,10 +462,12 @@ def refused(answers: Iterable[Answer]) -> str | None:
 def about_ours(line: str) -> bool:
     """Return whether *line* complains about a parameter that we set.
 
-    postfix 3.9 and later name ours as what to write instead of one that will be removed.
+    postfix 3.9 and later name ours as what to write instead of one that will be removed. One that
+    main.cf sets twice has its last value, and where one of others is unused, its value is no
+    complaint.
     """
-    words = set(re.findall(r"\w+", line))
-    complains = COMPLAINT.search(line) and not REMOVED_LATER.search(line)
+    complains = COMPLAINT.search(line) and not HARMLESS.search(line)
+    words = set(re.findall(r"\w+", UNUSED.sub(r"\1", line)))
     return bool(complains) and not words.isdisjoint(OURS)
 
 

@@ -124,7 +124,7 @@ def test_a_configuration_that_does_not_include_us_is_told_with_what_to_add(
 ) -> None:
     with pytest.raises(ServiceError, match="does not include") as caught:
         staged(etc, text)
-    assert caught.value.remedy == f"add an include of {etc}/conf.d/*.conf to this file"
+    assert f"write `include {etc}/conf.d/00-proxygen.conf;` into this file" in caught.value.remedy
     assert not list(etc.rglob(f"{PREFIX}*"))
 
 

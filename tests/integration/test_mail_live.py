@@ -23,6 +23,7 @@ from proxygen.host import templates as host_templates
 from proxygen.model.certificate import Bundle, KeyAndChain
 from proxygen.model.layout import Layout, ServiceLayout
 from proxygen.model.views import MailView
+from proxygen.observe.answers import answer_questions
 from proxygen.plan.render import Templates, render_template
 from proxygen.plan.rendering import assigned_parameters
 from proxygen.services import (
@@ -59,14 +60,6 @@ def run(command: Command) -> Answer:
     return Answer(done.returncode, done.stdout, done.stderr)
 
 
-def ask(question: object) -> Answer:
-    """Answer a question as proxygen does."""
-    if isinstance(question, Command):
-        return run(question)
-    path: Path = question.path  # type: ignore[attr-defined]
-    return Answer(0, path.read_text(), "") if path.exists() else Answer(1, "", "")
-
-
 def wrong_within(seconds: float, places: Iterable[Endpoint]) -> WrongEndpoints:
     """Return the places at which a client sees something else for so many seconds."""
     return probe_endpoints(places, Patience(seconds, seconds, never_stop)).wrong
@@ -91,7 +84,7 @@ class Mail:
     @property
     def facts(self) -> Facts:
         asked = self.service.questions(self.program, SETTINGS, self.layout)
-        answers = {name: ask(question) for name, question in asked.items()}
+        answers = answer_questions(asked)
         return self.service.facts(self.program, SETTINGS, self.layout, answers)
 
     def install(self, generation: str, *names: str) -> MailView:

@@ -15,7 +15,7 @@ from proxygen.model.certificate import Bundle
 from proxygen.model.layout import Layout
 from proxygen.model.views import MailView
 from proxygen.plan.render import Template, Templates, render_template
-from proxygen.services import Answer, Listener, ServiceSettings, dovecot
+from proxygen.services import Answer, FilePart, Listener, ServiceSettings, dovecot
 from proxygen.services.dovecot import DovecotFacts
 from proxygen.services.mail_endpoints import OTHER_NAME
 
@@ -457,6 +457,8 @@ FILTERS = {
     "local 192.0.2.1 {\n  protocol imap {\n    ssl_alt_cert = </x\n  }\n}": "192.0.2.1 / protocol",
     "local_name a.example {\n  ssl_server_cert_file = /x\n}": "local_name a.example",
     "local_name a.example {\n  ssl_server {\n    cert_file = /x\n  }\n}": "a.example / ssl_server",
+    "protocol !pop3 {\n  ssl_cert = </x\n}": "protocol !pop3",
+    "protocol imap {\n  ssl = no\n}": "protocol imap` sets ssl = no",
 }
 
 
@@ -473,6 +475,8 @@ def test_a_filter_with_another_certificate_is_told(block: str, place: str) -> No
         "local_name a.example {\n  ssl_cert =\n}",
         "ssl_server {\n  ssl_server_cert_file = global-chain.pem\n}",
         "passdb ldap {\n  ssl_cert = x\n}",
+        "protocol lda {\n  ssl_cert = </x\n}",
+        "protocol imap {\n  ssl = required\n}",
     ],
 )
 def test_other_blocks_are_nobodys_business(block: str) -> None:
@@ -509,6 +513,61 @@ def test_our_own_certificate_is_not_told(version: str, folder: str) -> None:
     settings = OF_2_4 if version == "2.4.1-4" else OF_2_3
     shown = settings.replace("/etc/dovecot/private/dovecot.pem", f"{folder}global-chain.pem")
     assert found(settings=shown, version=version, ours=ours).warnings == ()
+
+
+MAIN = Path("/etc/dovecot/dovecot.conf")
+LOCAL = Path("/etc/dovecot/local.conf")
+OUR_PLACE = FilePart(Path("/etc/dovecot/conf.d/99-proxygen.conf"), 1, "", ours=True)
+
+
+def with_files(text: str, settings: str = OF_2_3, *, included: bool = True) -> DovecotFacts:
+    """Return the facts where a file of that text is read last."""
+    parts = (FilePart(MAIN, 1, "a = b\n"), *([OUR_PLACE] * included), FilePart(LOCAL, 1, text))
+    return found(answers(settings) | {"files": Answer(0, "", "", parts)})
+
+
+def test_what_is_read_after_our_file_is_told_with_its_lines_before_ours_is_there() -> None:
+    text = "# mine\nssl_cert = </x.pem # new\nssl_key = </x.key\nssl_min_protocol = TLSv1.3\n"
+    (warning,) = with_files(text).warnings
+    assert warning == (
+        "dovecot: /etc/dovecot/local.conf:2 has `ssl_cert = </x.pem` and"
+        " /etc/dovecot/local.conf:3 has `ssl_key = </x.key`, which dovecot reads after proxygen's"
+        " file, so clients get another certificate than the global one; remove these lines, or"
+        " write `!include_try /etc/dovecot/conf.d/99-proxygen.conf` below"
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ssl_alt_cert =\n",
+        "ssl_cert = </var/lib/proxygen/live/dovecot/current/global-chain.pem\n",
+        "ssl = required\n",
+        "ssl = no\nssl = yes\n",
+        "ssl_client_cert_file = /x\n",
+    ],
+)
+def test_what_takes_nothing_from_clients_is_not_told(text: str) -> None:
+    assert with_files(text).warnings == ()
+
+
+def test_a_main_file_without_an_include_of_ours_is_told_with_the_line_to_write() -> None:
+    (warning,) = with_files("", included=False).warnings
+    assert "/etc/dovecot/dovecot.conf does not include" in warning
+    assert "`!include_try /etc/dovecot/conf.d/99-proxygen.conf` as the last line" in warning
+
+
+def test_a_filter_is_told_with_its_lines_where_they_are_known() -> None:
+    block = "local 192.0.2.1 {\n  protocol imap {\n    ssl_cert = </x\n  }\n}\n"
+    (warning,) = with_files(block, f"{OF_2_3}{block}").warnings
+    assert "`local 192.0.2.1 / protocol imap` sets ssl_cert" in warning
+    assert "/etc/dovecot/local.conf:3 has `ssl_cert = </x`; remove this line" in warning
+
+
+def test_a_protocol_without_tls_has_no_listeners() -> None:
+    facts = found(settings=f"{OF_2_3}protocol pop3 {{\n  ssl = no\n}}\n")
+    assert not [each for each in facts.listeners if each.port == 110]
+    assert [each for each in facts.listeners if each.port == 143]
 
 
 MOZILLA = (
@@ -690,3 +749,15 @@ def test_what_mail_clients_are_shown_is_told_by_name_and_whether_it_stays() -> N
         ("p.pem", (), True),
         ("s.pem", (), False),
     ]
+
+
+def test_what_is_read_after_ours_and_all_where_ours_is_not_read_stays() -> None:
+    said = Answer(0, "ssl_cert = </c.pem\nssl_key = </c.key\n", "")
+    for text, ours, stays in (
+        ("ssl_cert = </c.pem\n", [OUR_PLACE], True),
+        ("", [OUR_PLACE], False),
+        ("", [], True),
+    ):
+        parts = (FilePart(MAIN, 1, ""), *ours, FilePart(LOCAL, 1, text))
+        told = {"presented": said, "files": Answer(0, "", "", parts)}
+        assert [each.stays for each in dovecot.mail_certificates(told)] == [stays]

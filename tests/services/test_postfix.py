@@ -103,6 +103,13 @@ def test_another_configuration_is_asked_for(configuration: str) -> None:
         pytest.param(
             "465", "465/inet/smtpd_tls_wrappermode = yes", [("127.0.0.1", 465, None)], id="wrapped"
         ),
+        pytest.param(
+            "465",
+            "465/inet/smtpd_tls_wrappermode = YES",
+            [("127.0.0.1", 465, None)],
+            id="in capitals",
+        ),
+        pytest.param("ssmtp", "", [("127.0.0.1", 465, "smtp")], id="another name for 465"),
         pytest.param("465", "465/inet/smtpd_tls_security_level = none", [], id="TLS is off"),
         pytest.param(
             "10025",
@@ -148,14 +155,72 @@ def test_an_unknown_port_is_told() -> None:
     assert "`lunch` is unknown" in facts.warnings[0]
 
 
+OURS_SET = "smtpd_tls_chain_files = /var/lib/proxygen/live/postfix/current/global.pem\n"
+
+
 @pytest.mark.parametrize(
-    "parameter", ["smtpd_tls_chain_files", "smtpd_tls_cert_file", "tls_server_sni_maps"]
+    ("service", "option", "told"),
+    [
+        pytest.param("smtps/inet", "smtpd_tls_chain_files = /x", True, id="files of chains"),
+        pytest.param("smtps/inet", "smtpd_tls_chain_files =", True, id="none of them"),
+        pytest.param("smtps/inet", "tls_server_sni_maps = hash:/x", True, id="names"),
+        pytest.param("smtps/inet", "tls_server_sni_maps =", False, id="no names"),
+        pytest.param(
+            "smtps/inet", "smtpd_tls_cert_file = /x", False, id="a pair, which is ignored"
+        ),
+        pytest.param(
+            *("smtps/inet", "smtpd_tls_chain_files = /var/lib/proxygen/live/postfix/current/x.pem"),
+            *(False,),
+            id="ours",
+        ),
+        pytest.param(
+            *("smtps/inet", "smtpd_tls_chain_files = /var/lib/proxygen/live/postfix/x.pem, /y.pem"),
+            *(True,),
+            id="ours and another one",
+        ),
+        pytest.param("tlsproxy/unix", "tlsproxy_tls_chain_files = /x", True, id="of postscreen"),
+        pytest.param("smtp/unix", "smtpd_tls_chain_files = /x", False, id="of who shows none"),
+        pytest.param("smtps/inet", "smtp_tls_chain_files = /x", False, id="to servers"),
+    ],
 )
-def test_a_service_with_another_certificate_is_told(parameter: str) -> None:
-    facts = found(overrides=f"smtps/inet/{parameter} = /x\nsmtp/inet/tls_server_sni_maps = \n")
-    (warning,) = facts.warnings
-    assert "`smtps`" in warning
-    assert parameter in warning
+def test_a_service_with_another_certificate_is_told(service: str, option: str, told: bool) -> None:
+    services = f"{DEBIAN}tlsproxy   unix  -       -       y       -       0       tlsproxy\n"
+    name, kind = service.split("/")
+    line = f"{name} {kind} n - y - - smtpd\n  -o {{ {option} }}\n"
+    facts = found(
+        services=services,
+        overrides=f"{DEBIAN_OVERRIDES}{service}/{option}\n",
+        parameters=OURS_SET,
+        **{"master.cf": f"# mine\n{line}"},
+    )
+    assert bool(facts.warnings) is told
+    for warning in facts.warnings:
+        assert f"/etc/postfix/master.cf:3: `{name}` sets {option.split()[0]}" in warning
+        assert f"remove `-o {{ {option} }}`" in warning
+
+
+def test_what_is_not_found_in_master_cf_is_told_without_its_line() -> None:
+    (warning,) = found(overrides="smtps/inet/smtpd_tls_chain_files = /x\n").warnings
+    assert "/etc/postfix/master.cf: `smtps`" in warning
+    assert "remove `-o smtpd_tls_chain_files`" in warning
+
+
+def test_a_pair_of_a_service_is_told_until_postfix_ignores_it() -> None:
+    pair = "smtps/inet/smtpd_tls_cert_file = /x\n"
+    (warning,) = found(overrides=pair).warnings
+    assert "ignores once proxygen sets smtpd_tls_chain_files" in warning
+    assert found(overrides=pair, parameters=OURS_SET).warnings == ()
+
+
+def test_what_postscreen_presents_by_main_cf_is_told_with_its_line() -> None:
+    text = "a = b\ntlsproxy_tls_chain_files =\n  /x\n"
+    said = {"parameters": f"{OURS_SET}tlsproxy_tls_chain_files = /x\n", "main.cf": text}
+    assert found(**said).warnings == ()  # nobody uses it
+    services = "smtp inet n - y - 1 postscreen\nsmtpd pass - - y - - smtpd\n"
+    (warning,) = found(**said, services=services, overrides="").warnings
+    assert "/etc/postfix/main.cf:2 sets tlsproxy_tls_chain_files = /x" in warning
+    same = said | {"parameters": "tlsproxy_tls_chain_files = $smtpd_tls_chain_files\n"}
+    assert found(**same, services=services, overrides="").warnings == ()
 
 
 def test_too_old() -> None:
@@ -258,6 +323,16 @@ OURS_INSTEAD = Answer(
 )
 
 
+TWICE = Answer(
+    0,
+    "",
+    "postconf: warning: /x/main.cf, line 9: overriding earlier entry: smtpd_tls_security_level=may",
+)
+IN_A_VALUE = Answer(
+    0, "", "postconf: warning: /x/main.cf: unused parameter: mine=$smtpd_tls_chain_files"
+)
+
+
 @pytest.mark.parametrize(
     ("said", "words"),
     [
@@ -266,6 +341,8 @@ OURS_INSTEAD = Answer(
         ([Answer(1, "secret", "")], "exit code 1"),
         ([ABOUT_OURS], ABOUT_OURS.err),
         ([OURS_INSTEAD], None),
+        ([TWICE], None),
+        ([IN_A_VALUE], None),
     ],
 )
 def test_what_is_a_refusal(said: list[Answer], words: str | None) -> None:
@@ -331,6 +408,14 @@ def test_what_mail_clients_are_shown_is_told_by_name_and_whether_it_stays() -> N
         ("c.pem", (), False),
         ("o.pem", (), True),
     ]
+
+
+def test_a_pair_of_a_service_stays_only_where_files_of_chains_are_set_to_nothing() -> None:
+    pair = "smtps/inet/smtpd_tls_cert_file = /c.pem\nsmtps/inet/smtpd_tls_key_file = /c.key\n"
+    for more, stays in (("", False), ("smtps/inet/smtpd_tls_chain_files =\n", True)):
+        told = {"presented": Answer(0, "", ""), "overrides": Answer(0, pair + more, "")}
+        (found,) = postfix.mail_certificates(told)
+        assert found.stays is stays
 
 
 def test_the_source_of_a_map_is_asked_for_once_it_is_known() -> None:
