@@ -19,7 +19,7 @@ from proxygen.observe.services import set_up
 from proxygen.plan.observed import ServiceState
 from proxygen.reports.document import json_document
 from proxygen.terminal import completion
-from proxygen.terminal.arguments import JSON, typed_services
+from proxygen.terminal.arguments import JSON, require_services
 from proxygen.terminal.outcome import print_summary
 from proxygen.terminal.printing import print_text
 from proxygen.terminal.walk import without_daemon
@@ -40,8 +40,8 @@ def command(
 
     From each SERVICE, or from all of them; what proxygen changed gets its former value. The model
     and your own directives stay, and so do keys and certificates unless you give --purge. A
-    service that is gone, or cannot check or reload its configuration, is no obstacle: a warning
-    says what was not done.
+    service that has nothing of proxygen is left alone; one that is gone, or cannot check or
+    reload its configuration, is no obstacle: a warning says what was not done.
     """
     if purge and services:
         raise UsageError("--purge is for all services at once", remedy="name no service")
@@ -50,8 +50,14 @@ def command(
     outcome = Outcome()
     with without_daemon(layout), lock.hold(layout.obtaining), lock.hold(layout.lock):
         installation = assemble.build_installation(layout, lambda: datetime.now(UTC))
-        for state in typed_services(services, set_up(installation), installation):
-            uninstall_service(state, installation, outcome)
+        found = set_up(installation)
+        require_services(services, found, installation)
+        for name in dict.fromkeys(services or found):
+            if name in found:
+                uninstall_service(found[name], installation, outcome)
+            else:
+                words = f"proxygen has not set up {name}, so there is nothing to remove"
+                outcome.warnings.append(Coded(words, "not-set-up", name))
         if purge and not outcome.failures:
             outcome.done.append(Coded(purge_all(layout), "purged"))
     if as_json:

@@ -49,12 +49,26 @@ def typed_owner(typed: str, site: Site) -> str:
 def typed_services(
     services: tuple[str, ...], found: dict[str, ServiceState], installation: Installation
 ) -> list[ServiceState]:
-    """Return the states of the services that were named, of all when none was."""
-    remedy = f"name one of: {', '.join(found) or '(none is set up)'}"
+    """Return the states of the services that were named, of all when none was.
+
+    Raise UsageError for one that proxygen has not set up.
+    """
+    require_services(services, found, installation)
+    if unknown := sorted(set(services) - set(found)):
+        raise UsageError(f"proxygen has not set up {', '.join(unknown)}", remedy=one_of(found))
+    return [state for name, state in found.items() if not services or name in services]
+
+
+def require_services(
+    services: tuple[str, ...], found: dict[str, ServiceState], installation: Installation
+) -> None:
+    """Raise UsageError if one of those that were named is no service."""
     if unheard := sorted(set(services) - set(installation.services)):
         what = " is no service" if len(unheard) == 1 else " are no services"
-        near = did_you_mean(unheard[0], installation.services, remedy)
+        near = did_you_mean(unheard[0], installation.services, one_of(found))
         raise UsageError(" and ".join(unheard) + what, remedy=near)
-    if unknown := sorted(set(services) - set(found)):
-        raise UsageError(f"proxygen has not set up {', '.join(unknown)}", remedy=remedy)
-    return [state for name, state in found.items() if not services or name in services]
+
+
+def one_of(found: dict[str, ServiceState]) -> str:
+    """Return which services can be named."""
+    return f"name one of: {', '.join(found) or '(none is set up)'}"

@@ -22,7 +22,6 @@ ENDS: Mapping[str, frozenset[int]] = {
     "check": frozenset({0, 1, 2}),  # of monitoring; a name server tells what it likes
     "hook": frozenset({2}),  # no client's environment tells of a certificate
     "hook --certificate": frozenset({5}),  # the files are not there
-    "uninstall dovecot": frozenset({2}),  # it is not set up there
     "uninstall --purge": frozenset({2}),  # there is no terminal to ask on
 }
 """What command lines end with other than 0: the first words decide."""
