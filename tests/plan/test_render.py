@@ -171,6 +171,8 @@ def test_our_own_values_are_seen_without_their_methods() -> None:
             additions=None,
             closed=None,
             passings=(Passing(wanted, "http://a", False, None),),
+            takes_root=False,
+            plain=Lines(()),
         )
     )
     assert vars(passing).keys() == {
@@ -179,6 +181,8 @@ def test_our_own_values_are_seen_without_their_methods() -> None:
         "additions",
         "closed",
         "passings",
+        "takes_root",
+        "plain",
         "whole",
     }
     assert passing.certificates == ("/c",)
