@@ -240,8 +240,7 @@ def mail_certificates(answers: Mapping[str, Answer]) -> Iterator[MailCertificate
     later = {each.value.removeprefix("<").strip() for each in files.later()}
     for each in shown_by(root):
         certificate = str(each.configured.paths[0])
-        stays = each.stays or certificate in later or not files.includes_ours
-        yield replace(each, stays=stays)
+        yield replace(each, stays=each.stays or certificate in later)
 
 
 def shown_by(

@@ -135,6 +135,23 @@ def test_what_a_service_of_master_cf_goes_on_to_show_is_renewed_by_its_client(
         lineage(tmp_path, name)
     here, there = live(tmp_path, "mail.example.net"), live(tmp_path, "submission.example.net")
     mail(tmp_path, cert_file=here / "fullchain.pem", key_file=here / "privkey.pem")
+    options = f"  -o {{ smtpd_tls_chain_files = {there}/privkey.pem, {there}/fullchain.pem }}\n"
+    path = tmp_path / "etc/postfix/master.cf"
+    path.write_text(path.read_text() + "submission inet n - n - - smtpd\n" + options)
+    said = imported(tmp_path, "--agree-to-terms", url="mail.example.net")
+    assert "services" not in main(tmp_path)
+    assert "submission.example.net" in said
+    assert "postfix shows it" in said
+    assert "renewal/submission.example.net.conf.off" not in said
+
+
+def test_a_pair_of_master_cf_that_ours_would_take_the_place_of_is_not_taken_from_its_clients(
+    tmp_path: Path,
+) -> None:
+    for name in ("mail.example.net", "submission.example.net"):
+        lineage(tmp_path, name)
+    here, there = live(tmp_path, "mail.example.net"), live(tmp_path, "submission.example.net")
+    mail(tmp_path, cert_file=here / "fullchain.pem", key_file=here / "privkey.pem")
     options = "".join(
         f"  -o smtpd_tls_{what}_file={there}/{name}.pem\n"
         for what, name in (("cert", "fullchain"), ("key", "privkey"))
@@ -142,9 +159,8 @@ def test_what_a_service_of_master_cf_goes_on_to_show_is_renewed_by_its_client(
     path = tmp_path / "etc/postfix/master.cf"
     path.write_text(path.read_text() + "submission inet n - n - - smtpd\n" + options)
     said = imported(tmp_path, "--agree-to-terms", url="mail.example.net")
-    assert "services" not in main(tmp_path)
-    assert "submission.example.net" in said
-    assert "postfix shows it" in said
+    assert "postfix" not in main(tmp_path)["services"]
+    assert "postfix is left out of `services:`" in said
     assert "renewal/submission.example.net.conf.off" not in said
 
 

@@ -104,7 +104,8 @@ def test_tls_that_is_switched_off_after_ours_is_told(root: Path) -> None:
             assert "write `ssl = yes` in its place" in warning
             view = mail.install(str(number), HOST)
         program.main.write_text(f"{before}ssl = yes\n")
-        mail.reload()
+        program.stop()  # 2.4 may open ports that it closed only when it starts
+        program.start()
         assert mail.facts.warnings == ()
         assert mail.wrong(view) == ()
 
@@ -130,7 +131,7 @@ def test_a_filter_is_named_with_its_lines(text: str, told: str, root: Path) -> N
         first = text.split("{pair}")[0].count("\n") + 1
         for number in (1, 2):
             (warning,) = mail.facts.warnings
-            assert f"`{told}`" in warning
+            assert f"dovecot: `{told}" in warning  # 2.4 adds its block
             assert f"{place}:{first} has `" in warning
             assert f"{place}:{first + 1} has `" in warning
             assert "remove these lines" in warning
