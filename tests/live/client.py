@@ -93,13 +93,13 @@ def get(
 
 
 def secured(
-    plain: socket.socket, name: str, starttls: str | None, by: ssl.SSLContext
+    plain: socket.socket, name: str, starttls: str | None, by: ssl.SSLContext | None
 ) -> ssl.SSLSocket:
     """Return *plain* with TLS on it, after the protocol's own greetings."""
     for question, answer in GREETINGS[starttls] if starttls else ():
         plain.sendall(question)
         expect(plain, answer)
-    return by.wrap_socket(plain, server_hostname=name or None)
+    return (by or context(None)).wrap_socket(plain, server_hostname=name or None)
 
 
 def expect(plain: socket.socket, answer: bytes) -> None:
