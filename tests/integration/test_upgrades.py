@@ -196,7 +196,7 @@ def test_what_dovecot_would_refuse_is_not_put_back(mail: Machine) -> None:
     dovecot.write("conf.d/99-zz-theirs.conf", text)  # is read after ours
     run = mail.proxygen("apply")
     assert run.returncode == 6, run.stderr
-    assert "a file that dovecot reads after proxygen's sets ssl" in mail.proxygen("plan").stderr
+    assert "99-zz-theirs.conf:2 has `ssl_" in mail.proxygen("plan").stderr
     assert accepted(dovecot)
     assert "other" not in str((live(mail, "dovecot") / "current").readlink())
 
@@ -234,13 +234,14 @@ def test_another_certificate_that_is_read_after_ours_is_noticed_on_every_port(
         assert run.returncode == 6
         for port in (dovecot.imap, dovecot.imaps, dovecot.pop3, dovecot.pop3s):
             assert f"127.0.0.1:{port} " in run.stderr
-        told = "warning: dovecot: a file that dovecot reads after proxygen's sets ssl_"
+        theirs = dovecot.main.parent / "conf.d/99-zz-theirs.conf"
+        told = f"warning: dovecot: {theirs}:2 has `ssl_"
         assert told in machine.proxygen("plan").stderr
         assert (
             "CRITICAL: dovecot does not serve the right certificate"
             in machine.proxygen("check").stdout
         )
-        (dovecot.main.parent / "conf.d/99-zz-theirs.conf").unlink()
+        theirs.unlink()
         os.kill(dovecot.pid, signal.SIGHUP)
         until(lambda: machine.proxygen("apply").returncode == 0, "our certificate", 100)
 
