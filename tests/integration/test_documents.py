@@ -22,6 +22,7 @@ ENDS: Mapping[str, frozenset[int]] = {
     "check": frozenset({0, 1, 2}),  # of monitoring; a name server tells what it likes
     "hook": frozenset({2}),  # no client's environment tells of a certificate
     "hook --certificate": frozenset({5}),  # the files are not there
+    "uninstall postfix-out": frozenset({2}),  # there is only one postfix here
     "uninstall --purge": frozenset({2}),  # there is no terminal to ask on
 }
 """What command lines end with other than 0: the first words decide."""

@@ -28,7 +28,7 @@ def listeners(folder: Path, text: str) -> set[Listener]:
     first = "" if said.stdout.startswith("2.3") else "\n".join(versions)
     main = folder / "etc/dovecot/dovecot.conf"
     main.parent.mkdir(parents=True)
-    main.write_text(f"{first}\nprotocols = imap pop3\n{text}")
+    main.write_text(f"{first}\nprotocols = imap pop3\n{text}\n!include_try conf.d/*.conf\n")
     layout = Layout(folder, folder / "etc/proxygen/proxygen.yaml").of("dovecot")
     asked = dovecot.questions(program, ServiceSettings(), layout)
     facts = dovecot.facts(program, ServiceSettings(), layout, answer_questions(asked))

@@ -166,7 +166,7 @@ def test_a_change_that_is_to_blame_is_put_back_although_others_were_not_asked(
     wrong = web.root / "etc/proxygen/templates/nginx/proxygen.conf.j2"
     wrong.parent.mkdir(parents=True)
     foreign = str(web.root / "etc/foreign.pem")
-    for said in ("$proxygen_certificate", "{{ block.certificate }}"):
+    for said in ("$proxygen_{{ map.variable }}", "{{ certificate }}"):
         ours = ours.replace(f"ssl_certificate {said};", f"ssl_certificate {foreign};")
         ours = ours.replace(f"ssl_certificate_key {said};", f"ssl_certificate_key {foreign};")
     wrong.write_text(ours)
