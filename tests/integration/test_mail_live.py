@@ -44,7 +44,7 @@ from tests.live.authority import Authority, write_private
 from tests.live.dovecot import Dovecot
 from tests.live.machine import temporary_root
 from tests.live.postfix import Postfix
-from tests.live.processes import environment, made
+from tests.live.processes import environment, until
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 SETTINGS = ServiceSettings()
@@ -120,7 +120,7 @@ class Mail:
         if command := self.service.reload(facts, SETTINGS):
             self.must(command)
         else:
-            pid = made(lambda: processes.master(facts.pid_file, facts.program), "a master")
+            pid = until(lambda: processes.master(facts.pid_file, facts.program), "its master")
             assert processes.hang_up(pid).code == 0
 
     def must(self, command: Command) -> None:
