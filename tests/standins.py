@@ -6,7 +6,7 @@ import re
 import threading
 from collections.abc import Hashable, Iterator, Mapping
 
-from proxygen.stores import Values
+from proxygen.stores import PutsIf, Values
 
 PART = "[a-zA-Z0-9_*-][a-zA-Z0-9._*-]{0,219}"
 
@@ -27,7 +27,7 @@ def refuse_sentences(values: Values) -> None:
         assert not SENTENCES.search(value or b""), f"a sentence of ours would be stored in {key}"
 
 
-class MemoryStore:
+class MemoryStore(PutsIf):
     """A store on a dict; threads may share it."""
 
     def __init__(self) -> None:
@@ -43,18 +43,6 @@ class MemoryStore:
         """Return whether there is a value."""
         with self.lock:
             return plain(key) in self.values
-
-    def put(self, key: str, value: bytes) -> None:
-        """Keep *value*."""
-        self.put_if({}, {key: value})
-
-    def delete(self, key: str) -> None:
-        """Forget the value."""
-        self.put_if({}, {key: None})
-
-    def put_all(self, values: Values) -> None:
-        """Keep several values or none."""
-        self.put_if({}, values)
 
     def put_if(self, former: Values, values: Values) -> bool:
         """Keep several values or none where those of *former* are still that."""

@@ -67,3 +67,23 @@ class Store(Protocol):
         None proves nothing: read the value. This is faster than reading values; a value read after
         its stamp is never older than the stamp.
         """
+
+
+class PutsIf:
+    """What a store does without a condition, by its ``put_if``."""
+
+    def put_if(self, former: Values, values: Values) -> bool:
+        """Do as ``Store.put_if``."""
+        raise NotImplementedError
+
+    def put(self, key: str, value: bytes) -> None:
+        """Do as ``Store.put``."""
+        self.put_if({}, {key: value})
+
+    def delete(self, key: str) -> None:
+        """Do as ``Store.delete``."""
+        self.put_if({}, {key: None})
+
+    def put_all(self, values: Values) -> None:
+        """Do as ``Store.put_all``."""
+        self.put_if({}, values)

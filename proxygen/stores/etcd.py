@@ -40,7 +40,7 @@ from proxygen.etcd.requests import (
     unchanged_since,
     value_is,
 )
-from proxygen.stores import LARGEST, Values, journal
+from proxygen.stores import LARGEST, PutsIf, Values, journal
 from proxygen.stores.codec import Codec
 from proxygen.stores.filesystem import KEY, LARGEST_JOURNAL
 from proxygen.stores.overlay import keys_together, values_below
@@ -145,7 +145,7 @@ class Marks:
             self.lease = 0
 
 
-class EtcdStore:
+class EtcdStore(PutsIf):
     """Keeps values below the *place* of an installation, such as ``/proxygen/NAME/``.
 
     With a *term*, each write is on the condition that it is not over; raises TermOver where it is.
@@ -187,18 +187,6 @@ class EtcdStore:
         if begun and key in (values := self.begun(begun)):
             return values[key] is not None
         return entry is not None
-
-    def put(self, key: str, value: bytes) -> None:
-        """Keep *value*, durably."""
-        self.put_if({}, {key: value})
-
-    def delete(self, key: str) -> None:
-        """Forget the value."""
-        self.put_if({}, {key: None})
-
-    def put_all(self, values: Values) -> None:
-        """Keep several values or none, durably."""
-        self.put_if({}, values)
 
     def put_if(self, former: Values, values: Values) -> bool:
         """Keep several values or none if those of *former* are still that."""

@@ -20,7 +20,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from proxygen.host import files, lock
-from proxygen.stores import LARGEST, Values, journal
+from proxygen.stores import LARGEST, PutsIf, Values, journal
 from proxygen.stores.change import read_value
 from proxygen.stores.overlay import keys_together, values_below
 
@@ -36,7 +36,7 @@ Put = Callable[[], object]
 """What gives a file that is written its name, or takes it from one that is to be deleted."""
 
 
-class FileStore:
+class FileStore(PutsIf):
     """Keeps each value in a file of mode 0600 below *root*, itself of mode 0700."""
 
     def __init__(self, root: Path, patience: float = PATIENCE) -> None:
@@ -63,18 +63,6 @@ class FileStore:
         place = self.place(key)
         begun = self.begun()
         return begun[key] is not None if key in begun else is_value(place)
-
-    def put(self, key: str, value: bytes) -> None:
-        """Keep *value*, durably."""
-        self.put_if({}, {key: value})
-
-    def delete(self, key: str) -> None:
-        """Forget the value."""
-        self.put_if({}, {key: None})
-
-    def put_all(self, values: Values) -> None:
-        """Keep several values or none, durably."""
-        self.put_if({}, values)
 
     def put_if(self, former: Values, values: Values) -> bool:
         """Keep several values or none if those of *former* are still that."""

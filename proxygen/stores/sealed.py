@@ -6,7 +6,7 @@ import errno
 import time
 from collections.abc import Callable, Hashable, Iterator, Mapping
 
-from proxygen.stores import Store, Values
+from proxygen.stores import PutsIf, Store, Values
 from proxygen.stores.change import read_value
 from proxygen.stores.sealing import Keyring, SealBroken, class_of, next_serial
 
@@ -19,7 +19,7 @@ def milliseconds() -> int:
     return time.time_ns() // 1_000_000
 
 
-class Sealed:
+class Sealed(PutsIf):
     """Seals each value for its key, which stands below *place* for all servers alike.
 
     Reading raises KeyMissing where this host does not have the key, and SealBroken for what was
@@ -41,18 +41,6 @@ class Sealed:
     def has(self, key: str) -> bool:
         """Return whether there is a value."""
         return self.store.has(key)
-
-    def put(self, key: str, value: bytes) -> None:
-        """Keep *value*, durably."""
-        self.put_if({}, {key: value})
-
-    def delete(self, key: str) -> None:
-        """Forget the value."""
-        self.put_if({}, {key: None})
-
-    def put_all(self, values: Values) -> None:
-        """Keep several values or none, durably."""
-        self.put_if({}, values)
 
     def put_if(self, former: Values, values: Values) -> bool:
         """Keep several values or none if those of *former* are still that.

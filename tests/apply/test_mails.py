@@ -24,7 +24,7 @@ from proxygen.model.layout import Layout
 from proxygen.model.site import Site
 from proxygen.observe.installed import UNSERVED
 from proxygen.plan.observed import Observed
-from proxygen.stores import Values
+from proxygen.stores import PutsIf, Values
 from proxygen.stores.bundles import Bundles
 from proxygen.stores.outbox import Outbox
 from proxygen.texts.alerts import WrongModel
@@ -38,7 +38,7 @@ ADMIN, CONTACT = "hostmaster@example.net", "it@customer-a.example"
 MINUTE = HOUR / 60
 
 
-class FullStore:
+class FullStore(PutsIf):
     """A store below which the disk is full while *full* is set; it counts what it writes."""
 
     def __init__(self, store: Any) -> None:
@@ -48,15 +48,6 @@ class FullStore:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.store, name)
-
-    def put(self, key: str, value: bytes) -> None:
-        self.put_if({}, {key: value})
-
-    def delete(self, key: str) -> None:
-        self.put_if({}, {key: None})
-
-    def put_all(self, values: Values) -> None:
-        self.put_if({}, values)
 
     def put_if(self, former: Values, values: Values) -> bool:
         self.change()
