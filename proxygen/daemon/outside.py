@@ -127,10 +127,13 @@ class Outside:
         return late
 
     def late(self) -> set[str]:
-        """Return the services of which a slow place was wrong twice, given all its time."""
+        """Return the services of which a slow place was wrong twice, given all its time.
+
+        The answers of places that were missed are for who looks whether these are right again.
+        """
         if not self.slow.seen:
             return set()
-        came = self.slow.take(self.endpoints)
+        came = self.slow.take(set(self.endpoints).difference(self.missed))
         wrong = {each for each, what in came.items() if not is_as_wanted(each, what)}
         twice = wrong & self.doubtful
         self.doubtful = (self.doubtful - came.keys()) | (wrong - twice)

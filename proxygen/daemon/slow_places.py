@@ -22,20 +22,33 @@ class SlowPlaces:
     guard: threading.Lock = field(default_factory=threading.Lock)
 
     def ask(self, endpoints: Iterable[Endpoint]) -> None:
-        """Begin to probe places, as many at a time as a round does."""
+        """Begin to probe places, as many at a time as a round does.
+
+        Those for which the system has no thread now are asked another time.
+        """
         for endpoint in endpoints:
             with self.guard:
                 if endpoint in self.asked or len(self.asked) >= AT_ONCE:
                     continue
                 self.asked.add(endpoint)
-            threading.Thread(target=self.probe, args=(endpoint,), daemon=True).start()
+            try:
+                threading.Thread(target=self.probe, args=(endpoint,), daemon=True).start()
+            except RuntimeError:  # what Python makes of EAGAIN
+                self.ended(endpoint)
 
     def probe(self, endpoint: Endpoint) -> None:
-        """Probe one place; raise nothing."""
-        seen = probe(endpoint)
+        """Probe one place."""
+        try:
+            seen = probe(endpoint)
+            with self.guard:
+                self.seen[endpoint] = seen
+        finally:
+            self.ended(endpoint)
+
+    def ended(self, endpoint: Endpoint) -> None:
+        """Have a place be one that may be asked again."""
         with self.guard:
             self.asked.discard(endpoint)
-            self.seen[endpoint] = seen
 
     def take(self, endpoints: Iterable[Endpoint]) -> dict[Endpoint, Probed]:
         """Return the answers of these places that came, each once."""
