@@ -71,7 +71,7 @@ class WaitingNames:
     def close(self) -> None:
         """Have nobody told of anything more."""
         with self.lock:
-            self.owners = {}
+            self.owners, self.rests, self.asked = {}, {}, {}
             listening, self.listening = self.listening, None
         if listening is not None:
             with suppress(OSError):

@@ -148,6 +148,16 @@ def test_what_a_killed_daemon_left_is_gone(trial: Trial) -> None:
     assert not trial.layout.waiting_socket.exists()
 
 
+def test_a_daemon_that_ends_has_nothing_to_check_any_more(trial: Trial) -> None:
+    """Its loop may look once more while the rest is put away."""
+    trial.hear("www.a.example")
+    trial.names.close()
+    assert trial.names.due() == {}
+    trial.clock.go(ONCE)
+    assert trial.names.due() == {}
+    assert trial.files == set()
+
+
 def test_anybody_may_tell_but_nobody_may_list(trial: Trial) -> None:
     assert trial.layout.waiting_socket.stat().st_mode & 0o777 == 0o666
     assert trial.layout.waiting_names.stat().st_mode & 0o777 == 0o711
