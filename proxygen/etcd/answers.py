@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import binascii
 import json
+import re
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,6 +19,8 @@ Json = dict[str, Any]
 LARGEST_ANSWER = 8 * 1024 * 1024
 """Octets of an answer: a value has at most 1.5 MiB, and pages are made to fit."""
 LONGEST_SAID = 500
+NUMBER = re.compile(r"-?[0-9]{1,20}")
+"""A number of 64 bits as text."""
 
 
 class Code(IntEnum):
@@ -159,7 +162,7 @@ def refused_by(found: Json, otherwise: str = "no reason is told") -> EtcdRefused
 def number(found: Mapping[str, Any], name: str) -> int:
     """Return a number of an answer, 0 if it is left out; raise EtcdError for anything else."""
     value = found.get(name, 0)
-    if isinstance(value, str) and value.lstrip("-").isdecimal() and len(value) <= 20:
+    if isinstance(value, str) and NUMBER.fullmatch(value):
         value = int(value)
     if not isinstance(value, int) or isinstance(value, bool):
         raise EtcdError(f"etcd answered with a {name} that is no number")

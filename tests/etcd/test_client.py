@@ -217,6 +217,9 @@ def http(body: bytes) -> bytes:
             EtcdError,
             id="a number without end",
         ),
+        pytest.param(
+            http(b'{"kvs": [{"key": "YQ==", "mod_revision": "--5"}]}'), EtcdError, id="two signs"
+        ),
         pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}", EtcdAway, id="cut short"),
         pytest.param(b"\x16\x03\x01", EtcdAway, id="no HTTP"),
         pytest.param(b"HTTP/1.1 302 Found\r\nLocation: /v3\r\n\r\n", EtcdAway, id="redirect"),
