@@ -175,10 +175,11 @@ def next_serial(former: bytes | None, milliseconds: int) -> int:
     """Return the serial of the value that takes the place of a sealed one.
 
     It is the time, so that it grows where a value was forgotten meanwhile, and larger than the
-    former one's in any case, as clocks differ.
+    former one's in any case, as clocks differ. Who keeps the values can write the latest serial
+    into one: what takes its place has the same, and can be opened.
     """
     header = header_in(former or b"")
-    return max(milliseconds, header.serial + 1 if header else 0)
+    return min(max(milliseconds, header.serial + 1 if header else 0), LATEST_SERIAL)
 
 
 def is_older(sealed: bytes, present: bytes) -> bool:

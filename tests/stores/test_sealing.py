@@ -19,6 +19,7 @@ from proxygen.stores.sealing import (
     FOR_ALL,
     HEADER,
     KEY,
+    LATEST_SERIAL,
     OWNERS_PART,
     KeyMissing,
     Keyring,
@@ -169,6 +170,20 @@ def test_a_value_that_takes_the_place_of_another_has_a_larger_serial_whatever_th
     assert serials == [1000, 1001, 1002, 2000]
     assert [is_older(each, sealed[2]) for each in sealed] == [True, True, False, False]
     assert next_serial(None, 5) == 5
+
+
+def test_what_takes_the_place_of_a_value_with_the_latest_serial_can_be_opened() -> None:
+    """Who keeps the values can write any serial into one, and know the id of its key."""
+    below = MemoryStore()
+    store = Sealed(below, KEYS, PLACE)
+    store.put("version", b"1")
+    header = header_in(below.get("version") or b"")
+    assert header
+    forged = replace(header, serial=LATEST_SERIAL).octets + bytes(20)
+    for value in (b"2", b"3"):
+        below.put("version", forged)
+        store.put("version", value)
+        assert store.get("version") == value
 
 
 def test_a_broken_value_is_as_none_and_is_replaced() -> None:
